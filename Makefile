@@ -1,0 +1,20 @@
+# `make demo` shows what TickTalk does, `make test` runs all checks. Both make their own environment.
+
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+
+.PHONY: demo test bench clean
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+test: $(READY)
+	$(VENV)/bin/ruff check src tests examples benchmarks
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pytest
+
+clean:
+	rm -rf $(VENV) demo-output build dist

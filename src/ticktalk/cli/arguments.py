@@ -1,0 +1,167 @@
+"""What people type: durations, inputs, ensembles, components, programs."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import typer
+
+from ticktalk.ensemble import check_ensemble_name
+from ticktalk.graph.graph import TTGraph
+from ticktalk.language.compiler import compile_program
+from ticktalk.language.errors import TTError
+
+UNITS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000}
+
+
+def duration(text: str) -> int:
+    """Microseconds in a duration such as `20s`, `5ms`, `1.5min`.
+
+    Raises:
+        typer.BadParameter: it has no unit, or is no whole number of microseconds.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(us|ms|s|min|h)", text.strip())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no duration: write a number and a unit (us, ms, s, min, h), such as 20s")
+    whole, _, fraction = match[1].partition(".")
+    ticks, rest = divmod(int(whole + fraction or "0") * UNITS[match[2]], 10 ** len(fraction))
+    if rest:
+        raise typer.BadParameter(f"{text!r} is no whole number of microseconds, the unit of the root clock")
+    return int(ticks)
+
+
+def value(text: str) -> Any:
+    """`text` as a Python literal, else as a string."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
+
+
+def inputs(options: Iterable[str]) -> dict[str, Any]:
+    """`NAME=VALUE` options as values by input name.
+
+    Raises:
+        typer.BadParameter: there is no `=`, or a name is given twice.
+    """
+    values: dict[str, Any] = {}
+    for option in options:
+        name, equals, text = option.partition("=")
+        name = name.strip()
+        if not equals or not name:
+            raise typer.BadParameter(f"--input {option!r}: write NAME=VALUE, such as trigger=1")
+        if name in values:
+            raise typer.BadParameter(f"--input: {name!r} is given twice")
+        values[name] = value(text)
+    return values
+
+
+class EnsembleOption(NamedTuple):
+    """An ensemble as asked for on the command line: component name to factory `module:name`, or None."""
+
+    name: str
+    components: dict[str, str | None]
+
+
+def ensembles(options: Iterable[str], components: Iterable[str]) -> dict[str, EnsembleOption]:
+    """`--ensemble NAME[=component,...]` and `--component ENSEMBLE.NAME=module:factory` options, by name.
+
+    Raises:
+        typer.BadParameter: an option is malformed, a name is given twice, a component's ensemble is not given.
+    """
+    made: dict[str, EnsembleOption] = {}
+    for option in options:
+        name, _, listed = option.partition("=")
+        try:
+            check_ensemble_name(name)
+        except ValueError as error:
+            raise typer.BadParameter(f"--ensemble {option!r}: {error}") from None
+        if name in made:
+            raise typer.BadParameter(f"--ensemble: {name!r} is given twice")
+        made[name] = EnsembleOption(name, dict.fromkeys(part.strip() for part in listed.split(",") if part.strip()))
+    given = bool(made)
+    for option in components:
+        place, equals, factory = option.partition("=")
+        ensemble, dot, component = place.rpartition(".")
+        if not equals or not dot or not ensemble or not component or not _is_factory(factory):
+            raise typer.BadParameter(
+                f"--component {option!r}: write ENSEMBLE.NAME=module:factory, such as edge.camera=drivers:Camera"
+            )
+        if ensemble not in made and given and ensemble != "runtime-manager":
+            raise typer.BadParameter(f"--component {option!r}: there is no --ensemble {ensemble}")
+        made.setdefault(ensemble, EnsembleOption(ensemble, {})).components[component] = factory
+    return made
+
+
+def _is_factory(text: str) -> bool:
+    module, colon, name = text.partition(":")
+    return bool(colon) and all(part.isidentifier() for part in [*module.split("."), *name.split(".")])
+
+
+def make_driver(ensemble: str, component: str, factory: str, near: Path, **context: Any) -> Any:
+    """The driver object that `factory` (`module:name`) makes.
+
+    Args:
+        ensemble, component: whose it is, for messages.
+        factory: a module found beside the program, in the current directory or installed, and a callable in it.
+        near: the program's folder.
+        context: offered to the factory by name, such as `env`, the SimPy environment.
+
+    Raises:
+        TTError: the module or the callable is not there, or it fails.
+    """
+    what = f"component {component!r} of ensemble {ensemble!r} ({factory})"
+    for folder in (str(Path.cwd()), str(near)):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+    module_name, _, name = factory.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        raise TTError(f"{what}: the module {module_name!r} cannot be imported: {_told(error)}") from None
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise TTError(f"{what}: the module {module_name!r} has no {name!r}")
+        found = getattr(found, part)
+    try:
+        wanted = inspect.signature(found).parameters
+    except (TypeError, ValueError):
+        wanted = {}  # type: ignore[assignment]
+    try:
+        return found(**{key: item for key, item in context.items() if key in wanted})
+    except Exception as error:
+        raise TTError(f"{what}: the factory failed: {_told(error)}") from None
+
+
+def _told(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    at = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if len(frames) > 1 else ""
+    return f"{type(error).__name__}: {error}{at}"
+
+
+def load_graph(path: str) -> TTGraph:
+    """A graph file, or a program compiled on the way.
+
+    Raises:
+        TTError: it is neither; a `TTSyntaxError` lists every problem of a program.
+    """
+    if path.endswith(".json"):
+        return TTGraph.load(path)
+    return compile_program(path)
+
+
+def constraint_names(graph: TTGraph) -> list[str]:
+    """The names that constraints ask for, in the order of first mention."""
+    return list(
+        dict.fromkeys(
+            name for sq in sorted(graph.sqs, key=lambda sq: sq.line) for c in sq.constraints for name in c.names
+        )
+    )

@@ -1,0 +1,99 @@
+"""What a run prints: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ticktalk.engine.counters import Counts, counter_lines
+from ticktalk.engine.execution import FiringError
+from ticktalk.engine.outputs import OutputToken, json_line, stable_repr
+from ticktalk.time import INFINITY, NEG_INFINITY
+
+console = Console(stderr=True)
+
+
+class Results:
+    """Prints output tokens to stdout, and keeps everything else from it.
+
+    While it is open, what anybody prints, C code and subprocesses too, goes to stderr.
+
+    Args:
+        jsonl: one JSON object per token; else a line for people.
+    """
+
+    def __init__(self, jsonl: bool) -> None:
+        self._jsonl = jsonl
+        self._out: TextIO = sys.stdout
+        self._saved: int | None = None
+        self._lines = False
+        self.elsewhere: TextIO = sys.stderr
+
+    def add(self, token: OutputToken) -> None:
+        """Print one token."""
+        line = json_line(token.row()) if self._jsonl else _for_people(token)
+        self._out.write(line + "\n")
+        if self._lines:
+            self._out.flush()
+
+    def __enter__(self) -> Results:
+        sys.stdout.flush()
+        try:
+            self._saved = os.dup(1)
+            os.dup2(2, 1)
+            self._out = os.fdopen(self._saved, "w", encoding="utf-8", errors="backslashreplace", newline="\n")
+        except OSError:  # stdout or stderr is no file: then only Python's own printing is kept away
+            self._saved = None
+        self._lines = self._out.isatty()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._out.flush()
+        if self._saved is not None:
+            os.dup2(self._saved, 1)
+            self._out.close()
+
+
+def _for_people(token: OutputToken) -> str:
+    start = "-inf" if token.start == NEG_INFINITY else f"{token.start / 1e6:.6f}"
+    stop = "inf" if token.stop == INFINITY else f"{token.stop / 1e6:.6f}"
+    return f"[{start} s, {stop} s)  {token.sq} on {token.ensemble}:  {stable_repr(token.value)}"
+
+
+def error_to_stderr(error: FiringError) -> None:
+    """One line for a firing that raised."""
+    print(error, file=sys.stderr)
+
+
+def counters_to_stderr(counts: Counts, waiting: dict[str, dict[str, int]]) -> None:
+    """Every counter that is not zero; what still waits, where nothing came out."""
+    for line in counter_lines(counts):
+        print(line, file=sys.stderr)
+    for sq, ports in waiting.items():
+        listed = ", ".join(f"{count} on {port!r}" for port, count in ports.items())
+        print(f"no output; tokens still wait at {sq}: {listed}", file=sys.stderr)
+
+
+def progress(start: int, stop: int) -> Iterator[int]:
+    """Ticks up to which to run, the last being `stop`, with a progress bar if stderr is a terminal."""
+    if not sys.stderr.isatty() or stop - start < 100:
+        yield stop
+        return
+    with Progress(
+        TextColumn("simulating"),
+        BarColumn(),
+        TextColumn("{task.fields[at]}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=100, at="")
+        for step in range(1, 101):
+            tick = start + (stop - start) * step // 100
+            bar.update(task, completed=step - 1, at=f"{(tick - start) / 1e6:.1f} s of {(stop - start) / 1e6:.1f} s")
+            yield tick

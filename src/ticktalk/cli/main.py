@@ -1,0 +1,83 @@
+"""The entry point of `ticktalk`, and the commands that need no file of their own.
+
+Exit status: 0 done, 1 failed, 2 wrong usage. A user's mistake is one message on stderr, never a traceback.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ticktalk.cli import arguments
+from ticktalk.cli.simulate import simulate
+from ticktalk.language.compiler import compile_program
+from ticktalk.language.errors import TTError
+
+app = typer.Typer(
+    name="ticktalk",
+    help="Timed dataflow programs in Python: compile, simulate, run on many devices.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(simulate)
+
+
+@app.command("compile")
+def compile_command(
+    program: Annotated[str, typer.Argument(metavar="PROGRAM", help="A TickTalk program.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="GRAPH.json", help="Default: PROGRAM's stem + .json.")
+    ] = None,
+) -> None:
+    """Compile a program to a graph file. The program is not run."""
+    graph = compile_program(program)
+    path = output or Path(Path(program).stem + ".json")
+    graph.save(path)
+    print(f"{path}: {len(graph.sqs)} SQs, {len(graph.inputs)} inputs, {len(graph.outputs())} outputs", file=sys.stderr)
+
+
+@app.command()
+def draw(
+    program: Annotated[str, typer.Argument(metavar="PROGRAM|GRAPH.json", help="A program, or a compiled graph.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE.svg|.dot|.mmd", help="Its ending says which kind.")
+    ],
+) -> None:
+    """Draw a graph: SVG, Graphviz DOT or Mermaid; hosts are groups."""
+    from ticktalk.graph.drawing import draw as render
+
+    kind = output.suffix.lstrip(".").lower()
+    if kind not in ("svg", "dot", "mmd"):
+        raise typer.BadParameter(f"-o {output}: the file's ending says the kind of picture: .svg, .dot or .mmd")
+    text = render(arguments.load_graph(program), kind)
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TTError(f"{output}: the picture cannot be written: {error.strerror}") from None
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("ticktalk").setLevel(logging.INFO)
+    try:
+        app()
+    except TTError as error:
+        text = str(error)
+        print(text if ": error: " in text else f"error: {text}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        # Who reads our results has seen enough; Python would complain once more while closing stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""`ticktalk simulate`: the same program in simulated time, deterministic, as fast as the machine allows."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import simpy
+import typer
+
+from ticktalk.cli import arguments
+from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr, progress
+from ticktalk.engine.execution import BodyOutput
+from ticktalk.engine.outputs import OutputToken
+from ticktalk.ensemble import TTEnsemble
+from ticktalk.language.errors import TTError
+from ticktalk.manager import TTRuntimeManagerSim
+from ticktalk.processes import DEFAULT_RUNTIME_MANAGER_NAME
+
+
+def simulate(
+    program: Annotated[str, typer.Argument(metavar="PROGRAM|GRAPH.json", help="A program, or a compiled graph.")],
+    until: Annotated[
+        str | None, typer.Option(help="How long, such as 20s (exclusive); default: until nothing is left to do.")
+    ] = None,
+    start: Annotated[int, typer.Option(metavar="TICK", help="The root clock's tick at which it starts.")] = 0,
+    input: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A graph input; VALUE is a Python literal, else text."),
+    ] = None,
+    ensemble: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=COMPONENT,...]", help="An ensemble; default: one per name that constraints ask for."
+        ),
+    ] = None,
+    component: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ENSEMBLE.NAME=MODULE:FACTORY", help="A component and what makes its driver."),
+    ] = None,
+    network_delay: Annotated[str, typer.Option(help="What every token between two ensembles takes.")] = "0us",
+    log: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Append the outputs to FILE, a JSON object a line.")
+    ] = None,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Print one JSON object per output token, nothing else.")
+    ] = False,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the outputs over time.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a body raised.")] = False,
+) -> None:
+    """Run a program in simulated time."""
+    length = arguments.duration(until) if until is not None else None
+    delay = arguments.duration(network_delay)
+    values = arguments.inputs(input or [])
+    asked = arguments.ensembles(ensemble or [], component or [])
+    if start < 0:
+        raise typer.BadParameter(f"--start {start}: a tick of the root clock is 0 or more")
+    graph = arguments.load_graph(program)
+    if not ensemble:
+        for name in arguments.constraint_names(graph):
+            asked.setdefault(name, arguments.EnsembleOption(name, {}))
+        # In the order of first mention, then those that only --component mentions.
+        asked = {name: asked[name] for name in dict.fromkeys([*arguments.constraint_names(graph), *asked])}
+    env = simpy.Environment(initial_time=start)
+    tokens: list[OutputToken] = []
+    with ExitStack() as stack:
+        results = stack.enter_context(Results(jsonl))
+        stack.enter_context(BodyOutput(results.elsewhere, results.elsewhere))
+        own = asked.pop(DEFAULT_RUNTIME_MANAGER_NAME, None)
+        members = [
+            TTEnsemble(None, option.name, components=_drivers(option, program, env)) for option in asked.values()
+        ]
+        try:
+            manager = TTRuntimeManagerSim(
+                log,
+                members,
+                env,
+                network_delay=delay,
+                components=_drivers(own, program, env) if own is not None else None,
+            )
+        except OSError as error:
+            raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
+        stack.enter_context(manager)
+        simulation = manager.simulation
+        manager.process.outputs.listeners.append(results.add)
+        if plot is not None:
+            manager.process.outputs.listeners.append(tokens.append)
+        manager.on_error(error_to_stderr)
+        manager.instantiate_and_map_graph(graph)
+        manager.execute_graph(graph, values)
+        if length is None:
+            simulation.agenda.on_endless = _endless
+            simulation.run()
+        else:
+            for tick in progress(start, start + length):
+                simulation.run(tick)
+        counters_to_stderr(manager.counters(graph), manager.waiting(graph) if not manager.process.outputs.count else {})
+        errors = manager.process.errors.count
+    if plot is not None:
+        from ticktalk.cli.plot import plot_outputs
+
+        plot_outputs(tokens, str(plot), graph.name)
+    if strict and errors:
+        raise typer.Exit(1)
+
+
+def _endless(stream: str) -> None:
+    raise TTError(f"stream {stream} has no end, so the run would have none: give --until, such as --until 20s")
+
+
+def _drivers(option: arguments.EnsembleOption, program: str, env: simpy.Environment) -> dict[str, Any]:
+    near = Path(program).resolve().parent
+    return {
+        name: None if factory is None else arguments.make_driver(option.name, name, factory, near, env=env)
+        for name, factory in option.components.items()
+    }

@@ -1,0 +1,112 @@
+"""What is due when, and in which order at one tick.
+
+The agenda is given the time; it never asks for it. In simulation all ensembles share one, so that one tick
+runs in graph order across them; on a device each ensemble has its own. At one tick:
+
+1. what other ensembles sent arrives, in the order sent;
+2. timers make their SQs ready;
+3. ready SQs take their turn by rank, then source order (`order`); all that reaches an SQ at this tick comes from
+   lower ranks, so it is there before the SQ matches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any, Protocol
+
+
+class Turn(Protocol):
+    """What can become ready: `key` is `(order, self)` with an order unique in its agenda."""
+
+    key: tuple[Any, Any]
+    queued: bool
+
+    def step(self, now: int) -> None:
+        """Take what arrived and what is due at root tick `now`."""
+
+
+class Agenda:
+    """Timers, messages under way, and the SQs that are ready; all times in root ticks."""
+
+    __slots__ = ("_arrivals", "_due", "_ticks", "now", "on_endless", "ready")
+
+    def __init__(self, now: int = 0) -> None:
+        self.now = now
+        self.ready: list[tuple[Any, Any]] = []
+        self.on_endless: Callable[[str], None] = _allow  # told the name of a stream whose window has no end
+        self._ticks: list[int] = []
+        self._due: dict[int, list[Turn]] = {}
+        self._arrivals: dict[int, list[tuple[Callable[..., None], tuple[Any, ...]]]] = {}
+
+    def next_tick(self) -> int | None:
+        """The next tick at which something is due, or None."""
+        return self._ticks[0] if self._ticks else None
+
+    def at(self, tick: int, turn: Turn) -> None:
+        """Let `turn` step at `tick`, which is not past."""
+        due = self._due.get(tick)
+        if due is None:
+            self._due[tick] = [turn]
+            heappush(self._ticks, tick)
+        else:
+            due.append(turn)
+
+    def deliver_at(self, tick: int, deliver: Callable[..., None], *message: Any) -> None:
+        """Call `deliver(*message)` at `tick`, before anything else of that tick, in the order of these calls."""
+        arrivals = self._arrivals.get(tick)
+        if arrivals is None:
+            self._arrivals[tick] = [(deliver, message)]
+            if tick not in self._due:
+                self._due[tick] = []
+                heappush(self._ticks, tick)
+        else:
+            arrivals.append((deliver, message))
+
+    def make_ready(self, turn: Turn) -> None:
+        """Let `turn` step at the present tick, in graph order."""
+        if not turn.queued:
+            turn.queued = True
+            heappush(self.ready, turn.key)
+
+    def run_tick(self, tick: int) -> None:
+        """Do all that is due at `tick`, the earliest of the agenda."""
+        self.now = tick
+        heappop(self._ticks)
+        if self._arrivals:
+            for deliver, message in self._arrivals.pop(tick, ()):
+                deliver(*message)
+        ready = self.ready
+        for turn in self._due.pop(tick):
+            if not turn.queued:
+                turn.queued = True
+                heappush(ready, turn.key)
+        while ready:
+            turn = heappop(ready)[1]
+            turn.queued = False
+            turn.step(tick)
+
+    def run_until(self, now: int) -> None:
+        """Bring the agenda to `now`: what is due up to and with it, and what is ready (real time)."""
+        self.run_ready(now)
+        ticks = self._ticks
+        while ticks and ticks[0] <= now:
+            tick = heappop(ticks)
+            for deliver, message in self._arrivals.pop(tick, ()):
+                deliver(*message)
+            for turn in self._due.pop(tick):
+                self.make_ready(turn)
+            self.run_ready(now)
+
+    def run_ready(self, now: int) -> None:
+        """Let the ready SQs take their turns at `now`."""
+        self.now = now
+        ready = self.ready
+        while ready:
+            turn = heappop(ready)[1]
+            turn.queued = False
+            turn.step(now)
+
+
+def _allow(stream: str) -> None:
+    pass

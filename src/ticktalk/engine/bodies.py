@@ -1,0 +1,246 @@
+"""Bodies: from the sources that travel in a graph to functions that can be called.
+
+`GraphCode` is a graph's code in one process. Module-level statements that bodies need run once in it; every instance
+gets a namespace of its own, in which classes and modules are shared, assigned values copied, functions re-bound.
+Modules that lay beside the program are imported from the graph, under a name of their own in `sys.modules`, so
+that two graphs never meet there.
+"""
+
+from __future__ import annotations
+import __future__
+
+import builtins
+import copy
+import hashlib
+import importlib
+import importlib.abc
+import importlib.machinery
+import linecache
+import sys
+import types
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ticktalk.graph.constants import decode_constant
+from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ
+
+
+class BodyError(Exception):
+    """A body that cannot be prepared here: a missing module, another Python's syntax, a statement that raises."""
+
+
+class GraphCode:
+    """The code of one graph in this process.
+
+    Args:
+        graph: whose functions, statements and modules are meant; only those of the SQs asked for are run.
+
+    Raises (from `prepare` and `body`):
+        BodyError: the code does not compile or does not run here; the message says where and why.
+    """
+
+    def __init__(self, graph: TTGraph) -> None:
+        self.graph = graph
+        self.file = graph.file or f"{graph.name}.py"
+        self._prefix = ""
+        self._modules = graph.modules
+        self._builtins: dict[str, Any] | types.ModuleType = builtins
+        if graph.modules:
+            digest = hashlib.sha256(repr(sorted(graph.modules.items())).encode()).hexdigest()[:12]
+            self._prefix = f"_ticktalk_{digest}"
+            self._builtins = {**vars(builtins), "__import__": self._import}
+            _TravelledModules.add(self._prefix, graph.modules, self._builtins)
+        self.module = types.ModuleType(graph.name)
+        self.module.__dict__["__builtins__"] = self._builtins
+        self.module.__file__ = self.file
+        sys.modules.setdefault(graph.name, self.module)  # dataclasses look their module up there
+        self._flags = 0
+        if any(statement.source.startswith("from __future__") for statement in graph.statements):
+            self._flags = __future__.annotations.compiler_flag
+        self._ran: set[int] = set()
+        self._assigned: set[str] = set()
+        self._codes: dict[str, types.CodeType] = {}
+        self._plain_namespace: bool | None = None
+
+    def prepare(self, sqs: Iterable[TTSQ]) -> None:
+        """Run the module-level statements that the bodies of `sqs` need, and compile those bodies."""
+        functions = {sq.function: self.graph.functions[sq.function] for sq in sqs if sq.body}
+        needed = sorted({need for function in functions.values() for need in function.needs})
+        for index in needed:
+            if index in self._ran:
+                continue
+            statement = self.graph.statements[index]
+            code = self._compile(statement.source, statement.line)
+            try:
+                exec(code, self.module.__dict__)
+            except Exception as error:
+                raise BodyError(
+                    f"{self.file}:{_line_of(error, self.file) or statement.line}: {type(error).__name__}: {error}"
+                ) from error
+            self._ran.add(index)
+            self._assigned.update(statement.assigns)
+        for name, function in functions.items():
+            if name not in self._codes:
+                self._codes[name] = self._compile(function.source, function.line)
+
+    def body(self, sq: TTSQ) -> tuple[Callable[..., Any], dict[str, Any]]:
+        """The body of one instance, set to its compile-time parameters, and the instance's namespace."""
+        self.prepare([sq])
+        namespace = self._namespace()
+        try:
+            exec(self._codes[sq.function], namespace)
+        except Exception as error:
+            line = _line_of(error, self.file) or self.graph.functions[sq.function].line
+            raise BodyError(f"{self.file}:{line}: {type(error).__name__}: {error}") from error
+        body = namespace[sq.function]
+        parameters = {name: decode_constant(value) for name, value in sq.parameters.items()}
+        return set_parameters(body, parameters), namespace
+
+    def find_class(self, name: str) -> Any:
+        """A class of the program or of a module that travels with it, by qualified name; None if there is none."""
+        for place in [self.module, *(sys.modules.get(f"{self._prefix}.{module}") for module in self._modules)]:
+            found: Any = place
+            for part in name.split("."):
+                found = getattr(found, part, None)
+            if isinstance(found, type):
+                return found
+        return None
+
+    def show_in_tracebacks(self) -> None:
+        """Let tracebacks show the program's lines."""
+        lines: dict[int, str] = {}
+        sources = [(s.line, s.source) for s in self.graph.statements]
+        sources += [(f.line, f.source) for f in self.graph.functions.values()]
+        for first, source in sources:
+            for offset, text in enumerate(source.splitlines()):
+                lines[first + offset] = text + "\n"
+        whole = [lines.get(number, "\n") for number in range(1, max(lines, default=0) + 1)]
+        linecache.cache[self.file] = (sum(map(len, whole)), None, whole, self.file)
+
+    def _compile(self, source: str, line: int) -> types.CodeType:
+        try:
+            code: types.CodeType = compile(
+                "\n" * (line - 1) + source, self.file, "exec", flags=self._flags, dont_inherit=True
+            )
+            return code
+        except (SyntaxError, ValueError) as error:
+            at = getattr(error, "lineno", None) or line
+            python = f"{sys.version_info.major}.{sys.version_info.minor}"
+            what = error.msg if isinstance(error, SyntaxError) else str(error)
+            raise BodyError(f"{self.file}:{at}: Python {python} cannot compile this: {what}") from None
+
+    def _namespace(self) -> dict[str, Any]:
+        shared = self.module.__dict__
+        namespace = dict(shared)
+        memo: dict[int, Any] = {}
+        for name in self._assigned:
+            if name in shared:
+                try:
+                    namespace[name] = copy.deepcopy(shared[name], memo)
+                except Exception:  # a lock, an open file: nothing that could be copied, so it is shared
+                    namespace[name] = shared[name]
+        for name, value in namespace.items():
+            if isinstance(value, types.FunctionType) and value.__globals__ is shared:
+                namespace[name] = _rebound(value, namespace)
+        namespace["sq_state"] = {}
+        return namespace
+
+    def _import(
+        self,
+        name: str,
+        globals: dict[str, Any] | None = None,
+        locals: dict[str, Any] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> Any:
+        top = name.partition(".")[0]
+        if level or not (top in self._modules or f"{top}.__init__" in self._modules):
+            return builtins.__import__(name, globals, locals, fromlist or (), level)
+        module = importlib.import_module(f"{self._prefix}.{name}")
+        if not fromlist:
+            return importlib.import_module(f"{self._prefix}.{top}")
+        for item in fromlist:
+            if f"{name}.{item}" in self._modules or f"{name}.{item}.__init__" in self._modules:
+                importlib.import_module(f"{self._prefix}.{name}.{item}")
+        return module
+
+
+def set_parameters(body: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:
+    """`body` with other defaults; a plain function is set in place, which costs a firing nothing."""
+    if not parameters:
+        return body
+    if not isinstance(body, types.FunctionType):
+        import functools
+
+        return functools.partial(body, **parameters)
+    code = body.__code__
+    names = code.co_varnames[: code.co_argcount]
+    defaults = list(body.__defaults__ or ())
+    first = len(names) - len(defaults)
+    for name, value in parameters.items():
+        if name in names[first:]:
+            defaults[names.index(name) - first] = value
+        else:
+            body.__kwdefaults__ = {**(body.__kwdefaults__ or {}), name: value}
+    body.__defaults__ = tuple(defaults)
+    return body
+
+
+def _rebound(function: types.FunctionType, namespace: dict[str, Any]) -> types.FunctionType:
+    again = types.FunctionType(
+        function.__code__, namespace, function.__name__, function.__defaults__, function.__closure__
+    )
+    again.__kwdefaults__ = function.__kwdefaults__
+    again.__dict__.update(function.__dict__)
+    again.__doc__, again.__annotations__ = function.__doc__, function.__annotations__
+    return again
+
+
+def _line_of(error: BaseException, file: str) -> int | None:
+    """The innermost line of `file` in the error's traceback."""
+    line = None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == file:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+class _TravelledModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports modules that came with a graph, from memory."""
+
+    _sets: dict[str, tuple[dict[str, str], Any]] = {}
+
+    @classmethod
+    def add(cls, prefix: str, modules: dict[str, str], names: Any) -> None:
+        if not any(isinstance(finder, cls) for finder in sys.meta_path):
+            sys.meta_path.insert(0, cls())
+        cls._sets[prefix] = (modules, names)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        prefix, _, name = fullname.partition(".")
+        if prefix not in self._sets:
+            return None
+        modules, _ = self._sets[prefix]
+        if not name or f"{name}.__init__" in modules:
+            return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+        if name in modules:
+            return importlib.machinery.ModuleSpec(fullname, self)
+        if any(module.startswith(f"{name}.") for module in modules):  # a namespace package
+            return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+        return None
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        prefix, _, name = module.__name__.partition(".")
+        modules, names = self._sets[prefix]
+        source = modules.get(f"{name}.__init__", modules.get(name, ""))
+        file = name.replace(".", "/") + ("/__init__.py" if f"{name}.__init__" in modules else ".py")
+        module.__file__ = file
+        module.__dict__["__builtins__"] = names
+        lines = source.splitlines(keepends=True)
+        linecache.cache[file] = (len(source), None, lines, file)
+        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)

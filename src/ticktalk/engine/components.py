@@ -1,0 +1,69 @@
+"""Components: what an ensemble has (a camera, an actuator) and how a body reaches its driver."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+Components = dict[str, Any]
+"""Component name to driver object; None where the ensemble has the component but no driver for it."""
+
+
+class Running(Protocol):
+    """What runs: whose prints are marked with its name, whose ensemble's components are at hand."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def ensemble(self) -> str: ...
+    @property
+    def components(self) -> Components | None: ...
+
+
+class _Thread(threading.local):
+    current: Running | None = None
+
+
+running = _Thread()
+"""What this thread runs; set around every body."""
+
+
+class Preparing(NamedTuple):
+    """A graph whose module-level statements run: what they print is marked with its name."""
+
+    name: str
+    ensemble: str
+    components: Components | None = None
+
+
+def component(name: str) -> Any:
+    """The driver that the ensemble on which the SQ runs has under `name`.
+
+    A literal name in an SQ's body is a placement constraint by itself: the SQ goes to an ensemble that has it.
+
+    Raises:
+        LookupError: called outside an SQ, or the ensemble has no driver of that name.
+    """
+    current = running.current
+    if current is None or current.components is None:
+        raise LookupError(f"component({name!r}) gives the hosting ensemble's driver, so it works in a running SQ only")
+    components = current.components
+    if components.get(name) is None:
+        have = ", ".join(sorted(key for key, driver in components.items() if driver is not None)) or "none"
+        raise LookupError(
+            f"ensemble {current.ensemble!r} has no driver for component {name!r} (it has: {have});"
+            f" give one with --component {name}=module:factory, or components={{{name!r}: driver}}"
+        )
+    return components[name]
+
+
+def as_components(components: Mapping[str, Any] | Iterable[str] | None) -> Components:
+    """Component names, or names with drivers, as a dict."""
+    if components is None:
+        return {}
+    if isinstance(components, Mapping):
+        return dict(components)
+    if isinstance(components, str):
+        return {components: None}
+    return dict.fromkeys(components)

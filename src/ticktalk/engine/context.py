@@ -1,0 +1,246 @@
+"""One start of one graph on one ensemble: its SQs' sync, execute and forward parts, wired to one another.
+
+`PreparedGraph` is what an ensemble holds of a graph between distribution and start; `Context` is a start of it.
+Both are given everything they talk to; neither knows which driver runs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.bodies import BodyError, GraphCode
+from ticktalk.engine.components import Components
+from ticktalk.engine.counters import Counters, Counts
+from ticktalk.engine.execution import FiringError, Send, TTSQExecute, firing_error
+from ticktalk.engine.firing import (
+    EVICTION_BOUND,
+    DeadlineSync,
+    Fire,
+    GridSync,
+    PlanBSync,
+    SingleRun,
+    TTSQSync,
+    make_sync,
+)
+from ticktalk.engine.forwarding import Output, Publish, TTSQForward, arc_name
+from ticktalk.engine.instructions import TOKEN_INSTRUCTIONS, VALUE_INSTRUCTIONS
+from ticktalk.engine.values import PLAIN, handed_on
+from ticktalk.graph.constants import decode_constant
+from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ
+from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+
+MakeFire = Callable[[TTSQ, Send, Callable[[FiringError], None], Callable[[], None]], Fire]
+"""`(sq, send, report, done) -> fire`: what runs an SQ's body somewhere else (a worker), for drivers that do not run
+it in place; `done` is called after each firing, however it ended."""
+
+
+class PreparedGraph:
+    """A graph as one ensemble holds it.
+
+    Args:
+        graph: the whole graph: an ensemble has to know where its arcs lead.
+        host_of: SQ name to ensemble name.
+        here: this ensemble's name.
+        components: this ensemble's drivers.
+
+    Raises:
+        BodyError: an SQ placed here cannot be prepared here.
+    """
+
+    def __init__(self, graph: TTGraph, host_of: dict[str, str], here: str, components: Components) -> None:
+        self.graph = graph
+        self.host_of = host_of
+        self.here = here
+        self.components = components
+        self.clocks = graph.clock_tree()
+        self.code = GraphCode(graph)
+        ranked = sorted(range(len(graph.sqs)), key=lambda index: (graph.sqs[index].rank, index))
+        self.order = {graph.sqs[index].name: place for place, index in enumerate(ranked)}
+        self.sqs = [sq for sq in graph.sqs if host_of[sq.name] == here]
+        for sq in self.sqs:
+            if not sq.body and sq.function not in _INSTRUCTIONS:
+                raise BodyError(f"{sq.name}: this TickTalk has no instruction {sq.function}")
+
+    def prepare_code(self) -> None:
+        """Compile the bodies placed here and run the module-level statements they need."""
+        self.code.prepare(self.sqs)
+
+
+_INSTRUCTIONS = {*VALUE_INSTRUCTIONS, *TOKEN_INSTRUCTIONS, "TTFinishByOtherwise"}
+
+
+class Context:
+    """One start of a graph on this ensemble.
+
+    Args:
+        prepared: the graph as this ensemble holds it.
+        number: the context's number, unique in its system (`TTTag.u`).
+        start_tick: when it starts (root ticks), the same on every ensemble.
+        agenda: the ensemble's timers; given the time by the driver.
+        publish: sends tokens to other ensembles.
+        output: takes outputs.
+        report: takes errors of firings.
+        run_elsewhere: runs a body away from here (a worker process); None: bodies run in place.
+        eviction_bound: see `EVICTION_BOUND`.
+    """
+
+    def __init__(
+        self,
+        prepared: PreparedGraph,
+        number: int,
+        start_tick: int,
+        agenda: Agenda,
+        publish: Publish,
+        output: Output,
+        report: Callable[[FiringError], None],
+        run_elsewhere: MakeFire | None = None,
+        eviction_bound: int = EVICTION_BOUND,
+    ) -> None:
+        self.prepared = prepared
+        self.number = number
+        self.start_tick = start_tick
+        self.counters = Counters()
+        self.agenda = agenda
+        self._report = report
+        self._run_elsewhere = run_elsewhere
+        self.executes: dict[str, TTSQExecute] = {}
+        self.syncs: dict[str, TTSQSync] = {}
+        graph, host_of, here = prepared.graph, prepared.host_of, prepared.here
+        span = len(graph.sqs)
+        for sq in prepared.sqs:
+            # Contexts that share an agenda keep to the graph's order, then to the order of their starts.
+            order = prepared.order[sq.name] * 1_000_000 + number if span else 0
+            self.syncs[sq.name] = make_sync(sq, order, agenda, self.counters, prepared.clocks[sq.clock], eviction_bound)
+        deadline_of = {sq.plan_b: sq for sq in prepared.sqs if sq.plan_b is not None}
+        self.forwards = {sq.name: TTSQForward(sq, self.syncs, host_of, here, publish, output) for sq in prepared.sqs}
+        for sq in prepared.sqs:
+            deadline = deadline_of.get(sq.name)
+            forward = self.forwards[deadline.name if deadline is not None and deadline.will_continue else sq.name]
+            self._wire(sq, self.syncs[sq.name], forward)
+        for sync in self.syncs.values():
+            if isinstance(sync, DeadlineSync) and sync.sq.plan_b is not None:
+                plan_b = self.syncs[sync.sq.plan_b]
+                assert isinstance(plan_b, PlanBSync)
+                sync.plan_b, sync.plan_b_fire = plan_b, plan_b.fire
+        # Where tokens of other ensembles' arcs go here.
+        self.incoming: dict[str, list[tuple[TTSQSync, int]]] = {}
+        for sq in graph.sqs:
+            if host_of[sq.name] == here:
+                continue
+            for index, arc in enumerate(sq.arcs):
+                local = [(self.syncs[to.sq], to.port) for to in arc.to if host_of[to.sq] == here]
+                if local:
+                    self.incoming[arc_name(sq.name, index)] = local
+
+    def _wire(self, sq: TTSQ, sync: TTSQSync, forward: TTSQForward) -> None:
+        if isinstance(sync, DeadlineSync):
+            sync.pass_on = forward.send
+            sync.report = self._firing_error
+            return
+        single = SingleRun(sq, self.counters, forward.send) if sq.single_run is not None else None
+        send = single.send if single else forward.send
+        done = single.done if single else _nothing
+        if self._run_elsewhere is not None and sq.body:
+            fire = self._run_elsewhere(sq, send, self._count_error, done)
+        else:
+            execute = TTSQExecute(
+                sq,
+                self.prepared.here,
+                self.prepared.code,
+                self.prepared.clocks[sq.clock],
+                self.start_tick,
+                self.prepared.components,
+                send,
+                self._count_error,
+            )
+            self.executes[sq.name] = execute
+            fire = _then(execute.fire, done) if single else execute.fire
+        if single:
+            single.fire_body = fire
+            fire = single.fire
+        if forward.has_tag and sq.trigger == "arrival":
+            fire = _tagged(fire, forward)
+        sync.fire = fire
+        if isinstance(sync, GridSync) and self.forwards[sq.name].has_tag:
+            sync.tag = self.forwards[sq.name].tag
+
+    def inject(self, inputs: dict[str, Any]) -> None:
+        """Give the graph's inputs to the ports here: first tokens carry the infinite interval."""
+        for sync in self.syncs.values():
+            if isinstance(sync, DeadlineSync):
+                for port in (0, 1):
+                    constant = sync.sq.ports[port].constant
+                    if constant is not None:
+                        sync.receive(port, NEG_INFINITY, INFINITY, decode_constant(constant[0]))
+        for source in self.prepared.graph.inputs:
+            for to in source.to:
+                if to.sq in self.syncs:
+                    value = inputs[source.name]
+                    self.syncs[to.sq].receive(to.port, NEG_INFINITY, INFINITY, handed_on(value))
+
+    def arrive(self, arc: str, value: Any, start: Tick, stop: Tick) -> None:
+        """Take a token from another ensemble."""
+        plain = value.__class__ in PLAIN
+        destinations = self.incoming.get(arc, ())
+        for sync, port in destinations:
+            own = value if plain or len(destinations) == 1 else handed_on(value)
+            sync.receive(port, start, stop, own, from_other_ensemble=True)
+
+    @property
+    def pending(self) -> bool:
+        """Whether a stream is open or a deadline pending here."""
+        return any(sync.pending for sync in self.syncs.values())
+
+    @property
+    def endless(self) -> list[str]:
+        """The streams that are open and whose window has no end."""
+        return [name for name, sync in self.syncs.items() if isinstance(sync, GridSync) and sync.endless]
+
+    @property
+    def counts(self) -> Counts:
+        """What was counted here."""
+        return self.counters.by_sq
+
+    def waiting(self) -> dict[str, dict[str, int]]:
+        """SQ to port to number of tokens that wait there."""
+        found = {name: sync.waiting() for name, sync in self.syncs.items()}
+        return {name: ports for name, ports in found.items() if ports}
+
+    def close(self) -> None:
+        """End it: nothing fires any more, timers that are still due find nothing to do."""
+        for sync in self.syncs.values():
+            sync.close()
+
+    def _firing_error(self, sq: str, start: Tick, stop: Tick, error: BaseException) -> None:
+        self._count_error(
+            firing_error(self.prepared.graph.sq(sq), self.prepared.here, self.prepared.code, error, start, stop)
+        )
+
+    def _count_error(self, error: FiringError) -> None:
+        self.counters.add(error.sq, "errors")
+        self._report(error)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _then(fire: Fire, done: Callable[[], None]) -> Fire:
+    def fire_then_done(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        fire(start, stop, values, now)
+        done()
+
+    return fire_then_done
+
+
+def _tagged(fire: Fire, forward: TTSQForward) -> Fire:
+    """`fire`, preceded by the tag of the firing: the tick at which its inputs matched."""
+
+    def fire_with_tag(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        forward.tag(now, start, stop)
+        fire(start, stop, values, now)
+
+    return fire_with_tag

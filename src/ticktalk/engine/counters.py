@@ -1,0 +1,65 @@
+"""Counters: what was skipped, evicted, late, dropped, failed: the answer to "why did nothing fire"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+KINDS = {
+    "skipped": "instants of a stream that were past before they could start",
+    "late_starts": "stream firings that started after their interval",
+    "evicted": "tokens that waited until their end was too far behind",
+    "late": "data that came after its deadline",
+    "missed": "deadlines without data and without plan B",
+    "plan_b": "plan Bs fired",
+    "out_of_order": "sets dropped because they start before the last one fired",
+    "busy": "inputs dropped while a single run was in flight",
+    "late_results": "results of single runs that came after their timeout",
+    "errors": "firings that raised",
+    "lost": "tokens sent and never received",
+    "overflow": "tokens dropped from a full inbox",
+    "stale": "tokens of an older generation",
+    "bad_frames": "frames that could not be read",
+    "restarts": "workers replaced",
+}
+"""The kinds of counters, and what each counts."""
+
+Counts = dict[str, dict[str, int]]
+"""SQ (or ensemble) name -> kind -> count; only what is not zero."""
+
+
+class Counters:
+    """The counters of one context on one ensemble."""
+
+    __slots__ = ("by_sq",)
+
+    def __init__(self) -> None:
+        self.by_sq: Counts = {}
+
+    def add(self, sq: str, kind: str, count: int = 1) -> None:
+        """Count `count` more of `kind` at `sq`."""
+        if count:
+            kinds = self.by_sq.setdefault(sq, {})
+            kinds[kind] = kinds.get(kind, 0) + count
+
+
+def merged(many: Iterable[Counts]) -> Counts:
+    """The sum of several ensembles' counters."""
+    total: Counts = {}
+    for counts in many:
+        for sq, kinds in counts.items():
+            mine = total.setdefault(sq, {})
+            for kind, count in kinds.items():
+                mine[kind] = mine.get(kind, 0) + count
+    return total
+
+
+def counter_lines(counts: Counts) -> list[str]:
+    """One line per kind that is not zero: `skipped: 3 (src-1 2, src2-1 1) - instants of a stream that ...`."""
+    lines = []
+    for kind, meaning in KINDS.items():
+        at = [(sq, kinds[kind]) for sq, kinds in counts.items() if kinds.get(kind)]
+        if at:
+            shown = ", ".join(f"{sq} {count}" for sq, count in sorted(at)[:8])
+            more = f", and {len(at) - 8} more" if len(at) > 8 else ""
+            lines.append(f"{kind}: {sum(count for _, count in at)} ({shown}{more}) - {meaning}")
+    return lines

@@ -1,0 +1,236 @@
+"""The manager's rules: who joined, which graph lives where, what was started, what came back.
+
+Given messages and the time; everything it says goes to the sinks it was given. Four concerns, four classes:
+`Registry` (who is where), `Deployments` (map, distribute, start), `OutputLog` (in `outputs`), `Errors`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from ticktalk.engine.execution import FiringError
+from ticktalk.engine.hosting import Deployment, ReadyAnswer, StartContext
+from ticktalk.graph.graph import TTGraph
+from ticktalk.language.errors import TTInputError, TTRuntimeError
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.mapping.mapper import TTMapper
+
+PROTOCOL = 1
+"""The version of the messages between manager and ensembles."""
+
+ERRORS_KEPT = 1000
+"""How many errors of firings the manager remembers; all are counted."""
+
+
+class Registry:
+    """Which ensembles have joined, in the order of joining.
+
+    Args:
+        manager: what the manager says of its own ensemble; it hosts last.
+    """
+
+    def __init__(self, manager: EnsembleInfo) -> None:
+        self.manager = manager
+        self.ensembles: dict[str, EnsembleInfo] = {}
+
+    def refusal(self, info: EnsembleInfo) -> str | None:
+        """Why `info` may not join; None when it may."""
+        if info.protocol != PROTOCOL:
+            return (
+                f"{info.name!r} speaks protocol version {info.protocol}, this manager version {PROTOCOL}:"
+                " install the same version of ticktalk on both"
+            )
+        if info.name == self.manager.name:
+            return f"the name {info.name!r} is the manager's own: choose another"
+        lingering = self.ensembles.get(info.name)
+        if lingering is not None and not info.started > lingering.started:
+            return f"the name {info.name!r} is in use by an ensemble that joined before: choose another"
+        return None
+
+    def add(self, info: EnsembleInfo) -> None:
+        """Take an ensemble in."""
+        self.ensembles[info.name] = info
+
+    def remove(self, name: str) -> None:
+        """An ensemble has left."""
+        self.ensembles.pop(name, None)
+
+    def all(self) -> list[EnsembleInfo]:
+        """Every ensemble in the order in which mapping tries them: as they joined, the manager's own last."""
+        return [*self.ensembles.values(), self.manager]
+
+
+class GraphState:
+    """One graph on this system.
+
+    Attributes:
+        state: "preparing", "ready", "refused" (some ensemble cannot prepare it) or "running".
+    """
+
+    def __init__(self, graph: TTGraph, host_of: dict[str, str]) -> None:
+        self.graph = graph
+        self.host_of = host_of
+        self.hosts = list(dict.fromkeys(host_of.values()))
+        self.waits_for = set(self.hosts)
+        self.problems: dict[str, str] = {}
+        self.contexts: list[int] = []
+        self.state = "preparing"
+
+
+class Deployments:
+    """Maps graphs, distributes them, starts them.
+
+    Args:
+        registry: who joined.
+        distribute: sends a `Deployment` to an ensemble.
+        start: sends a `StartContext` to an ensemble.
+        stop: tells an ensemble to forget a graph.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        distribute: Callable[[str, Deployment], None],
+        start: Callable[[str, StartContext], None],
+        stop: Callable[[str, str], None],
+    ) -> None:
+        self.registry = registry
+        self.graphs: dict[str, GraphState] = {}
+        self._distribute = distribute
+        self._start = start
+        self._stop = stop
+        self._contexts = 0
+
+    def deploy(self, graph: TTGraph, name: str | None = None, mapping: Mapping[str, str] | None = None) -> GraphState:
+        """Map the graph and send it to its hosts.
+
+        Raises:
+            TTMappingError: some SQ cannot be placed; nothing is instantiated.
+            TTRuntimeError: the name is in use.
+        """
+        if name is not None and name != graph.name:
+            graph = msgspec.structs.replace(graph, name=name)
+        if graph.name in self.graphs:
+            raise TTRuntimeError(
+                f"a graph named {graph.name!r} is already here: stop it first, or give this one another name (--name)"
+            )
+        mapper = TTMapper(self.registry.all())
+        host_of = mapper.map(graph) if mapping is None else mapper.check(graph, mapping)
+        state = GraphState(graph, host_of)
+        self.graphs[graph.name] = state
+        deployment = Deployment(graph, host_of)
+        for host in state.hosts:
+            self._distribute(host, deployment)
+        if not state.hosts:
+            state.state = "ready"
+        return state
+
+    def answer(self, answer: ReadyAnswer) -> None:
+        """An ensemble is ready, or says why not."""
+        state = self.graphs.get(answer.graph)
+        if state is None:
+            return
+        state.waits_for.discard(answer.ensemble)
+        if answer.problem is not None:
+            state.problems[answer.ensemble] = answer.problem
+        if not state.waits_for and state.state == "preparing":
+            state.state = "refused" if state.problems else "ready"
+
+    def start(self, name: str, inputs: Mapping[str, Any], start_tick: int) -> int:
+        """Start a context of a graph that is ready; its number.
+
+        Raises:
+            TTRuntimeError: there is no such graph, or it is not ready.
+            TTInputError: a value is missing, or for no input.
+        """
+        state = self.state_of(name)
+        if state.state == "refused":
+            raise TTRuntimeError(not_prepared(state))
+        if state.state == "preparing":
+            waits_for = ", ".join(sorted(state.waits_for))
+            raise TTRuntimeError(f"graph {name!r} is not ready yet: {waits_for} still prepare it")
+        values = check_inputs(state.graph, inputs)
+        self._contexts += 1
+        context = self._contexts
+        state.contexts.append(context)
+        state.state = "running"
+        for host in state.hosts:
+            self._start(host, StartContext(name, context, start_tick, values))
+        return context
+
+    def stop(self, name: str) -> None:
+        """End a graph and forget it.
+
+        Raises:
+            TTRuntimeError: there is no such graph.
+        """
+        state = self.state_of(name)
+        for host in state.hosts:
+            self._stop(host, name)
+        del self.graphs[name]
+
+    def state_of(self, name: str) -> GraphState:
+        """What is known of a graph.
+
+        Raises:
+            TTRuntimeError: there is no such graph.
+        """
+        state = self.graphs.get(name)
+        if state is None:
+            have = ", ".join(self.graphs) or "none"
+            raise TTRuntimeError(f"there is no graph named {name!r} here (graphs: {have})")
+        return state
+
+
+def not_prepared(state: GraphState) -> str:
+    """The message for a graph that some ensemble cannot prepare."""
+    lines = [f"graph {state.graph.name!r} cannot be prepared:"]
+    lines += [f"  on {ensemble}: {problem}" for ensemble, problem in state.problems.items()]
+    return "\n".join(lines)
+
+
+def check_inputs(graph: TTGraph, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """One value per graph input; an input named `trigger` defaults to 1.
+
+    Raises:
+        TTInputError: an input has no value, or a value has no input.
+    """
+    names = [source.name for source in graph.inputs]
+    listed = f"the inputs of graph {graph.name!r}: {', '.join(names)}"
+    for name in inputs:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            guess = f"; did you mean {near[0]!r}?" if near else ""
+            raise TTInputError(f"{name!r} is no input{guess} ({listed})")
+    values = dict(inputs)
+    if "trigger" in names:
+        values.setdefault("trigger", 1)
+    missing = [name for name in names if name not in values]
+    if missing:
+        raise TTInputError(
+            f"no value for input {', '.join(repr(name) for name in missing)} ({listed}):"
+            f" give --input {missing[0]}=VALUE"
+        )
+    return {name: values[name] for name in names}
+
+
+class Errors:
+    """The errors of firings, as told to the manager: the latest are kept, all are counted."""
+
+    def __init__(self) -> None:
+        self.kept: list[FiringError] = []
+        self.count = 0
+        self.listeners: list[Callable[[FiringError], None]] = []
+
+    def add(self, error: FiringError) -> None:
+        """Take one."""
+        self.count += 1
+        self.kept.append(error)
+        if len(self.kept) > ERRORS_KEPT:
+            del self.kept[: -ERRORS_KEPT // 2]
+        for listener in self.listeners:
+            listener(error)

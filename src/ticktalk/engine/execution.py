@@ -1,0 +1,312 @@
+"""Execution: runs bodies, one firing at a time, and isolates what goes wrong in them."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import nullcontext
+from types import FunctionType
+from typing import Any, TextIO
+
+import msgspec
+
+from ticktalk.engine.bodies import GraphCode
+from ticktalk.engine.components import Components, running
+from ticktalk.engine.instructions import TOKEN_INSTRUCTIONS, VALUE_INSTRUCTIONS, Setting
+from ticktalk.graph.constants import decode_constant
+from ticktalk.graph.sq import TTSQ
+from ticktalk.time import INFINITY, NEG_INFINITY, ROOT, Tick, TTClock, TTEmpty, TTTime, TTToken
+from ticktalk.time.interval import interval_text
+
+Send = Callable[[Any, Tick, Tick], None]
+
+
+class FiringError(msgspec.Struct, frozen=True):
+    """A firing that raised: what the log and the manager get. Ticks of the root clock; None: an infinite end."""
+
+    sq: str
+    ensemble: str
+    start: int | None
+    stop: int | None
+    file: str
+    line: int
+    exception: str
+    traceback: str = ""
+
+    def __str__(self) -> str:
+        start = NEG_INFINITY if self.start is None else self.start
+        stop = INFINITY if self.stop is None else self.stop
+        return (
+            f"{self.file}:{self.line}: SQ {self.sq} on {self.ensemble}, interval"
+            f" {interval_text(start, stop)}: {self.exception}"
+        )
+
+
+class TTSQExecute:
+    """The execute part of one SQ in one context: its body, in a namespace of its own.
+
+    Args:
+        sq: the SQ.
+        ensemble: the hosting ensemble's name, for messages.
+        code: the graph's code in this process.
+        clock: the clock the SQ is set to.
+        start_tick: when the context started (root ticks).
+        components: the ensemble's drivers.
+        send: takes the result and its interval; raises what makes the firing fail (no codec, a wrong length).
+        report: takes a `FiringError`.
+
+    Raises:
+        BodyError: the body does not compile or its module-level statements do not run here.
+    """
+
+    __slots__ = (
+        "_arrange",
+        "_body",
+        "_code",
+        "_setting",
+        "components",
+        "ensemble",
+        "fire",
+        "fired",
+        "name",
+        "report",
+        "send",
+        "sq",
+        "state",
+    )
+
+    def __init__(
+        self,
+        sq: TTSQ,
+        ensemble: str,
+        code: GraphCode,
+        clock: TTClock,
+        start_tick: int,
+        components: Components,
+        send: Send,
+        report: Callable[[FiringError], None],
+    ) -> None:
+        self.sq = sq
+        self.send = send
+        self.report = report
+        self.fired = 0
+        self.state: dict[str, Any] = {}
+        self.name = sq.name
+        self.ensemble = ensemble
+        self._code = code
+        self.components: Components | None = components
+        self._setting: Setting | None = None
+        self.fire: Callable[[Tick, Tick, tuple[Any, ...], int], None]
+        if sq.body:
+            body, self.state = code.body(sq)
+            self._body, self._arrange = _call_shape(sq, body)
+            self.fire = self._fire_full if sq.full_token else self._fire
+        elif sq.function in TOKEN_INSTRUCTIONS:
+            self._body, self._arrange = _call_shape(sq, TOKEN_INSTRUCTIONS[sq.function], full=True)
+            self._setting = Setting(sq, clock, start_tick)
+            self.fire = self._fire_instruction
+        else:
+            self._body, self._arrange = _call_shape(sq, VALUE_INSTRUCTIONS[sq.function])
+            self.fire = self._fire
+
+    def _fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        """Run the body on `values` and send its result on [start, stop)."""
+        running.current = self
+        self.fired += 1
+        try:
+            arrange = self._arrange
+            result = self._body(*values) if arrange is None else arrange(self._body, values)
+            running.current = None  # what receives the result is not this body
+            if result.__class__ is not TTEmpty:
+                self.send(result, start, stop)
+        except BaseException as error:
+            self.failed(error, start, stop)
+
+    def _fire_full(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        tokens = tuple([TTToken(value, TTTime(ROOT, begin, end)) for begin, end, value in values])
+        running.current = self
+        self.fired += 1
+        try:
+            result = self._body(*tokens) if self._arrange is None else self._arrange(self._body, tokens)
+            running.current = None
+            if result.__class__ is TTEmpty:
+                return
+            if not isinstance(result, TTToken):
+                raise TypeError(
+                    "a body with TTExecuteOnFullToken=True returns a TTToken (or TTEmpty()), not"
+                    f" {type(result).__name__}: return TTToken(value, token.time)"
+                )
+            time = result.time
+            if time.clock != ROOT:
+                raise ValueError(
+                    f"the clock of a returned token must be that of its inputs, {ROOT.name!r}, not {time.clock.name!r}"
+                )
+            self.send(result.value, time.start_tick, time.stop_tick)
+        except BaseException as error:
+            self.failed(error, start, stop)
+
+    def _fire_instruction(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        setting = self._setting
+        assert setting is not None
+        setting.now = now
+        self.fired += 1
+        try:
+            inputs = values if self._arrange is None else self._arrange(_as_tuple, values)
+            for result, begin, end in self._body(setting, *inputs):
+                self.send(result, begin, end)
+        except Exception as error:
+            self.failed(error, start, stop)
+
+    def failed(self, error: BaseException, start: Tick, stop: Tick) -> None:
+        """Report a firing that raised; SystemExit too: a body ends itself, never the runtime."""
+        running.current = None
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        self.report(firing_error(self.sq, self.ensemble, self._code, error, start, stop))
+
+
+def _as_tuple(*values: Any) -> tuple[Any, ...]:
+    return values
+
+
+def _call_shape(
+    sq: TTSQ, body: Callable[..., Any], full: bool = False
+) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+    """How the values of the arc ports become the body's arguments.
+
+    Gives the body and None when they are just that, else a function `(body, values) -> result`.
+    """
+    visible = [port for port in sq.ports if not port.hidden]
+    arcs = [port for port in sq.ports if port.constant is None]
+    full = full or sq.full_token
+    if visible == arcs and not any(port.keyword for port in visible):
+        return body, None
+    constants = {port.name: decode_constant(port.constant[0]) for port in visible if port.constant is not None}
+    trailing = visible[len(visible) - len(constants) :]
+    fixed = all(_unchangeable(value) for value in constants.values())
+    if (
+        isinstance(body, FunctionType)
+        and sq.body
+        and fixed
+        and not full
+        and arcs == visible[: len(arcs)]
+        and all(port.name in constants and not port.keyword for port in trailing)
+        and body.__code__.co_argcount >= len(visible)
+    ):
+        # Constants after the arcs become defaults, so that a firing is a plain call.
+        names = body.__code__.co_varnames[: body.__code__.co_argcount]
+        have = dict(zip(names[len(names) - len(body.__defaults__ or ()) :], body.__defaults__ or (), strict=True))
+        have.update({port.name: constants[port.name] for port in trailing})
+        body.__defaults__ = tuple(have[name] for name in names[len(arcs) :])
+        return body, None
+    takes: list[tuple[int, Any, str | None]] = []  # slot of the value (-1: a constant), its encoding, keyword
+    slot = 0
+    for port in sq.ports:
+        if port.constant is not None:
+            takes.append((-1, port.constant[0], port.name if port.keyword else None))
+            continue
+        if not port.hidden:
+            takes.append((slot, None, port.name if port.keyword else None))
+        slot += 1
+
+    def constant(encoded: Any) -> Any:
+        value = decode_constant(encoded)  # decoded anew: a body may change what it gets
+        if sq.full_token:
+            return TTToken(value, TTTime.infinite(ROOT))
+        return (float("-inf"), float("inf"), value) if full else value
+
+    def arrange(body: Callable[..., Any], values: tuple[Any, ...]) -> Any:
+        arguments = []
+        keywords = {}
+        for slot, encoded, keyword in takes:
+            value = constant(encoded) if slot < 0 else values[slot]
+            if keyword is None:
+                arguments.append(value)
+            else:
+                keywords[keyword] = value
+        return body(*arguments, **keywords)
+
+    return body, arrange
+
+
+def _unchangeable(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(_unchangeable(item) for item in value)
+    return value is None or isinstance(value, (bool, int, float, complex, str, bytes, frozenset, range))
+
+
+def firing_error(
+    sq: TTSQ, ensemble: str, code: GraphCode, error: BaseException, start: Tick, stop: Tick
+) -> FiringError:
+    """What is told of `error`: the innermost line of the program in its traceback, else the line of the use."""
+    file, line = code.file, 0
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == code.file:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    if not line:
+        # Nothing of the program ran: the place to look at is its function, or where the instruction is used.
+        line = code.graph.functions[sq.function].line if sq.body else sq.line
+    code.show_in_tracebacks()
+    text = "".join(traceback.format_exception(error))
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    finite = [int(tick) if abs(tick) != float("inf") else None for tick in (start, stop)]
+    return FiringError(sq.name, ensemble, finite[0], finite[1], file, line, what.replace("\n", " "), text)
+
+
+class BodyOutput:
+    """Stands in for `sys.stdout`: what a body prints goes to stderr, each line marked with the SQ's name.
+
+    What is printed outside bodies goes where it went before.
+    """
+
+    def __init__(self, stdout: TextIO, stderr: TextIO) -> None:
+        self._stdout = stdout
+        self._stderr = stderr
+        self._begun: dict[str, str] = {}
+
+    def write(self, text: str) -> int:
+        """Write to stderr line by line when a body runs, else to stdout."""
+        if running.current is None:
+            return self._stdout.write(text)
+        name = running.current.name
+        *lines, rest = (self._begun.pop(name, "") + text).split("\n")
+        for line in lines:
+            self._stderr.write(f"[{name}] {line}\n")
+        if rest:
+            self._begun[name] = rest
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what is whole; a begun line waits for its end."""
+        (self._stdout if running.current is None else self._stderr).flush()
+
+    def close_lines(self) -> None:
+        """End the lines that were begun."""
+        for name, text in self._begun.items():
+            self._stderr.write(f"[{name}] {text}\n")
+        self._begun.clear()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stdout, name)
+
+    def __enter__(self) -> BodyOutput:
+        self._before = sys.stdout
+        sys.stdout = self
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close_lines()
+        sys.stdout = self._before
+
+
+def keep_bodies_from_stdout() -> BodyOutput | nullcontext[None]:
+    """While it is open, what bodies print goes to stderr (`BodyOutput`), unless that is seen to already."""
+    if isinstance(sys.stdout, BodyOutput):
+        return nullcontext()
+    return BodyOutput(sys.stdout, sys.stderr)
+
+
+__all__ = ["BodyOutput", "FiringError", "TTSQExecute", "firing_error", "keep_bodies_from_stdout"]

@@ -1,0 +1,139 @@
+"""Forwarding: where the results of an SQ go.
+
+To ports on the same ensemble by direct call, a copy each unless nobody can change the value; to other ensembles as
+one publication per arc; to the manager if the arc is an output of the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappush
+from typing import Any
+
+from ticktalk.engine.firing import TTSQSync
+from ticktalk.engine.values import PLAIN, handed_on
+from ticktalk.graph.sq import TTSQ, TTArc
+from ticktalk.time import Tick, TTEmpty
+
+Publish = Callable[[str, list[str], Any, Tick, Tick], None]
+"""`(arc, ensembles, value, start, stop)`: send a token to every ensemble that consumes the arc; raises
+`NoCodecError` before anything is sent."""
+
+Output = Callable[[str, Any, Tick, Tick], None]
+"""`(sq, value, start, stop)`: an output of the graph, from the SQ of that name."""
+
+
+def arc_name(sq: str, index: int) -> str:
+    """What an arc is called between ensembles: the SQ's name and the arc's index."""
+    return f"{sq}/{index}"
+
+
+class _Way:
+    """One arc, on this ensemble."""
+
+    __slots__ = ("hosts", "local", "name", "output", "path")
+
+    def __init__(self, name: str, arc: TTArc, local: list[tuple[TTSQSync, int]], hosts: list[str]) -> None:
+        self.name = name
+        self.path = arc.path
+        self.local = local
+        self.hosts = hosts
+        self.output = arc.output
+
+
+class TTSQForward:
+    """The forward part of one SQ in one context.
+
+    Args:
+        sq: the SQ.
+        syncs: the sync parts on this ensemble, by SQ name.
+        host_of: SQ name to the name of its ensemble.
+        here: this ensemble's name.
+        publish: sends tokens to other ensembles.
+        output: takes outputs of the graph.
+        as_sq: the name under which outputs are known (of a plan B whose value takes the data's place: its deadline's).
+    """
+
+    __slots__ = ("_as_sq", "_output", "_publish", "_ready", "_tags", "_unpack", "_ways", "local", "send")
+
+    def __init__(
+        self,
+        sq: TTSQ,
+        syncs: dict[str, TTSQSync],
+        host_of: dict[str, str],
+        here: str,
+        publish: Publish,
+        output: Output,
+        as_sq: str | None = None,
+    ) -> None:
+        self._publish = publish
+        self._output = output
+        self._as_sq = as_sq or sq.name
+        self._unpack = sq.unpack if any(arc.path for arc in sq.arcs) else None
+        self._ways: list[_Way] = []
+        self._tags: list[_Way] = []
+        for index, arc in enumerate(sq.arcs):
+            local = [(syncs[to.sq], to.port) for to in arc.to if host_of[to.sq] == here]
+            hosts = sorted({host_of[to.sq] for to in arc.to} - {here})
+            (self._tags if arc.kind == "tag" else self._ways).append(_Way(arc_name(sq.name, index), arc, local, hosts))
+        simple = not self._unpack and all(not way.hosts and not way.output for way in self._ways)
+        self.local = [entry for way in self._ways for entry in way.local]
+        self._ready = self.local[0][0].agenda.ready if self.local else []
+        self.send: Callable[[Any, Tick, Tick], None] = self._send_local if simple else self._send
+
+    def tag(self, instant: int, start: Tick, stop: Tick) -> None:
+        """Send the tag of a firing: its value is the instant."""
+        for way in self._tags:
+            self._along(way, instant, start, stop)
+
+    @property
+    def has_tag(self) -> bool:
+        """Whether anybody consumes the tag."""
+        return bool(self._tags)
+
+    def _send_local(self, value: Any, start: Tick, stop: Tick) -> None:
+        """The common case: the whole value, to ports on this ensemble."""
+        plain = value.__class__ in PLAIN
+        ready = self._ready
+        for sync, port in self.local:
+            sync.inbox.append((port, start, stop, value if plain else handed_on(value)))
+            if not sync.queued:
+                sync.queued = True
+                heappush(ready, sync.key)
+
+    def _send(self, value: Any, start: Tick, stop: Tick) -> None:
+        parts: dict[tuple[int, ...], Any] = {(): value}
+        if self._unpack is not None:
+            _unpack(value, self._unpack, (), parts)
+        for way in self._ways:
+            part = parts[way.path]
+            if part.__class__ is not TTEmpty:
+                self._along(way, part, start, stop)
+
+    def _along(self, way: _Way, value: Any, start: Tick, stop: Tick) -> None:
+        if way.hosts:
+            self._publish(way.name, way.hosts, value, start, stop)
+        plain = value.__class__ in PLAIN
+        for sync, port in way.local:
+            sync.receive(port, start, stop, value if plain else handed_on(value))
+        if way.output:
+            self._output(self._as_sq, value, start, stop)
+
+
+def _unpack(value: Any, shape: list[Any], path: tuple[int, ...], parts: dict[tuple[int, ...], Any]) -> None:
+    """Add the elements of `value` to `parts`, by path.
+
+    Raises:
+        ValueError: the sequence has another length than `shape`.
+        TypeError: it is no sequence.
+    """
+    try:
+        items = tuple(value)
+    except TypeError:
+        raise TypeError(f"a sequence of {len(shape)} is unpacked here, but the body returned {value!r}") from None
+    if len(items) != len(shape):
+        raise ValueError(f"a sequence of {len(shape)} is unpacked here, but the body returned {len(items)} values")
+    for index, (item, inner) in enumerate(zip(items, shape, strict=True)):
+        parts[(*path, index)] = item
+        if inner is not None:
+            _unpack(item, inner, (*path, index), parts)

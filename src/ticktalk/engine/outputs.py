@@ -1,0 +1,190 @@
+"""Outputs: the tokens that come back to the manager, and how they read as JSON lines.
+
+What JSON cannot hold exactly is `"repr"` in place of `"value"`; sets are sorted, addresses left out, so that a
+simulated run prints the same bytes every time.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import math
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import msgspec
+
+from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+
+
+class OutputToken(msgspec.Struct, frozen=True):
+    """An output token of a graph, as it reached the manager.
+
+    Attributes:
+        graph: the graph's name.
+        value: its value.
+        start, stop: its interval, root ticks, possibly infinite.
+        sq: the SQ that sent it.
+        ensemble: the ensemble that hosts the SQ.
+        context: the start it belongs to.
+        arrival: the root tick at which it reached the manager.
+    """
+
+    graph: str
+    value: Any
+    start: Tick
+    stop: Tick
+    sq: str
+    ensemble: str
+    context: int = 0
+    arrival: int = 0
+
+    def row(self) -> dict[str, Any]:
+        """The token as a JSON object: `value` or `repr`, ticks of the root clock, None for an infinite end."""
+        row: dict[str, Any] = {"graph": self.graph}
+        exact, shown = as_json(self.value)
+        row["value" if exact else "repr"] = shown
+        row["start"] = None if self.start == NEG_INFINITY else self.start
+        row["stop"] = None if self.stop == INFINITY else self.stop
+        row["sq"] = self.sq
+        row["ensemble"] = self.ensemble
+        return row
+
+    def log_row(self) -> dict[str, Any]:
+        """`row` with `context` and `arrival`, as the output log has it."""
+        return {**self.row(), "context": self.context, "arrival": self.arrival}
+
+
+def json_line(row: dict[str, Any]) -> str:
+    """`row` as one line of JSON, without the line's end; ints of any size are numbers."""
+    try:
+        return _dump(row)
+    except ValueError:  # an int beyond Python's limit for decimal digits
+        limit = sys.get_int_max_str_digits()
+        sys.set_int_max_str_digits(0)
+        try:
+            return _dump(row)
+        finally:
+            sys.set_int_max_str_digits(limit)
+
+
+def _dump(row: dict[str, Any]) -> str:
+    text = json.dumps(row, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(row)
+
+
+def as_json(value: Any) -> tuple[bool, Any]:
+    """`(True, JSON data)` if JSON can hold `value` exactly (a tuple is a list), else `(False, its repr)`."""
+    try:
+        return True, _json(value)
+    except (_NotExact, RecursionError):
+        return False, stable_repr(value)
+
+
+class _NotExact(Exception):
+    pass
+
+
+def _json(value: Any) -> Any:
+    kind = value.__class__
+    if value is None or kind is bool or kind is int or kind is str:
+        return value
+    if kind is float:
+        if math.isfinite(value):
+            return value
+        raise _NotExact
+    if isinstance(value, enum.Enum):
+        raise _NotExact
+    if isinstance(value, (list, tuple)):
+        return [_json(item) for item in value]
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise _NotExact
+        return {str(key): _json(item) for key, item in value.items()}
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, (numpy.bool_, numpy.integer, numpy.floating)):
+        plain = value.item()
+        if plain.__class__ in (bool, int, float):
+            return _json(plain)
+        raise _NotExact
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, str):
+        return str(value)
+    raise _NotExact
+
+
+def stable_repr(value: Any) -> str:
+    """`repr(value)` that is the same in every run: sets sorted, no addresses."""
+    try:
+        return _ADDRESS.sub("", _repr(value))
+    except Exception as error:
+        return f"<{type(value).__qualname__} whose repr raises {type(error).__name__}>"
+
+
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+
+
+def _repr(value: Any) -> str:
+    kind = value.__class__
+    if kind is list:
+        return "[" + ", ".join(map(_repr, value)) + "]"
+    if kind is tuple:
+        return "(" + ", ".join(map(_repr, value)) + ("," if len(value) == 1 else "") + ")"
+    if kind is dict:
+        return "{" + ", ".join(f"{_repr(key)}: {_repr(item)}" for key, item in value.items()) + "}"
+    if kind is set or kind is frozenset:
+        if not value:
+            return repr(value)
+        kinds = {item.__class__ for item in value}
+        natural = kinds <= {bool, int} or kinds in ({str}, {bytes}) or (kinds <= {int, float} and value == value)
+        items = sorted(value, key=None if natural else lambda item: (type(item).__qualname__, _repr(item)))
+        text = "{" + ", ".join(map(_repr, items)) + "}"
+        return text if kind is set else f"frozenset({text})"
+    return repr(value)
+
+
+class OutputLog:
+    """Takes output tokens: appends them to a file, one JSON object a line, and tells those who listen.
+
+    Args:
+        log_file: a path, an open text file, or None for no file.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+
+    def __init__(self, log_file: Any = None) -> None:
+        self._file: TextIO | None = None
+        self._own = False
+        if log_file is not None:
+            if hasattr(log_file, "write"):
+                self._file = log_file
+            else:
+                self._file = open(log_file, "a", encoding="utf-8")  # noqa: SIM115  closed by close()
+                self._own = True
+        self.listeners: list[Callable[[OutputToken], None]] = []
+        self.count = 0
+
+    def add(self, token: OutputToken) -> None:
+        """Take one token, in the order of arrival."""
+        self.count += 1
+        if self._file is not None:
+            self._file.write(json_line(token.log_row()) + "\n")
+        for listener in self.listeners:
+            listener(token)
+
+    def flush(self) -> None:
+        """Bring what was written to the file."""
+        if self._file is not None:
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close the file, if it was opened here."""
+        if self._file is not None:
+            self._file.flush()
+            if self._own:
+                self._file.close()
+                self._file = None

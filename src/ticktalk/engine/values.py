@@ -1,0 +1,297 @@
+"""Values: passed by value, and as MessagePack between ensembles.
+
+Within an ensemble a receiver gets a copy (`handed_on`), except of what nobody can change. Between ensembles a value
+crosses as MessagePack: plain scalars, lists and dicts with string keys as they are, everything else as an extension
+of our own, so that it arrives as the type it left as. Nothing received is unpickled or evaluated. What has no codec
+is a `NoCodecError`; `register_codec` adds one.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import datetime
+import enum
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+PLAIN: frozenset[type] = frozenset({int, float, bool, str, bytes, type(None), complex})
+"""Types whose values nobody can change: they are shared, not copied."""
+
+_FIXED = PLAIN | {datetime.datetime, datetime.date, datetime.time, datetime.timedelta, range, slice}
+
+Classes = Callable[[str], Any]
+"""Finds a class of the program by its qualified name, for dataclasses, enums and named tuples; None: not there."""
+
+# Extension codes of the wire format. A new type takes a new code; a code is never used again for another.
+(
+    EXT_INT,
+    EXT_COMPLEX,
+    EXT_TUPLE,
+    EXT_SET,
+    EXT_FROZENSET,
+    EXT_DICT,
+    EXT_DATETIME,
+    EXT_ARRAY,
+    EXT_SCALAR,
+    EXT_OBJECT,
+    EXT_REGISTERED,
+    EXT_BYTEARRAY,
+) = range(1, 13)
+
+
+class NoCodecError(TypeError):
+    """A value that cannot leave its ensemble: register a codec for its type, or send something plainer."""
+
+
+class ValueFormatError(ValueError):
+    """Bytes that are no value of this format, or of a class that is not known here."""
+
+
+class Codec(NamedTuple):
+    """How values of one type cross: `encode` gives something that has a codec, `decode` undoes it."""
+
+    type: type
+    name: str
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Any]
+
+
+_codecs_by_type: dict[type, Codec] = {}
+_codecs_by_name: dict[str, Codec] = {}
+
+
+def register_codec(
+    type: type, encode: Callable[[Any], Any], decode: Callable[[Any], Any], name: str | None = None
+) -> None:
+    """Let values of exactly `type` cross between ensembles.
+
+    Args:
+        type: the type.
+        encode: value to something that has a codec (scalars, bytes, lists, dicts, ...).
+        decode: the way back, on the ensemble that receives.
+        name: what the type is called on the wire, the same everywhere; default: its qualified name.
+    """
+    codec = Codec(type, name or f"{type.__module__}.{type.__qualname__}", encode, decode)
+    _codecs_by_type[type] = codec
+    _codecs_by_name[codec.name] = codec
+
+
+def handed_on(value: Any) -> Any:
+    """`value` as a receiver gets it: what it does to it is seen by nobody else.
+
+    Raises:
+        NoCodecError: the value cannot be copied.
+    """
+    kind = value.__class__
+    if kind in _FIXED:
+        return value
+    if kind is tuple:
+        items = [handed_on(item) for item in value]
+        return value if all(new is old for new, old in zip(items, value, strict=True)) else tuple(items)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and kind is numpy.ndarray and not value.dtype.hasobject:
+        return _read_only(value, numpy)
+    if numpy is not None and isinstance(value, numpy.generic):
+        return value
+    try:
+        if kind is list and all(item.__class__ in PLAIN for item in value):
+            return value[:]
+        if kind is dict and all(item.__class__ in PLAIN for item in value.values()):
+            return value.copy()
+        return copy.deepcopy(value)
+    except Exception as error:
+        raise NoCodecError(
+            f"a value of type {type_name(value)} cannot be passed on by value: it cannot be copied ({error})"
+        ) from None
+
+
+def _read_only(array: Any, numpy: Any) -> Any:
+    """The array without a writable way to its memory: as it is if it was handed on before, else one copy."""
+    if not array.flags.writeable and (array.base is None or isinstance(array.base, bytes)):
+        return array
+    array = numpy.array(array, copy=True, order="K", subok=False)
+    array.flags.writeable = False
+    return array
+
+
+def type_name(value: Any) -> str:
+    """The type of `value` as messages name it: `threading.Lock`, `int`."""
+    kind = type(value)
+    known = kind.__module__ in ("builtins", "__main__")
+    return kind.__qualname__ if known else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def encode_value(value: Any) -> bytes:
+    """`value` as MessagePack.
+
+    Raises:
+        NoCodecError: some part of it has no codec; the message names the type.
+    """
+    try:
+        return _encode(value if value.__class__ in _NATIVE else _pack(value))
+    except OverflowError:
+        return _encode(_pack(value))
+    except RecursionError:
+        raise NoCodecError(
+            "a value that is nested too deeply, or holds itself, cannot cross to another ensemble"
+        ) from None
+
+
+def decode_value(data: bytes | memoryview, classes: Classes | None = None) -> Any:
+    """The value that `encode_value` was given; arrays are read-only views of `data`.
+
+    Raises:
+        ValueFormatError: `data` is malformed, or of a class that is not known here.
+    """
+    try:
+        if classes is None:
+            return _plain_decoder.decode(data)
+        return msgspec.msgpack.Decoder(ext_hook=lambda code, content: _unpack(code, content, classes)).decode(data)
+    except (msgspec.DecodeError, RecursionError, TypeError, ValueError, struct.error, IndexError, KeyError) as error:
+        if isinstance(error, ValueFormatError):
+            raise
+        raise ValueFormatError(f"not a value: {error}") from None
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_NATIVE = frozenset({float, bool, str, bytes, type(None)})
+
+
+def _ext(code: int, content: Any) -> msgspec.msgpack.Ext:
+    return msgspec.msgpack.Ext(code, content if isinstance(content, bytes) else _encode(content))
+
+
+def _pack(value: Any) -> Any:
+    kind = value.__class__
+    if kind in _NATIVE:
+        return value
+    if kind is int:
+        if -(2**63) <= value < 2**64:
+            return value
+        return _ext(EXT_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+    if kind is list:
+        return [_pack(item) for item in value]
+    if kind is dict:
+        if all(key.__class__ is str for key in value):
+            return {key: _pack(item) for key, item in value.items()}
+        return _ext(EXT_DICT, [[_pack(key), _pack(item)] for key, item in value.items()])
+    if kind is tuple:
+        return _ext(EXT_TUPLE, [_pack(item) for item in value])
+    if kind is complex:
+        return _ext(EXT_COMPLEX, struct.pack(">dd", value.real, value.imag))
+    if kind is set:
+        return _ext(EXT_SET, [_pack(item) for item in value])
+    if kind is frozenset:
+        return _ext(EXT_FROZENSET, [_pack(item) for item in value])
+    if kind is bytearray:
+        return _ext(EXT_BYTEARRAY, bytes(value))
+    if kind in (datetime.datetime, datetime.date, datetime.time):
+        zone = getattr(value, "tzinfo", None)
+        if zone is None or isinstance(zone, datetime.timezone):
+            return _ext(EXT_DATETIME, [kind.__name__, value.isoformat(), getattr(value, "fold", 0)])
+        raise NoCodecError(f"a {kind.__name__} with the zone {zone!r} has no codec: use UTC or a fixed offset")
+    if kind is datetime.timedelta:
+        return _ext(EXT_DATETIME, ["timedelta", value.days, value.seconds, value.microseconds])
+    codec = _codecs_by_type.get(kind)
+    if codec is not None:
+        return _ext(EXT_REGISTERED, [codec.name, _pack(codec.encode(value))])
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)):
+        return _pack_numpy(value, numpy)
+    if isinstance(value, enum.Enum):
+        return _ext(EXT_OBJECT, [kind.__qualname__, "enum", value.name])
+    if isinstance(value, tuple) and hasattr(kind, "_fields"):
+        return _ext(EXT_OBJECT, [kind.__qualname__, "named", [_pack(item) for item in value]])
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: _pack(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return _ext(EXT_OBJECT, [type(value).__qualname__, "data", fields])
+    raise NoCodecError(
+        f"a value of type {type_name(value)} has no codec, so it cannot cross to another ensemble:"
+        " register one with ticktalk.register_codec, or return something plainer"
+    )
+
+
+def _pack_numpy(value: Any, numpy: Any) -> msgspec.msgpack.Ext:
+    dtype = value.dtype
+    if dtype.hasobject or dtype.names is not None:
+        raise NoCodecError(f"a NumPy array of dtype {dtype} has no codec: only plain numbers, text and times have")
+    code = EXT_ARRAY if isinstance(value, numpy.ndarray) else EXT_SCALAR
+    array = numpy.ascontiguousarray(value)
+    header = _encode([dtype.str, list(numpy.shape(value))])
+    content = array.view(numpy.uint8).data if array.size and array.ndim else array.tobytes()
+    return msgspec.msgpack.Ext(code, b"".join((bytes([len(header)]), header, content)))
+
+
+def _unpack_numpy(code: int, content: memoryview) -> Any:
+    import numpy
+
+    length = content[0]
+    kind, shape = msgspec.msgpack.decode(content[1 : 1 + length])
+    dtype = numpy.dtype(kind)
+    if dtype.hasobject:
+        raise ValueFormatError("an array of objects")
+    array = numpy.frombuffer(content, dtype=dtype, offset=1 + length).reshape(shape)
+    if code == EXT_SCALAR:
+        return array.reshape(-1)[0]
+    array.flags.writeable = False
+    return array
+
+
+def _unpack(code: int, content: memoryview, classes: Classes | None = None) -> Any:
+    if code == EXT_INT:
+        return int.from_bytes(content, "big", signed=True)
+    if code == EXT_COMPLEX:
+        return complex(*struct.unpack(">dd", content))
+    if code in (EXT_ARRAY, EXT_SCALAR):
+        return _unpack_numpy(code, content)
+    if code == EXT_BYTEARRAY:
+        return bytearray(content)
+    inner: Any = decode_value(content, classes)
+    if code == EXT_TUPLE:
+        return tuple(inner)
+    if code == EXT_SET:
+        return set(inner)
+    if code == EXT_FROZENSET:
+        return frozenset(inner)
+    if code == EXT_DICT:
+        return dict(inner)
+    if code == EXT_DATETIME:
+        kind = inner[0]
+        if kind == "timedelta":
+            return datetime.timedelta(*inner[1:])
+        if kind not in ("datetime", "date", "time"):
+            raise ValueFormatError(f"no kind of time: {kind!r}")
+        moment = getattr(datetime, kind).fromisoformat(inner[1])
+        return moment.replace(fold=inner[2]) if inner[2] else moment
+    if code == EXT_REGISTERED:
+        codec = _codecs_by_name.get(inner[0])
+        if codec is None:
+            raise ValueFormatError(f"no codec is registered here for {inner[0]}: call ticktalk.register_codec")
+        return codec.decode(inner[1])
+    if code == EXT_OBJECT:
+        name, form, parts = inner
+        return _unpack_object(name, form, parts, classes)
+    raise ValueFormatError(f"unknown extension {code}")
+
+
+def _unpack_object(name: str, form: str, content: Any, classes: Classes | None) -> Any:
+    kind = classes(name) if classes is not None else None
+    if form == "enum" and isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return kind[content]
+    if form == "named" and isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        return kind(*content)
+    if form == "data" and isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        # The fields are set as they were: __init__ may take others, or check against the outside world.
+        value = object.__new__(kind)
+        for field in dataclasses.fields(kind):
+            object.__setattr__(value, field.name, content[field.name])
+        return value
+    raise ValueFormatError(f"{name} is no dataclass, enum or named tuple of the program that is known here")
+
+
+_plain_decoder = msgspec.msgpack.Decoder(ext_hook=lambda code, content: _unpack(code, content))

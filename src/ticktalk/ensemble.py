@@ -1,0 +1,157 @@
+"""`TTEnsemble`: a device that takes part, as its user holds it."""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import simpy
+
+from ticktalk.engine.components import as_components
+from ticktalk.engine.execution import FiringError
+from ticktalk.engine.hosting import EnsembleHost
+from ticktalk.language.errors import TTRuntimeError
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.processes import (
+    DEFAULT_RUNTIME_MANAGER_NAME,
+    Message,
+    NetMsg,
+    TTExecuteProcess,
+    TTInputTokenProcess,
+    TTNetworkManager,
+    TTProcess,
+)
+from ticktalk.simulation.driver import Simulation, TTNetworkInterfaceSim
+
+
+class TTEnsemble:
+    """A device taking part: SQs, clocks, components, and three processes that serve them.
+
+    Args:
+        log_file: where the tracebacks of bodies that raise are written; None for nowhere.
+        name: unique in its system.
+        is_runtime_mgr: whether it is the runtime manager's own ensemble.
+        components: names of what it has, or names with driver objects.
+        sim: a SimPy environment: the ensemble joins the runtime manager there at once, or as soon as there is one.
+            An ensemble given to `TTRuntimeManagerSim` needs none.
+        manager: the name of the runtime manager.
+
+    Raises:
+        ValueError: the name is empty or holds white space or a slash.
+    """
+
+    def __init__(
+        self,
+        log_file: Any,
+        name: str,
+        is_runtime_mgr: bool = False,
+        *,
+        components: Mapping[str, Any] | Iterable[str] | None = None,
+        sim: simpy.Environment | None = None,
+        manager: str = DEFAULT_RUNTIME_MANAGER_NAME,
+    ) -> None:
+        check_ensemble_name(name)
+        self.log_file = log_file
+        self.name = name
+        self.is_runtime_mgr = is_runtime_mgr
+        self.components = as_components(components)
+        self.manager = manager
+        self.host: EnsembleHost | None = None
+        self.network_manager: TTNetworkManager | None = None
+        self.input_token_process: TTInputTokenProcess | None = None
+        self.execute_process: TTExecuteProcess | None = None
+        self._simulation: Simulation | None = None
+        if sim is not None:
+            self.attach(Simulation.of(sim))
+            self.join()
+
+    def attach(self, simulation: Simulation) -> None:
+        """Make the ensemble's processes and put them on a simulated network.
+
+        Raises:
+            TTRuntimeError: it is on one already.
+        """
+        if self._simulation is not None:
+            raise TTRuntimeError(f"ensemble {self.name!r} takes part in a simulation already: make another one")
+        self._simulation = simulation
+        site = simulation.add(self.name, self.manager)
+        self.host = EnsembleHost(self.name, self.components, simulation.agenda, site)
+        site.host = self.host
+        site.log_error = self.log_error
+        if any(driver is not None for driver in self.components.values()):
+            simulation.exact = True
+        self.network_manager = TTNetworkManager(
+            queue.Queue(), self.name, TTNetworkInterfaceSim(simulation, self.name), self.manager
+        )
+        self.input_token_process = TTInputTokenProcess(queue.Queue(), self.name, self.host)
+        self.execute_process = TTExecuteProcess(queue.Queue(), self.name, self.host, self.manager)
+        started = [
+            start_in(simulation, p) for p in (self.network_manager, self.input_token_process, self.execute_process)
+        ]
+        self.network_manager.setup_proc_intfc(
+            self.input_token_process.input_msg, self.execute_process.input_msg, sim_process=started[0]
+        )
+        self.input_token_process.setup_proc_intfc(self.network_manager.input_msg, started[1])
+        self.execute_process.setup_proc_intfc(self.network_manager.input_msg, started[2])
+        site.network_manager = self.network_manager
+        simulation.arrived(self.name)
+
+    def info(self) -> EnsembleInfo:
+        """What the ensemble says of itself when it joins."""
+        return EnsembleInfo(self.name, self.name, list(self.components))
+
+    def join(self) -> None:
+        """Ask the runtime manager to take this ensemble in.
+
+        Raises:
+            TTRuntimeError: it refuses; the message says why.
+        """
+        if self._simulation is None or self.network_manager is None:
+            raise TTRuntimeError(f"ensemble {self.name!r} is on no network: pass sim=, or give it to a manager")
+        if self._simulation.sites[self.name].network_manager is not self.network_manager:
+            raise TTRuntimeError(f"the name {self.name!r} is in use by an ensemble that joined before: choose another")
+        self.network_manager.input_msg(Message(NetMsg.JOIN, self.info(), "TTNetworkManager"))
+        self._simulation.settle()
+        if self.network_manager.refused is not None:
+            raise TTRuntimeError(f"ensemble {self.name!r} was refused: {self.network_manager.refused}")
+
+    @property
+    def routing_table(self) -> dict[str, str]:
+        """Ensemble name to address: who is where, as the manager told."""
+        return dict(self.network_manager.routing_table) if self.network_manager is not None else {}
+
+    def log_error(self, error: FiringError) -> None:
+        """Write a firing's traceback to the log file."""
+        if self.log_file is None:
+            return
+        text = f"{error}\n{error.traceback}"
+        if hasattr(self.log_file, "write"):
+            self.log_file.write(text)
+            return
+        try:
+            with open(self.log_file, "a", encoding="utf-8") as log:
+                log.write(text)
+        except OSError as failure:
+            logging.getLogger("ticktalk").warning("%s: cannot be written: %s", self.log_file, failure.strerror)
+
+    def __repr__(self) -> str:
+        return f"TTEnsemble({self.name!r}, components={sorted(self.components)!r})"
+
+
+def check_ensemble_name(name: str) -> str:
+    """`name`, if an ensemble can be called so.
+
+    Raises:
+        ValueError: it is empty, or holds white space, a slash or a character that key expressions use.
+    """
+    if not isinstance(name, str) or not name or any(c.isspace() or c in "/*$?#=," for c in name):
+        raise ValueError(f"{name!r} is no name for an ensemble: use letters, digits, '-', '_' and '.'")
+    return name
+
+
+def start_in(simulation: Simulation, process: TTProcess) -> simpy.Process:
+    """Run a process's loop in the simulation."""
+    simulation.processes.append(process)
+    return simulation.env.process(process.run_sim(simulation.env))

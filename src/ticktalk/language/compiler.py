@@ -1,0 +1,130 @@
+"""The compiler: one Python file with function templates and a graph becomes a `TTGraph`.
+
+The file is parsed, never imported or run. The graph's body is evaluated once on its syntax tree: what is known at
+compile time is computed, every other expression becomes an SQ. Read on in this order:
+
+    scope.py        what the module's names mean; `templates.py`: the decorated functions; `imports.py`: what is ours
+    graph_body.py   the statements of the graph; `expressions.py`, `calls.py`, `folding.py`: what they hold
+    network.py      the SQs and arcs that this makes
+    module.py       the sources that travel with the graph; `siblings.py`: modules beside the program
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+import warnings
+from pathlib import Path
+
+from ticktalk.graph.graph import TTClockSpec, TTGraph
+from ticktalk.language.errors import TTError, TTSyntaxError
+from ticktalk.language.graph_body import GraphBody
+from ticktalk.language.module import Module
+from ticktalk.language.problems import Problems
+from ticktalk.language.scope import ModuleScope
+from ticktalk.language.siblings import Siblings
+
+
+def compile_program(path: str | Path) -> TTGraph:
+    """Compile the program in the file `path`; the graph is named after the file.
+
+    Raises:
+        TTSyntaxError: the program is wrong; it lists every problem of the file.
+        TTError: the file cannot be read.
+    """
+    file = Path(path)
+    return compile_source(_read(file), str(path), file.stem, file.absolute().parent)
+
+
+def compile_source(text: str, file: str, name: str, directory: Path | None = None) -> TTGraph:
+    """Compile the text of a program.
+
+    Args:
+        text: the program.
+        file: its file's name, as messages show it.
+        name: the graph's name; what no name may hold becomes `_`.
+        directory: where modules beside the program lie; None for no such modules.
+
+    Raises:
+        TTSyntaxError: the program is wrong; it lists every problem.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    problems = Problems(file, text)
+    tree = _parse(text, problems)
+    try:
+        return _compile(tree, text, Path(file).name, name, directory, problems)
+    except (RecursionError, MemoryError):
+        problems.report_at(1, 1, "the program is nested too deeply", "bind parts of its expressions to names")
+        raise TTSyntaxError(problems.found) from None
+
+
+def _compile(tree: ast.Module, text: str, file: str, name: str, directory: Path | None, problems: Problems) -> TTGraph:
+    scope = ModuleScope(tree, problems)
+    module = Module(text, scope)
+    module.add_components(scope.templates.values())
+    if scope.graph is None:
+        problems.report_at(
+            1, 1, "the program has no graph", "write one function with @GRAPHify; its parameters are the graph's inputs"
+        )
+        raise TTSyntaxError(problems.found)
+    body = GraphBody(scope.graph[0], scope, problems)
+    body.evaluate()
+    used = list(body.calls.used.values())
+    functions, statements, nodes = module.travel(used)
+    sources: dict[str, str] = {}
+    if directory is not None:
+        siblings = Siblings(directory, Path(file).stem, problems)
+        siblings.add(nodes)
+        sources = siblings.sources
+    problems.raise_any()
+    inputs, sqs = body.network.finish()
+    clocks = [
+        TTClockSpec(clock.name, clock.parent.name, clock.period, clock.epoch)
+        for clock in body.calls.clocks.values()
+        if clock.parent is not None
+    ]
+    return TTGraph(
+        name=re.sub(r"[\s/\\]", "_", name) or "graph",
+        file=file,
+        inputs=inputs,
+        sqs=sqs,
+        clocks=clocks,
+        functions=functions,
+        statements=statements,
+        modules=dict(sorted(sources.items())),
+    )
+
+
+def _read(path: Path) -> str:
+    """The text of a Python file, decoded as Python does (UTF-8 unless it says otherwise)."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        reason = "it is a directory" if path.is_dir() else error.strerror or str(error)
+        raise TTError(f"{path}: the program cannot be read: {reason}") from None
+    except ValueError as error:  # a null character in the path
+        raise TTError(f"{str(path)!r}: the program cannot be read: {error}") from None
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+        return content.decode(encoding)
+    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
+        raise TTError(
+            f"{path}: the program is not text: {error}; save it as UTF-8, or name its encoding in the first line"
+        ) from None
+
+
+def _parse(text: str, problems: Problems) -> ast.Module:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except SyntaxError as error:
+        line = min(error.lineno or 1, len(problems.lines))
+        problems.report_at(line, max(error.offset or 1, 1), error.msg, "")
+    except (RecursionError, MemoryError):
+        problems.report_at(1, 1, "the program is nested too deeply", "bind parts of its expressions to names")
+    except ValueError as error:
+        problems.report_at(1, 1, str(error))
+    raise TTSyntaxError(problems.found)

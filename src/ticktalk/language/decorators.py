@@ -1,0 +1,116 @@
+"""The decorators and constructs as importable names.
+
+The compiler reads them in the program's text and never calls them. When a program is imported as plain Python (to
+unit-test its functions), a decorated function is the plain function, and what only has a meaning in a graph says so.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from types import CodeType
+from typing import Any, NoReturn, TypeVar
+
+from ticktalk.language.errors import TTError
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_swapping = threading.RLock()
+
+
+def SQify(function: _Function) -> _Function:
+    """Make a function the body of an SQ.
+
+    Called outside a graph it is the plain function; `function.sq_state` is its state, a dict of its own that
+    lasts from call to call and can be replaced.
+    """
+    return _with_state(function)
+
+
+def STREAMify(function: _Function) -> _Function:
+    """Make a function the body of a stream: it fires periodically. Called outside a graph: as `SQify`."""
+    return _with_state(function)
+
+
+def GRAPHify(function: _Function) -> _Function:
+    """Make a function the graph of a program. It is compiled, so calling it raises a `TTError`."""
+
+    @functools.wraps(function)
+    def graph(*arguments: Any, **keywords: Any) -> NoReturn:
+        raise TTError(
+            f"{getattr(function, '__name__', 'this')} is a graph, which is compiled and not called: run it with"
+            " `ticktalk simulate PROGRAM`, or compile it with ticktalk.compile_program()"
+        )
+
+    return graph  # type: ignore[return-value]
+
+
+def _with_state(function: _Function) -> _Function:
+    namespace = getattr(function, "__globals__", None)
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, CodeType) or not isinstance(namespace, dict) or not _names_state(code):
+        function.sq_state = {}  # type: ignore[attr-defined]
+        return function
+
+    @functools.wraps(function)
+    def stateful(*arguments: Any, **keywords: Any) -> Any:
+        # The body says `global sq_state`, so for the time of the call its module's name is bound to this
+        # function's own dict; a function called meanwhile binds its own, and gives back what it found.
+        with _swapping:
+            missing = object()
+            before = namespace.get("sq_state", missing)
+            namespace["sq_state"] = stateful.sq_state  # type: ignore[attr-defined]
+            try:
+                return function(*arguments, **keywords)
+            finally:
+                if "sq_state" in namespace:
+                    stateful.sq_state = namespace["sq_state"]  # type: ignore[attr-defined]
+                if before is missing:
+                    namespace.pop("sq_state", None)
+                else:
+                    namespace["sq_state"] = before
+
+    stateful.sq_state = {}  # type: ignore[attr-defined]
+    return stateful  # type: ignore[return-value]
+
+
+def _names_state(code: CodeType) -> bool:
+    """Whether the body, or a function nested in it, uses `sq_state`."""
+    return "sq_state" in code.co_names or any(
+        _names_state(constant) for constant in code.co_consts if isinstance(constant, CodeType)
+    )
+
+
+def TTFinishByOtherwise(*arguments: Any, **keywords: Any) -> NoReturn:
+    """A deadline with a plan B: in a graph only."""
+    raise _in_a_graph_only("TTFinishByOtherwise")
+
+
+def TTSingleRunTimeout(*arguments: Any, **keywords: Any) -> NoReturn:
+    """At most one firing in flight: in a graph only."""
+    raise _in_a_graph_only("TTSingleRunTimeout")
+
+
+def TTConstraint(*arguments: Any, **keywords: Any) -> NoReturn:
+    """Hosts allowed for the SQs in a `with` block: in a graph only."""
+    raise _in_a_graph_only("TTConstraint")
+
+
+def TTQuery(*arguments: Any, **keywords: Any) -> NoReturn:
+    """Another name of `TTConstraint`: in a graph only."""
+    raise _in_a_graph_only("TTQuery")
+
+
+def TTPlanB(*arguments: Any, **keywords: Any) -> NoReturn:
+    """What fires when a `TTDeadline` is missed: in a graph only."""
+    raise _in_a_graph_only("TTPlanB")
+
+
+def TTDeadline(*arguments: Any, **keywords: Any) -> NoReturn:
+    """A deadline for the calls in a `with` block: in a graph only."""
+    raise _in_a_graph_only("TTDeadline")
+
+
+def _in_a_graph_only(name: str) -> TypeError:
+    return TypeError(f"{name} means something in a @GRAPHify function only; compile the program and simulate it")

@@ -1,0 +1,61 @@
+"""What can be wrong with a program or a graph, and how it is told."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class TTError(Exception):
+    """Something the user can mend: the message says what is wrong, where, and what to do.
+
+    The command line prints it without a traceback and exits with 1.
+    """
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with a program: `line` counts from 1, `column` from 1."""
+
+    file: str
+    line: int
+    column: int
+    what: str
+    instead: str = ""
+    source: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.file}:{self.line}:{self.column}: error: {self.what}"
+        if self.source.strip():
+            # Tabs stay tabs, so the caret stands below what the user sees.
+            lead = "".join(c if c == "\t" else " " for c in self.source[: self.column - 1])
+            text += f"\n    {self.source.rstrip()}\n    {lead}^"
+        if self.instead:
+            text += f"\n    {self.instead}"
+        return text
+
+
+class TTSyntaxError(TTError):
+    """A program that is not one: every problem of the file, in the order of its lines.
+
+    Attributes:
+        problems: what is wrong, each with its place and what to write instead.
+    """
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = sorted(problems, key=lambda problem: (problem.line, problem.column))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class TTGraphError(TTError):
+    """A graph file that cannot be used: altered, truncated, of another version, or no graph at all."""
+
+
+class TTMappingError(TTError):
+    """SQs that no ensemble may host; the message lists each, its constraint and what each ensemble lacks."""
+
+
+class TTInputError(TTError):
+    """Graph inputs that do not fit the graph; the message lists the graph's inputs."""
+
+
+class TTRuntimeError(TTError):
+    """A request that the runtime refuses, with the reason."""

@@ -1,0 +1,322 @@
+"""Computing with constants at compile time, as Python itself does, within bounds.
+
+What would need more than `LIMIT` items, characters or steps is refused, so that no program makes the compiler hang.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+import reprlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from ticktalk.graph.constants import encode_constant
+
+LIMIT = 1_000_000
+"""The most items, characters or steps of one constant."""
+_BITS = 200_000
+_DEPTH = 100
+_SIZED = (str, bytes, list, tuple, set, frozenset, dict)
+
+BINARY: dict[type[ast.operator], tuple[str, Callable[[Any, Any], Any]]] = {
+    ast.Add: ("ADD", operator.add),
+    ast.Sub: ("SUB", operator.sub),
+    ast.Mult: ("MULT", operator.mul),
+    ast.Div: ("DIV", operator.truediv),
+    ast.FloorDiv: ("FLOORDIV", operator.floordiv),
+    ast.Mod: ("MOD", operator.mod),
+    ast.Pow: ("POW", operator.pow),
+    ast.BitAnd: ("BITAND", operator.and_),
+    ast.BitOr: ("BITOR", operator.or_),
+    ast.BitXor: ("BITXOR", operator.xor),
+    ast.LShift: ("LSHIFT", operator.lshift),
+    ast.RShift: ("RSHIFT", operator.rshift),
+}
+UNARY: dict[type[ast.unaryop], tuple[str, Callable[[Any], Any]]] = {
+    ast.USub: ("NEG", operator.neg),
+    ast.UAdd: ("POS", operator.pos),
+    ast.Invert: ("INVERT", operator.invert),
+    ast.Not: ("NOT", operator.not_),
+}
+COMPARE: dict[type[ast.cmpop], tuple[str, Callable[[Any, Any], Any]]] = {
+    ast.Eq: ("EQ", operator.eq),
+    ast.NotEq: ("NEQ", operator.ne),
+    ast.Lt: ("LT", operator.lt),
+    ast.LtE: ("LTE", operator.le),
+    ast.Gt: ("GT", operator.gt),
+    ast.GtE: ("GTE", operator.ge),
+    ast.Is: ("IS", operator.is_),
+    ast.IsNot: ("ISNOT", operator.is_not),
+    ast.In: ("IN", lambda a, b: a in b),
+    ast.NotIn: ("NOTIN", lambda a, b: a not in b),
+}
+
+BUILTINS: dict[str, Callable[..., Any]] = {
+    **{
+        function.__name__: function
+        for function in (abs, all, any, bool, chr, complex, dict, divmod, float, frozenset, hex, int, len, list)
+    },
+    **{
+        function.__name__: function
+        for function in (max, min, oct, ord, pow, range, repr, round, set, slice, sorted, str, sum, tuple)
+    },
+    "bin": bin,
+    # As lists: an iterator could be used only once, and its use would not show.
+    "enumerate": lambda *a, **k: list(enumerate(*a, **k)),
+    "reversed": lambda *a: list(reversed(*a)),
+    "zip": lambda *a, **k: list(zip(*a, **k)),
+}
+
+_METHODS: dict[type, frozenset[str]] = {
+    str: frozenset(
+        [
+            "capitalize",
+            "casefold",
+            "center",
+            "count",
+            "endswith",
+            "find",
+            "format",
+            "index",
+            "isalnum",
+            "isalpha",
+            "isdigit",
+            "islower",
+            "isspace",
+            "isupper",
+            "join",
+            "ljust",
+            "lower",
+            "lstrip",
+            "partition",
+            "removeprefix",
+            "removesuffix",
+            "replace",
+            "rfind",
+            "rjust",
+            "rpartition",
+            "rsplit",
+            "rstrip",
+            "split",
+            "splitlines",
+            "startswith",
+            "strip",
+            "swapcase",
+            "title",
+            "upper",
+            "zfill",
+        ]
+    ),
+    bytes: frozenset({"decode", "hex"}),
+    int: frozenset({"bit_length"}),
+    float: frozenset({"is_integer"}),
+    dict: frozenset({"get", "items", "keys", "values", "copy"}),
+    list: frozenset({"index", "count", "copy"}),
+    tuple: frozenset({"index", "count"}),
+    set: frozenset({"union", "intersection", "difference", "issubset", "issuperset"}),
+    range: frozenset({"index", "count"}),
+}
+
+
+class CannotFold(Exception):
+    """Python raised, or the result would be too large: the message says which."""
+
+
+def fold(function: Callable[..., Any], *operands: Any) -> Any:
+    """`function(*operands)`.
+
+    Raises:
+        CannotFold: as the class says.
+    """
+    for operand in operands:
+        check_size(operand)
+    _check_growth(function, operands)
+    return _run(function, *operands)
+
+
+def fold_builtin(name: str, arguments: Sequence[Any], keywords: dict[str, Any]) -> Any:
+    """The call of a builtin of `BUILTINS`; iterators become lists.
+
+    Raises:
+        CannotFold: as the class says.
+    """
+    iterates = name not in ("range", "len", "bool", "repr", "str", "slice")
+    for argument in (*arguments, *keywords.values()):
+        check_size(argument)
+        if iterates and isinstance(argument, range) and _length(argument) > LIMIT:
+            raise _too_large()
+    if name == "pow" and len(arguments) == 2:
+        _check_growth(operator.pow, arguments)
+    if name == "sum":
+        for argument in arguments:
+            items = [*argument.values()] if isinstance(argument, dict) else argument
+            if isinstance(items, (list, tuple)) and any(isinstance(item, (list, tuple)) for item in items):
+                # Sums of sequences copy every partial result.
+                if sum(_length(item) for item in items if isinstance(item, (list, tuple))) * len(items) > LIMIT:
+                    raise _too_large()
+    return _run(BUILTINS[name], *arguments, **keywords)
+
+
+def fold_method(value: Any, name: str, arguments: Sequence[Any], keywords: dict[str, Any]) -> Any:
+    """The call of a method that changes nothing; dict views become lists.
+
+    Raises:
+        CannotFold: as the class says, or there is no such method.
+    """
+    if name not in _METHODS.get(type(value), ()):
+        raise CannotFold(f"`.{name}()` of a constant of type {type(value).__name__} is not computed at compile time")
+    for argument in (value, *arguments, *keywords.values()):
+        check_size(argument)
+    if isinstance(value, str):
+        if name in ("center", "ljust", "rjust", "zfill") and arguments and _is_large(arguments[0]):
+            raise _too_large()
+        if name == "replace" and len(arguments) >= 2 and (len(value) + 1) * (len(str(arguments[1])) + 1) > LIMIT:
+            raise _too_large()
+        if name == "join" and arguments and (len(value) + 1) * _length(arguments[0]) > LIMIT:
+            raise _too_large()
+        if name == "format":
+            nested = re.search(r":[^{}]*\{", value)
+            if _wide(value) or (nested and any(_is_large(a) for a in (*arguments, *keywords.values()))):
+                raise _too_large()
+    result = _run(getattr(value, name), *arguments, **keywords)
+    return list(result) if isinstance(value, dict) and name in ("items", "keys", "values") else result
+
+
+def fold_format(value: Any, conversion: int, spec: str) -> str:
+    """One replacement field of an f-string.
+
+    Raises:
+        CannotFold: as the class says.
+    """
+    check_size(value)
+    if _wide(spec):
+        raise _too_large()
+    if conversion != -1:
+        convert: dict[str, Callable[[Any], str]] = {"s": str, "r": repr, "a": ascii}
+        value = _run(convert[chr(conversion)], value)
+    return str(_run(format, value, spec))
+
+
+def items_of(value: Any) -> list[Any]:
+    """The items that a loop over the constant sees; a set's in an order that is the same in every run.
+
+    Raises:
+        CannotFold: it cannot be looped over, or has more than `LIMIT` items.
+    """
+    if not isinstance(value, (list, tuple, str, bytes, range, dict, set, frozenset)):
+        raise CannotFold(f"a constant of type {type(value).__name__} cannot be looped over")
+    if _length(value) > LIMIT:
+        raise _too_large()
+    return sorted(value, key=repr) if isinstance(value, (set, frozenset)) else list(value)
+
+
+def check_size(value: Any) -> None:
+    """Make sure that a constant has no more than `LIMIT` items, however deep.
+
+    Raises:
+        CannotFold: it has more.
+    """
+    if type(value) in (int, float, bool, type(None)):
+        return
+    level, seen, depth = [value], 0, 0
+    while level:
+        inner: list[Any] = []
+        for item in level:
+            seen += len(item) + 1 if isinstance(item, _SIZED) else 1
+            if seen > LIMIT:
+                raise _too_large()
+            if isinstance(item, dict):
+                inner.extend(item)
+                inner.extend(item.values())
+            elif isinstance(item, (list, tuple, set, frozenset)):
+                inner.extend(item)
+        level, depth = inner, depth + 1
+        if depth > _DEPTH:
+            raise CannotFold("nested too deeply to compute at compile time")
+
+
+def why_not_storable(value: Any) -> str | None:
+    """Why a constant cannot be stored in a graph; None if it can."""
+    if type(value) in (int, float, bool, type(None)):
+        return None
+    try:
+        check_size(value)
+        msgspec.json.encode(encode_constant(value))
+    except UnicodeEncodeError:
+        return "it holds half a surrogate pair, which is no text"
+    except (CannotFold, TypeError) as error:
+        return str(error)
+    return None
+
+
+def shown(value: Any) -> str:
+    """A constant as messages show it."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:
+        return "a huge number"
+
+
+def _check_growth(function: Callable[..., Any], operands: Sequence[Any]) -> None:
+    """Refuse the operations whose result can be out of all proportion to their operands."""
+    if len(operands) != 2:
+        return
+    a, b = operands
+    if function is operator.pow and isinstance(a, int) and isinstance(b, int) and b > 0:
+        if abs(a) > 1 and (b > _BITS or a.bit_length() * b > _BITS):
+            raise _too_large()
+    elif function is operator.lshift and isinstance(a, int) and isinstance(b, int):
+        if b > _BITS or a.bit_length() + b > _BITS:
+            raise _too_large()
+    elif function is operator.mul:
+        for sequence, times in ((a, b), (b, a)):
+            if isinstance(sequence, (str, bytes, list, tuple)) and isinstance(times, int):
+                if len(sequence) * max(times, 0) > LIMIT:
+                    raise _too_large()
+        if isinstance(a, int) and isinstance(b, int) and a.bit_length() + b.bit_length() > _BITS:
+            raise _too_large()
+    elif function is operator.add:
+        if isinstance(a, (str, bytes, list, tuple)) and isinstance(b, (str, bytes, list, tuple)):
+            if len(a) + len(b) > LIMIT:
+                raise _too_large()
+    elif function is operator.mod and isinstance(a, (str, bytes)):
+        text = a if isinstance(a, str) else a.decode("latin-1")
+        if _wide(text) or ("*" in text and any(_is_large(item) for item in (b if isinstance(b, tuple) else (b,)))):
+            raise _too_large()
+    elif function in (COMPARE[ast.In][1], COMPARE[ast.NotIn][1]):
+        # Python walks a range to look for what is no int.
+        if isinstance(b, range) and type(a) not in (int, bool) and _length(b) > LIMIT:
+            raise _too_large()
+
+
+def _run(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    try:
+        return function(*arguments, **keywords)
+    except Exception as error:
+        raise CannotFold(f"{type(error).__name__}: {error}") from None
+
+
+def _length(value: Any) -> int:
+    try:
+        return len(value)
+    except OverflowError:
+        return LIMIT + 1
+    except TypeError:
+        return 0
+
+
+def _is_large(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) > LIMIT
+
+
+def _wide(text: str) -> bool:
+    """Whether a format asks for a field of a million characters or more."""
+    return re.search(r"\d{7,}", text) is not None
+
+
+def _too_large() -> CannotFold:
+    return CannotFold("too large to compute at compile time")

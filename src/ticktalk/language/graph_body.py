@@ -1,0 +1,382 @@
+"""The body of the `@GRAPHify` function: its statements, evaluated once at compile time."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+from ticktalk.graph.sq import TTConstraintSpec
+from ticktalk.language import folding
+from ticktalk.language.calls import Argument, Calls, made_since
+from ticktalk.language.expressions import Expressions, GiveUp, reference_to
+from ticktalk.language.imports import is_ticktalk, ticktalk_names
+from ticktalk.language.network import Network, Node, Port, TooLarge
+from ticktalk.language.problems import Problems
+from ticktalk.language.scope import ModuleScope, bound_names
+from ticktalk.language.templates import FunctionNode, check_body, parameters_of
+from ticktalk.language.values import UNKNOWN, Arc, Constant, Data, Listing, Reference, Unknown
+from ticktalk.time import TTClock
+
+_Ending = Literal["return", "break", "continue"]
+
+
+class GraphBody:
+    """Evaluates the body of a graph.
+
+    Attributes:
+        network: the graph that is made.
+        calls: evaluates calls; afterwards holds the clocks and templates in use.
+    """
+
+    def __init__(self, node: FunctionNode, scope: ModuleScope, problems: Problems) -> None:
+        self.node = node
+        self.problems = problems
+        check_body(node, "@GRAPHify", problems)
+        parameters = parameters_of(node, "@GRAPHify", problems)
+        inputs = [parameter.name for parameter in parameters if parameter.default is None]
+        if not inputs and node.args.vararg is None and node.args.kwarg is None:
+            problems.report(node, f"the graph `{node.name}` has no input", f"write `def {node.name}(trigger):`")
+        # Evaluation goes on without inputs, to see what else is wrong.
+        self.network = Network(inputs or ["trigger"])
+        local_names = frozenset(name for statement in node.body for name in bound_names(statement))
+        self.expressions = Expressions(problems, scope, self.network, local_names)
+        self.calls = Calls(self.expressions, self.network)
+        self._deadlines: list[int | None] = []
+        self._plans: list[Argument] = []
+        defaults = Expressions(problems, scope, None)
+        Calls(defaults, None)
+        for parameter in parameters:
+            if parameter.default is not None:
+                try:
+                    self.expressions.scopes[0][parameter.name] = defaults.data(parameter.default)
+                except (GiveUp, RecursionError, MemoryError):
+                    problems.report(parameter.default, f"the default of `{parameter.name}` cannot be computed")
+                    self.expressions.scopes[0][parameter.name] = UNKNOWN
+        for source in self.network.inputs:
+            self.expressions.scopes[0][source.name] = source.whole
+
+    def evaluate(self) -> None:
+        """Evaluate the body; the SQs are in `network`, what is wrong in the problems."""
+        try:
+            self._block(self.node.body)
+        except GiveUp:
+            pass
+        for name, source in self._pinned_twice():
+            self.problems.report(
+                source.place, f"two SQs are called `{name}`; the other one is in line {self._first[name]}",
+                "give one of them another `TTName`",
+            )  # fmt: skip
+
+    def _pinned_twice(self) -> Iterator[tuple[str, Node]]:
+        self._first: dict[str, int] = {}
+        for node in self.network.nodes:
+            if node.sq.name in self._first:
+                yield node.sq.name, node
+            self._first.setdefault(node.sq.name, node.sq.line)
+
+    def _block(self, statements: Sequence[ast.stmt]) -> _Ending | None:
+        for statement in statements:
+            try:
+                ending = self._statement(statement)
+            except (RecursionError, MemoryError):
+                self._unwind()
+                self.problems.report(statement, "this statement is nested too deeply", "bind its parts to names")
+                self._bind_unknown(statement)
+                continue
+            except TooLarge as error:
+                self.problems.report(statement, str(error), "put loops into SQs")
+                raise GiveUp from None
+            if ending is not None:
+                return ending
+        return None
+
+    def _unwind(self) -> None:
+        self.network.branch = None
+        del self.expressions.scopes[1:]
+
+    def _statement(self, statement: ast.stmt) -> _Ending | None:
+        match statement:
+            case ast.Assign(targets=targets, value=value):
+                self._assign(targets, value)
+            case ast.AnnAssign(target=target, value=value):
+                if value is not None:
+                    self._assign([target], value)
+            case ast.AugAssign():
+                self._augment(statement)
+            case ast.Expr(value=value):
+                if not (isinstance(value, ast.Constant) and isinstance(value.value, str)):
+                    self._settle(self._value(value)[0], value)
+            case ast.For():
+                return self._loop(statement)
+            case ast.With():
+                return self._with(statement)
+            case ast.If():
+                return self._if(statement)
+            case ast.Return(value=value):
+                if value is not None:
+                    self._return(value)
+                return "return"
+            case ast.Pass():
+                pass
+            case ast.Break():
+                return "break"
+            case ast.Continue():
+                return "continue"
+            case ast.Import() | ast.ImportFrom():
+                self._import(statement)
+            case _:
+                self.problems.report(statement, *_refused_statement(statement))
+                self._bind_unknown(statement)
+        return None
+
+    def _bind_unknown(self, statement: ast.stmt) -> None:
+        for name in bound_names(statement):
+            self.expressions.scopes[0][name] = UNKNOWN
+
+    # -- assignments and returns
+
+    def _value(self, node: ast.expr) -> tuple[Data, Arc | None]:
+        """The value of a statement, with the tag arc if it is a stream's call; deadlines around it are made."""
+        before = len(self.network.nodes)
+        value = self.expressions.data(node)
+        if not isinstance(node, ast.Call):
+            return value, None
+        made = made_since(self.network, value, before)
+        if made is None:
+            return value, None
+        tag = made.tag if made.is_source else None
+        if self._deadlines:
+            value = self._by_deadline(node, made)
+        return value, tag
+
+    def _by_deadline(self, node: ast.Call, made: Node) -> Data:
+        """The deadline SQ that a `with TTDeadline(...)` asks for around `made`."""
+        innermost = self._deadlines[-1]
+        if innermost is None:
+            return UNKNOWN
+        ticks = innermost
+        plan_b = None
+        if self._plans:
+            # The argument is evaluated anew, so that every deadline has a plan B of its own.
+            plan_b = self.calls.plan_b(Argument(self._plans[-1].place))
+            if plan_b is None:
+                return UNKNOWN
+        return self.calls.deadline(node, made.whole, made.tag, plan_b, plan_b is not None, offset=ticks)
+
+    def _assign(self, targets: Sequence[ast.expr], node: ast.expr) -> None:
+        value, tag = self._value(node)
+        for target in targets:
+            if isinstance(target, ast.Tuple | ast.List):
+                if tag is not None:
+                    self._assign_stream(target, value, tag)
+                else:
+                    self.expressions.assign(target, value)
+            else:
+                value = self._settle(value, node)
+                self.expressions.assign(target, value)
+
+    def _assign_stream(self, target: ast.Tuple | ast.List, value: Data, tag: Arc) -> None:
+        elements = target.elts
+        if len(elements) == 2 and not any(isinstance(element, ast.Starred) for element in elements):
+            self.expressions.assign(elements[0], tag)
+            self.expressions.assign(elements[1], value)
+            return
+        names = ", ".join(ast.unparse(element) for element in elements)
+        self.problems.report(
+            target,
+            "the call of a stream gives its tag and its data, two values",
+            f"write `tag, ({names}{',' if len(elements) == 1 else ''}) = ...` to unpack the data",
+        )
+        for element in elements:
+            self.expressions.assign(element, UNKNOWN)
+
+    def _settle(self, value: Data, node: ast.expr) -> Data:
+        """A tuple display that is bound or stands alone is a value, so with arcs in it, it is an SQ."""
+        if isinstance(value, Listing) and value.is_tuple and isinstance(node, ast.Tuple):
+            return self.expressions.to_port(value, node)
+        return value
+
+    def _augment(self, statement: ast.AugAssign) -> None:
+        target = statement.target
+        if isinstance(target, ast.Attribute):
+            self.problems.report(target, "an attribute cannot be set in a graph", "bind a name")
+            return
+        load: ast.expr
+        if isinstance(target, ast.Name):
+            load = ast.copy_location(ast.Name(target.id, ast.Load()), target)
+        else:
+            load = ast.copy_location(ast.Subscript(target.value, target.slice, ast.Load()), target)
+        left = self.expressions.data(load)
+        right = self.expressions.data(statement.value)
+        if isinstance(left, Listing) and not left.is_tuple and isinstance(statement.op, ast.Add):
+            # As in Python, `xs += ...` changes the list that other names may mean too.
+            items = None if isinstance(right, Unknown) else self.expressions.items(right, statement.value)
+            if items is not None and self.expressions.may_change(left, statement):
+                self.expressions.spend(statement, len(items))
+                left.items.extend(items)
+            return
+        self.expressions.assign(target, self.expressions.binary(statement, statement.op, left, right))
+
+    def _return(self, node: ast.expr) -> None:
+        value = self.expressions.to_port(self._value(node)[0], node)
+        if isinstance(value, Unknown):
+            return
+        if isinstance(value, Constant) or not isinstance(value.source, Node):
+            value = self.network.add("RETURN", node, [Port("0", value)]).whole
+        value.returned = True
+
+    # -- blocks
+
+    def _loop(self, statement: ast.For) -> _Ending | None:
+        if statement.orelse:
+            self.problems.report(statement.orelse[0], "`else` of a `for` has no meaning in a graph", "leave it out")
+        for item in self.expressions.loop_items(statement.iter):
+            self.expressions.spend(statement)
+            self.expressions.assign(statement.target, item)
+            ending = self._block(statement.body)
+            if ending == "return":
+                return ending
+            if ending == "break":
+                break
+        return None
+
+    def _if(self, statement: ast.If) -> _Ending | None:
+        value = self.expressions.data(statement.test)
+        truth = self.expressions.truth(value, statement.test)
+        if isinstance(truth, bool):
+            return self._block(statement.body if truth else statement.orelse)
+        if truth is None:
+            self.problems.report(
+                statement.test,
+                "an `if` statement needs a condition that is known at compile time, but this is an arc",
+                "write `x = a if condition else b`",
+            )
+        # Both sides are looked at, so that their problems show and their names are bound.
+        self._block(statement.body)
+        self._block(statement.orelse)
+        return None
+
+    def _with(self, statement: ast.With) -> _Ending | None:
+        with self._entered(statement.items):
+            return self._block(statement.body)
+
+    @contextmanager
+    def _entered(self, items: Sequence[ast.withitem]) -> Iterator[None]:
+        constraints = list(self.network.constraints)
+        deadlines, plans = list(self._deadlines), list(self._plans)
+        try:
+            for item in items:
+                self._enter(item)
+            yield
+        finally:
+            self.network.constraints = constraints
+            self._deadlines, self._plans = deadlines, plans
+
+    def _enter(self, item: ast.withitem) -> None:
+        node, name = item.context_expr, None
+        if isinstance(node, ast.Call):
+            callee = self.expressions.evaluate(node.func)
+            if isinstance(callee, Unknown):
+                if item.optional_vars is not None:
+                    self.expressions.assign(item.optional_vars, UNKNOWN)
+                return
+            name = callee.name if isinstance(callee, Reference) and callee.kind == "construct" else None
+        if isinstance(node, ast.Call) and name in ("TTConstraint", "TTQuery", "TTPlanB", "TTDeadline"):
+            if name in ("TTConstraint", "TTQuery"):
+                self._constrain(node, name)
+            elif name == "TTDeadline":
+                self._deadlines.append(self._deadline_block(node))
+            else:
+                self._plan_block(node)
+            if item.optional_vars is not None:
+                self.problems.report(item.optional_vars, f"{name} binds nothing", "leave out `as ...`")
+                self.expressions.assign(item.optional_vars, UNKNOWN)
+            return
+        value = self.expressions.data(node)
+        if not isinstance(value, Unknown) and not (isinstance(value, Constant) and isinstance(value.value, TTClock)):
+            self.problems.report(
+                node, "a `with` in a graph takes TTClock, TTConstraint, TTQuery, TTPlanB or TTDeadline",
+                "put other resources into the body of an SQ",
+            )  # fmt: skip
+            value = UNKNOWN
+        if item.optional_vars is not None:
+            self.expressions.assign(item.optional_vars, value)
+
+    def _constrain(self, node: ast.Call, construct: str) -> None:
+        given = self.calls.keywords_of(node, construct, optional=("name", "components"))
+        if given is None:
+            return
+        texts: dict[str, list[str]] = {"name": [], "components": []}
+        for name, argument in given.items():
+            value = self.expressions.known(self.expressions.data(argument.place), argument.place, f"`{name}`")
+            if isinstance(value, Unknown):
+                return
+            if value.value is None:
+                continue
+            items = [value.value] if isinstance(value.value, str) else value.value
+            wrong = not isinstance(items, list | tuple | set) or not all(isinstance(i, str) and i for i in items)
+            if wrong or folding.why_not_storable(items) is not None:
+                shown = folding.shown(value.value)
+                self.problems.report(argument.where, f"`{name}` is a string or a list of strings, not {shown}")
+                return
+            texts[name] = sorted(items) if isinstance(items, set) else list(items)
+        if not texts["name"] and not texts["components"]:
+            self.problems.report(
+                node, f"{construct} says nothing", f'write `{construct}(name="...")` or `components=["..."]`'
+            )
+            return
+        self.network.constraints = [*self.network.constraints, TTConstraintSpec(texts["name"], texts["components"])]
+
+    def _deadline_block(self, node: ast.Call) -> int | None:
+        """The root ticks that a `TTDeadline` allows; None after a problem."""
+        given = self.calls.keywords_of(node, "TTDeadline", required=("TTClock", "deadline"))
+        return None if given is None else self.calls.duration(given["TTClock"], given["deadline"])
+
+    def _plan_block(self, node: ast.Call) -> None:
+        given = self.calls.keywords_of(node, "TTPlanB", required=("plan_b",))
+        if given is not None:
+            self._plans.append(given["plan_b"])
+
+    def _import(self, statement: ast.Import | ast.ImportFrom) -> None:
+        ours = ticktalk_names(statement)
+        for alias in statement.names:
+            bound = alias.asname or alias.name.split(".")[0]
+            if bound in ours:
+                self.expressions.scopes[-1][bound] = reference_to(ours[bound])
+            elif not (isinstance(statement, ast.ImportFrom) and is_ticktalk(statement.module)):
+                self.problems.report(
+                    statement, f"`{alias.name}` is imported in a graph, where it has no meaning",
+                    "import it at module level or in the body of an SQ",
+                )  # fmt: skip
+                self.expressions.scopes[-1][bound] = UNKNOWN
+
+
+def _refused_statement(statement: ast.stmt) -> tuple[str, str]:
+    """What is wrong with a statement that a graph does not have, and what to write instead."""
+    match statement:
+        case ast.While():
+            return "`while` has no meaning in a graph: its end is not known at compile time", (
+                "write `for i in range(n):`, or put the loop into an SQ"
+            )
+        case ast.Try() | ast.TryStar():
+            return "`try` has no meaning in a graph", "handle exceptions in the body of an SQ"
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            return f"`def {statement.name}` inside a graph", "define it at module level, decorated with @SQify"
+        case ast.ClassDef():
+            return f"`class {statement.name}` inside a graph", "define it at module level and use it in an SQ"
+        case ast.Global() | ast.Nonlocal():
+            return "a graph has no state", "write `global sq_state` in the body of an SQ"
+        case ast.Delete():
+            return "`del` has no meaning in a graph", "leave it out; a name can simply be bound again"
+        case ast.Raise():
+            return "`raise` has no meaning in a graph", "raise in the body of an SQ"
+        case ast.Assert():
+            return "`assert` has no meaning in a graph", "check values in the body of an SQ"
+        case ast.AsyncFor() | ast.AsyncWith():
+            return "`async` has no meaning in a graph", "write the plain statement"
+        case ast.Match():
+            return "`match` has no meaning in a graph", "write `a if condition else b`"
+        case _:
+            return f"`{type(statement).__name__}` has no meaning in a graph", "put it into the body of an SQ"

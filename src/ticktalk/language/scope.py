@@ -1,0 +1,254 @@
+"""What the names at module level mean in a graph: templates, constants, constructs of ours, or nothing."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from ticktalk.language.calls import Calls
+from ticktalk.language.expressions import Expressions, GiveUp, reference_to
+from ticktalk.language.imports import construct_of, imported_names, ticktalk_names
+from ticktalk.language.problems import Problems
+from ticktalk.language.templates import FunctionNode, Template, read_template
+from ticktalk.language.values import Constant, Foreign, Listing, Reference, Value
+
+Compound = (ast.If, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.For, ast.AsyncFor, ast.While, ast.Match)
+
+
+class ModuleScope:
+    """The module level of a program.
+
+    Attributes:
+        tree: the program.
+        imports: names bound by imports of ours, with the dotted path of what they are bound to.
+        bound: names bound to anything.
+        templates: the decorated functions by name.
+        graph: the function of the graph, if there is one, and its decorator.
+    """
+
+    def __init__(self, tree: ast.Module, problems: Problems) -> None:
+        self.tree = tree
+        self.imports: dict[str, str] = {}
+        self.bound: set[str] = set()
+        self.templates: dict[str, Template] = {}
+        self.graph: tuple[FunctionNode, ast.expr] | None = None
+        self._meanings: dict[str, Value] = {}
+        for statement in tree.body:
+            for name in bound_names(statement):
+                self.bound.add(name)
+                self.imports.pop(name, None)
+            for inner in statements_in(statement):
+                if isinstance(inner, ast.Import | ast.ImportFrom):
+                    self.imports.update(ticktalk_names(inner))
+        # Constants are computed in the order of the statements, with problems thrown away: what is not known
+        # at compile time matters only where a graph uses it.
+        self._constants = Expressions(Problems(problems.file, ""), self, None)
+        Calls(self._constants, None)
+        for statement in tree.body:
+            self._read(statement, problems)
+
+    def lookup(self, name: str) -> Value | None:
+        """The meaning of a name that the module binds; None if it binds no such name."""
+        return self._meanings.get(name)
+
+    def names(self) -> Iterable[str]:
+        """All names that the module binds."""
+        return self._meanings.keys()
+
+    def decorator_of(self, node: FunctionNode | ast.ClassDef) -> tuple[str, ast.expr] | None:
+        """Which of `SQify`, `STREAMify`, `GRAPHify` decorates a function, and where."""
+        for decorator in node.decorator_list:
+            called = decorator.func if isinstance(decorator, ast.Call) else decorator
+            construct = construct_of(called, self.imports, self.bound)
+            if construct in ("SQify", "STREAMify", "GRAPHify"):
+                return construct, decorator
+        return None
+
+    def _read(self, statement: ast.stmt, problems: Problems) -> None:
+        match statement:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                self._read_function(statement, problems)
+            case ast.ClassDef():
+                if (decorated := self.decorator_of(statement)) is not None:
+                    problems.report(
+                        decorated[1], f"`@{decorated[0]}` decorates functions, not classes", "decorate a `def`"
+                    )
+                self._meanings[statement.name] = Foreign(
+                    f"`{statement.name}` is a class, which has no meaning in a graph", "use it in the body of an SQ"
+                )
+            case ast.Import() | ast.ImportFrom():
+                self._read_import(statement)
+            case ast.Assign(targets=targets, value=value):
+                for target in targets:
+                    self._read_assignment(target, value, statement)
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
+                self._read_assignment(target, value, statement)
+            case ast.AugAssign(target=ast.Name(id=name) as target, value=value, op=operator):
+                left = ast.copy_location(ast.Name(name, ast.Load()), target)
+                self._read_assignment(target, ast.copy_location(ast.BinOp(left, operator, value), value), statement)
+            case _ if is_main_guard(statement):
+                pass
+            case _ if isinstance(statement, Compound):
+                for inner in statements_in(statement):
+                    if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef) and (
+                        decorated := self.decorator_of(inner)
+                    ):
+                        problems.report(
+                            inner,
+                            f"the @{decorated[0]} function `{inner.name}` is defined inside another statement",
+                            "define it at module level",
+                        )
+                    elif isinstance(inner, ast.Import | ast.ImportFrom):
+                        self._read_import(inner)
+                for name in bound_names(statement) - self.imports.keys():
+                    self._meanings[name] = _not_known(name, statement)
+            case _:
+                pass
+        if not isinstance(
+            statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
+        ):
+            self._forget_changed(statement)
+
+    def _read_function(self, node: FunctionNode, problems: Problems) -> None:
+        decorated = self.decorator_of(node)
+        self._meanings[node.name] = Foreign(
+            f"`{node.name}` is not an SQ", f"decorate `def {node.name}` with @SQify to call it in a graph"
+        )
+        self.templates.pop(node.name, None)
+        if decorated is None:
+            return
+        kind, decorator = decorated
+        if isinstance(decorator, ast.Call):
+            problems.report(decorator, f"`@{kind}` takes no arguments", f"write `@{kind}` without parentheses")
+        if kind == "GRAPHify":
+            self._meanings[node.name] = Foreign(
+                f"`{node.name}` is the graph itself", "a graph cannot be called in a graph"
+            )
+            if self.graph is None:
+                self.graph = (node, decorator)
+            else:
+                first = self.graph[0]
+                problems.report(
+                    node,
+                    f"`{node.name}` is a second graph; the first is `{first.name}` in line {first.lineno}",
+                    "write one @GRAPHify function in a file",
+                )
+            return
+        template = read_template(node, decorator, kind, self.imports, self.bound, problems)
+        self.templates[node.name] = template
+        self._meanings[node.name] = Reference("function", node.name, template)
+
+    def _read_import(self, statement: ast.Import | ast.ImportFrom) -> None:
+        ours = ticktalk_names(statement)
+        for name in imported_names(statement):
+            if name in ours:
+                self._meanings[name] = reference_to(ours[name])
+            elif name not in self.imports:
+                self._meanings[name] = Foreign(
+                    f"`{name}` is imported from elsewhere, so it has no meaning in a graph",
+                    "use it in the body of an SQ",
+                )
+
+    def _read_assignment(self, target: ast.expr, value: ast.expr, statement: ast.stmt) -> None:
+        names = {n.id for n in ast.walk(target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        if not names:
+            return
+        self._constants.scopes = [{}]
+        try:
+            self._constants.assign(target, self._constants.evaluate(value))
+        except (GiveUp, RecursionError, MemoryError):
+            self._constants.scopes = [{}]
+        for name in names:
+            found = self._constants.scopes[0].get(name)
+            if isinstance(found, Listing) and self._constants.lower(found, statement) is None:
+                found = None
+            known = isinstance(found, Constant | Listing | Reference)
+            self._meanings[name] = found if known and found is not None else _not_known(name, statement)
+
+    def _forget_changed(self, statement: ast.stmt) -> None:
+        """What a statement may change in place is not known at compile time: `CONFIG["x"] = 1`, `NAMES.append(1)`."""
+        changed: set[str] = set()
+        if isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete):
+            targets = statement.targets if isinstance(statement, ast.Assign | ast.Delete) else [statement.target]
+            for target in targets:
+                for inner in ast.walk(target):
+                    if isinstance(inner, ast.Subscript | ast.Attribute) or isinstance(statement, ast.Delete):
+                        changed |= {n.id for n in ast.walk(inner) if isinstance(n, ast.Name)}
+        elif isinstance(statement, ast.Expr) or isinstance(statement, Compound):
+            if not is_main_guard(statement):
+                changed = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
+        for name in changed:
+            found = self._meanings.get(name)
+            if isinstance(found, Listing) or (isinstance(found, Constant) and isinstance(found.value, dict | set)):
+                self._meanings[name] = _not_known(name, statement)
+
+
+def statements_in(statement: ast.stmt) -> Iterator[ast.stmt]:
+    """A statement and those inside it, but not what functions and classes hold."""
+    waiting: list[ast.AST] = [statement]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.stmt):
+            yield node
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.expr):
+            continue
+        waiting.extend(reversed(list(ast.iter_child_nodes(node))))
+
+
+def bound_names(statement: ast.stmt) -> set[str]:
+    """The names that a statement binds in the scope in which it stands."""
+    return assigned_names(statement) | {
+        name
+        for inner in statements_in(statement)
+        for name in (
+            [inner.name]
+            if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+            else imported_names(inner)
+            if isinstance(inner, ast.Import | ast.ImportFrom)
+            else []
+        )
+    }
+
+
+def assigned_names(statement: ast.stmt) -> set[str]:
+    """The names that a statement binds by assigning: targets of `=`, `for`, `with`, `except`, `match`, `:=`."""
+    names: set[str] = set()
+    waiting: list[ast.AST] = [statement]
+    while waiting:
+        node = waiting.pop()
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.Lambda():
+                continue
+            case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+                # A comprehension's targets are its own; only `:=` binds outside of it.
+                names |= {n.target.id for n in ast.walk(node) if isinstance(n, ast.NamedExpr)}
+                continue
+            case ast.AnnAssign(value=None):
+                continue
+            case ast.Name(id=name, ctx=ast.Store()):
+                names.add(name)
+            case ast.ExceptHandler(name=str() as name):
+                names.add(name)
+            case ast.MatchAs(name=str() as name) | ast.MatchStar(name=str() as name):
+                names.add(name)
+            case ast.MatchMapping(rest=str() as name):
+                names.add(name)
+        waiting.extend(ast.iter_child_nodes(node))
+    return names
+
+
+def is_main_guard(statement: ast.stmt) -> bool:
+    """Whether the statement runs only when the program is run as a script: `if __name__ == "__main__":`."""
+    if not isinstance(statement, ast.If):
+        return False
+    nodes = list(ast.walk(statement.test))
+    return any(isinstance(n, ast.Name) and n.id == "__name__" for n in nodes) and any(
+        isinstance(n, ast.Constant) and n.value == "__main__" for n in nodes
+    )
+
+
+def _not_known(name: str, statement: ast.stmt) -> Foreign:
+    return Foreign(
+        f"`{name}` (line {statement.lineno}) is not known at compile time",
+        "bind it to a literal or to arithmetic on literals, or use it in the body of an SQ",
+    )

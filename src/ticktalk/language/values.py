@@ -1,0 +1,75 @@
+"""What an expression of a graph body can be at compile time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from ticktalk.graph.sq import TTDestination
+
+if TYPE_CHECKING:
+    from ticktalk.language.network import Branch, Source
+    from ticktalk.language.templates import Template
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constant:
+    """A value known at compile time. A list is a `Listing` instead, so that it can be changed."""
+
+    value: Any
+
+
+@dataclass(slots=True, eq=False)
+class Arc:
+    """An output of a graph input or SQ: see `TTArc`, which it becomes."""
+
+    source: Source
+    kind: Literal["value", "tag"] = "value"
+    path: tuple[int, ...] = ()
+    name: str = ""
+    to: list[TTDestination] = field(default_factory=list)
+    returned: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Listing:
+    """A compile-time list, or a tuple display that has not become an SQ (yet).
+
+    Attributes:
+        frozen: it is part of a constant; what is done to it would be seen by nobody.
+        arc: (tuple) the SQ it became, and the branch in which it did.
+    """
+
+    items: list[Value]
+    is_tuple: bool = False
+    frozen: bool = False
+    arc: tuple[Arc, Branch | None] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """A name that is no value: something to call, or a module of ours."""
+
+    kind: Literal["function", "instruction", "construct", "builtin", "module"]
+    name: str
+    template: Template | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Foreign:
+    """A module-level name without a meaning in a graph: why, and what to do instead."""
+
+    what: str
+    instead: str
+
+
+class Unknown:
+    """The value of an erroneous expression: whatever is done to it is no further problem."""
+
+    __slots__ = ()
+
+
+UNKNOWN = Unknown()
+
+Data = Constant | Arc | Listing | Unknown
+Value = Data | Reference | Foreign

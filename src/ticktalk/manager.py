@@ -1,0 +1,236 @@
+"""The runtime manager, as its user holds it: the documented handles.
+
+The manager is an ensemble with one process more, `TTRuntimeManagerProcess`; these classes wrap it.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self
+
+import simpy
+
+from ticktalk.engine.counters import Counts, merged
+from ticktalk.engine.deployment import GraphState
+from ticktalk.engine.execution import FiringError
+from ticktalk.engine.outputs import OutputToken
+from ticktalk.ensemble import TTEnsemble, start_in
+from ticktalk.graph.graph import TTGraph
+from ticktalk.language.errors import TTRuntimeError
+from ticktalk.processes import (
+    DEFAULT_RUNTIME_MANAGER_NAME,
+    DeployRequest,
+    Message,
+    RuntimeMsg,
+    StartRequest,
+    StopRequest,
+    TTRuntimeManagerProcess,
+)
+from ticktalk.simulation.driver import Simulation
+
+
+class TTRuntimeManager:
+    """An entity to manage the environment at run time: programs start from here.
+
+    Technically an ensemble, in that it has a network interface and may host SQs. `TTRuntimeManagerSim` and
+    `TTRuntimeManagerPhysical` are its two variants.
+
+    Args:
+        log_file: where output tokens are appended, one JSON object a line: a path, an open file, or None.
+        name: its name on the network; ensembles look for `runtime-manager`.
+    """
+
+    def __init__(self, log_file: Any, name: str = DEFAULT_RUNTIME_MANAGER_NAME) -> None:
+        self.log_file = log_file
+        self.name = name
+        self.process = TTRuntimeManagerProcess(log_file, queue.Queue(), name)
+
+    def instantiate_and_map_graph(
+        self, graph: TTGraph, *, name: str | None = None, mapping: Mapping[str, str] | None = None
+    ) -> GraphState:
+        """Generate a mapping of the graph's SQs to ensembles and distribute them; returns when all are ready.
+
+        Args:
+            graph: the compiled program.
+            name: what to call it here; default: the graph's own name, its program's file stem.
+            mapping: SQ name to ensemble name, made beforehand; checked like one made here.
+
+        Raises:
+            TTMappingError: some SQ cannot be placed; nothing is instantiated.
+            TTRuntimeError: the name is in use, or an ensemble cannot prepare its SQs (the message says why).
+        """
+        if not isinstance(graph, TTGraph):
+            raise TypeError(f"a TTGraph is wanted, such as compile_program gives, not {graph!r}")
+        request = DeployRequest(graph, name, mapping, Future())
+        state: GraphState = self._ask(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, request)
+        return state
+
+    def send_to_runtime(self, msg: Message) -> None:
+        """Pass a message to the actual runtime manager process; a proxy for the user-level environment."""
+        self.process.input_msg(msg)
+
+    def stop_graph(self, graph: TTGraph | str) -> None:
+        """End a graph: nothing of it fires any more, and its name is free.
+
+        Raises:
+            TTRuntimeError: there is no such graph.
+        """
+        self._ask(RuntimeMsg.STOP_GRAPH, StopRequest(_name(graph), Future()))
+
+    def on_output(self, callback: Callable[[OutputToken], None]) -> None:
+        """Call `callback` with every output token that reaches the manager, in order of arrival."""
+        self.process.outputs.listeners.append(callback)
+
+    def on_error(self, callback: Callable[[FiringError], None]) -> None:
+        """Call `callback` with every error of a firing."""
+        self.process.errors.listeners.append(callback)
+
+    @property
+    def errors(self) -> list[FiringError]:
+        """The latest errors of firings."""
+        return list(self.process.errors.kept)
+
+    @property
+    def ensembles(self) -> list[str]:
+        """The names of the ensembles, in the order of joining, the manager's own last."""
+        return [info.name for info in self.process.registry.all()]
+
+    def _ask(self, kind: RuntimeMsg, request: Any) -> Any:
+        self.send_to_runtime(Message(kind, request, "TTRuntimeManagerProcess"))
+        return self._result(request.reply)
+
+    def _result(self, reply: Future[Any]) -> Any:
+        raise NotImplementedError("use TTRuntimeManagerSim or TTRuntimeManagerPhysical")
+
+
+class TTRuntimeManagerSim(TTRuntimeManager):
+    """A simulated runtime manager: can directly reach any ensemble, clock or SQ; uses a simulated network.
+
+    Args:
+        log_file: see `TTRuntimeManager`.
+        ensembles: the ensembles that compose the system, in the order of joining. May be empty, when other
+            ensembles are created afterwards and join as any physical one would.
+        sim: the SimPy environment, which the user's own processes may share.
+        name: see `TTRuntimeManager`.
+        network_delay: root ticks (microseconds) that every token takes between two ensembles.
+        components: of the manager's own ensemble.
+
+    Raises:
+        TTRuntimeError: an ensemble is refused; the message says why.
+    """
+
+    def __init__(
+        self,
+        log_file: Any,
+        ensembles: Iterable[TTEnsemble],
+        sim: simpy.Environment,
+        name: str = DEFAULT_RUNTIME_MANAGER_NAME,
+        *,
+        network_delay: int = 0,
+        components: Mapping[str, Any] | Iterable[str] | None = None,
+    ) -> None:
+        super().__init__(log_file, name)
+        self.sim = sim
+        self.simulation = Simulation.of(sim)
+        if network_delay < 0:
+            raise ValueError(f"a network delay is 0 or more microseconds, not {network_delay}")
+        if network_delay:
+            self.simulation.network_delay = network_delay
+        self.ensemble = TTEnsemble(None, name, True, components=components, manager=name)
+        if name in self.simulation.sites:
+            raise TTRuntimeError(f"there is an ensemble named {name!r} in this simulation already: choose another name")
+        self.ensemble.attach(self.simulation)
+        network = self.ensemble.network_manager
+        inputs, executes = self.ensemble.input_token_process, self.ensemble.execute_process
+        assert network is not None and inputs is not None and executes is not None
+        site = self.simulation.sites[name]
+        site.take_output = self.process.outputs.add
+        site.take_error = self.process.errors.add
+        network.setup_proc_intfc(
+            inputs.input_msg, executes.input_msg, self.process.input_msg, sim_process=network.sim_process
+        )
+        self.process.setup_proc_intfc(network.input_msg, start_in(self.simulation, self.process))
+        self.process.registry.manager = self.ensemble.info()
+        self.simulation.arrived(name)
+        self.simulation.settle()
+        for ensemble in ensembles:
+            ensemble.manager = name
+            ensemble.attach(self.simulation)
+            ensemble.join()
+
+    def execute_graph(self, graph: TTGraph | str, inputs: Mapping[str, Any] | None = None) -> int:
+        """Start a graph at the environment's present tick; returns the context's number.
+
+        Args:
+            graph: the graph, or its name.
+            inputs: one value per graph input; one named `trigger` defaults to 1.
+
+        Raises:
+            TTRuntimeError: it is not instantiated.
+            TTInputError: a value is missing, or for no input.
+        """
+        request = StartRequest(_name(graph), dict(inputs or {}), self.simulation.now(), Future())
+        context: int = self._ask(RuntimeMsg.EXECUTE_GRAPH, request)
+        return context
+
+    def on_output(self, callback: Callable[[OutputToken], None]) -> None:
+        """Call `callback` with every output token, at its simulated time of arrival (`sim.now`)."""
+        self.simulation.exact = True
+        super().on_output(callback)
+
+    def counters(self, graph: TTGraph | str) -> Counts:
+        """What was skipped, evicted, late or dropped, over all ensembles: SQ to kind to count."""
+        return merged(
+            counts
+            for site in self.simulation.sites.values()
+            if site.host is not None
+            for counts in site.host.counts(_name(graph))
+        )
+
+    def waiting(self, graph: TTGraph | str) -> dict[str, dict[str, int]]:
+        """The tokens that wait: SQ to port to number."""
+        found: dict[str, dict[str, int]] = {}
+        for site in self.simulation.sites.values():
+            for (name, _), context in site.host.contexts.items() if site.host is not None else ():
+                if name == _name(graph):
+                    found.update(context.waiting())
+        return found
+
+    def endless_streams(self) -> list[str]:
+        """The streams that are open and whose window has no end."""
+        return [
+            stream
+            for site in self.simulation.sites.values()
+            if site.host is not None
+            for context in site.host.contexts.values()
+            for stream in context.endless
+        ]
+
+    def send_to_runtime(self, msg: Message) -> None:
+        """Pass a message to the runtime manager process; what follows from it takes no simulated time."""
+        super().send_to_runtime(msg)
+        self.simulation.settle()
+
+    def close(self) -> None:
+        """Close the output log."""
+        self.process.outputs.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _result(self, reply: Future[Any]) -> Any:
+        if not reply.done():
+            raise TTRuntimeError("the runtime manager did not answer")  # a rule sent nothing: a defect of ours
+        return reply.result()
+
+
+def _name(graph: TTGraph | str) -> str:
+    return graph if isinstance(graph, str) else graph.name

@@ -1,0 +1,48 @@
+"""What the manager knows of each ensemble, and whether it may host an SQ."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ticktalk.graph.sq import TTSQ
+
+
+class EnsembleInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an ensemble says of itself when it joins.
+
+    Attributes:
+        name: unique in its system.
+        address: where it is reached, such as `tcp/127.0.0.1:5555`; in simulation its name.
+        components: names of what it has.
+        cores: processor cores.
+        memory: bytes.
+        python: its Python version, such as "3.11.7".
+        modules: top-level modules it can import; empty: not told.
+        protocol: the version of the protocol it speaks.
+        boot_id: of its host: two with one boot id share a clock.
+        started: when it started (root ticks): a newer start takes over a lingering name.
+    """
+
+    name: str
+    address: str = ""
+    components: list[str] = []
+    cores: int = 1
+    memory: int = 0
+    python: str = ""
+    modules: list[str] = []
+    protocol: int = 1
+    boot_id: str = ""
+    started: int = 0
+
+
+def why_not(sq: TTSQ, ensemble: EnsembleInfo) -> str | None:
+    """What `ensemble` lacks to host `sq`; None when it may."""
+    lacks = []
+    for constraint in sq.constraints:
+        if constraint.names and ensemble.name not in constraint.names:
+            wanted = " or ".join(repr(name) for name in constraint.names)
+            lacks.append(f"is not {wanted}")
+        missing = [name for name in constraint.components if name not in ensemble.components]
+        if missing:
+            lacks.append("has no component " + ", ".join(repr(name) for name in missing))
+    return "; ".join(dict.fromkeys(lacks)) or None

@@ -1,0 +1,504 @@
+"""The documented processes: thin shells around the rules.
+
+Each has one input queue of `Message`s and is told by `setup_proc_intfc` whom to call. The driver hosts it:
+`run_sim` inside a `simpy.Process`, `run_phy` in a thread. A message says itself what it is (`msg_type`) and for whom
+(`process_recipient`); one that is not for a process is ignored without notice. Tokens do not come this way: within
+an ensemble they go from SQ to SQ by direct call (`ticktalk.engine`).
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import queue
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Future
+from typing import Any, ClassVar, NamedTuple
+
+import msgspec
+import simpy
+
+from ticktalk.engine.deployment import Deployments, Errors, GraphState, Registry, not_prepared
+from ticktalk.engine.execution import FiringError
+from ticktalk.engine.hosting import Deployment, EnsembleHost, ReadyAnswer, StartContext, TokenMessage
+from ticktalk.engine.outputs import OutputLog, OutputToken
+from ticktalk.graph.graph import TTGraph
+from ticktalk.language.errors import TTError, TTRuntimeError
+from ticktalk.mapping.ensembles import EnsembleInfo
+
+DEFAULT_RUNTIME_MANAGER_NAME = "runtime-manager"
+"""The name of the runtime manager's ensemble, unless it is given another; ensembles look for this one."""
+
+logger = logging.getLogger("TTPython.RuntimeManager")
+
+
+class SyncMsg(enum.Enum):
+    """What a `TTInputTokenProcess` is told."""
+
+    INSTANTIATE = enum.auto()  # Deployment: ports and firing rules of the SQs placed here
+    START = enum.auto()  # StartContext
+    INPUT_TOKEN = enum.auto()  # TokenMessage
+    STOP = enum.auto()  # graph name
+
+
+class ExecuteMsg(enum.Enum):
+    """What a `TTExecuteProcess` is told."""
+
+    INSTANTIATE = enum.auto()  # Deployment: the bodies of the SQs placed here
+
+
+class NetMsg(enum.Enum):
+    """What a `TTNetworkManager` is told."""
+
+    JOIN = enum.auto()  # EnsembleInfo: ask the manager to let this ensemble join
+    ROUTE = enum.auto()  # Route: an ensemble and its address
+    FORGET = enum.auto()  # name: an ensemble has left
+    REFUSED = enum.auto()  # reason: the manager does not let this ensemble join
+    SEND = enum.auto()  # Envelope: send a message to another ensemble's process
+
+
+class RuntimeMsg(enum.Enum):
+    """What a `TTRuntimeManagerProcess` is told."""
+
+    JOIN = enum.auto()  # EnsembleInfo
+    LEAVE = enum.auto()  # ensemble name
+    INSTANTIATE_AND_MAP_GRAPH = enum.auto()  # TTGraph or DeployRequest
+    READY = enum.auto()  # ReadyAnswer
+    EXECUTE_GRAPH = enum.auto()  # StartRequest
+    OUTPUT_TOKEN = enum.auto()  # OutputToken
+    FIRING_ERROR = enum.auto()  # FiringError
+    STOP_GRAPH = enum.auto()  # StopRequest
+
+
+class Message(NamedTuple):
+    """What travels between processes.
+
+    Attributes:
+        msg_type: a `SyncMsg`, `ExecuteMsg`, `NetMsg` or `RuntimeMsg`.
+        payload: what that type says it is.
+        process_recipient: the class of the process it is for, or that class's name.
+    """
+
+    msg_type: enum.Enum
+    payload: Any
+    process_recipient: Any
+
+
+class Route(NamedTuple):
+    """An entry of the routing table: who is where."""
+
+    name: str
+    address: str
+
+
+class Envelope(NamedTuple):
+    """A message for a process of another ensemble."""
+
+    ensemble: str
+    message: Message
+
+
+class DeployRequest(msgspec.Struct):
+    """Map, distribute and prepare `graph`; `reply` gets the `GraphState` when it is ready, or the error."""
+
+    graph: TTGraph
+    name: str | None = None
+    mapping: Mapping[str, str] | None = None
+    reply: Any = None
+
+
+class StartRequest(msgspec.Struct):
+    """Start a graph that is ready; `reply` gets the context's number, or the error."""
+
+    graph: str
+    inputs: dict[str, Any] = {}
+    start_tick: int = 0
+    reply: Any = None
+
+
+class StopRequest(msgspec.Struct):
+    """End a graph; `reply` gets None, or the error."""
+
+    graph: str
+    reply: Any = None
+
+
+class TTProcess:
+    """What the processes share: the input queue and the two run loops.
+
+    Args:
+        input_queue: a `queue.Queue` or `multiprocessing.Queue` of messages for this process.
+        ensemble_name: the name of the ensemble it belongs to.
+    """
+
+    accepts: ClassVar[type[enum.Enum]]
+
+    def __init__(self, input_queue: Any, ensemble_name: str | None = None) -> None:
+        self.input_queue = input_queue
+        self.ensemble_name = ensemble_name
+        self.sim_process: simpy.Process | None = None
+        self._waits = False  # in `run_sim`, for an interrupt
+        self._stopped = False
+
+    def get_next_input(self) -> Message:
+        """Pull the next input off the input queue; waits for one if there is none."""
+        message: Message = self.input_queue.get()
+        return message
+
+    def input_msg(self, message: Message) -> None:
+        """Provide a message to this process's input queue.
+
+        In simulation the process, which otherwise waits indefinitely, is interrupted.
+        """
+        self.input_queue.put(message)
+        if self.sim_process is not None and self._waits:
+            self._waits = False
+            self.sim_process.interrupt()
+
+    def handle_message(self, msg: Message) -> None:
+        """Respond to a message meant for this process; any other is ignored without notification."""
+        recipient = msg.process_recipient
+        recipient = recipient if isinstance(recipient, str) else getattr(recipient, "__name__", None)
+        if isinstance(msg.msg_type, self.accepts) and recipient == self._recipient_name():
+            self._respond(msg.msg_type, msg.payload)
+
+    def run_sim(self, sim: simpy.Environment) -> Generator[simpy.Event, Any, None]:
+        """The run loop in simulation; run it as a `simpy.Process`."""
+        while not self._stopped:
+            self.handle_pending()
+            self._waits = True
+            try:
+                yield sim.event()
+            except simpy.Interrupt:
+                pass
+            finally:
+                self._waits = False
+
+    def run_phy(self) -> None:
+        """The run loop on a device: waits for messages and responds to them until `stop`."""
+        while not self._stopped:
+            message = self.get_next_input()
+            if message is not None:
+                self.handle_message(message)
+
+    def stop(self) -> None:
+        """End the run loop after what is in the queue now."""
+        self._stopped = True
+        self.input_queue.put(None)
+
+    def handle_pending(self) -> bool:
+        """Respond to all that is in the queue; whether there was anything."""
+        any_message = False
+        while True:
+            try:
+                message = self.input_queue.get_nowait()
+            except queue.Empty:
+                return any_message
+            any_message = True
+            if message is not None:
+                self.handle_message(message)
+
+    @classmethod
+    def _recipient_name(cls) -> str:
+        for kind in cls.__mro__:
+            if "accepts" in kind.__dict__:
+                return kind.__name__
+        return cls.__name__
+
+    def _respond(self, kind: enum.Enum, payload: Any) -> None:
+        raise NotImplementedError
+
+
+class TTNetworkManager(TTProcess):
+    """Carries messages between the processes of this ensemble and those of others.
+
+    Args:
+        input_queue: see `TTProcess`.
+        ensemble_name: the ensemble's name.
+        interface: what reaches other ensembles (`TTNetworkInterface`).
+        manager: the name of the runtime manager's ensemble.
+    """
+
+    accepts = NetMsg
+
+    def __init__(
+        self,
+        input_queue: Any,
+        ensemble_name: str | None = None,
+        interface: Any = None,
+        manager: str = DEFAULT_RUNTIME_MANAGER_NAME,
+    ) -> None:
+        super().__init__(input_queue, ensemble_name)
+        self.interface = interface
+        self.manager = manager
+        self.routing_table: dict[str, str] = {}
+        self.refused: str | None = None
+        self._inputs: dict[str, Callable[[Message], None]] = {}
+
+    def setup_proc_intfc(
+        self,
+        input_sync_func: Callable[[Message], None] | None = None,
+        input_execute_func: Callable[[Message], None] | None = None,
+        input_runtime_func: Callable[[Message], None] | None = None,
+        sim_process: simpy.Process | None = None,
+    ) -> None:
+        """Set whom messages from other ensembles go to, and the SimPy process this runs in."""
+        callbacks = {
+            "TTInputTokenProcess": input_sync_func,
+            "TTExecuteProcess": input_execute_func,
+            "TTRuntimeManagerProcess": input_runtime_func,
+            "TTNetworkManager": self.input_msg,
+        }
+        self._inputs = {name: callback for name, callback in callbacks.items() if callback is not None}
+        self.sim_process = sim_process
+
+    def receive(self, message: Message) -> None:
+        """Take a message from another ensemble to the process it is for."""
+        recipient = message.process_recipient
+        name = recipient if isinstance(recipient, str) else recipient.__name__
+        callback = self._inputs.get(name)
+        if callback is not None:
+            callback(message)
+
+    def _respond(self, kind: enum.Enum, payload: Any) -> None:
+        if kind is NetMsg.JOIN:
+            self.interface.send(self.manager, Message(RuntimeMsg.JOIN, payload, "TTRuntimeManagerProcess"))
+        elif kind is NetMsg.ROUTE:
+            self.routing_table[payload.name] = payload.address
+        elif kind is NetMsg.FORGET:
+            self.routing_table.pop(payload, None)
+        elif kind is NetMsg.REFUSED:
+            self.refused = payload
+            logger.error("ensemble %r was refused: %s", self.ensemble_name, payload)
+        elif kind is NetMsg.SEND:
+            if payload.ensemble == self.ensemble_name:
+                self.receive(payload.message)
+            else:
+                self.interface.send(payload.ensemble, payload.message)
+
+
+class TTInputTokenProcess(TTProcess):
+    """Ports, firing rules and timers of the SQs placed on this ensemble (`ticktalk.engine.firing`)."""
+
+    accepts = SyncMsg
+
+    def __init__(self, input_queue: Any, ensemble_name: str | None = None, host: EnsembleHost | None = None) -> None:
+        super().__init__(input_queue, ensemble_name)
+        self.host = host
+        self._network: Callable[[Message], None] = _nobody
+
+    def setup_proc_intfc(
+        self, input_network_func: Callable[[Message], None], sim_process: simpy.Process | None = None
+    ) -> None:
+        """Set the callback to the `TTNetworkManager`, and the SimPy process this runs in."""
+        self._network = input_network_func
+        self.sim_process = sim_process
+
+    def _respond(self, kind: enum.Enum, payload: Any) -> None:
+        assert self.host is not None
+        if kind is SyncMsg.START:
+            self.host.start(payload)
+        elif kind is SyncMsg.INPUT_TOKEN:
+            self.host.arrive(payload)
+        elif kind is SyncMsg.STOP:
+            self.host.stop(payload)
+
+
+class TTExecuteProcess(TTProcess):
+    """Bodies of the SQs placed on this ensemble (`ticktalk.engine.execution`)."""
+
+    accepts = ExecuteMsg
+
+    def __init__(
+        self,
+        input_queue: Any,
+        ensemble_name: str | None = None,
+        host: EnsembleHost | None = None,
+        manager: str = DEFAULT_RUNTIME_MANAGER_NAME,
+    ) -> None:
+        super().__init__(input_queue, ensemble_name)
+        self.host = host
+        self.manager = manager
+        self._network: Callable[[Message], None] = _nobody
+
+    def setup_proc_intfc(
+        self, input_network_func: Callable[[Message], None], sim_process: simpy.Process | None = None
+    ) -> None:
+        """Set the callback to the `TTNetworkManager`, and the SimPy process this runs in."""
+        self._network = input_network_func
+        self.sim_process = sim_process
+
+    def _respond(self, kind: enum.Enum, payload: Any) -> None:
+        assert self.host is not None
+        if kind is ExecuteMsg.INSTANTIATE:
+            answer = Message(RuntimeMsg.READY, self.host.prepare(payload), "TTRuntimeManagerProcess")
+            self._network(Message(NetMsg.SEND, Envelope(self.manager, answer), "TTNetworkManager"))
+
+
+class TTRuntimeManagerProcess(TTProcess):
+    """The privileged process that only the runtime manager's ensemble has.
+
+    It tells all ensembles of one another, maps graphs and distributes their SQs, sends the first tokens and logs
+    the outputs. It only dispatches: `registry`, `deployments`, `outputs` and `errors` hold the rules and the state.
+
+    Args:
+        log_file: where output tokens are appended, one JSON object a line: a path, an open file, or None.
+        input_queue: a `queue.Queue` or `multiprocessing.Queue` of messages for this process.
+        ensemble_name: the name of this ensemble.
+    """
+
+    accepts = RuntimeMsg
+
+    def __init__(self, log_file: Any, input_queue: Any, ensemble_name: str | None = None) -> None:
+        super().__init__(input_queue, ensemble_name or DEFAULT_RUNTIME_MANAGER_NAME)
+        self.outputs = OutputLog(log_file)
+        self.errors = Errors()
+        self.registry = Registry(EnsembleInfo(self.ensemble_name or DEFAULT_RUNTIME_MANAGER_NAME))
+        self.deployments = Deployments(self.registry, self._distribute, self._start, self._stop)
+        self.join_listeners: list[Callable[[EnsembleInfo], None]] = []
+        self._network: Callable[[Message], None] = _nobody
+        self._deploy_replies: dict[str, Future[GraphState]] = {}
+
+    def setup_proc_intfc(
+        self, input_network_func: Callable[[Message], None], sim_process: simpy.Process | None = None
+    ) -> None:
+        """Configure the interface to this process: the callbacks for sending to the other processes.
+
+        Args:
+            input_network_func: a callback for providing message inputs to the `TTNetworkManager`.
+            sim_process: the simulated process that this class runs inside of, if it does; it is interrupted when a
+                message comes.
+        """
+        self._network = input_network_func
+        self.sim_process = sim_process
+
+    def _respond(self, kind: enum.Enum, payload: Any) -> None:
+        if kind is RuntimeMsg.OUTPUT_TOKEN:
+            self.outputs.add(payload)
+        elif kind is RuntimeMsg.FIRING_ERROR:
+            self.errors.add(payload)
+        elif kind is RuntimeMsg.JOIN:
+            self._join(payload)
+        elif kind is RuntimeMsg.LEAVE:
+            self._leave(payload)
+        elif kind is RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH:
+            request = payload if isinstance(payload, DeployRequest) else DeployRequest(payload)
+            self._answer(request, lambda: self._deploy(request))
+        elif kind is RuntimeMsg.READY:
+            self._ready(payload)
+        elif kind is RuntimeMsg.EXECUTE_GRAPH:
+            self._answer(payload, lambda: self.deployments.start(payload.graph, payload.inputs, payload.start_tick))
+        elif kind is RuntimeMsg.STOP_GRAPH:
+            self._answer(payload, lambda: self.deployments.stop(payload.graph))
+
+    def _answer(self, request: Any, act: Callable[[], Any]) -> None:
+        """Do what a request asks for, and tell the one who asks of the result or the error."""
+        try:
+            result = act()
+        except TTError as error:
+            if request.reply is None:
+                logger.error("%s", error)
+            else:
+                request.reply.set_exception(error)
+        else:
+            if request.reply is not None and result is not _LATER:
+                request.reply.set_result(result)
+
+    def _join(self, info: EnsembleInfo) -> None:
+        refusal = self.registry.refusal(info)
+        if refusal is not None:
+            logger.warning("refused %r: %s", info.name, refusal)
+            self._send(info.name, Message(NetMsg.REFUSED, refusal, "TTNetworkManager"), info.address)
+            return
+        known = self.registry.all()
+        self.registry.add(info)
+        own = Route(info.name, info.address)
+        self._network(Message(NetMsg.ROUTE, own, "TTNetworkManager"))
+        for other in known:
+            if other.name == info.name:
+                continue
+            self._send(info.name, Message(NetMsg.ROUTE, Route(other.name, other.address), "TTNetworkManager"))
+            if other.name != self.ensemble_name:
+                self._send(other.name, Message(NetMsg.ROUTE, own, "TTNetworkManager"))
+        for listener in self.join_listeners:
+            listener(info)
+
+    def _leave(self, name: str) -> None:
+        self.registry.remove(name)
+        for other in self.registry.all():
+            self._send(other.name, Message(NetMsg.FORGET, name, "TTNetworkManager"))
+
+    def _deploy(self, request: DeployRequest) -> Any:
+        name = request.name or request.graph.name
+        if request.reply is not None and name not in self.deployments.graphs:
+            self._deploy_replies[name] = request.reply
+        try:
+            state = self.deployments.deploy(request.graph, request.name, request.mapping)
+        except TTError:
+            if name not in self.deployments.graphs:
+                self._deploy_replies.pop(name, None)
+            raise
+        self._settle_deployment(name, state)
+        return _LATER
+
+    def _ready(self, answer: ReadyAnswer) -> None:
+        self.deployments.answer(answer)
+        state = self.deployments.graphs.get(answer.graph)
+        if state is not None:
+            self._settle_deployment(answer.graph, state)
+
+    def _settle_deployment(self, name: str, state: GraphState) -> None:
+        if state.state == "preparing":
+            return
+        reply = self._deploy_replies.pop(name, None)
+        if state.state == "refused":
+            message = not_prepared(state)
+            self.deployments.stop(name)
+            if reply is None:
+                logger.error("%s", message)
+            else:
+                reply.set_exception(TTRuntimeError(message))
+        elif reply is not None:
+            reply.set_result(state)
+
+    def _distribute(self, ensemble: str, deployment: Deployment) -> None:
+        self._send(ensemble, Message(ExecuteMsg.INSTANTIATE, deployment, "TTExecuteProcess"))
+
+    def _start(self, ensemble: str, start: StartContext) -> None:
+        self._send(ensemble, Message(SyncMsg.START, start, "TTInputTokenProcess"))
+
+    def _stop(self, ensemble: str, graph: str) -> None:
+        self._send(ensemble, Message(SyncMsg.STOP, graph, "TTInputTokenProcess"))
+
+    def _send(self, ensemble: str, message: Message, address: str = "") -> None:
+        self._network(Message(NetMsg.SEND, Envelope(ensemble, message), "TTNetworkManager"))
+
+
+_LATER = object()
+
+
+def _nobody(message: Message) -> None:
+    raise TTRuntimeError("this process is not connected yet: call setup_proc_intfc first")
+
+
+__all__ = [
+    "DEFAULT_RUNTIME_MANAGER_NAME",
+    "DeployRequest",
+    "Envelope",
+    "ExecuteMsg",
+    "FiringError",
+    "Message",
+    "NetMsg",
+    "OutputToken",
+    "Route",
+    "RuntimeMsg",
+    "StartRequest",
+    "StopRequest",
+    "SyncMsg",
+    "TTExecuteProcess",
+    "TTInputTokenProcess",
+    "TTNetworkManager",
+    "TTProcess",
+    "TTRuntimeManagerProcess",
+    "TokenMessage",
+]

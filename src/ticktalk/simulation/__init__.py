@@ -1,0 +1,1 @@
+"""The simulation driver: SimPy, one thread, any number of ensembles, deterministic."""

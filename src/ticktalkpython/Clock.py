@@ -1,0 +1,5 @@
+"""Clocks."""
+
+from ticktalk.time import TTClock
+
+__all__ = ["TTClock"]

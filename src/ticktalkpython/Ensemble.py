@@ -1,0 +1,5 @@
+"""A device that takes part."""
+
+from ticktalk.ensemble import TTEnsemble
+
+__all__ = ["TTEnsemble"]

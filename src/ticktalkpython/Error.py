@@ -1,0 +1,12 @@
+"""What a user can mend."""
+
+from ticktalk.language.errors import (
+    TTError,
+    TTGraphError,
+    TTInputError,
+    TTMappingError,
+    TTRuntimeError,
+    TTSyntaxError,
+)
+
+__all__ = ["TTError", "TTGraphError", "TTInputError", "TTMappingError", "TTRuntimeError", "TTSyntaxError"]

@@ -1,0 +1,5 @@
+"""Which hosts are allowed."""
+
+from ticktalk.language.decorators import TTConstraint, TTQuery
+
+__all__ = ["TTConstraint", "TTQuery"]

@@ -1,0 +1,5 @@
+"""Tokens."""
+
+from ticktalk.time import TTToken
+
+__all__ = ["TTToken"]

@@ -1,0 +1,5 @@
+"""Time-intervals."""
+
+from ticktalk.time import TTTime
+
+__all__ = ["TTTime"]

@@ -1,0 +1,125 @@
+"""The semantics of streams and matching once more: slow, obvious, and sharing nothing with the engine.
+
+Every tick is visited; every combination of waiting tokens is tried; eviction looks at every token.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Node:
+    """An SQ: a stream source (`period` set) or a function of its inputs."""
+
+    name: str
+    inputs: list[int] = field(default_factory=list)
+    drop: int = 0  # a result divisible by this is not emitted; 0: all are
+    stateful: bool = False
+    period: int = 0
+    phase: int = 0
+    width: int = 0
+    salt: int = 1
+
+
+def body(node: Node, values: list[int], count: int) -> int:
+    """What both sides compute: distinct inputs give distinct results, most of the time."""
+    result = node.salt + (count if node.stateful or node.period else 0)
+    for value in values:
+        result = (result * 31 + value + 7) % 1_000_003
+    return result
+
+
+@dataclass
+class Token:
+    start: int
+    stop: int
+    value: int
+    number: int
+
+
+def run(nodes: list[Node], window_end: int, until: int, bound: int) -> tuple[list[tuple], dict[str, dict[str, int]]]:
+    """Output tokens `(node, value, start, stop)` in order, and counters, of the sinks of `nodes`.
+
+    Node `i` takes its inputs from nodes before it. The window of all streams is (0, window_end].
+    """
+    rank = []
+    for node in nodes:
+        rank.append(1 + max((rank[i] for i in node.inputs), default=-1))
+    order = sorted(range(len(nodes)), key=lambda i: (rank[i], i))
+    consumers = [
+        [(j, p) for j, node in enumerate(nodes) for p, i in enumerate(node.inputs) if i == k] for k in range(len(nodes))
+    ]
+    ports = [[[] for _ in n.inputs] for n in nodes]
+    numbers = [0] * len(nodes)
+    newest = [None] * len(nodes)
+    last_start = [None] * len(nodes)
+    fired = [0] * len(nodes)
+    outputs: list[tuple] = []
+    counts: dict[str, dict[str, int]] = {}
+
+    def count(i: int, kind: str) -> None:
+        counts.setdefault(nodes[i].name, {}).setdefault(kind, 0)
+        counts[nodes[i].name][kind] += 1
+
+    for tick in range(until):
+        inbox: list[list[tuple[int, Token]]] = [[] for _ in nodes]
+
+        def emit(i: int, values: list[int], start: int, stop: int, inbox: list = inbox) -> None:
+            node = nodes[i]
+            fired[i] += 1
+            value = body(node, values, fired[i])
+            if node.drop and value % node.drop == 0:
+                return
+            for j, p in consumers[i]:
+                inbox[j].append((p, Token(start, stop, value, 0)))
+            if not consumers[i]:
+                outputs.append((node.name, value, start, stop))
+
+        for i in order:
+            node = nodes[i]
+            if node.period:
+                if 0 < tick <= window_end and tick % node.period == node.phase:
+                    start = tick - node.width // 2
+                    emit(i, [], start, start + node.width)
+                continue
+            if not inbox[i]:
+                continue
+            single = len(node.inputs) == 1
+            for port, token in inbox[i]:
+                numbers[i] += 1
+                token.number = numbers[i]
+                ports[i][port].append(token)
+                newest[i] = token.start if newest[i] is None else max(newest[i], token.start)
+            if not single:
+                for waiting in ports[i]:
+                    for token in list(waiting):
+                        if newest[i] - token.stop > bound:
+                            waiting.remove(token)
+                            count(i, "evicted")
+            for port, token in inbox[i]:
+                if not any(token is other for other in ports[i][port]):
+                    continue
+                best = None
+                choices = [ports[i][p] if p != port else [token] for p in range(len(node.inputs))]
+                for combination in itertools.product(*choices):
+                    start = max(t.start for t in combination)
+                    stop = min(t.stop for t in combination)
+                    if stop <= start:
+                        continue
+                    key = (start - stop, [(t.start, t.number) for p, t in enumerate(combination) if p != port])
+                    if best is None or key < best[0]:
+                        best = (key, combination, start, stop)
+                if best is None:
+                    continue
+                _, combination, start, stop = best
+                for p, t in enumerate(combination):
+                    ports[i][p] = [other for other in ports[i][p] if other is not t]
+                if node.stateful:
+                    if last_start[i] is not None and start < last_start[i]:
+                        count(i, "out_of_order")
+                        continue
+                    last_start[i] = start
+                emit(i, [t.value for t in combination], start, stop)
+    return outputs, counts
