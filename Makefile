@@ -11,6 +11,9 @@ $(READY): pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@
 
+demo: $(READY)
+	$(VENV)/bin/python examples/demo.py
+
 test: $(READY)
 	$(VENV)/bin/ruff check src tests examples benchmarks
 	$(VENV)/bin/mypy

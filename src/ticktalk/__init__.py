@@ -1,22 +1,130 @@
 """TickTalk: timed dataflow programs in Python that run across many devices, simulated or real."""
 
-from ticktalk.engine.components import component
-from ticktalk.engine.values import register_codec
-from ticktalk.ensemble import TTEnsemble
-from ticktalk.graph.graph import TTGraph
-from ticktalk.manager import TTRuntimeManager, TTRuntimeManagerSim
-from ticktalk.time import TTClock, TTEmpty, TTTag, TTTime, TTToken
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ticktalk.engine.components import component
+    from ticktalk.engine.execution import FiringError
+    from ticktalk.engine.outputs import OutputToken
+    from ticktalk.engine.values import register_codec
+    from ticktalk.ensemble import TTEnsemble
+    from ticktalk.graph.graph import TTGraph
+    from ticktalk.graph.sq import TTSQ, TTFiringRule
+    from ticktalk.language import (
+        GRAPHify,
+        SQify,
+        STREAMify,
+        TTCompile,
+        TTConstraint,
+        TTDeadline,
+        TTFinishByOtherwise,
+        TTPlanB,
+        TTQuery,
+        TTSingleRunTimeout,
+        compile_program,
+    )
+    from ticktalk.language.errors import (
+        TTError,
+        TTGraphError,
+        TTInputError,
+        TTMappingError,
+        TTRuntimeError,
+        TTSyntaxError,
+    )
+    from ticktalk.manager import TTRuntimeManager, TTRuntimeManagerPhysical, TTRuntimeManagerSim
+    from ticktalk.mapping.mapper import TTMapper
+    from ticktalk.processes import Message, RuntimeMsg
+    from ticktalk.time import TTClock, TTEmpty, TTTag, TTTime, TTToken
+
+# Where each public name lives. They are loaded at first use: a worker process that runs one body on a small device
+# need not load the compiler, the simulator and the network.
+_PLACES = {
+    "ticktalk.engine.components": ["component"],
+    "ticktalk.engine.execution": ["FiringError"],
+    "ticktalk.engine.outputs": ["OutputToken"],
+    "ticktalk.engine.values": ["register_codec"],
+    "ticktalk.ensemble": ["TTEnsemble"],
+    "ticktalk.graph.graph": ["TTGraph"],
+    "ticktalk.graph.sq": ["TTSQ", "TTFiringRule"],
+    "ticktalk.language": [
+        "GRAPHify",
+        "SQify",
+        "STREAMify",
+        "TTCompile",
+        "TTConstraint",
+        "TTDeadline",
+        "TTFinishByOtherwise",
+        "TTPlanB",
+        "TTQuery",
+        "TTSingleRunTimeout",
+        "compile_program",
+    ],
+    "ticktalk.language.errors": [
+        "TTError",
+        "TTGraphError",
+        "TTInputError",
+        "TTMappingError",
+        "TTRuntimeError",
+        "TTSyntaxError",
+    ],
+    "ticktalk.manager": ["TTRuntimeManager", "TTRuntimeManagerPhysical", "TTRuntimeManagerSim"],
+    "ticktalk.mapping.mapper": ["TTMapper"],
+    "ticktalk.processes": ["Message", "RuntimeMsg"],
+    "ticktalk.time": ["TTClock", "TTEmpty", "TTTag", "TTTime", "TTToken"],
+}
+_PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
 
 __all__ = [
+    "TTSQ",
+    "FiringError",
+    "GRAPHify",
+    "Message",
+    "OutputToken",
+    "RuntimeMsg",
+    "SQify",
+    "STREAMify",
     "TTClock",
+    "TTCompile",
+    "TTConstraint",
+    "TTDeadline",
     "TTEmpty",
     "TTEnsemble",
+    "TTError",
+    "TTFinishByOtherwise",
+    "TTFiringRule",
     "TTGraph",
+    "TTGraphError",
+    "TTInputError",
+    "TTMapper",
+    "TTMappingError",
+    "TTPlanB",
+    "TTQuery",
+    "TTRuntimeError",
     "TTRuntimeManager",
+    "TTRuntimeManagerPhysical",
     "TTRuntimeManagerSim",
+    "TTSingleRunTimeout",
+    "TTSyntaxError",
     "TTTag",
     "TTTime",
     "TTToken",
+    "compile_program",
     "component",
     "register_codec",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    place = _PLACE_OF.get(name)
+    if place is None and name.isupper():
+        place = "ticktalk.language.instructions"  # SQRT, RESAMPLE, ...: programs may import them from here too
+    if place is None or not hasattr(import_module(place), name):
+        raise AttributeError(f"module 'ticktalk' has no attribute {name!r}")
+    found = getattr(import_module(place), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import simpy
@@ -63,6 +63,8 @@ class TTEnsemble:
         self.input_token_process: TTInputTokenProcess | None = None
         self.execute_process: TTExecuteProcess | None = None
         self._simulation: Simulation | None = None
+        self._handle: Any = None
+        self._stop_wanted = False
         if sim is not None:
             self.attach(Simulation.of(sim))
             self.join()
@@ -116,6 +118,68 @@ class TTEnsemble:
         self._simulation.settle()
         if self.network_manager.refused is not None:
             raise TTRuntimeError(f"ensemble {self.name!r} was refused: {self.network_manager.refused}")
+
+    def run_phy(
+        self,
+        manager: str,
+        *,
+        ip: str | None = None,
+        rx_port: int = 0,
+        tx_port: int = 0,
+        workers: int = 1,
+        credentials: str | None = None,
+        clock: str = "manager",
+        near: str = "",
+        on_event: Callable[[str], None] | None = None,
+    ) -> None:
+        """Take part on this device, in real time, until `stop` is called or the manager ends the system.
+
+        It keeps asking until the manager answers, and joins again when a manager comes back.
+
+        Args:
+            manager: the manager's address, `IP:PORT`.
+            ip: the address on which others reach this ensemble; default: the one on the way to the manager.
+            rx_port: the port on which it listens; 0: any that is free.
+            tx_port: the local port of the connection to the manager; 0: any.
+            workers: 1: bodies run in worker processes; 0: in threads of this one.
+            credentials: this ensemble's bundle, as `ticktalk keys issue` makes it.
+            clock: "manager": the root clock follows the manager's; "system": this host's own is trusted (PTP).
+            near: folder beside which modules of component factories are looked for.
+            on_event: told a line for everything that happens.
+
+        Raises:
+            RefusedError: the manager does not let it join; the message says why.
+            TTRuntimeError: the port is in use, or the credentials do not hold.
+        """
+        from ticktalk.physical.handles import EnsembleHandle
+
+        self._handle = EnsembleHandle(
+            self.name,
+            self.components,
+            self.manager,
+            manager,
+            ip,
+            rx_port,
+            tx_port,
+            workers,
+            credentials,
+            clock,
+            near,
+            self.log_error,
+            on_event,
+        )
+        if self._stop_wanted:
+            self._handle.stop()
+        try:
+            self._handle.run()
+        finally:
+            self._handle = None
+
+    def stop(self) -> None:
+        """End `run_phy`; from any thread."""
+        self._stop_wanted = True
+        if self._handle is not None:
+            self._handle.stop()
 
     @property
     def routing_table(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import simpy
 
+from ticktalk.engine.components import as_components
 from ticktalk.engine.counters import Counts, merged
 from ticktalk.engine.deployment import GraphState
 from ticktalk.engine.execution import FiringError
@@ -229,6 +230,133 @@ class TTRuntimeManagerSim(TTRuntimeManager):
     def _result(self, reply: Future[Any]) -> Any:
         if not reply.done():
             raise TTRuntimeError("the runtime manager did not answer")  # a rule sent nothing: a defect of ours
+        return reply.result()
+
+
+class TTRuntimeManagerPhysical(TTRuntimeManager):
+    """A runtime manager on a physical device; one ensemble takes on this role.
+
+    Args:
+        log_file: see `TTRuntimeManager`.
+        ip: the address of the runtime manager; accessible by all ensembles that wish to join. On any address but
+            loopback, credentials are wanted.
+        rx_port: the port on which it listens; 0: any that is free (`address` says which).
+        tx_port: the local port of outgoing connections; 0: any. The manager is called by others, so it needs none.
+        name: see `TTRuntimeManager`.
+        components: of the manager's own ensemble: names, or names with drivers or factory texts `module:name`.
+        workers: 1: bodies run in worker processes; 0: in threads of this one.
+        credentials: the manager's bundle, as `ticktalk keys init` makes it.
+        insecure: go without credentials on an address that others can reach.
+        near: folder beside which modules of factories are looked for.
+
+    Raises:
+        TTRuntimeError: the port is in use, the host has no such address, or credentials are missing.
+    """
+
+    def __init__(
+        self,
+        log_file: Any,
+        ip: str,
+        rx_port: int,
+        tx_port: int,
+        name: str = DEFAULT_RUNTIME_MANAGER_NAME,
+        *,
+        components: Mapping[str, Any] | Iterable[str] | None = None,
+        workers: int = 1,
+        credentials: str | None = None,
+        insecure: bool = False,
+        near: str = "",
+    ) -> None:
+        from ticktalk.physical.handles import ManagerHandle
+
+        super().__init__(log_file, name)
+        self.ip, self.rx_port, self.tx_port = ip, rx_port, tx_port
+        self._handle = ManagerHandle(
+            self.process, as_components(components), ip, rx_port, workers, credentials, insecure, near
+        )
+
+    @property
+    def address(self) -> str:
+        """Where ensembles find it: `IP:PORT`."""
+        return self._handle.address
+
+    def execute_graph(
+        self, graph: TTGraph | str, inputs: Mapping[str, Any] | None = None, *, length: int | None = None
+    ) -> int:
+        """Start a graph, a little ahead of now so that it begins everywhere at one tick; the context's number.
+
+        Args:
+            graph: the graph, or its name.
+            inputs: one value per graph input; one named `trigger` defaults to 1.
+            length: microseconds after which its streams end (exclusive); None: as long as their windows last.
+
+        Raises:
+            TTRuntimeError: it is not instantiated.
+            TTInputError: a value is missing, or for no input.
+        """
+        return self._handle.start(_name(graph), dict(inputs or {}), length).number
+
+    def wait(self, graph: TTGraph | str | None = None, timeout: float | None = None) -> bool:
+        """Wait until a graph (or every graph) is done: no stream open, no deadline pending, no token under way.
+
+        Args:
+            graph: the graph, or its name.
+            timeout: seconds; None: for ever.
+
+        Returns:
+            Whether it is done.
+        """
+        return self._handle.wait(None if graph is None else _name(graph), timeout)
+
+    def wait_for_ensembles(self, names: Iterable[str], timeout: float | None = None) -> list[str]:
+        """Wait until the ensembles of these names have joined; those that have not within `timeout` seconds."""
+        return self._handle.wait_for_ensembles(names, timeout)
+
+    def stop_graph(self, graph: TTGraph | str) -> None:
+        """End a graph: nothing of it fires any more, and its name is free.
+
+        Raises:
+            TTRuntimeError: there is no such graph.
+        """
+        self._handle.stop_graph(_name(graph))
+
+    def stop(self, ensembles: bool = False) -> None:
+        """End: graphs stop, workers exit, sockets close; with `ensembles`, those that joined end too."""
+        self._handle.close(ensembles)
+
+    def counters(self, graph: TTGraph | str) -> Counts:
+        """What was skipped, evicted, late or dropped, over all ensembles: SQ to kind to count."""
+        return self._handle.counters(_name(graph))
+
+    def on_shut_down(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when somebody asks, from elsewhere, that the system end."""
+        self._handle.commands.shut_down = callback
+
+    def status(self) -> dict[str, Any]:
+        """Who is there, which graphs live where, how they stand: plain JSON data."""
+        return self._handle.status()
+
+    def on_output(self, callback: Callable[[OutputToken], None]) -> None:
+        """Call `callback` with every output token, in order of arrival, in a thread of its own."""
+        super().on_output(self._handle.callbacks.wrap(callback))
+
+    def on_error(self, callback: Callable[[FiringError], None]) -> None:
+        """Call `callback` with every error of a firing, in a thread of its own."""
+        super().on_error(self._handle.callbacks.wrap(callback))
+
+    def on_event(self, callback: Callable[[str], None]) -> None:
+        """Call `callback` with a line for everything that happens: joins, losses, graphs that are done."""
+        self._handle.on_event(self._handle.callbacks.wrap(callback))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _result(self, reply: Future[Any]) -> Any:
         return reply.result()
 
 

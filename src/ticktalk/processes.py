@@ -20,7 +20,14 @@ import simpy
 
 from ticktalk.engine.deployment import Deployments, Errors, GraphState, Registry, not_prepared
 from ticktalk.engine.execution import FiringError
-from ticktalk.engine.hosting import Deployment, EnsembleHost, ReadyAnswer, StartContext, TokenMessage
+from ticktalk.engine.hosting import (
+    Deployment,
+    EnsembleHost,
+    ReadyAnswer,
+    StartContext,
+    StopGraph,
+    TokenMessage,
+)
 from ticktalk.engine.outputs import OutputLog, OutputToken
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.errors import TTError, TTRuntimeError
@@ -38,7 +45,8 @@ class SyncMsg(enum.Enum):
     INSTANTIATE = enum.auto()  # Deployment: ports and firing rules of the SQs placed here
     START = enum.auto()  # StartContext
     INPUT_TOKEN = enum.auto()  # TokenMessage
-    STOP = enum.auto()  # graph name
+    STOP = enum.auto()  # StopGraph: a graph's name
+    REPORT = enum.auto()  # ReportRequest: is a context idle, and what passed on its arcs
 
 
 class ExecuteMsg(enum.Enum):
@@ -55,6 +63,8 @@ class NetMsg(enum.Enum):
     FORGET = enum.auto()  # name: an ensemble has left
     REFUSED = enum.auto()  # reason: the manager does not let this ensemble join
     SEND = enum.auto()  # Envelope: send a message to another ensemble's process
+    PONG = enum.auto()  # Pong: the manager's half of a clock exchange
+    SHUT_DOWN = enum.auto()  # reason: the system ends
 
 
 class RuntimeMsg(enum.Enum):
@@ -68,6 +78,8 @@ class RuntimeMsg(enum.Enum):
     OUTPUT_TOKEN = enum.auto()  # OutputToken
     FIRING_ERROR = enum.auto()  # FiringError
     STOP_GRAPH = enum.auto()  # StopRequest
+    PING = enum.auto()  # Ping: an ensemble's heartbeat
+    REPORT = enum.auto()  # IdleReport
 
 
 class Message(NamedTuple):
@@ -137,6 +149,7 @@ class TTProcess:
         self.input_queue = input_queue
         self.ensemble_name = ensemble_name
         self.sim_process: simpy.Process | None = None
+        self.wake: Callable[[], None] | None = None  # on a device: tells who serves the queue that something is in it
         self._waits = False  # in `run_sim`, for an interrupt
         self._stopped = False
 
@@ -151,6 +164,8 @@ class TTProcess:
         In simulation the process, which otherwise waits indefinitely, is interrupted.
         """
         self.input_queue.put(message)
+        if self.wake is not None:
+            self.wake()
         if self.sim_process is not None and self._waits:
             self._waits = False
             self.sim_process.interrupt()
@@ -295,13 +310,28 @@ class TTInputTokenProcess(TTProcess):
         self.sim_process = sim_process
 
     def _respond(self, kind: enum.Enum, payload: Any) -> None:
-        assert self.host is not None
+        assert self.host is not None, "this process serves no ensemble yet"
         if kind is SyncMsg.START:
-            self.host.start(payload)
+            self.start(payload)
         elif kind is SyncMsg.INPUT_TOKEN:
             self.host.arrive(payload)
         elif kind is SyncMsg.STOP:
-            self.host.stop(payload)
+            self.stop_graph(payload)
+        elif kind is SyncMsg.REPORT:
+            self.report(payload)
+
+    def start(self, start: StartContext) -> None:
+        """Start a context here."""
+        assert self.host is not None
+        self.host.start(start)
+
+    def stop_graph(self, stop: StopGraph) -> None:
+        """End a graph here."""
+        assert self.host is not None
+        self.host.stop(stop.graph)
+
+    def report(self, request: Any) -> None:
+        """Tell the manager how a context here stands; simulated ones are seen directly."""
 
 
 class TTExecuteProcess(TTProcess):
@@ -329,10 +359,18 @@ class TTExecuteProcess(TTProcess):
         self.sim_process = sim_process
 
     def _respond(self, kind: enum.Enum, payload: Any) -> None:
-        assert self.host is not None
         if kind is ExecuteMsg.INSTANTIATE:
-            answer = Message(RuntimeMsg.READY, self.host.prepare(payload), "TTRuntimeManagerProcess")
-            self._network(Message(NetMsg.SEND, Envelope(self.manager, answer), "TTNetworkManager"))
+            self.prepare(payload)
+
+    def prepare(self, deployment: Deployment) -> None:
+        """Make the bodies placed here ready, and tell the manager."""
+        assert self.host is not None
+        self.tell(self.host.prepare(deployment))
+
+    def tell(self, answer: ReadyAnswer) -> None:
+        """Send the manager this ensemble's answer to a deployment."""
+        message = Message(RuntimeMsg.READY, answer, "TTRuntimeManagerProcess")
+        self._network(Message(NetMsg.SEND, Envelope(self.manager, message), "TTNetworkManager"))
 
 
 class TTRuntimeManagerProcess(TTProcess):
@@ -468,7 +506,7 @@ class TTRuntimeManagerProcess(TTProcess):
         self._send(ensemble, Message(SyncMsg.START, start, "TTInputTokenProcess"))
 
     def _stop(self, ensemble: str, graph: str) -> None:
-        self._send(ensemble, Message(SyncMsg.STOP, graph, "TTInputTokenProcess"))
+        self._send(ensemble, Message(SyncMsg.STOP, StopGraph(graph), "TTInputTokenProcess"))
 
     def _send(self, ensemble: str, message: Message, address: str = "") -> None:
         self._network(Message(NetMsg.SEND, Envelope(ensemble, message), "TTNetworkManager"))

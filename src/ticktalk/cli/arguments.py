@@ -101,6 +101,51 @@ def ensembles(options: Iterable[str], components: Iterable[str]) -> dict[str, En
     return made
 
 
+def all_ensembles(graph: TTGraph, options: Iterable[str], components: Iterable[str]) -> dict[str, EnsembleOption]:
+    """The ensembles of a run on one machine: those asked for, else one per name that a constraint asks for.
+
+    Raises:
+        typer.BadParameter: as `ensembles`.
+    """
+    options = list(options)
+    asked = ensembles(options, components)
+    if options:
+        return asked
+    names = dict.fromkeys([*constraint_names(graph), *asked])
+    return {name: asked.get(name) or EnsembleOption(name, {}) for name in names}
+
+
+def own_components(options: Iterable[str]) -> dict[str, str | None]:
+    """`--component NAME[=module:factory]` options of one ensemble.
+
+    Raises:
+        typer.BadParameter: an option is malformed, or a name is given twice.
+    """
+    made: dict[str, str | None] = {}
+    for option in options:
+        name, equals, factory = option.partition("=")
+        if not name or (equals and not _is_factory(factory)):
+            raise typer.BadParameter(
+                f"--component {option!r}: write NAME or NAME=module:factory, such as camera=drivers:Camera"
+            )
+        if name in made:
+            raise typer.BadParameter(f"--component: {name!r} is given twice")
+        made[name] = factory if equals else None
+    return made
+
+
+def address(text: str, option: str) -> str:
+    """`IP:PORT`.
+
+    Raises:
+        typer.BadParameter: it is not that.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise typer.BadParameter(f"{option} {text!r}: write IP:PORT, such as 127.0.0.1:5555")
+    return text
+
+
 def _is_factory(text: str) -> bool:
     module, colon, name = text.partition(":")
     return bool(colon) and all(part.isidentifier() for part in [*module.split("."), *name.split(".")])

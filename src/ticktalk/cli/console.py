@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from ticktalk.engine.counters import Counts, counter_lines
 from ticktalk.engine.execution import FiringError
@@ -77,6 +78,37 @@ def counters_to_stderr(counts: Counts, waiting: dict[str, dict[str, int]]) -> No
     for sq, ports in waiting.items():
         listed = ", ".join(f"{count} on {port!r}" for port, count in ports.items())
         print(f"no output; tokens still wait at {sq}: {listed}", file=sys.stderr)
+
+
+def status_tables(status: dict[str, Any]) -> list[Table]:
+    """A manager's status for people: ensembles, then each graph."""
+    ensembles = Table("ensemble", "address", "components", "cores", "clock offset", "heard", title="ensembles")
+    for entry in status["ensembles"]:
+        own = entry["name"] == status["manager"]
+        clock = "(the clock)" if own else f"{entry['clock_offset_us']} +- {entry['clock_uncertainty_us']} us"
+        heard = "" if own else f"{entry['heard_us_ago'] / 1e6:.1f} s ago"
+        where = entry["address"] + ("" if entry["direct"] else " (relayed)")
+        ensembles.add_row(entry["name"], where, ", ".join(entry["components"]), str(entry["cores"]), clock, heard)
+    graphs = Table("graph", "state", "outputs", "busy", "SQs by ensemble", "counters", title="graphs")
+    for graph in status["graphs"]:
+        by_host: dict[str, int] = {}
+        for host in graph["mapping"].values():
+            by_host[host] = by_host.get(host, 0) + 1
+        graphs.add_row(
+            graph["name"],
+            graph["state"],
+            str(graph["outputs"]),
+            "\n".join(f"{host}: {why}" for host, why in graph["busy"].items()),
+            "\n".join(f"{host}: {count}" for host, count in by_host.items()),
+            "\n".join(counter_lines(graph["counters"])) or "none",
+        )
+    tables = [ensembles, graphs]
+    if status["errors"]:
+        errors = Table(f"errors of firings: {status['errors']}, the latest")
+        for line in status["latest_errors"]:
+            errors.add_row(line)
+        tables.append(errors)
+    return tables
 
 
 def progress(start: int, stop: int) -> Iterator[int]:

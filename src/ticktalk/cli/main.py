@@ -9,11 +9,14 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
-from ticktalk.cli import arguments
+from ticktalk.cli import arguments, remote
+from ticktalk.cli.ensemble import ensemble
+from ticktalk.cli.manager import manager
+from ticktalk.cli.run import run
 from ticktalk.cli.simulate import simulate
 from ticktalk.language.compiler import compile_program
 from ticktalk.language.errors import TTError
@@ -27,6 +30,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(simulate)
+app.command()(run)
+app.command()(manager)
+app.command()(ensemble)
+app.command()(remote.deploy)
+app.command()(remote.start)
+app.command()(remote.stop)
+app.command()(remote.status)
+app.command()(remote.outputs)
 
 
 @app.command("compile")
@@ -51,12 +62,13 @@ def draw(
     ],
 ) -> None:
     """Draw a graph: SVG, Graphviz DOT or Mermaid; hosts are groups."""
+    from ticktalk.graph.drawing import Format
     from ticktalk.graph.drawing import draw as render
 
     kind = output.suffix.lstrip(".").lower()
     if kind not in ("svg", "dot", "mmd"):
         raise typer.BadParameter(f"-o {output}: the file's ending says the kind of picture: .svg, .dot or .mmd")
-    text = render(arguments.load_graph(program), kind)
+    text = render(arguments.load_graph(program), cast(Format, kind))
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -11,6 +11,7 @@ import typer
 
 from ticktalk.cli import arguments
 from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr, progress
+from ticktalk.cli.plot import check_plot_file, plot_outputs
 from ticktalk.engine.execution import BodyOutput
 from ticktalk.engine.outputs import OutputToken
 from ticktalk.ensemble import TTEnsemble
@@ -53,15 +54,12 @@ def simulate(
     length = arguments.duration(until) if until is not None else None
     delay = arguments.duration(network_delay)
     values = arguments.inputs(input or [])
-    asked = arguments.ensembles(ensemble or [], component or [])
     if start < 0:
         raise typer.BadParameter(f"--start {start}: a tick of the root clock is 0 or more")
+    if plot is not None:
+        check_plot_file(str(plot))
     graph = arguments.load_graph(program)
-    if not ensemble:
-        for name in arguments.constraint_names(graph):
-            asked.setdefault(name, arguments.EnsembleOption(name, {}))
-        # In the order of first mention, then those that only --component mentions.
-        asked = {name: asked[name] for name in dict.fromkeys([*arguments.constraint_names(graph), *asked])}
+    asked = arguments.all_ensembles(graph, ensemble or [], component or [])
     env = simpy.Environment(initial_time=start)
     tokens: list[OutputToken] = []
     with ExitStack() as stack:
@@ -98,8 +96,6 @@ def simulate(
         counters_to_stderr(manager.counters(graph), manager.waiting(graph) if not manager.process.outputs.count else {})
         errors = manager.process.errors.count
     if plot is not None:
-        from ticktalk.cli.plot import plot_outputs
-
         plot_outputs(tokens, str(plot), graph.name)
     if strict and errors:
         raise typer.Exit(1)

@@ -21,9 +21,14 @@ import types
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from ticktalk.engine.components import component
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
+from ticktalk.time import TTClock, TTEmpty, TTTime, TTToken
+
+_KNOWN = {"component": component, "TTClock": TTClock, "TTEmpty": TTEmpty, "TTTime": TTTime, "TTToken": TTToken}
+"""Constructs that a body knows without import, as a graph body does."""
 
 
 class BodyError(Exception):
@@ -54,6 +59,7 @@ class GraphCode:
         self.module = types.ModuleType(graph.name)
         self.module.__dict__["__builtins__"] = self._builtins
         self.module.__file__ = self.file
+        self.module.__dict__.update(_KNOWN)
         sys.modules.setdefault(graph.name, self.module)  # dataclasses look their module up there
         self._flags = 0
         if any(statement.source.startswith("from __future__") for statement in graph.statements):
@@ -74,7 +80,7 @@ class GraphCode:
             code = self._compile(statement.source, statement.line)
             try:
                 exec(code, self.module.__dict__)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise BodyError(
                     f"{self.file}:{_line_of(error, self.file) or statement.line}: {type(error).__name__}: {error}"
                 ) from error
@@ -84,13 +90,20 @@ class GraphCode:
             if name not in self._codes:
                 self._codes[name] = self._compile(function.source, function.line)
 
+    def try_out(self, sqs: Iterable[TTSQ]) -> None:
+        """`prepare`, and make one body of each function, so that what is wrong with it is known before the start."""
+        sqs = list(sqs)
+        self.prepare(sqs)
+        for sq in {sq.function: sq for sq in sqs if sq.body}.values():
+            self.body(sq)
+
     def body(self, sq: TTSQ) -> tuple[Callable[..., Any], dict[str, Any]]:
         """The body of one instance, set to its compile-time parameters, and the instance's namespace."""
         self.prepare([sq])
         namespace = self._namespace()
         try:
             exec(self._codes[sq.function], namespace)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             line = _line_of(error, self.file) or self.graph.functions[sq.function].line
             raise BodyError(f"{self.file}:{line}: {type(error).__name__}: {error}") from error
         body = namespace[sq.function]

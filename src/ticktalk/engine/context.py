@@ -7,7 +7,7 @@ Both are given everything they talk to; neither knows which driver runs them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.bodies import BodyError, GraphCode
@@ -25,16 +25,37 @@ from ticktalk.engine.firing import (
     make_sync,
 )
 from ticktalk.engine.forwarding import Output, Publish, TTSQForward, arc_name
-from ticktalk.engine.instructions import TOKEN_INSTRUCTIONS, VALUE_INSTRUCTIONS
+from ticktalk.engine.instructions import PASSING_ON, TOKEN_INSTRUCTIONS, VALUE_INSTRUCTIONS
 from ticktalk.engine.values import PLAIN, handed_on
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 
-MakeFire = Callable[[TTSQ, Send, Callable[[FiringError], None], Callable[[], None]], Fire]
-"""`(sq, send, report, done) -> fire`: what runs an SQ's body somewhere else (a worker), for drivers that do not run
-it in place; `done` is called after each firing, however it ended."""
+
+class Elsewhere(NamedTuple):
+    """What runs an SQ's body away from here has to know.
+
+    Attributes:
+        sq: the SQ.
+        paths: the parts of its result that are wanted, and whether each is an output; `unpack`: of which shape it is.
+        send: takes the result, as `Parts`, and its interval.
+        report: takes the error of a firing.
+        tally: takes a kind of counter to be counted at this SQ.
+        done: called after each firing, however it ended.
+    """
+
+    sq: TTSQ
+    paths: list[tuple[tuple[int, ...], bool]]
+    unpack: list[Any] | None
+    send: Send
+    report: Callable[[FiringError], None]
+    tally: Callable[[str], None]
+    done: Callable[[], None]
+
+
+RunElsewhere = Callable[["Context", Elsewhere], Fire]
+"""Makes what fires a body away from here (in a worker), for drivers that do not run bodies in place."""
 
 
 class PreparedGraph:
@@ -65,8 +86,8 @@ class PreparedGraph:
                 raise BodyError(f"{sq.name}: this TickTalk has no instruction {sq.function}")
 
     def prepare_code(self) -> None:
-        """Compile the bodies placed here and run the module-level statements they need."""
-        self.code.prepare(self.sqs)
+        """Compile the bodies placed here, run the module-level statements they need, and make each body once."""
+        self.code.try_out(self.sqs)
 
 
 _INSTRUCTIONS = {*VALUE_INSTRUCTIONS, *TOKEN_INSTRUCTIONS, "TTFinishByOtherwise"}
@@ -96,7 +117,7 @@ class Context:
         publish: Publish,
         output: Output,
         report: Callable[[FiringError], None],
-        run_elsewhere: MakeFire | None = None,
+        run_elsewhere: RunElsewhere | None = None,
         eviction_bound: int = EVICTION_BOUND,
     ) -> None:
         self.prepared = prepared
@@ -115,7 +136,12 @@ class Context:
             order = prepared.order[sq.name] * 1_000_000 + number if span else 0
             self.syncs[sq.name] = make_sync(sq, order, agenda, self.counters, prepared.clocks[sq.clock], eviction_bound)
         deadline_of = {sq.plan_b: sq for sq in prepared.sqs if sq.plan_b is not None}
-        self.forwards = {sq.name: TTSQForward(sq, self.syncs, host_of, here, publish, output) for sq in prepared.sqs}
+        self.forwards = {
+            sq.name: TTSQForward(
+                sq, self.syncs, host_of, here, publish, output, bodies_elsewhere=run_elsewhere is not None
+            )
+            for sq in prepared.sqs
+        }
         for sq in prepared.sqs:
             deadline = deadline_of.get(sq.name)
             forward = self.forwards[deadline.name if deadline is not None and deadline.will_continue else sq.name]
@@ -143,8 +169,17 @@ class Context:
         single = SingleRun(sq, self.counters, forward.send) if sq.single_run is not None else None
         send = single.send if single else forward.send
         done = single.done if single else _nothing
-        if self._run_elsewhere is not None and sq.body:
-            fire = self._run_elsewhere(sq, send, self._count_error, done)
+        if self._run_elsewhere is not None and runs_elsewhere(sq):
+            elsewhere = Elsewhere(
+                sq,
+                forward.paths,
+                forward.unpack,
+                send,
+                self._count_error,
+                lambda kind: self.counters.add(sq.name, kind),
+                done,
+            )
+            fire = self._run_elsewhere(self, elsewhere)
         else:
             execute = TTSQExecute(
                 sq,
@@ -209,6 +244,12 @@ class Context:
         found = {name: sync.waiting() for name, sync in self.syncs.items()}
         return {name: ports for name, ports in found.items() if ports}
 
+    def end_streams(self, tick: int) -> None:
+        """Let no stream fire at `tick` (root) or later."""
+        for sync in self.syncs.values():
+            if isinstance(sync, GridSync):
+                sync.end_before(tick)
+
     def close(self) -> None:
         """End it: nothing fires any more, timers that are still due find nothing to do."""
         for sync in self.syncs.values():
@@ -222,6 +263,13 @@ class Context:
     def _count_error(self, error: FiringError) -> None:
         self.counters.add(error.sq, "errors")
         self._report(error)
+
+
+def runs_elsewhere(sq: TTSQ) -> bool:
+    """Whether an SQ looks at values, as bodies and most instructions do: such may run away from who keeps time."""
+    if sq.body:
+        return True
+    return sq.function in VALUE_INSTRUCTIONS and sq.function not in PASSING_ON
 
 
 def _nothing() -> None:

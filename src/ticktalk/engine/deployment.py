@@ -140,7 +140,7 @@ class Deployments:
         if not state.waits_for and state.state == "preparing":
             state.state = "refused" if state.problems else "ready"
 
-    def start(self, name: str, inputs: Mapping[str, Any], start_tick: int) -> int:
+    def start(self, name: str, inputs: Mapping[str, Any], start_tick: int, until: int | None = None) -> int:
         """Start a context of a graph that is ready; its number.
 
         Raises:
@@ -159,7 +159,7 @@ class Deployments:
         state.contexts.append(context)
         state.state = "running"
         for host in state.hosts:
-            self._start(host, StartContext(name, context, start_tick, values))
+            self._start(host, StartContext(name, context, start_tick, values, until))
         return context
 
     def stop(self, name: str) -> None:

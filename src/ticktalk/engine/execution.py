@@ -63,8 +63,8 @@ class TTSQExecute:
     __slots__ = (
         "_arrange",
         "_body",
-        "_code",
         "_setting",
+        "code",
         "components",
         "ensemble",
         "fire",
@@ -94,7 +94,7 @@ class TTSQExecute:
         self.state: dict[str, Any] = {}
         self.name = sq.name
         self.ensemble = ensemble
-        self._code = code
+        self.code = code
         self.components: Components | None = components
         self._setting: Setting | None = None
         self.fire: Callable[[Tick, Tick, tuple[Any, ...], int], None]
@@ -163,7 +163,7 @@ class TTSQExecute:
         running.current = None
         if isinstance(error, KeyboardInterrupt):
             raise error
-        self.report(firing_error(self.sq, self.ensemble, self._code, error, start, stop))
+        self.report(firing_error(self.sq, self.ensemble, self.code, error, start, stop))
 
 
 def _as_tuple(*values: Any) -> tuple[Any, ...]:

@@ -21,6 +21,7 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.counters import Counters
 from ticktalk.engine.instructions import TOKEN_INSTRUCTIONS
 from ticktalk.engine.matching import Port, Waiting, best_set
+from ticktalk.engine.values import plain
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import INFINITY, NEG_INFINITY, ROOT, Tick, TTClock
 from ticktalk.time.clock import whole_tick
@@ -295,6 +296,7 @@ class GridSync(TTSQSync):
         "end",
         "first_delay",
         "instant",
+        "last",
         "not_before",
         "period",
         "phase",
@@ -314,6 +316,7 @@ class GridSync(TTSQSync):
         self.values: tuple[Any, ...] = ()  # of the settled tokens, as `fire` takes them
         self.window_start: Tick = INFINITY
         self.end: Tick = NEG_INFINITY
+        self.last: Tick = INFINITY  # no instant is due after this tick, whatever the window
         self.considered: Tick = NEG_INFINITY  # the last instant that fired or was counted as skipped
         self.first_delay = sq.first_delay
         self.not_before: Tick | None = None  # set by the first firing
@@ -335,7 +338,7 @@ class GridSync(TTSQSync):
             return
         self.values = _values(settled, self.full)
         self.window_start = max(token[0] for token in settled)
-        self.end = min(token[2] for token in settled)
+        self.end = min(self.last, *[token[2] for token in settled])
         if not self.window_start < self.end:
             self.instant = None
             return
@@ -372,8 +375,9 @@ class GridSync(TTSQSync):
         start = instant - self.width // 2
         stop = start + self.width
         instant_after = instant + self.period
+        too_late = now >= stop and now >= instant_after
         if self.first_delay:
-            if self.not_before is None:
+            if self.not_before is None and not too_late:
                 self.not_before = instant + self.first_delay
             self.instant = None
             self._next_after(instant)
@@ -382,12 +386,11 @@ class GridSync(TTSQSync):
         else:
             self.instant = instant_after
             self.agenda.at(instant_after, self)
-        if now > instant:
-            if now >= stop and now >= instant_after:
+        if now >= stop:
+            if too_late:
                 self.counters.add(self.sq.name, "skipped")
                 return
-            if now >= stop:
-                self.counters.add(self.sq.name, "late_starts")
+            self.counters.add(self.sq.name, "late_starts")
         if self.tag is not None:
             self.tag(instant, start, stop)
         self.fire(start, stop, self.values, now)
@@ -399,6 +402,13 @@ class GridSync(TTSQSync):
     def close(self) -> None:
         super().close()
         self.instant, self.window_start = None, INFINITY
+
+    def end_before(self, tick: int) -> None:
+        """Let no instant at `tick` or later be due."""
+        self.last = tick - 1
+        self.end = min(self.end, self.last)
+        if self.instant is not None and self.instant > self.end:
+            self.instant = None
 
     @property
     def endless(self) -> bool:
@@ -516,7 +526,7 @@ class DeadlineSync(TTSQSync):
                 self.data.add(token)
             else:
                 try:
-                    deadline = self.clock.to_root(whole_tick(value, "a deadline")) + self.sq.offset
+                    deadline = self.clock.to_root(whole_tick(plain(value), "a deadline")) + self.sq.offset
                 except ValueError as error:
                     self.report(self.sq.name, start, stop, error)
                     continue

@@ -11,7 +11,7 @@ from heapq import heappush
 from typing import Any
 
 from ticktalk.engine.firing import TTSQSync
-from ticktalk.engine.values import PLAIN, handed_on
+from ticktalk.engine.values import PLAIN, Parts, handed_on, plain
 from ticktalk.graph.sq import TTSQ, TTArc
 from ticktalk.time import Tick, TTEmpty
 
@@ -65,6 +65,7 @@ class TTSQForward:
         publish: Publish,
         output: Output,
         as_sq: str | None = None,
+        bodies_elsewhere: bool = False,
     ) -> None:
         self._publish = publish
         self._output = output
@@ -76,7 +77,9 @@ class TTSQForward:
             local = [(syncs[to.sq], to.port) for to in arc.to if host_of[to.sq] == here]
             hosts = sorted({host_of[to.sq] for to in arc.to} - {here})
             (self._tags if arc.kind == "tag" else self._ways).append(_Way(arc_name(sq.name, index), arc, local, hosts))
-        simple = not self._unpack and all(not way.hosts and not way.output for way in self._ways)
+        simple = (
+            not bodies_elsewhere and not self._unpack and all(not way.hosts and not way.output for way in self._ways)
+        )
         self.local = [entry for way in self._ways for entry in way.local]
         self._ready = self.local[0][0].agenda.ready if self.local else []
         self.send: Callable[[Any, Tick, Tick], None] = self._send_local if simple else self._send
@@ -85,6 +88,19 @@ class TTSQForward:
         """Send the tag of a firing: its value is the instant."""
         for way in self._tags:
             self._along(way, instant, start, stop)
+
+    @property
+    def paths(self) -> list[tuple[tuple[int, ...], bool]]:
+        """The parts of a result that its arcs carry, and whether each is an output of the graph."""
+        found: dict[tuple[int, ...], bool] = {}
+        for way in self._ways:
+            found[way.path] = found.get(way.path, False) or way.output
+        return list(found.items())
+
+    @property
+    def unpack(self) -> list[Any] | None:
+        """The shape to which a result is unpacked, or None."""
+        return self._unpack
 
     @property
     def has_tag(self) -> bool:
@@ -102,11 +118,12 @@ class TTSQForward:
                 heappush(ready, sync.key)
 
     def _send(self, value: Any, start: Tick, stop: Tick) -> None:
-        parts: dict[tuple[int, ...], Any] = {(): value}
-        if self._unpack is not None:
-            _unpack(value, self._unpack, (), parts)
+        if value.__class__ is Parts:
+            parts = value.by_path
+        else:
+            parts = unpacked(plain(value) if self._unpack else value, self._unpack)
         for way in self._ways:
-            part = parts[way.path]
+            part = parts.get(way.path, _NOTHING)
             if part.__class__ is not TTEmpty:
                 self._along(way, part, start, stop)
 
@@ -120,13 +137,23 @@ class TTSQForward:
             self._output(self._as_sq, value, start, stop)
 
 
-def _unpack(value: Any, shape: list[Any], path: tuple[int, ...], parts: dict[tuple[int, ...], Any]) -> None:
-    """Add the elements of `value` to `parts`, by path.
+_NOTHING = TTEmpty()
+
+
+def unpacked(value: Any, shape: list[Any] | None) -> dict[tuple[int, ...], Any]:
+    """The parts of `value` by path: the whole, and what unpacking it to `shape` gives.
 
     Raises:
-        ValueError: the sequence has another length than `shape`.
-        TypeError: it is no sequence.
+        ValueError: a sequence has another length than `shape`.
+        TypeError: what is to be unpacked is no sequence.
     """
+    parts: dict[tuple[int, ...], Any] = {(): value}
+    if shape is not None:
+        _unpack(value, shape, (), parts)
+    return parts
+
+
+def _unpack(value: Any, shape: list[Any], path: tuple[int, ...], parts: dict[tuple[int, ...], Any]) -> None:
     try:
         items = tuple(value)
     except TypeError:

@@ -13,7 +13,7 @@ import msgspec
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.bodies import BodyError
 from ticktalk.engine.components import Components, Preparing, running
-from ticktalk.engine.context import Context, MakeFire, PreparedGraph
+from ticktalk.engine.context import Context, PreparedGraph, RunElsewhere
 from ticktalk.engine.counters import Counts
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.firing import EVICTION_BOUND
@@ -37,12 +37,27 @@ class ReadyAnswer(msgspec.Struct, frozen=True):
 
 
 class StartContext(msgspec.Struct, frozen=True):
-    """One start of a graph: the same for every ensemble; `start_tick` in root ticks."""
+    """One start of a graph: the same for every ensemble.
+
+    Attributes:
+        graph: the graph's name.
+        context: the number of the start.
+        start_tick: when it starts (root ticks).
+        inputs: the graph's inputs.
+        until: the root tick from which on no stream fires; None: as long as their windows last.
+    """
 
     graph: str
     context: int
     start_tick: int
     inputs: dict[str, Any]
+    until: int | None = None
+
+
+class StopGraph(msgspec.Struct, frozen=True):
+    """End a graph: its contexts fire no more, its name is free."""
+
+    graph: str
 
 
 class TokenMessage(msgspec.Struct, frozen=True):
@@ -105,8 +120,14 @@ class EnsembleHost:
         self.prepared[graph.name] = prepared
         return ReadyAnswer(graph.name, self.name)
 
-    def start(self, start: StartContext, run_elsewhere: MakeFire | None = None) -> Context:
+    def start(self, start: StartContext) -> Context:
         """Start a context: its SQs are wired and the inputs are at their ports."""
+        context = self.wire(start)
+        context.inject(start.inputs)
+        return context
+
+    def wire(self, start: StartContext, run_elsewhere: RunElsewhere | None = None) -> Context:
+        """Make the parts of a context, which the inputs are still to reach."""
         graph, number = start.graph, start.context
         outside = self.outside
 
@@ -130,8 +151,9 @@ class EnsembleHost:
             run_elsewhere,
             self.eviction_bound,
         )
+        if start.until is not None:
+            context.end_streams(start.until)
         self.contexts[graph, number] = context
-        context.inject(start.inputs)
         return context
 
     def arrive(self, message: TokenMessage) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from ticktalk.engine.values import plain
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick, TTClock
@@ -152,7 +153,7 @@ def _const(setting: Setting, trigger: Input) -> Sent:
 
 
 def _if(setting: Setting, value: Input, condition: Input) -> Sent:
-    if bool(condition[2]) is not setting.parameter("when"):
+    if bool(plain(condition[2])) is not setting.parameter("when"):
         return []
     return [(value[2], *_common((value, condition)))]
 
@@ -163,6 +164,7 @@ def _tttime_to_values(setting: Setting, token: Input) -> Sent:
 
 
 def _end(value: Any, infinity: Tick) -> Tick:
+    value = plain(value)
     return infinity if isinstance(value, float) and value == infinity else whole_tick(value, "an interval's end")
 
 
@@ -204,6 +206,7 @@ def _resample(setting: Setting, token: Input) -> Sent:
     if start == NEG_INFINITY or stop == INFINITY:
         raise ValueError(f"RESAMPLE needs tokens with a centre, but {interval_text(start, stop)} has none")
     centre = int(start + (stop - start) // 2)
+    value = plain(value)
     before = setting.state.get("last")
     if before is not None and centre < before[0]:
         return []
@@ -224,6 +227,9 @@ def _resample(setting: Setting, token: Input) -> Sent:
         instant += sq.period
     return sent
 
+
+PASSING_ON = frozenset({"MERGE", "RETURN"})
+"""Value instructions that do not look at the value."""
 
 TOKEN_INSTRUCTIONS: dict[str, Callable[..., Sent]] = {
     "READ_TTCLOCK": _read_ttclock,

@@ -19,7 +19,32 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-PLAIN: frozenset[type] = frozenset({int, float, bool, str, bytes, type(None), complex})
+
+class Encoded:
+    """A value on its way, as MessagePack: whoever keeps time passes it on without looking at it.
+
+    Attributes:
+        data: what `encode_value` gave.
+        shown: the value's repr, where it goes to the outputs and JSON cannot hold it exactly; else None.
+    """
+
+    __slots__ = ("data", "shown")
+
+    def __init__(self, data: bytes, shown: str | None = None) -> None:
+        self.data = data
+        self.shown = shown
+
+
+class Parts:
+    """What a body returned, encoded where it ran: the parts that its arcs carry, by their path."""
+
+    __slots__ = ("by_path",)
+
+    def __init__(self, by_path: dict[tuple[int, ...], Any]) -> None:
+        self.by_path = by_path
+
+
+PLAIN: frozenset[type] = frozenset({int, float, bool, str, bytes, type(None), complex, Encoded})
 """Types whose values nobody can change: they are shared, not copied."""
 
 _FIXED = PLAIN | {datetime.datetime, datetime.date, datetime.time, datetime.timedelta, range, slice}
@@ -117,6 +142,21 @@ def _read_only(array: Any, numpy: Any) -> Any:
     array = numpy.array(array, copy=True, order="K", subok=False)
     array.flags.writeable = False
     return array
+
+
+def plain(value: Any) -> Any:
+    """`value`, decoded if it is `Encoded`."""
+    return decode_value(value.data) if value.__class__ is Encoded else value
+
+
+def encoded(value: Any) -> bytes:
+    """`value` as MessagePack, as it is if it is `Encoded`.
+
+    Raises:
+        NoCodecError: as `encode_value`.
+    """
+    data: bytes = value.data if value.__class__ is Encoded else encode_value(value)
+    return data
 
 
 def type_name(value: Any) -> str:

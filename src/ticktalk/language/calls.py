@@ -14,7 +14,7 @@ from ticktalk.language.expressions import Expressions
 from ticktalk.language.folding import CannotFold
 from ticktalk.language.instructions import INSTRUCTIONS, REQUIRED
 from ticktalk.language.network import Network, Node, Port
-from ticktalk.language.problems import Place, did_you_mean
+from ticktalk.language.problems import Place, Problems, did_you_mean
 from ticktalk.language.templates import STREAM_KEYWORDS, Parameter, Template
 from ticktalk.language.values import UNKNOWN, Arc, Constant, Data, Foreign, Listing, Reference, Unknown, Value
 from ticktalk.time import ROOT, TTClock
@@ -185,7 +185,7 @@ class Calls:
             return None
         bound: dict[str, Argument] = {}
         positional = [parameter for parameter in signature.parameters if not parameter.keyword_only]
-        named = {parameter.name for parameter in signature.parameters if not parameter.positional_only}
+        named = [parameter.name for parameter in signature.parameters if not parameter.positional_only]
         good = True
         taken = 0
         for argument in arguments:
@@ -304,11 +304,17 @@ class Calls:
         for name in template.component_parameters:
             if name not in values:
                 default = next((p.default for p in template.parameters if p.name == name), None)
-                if isinstance(default, ast.Constant):
-                    values[name] = default.value
+                values[name] = None if default is None else self._default_text(default)
             if isinstance(values.get(name), str) and values[name] not in names:
                 names.append(values[name])
         return [TTConstraintSpec(components=[name]) for name in names]
+
+    def _default_text(self, default: ast.expr) -> str | None:
+        """The default of a parameter if it is a string known at compile time; it need not be."""
+        aside = Expressions(Problems("", ""), self.expressions.module, None)
+        Calls(aside, None)
+        value = aside.evaluate(default)
+        return value.value if isinstance(value, Constant) and isinstance(value.value, str) else None
 
     def _instruction(self, node: ast.expr, name: str, arguments: list[Argument], plan_b: bool) -> Node | None:
         instruction = INSTRUCTIONS[name]
@@ -716,8 +722,7 @@ class Calls:
             return UNKNOWN
         structural = _STRUCTURAL.get(name)
         if structural is not None and any(isinstance(value, Listing) for value in values):
-            if all(isinstance(value, Constant | Listing) for value in values):
-                return structural(self, node, arguments)
+            return structural(self, node, arguments)
         lowered = [
             self.expressions.lower(value, argument.place) for value, argument in zip(values, arguments, strict=True)
         ]
@@ -734,6 +739,7 @@ class Calls:
         known = [value.value for value in lowered if isinstance(value, Constant)]
         keywords = {str(a.keyword.arg): v for a, v in zip(arguments, known, strict=True) if a.keyword is not None}
         positional = [v for a, v in zip(arguments, known, strict=True) if a.keyword is None]
+        self.expressions.spend(node, sum(map(folding.steps_over, known)))
         try:
             return self.expressions.lift(folding.fold_builtin(name, positional, keywords))
         except CannotFold as error:
@@ -766,16 +772,23 @@ class Calls:
         return Listing([*rows])
 
     def _reversed(self, node: ast.Call, arguments: list[Argument]) -> Data:
-        columns = self._columns(arguments)
-        return UNKNOWN if not columns else Listing(columns[0][::-1])
+        column = self._column(node, arguments)
+        return UNKNOWN if column is None else Listing(column[::-1])
 
     def _list(self, node: ast.Call, arguments: list[Argument]) -> Data:
-        columns = self._columns(arguments)
-        return UNKNOWN if not columns else Listing(columns[0])
+        column = self._column(node, arguments)
+        return UNKNOWN if column is None else Listing(column)
 
     def _tuple(self, node: ast.Call, arguments: list[Argument]) -> Data:
+        column = self._column(node, arguments)
+        return UNKNOWN if column is None else Listing(column, is_tuple=True)
+
+    def _column(self, node: ast.Call, arguments: list[Argument]) -> list[Value] | None:
+        if len(arguments) != 1:
+            self._problem(node, f"`{ast.unparse(node.func)}` takes one argument here")
+            return None
         columns = self._columns(arguments)
-        return UNKNOWN if not columns else Listing(columns[0], is_tuple=True)
+        return None if not columns else columns[0]
 
     def _bool(self, node: ast.Call, arguments: list[Argument]) -> Data:
         truth = self.expressions.truth(_given(arguments[0]), node)
@@ -906,8 +919,15 @@ def _count(number: int, noun: str) -> str:
 
 
 _LIST_METHODS = {
-    "append": (1, 1), "extend": (1, 1), "insert": (2, 2), "pop": (0, 1), "reverse": (0, 0), "clear": (0, 0), "copy": (0, 0)
-}  # fmt: skip
+    "append": (1, 1),
+    "clear": (0, 0),
+    "copy": (0, 0),
+    "extend": (1, 1),
+    "insert": (2, 2),
+    "pop": (0, 1),
+    "reverse": (0, 0),
+}
+"""Methods of a compile-time list, with the least and the most arguments of each."""
 _STRUCTURAL: dict[str, Callable[[Calls, ast.Call, list[Argument]], Data]] = {
     "len": Calls._len,
     "zip": Calls._zip,

@@ -119,7 +119,10 @@ def _parse(text: str, problems: Problems) -> ast.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(text)
+            tree = ast.parse(text)
+            # The parser lets through what only the compiler refuses, such as two parameters of one name.
+            compile(tree, problems.file.replace("\0", ""), "exec", dont_inherit=True)
+            return tree
     except SyntaxError as error:
         line = min(error.lineno or 1, len(problems.lines))
         problems.report_at(line, max(error.offset or 1, 1), error.msg, "")

@@ -226,9 +226,10 @@ class Expressions:
         for scope in reversed(self.scopes):
             if node.id in scope:
                 return scope[node.id]
-        if node.id in self.local_names:
-            return self.problem(node, f"`{node.id}` is used before it is bound in the graph")
         found = self.module.lookup(node.id)
+        # `avg = avg(x)` can only mean the function; a graph is not run, so there is no local variable in its way.
+        if node.id in self.local_names and not isinstance(found, Reference) and (found or node.id not in KNOWN):
+            return self.problem(node, f"`{node.id}` is used before it is bound in the graph")
         if found is not None:
             return found
         if node.id in KNOWN:
@@ -440,7 +441,7 @@ class Expressions:
         if self.network is not None and self.network.branch is not None:
             self.problem(
                 place,
-                "a list cannot be changed in a conditional expression: it is one at compile time, whatever the condition is",
+                "a list cannot be changed in a conditional expression, because it is changed at compile time",
                 "write `xs.append(a if c else b)`",
             )
             return False

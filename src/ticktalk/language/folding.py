@@ -18,9 +18,10 @@ from ticktalk.graph.constants import encode_constant
 
 LIMIT = 1_000_000
 """The most items, characters or steps of one constant."""
-_BITS = 200_000
+_BITS = 50_000
 _DEPTH = 100
-_SIZED = (str, bytes, list, tuple, set, frozenset, dict)
+_SEQUENCES = (str, bytes, list, tuple)
+_SIZED = (*_SEQUENCES, set, frozenset, dict)
 
 BINARY: dict[type[ast.operator], tuple[str, Callable[[Any, Any], Any]]] = {
     ast.Add: ("ADD", operator.add),
@@ -68,49 +69,17 @@ BUILTINS: dict[str, Callable[..., Any]] = {
     # As lists: an iterator could be used only once, and its use would not show.
     "enumerate": lambda *a, **k: list(enumerate(*a, **k)),
     "reversed": lambda *a: list(reversed(*a)),
-    "zip": lambda *a, **k: list(zip(*a, **k)),
+    "zip": lambda *a, **k: list(zip(*a, **k)),  # noqa: B905 (the program says whether it is strict)
 }
 
+_STR_METHODS = frozenset({
+    "capitalize", "casefold", "center", "count", "endswith", "find", "format", "index", "isalnum", "isalpha",
+    "isdigit", "islower", "isspace", "isupper", "join", "ljust", "lower", "lstrip", "partition",
+    "removeprefix", "removesuffix", "replace", "rfind", "rjust", "rpartition", "rsplit", "rstrip", "split",
+    "splitlines", "startswith", "strip", "swapcase", "title", "upper", "zfill",
+})  # fmt: skip
 _METHODS: dict[type, frozenset[str]] = {
-    str: frozenset(
-        [
-            "capitalize",
-            "casefold",
-            "center",
-            "count",
-            "endswith",
-            "find",
-            "format",
-            "index",
-            "isalnum",
-            "isalpha",
-            "isdigit",
-            "islower",
-            "isspace",
-            "isupper",
-            "join",
-            "ljust",
-            "lower",
-            "lstrip",
-            "partition",
-            "removeprefix",
-            "removesuffix",
-            "replace",
-            "rfind",
-            "rjust",
-            "rpartition",
-            "rsplit",
-            "rstrip",
-            "split",
-            "splitlines",
-            "startswith",
-            "strip",
-            "swapcase",
-            "title",
-            "upper",
-            "zfill",
-        ]
-    ),
+    str: _STR_METHODS,
     bytes: frozenset({"decode", "hex"}),
     int: frozenset({"bit_length"}),
     float: frozenset({"is_integer"}),
@@ -151,13 +120,14 @@ def fold_builtin(name: str, arguments: Sequence[Any], keywords: dict[str, Any]) 
             raise _too_large()
     if name == "pow" and len(arguments) == 2:
         _check_growth(operator.pow, arguments)
+    if name == "round" and any(_is_large(places) for places in (*arguments[1:], *keywords.values())):
+        raise _too_large()
     if name == "sum":
         for argument in arguments:
-            items = [*argument.values()] if isinstance(argument, dict) else argument
-            if isinstance(items, (list, tuple)) and any(isinstance(item, (list, tuple)) for item in items):
-                # Sums of sequences copy every partial result.
-                if sum(_length(item) for item in items if isinstance(item, (list, tuple))) * len(items) > LIMIT:
-                    raise _too_large()
+            # Sums of sequences copy every partial result.
+            items = argument if isinstance(argument, (list, tuple)) else []
+            if sum(_length(item) for item in items if isinstance(item, (list, tuple))) * len(items) > LIMIT:
+                raise _too_large()
     return _run(BUILTINS[name], *arguments, **keywords)
 
 
@@ -171,6 +141,8 @@ def fold_method(value: Any, name: str, arguments: Sequence[Any], keywords: dict[
         raise CannotFold(f"`.{name}()` of a constant of type {type(value).__name__} is not computed at compile time")
     for argument in (value, *arguments, *keywords.values()):
         check_size(argument)
+    if isinstance(value, range) and _length(value) > LIMIT:
+        raise _too_large()
     if isinstance(value, str):
         if name in ("center", "ljust", "rjust", "zfill") and arguments and _is_large(arguments[0]):
             raise _too_large()
@@ -212,6 +184,11 @@ def items_of(value: Any) -> list[Any]:
     if _length(value) > LIMIT:
         raise _too_large()
     return sorted(value, key=repr) if isinstance(value, (set, frozenset)) else list(value)
+
+
+def steps_over(value: Any) -> int:
+    """What it costs to walk over a constant, in steps of unrolling."""
+    return min(_length(value), LIMIT) // 10
 
 
 def check_size(value: Any) -> None:
@@ -266,31 +243,29 @@ def _check_growth(function: Callable[..., Any], operands: Sequence[Any]) -> None
     if len(operands) != 2:
         return
     a, b = operands
-    if function is operator.pow and isinstance(a, int) and isinstance(b, int) and b > 0:
-        if abs(a) > 1 and (b > _BITS or a.bit_length() * b > _BITS):
-            raise _too_large()
-    elif function is operator.lshift and isinstance(a, int) and isinstance(b, int):
-        if b > _BITS or a.bit_length() + b > _BITS:
-            raise _too_large()
+    too_large = False
+    if isinstance(a, int) and isinstance(b, int):
+        if function is operator.pow:
+            too_large = b > 0 and abs(a) > 1 and a.bit_length() * b > _BITS
+        elif function is operator.lshift:
+            too_large = a.bit_length() + b > _BITS
+        elif function is operator.mul:
+            too_large = a.bit_length() + b.bit_length() > _BITS
     elif function is operator.mul:
         for sequence, times in ((a, b), (b, a)):
-            if isinstance(sequence, (str, bytes, list, tuple)) and isinstance(times, int):
-                if len(sequence) * max(times, 0) > LIMIT:
-                    raise _too_large()
-        if isinstance(a, int) and isinstance(b, int) and a.bit_length() + b.bit_length() > _BITS:
-            raise _too_large()
+            if isinstance(sequence, _SEQUENCES) and isinstance(times, int):
+                too_large = len(sequence) * max(times, 0) > LIMIT
     elif function is operator.add:
-        if isinstance(a, (str, bytes, list, tuple)) and isinstance(b, (str, bytes, list, tuple)):
-            if len(a) + len(b) > LIMIT:
-                raise _too_large()
+        too_large = isinstance(a, _SEQUENCES) and isinstance(b, _SEQUENCES) and len(a) + len(b) > LIMIT
     elif function is operator.mod and isinstance(a, (str, bytes)):
         text = a if isinstance(a, str) else a.decode("latin-1")
-        if _wide(text) or ("*" in text and any(_is_large(item) for item in (b if isinstance(b, tuple) else (b,)))):
-            raise _too_large()
-    elif function in (COMPARE[ast.In][1], COMPARE[ast.NotIn][1]):
+        widths = b if isinstance(b, tuple) else (b,)
+        too_large = _wide(text) or ("*" in text and any(_is_large(width) for width in widths))
+    elif function in (COMPARE[ast.In][1], COMPARE[ast.NotIn][1]) and isinstance(b, range):
         # Python walks a range to look for what is no int.
-        if isinstance(b, range) and type(a) not in (int, bool) and _length(b) > LIMIT:
-            raise _too_large()
+        too_large = type(a) not in (int, bool) and _length(b) > LIMIT
+    if too_large:
+        raise _too_large()
 
 
 def _run(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import symtable
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -155,7 +156,9 @@ class Module:
 def _tables(text: str) -> dict[tuple[str, int], symtable.SymbolTable]:
     """The symbol tables of the functions and classes at module level, by name and line."""
     try:
-        top = symtable.symtable(text, "program", "exec")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            top = symtable.symtable(text, "program", "exec")
     except (SyntaxError, RecursionError, MemoryError, ValueError):
         return {}
     return {(table.get_name(), table.get_lineno()): table for table in top.get_children()}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from ticktalk.language.calls import Calls
 from ticktalk.language.expressions import Expressions, GiveUp, reference_to
-from ticktalk.language.imports import construct_of, imported_names, ticktalk_names
+from ticktalk.language.imports import DECORATORS, construct_of, imported_names, ticktalk_names
 from ticktalk.language.problems import Problems
 from ticktalk.language.templates import FunctionNode, Template, read_template
 from ticktalk.language.values import Constant, Foreign, Listing, Reference, Value
@@ -60,7 +60,7 @@ class ModuleScope:
         for decorator in node.decorator_list:
             called = decorator.func if isinstance(decorator, ast.Call) else decorator
             construct = construct_of(called, self.imports, self.bound)
-            if construct in ("SQify", "STREAMify", "GRAPHify"):
+            if construct is not None and construct in DECORATORS:
                 return construct, decorator
         return None
 
@@ -118,6 +118,9 @@ class ModuleScope:
         if decorated is None:
             return
         kind, decorator = decorated
+        for other in node.decorator_list:
+            if other is not decorator and construct_of(other, self.imports, self.bound) in DECORATORS:
+                problems.report(other, f"`{node.name}` is decorated with @{kind} already", "keep one of the two")
         if isinstance(decorator, ast.Call):
             problems.report(decorator, f"`@{kind}` takes no arguments", f"write `@{kind}` without parentheses")
         if kind == "GRAPHify":
@@ -174,9 +177,8 @@ class ModuleScope:
                 for inner in ast.walk(target):
                     if isinstance(inner, ast.Subscript | ast.Attribute) or isinstance(statement, ast.Delete):
                         changed |= {n.id for n in ast.walk(inner) if isinstance(n, ast.Name)}
-        elif isinstance(statement, ast.Expr) or isinstance(statement, Compound):
-            if not is_main_guard(statement):
-                changed = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
+        elif isinstance(statement, (ast.Expr, *Compound)) and not is_main_guard(statement):
+            changed = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
         for name in changed:
             found = self._meanings.get(name)
             if isinstance(found, Listing) or (isinstance(found, Constant) and isinstance(found.value, dict | set)):

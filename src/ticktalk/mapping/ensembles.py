@@ -21,6 +21,8 @@ class EnsembleInfo(msgspec.Struct, frozen=True, omit_defaults=True):
         protocol: the version of the protocol it speaks.
         boot_id: of its host: two with one boot id share a clock.
         started: when it started (root ticks): a newer start takes over a lingering name.
+        zid: the id of its network session.
+        direct: others may connect to it; else the manager relays.
     """
 
     name: str
@@ -33,6 +35,8 @@ class EnsembleInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     protocol: int = 1
     boot_id: str = ""
     started: int = 0
+    zid: str = ""
+    direct: bool = True
 
 
 def why_not(sq: TTSQ, ensemble: EnsembleInfo) -> str | None:

@@ -1,0 +1,69 @@
+"""`ticktalk ensemble`: this device takes part."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ticktalk.cli import arguments
+from ticktalk.cli.signals import on_interrupt
+from ticktalk.ensemble import TTEnsemble, check_ensemble_name
+
+
+def ensemble(
+    name: Annotated[str, typer.Argument(help="The ensemble's name, unique in its system.")],
+    manager: Annotated[str, typer.Option(metavar="IP:PORT", help="Where the runtime manager listens.")],
+    ip: Annotated[str | None, typer.Option(help="The address on which others reach this ensemble.")] = None,
+    rx_port: Annotated[int, typer.Option(help="The port on which it listens; 0: any that is free.")] = 0,
+    tx_port: Annotated[int, typer.Option(help="The local port of the connection to the manager; 0: any.")] = 0,
+    component: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[=MODULE:FACTORY]", help="A component, and what makes its driver."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker processes; 0: in threads.")] = 1,
+    credentials: Annotated[str | None, typer.Option(metavar="FILE", help="This ensemble's bundle of keys.")] = None,
+    clock: Annotated[
+        str, typer.Option(help="manager: follow the manager's clock; system: trust this host's.")
+    ] = "manager",
+    log: Annotated[Path | None, typer.Option(metavar="FILE", help="Append tracebacks of bodies to FILE.")] = None,
+    near: Annotated[str, typer.Option(hidden=True)] = "",
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+) -> None:
+    """Take part in a system on this device, until Ctrl-C or until the manager ends it."""
+    try:
+        check_ensemble_name(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    if clock not in ("manager", "system"):
+        raise typer.BadParameter(f"--clock {clock}: write manager or system")
+    this = TTEnsemble(log, name, components=arguments.own_components(component or []))
+    on_interrupt(this.stop)
+    if with_parent:
+        threading.Thread(target=_end_with_parent, args=(this,), daemon=True).start()
+    this.run_phy(
+        arguments.address(manager, "--manager"),
+        ip=ip,
+        rx_port=rx_port,
+        tx_port=tx_port,
+        workers=workers,
+        credentials=credentials,
+        clock=clock,
+        near=near or os.getcwd(),
+        on_event=None if with_parent else _say,
+    )
+
+
+def _say(event: str) -> None:
+    print(event, file=sys.stderr, flush=True)
+
+
+def _end_with_parent(this: TTEnsemble) -> None:
+    """Who started this process holds the other end of its stdin: when that closes, it is gone."""
+    while os.read(0, 4096):
+        pass
+    this.stop()

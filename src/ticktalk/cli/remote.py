@@ -1,0 +1,213 @@
+"""`deploy`, `start`, `stop`, `status`, `outputs`: what is asked of a manager that runs somewhere."""
+
+from __future__ import annotations
+
+import json
+import queue
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ticktalk.cli import arguments
+from ticktalk.cli.console import status_tables
+from ticktalk.language.errors import TTError
+
+Manager = Annotated[str, typer.Option("--manager", metavar="IP:PORT", help="Where the runtime manager listens.")]
+Credentials = Annotated[str | None, typer.Option("--credentials", metavar="FILE", help="A bundle of keys.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+ANSWER_LIMIT = 30.0
+"""Seconds in which a manager answers: preparing a large graph on many ensembles takes some."""
+
+
+def deploy(
+    program: Annotated[str, typer.Argument(metavar="PROGRAM|GRAPH.json", help="A program, or a compiled graph.")],
+    manager: Manager,
+    name: Annotated[str, typer.Option(help="What to call the graph there; default: its program's stem.")] = "",
+    mapping: Annotated[Path | None, typer.Option(metavar="FILE", help="JSON: SQ to ensemble.")] = None,
+    start: Annotated[bool, typer.Option("--start", help="Start it when it is ready.")] = False,
+    input: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A graph input, for --start.")] = None,
+    credentials: Credentials = None,
+    as_json: Json = False,
+) -> None:
+    """Map a graph, distribute it to the ensembles, and wait until all are ready."""
+    graph = arguments.load_graph(program)
+    values = arguments.inputs(input or [])
+    if values and not start:
+        raise typer.BadParameter("--input is for a start: give --start too")
+    made = _read_mapping(mapping) if mapping is not None else None
+    with Remote(manager, credentials) as remote:
+        answer = remote.ask(do="deploy", graph=name, json=graph.to_json(), mapping=made)
+        _tell(answer, as_json, f"{answer['graph']} is ready")
+        if start:
+            _start(remote, answer["graph"], values, as_json)
+
+
+def start(
+    graph: Annotated[str, typer.Argument(help="The graph's name.")],
+    manager: Manager,
+    input: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A graph input.")] = None,
+    credentials: Credentials = None,
+    as_json: Json = False,
+) -> None:
+    """Start a graph that was deployed."""
+    with Remote(manager, credentials) as remote:
+        _start(remote, graph, arguments.inputs(input or []), as_json)
+
+
+def stop(
+    manager: Manager,
+    graph: Annotated[str | None, typer.Argument(help="The graph's name; without one, the whole system ends.")] = None,
+    credentials: Credentials = None,
+) -> None:
+    """End a graph, or the whole system: the manager and every ensemble."""
+    with Remote(manager, credentials) as remote:
+        remote.ask(do="stop" if graph is not None else "shut down", graph=graph or "")
+    print(f"{graph or 'the system'} is stopped", file=sys.stderr)
+
+
+def status(
+    manager: Manager,
+    graph: Annotated[str | None, typer.Argument(help="Show this graph only.")] = None,
+    credentials: Credentials = None,
+    as_json: Json = False,
+) -> None:
+    """Who is there, which graphs live where, and how they stand."""
+    with Remote(manager, credentials) as remote:
+        found = remote.ask(do="status")
+    if graph is not None:
+        found["graphs"] = [entry for entry in found["graphs"] if entry["name"] == graph]
+        if not found["graphs"]:
+            raise TTError(f"there is no graph named {graph!r} at {manager}")
+    if as_json:
+        print(json.dumps(found))
+        return
+    console = Console()
+    for table in status_tables(found):
+        console.print(table)
+
+
+def outputs(
+    graph: Annotated[str, typer.Argument(help="The graph's name.")],
+    manager: Manager,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until Ctrl-C.")] = False,
+    credentials: Credentials = None,
+    as_json: Json = False,
+) -> None:
+    """The outputs of a graph, one JSON object a line: the latest, and with --follow those to come."""
+    coming: queue.SimpleQueue[str] = queue.SimpleQueue()
+    with Remote(manager, credentials) as remote:
+        if follow:
+            remote.listen(graph, lambda row: coming.put(row))
+        rows = remote.ask(do="outputs", graph=graph)["rows"]
+        for row in rows:
+            print(row)
+        sys.stdout.flush()
+        known = set(rows[-200:])
+        try:
+            while follow:
+                row = coming.get()
+                if row not in known:  # what was on its way while we asked came both ways
+                    known.clear()
+                    print(row, flush=True)
+        except KeyboardInterrupt:
+            pass
+
+
+def _start(remote: Remote, graph: str, values: dict[str, Any], as_json: bool) -> None:
+    from ticktalk.engine.values import encode_value
+
+    answer = remote.ask(do="start", graph=graph, inputs=encode_value(values))
+    _tell(answer, as_json, f"{graph} starts")
+
+
+def _tell(answer: dict[str, Any], as_json: bool, text: str) -> None:
+    if as_json:
+        print(json.dumps(answer))
+        return
+    print(text, file=sys.stderr)
+    if "mapping" in answer:
+        table = Table("ensemble", "SQs")
+        by_host: dict[str, list[str]] = {}
+        for sq, host in answer["mapping"].items():
+            by_host.setdefault(host, []).append(sq)
+        for host, sqs in by_host.items():
+            table.add_row(host, ", ".join(sqs))
+        Console().print(table)
+
+
+def _read_mapping(path: Path) -> dict[str, str]:
+    try:
+        found = msgspec.json.decode(path.read_bytes())
+    except OSError as error:
+        raise TTError(f"{path}: the mapping cannot be read: {error.strerror}") from None
+    except msgspec.DecodeError as error:
+        raise TTError(f"{path}: not JSON: {error}") from None
+    if isinstance(found, dict) and isinstance(found.get("mapping"), dict):
+        found = found["mapping"]
+    if not isinstance(found, dict) or not all(isinstance(host, str) for host in found.values()):
+        raise TTError(f'{path}: a mapping is an object such as {{"fuse-1": "rsu"}}')
+    return found
+
+
+class Remote:
+    """A short session with a manager.
+
+    Args:
+        manager: its address, `IP:PORT`.
+        credentials: a bundle of keys, or None.
+
+    Raises:
+        TTError: nobody answers there.
+    """
+
+    def __init__(self, manager: str, credentials: str | None) -> None:
+        from ticktalk.physical.joining import endpoint
+        from ticktalk.physical.link import Link
+        from ticktalk.physical.signatures import code_verifier
+
+        self._manager = arguments.address(manager, "--manager")
+        settings, _ = code_verifier(credentials)
+        hint = "" if credentials is None else " that accepts this certificate"
+        try:
+            self._link = Link("client", [], [endpoint(self._manager, credentials is not None)], settings)
+        except TTError:
+            raise TTError(
+                f"no manager answers at {self._manager}{hint}: start one with `ticktalk manager`, or check --manager"
+            ) from None
+
+    def ask(self, **question: Any) -> Any:
+        """Ask, and give the answer.
+
+        Raises:
+            TTError: the manager refuses, or does not answer.
+        """
+        from ticktalk.physical.commands import Question
+        from ticktalk.physical.manager import COMMAND_KEY
+
+        answer = self._link.ask(COMMAND_KEY, msgspec.msgpack.encode(Question(**question)), ANSWER_LIMIT)
+        if answer is None:
+            raise TTError(
+                f"no manager answers at {self._manager}: start one with `ticktalk manager`, or check --manager"
+            )
+        accepted, payload = answer
+        if not accepted:
+            raise TTError(payload.decode("utf-8", "replace"))
+        return msgspec.msgpack.decode(payload)
+
+    def listen(self, graph: str, take: Any) -> None:
+        """Have `take(row)` called with every output of a graph from now on."""
+        from ticktalk.physical.commands import OUTPUTS_KEY
+
+        self._link.subscribe(f"{OUTPUTS_KEY}/{graph}", lambda key, payload: take(payload.decode()))
+
+    def __enter__(self) -> Remote:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._link.close()

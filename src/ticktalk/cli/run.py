@@ -1,0 +1,139 @@
+"""`ticktalk run`: the program in real time on this machine, a manager and one OS process per ensemble."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ticktalk.cli import arguments
+from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr
+from ticktalk.cli.plot import check_plot_file, plot_outputs
+from ticktalk.cli.signals import on_interrupt
+from ticktalk.engine.outputs import OutputToken
+from ticktalk.graph.graph import TTGraph
+from ticktalk.language.errors import TTError
+from ticktalk.manager import TTRuntimeManagerPhysical
+from ticktalk.mapping.mapper import TTMapper
+from ticktalk.processes import DEFAULT_RUNTIME_MANAGER_NAME
+
+JOIN_LIMIT = 30.0
+"""Seconds in which every ensemble of this machine has to join."""
+
+GRACE = 2.0
+"""Seconds in which what is under way is finished after the streams have ended."""
+
+
+def run(
+    program: Annotated[str, typer.Argument(metavar="PROGRAM|GRAPH.json", help="A program, or a compiled graph.")],
+    until: Annotated[
+        str | None, typer.Option(help="How long, such as 20s (exclusive); default: until nothing is left to do.")
+    ] = None,
+    input: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A graph input: a Python literal, else text.")
+    ] = None,
+    ensemble: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[=COMPONENT,...]", help="An ensemble; default: one per name constraints ask for."),
+    ] = None,
+    component: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ENSEMBLE.NAME=MODULE:FACTORY", help="A component and what makes its driver."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker processes; 0: in threads.")] = 1,
+    log: Annotated[Path | None, typer.Option(metavar="FILE", help="Append the outputs to FILE as JSON lines.")] = None,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per output token, no more.")] = False,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the outputs over time.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a body raised.")] = False,
+) -> None:
+    """Run a program in real time on this machine: a manager, and one OS process per ensemble."""
+    length = arguments.duration(until) if until is not None else None
+    values = arguments.inputs(input or [])
+    if plot is not None:
+        check_plot_file(str(plot))
+    graph = arguments.load_graph(program)
+    asked = arguments.all_ensembles(graph, ensemble or [], component or [])
+    near = str(Path(program).resolve().parent)
+    own = asked.pop(DEFAULT_RUNTIME_MANAGER_NAME, None)
+    stopped = threading.Event()
+    tokens: list[OutputToken] = []
+    with ExitStack() as stack:
+        results = stack.enter_context(Results(jsonl))
+        try:
+            manager = TTRuntimeManagerPhysical(
+                log, "127.0.0.1", 0, 0, components=own.components if own else None, workers=workers, near=near
+            )
+        except OSError as error:
+            raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
+        stack.callback(manager.stop)
+        started = [_start(option, manager.address, workers, near) for option in asked.values()]
+        stack.callback(_end_all, started)
+        on_interrupt(stopped.set)
+        manager.process.outputs.listeners.append(results.add)
+        if plot is not None:
+            manager.process.outputs.listeners.append(tokens.append)
+        manager.on_error(error_to_stderr)
+        _wait_for(manager, dict(zip(asked, started, strict=True)), stopped)
+        mapping = _mapping(manager, graph, list(asked))
+        manager.instantiate_and_map_graph(graph, mapping=mapping)
+        manager.execute_graph(graph, values, length=length)
+        limit = None if length is None else length / 1e6 + GRACE
+        waited = 0.0
+        while not stopped.is_set() and not manager.wait(graph, 0.1):
+            waited += 0.1
+            if limit is not None and waited > limit:
+                break
+        errors = manager.process.errors.count
+        counters_to_stderr(manager.counters(graph), {})
+        manager.stop(ensembles=True)
+    if plot is not None:
+        plot_outputs(tokens, str(plot), graph.name)
+    if strict and errors:
+        raise typer.Exit(1)
+
+
+def _start(option: arguments.EnsembleOption, manager: str, workers: int, near: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "ticktalk.cli.main", "ensemble", option.name, "--manager", manager]
+    command += ["--workers", str(workers), "--near", near, "--with-parent"]
+    for name, factory in option.components.items():
+        command += ["--component", name if factory is None else f"{name}={factory}"]
+    # A session of its own: Ctrl-C reaches this process, which ends the others in order.
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=2, start_new_session=True)
+
+
+def _wait_for(
+    manager: TTRuntimeManagerPhysical, started: dict[str, subprocess.Popen[bytes]], stopped: threading.Event
+) -> None:
+    left = JOIN_LIMIT
+    while missing := manager.wait_for_ensembles(started, 0.1):
+        left -= 0.1
+        ended = [name for name in missing if started[name].poll() is not None]
+        if ended:
+            raise TTError(f"ensemble {ended[0]!r} ended before it joined (exit status {started[ended[0]].returncode})")
+        if left <= 0:
+            raise TTError(f"these ensembles did not join within {JOIN_LIMIT:.0f} s: {', '.join(missing)}")
+        if stopped.is_set():
+            raise TTError("interrupted before the start")
+
+
+def _mapping(manager: TTRuntimeManagerPhysical, graph: TTGraph, order: list[str]) -> dict[str, str]:
+    """The mapping that simulating gives: in the order asked for, not in that in which processes happened to join."""
+    registry = manager.process.registry
+    return TTMapper([*(registry.ensembles[name] for name in order), registry.manager]).map(graph)
+
+
+def _end_all(started: list[subprocess.Popen[Any]]) -> None:
+    for process in started:
+        if process.stdin is not None:
+            process.stdin.close()
+    for process in started:
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

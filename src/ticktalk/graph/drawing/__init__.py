@@ -1,0 +1,43 @@
+"""Pictures of a graph: SVG that needs nothing installed, Graphviz DOT, Mermaid.
+
+What a picture says about an SQ is in `captions`, which SQs are drawn as one host in `hosts`; a file for each
+format says how it is written. Where things are in an SVG is settled by `layout` and, before it, `ordering`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from ticktalk.graph.drawing.dot import draw_dot
+from ticktalk.graph.drawing.hosts import hosts_of
+from ticktalk.graph.drawing.mermaid import draw_mermaid
+from ticktalk.graph.drawing.svg import draw_svg
+from ticktalk.graph.graph import TTGraph
+
+__all__ = ["Format", "draw"]
+
+Format = Literal["svg", "dot", "mmd"]
+
+
+def draw(graph: TTGraph, format: Format, host_of: Mapping[str, str] | None = None) -> str:
+    """The text of a picture of `graph`.
+
+    Args:
+        graph: a compiled graph.
+        format: "svg", "dot" (Graphviz) or "mmd" (Mermaid).
+        host_of: SQ name to ensemble name, as a mapper gives it; SQs it leaves out are in no group. Without it,
+            what the SQs' constraints ask for makes the groups.
+
+    Raises:
+        ValueError: there is no such format.
+    """
+    host = hosts_of(graph, host_of)
+    match format:
+        case "svg":
+            return draw_svg(graph, host)
+        case "dot":
+            return draw_dot(graph, host)
+        case "mmd":
+            return draw_mermaid(graph, host)
+    raise ValueError(f"{format!r} is no format of a drawing: it is 'svg', 'dot' or 'mmd'")

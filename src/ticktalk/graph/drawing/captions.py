@@ -1,0 +1,172 @@
+"""What a picture says about SQs, ports and arcs, whatever its format."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any, Literal, NamedTuple
+
+from ticktalk.graph.constants import decode_constant
+from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ, TTArc, TTPort
+from ticktalk.language.instructions import INSTRUCTIONS
+
+_UNITS = ((3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1_000, "ms"), (1, "µs"))
+_COLLECTIONS = ("TUPLE", "LIST", "SET", "DICT", "MERGE")
+
+
+class PortCaption(NamedTuple):
+    """A port: what is written beside it, and which of the four kinds it is."""
+
+    text: str
+    kind: Literal["consumes", "sticky", "constant", "hidden"]
+
+
+class Caption(NamedTuple):
+    """What is written on an SQ.
+
+    Attributes:
+        name: the SQ's name.
+        function: `fuse()` for a body of the program, `ADD` for what comes with TickTalk.
+        rule: the label of its firing rule.
+        timing: when a stream fires, when a deadline is; or "".
+        notes: whatever else is set, one remark each.
+        constraints: `on: rsu`, `needs: camera`.
+        ports: in the order of `TTSQ.ports`.
+    """
+
+    name: str
+    function: str
+    rule: str
+    timing: str
+    notes: list[str]
+    constraints: list[str]
+    ports: list[PortCaption]
+
+
+def caption(sq: TTSQ) -> Caption:
+    """What is written on `sq`."""
+    return Caption(
+        name=printable(sq.name),
+        function=printable(sq.function) + ("()" if sq.body else ""),
+        rule=sq.firing_rule,
+        timing=_timing(sq),
+        notes=[printable(note) for note in _notes(sq)],
+        constraints=[printable(text) for text in _constraints(sq)],
+        ports=[_port(sq, port) for port in sq.ports],
+    )
+
+
+def arc_label(arc: TTArc) -> str:
+    """The variable that the arc is in the program; else which part of the result it carries, or ""."""
+    if arc.name:
+        return printable(arc.name)
+    return "tag" if arc.kind == "tag" else "".join(f"[{index}]" for index in arc.path)
+
+
+def output_label(sq: TTSQ, arc: TTArc) -> str:
+    """What an output of the graph is called: its variable, else the SQ that it comes from."""
+    if arc.name:
+        return printable(arc.name)
+    return printable(sq.name) + ("" if arc.kind == "value" and not arc.path else f" {arc_label(arc)}")
+
+
+def plan_b_links(graph: TTGraph) -> list[tuple[TTSQ, TTSQ]]:
+    """Each plan B with its deadline."""
+    by_name = {sq.name: sq for sq in graph.sqs}
+    return [(by_name[sq.plan_b], sq) for sq in graph.sqs if sq.plan_b is not None]
+
+
+def duration(ticks: int) -> str:
+    """Root ticks in the largest unit that needs no more than three decimals: `500 ms`, `1.5 s`, `2 min`."""
+    for size, unit in _UNITS:
+        if unit in ("h", "min") and ticks % size:
+            continue
+        if ticks and abs(ticks) >= size and ticks * 1000 % size == 0:
+            whole, rest = divmod(abs(ticks) * 1000 // size, 1000)
+            decimals = f".{rest:03}".rstrip("0") if rest else ""
+            return f"{'-' if ticks < 0 else ''}{whole}{decimals} {unit}"
+    return f"{ticks} µs" if ticks else "0 s"
+
+
+def constant_text(encoded: Any, limit: int = 28) -> str:
+    """An encoded constant as Python writes it, cut to `limit` characters."""
+    try:
+        value = decode_constant(encoded)
+    except ValueError:
+        value = encoded
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an int of more digits than Python writes
+        text = f"<{type(value).__name__}>"
+    return shortened(printable(text), limit)
+
+
+def shortened(text: str, limit: int) -> str:
+    """`text`, cut to `limit` characters with an ellipsis."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """`text` on one line, with what no XML file and no UTF-8 file can hold replaced."""
+    if text.isprintable():
+        return text
+    line = " ".join(text.splitlines())
+    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs", "Cn") else c for c in line)
+
+
+def _timing(sq: TTSQ) -> str:
+    if sq.period:
+        parts = [f"every {duration(sq.period)}"]
+        if sq.phase:
+            parts.append(f"phase {duration(sq.phase)}")
+        if sq.width:
+            parts.append(f"{duration(sq.width)} wide")
+        return ", ".join(parts)
+    if sq.trigger == "deadline":
+        return f"by deadline + {duration(sq.offset)}" if sq.offset else "by deadline"
+    return ""
+
+
+def _notes(sq: TTSQ) -> list[str]:
+    notes = []
+    if sq.first_delay:
+        notes.append(f"{duration(sq.first_delay)} after the first")
+    if sq.stamp == "body":
+        notes.append("stamped when it runs")
+    if sq.clock != "root":
+        notes.append(f"clock: {sq.clock}")
+    if sq.trigger == "deadline" and sq.plan_b is not None and not sq.will_continue:
+        notes.append("plan B ends it")
+    usual = INSTRUCTIONS[sq.function].settings if sq.function in INSTRUCTIONS and not sq.body else {}
+    settings = {name: value for name, value in sq.instruction.items() if name != "TTClock" and value != usual.get(name)}
+    notes += [f"{name} = {constant_text(value)}" for name, value in {**settings, **sq.parameters}.items()]
+    if sq.single_run is not None:
+        notes.append(f"single run, timeout {duration(sq.single_run)}")
+    if sq.persistent:
+        notes.append("own worker")
+    if sq.stateful:
+        notes.append("keeps state")
+    if sq.full_token:
+        notes.append("on full tokens")
+    return notes
+
+
+def _constraints(sq: TTSQ) -> list[str]:
+    lines = []
+    for constraint in sq.constraints:
+        if constraint.names:
+            lines.append("on: " + " | ".join(constraint.names))
+        if constraint.components:
+            lines.append("needs: " + ", ".join(constraint.components))
+    return list(dict.fromkeys(lines))
+
+
+def _port(sq: TTSQ, port: TTPort) -> PortCaption:
+    name = printable(port.name)
+    if name.isdigit():
+        # An operand: the positions of a collection are its indices, those of an operator have no name.
+        index = int(name)
+        name = f"[{index}]" if sq.function in _COLLECTIONS or index > 25 else chr(ord("a") + index)
+    if port.constant is not None:
+        return PortCaption(f"{name} = {constant_text(port.constant[0])}", "constant")
+    return PortCaption(name, "sticky" if port.sticky else "hidden" if port.hidden else "consumes")

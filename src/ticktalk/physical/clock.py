@@ -1,0 +1,129 @@
+"""The root clock of a device: UTC in microseconds, monotonic, brought to the manager's.
+
+`RootClock` is the clock; `ClockDiscipline` decides from exchanges with the manager how it should run. Neither asks
+for the time by itself: `RootClock` is given a monotonic reading, `ClockDiscipline` the four stamps of an exchange.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import NamedTuple
+
+SLEW_PPM = 500
+"""How fast the clock is slewed, in microseconds per second: slow enough to be seen by no interval."""
+
+STEP_LIMIT = 1_000_000
+"""Microseconds of offset beyond which slewing is given up and the clock is stepped once more."""
+
+SAMPLES = 16
+"""Exchanges that are remembered; the one with the shortest round trip is believed."""
+
+
+def monotonic_us() -> int:
+    """This host's monotonic clock, the same in all its processes, in microseconds."""
+    return time.monotonic_ns() // 1000
+
+
+class RootClock:
+    """Maps this host's monotonic clock to root ticks; never goes back.
+
+    Attributes:
+        offset: root ticks minus monotonic microseconds.
+    """
+
+    __slots__ = ("_last", "_slew_left", "_slewed_at", "offset")
+
+    def __init__(self) -> None:
+        self.offset = time.time_ns() // 1000 - monotonic_us()
+        self._slew_left = 0  # microseconds still to be added, little by little
+        self._slewed_at = monotonic_us()
+        self._last = 0
+
+    def now(self) -> int:
+        """The present root tick."""
+        now = self.at(monotonic_us())
+        if now < self._last:
+            return self._last
+        self._last = now
+        return now
+
+    def at(self, monotonic: int) -> int:
+        """The root tick at a monotonic reading."""
+        return monotonic + self.offset
+
+    def monotonic(self, tick: int) -> int:
+        """The monotonic reading at a root tick."""
+        return tick - self.offset
+
+    def step(self, by: int) -> None:
+        """Move the clock at once."""
+        self.offset += by
+        self._slew_left = 0
+        self._last = min(self._last, self.now() if by >= 0 else 0)
+
+    def slew(self, by: int) -> None:
+        """Move the clock by `by` microseconds, at `SLEW_PPM`."""
+        self._slew_left = by
+
+    def tend(self, monotonic: int) -> None:
+        """Apply the part of a slew that is due by now; call it a few times a second."""
+        passed = monotonic - self._slewed_at
+        self._slewed_at = monotonic
+        if self._slew_left:
+            most = max(1, passed * SLEW_PPM // 1_000_000)
+            part = max(-most, min(most, self._slew_left))
+            self.offset += part
+            self._slew_left -= part
+
+
+class Exchange(NamedTuple):
+    """One exchange with the manager: when it was asked and answered, each on the clock of who read it."""
+
+    asked: int  # this clock
+    received: int  # the manager's
+    answered: int  # the manager's
+    returned: int  # this clock
+
+    @property
+    def offset(self) -> int:
+        """How far the manager's clock is ahead of this one, if both ways took equally long."""
+        return ((self.received - self.asked) + (self.answered - self.returned)) // 2
+
+    @property
+    def round_trip(self) -> int:
+        """What the two ways took together."""
+        return (self.returned - self.asked) - (self.answered - self.received)
+
+
+class ClockDiscipline:
+    """Offset and uncertainty of this clock against the manager's, from exchanges.
+
+    Args:
+        follow: whether to correct the clock; on the manager's own host, or with PTP, it is only watched.
+    """
+
+    def __init__(self, follow: bool = True) -> None:
+        self.follow = follow
+        self.joined = False
+        self._exchanges: deque[Exchange] = deque(maxlen=SAMPLES)
+        self.offset = 0
+        self.uncertainty = 0
+
+    def take(self, exchange: Exchange) -> tuple[str, int]:
+        """What to do about an exchange: `("step" | "slew" | "nothing", microseconds)`."""
+        self._exchanges.append(exchange)
+        best = min(self._exchanges, key=lambda e: e.round_trip)
+        self.offset = best.offset
+        self.uncertainty = max(0, best.round_trip) // 2
+        if not self.follow:
+            return "nothing", 0
+        if not self.joined or abs(self.offset) > STEP_LIMIT:
+            self.joined = True
+            self._exchanges.clear()
+            return "step", self.offset
+        if abs(self.offset) <= self.uncertainty // 4:
+            return "nothing", 0
+        # Older exchanges were made before this correction: they would ask for it again.
+        self._exchanges.clear()
+        return "slew", self.offset

@@ -1,0 +1,131 @@
+"""What other commands ask of a running manager: deploy, start, stop, status, outputs.
+
+Questions come as queries on one key: MessagePack `{"do": ..., ...}`; answers are MessagePack, refusals text. Outputs
+are published on a key per graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import msgspec
+import zenoh
+
+from ticktalk.engine.outputs import OutputToken, json_line
+from ticktalk.engine.values import decode_value
+from ticktalk.graph.graph import TTGraph
+from ticktalk.language.errors import TTError
+from ticktalk.physical.manager import COMMAND_KEY, ManagerNode, drop
+from ticktalk.processes import DeployRequest, Message, RuntimeMsg
+
+OUTPUTS_KEY = "ticktalk/outputs"
+
+OUTPUTS_KEPT = 1000
+"""Output rows per graph that `outputs` shows to who comes late."""
+
+
+class Question(msgspec.Struct, omit_defaults=True):
+    """What a command asks.
+
+    Attributes:
+        do: "deploy", "start", "stop", "status", "outputs" or "shut down".
+        graph: a graph's name; for "deploy" the name to give it, or "".
+        json: (deploy) the graph's file content.
+        mapping: (deploy) SQ to ensemble.
+        inputs: (start) the inputs as one encoded dict.
+    """
+
+    do: str
+    graph: str = ""
+    json: bytes = b""
+    mapping: dict[str, str] | None = None
+    inputs: bytes = b""
+
+
+class Commands:
+    """Answers questions; everything runs in the thread that keeps time.
+
+    Args:
+        manager: the running manager.
+    """
+
+    def __init__(self, manager: ManagerNode) -> None:
+        self._manager = manager
+        self._rows: dict[str, list[str]] = {}
+        self.shut_down: Callable[[], None] | None = None
+        manager.process.outputs.listeners.append(self._output)
+
+    def begin(self) -> None:
+        """Answer from now on; once the link is open."""
+        link = self._manager.node.link
+        assert link is not None
+        link.answer_queries(COMMAND_KEY, lambda query: self._manager.node.loop.post(self._query, query))
+
+    def _query(self, query: zenoh.Query) -> None:
+        payload = query.payload.to_bytes() if query.payload is not None else b""
+
+        def refuse(error: BaseException) -> None:
+            query.reply_err(str(error).encode())
+            drop(query)
+
+        def reply(answer: Any) -> None:
+            query.reply(COMMAND_KEY, msgspec.msgpack.encode(answer))
+            drop(query)
+
+        try:
+            question = msgspec.msgpack.decode(payload, type=Question)
+            answer = self._do(question)
+        except (TTError, msgspec.DecodeError, ValueError) as error:
+            refuse(error)
+            return
+        if isinstance(answer, Future):
+
+            def settled(future: Future[Any]) -> None:
+                error = future.exception()
+                if error is not None:
+                    refuse(error)
+                else:
+                    state = future.result()
+                    reply({"graph": state.graph.name, "mapping": state.host_of})
+
+            answer.add_done_callback(settled)
+        else:
+            reply(answer)
+
+    def _do(self, question: Question) -> Any:
+        manager = self._manager
+        if question.do == "deploy":
+            graph = TTGraph.from_json(question.json, "the graph sent")
+            request = DeployRequest(graph, question.graph or None, question.mapping, Future())
+            message = Message(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, request, "TTRuntimeManagerProcess")
+            manager.node.receive(message)
+            return request.reply
+        if question.do == "start":
+            running = manager.start(question.graph, decode_value(question.inputs) if question.inputs else {})
+            return {"context": running.number, "start_tick": running.start_tick}
+        if question.do == "stop":
+            manager.stop_graph(question.graph)
+            self._rows.pop(question.graph, None)
+            return {}
+        if question.do == "status":
+            return manager.status()
+        if question.do == "outputs":
+            manager.process.deployments.state_of(question.graph)
+            return {"rows": self._rows.get(question.graph, [])}
+        if question.do == "shut down":
+            if self.shut_down is not None:
+                self.shut_down()
+            return {}
+        raise TTError(f"the manager knows no command {question.do!r}: install the same version of ticktalk on both")
+
+    def _output(self, token: OutputToken) -> None:
+        line = json_line(token.row())
+        rows = self._rows.setdefault(token.graph, [])
+        rows.append(line)
+        if len(rows) > 2 * OUTPUTS_KEPT:
+            del rows[:-OUTPUTS_KEPT]
+        link = self._manager.node.link
+        if link is not None:
+            link.publish(f"{OUTPUTS_KEY}/{token.graph}", line.encode())

@@ -1,0 +1,316 @@
+"""What the documented handles hold of a running node: its threads, its link, its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ticktalk.engine.components import Components
+from ticktalk.engine.counters import Counts
+from ticktalk.engine.execution import FiringError
+from ticktalk.language.errors import TTRuntimeError
+from ticktalk.physical.clock import ClockDiscipline, Exchange, monotonic_us
+from ticktalk.physical.commands import Commands
+from ticktalk.physical.joining import (
+    JOIN_KEY,
+    Welcome,
+    ask,
+    endpoint,
+    hello,
+    is_loopback,
+    open_session,
+    own_address,
+    say_insecure,
+)
+from ticktalk.physical.link import Link
+from ticktalk.physical.manager import HEARTBEAT, Callbacks, ManagerNode, RunningContext, in_loop
+from ticktalk.physical.node import Node, boot_id, describe_host, free_port
+from ticktalk.physical.signatures import CodeSigner, code_verifier
+from ticktalk.physical.wire import Ping, Pong
+from ticktalk.processes import Message, NetMsg, RuntimeMsg, TTRuntimeManagerProcess
+
+SILENT_AFTER = 3_000_000
+"""Microseconds without an answer of the manager after which an ensemble looks for it again."""
+
+RETRY = 0.3
+"""Seconds between two attempts to join."""
+
+
+class ManagerHandle:
+    """A running runtime manager.
+
+    Args: see `TTRuntimeManagerPhysical`.
+    """
+
+    def __init__(
+        self,
+        process: TTRuntimeManagerProcess,
+        components: Components,
+        ip: str,
+        rx_port: int,
+        workers: int,
+        credentials: str | None,
+        insecure: bool,
+        near: str,
+    ) -> None:
+        secure = credentials is not None
+        if not secure and not is_loopback(ip):
+            if not insecure:
+                raise TTRuntimeError(
+                    f"a manager on {ip} can be reached by others, so it wants credentials: make them with `ticktalk"
+                    " keys init` and give --credentials FILE (or --insecure, which says what it means)"
+                )
+            say_insecure()
+        signer, settings, revoked = CodeSigner.for_manager(credentials)
+        self.callbacks = Callbacks()
+        name = process.ensemble_name or ""
+        self.node = Node(name, components, name, workers > 0, near, signer.sign, signer.verify)
+        port = rx_port or free_port(ip)
+        self.address = f"{'[' + ip + ']' if ':' in ip else ip}:{port}"
+        listen = endpoint(self.address, secure)
+        try:
+            link = Link("router", [listen], [], settings, self.node.count_overflow)
+        except TTRuntimeError:
+            self.node.loop.close()
+            raise
+        self.node.open(link)
+        process.registry.manager = describe_host(name, components, self.address, link.zid, True, self.node.clock.now())
+        self.manager = ManagerNode(self.node, process, signer.public_key, revoked)
+        self.commands = Commands(self.manager)
+        self.manager.begin()
+        self.commands.begin()
+        self._process = process
+        self._closed = False
+        self.node.run_in_thread()
+
+    def start(self, graph: str, inputs: dict[str, Any], length: int | None = None) -> RunningContext:
+        """Start a graph; its streams end `length` microseconds after, if given."""
+        running: RunningContext = in_loop(self.node, lambda: self.manager.start(graph, inputs, length))
+        return running
+
+    def wait(self, graph: str | None, timeout: float | None) -> bool:
+        """Wait until the contexts of a graph (None: of all) are done."""
+        until = None if timeout is None else time.monotonic() + timeout
+        for context in list(self.manager.contexts.values()):
+            if graph is None or context.graph == graph:
+                left = None if until is None else max(0.0, until - time.monotonic())
+                if not context.ended.wait(left):
+                    return False
+        return True
+
+    def wait_for_ensembles(self, names: Iterable[str], timeout: float | None) -> list[str]:
+        """Wait until these have joined; those that have not."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            missing = [name for name in names if name not in self._process.registry.ensembles]
+            if not missing or (until is not None and time.monotonic() >= until):
+                return missing
+            time.sleep(0.01)
+
+    def stop_graph(self, graph: str) -> None:
+        """End a graph."""
+        in_loop(self.node, lambda: self.manager.stop_graph(graph))
+
+    def counters(self, graph: str) -> Counts:
+        """What was counted."""
+        counts: Counts = in_loop(self.node, lambda: self.manager.counts(graph))
+        return counts
+
+    def status(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        status: dict[str, Any] = in_loop(self.node, self.manager.status)
+        return status
+
+    def on_event(self, callback: Callable[[str], None]) -> None:
+        """Add a listener."""
+        self.manager.events.append(callback)
+
+    def close(self, ensembles: bool) -> None:
+        """End everything."""
+        if self._closed:
+            return
+        self._closed = True
+
+        def end() -> None:
+            for name in list(self._process.deployments.graphs):
+                self.manager.stop_graph(name)
+            if ensembles:
+                for name in list(self._process.registry.ensembles):
+                    bye = Message(NetMsg.SHUT_DOWN, "the manager ended the system", "TTNetworkManager")
+                    self.node.send(name, bye)
+
+        in_loop(self.node, end)
+        self.node.close()
+        self.callbacks.close()
+        self._process.outputs.close()
+
+
+class EnsembleHandle:
+    """A running ensemble.
+
+    Args: see `TTEnsemble.run_phy`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        components: Components,
+        manager_name: str,
+        manager: str,
+        ip: str | None,
+        rx_port: int,
+        tx_port: int,
+        workers: int,
+        credentials: str | None,
+        clock: str,
+        near: str,
+        log_error: Callable[[FiringError], None],
+        on_event: Callable[[str], None] | None,
+    ) -> None:
+        self.name = name
+        self._manager = manager
+        self._secure = credentials is not None
+        self._ip = ip or own_address(manager)
+        self._rx_port = rx_port or free_port(self._ip)
+        self._bind = f"#bind={self._ip}:{tx_port}" if tx_port else ""
+        self._clock = clock
+        self._event = on_event or (lambda text: None)
+        self._stop = threading.Event()
+        self._settings, self._key = code_verifier(credentials)
+        self.node = Node(name, components, manager_name, workers > 0, near)
+        self.node.log_error = log_error
+        self.discipline = ClockDiscipline(follow=False)
+        self._heard = 0
+        self._again = threading.Event()
+        self.node.take_control[NetMsg.PONG] = self._pong
+        self.node.take_control[NetMsg.SHUT_DOWN] = lambda reason, stamp: self._shut_down(reason)
+        self.node.take_control[NetMsg.FORGET] = self._forgotten
+        self.node.loop.every(HEARTBEAT, self._ping)
+
+    def run(self) -> None:
+        """Join, and serve until stopped."""
+        started = False
+        try:
+            while not self._stop.is_set():
+                link = self._join()
+                if link is None:
+                    break
+                if not started:
+                    self.node.run_in_thread()
+                    started = True
+                self._again.clear()
+                self._heard = monotonic_us()
+                while not self._stop.wait(0.1) and not self._again.is_set():
+                    pass
+        finally:
+            if started and self.node.link is not None and not self._again.is_set():
+                try:
+                    bye = Message(RuntimeMsg.LEAVE, self.name, "TTRuntimeManagerProcess")
+                    in_loop(self.node, lambda: self.node.send(self.node.manager, bye))
+                except Exception:
+                    pass  # the manager will notice by itself
+            self.node.close()
+
+    def stop(self) -> None:
+        """End `run`; from any thread."""
+        self._stop.set()
+
+    def _join(self) -> Link | None:
+        """Ask until the manager answers; None when stopped before."""
+        told = False
+        while not self._stop.is_set():
+            address = f"{'[' + self._ip + ']' if ':' in self._ip else self._ip}:{self._rx_port}"
+            info = describe_host(self.name, self.node.components, address, "", True, self.node.clock.now())
+            asked = self.node.clock.now()
+            welcome = hello(info, self._manager, self._settings, self._secure, self._bind)
+            if welcome is None:
+                if not told:
+                    told = True
+                    why = ""
+                    if self._secure:
+                        why = " (or it does not accept this certificate: expired, revoked, or of another authority)"
+                    self._event(f"nobody answers at {self._manager} yet{why}; still trying")
+                self._stop.wait(RETRY)
+                continue
+            self._take_clock(welcome, asked)
+            self._take_key(welcome)
+            link = self._enter(welcome, address)
+            if link is not None:
+                return link
+            self._stop.wait(RETRY)
+        return None
+
+    def _enter(self, welcome: Welcome, address: str) -> Link | None:
+        link = self.node.link
+        if link is None:
+            link = open_session(
+                welcome,
+                self._manager,
+                address,
+                self._settings,
+                self._secure,
+                self._bind,
+                {"overflow": self.node.count_overflow},
+            )
+            self.node.open(link)
+        info = describe_host(
+            self.name, self.node.components, address, link.zid, link.mode == "peer", self.node.clock.now()
+        )
+        if ask(link, JOIN_KEY, info) is None:
+            return None
+        way = "" if link.mode == "peer" else " (relayed by the manager)"
+        self._event(f"{self.name!r} joined {welcome.manager!r} at {self._manager}{way}")
+        return link
+
+    def _take_key(self, welcome: Welcome) -> None:
+        """Code is taken only with the signature of the manager that let this ensemble in."""
+        self.node.verify = self._key(welcome.signing_key)
+
+    def _take_clock(self, welcome: Welcome, asked: int) -> None:
+        same_host = bool(welcome.boot_id) and welcome.boot_id == boot_id()
+        follow = self._clock == "manager" and not same_host
+        if follow != self.discipline.follow or not self.discipline.joined:
+            self.discipline = ClockDiscipline(follow)
+            self._exchange(Exchange(asked, welcome.now, welcome.now, self.node.clock.now()))
+
+    def _exchange(self, exchange: Exchange) -> None:
+        what, by = self.discipline.take(exchange)
+        if what == "step":
+            self.node.clock.step(by)
+            # Timers are ticks of the root clock, which has just changed under them.
+            self.node.agenda.now = max(self.node.agenda.now, self.node.clock.now()) if by > 0 else self.node.clock.now()
+        elif what == "slew":
+            self.node.clock.slew(by)
+
+    def _ping(self) -> None:
+        if self.node.link is None:
+            return
+        self.node.clock.tend(monotonic_us())
+        ping = Ping(
+            self.name,
+            self.node.clock.now(),
+            self.discipline.offset,
+            self.discipline.uncertainty,
+            self.node.overflow,
+        )
+        self.node.send(self.node.manager, Message(RuntimeMsg.PING, ping, "TTRuntimeManagerProcess"))
+
+    def _pong(self, pong: Pong, stamp: int) -> None:
+        self._heard = monotonic_us()
+        self._exchange(Exchange(pong.asked, pong.received, pong.answered, stamp))
+
+    def _forgotten(self, name: str, stamp: int) -> None:
+        if name == self.name:
+            self._event("the manager does not know this ensemble any more; joining again")
+            for graph in list(self.node.host.prepared):
+                self.node.stop_graph(graph)
+            self._again.set()
+        else:
+            self.node.network_manager.receive(Message(NetMsg.FORGET, name, "TTNetworkManager"))
+            self.node._drain()
+
+    def _shut_down(self, reason: str) -> None:
+        self._event(reason)
+        self._stop.set()

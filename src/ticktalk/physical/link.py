@@ -1,0 +1,220 @@
+"""The link to other ensembles: a Zenoh session, a thread that publishes, subscriptions that survive its reopening.
+
+A host that others cannot reach opens as a client: the manager, a router, then relays for it. Publishing can block for
+seconds when a receiver stands still, so only the sender thread does it; Zenoh's own threads only post what came.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import zenoh
+
+from ticktalk.language.errors import TTRuntimeError
+
+logger = logging.getLogger("ticktalk.link")
+
+OUTBOX = 65_536
+"""Frames that may wait for the sender; beyond that the stalest goes, counted."""
+
+CLOSE_LIMIT = 2.0
+"""Seconds that closing a session may take."""
+
+Receive = Callable[[str, bytes], None]
+"""`(key, payload)`: called in Zenoh's thread; must only put into a queue."""
+
+
+class LinkError(TTRuntimeError):
+    """A session that cannot be opened; the message says why and what to do."""
+
+
+class Link:
+    """A Zenoh session and what is declared on it.
+
+    Args:
+        mode: "router" (the manager), "peer", or "client" (relayed by the manager).
+        listen: endpoints such as `tcp/127.0.0.1:5555`.
+        connect: endpoints of others, the manager's first.
+        settings: further configuration by key (TLS).
+        overflow: told when a frame was dropped because too many wait.
+        timeout_ms: how long opening may take until the first endpoint answers; None: it goes on trying.
+
+    Raises:
+        LinkError: the port is in use, or nobody answers.
+    """
+
+    def __init__(
+        self,
+        mode: str,
+        listen: list[str],
+        connect: list[str],
+        settings: dict[str, Any] | None = None,
+        overflow: Callable[[], None] = lambda: None,
+        timeout_ms: int | None = 3000,
+    ) -> None:
+        self.mode = mode
+        self._listen = listen
+        self._connect = connect
+        self._settings = settings or {}
+        self._timeout_ms = timeout_ms
+        self._overflow = overflow
+        self._subscriptions: dict[str, tuple[Receive, Any]] = {}
+        self._queryables: dict[str, tuple[Callable[[zenoh.Query], None], Any]] = {}
+        self._publishers: dict[str, Any] = {}
+        self._outbox: deque[tuple[str, bytes]] = deque()
+        self._something = threading.Condition()
+        self._closing = False
+        self._session = self._open()
+        self._sender = threading.Thread(target=self._send_all, name="ticktalk sender", daemon=True)
+        self._sender.start()
+
+    def _open(self) -> zenoh.Session:
+        config = zenoh.Config()
+        settings = {
+            "mode": self.mode,
+            "listen/endpoints": self._listen,
+            "connect/endpoints": self._connect,
+            "scouting/multicast/enabled": False,
+            "scouting/delay": 0,
+            "connect/retry": {"period_init_ms": 200, "period_max_ms": 1000, "period_increase_factor": 2},
+            **self._settings,
+        }
+        if self._connect and self._timeout_ms is not None:
+            settings["connect/timeout_ms"] = self._timeout_ms
+        for key, value in settings.items():
+            config.insert_json5(key, json.dumps(value))
+        try:
+            return zenoh.open(config)
+        except zenoh.ZError as error:
+            raise LinkError(self._why(str(error))) from None
+
+    def _why(self, text: str) -> str:
+        listen = ", ".join(self._listen)
+        if "os error 98" in text or "Address already in use" in text:
+            return f"{listen}: the port is in use: choose another with --rx-port, or 0 for any"
+        if "os error 99" in text:
+            return f"{listen}: this host has no such address: choose another with --ip"
+        if "Unable to connect" in text or "Timeout" in text or "refused" in text:
+            return f"nobody answers at {', '.join(self._connect)}"
+        return f"the network session cannot be opened: {text}"
+
+    def subscribe(self, key: str, receive: Receive) -> None:
+        """Call `receive(key, payload)` for what is published on `key`."""
+        self._subscriptions[key] = (receive, self._declare_subscriber(key, receive))
+
+    def _declare_subscriber(self, key: str, receive: Receive) -> Any:
+        def sample(sample: zenoh.Sample) -> None:
+            receive(str(sample.key_expr), sample.payload.to_bytes())
+
+        # A direct callback: no thread per subscriber.
+        return self._session.declare_subscriber(key, zenoh.handlers.Callback(sample, indirect=False))
+
+    def unsubscribe(self, key: str) -> None:
+        """Take no more from `key`."""
+        found = self._subscriptions.pop(key, None)
+        if found is not None:
+            found[1].undeclare()
+
+    def answer_queries(self, key: str, query: Callable[[zenoh.Query], None]) -> None:
+        """Call `query(query)` for queries on `key`, in Zenoh's thread; whoever replies drops it afterwards."""
+        self._queryables[key] = (query, self._declare_queryable(key, query))
+
+    def _declare_queryable(self, key: str, query: Callable[[zenoh.Query], None]) -> Any:
+        return self._session.declare_queryable(key, zenoh.handlers.Callback(query, indirect=False), complete=True)
+
+    def ask(self, key: str, payload: bytes, timeout: float) -> tuple[bool, bytes] | None:
+        """Query `key`: `(True, reply)`, `(False, reason)`, or None when nobody answered in time. Blocks."""
+        for reply in self._session.get(key, payload=payload, timeout=timeout, target=zenoh.QueryTarget.BEST_MATCHING):
+            if reply.ok is not None:
+                return True, reply.ok.payload.to_bytes()
+            reason = reply.err.payload.to_bytes() if reply.err is not None else b""
+            return None if reason == b"Timeout" else (False, reason)
+        return None
+
+    def publish(self, key: str, frame: bytes) -> None:
+        """Have `frame` published on `key`, in order; never blocks."""
+        with self._something:
+            if len(self._outbox) >= OUTBOX:
+                self._outbox.popleft()
+                self._overflow()
+            self._outbox.append((key, frame))
+            self._something.notify()
+
+    def pending(self) -> int:
+        """Frames that wait for the sender."""
+        return len(self._outbox)
+
+    def _send_all(self) -> None:
+        while True:
+            with self._something:
+                while not self._outbox:
+                    if self._closing:
+                        return
+                    self._something.wait()
+                key, frame = self._outbox.popleft()
+            try:
+                publisher = self._publishers.get(key)
+                if publisher is None:
+                    publisher = self._session.declare_publisher(
+                        key,
+                        congestion_control=zenoh.CongestionControl.BLOCK,
+                        express=True,
+                        reliability=zenoh.Reliability.RELIABLE,
+                    )
+                    self._publishers[key] = publisher
+                publisher.put(frame)
+            except zenoh.ZError as error:
+                if not self._closing:
+                    logger.warning("%s: not sent: %s", key, error)
+
+    def peers(self) -> set[str]:
+        """The Zenoh ids to which there is a direct transport."""
+        return {str(transport.zid) for transport in self._session.info.transports()}
+
+    @property
+    def zid(self) -> str:
+        """This session's Zenoh id."""
+        return str(self._session.info.zid())
+
+    def reopen(self, mode: str, connect: list[str]) -> None:
+        """Open anew in another mode, with everything that was declared. Blocks."""
+        old = self._session
+        self.mode = mode
+        self._connect = connect
+        if mode == "client":
+            self._listen = []
+        _close(old)
+        self._publishers.clear()
+        self._session = self._open()
+        for key, (receive, _) in list(self._subscriptions.items()):
+            self._subscriptions[key] = (receive, self._declare_subscriber(key, receive))
+        for key, (query, _) in list(self._queryables.items()):
+            self._queryables[key] = (query, self._declare_queryable(key, query))
+
+    def close(self, grace: float = 1.0) -> None:
+        """Send what waits, for at most `grace` seconds, and end the session. Blocks."""
+        with self._something:
+            self._closing = True
+            self._something.notify()
+        self._sender.join(grace)
+        self._publishers.clear()
+        _close(self._session)
+
+
+def _close(session: zenoh.Session) -> None:
+    """Close a session in a bounded time: Zenoh can take 5 s when a peer stands still."""
+
+    def close() -> None:
+        try:
+            session.close()  # type: ignore[no-untyped-call]
+        except zenoh.ZError as error:
+            logger.debug("closing: %s", error)
+
+    closer = threading.Thread(target=close, daemon=True)
+    closer.start()
+    closer.join(CLOSE_LIMIT)

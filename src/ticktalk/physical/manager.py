@@ -1,0 +1,387 @@
+"""The runtime manager on a device: health, completion, joins and commands beside the documented process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import msgspec
+import zenoh
+
+from ticktalk.engine.counters import Counts
+from ticktalk.engine.execution import FiringError
+from ticktalk.engine.health import Completion, Heartbeats, IdleReport
+from ticktalk.engine.outputs import OutputToken
+from ticktalk.engine.values import Encoded
+from ticktalk.language.errors import TTError
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.physical.clock import monotonic_us
+from ticktalk.physical.joining import HELLO_KEY, JOIN_KEY, Peer, Welcome
+from ticktalk.physical.node import Node
+from ticktalk.physical.wire import Ping, Pong, ReportRequest, shown_value
+from ticktalk.processes import Message, NetMsg, RuntimeMsg, SyncMsg, TTRuntimeManagerProcess
+
+logger = logging.getLogger("ticktalk")
+
+HEARTBEAT = 500_000
+"""Microseconds between heartbeats."""
+
+REPORT_PERIOD = 100_000
+"""Microseconds between questions whether a context is done."""
+
+START_LEAD = 100_000
+"""Root ticks between a start and its start tick: every ensemble has heard of it by then."""
+
+COMMAND_KEY = "ticktalk/command"
+
+
+class RunningContext:
+    """A start of a graph, as the manager follows it."""
+
+    def __init__(self, graph: str, number: int, start_tick: int, hosts: list[str]) -> None:
+        self.graph = graph
+        self.number = number
+        self.start_tick = start_tick
+        self.completion = Completion(hosts)
+        self.outputs = 0
+        self.rounds_asked_at = 0
+        self.ended = threading.Event()
+        self.lost_hosts: list[str] = []
+
+
+class ManagerNode:
+    """What the manager's node does beside hosting SQs; everything here runs in the thread that keeps time.
+
+    Args:
+        node: the manager's own ensemble.
+        process: the documented process.
+        signing_key: the public key of the signature on code, for those who join.
+    """
+
+    def __init__(
+        self, node: Node, process: TTRuntimeManagerProcess, signing_key: bytes = b"", revoked: bytes = b""
+    ) -> None:
+        self.node = node
+        self.process = process
+        self.signing_key = signing_key
+        self.revoked = revoked
+        self.heartbeats = Heartbeats()
+        self.offsets: dict[str, tuple[int, int]] = {}
+        self.contexts: dict[int, RunningContext] = {}
+        self.events: list[Callable[[str], None]] = []
+        self.warned: set[tuple[str, str]] = set()
+        node.take_output = self._own_output
+        node.take_error = process.errors.add
+        node.take_control[RuntimeMsg.PING] = self._ping
+        node.take_control[RuntimeMsg.REPORT] = self._report
+        node.take_control[RuntimeMsg.OUTPUT_TOKEN] = self._output
+        node.serve(process)
+        node.network_manager.setup_proc_intfc(
+            node.input_token_process.input_msg, node.execute_process.input_msg, process.input_msg
+        )
+        process.setup_proc_intfc(node.network_manager.input_msg)
+
+    def begin(self) -> None:
+        """Answer joins, and watch over who joined; once the link is open."""
+        link = self.node.link
+        assert link is not None
+        link.answer_queries(HELLO_KEY, lambda query: self.node.loop.post(self._hello, query, False))
+        link.answer_queries(JOIN_KEY, lambda query: self.node.loop.post(self._hello, query, True))
+        self.node.loop.every(HEARTBEAT, self._watch)
+        self.node.loop.every(REPORT_PERIOD, self._ask_reports)
+
+    def event(self, text: str) -> None:
+        """Tell who listens what happened."""
+        logger.info("%s", text)
+        for listener in self.events:
+            listener(text)
+
+    # Joins and heartbeats.
+
+    def _hello(self, query: zenoh.Query, join: bool) -> None:
+        try:
+            payload = query.payload.to_bytes() if query.payload is not None else b""
+            info = msgspec.msgpack.decode(payload, type=EnsembleInfo)
+        except msgspec.DecodeError:
+            self.node.bad_frames += 1
+            query.reply_err(b"this is no question of an ensemble that speaks this protocol")
+            drop(query)
+            return
+        registry = self.process.registry
+        refusal = registry.refusal(info)
+        if refusal is not None:
+            if join or info.protocol != self.process.registry.manager.protocol:
+                self.event(f"refused {info.name!r}: {refusal}")
+            query.reply_err(refusal.encode())
+            drop(query)
+            return
+        peers = [Peer(e.name, e.address, e.zid, e.direct) for e in registry.ensembles.values() if e.name != info.name]
+        welcome = Welcome(
+            self.node.name, peers, self.signing_key, registry.manager.boot_id, self.node.clock.now(), self.revoked
+        )
+        if join:
+            if info.name in registry.ensembles:
+                self._lost(info.name, "a newer start of it takes over its name")
+            self.heartbeats.take(info.name, self.node.clock.now())
+            self.node.receive(Message(RuntimeMsg.JOIN, info, "TTRuntimeManagerProcess"))
+            way = "" if info.direct else ", relayed by the manager"
+            self.event(f"{info.name!r} joined from {info.address}{way}")
+        query.reply(str(query.key_expr), msgspec.msgpack.encode(welcome))
+        drop(query)
+
+    def _ping(self, ping: Ping, received: int) -> None:
+        if ping.name not in self.process.registry.ensembles:
+            self.node.send(ping.name, Message(NetMsg.FORGET, ping.name, "TTNetworkManager"))
+            return
+        self.heartbeats.take(ping.name, received)
+        self.offsets[ping.name] = (ping.offset, ping.uncertainty)
+        pong = Pong(ping.asked, received, self.node.clock.at(monotonic_us()))
+        self.node.send(ping.name, Message(NetMsg.PONG, pong, "TTNetworkManager"))
+        self._warn_of_offset(ping)
+
+    def _warn_of_offset(self, ping: Ping) -> None:
+        error = abs(ping.offset) + ping.uncertainty
+        for state in self.process.deployments.graphs.values():
+            for sq in state.graph.sqs:
+                key = (ping.name, sq.name)
+                here = sq.trigger == "grid" and state.host_of[sq.name] == ping.name
+                if here and 2 * error > sq.width and key not in self.warned:
+                    self.warned.add(key)
+                    self.event(
+                        f"warning: the clock of {ping.name!r} may be off by {error} us, more than half the"
+                        f" {sq.width} us interval of {sq.name}"
+                    )
+
+    def _watch(self) -> None:
+        now = self.node.clock.now()
+        for name in self.heartbeats.dead(now):
+            self._lost(name, "no heartbeat for 2 s")
+        self.process.outputs.flush()
+
+    def leave(self, name: str, why: str) -> None:
+        """An ensemble has left by itself."""
+        if name in self.process.registry.ensembles:
+            self._lost(name, why)
+
+    def _lost(self, name: str, why: str) -> None:
+        self.heartbeats.forget(name)
+        self.offsets.pop(name, None)
+        self.node.receive(Message(RuntimeMsg.LEAVE, name, "TTRuntimeManagerProcess"))
+        self.event(f"{name!r} is gone: {why}")
+        for state in self.process.deployments.graphs.values():
+            if name in state.hosts:
+                sqs = [sq for sq, host in state.host_of.items() if host == name]
+                self.event(f"graph {state.graph.name!r} has lost {', '.join(sqs[:8])}{' ...' if len(sqs) > 8 else ''}")
+        for context in self.contexts.values():
+            if name in context.completion.ensembles:
+                context.completion.gone(name)
+                context.lost_hosts.append(name)
+
+    # Outputs.
+
+    def _output(self, token: OutputToken, stamp: int) -> None:
+        running = self.contexts.get(token.context)
+        if running is not None:
+            running.outputs += 1
+        self.process.outputs.add(msgspec.structs.replace(token, arrival=stamp))
+
+    def _own_output(self, token: OutputToken) -> None:
+        value = token.value
+        if value.__class__ is Encoded:
+            token = msgspec.structs.replace(token, value=shown_value(value.data, value.shown))
+        self._output(token, self.node.clock.now())
+
+    # Starts and ends.
+
+    def start(self, graph: str, inputs: Mapping[str, Any], length: int | None = None) -> RunningContext:
+        """Start a graph a little ahead of now, so that it begins everywhere at one tick.
+
+        With `length`, its streams end so many microseconds after that tick (exclusive).
+
+        Raises:
+            TTError: it is not ready, or the inputs do not fit.
+        """
+        start_tick = self.node.clock.now() + START_LEAD
+        number = self.process.deployments.start(
+            graph, inputs, start_tick, None if length is None else start_tick + length
+        )
+        state = self.process.deployments.state_of(graph)
+        running = RunningContext(graph, number, start_tick, state.hosts)
+        self.contexts[number] = running
+        self.node._drain()
+        return running
+
+    def _ask_reports(self) -> None:
+        for context in self.contexts.values():
+            if context.ended.is_set() or context.completion.done:
+                continue
+            if not context.completion.ensembles:
+                self._end(context)
+                continue
+            request = ReportRequest(context.graph, context.number, context.completion.ask())
+            for name in sorted(context.completion.ensembles):
+                self.node.send(name, Message(SyncMsg.REPORT, request, "TTInputTokenProcess"))
+
+    def _report(self, report: IdleReport, stamp: int) -> None:
+        context = self.contexts.get(report.context)
+        if (
+            context is not None
+            and context.completion.take(report, context.outputs, stamp)
+            and not context.ended.is_set()
+        ):
+            self._end(context)
+
+    def _end(self, context: RunningContext) -> None:
+        self.process.outputs.flush()
+        lost = f", {context.completion.lost} tokens lost" if context.completion.lost else ""
+        lost += f", without {', '.join(context.lost_hosts)}" if context.lost_hosts else ""
+        self.event(f"graph {context.graph!r} is done: {context.outputs} outputs{lost}")
+        context.ended.set()
+
+    def stop_graph(self, graph: str) -> None:
+        """End a graph before it is done.
+
+        Raises:
+            TTError: there is no such graph.
+        """
+        self.process.deployments.stop(graph)
+        self.node._drain()
+        for context in self.contexts.values():
+            if context.graph == graph and not context.ended.is_set():
+                self._end(context)
+
+    def counts(self, graph: str) -> Counts:
+        """What was counted in all contexts of a graph, as last reported."""
+        from ticktalk.engine.counters import merged
+
+        found = [c for c in self.contexts.values() if c.graph == graph]
+        total = merged(context.completion.counts() for context in found)
+        lost = sum(context.completion.lost for context in found)
+        counted = sum(kinds.get("lost", 0) for kinds in total.values())
+        if lost > counted:
+            total.setdefault("(network)", {})["lost"] = lost - counted
+        return total
+
+    def status(self) -> dict[str, Any]:
+        """Who is there, which graphs live where, how they stand: plain JSON data."""
+        registry = self.process.registry
+        now = self.node.clock.now()
+        ensembles = [
+            {
+                "name": info.name,
+                "address": info.address,
+                "components": info.components,
+                "cores": info.cores,
+                "memory": info.memory,
+                "python": info.python,
+                "direct": info.direct,
+                "clock_offset_us": self.offsets.get(info.name, (0, 0))[0],
+                "clock_uncertainty_us": self.offsets.get(info.name, (0, 0))[1],
+                "heard_us_ago": max(0, now - self.heartbeats.seen.get(info.name, now)),
+            }
+            for info in registry.all()
+        ]
+        graphs = []
+        for state in self.process.deployments.graphs.values():
+            name = state.graph.name
+            contexts = [c for c in self.contexts.values() if c.graph == name]
+            lateness: dict[str, list[int]] = {}
+            waiting: dict[str, dict[str, int]] = {}
+            for context in contexts:
+                for report in context.completion.latest.values():
+                    lateness.update(report.lateness)
+                    waiting.update(report.waiting)
+            done = bool(contexts) and all(c.ended.is_set() for c in contexts)
+            graphs.append(
+                {
+                    "name": name,
+                    "state": "done" if done else state.state,
+                    "mapping": state.host_of,
+                    "inputs": [source.name for source in state.graph.inputs],
+                    "outputs": sum(context.outputs for context in contexts),
+                    "busy": {
+                        report.ensemble: report.busy
+                        for context in contexts
+                        if not context.ended.is_set()
+                        for report in context.completion.latest.values()
+                        if report.busy
+                    },
+                    "counters": self.counts(name),
+                    "waiting": waiting,
+                    "lateness_us": {
+                        sq: {"firings": n, "mean": total // n, "worst": worst}
+                        for sq, (n, total, worst) in lateness.items()
+                    },
+                }
+            )
+        errors = self.process.errors
+        return {
+            "manager": self.node.name,
+            "now": now,
+            "ensembles": ensembles,
+            "graphs": graphs,
+            "errors": errors.count,
+            "latest_errors": [str(error) for error in errors.kept[-5:]],
+        }
+
+
+def drop(query: zenoh.Query) -> None:
+    """Say that there will be no further reply: who asked waits no longer."""
+    query.drop()  # type: ignore[no-untyped-call]
+
+
+def in_loop(node: Node, act: Callable[[], Any]) -> Any:
+    """Have the thread that keeps time do something, and wait for the result or the error."""
+    reply: Future[Any] = Future()
+
+    def call() -> None:
+        try:
+            reply.set_result(act())
+        except TTError as error:
+            reply.set_exception(error)
+        except Exception as error:  # a defect of ours: who asked has to hear of it
+            reply.set_exception(error)
+            raise
+
+    node.loop.post(call)
+    return reply.result(30)
+
+
+class Callbacks:
+    """Calls the user's callbacks in a thread of their own: a slow one holds up nobody."""
+
+    def __init__(self) -> None:
+        import queue
+
+        self._queue: queue.SimpleQueue[tuple[Callable[[Any], None], Any] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def wrap(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        """`callback`, called there."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="ticktalk callbacks", daemon=True)
+            self._thread.start()
+        return lambda item: self._queue.put((callback, item))
+
+    def _run(self) -> None:
+        while (entry := self._queue.get()) is not None:
+            callback, item = entry
+            try:
+                callback(item)
+            except Exception:
+                logger.exception("a callback raised")
+
+    def close(self) -> None:
+        """Make the calls that wait, then end."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join(5)
+            self._thread = None
+
+
+def firing_error_line(error: FiringError) -> str:
+    """One line for people."""
+    return str(error)

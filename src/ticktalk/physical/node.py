@@ -1,0 +1,467 @@
+"""One ensemble on a device: the three documented processes, served by one thread that keeps time.
+
+State and its owner: ports, timers, contexts and counters belong to the thread of `Loop`; the network session to
+`Link`; bodies to `Workers`. `Node` wires them and speaks the protocol: tokens on the keys of their arcs, control
+messages on the key of the ensemble they are for.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pkgutil
+import platform
+import queue
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.components import Components
+from ticktalk.engine.context import Context
+from ticktalk.engine.execution import FiringError
+from ticktalk.engine.health import IdleReport
+from ticktalk.engine.hosting import Deployment, EnsembleHost, ReadyAnswer, StartContext, StopGraph
+from ticktalk.engine.outputs import OutputToken
+from ticktalk.engine.values import Encoded, encoded
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.physical.clock import RootClock, monotonic_us
+from ticktalk.physical.link import Link
+from ticktalk.physical.loop import Loop
+from ticktalk.physical.wire import (
+    FrameError,
+    ReportRequest,
+    UnsignedCodeError,
+    control_frame,
+    parse_control,
+    parse_tokens,
+    token_frame,
+)
+from ticktalk.physical.workers import Workers, cores
+from ticktalk.processes import (
+    DEFAULT_RUNTIME_MANAGER_NAME,
+    Message,
+    RuntimeMsg,
+    TTExecuteProcess,
+    TTInputTokenProcess,
+    TTNetworkManager,
+    TTProcess,
+)
+from ticktalk.time import Tick
+
+logger = logging.getLogger("ticktalk")
+
+EARLY_KEPT = 10_000
+"""Tokens kept for a context whose start has not reached this ensemble yet."""
+
+Verify = Callable[[bytes, bytes], bool]
+Sign = Callable[[bytes], bytes]
+
+
+def control_key(ensemble: str) -> str:
+    """The key of control messages for an ensemble."""
+    return f"ticktalk/ensemble/{ensemble}"
+
+
+def arc_key(graph: str, arc: str) -> str:
+    """The key of an arc: one publication reaches every host that consumes it."""
+    return f"ticktalk/arc/{graph}/{arc}"
+
+
+class _InputTokens(TTInputTokenProcess):
+    """The documented process, on a device: contexts begin at their start tick, bodies run in workers."""
+
+    node: Node
+
+    def start(self, start: StartContext) -> None:
+        self.node.start_context(start)
+
+    def stop_graph(self, stop: StopGraph) -> None:
+        self.node.stop_graph(stop.graph)
+
+    def report(self, request: ReportRequest) -> None:
+        self.node.send_report(request)
+
+
+class _Bodies(TTExecuteProcess):
+    """The documented process, on a device: bodies are compiled where they will run."""
+
+    node: Node
+
+    def prepare(self, deployment: Deployment) -> None:
+        self.node.prepare(deployment, self.tell)
+
+
+class Node:
+    """An ensemble's time-keeping process.
+
+    Args:
+        name: the ensemble's.
+        components: component name to factory text `module:name`, driver object, or None.
+        manager: the name of the runtime manager.
+        processes: whether bodies run in worker processes; else in threads of this one.
+        near: folder beside which factories' modules are looked for.
+        sign, verify: the manager's signature on code.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        components: Components,
+        manager: str = DEFAULT_RUNTIME_MANAGER_NAME,
+        processes: bool = True,
+        near: str = "",
+        sign: Sign | None = None,
+        verify: Verify | None = None,
+    ) -> None:
+        self.name = name
+        self.manager = manager
+        self.components = components
+        self.clock = RootClock()
+        self.agenda = Agenda(self.clock.now())
+        self.loop = Loop(self.clock, self.agenda)
+        self.host = EnsembleHost(name, components, self.agenda, self)
+        self.workers = Workers(name, components, self.loop, self.clock, processes, near, self._count_restart)
+        self.link: Link | None = None
+        self.sign = sign
+        self.verify = verify
+        self.bad_frames = 0
+        self.restarts = 0
+        self.overflow = 0
+        self.take_output: Callable[[OutputToken], None] | None = None  # on the manager's own ensemble
+        self.take_error: Callable[[FiringError], None] | None = None
+        self.take_control: dict[Any, Callable[[Any, int], None]] = {}  # what is handled with its stamp
+        self.log_error: Callable[[FiringError], None] = lambda error: None
+        self._sent: dict[tuple[str, int], dict[str, int]] = {}
+        self._sent_to: dict[tuple[str, int], dict[str, dict[str, int]]] = {}
+        self._received: dict[tuple[str, int], dict[str, int]] = {}
+        self._numbers: dict[tuple[str, int], dict[str, int]] = {}
+        self._outputs: dict[tuple[str, int], int] = {}
+        self._early: dict[tuple[str, int], list[tuple[str, Any, int, int, Tick, Tick]]] = {}
+        self._begun: set[tuple[str, int]] = set()
+        self._keys: dict[str, list[str]] = {}
+        self.network_manager = TTNetworkManager(queue.Queue(), name, self, manager)
+        inputs = _InputTokens(queue.Queue(), name, self.host)
+        bodies = _Bodies(queue.Queue(), name, self.host, manager)
+        inputs.node = bodies.node = self
+        self.input_token_process: TTInputTokenProcess = inputs
+        self.execute_process: TTExecuteProcess = bodies
+        self.processes: list[TTProcess] = [self.network_manager, inputs, bodies]
+        self.network_manager.setup_proc_intfc(inputs.input_msg, bodies.input_msg)
+        inputs.setup_proc_intfc(self.network_manager.input_msg)
+        bodies.setup_proc_intfc(self.network_manager.input_msg)
+        self._drains = False
+        self._thread: threading.Thread | None = None
+        for process in self.processes:
+            process.wake = self._wake
+
+    # What the processes need to be served.
+
+    def serve(self, process: TTProcess) -> None:
+        """Let the loop serve one more process."""
+        self.processes.append(process)
+        process.wake = self._wake
+
+    def _wake(self) -> None:
+        if not (self.loop.in_loop and self._drains):
+            self.loop.post(self._drain)
+
+    def _drain(self) -> None:
+        self._drains = True
+        try:
+            busy = True
+            while busy:
+                busy = False
+                for process in self.processes:
+                    busy = process.handle_pending() or busy
+        finally:
+            self._drains = False
+
+    def run_in_thread(self) -> None:
+        """Keep time in a thread of its own."""
+        self._thread = threading.Thread(target=self.loop.run, name=f"ticktalk {self.name}", daemon=True)
+        self._thread.start()
+
+    def close(self, grace: float = 1.0) -> None:
+        """End: workers exit, sockets close, the loop stops. From any thread but the loop's."""
+        self.loop.stop()
+        if self._thread is not None:
+            self._thread.join(5)
+        self.workers.close()
+        if self.link is not None:
+            self.link.close(grace)
+        self.loop.close()
+
+    # The network interface: control messages.
+
+    def send(self, ensemble: str, message: Message) -> None:
+        """Send a control message to an ensemble's process (`TTNetworkInterface`)."""
+        if ensemble == self.name:
+            self.receive(message)
+        elif self.link is not None:
+            self.link.publish(control_key(ensemble), control_frame(message, self.sign))
+
+    def receive(self, message: Message, stamp: int | None = None) -> None:
+        """Take a control message to the process it is for."""
+        direct = self.take_control.get(message.msg_type)
+        if direct is not None:
+            direct(message.payload, self.clock.at(monotonic_us() if stamp is None else stamp))
+            return
+        self.network_manager.receive(message)
+        self._drain()
+
+    def open(self, link: Link) -> None:
+        """Take part on the network through `link`."""
+        self.link = link
+        link.subscribe(control_key(self.name), self._on_control)
+
+    def _on_control(self, key: str, frame: bytes) -> None:
+        self.loop.post(self._control, frame, monotonic_us())
+
+    def _control(self, frame: bytes, stamp: int) -> None:
+        try:
+            message = parse_control(frame, self.verify)
+        except UnsignedCodeError:
+            self.bad_frames += 1
+            logger.error(
+                "ensemble %r refused a deployment: it does not carry the signature of the manager it joined", self.name
+            )
+        except FrameError as error:
+            self.bad_frames += 1
+            logger.debug("a bad frame was dropped: %s", error)
+        else:
+            self.receive(message, stamp)
+
+    # Tokens (`Outside`).
+
+    def publish(
+        self, graph: str, context: int, arc: str, ensembles: list[str], value: Any, start: Tick, stop: Tick
+    ) -> None:
+        """Send a token to every ensemble that consumes the arc: one publication."""
+        data = encoded(value)
+        key = (graph, context)
+        numbers = self._sent.setdefault(key, {})
+        number = numbers[arc] = numbers.get(arc, 0) + 1
+        self._sent_to.setdefault(key, {}).setdefault(arc, dict.fromkeys(ensembles, 0))
+        if self.link is not None:
+            self.link.publish(arc_key(graph, arc), token_frame([(context, 0, number, start, stop, data)]))
+
+    def _on_tokens(self, key: str, frame: bytes) -> None:
+        self.loop.post(self._tokens, key, frame)
+
+    def _tokens(self, key: str, frame: bytes) -> None:
+        _, _, graph, arc = key.split("/", 3)
+        try:
+            tokens = parse_tokens(frame)
+        except FrameError as error:
+            self.bad_frames += 1
+            logger.debug("a bad frame was dropped: %s", error)
+            return
+        for context, generation, number, start, stop, data in tokens:
+            self._token(graph, context, arc, generation, number, start, stop, data)
+
+    def _token(
+        self, graph: str, context: int, arc: str, generation: int, number: int, start: Tick, stop: Tick, data: bytes
+    ) -> None:
+        key = (graph, context)
+        if key not in self._begun:
+            # The start of this context is still on its way from the manager.
+            if graph in self.host.prepared:
+                early = self._early.setdefault(key, [])
+                if len(early) < EARLY_KEPT:
+                    early.append((arc, data, generation, number, start, stop))
+            return
+        running = self.host.contexts.get(key)
+        if running is None:
+            return
+        received = self._received[key]
+        received[arc] = received.get(arc, 0) + 1
+        numbers = self._numbers[key]
+        expected = numbers.get(arc, 0) + 1
+        if number > expected:
+            running.counters.add(arc.partition("/")[0], "lost", number - expected)
+        numbers[arc] = max(number, expected - 1)
+        running.arrive(arc, Encoded(data), start, stop)
+
+    def output(self, graph: str, context: int, sq: str, value: Any, start: Tick, stop: Tick) -> None:
+        """Send an output of the graph to the manager."""
+        key = (graph, context)
+        self._outputs[key] = self._outputs.get(key, 0) + 1
+        token = OutputToken(graph, value, start, stop, sq, self.name, context, self.clock.now())
+        if self.take_output is not None:
+            self.take_output(token)
+        else:
+            self.send(self.manager, Message(RuntimeMsg.OUTPUT_TOKEN, token, "TTRuntimeManagerProcess"))
+
+    def firing_error(self, graph: str, context: int, error: FiringError) -> None:
+        """Log a firing that raised, and tell the manager."""
+        self.log_error(error)
+        if self.take_error is not None:
+            self.take_error(error)
+        else:
+            self.send(self.manager, Message(RuntimeMsg.FIRING_ERROR, error, "TTRuntimeManagerProcess"))
+
+    # Deployment.
+
+    def prepare(self, deployment: Deployment, tell: Callable[[ReadyAnswer], None]) -> None:
+        """Hold a graph ready: its arcs are subscribed to, its bodies compiled in their workers."""
+        graph = deployment.graph
+        answer = self.host.prepare(deployment, run_code=False)
+        if answer.problem is not None:
+            tell(answer)
+            return
+        prepared = self.host.prepared[graph.name]
+        missing = self._missing_components(prepared.sqs)
+        if missing:
+            tell(ReadyAnswer(graph.name, self.name, missing))
+            return
+        if self.link is not None:
+            keys = []
+            for sq in graph.sqs:
+                if deployment.host_of[sq.name] != self.name:
+                    for index, arc in enumerate(sq.arcs):
+                        if any(deployment.host_of[to.sq] == self.name for to in arc.to):
+                            keys.append(arc_key(graph.name, f"{sq.name}/{index}"))
+            for key in keys:
+                self.link.subscribe(key, self._on_tokens)
+            self._keys[graph.name] = keys
+
+        def loaded(problem: str | None) -> None:
+            if problem is not None:
+                self.stop_graph(graph.name)
+            tell(ReadyAnswer(graph.name, self.name, problem))
+
+        self.workers.load(graph, prepared.sqs, loaded)
+
+    def _missing_components(self, sqs: list[Any]) -> str | None:
+        for sq in sqs:
+            for constraint in sq.constraints:
+                for name in constraint.components:
+                    if name not in self.components:
+                        return f"{sq.name} needs component {name!r}, which this ensemble does not have"
+        return None
+
+    def start_context(self, start: StartContext) -> None:
+        """Wire a context; its inputs reach their ports at its start tick."""
+        key = (start.graph, start.context)
+        if start.graph not in self.host.prepared:
+            return
+        context = self.host.wire(start, self.workers.place)
+        self.workers.begin(context)
+        self._received[key], self._numbers[key] = {}, {}
+        inputs = {name: Encoded(encoded(value)) for name, value in start.inputs.items()}
+
+        def begin() -> None:
+            self._begun.add(key)
+            context.inject(inputs)
+            for arc, data, generation, number, begin, end in self._early.pop(key, ()):
+                self._token(start.graph, start.context, arc, generation, number, begin, end, data)
+
+        if start.start_tick > self.agenda.now:
+            self.agenda.deliver_at(start.start_tick, begin)
+        else:
+            begin()
+
+    def stop_graph(self, graph: str) -> None:
+        """Forget a graph: nothing of it fires any more."""
+        self.workers.stop(graph)
+        self.host.stop(graph)
+        for key in self._keys.pop(graph, ()):
+            if self.link is not None:
+                self.link.unsubscribe(key)
+        tables: list[dict[tuple[str, int], Any]] = [
+            self._sent,
+            self._sent_to,
+            self._received,
+            self._numbers,
+            self._outputs,
+            self._early,
+        ]
+        for table in tables:
+            for context in [context for context in table if context[0] == graph]:
+                del table[context]
+        self._begun = {key for key in self._begun if key[0] != graph}
+
+    def send_report(self, request: ReportRequest) -> None:
+        """Tell the manager how a context stands here."""
+        report = self.report(request.graph, request.context, request.round)
+        self.send(self.manager, Message(RuntimeMsg.REPORT, report, "TTRuntimeManagerProcess"))
+
+    def report(self, graph: str, context: int, round: int) -> IdleReport:
+        """How a context stands here."""
+        key = (graph, context)
+        running = self.host.contexts.get(key)
+        if running is None:
+            return IdleReport(graph, context, self.name, round, "not started")
+        sent = {arc: dict.fromkeys(hosts, self._sent[key][arc]) for arc, hosts in self._sent_to.get(key, {}).items()}
+        counts = running.counts
+        if self.restarts or self.bad_frames or self.overflow:
+            own = {"restarts": self.restarts, "bad_frames": self.bad_frames, "overflow": self.overflow}
+            counts = {**counts, self.name: {kind: count for kind, count in own.items() if count}}
+        return IdleReport(
+            graph,
+            context,
+            self.name,
+            round,
+            self._busy(key, running),
+            sent,
+            dict(self._received.get(key, {})),
+            self._outputs.get(key, 0),
+            counts,
+            running.waiting(),
+            self.workers.lateness(running),
+        )
+
+    def _busy(self, key: tuple[str, int], context: Context) -> str:
+        if key not in self._begun:
+            return "about to start"
+        if self.agenda.ready:
+            return "firing"
+        sq = self.workers.busy(context)
+        if sq:
+            return f"{sq} runs"
+        if self.link is not None and self.link.pending():
+            return "tokens are being sent"
+        return next((f"{name} is pending" for name, sync in context.syncs.items() if sync.pending), "")
+
+    def count_overflow(self) -> None:
+        """A frame was dropped because too many wait to be sent."""
+        self.overflow += 1
+
+    def _count_restart(self, worker: str) -> None:
+        self.restarts += 1
+        logger.warning("ensemble %r: its %s worker died and was replaced", self.name, worker)
+
+
+def describe_host(name: str, components: Components, address: str, zid: str, direct: bool, now: int) -> EnsembleInfo:
+    """What an ensemble on this host says of itself when it joins."""
+    return EnsembleInfo(
+        name,
+        address,
+        sorted(components),
+        cores(),
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        platform.python_version(),
+        sorted({module.name for module in pkgutil.iter_modules()}),
+        boot_id=boot_id(),
+        started=now,
+        zid=zid,
+        direct=direct,
+    )
+
+
+def boot_id() -> str:
+    """What two processes on one running host have in common; empty where it cannot be told."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def free_port(ip: str) -> int:
+    """A port nobody listens on at `ip`."""
+    with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as probe:
+        probe.bind((ip, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,229 @@
+"""Frames between ensembles: versioned, bounded, parsed without running anything.
+
+Every frame begins with a byte that names its version. What follows is MessagePack: a control frame is
+`[kind, recipient, payload, signature]`, a token frame a list of tokens
+`[context, generation, number, start, stop, value]` of the arc whose key it was published on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ticktalk.engine.execution import FiringError
+from ticktalk.engine.health import IdleReport
+from ticktalk.engine.hosting import Deployment, ReadyAnswer, StartContext, StopGraph
+from ticktalk.engine.outputs import OutputToken
+from ticktalk.engine.values import Encoded, ValueFormatError, decode_value, encode_value, encoded
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.processes import ExecuteMsg, Message, NetMsg, Route, RuntimeMsg, SyncMsg
+from ticktalk.time import Tick
+
+VERSION = 1
+MAX_FRAME = 256 * 1024 * 1024
+"""Bytes; a longer frame is dropped unread."""
+
+_HEAD = bytes([VERSION])
+
+
+class FrameError(ValueError):
+    """Bytes that are no frame of this version."""
+
+
+class Ping(msgspec.Struct, frozen=True, array_like=True):
+    """A heartbeat of an ensemble, and its half of a clock exchange; ticks of the sender's root clock."""
+
+    name: str
+    asked: int
+    offset: int = 0
+    uncertainty: int = 0
+    dropped: int = 0
+
+
+class Pong(msgspec.Struct, frozen=True, array_like=True):
+    """The manager's answer to a `Ping`; `received` and `answered` on the manager's root clock."""
+
+    asked: int
+    received: int
+    answered: int
+
+
+class ReportRequest(msgspec.Struct, frozen=True):
+    """The manager asks for an `IdleReport`."""
+
+    graph: str
+    context: int
+    round: int
+
+
+class _StartWire(msgspec.Struct):
+    graph: str
+    context: int
+    start_tick: int
+    inputs: bytes
+    until: int | None
+
+
+class _OutputWire(msgspec.Struct):
+    graph: str
+    value: bytes
+    shown: str | None
+    start: Tick
+    stop: Tick
+    sq: str
+    ensemble: str
+    context: int
+
+
+class Opaque:
+    """A value of a class that is not known here; its repr is what was shown where it came from."""
+
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+
+    def __repr__(self) -> str:
+        return self._shown
+
+
+def _start_out(start: StartContext) -> Any:
+    return _StartWire(start.graph, start.context, start.start_tick, encode_value(start.inputs), start.until)
+
+
+def _start_in(data: bytes) -> StartContext:
+    wire = msgspec.msgpack.decode(data, type=_StartWire)
+    return StartContext(wire.graph, wire.context, wire.start_tick, decode_value(wire.inputs), wire.until)
+
+
+def _output_out(token: OutputToken) -> Any:
+    shown = token.value.shown if token.value.__class__ is Encoded else None
+    return _OutputWire(
+        token.graph, encoded(token.value), shown, token.start, token.stop, token.sq, token.ensemble, token.context
+    )
+
+
+def _output_in(data: bytes) -> OutputToken:
+    wire = msgspec.msgpack.decode(data, type=_OutputWire)
+    return OutputToken(
+        wire.graph, shown_value(wire.value, wire.shown), wire.start, wire.stop, wire.sq, wire.ensemble, wire.context
+    )
+
+
+def shown_value(data: bytes, shown: str | None) -> Any:
+    """An output's value; one of a class of the program, which is not known here, stands as its repr."""
+    try:
+        return decode_value(data)
+    except ValueFormatError:
+        return Opaque(shown or "<a value of a class that is not known here>")
+
+
+class _Codec(NamedTuple):
+    out: Callable[[Any], Any]
+    back: Callable[[bytes], Any]
+
+
+def _plain(kind: Any) -> _Codec:
+    decoder = msgspec.msgpack.Decoder(kind)
+    return _Codec(lambda payload: payload, decoder.decode)
+
+
+_CODECS: dict[Any, _Codec] = {
+    RuntimeMsg.JOIN: _plain(EnsembleInfo),
+    RuntimeMsg.LEAVE: _plain(str),
+    RuntimeMsg.READY: _plain(ReadyAnswer),
+    RuntimeMsg.FIRING_ERROR: _plain(FiringError),
+    RuntimeMsg.OUTPUT_TOKEN: _Codec(_output_out, _output_in),
+    RuntimeMsg.PING: _plain(Ping),
+    RuntimeMsg.REPORT: _plain(IdleReport),
+    NetMsg.ROUTE: _plain(Route),
+    NetMsg.FORGET: _plain(str),
+    NetMsg.REFUSED: _plain(str),
+    NetMsg.PONG: _plain(Pong),
+    NetMsg.SHUT_DOWN: _plain(str),
+    SyncMsg.START: _Codec(_start_out, _start_in),
+    SyncMsg.STOP: _plain(StopGraph),
+    SyncMsg.REPORT: _plain(ReportRequest),
+    ExecuteMsg.INSTANTIATE: _plain(Deployment),
+}
+_KINDS = {f"{kind.__class__.__name__}.{kind.name}": kind for kind in _CODECS}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+SIGNED = frozenset({ExecuteMsg.INSTANTIATE})
+"""Messages that carry code: taken only with the manager's signature."""
+
+
+class _Control(msgspec.Struct, array_like=True):
+    kind: str
+    recipient: str
+    payload: bytes
+    signature: bytes = b""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_control = msgspec.msgpack.Decoder(_Control)
+_tokens = msgspec.msgpack.Decoder(list[tuple[int, int, int, Tick, Tick, bytes]])
+
+Token = tuple[int, int, int, Tick, Tick, bytes]
+"""`(context, generation, number, start, stop, value)`: `number` counts the tokens of an arc from one sender."""
+
+
+def control_frame(message: Message, sign: Callable[[bytes], bytes] | None = None) -> bytes:
+    """A message for a process of another ensemble.
+
+    Raises:
+        NoCodecError: the payload holds a value without codec.
+    """
+    payload = _encoder.encode(_CODECS[message.msg_type].out(message.payload))
+    signature = sign(payload) if sign is not None and message.msg_type in SIGNED else b""
+    recipient = message.process_recipient
+    recipient = recipient if isinstance(recipient, str) else recipient.__name__
+    return _HEAD + _encoder.encode(_Control(_NAMES[message.msg_type], recipient, payload, signature))
+
+
+def parse_control(frame: bytes, verify: Callable[[bytes, bytes], bool] | None = None) -> Message:
+    """The message in a frame.
+
+    Raises:
+        FrameError: the bytes are no control frame, or it carries code without the manager's signature.
+    """
+    body = _body(frame)
+    try:
+        control = _control.decode(body)
+        kind = _KINDS[control.kind]
+        if kind in SIGNED and verify is not None and not verify(control.payload, control.signature):
+            raise UnsignedCodeError("code without the manager's signature")
+        return Message(kind, _CODECS[kind].back(control.payload), control.recipient)
+    except (msgspec.DecodeError, KeyError, ValueError, RecursionError) as error:
+        if isinstance(error, FrameError):
+            raise
+        raise FrameError(f"not a control frame: {error}") from None
+
+
+class UnsignedCodeError(FrameError):
+    """A deployment that does not carry the signature of the manager that this ensemble joined."""
+
+
+def token_frame(tokens: list[Token]) -> bytes:
+    """Tokens of one arc."""
+    return _HEAD + _encoder.encode(tokens)
+
+
+def parse_tokens(frame: bytes) -> list[Token]:
+    """The tokens in a frame.
+
+    Raises:
+        FrameError: the bytes are no token frame.
+    """
+    try:
+        return _tokens.decode(_body(frame))
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise FrameError(f"not a token frame: {error}") from None
+
+
+def _body(frame: bytes) -> memoryview:
+    if len(frame) > MAX_FRAME:
+        raise FrameError(f"a frame of {len(frame)} bytes, longer than {MAX_FRAME}")
+    if not frame or frame[0] != VERSION:
+        raise FrameError(f"a frame of version {frame[0] if frame else None}, not {VERSION}")
+    return memoryview(frame)[1:]

@@ -1,0 +1,456 @@
+"""The workers of an ensemble, as the thread that keeps time sees them.
+
+Ordinary bodies run in the main worker, plan Bs (and SQs that share a component with one) in a second one, an SQ with
+`TTPersistent=True` in one of its own. Workers are started when a graph needs them. One that dies is replaced and
+counted; what was in flight in it is lost, its instances begin anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from ticktalk.engine.components import Components
+from ticktalk.engine.context import Context, Elsewhere, runs_elsewhere
+from ticktalk.engine.execution import FiringError
+from ticktalk.engine.firing import Fire, GridSync
+from ticktalk.engine.values import Encoded, Parts, encoded
+from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ
+from ticktalk.physical.clock import RootClock
+from ticktalk.physical.loop import Loop
+from ticktalk.physical.worker import Command, Worker, encode_frame
+from ticktalk.time import Tick
+
+ORDINARY_NICE = 5
+"""How much ordinary workers give way: beside busy ones plan B's worker still starts in time."""
+
+Answer = tuple[Any, ...]
+
+
+class Channel(Protocol):
+    """The way to one worker."""
+
+    def send(self, command: Command) -> None:
+        """Send a command; never blocks."""
+
+    def close(self) -> None:
+        """End the worker."""
+
+
+class ProcessChannel:
+    """A worker process behind a socket; what it says comes to `on_answer` in the thread that keeps time."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        settings: dict[str, Any],
+        on_answer: Callable[[Answer], None],
+        on_death: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._on_answer = on_answer
+        self._on_death = on_death
+        self._read = bytearray()
+        self._unsent: deque[memoryview] = deque()
+        self._socket, theirs = socket.socketpair()
+        self._socket.setblocking(False)
+        for side in (self._socket, theirs):
+            side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        command = [sys.executable, "-m", "ticktalk.physical.worker", str(theirs.fileno()), json.dumps(settings)]
+        self.process = subprocess.Popen(
+            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=2, close_fds=True
+        )
+        theirs.close()
+        self._closed = False
+        loop.watch(self._socket.fileno(), self._ready)
+
+    def send(self, command: Command) -> None:
+        if self._closed:
+            return
+        frame = encode_frame(command)
+        if not self._unsent:
+            try:
+                sent = self._socket.send(frame)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                return  # it died: the end of file on the other way says so
+            if sent == len(frame):
+                return
+            self._unsent.append(memoryview(frame)[sent:])
+            self._loop.watch_writing(self._socket.fileno(), True)
+        else:
+            self._unsent.append(memoryview(frame))
+
+    def _ready(self, readable: bool, writable: bool) -> None:
+        if writable:
+            self._flush()
+        if readable and not self._closed:
+            try:
+                data = self._socket.recv(1 << 20)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._end()
+                self._on_death()
+                return
+            self._read += data
+            for answer in self._answers():
+                self._on_answer(answer)
+
+    def _answers(self) -> list[Answer]:
+        found = []
+        at, buffer = 0, self._read
+        while len(buffer) - at >= 4:
+            length = int.from_bytes(buffer[at : at + 4], "little")
+            if len(buffer) - at - 4 < length:
+                break
+            found.append(tuple(msgspec.msgpack.decode(memoryview(buffer)[at + 4 : at + 4 + length])))
+            at += 4 + length
+        if at:
+            # A view of the buffer would forbid this: none is left.
+            del buffer[:at]
+        return found
+
+    def _flush(self) -> None:
+        while self._unsent:
+            try:
+                sent = self._socket.send(self._unsent[0])
+            except BlockingIOError:
+                return
+            except OSError:
+                self._unsent.clear()
+                break
+            if sent < len(self._unsent[0]):
+                self._unsent[0] = self._unsent[0][sent:]
+                return
+            self._unsent.popleft()
+        self._loop.watch_writing(self._socket.fileno(), False)
+
+    def _end(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._loop.forget(self._socket.fileno())
+            self._socket.close()
+
+    def close(self) -> None:
+        self._end()
+        try:
+            self.process.wait(0.5)  # it sees the end of the socket, and goes
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class ThreadChannel:
+    """A worker in threads of this process: the lowest latency, but a long C call in a body holds up time itself."""
+
+    def __init__(self, loop: Loop, settings: dict[str, Any], on_answer: Callable[[Answer], None]) -> None:
+        self._loop = loop
+        self._on_answer = on_answer
+        self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
+        worker = Worker(settings["ensemble"], settings["components"], self, settings["near"])
+        self._thread = threading.Thread(target=worker.run, name="ticktalk bodies", daemon=True)
+        self._thread.start()
+
+    def send(self, command: Command) -> None:
+        self._commands.put(command)
+
+    def receive(self) -> Command | None:
+        return self._commands.get()
+
+    def answer(self, answer: Answer) -> None:
+        self._loop.post(self._on_answer, answer)
+
+    def close(self) -> None:
+        self._commands.put(None)
+
+
+class _Placed:
+    """A body that runs in a worker: what is to be told of its firings."""
+
+    __slots__ = ("context", "elsewhere", "grid", "in_flight", "lateness", "stamp", "worker")
+
+    def __init__(self, worker: str, context: Context, elsewhere: Elsewhere, grid: GridSync | None) -> None:
+        self.worker = worker
+        self.context = context
+        self.elsewhere = elsewhere
+        self.grid = grid
+        self.in_flight: deque[int | None] = deque()  # the instants (monotonic) of firings under way, oldest first
+        self.stamp = elsewhere.sq.stamp == "body"
+        self.lateness: list[int] = []
+
+
+class Workers:
+    """Owned by the thread that keeps time.
+
+    Args:
+        ensemble: the ensemble's name.
+        components: component name to factory text, driver object, or None.
+        loop: for the sockets to worker processes.
+        clock: the root clock.
+        processes: whether bodies run in processes (else in threads of this one).
+        near: folder beside which factories' modules are looked for.
+        count_restart: told when a worker died and was replaced.
+    """
+
+    def __init__(
+        self,
+        ensemble: str,
+        components: Components,
+        loop: Loop,
+        clock: RootClock,
+        processes: bool = True,
+        near: str = "",
+        count_restart: Callable[[str], None] = lambda worker: None,
+    ) -> None:
+        self._ensemble = ensemble
+        self._components = components
+        self._loop = loop
+        self._clock = clock
+        # A driver object cannot be given to another process: its SQs run here.
+        self._processes = processes and not any(
+            driver is not None and not isinstance(driver, str) for driver in components.values()
+        )
+        self._near = near
+        self._count_restart = count_restart
+        self._channels: dict[str, Channel] = {}
+        self._placed: dict[int, _Placed] = {}
+        self._next = 0
+        self._graphs: dict[str, TTGraph] = {}
+        self._assigned: dict[str, dict[str, str]] = {}  # graph -> SQ -> worker
+        self._loading: dict[str, tuple[set[str], list[str], Callable[[str | None], None]]] = {}
+        self._starts: dict[str, list[tuple[int, int, dict[str, list[Any]]]]] = {}
+        self._closing = False
+
+    def load(self, graph: TTGraph, sqs: list[TTSQ], loaded: Callable[[str | None], None]) -> None:
+        """Have the bodies of `sqs` compiled where they will run; `loaded` is told the problem, or None."""
+        assigned = self._assign([sq for sq in sqs if runs_elsewhere(sq)])
+        self._graphs[graph.name] = graph
+        self._assigned[graph.name] = assigned
+        self._starts[graph.name] = []
+        by_worker: dict[str, list[str]] = {}
+        for sq, worker in assigned.items():
+            by_worker.setdefault(worker, []).append(sq)
+        if not by_worker:
+            loaded(None)
+            return
+        self._loading[graph.name] = (set(by_worker), [], loaded)
+        text = msgspec.json.encode(graph)
+        for worker, names in by_worker.items():
+            self._channel(worker).send(("load", graph.name, text, names))
+
+    def place(self, context: Context, elsewhere: Elsewhere) -> Fire:
+        """What fires one body in its worker (`RunElsewhere`); `begin` tells the workers afterwards."""
+        self._next += 1
+        ident = self._next
+        sq = elsewhere.sq
+        sync = context.syncs[sq.name]
+        grid = sync if isinstance(sync, GridSync) else None
+        worker = self._assigned[context.prepared.graph.name][sq.name]
+        placed = _Placed(worker, context, elsewhere, grid)
+        self._placed[ident] = placed
+        channel = self._channel(worker)
+        full = sync.full
+        clock = self._clock
+
+        def fire(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+            instant = latest = None
+            if grid is not None:
+                # The instant lies in the middle of the data's interval: start = instant - width // 2.
+                due = int(start) + grid.width // 2
+                instant = clock.monotonic(due)
+                latest = clock.monotonic(max(int(stop), due + grid.period))
+            try:
+                sent = (
+                    [(begin, end, encoded(value)) for begin, end, value in values]
+                    if full
+                    else [encoded(value) for value in values]
+                )
+            except TypeError as error:
+                elsewhere.report(FiringError(sq.name, self._ensemble, None, None, "", sq.line, str(error)))
+                elsewhere.done()
+                return
+            placed.in_flight.append(instant)
+            channel.send(("fire", ident, start, stop, sent, now, instant, latest))
+
+        return fire
+
+    def begin(self, context: Context) -> None:
+        """Tell the workers of a context whose bodies were placed; before any of them fires."""
+        graph = context.prepared.graph.name
+        by_worker: dict[str, list[Any]] = {}
+        for ident, placed in self._placed.items():
+            if placed.context is context:
+                entry = (ident, placed.elsewhere.sq.name, placed.elsewhere.paths, placed.elsewhere.unpack)
+                by_worker.setdefault(placed.worker, []).append(entry)
+        self._starts[graph].append((context.number, context.start_tick, by_worker))
+        for worker, instances in by_worker.items():
+            self._channel(worker).send(("start", graph, context.number, context.start_tick, instances))
+
+    def busy(self, context: Context) -> str:
+        """The SQ of a body of this context that runs or waits to run; empty when there is none."""
+        for placed in self._placed.values():
+            if placed.context is context and placed.in_flight:
+                return placed.elsewhere.sq.name
+        return ""
+
+    def lateness(self, context: Context) -> dict[str, list[int]]:
+        """By stream: count, mean and worst of how late its bodies started after their instants (microseconds)."""
+        return {
+            placed.elsewhere.sq.name: placed.lateness
+            for placed in self._placed.values()
+            if placed.context is context and placed.lateness
+        }
+
+    def stop(self, graph: str) -> None:
+        """Forget a graph."""
+        self._graphs.pop(graph, None)
+        self._starts.pop(graph, None)
+        self._loading.pop(graph, None)
+        workers = set((self._assigned.pop(graph, None) or {}).values())
+        gone = [i for i, placed in self._placed.items() if placed.context.prepared.graph.name == graph]
+        for ident in gone:
+            del self._placed[ident]
+        for worker in workers:
+            if worker.startswith("persistent "):
+                if worker in self._channels:
+                    self._loop.spawn(self._channels.pop(worker).close)
+            elif worker in self._channels:
+                self._channels[worker].send(("stop", graph))
+
+    def close(self) -> None:
+        """End every worker."""
+        self._closing = True
+        for channel in self._channels.values():
+            channel.close()
+        self._channels.clear()
+
+    def _assign(self, sqs: list[TTSQ]) -> dict[str, str]:
+        """SQ to worker. A component lives in one process, and the SQs that use it run there."""
+        components = {sq.name: {name for c in sq.constraints for name in c.components if sq.body} for sq in sqs}
+        urgent = set().union(*(components[sq.name] for sq in sqs if sq.trigger == "plan_b"))
+        users: dict[str, int] = {}
+        for names in components.values():
+            for name in names:
+                users[name] = users.get(name, 0) + 1
+        assigned = {}
+        for sq in sqs:
+            mine = components[sq.name]
+            if sq.trigger == "plan_b" or mine & urgent:
+                assigned[sq.name] = "plan B"
+            elif sq.persistent and all(users[name] == 1 for name in mine):
+                assigned[sq.name] = f"persistent {sq.name}"
+            else:
+                assigned[sq.name] = "main"
+        return assigned
+
+    def _channel(self, worker: str) -> Channel:
+        channel = self._channels.get(worker)
+        if channel is None:
+            settings = {
+                "ensemble": self._ensemble,
+                "components": self._components,
+                "near": self._near,
+                "nice": 0 if worker == "plan B" else ORDINARY_NICE,
+            }
+            if self._processes:
+                channel = ProcessChannel(self._loop, settings, self._answer, lambda: self._died(worker))
+            else:
+                channel = ThreadChannel(self._loop, settings, self._answer)
+            self._channels[worker] = channel
+        return channel
+
+    def _answer(self, answer: Answer) -> None:
+        kind = answer[0]
+        if kind == "loaded":
+            self._loaded(answer[1], answer[2])
+            return
+        placed = self._placed.get(answer[1])
+        if placed is None:
+            return  # of a graph that was stopped
+        told = placed.elsewhere
+        if kind == "counted":
+            told.tally(answer[2])
+            return
+        instant = placed.in_flight.popleft() if placed.in_flight else None
+        if kind == "fired":
+            _, _, parts, start, stop, begun, ended = answer
+            if instant is not None:
+                self._late(placed, begun - instant)
+            self._loop.advance(self._clock.at(ended))
+            if parts is not None:
+                if placed.stamp and placed.grid is not None:
+                    middle = self._clock.at((begun + ended) // 2)
+                    start = middle - placed.grid.width // 2
+                    stop = start + placed.grid.width
+                by_path = {tuple(path): Encoded(data, shown) for path, data, shown in parts}
+                told.send(Parts(by_path), start, stop)
+        elif kind == "failed":
+            error = answer[2]
+            told.report(error if isinstance(error, FiringError) else msgspec.convert(error, FiringError))
+        elif kind == "skipped":
+            told.tally("skipped")
+        told.done()
+
+    def _late(self, placed: _Placed, late: int) -> None:
+        if not placed.lateness:
+            placed.lateness = [0, 0, 0]
+        placed.lateness[0] += 1
+        placed.lateness[1] += late
+        placed.lateness[2] = max(placed.lateness[2], late)
+
+    def _loaded(self, graph: str, problem: str | None) -> None:
+        waiting = self._loading.get(graph)
+        if waiting is None:
+            return
+        workers, problems, loaded = waiting
+        if problem is not None:
+            problems.append(problem)
+        workers.pop()
+        if not workers:
+            del self._loading[graph]
+            loaded("; ".join(dict.fromkeys(problems)) or None)
+
+    def _died(self, worker: str) -> None:
+        """Replace a worker: its graphs are loaded again, its instances begin anew, what was in flight is lost."""
+        self._channels.pop(worker, None)
+        if self._closing:
+            return
+        self._count_restart(worker)
+        for placed in self._placed.values():
+            if placed.worker == worker:
+                for _ in placed.in_flight:
+                    placed.elsewhere.tally("lost")
+                    placed.elsewhere.done()
+                placed.in_flight.clear()
+        for graph, assigned in self._assigned.items():
+            names = [sq for sq, its_worker in assigned.items() if its_worker == worker]
+            if not names:
+                continue
+            if graph in self._loading:
+                self._loaded(graph, f"the worker process ({worker}) died while it prepared the graph")
+                continue
+            channel = self._channel(worker)
+            channel.send(("load", graph, msgspec.json.encode(self._graphs[graph]), names))
+            for number, tick, by_worker in self._starts[graph]:
+                if worker in by_worker:
+                    channel.send(("start", graph, number, tick, by_worker[worker]))
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

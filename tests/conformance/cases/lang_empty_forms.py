@@ -1,0 +1,30 @@
+import ticktalk as tt
+from ticktalkpython.Empty import TTEmpty as Nothing
+from ticktalk import SQify, STREAMify, GRAPHify, TTClock
+
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+@SQify
+def f(x):
+    if x == 1:
+        return tt.TTEmpty()
+    if x == 2:
+        return Nothing()
+    if x == 3:
+        return
+    if x == 4:
+        pass
+    else:
+        return x
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 3000000))
+        s = src(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000)
+        return f(s)

@@ -1,0 +1,7 @@
+from ticktalk import SQify, STREAMify, GRAPHify, TTClock
+
+NAME = "café"
+
+@GRAPHify
+def main(a):
+    return "café" + a + missing

@@ -1,0 +1,12 @@
+from ticktalk import SQify, STREAMify, GRAPHify, TTClock
+
+@SQify
+def f(x):
+    return x + 1
+
+@GRAPHify
+def main(a):
+    match a:
+        case 1:
+            f(a)
+    return a

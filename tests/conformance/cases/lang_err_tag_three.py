@@ -1,0 +1,13 @@
+from ticktalk import SQify, STREAMify, GRAPHify, TTClock
+
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as c:
+        p, q, r = src(trigger, TTClock=c, TTPeriod=500000, TTPhase=0)
+        return p

@@ -1,0 +1,15 @@
+import ticktalk as tt
+from ticktalkpython.SQ import GRAPHify
+from ticktalkpython.Clock import TTClock as Clock
+
+@tt.STREAMify
+def src(trigger):
+    return 5
+
+@GRAPHify
+def main(trigger):
+    with Clock.root() as root_clock:
+        start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 1000000))
+        s = src(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000)
+        return s

@@ -1,0 +1,9 @@
+from ticktalk import *
+
+@SQify
+def f(x):
+    return x + 1
+
+@GRAPHify
+def main(a, b):
+    return f(a) * b

@@ -1,0 +1,31 @@
+from ticktalk import SQify, STREAMify, GRAPHify, TTClock
+
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+SEEN = []
+COUNT = 0
+
+class Shared:
+    n = 0
+
+@SQify
+def f(x):
+    global COUNT
+    COUNT += x
+    SEEN.append(x)
+    Shared.n += 1
+    return [COUNT, len(SEEN), Shared.n]
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 2000000))
+        s = src(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000)
+        p = f(s)
+        q = f(s * 10)
+        return TUPLE_2(p, q)

@@ -1,0 +1,26 @@
+from ticktalk import SQify, STREAMify, GRAPHify, TTClock
+
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+@SQify
+def risky(x):
+    if x == 2:
+        raise ValueError("two is bad")
+    return x
+
+@SQify
+def after(x):
+    return x * 10
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 2000000))
+        s = src(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000)
+        with TTConstraint(name="edge"):
+            return after(risky(s))

@@ -1,0 +1,26 @@
+from ticktalk import SQify, STREAMify, GRAPHify, TTClock
+
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+@SQify
+def vandal(x, c, k=[1]):
+    c.append(x)
+    k.append(x)
+    return [c, len(k) > 0]
+
+@SQify
+def reader(x, c):
+    return c
+
+@GRAPHify
+def main(trigger):
+    c = {"l": [0]}
+    with TTClock.root() as root_clock:
+        start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 1000000))
+        s = src(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000)
+        return TUPLE_2(vandal(s, [0]), reader(s, c))

@@ -1,0 +1,35 @@
+from ticktalkpython.SQ import STREAMify, GRAPHify, SQify
+from ticktalkpython.Clock import TTClock
+from ticktalkpython.Instructions import *
+
+
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+
+@SQify
+def ident(x):
+    return x
+
+
+@SQify
+def pb():
+    return -1
+
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        with TTConstraint(name="near"):
+            start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
+            window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 1700000))
+            tag, s = src(window, TTPeriod=500000, TTDataIntervalWidth=100000)
+            limit = tag + 100001
+        with TTConstraint(name="far"):
+            y = ident(s)
+        with TTConstraint(name="near"):
+            r = TTFinishByOtherwise(y, TTTimeDeadline=limit, TTPlanB=pb())
+        return r

@@ -1,0 +1,34 @@
+from ticktalkpython.SQ import STREAMify, GRAPHify, SQify
+from ticktalkpython.Clock import TTClock
+from ticktalkpython.Instructions import *
+
+
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+
+@SQify
+def drop(x, nth):
+    from ticktalkpython.Empty import TTEmpty
+    return TTEmpty() if x % nth == 0 else x
+
+
+@SQify
+def pb():
+    return -1
+
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 2200000))
+
+        with TTClock("ms", root_clock, 1000, 3000) as ms:
+            tag, s = src(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000)
+            limit = READ_TTCLOCK(tag, TTClock=ms) + 200
+            r = TTFinishByOtherwise(drop(s, 2), TTTimeDeadline=limit, TTClock=ms, TTPlanB=pb())
+            return TUPLE_2(r, TIME_TOKEN(r))

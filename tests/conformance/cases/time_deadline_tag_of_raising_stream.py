@@ -1,0 +1,27 @@
+from ticktalkpython.SQ import STREAMify, GRAPHify, SQify
+from ticktalkpython.Clock import TTClock
+from ticktalkpython.Instructions import *
+
+
+@SQify
+def pb():
+    return -1
+
+
+@STREAMify
+def risky(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    if sq_state["n"] == 2:
+        1 / 0
+    return sq_state["n"]
+
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 1700000))
+
+        tag, s = risky(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000)
+        return TTFinishByOtherwise(s, TTTimeDeadline=tag + 200000, TTPlanB=pb())

@@ -1,0 +1,36 @@
+from ticktalkpython.SQ import STREAMify, GRAPHify, SQify
+from ticktalkpython.Clock import TTClock
+from ticktalkpython.Instructions import *
+
+
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+
+@STREAMify
+def src2(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+
+@SQify
+def total2(x, y):
+    global sq_state
+    sq_state["sum"] = sq_state.get("sum", 0) + x + y
+    return sq_state["sum"]
+
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 1700000))
+
+        s = src(window, TTPeriod=500000, TTDataIntervalWidth=100000)
+        t = src2(window, TTPeriod=500000, TTPhase=20000, TTDataIntervalWidth=100000)
+        early = ADD_TIME_DELAY(t, delay=-25000)
+        return total2(s, MERGE(t, early))

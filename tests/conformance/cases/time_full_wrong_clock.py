@@ -1,0 +1,29 @@
+from ticktalkpython.SQ import STREAMify, GRAPHify, SQify
+from ticktalkpython.Clock import TTClock
+from ticktalkpython.Instructions import *
+
+
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+
+@SQify
+def odd(tok, TTExecuteOnFullToken=True):
+    from ticktalkpython.Clock import TTClock
+    from ticktalkpython.Time import TTTime
+    from ticktalkpython.TTToken import TTToken
+    if tok.value == 1:
+        ms = TTClock("ms", TTClock.root(), 1000, 0)
+        return TTToken(1, TTTime(ms, 450, 550))
+    return TTToken(tok.value, TTTime(TTClock.root(), tok.time.start_tick, tok.time.stop_tick))
+
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 1200000))
+        return odd(src(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000))

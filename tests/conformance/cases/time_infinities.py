@@ -1,0 +1,9 @@
+from ticktalkpython.SQ import STREAMify, GRAPHify, SQify
+from ticktalkpython.Clock import TTClock
+from ticktalkpython.Instructions import *
+
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        return TUPLE_2(GET_INFINITY(trigger), GET_NEG_INFINITY(trigger))

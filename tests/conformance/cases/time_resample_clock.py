@@ -1,0 +1,22 @@
+from ticktalkpython.SQ import STREAMify, GRAPHify, SQify
+from ticktalkpython.Clock import TTClock
+from ticktalkpython.Instructions import *
+
+
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 1400000))
+
+        with TTClock("ms", root_clock, 1000, 0) as ms:
+            s = src(window, TTPeriod=400000, TTDataIntervalWidth=100000)
+            r = RESAMPLE(s, TTClock=ms, TTPeriod=200, TTPhase=100, order=1)
+            return TUPLE_2(r, TIME_TOKEN(r))

@@ -1,0 +1,26 @@
+from ticktalkpython.SQ import STREAMify, GRAPHify, SQify
+from ticktalkpython.Clock import TTClock
+from ticktalkpython.Instructions import *
+
+
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+
+@SQify
+def drop(x, nth):
+    from ticktalkpython.Empty import TTEmpty
+    return TTEmpty() if x % nth == 0 else x
+
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 1600000))
+
+        s = drop(src(window, TTPeriod=400000, TTDataIntervalWidth=100000), 2)
+        return RESAMPLE(s, TTPeriod=400000, TTPhase=200000, order=1)

@@ -1,0 +1,16 @@
+from ticktalkpython.SQ import STREAMify, GRAPHify, SQify
+from ticktalkpython.Clock import TTClock
+from ticktalkpython.Instructions import *
+
+
+@STREAMify
+def both(a, b):
+    return [a, b]
+
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        a = COPY_TTTIME(1, VALUES_TO_TTTIME(200000, 900000))
+        b = COPY_TTTIME(2, VALUES_TO_TTTIME(900000, 2000000))
+        return both(a, b, TTPeriod=300000, TTDataIntervalWidth=100000)

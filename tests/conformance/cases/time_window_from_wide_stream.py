@@ -1,0 +1,25 @@
+from ticktalkpython.SQ import STREAMify, GRAPHify, SQify
+from ticktalkpython.Clock import TTClock
+from ticktalkpython.Instructions import *
+
+
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+
+@STREAMify
+def echo(x):
+    return x
+
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 2500000))
+
+        slow = src(window, TTPeriod=1000000, TTDataIntervalWidth=1400000)
+        return echo(slow, TTPeriod=300000, TTDataIntervalWidth=50000)

@@ -1,0 +1,112 @@
+"""What is known at compile time is computed as Python computes it, and loops are unrolled."""
+
+import math
+
+import pytest
+from snippets import compiled, drawn
+
+from ticktalk.graph.constants import decode_constant
+from ticktalk.language import compile_source
+
+SAME = [
+    "1 + 2 * 3 - 4 / 5 // 6 % 7",
+    "-2 ** 3 + +1 - ~5",
+    "2 ** 100",
+    "1 << 4 | 3 & 2 ^ 1 >> 0",
+    "1 < 2 <= 2 != 3 in (3, 4)",
+    "3 in [1, 2, 3] and 'a' not in 'xyz'",
+    "0 or '' or 'last'",
+    "1 and 0 and missing_is_not_reached if False else 5",
+    "not [] and not 0",
+    "(1, 'a', None, True, 2.5, 3j, b'x', ...)",
+    "[1, [2, (3, [4])], {}]",
+    "{'a': [1, 2], 2: {3: 4}}",
+    "{3, 1, 2} | {5}",
+    "[1, 2, 3][0], [1, 2, 3][-1], [1, 2, 3][::2], 'abc'[1:], {'k': 5}['k'], (1, 2)[1]",
+    "[i * j for i in range(3) for j in range(i) if i != j]",
+    "{i: str(i) for i in range(3)}",
+    "{i % 2 for i in range(5)}",
+    "[*range(3), *'ab', *(1, 2)]",
+    "(*[1, 2], 3)",
+    "f'{1 + 1}-{\"x\"!r:>5}-{3.14159:.2f}-{2:{4}d}'",
+    "len('abc') + len([1, 2]) + len({1: 2})",
+    "list(enumerate('ab')), list(enumerate([5, 6], start=3)), list(zip([1, 2], 'ab')), list(reversed([1, 2, 3]))",
+    "sorted([3, 1, 2], reverse=True), min(3, 1), max([1, 2]), sum([1, 2, 3]), sum(i for i in range(4))",
+    "abs(-1), int('7'), float(2), str(5), bool([]), round(2.567, 1), divmod(7, 2), pow(2, 5, 7), tuple([1]), hex(255)",
+    "'a,b'.split(','), 'x'.upper(), '-'.join(['a', 'b']), '{}:{k}'.format(1, k=2), 'aXb'.replace('X', 'y'), '%s' % 5",
+    "[1, 2, 1].count(1), (1, 2).index(2), {'a': 1}.get('b', 7), {'a': 1}.items(), {'a': 1}.keys()",
+    "[1] + [2] + [3] * 2, (1,) + (2,), [[0] * 2] * 2",
+    "1 if [] else 2",
+    "all([1, 2]), any([0, 0]), chr(97), ord('a'), slice(1, 2)",
+    "float('inf'), -float('inf'), 1e308 * 10",
+]
+
+
+@pytest.mark.parametrize("expression", SAME)
+def test_folding_is_python(expression):
+    (sq,) = compiled(f"return {expression}").sqs
+    assert sq.function == "RETURN"
+    expected = eval(expression)  # one of the literals above
+    if isinstance(expected, tuple):
+        # Views become lists, which a graph file can hold.
+        expected = tuple(list(e) if isinstance(e, type({}.items()) | type({}.keys())) else e for e in expected)
+    assert decode_constant(sq.ports[0].constant[0]) == expected
+
+
+def test_not_a_number():
+    (sq,) = compiled("return float('nan')").sqs
+    assert math.isnan(decode_constant(sq.ports[0].constant[0]))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("for i in range(3): x = f(i)", "f-1(0, !a)*; f-2(1, !a)*; f-3(2, !a)*"),
+        ("x = a\nfor i in range(3): x = f(x)", "f-1(a); f-2(f-1); f-3(f-2)*"),
+        ("xs = [f(i) for i in range(2)]\nreturn xs", "f-1(0, !a); f-2(1, !a); LIST-1(f-1, f-2)*"),
+        (
+            "xs = []\nxs.append(a)\nxs.extend([b, 1])\nxs.insert(0, 7)\nx = xs.pop()\nf(xs)",
+            "LIST-1(7, a, b); f-1(LIST-1)*",
+        ),
+        ("xs = [a, b]\nx = g(*xs)", "g-1(a, b)*"),
+        ("xs = [a, b]\nx = xs[0] + xs[-1]", "ADD-1(a, b)*"),
+        ("xs = [a, b]\nx = f(len(xs))", "f-1(2, !a)*"),
+        ("xs = [a] * 2 + [b]\nfor x in xs[1:]: f(x)", "f-1(a)*; f-2(b)*"),
+        ("xs = [a]\nys = xs\nys += [b]\ng(*xs)", "g-1(a, b)*"),
+        ("xs = [a, b]\nxs[0] = 5\nxs[1] += 1\ng(*xs)", "ADD-1(b, 1); g-1(5, ADD-1)*"),
+        ("for i, x in enumerate([a, b]): g(x, i)", "g-1(a, 0)*; g-2(b, 1)*"),
+        ("for x, y in zip([a, b], [1, 2]): g(x, y)", "g-1(a, 1)*; g-2(b, 2)*"),
+        ("for x, y in [(a, b), (b, a)]: g(x, y)", "g-1(a, b)*; g-2(b, a)*"),
+        ("for p in [(a, b)]:\n  f(p)\n  f(p)", "TUPLE-1(a, b); f-1(TUPLE-1)*; f-2(TUPLE-1)*"),
+        ("for x in reversed([a, b]): f(x)", "f-1(b)*; f-2(a)*"),
+        ("for x in (a, b): f(x)", "f-1(a)*; f-2(b)*"),
+        ("for i in range(9):\n  if i == 1: continue\n  if i > 2: break\n  f(i)", "f-1(0, !a)*; f-2(2, !a)*"),
+        ("for i in range(9):\n  if i == 1: return f(a)\n  f(b)", "f-1(b)*; f-2(a)*"),
+        ("if 1 > 2: f(a)\nelif True: f(b)\nelse: f(1)", "f-1(b)*"),
+        ("x = [a] + 'b'", "LIST-1(a); ADD-1(LIST-1, 'b')*"),
+        ("x = a in [b, 1]", "LIST-1(b, 1); IN-1(a, LIST-1)*"),
+        ("x = [a, b][b]", "LIST-1(a, b); GETITEM-1(LIST-1, b)*"),
+        ("f([1, 2])", "f-1([1, 2], !a)*"),
+        ("f([[a], 1])", "LIST-1(a); LIST-2(LIST-1, 1); f-1(LIST-2)*"),
+        ("xs = [a]\nif not xs: f(b)", ""),
+        ("x = f(a, TTName=f'speed{1 + 1}')", "speed2(a)*"),
+        ("for n in {'b', 'a'}: f(n)", "f-1('a', !a)*; f-2('b', !a)*"),
+    ],
+)
+def test_unrolling(body, expected):
+    assert drawn(compiled(body)) == ([] if not expected else expected.split("; "))
+
+
+def test_constants_of_the_module():
+    text = (
+        "from ticktalk import *\nN = 3\nM = N * 2\nM += 1\nNAMES = ['x', 'y']\nA, (B, *C) = 1, (2, 3, 4)\n"
+        "def N2(): pass\nN2 = 5\nK: int = 9\nif __name__ == '__main__':\n  N = 100\n  NAMES.append('z')\n"
+        "@GRAPHify\ndef main(a):\n  return [N, M, NAMES[1], A, B, C, N2, K, a]\n"
+    )
+    assert drawn(compile_source(text, "p.py", "p")) == ["LIST-1(3, 7, 'y', 1, 2, [3, 4], 5, 9, a)*"]
+
+
+def test_a_chain_of_thousands_compiles_quickly():
+    graph = compiled("x = a\nfor i in range(3000): x = f(x)\nreturn x")
+    assert len(graph.sqs) == 3000
+    assert graph.sqs[-1].rank == 2999

@@ -1,0 +1,298 @@
+"""Every problem is told at its place, with what to write instead; all of a file at once."""
+
+import pytest
+from snippets import STREAM, compiled, problems
+
+from ticktalk.language import TTError, TTSyntaxError, compile_program, compile_source
+
+BODY = [
+    # body, line, column, part of what is wrong, part of what to write instead
+    ("x = a + missing", 1, 9, "`missing` is not defined", ""),
+    ("value = f(a)\nf(valu)", 2, 3, "`valu` is not defined", "did you mean `value`?"),
+    ("x = READ_CLOCK(a)", 1, 5, "`READ_CLOCK` is not defined", "did you mean `READ_TTCLOCK`?"),
+    ("x = y\ny = f(a)", 1, 5, "`y` is used before it is bound", ""),
+    ("x = a @ b", 1, 5, "`@` is no operator", "write an SQ"),
+    ("x = a.real", 1, 5, "`.real` of an arc", "write an SQ that returns `value.real`"),
+    ("x = a.mean(1)", 1, 5, "`.mean()` of an arc", "write an SQ that returns `value.mean(...)`"),
+    ("x = a(b)", 1, 5, "`a` is an arc, so it cannot be called", ""),
+    ("x = 3\nx(a)", 2, 1, "`x` is a constant", ""),
+    ("x = plain(a)", 1, 5, "`plain` is not an SQ", "@SQify"),
+    ("x = main(a)", 1, 5, "`main` is the graph itself", ""),
+    ("x = f", 1, 5, "`f` is not a value", "`f(...)`"),
+    ("x = print(a)", 1, 5, "`print` has no meaning in a graph", "body of an SQ"),
+    ("x = abs(a)", 1, 9, "`abs` is computed at compile time", "`ABS(...)`"),
+    ("x = len(a)", 1, 9, "`len` is computed at compile time", "SQ"),
+    ("x = SQify(f)", 1, 5, "SQify is a decorator", ""),
+    ("x = component('gpu')", 1, 5, "component()", "call it there"),
+    ("x = TTClock", 1, 5, "`TTClock` is not a value", ""),
+    ("x = f()", 1, 5, "`f` is missing `x`", "`f(x)`"),
+    ("x = g(k=1)", 1, 5, "`g` is missing `x`, `y`", "`g(x, y)`"),
+    ("x = f(a, b)", 1, 10, "takes 1 argument", "`x`"),
+    ("x = h(a)", 1, 7, "takes no argument", ""),
+    ("x = g(a, b, kk=2)", 1, 13, "no parameter `kk`", "it takes `x`, `y`, `k`"),
+    ("x = g(a, b, x=2)", 1, 13, "`x` is given twice", ""),
+    ("x = g(a, b, k=a)", 1, 13, "`k` is fixed at compile time", "remove its default"),
+    ("x = g(a, b, k=[1, a])", 1, 13, "`k` is fixed at compile time", "remove its default"),
+    ("x = f(a, TTPeriod=5)", 1, 10, "`TTPeriod` is for calls of a @STREAMify function", ""),
+    ("x = f(a, TTExecuteOnFullToken=True)", 1, 10, "belongs in the signature", ""),
+    ("x = f(a, TTNam='x')", 1, 10, "no parameter `TTNam`", "`TTName`"),
+    ("x = f(a, TTName='x y')", 1, 10, "'x y' is no name for an SQ", ""),
+    ("x = f(a, TTName='')", 1, 10, "is no name", ""),
+    ("x = f(a, TTName=a)", 1, 10, "`TTName` is fixed at compile time", ""),
+    ("x = f(a, TTPersistent=1)", 1, 10, "TTPersistent is True or False", ""),
+    ("f(a, TTName='f-2')\nf(a)", 2, 1, "two SQs are called `f-2`", "TTName"),
+    ("f(a, TTName='x')\nf(a, TTName='x')", 2, 1, "two SQs are called `x`", "TTName"),
+    ("for i in range(2): f(a, TTName='x')", 1, 20, "two SQs are called `x`", ""),
+    ("x = ADD(a)", 1, 5, "`ADD` is missing `b`", ""),
+    ("x = CONST(a)", 1, 5, "`CONST` is missing `const`", ""),
+    ("x = CONST(a, const=b)", 1, 14, "`const` is fixed", ""),
+    ("x = ADD_TIME_DELAY(a, delay=0.5)", 1, 23, "delay must be a whole number, not 0.5", ""),
+    ("x = READ_TTCLOCK(a, TTClock=3)", 1, 21, "`TTClock` takes a clock", "TTClock.root()"),
+    ("x = RESAMPLE(a, TTPeriod=4, order=2)", 1, 29, "order is 0", ""),
+    ("s = src(a)", 1, 5, "the stream `src` has no period", "TTPeriod="),
+    ("s = src(a, TTPeriod=0)", 1, 12, "TTPeriod must be at least 1", ""),
+    ("s = src(a, TTPeriod=2.5)", 1, 12, "whole number, not 2.5", "shorter period"),
+    ("s = src(a, TTPeriod=b)", 1, 12, "`TTPeriod` is fixed at compile time", ""),
+    ("s = src(a, TTPeriod='x')", 1, 12, "whole number, not 'x'", ""),
+    ("s = src(a, TTPeriod=2**62)", 1, 12, "TTPeriod is too large", ""),
+    ("s = src(a, TTPeriod=10, TTPhase=10)", 1, 25, "less than TTPeriod", "TTPhase=0"),
+    ("s = src(a, TTPeriod=10, TTPhase=-1)", 1, 25, "TTPhase must be at least 0", "TTPhase=9"),
+    ("s = src(a, TTPeriod=10, TTDataIntervalWidth=0)", 1, 25, "at least 1", ""),
+    ("s = src(a, TTPeriod=9, TTDataIntervalWidth=1, TTDataValidityInterval=1)", 1, 47, "given twice", ""),
+    ("s = src(a, TTPeriod=9, TTFirstInstanceDelay=-1)", 1, 24, "at least 0", ""),
+    ("s = src(a, TTPeriod=9, TTStamp='end')", 1, 24, "TTStamp is", ""),
+    ("p, q, r = src(a, TTPeriod=9)", 1, 1, "two values", "`tag, (p, q, r) = ...`"),
+    ("p, = src(a, TTPeriod=9)", 1, 1, "two values", "`tag, (p,) = ...`"),
+    ("p, *q = two(a)", 1, 4, "not known at compile time", "name each element"),
+    ("p, q = y = two(a)\np, (q, r) = y", 2, 1, "unpacked in two different ways", ""),
+    ("p, q = [a, b, a]", 1, 1, "2 values are needed to unpack here, but there are 3", ""),
+    ("p, q = 5", 1, 1, "cannot be looped over", ""),
+    ("p, *q, r = [a]", 1, 1, "at least 2 values", ""),
+    ("() = two(a)", 1, 1, "at least one name", ""),
+    ("x = 1 / 0", 1, 5, "ZeroDivisionError: division by zero", ""),
+    ("x = [a][1]", 1, 9, "index 1 is out of range", ""),
+    ("x = [a]['k']", 1, 9, "the index of a list is an int", ""),
+    ("x = 'x' + 1", 1, 5, "TypeError", ""),
+    ("x = {**{}, 1: a}", 1, 8, "`**` in a dict display", ""),
+    ("x = {*[a]}", 1, 6, "`*` in a set display", ""),
+    ("x = {[]: 1}", 1, 5, "unhashable", ""),
+    ("x = f'{a}'", 1, 8, "must be known at compile time, but this is an arc", ""),
+    ("x = [f(y) for y in a]", 1, 20, "length of an arc's value is not known", "loop over a list of arcs"),
+    ("x = [f(y) for y in [1] if a]", 1, 27, "condition of a comprehension", ""),
+    ("x = f(y for y in [1])", 1, 6, "a generator", "write a list"),
+    ("for y in a: f(y)", 1, 10, "length of an arc's value is not known", ""),
+    ("for y in 5: f(y)", 1, 10, "cannot be looped over", ""),
+    ("for y in [1]: f(a)\nelse: f(b)", 2, 7, "`else` of a `for`", ""),
+    ("xs = []\nx = xs.append(a) if b else 1", 2, 5, "cannot be changed in a conditional", "xs.append(a if c else b)"),
+    ("xs = (1, [2])[1]\nxs.append(a)", 2, 1, "part of a constant", "list(...)"),
+    ("xs = []\nxs.append()", 2, 1, "does not take these arguments", ""),
+    ("xs = []\nxs.pop()", 2, 1, "IndexError", ""),
+    ("xs = [a]\nxs[3] = b", 2, 4, "index 3 is out of range", ""),
+    ("a[0] = b", 1, 1, "only an item of a compile-time list", ""),
+    ("a.x = b", 1, 1, "an attribute cannot be set", ""),
+    ("a.x += b", 1, 1, "an attribute cannot be set", ""),
+    ("x = lambda: a", 1, 5, "a `lambda` has no meaning", "@SQify"),
+    ("f(x := a)", 1, 3, "`:=` has no meaning", ""),
+    ("if a: f(b)", 1, 4, "an `if` statement needs a condition that is known", "a if condition else b"),
+    ("while a: f(b)", 1, 1, "`while` has no meaning", "for i in range(n)"),
+    ("try: f(a)\nexcept ValueError: pass", 1, 1, "`try` has no meaning", ""),
+    ("def k(x): return x\nk(a)", 1, 1, "`def k` inside a graph", "module level"),
+    ("class K: pass", 1, 1, "`class K` inside a graph", ""),
+    ("global sq_state", 1, 1, "a graph has no state", ""),
+    ("del a", 1, 1, "`del` has no meaning", ""),
+    ("raise ValueError", 1, 1, "`raise` has no meaning", ""),
+    ("assert a", 1, 1, "`assert` has no meaning", ""),
+    ("match a:\n  case 1: pass", 1, 1, "`match` has no meaning", ""),
+    ("import numpy\nx = numpy.sum(a)", 1, 1, "`numpy` is imported in a graph", "module level"),
+    ("yield a", 1, 1, "`yield` has no meaning", "write `return`"),
+    ("with open('x') as y: pass", 1, 6, "`open` has no meaning in a graph", ""),
+    ("with f(a) as y: pass", 1, 6, "a `with` in a graph takes", ""),
+    ("with TTConstraint(): f(a)", 1, 6, "TTConstraint says nothing", ""),
+    ("with TTConstraint(name=3): f(a)", 1, 19, "`name` is a string or a list of strings, not 3", ""),
+    ("with TTConstraint(name=a): f(a)", 1, 24, "`name` must be known at compile time", ""),
+    ("with TTConstraint('x') as c: f(a)", 1, 27, "TTConstraint binds nothing", ""),
+    ("with TTConstraint(ensemble='x'): f(a)", 1, 19, "no parameter `ensemble`", ""),
+    ("TTConstraint('x')", 1, 1, "TTConstraint stands in a `with` only", ""),
+    ("c = TTClock('c')", 1, 5, "missing `parent`", ""),
+    ("c = TTClock('c', None)", 1, 18, "a clock needs a parent", "TTClock.root()"),
+    ("c = TTClock('c', TTClock.root(), 0)", 1, 5, "at least 1 tick", ""),
+    ("c = TTClock('c', TTClock.root(), a)", 1, 34, "the period of a clock must be known", ""),
+    ("c = TTClock('root', TTClock.root(), 2)", 1, 5, "only the root clock is called 'root'", ""),
+    (
+        "r = TTClock.root()\nc = TTClock('c', r, 2)\nd = TTClock('c', r, 3)",
+        3, 5, "two different clocks are called 'c'", "",
+    ),
+    ("x = f(TTClock.root())", 1, 7, "a constant of type TTClock cannot be stored", ""),
+    ("x = TTFinishByOtherwise(f(a), TTPlanB=h())", 1, 5, "missing `TTTimeDeadline`", ""),
+    ("x = TTFinishByOtherwise(3, TTTimeDeadline=5)", 1, 25, "comes from an SQ", ""),
+    ("x = TTFinishByOtherwise(a, TTTimeDeadline=0.5)", 1, 28, "whole number", ""),
+    ("x = TTFinishByOtherwise(a, TTTimeDeadline=5, TTPlanB=b)", 1, 46, "TTPlanB takes a call such as g(x)", ""),
+    ("x = TTFinishByOtherwise(a, TTTimeDeadline=5, TTPlanB=3)", 1, 46, "TTPlanB takes a call", ""),
+    ("x = TTFinishByOtherwise(a, TTTimeDeadline=5, TTPlanB=lambda: 1)", 1, 46, "TTPlanB takes a call", ""),
+    ("x = TTFinishByOtherwise(a, TTTimeDeadline=5, TTPlanB=f)", 1, 54, "`f` is missing `x`", ""),
+    ("x = TTFinishByOtherwise(a, TTTimeDeadline=5, TTPlanB=src(a, TTPeriod=1))", 1, 54, "is a stream", ""),
+    ("x = TTFinishByOtherwise(a, TTTimeDeadline=5, TTPlanB=plain(a))", 1, 54, "`plain` is not an SQ", ""),
+    ("x = TTFinishByOtherwise(a, TTTimeDeadline=5, TTPlanB=h, TTWillContinue=1)", 1, 57, "True or False", ""),
+    ("with TTPlanB(3), TTDeadline(TTClock.root(), 3): f(a)", 1, 14, "TTPlanB takes a call", ""),
+    ("with TTDeadline(TTClock.root()): f(a)", 1, 6, "missing `deadline`", ""),
+    ("x = TTSingleRunTimeout(a, TTTimeout=5)", 1, 24, "takes a call such as g(x)", ""),
+    ("x = TTSingleRunTimeout(f(a))", 1, 5, "missing `TTTimeout`", ""),
+    ("x = TTSingleRunTimeout(f(a), TTTimeout=0)", 1, 30, "at least 1", ""),
+    (STREAM + "x = f(*s)", 2, 8, "length of an arc's value is not known", ""),
+    ("x = 'é' + missing", 1, 11, "`missing` is not defined", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "line", "column", "what", "instead"), BODY, ids=[case[0] for case in BODY])
+def test_problems_of_a_graph_body(body, line, column, what, instead):
+    (found,) = problems(body)
+    assert found[:2] == (line, column)
+    assert what in found[2]
+    assert instead in found[3]
+
+
+GRAPH = "@GRAPHify\ndef main(a): return a\n"
+FILES = [
+    # program, line, column, part of what is wrong, part of what to write instead
+    ("x = (1\n", 1, 5, "'(' was never closed", ""),
+    ("def f(:\n", 1, 7, "invalid syntax", ""),
+    ("x = 1\n", 1, 1, "no graph", "@GRAPHify"),
+    ("", 1, 1, "no graph", ""),
+    ("@GRAPHify\ndef main(): pass\n", 2, 1, "the graph `main` has no input", "def main(trigger):"),
+    ("@GRAPHify\ndef main(a=1): pass\n", 2, 1, "the graph `main` has no input", ""),
+    ("@GRAPHify\ndef main(*a): pass\n", 2, 1, "`*a` in `main`", "name each input"),
+    ("@GRAPHify\ndef main(a, b=open('x')): pass\n", 2, 15, "`open` has no meaning", ""),
+    (GRAPH + "@GRAPHify\ndef other(a): pass\n", 4, 1, "`other` is a second graph", "one @GRAPHify"),
+    (GRAPH + "@SQify()\ndef f(a): pass\n", 3, 2, "`@SQify` takes no arguments", "without parentheses"),
+    (GRAPH + "@SQify\ndef f(a, *b): pass\n", 4, 1, "`*b` in `f`", "name each input"),
+    (GRAPH + "@SQify\ndef f(a, **k): pass\n", 4, 1, "`**k` in `f`", "name each input"),
+    (GRAPH + "@SQify\nasync def f(a): pass\n", 4, 1, "`async def`", "plain `def`"),
+    (GRAPH + "@SQify\ndef f(a):\n  yield a\n", 5, 3, "`yield` in `f`", "write `return`"),
+    (GRAPH + "@SQify\n@STREAMify\ndef f(a): pass\n", 4, 2, "decorated with @SQify already", "one of the two"),
+    (GRAPH + "def f(a, a): pass\n", 3, 10, "duplicate argument 'a'", ""),
+    (GRAPH + "return 1\n", 3, 1, "'return' outside function", ""),
+    (GRAPH + "@SQify\nclass C: pass\n", 3, 2, "not classes", "`def`"),
+    (GRAPH + "@SQify\ndef f(a, TTExecuteOnFullToken=1): pass\n", 4, 31, "True or False", ""),
+    (GRAPH + "if 1:\n  @SQify\n  def f(a): pass\n", 5, 3, "inside another statement", "module level"),
+    ("N = open('x')\n@GRAPHify\ndef main(a): return a + N\n", 3, 25, "`N` (line 1) is not known at compile", ""),
+    ("C = {}\nC['x'] = 1\n@GRAPHify\ndef main(a): return a + C['x']\n", 4, 25, "`C` (line 2) is not known", ""),
+    ("for N in [1]: pass\n@GRAPHify\ndef main(a): return a + N\n", 3, 25, "`N` (line 1) is not known", ""),
+    ("import numpy as np\n@GRAPHify\ndef main(a): return np.sin(a)\n", 3, 21, "`np` is imported from elsewhere", "SQ"),
+    ("from other import f\n@GRAPHify\ndef main(a): return f(a)\n", 3, 21, "`f` is imported from elsewhere", ""),
+    ("class C: pass\n@GRAPHify\ndef main(a): return C(a)\n", 3, 21, "`C` is a class", ""),
+    ("from other import SQify\n@SQify\ndef f(x): pass\n@GRAPHify\ndef main(a): return f(a)\n", 5, 21, "not an SQ", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "column", "what", "instead"), FILES, ids=[case[0] for case in FILES])
+def test_problems_of_a_file(text, line, column, what, instead):
+    with pytest.raises(TTSyntaxError) as caught:
+        compile_source(text, "dir/prog.py", "prog")
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.line, problem.column) == ("dir/prog.py", line, column)
+    assert what in problem.what and instead in problem.instead
+
+
+def test_how_a_problem_is_printed():
+    with pytest.raises(TTSyntaxError) as caught:
+        compile_source("@GRAPHify\ndef main(a):\n\treturn aa\n", "p.py", "p")
+    assert str(caught.value) == "p.py:3:9: error: `aa` is not defined\n    \treturn aa\n    \t       ^"
+
+
+def test_all_problems_are_reported_at_once_and_none_follows_from_another():
+    body = (
+        "x = missing(a)\ny = f(x)\nfor i in y: z = f(i)\np, q = y\nw = y.attribute + x[0]\nr = f(a, b)\n"
+        "while a: v = 1\nf(v)\nwith TTConstraint(5): u = gone\nxs = [*y]\nh(*y)\nf(u) if x else h()\nreturn x, r"
+    )
+    assert [line for line, *_ in problems(body)] == [1, 6, 7, 9, 9]
+
+
+def test_a_problem_in_an_unrolled_loop_is_reported_once():
+    assert len(problems("for i in range(100): f(missing)")) == 1
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "10 ** 10 ** 10", "1 << 10 ** 12", "'a' * 10 ** 12", "[1] * 10 ** 9", "list(range(10 ** 9))",
+        "f'{1:>9999999999}'",
+        "'%9999999999d' % 1", "round(5, -10 ** 9)", "1.5 in range(10 ** 12)", "(1, ) * 10 ** 9",
+        "'{:{}}'.format(1, 10 ** 10)",
+        "[0 for i in range(10 ** 7)]", "'x'.ljust(10 ** 10)", "2 ** 20000 * 2 ** 20000 * 2 ** 20000",
+        "sum([[1]] * 10000, [])",
+    ],
+)  # fmt: skip
+def test_what_would_take_forever_is_refused(expression):
+    (found,) = problems(f"x = f({expression})")
+    assert "too large" in found[2]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "x=[a]\nfor i in range(60): x=[x,x]\nreturn x",
+        "x=(1,)\nfor i in range(60): x=(x,x)\nreturn x",
+        "x=(1,)\nfor i in range(5000): x=(x,)\nreturn x",
+        "x=[1]\nfor i in range(5000): x=[x]\nreturn x",
+        "x='a'\nfor i in range(60): x=x+x\nreturn x",
+        "x=3\nfor i in range(60): x=x*x\nreturn x",
+        "for i in range(1000):\n  for j in range(1001): pass",
+        "x = " + "f(" * 190 + "a" + ")" * 190,
+        "x = " + "-" * 900 + "a",
+        "x = " + "-" * 90000 + "a",
+        "x = " + "(" * 5000,
+        "x = a" + "[0]" * 900,
+        "x = " + " + ".join(["a"] * 5000),
+    ],
+    ids=lambda body: body[:40],
+)
+def test_large_or_deep_programs_end_in_a_message(body):
+    (found,) = problems(body)
+    assert "too" in found[2]
+
+
+def test_files_that_are_no_programs(tmp_path):
+    with pytest.raises(TTError, match="cannot be read: No such file"):
+        compile_program(tmp_path / "none.py")
+    with pytest.raises(TTError, match="it is a directory"):
+        compile_program(tmp_path)
+    path = tmp_path / "p.py"
+    path.write_bytes(b"x = '\xff\xfe'\n")
+    with pytest.raises(TTError, match="not text"):
+        compile_program(path)
+    path.write_bytes(b"# coding: no-such-coding\n")
+    with pytest.raises(TTError, match="not text"):
+        compile_program(path)
+    path.write_bytes(b"x = 1\0\n")
+    with pytest.raises(TTSyntaxError, match="null byte"):
+        compile_program(path)
+
+
+def test_encodings_and_line_ends(tmp_path):
+    path = tmp_path / "p.py"
+    text = "# coding: latin-1\r\n@GRAPHify\r\ndef main(a):\r\n    return a + 'é' + missing\r\n"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(TTSyntaxError) as caught:
+        compile_program(path)
+    assert (caught.value.problems[0].line, caught.value.problems[0].column) == (4, 22)
+    path.write_bytes(b"\xef\xbb\xbf@GRAPHify\rdef main(a): return a\r")
+    assert compile_program(str(path)).sqs
+
+
+def test_compiling_runs_nothing(tmp_path):
+    path = tmp_path / "p.py"
+    path.write_text(
+        f"open({str(tmp_path / 'ran')!r}, 'w')\nfrom ticktalk import *\n"
+        "@SQify\ndef f(x, y=open('ran', 'w')): pass\n@GRAPHify\ndef main(a): f(a)\n"
+    )
+    compile_program(path)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["p.py"]
+
+
+def test_an_erroneous_setting_of_a_deadline_gives_no_sq():
+    found = problems("x = TTFinishByOtherwise(f(a), TTTimeDeadline=5, TTWillContinue=a)\ny = x.attribute")
+    assert [line for line, *_ in found] == [1]
+
+
+def test_a_correct_body_has_no_problems():
+    assert compiled("return f(a)").sqs
