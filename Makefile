@@ -19,5 +19,8 @@ test: $(READY)
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pytest
 
+bench: $(READY)
+	$(VENV)/bin/python benchmarks/simulation.py
+
 clean:
 	rm -rf $(VENV) demo-output build dist

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ticktalk.physical import authority
+from ticktalk.physical.certificates import check_address, check_certificate_name
 
 keys_app = typer.Typer(
     name="keys",
@@ -23,14 +24,14 @@ keys_app = typer.Typer(
 
 def _name(name: str) -> str:
     try:
-        return authority.check_certificate_name(name)
+        return check_certificate_name(name)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
 
 def _addresses(addresses: list[str] | None) -> list[str]:
     try:
-        return [authority.check_address(address) for address in addresses or []]
+        return [check_address(address) for address in addresses or []]
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

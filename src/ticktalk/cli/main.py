@@ -15,6 +15,7 @@ import typer
 
 from ticktalk.cli import arguments, remote
 from ticktalk.cli.ensemble import ensemble
+from ticktalk.cli.keys import keys_app
 from ticktalk.cli.manager import manager
 from ticktalk.cli.run import run
 from ticktalk.cli.simulate import simulate
@@ -29,6 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.add_typer(keys_app)
 app.command()(simulate)
 app.command()(run)
 app.command()(manager)

@@ -169,13 +169,13 @@ class Remote:
     def __init__(self, manager: str, credentials: str | None) -> None:
         from ticktalk.physical.joining import endpoint
         from ticktalk.physical.link import Link
-        from ticktalk.physical.signatures import code_verifier
+        from ticktalk.physical.trust import EnsembleTrust
 
         self._manager = arguments.address(manager, "--manager")
-        settings, _ = code_verifier(credentials)
+        self._trust = EnsembleTrust(credentials)
         hint = "" if credentials is None else " that accepts this certificate"
         try:
-            self._link = Link("client", [], [endpoint(self._manager, credentials is not None)], settings)
+            self._link = Link("client", [], [endpoint(self._manager, self._trust.secure)], self._trust.settings)
         except TTError:
             raise TTError(
                 f"no manager answers at {self._manager}{hint}: start one with `ticktalk manager`, or check --manager"
@@ -190,7 +190,8 @@ class Remote:
         from ticktalk.physical.commands import Question
         from ticktalk.physical.manager import COMMAND_KEY
 
-        answer = self._link.ask(COMMAND_KEY, msgspec.msgpack.encode(Question(**question)), ANSWER_LIMIT)
+        asked = self._trust.ask(msgspec.msgpack.encode(Question(**question)))
+        answer = self._link.ask(COMMAND_KEY, asked, ANSWER_LIMIT)
         if answer is None:
             raise TTError(
                 f"no manager answers at {self._manager}: start one with `ticktalk manager`, or check --manager"

@@ -22,6 +22,9 @@ from ticktalk.mapping.mapper import TTMapper
 PROTOCOL = 1
 """The version of the messages between manager and ensembles."""
 
+IN_USE = "is in use"
+"""What the refusal of a name says: whoever starts anew after a crash may ask again until the old one is found dead."""
+
 ERRORS_KEPT = 1000
 """How many errors of firings the manager remembers; all are counted."""
 
@@ -37,8 +40,11 @@ class Registry:
         self.manager = manager
         self.ensembles: dict[str, EnsembleInfo] = {}
 
-    def refusal(self, info: EnsembleInfo) -> str | None:
-        """Why `info` may not join; None when it may."""
+    def refusal(self, info: EnsembleInfo, lingers: bool = False) -> str | None:
+        """Why `info` may not join; None when it may.
+
+        `lingers`: nothing was heard lately of the ensemble that has the name, so that a newer start takes it over.
+        """
         if info.protocol != PROTOCOL:
             return (
                 f"{info.name!r} speaks protocol version {info.protocol}, this manager version {PROTOCOL}:"
@@ -47,8 +53,8 @@ class Registry:
         if info.name == self.manager.name:
             return f"the name {info.name!r} is the manager's own: choose another"
         lingering = self.ensembles.get(info.name)
-        if lingering is not None and not info.started > lingering.started:
-            return f"the name {info.name!r} is in use by an ensemble that joined before: choose another"
+        if lingering is not None and not (lingers and info.started > lingering.started):
+            return f"the name {info.name!r} {IN_USE} by an ensemble that joined before: choose another"
         return None
 
     def add(self, info: EnsembleInfo) -> None:

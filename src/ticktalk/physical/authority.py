@@ -11,9 +11,7 @@ Whoever has `authority/` can let anybody take part. It need not be on the manage
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -23,9 +21,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from ticktalk.ensemble import check_ensemble_name
 from ticktalk.language.errors import TTError
-from ticktalk.physical.credentials import VERSION, Bundle, Role, common_name, serial_text
+from ticktalk.physical.certificates import (
+    addresses_of,
+    authority_certificate,
+    certificate_pem,
+    check_address,
+    check_certificate_name,
+    common_name,
+    ensemble_certificate,
+    private_pem,
+    public_pem,
+    serial_text,
+)
+from ticktalk.physical.credentials import VERSION, Bundle, Role
 from ticktalk.physical.revocations import Revocation, Revocations
 from ticktalk.physical.signing import REVOCATION, Signer, Verifier, require_cryptography
 from ticktalk.processes import DEFAULT_RUNTIME_MANAGER_NAME
@@ -40,12 +49,6 @@ REVOCATIONS_FILE = "revocations.signed"  # no `.json`: an ensemble may be called
 VALID_FOR = timedelta(days=365)
 AUTHORITY_VALID_FOR = timedelta(days=3653)
 LOOPBACK = ("127.0.0.1", "localhost")
-
-_BACKDATED = timedelta(days=1)
-"""Certificates are valid from a day ago on: the clock of a device may be behind."""
-
-_NAME_LIMIT = 64
-"""Bytes that a common name may have in a certificate."""
 
 
 class Issued(NamedTuple):
@@ -91,16 +94,16 @@ def init_authority(directory: Path, addresses: Iterable[str] = ()) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     signing_key = Ed25519PrivateKey.generate()
     now = datetime.now(UTC).replace(microsecond=0)
-    authority = _Authority(_authority_certificate(key, now), key, signing_key)
+    authority = _Authority(authority_certificate(key, now, now + AUTHORITY_VALID_FOR), key, signing_key)
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         # All of it or nothing: it is made beside its place, and moved there.
         made = Path(tempfile.mkdtemp(prefix=".authority-", dir=directory))
         try:
             (made / "issued").mkdir(mode=0o700)
-            _write(made / "ca.pem", _certificate_pem(authority.certificate))
-            _write(made / "ca.key", _private_pem(key))
-            _write(made / "signing.key", _private_pem(signing_key))
+            _write(made / "ca.pem", certificate_pem(authority.certificate))
+            _write(made / "ca.key", private_pem(key))
+            _write(made / "signing.key", private_pem(signing_key))
             _write(directory / REVOCATIONS_FILE, Revocations(0, now).encode(_list_signer(authority)))
             made.rename(home)
         except BaseException:
@@ -141,7 +144,7 @@ def issue(
     check_certificate_name(name)
     if addresses is None:
         before = [certificate for certificate in _certificates(directory) if common_name(certificate) == name]
-        addresses = _addresses_of(before[-1]) if before else []
+        addresses = addresses_of(before[-1]) if before else []
     addresses = [check_address(address) for address in addresses]
     role: Role = "ensemble"
     if name == DEFAULT_RUNTIME_MANAGER_NAME:
@@ -160,17 +163,19 @@ def issue(
     if valid_for > left:
         raise ValueError(f"a certificate cannot outlive its authority, which is valid for {left.days} more days")
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _certificate(authority, key, name, list(dict.fromkeys(addresses)), now, now + valid_for)
+    certificate = ensemble_certificate(
+        authority.certificate, authority.key, key, name, list(dict.fromkeys(addresses)), now, now + valid_for
+    )
     bundle = Bundle(
         format="ticktalk-credentials",
         version=VERSION,
         name=name,
         role=role,
-        ca_certificate=_certificate_pem(authority.certificate).decode(),
-        certificate=_certificate_pem(certificate).decode(),
-        private_key=_private_pem(key).decode(),
-        verify_key=_public_pem(authority.signing_key).decode(),
-        signing_key=_private_pem(authority.signing_key).decode() if role == "manager" else "",
+        ca_certificate=certificate_pem(authority.certificate).decode(),
+        certificate=certificate_pem(certificate).decode(),
+        private_key=private_pem(key).decode(),
+        verify_key=public_pem(authority.signing_key).decode(),
+        signing_key=private_pem(authority.signing_key).decode() if role == "manager" else "",
     )
     path = path or directory / f"{name}.json"
     try:
@@ -234,47 +239,12 @@ def issued(directory: Path) -> list[Issued]:
         Issued(
             name=common_name(certificate),
             serial=serial_text(certificate.serial_number),
-            addresses=_addresses_of(certificate),
+            addresses=addresses_of(certificate),
             expires=certificate.not_valid_after_utc,
             revoked=revoked.get(serial_text(certificate.serial_number)),
         )
         for certificate in _certificates(directory)
     ]
-
-
-def check_certificate_name(name: str) -> str:
-    """`name`, if an ensemble can be called so and a certificate and a file can be made for it.
-
-    Raises:
-        ValueError: it cannot.
-    """
-    check_ensemble_name(name)
-    if not name.isprintable() or "\\" in name:
-        raise ValueError(f"{name!r} is no name for credentials: use letters, digits, '-', '_' and '.'")
-    if len(name.encode()) > _NAME_LIMIT:
-        raise ValueError(f"{name!r} is too long for a certificate: {_NAME_LIMIT} bytes are the limit")
-    return name
-
-
-def check_address(address: str) -> str:
-    """`address`, if others can reach a host at it: an IP address or a host name, without a port.
-
-    Raises:
-        ValueError: it is neither, or stands for any address.
-    """
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        # The last label of a host name is no number: `10.0.0.256` is a mistake.
-        label = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-        if len(address) > 253 or not re.fullmatch(rf"({label}\.)*(?!\d+$){label}", address):
-            raise ValueError(
-                f"{address!r} is no address: give an IP address or a host name without a port, such as 192.168.1.20"
-            ) from None
-        return address.lower()
-    if ip.is_unspecified or "%" in address:
-        raise ValueError(f"{address!r} is no address to reach a host at: give the one that others connect to")
-    return str(ip)
 
 
 def _open(directory: Path) -> _Authority:
@@ -336,122 +306,10 @@ def _record(directory: Path, certificate: x509.Certificate) -> Path:
         path = directory / "authority" / "issued" / f"{number:04}.pem"
         try:
             with path.open("xb") as file:
-                file.write(_certificate_pem(certificate))
+                file.write(certificate_pem(certificate))
             return path
         except FileExistsError:  # someone else issues at this moment
             number += 1
-
-
-def _authority_certificate(key: EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.x509.oid import NameOID
-
-    serial = x509.random_serial_number()
-    # The serial number in the name tells authorities apart: a certificate names its issuer.
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"TickTalk authority {serial_text(serial)[:8]}")])
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(serial)
-        .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + AUTHORITY_VALID_FOR)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(authority=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-
-
-def _certificate(
-    authority: _Authority,
-    key: EllipticCurvePrivateKey,
-    name: str,
-    addresses: list[str],
-    now: datetime,
-    until: datetime,
-) -> x509.Certificate:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-    both_ways = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    ca_key_identifier = authority.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-        .issuer_name(authority.certificate.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(max(now - _BACKDATED, authority.certificate.not_valid_before_utc))
-        .not_valid_after(until)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(authority=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(both_ways), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ca_key_identifier), critical=False
-        )
-    )
-    if addresses:
-        names = x509.SubjectAlternativeName([_general_name(address) for address in addresses])
-        builder = builder.add_extension(names, critical=False)
-    return builder.sign(authority.key, hashes.SHA256())
-
-
-def _key_usage(authority: bool) -> x509.KeyUsage:
-    from cryptography import x509
-
-    return x509.KeyUsage(
-        digital_signature=not authority,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _general_name(address: str) -> x509.GeneralName:
-    from cryptography import x509
-
-    try:
-        return x509.IPAddress(ipaddress.ip_address(address))
-    except ValueError:
-        return x509.DNSName(address)
-
-
-def _addresses_of(certificate: x509.Certificate) -> list[str]:
-    from cryptography import x509
-
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    return [str(name.value) for name in names]
-
-
-def _certificate_pem(certificate: x509.Certificate) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    return certificate.public_bytes(Encoding.PEM)
-
-
-def _private_pem(key: EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _public_pem(key: Ed25519PrivateKey) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _write(path: Path, data: bytes) -> None:

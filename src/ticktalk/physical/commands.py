@@ -75,7 +75,7 @@ class Commands:
             drop(query)
 
         try:
-            question = msgspec.msgpack.decode(payload, type=Question)
+            question = msgspec.msgpack.decode(self._manager.trust.open(payload), type=Question)
             answer = self._do(question)
         except (TTError, msgspec.DecodeError, ValueError) as error:
             refuse(error)

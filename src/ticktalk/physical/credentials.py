@@ -13,11 +13,12 @@ import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
 from ticktalk.language.errors import TTError
+from ticktalk.physical.certificates import common_name, serial_text
 from ticktalk.physical.signing import CODE, REVOCATION, Signer, Verifier, require_cryptography
 
 if TYPE_CHECKING:
@@ -50,6 +51,16 @@ class _Head(msgspec.Struct):
 
     format: Literal["ticktalk-credentials"]
     version: int
+
+
+_PROOF = b"ticktalk-asks-v1\0"
+
+
+class Asker(NamedTuple):
+    """Who asks: the common name and the serial number of the certificate shown."""
+
+    name: str
+    serial: str
 
 
 @dataclass(frozen=True)
@@ -149,21 +160,47 @@ class Credentials:
         """What tells code that the manager signed."""
         return Verifier(self._verify_key, CODE)
 
+    def prove(self, payload: bytes) -> tuple[str, bytes]:
+        """This certificate (PEM) and a signature of `payload` by its key."""
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        key = load_pem_private_key(self._bundle.private_key.encode(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return self._bundle.certificate, key.sign(_PROOF + payload, ec.ECDSA(hashes.SHA256()))
+
+    def check_proof(self, payload: bytes, certificate: str, signature: bytes) -> Asker:
+        """Who asks, by what `prove` gave there.
+
+        Raises:
+            TTError: there is no proof, or it is not that of a valid certificate of this authority.
+        """
+        from cryptography import x509
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        if not certificate:
+            raise TTError("this manager wants credentials: give --credentials FILE, as `ticktalk keys issue` makes it")
+        try:
+            shown = x509.load_pem_x509_certificate(certificate.encode())
+            ca = x509.load_pem_x509_certificate(self._bundle.ca_certificate.encode())
+            key = shown.public_key()
+            if not isinstance(key, ec.EllipticCurvePublicKey):
+                raise ValueError("no key of this authority")
+            key.verify(signature, _PROOF + payload, ec.ECDSA(hashes.SHA256()))
+        except (ValueError, InvalidSignature):
+            raise TTError("the credentials shown are damaged, or not the asker's own") from None
+        now = datetime.now(UTC)
+        name = common_name(shown)
+        if not _issued_by(shown, ca) or not shown.not_valid_before_utc <= now <= shown.not_valid_after_utc:
+            raise TTError(f"the certificate of {name!r} has expired, or is of another authority: issue a new one")
+        return Asker(name, serial_text(shown.serial_number))
+
     def revocation_verifier(self) -> Verifier:
         """What tells a revocation list that the authority signed."""
         return Verifier(self._verify_key, REVOCATION)
-
-
-def serial_text(serial: int) -> str:
-    """A certificate's serial number as it is shown, listed and sent: hexadecimal, lower case, 40 digits."""
-    return f"{serial:040x}"
-
-
-def common_name(certificate: x509.Certificate) -> str:
-    """Whose certificate it is; empty if it does not say."""
-    from cryptography.x509.oid import NameOID
-
-    return "".join(str(item.value) for item in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
 
 
 def _read(path: Path) -> Bundle:

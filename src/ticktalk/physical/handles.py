@@ -9,12 +9,14 @@ from typing import Any
 
 from ticktalk.engine.components import Components
 from ticktalk.engine.counters import Counts
+from ticktalk.engine.deployment import IN_USE
 from ticktalk.engine.execution import FiringError
 from ticktalk.language.errors import TTRuntimeError
 from ticktalk.physical.clock import ClockDiscipline, Exchange, monotonic_us
 from ticktalk.physical.commands import Commands
 from ticktalk.physical.joining import (
     JOIN_KEY,
+    RefusedError,
     Welcome,
     ask,
     endpoint,
@@ -27,7 +29,7 @@ from ticktalk.physical.joining import (
 from ticktalk.physical.link import Link
 from ticktalk.physical.manager import HEARTBEAT, Callbacks, ManagerNode, RunningContext, in_loop
 from ticktalk.physical.node import Node, boot_id, describe_host, free_port
-from ticktalk.physical.signatures import CodeSigner, code_verifier
+from ticktalk.physical.trust import EnsembleTrust, ManagerTrust
 from ticktalk.physical.wire import Ping, Pong
 from ticktalk.processes import Message, NetMsg, RuntimeMsg, TTRuntimeManagerProcess
 
@@ -36,6 +38,9 @@ SILENT_AFTER = 3_000_000
 
 RETRY = 0.3
 """Seconds between two attempts to join."""
+
+NAME_LIMIT = 2.5
+"""Seconds for which a name in use is asked for again."""
 
 
 class ManagerHandle:
@@ -63,21 +68,21 @@ class ManagerHandle:
                     " keys init` and give --credentials FILE (or --insecure, which says what it means)"
                 )
             say_insecure()
-        signer, settings, revoked = CodeSigner.for_manager(credentials)
+        trust = ManagerTrust(credentials)
         self.callbacks = Callbacks()
         name = process.ensemble_name or ""
-        self.node = Node(name, components, name, workers > 0, near, signer.sign, signer.verify)
+        self.node = Node(name, components, name, workers > 0, near, trust.sign, trust.verify)
         port = rx_port or free_port(ip)
         self.address = f"{'[' + ip + ']' if ':' in ip else ip}:{port}"
         listen = endpoint(self.address, secure)
         try:
-            link = Link("router", [listen], [], settings, self.node.count_overflow)
+            link = Link("router", [listen], [], trust.settings, self.node.count_overflow)
         except TTRuntimeError:
             self.node.loop.close()
             raise
         self.node.open(link)
         process.registry.manager = describe_host(name, components, self.address, link.zid, True, self.node.clock.now())
-        self.manager = ManagerNode(self.node, process, signer.public_key, revoked)
+        self.manager = ManagerNode(self.node, process, trust)
         self.commands = Commands(self.manager)
         self.manager.begin()
         self.commands.begin()
@@ -171,14 +176,13 @@ class EnsembleHandle:
     ) -> None:
         self.name = name
         self._manager = manager
-        self._secure = credentials is not None
+        self._trust = EnsembleTrust(credentials)
         self._ip = ip or own_address(manager)
         self._rx_port = rx_port or free_port(self._ip)
         self._bind = f"#bind={self._ip}:{tx_port}" if tx_port else ""
         self._clock = clock
         self._event = on_event or (lambda text: None)
         self._stop = threading.Event()
-        self._settings, self._key = code_verifier(credentials)
         self.node = Node(name, components, manager_name, workers > 0, near)
         self.node.log_error = log_error
         self.discipline = ClockDiscipline(follow=False)
@@ -220,16 +224,24 @@ class EnsembleHandle:
     def _join(self) -> Link | None:
         """Ask until the manager answers; None when stopped before."""
         told = False
+        began = time.monotonic()
         while not self._stop.is_set():
             address = f"{'[' + self._ip + ']' if ':' in self._ip else self._ip}:{self._rx_port}"
             info = describe_host(self.name, self.node.components, address, "", True, self.node.clock.now())
             asked = self.node.clock.now()
-            welcome = hello(info, self._manager, self._settings, self._secure, self._bind)
+            try:
+                welcome = hello(info, self._manager, self._trust, self._bind)
+            except RefusedError as error:
+                # After a crash the name is this ensemble's own: the manager will find the old one silent.
+                if IN_USE not in str(error) or time.monotonic() - began > NAME_LIMIT:
+                    raise
+                self._stop.wait(RETRY)
+                continue
             if welcome is None:
                 if not told:
                     told = True
                     why = ""
-                    if self._secure:
+                    if self._trust.secure:
                         why = " (or it does not accept this certificate: expired, revoked, or of another authority)"
                     self._event(f"nobody answers at {self._manager} yet{why}; still trying")
                 self._stop.wait(RETRY)
@@ -249,8 +261,7 @@ class EnsembleHandle:
                 welcome,
                 self._manager,
                 address,
-                self._settings,
-                self._secure,
+                self._trust,
                 self._bind,
                 {"overflow": self.node.count_overflow},
             )
@@ -258,7 +269,7 @@ class EnsembleHandle:
         info = describe_host(
             self.name, self.node.components, address, link.zid, link.mode == "peer", self.node.clock.now()
         )
-        if ask(link, JOIN_KEY, info) is None:
+        if ask(link, JOIN_KEY, info, self._trust) is None:
             return None
         way = "" if link.mode == "peer" else " (relayed by the manager)"
         self._event(f"{self.name!r} joined {welcome.manager!r} at {self._manager}{way}")
@@ -266,7 +277,7 @@ class EnsembleHandle:
 
     def _take_key(self, welcome: Welcome) -> None:
         """Code is taken only with the signature of the manager that let this ensemble in."""
-        self.node.verify = self._key(welcome.signing_key)
+        self.node.verify = self._trust.verifier(welcome.signing_key)
 
     def _take_clock(self, welcome: Welcome, asked: int) -> None:
         same_host = bool(welcome.boot_id) and welcome.boot_id == boot_id()

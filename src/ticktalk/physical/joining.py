@@ -20,6 +20,7 @@ from ticktalk.engine.deployment import PROTOCOL
 from ticktalk.language.errors import TTRuntimeError
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.physical.link import Link, LinkError
+from ticktalk.physical.trust import EnsembleTrust
 
 HELLO_KEY = "ticktalk/hello"
 JOIN_KEY = "ticktalk/join"
@@ -52,7 +53,6 @@ class Welcome(msgspec.Struct, frozen=True):
     signing_key: bytes = b""
     boot_id: str = ""
     now: int = 0
-    revoked: bytes = b""
 
 
 def endpoint(address: str, secure: bool) -> str:
@@ -73,29 +73,30 @@ def own_address(manager: str) -> str:
         return str(probe.getsockname()[0])
 
 
-def hello(info: EnsembleInfo, manager: str, settings: dict[str, Any], secure: bool, bind: str = "") -> Welcome | None:
+def hello(info: EnsembleInfo, manager: str, trust: EnsembleTrust, bind: str = "") -> Welcome | None:
     """Ask the manager whether `info` may join; None when nobody answers.
 
     Raises:
         RefusedError: the manager refuses.
     """
     try:
-        link = Link("client", [], [endpoint(manager, secure) + bind], settings, timeout_ms=int(ANSWER_LIMIT * 1000))
+        address = endpoint(manager, trust.secure) + bind
+        link = Link("client", [], [address], trust.settings, timeout_ms=int(ANSWER_LIMIT * 1000))
     except LinkError:
         return None
     try:
-        return ask(link, HELLO_KEY, info)
+        return ask(link, HELLO_KEY, info, trust)
     finally:
         link.close(0)
 
 
-def ask(link: Link, key: str, info: EnsembleInfo) -> Welcome | None:
+def ask(link: Link, key: str, info: EnsembleInfo, trust: EnsembleTrust) -> Welcome | None:
     """Ask over an open link.
 
     Raises:
         RefusedError: the manager refuses.
     """
-    answer = link.ask(key, msgspec.msgpack.encode(info), ANSWER_LIMIT)
+    answer = link.ask(key, trust.ask(msgspec.msgpack.encode(info)), ANSWER_LIMIT)
     if answer is None:
         return None
     accepted, payload = answer
@@ -111,14 +112,15 @@ def ask(link: Link, key: str, info: EnsembleInfo) -> Welcome | None:
 
 
 def open_session(
-    welcome: Welcome, manager: str, listen: str, settings: dict[str, Any], secure: bool, bind: str, link_options: Any
+    welcome: Welcome, manager: str, listen: str, trust: EnsembleTrust, bind: str, link_options: dict[str, Any]
 ) -> Link:
     """A session that reaches all others: directly if it can, through the manager if not."""
     peers = [peer for peer in welcome.peers if peer.direct and peer.address]
-    connect = [endpoint(manager, secure) + bind, *(endpoint(peer.address, secure) for peer in peers)]
-    link = Link("peer", [endpoint(listen, secure)], connect, settings, **link_options)
+    manager = endpoint(manager, trust.secure) + bind
+    connect = [manager, *(endpoint(peer.address, trust.secure) for peer in peers)]
+    link = Link("peer", [endpoint(listen, trust.secure)], connect, trust.settings, **link_options)
     if unreached(link, peers, REACH_LIMIT):
-        link.reopen("client", [endpoint(manager, secure) + bind])
+        link.reopen("client", [manager])
     return link
 
 

@@ -21,6 +21,7 @@ from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.physical.clock import monotonic_us
 from ticktalk.physical.joining import HELLO_KEY, JOIN_KEY, Peer, Welcome
 from ticktalk.physical.node import Node
+from ticktalk.physical.trust import ManagerTrust
 from ticktalk.physical.wire import Ping, Pong, ReportRequest, shown_value
 from ticktalk.processes import Message, NetMsg, RuntimeMsg, SyncMsg, TTRuntimeManagerProcess
 
@@ -34,6 +35,9 @@ REPORT_PERIOD = 100_000
 
 START_LEAD = 100_000
 """Root ticks between a start and its start tick: every ensemble has heard of it by then."""
+
+LINGERS_AFTER = 1_200_000
+"""Microseconds of silence after which a newer start of an ensemble takes over its name."""
 
 COMMAND_KEY = "ticktalk/command"
 
@@ -58,16 +62,13 @@ class ManagerNode:
     Args:
         node: the manager's own ensemble.
         process: the documented process.
-        signing_key: the public key of the signature on code, for those who join.
+        trust: what it signs code with, and whom it listens to.
     """
 
-    def __init__(
-        self, node: Node, process: TTRuntimeManagerProcess, signing_key: bytes = b"", revoked: bytes = b""
-    ) -> None:
+    def __init__(self, node: Node, process: TTRuntimeManagerProcess, trust: ManagerTrust) -> None:
         self.node = node
         self.process = process
-        self.signing_key = signing_key
-        self.revoked = revoked
+        self.trust = trust
         self.heartbeats = Heartbeats()
         self.offsets: dict[str, tuple[int, int]] = {}
         self.contexts: dict[int, RunningContext] = {}
@@ -95,23 +96,26 @@ class ManagerNode:
 
     def event(self, text: str) -> None:
         """Tell who listens what happened."""
-        logger.info("%s", text)
+        logger.debug("%s", text)
         for listener in self.events:
             listener(text)
 
     # Joins and heartbeats.
 
     def _hello(self, query: zenoh.Query, join: bool) -> None:
+        payload = query.payload.to_bytes() if query.payload is not None else b""
         try:
-            payload = query.payload.to_bytes() if query.payload is not None else b""
-            info = msgspec.msgpack.decode(payload, type=EnsembleInfo)
-        except msgspec.DecodeError:
+            info = msgspec.msgpack.decode(self.trust.open(payload), type=EnsembleInfo)
+            self.trust.open(payload, info.name)
+        except (TTError, msgspec.DecodeError) as error:
             self.node.bad_frames += 1
-            query.reply_err(b"this is no question of an ensemble that speaks this protocol")
+            self.event(f"refused an ensemble: {error}")
+            query.reply_err(str(error).encode())
             drop(query)
             return
         registry = self.process.registry
-        refusal = registry.refusal(info)
+        heard = self.heartbeats.seen.get(info.name, 0)
+        refusal = registry.refusal(info, self.node.clock.now() - heard > LINGERS_AFTER)
         if refusal is not None:
             if join or info.protocol != self.process.registry.manager.protocol:
                 self.event(f"refused {info.name!r}: {refusal}")
@@ -119,9 +123,8 @@ class ManagerNode:
             drop(query)
             return
         peers = [Peer(e.name, e.address, e.zid, e.direct) for e in registry.ensembles.values() if e.name != info.name]
-        welcome = Welcome(
-            self.node.name, peers, self.signing_key, registry.manager.boot_id, self.node.clock.now(), self.revoked
-        )
+        key, now = self.trust.public_key, self.node.clock.now()
+        welcome = Welcome(self.node.name, peers, key, registry.manager.boot_id, now)
         if join:
             if info.name in registry.ensembles:
                 self._lost(info.name, "a newer start of it takes over its name")

@@ -74,6 +74,5 @@ def require_cryptography() -> None:
         import cryptography.x509  # noqa: F401
     except ImportError as error:
         raise TTError(
-            f"credentials need the package `cryptography`, which cannot be imported ({error}): "
-            "pip install 'ticktalk[secure]'"
+            f"credentials need the package `cryptography`, which cannot be imported ({error}): pip install cryptography"
         ) from None

@@ -1,0 +1,188 @@
+"""The certificates of a system, and what can stand in them: X.509 with P-256 keys, written as PEM.
+
+An ensemble's certificate serves both ends of a link, as all may listen and connect. Its common name is the ensemble's
+name; its alternative names are the addresses at which others may connect to it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ticktalk.ensemble import check_ensemble_name
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+BACKDATED = timedelta(days=1)
+"""Certificates are valid from a day ago on: the clock of a device may be behind."""
+
+NAME_LIMIT = 64
+"""Bytes that a common name may have in a certificate."""
+
+
+def authority_certificate(key: EllipticCurvePrivateKey, now: datetime, until: datetime) -> x509.Certificate:
+    """A certificate that an authority issues to itself."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.x509.oid import NameOID
+
+    serial = x509.random_serial_number()
+    # The serial number in the name tells authorities apart: a certificate names its issuer.
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"TickTalk authority {serial_text(serial)[:8]}")])
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(serial)
+        .not_valid_before(now - BACKDATED)
+        .not_valid_after(until)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(authority=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def ensemble_certificate(
+    ca: x509.Certificate,
+    ca_key: EllipticCurvePrivateKey,
+    key: EllipticCurvePrivateKey,
+    name: str,
+    addresses: list[str],
+    now: datetime,
+    until: datetime,
+) -> x509.Certificate:
+    """A certificate for `name` and the public half of `key`, issued by `ca`."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    both_ways = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    ca_key_identifier = ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(ca.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(max(now - BACKDATED, ca.not_valid_before_utc))
+        .not_valid_after(until)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(authority=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(both_ways), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ca_key_identifier), critical=False
+        )
+    )
+    if addresses:
+        names = x509.SubjectAlternativeName([_general_name(address) for address in addresses])
+        builder = builder.add_extension(names, critical=False)
+    return builder.sign(ca_key, hashes.SHA256())
+
+
+def common_name(certificate: x509.Certificate) -> str:
+    """Whose certificate it is; empty if it does not say."""
+    from cryptography.x509.oid import NameOID
+
+    return "".join(str(item.value) for item in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
+
+
+def serial_text(serial: int) -> str:
+    """A certificate's serial number as it is shown, listed and sent: hexadecimal, lower case, 40 digits."""
+    return f"{serial:040x}"
+
+
+def addresses_of(certificate: x509.Certificate) -> list[str]:
+    """The addresses that a certificate is good for."""
+    from cryptography import x509
+
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [str(name.value) for name in names]
+
+
+def check_certificate_name(name: str) -> str:
+    """`name`, if an ensemble can be called so and a certificate and a file can be made for it.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    check_ensemble_name(name)
+    if not name.isprintable() or "\\" in name:
+        raise ValueError(f"{name!r} is no name for credentials: use letters, digits, '-', '_' and '.'")
+    if len(name.encode()) > NAME_LIMIT:
+        raise ValueError(f"{name!r} is too long for a certificate: {NAME_LIMIT} bytes are the limit")
+    return name
+
+
+def check_address(address: str) -> str:
+    """`address`, if others can reach a host at it: an IP address or a host name, without a port.
+
+    Raises:
+        ValueError: it is neither, or stands for any address.
+    """
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        # The last label of a host name is no number: `10.0.0.256` is a mistake.
+        label = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+        if len(address) > 253 or not re.fullmatch(rf"({label}\.)*(?!\d+$){label}", address):
+            raise ValueError(
+                f"{address!r} is no address: give an IP address or a host name without a port, such as 192.168.1.20"
+            ) from None
+        return address.lower()
+    if ip.is_unspecified or "%" in address:
+        raise ValueError(f"{address!r} is no address to reach a host at: give the one that others connect to")
+    return str(ip)
+
+
+def certificate_pem(certificate: x509.Certificate) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return certificate.public_bytes(Encoding.PEM)
+
+
+def private_pem(key: EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def public_pem(key: Ed25519PrivateKey) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _key_usage(authority: bool) -> x509.KeyUsage:
+    from cryptography import x509
+
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _general_name(address: str) -> x509.GeneralName:
+    from cryptography import x509
+
+    try:
+        return x509.IPAddress(ipaddress.ip_address(address))
+    except ValueError:
+        return x509.DNSName(address)

@@ -1,0 +1,9 @@
+from ticktalk import SQify, STREAMify, GRAPHify, TTClock
+
+@SQify
+def f(x, TTExecuteOnFullToken=False):
+    return x
+
+@GRAPHify
+def main(a):
+    return f(a)

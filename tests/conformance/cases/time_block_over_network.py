@@ -1,0 +1,40 @@
+from ticktalkpython.SQ import STREAMify, GRAPHify, SQify
+from ticktalkpython.Clock import TTClock
+from ticktalkpython.Instructions import *
+
+
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+
+@SQify
+def ident(x):
+    return x
+
+
+@SQify
+def pb():
+    return -1
+
+
+@SQify
+def half(x):
+    from ticktalkpython.Empty import TTEmpty
+    return TTEmpty() if x % 2 == 0 else x * 10
+
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        with TTConstraint(name="near"):
+            window = COPY_TTTIME(1, VALUES_TO_TTTIME(0, 1200000))
+            s = src(window, TTPeriod=500000, TTDataIntervalWidth=100000)
+        with TTConstraint(name="far"):
+            with TTPlanB(pb()):
+                with TTDeadline(root_clock, 50000):
+                    y = half(s)
+            r = TUPLE_2(y, TIME_TOKEN(y))
+        return r

@@ -1,0 +1,37 @@
+from ticktalkpython.SQ import STREAMify, GRAPHify, SQify
+from ticktalkpython.Clock import TTClock
+from ticktalkpython.Instructions import *
+
+
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+
+@SQify
+def pbcount():
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return -sq_state["n"]
+
+
+@SQify
+def half(x):
+    from ticktalkpython.Empty import TTEmpty
+    return TTEmpty() if x % 2 == 0 else x * 10
+
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 1200000))
+
+        s = src(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000)
+        with TTPlanB(pbcount()):
+            with TTDeadline(root_clock, 50000):
+                y = half(s)
+                z = half(s + 1)
+        return TUPLE_2(y, z)

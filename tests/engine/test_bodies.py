@@ -1,0 +1,299 @@
+"""Bodies travel as source: the modules they need, the namespace of each instance, and the lines of their errors."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import simpy
+
+from ticktalk import TTEnsemble, TTGraph, TTRuntimeManagerSim
+from ticktalk.language import TTError, compile_program
+
+HEAD = "from ticktalk import SQify, STREAMify, GRAPHify, TTEmpty\n"
+
+
+def travelled(files: dict[str, str], directory: Path) -> TTGraph:
+    """The graph of `prog.py` among `files`, from its JSON file, after the sources are gone."""
+    beside = directory / "sources"
+    for name, text in files.items():
+        (beside / name).parent.mkdir(parents=True, exist_ok=True)
+        (beside / name).write_text(text, encoding="utf-8")
+    compile_program(beside / "prog.py").save(directory / "prog.json")
+    shutil.rmtree(beside)
+    return TTGraph.load(directory / "prog.json")
+
+
+def run(
+    files: dict[str, str], directory: Path, ensembles: tuple[str, ...] = (), starts: int = 1
+) -> tuple[list[Any], TTRuntimeManagerSim]:
+    manager = TTRuntimeManagerSim(None, [TTEnsemble(None, name) for name in ensembles], simpy.Environment())
+    values: list[Any] = []
+    manager.on_output(lambda token: values.append(token.value))
+    graph = travelled(files, directory)
+    manager.instantiate_and_map_graph(graph)
+    for _ in range(starts):
+        manager.execute_graph(graph)
+        manager.simulation.run()
+    return values, manager
+
+
+def program(body: str, graph: str = "return f(trigger)") -> str:
+    lines = "".join(f"    {line}\n" for line in graph.split("\n"))
+    return f"{HEAD}{body}\n@GRAPHify\ndef main(trigger):\n{lines}"
+
+
+PACKAGE = {
+    "pack/__init__.py": "from . import shapes\nfrom .deep import inner as renamed\nVERSION = 3\n",
+    "pack/shapes.py": "from .deep.inner import half\n\ndef area(a):\n    return half(a * a)\n",
+    "pack/deep/__init__.py": "LEVEL = 2\n",
+    "pack/deep/inner.py": "from .. import deep\n\ndef half(a):\n    return a / deep.LEVEL\n",
+    "helper.py": "import other\n\ndef double(a):\n    return other.TWO * a\n",
+    "other.py": "TWO = 2\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("imports", "expression", "value"),
+    [
+        ("import helper", "helper.double(4)", 8),
+        ("import helper as h", "h.double(4)", 8),
+        ("from helper import double", "double(4)", 8),
+        ("from helper import double as twice", "twice(4)", 8),
+        ("from helper import *", "double(4)", 8),
+        ("import pack", "pack.VERSION, pack.shapes.area(4), pack.renamed.half(6)", (3, 8.0, 3.0)),
+        ("import pack.shapes", "pack.shapes.area(4)", 8.0),
+        ("import pack.deep.inner as inner", "inner.half(6)", 3.0),
+        ("from pack import shapes", "shapes.area(4)", 8.0),
+        ("from pack.deep import inner", "inner.half(6)", 3.0),
+        ("from pack.deep.inner import half", "half(6)", 3.0),
+        ("import json, math", "json.loads('[1]') + [math.floor(2.5)]", [1, 2]),
+    ],
+)
+@pytest.mark.parametrize("where", ["module", "body"])
+def test_modules_beside_the_program_travel(
+    imports: str, expression: str, value: Any, where: str, tmp_path: Path
+) -> None:
+    if where == "body" and "*" in imports:
+        return  # Python allows it at module level only
+    inner = f"    {imports}\n" if where == "body" else ""
+    outer = f"{imports}\n" if where == "module" else ""
+    files = {**PACKAGE, "prog.py": program(f"{outer}@SQify\ndef f(t):\n{inner}    return {expression}")}
+    before = set(sys.modules)
+    values, manager = run(files, tmp_path)
+    assert not manager.errors
+    assert values == [value]
+    assert not {"helper", "other", "pack"} & (set(sys.modules) - before), "they have names of their own in sys.modules"
+
+
+def test_two_graphs_with_modules_of_one_name_do_not_meet(tmp_path: Path) -> None:
+    text = program("import helper\n@SQify\ndef f(t):\n    return helper.NAME")
+    for name in ("first", "second", "first"):
+        values, _ = run({"prog.py": text, "helper.py": f"NAME = {name!r}\n"}, tmp_path)
+        assert values == [name]
+
+
+def test_what_was_assigned_is_copied_for_each_instance(tmp_path: Path) -> None:
+    text = program(
+        "SEEN = []\nALIAS = SEEN\n@SQify\ndef f(t):\n    SEEN.append(t)\n    return len(SEEN), ALIAS is SEEN",
+        "return f(trigger), f(trigger)",
+    )
+    values, _ = run({"prog.py": text}, tmp_path, starts=2)
+    assert values == [((1, True), (1, True))] * 2, "copied per instance and context, together"
+
+
+def test_an_instance_keeps_its_own_from_firing_to_firing(tmp_path: Path) -> None:
+    text = program(
+        "SEEN = []\n@STREAMify\ndef src(t):\n    SEEN.append(len(SEEN))\n    return SEEN[-1]",
+        "w = COPY_TTTIME(1, VALUES_TO_TTTIME(READ_TTCLOCK(trigger), 300))\nreturn src(w, TTPeriod=100)",
+    )
+    values, _ = run({"prog.py": text}, tmp_path)
+    assert values == [0, 1, 2]
+
+
+def test_a_function_works_on_its_instances_copy(tmp_path: Path) -> None:
+    text = program(
+        "SEEN = []\n"
+        "def note(x, mark='!'):\n    SEEN.append(x)\n    return deeper() + mark\n"
+        "def deeper():\n    return str(len(SEEN))\n"
+        "@SQify\ndef f(t):\n    note(t)\n    return note(t), len(SEEN)",
+        "return f(trigger), f(trigger)",
+    )
+    values, _ = run({"prog.py": text}, tmp_path)
+    assert values == [(("2!", 2), ("2!", 2))]
+
+
+def test_a_global_of_the_body_is_its_instances(tmp_path: Path) -> None:
+    text = program(
+        "COUNT = 10\n@SQify\ndef f(t):\n    global COUNT\n    COUNT += 1\n    return COUNT",
+        "return f(trigger), f(trigger)",
+    )
+    values, _ = run({"prog.py": text}, tmp_path)
+    assert values == [(11, 11)]
+
+
+def test_classes_and_modules_are_shared(tmp_path: Path) -> None:
+    text = program(
+        "import helper\n"
+        "class Box:\n    count = 0\n"
+        "@SQify\ndef f(t):\n    Box.count += 1\n    helper.seen.append(t)\n    return Box()\n"
+        "@SQify\ndef g(box):\n    return isinstance(box, Box), Box.count, len(helper.seen)",
+        "f(trigger)\nreturn g(f(trigger))",
+    )
+    values, manager = run({"prog.py": text, "helper.py": "seen = []\n"}, tmp_path)
+    assert not manager.errors
+    assert values[-1] == (True, 2, 2)
+
+
+def test_statements_run_once_for_each_graph(tmp_path: Path) -> None:
+    text = program(
+        "import helper\nNUMBER = helper.next_number()\n"
+        "@SQify\ndef f(t):\n    return NUMBER\n@SQify\ndef g(t):\n    return NUMBER",
+        "return f(trigger), f(trigger), g(trigger)",
+    )
+    helper = "numbers = iter(range(1, 9))\n\ndef next_number():\n    return next(numbers)\n"
+    values, _ = run({"prog.py": text, "helper.py": helper}, tmp_path, starts=2)
+    assert values == [(1, 1, 1)] * 2
+
+
+def test_a_graph_that_is_run_again_starts_afresh(tmp_path: Path) -> None:
+    """What a travelling module holds belongs to one graph: a run repeated in one process gives the same."""
+    text = program("import helper\n@SQify\ndef f(t):\n    helper.seen.append(t)\n    return len(helper.seen)")
+    files = {"prog.py": text, "helper.py": "seen = []\n"}
+    assert [run(files, tmp_path)[0] for _ in range(2)] == [[1], [1]]
+    other = {**files, "prog.py": text.replace("return len", "return -len")}
+    assert run(other, tmp_path)[0] == [-1], "another graph with the same module"
+
+
+def test_what_no_body_needs_does_not_run(tmp_path: Path) -> None:
+    text = program("import no_such_module\nx = 1 / 0\nprint('run')\n@SQify\ndef f(t):\n    return t")
+    values, _ = run({"prog.py": text}, tmp_path)
+    assert values == [1]
+
+
+def test_a_decorated_function_called_by_a_body_is_the_plain_function(tmp_path: Path) -> None:
+    text = program("@SQify\ndef g(x, k=2):\n    return x * k\n@SQify\ndef f(t):\n    return g(t + 4) + g(1, k=5)")
+    values, _ = run({"prog.py": text}, tmp_path)
+    assert values == [15]
+
+
+def test_states_of_instances_and_contexts_never_meet(tmp_path: Path) -> None:
+    text = program(
+        "@SQify\ndef f(t):\n    global sq_state\n"
+        "    sq_state['n'] = sq_state.get('n', 0) + 1\n    return sq_state['n']",
+        "return f(trigger), f(trigger)",
+    )
+    values, _ = run({"prog.py": text}, tmp_path, starts=3)
+    assert values == [(1, 1)] * 3
+
+
+def test_parameters_are_those_of_the_instance(tmp_path: Path) -> None:
+    text = program(
+        "@SQify\ndef f(t, a=1, *, k=(2,), m=[3]):\n    m.append(t)\n    return a, k, m",
+        "return f(trigger), f(trigger, a=5), f(trigger, k='k', m=[9])",
+    )
+    values, manager = run({"prog.py": text}, tmp_path)
+    assert not manager.errors
+    assert values == [((1, (2,), [3, 1]), (5, (2,), [3, 1]), (1, "k", [9, 1]))]
+
+
+ERRORS = {
+    "in the body": (
+        "@SQify\ndef f(t):\n    x = t\n\n    return x / 0",
+        6,
+        "ZeroDivisionError",
+    ),
+    "in a function of the program": (
+        "def deep(x):\n    return [x][5]\n@SQify\ndef f(t):\n    return deep(t)",
+        3,
+        "IndexError",
+    ),
+    "in an expression of several lines": (
+        "@SQify\ndef f(t):\n    return (t\n        + 1\n        + None)",
+        4,
+        "TypeError",
+    ),
+    "in a library: the program's innermost line": (
+        "import json\n@SQify\ndef f(t):\n    x = 1\n    return json.loads('{')",
+        6,
+        "JSONDecodeError",
+    ),
+    "beneath a decorator and a comment": (
+        "# a comment\n\n\n@SQify\n# another\ndef f(t):\n    '''Docstring\n    of two lines.'''\n    raise KeyError(t)",
+        10,
+        "KeyError",
+    ),
+    "SystemExit": ("import sys\n@SQify\ndef f(t):\n    sys.exit('bye')", 5, "SystemExit"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error_names_the_line_of_the_program(name: str, tmp_path: Path) -> None:
+    body, line, exception = ERRORS[name]
+    values, manager = run({"prog.py": program(body)}, tmp_path)
+    assert not values
+    (error,) = manager.errors
+    assert (error.file, error.line, error.sq, error.ensemble) == ("prog.py", line, "f-1", "runtime-manager")
+    assert exception in error.exception
+    told = program(body).splitlines()[line - 1].strip()
+    assert told in error.traceback, "the traceback shows the program's own line"
+    assert str(error).startswith(f"prog.py:{line}: SQ f-1 on runtime-manager, interval [-inf, inf): {exception}")
+    assert "\n" not in str(error)
+    assert manager.counters("prog") == {"f-1": {"errors": 1}}
+
+
+def test_an_error_in_a_travelling_module_names_the_call_in_the_program(tmp_path: Path) -> None:
+    text = program("import helper\n@SQify\ndef f(t):\n    return helper.fail(t)")
+    helper = "def fail(x):\n    return x.nothing\n"
+    _, manager = run({"prog.py": text, "helper.py": helper}, tmp_path)
+    (error,) = manager.errors
+    assert (error.file, error.line) == ("prog.py", 5)
+    assert "return x.nothing" in error.traceback and "helper.py" in error.traceback
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("import no_such_module\n@SQify\ndef f(t):\n    return no_such_module", ["prog.py:2", "no_such_module"]),
+        ("X = 1\nY = X / 0\n@SQify\ndef f(t):\n    return Y", ["prog.py:3", "ZeroDivisionError"]),
+    ],
+)
+def test_what_cannot_be_prepared_says_where(body: str, words: list[str], tmp_path: Path) -> None:
+    with pytest.raises(TTError) as refused:
+        run({"prog.py": program(body, 'with TTConstraint(name="edge"):\n    return f(trigger)')}, tmp_path, ("edge",))
+    for word in [*words, "on edge"]:
+        assert word in str(refused.value)
+
+
+def test_after_an_error_everything_else_goes_on(tmp_path: Path) -> None:
+    text = program(
+        "@STREAMify\ndef src(t):\n    global sq_state\n"
+        "    sq_state['n'] = sq_state.get('n', 0) + 1\n    return sq_state['n']\n"
+        "@SQify\ndef f(x):\n    return 6 / (x - 2)",
+        "w = COPY_TTTIME(1, VALUES_TO_TTTIME(READ_TTCLOCK(trigger), 400))\ns = src(w, TTPeriod=100)\nreturn f(s)",
+    )
+    values, manager = run({"prog.py": text}, tmp_path)
+    assert values == [-6, 6, 3]
+    assert manager.process.errors.count == 1
+
+
+def test_none_is_a_value_and_empty_is_nothing(tmp_path: Path) -> None:
+    text = program(
+        "@SQify\ndef f(t):\n    return None\n@SQify\ndef g(t):\n    return TTEmpty()", "g(trigger)\nreturn f(trigger)"
+    )
+    values, _ = run({"prog.py": text}, tmp_path)
+    assert values == [None]
+
+
+def test_what_a_body_prints_goes_to_stderr_with_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = program(
+        "@SQify\ndef f(t):\n    print('one\\ntwo', end='')\n    print(' still two')\n    return t",
+        "return f(f(trigger))",
+    )
+    run({"prog.py": text}, tmp_path)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [f"[f-{k}] {line}" for k in (1, 2) for line in ("one", "two still two")]
