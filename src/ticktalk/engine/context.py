@@ -190,6 +190,7 @@ class Context:
                 self.prepared.components,
                 send,
                 self._count_error,
+                self.number,
             )
             self.executes[sq.name] = execute
             fire = _then(execute.fire, done) if single else execute.fire

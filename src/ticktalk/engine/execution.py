@@ -16,7 +16,7 @@ from ticktalk.engine.components import Components, running
 from ticktalk.engine.instructions import TOKEN_INSTRUCTIONS, VALUE_INSTRUCTIONS, Setting
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
-from ticktalk.time import INFINITY, NEG_INFINITY, ROOT, Tick, TTClock, TTEmpty, TTTime, TTToken
+from ticktalk.time import INFINITY, NEG_INFINITY, ROOT, Tick, TTClock, TTEmpty, TTTag, TTTime, TTToken
 from ticktalk.time.interval import interval_text
 
 Send = Callable[[Any, Tick, Tick], None]
@@ -55,6 +55,7 @@ class TTSQExecute:
         components: the ensemble's drivers.
         send: takes the result and its interval; raises what makes the firing fail (no codec, a wrong length).
         report: takes a `FiringError`.
+        context: the number of the context (`TTTag.u`).
 
     Raises:
         BodyError: the body does not compile or its module-level statements do not run here.
@@ -64,6 +65,7 @@ class TTSQExecute:
         "_arrange",
         "_body",
         "_setting",
+        "_tags",
         "code",
         "components",
         "ensemble",
@@ -86,6 +88,7 @@ class TTSQExecute:
         components: Components,
         send: Send,
         report: Callable[[FiringError], None],
+        context: int = 0,
     ) -> None:
         self.sq = sq
         self.send = send
@@ -97,17 +100,19 @@ class TTSQExecute:
         self.code = code
         self.components: Components | None = components
         self._setting: Setting | None = None
+        tags = [TTTag(context, sq.name, index, ensemble) for index in range(len(sq.ports))]
+        self._tags = [tag for tag, port in zip(tags, sq.ports, strict=True) if port.constant is None]
         self.fire: Callable[[Tick, Tick, tuple[Any, ...], int], None]
         if sq.body:
             body, self.state = code.body(sq)
-            self._body, self._arrange = _call_shape(sq, body)
+            self._body, self._arrange = _call_shape(sq, body, tags)
             self.fire = self._fire_full if sq.full_token else self._fire
         elif sq.function in TOKEN_INSTRUCTIONS:
-            self._body, self._arrange = _call_shape(sq, TOKEN_INSTRUCTIONS[sq.function], full=True)
+            self._body, self._arrange = _call_shape(sq, TOKEN_INSTRUCTIONS[sq.function], tags, full=True)
             self._setting = Setting(sq, clock, start_tick)
             self.fire = self._fire_instruction
         else:
-            self._body, self._arrange = _call_shape(sq, VALUE_INSTRUCTIONS[sq.function])
+            self._body, self._arrange = _call_shape(sq, VALUE_INSTRUCTIONS[sq.function], tags)
             self.fire = self._fire
 
     def _fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
@@ -124,7 +129,12 @@ class TTSQExecute:
             self.failed(error, start, stop)
 
     def _fire_full(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
-        tokens = tuple([TTToken(value, TTTime(ROOT, begin, end)) for begin, end, value in values])
+        tokens = tuple(
+            [
+                TTToken(value, TTTime(ROOT, begin, end), tag)
+                for (begin, end, value), tag in zip(values, self._tags, strict=True)
+            ]
+        )
         running.current = self
         self.fired += 1
         try:
@@ -171,7 +181,7 @@ def _as_tuple(*values: Any) -> tuple[Any, ...]:
 
 
 def _call_shape(
-    sq: TTSQ, body: Callable[..., Any], full: bool = False
+    sq: TTSQ, body: Callable[..., Any], tags: list[TTTag], full: bool = False
 ) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
     """How the values of the arc ports become the body's arguments.
 
@@ -200,27 +210,28 @@ def _call_shape(
         have.update({port.name: constants[port.name] for port in trailing})
         body.__defaults__ = tuple(have[name] for name in names[len(arcs) :])
         return body, None
-    takes: list[tuple[int, Any, str | None]] = []  # slot of the value (-1: a constant), its encoding, keyword
+    takes: list[tuple[int, Any, str | None, TTTag]] = []  # slot of the value (-1: a constant), its encoding, keyword
     slot = 0
-    for port in sq.ports:
+    for port, tag in zip(sq.ports, tags, strict=True):
+        keyword = port.name if port.keyword else None
         if port.constant is not None:
-            takes.append((-1, port.constant[0], port.name if port.keyword else None))
+            takes.append((-1, port.constant[0], keyword, tag))
             continue
         if not port.hidden:
-            takes.append((slot, None, port.name if port.keyword else None))
+            takes.append((slot, None, keyword, tag))
         slot += 1
 
-    def constant(encoded: Any) -> Any:
+    def constant(encoded: Any, tag: TTTag) -> Any:
         value = decode_constant(encoded)  # decoded anew: a body may change what it gets
         if sq.full_token:
-            return TTToken(value, TTTime.infinite(ROOT))
+            return TTToken(value, TTTime.infinite(ROOT), tag)
         return (float("-inf"), float("inf"), value) if full else value
 
     def arrange(body: Callable[..., Any], values: tuple[Any, ...]) -> Any:
         arguments = []
         keywords = {}
-        for slot, encoded, keyword in takes:
-            value = constant(encoded) if slot < 0 else values[slot]
+        for slot, encoded, keyword, tag in takes:
+            value = constant(encoded, tag) if slot < 0 else values[slot]
             if keyword is None:
                 arguments.append(value)
             else:

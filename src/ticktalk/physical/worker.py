@@ -216,7 +216,15 @@ class Worker:
         for ident, sq_name, paths, shape in instances:
             sq = by_name[sq_name]
             execute = TTSQExecute(
-                sq, self._ensemble, code, clocks[sq.clock], tick, self._components, _nowhere, _nowhere_error
+                sq,
+                self._ensemble,
+                code,
+                clocks[sq.clock],
+                tick,
+                self._components,
+                _nowhere,
+                _nowhere_error,
+                context,
             )
             self._instances[ident] = _Instance(ident, sq.full_token, execute, _encoder(paths, shape))
             self._of_graph.setdefault(name, []).append(ident)
