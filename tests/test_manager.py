@@ -600,7 +600,7 @@ def both(a, b):
     return a | b, {"n": len(a & b), "first": sorted(a)[0]}
 @SQify
 def fail(x):
-    return 1 / (len(x) - 3)
+    return 1 / (len(x) - 1)
 @GRAPHify
 def main(trigger):
     window = COPY_TTTIME(1, VALUES_TO_TTTIME(READ_TTCLOCK(trigger), READ_TTCLOCK(trigger) + 2000))

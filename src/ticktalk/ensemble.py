@@ -98,7 +98,8 @@ class TTEnsemble:
         self.input_token_process.setup_proc_intfc(self.network_manager.input_msg, started[1])
         self.execute_process.setup_proc_intfc(self.network_manager.input_msg, started[2])
         site.network_manager = self.network_manager
-        simulation.arrived(self.name)
+        if not self.is_runtime_mgr:
+            simulation.arrived(self.name)
 
     def info(self) -> EnsembleInfo:
         """What the ensemble says of itself when it joins."""

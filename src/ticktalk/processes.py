@@ -193,12 +193,13 @@ class TTProcess:
         """The run loop on a device: waits for messages and responds to them until `stop`."""
         while not self._stopped:
             message = self.get_next_input()
-            if message is not None:
+            if message is None:
+                self._stopped = True
+            else:
                 self.handle_message(message)
 
     def stop(self) -> None:
         """End the run loop after what is in the queue now."""
-        self._stopped = True
         self.input_queue.put(None)
 
     def handle_pending(self) -> bool:
@@ -210,7 +211,9 @@ class TTProcess:
             except queue.Empty:
                 return any_message
             any_message = True
-            if message is not None:
+            if message is None:
+                self._stopped = True
+            else:
                 self.handle_message(message)
 
     @classmethod

@@ -86,18 +86,21 @@ def run(nodes: list[Node], window_end: int, until: int, bound: int) -> tuple[lis
                 continue
             if not inbox[i]:
                 continue
-            single = len(node.inputs) == 1
-            for port, token in inbox[i]:
+            for _, token in inbox[i]:
                 numbers[i] += 1
                 token.number = numbers[i]
-                ports[i][port].append(token)
                 newest[i] = token.start if newest[i] is None else max(newest[i], token.start)
-            if not single:
+
+            def evict(i: int = i) -> None:
                 for waiting in ports[i]:
                     for token in list(waiting):
                         if newest[i] - token.stop > bound:
                             waiting.remove(token)
                             count(i, "evicted")
+
+            evict()
+            for port, token in inbox[i]:
+                ports[i][port].append(token)
             for port, token in inbox[i]:
                 if not any(token is other for other in ports[i][port]):
                     continue
@@ -122,4 +125,5 @@ def run(nodes: list[Node], window_end: int, until: int, bound: int) -> tuple[lis
                         continue
                     last_start[i] = start
                 emit(i, [t.value for t in combination], start, stop)
+            evict()
     return outputs, counts

@@ -124,7 +124,6 @@ BODY = [
     ),
     ("x = f(TTClock.root())", 1, 7, "a constant of type TTClock cannot be stored", ""),
     ("x = TTFinishByOtherwise(f(a), TTPlanB=h())", 1, 5, "missing `TTTimeDeadline`", ""),
-    ("x = TTFinishByOtherwise(3, TTTimeDeadline=5)", 1, 25, "comes from an SQ", ""),
     ("x = TTFinishByOtherwise(a, TTTimeDeadline=0.5)", 1, 28, "whole number", ""),
     ("x = TTFinishByOtherwise(a, TTTimeDeadline=5, TTPlanB=b)", 1, 46, "TTPlanB takes a call such as g(x)", ""),
     ("x = TTFinishByOtherwise(a, TTTimeDeadline=5, TTPlanB=3)", 1, 46, "TTPlanB takes a call", ""),

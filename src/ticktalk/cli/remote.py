@@ -203,9 +203,9 @@ class Remote:
 
     def listen(self, graph: str, take: Any) -> None:
         """Have `take(row)` called with every output of a graph from now on."""
-        from ticktalk.physical.commands import OUTPUTS_KEY
+        from ticktalk.physical.commands import outputs_key
 
-        self._link.subscribe(f"{OUTPUTS_KEY}/{graph}", lambda key, payload: take(payload.decode()))
+        self._link.subscribe(outputs_key(graph), lambda key, payload: take(payload.decode()))
 
     def __enter__(self) -> Remote:
         return self

@@ -11,10 +11,11 @@ import __future__
 
 import builtins
 import copy
-import hashlib
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
+import itertools
 import linecache
 import sys
 import types
@@ -29,6 +30,9 @@ from ticktalk.time import TTClock, TTEmpty, TTTime, TTToken
 
 _KNOWN = {"component": component, "TTClock": TTClock, "TTEmpty": TTEmpty, "TTTime": TTTime, "TTToken": TTToken}
 """Constructs that a body knows without import, as a graph body does."""
+
+
+_numbers = itertools.count(1)
 
 
 class BodyError(Exception):
@@ -52,15 +56,16 @@ class GraphCode:
         self._modules = graph.modules
         self._builtins: dict[str, Any] | types.ModuleType = builtins
         if graph.modules:
-            digest = hashlib.sha256(repr(sorted(graph.modules.items())).encode()).hexdigest()[:12]
-            self._prefix = f"_ticktalk_{digest}"
+            self._prefix = f"_ticktalk_{next(_numbers)}"
             self._builtins = {**vars(builtins), "__import__": self._import}
             _TravelledModules.add(self._prefix, graph.modules, self._builtins)
         self.module = types.ModuleType(graph.name)
         self.module.__dict__["__builtins__"] = self._builtins
         self.module.__file__ = self.file
         self.module.__dict__.update(_KNOWN)
-        sys.modules.setdefault(graph.name, self.module)  # dataclasses look their module up there
+        if not _is_importable(graph.name):
+            # Dataclasses look their module up there; a program called like an installed module stays out.
+            sys.modules[graph.name] = self.module
         self._flags = 0
         if any(statement.source.startswith("from __future__") for statement in graph.statements):
             self._flags = __future__.annotations.compiler_flag
@@ -69,10 +74,26 @@ class GraphCode:
         self._codes: dict[str, types.CodeType] = {}
         self._plain_namespace: bool | None = None
 
+    def forget(self) -> None:
+        """Give up the modules that were imported for this graph."""
+        if self._prefix:
+            for name in [name for name in sys.modules if name.partition(".")[0] == self._prefix]:
+                del sys.modules[name]
+            _TravelledModules.remove(self._prefix)
+        if sys.modules.get(self.graph.name) is self.module:
+            del sys.modules[self.graph.name]
+
     def prepare(self, sqs: Iterable[TTSQ]) -> None:
         """Run the module-level statements that the bodies of `sqs` need, and compile those bodies."""
         functions = {sq.function: self.graph.functions[sq.function] for sq in sqs if sq.body}
         needed = sorted({need for function in functions.values() for need in function.needs})
+        self._run(needed)
+        for name, function in functions.items():
+            if name not in self._codes:
+                self._codes[name] = self._compile(function.source, function.line)
+
+    def _run(self, needed: Iterable[int]) -> None:
+        """Run those of the module-level statements that have not been run, in source order."""
         for index in needed:
             if index in self._ran:
                 continue
@@ -86,9 +107,6 @@ class GraphCode:
                 ) from error
             self._ran.add(index)
             self._assigned.update(statement.assigns)
-        for name, function in functions.items():
-            if name not in self._codes:
-                self._codes[name] = self._compile(function.source, function.line)
 
     def try_out(self, sqs: Iterable[TTSQ]) -> None:
         """`prepare`, and make one body of each function, so that what is wrong with it is known before the start."""
@@ -111,7 +129,20 @@ class GraphCode:
         return set_parameters(body, parameters), namespace
 
     def find_class(self, name: str) -> Any:
-        """A class of the program or of a module that travels with it, by qualified name; None if there is none."""
+        """A class of the program or of a module that travels with it, by qualified name; None if there is none.
+
+        A class that no body here names may still arrive in a value: then all module-level statements are run.
+        """
+        found = self._known_class(name)
+        if found is None and len(self._ran) < len(self.graph.statements):
+            try:
+                self._run(range(len(self.graph.statements)))
+            except BodyError:
+                return None
+            found = self._known_class(name)
+        return found
+
+    def _known_class(self, name: str) -> Any:
         for place in [self.module, *(sys.modules.get(f"{self._prefix}.{module}") for module in self._modules)]:
             found: Any = place
             for part in name.split("."):
@@ -200,6 +231,17 @@ def set_parameters(body: Callable[..., Any], parameters: dict[str, Any]) -> Call
     return body
 
 
+def _is_importable(name: str) -> bool:
+    """Whether `import name` would find something other than a program of ours."""
+    found = sys.modules.get(name)
+    if found is not None:
+        return getattr(found, "__spec__", None) is not None
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 def _rebound(function: types.FunctionType, namespace: dict[str, Any]) -> types.FunctionType:
     again = types.FunctionType(
         function.__code__, namespace, function.__name__, function.__defaults__, function.__closure__
@@ -231,6 +273,10 @@ class _TravelledModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if not any(isinstance(finder, cls) for finder in sys.meta_path):
             sys.meta_path.insert(0, cls())
         cls._sets[prefix] = (modules, names)
+
+    @classmethod
+    def remove(cls, prefix: str) -> None:
+        cls._sets.pop(prefix, None)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None

@@ -225,6 +225,11 @@ class Context:
             own = value if plain or len(destinations) == 1 else handed_on(value)
             sync.receive(port, start, stop, own, from_other_ensemble=True)
 
+    def refuse(self, arc: str, start: Tick, stop: Tick, error: BaseException) -> None:
+        """A token came that cannot be read here: an error of each SQ that it was for."""
+        for sync, _ in self.incoming.get(arc, ()):
+            self._firing_error(sync.sq.name, start, stop, error)
+
     @property
     def pending(self) -> bool:
         """Whether a stream is open or a deadline pending here."""

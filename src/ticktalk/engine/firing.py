@@ -175,33 +175,33 @@ class ArrivalSync(TTSQSync):
                     self.newest = start
                     if start > self.evict_at:
                         self._evict()
-                elif stop < self.newest - self.eviction_bound:
-                    self.counters.add(self.sq.name, "evicted")
-                    return
                 token: Waiting = (start, self.number, stop, value)
                 if not self._consider(slot, token, False, now):
                     self._wait(slot, token)
+                    if self.newest > self.evict_at:
+                        self._evict()
                 return
         # All that came at this tick is there before the first of it is matched.
         arrived: list[tuple[int, Waiting]] = []
         for port, start, stop, value in self._arrived():
-            slot = self.slot[port]
             self.number += 1
-            token = (start, self.number, stop, value)
+            arrived.append((self.slot[port], (start, self.number, stop, value)))
             if start > self.newest:
                 self.newest = start
+        if self.newest > self.evict_at:
+            self._evict()
+        for slot, token in arrived:
             if slot in self.sticky:
                 self.sticky[slot] = token
             else:
                 self._wait(slot, token)
-            arrived.append((slot, token))
-        if self.newest > self.evict_at:
-            self._evict()
         for slot, token in arrived:
             if slot in self.sticky:
                 self._reconsider(now)
             elif self.ports[slot].holds(token):
                 self._consider(slot, token, True, now)
+        if self.newest > self.evict_at:
+            self._evict()
 
     def _wait(self, slot: int, token: Waiting) -> None:
         self.ports[slot].add(token)
@@ -345,6 +345,8 @@ class GridSync(TTSQSync):
         if self.end == INFINITY:
             self.agenda.on_endless(self.sq.name)
         passed = max(self.window_start, self.considered)
+        if self.not_before is not None:
+            passed = max(passed, self.not_before)
         if passed != NEG_INFINITY:
             self._skip_between(passed, min(now, self.end))
         self._next_after(max(now, self.window_start))
@@ -504,7 +506,7 @@ class DeadlineSync(TTSQSync):
         self.data = Port()
         self.due = Port()  # deadlines that wait for data
         self.missed = Port()  # deadlines that passed without; what overlaps them comes late
-        self.sticky_data = sq.ports[0].sticky
+        self.sticky_data = sq.ports[0].sticky or sq.ports[0].constant is not None
         self.sticky_deadline = sq.ports[1].sticky or sq.ports[1].constant is not None
         self.answered: set[int] = set()  # sticky deadlines that data has met
         self.pass_on: Send = _no_send
@@ -526,7 +528,10 @@ class DeadlineSync(TTSQSync):
                 self.data.add(token)
             else:
                 try:
-                    deadline = self.clock.to_root(whole_tick(plain(value), "a deadline")) + self.sq.offset
+                    tick = plain(value)
+                    if tick != INFINITY:
+                        tick = whole_tick(tick, "a deadline")
+                    deadline = self.clock.to_root(tick) + self.sq.offset
                 except ValueError as error:
                     self.report(self.sq.name, start, stop, error)
                     continue
@@ -534,7 +539,7 @@ class DeadlineSync(TTSQSync):
                 if self.sticky_deadline:
                     self.due.tokens, self.missed.tokens = [], []
                 self.due.add(token)
-                if deadline > now:
+                if now < deadline < INFINITY:
                     self.agenda.at(int(deadline), self)
             arrived.append((port == 0, token))
         for is_data, token in arrived:
@@ -634,7 +639,7 @@ class DeadlineSync(TTSQSync):
 
     @property
     def pending(self) -> bool:
-        return bool(self.due.tokens)
+        return any(token[3] < INFINITY for token in self.due.tokens)
 
     def waiting(self) -> dict[str, int]:
         counts = {"data": len(self.data.tokens), "deadline": len(self.due.tokens)}

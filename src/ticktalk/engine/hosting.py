@@ -164,7 +164,9 @@ class EnsembleHost:
 
     def stop(self, graph: str) -> None:
         """Forget the graph and its contexts."""
-        self.prepared.pop(graph, None)
+        prepared = self.prepared.pop(graph, None)
+        if prepared is not None:
+            prepared.code.forget()
         for key in [key for key in self.contexts if key[0] == graph]:
             self.contexts.pop(key).close()
 

@@ -6,12 +6,16 @@ simulated run prints the same bytes every time.
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import enum
 import json
 import math
 import re
 import sys
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 import msgspec
@@ -61,13 +65,20 @@ def json_line(row: dict[str, Any]) -> str:
     """`row` as one line of JSON, without the line's end; ints of any size are numbers."""
     try:
         return _dump(row)
-    except ValueError:  # an int beyond Python's limit for decimal digits
-        limit = sys.get_int_max_str_digits()
-        sys.set_int_max_str_digits(0)
-        try:
+    except ValueError:
+        with _any_digits():
             return _dump(row)
-        finally:
-            sys.set_int_max_str_digits(limit)
+
+
+@contextmanager
+def _any_digits() -> Iterator[None]:
+    """Let ints be written beyond Python's limit for decimal digits."""
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(limit)
 
 
 def _dump(row: dict[str, Any]) -> str:
@@ -119,7 +130,11 @@ def _json(value: Any) -> Any:
 def stable_repr(value: Any) -> str:
     """`repr(value)` that is the same in every run: sets sorted, no addresses."""
     try:
-        return _ADDRESS.sub("", _repr(value))
+        try:
+            return _repr(value)
+        except ValueError:
+            with _any_digits():
+                return _repr(value)
     except Exception as error:
         return f"<{type(value).__qualname__} whose repr raises {type(error).__name__}>"
 
@@ -139,11 +154,37 @@ def _repr(value: Any) -> str:
         if not value:
             return repr(value)
         kinds = {item.__class__ for item in value}
-        natural = kinds <= {bool, int} or kinds in ({str}, {bytes}) or (kinds <= {int, float} and value == value)
+        natural = kinds in ({str}, {bytes}) or (kinds <= {bool, int, float} and all(item == item for item in value))
         items = sorted(value, key=None if natural else lambda item: (type(item).__qualname__, _repr(item)))
         text = "{" + ", ".join(map(_repr, items)) + "}"
         return text if kind is set else f"frozenset({text})"
-    return repr(value)
+    parts = _parts(value)
+    if parts is not None:
+        return parts
+    text = repr(value)
+    return text if kind is str else _ADDRESS.sub("", text)
+
+
+def _parts(value: Any) -> str | None:
+    """The repr of what holds other values, a set among them perhaps; None of what does not."""
+    kind = type(value)
+    if dataclasses.is_dataclass(value) and kind.__dataclass_params__.repr:
+        shown = [
+            f"{field.name}={_repr(getattr(value, field.name))}" for field in dataclasses.fields(value) if field.repr
+        ]
+        return f"{kind.__qualname__}({', '.join(shown)})"
+    if isinstance(value, tuple) and hasattr(kind, "_fields"):
+        return f"{kind.__name__}({', '.join(f'{n}={_repr(v)}' for n, v in zip(kind._fields, value, strict=True))})"
+    if kind is types.SimpleNamespace:
+        return f"namespace({', '.join(f'{name}={_repr(item)}' for name, item in vars(value).items())})"
+    if kind is collections.deque:
+        bound = "" if value.maxlen is None else f", maxlen={value.maxlen}"
+        return f"deque({_repr(list(value))}{bound})"
+    if kind is collections.defaultdict:
+        return f"defaultdict({_repr(value.default_factory)}, {_repr(dict(value))})"
+    if kind is collections.OrderedDict:
+        return f"OrderedDict({_repr(list(value.items()) if sys.version_info < (3, 12) else dict(value))})"
+    return None
 
 
 class OutputLog:

@@ -121,7 +121,7 @@ def handed_on(value: Any) -> Any:
     numpy = sys.modules.get("numpy")
     if numpy is not None and kind is numpy.ndarray and not value.dtype.hasobject:
         return _read_only(value, numpy)
-    if numpy is not None and isinstance(value, numpy.generic):
+    if numpy is not None and isinstance(value, numpy.generic) and not isinstance(value, numpy.void):
         return value
     try:
         if kind is list and all(item.__class__ in PLAIN for item in value):
@@ -137,11 +137,12 @@ def handed_on(value: Any) -> Any:
 
 def _read_only(array: Any, numpy: Any) -> Any:
     """The array without a writable way to its memory: as it is if it was handed on before, else one copy."""
-    if not array.flags.writeable and (array.base is None or isinstance(array.base, bytes)):
+    base = array.base
+    if not array.flags.writeable and isinstance(base, numpy.ndarray) and not base.flags.writeable:
         return array
     array = numpy.array(array, copy=True, order="K", subok=False)
     array.flags.writeable = False
-    return array
+    return array.view()  # of memory that is read-only, so that the receiver cannot make it writable again
 
 
 def plain(value: Any) -> Any:
@@ -176,6 +177,8 @@ def encode_value(value: Any) -> bytes:
         return _encode(value if value.__class__ in _NATIVE else _pack(value))
     except OverflowError:
         return _encode(_pack(value))
+    except UnicodeEncodeError:
+        raise NoCodecError("a string with half a surrogate pair is no text, so it has no codec") from None
     except RecursionError:
         raise NoCodecError(
             "a value that is nested too deeply, or holds itself, cannot cross to another ensemble"
@@ -192,9 +195,9 @@ def decode_value(data: bytes | memoryview, classes: Classes | None = None) -> An
         if classes is None:
             return _plain_decoder.decode(data)
         return msgspec.msgpack.Decoder(ext_hook=lambda code, content: _unpack(code, content, classes)).decode(data)
-    except (msgspec.DecodeError, RecursionError, TypeError, ValueError, struct.error, IndexError, KeyError) as error:
-        if isinstance(error, ValueFormatError):
-            raise
+    except ValueFormatError:
+        raise
+    except Exception as error:  # whatever a library makes of hostile bytes
         raise ValueFormatError(f"not a value: {error}") from None
 
 
@@ -243,11 +246,13 @@ def _pack(value: Any) -> Any:
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)):
         return _pack_numpy(value, numpy)
+    if isinstance(value, enum.Flag):
+        return _ext(EXT_OBJECT, [kind.__qualname__, "flag", _pack(value.value)])
     if isinstance(value, enum.Enum):
         return _ext(EXT_OBJECT, [kind.__qualname__, "enum", value.name])
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
         return _ext(EXT_OBJECT, [kind.__qualname__, "named", [_pack(item) for item in value]])
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: _pack(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return _ext(EXT_OBJECT, [type(value).__qualname__, "data", fields])
     raise NoCodecError(
@@ -263,7 +268,7 @@ def _pack_numpy(value: Any, numpy: Any) -> msgspec.msgpack.Ext:
     code = EXT_ARRAY if isinstance(value, numpy.ndarray) else EXT_SCALAR
     array = numpy.ascontiguousarray(value)
     header = _encode([dtype.str, list(numpy.shape(value))])
-    content = array.view(numpy.uint8).data if array.size and array.ndim else array.tobytes()
+    content = array.view(numpy.uint8).data if array.size and dtype.itemsize else b""
     return msgspec.msgpack.Ext(code, b"".join((bytes([len(header)]), header, content)))
 
 
@@ -275,11 +280,16 @@ def _unpack_numpy(code: int, content: memoryview) -> Any:
     dtype = numpy.dtype(kind)
     if dtype.hasobject:
         raise ValueFormatError("an array of objects")
-    array = numpy.frombuffer(content, dtype=dtype, offset=1 + length).reshape(shape)
+    if dtype.itemsize:
+        array = numpy.frombuffer(content, dtype=dtype, offset=1 + length).reshape(shape)
+    elif len(content) > 1 + length:
+        raise ValueFormatError("more content than an array of empty texts has")
+    else:
+        array = numpy.zeros(shape, dtype)
     if code == EXT_SCALAR:
         return array.reshape(-1)[0]
     array.flags.writeable = False
-    return array
+    return array.view()
 
 
 def _unpack(code: int, content: memoryview, classes: Classes | None = None) -> Any:
@@ -321,6 +331,8 @@ def _unpack(code: int, content: memoryview, classes: Classes | None = None) -> A
 
 def _unpack_object(name: str, form: str, content: Any, classes: Classes | None) -> Any:
     kind = classes(name) if classes is not None else None
+    if form == "flag" and isinstance(kind, type) and issubclass(kind, enum.Flag):
+        return kind(content)
     if form == "enum" and isinstance(kind, type) and issubclass(kind, enum.Enum):
         return kind[content]
     if form == "named" and isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields"):

@@ -331,6 +331,9 @@ class Calls:
         for index, parameter in enumerate(instruction.inputs):
             argument = bound[parameter]
             value = self.expressions.to_port(_given(argument), argument.place)
+            if name == "MERGE" and isinstance(value, Constant):
+                # Its ports fire one by one, so a constant is a token of its own, sent once.
+                value = self.network.add("RETURN", argument.place, [Port("0", value)]).whole
             if not isinstance(value, Unknown):
                 ports.append(Port(instruction.port_name(index), value))
         settings = self._common(bound)
@@ -621,11 +624,6 @@ class Calls:
         settings = self._common(bound)
         data = self.expressions.to_port(_given(bound["data"]), bound["data"].place)
         deadline = self.expressions.to_port(_given(bound["TTTimeDeadline"]), bound["TTTimeDeadline"].place)
-        if isinstance(data, Constant):
-            self._problem(
-                bound["data"].where, "the data that a deadline waits for comes from an SQ, but this is a constant"
-            )
-            data = UNKNOWN
         if isinstance(deadline, Constant):
             ticks = self._ticks(bound["TTTimeDeadline"], "TTTimeDeadline", 0)
             deadline = UNKNOWN if ticks is None else Constant(ticks)
@@ -644,7 +642,7 @@ class Calls:
     def deadline(
         self,
         node: ast.expr,
-        data: Arc,
+        data: Arc | Constant,
         deadline: Arc | Constant,
         plan_b: Node | None,
         will_continue: bool,

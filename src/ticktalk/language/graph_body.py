@@ -21,6 +21,9 @@ from ticktalk.time import TTClock
 
 _Ending = Literal["return", "break", "continue"]
 
+_MAKES_AN_SQ = (ast.Call, ast.BinOp, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.Subscript, ast.IfExp)
+"""Expressions whose value an SQ made just now computes; a name or a display may lead to one made before."""
+
 
 class GraphBody:
     """Evaluates the body of a graph.
@@ -141,17 +144,15 @@ class GraphBody:
         """The value of a statement, with the tag arc if it is a stream's call; deadlines around it are made."""
         before = len(self.network.nodes)
         value = self.expressions.data(node)
-        if not isinstance(node, ast.Call):
-            return value, None
         made = made_since(self.network, value, before)
-        if made is None:
+        if made is None or not isinstance(node, _MAKES_AN_SQ):
             return value, None
-        tag = made.tag if made.is_source else None
+        tag = made.tag if made.is_source and isinstance(node, ast.Call) else None
         if self._deadlines:
             value = self._by_deadline(node, made)
         return value, tag
 
-    def _by_deadline(self, node: ast.Call, made: Node) -> Data:
+    def _by_deadline(self, node: ast.expr, made: Node) -> Data:
         """The deadline SQ that a `with TTDeadline(...)` asks for around `made`."""
         innermost = self._deadlines[-1]
         if innermost is None:

@@ -103,6 +103,10 @@ class Node(Source):
         before = [arc.source.rank for arc in self.ends if arc is not None]
         if self.plan_b is not None:
             before.append(self.plan_b.rank)
+            if from_stream:
+                # A plan B fired by a stream of deadlines finds its one-shot inputs each time.
+                for port, arc in zip(self.plan_b.sq.ports, self.plan_b.ends, strict=True):
+                    port.sticky = arc is not None and not arc.source.stream
         self.rank = sq.rank = 1 + max(before, default=-1)
         sq.arcs = self._remaining_arcs()
 

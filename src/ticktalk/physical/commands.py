@@ -18,12 +18,18 @@ from ticktalk.engine.values import decode_value
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.errors import TTError
 from ticktalk.physical.manager import COMMAND_KEY, ManagerNode, drop
+from ticktalk.physical.node import key_part
 from ticktalk.processes import DeployRequest, Message, RuntimeMsg
 
 OUTPUTS_KEY = "ticktalk/outputs"
 
 OUTPUTS_KEPT = 1000
 """Output rows per graph that `outputs` shows to who comes late."""
+
+
+def outputs_key(graph: str) -> str:
+    """The key of a graph's outputs."""
+    return f"{OUTPUTS_KEY}/{key_part(graph)}"
 
 
 class Question(msgspec.Struct, omit_defaults=True):
@@ -128,4 +134,4 @@ class Commands:
             del rows[:-OUTPUTS_KEPT]
         link = self._manager.node.link
         if link is not None:
-            link.publish(f"{OUTPUTS_KEY}/{token.graph}", line.encode())
+            link.publish(outputs_key(token.graph), line.encode())

@@ -26,15 +26,15 @@ from ticktalk.physical.joining import (
     own_address,
     say_insecure,
 )
-from ticktalk.physical.link import Link
+from ticktalk.physical.link import Link, NobodyAnswersError
 from ticktalk.physical.manager import HEARTBEAT, Callbacks, ManagerNode, RunningContext, in_loop
 from ticktalk.physical.node import Node, boot_id, describe_host, free_port
 from ticktalk.physical.trust import EnsembleTrust, ManagerTrust
 from ticktalk.physical.wire import Ping, Pong
 from ticktalk.processes import Message, NetMsg, RuntimeMsg, TTRuntimeManagerProcess
 
-SILENT_AFTER = 3_000_000
-"""Microseconds without an answer of the manager after which an ensemble looks for it again."""
+SETTLED_AFTER = 1_000_000
+"""Microseconds after a join for which "I do not know you" still answers a heartbeat from before it."""
 
 RETRY = 0.3
 """Seconds between two attempts to join."""
@@ -186,7 +186,7 @@ class EnsembleHandle:
         self.node = Node(name, components, manager_name, workers > 0, near)
         self.node.log_error = log_error
         self.discipline = ClockDiscipline(follow=False)
-        self._heard = 0
+        self._joined_at = 0
         self._again = threading.Event()
         self.node.take_control[NetMsg.PONG] = self._pong
         self.node.take_control[NetMsg.SHUT_DOWN] = lambda reason, stamp: self._shut_down(reason)
@@ -204,8 +204,8 @@ class EnsembleHandle:
                 if not started:
                     self.node.run_in_thread()
                     started = True
+                self._joined_at = monotonic_us()
                 self._again.clear()
-                self._heard = monotonic_us()
                 while not self._stop.wait(0.1) and not self._again.is_set():
                     pass
         finally:
@@ -228,7 +228,6 @@ class EnsembleHandle:
         while not self._stop.is_set():
             address = f"{'[' + self._ip + ']' if ':' in self._ip else self._ip}:{self._rx_port}"
             info = describe_host(self.name, self.node.components, address, "", True, self.node.clock.now())
-            asked = self.node.clock.now()
             try:
                 welcome = hello(info, self._manager, self._trust, self._bind)
             except RefusedError as error:
@@ -246,7 +245,6 @@ class EnsembleHandle:
                     self._event(f"nobody answers at {self._manager} yet{why}; still trying")
                 self._stop.wait(RETRY)
                 continue
-            self._take_clock(welcome, asked)
             self._take_key(welcome)
             link = self._enter(welcome, address)
             if link is not None:
@@ -257,20 +255,26 @@ class EnsembleHandle:
     def _enter(self, welcome: Welcome, address: str) -> Link | None:
         link = self.node.link
         if link is None:
-            link = open_session(
-                welcome,
-                self._manager,
-                address,
-                self._trust,
-                self._bind,
-                {"overflow": self.node.count_overflow},
-            )
+            try:
+                link = open_session(
+                    welcome,
+                    self._manager,
+                    address,
+                    self._trust,
+                    self._bind,
+                    {"overflow": self.node.count_overflow},
+                )
+            except NobodyAnswersError:
+                return None  # the manager has gone meanwhile
             self.node.open(link)
         info = describe_host(
             self.name, self.node.components, address, link.zid, link.mode == "peer", self.node.clock.now()
         )
-        if ask(link, JOIN_KEY, info, self._trust) is None:
+        asked = self.node.clock.now()
+        answer = ask(link, JOIN_KEY, info, self._trust)
+        if answer is None:
             return None
+        self._take_clock(answer, asked, self.node.clock.now())
         way = "" if link.mode == "peer" else " (relayed by the manager)"
         self._event(f"{self.name!r} joined {welcome.manager!r} at {self._manager}{way}")
         return link
@@ -279,12 +283,12 @@ class EnsembleHandle:
         """Code is taken only with the signature of the manager that let this ensemble in."""
         self.node.verify = self._trust.verifier(welcome.signing_key)
 
-    def _take_clock(self, welcome: Welcome, asked: int) -> None:
+    def _take_clock(self, welcome: Welcome, asked: int, returned: int) -> None:
         same_host = bool(welcome.boot_id) and welcome.boot_id == boot_id()
         follow = self._clock == "manager" and not same_host
         if follow != self.discipline.follow or not self.discipline.joined:
             self.discipline = ClockDiscipline(follow)
-            self._exchange(Exchange(asked, welcome.now, welcome.now, self.node.clock.now()))
+            self._exchange(Exchange(asked, welcome.now, welcome.now, returned))
 
     def _exchange(self, exchange: Exchange) -> None:
         what, by = self.discipline.take(exchange)
@@ -296,7 +300,7 @@ class EnsembleHandle:
             self.node.clock.slew(by)
 
     def _ping(self) -> None:
-        if self.node.link is None:
+        if self.node.link is None or self._again.is_set():
             return
         self.node.clock.tend(monotonic_us())
         ping = Ping(
@@ -309,11 +313,12 @@ class EnsembleHandle:
         self.node.send(self.node.manager, Message(RuntimeMsg.PING, ping, "TTRuntimeManagerProcess"))
 
     def _pong(self, pong: Pong, stamp: int) -> None:
-        self._heard = monotonic_us()
         self._exchange(Exchange(pong.asked, pong.received, pong.answered, stamp))
 
     def _forgotten(self, name: str, stamp: int) -> None:
         if name == self.name:
+            if self._again.is_set() or monotonic_us() - self._joined_at < SETTLED_AFTER:
+                return
             self._event("the manager does not know this ensemble any more; joining again")
             for graph in list(self.node.host.prepared):
                 self.node.stop_graph(graph)

@@ -120,7 +120,11 @@ def open_session(
     connect = [manager, *(endpoint(peer.address, trust.secure) for peer in peers)]
     link = Link("peer", [endpoint(listen, trust.secure)], connect, trust.settings, **link_options)
     if unreached(link, peers, REACH_LIMIT):
-        link.reopen("client", [manager])
+        try:
+            link.reopen("client", [manager])
+        except LinkError:
+            link.close(0)
+            raise
     return link
 
 

@@ -33,6 +33,10 @@ class LinkError(TTRuntimeError):
     """A session that cannot be opened; the message says why and what to do."""
 
 
+class NobodyAnswersError(LinkError):
+    """Nobody answers where the session has to connect to; trying again may help."""
+
+
 class Link:
     """A Zenoh session and what is declared on it.
 
@@ -91,17 +95,17 @@ class Link:
         try:
             return zenoh.open(config)
         except zenoh.ZError as error:
-            raise LinkError(self._why(str(error))) from None
+            raise self._why(str(error)) from None
 
-    def _why(self, text: str) -> str:
+    def _why(self, text: str) -> LinkError:
         listen = ", ".join(self._listen)
         if "os error 98" in text or "Address already in use" in text:
-            return f"{listen}: the port is in use: choose another with --rx-port, or 0 for any"
+            return LinkError(f"{listen}: the port is in use: choose another with --rx-port, or 0 for any")
         if "os error 99" in text:
-            return f"{listen}: this host has no such address: choose another with --ip"
+            return LinkError(f"{listen}: this host has no such address: choose another with --ip")
         if "Unable to connect" in text or "Timeout" in text or "refused" in text:
-            return f"nobody answers at {', '.join(self._connect)}"
-        return f"the network session cannot be opened: {text}"
+            return NobodyAnswersError(f"nobody answers at {', '.join(self._connect)}")
+        return LinkError(f"the network session cannot be opened: {text}")
 
     def subscribe(self, key: str, receive: Receive) -> None:
         """Call `receive(key, payload)` for what is published on `key`."""

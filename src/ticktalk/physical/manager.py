@@ -15,8 +15,8 @@ from ticktalk.engine.counters import Counts
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.health import Completion, Heartbeats, IdleReport
 from ticktalk.engine.outputs import OutputToken
-from ticktalk.engine.values import Encoded
-from ticktalk.language.errors import TTError
+from ticktalk.engine.values import Encoded, NoCodecError, encoded
+from ticktalk.language.errors import TTError, TTInputError
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.physical.clock import monotonic_us
 from ticktalk.physical.joining import HELLO_KEY, JOIN_KEY, Peer, Welcome
@@ -38,6 +38,9 @@ START_LEAD = 100_000
 
 LINGERS_AFTER = 1_200_000
 """Microseconds of silence after which a newer start of an ensemble takes over its name."""
+
+GIVEN_UP_AFTER = 10_000_000
+"""Microseconds of silence after which an ensemble whose connection still stands is given up: it may be cut off."""
 
 COMMAND_KEY = "ticktalk/command"
 
@@ -74,10 +77,12 @@ class ManagerNode:
         self.contexts: dict[int, RunningContext] = {}
         self.events: list[Callable[[str], None]] = []
         self.warned: set[tuple[str, str]] = set()
+        self.silent: dict[str, tuple[EnsembleInfo, int]] = {}  # gone but may come back; last heard of
         node.take_output = self._own_output
         node.take_error = process.errors.add
         node.take_control[RuntimeMsg.PING] = self._ping
         node.take_control[RuntimeMsg.REPORT] = self._report
+        node.take_control[RuntimeMsg.LEAVE] = lambda name, stamp: self._left(name, "it has left")
         node.take_control[RuntimeMsg.OUTPUT_TOKEN] = self._output
         node.serve(process)
         node.network_manager.setup_proc_intfc(
@@ -126,8 +131,7 @@ class ManagerNode:
         key, now = self.trust.public_key, self.node.clock.now()
         welcome = Welcome(self.node.name, peers, key, registry.manager.boot_id, now)
         if join:
-            if info.name in registry.ensembles:
-                self._lost(info.name, "a newer start of it takes over its name")
+            self._left(info.name, "a newer start of it takes over its name")
             self.heartbeats.take(info.name, self.node.clock.now())
             self.node.receive(Message(RuntimeMsg.JOIN, info, "TTRuntimeManagerProcess"))
             way = "" if info.direct else ", relayed by the manager"
@@ -136,6 +140,8 @@ class ManagerNode:
         drop(query)
 
     def _ping(self, ping: Ping, received: int) -> None:
+        if ping.name in self.silent:
+            self._back(ping.name, received)
         if ping.name not in self.process.registry.ensembles:
             self.node.send(ping.name, Message(NetMsg.FORGET, ping.name, "TTNetworkManager"))
             return
@@ -161,27 +167,48 @@ class ManagerNode:
     def _watch(self) -> None:
         now = self.node.clock.now()
         for name in self.heartbeats.dead(now):
-            self._lost(name, "no heartbeat for 2 s")
+            info, heard = self.process.registry.ensembles.get(name), self.heartbeats.seen[name]
+            self._gone(name, "no heartbeat for 2 s")
+            if info is not None:
+                self.silent[name] = info, heard
+        if self.silent and self.node.link is not None:
+            connected = self.node.link.peers()
+            for name, (info, heard) in list(self.silent.items()):
+                if info.zid not in connected or now - heard > GIVEN_UP_AFTER:
+                    self._give_up(name)
         self.process.outputs.flush()
 
-    def leave(self, name: str, why: str) -> None:
-        """An ensemble has left by itself."""
-        if name in self.process.registry.ensembles:
-            self._lost(name, why)
+    def _back(self, name: str, now: int) -> None:
+        """An ensemble that was silent is heard of again: it was cut off, and goes on where it was."""
+        info, _ = self.silent.pop(name)
+        self.heartbeats.take(name, now)
+        self.node.receive(Message(RuntimeMsg.JOIN, info, "TTRuntimeManagerProcess"))
+        self.event(f"{name!r} is back")
 
-    def _lost(self, name: str, why: str) -> None:
+    def _give_up(self, name: str) -> None:
+        """An ensemble has ended: what it did is no longer waited for."""
+        self.silent.pop(name, None)
+        for context in self.contexts.values():
+            if name in context.completion.ensembles:
+                context.completion.gone(name)
+                context.lost_hosts.append(name)
+
+    def _left(self, name: str, why: str) -> None:
+        """An ensemble is gone and does not come back as it was."""
+        if name in self.process.registry.ensembles:
+            self._gone(name, why)
+        self._give_up(name)
+
+    def _gone(self, name: str, why: str) -> None:
         self.heartbeats.forget(name)
         self.offsets.pop(name, None)
-        self.node.receive(Message(RuntimeMsg.LEAVE, name, "TTRuntimeManagerProcess"))
+        self.process.input_msg(Message(RuntimeMsg.LEAVE, name, "TTRuntimeManagerProcess"))
+        self.node._drain()
         self.event(f"{name!r} is gone: {why}")
         for state in self.process.deployments.graphs.values():
             if name in state.hosts:
                 sqs = [sq for sq, host in state.host_of.items() if host == name]
                 self.event(f"graph {state.graph.name!r} has lost {', '.join(sqs[:8])}{' ...' if len(sqs) > 8 else ''}")
-        for context in self.contexts.values():
-            if name in context.completion.ensembles:
-                context.completion.gone(name)
-                context.lost_hosts.append(name)
 
     # Outputs.
 
@@ -207,6 +234,11 @@ class ManagerNode:
         Raises:
             TTError: it is not ready, or the inputs do not fit.
         """
+        for name, value in inputs.items():
+            try:
+                encoded(value)
+            except (NoCodecError, UnicodeEncodeError) as error:
+                raise TTInputError(f"input {name!r}: {error}") from None
         start_tick = self.node.clock.now() + START_LEAD
         number = self.process.deployments.start(
             graph, inputs, start_tick, None if length is None else start_tick + length
@@ -252,9 +284,10 @@ class ManagerNode:
         """
         self.process.deployments.stop(graph)
         self.node._drain()
-        for context in self.contexts.values():
-            if context.graph == graph and not context.ended.is_set():
+        for context in [context for context in self.contexts.values() if context.graph == graph]:
+            if not context.ended.is_set():
                 self._end(context)
+            del self.contexts[context.number]  # another graph may be given this name: it counts for itself
 
     def counts(self, graph: str) -> Counts:
         """What was counted in all contexts of a graph, as last reported."""

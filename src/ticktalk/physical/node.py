@@ -16,6 +16,7 @@ import socket
 import threading
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote, unquote
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import Components
@@ -66,7 +67,12 @@ def control_key(ensemble: str) -> str:
 
 def arc_key(graph: str, arc: str) -> str:
     """The key of an arc: one publication reaches every host that consumes it."""
-    return f"ticktalk/arc/{graph}/{arc}"
+    return f"ticktalk/arc/{key_part(graph)}/{key_part(arc)}"
+
+
+def key_part(name: str) -> str:
+    """`name` as one part of a key: graphs are called as files are, keys know wildcards."""
+    return quote(name, safe="")
 
 
 class _InputTokens(TTInputTokenProcess):
@@ -251,7 +257,7 @@ class Node:
         self.loop.post(self._tokens, key, frame)
 
     def _tokens(self, key: str, frame: bytes) -> None:
-        _, _, graph, arc = key.split("/", 3)
+        _, _, graph, arc = (unquote(part) for part in key.split("/"))
         try:
             tokens = parse_tokens(frame)
         except FrameError as error:

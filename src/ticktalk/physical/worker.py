@@ -26,7 +26,7 @@ import msgspec
 
 from ticktalk.engine.bodies import BodyError, GraphCode
 from ticktalk.engine.components import Components, Preparing, running
-from ticktalk.engine.execution import BodyOutput, FiringError, TTSQExecute
+from ticktalk.engine.execution import BodyOutput, FiringError, TTSQExecute, firing_error
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.engine.outputs import as_json
 from ticktalk.engine.values import decode_value, encode_value
@@ -155,15 +155,16 @@ class Worker:
                 arguments = tuple([(begin, end, self._decode(execute, data)) for begin, end, data in values])
             else:
                 arguments = tuple([self._decode(execute, data) for data in values])
-        except Exception as error:
-            execute.failed(error, start, stop)
-        else:
             execute.fire(start, stop, arguments, now)
+        except BaseException as error:
+            # Whatever a body raises, or its error does when it is shown: who keeps time waits for an answer.
+            outcome[:] = [_failure(execute, error, start, stop)]
+        running.current = None
         ended = monotonic_us()
         if not outcome:
             self._commands.answer(("fired", ident, None, start, stop, begun, ended))
         elif isinstance(outcome[0], FiringError):
-            self._commands.answer(("failed", ident, outcome[0], begun, ended))
+            self._commands.answer(("failed", ident, _sendable(outcome[0]), begun, ended))
         else:
             parts, begin, end = outcome[0]
             self._commands.answer(("fired", ident, parts, begin, end, begun, ended))
@@ -190,7 +191,9 @@ class Worker:
             code.try_out([sq for sq in graph.sqs if sq.name in wanted])
             self._graphs[name] = (graph, code, graph.clock_tree())
         except BodyError as error:
-            return str(error)
+            return _text(str(error))
+        except BaseException as error:  # a statement that ends programs: who keeps time waits for an answer
+            return _text(f"{name}: {type(error).__name__}: {error}")
         finally:
             running.current = None
         return self._make_drivers(
@@ -207,7 +210,9 @@ class Worker:
                 try:
                     self._components[name] = make_driver(self._ensemble, name, factory, self._near)
                 except TTError as error:
-                    return str(error)
+                    return _text(str(error))
+                except BaseException as error:  # SystemExit, for one
+                    return _text(f"component {name!r} ({factory}): the factory ended with {type(error).__name__}")
         return None
 
     def _start(self, name: str, context: int, tick: int, instances: list[tuple[int, str, list[Any], Any]]) -> None:
@@ -246,6 +251,25 @@ def _encoder(paths: list[Any], shape: Any) -> Callable[[Any], Any]:
         return encoded
 
     return encode
+
+
+def _failure(execute: TTSQExecute, error: BaseException, start: Tick, stop: Tick) -> FiringError:
+    """What is told of an error that `TTSQExecute` does not take: KeyboardInterrupt, or one that cannot be shown."""
+    try:
+        return firing_error(execute.sq, execute.ensemble, execute.code, error, start, stop)
+    except Exception:
+        begin, end = (int(tick) if abs(tick) != float("inf") else None for tick in (start, stop))
+        what = f"{type(error).__name__} (it cannot be shown: its text raises, too)"
+        return FiringError(execute.name, execute.ensemble, begin, end, execute.code.file, execute.sq.line, what)
+
+
+def _sendable(error: FiringError) -> FiringError:
+    """`error` with text that can be encoded: a body's message may hold lone surrogates."""
+    return msgspec.structs.replace(error, exception=_text(error.exception), traceback=_text(error.traceback))
+
+
+def _text(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _nowhere(value: Any, start: Tick, stop: Tick) -> None:

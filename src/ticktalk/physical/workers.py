@@ -437,7 +437,7 @@ class Workers:
                     placed.elsewhere.tally("lost")
                     placed.elsewhere.done()
                 placed.in_flight.clear()
-        for graph, assigned in self._assigned.items():
+        for graph, assigned in list(self._assigned.items()):  # one that cannot be loaded is stopped on the way
             names = [sq for sq, its_worker in assigned.items() if its_worker == worker]
             if not names:
                 continue

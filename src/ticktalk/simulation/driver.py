@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import simpy
 
@@ -18,7 +17,7 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.execution import FiringError, keep_bodies_from_stdout
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.engine.outputs import OutputToken
-from ticktalk.engine.values import PLAIN, decode_value, encode_value, handed_on
+from ticktalk.engine.values import PLAIN, ValueFormatError, decode_value, encode_value, handed_on
 from ticktalk.processes import Message, TTNetworkManager, TTProcess
 from ticktalk.time import Tick
 
@@ -70,7 +69,11 @@ class _Site:
         host = self._simulation.sites[ensemble].host
         running = host.contexts.get((graph, context)) if host is not None else None
         if running is not None:
-            received = value if data is None else decode_value(data, running.prepared.code.find_class)
+            try:
+                received = value if data is None else decode_value(data, running.prepared.code.find_class)
+            except ValueFormatError as error:
+                running.refuse(arc, start, stop, error)
+                return
             running.arrive(arc, received, start, stop)
 
     def output(self, graph: str, context: int, sq: str, value: Any, start: Tick, stop: Tick) -> None:
@@ -88,7 +91,7 @@ class _Site:
             host = manager.host
             prepared = host.prepared.get(graph) if host is not None else None
             mine = self.host.prepared.get(graph) if self.host is not None else None
-            known = prepared or mine
+            known = mine or prepared
             value = decode_value(data, known.code.find_class if known is not None else None)
         elif value.__class__ not in PLAIN:
             value = handed_on(value)
@@ -111,8 +114,6 @@ class Simulation:
         sites: the ensembles by name.
     """
 
-    _of: WeakKeyDictionary[simpy.Environment, Simulation] = WeakKeyDictionary()
-
     def __init__(self, env: simpy.Environment) -> None:
         self.env = env
         self.agenda = Agenda(int(env.now))
@@ -134,9 +135,12 @@ class Simulation:
         """
         if not isinstance(env, simpy.Environment):
             raise TypeError(f"a simpy.Environment is wanted, not {env!r}: pass sim=simpy.Environment()")
-        if env not in cls._of:
-            cls._of[env] = cls(env)
-        return cls._of[env]
+        # Kept by the environment itself, so that both go together.
+        found = getattr(env, "_ticktalk_simulation", None)
+        if found is None:
+            found = cls(env)
+            env._ticktalk_simulation = found  # type: ignore[attr-defined]
+        return found
 
     def now(self) -> int:
         """The present root tick."""

@@ -1,0 +1,137 @@
+"""Who is alive, and whether a graph is done, from reports made by hand."""
+
+from __future__ import annotations
+
+from ticktalk.engine.health import DEAD_AFTER, LOST_AFTER, Completion, Heartbeats, IdleReport
+
+
+def report(ensemble: str, round: int, **said: object) -> IdleReport:
+    return IdleReport("g", 1, ensemble, round, **said)  # type: ignore[arg-type]
+
+
+def answers(completion: Completion, now: int = 0, arrived: int = 0, **said: dict[str, object]) -> bool:
+    """One round in which everybody answers; what the last answer gave."""
+    round = completion.ask()
+    done = False
+    for ensemble in sorted(completion.ensembles):
+        done = completion.take(report(ensemble, round, **said.get(ensemble, {})), arrived, now)
+    return done
+
+
+def test_heartbeats_tell_who_is_silent() -> None:
+    heartbeats = Heartbeats()
+    heartbeats.take("a", 0)
+    heartbeats.take("b", 500_000)
+    assert heartbeats.dead(DEAD_AFTER) == []
+    assert heartbeats.dead(DEAD_AFTER + 1) == ["a"]
+    assert sorted(heartbeats.dead(DEAD_AFTER + 500_001)) == ["a", "b"]
+    heartbeats.take("a", DEAD_AFTER)
+    assert heartbeats.dead(DEAD_AFTER + 1) == []
+    heartbeats.forget("b")
+    heartbeats.forget("never there")
+    assert heartbeats.dead(10 * DEAD_AFTER) == ["a"]
+
+
+def test_two_equal_idle_rounds_end_it() -> None:
+    completion = Completion(["a", "b"])
+    assert not answers(completion)
+    assert answers(completion)
+    assert completion.done and completion.lost == 0
+
+
+def test_one_round_is_never_enough() -> None:
+    """A token may be under way while all are asked."""
+    completion = Completion(["a"])
+    for count in range(5):
+        assert not answers(completion, a={"received": {"x/0": count}})
+    assert answers(completion, a={"received": {"x/0": 4}})
+
+
+def test_who_is_busy_keeps_it_open() -> None:
+    completion = Completion(["a", "b"])
+    for _ in range(3):
+        assert not answers(completion, b={"busy": "src-1 is pending"})
+    assert completion.latest["b"].busy == "src-1 is pending"
+    assert not answers(completion)
+    assert not answers(completion, a={"busy": "f-1 runs"})
+    assert not answers(completion)  # the rounds before do not count any more
+    assert answers(completion)
+
+
+def test_answers_to_an_older_round_do_not_count() -> None:
+    completion = Completion(["a", "b"])
+    first = completion.ask()
+    completion.take(report("a", first), 0, 0)
+    second = completion.ask()
+    assert not completion.take(report("b", first), 0, 0)
+    assert not completion.take(report("b", second), 0, 0)
+    assert not completion.take(report("a", second), 0, 0)
+    assert answers(completion)
+
+
+def test_a_token_under_way_keeps_it_open_and_counts_as_lost_in_the_end() -> None:
+    completion = Completion(["a", "b"])
+    said = {"a": {"sent": {"x/0": {"b": 3}}}, "b": {"received": {"x/0": 2}}}
+    assert not answers(completion, 0, **said)
+    assert not answers(completion, 1, **said)  # from here on the difference is known
+    assert not answers(completion, LOST_AFTER, **said)
+    assert answers(completion, LOST_AFTER + 1, **said)
+    assert completion.lost == 1
+
+
+def test_a_token_that_comes_late_is_not_lost() -> None:
+    completion = Completion(["a", "b"])
+    sent = {"sent": {"x/0": {"b": 3}}}
+    assert not answers(completion, 0, a=sent, b={"received": {"x/0": 2}})
+    assert not answers(completion, 1, a=sent, b={"received": {"x/0": 2}})
+    assert not answers(completion, LOST_AFTER + 5, a=sent, b={"received": {"x/0": 3}})
+    assert answers(completion, LOST_AFTER + 6, a=sent, b={"received": {"x/0": 3}})
+    assert completion.lost == 0
+
+
+def test_outputs_under_way_to_the_manager_keep_it_open() -> None:
+    completion = Completion(["a"])
+    assert not answers(completion, 0, 4, a={"outputs": 5})
+    assert not answers(completion, 1, 4, a={"outputs": 5})
+    assert answers(completion, 2, 5, a={"outputs": 5})
+    assert completion.lost == 0
+
+
+def test_each_receiver_of_an_arc_counts_for_itself() -> None:
+    completion = Completion(["a", "b", "c"])
+    said = {
+        "a": {"sent": {"x/0": {"b": 2, "c": 2}}},
+        "b": {"received": {"x/0": 2}},
+        "c": {"received": {"x/0": 1}},
+    }
+    answers(completion, 0, **said)
+    answers(completion, 1, **said)
+    assert answers(completion, 1 + LOST_AFTER, **said)
+    assert completion.lost == 1
+
+
+def test_whoever_has_died_is_not_waited_for() -> None:
+    completion = Completion(["a", "b"])
+    round = completion.ask()
+    assert not completion.take(report("a", round, sent={"x/0": {"b": 9}}), 0, 0)
+    completion.gone("b")
+    completion.gone("never there")
+    sent = {"a": {"sent": {"x/0": {"b": 9}}}}
+    assert not answers(completion, 0, **sent)
+    assert answers(completion, 1, **sent)
+    assert completion.lost == 0
+
+
+def test_once_done_it_stays_done() -> None:
+    completion = Completion(["a"])
+    answers(completion)
+    assert answers(completion)
+    assert completion.take(report("a", 99, busy="again"), 0, 0)
+
+
+def test_counts_are_added_over_the_ensembles() -> None:
+    completion = Completion(["a", "b"])
+    counts = {"a": {"counts": {"s": {"late": 1}}}, "b": {"counts": {"s": {"late": 2}, "t": {"errors": 1}}}}
+    answers(completion, **counts)
+    answers(completion, **counts)  # a report replaces the one before
+    assert completion.counts() == {"s": {"late": 3}, "t": {"errors": 1}}

@@ -1,0 +1,230 @@
+"""The thread that keeps time: timers, messages and sockets, and their order."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ticktalk.engine.agenda import Agenda
+from ticktalk.physical.clock import RootClock, monotonic_us
+from ticktalk.physical.loop import Loop
+
+LIMIT = 20.0
+"""Seconds after which a condition that should come true has failed."""
+
+
+class Running:
+    """A loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.clock = RootClock()
+        self.agenda = Agenda(self.clock.now())
+        self.loop = Loop(self.clock, self.agenda)
+        self.thread = threading.Thread(target=self.loop.run, daemon=True)
+
+    def begin(self) -> None:
+        self.thread.start()
+
+    def end(self) -> None:
+        self.loop.stop()
+        if self.thread.ident is not None:
+            self.thread.join(LIMIT)
+            assert not self.thread.is_alive()
+        self.loop.close()
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    made = Running()
+    yield made
+    made.end()
+
+
+def settled(running: Running) -> None:
+    """Everything posted before has been done."""
+    done = threading.Event()
+    running.loop.post(done.set)
+    assert done.wait(LIMIT)
+
+
+def test_messages_of_one_thread_keep_their_order(running: Running) -> None:
+    running.begin()
+    taken: list[int] = []
+    for number in range(20_000):
+        running.loop.post(taken.append, number)
+    settled(running)
+    assert taken == list(range(20_000))
+
+
+def test_messages_of_many_threads_all_come(running: Running) -> None:
+    running.begin()
+    taken: list[tuple[int, int]] = []
+
+    def post(thread: int) -> None:
+        for number in range(2_000):
+            running.loop.post(taken.append, (thread, number))
+
+    threads = [threading.Thread(target=post, args=(thread,)) for thread in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LIMIT)
+    settled(running)
+    for thread in range(8):
+        assert [number for who, number in taken if who == thread] == list(range(2_000))
+
+
+def test_a_message_wakes_the_loop(running: Running) -> None:
+    """Again and again while it sleeps: no wake is lost."""
+    running.begin()
+    for _ in range(500):
+        settled(running)
+
+
+def test_timers_come_in_the_order_of_their_times(running: Running) -> None:
+    taken: list[int] = []
+    for after in (30_000, 10_000, 20_000, 10_000):
+        running.loop.after(after, lambda after=after: taken.append(after))  # type: ignore[misc]
+    done = threading.Event()
+    running.loop.after(40_000, done.set)
+    begun = time.monotonic()
+    running.begin()
+    assert done.wait(LIMIT)
+    assert time.monotonic() - begun >= 0.039
+    assert taken == [10_000, 10_000, 20_000, 30_000]
+
+
+def test_every_comes_again_and_again_even_if_it_raises(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    enough = threading.Event()
+    count = 0
+
+    def again() -> None:
+        nonlocal count
+        count += 1
+        if count == 5:
+            enough.set()
+        raise ValueError("on purpose")
+
+    caplog.set_level(logging.CRITICAL, "ticktalk.loop")
+    running.loop.every(2_000, again)
+    running.begin()
+    assert enough.wait(LIMIT)
+
+
+def test_an_error_in_a_message_ends_nothing_and_is_told(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    running.begin()
+    running.loop.post(lambda: 1 / 0)
+    settled(running)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_what_is_due_by_the_clock_comes_before_a_later_message(running: Running) -> None:
+    """The clock decides, not the order of handling: a timer due before a message came runs before it."""
+    taken: list[str] = []
+    due = running.clock.now() + 1_000
+    running.agenda.deliver_at(due, lambda: taken.append("timer"))
+    early = running.clock.now()
+    running.loop.post(lambda: taken.append("early"))
+    while running.clock.now() <= due:
+        pass
+    running.loop.post(lambda: taken.append("late"))
+    if running.clock.at(running.loop._inbox[0][0]) >= due or early >= due:
+        pytest.skip("this host stood still between two statements")
+    running.begin()
+    settled(running)
+    assert taken == ["early", "timer", "late"]
+
+
+def test_a_message_sees_the_tick_at_which_it_came(running: Running) -> None:
+    seen: list[int] = []
+    before = running.clock.now()
+    running.loop.post(lambda: seen.append(running.agenda.now))
+    after = running.clock.now()
+    while running.clock.now() < after + 5_000:
+        pass
+    running.begin()
+    settled(running)
+    assert before <= seen[0] <= after
+
+
+def test_a_socket_is_watched_until_it_is_forgotten(running: Running) -> None:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    got: list[bytes] = []
+    came = threading.Event()
+
+    def ready(readable: bool, writable: bool) -> None:
+        if readable:
+            got.append(ours.recv(100))
+            came.set()
+
+    running.loop.watch(ours.fileno(), ready)
+    running.begin()
+    theirs.send(b"one")
+    assert came.wait(LIMIT)
+    running.loop.post(running.loop.forget, ours.fileno())
+    running.loop.post(running.loop.forget, ours.fileno())  # nothing happens
+    settled(running)
+    theirs.send(b"two")
+    settled(running)
+    assert got == [b"one"]
+    ours.close()
+    theirs.close()
+
+
+def test_writing_is_told_only_while_it_is_asked_for(running: Running) -> None:
+    ours, theirs = socket.socketpair()
+    writable_told = threading.Event()
+
+    def ready(readable: bool, writable: bool) -> None:
+        if writable:
+            writable_told.set()
+            running.loop.watch_writing(ours.fileno(), False)
+
+    running.loop.watch(ours.fileno(), ready)
+    running.begin()
+    settled(running)
+    assert not writable_told.is_set()
+    running.loop.post(running.loop.watch_writing, ours.fileno(), True)
+    assert writable_told.wait(LIMIT)
+    running.loop.post(running.loop.forget, ours.fileno())
+    settled(running)
+    ours.close()
+    theirs.close()
+
+
+def test_the_end_gives_everything_back() -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    made = Running()
+    made.begin()
+    settled(made)
+    made.end()
+    made.loop.post(lambda: None)  # from a thread that does not know yet: nothing happens
+    made.loop.stop()
+    made.loop.close()
+    assert set(os.listdir("/proc/self/fd")) <= before
+
+
+def test_the_loop_knows_its_thread(running: Running) -> None:
+    running.begin()
+    seen: list[bool] = []
+    running.loop.post(lambda: seen.append(running.loop.in_loop))
+    settled(running)
+    assert seen == [True]
+    assert not running.loop.in_loop
+
+
+def test_an_idle_loop_costs_nothing(running: Running) -> None:
+    running.begin()
+    settled(running)
+    before = time.process_time()
+    until = monotonic_us() + 300_000
+    while monotonic_us() < until:
+        time.sleep(0.05)
+    assert time.process_time() - before < 0.15

@@ -1,0 +1,296 @@
+"""Frames: what is sent arrives, anything else is a `FrameError`, and nothing received is run."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import msgspec
+import pytest
+
+from ticktalk.engine.execution import FiringError
+from ticktalk.engine.health import IdleReport
+from ticktalk.engine.hosting import Deployment, ReadyAnswer, StartContext, StopGraph
+from ticktalk.engine.outputs import OutputToken
+from ticktalk.engine.values import Encoded, NoCodecError, encode_value
+from ticktalk.language import compile_source
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.physical import wire
+from ticktalk.physical.node import arc_key, key_part
+from ticktalk.physical.trust import EnsembleTrust, ManagerTrust
+from ticktalk.physical.wire import (
+    FrameError,
+    Ping,
+    Pong,
+    ReportRequest,
+    UnsignedCodeError,
+    control_frame,
+    parse_control,
+    parse_tokens,
+    token_frame,
+)
+from ticktalk.processes import ExecuteMsg, Message, NetMsg, Route, RuntimeMsg, SyncMsg
+
+PROGRAM = """
+from ticktalk import SQify, GRAPHify
+@SQify
+def double(x):
+    return 2 * x
+@GRAPHify
+def main(trigger):
+    return double(trigger)
+"""
+
+
+def deployment() -> Deployment:
+    graph = compile_source(PROGRAM, "prog.py", "prog")
+    return Deployment(graph, {sq.name: "edge" for sq in graph.sqs})
+
+
+MESSAGES = [
+    Message(RuntimeMsg.JOIN, EnsembleInfo("edge", "127.0.0.1:1", ["camera"], modules=["os"]), "TTRuntimeManagerProcess"),
+    Message(RuntimeMsg.LEAVE, "edge", "TTRuntimeManagerProcess"),
+    Message(RuntimeMsg.READY, ReadyAnswer("prog", "edge", "no module named x"), "TTRuntimeManagerProcess"),
+    Message(
+        RuntimeMsg.FIRING_ERROR,
+        FiringError("f-1", "edge", None, 5, "prog.py", 3, "ValueError: \N{SNOWMAN}", "Traceback ..."),
+        "TTRuntimeManagerProcess",
+    ),
+    Message(RuntimeMsg.PING, Ping("edge", 10**16, -5, 7, 1), "TTRuntimeManagerProcess"),
+    Message(
+        RuntimeMsg.REPORT,
+        IdleReport("prog", 1, "edge", 3, "", {"a-1/0": {"b": 2}}, {"c-1/0": 4}, 5, {"a-1": {"late": 1}}),
+        "TTRuntimeManagerProcess",
+    ),
+    Message(NetMsg.ROUTE, Route("edge", "127.0.0.1:5"), "TTNetworkManager"),
+    Message(NetMsg.FORGET, "edge", "TTNetworkManager"),
+    Message(NetMsg.REFUSED, "why", "TTNetworkManager"),
+    Message(NetMsg.PONG, Pong(1, 2, 3), "TTNetworkManager"),
+    Message(NetMsg.SHUT_DOWN, "the end", "TTNetworkManager"),
+    Message(SyncMsg.STOP, StopGraph("prog"), "TTInputTokenProcess"),
+    Message(SyncMsg.REPORT, ReportRequest("prog", 1, 2), "TTInputTokenProcess"),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.msg_type.name)
+def test_a_control_message_arrives_as_it_left(message: Message) -> None:
+    back = parse_control(control_frame(message))
+    assert back == message
+
+
+def test_a_recipient_may_be_a_class() -> None:
+    from ticktalk.processes import TTNetworkManager
+
+    assert parse_control(control_frame(Message(NetMsg.FORGET, "a", TTNetworkManager))).process_recipient == (
+        "TTNetworkManager"
+    )
+
+
+def test_inputs_of_any_kind_arrive() -> None:
+    inputs = {"a": 1 << 80, "b": (1, {2, 3}), "c": None, "d": -math.inf, "e": {1: 2}}
+    start = StartContext("prog", 1, 10**15, inputs, None)
+    back = parse_control(control_frame(Message(SyncMsg.START, start, "TTInputTokenProcess"))).payload
+    assert back == start
+    with pytest.raises(NoCodecError, match="object"):
+        broken = StartContext("prog", 1, 0, {"a": object()})
+        control_frame(Message(SyncMsg.START, broken, "TTInputTokenProcess"))
+
+
+@pytest.mark.parametrize("value", [1, "x", (1, 2), 1 << 90, {"a": [None]}, float("inf")])
+def test_an_output_arrives(value: Any) -> None:
+    token = OutputToken("prog", value, -math.inf, 12, "f-1", "edge", 4)
+    message = Message(RuntimeMsg.OUTPUT_TOKEN, token, "TTRuntimeManagerProcess")
+    assert parse_control(control_frame(message)).payload == token
+
+
+def test_an_output_of_an_unknown_class_stands_as_its_repr() -> None:
+    import dataclasses
+
+    @dataclasses.dataclass
+    class Point:
+        x: int
+
+    token = OutputToken("prog", Encoded(encode_value(Point(7)), "Point(x=7)"), 1, 2, "f-1", "edge")
+    back = parse_control(control_frame(Message(RuntimeMsg.OUTPUT_TOKEN, token, "TTRuntimeManagerProcess"))).payload
+    assert repr(back.value) == "Point(x=7)"
+    assert back.row()["repr"] == "Point(x=7)"
+
+
+def test_tokens_arrive_with_their_intervals() -> None:
+    tokens = [
+        (1, 0, 1, -math.inf, math.inf, encode_value(5)),
+        (2, 3, 99, -5, 10**16, encode_value(b"x" * 100_000)),
+        (2, 3, 100, 7, math.inf, b""),
+    ]
+    assert parse_tokens(token_frame(tokens)) == tokens
+    assert parse_tokens(token_frame([])) == []
+
+
+def test_a_deployment_wants_the_signature_of_the_manager() -> None:
+    manager, other = ManagerTrust(None), ManagerTrust(None)
+    message = Message(ExecuteMsg.INSTANTIATE, deployment(), "TTExecuteProcess")
+    verify = EnsembleTrust(None).verifier(manager.public_key)
+    back = parse_control(control_frame(message, manager.sign), verify)
+    assert back.payload == message.payload
+    for sign in (None, other.sign, lambda payload: b"", lambda payload: bytes(64), lambda payload: payload):
+        with pytest.raises(UnsignedCodeError):
+            parse_control(control_frame(message, sign), verify)
+
+
+def test_a_signature_is_of_one_payload() -> None:
+    manager = ManagerTrust(None)
+    verify = EnsembleTrust(None).verifier(manager.public_key)
+    message = Message(ExecuteMsg.INSTANTIATE, deployment(), "TTExecuteProcess")
+    frame = control_frame(message, manager.sign)
+    altered = frame.replace(b"2 * x", b"3 * x")
+    assert altered != frame
+    with pytest.raises(UnsignedCodeError):
+        parse_control(altered, verify)
+
+
+@pytest.mark.parametrize("parse", [parse_control, parse_tokens])
+def test_another_version_is_refused(parse: Any) -> None:
+    frame = control_frame(MESSAGES[1]) if parse is parse_control else token_frame([(1, 0, 1, 2, 3, b"")])
+    parse(frame)
+    for version in (0, 2, 255):
+        with pytest.raises(FrameError, match="version"):
+            parse(bytes([version]) + frame[1:])
+    with pytest.raises(FrameError):
+        parse(b"")
+    with pytest.raises(FrameError):
+        parse(frame[:1])
+
+
+@pytest.mark.parametrize("parse", [parse_control, parse_tokens])
+def test_a_frame_that_is_too_long_is_not_read(parse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MAX_FRAME", 100)
+    frame = token_frame([(1, 0, 1, 2, 3, bytes(101))])
+    with pytest.raises(FrameError, match="longer"):
+        parse(frame)
+
+
+def test_a_token_frame_is_no_control_frame_nor_the_other_way() -> None:
+    with pytest.raises(FrameError):
+        parse_control(token_frame([(1, 0, 1, 2, 3, b"")]))
+    with pytest.raises(FrameError):
+        parse_tokens(control_frame(MESSAGES[1]))
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    control = msgspec.msgpack.encode(["NetMsg.EXPLODE", "TTNetworkManager", b"", b""])
+    with pytest.raises(FrameError):
+        parse_control(bytes([wire.VERSION]) + control)
+
+
+def test_deep_nesting_is_refused() -> None:
+    head = bytes([wire.VERSION])
+    for bomb in (b"\x91" * 1_000_000, b"\xdd\xff\xff\xff\xff", b"\x81\xa1a" * 100_000, b"\xc6\xff\xff\xff\xff"):
+        with pytest.raises(FrameError):
+            parse_control(head + bomb)
+        with pytest.raises(FrameError):
+            parse_tokens(head + bomb)
+
+
+def _valid() -> list[bytes]:
+    output = OutputToken("prog", {"a": (1, 2.5, {3})}, 1, 2, "f-1", "edge", 1)
+    messages = [
+        *MESSAGES,
+        Message(RuntimeMsg.OUTPUT_TOKEN, output, "TTRuntimeManagerProcess"),
+        Message(SyncMsg.START, StartContext("prog", 1, 5, {"a": (1, {2})}, 9), "TTInputTokenProcess"),
+        Message(ExecuteMsg.INSTANTIATE, deployment(), "TTExecuteProcess"),
+    ]
+    return [control_frame(message) for message in messages] + [
+        token_frame([(1, 0, 1, -math.inf, 5, encode_value([1, 2]))]),
+        token_frame([(1, 0, number, 2, 3.5, b"abc") for number in range(5)]),
+    ]
+
+
+def _mutated(chance: random.Random, frame: bytes) -> bytes:
+    data = bytearray(frame)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(1, len(data) + 1)
+        match chance.randrange(5):
+            case 0 if at < len(data):
+                data[at] = chance.randrange(256)
+            case 1:
+                del data[at : at + chance.randint(1, 8)]
+            case 2:
+                data[at:at] = chance.randbytes(chance.randint(1, 8))
+            case 3:
+                del data[at:]
+            case _:
+                data[at:at] = data[max(1, at - 16) : at]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_garbage_is_a_frame_error_and_nothing_else(seed: int) -> None:
+    """Frames cut, mixed and made up: what comes is a message, or a FrameError."""
+    chance = random.Random(seed)
+    valid = _valid()
+    refused = 0
+    for round in range(6_000):
+        if round % 3:
+            frame = _mutated(chance, chance.choice(valid))
+        else:
+            frame = bytes([wire.VERSION]) + chance.randbytes(chance.randint(0, 60))
+        for parse in (parse_control, parse_tokens):
+            try:
+                parse(frame)
+            except FrameError:
+                refused += 1
+    assert refused > 6_000
+
+
+EVIL = [
+    ["timedelta", 10**12, 0, 0],  # beyond what a timedelta holds
+    ["timedelta", "a", 0, 0],
+    ["datetime", "no date", 0],
+    ["system", "x", 0],
+    [],
+    7,
+]
+
+
+@pytest.mark.parametrize("content", EVIL, ids=str)
+def test_a_value_that_is_none_is_no_frame_or_stands_as_unknown(content: Any) -> None:
+    """A payload that parses, around a value that does not."""
+    value = msgspec.msgpack.encode(msgspec.msgpack.Ext(7, msgspec.msgpack.encode(content)))
+    payload = msgspec.msgpack.encode(
+        {"graph": "g", "value": value, "shown": None, "start": 1, "stop": 2, "sq": "f-1", "ensemble": "e", "context": 1}
+    )
+    control = msgspec.msgpack.encode(["RuntimeMsg.OUTPUT_TOKEN", "TTRuntimeManagerProcess", payload, b""])
+    try:
+        message = parse_control(bytes([wire.VERSION]) + control)
+    except FrameError:
+        return
+    assert "not known here" in repr(message.payload.value)
+
+
+@pytest.mark.parametrize("dtype", ["i4,(2", "V0", "O", "|S99999999999", "no such", "M8[zz]"])
+def test_an_array_of_a_strange_kind_is_no_value(dtype: str) -> None:
+    header = msgspec.msgpack.encode([dtype, [2]])
+    value = msgspec.msgpack.encode(msgspec.msgpack.Ext(8, bytes([len(header)]) + header + bytes(16)))
+    payload = msgspec.msgpack.encode(
+        {"graph": "g", "value": value, "shown": "?", "start": 1, "stop": 2, "sq": "f-1", "ensemble": "e", "context": 1}
+    )
+    control = msgspec.msgpack.encode(["RuntimeMsg.OUTPUT_TOKEN", "TTRuntimeManagerProcess", payload, b""])
+    try:
+        parse_control(bytes([wire.VERSION]) + control)
+    except FrameError:
+        pass
+
+
+@pytest.mark.parametrize("name", ["prog", "my prog", "a/b", "what?", "**", "a#b", "$x", "50%", "ünï", "a%2Fb"])
+def test_any_name_makes_one_part_of_a_key(name: str) -> None:
+    """Graphs are called as files are; keys know wildcards."""
+    from urllib.parse import unquote
+
+    import zenoh
+
+    key = arc_key(name, "f-1/0")
+    zenoh.KeyExpr(key)
+    assert not any(character in key_part(name) for character in "/*$?#")
+    assert unquote(key.split("/")[2]) == name
+    assert unquote(key.split("/")[3]) == "f-1/0"
