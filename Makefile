@@ -21,6 +21,7 @@ test: $(READY)
 
 bench: $(READY)
 	$(VENV)/bin/python benchmarks/simulation.py
+	$(VENV)/bin/python benchmarks/realtime.py
 
 clean:
 	rm -rf $(VENV) demo-output build dist

@@ -160,7 +160,7 @@ class Latency(NamedTuple):
 
     p50: float
     p99: float
-    count: int
+    samples: int
 
     @staticmethod
     def of(microseconds: list[float]) -> Latency:
@@ -174,7 +174,7 @@ def median_of(rounds: list[Latency]) -> dict[str, float]:
     return {
         "p50_us": round(statistics.median(r.p50 for r in rounds), 1),
         "p99_us": round(statistics.median(r.p99 for r in rounds), 1),
-        "samples": sum(r.count for r in rounds),
+        "samples": sum(r.samples for r in rounds),
     }
 
 
@@ -539,7 +539,7 @@ def plan_b_verdicts(figures: dict[str, Any]) -> Iterator[Verdict]:
             f"plan B's start after its deadline, {kind}",
             f"p50 {plan_b['p50_us'] / 1000:.2f} ms, worst {plan_b['worst_us'] / 1000:.2f} ms",
             f"worst under {CEILING_PLAN_B_US / 1000:.0f} ms",
-            0 <= plan_b["earliest_us"] and plan_b["worst_us"] < CEILING_PLAN_B_US,
+            plan_b["earliest_us"] >= 0 and plan_b["worst_us"] < CEILING_PLAN_B_US,
             True,
             setting,
         )

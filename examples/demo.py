@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The demo: host_health.py compiled, drawn, simulated on recorded telemetry, and what came out.
+"""The demo: host_health.py compiled, drawn, simulated on recorded telemetry, and run on this machine's own.
 
     make demo
 
@@ -25,6 +25,7 @@ GRAPH = "host_health.json"
 PICTURE = "host_health.svg"
 OUTPUTS = "outputs.jsonl"
 PLOT = "host_health.png"
+LIVE_OUTPUTS = "live.jsonl"
 
 ROW_US = 30_000_000  # microseconds that a row of the table stands for
 
@@ -75,11 +76,27 @@ def show_outputs(out: Path) -> None:
         print(f"     {file:20}{what}")
 
 
+def run_live(out: Path) -> None:
+    """Run the same graph in real time, on this machine's own counters, each ensemble an OS process."""
+    ticktalk(
+        *("run", out / GRAPH, "--until", "10s"),
+        *("--component", "sensor-fast.cpu_counters=examples.telemetry:LiveCpu"),
+        *("--component", "sensor-slow.system_counters=examples.telemetry:LiveSystem"),
+        *("--log", out / LIVE_OUTPUTS),
+        quiet=True,
+    )
+    values = [json.loads(line)["value"] for line in (PROJECT / out / LIVE_OUTPUTS).read_text("utf-8").splitlines()]
+    last = values[-1]
+    print(f"\n   {len(values)} outputs in 10 s, the last: score {last['score']:.1f}, cpu average {last['cpu']:.1f} %,")
+    print(f"   memory {last['memory']:.1f} %; all of them in {out / LIVE_OUTPUTS}")
+
+
 STEPS = {
     "Compile the program to a graph": compile_program,
     "Draw the graph": draw_graph,
     "Simulate three devices: 5 min of recorded samples, 2 ms from device to device": simulate,
     "What came out": show_outputs,
+    "The same graph in real time: this machine's live counters, three processes, 10 s": run_live,
 }
 
 

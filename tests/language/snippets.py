@@ -50,7 +50,7 @@ def main(trigger, n=N):
     with TTClock.root() as root:
         start = READ_TTCLOCK(trigger, TTClock=root)
         window = COPY_TTTIME(1, VALUES_TO_TTTIME(start, start + 1000000 * n))
-        x = s(window, TTClock=root, TTPhase=n - 1)
+        x = s(window, TTClock=root, TTPhase=N - 1)
         y = s(window, TTPeriod=20, TTDataIntervalWidth=4, TTStamp="body")
         return f(x + y, z=CONFIG["x"][0])
 """

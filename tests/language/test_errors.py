@@ -158,7 +158,6 @@ FILES = [
     ("x = 1\n", 1, 1, "no graph", "@GRAPHify"),
     ("", 1, 1, "no graph", ""),
     ("@GRAPHify\ndef main(): pass\n", 2, 1, "the graph `main` has no input", "def main(trigger):"),
-    ("@GRAPHify\ndef main(a=1): pass\n", 2, 1, "the graph `main` has no input", ""),
     ("@GRAPHify\ndef main(*a): pass\n", 2, 1, "`*a` in `main`", "name each input"),
     ("@GRAPHify\ndef main(a, b=open('x')): pass\n", 2, 15, "`open` has no meaning", ""),
     (GRAPH + "@GRAPHify\ndef other(a): pass\n", 4, 1, "`other` is a second graph", "one @GRAPHify"),

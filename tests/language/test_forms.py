@@ -489,11 +489,12 @@ def test_signatures():
     text = (
         "@SQify\ndef f(x, /, y, k=2, *, z, w=3, TTExecuteOnFullToken=True): return x\n"
         "@SQify\ndef f2(x): return x\n@SQify\ndef f2(x, y): return x\n"
-        "@GRAPHify\ndef main(a, b, /, n=2, *, c, m=[1, 2]):\n  f(a, b, 7, z=c, w=n)\n  f2(c, m[1])\n"
+        "@GRAPHify\ndef main(a, b, /, n=2, *, c):\n  f(a, b, 7, z=c, w=2)\n  f2(c, n)\n"
     )
     graph = compile_source(text, "p.py", "p")
-    assert [source.name for source in graph.inputs] == ["a", "b", "c"]
-    assert drawn(graph) == ["f-1(a, b, z=c)*", "f2-1(c, 2)*"]
+    assert [source.name for source in graph.inputs] == ["a", "b", "n", "c"]
+    assert [source.default for source in graph.inputs] == [None, None, [2], None]
+    assert drawn(graph) == ["f-1(a, b, z=c)*", "f2-1(c, n)*"]
     assert graph.sqs[0].parameters == {"k": 7, "w": 2}
     assert graph.sqs[0].full_token and not graph.sqs[1].full_token
 

@@ -49,7 +49,7 @@ def deployment() -> Deployment:
 
 
 MESSAGES = [
-    Message(RuntimeMsg.JOIN, EnsembleInfo("edge", "127.0.0.1:1", ["camera"], modules=["os"]), "TTRuntimeManagerProcess"),
+    Message(RuntimeMsg.JOIN, EnsembleInfo("edge", "127.0.0.1:1", ["cam"], modules=["os"]), "TTRuntimeManagerProcess"),
     Message(RuntimeMsg.LEAVE, "edge", "TTRuntimeManagerProcess"),
     Message(RuntimeMsg.READY, ReadyAnswer("prog", "edge", "no module named x"), "TTRuntimeManagerProcess"),
     Message(

@@ -82,7 +82,7 @@ def main() -> None:
     logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("ticktalk").setLevel(logging.INFO)
     try:
-        app()
+        app(prog_name="ticktalk")
     except TTError as error:
         text = str(error)
         print(text if ": error: " in text else f"error: {text}", file=sys.stderr)

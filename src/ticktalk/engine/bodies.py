@@ -11,6 +11,7 @@ import __future__
 
 import builtins
 import copy
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -177,16 +178,10 @@ class GraphCode:
     def _namespace(self) -> dict[str, Any]:
         shared = self.module.__dict__
         namespace = dict(shared)
-        memo: dict[int, Any] = {}
-        for name in self._assigned:
-            if name in shared:
-                try:
-                    namespace[name] = copy.deepcopy(shared[name], memo)
-                except Exception:  # a lock, an open file: nothing that could be copied, so it is shared
-                    namespace[name] = shared[name]
-        for name, value in namespace.items():
-            if isinstance(value, types.FunctionType) and value.__globals__ is shared:
-                namespace[name] = _rebound(value, namespace)
+        copies = _Copies(shared, namespace)
+        for name, value in shared.items():
+            if name in self._assigned or copies.is_function(value):
+                namespace[name] = copies.copy(value)
         namespace["sq_state"] = {}
         return namespace
 
@@ -215,8 +210,6 @@ def set_parameters(body: Callable[..., Any], parameters: dict[str, Any]) -> Call
     if not parameters:
         return body
     if not isinstance(body, types.FunctionType):
-        import functools
-
         return functools.partial(body, **parameters)
     code = body.__code__
     names = code.co_varnames[: code.co_argcount]
@@ -242,14 +235,65 @@ def _is_importable(name: str) -> bool:
         return False
 
 
-def _rebound(function: types.FunctionType, namespace: dict[str, Any]) -> types.FunctionType:
-    again = types.FunctionType(
-        function.__code__, namespace, function.__name__, function.__defaults__, function.__closure__
-    )
-    again.__kwdefaults__ = function.__kwdefaults__
-    again.__dict__.update(function.__dict__)
-    again.__doc__, again.__annotations__ = function.__doc__, function.__annotations__
-    return again
+class _Copies:
+    """Copies what belongs to an instance: assigned values, and functions, which then see the instance's names.
+
+    A function keeps its way into tables, closures, defaults, `functools.partial` and `lru_cache`: wherever it is met
+    again, it is the same copy.
+    """
+
+    def __init__(self, shared: dict[str, Any], namespace: dict[str, Any]) -> None:
+        self._shared = shared
+        self._namespace = namespace
+        self._memo: dict[int, Any] = {}
+        # What deepcopy will meet inside other objects.
+        for value in shared.values():
+            if self.is_function(value):
+                self.copy(value)
+
+    def is_function(self, value: Any) -> bool:
+        """Whether `value` is a function of the program, or made around one."""
+        if isinstance(value, types.FunctionType):
+            return value.__globals__ is self._shared
+        if isinstance(value, functools.partial):
+            return self.is_function(value.func)
+        return hasattr(value, "cache_parameters") and self.is_function(getattr(value, "__wrapped__", None))
+
+    def copy(self, value: Any) -> Any:
+        """The instance's own `value`; what cannot be copied (a lock, an open file) is shared."""
+        known = self._memo.get(id(value))
+        if known is not None:
+            return known
+        made: Any
+        if isinstance(value, types.FunctionType) and value.__globals__ is self._shared:
+            return self._function(value)
+        if isinstance(value, functools.partial) and self.is_function(value):
+            made = functools.partial(self.copy(value.func), *map(self.copy, value.args), **self.copy(value.keywords))
+        elif self.is_function(value):
+            made = functools.lru_cache(**value.cache_parameters())(self.copy(value.__wrapped__))
+        else:
+            try:
+                return copy.deepcopy(value, self._memo)
+            except Exception:
+                made = value
+        self._memo[id(value)] = made
+        return made
+
+    def _function(self, function: types.FunctionType) -> types.FunctionType:
+        cells = tuple(types.CellType() for _ in function.__closure__ or ())
+        made = types.FunctionType(function.__code__, self._namespace, function.__name__, None, cells or None)
+        self._memo[id(function)] = made  # before what it holds, which may hold it
+        for cell, original in zip(cells, function.__closure__ or (), strict=True):
+            try:
+                cell.cell_contents = self.copy(original.cell_contents)
+            except ValueError:  # nothing is in it yet
+                pass
+        made.__defaults__ = self.copy(function.__defaults__)
+        made.__kwdefaults__ = self.copy(function.__kwdefaults__)
+        made.__dict__.update({name: self.copy(item) for name, item in function.__dict__.items()})
+        made.__doc__, made.__annotations__ = function.__doc__, function.__annotations__
+        made.__qualname__, made.__module__ = function.__qualname__, function.__module__
+        return made
 
 
 def _line_of(error: BaseException, file: str) -> int | None:

@@ -14,6 +14,7 @@ import msgspec
 
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.hosting import Deployment, ReadyAnswer, StartContext
+from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.errors import TTInputError, TTRuntimeError
 from ticktalk.mapping.ensembles import EnsembleInfo
@@ -200,7 +201,7 @@ def not_prepared(state: GraphState) -> str:
 
 
 def check_inputs(graph: TTGraph, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """One value per graph input; an input named `trigger` defaults to 1.
+    """One value per graph input: given, its own default, or 1 for an input named `trigger`.
 
     Raises:
         TTInputError: an input has no value, or a value has no input.
@@ -212,7 +213,8 @@ def check_inputs(graph: TTGraph, inputs: Mapping[str, Any]) -> dict[str, Any]:
             near = difflib.get_close_matches(name, names, 1)
             guess = f"; did you mean {near[0]!r}?" if near else ""
             raise TTInputError(f"{name!r} is no input{guess} ({listed})")
-    values = dict(inputs)
+    values = {s.name: decode_constant(s.default[0]) for s in graph.inputs if s.default is not None}
+    values.update(inputs)
     if "trigger" in names:
         values.setdefault("trigger", 1)
     missing = [name for name in names if name not in values]

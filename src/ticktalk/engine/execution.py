@@ -262,7 +262,11 @@ def firing_error(
         line = code.graph.functions[sq.function].line if sq.body else sq.line
     code.show_in_tracebacks()
     text = "".join(traceback.format_exception(error))
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    try:
+        message = str(error)
+    except Exception:
+        message = "(its message cannot be shown)"
+    what = f"{type(error).__name__}: {message}" if message else type(error).__name__
     finite = [int(tick) if abs(tick) != float("inf") else None for tick in (start, stop)]
     return FiringError(sq.name, ensemble, finite[0], finite[1], file, line, what.replace("\n", " "), text)
 

@@ -153,9 +153,7 @@ def _repr(value: Any) -> str:
     if kind is set or kind is frozenset:
         if not value:
             return repr(value)
-        kinds = {item.__class__ for item in value}
-        natural = kinds in ({str}, {bytes}) or (kinds <= {bool, int, float} and all(item == item for item in value))
-        items = sorted(value, key=None if natural else lambda item: (type(item).__qualname__, _repr(item)))
+        items = _in_order(value)
         text = "{" + ", ".join(map(_repr, items)) + "}"
         return text if kind is set else f"frozenset({text})"
     parts = _parts(value)
@@ -163,6 +161,18 @@ def _repr(value: Any) -> str:
         return parts
     text = repr(value)
     return text if kind is str else _ADDRESS.sub("", text)
+
+
+def _in_order(items: Any) -> list[Any]:
+    """A set's items in their own order if they have one, else by type and repr."""
+    kinds = {item.__class__ for item in items}
+    ordered = kinds <= {bool, int, float} or (len(kinds) == 1 and not kinds & {set, frozenset})
+    if ordered and all(item == item for item in items):  # NaN is in no order
+        try:
+            return sorted(items)
+        except TypeError:
+            pass
+    return sorted(items, key=lambda item: (type(item).__qualname__, _repr(item)))
 
 
 def _parts(value: Any) -> str | None:

@@ -68,10 +68,12 @@ class TTInput(msgspec.Struct, omit_defaults=True):
     Attributes:
         name: the parameter's name.
         to: the ports its token goes to at every start.
+        default: `[value]`, an encoded constant for starts that give no value; else None.
     """
 
     name: str
     to: list[TTDestination] = []
+    default: list[Any] | None = None
 
 
 class TTGraph(msgspec.Struct, omit_defaults=True):

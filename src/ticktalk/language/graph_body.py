@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
+from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.sq import TTConstraintSpec
 from ticktalk.language import folding
 from ticktalk.language.calls import Argument, Calls, made_since
@@ -38,7 +39,7 @@ class GraphBody:
         self.problems = problems
         check_body(node, "@GRAPHify", problems)
         parameters = parameters_of(node, "@GRAPHify", problems)
-        inputs = [parameter.name for parameter in parameters if parameter.default is None]
+        inputs = [parameter.name for parameter in parameters]
         if not inputs and node.args.vararg is None and node.args.kwarg is None:
             problems.report(node, f"the graph `{node.name}` has no input", f"write `def {node.name}(trigger):`")
         # Evaluation goes on without inputs, to see what else is wrong.
@@ -48,15 +49,20 @@ class GraphBody:
         self.calls = Calls(self.expressions, self.network)
         self._deadlines: list[int | None] = []
         self._plans: list[Argument] = []
+        self._plans_used: set[int] = set()  # those around which, or in which, there is a deadline
         defaults = Expressions(problems, scope, None)
         Calls(defaults, None)
         for parameter in parameters:
             if parameter.default is not None:
                 try:
-                    self.expressions.scopes[0][parameter.name] = defaults.data(parameter.default)
+                    value = defaults.lower(defaults.data(parameter.default), parameter.default)
                 except (GiveUp, RecursionError, MemoryError):
                     problems.report(parameter.default, f"the default of `{parameter.name}` cannot be computed")
-                    self.expressions.scopes[0][parameter.name] = UNKNOWN
+                    continue
+                if isinstance(value, Constant):
+                    self.network.defaults[parameter.name] = encode_constant(value.value)
+                elif value is None:
+                    problems.report(parameter.default, f"the default of the input `{parameter.name}` is a constant")
         for source in self.network.inputs:
             self.expressions.scopes[0][source.name] = source.whole
 
@@ -270,8 +276,16 @@ class GraphBody:
         try:
             for item in items:
                 self._enter(item)
+            if self._deadlines:
+                self._plans_used.update(id(plan) for plan in self._plans)
             yield
         finally:
+            for plan in self._plans[len(plans) :]:
+                if id(plan) not in self._plans_used:
+                    self.problems.report(
+                        plan.place, "a plan B without a deadline never fires",
+                        "write `with TTDeadline(clock, ticks):` inside, around the calls it stands in for",
+                    )  # fmt: skip
             self.network.constraints = constraints
             self._deadlines, self._plans = deadlines, plans
 

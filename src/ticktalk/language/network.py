@@ -152,6 +152,7 @@ class Network:
 
     def __init__(self, inputs: Sequence[str]) -> None:
         self.inputs = [Input(name) for name in inputs]
+        self.defaults: dict[str, Any] = {}  # of inputs, encoded
         self.nodes: list[Node] = []
         self.branch: Branch | None = None
         self.constraints: list[TTConstraintSpec] = []
@@ -268,4 +269,12 @@ class Network:
         """The inputs and SQs of the graph."""
         for node in self.nodes:
             node.finish()
-        return [TTInput(source.name, source.whole.to) for source in self.inputs], [node.sq for node in self.nodes]
+        inputs = [
+            TTInput(
+                source.name,
+                source.whole.to,
+                [self.defaults[source.name]] if source.name in self.defaults else None,
+            )
+            for source in self.inputs
+        ]
+        return inputs, [node.sq for node in self.nodes]

@@ -67,7 +67,7 @@ class ProcessChannel:
         self._socket.setblocking(False)
         for side in (self._socket, theirs):
             side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        command = [sys.executable, "-m", "ticktalk.physical.worker", str(theirs.fileno()), json.dumps(settings)]
+        command = [sys.executable, "-P", "-m", "ticktalk.physical.worker", str(theirs.fileno()), json.dumps(settings)]
         self.process = subprocess.Popen(
             command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=2, close_fds=True
         )
@@ -263,7 +263,6 @@ class Workers:
         worker = self._assigned[context.prepared.graph.name][sq.name]
         placed = _Placed(worker, context, elsewhere, grid)
         self._placed[ident] = placed
-        channel = self._channel(worker)
         full = sync.full
         clock = self._clock
 
@@ -285,7 +284,8 @@ class Workers:
                 elsewhere.done()
                 return
             placed.in_flight.append(instant)
-            channel.send(("fire", ident, start, stop, sent, now, instant, latest))
+            # Looked up anew: a worker that died has been replaced.
+            self._channel(worker).send(("fire", ident, start, stop, sent, now, instant, latest))
 
         return fire
 
