@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import ast
-import importlib
-import inspect
 import re
-import sys
-import traceback
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import typer
@@ -17,7 +12,6 @@ import typer
 from ticktalk.ensemble import check_ensemble_name
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.compiler import compile_program
-from ticktalk.language.errors import TTError
 
 UNITS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000}
 
@@ -149,47 +143,6 @@ def address(text: str, option: str) -> str:
 def _is_factory(text: str) -> bool:
     module, colon, name = text.partition(":")
     return bool(colon) and all(part.isidentifier() for part in [*module.split("."), *name.split(".")])
-
-
-def make_driver(ensemble: str, component: str, factory: str, near: Path, **context: Any) -> Any:
-    """The driver object that `factory` (`module:name`) makes.
-
-    Args:
-        ensemble, component: whose it is, for messages.
-        factory: a module found beside the program, in the current directory or installed, and a callable in it.
-        near: the program's folder.
-        context: offered to the factory by name, such as `env`, the SimPy environment.
-
-    Raises:
-        TTError: the module or the callable is not there, or it fails.
-    """
-    what = f"component {component!r} of ensemble {ensemble!r} ({factory})"
-    for folder in (str(Path.cwd()), str(near)):
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
-    module_name, _, name = factory.partition(":")
-    try:
-        found: Any = importlib.import_module(module_name)
-    except Exception as error:
-        raise TTError(f"{what}: the module {module_name!r} cannot be imported: {_told(error)}") from None
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise TTError(f"{what}: the module {module_name!r} has no {name!r}")
-        found = getattr(found, part)
-    try:
-        wanted = inspect.signature(found).parameters
-    except (TypeError, ValueError):
-        wanted = {}  # type: ignore[assignment]
-    try:
-        return found(**{key: item for key, item in context.items() if key in wanted})
-    except Exception as error:
-        raise TTError(f"{what}: the factory failed: {_told(error)}") from None
-
-
-def _told(error: Exception) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    at = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if len(frames) > 1 else ""
-    return f"{type(error).__name__}: {error}{at}"
 
 
 def load_graph(path: str) -> TTGraph:

@@ -22,7 +22,7 @@ ENDINGS = ("png", "svg", "pdf", "jpg", "jpeg", "webp")
 MOST_ROWS = 12
 MOST_LINES = 8  # in a row, of one tuple
 MOST_LABELS = 10  # in a row, of values that are no numbers
-MOST_MARKS = 2_000  # in a line; with more, the points would hide it
+MOST_MARKS = 300  # in a line; with more, the points would hide it
 
 # A root clock that shows more than this many microseconds shows the time of day, not the time since a start.
 _TIME_OF_DAY = 10**14

@@ -12,6 +12,7 @@ import typer
 from ticktalk.cli import arguments
 from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr, progress
 from ticktalk.cli.plot import check_plot_file, plot_outputs
+from ticktalk.drivers import make_driver
 from ticktalk.engine.execution import BodyOutput
 from ticktalk.engine.outputs import OutputToken
 from ticktalk.ensemble import TTEnsemble
@@ -108,6 +109,6 @@ def _endless(stream: str) -> None:
 def _drivers(option: arguments.EnsembleOption, program: str, env: simpy.Environment) -> dict[str, Any]:
     near = Path(program).resolve().parent
     return {
-        name: None if factory is None else arguments.make_driver(option.name, name, factory, near, env=env)
+        name: None if factory is None else make_driver(option.name, name, factory, near, env=env)
         for name, factory in option.components.items()
     }

@@ -201,7 +201,7 @@ class Worker:
         )
 
     def _make_drivers(self, wanted: set[str]) -> str | None:
-        from ticktalk.cli.arguments import make_driver
+        from ticktalk.drivers import make_driver
         from ticktalk.language.errors import TTError
 
         for name in sorted(wanted):

@@ -1,0 +1,801 @@
+"""Managers and ensembles as real processes on loopback: programs, joins, refusals, commands, losses, the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import simpy
+import zenoh
+
+from ticktalk.cli.remote import Remote
+from ticktalk.engine.execution import FiringError
+from ticktalk.engine.hosting import Deployment
+from ticktalk.engine.outputs import OutputToken, as_json
+from ticktalk.engine.values import encode_value
+from ticktalk.ensemble import TTEnsemble
+from ticktalk.graph.graph import TTGraph
+from ticktalk.language import compile_program, compile_source
+from ticktalk.language.errors import TTError, TTInputError, TTRuntimeError
+from ticktalk.manager import TTRuntimeManagerPhysical, TTRuntimeManagerSim
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.physical.commands import outputs_key
+from ticktalk.physical.joining import HELLO_KEY, JOIN_KEY, RefusedError, endpoint, hello
+from ticktalk.physical.link import Link
+from ticktalk.physical.manager import COMMAND_KEY
+from ticktalk.physical.node import arc_key, control_key, free_port
+from ticktalk.physical.trust import EnsembleTrust, ManagerTrust
+from ticktalk.physical.wire import control_frame, token_frame
+from ticktalk.processes import ExecuteMsg, Message
+
+CASES = Path(__file__).parents[1] / "conformance" / "cases"
+
+LIMIT = 30.0
+"""Seconds after which a condition that should come true has failed."""
+
+HEAD = "from ticktalk import SQify, STREAMify, GRAPHify, TTClock, TTEmpty, component\n"
+
+ONE = HEAD + "@SQify\ndef f(x):\n    return x + 1\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n"
+
+ENDLESS = HEAD + """
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@SQify
+def same(x):
+    return x
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="near"):
+        s = src(trigger, TTPeriod=100000, TTDataIntervalWidth=50000)
+    with TTConstraint(name="far"):
+        return same(s)
+"""
+
+
+def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
+    """Wait for a condition; what it gave."""
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"not within {limit} s: {what}")
+
+
+class Process:
+    """A command of ours in a process of its own; what it says is kept, line by line."""
+
+    def __init__(self, *arguments: str, cwd: Path | None = None) -> None:
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "ticktalk.cli.main", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            cwd=cwd,
+            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "300"},
+            start_new_session=True,
+        )
+        self.out: list[str] = []
+        self.err: list[str] = []
+        self._readers = [
+            threading.Thread(target=self._read, args=(self.popen.stdout, self.out), daemon=True),
+            threading.Thread(target=self._read, args=(self.popen.stderr, self.err), daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @staticmethod
+    def _read(stream: Any, lines: list[str]) -> None:
+        for line in stream:
+            lines.append(line.rstrip("\n"))
+
+    @property
+    def said(self) -> str:
+        """What it wrote to stderr so far."""
+        return "\n".join(self.err)
+
+    def wait(self, limit: float = LIMIT) -> int:
+        """Its exit status; everything it wrote has been read."""
+        status = self.popen.wait(limit)
+        for reader in self._readers:
+            reader.join(5)
+        return status
+
+    def family(self) -> set[int]:
+        """Its process and all that it started."""
+        found = {self.popen.pid}
+        while True:
+            more = {child for pid in found for child in children(pid)} - found
+            if not more:
+                return found
+            found |= more
+
+    def end(self) -> None:
+        """Whatever it does: it ends."""
+        if self.popen.poll() is None:
+            family = self.family()
+            self.popen.send_signal(signal.SIGINT)
+            try:
+                self.popen.wait(10)
+            except subprocess.TimeoutExpired:
+                for pid in family:
+                    kill(pid)
+        self.wait()
+
+
+def children(pid: int) -> list[int]:
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+        return [
+            int(child)
+            for thread in threads
+            for child in Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
+        ]
+    except OSError:
+        return []
+
+
+def kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class System:
+    """A manager in this process and ensembles in others."""
+
+    def __init__(self, log: Any = None, port: int = 0, workers: int = 1) -> None:
+        self.manager = TTRuntimeManagerPhysical(log, "127.0.0.1", port, 0, workers=workers)
+        self.ensembles: dict[str, Process] = {}
+        self.outputs: list[OutputToken] = []
+        self.events: list[str] = []
+        self.errors: list[FiringError] = []
+        self.manager.on_output(self.outputs.append)
+        self.manager.on_event(self.events.append)
+        self.manager.on_error(self.errors.append)
+
+    @property
+    def address(self) -> str:
+        return self.manager.address
+
+    def begin(self, name: str, *options: str) -> Process:
+        """Start an ensemble."""
+        process = Process("ensemble", name, "--manager", self.address, *options)
+        self.ensembles[name] = process
+        return process
+
+    def with_ensembles(self, *names: str) -> System:
+        for name in names:
+            self.begin(name)
+        assert self.manager.wait_for_ensembles(names, LIMIT) == []
+        return self
+
+    def end(self) -> None:
+        self.manager.stop(ensembles=True)
+        for process in self.ensembles.values():
+            process.end()
+
+    def values(self, graph: str) -> list[Any]:
+        return [token.value for token in list(self.outputs) if token.graph == graph]
+
+    def deploy(self, text: str, name: str) -> TTGraph:
+        graph = compile_source(text, f"{name}.py", name)
+        self.manager.instantiate_and_map_graph(graph)
+        return graph
+
+    def one(self, name: str) -> None:
+        """A graph runs from end to end: the system is well."""
+        graph = self.deploy(ONE, name)
+        self.manager.execute_graph(graph, {"trigger": 1})
+        assert self.manager.wait(graph, LIMIT)
+        until(lambda: self.values(name) == [2], f"the output of {name}")
+        self.manager.stop_graph(graph)
+
+    def event(self, *words: str) -> str:
+        """Wait for an event that holds these words."""
+
+        def found() -> str:
+            return next((event for event in list(self.events) if all(word in event for word in words)), "")
+
+        event: str = until(found, f"an event with {words}, not {self.events}")
+        return event
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[System]:
+    """A system that no test ends."""
+    made = System().with_ensembles("near", "far")
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def own() -> Iterator[Callable[..., System]]:
+    """Makes systems of a test's own."""
+    made: list[System] = []
+
+    def make(**options: Any) -> System:
+        made.append(System(**options))
+        return made[-1]
+
+    yield make
+    for system in made:
+        system.end()
+
+
+# The same program, simulated and real.
+
+STREAMS = """full_token lang_if_stream lang_op_tuple_stream lang_state_per_instance lang_tag_value_and_interval
+lang_values_mutate moving_average params plan_b stream_affine time_first_instance_delay
+time_forward_drops_some time_resample_linear time_window_from_stream""".split()
+
+
+def simulated(graph: TTGraph, mapping: dict[str, str], tick: int) -> list[list[Any]]:
+    env = simpy.Environment(initial_time=tick)
+    outputs: list[OutputToken] = []
+    ensembles = [TTEnsemble(None, name) for name in ("near", "far")]
+    with TTRuntimeManagerSim(None, ensembles, env) as manager:
+        manager.process.outputs.listeners.append(outputs.append)
+        manager.instantiate_and_map_graph(graph, mapping=mapping)
+        manager.execute_graph(graph)
+        manager.simulation.run()
+    return [row(token) for token in outputs]
+
+
+def row(token: OutputToken) -> list[Any]:
+    return [as_json(token.value), token.start, token.stop, token.sq, token.ensemble]
+
+
+def test_real_streams_give_what_simulated_ones_give(system: System) -> None:
+    """Many graphs at once on one system: values and intervals in the order of the simulation, from the same tick.
+
+    A real start may find its first instant past already; a run that counted such is made again.
+    """
+    left = list(STREAMS)
+    for _ in range(4):
+        started = {case: start_real(system, case, number) for number, case in enumerate(left)}
+        for case, (graph, mapping, tick) in started.items():
+            assert system.manager.wait(graph, LIMIT), case
+            counts = system.manager.counters(graph)
+            got = [row(token) for token in list(system.outputs) if token.graph == graph.name]
+            system.manager.stop_graph(graph)
+            if not any("skipped" in kinds for kinds in counts.values()):
+                assert got == simulated(graph, mapping, tick), case
+                assert "(network)" not in counts
+                left.remove(case)
+        system.outputs.clear()
+        if not left:
+            return
+    raise AssertionError(f"instants were skipped in every run of {left}")
+
+
+def start_real(system: System, case: str, number: int) -> tuple[TTGraph, dict[str, str], int]:
+    """Deploy a case, each SQ on another host than the one before, and start it; its start tick."""
+    graph = msgspec.structs.replace(compile_program(CASES / f"{case}.py"), name=f"{case}-real")
+    hosts = ("near", "far", "runtime-manager")
+    mapping = {sq.name: hosts[(index + number) % 3] for index, sq in enumerate(graph.sqs)}
+    for sq in graph.sqs:
+        if sq.plan_b is not None:
+            mapping[sq.plan_b] = mapping[sq.name]  # a deadline and its plan B are placed together
+    system.manager.instantiate_and_map_graph(graph, mapping=mapping)
+    with Remote(system.address, None) as remote:
+        answer = remote.ask(do="start", graph=graph.name, inputs=encode_value({}))
+    return graph, mapping, answer["start_tick"]
+
+
+# Joining.
+
+
+def test_an_ensemble_waits_for_its_manager() -> None:
+    port = free_port("127.0.0.1")
+    early = Process("ensemble", "early", "--manager", f"127.0.0.1:{port}")
+    try:
+        until(lambda: "nobody answers" in early.said, "it says that it waits")
+        system = System(port=port)
+        try:
+            assert system.manager.wait_for_ensembles(["early"], LIMIT) == []
+            until(lambda: "'early' joined 'runtime-manager'" in early.said, "it says that it has joined")
+        finally:
+            system.end()
+        assert early.wait() == 0
+        assert "the manager ended the system" in early.said
+    finally:
+        early.end()
+
+
+def test_a_name_in_use_is_refused_with_the_reason(system: System) -> None:
+    second = Process("ensemble", "near", "--manager", system.address)
+    own = Process("ensemble", "runtime-manager", "--manager", system.address)
+    try:
+        assert own.wait() == 1
+        assert "is the manager's own" in own.said and "Traceback" not in own.said
+        assert second.wait() == 1
+        assert "'near' is in use" in second.said and "choose another" in second.said and "Traceback" not in second.said
+    finally:
+        second.end()
+        own.end()
+    assert system.ensembles["near"].popen.poll() is None
+    assert "near" in system.manager.ensembles
+
+
+def test_another_protocol_version_is_refused_with_the_reason(system: System) -> None:
+    info = EnsembleInfo("newer", "127.0.0.1:1", protocol=99)
+    with pytest.raises(RefusedError, match="protocol version 99.*this manager version"):
+        hello(info, system.address, EnsembleTrust(None))
+    system.event("refused 'newer'", "version 99")
+    assert "newer" not in system.manager.ensembles
+
+
+def test_commands_say_that_no_manager_is_there() -> None:
+    address = f"127.0.0.1:{free_port('127.0.0.1')}"
+    started = [
+        Process("status", "--manager", address),
+        Process("stop", "g", "--manager", address),
+        Process("deploy", str(CASES / "arith.py"), "--manager", address),
+    ]
+    for process in started:
+        assert process.wait() == 1
+        assert f"no manager answers at {address}" in process.said and "Traceback" not in process.said
+        assert not process.out
+
+
+def test_a_port_in_use_is_said(system: System, tmp_path: Path) -> None:
+    port = system.address.rpartition(":")[2]
+    with pytest.raises(TTRuntimeError, match="port is in use.*--rx-port"):
+        TTRuntimeManagerPhysical(None, "127.0.0.1", int(port), 0)
+    manager = Process("manager", "--rx-port", port)
+    ensemble = Process("ensemble", "third", "--manager", system.address, "--rx-port", port)
+    for process in (manager, ensemble):
+        assert process.wait() == 1
+        assert "the port is in use" in process.said and "Traceback" not in process.said
+
+
+def test_other_addresses_want_credentials() -> None:
+    """Nothing listens: the refusal comes first (192.0.2.1 is nobody's)."""
+    refused = Process("manager", "--ip", "192.0.2.1")
+    insecure = Process("manager", "--ip", "192.0.2.1", "--insecure")
+    assert refused.wait() == 1
+    assert "ticktalk keys init" in refused.said and "--credentials" in refused.said
+    assert insecure.wait() == 1
+    assert "warning: --insecure: anybody who can reach this address" in insecure.said
+    assert "this host has no such address" in insecure.said
+    for process in (refused, insecure):
+        assert "Traceback" not in process.said
+
+
+# What cannot be deployed.
+
+
+def test_a_component_that_is_missing_or_fails(system: System, tmp_path: Path) -> None:
+    text = HEAD + "@SQify\ndef f(x):\n    return component('lamp')\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n"
+    with pytest.raises(TTError, match="f-1.*lamp"):
+        system.deploy(text, "lamps")
+    (tmp_path / "lamps_of_test_run.py").write_text("def lamp():\n    raise OSError('the lamp is broken')\n")
+    options = ["--component", "lamp=lamps_of_test_run:lamp", "--near", str(tmp_path)]
+    process = system.begin("lit", *options)
+    assert system.manager.wait_for_ensembles(["lit"], LIMIT) == []
+    with pytest.raises(TTError, match="(?s)on lit:.*the lamp is broken"):
+        system.deploy(text, "lamps")
+    assert "lamps" not in [graph["name"] for graph in system.manager.status()["graphs"]]
+    process.popen.send_signal(signal.SIGINT)
+    assert process.wait() == 0
+    system.event("'lit' is gone", "left")
+    del system.ensembles["lit"]
+
+
+def test_a_missing_module_is_named_and_nothing_is_started(system: System) -> None:
+    text = HEAD + """
+import no_module_of_this_name
+@SQify
+def f(x):
+    return 1
+@SQify
+def g(x):
+    return no_module_of_this_name.value
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="near"):
+        a = f(trigger)
+    with TTConstraint(name="far"):
+        return g(a)
+"""
+    with pytest.raises(TTError, match=r"(?s)cannot be prepared.*on far:.*no_module_of_this_name") as refused:
+        system.deploy(text, "modules")
+    assert "on near" not in str(refused.value)
+    with pytest.raises(TTError, match="no graph named 'modules'"):
+        system.manager.execute_graph("modules")
+    assert not system.values("modules")
+    system.one("after_modules")  # its name is free, everybody is well
+
+
+def test_an_input_without_codec_is_refused(system: System) -> None:
+    graph = system.deploy(ONE, "inputs")
+    for value in (object(), threading.Lock(), "\ud800"):
+        with pytest.raises(TTInputError, match="trigger"):
+            system.manager.execute_graph(graph, {"trigger": value})
+    with pytest.raises(TTInputError, match="'triger' is no input.*did you mean 'trigger'"):
+        system.manager.execute_graph(graph, {"triger": 1})
+    system.manager.execute_graph(graph, {"trigger": 4})
+    assert system.manager.wait(graph, LIMIT)
+    until(lambda: system.values("inputs") == [5], "the start with a good input")
+    system.manager.stop_graph(graph)
+
+
+def test_a_value_without_codec_is_an_error_of_that_firing(system: System) -> None:
+    text = HEAD + """
+@SQify
+def bad(x):
+    import threading
+    return threading.Lock()
+@SQify
+def good(x):
+    return x
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="near"):
+        a = bad(trigger)
+        b = good(trigger)
+    with TTConstraint(name="far"):
+        c = good(a)
+        return good(b)
+"""
+    graph = system.deploy(text, "codecs")
+    system.manager.execute_graph(graph, {"trigger": 1})
+    assert system.manager.wait(graph, LIMIT)
+    until(lambda: system.values("codecs") == [1], "the rest goes on")
+    error = until(lambda: next((e for e in list(system.errors) if e.file == "codecs.py"), None), "the error is told")
+    assert error.sq == "bad-1" and error.ensemble == "near" and "lock" in error.exception
+    assert system.manager.counters(graph)["bad-1"] == {"errors": 1}
+    system.manager.stop_graph(graph)
+
+
+# Frames of others.
+
+
+@pytest.fixture
+def stranger(system: System) -> Iterator[zenoh.Session]:
+    config = zenoh.Config()
+    config.insert_json5("mode", '"client"')
+    config.insert_json5("connect/endpoints", json.dumps([f"tcp/{system.address}"]))
+    config.insert_json5("scouting/multicast/enabled", "false")
+    with zenoh.open(config) as session:
+        yield session
+
+
+def test_garbage_on_every_key_stops_nothing(system: System, stranger: zenoh.Session) -> None:
+    graph = system.deploy(ENDLESS, "garbled")
+    system.manager.execute_graph(graph)
+    until(lambda: len(system.values("garbled")) > 2, "the stream runs")
+    chance = random.Random(5)
+    keys = [
+        control_key("near"),
+        control_key("far"),
+        control_key("runtime-manager"),
+        arc_key("garbled", "src-1/0"),
+        outputs_key("garbled"),
+    ]
+    good = token_frame([(1, 0, 1, 2, 3, b"\xc1")])
+    for key in keys:
+        for frame in (b"", b"\x00", b"\x02" + good[1:], good[:-2], b"\x01" + chance.randbytes(50), b"\x01" * 100_000):
+            stranger.put(key, frame)
+    for key in (HELLO_KEY, JOIN_KEY, COMMAND_KEY):
+        for payload in (b"", b"\xc1", chance.randbytes(40), msgspec.msgpack.encode([b"\xc1"])):
+            replies = list(stranger.get(key, payload=payload, timeout=LIMIT))
+            assert replies and all(reply.ok is None for reply in replies)
+    before = len(system.values("garbled"))
+    until(lambda: len(system.values("garbled")) > before + 3, "the stream goes on")
+    values = system.values("garbled")
+    assert values == sorted(set(values))
+
+    def counted() -> bool:
+        counts = system.manager.counters(graph)
+        return all(counts.get(name, {}).get("bad_frames", 0) >= 5 for name in ("near", "far"))
+
+    until(counted, "bad frames are counted")
+    system.manager.stop_graph(graph)
+    system.one("after_garbage")
+
+
+def test_code_signed_by_another_key_is_refused(system: System, stranger: zenoh.Session) -> None:
+    graph = compile_source(ONE, "forged.py", "forged")
+    deployment = Deployment(graph, {sq.name: "near" for sq in graph.sqs})
+    message = Message(ExecuteMsg.INSTANTIATE, deployment, "TTExecuteProcess")
+    near = system.ensembles["near"]
+    for sign in (None, ManagerTrust(None).sign):
+        before = near.said.count("signature")
+        stranger.put(control_key("near"), control_frame(message, sign))
+        until(lambda before=before: near.said.count("signature") > before, "the ensemble says that it refused")
+    assert "refused a deployment" in near.said
+    system.one("after_forgery")
+
+
+# Commands from other processes.
+
+
+def test_commands_from_other_processes(system: System, tmp_path: Path) -> None:
+    program = tmp_path / "told.py"
+    program.write_text(ENDLESS)
+    asked = ["--manager", system.address]
+    deploy = Process("deploy", str(program), *asked, "--json")
+    assert deploy.wait() == 0, deploy.said
+    (answer,) = deploy.out
+    assert json.loads(answer)["mapping"]["same-1"] == "far"
+    again = Process("deploy", str(program), *asked)
+    assert again.wait() == 1 and "already here" in again.said
+    follow = Process("outputs", "told", "--follow", *asked)
+    start = Process("start", "told", *asked, "--json")
+    assert start.wait() == 0, start.said
+    assert json.loads(start.out[0])["start_tick"] > 10**15
+    until(lambda: len(follow.out) > 4, "outputs are followed")
+    status = Process("status", "told", *asked, "--json")
+    people = Process("status", *asked)
+    wrong = Process("start", "no_such_graph", *asked)
+    latest = Process("outputs", "told", *asked)
+    assert status.wait() == 0
+    (graph,) = json.loads(status.out[0])["graphs"]
+    assert graph["state"] == "running" and graph["outputs"] > 0
+    assert people.wait() == 0 and "near" in "\n".join(people.out)
+    assert wrong.wait() == 1 and "no graph named 'no_such_graph'" in wrong.said
+    assert latest.wait() == 0 and json.loads(latest.out[0])["value"] == 1
+    follow.popen.send_signal(signal.SIGINT)
+    assert follow.wait() == 0 and "Traceback" not in follow.said
+    followed = [json.loads(line)["value"] for line in follow.out]
+    assert followed == list(range(1, len(followed) + 1))
+    stop = Process("stop", "told", *asked)
+    assert stop.wait() == 0
+    gone = Process("outputs", "told", *asked)
+    assert gone.wait() == 1 and "no graph named 'told'" in gone.said
+
+
+def test_a_name_that_is_given_again_counts_for_itself(system: System) -> None:
+    for _ in range(2):
+        system.outputs.clear()
+        graph = system.deploy(ONE, "again")
+        assert system.manager.status()["graphs"][-1]["state"] == "ready"
+        system.manager.execute_graph(graph)
+        assert system.manager.wait(graph, LIMIT)
+        (found,) = [entry for entry in system.manager.status()["graphs"] if entry["name"] == "again"]
+        assert found["state"] == "done" and found["outputs"] == 1
+        system.manager.stop_graph(graph)
+
+
+@pytest.mark.parametrize("name", ["two words", "what?", "a*b", "50%", "ünï"])
+def test_a_graph_may_be_called_as_a_file_may(system: System, name: str) -> None:
+    text = ENDLESS.replace("s = src(trigger,", "w = COPY_TTTIME(1, VALUES_TO_TTTIME(READ_TTCLOCK(trigger),"
+                           " READ_TTCLOCK(trigger) + 300000))\n        s = src(w,")
+    graph = system.deploy(text, name)
+    system.manager.execute_graph(graph)
+    assert system.manager.wait(graph, LIMIT)
+    until(lambda: system.values(name) == [1, 2, 3], f"three outputs of {name!r}")
+    with Remote(system.address, None) as remote:
+        assert len(remote.ask(do="outputs", graph=name)["rows"]) == 3
+    system.manager.stop_graph(graph)
+
+
+# Losses.
+
+
+def test_an_ensemble_that_is_killed_is_noticed_and_told(own: Callable[..., System]) -> None:
+    system = own().with_ensembles("near", "far")
+    graph = system.deploy(ENDLESS, "bereft")
+    system.manager.execute_graph(graph)
+    until(lambda: len(system.values("bereft")) > 2, "the stream runs")
+    far = system.ensembles["far"]
+    family = far.family()
+    far.popen.kill()
+    killed = time.monotonic()
+    system.event("'far' is gone", "no heartbeat")
+    assert 1.0 < time.monotonic() - killed < 10.0  # 2 to 3 s when the machine is free
+    system.event("graph 'bereft' has lost same-1")
+    until(lambda: not any(alive(pid) for pid in family), "its workers end with it")
+    assert system.manager.ensembles == ["near", "runtime-manager"]
+    # A new one of the same name is taken in.
+    system.begin("far")
+    assert system.manager.wait_for_ensembles(["far"], LIMIT) == []
+    system.manager.stop_graph(graph)
+    system.deploy(ENDLESS, "bereft_no_more")
+    system.manager.execute_graph("bereft_no_more")
+    until(lambda: len(system.values("bereft_no_more")) > 2, "another graph runs there")
+
+
+def test_an_ensemble_that_stands_still_for_a_while_goes_on(own: Callable[..., System]) -> None:
+    """As a device does whose network is cut: it is told to be gone, and its stream goes on when it is back."""
+    system = own().with_ensembles("near", "far")
+    graph = system.deploy(ENDLESS, "still")
+    system.manager.execute_graph(graph)
+    until(lambda: len(system.values("still")) > 2, "the stream runs")
+    far = system.ensembles["far"].popen
+    far.send_signal(signal.SIGSTOP)
+    try:
+        system.event("'far' is gone")
+        assert not system.manager.wait(graph, 0.5)  # it is not done for that
+    finally:
+        far.send_signal(signal.SIGCONT)
+    system.event("'far' is back")
+    assert "far" in system.manager.ensembles
+    before = len(system.values("still"))
+    until(lambda: len(system.values("still")) > before + 3, "the stream goes on")
+    values = system.values("still")
+    assert values == list(range(1, len(values) + 1))  # and lost nothing
+
+
+def test_ensembles_join_a_manager_that_was_started_again(own: Callable[..., System], tmp_path: Path) -> None:
+    port = free_port("127.0.0.1")
+    log = tmp_path / "out.jsonl"
+    first = Process("manager", "--rx-port", str(port), "--log", str(log))
+    near, far = (Process("ensemble", name, "--manager", f"127.0.0.1:{port}") for name in ("near", "far"))
+    try:
+        until(lambda: "'near' joined" in first.said and "'far' joined" in first.said, "both have joined")
+        with Remote(f"127.0.0.1:{port}", None) as remote:
+            graph = compile_source(ENDLESS, "orphan.py", "orphan")
+            remote.ask(do="deploy", json=graph.to_json())
+            remote.ask(do="start", graph="orphan", inputs=encode_value({"trigger": 1}))
+            until(lambda: len(remote.ask(do="outputs", graph="orphan")["rows"]) > 4, "the stream runs")
+            until(lambda: log.exists() and log.read_text(), "outputs are in the file")
+        family = first.family()
+        first.popen.kill()
+        first.wait()
+        until(lambda: not any(alive(pid) for pid in family), "the manager's workers end with it")
+        rows = [json.loads(line)["value"] for line in log.read_text().splitlines() if line.endswith("}")]
+        assert rows == list(range(1, len(rows) + 1))
+        system = own(port=port)
+        assert system.manager.wait_for_ensembles(["near", "far"], LIMIT) == []
+        until(lambda: "joining again" in near.said and "joining again" in far.said, "both say so")
+        system.deploy(ENDLESS, "orphan")  # the name is free everywhere
+        system.manager.execute_graph("orphan")
+        until(lambda: len(values := system.values("orphan")) > 3 and values[0] == 1, "it runs from its beginning")
+        system.manager.stop(ensembles=True)
+        assert near.wait() == 0 and far.wait() == 0
+    finally:
+        for process in (first, near, far):
+            process.end()
+
+
+# The end.
+
+
+def shared_memory() -> set[str]:
+    return set(os.listdir("/dev/shm"))
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_a_run_and_leaves_nothing(number: int, tmp_path: Path) -> None:
+    before = shared_memory()
+    log = tmp_path / "out.jsonl"
+    (tmp_path / "endless.py").write_text(ENDLESS)
+    run = Process("run", "--jsonl", "--log", str(log), "endless.py", cwd=tmp_path)
+    try:
+        # The log is flushed twice a second while it runs.
+        until(lambda: log.exists() and log.read_text().count("\n") > 3, "the stream runs")
+        family = run.family()
+        assert len(family) >= 4  # two ensembles, and their workers
+        run.popen.send_signal(number)
+        assert run.wait() == 0, run.said
+        until(lambda: not any(alive(pid) for pid in family), "nothing is left")
+    finally:
+        run.end()
+    assert "Traceback" not in run.said
+    rows = [json.loads(line)["value"] for line in run.out]
+    assert rows == list(range(1, len(rows) + 1)) and len(rows) > 3
+    assert [json.loads(line)["value"] for line in log.read_text().splitlines()] == rows
+    assert shared_memory() <= before
+
+
+def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
+    text = HEAD + "@SQify\ndef f(x):\n    import time\n    time.sleep(600)\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n"
+    (tmp_path / "hangs.py").write_text(text)
+    run = Process("run", "--ensemble", "a", "hangs.py", cwd=tmp_path)
+    try:
+        until(lambda: len(run.family()) >= 3, "its worker is there")
+        family = run.family()
+        run.popen.send_signal(signal.SIGINT)
+        until(lambda: "press Ctrl-C again" in run.said, "it says what a second one does")
+        run.popen.send_signal(signal.SIGINT)
+        run.wait(5)
+        until(lambda: not any(alive(pid) for pid in family), "nothing is left")
+    finally:
+        run.end()
+
+
+def test_a_run_that_is_killed_takes_its_ensembles_along(tmp_path: Path) -> None:
+    (tmp_path / "endless.py").write_text(ENDLESS)
+    run = Process("run", "--jsonl", "endless.py", cwd=tmp_path)
+    try:
+        until(lambda: len(run.family()) >= 5, "ensembles and workers are there")
+        family = run.family()
+        run.popen.kill()
+        run.wait()
+        until(lambda: not any(alive(pid) for pid in family), "nothing is left")
+    finally:
+        run.end()
+
+
+def test_stop_ends_the_whole_system(tmp_path: Path) -> None:
+    before = shared_memory()
+    port = free_port("127.0.0.1")
+    asked = ["--manager", f"127.0.0.1:{port}"]
+    manager = Process("manager", "--rx-port", str(port))
+    ensembles = [Process("ensemble", name, *asked) for name in ("near", "far")]
+    program = tmp_path / "endless.py"
+    program.write_text(ENDLESS)
+    try:
+        until(lambda: manager.said.count("joined") == 2, "both have joined")
+        deploy = Process("deploy", str(program), "--start", *asked)
+        assert deploy.wait() == 0, deploy.said
+        families = set().union(*(process.family() for process in [manager, *ensembles]))
+        assert len(families) >= 5
+        stop = Process("stop", *asked)
+        assert stop.wait() == 0 and "stopped" in stop.said
+        for process in [manager, *ensembles]:
+            assert process.wait() == 0
+            assert "Traceback" not in process.said
+        until(lambda: not any(alive(pid) for pid in families), "nothing is left")
+    finally:
+        for process in [manager, *ensembles]:
+            process.end()
+    assert not listens(port)
+    assert shared_memory() <= before
+
+
+def test_the_end_of_a_graph_ends_a_run(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text(ONE)
+    run = Process("run", "--jsonl", "--ensemble", "a", "--workers", "0", "one.py", cwd=tmp_path)
+    assert run.wait() == 0
+    assert [json.loads(line)["value"] for line in run.out] == [2]
+    until(lambda: not run.family() - {run.popen.pid}, "nothing is left")
+
+
+def test_a_manager_leaves_no_thread_no_port_and_no_descriptor() -> None:
+    threads = set(threading.enumerate())
+    system = System()
+    port = int(system.address.rpartition(":")[2])
+    system.one("one")
+    assert listens(port)
+    workers = children(os.getpid())
+    system.end()
+    until(lambda: set(threading.enumerate()) <= threads, "every thread has ended")
+    assert not listens(port)
+    assert not [pid for pid in workers if alive(pid) and b"physical.worker" in _command(pid) and pid not in _others()]
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def _others() -> set[int]:
+    """Workers of the system that all tests share: they were there before."""
+    return set()
