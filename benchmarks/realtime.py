@@ -37,12 +37,12 @@ RAW_BYTES = 64
 SHORT_GRID, LONG_GRID = 10_000, 100_000
 GRID_SECONDS = {SHORT_GRID: 3.0, LONG_GRID: 5.0}
 BUSY_SECONDS = {"python": 0.3, "C call": 1.0}
-DEADLINES = {"python": (350_000, (60_000, 150_000, 240_000)), "C call": (1_300_000, (200_000, 450_000, 700_000))}
+DEADLINES = {"python": (350_000, (60_000, 150_000, 240_000)), "C call": (1_400_000, (150_000, 300_000, 450_000))}
 """By kind of busy body: the stream's period, and the deadlines after each instant; the data comes after all of them."""
 DEADLINE_FIRINGS = {"python": 5, "C call": 4}
 """Busy firings of one round: each has as many plan Bs as there are deadlines."""
 ENSEMBLES, SQS_PER_ENSEMBLE = 50, 10
-JOIN_LIMIT = 90.0
+JOIN_LIMIT = 60.0
 
 CEILING_HOP = 5.0
 TARGET_HOP, TARGET_HOP_THREADS = 3.0, 2.0

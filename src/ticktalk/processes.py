@@ -295,7 +295,28 @@ class TTNetworkManager(TTProcess):
                 self.interface.send(payload.ensemble, payload.message)
 
 
-class TTInputTokenProcess(TTProcess):
+class _BesideNetworkManager(TTProcess):
+    """A process that reaches all others through the `TTNetworkManager` of its ensemble."""
+
+    def __init__(self, input_queue: Any, ensemble_name: str | None = None) -> None:
+        super().__init__(input_queue, ensemble_name)
+        self._network: Callable[[Message], None] = _nobody
+
+    def setup_proc_intfc(
+        self, input_network_func: Callable[[Message], None], sim_process: simpy.Process | None = None
+    ) -> None:
+        """Configure the interface to this process: the callbacks for sending to the other processes.
+
+        Args:
+            input_network_func: a callback for providing message inputs to the `TTNetworkManager`.
+            sim_process: the simulated process that this class runs inside of, if it does; it is interrupted when a
+                message comes.
+        """
+        self._network = input_network_func
+        self.sim_process = sim_process
+
+
+class TTInputTokenProcess(_BesideNetworkManager):
     """Ports, firing rules and timers of the SQs placed on this ensemble (`ticktalk.engine.firing`)."""
 
     accepts = SyncMsg
@@ -303,14 +324,6 @@ class TTInputTokenProcess(TTProcess):
     def __init__(self, input_queue: Any, ensemble_name: str | None = None, host: EnsembleHost | None = None) -> None:
         super().__init__(input_queue, ensemble_name)
         self.host = host
-        self._network: Callable[[Message], None] = _nobody
-
-    def setup_proc_intfc(
-        self, input_network_func: Callable[[Message], None], sim_process: simpy.Process | None = None
-    ) -> None:
-        """Set the callback to the `TTNetworkManager`, and the SimPy process this runs in."""
-        self._network = input_network_func
-        self.sim_process = sim_process
 
     def _respond(self, kind: enum.Enum, payload: Any) -> None:
         assert self.host is not None, "this process serves no ensemble yet"
@@ -337,7 +350,7 @@ class TTInputTokenProcess(TTProcess):
         """Tell the manager how a context here stands; simulated ones are seen directly."""
 
 
-class TTExecuteProcess(TTProcess):
+class TTExecuteProcess(_BesideNetworkManager):
     """Bodies of the SQs placed on this ensemble (`ticktalk.engine.execution`)."""
 
     accepts = ExecuteMsg
@@ -352,14 +365,6 @@ class TTExecuteProcess(TTProcess):
         super().__init__(input_queue, ensemble_name)
         self.host = host
         self.manager = manager
-        self._network: Callable[[Message], None] = _nobody
-
-    def setup_proc_intfc(
-        self, input_network_func: Callable[[Message], None], sim_process: simpy.Process | None = None
-    ) -> None:
-        """Set the callback to the `TTNetworkManager`, and the SimPy process this runs in."""
-        self._network = input_network_func
-        self.sim_process = sim_process
 
     def _respond(self, kind: enum.Enum, payload: Any) -> None:
         if kind is ExecuteMsg.INSTANTIATE:
@@ -376,7 +381,7 @@ class TTExecuteProcess(TTProcess):
         self._network(Message(NetMsg.SEND, Envelope(self.manager, message), "TTNetworkManager"))
 
 
-class TTRuntimeManagerProcess(TTProcess):
+class TTRuntimeManagerProcess(_BesideNetworkManager):
     """The privileged process that only the runtime manager's ensemble has.
 
     It tells all ensembles of one another, maps graphs and distributes their SQs, sends the first tokens and logs
@@ -397,21 +402,7 @@ class TTRuntimeManagerProcess(TTProcess):
         self.registry = Registry(EnsembleInfo(self.ensemble_name or DEFAULT_RUNTIME_MANAGER_NAME))
         self.deployments = Deployments(self.registry, self._distribute, self._start, self._stop)
         self.join_listeners: list[Callable[[EnsembleInfo], None]] = []
-        self._network: Callable[[Message], None] = _nobody
         self._deploy_replies: dict[str, Future[GraphState]] = {}
-
-    def setup_proc_intfc(
-        self, input_network_func: Callable[[Message], None], sim_process: simpy.Process | None = None
-    ) -> None:
-        """Configure the interface to this process: the callbacks for sending to the other processes.
-
-        Args:
-            input_network_func: a callback for providing message inputs to the `TTNetworkManager`.
-            sim_process: the simulated process that this class runs inside of, if it does; it is interrupted when a
-                message comes.
-        """
-        self._network = input_network_func
-        self.sim_process = sim_process
 
     def _respond(self, kind: enum.Enum, payload: Any) -> None:
         if kind is RuntimeMsg.OUTPUT_TOKEN:
