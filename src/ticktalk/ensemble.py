@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 import queue
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
-
-import simpy
+from typing import TYPE_CHECKING, Any
 
 from ticktalk.engine.components import as_components
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.language.errors import TTRuntimeError
-from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.mapping.ensembles import EnsembleInfo, check_ensemble_name
 from ticktalk.processes import (
     DEFAULT_RUNTIME_MANAGER_NAME,
     Message,
@@ -23,7 +21,11 @@ from ticktalk.processes import (
     TTNetworkManager,
     TTProcess,
 )
-from ticktalk.simulation.driver import Simulation, TTNetworkInterfaceSim
+
+if TYPE_CHECKING:
+    import simpy
+
+    from ticktalk.simulation.driver import Simulation
 
 
 class TTEnsemble:
@@ -66,6 +68,8 @@ class TTEnsemble:
         self._handle: Any = None
         self._stop_wanted = False
         if sim is not None:
+            from ticktalk.simulation.driver import Simulation
+
             self.attach(Simulation.of(sim))
             self.join()
 
@@ -75,6 +79,8 @@ class TTEnsemble:
         Raises:
             TTRuntimeError: it is on one already.
         """
+        from ticktalk.simulation.driver import TTNetworkInterfaceSim
+
         if self._simulation is not None:
             raise TTRuntimeError(f"ensemble {self.name!r} takes part in a simulation already: make another one")
         self._simulation = simulation
@@ -203,17 +209,6 @@ class TTEnsemble:
 
     def __repr__(self) -> str:
         return f"TTEnsemble({self.name!r}, components={sorted(self.components)!r})"
-
-
-def check_ensemble_name(name: str) -> str:
-    """`name`, if an ensemble can be called so.
-
-    Raises:
-        ValueError: it is empty, or holds white space, a slash or a character that key expressions use.
-    """
-    if not isinstance(name, str) or not name or any(c.isspace() or c in "/*$?#=," for c in name):
-        raise ValueError(f"{name!r} is no name for an ensemble: use letters, digits, '-', '_' and '.'")
-    return name
 
 
 def start_in(simulation: Simulation, process: TTProcess) -> simpy.Process:

@@ -13,10 +13,9 @@ import logging
 import queue
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
-import simpy
 
 from ticktalk.engine.deployment import Deployments, Errors, GraphState, Registry, not_prepared
 from ticktalk.engine.execution import FiringError
@@ -32,6 +31,9 @@ from ticktalk.engine.outputs import OutputLog, OutputToken
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.errors import TTError, TTRuntimeError
 from ticktalk.mapping.ensembles import EnsembleInfo
+
+if TYPE_CHECKING:
+    import simpy
 
 DEFAULT_RUNTIME_MANAGER_NAME = "runtime-manager"
 """The name of the runtime manager's ensemble, unless it is given another; ensembles look for this one."""
@@ -179,6 +181,8 @@ class TTProcess:
 
     def run_sim(self, sim: simpy.Environment) -> Generator[simpy.Event, Any, None]:
         """The run loop in simulation; run it as a `simpy.Process`."""
+        import simpy  # a device that takes part for real never needs it
+
         while not self._stopped:
             self.handle_pending()
             self._waits = True

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 
 import typer
 
-from ticktalk.ensemble import check_ensemble_name
 from ticktalk.graph.graph import TTGraph
-from ticktalk.language.compiler import compile_program
+from ticktalk.mapping.ensembles import check_ensemble_name
 
 UNITS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000}
 
@@ -153,6 +152,8 @@ def load_graph(path: str) -> TTGraph:
     """
     if path.endswith(".json"):
         return TTGraph.load(path)
+    from ticktalk.language.compiler import compile_program  # an ensemble never needs it
+
     return compile_program(path)
 
 

@@ -12,9 +12,18 @@ import typer
 
 from ticktalk.cli import arguments
 from ticktalk.cli.signals import on_interrupt
-from ticktalk.ensemble import TTEnsemble, check_ensemble_name
+from ticktalk.ensemble import TTEnsemble
+from ticktalk.mapping.ensembles import check_ensemble_name
+
+app = typer.Typer(name="ticktalk", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
+@app.callback()
+def _only_one_command() -> None:
+    """Timed dataflow programs in Python: compile, simulate, run on many devices."""
+
+
+@app.command()
 def ensemble(
     name: Annotated[str, typer.Argument(help="The ensemble's name, unique in its system.")],
     manager: Annotated[str, typer.Option(metavar="IP:PORT", help="Where the runtime manager listens.")],

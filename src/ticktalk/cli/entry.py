@@ -20,9 +20,14 @@ def main() -> None:
         command = [sys.executable, "-P", "-m", "ticktalk.cli.entry", *sys.argv[1:]]
         sys.stdout.flush()
         os.execv(sys.executable, command)
-    from ticktalk.cli.main import main as run
+    if sys.argv[1:2] == ["ensemble"]:
+        # On a small device, and fifty times on one machine, it counts what is loaded: no compiler, no simulator.
+        from ticktalk.cli.ensemble import app
+    else:
+        from ticktalk.cli.main import app
+    from ticktalk.cli.guard import run_guarded
 
-    run()
+    run_guarded(app)
 
 
 if __name__ == "__main__":

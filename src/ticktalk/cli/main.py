@@ -1,12 +1,7 @@
-"""The entry point of `ticktalk`, and the commands that need no file of their own.
-
-Exit status: 0 done, 1 failed, 2 wrong usage. A user's mistake is one message on stderr, never a traceback.
-"""
+"""All commands of `ticktalk`, and those that need no file of their own."""
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, cast
@@ -15,6 +10,7 @@ import typer
 
 from ticktalk.cli import arguments, remote
 from ticktalk.cli.ensemble import ensemble
+from ticktalk.cli.guard import run_guarded
 from ticktalk.cli.keys import keys_app
 from ticktalk.cli.manager import manager
 from ticktalk.cli.run import run
@@ -79,18 +75,7 @@ def draw(
 
 def main() -> None:
     """Run the command line and exit with its status."""
-    logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s", level=logging.WARNING)
-    logging.getLogger("ticktalk").setLevel(logging.INFO)
-    try:
-        app(prog_name="ticktalk")
-    except TTError as error:
-        text = str(error)
-        print(text if ": error: " in text else f"error: {text}", file=sys.stderr)
-        sys.exit(1)
-    except BrokenPipeError:
-        # Who reads our results has seen enough; Python would complain once more while closing stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(1)
+    run_guarded(app)
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def run(
 
 
 def _start(option: arguments.EnsembleOption, manager: str, workers: int, near: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-P", "-m", "ticktalk.cli.main", "ensemble", option.name, "--manager", manager]
+    command = [sys.executable, "-P", "-m", "ticktalk.cli.entry", "ensemble", option.name, "--manager", manager]
     command += ["--workers", str(workers), "--near", near, "--with-parent"]
     for name, factory in option.components.items():
         command += ["--component", name if factory is None else f"{name}={factory}"]

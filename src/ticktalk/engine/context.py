@@ -25,8 +25,13 @@ from ticktalk.engine.firing import (
     make_sync,
 )
 from ticktalk.engine.forwarding import Output, Publish, TTSQForward, arc_name
-from ticktalk.engine.instructions import PASSING_ON, TOKEN_INSTRUCTIONS, VALUE_INSTRUCTIONS
-from ticktalk.engine.values import PLAIN, handed_on
+from ticktalk.engine.instructions import (
+    PASSING_ON,
+    SLOW_ON_NUMBERS,
+    TOKEN_INSTRUCTIONS,
+    VALUE_INSTRUCTIONS,
+)
+from ticktalk.engine.values import PLAIN, as_number, handed_on
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
@@ -66,13 +71,22 @@ class PreparedGraph:
         host_of: SQ name to ensemble name.
         here: this ensemble's name.
         components: this ensemble's drivers.
+        generations: SQ name to how often it has been placed anew; left out: never.
 
     Raises:
         BodyError: an SQ placed here cannot be prepared here.
     """
 
-    def __init__(self, graph: TTGraph, host_of: dict[str, str], here: str, components: Components) -> None:
+    def __init__(
+        self,
+        graph: TTGraph,
+        host_of: dict[str, str],
+        here: str,
+        components: Components,
+        generations: dict[str, int] | None = None,
+    ) -> None:
         self.graph = graph
+        self.generations = generations or {}
         self.host_of = host_of
         self.here = here
         self.components = components
@@ -170,6 +184,7 @@ class Context:
         send = single.send if single else forward.send
         done = single.done if single else _nothing
         if self._run_elsewhere is not None and runs_elsewhere(sq):
+            near = _NumbersHere() if not sq.body and sq.function not in SLOW_ON_NUMBERS else None
             elsewhere = Elsewhere(
                 sq,
                 forward.paths,
@@ -177,21 +192,14 @@ class Context:
                 send,
                 self._count_error,
                 lambda kind: self.counters.add(sq.name, kind),
-                done,
+                near.done if near else done,
             )
             fire = self._run_elsewhere(self, elsewhere)
+            if near:
+                near.away, near.here = fire, self._execute(sq, send).fire
+                fire = near.fire
         else:
-            execute = TTSQExecute(
-                sq,
-                self.prepared.here,
-                self.prepared.code,
-                self.prepared.clocks[sq.clock],
-                self.start_tick,
-                self.prepared.components,
-                send,
-                self._count_error,
-                self.number,
-            )
+            execute = self._execute(sq, send)
             self.executes[sq.name] = execute
             fire = _then(execute.fire, done) if single else execute.fire
         if single:
@@ -202,6 +210,19 @@ class Context:
         sync.fire = fire
         if isinstance(sync, GridSync) and self.forwards[sq.name].has_tag:
             sync.tag = self.forwards[sq.name].tag
+
+    def _execute(self, sq: TTSQ, send: Send) -> TTSQExecute:
+        return TTSQExecute(
+            sq,
+            self.prepared.here,
+            self.prepared.code,
+            self.prepared.clocks[sq.clock],
+            self.start_tick,
+            self.prepared.components,
+            send,
+            self._count_error,
+            self.number,
+        )
 
     def inject(self, inputs: dict[str, Any]) -> None:
         """Give the graph's inputs to the ports here: first tokens carry the infinite interval."""
@@ -276,6 +297,33 @@ def runs_elsewhere(sq: TTSQ) -> bool:
     if sq.body:
         return True
     return sq.function in VALUE_INSTRUCTIONS and sq.function not in PASSING_ON
+
+
+class _NumbersHere:
+    """Arithmetic on numbers is done by who keeps time; on anything else it goes away, as a body would.
+
+    A deadline is often computed so (`tag + n`), and must not wait for a busy worker.
+    """
+
+    __slots__ = ("away", "here", "under_way")
+
+    away: Fire
+    here: Fire
+
+    def __init__(self) -> None:
+        self.under_way = 0
+
+    def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        if not self.under_way:  # else this one would overtake
+            numbers = [as_number(value) for value in values]
+            if None not in numbers:
+                self.here(start, stop, tuple(numbers), now)
+                return
+        self.under_way += 1
+        self.away(start, stop, values, now)
+
+    def done(self) -> None:
+        self.under_way -= 1
 
 
 def _nothing() -> None:

@@ -54,6 +54,8 @@ class Registry:
         if info.name == self.manager.name:
             return f"the name {info.name!r} is the manager's own: choose another"
         lingering = self.ensembles.get(info.name)
+        if lingering is not None and (lingering.started, lingering.boot_id) == (info.started, info.boot_id) != (0, ""):
+            return None  # the very same, asking again
         if lingering is not None and not (lingers and info.started > lingering.started):
             return f"the name {info.name!r} {IN_USE} by an ensemble that joined before: choose another"
         return None

@@ -58,6 +58,10 @@ class Heartbeats:
         """An ensemble has left."""
         self.seen.pop(name, None)
 
+    def excuse(self, ticks: int) -> None:
+        """Nobody could be heard for `ticks`: the one who listens was busy."""
+        self.seen = {name: seen + ticks for name, seen in self.seen.items()}
+
     def dead(self, now: int) -> list[str]:
         """Those that were not heard of for too long."""
         return [name for name, seen in self.seen.items() if now - seen > self.dead_after]

@@ -22,10 +22,14 @@ from ticktalk.time import Tick
 
 
 class Deployment(msgspec.Struct, frozen=True):
-    """A graph on its way to the ensembles: all of it, and who hosts which SQ."""
+    """A graph on its way to the ensembles: all of it, and who hosts which SQ.
+
+    `generations` says how often an SQ has been placed anew (left out: never): receivers drop tokens of an older one.
+    """
 
     graph: TTGraph
     host_of: dict[str, str]
+    generations: dict[str, int] = {}
 
 
 class ReadyAnswer(msgspec.Struct, frozen=True):
@@ -110,7 +114,7 @@ class EnsembleHost:
         graph = deployment.graph
         running.current = Preparing(graph.name, self.name)
         try:
-            prepared = PreparedGraph(graph, deployment.host_of, self.name, self.components)
+            prepared = PreparedGraph(graph, deployment.host_of, self.name, self.components, deployment.generations)
             if run_code:
                 prepared.prepare_code()
         except BodyError as error:

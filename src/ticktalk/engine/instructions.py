@@ -228,6 +228,9 @@ def _resample(setting: Setting, token: Input) -> Sent:
     return sent
 
 
+SLOW_ON_NUMBERS = frozenset({"POW", "LSHIFT"})
+"""Value instructions that can take long even on two small numbers."""
+
 PASSING_ON = frozenset({"MERGE", "RETURN"})
 """Value instructions that do not look at the value."""
 

@@ -150,6 +150,20 @@ def plain(value: Any) -> Any:
     return decode_value(value.data) if value.__class__ is Encoded else value
 
 
+def as_number(value: Any) -> int | float | None:
+    """`value` if it is a number of at most 64 bits, or that number encoded; None if it is anything else."""
+    kind = value.__class__
+    if kind is Encoded:
+        data = value.data
+        # MessagePack's first byte tells: small ints, booleans, floats, ints of 8 to 64 bits.
+        first = data[0]
+        if first < 0x80 or first >= 0xE0 or first in (0xC2, 0xC3) or 0xCA <= first <= 0xD3:
+            number: int | float = _plain_decoder.decode(data)
+            return number
+        return None
+    return value if kind is int or kind is float or kind is bool else None
+
+
 def encoded(value: Any) -> bytes:
     """`value` as MessagePack, as it is if it is `Encoded`.
 

@@ -50,3 +50,14 @@ def why_not(sq: TTSQ, ensemble: EnsembleInfo) -> str | None:
         if missing:
             lacks.append("has no component " + ", ".join(repr(name) for name in missing))
     return "; ".join(dict.fromkeys(lacks)) or None
+
+
+def check_ensemble_name(name: str) -> str:
+    """`name`, if an ensemble can be called so.
+
+    Raises:
+        ValueError: it is empty, or holds white space, a slash or a character that key expressions use.
+    """
+    if not isinstance(name, str) or not name or any(c.isspace() or c in "/*$?#=," for c in name):
+        raise ValueError(f"{name!r} is no name for an ensemble: use letters, digits, '-', '_' and '.'")
+    return name

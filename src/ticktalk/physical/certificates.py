@@ -11,7 +11,7 @@ import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ticktalk.ensemble import check_ensemble_name
+from ticktalk.mapping.ensembles import check_ensemble_name
 
 if TYPE_CHECKING:
     from cryptography import x509

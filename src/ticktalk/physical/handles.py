@@ -186,6 +186,7 @@ class EnsembleHandle:
         self.node = Node(name, components, manager_name, workers > 0, near)
         self.node.log_error = log_error
         self.discipline = ClockDiscipline(follow=False)
+        self._started = self.node.clock.now()  # the same however often it asks
         self._joined_at = 0
         self._again = threading.Event()
         self.node.take_control[NetMsg.PONG] = self._pong
@@ -227,7 +228,7 @@ class EnsembleHandle:
         began = time.monotonic()
         while not self._stop.is_set():
             address = f"{'[' + self._ip + ']' if ':' in self._ip else self._ip}:{self._rx_port}"
-            info = describe_host(self.name, self.node.components, address, "", True, self.node.clock.now())
+            info = describe_host(self.name, self.node.components, address, "", True, self._started)
             try:
                 welcome = hello(info, self._manager, self._trust, self._bind)
             except RefusedError as error:
@@ -267,9 +268,8 @@ class EnsembleHandle:
             except NobodyAnswersError:
                 return None  # the manager has gone meanwhile
             self.node.open(link)
-        info = describe_host(
-            self.name, self.node.components, address, link.zid, link.mode == "peer", self.node.clock.now()
-        )
+        direct = link.mode == "peer"
+        info = describe_host(self.name, self.node.components, address, link.zid, direct, self._started)
         asked = self.node.clock.now()
         answer = ask(link, JOIN_KEY, info, self._trust)
         if answer is None:

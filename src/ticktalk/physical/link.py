@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import queue
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -70,8 +70,7 @@ class Link:
         self._subscriptions: dict[str, tuple[Receive, Any]] = {}
         self._queryables: dict[str, tuple[Callable[[zenoh.Query], None], Any]] = {}
         self._publishers: dict[str, Any] = {}
-        self._outbox: deque[tuple[str, bytes]] = deque()
-        self._something = threading.Condition()
+        self._outbox: queue.SimpleQueue[tuple[str, bytes] | None] = queue.SimpleQueue()
         self._closing = False
         self._session = self._open()
         self._sender = threading.Thread(target=self._send_all, name="ticktalk sender", daemon=True)
@@ -142,25 +141,24 @@ class Link:
 
     def publish(self, key: str, frame: bytes) -> None:
         """Have `frame` published on `key`, in order; never blocks."""
-        with self._something:
-            if len(self._outbox) >= OUTBOX:
-                self._outbox.popleft()
+        if self._outbox.qsize() >= OUTBOX:
+            try:
+                self._outbox.get_nowait()
                 self._overflow()
-            self._outbox.append((key, frame))
-            self._something.notify()
+            except queue.Empty:
+                pass  # the sender was faster
+        self._outbox.put((key, frame))
 
     def pending(self) -> int:
         """Frames that wait for the sender."""
-        return len(self._outbox)
+        return self._outbox.qsize()
 
     def _send_all(self) -> None:
         while True:
-            with self._something:
-                while not self._outbox:
-                    if self._closing:
-                        return
-                    self._something.wait()
-                key, frame = self._outbox.popleft()
+            entry = self._outbox.get()
+            if entry is None:
+                return
+            key, frame = entry
             try:
                 publisher = self._publishers.get(key)
                 if publisher is None:
@@ -202,9 +200,8 @@ class Link:
 
     def close(self, grace: float = 1.0) -> None:
         """Send what waits, for at most `grace` seconds, and end the session. Blocks."""
-        with self._something:
-            self._closing = True
-            self._something.notify()
+        self._closing = True
+        self._outbox.put(None)
         self._sender.join(grace)
         self._publishers.clear()
         _close(self._session)

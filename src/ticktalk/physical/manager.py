@@ -73,6 +73,7 @@ class ManagerNode:
         self.process = process
         self.trust = trust
         self.heartbeats = Heartbeats()
+        self._watched_at = node.clock.now()
         self.offsets: dict[str, tuple[int, int]] = {}
         self.contexts: dict[int, RunningContext] = {}
         self.events: list[Callable[[str], None]] = []
@@ -166,6 +167,10 @@ class ManagerNode:
 
     def _watch(self) -> None:
         now = self.node.clock.now()
+        late: int = now - self._watched_at - HEARTBEAT
+        self._watched_at = now
+        if late > HEARTBEAT:
+            self.heartbeats.excuse(late)
         for name in self.heartbeats.dead(now):
             info, heard = self.process.registry.ensembles.get(name), self.heartbeats.seen[name]
             self._gone(name, "no heartbeat for 2 s")
@@ -213,6 +218,9 @@ class ManagerNode:
     # Outputs.
 
     def _output(self, token: OutputToken, stamp: int) -> None:
+        sender = token.ensemble
+        if sender != self.node.name and sender not in self.process.registry.ensembles and sender not in self.silent:
+            return  # of a start under a manager before this one: its sender has still to join
         running = self.contexts.get(token.context)
         if running is not None:
             running.outputs += 1

@@ -7,6 +7,7 @@ messages on the key of the ensemble they are for.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import pkgutil
@@ -14,6 +15,7 @@ import platform
 import queue
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, unquote
@@ -52,6 +54,9 @@ from ticktalk.processes import (
 from ticktalk.time import Tick
 
 logger = logging.getLogger("ticktalk")
+
+INBOX = 100_000
+"""Token frames that may wait to be taken in; beyond that the stalest goes, counted."""
 
 EARLY_KEPT = 10_000
 """Tokens kept for a context whose start has not reached this ensemble yet."""
@@ -146,6 +151,7 @@ class Node:
         self._outputs: dict[tuple[str, int], int] = {}
         self._early: dict[tuple[str, int], list[tuple[str, Any, int, int, Tick, Tick]]] = {}
         self._begun: set[tuple[str, int]] = set()
+        self._inbox: deque[tuple[str, bytes]] = deque()  # token frames that wait for the thread that keeps time
         self._keys: dict[str, list[str]] = {}
         self.network_manager = TTNetworkManager(queue.Queue(), name, self, manager)
         inputs = _InputTokens(queue.Queue(), name, self.host)
@@ -250,13 +256,21 @@ class Node:
         numbers = self._sent.setdefault(key, {})
         number = numbers[arc] = numbers.get(arc, 0) + 1
         self._sent_to.setdefault(key, {}).setdefault(arc, dict.fromkeys(ensembles, 0))
+        prepared = self.host.prepared.get(graph)
+        generation = prepared.generations.get(arc.rpartition("/")[0], 0) if prepared is not None else 0
         if self.link is not None:
-            self.link.publish(arc_key(graph, arc), token_frame([(context, 0, number, start, stop, data)]))
+            self.link.publish(arc_key(graph, arc), token_frame([(context, generation, number, start, stop, data)]))
 
     def _on_tokens(self, key: str, frame: bytes) -> None:
-        self.loop.post(self._tokens, key, frame)
+        self._inbox.append((key, frame))
+        if len(self._inbox) > INBOX:
+            self._inbox.popleft()  # the stalest; the call that was posted for it takes the next one
+            self.overflow += 1
+        else:
+            self.loop.post(self._tokens)
 
-    def _tokens(self, key: str, frame: bytes) -> None:
+    def _tokens(self) -> None:
+        key, frame = self._inbox.popleft()
         _, _, graph, arc = (unquote(part) for part in key.split("/"))
         try:
             tokens = parse_tokens(frame)
@@ -281,12 +295,16 @@ class Node:
         running = self.host.contexts.get(key)
         if running is None:
             return
+        sq = arc.rpartition("/")[0]
+        if generation < running.prepared.generations.get(sq, 0):
+            running.counters.add(sq, "stale")  # its SQ has been placed elsewhere since
+            return
         received = self._received[key]
         received[arc] = received.get(arc, 0) + 1
         numbers = self._numbers[key]
         expected = numbers.get(arc, 0) + 1
         if number > expected:
-            running.counters.add(arc.partition("/")[0], "lost", number - expected)
+            running.counters.add(sq, "lost", number - expected)
         numbers[arc] = max(number, expected - 1)
         running.arrive(arc, Encoded(data), start, stop)
 
@@ -440,7 +458,9 @@ class Node:
         logger.warning("ensemble %r: its %s worker died and was replaced", self.name, worker)
 
 
-def describe_host(name: str, components: Components, address: str, zid: str, direct: bool, now: int) -> EnsembleInfo:
+def describe_host(
+    name: str, components: Components, address: str, zid: str, direct: bool, started: int
+) -> EnsembleInfo:
     """What an ensemble on this host says of itself when it joins."""
     return EnsembleInfo(
         name,
@@ -449,12 +469,17 @@ def describe_host(name: str, components: Components, address: str, zid: str, dir
         cores(),
         os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         platform.python_version(),
-        sorted({module.name for module in pkgutil.iter_modules()}),
+        _modules(),
         boot_id=boot_id(),
-        started=now,
+        started=started,
         zid=zid,
         direct=direct,
     )
+
+
+@functools.cache
+def _modules() -> list[str]:
+    return sorted({module.name for module in pkgutil.iter_modules()})
 
 
 def boot_id() -> str:

@@ -1,0 +1,382 @@
+"""What a mapping costs: the model in which mappings are compared, and schedules in it.
+
+One set of tokens enters at 0. An SQ starts when all its inputs are at its host and a core of it is free; it takes its
+time on the reference divided by the host's speed. A token between two hosts takes the link's latency plus its bytes by
+the bandwidth, within a host nothing; the graph's inputs are everywhere at 0. An SQ's end and a token's way are rounded
+up to whole microseconds. The *latency* is when the last SQ ends. The *balance* is the largest load of a host: the sum
+of time/speed of its SQs, divided by its cores.
+
+A deadline and its plan B are placed together, so what is placed is a group of SQs, mostly of one.
+"""
+
+from __future__ import annotations
+
+import enum
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from ticktalk.graph.graph import TTGraph
+from ticktalk.language.errors import TTMappingError
+from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, LinkSpec
+from ticktalk.mapping.ensembles import why_not
+from ticktalk.mapping.mapper import TTMapper
+
+GAPS_KEPT = 32
+"""Gaps between SQs that a host remembers for later insertion; the oldest are forgotten."""
+
+ROWS_KEPT = 500_000
+"""Durations kept at most, so that large problems do not fill the memory."""
+
+
+class Objective(enum.StrEnum):
+    """What a mapping is to make small."""
+
+    latency = "latency"
+    balance = "balance"
+
+
+class Slot(NamedTuple):
+    """A line of a schedule: an SQ runs on an ensemble from `start` to `end` (us)."""
+
+    sq: str
+    ensemble: str
+    start: int
+    end: int
+
+
+class Plan(NamedTuple):
+    """A mapping with what is predicted of it.
+
+    Attributes:
+        objective: what was to be small.
+        mapping: SQ to ensemble.
+        schedule: in the order of starts.
+        latency: when the last SQ ends (us).
+        balance: the largest load of a host (us).
+        bound: no mapping has less of the objective (us).
+        proven: no mapping is better than this one.
+    """
+
+    objective: Objective
+    mapping: dict[str, str]
+    schedule: list[Slot]
+    latency: int
+    balance: Fraction
+    bound: Fraction
+    proven: bool
+
+    @property
+    def value(self) -> Fraction:
+        """What the objective is of this plan (us)."""
+        return Fraction(self.latency) if self.objective is Objective.latency else self.balance
+
+    @property
+    def gap(self) -> float:
+        """How far the value is above the bound, as a part of the bound; 0 when the plan is proven to be the best."""
+        if self.proven or self.value <= self.bound:
+            return 0.0
+        return float((self.value - self.bound) / self.bound) if self.bound else float("inf")
+
+
+class MappingProblem:
+    """A graph and a deployment as numbers: SQs and hosts by index, SQs in the graph's order.
+
+    Attributes:
+        hosts: the ensembles' names; `speeds`, `cores`, `capacity` (bytes, None: without limit) go with them.
+        work: each SQ's time on the reference (us).
+        sizes: the bytes of each SQ's output tokens.
+        before, after: the SQs whose tokens an SQ consumes, and who consumes its own.
+        group: the group of each SQ; `groups`: the SQs of each group.
+        eligible: the hosts of each group, the fastest first.
+        memory: the bytes that each group needs.
+
+    Raises:
+        TTMappingError: an SQ, or a deadline with its plan B, fits nowhere.
+    """
+
+    def __init__(self, graph: TTGraph, deployment: DeploymentFile) -> None:
+        self.graph = graph
+        self.deployment = deployment
+        self.names = [sq.name for sq in graph.sqs]
+        self.hosts = [ensemble.name for ensemble in deployment.ensembles]
+        self.speeds = [ensemble.speed for ensemble in deployment.ensembles]
+        self.cores = [ensemble.cores for ensemble in deployment.ensembles]
+        self.capacity = [ensemble.memory for ensemble in deployment.ensembles]
+        costs = [deployment.costs.get(sq.function, CostSpec()) for sq in graph.sqs]
+        self.work = [cost.time for cost in costs]
+        self.sizes = [cost.bytes for cost in costs]
+        self._arcs()
+        self._groups([cost.memory for cost in costs])
+        self._links()
+        classes = {speed: k for k, speed in enumerate(dict.fromkeys(self.speeds))}
+        self.speed_class = [classes[speed] for speed in self.speeds]
+        self._speeds = [(speed.numerator, speed.denominator) for speed in classes]
+        self._rows: dict[int, list[int]] = {}
+
+    def durations(self, sq: int) -> list[int]:
+        """How long an SQ takes (us), by the speed class of the host (`speed_class`)."""
+        work = self.work[sq]
+        row = self._rows.get(work)
+        if row is None:
+            row = [-(-work * under // over) for over, under in self._speeds]
+            if len(self._rows) * len(row) < ROWS_KEPT:
+                self._rows[work] = row
+        return row
+
+    def duration(self, sq: int, host: int) -> int:
+        """How long an SQ takes on a host (us)."""
+        return self.durations(sq)[self.speed_class[host]]
+
+    def transfer(self, source: int, host: int, other: int) -> int:
+        """What a token of an SQ takes from one host to another (us)."""
+        if host == other:
+            return 0
+        link = self.links_of[host].get(other)
+        return self.default_transfer(source) if link is None else link.transfer(self.sizes[source])
+
+    def default_transfer(self, source: int) -> int:
+        """What a token of an SQ takes between two hosts that have no link of their own."""
+        size = self.sizes[source]
+        found = self._transfers.get(size)
+        if found is None:
+            found = self._transfers[size] = self.deployment.default.transfer(size)
+        return found
+
+    def load(self, work: int, host: int) -> Fraction:
+        """What so much work (us on the reference) adds to a host's load."""
+        return Fraction(work) / (self.speeds[host] * self.cores[host])
+
+    def balance(self, host_of: Sequence[int]) -> Fraction:
+        """The largest load of a host when each SQ is where `host_of` says."""
+        return max((load for load in self.loads(host_of)), default=Fraction(0))
+
+    def loads(self, host_of: Sequence[int]) -> list[Fraction]:
+        """Each host's load."""
+        work = [0] * len(self.hosts)
+        for sq, host in enumerate(host_of):
+            work[host] += self.work[sq]
+        return [self.load(work[host], host) for host in range(len(self.hosts))]
+
+    def plan(self, objective: Objective, host_of: Sequence[int], order: Sequence[int], bound: Fraction) -> Plan:
+        """The plan of a placement, its SQs scheduled in this order."""
+        starts = schedule_in_order(self, host_of, order)
+        ends = [start + self.duration(sq, host_of[sq]) for sq, start in enumerate(starts)]
+        slots = [Slot(self.names[sq], self.hosts[host_of[sq]], starts[sq], ends[sq]) for sq in range(len(starts))]
+        slots.sort(key=lambda slot: (slot.start, slot.end))
+        latency, balance = max(ends, default=0), self.balance(host_of)
+        mapping = {name: self.hosts[host] for name, host in zip(self.names, host_of, strict=True)}
+        value = Fraction(latency) if objective is Objective.latency else balance
+        return Plan(objective, mapping, slots, latency, balance, min(bound, value), value <= bound)
+
+    def _arcs(self) -> None:
+        index = {name: k for k, name in enumerate(self.names)}
+        self.after: list[list[int]] = [
+            list(dict.fromkeys(index[to.sq] for arc in sq.arcs for to in arc.to)) for sq in self.graph.sqs
+        ]
+        self.before: list[list[int]] = [[] for _ in self.names]
+        for source, targets in enumerate(self.after):
+            for target in targets:
+                self.before[target].append(source)
+
+    def _groups(self, memory: list[int]) -> None:
+        index = {name: k for k, name in enumerate(self.names)}
+        first = list(range(len(self.names)))
+
+        def first_of(sq: int) -> int:
+            while first[sq] != sq:
+                first[sq] = sq = first[first[sq]]
+            return sq
+
+        for k, sq in enumerate(self.graph.sqs):
+            if sq.plan_b is not None:
+                one, other = first_of(k), first_of(index[sq.plan_b])
+                first[max(one, other)] = min(one, other)
+        first = [first_of(k) for k in range(len(first))]
+        number = {at: k for k, at in enumerate(dict.fromkeys(first))}
+        self.group = [number[at] for at in first]
+        self.groups: list[list[int]] = [[] for _ in number]
+        for k, group in enumerate(self.group):
+            self.groups[group].append(k)
+        self.memory = [sum(memory[sq] for sq in group) for group in self.groups]
+        self.eligible = self._eligible()
+
+    def _eligible(self) -> list[list[int]]:
+        infos = [ensemble.info() for ensemble in self.deployment.ensembles]
+        by_speed = sorted(range(len(infos)), key=lambda host: -self.speeds[host])
+        found: dict[str, list[int]] = {}
+        for sq in self.graph.sqs:
+            key = repr(sq.constraints)
+            if key not in found:
+                found[key] = [host for host in by_speed if why_not(sq, infos[host]) is None]
+        if not all(found.values()):
+            TTMapper(infos).map(self.graph)  # raises, and says what each ensemble lacks
+        made: dict[tuple[Any, ...], list[int]] = {}
+        eligible = []
+        problems = []
+        for k, group in enumerate(self.groups):
+            keys = dict.fromkeys(repr(self.graph.sqs[sq].constraints) for sq in group)
+            together = (*keys, self.memory[k])
+            if together not in made:
+                sets = [set(found[key]) for key in keys]
+                allowed = [host for host in by_speed if all(host in hosts for hosts in sets)]
+                made[together] = [host for host in allowed if self.fits(k, self.capacity[host])]
+                if not allowed:
+                    names = " and ".join(self.names[sq] for sq in group)
+                    problems.append(f"{names} are placed together, but no ensemble meets the constraints of all")
+                elif not made[together]:
+                    names = ", ".join(self.names[sq] for sq in group)
+                    most = max(self.capacity[host] or 0 for host in allowed)
+                    problems.append(
+                        f"{names}: needs {self.memory[k]} bytes of memory, but no ensemble that it may be on has more"
+                        f" than {most}"
+                    )
+            eligible.append(made[together])
+        if problems:
+            raise TTMappingError("the graph cannot be mapped:\n  " + "\n  ".join(problems))
+        return eligible
+
+    def fits(self, group: int, free: int | None) -> bool:
+        """Whether so many free bytes (None: without limit) are enough for a group."""
+        return free is None or self.memory[group] <= free
+
+    def _links(self) -> None:
+        index = {name: k for k, name in enumerate(self.hosts)}
+        self.links_of: list[dict[int, LinkSpec]] = [{} for _ in self.hosts]
+        for (one, other), link in self.deployment.links.items():
+            self.links_of[index[one]][index[other]] = link
+            self.links_of[index[other]][index[one]] = link
+        self._transfers: dict[int, int] = {}
+
+
+class Timeline:
+    """When the cores of one host are taken."""
+
+    __slots__ = ("free", "gaps")
+
+    def __init__(self, cores: int) -> None:
+        self.free = [0] * cores
+        """When each core is free for good, in order."""
+        self.gaps: list[tuple[int, int]] = []
+        """Idle times of a core before that, as (end, start) in order of end."""
+
+    def earliest(self, ready: int, duration: int) -> int:
+        """When an SQ that is ready then could start."""
+        at = self.free[0] if self.free[0] > ready else ready
+        if at > ready and self.gaps:
+            for k in range(bisect_right(self.gaps, (ready + duration, -1)), len(self.gaps)):
+                end, start = self.gaps[k]
+                if start < ready:
+                    start = ready
+                if start + duration <= end and start < at:
+                    at = start
+        return at
+
+    def take(self, ready: int, duration: int) -> int:
+        """Have an SQ run as early as it can; the start."""
+        at = self.earliest(ready, duration)
+        if at < self.free[0]:
+            for k, (end, start) in enumerate(self.gaps):
+                if start <= at and at + duration <= end:
+                    del self.gaps[k]
+                    self._idle(start, at)
+                    self._idle(at + duration, end)
+                    return at
+        # The core that is idle for the shortest time before.
+        k = max(bisect_right(self.free, at) - 1, 0)
+        self._idle(self.free.pop(k), at)
+        insort(self.free, at + duration)
+        return at
+
+    def _idle(self, start: int, end: int) -> None:
+        if start < end:
+            insort(self.gaps, (end, start))
+            if len(self.gaps) > GAPS_KEPT:
+                del self.gaps[0]
+
+
+def timelines(problem: MappingProblem) -> list[Timeline]:
+    """The hosts' timelines, all free."""
+    most = max(len(problem.names), 1)
+    return [Timeline(min(cores, most)) for cores in problem.cores]
+
+
+def schedule_in_order(problem: MappingProblem, host_of: Sequence[int], order: Iterable[int]) -> list[int]:
+    """When each SQ starts (us), if SQs take the first time that suits them in this order.
+
+    Args:
+        problem: what is mapped.
+        host_of: the host of each SQ.
+        order: every SQ once, after those whose tokens it consumes.
+    """
+    lines: dict[int, Timeline] = {}
+    starts = [0] * len(host_of)
+    ends = [0] * len(host_of)
+    for sq in order:
+        host = host_of[sq]
+        ready = 0
+        for source in problem.before[sq]:
+            there = ends[source]
+            if host_of[source] != host:
+                there += problem.transfer(source, host_of[source], host)
+            if there > ready:
+                ready = there
+        duration = problem.duration(sq, host)
+        line = lines.get(host)
+        if line is None:
+            line = lines[host] = Timeline(min(problem.cores[host], len(host_of)))
+        starts[sq] = start = line.take(ready, duration)
+        ends[sq] = start + duration
+    return starts
+
+
+def check_schedule(problem: MappingProblem, schedule: Iterable[Slot]) -> list[str]:
+    """What is wrong with a schedule under the model, a line each; empty when it is valid."""
+    wrong: list[str] = []
+    slot_of: dict[int, Slot] = {}
+    index = {name: k for k, name in enumerate(problem.names)}
+    hosts = {name: k for k, name in enumerate(problem.hosts)}
+    for slot in schedule:
+        if slot.sq not in index or slot.ensemble not in hosts or index[slot.sq] in slot_of:
+            wrong.append(f"{slot.sq} on {slot.ensemble}: not known, or there twice")
+        else:
+            slot_of[index[slot.sq]] = slot
+    wrong += [f"{name}: not scheduled" for name, k in index.items() if k not in slot_of]
+    if wrong:
+        return wrong
+    host_of = [hosts[slot_of[sq].ensemble] for sq in range(len(problem.names))]
+    for sq, slot in sorted(slot_of.items()):
+        if host_of[sq] not in problem.eligible[problem.group[sq]]:
+            wrong.append(f"{slot.sq}: must not be on {slot.ensemble}")
+        if slot.start < 0 or slot.end - slot.start != problem.duration(sq, host_of[sq]):
+            wrong.append(f"{slot.sq}: runs from {slot.start} to {slot.end}")
+        for source in problem.before[sq]:
+            there = slot_of[source].end + problem.transfer(source, host_of[source], host_of[sq])
+            if slot.start < there:
+                wrong.append(f"{slot.sq}: starts at {slot.start}, but a token is there at {there}")
+    for group in problem.groups:
+        if len({host_of[sq] for sq in group}) > 1:
+            wrong.append(f"{', '.join(problem.names[sq] for sq in group)}: not together")
+    for host, capacity in enumerate(problem.capacity):
+        need = sum(problem.memory[k] for k, group in enumerate(problem.groups) if host_of[group[0]] == host)
+        if capacity is not None and need > capacity:
+            wrong.append(f"{problem.hosts[host]}: needs {need} bytes, has {capacity}")
+    for host in set(host_of):
+        wrong += _overlaps(problem, host, [slot_of[sq] for sq, at in enumerate(host_of) if at == host])
+    return wrong
+
+
+def _overlaps(problem: MappingProblem, host: int, slots: list[Slot]) -> list[str]:
+    # An end before a start at the same time frees the core; an SQ that takes no time still wants a free one.
+    changes = sorted(
+        [(slot.end, 0, -1) for slot in slots if slot.end > slot.start]
+        + [(slot.start, 1, 0) for slot in slots if slot.end == slot.start]
+        + [(slot.start, 2, 1) for slot in slots if slot.end > slot.start]
+    )
+    running = 0
+    for at, _, change in changes:
+        running += change
+        if running + (change == 0) > problem.cores[host]:
+            return [f"{problem.hosts[host]}: more than {problem.cores[host]} SQs at {at}"]
+    return []
