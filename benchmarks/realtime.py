@@ -206,7 +206,7 @@ class System:
         self.first_output = math.inf
 
     def _launch(self, name: str, options: list[str]) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "ticktalk.cli.main", "ensemble", name, "--manager", self.manager.address]
+        command = [sys.executable, "-m", "ticktalk.cli.entry", "ensemble", name, "--manager", self.manager.address]
         # It ends when the pipe to its stdin does, so none outlives this process.
         process = subprocess.Popen([*command, "--with-parent", *options], stdin=subprocess.PIPE, stdout=2)
         self._open.callback(_end, process)

@@ -1,0 +1,127 @@
+"""`ticktalk map`: choose which ensemble hosts which SQ, and say what is to be expected of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ticktalk.cli import arguments
+from ticktalk.language.errors import TTError
+from ticktalk.mapping.deployment_file import read_deployment
+from ticktalk.mapping.schedule import MappingProblem, Objective, Plan
+
+STRATEGIES = ("heft", "optimal")
+
+NAMES_SHOWN = 12
+"""SQs of a host that the table names; the others are counted."""
+
+
+def map_command(
+    program: Annotated[str, typer.Argument(metavar="PROGRAM|GRAPH.json", help="A program, or a compiled graph.")],
+    deployment: Annotated[Path, typer.Option(metavar="FILE", help="YAML: the ensembles, their links, what SQs cost.")],
+    objective: Annotated[
+        Objective, typer.Option(help="latency: when the last SQ ends; balance: the largest load of a host.")
+    ] = Objective.latency,
+    strategy: Annotated[
+        str, typer.Option(metavar="heft|optimal", help="heft: good and fast; optimal: proven, needs OR-Tools.")
+    ] = "heft",
+    time_limit: Annotated[str, typer.Option(help="How long `optimal` may search.")] = "10s",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="MAPPING.json", help="For `--mapping` of other commands.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, times in microseconds.")] = False,
+) -> None:
+    """Map a graph to the ensembles of a deployment file."""
+    if strategy not in STRATEGIES:
+        raise typer.BadParameter(f"--strategy {strategy}: it is one of {', '.join(STRATEGIES)}")
+    limit = arguments.duration(time_limit)
+    if not limit:
+        raise typer.BadParameter(f"--time-limit {time_limit}: give it some time, such as 10s")
+    graph = arguments.load_graph(program)
+    plan_for = read_deployment(deployment)
+    for doubt in plan_for.doubts((sq.function for sq in graph.sqs), (sq.function for sq in graph.sqs if sq.body)):
+        print(doubt, file=sys.stderr)
+    problem = MappingProblem(graph, plan_for)
+    if strategy == "optimal":
+        from ticktalk.mapping.optimal import optimal
+
+        plan = optimal(problem, objective, limit / 1e6)
+    else:
+        from ticktalk.mapping.heft import heft
+
+        plan = heft(problem, objective)
+    content = plan_json(plan)
+    if output is not None:
+        try:
+            output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise TTError(f"{output}: the mapping cannot be written: {error.strerror}") from None
+    if as_json:
+        print(json.dumps(content))
+        return
+    console = Console()
+    console.print(hosts_table(problem, plan))
+    print(summary(plan))
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """A plan as `--json` prints it and `-o` writes it; times in microseconds, `bound` of the objective."""
+    return {
+        "mapping": plan.mapping,
+        "schedule": [slot._asdict() for slot in plan.schedule],
+        "objective": plan.objective.value,
+        "latency": plan.latency,
+        "balance": _json_number(plan.balance),
+        "bound": _json_number(plan.bound),
+        "proven": plan.proven,
+    }
+
+
+def hosts_table(problem: MappingProblem, plan: Plan) -> Table:
+    """The hosts with their SQs and loads."""
+    table = Table("ensemble")
+    table.add_column("SQs")
+    table.add_column("load", justify="right")
+    table.add_column("busy until", justify="right")
+    at = {name: k for k, name in enumerate(problem.hosts)}
+    sqs: dict[str, list[str]] = {name: [] for name in problem.hosts}
+    until = dict.fromkeys(problem.hosts, 0)
+    for slot in plan.schedule:
+        sqs[slot.ensemble].append(slot.sq)
+        until[slot.ensemble] = max(until[slot.ensemble], slot.end)
+    loads = problem.loads([at[plan.mapping[name]] for name in problem.names])
+    for host, names in sqs.items():
+        shown = ", ".join(names[:NAMES_SHOWN])
+        if len(names) > NAMES_SHOWN:
+            shown += f" and {len(names) - NAMES_SHOWN} more"
+        table.add_row(host, shown or "-", _time(loads[at[host]]), _time(until[host]) if names else "-")
+    return table
+
+
+def summary(plan: Plan) -> str:
+    """The predicted objective, and how far it is from the lower bound."""
+    if plan.proven:
+        distance = "proven: no mapping is better"
+    elif plan.bound:
+        distance = f"{plan.gap:.1%} above the lower bound {_time(plan.bound)}"
+    else:
+        distance = "no lower bound is known"
+    return f"{plan.objective}: {_time(plan.value)} ({distance})"
+
+
+def _json_number(value: Fraction) -> int | float:
+    return int(value) if value.denominator == 1 else float(value)
+
+
+def _time(us: Fraction | int) -> str:
+    for unit, size in (("s", 1_000_000), ("ms", 1_000)):
+        if us >= size:
+            return f"{float(us) / size:.6g} {unit}"
+    return f"{float(us):.6g} us"
