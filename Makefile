@@ -22,6 +22,7 @@ test: $(READY)
 bench: $(READY)
 	$(VENV)/bin/python benchmarks/simulation.py
 	$(VENV)/bin/python benchmarks/realtime.py
+	$(VENV)/bin/python benchmarks/mapping.py
 
 clean:
 	rm -rf $(VENV) demo-output build dist

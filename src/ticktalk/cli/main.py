@@ -13,6 +13,7 @@ from ticktalk.cli.ensemble import ensemble
 from ticktalk.cli.guard import run_guarded
 from ticktalk.cli.keys import keys_app
 from ticktalk.cli.manager import manager
+from ticktalk.cli.map import map_command
 from ticktalk.cli.run import run
 from ticktalk.cli.simulate import simulate
 from ticktalk.language.compiler import compile_program
@@ -31,6 +32,7 @@ app.command()(simulate)
 app.command()(run)
 app.command()(manager)
 app.command()(ensemble)
+app.command("map")(map_command)
 app.command()(remote.deploy)
 app.command()(remote.start)
 app.command()(remote.stop)

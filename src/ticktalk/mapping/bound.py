@@ -92,9 +92,9 @@ def _area(problem: MappingProblem, sqs: range | list[int]) -> Fraction:
         hosts[id(eligible)] = eligible
     best = Fraction(0)
     sets = {key: frozenset(eligible) for key, eligible in hosts.items()}
-    unions = {*sets.values(), frozenset().union(*sets.values())} if len(sets) <= 50 else {
-        frozenset().union(*sets.values())
-    }
+    unions = (
+        {*sets.values(), frozenset().union(*sets.values())} if len(sets) <= 50 else {frozenset().union(*sets.values())}
+    )
     for union in unions:
         inside = sum(amount for key, amount in work.items() if sets[key] <= union)
         best = max(best, inside / sum((problem.speeds[host] * problem.cores[host] for host in union), Fraction(0)))

@@ -35,6 +35,9 @@ PLACEMENTS = 300_000
 SWAPS = 3_000_000
 """Moves and swaps that are looked at at most to mend a balance."""
 
+SHAKES, SHAKEN = 60, 200
+"""How often a balance is shaken up, and of how many groups at most."""
+
 PACKINGS = 200_000
 """Steps in which a packing is looked for when memory is tight."""
 
@@ -45,9 +48,7 @@ def heft(problem: MappingProblem, objective: Objective = Objective.latency) -> P
     Raises:
         TTMappingError: the memory of the ensembles is not enough (or no way to use it was found).
     """
-    ranks = upward_ranks(problem)
-    order = sorted(range(len(ranks)), key=lambda sq: (-ranks[sq], sq))
-    order = _topological(problem, order)
+    order = rank_order(problem)
     place = _first_to_end if objective is Objective.latency else _largest_first
     least = bound(problem, objective)
     host_of = place(problem, order, {})
@@ -56,10 +57,16 @@ def heft(problem: MappingProblem, objective: Objective = Objective.latency) -> P
     if host_of is None:
         raise _no_room()
     if objective is Objective.balance:
-        _even_out(problem, host_of, least)
+        host_of = _evened(problem, host_of, least)
     else:
         host_of, order = _mend(problem, host_of, order, int(least))
     return problem.plan(objective, host_of, order, least)
+
+
+def rank_order(problem: MappingProblem) -> list[int]:
+    """The SQs in the order of their upward ranks, each after those whose tokens it consumes."""
+    ranks = upward_ranks(problem)
+    return _topological(problem, sorted(range(len(ranks)), key=lambda sq: (-ranks[sq], sq)))
 
 
 def upward_ranks(problem: MappingProblem) -> list[float]:
@@ -193,6 +200,14 @@ class _Room:
         return have is None or need <= have
 
 
+def has_room(problem: MappingProblem, host_of: Sequence[int]) -> bool:
+    """Whether the memory of the hosts is enough for this placement."""
+    if not problem.scarce:
+        return True
+    room = _Room(problem, {group: host_of[sqs[0]] for group, sqs in enumerate(problem.groups)})
+    return all(free is None or free >= 0 for free in room.free)
+
+
 def _packed(problem: MappingProblem) -> dict[int, int]:
     """A host with room for each group that needs memory: a search in depth, the largest and least movable first.
 
@@ -236,9 +251,7 @@ def _no_room() -> TTMappingError:
 # Latency, mended.
 
 
-def _mend(
-    problem: MappingProblem, host_of: list[int], order: list[int], least: int
-) -> tuple[list[int], list[int]]:
+def _mend(problem: MappingProblem, host_of: list[int], order: list[int], least: int) -> tuple[list[int], list[int]]:
     """A better placement and order of the SQs, if one is found within the budget."""
     count = len(order)
     tries = min(TRIES, PLACEMENTS // max(count, 1))
@@ -280,8 +293,7 @@ def _mend(
 
 def _all_on(problem: MappingProblem, host_of: list[int], host: int) -> list[int] | None:
     made = [host if host in problem.eligible[problem.group[sq]] else at for sq, at in enumerate(host_of)]
-    room = _Room(problem, {group: made[sqs[0]] for group, sqs in enumerate(problem.groups)})
-    return made if all(free is None or free >= 0 for free in room.free) else None
+    return made if has_room(problem, made) else None
 
 
 class _Candidate:
@@ -293,7 +305,8 @@ class _Candidate:
         self.order = order
         self.starts = schedule_in_order(problem, host_of, order)
         self.ends = [
-            start + problem.duration(sq, host) for sq, (start, host) in enumerate(zip(self.starts, host_of, strict=True))
+            start + problem.duration(sq, host)
+            for sq, (start, host) in enumerate(zip(self.starts, host_of, strict=True))
         ]
         self.latency = max(self.ends)
         self._critical: list[int] | None = None
@@ -302,6 +315,9 @@ class _Candidate:
         """A chain of SQs, each of which starts when the one before lets it, up to the last end."""
         if self._critical is None:
             problem = self.problem
+            ended: dict[tuple[int, int], list[int]] = {}
+            for sq, end in enumerate(self.ends):
+                ended.setdefault((self.host_of[sq], end), []).append(sq)
             at = self.ends.index(self.latency)
             chain = [at]
             seen = {at}
@@ -311,7 +327,7 @@ class _Candidate:
                     source
                     for source in problem.before[at]
                     if self.ends[source] + problem.transfer(source, self.host_of[source], host) == start
-                ] or [sq for sq, end in enumerate(self.ends) if end == start and self.host_of[sq] == host]
+                ] or ended.get((host, start), [])
                 held_by = [sq for sq in held_by if sq not in seen]
                 if not held_by:
                     break
@@ -331,21 +347,22 @@ class _Candidate:
             if len(problem.eligible[group]) < 2:
                 sq = chance.choice(movable)
                 group = problem.group[sq]
-            host = chance.choice(problem.eligible[group])
-            if host == host_of[sq]:
+            host, left = chance.choice(problem.eligible[group]), host_of[sq]
+            if host == left:
                 return None
             host_of = list(host_of)
-            for member in problem.groups[group]:
-                host_of[member] = host
-            # Often a whole stretch belongs together: take a neighbour along.
-            near = problem.before[sq] + problem.after[sq]
-            if near and chance.random() < 0.3:
-                group = problem.group[chance.choice(near)]
-                if host in problem.eligible[group]:
-                    for member in problem.groups[group]:
-                        host_of[member] = host
-            room = _Room(problem, {group: host_of[sqs[0]] for group, sqs in enumerate(problem.groups)})
-            if any(free is not None and free < 0 for free in room.free):
+            self._put(host_of, group, host)
+            if chance.random() < 0.3:
+                # Often a whole stretch belongs together: take a neighbour along.
+                near = problem.before[sq] + problem.after[sq]
+                if near and host in problem.eligible[other := problem.group[chance.choice(near)]]:
+                    self._put(host_of, other, host)
+            elif chance.random() < 0.3 or not has_room(self.problem, host_of):
+                # An exchange: where memory is tight there is often no other way.
+                there = [other for other, at in enumerate(host_of) if at == host and problem.group[other] != group]
+                if there and left in problem.eligible[other := problem.group[chance.choice(there)]]:
+                    self._put(host_of, other, left)
+            if not has_room(self.problem, host_of):
                 return None
             if chance.random() < 0.7:
                 return _Candidate(problem, host_of, order)
@@ -364,6 +381,10 @@ class _Candidate:
         del order[at]
         order.insert(chance.randint(low, high), sq)
         return _Candidate(problem, host_of, order)
+
+    def _put(self, host_of: list[int], group: int, host: int) -> None:
+        for member in self.problem.groups[group]:
+            host_of[member] = host
 
 
 # Balance.
@@ -391,6 +412,13 @@ def _largest_first(problem: MappingProblem, order: Sequence[int], fixed: dict[in
         loads[best] += amount * cost[best]
         for sq in problem.groups[group]:
             host_of[sq] = best
+    # What takes no time burdens nobody: it goes where its tokens come from, or go to.
+    for sq, group in enumerate(problem.group):
+        if not work[group] and not problem.memory[group] and problem.groups[group][0] == sq and group not in fixed:
+            near = [host_of[other] for other in problem.before[sq] + problem.after[sq]]
+            host = next((host for host in near if host in problem.eligible[group]), host_of[sq])
+            for member in problem.groups[group]:
+                host_of[member] = host
     return host_of
 
 
@@ -399,8 +427,33 @@ def _cost(problem: MappingProblem) -> list[float]:
     return [float(1 / (speed * cores)) for speed, cores in zip(problem.speeds, problem.cores, strict=True)]
 
 
-def _even_out(problem: MappingProblem, host_of: list[int], least: Fraction) -> None:
-    """Move groups off the most loaded host, or swap them with others, as long as that helps and the budget lasts."""
+def _evened(problem: MappingProblem, host_of: list[int], least: Fraction) -> list[int]:
+    """A better balance, if one is found within the budget; small problems are shaken up when they are stuck."""
+    budget = _even_out(problem, host_of, least, SWAPS)
+    best, best_load = host_of, problem.balance(host_of)
+    movable = [group for group, hosts in enumerate(problem.eligible) if len(hosts) > 1]
+    if not movable or len(problem.groups) > SHAKEN:
+        return best
+    chance = random.Random(1)
+    for _ in range(SHAKES):
+        if budget <= 0 or best_load <= least:
+            break
+        shaken = list(best)
+        for group in chance.sample(movable, min(chance.randint(2, 4), len(movable))):
+            host = chance.choice(problem.eligible[group])
+            for sq in problem.groups[group]:
+                shaken[sq] = host
+        if not has_room(problem, shaken):
+            continue
+        budget = _even_out(problem, shaken, least, budget)
+        load = problem.balance(shaken)
+        if load <= best_load:
+            best, best_load = shaken, load
+    return best
+
+
+def _even_out(problem: MappingProblem, host_of: list[int], least: Fraction, budget: int) -> int:
+    """Move groups off the most loaded host, or swap them with others, as long as that helps. The budget left."""
     work = [sum(problem.work[sq] for sq in group) for group in problem.groups]
     cost = _cost(problem)
     allowed = {id(hosts): frozenset(hosts) for hosts in problem.eligible}
@@ -423,7 +476,6 @@ def _even_out(problem: MappingProblem, host_of: list[int], least: Fraction) -> N
         members[host].add(group)
         at[group] = host
 
-    budget = SWAPS
     while budget > 0:
         full = max(range(len(loads)), key=loads.__getitem__)
         worst = loads[full]
@@ -465,3 +517,4 @@ def _even_out(problem: MappingProblem, host_of: list[int], least: Fraction) -> N
     for group, host in enumerate(at):
         for sq in problem.groups[group]:
             host_of[sq] = host
+    return budget

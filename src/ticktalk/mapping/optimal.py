@@ -6,13 +6,14 @@ best found so far, with the bound that was proven.
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 from fractions import Fraction
 from typing import Any
 
 from ticktalk.language.errors import TTError
-from ticktalk.mapping.heft import heft
+from ticktalk.mapping.heft import heft, rank_order
 from ticktalk.mapping.schedule import MappingProblem, Objective, Plan
 
 FINEST = 2**50
@@ -24,7 +25,7 @@ def optimal(problem: MappingProblem, objective: Objective = Objective.latency, l
 
     Raises:
         TTError: OR-Tools is not installed.
-        TTMappingError: as `heft`; with tight memory, the same for what is proven to be impossible.
+        TTMappingError: as `heft`, from whose mapping it starts.
     """
     solver_module = _ortools()
     first = heft(problem, objective)
@@ -53,12 +54,11 @@ def optimal(problem: MappingProblem, objective: Objective = Objective.latency, l
 
 def _ortools() -> Any:
     try:
-        from ortools.sat.python import cp_model
+        return importlib.import_module("ortools.sat.python.cp_model")
     except ImportError:
         raise TTError(
             "the strategy `optimal` needs OR-Tools: pip install 'ticktalk[optimal]', or use --strategy heft"
         ) from None
-    return cp_model
 
 
 class _Model:
@@ -98,9 +98,7 @@ class _Latency(_Model):
         for sq, name in enumerate(problem.names):
             on = self.on[problem.group[sq]]
             length = {host: problem.duration(sq, host) for host in on}
-            self.model.add(
-                self.ends[sq] == self.starts[sq] + sum(length[host] * there for host, there in on.items())
-            )
+            self.model.add(self.ends[sq] == self.starts[sq] + sum(length[host] * there for host, there in on.items()))
             self.model.add_hint(self.starts[sq], begins[name])
             for host, there in on.items():
                 run = self.model.new_optional_fixed_size_interval_var(
@@ -163,8 +161,10 @@ class _Latency(_Model):
                     self.model.add(start >= end + took).only_enforce_if(there, arrives)
 
     def order(self, solver: Any) -> list[int]:
-        """By start; what takes no time at one, in the graph's order, which no arc goes against."""
-        return sorted(range(len(self.starts)), key=lambda sq: (solver.value(self.starts[sq]), sq))
+        """By start, what takes no time first, and that in the graph's order, which no arc goes against."""
+        return sorted(
+            range(len(self.starts)), key=lambda sq: (solver.value(self.starts[sq]), solver.value(self.ends[sq]), sq)
+        )
 
     def bound(self, found: float) -> Fraction:
         return Fraction(math.ceil(found - 1e-6))
@@ -182,14 +182,17 @@ class _Balance(_Model):
         self.load = self.model.new_int_var(0, top, "load")
         for host, cost in enumerate(costs):
             # Rounded down, if at all, so that the bound stays one.
-            units = [(math.floor(work[group] * cost * self.scale), on[host]) for group, on in enumerate(self.on) if host in on]
+            units = [
+                (math.floor(work[group] * cost * self.scale), on[host])
+                for group, on in enumerate(self.on)
+                if host in on
+            ]
             if any(amount for amount, _ in units):
                 self.model.add(sum(amount * there for amount, there in units) <= self.load)
         self.model.minimize(self.load)
 
     def order(self, solver: Any) -> list[int]:
-        place = {slot.sq: k for k, slot in enumerate(self.first.schedule)}
-        return sorted(range(len(self.problem.names)), key=lambda sq: (self.problem.names[sq] not in place, sq))
+        return rank_order(self.problem)
 
     def bound(self, found: float) -> Fraction:
         return Fraction(math.ceil(found - 1e-6), self.scale)

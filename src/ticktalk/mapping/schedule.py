@@ -86,11 +86,11 @@ class MappingProblem:
     Attributes:
         hosts: the ensembles' names; `speeds`, `cores`, `capacity` (bytes, None: without limit) go with them.
         work: each SQ's time on the reference (us).
-        sizes: the bytes of each SQ's output tokens.
+        sizes: the bytes of each SQ's output tokens; `needs`: the bytes of memory it needs.
         before, after: the SQs whose tokens an SQ consumes, and who consumes its own.
         group: the group of each SQ; `groups`: the SQs of each group.
         eligible: the hosts of each group, the fastest first.
-        memory: the bytes that each group needs.
+        memory: the bytes that each group needs; `scarce`: some need memory, and not every ensemble has enough for all.
 
     Raises:
         TTMappingError: an SQ, or a deadline with its plan B, fits nowhere.
@@ -108,7 +108,8 @@ class MappingProblem:
         self.work = [cost.time for cost in costs]
         self.sizes = [cost.bytes for cost in costs]
         self._arcs()
-        self._groups([cost.memory for cost in costs])
+        self.needs = [cost.memory for cost in costs]
+        self._groups()
         self._links()
         classes = {speed: k for k, speed in enumerate(dict.fromkeys(self.speeds))}
         self.speed_class = [classes[speed] for speed in self.speeds]
@@ -180,7 +181,7 @@ class MappingProblem:
             for target in targets:
                 self.before[target].append(source)
 
-    def _groups(self, memory: list[int]) -> None:
+    def _groups(self) -> None:
         index = {name: k for k, name in enumerate(self.names)}
         first = list(range(len(self.names)))
 
@@ -199,8 +200,9 @@ class MappingProblem:
         self.groups: list[list[int]] = [[] for _ in number]
         for k, group in enumerate(self.group):
             self.groups[group].append(k)
-        self.memory = [sum(memory[sq] for sq in group) for group in self.groups]
+        self.memory = [sum(self.needs[sq] for sq in group) for group in self.groups]
         self.eligible = self._eligible()
+        self.scarce = any(self.memory) and any(room is not None for room in self.capacity)
 
     def _eligible(self) -> list[list[int]]:
         infos = [ensemble.info() for ensemble in self.deployment.ensembles]
@@ -359,7 +361,7 @@ def check_schedule(problem: MappingProblem, schedule: Iterable[Slot]) -> list[st
         if len({host_of[sq] for sq in group}) > 1:
             wrong.append(f"{', '.join(problem.names[sq] for sq in group)}: not together")
     for host, capacity in enumerate(problem.capacity):
-        need = sum(problem.memory[k] for k, group in enumerate(problem.groups) if host_of[group[0]] == host)
+        need = sum(problem.needs[sq] for sq, at in enumerate(host_of) if at == host)
         if capacity is not None and need > capacity:
             wrong.append(f"{problem.hosts[host]}: needs {need} bytes, has {capacity}")
     for host in set(host_of):

@@ -1,0 +1,413 @@
+"""The deployment file: on what a program runs, and what its parts cost there. YAML:
+
+    ensembles:
+      - name: rsu
+        components: [camera]
+        speed: 4            # times the reference; default 1
+        cores: 2            # default 1
+        memory: 512MB       # default: enough
+    links:
+      - default: {latency: 5ms, bandwidth: 10Mbit/s}
+      - between: [rsu, car]
+        latency: 1ms        # default 0
+        bandwidth: 1MB/s    # default: without limit
+    costs:
+      fuse: {time: 6ms, bytes: 2kB, memory: 10MB}   # a run on the reference, an output token, an instance
+
+Between two ensembles for which no link is given, and no default, tokens take no time. Everything is checked, and all
+mistakes are told at once, each on a line that begins with FILE:LINE.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import yaml
+
+from ticktalk.language.errors import TTError
+from ticktalk.language.problems import did_you_mean
+from ticktalk.mapping.ensembles import EnsembleInfo, check_ensemble_name
+
+DURATIONS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000}
+SIZES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+SIZES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+BITS = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9, "Kibit": 2**10, "Mibit": 2**20, "Gibit": 2**30}
+BANDWIDTHS = {f"{unit}/s": Fraction(size) for unit, size in SIZES.items()}
+BANDWIDTHS |= {f"{unit}/s": Fraction(size, 8) for unit, size in BITS.items()}
+
+LARGEST = 2**40
+"""Microseconds, bytes (times a thousand), cores: more than this is a slip of the pen, and would overflow a solver."""
+
+T = TypeVar("T")
+
+
+class EnsembleSpec(NamedTuple):
+    """An ensemble of the file. `speed` is relative to the reference; `memory` in bytes, None: enough for anything."""
+
+    name: str
+    components: tuple[str, ...] = ()
+    speed: Fraction = Fraction(1)
+    cores: int = 1
+    memory: int | None = None
+
+    def info(self) -> EnsembleInfo:
+        """What such an ensemble says of itself when it joins."""
+        return EnsembleInfo(self.name, self.name, list(self.components), self.cores, self.memory or 0)
+
+
+class LinkSpec(NamedTuple):
+    """A way between two ensembles, the same in both directions. `latency` in us, `bandwidth` in bytes/s, None: any."""
+
+    latency: int = 0
+    bandwidth: Fraction | None = None
+
+    def transfer(self, size: int) -> int:
+        """Microseconds that a token of `size` bytes takes, rounded up."""
+        if self.bandwidth is None or not size:
+            return self.latency
+        return self.latency - (-size * 1_000_000 * self.bandwidth.denominator // self.bandwidth.numerator)
+
+
+class CostSpec(NamedTuple):
+    """What an SQ of a function costs: us of a run on the reference, bytes of an output token, bytes of an instance."""
+
+    time: int = 0
+    bytes: int = 0
+    memory: int = 0
+
+
+class DeploymentFile(NamedTuple):
+    """A deployment file that was read.
+
+    Attributes:
+        file: its name, for messages.
+        ensembles: in the order of the file.
+        links: by the two names in alphabetical order.
+        default: the link of all other pairs.
+        costs: by function name.
+        cost_lines: the line at which each function's costs are.
+    """
+
+    file: str
+    ensembles: tuple[EnsembleSpec, ...]
+    links: dict[tuple[str, str], LinkSpec] = {}
+    default: LinkSpec = LinkSpec()
+    costs: dict[str, CostSpec] = {}
+    cost_lines: dict[str, int] = {}
+
+    def link(self, one: str, other: str) -> LinkSpec:
+        """The link between two ensembles."""
+        return self.links.get((min(one, other), max(one, other)), self.default)
+
+    def doubts(self, functions: Iterable[str], bodies: Iterable[str]) -> list[str]:
+        """What is probably not meant: costs of functions that the graph does not use, bodies without costs.
+
+        Args:
+            functions: every function, instruction and primitive of the graph.
+            bodies: those that the program defines.
+        """
+        used = set(functions)
+        found = []
+        for name, line in self.cost_lines.items():
+            if name not in used:
+                hint = did_you_mean(name, used)
+                found.append(f"{self.file}:{line}: the graph has no function {name!r}" + (f"; {hint}" if hint else ""))
+        free = sorted(set(bodies) - self.costs.keys())
+        if free:
+            found.append(f"{self.file}: no costs are given for {', '.join(free)}: counted as 0")
+        return found
+
+
+def read_deployment(path: str | Path) -> DeploymentFile:
+    """Read a deployment file.
+
+    Raises:
+        TTError: it cannot be read, or is not valid: a line for each mistake.
+    """
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise TTError(f"{path}: the deployment file cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise TTError(f"{path}:{line}: error: not UTF-8 text") from None
+    return parse_deployment(text, str(path))
+
+
+def parse_deployment(text: str, file: str = "deployment") -> DeploymentFile:
+    """As `read_deployment`, of the file's text; `file` is its name for messages."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark is not None else 1
+        raise TTError(f"{file}:{line}: error: not YAML: {error.problem or error.context}") from None
+    except yaml.reader.ReaderError as error:
+        line = text[: error.position].count("\n") + 1
+        raise TTError(f"{file}:{line}: error: not YAML: {error.reason}") from None
+    except RecursionError:
+        raise TTError(f"{file}:1: error: not a deployment file: nested too deeply") from None
+    reader = _Reader(file)
+    deployment = reader.document(root)
+    if reader.mistakes:
+        raise TTError("\n".join(f"{file}:{line}: error: {what}" for line, what in sorted(reader.mistakes)))
+    return deployment
+
+
+class _Reader:
+    """Walks the YAML nodes and gathers mistakes by line; what is wrong is left out and reading goes on."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.mistakes: set[tuple[int, str]] = set()
+
+    def document(self, root: yaml.Node | None) -> DeploymentFile:
+        if root is None:
+            self.mistakes.add((1, "the file is empty: give at least `ensembles:` with a name each"))
+            return DeploymentFile(self.file, ())
+        found = self.fields(root, "a deployment file", ("ensembles", "links", "costs"))
+        ensembles: dict[str, EnsembleSpec] = {}
+        if "ensembles" in found:
+            for node in self.sequence(found["ensembles"], "ensembles"):
+                self.ensemble(node, ensembles)
+            if not ensembles and not self.mistakes:
+                self.wrong(found["ensembles"], "there is no ensemble: give at least one `- name: ...`")
+        elif isinstance(root, yaml.MappingNode):
+            self.wrong(root, "`ensembles` is missing: give at least one `- name: ...`")
+        links: dict[tuple[str, str], LinkSpec] = {}
+        default: list[LinkSpec] = []
+        if "links" in found:
+            for node in self.sequence(found["links"], "links"):
+                self.link(node, ensembles, links, default)
+        costs: dict[str, CostSpec] = {}
+        lines: dict[str, int] = {}
+        if "costs" in found:
+            for key, name, value in self.pairs(found["costs"], "costs"):
+                costs[name] = self.cost(value, name)
+                lines[name] = key.start_mark.line + 1
+        return DeploymentFile(
+            self.file, tuple(ensembles.values()), links, default[0] if default else LinkSpec(), costs, lines
+        )
+
+    def ensemble(self, node: yaml.Node, ensembles: dict[str, EnsembleSpec]) -> None:
+        found = self.fields(node, "an ensemble", EnsembleSpec._fields)
+        if "name" not in found:
+            if isinstance(node, yaml.MappingNode):
+                self.wrong(node, "an ensemble has a `name`")
+            return
+        name = self.name(found["name"], "name")
+        if name is None:
+            return
+        if name in ensembles:
+            self.wrong(found["name"], f"ensemble {name!r} is there twice")
+            return
+        components = self.names(found["components"], "components") if "components" in found else []
+        ensembles[name] = EnsembleSpec(
+            name,
+            tuple(dict.fromkeys(components)),
+            self.of(found, "speed", self.speed, Fraction(1)),
+            self.of(found, "cores", self.cores, 1),
+            self.of(found, "memory", self.size, None),
+        )
+
+    def link(
+        self,
+        node: yaml.Node,
+        ensembles: dict[str, EnsembleSpec],
+        links: dict[tuple[str, str], LinkSpec],
+        default: list[LinkSpec],
+    ) -> None:
+        found = self.fields(node, "a link", ("between", "default", *LinkSpec._fields))
+        if not found:
+            return
+        inner = found.get("default")
+        if isinstance(inner, yaml.MappingNode):
+            found = {**self.fields(inner, "a link", LinkSpec._fields), **found}
+        link = LinkSpec(self.of(found, "latency", self.duration, 0), self.of(found, "bandwidth", self.bandwidth, None))
+        between = found.get("between")
+        # `default` is a key beside latency and bandwidth, or above them, or stands in place of the two names.
+        if isinstance(between, yaml.ScalarNode) and between.value == "default" and inner is None:
+            inner, between = between, None
+        if isinstance(inner, yaml.SequenceNode) or (
+            isinstance(inner, yaml.ScalarNode) and inner.value.lower() not in ("", "~", "null", "true", "default")
+        ):
+            self.wrong(inner, "write `default: {latency: ..., bandwidth: ...}`")
+        if (between is None) == (inner is None):
+            self.wrong(node, "a link is either `between: [a, b]` or `default`")
+        elif inner is not None:
+            if default:
+                self.wrong(inner, "the default link is there twice")
+            default.append(link)
+        elif between is not None:
+            self.between(between, link, ensembles, links)
+
+    def between(
+        self,
+        node: yaml.Node,
+        link: LinkSpec,
+        ensembles: dict[str, EnsembleSpec],
+        links: dict[tuple[str, str], LinkSpec],
+    ) -> None:
+        names = self.names(node, "between")
+        if not isinstance(node, yaml.SequenceNode) or len(names) < len(node.value):
+            return  # told already
+        if len(names) != 2 or names[0] == names[1]:
+            self.wrong(node, "a link is between two ensembles: write `between: [a, b]`")
+            return
+        for name in names:
+            if name not in ensembles:
+                self.wrong(node, f"there is no ensemble {name!r}", did_you_mean(name, ensembles))
+        pair = (min(names), max(names))
+        if pair in links:
+            self.wrong(node, f"the link between {pair[0]!r} and {pair[1]!r} is there twice")
+        links[pair] = link
+
+    def cost(self, node: yaml.Node, name: str) -> CostSpec:
+        found = self.fields(node, f"the costs of {name}", CostSpec._fields)
+        return CostSpec(
+            self.of(found, "time", self.duration, 0),
+            self.of(found, "bytes", self.size, 0),
+            self.of(found, "memory", self.size, 0),
+        )
+
+    # What stands in the file.
+
+    def wrong(self, node: yaml.Node, what: str, hint: str = "") -> None:
+        self.mistakes.add((node.start_mark.line + 1, f"{what}; {hint}" if hint else what))
+
+    def fields(self, node: yaml.Node, what: str, known: tuple[str, ...]) -> dict[str, yaml.Node]:
+        found: dict[str, yaml.Node] = {}
+        for key, name, value in self.pairs(node, what, " with " + ", ".join(known)):
+            if name in known:
+                found[name] = value
+            else:
+                hint = did_you_mean(name, known) or "it has " + ", ".join(known)
+                self.wrong(key, f"{what} has no key {name!r}", hint)
+        return found
+
+    def pairs(self, node: yaml.Node, what: str, such: str = "") -> list[tuple[yaml.Node, str, yaml.Node]]:
+        if not isinstance(node, yaml.MappingNode):
+            self.wrong(node, f"{what} is a mapping `key: value`{such}, not {_kind(node)}")
+            return []
+        found: dict[str, tuple[yaml.Node, str, yaml.Node]] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self.wrong(key, f"a key is text, not {_kind(key)}")
+            elif key.value in found:
+                self.wrong(key, f"key {key.value!r} is there twice in {what}")
+            else:
+                found[key.value] = (key, key.value, value)
+        return list(found.values())
+
+    def sequence(self, node: yaml.Node, what: str) -> list[yaml.Node]:
+        if isinstance(node, yaml.SequenceNode):
+            return list(node.value)
+        if what == "links" and isinstance(node, yaml.MappingNode):
+            return [node]  # the default link alone needs no list
+        self.wrong(node, f"`{what}` is a list, each entry with a `-`, not {_kind(node)}")
+        return []
+
+    def names(self, node: yaml.Node, what: str) -> list[str]:
+        if not isinstance(node, yaml.SequenceNode):
+            self.wrong(node, f"`{what}` is a list such as [a, b], not {_kind(node)}")
+            return []
+        return [name for entry in node.value if (name := self.name(entry, what)) is not None]
+
+    def name(self, node: yaml.Node, what: str) -> str | None:
+        text = self.text(node, what)
+        if text is None:
+            return None
+        if what == "components":
+            return text
+        try:
+            return check_ensemble_name(text)
+        except ValueError as error:
+            self.wrong(node, str(error))
+            return None
+
+    def text(self, node: yaml.Node, what: str) -> str | None:
+        if not isinstance(node, yaml.ScalarNode) or not node.value:
+            self.wrong(node, f"`{what}` wants a value, not {_kind(node)}")
+            return None
+        return str(node.value)
+
+    def of(self, found: dict[str, yaml.Node], key: str, read: Callable[[str], T | str], otherwise: T) -> T:
+        """The value at `key`: `read` gives it, or (as text) what is wrong with it."""
+        if key not in found:
+            return otherwise
+        text = self.text(found[key], key)
+        if text is None:
+            return otherwise
+        value = read(text.strip())
+        if isinstance(value, str):
+            self.wrong(found[key], f"`{key}: {text}`: {value}")
+            return otherwise
+        return value
+
+    # What a value says.
+
+    @staticmethod
+    def speed(text: str) -> Fraction | str:
+        found = _number(text)
+        if found is None or not Fraction(1, 10**6) <= found <= 10**6:
+            return "a speed is a number such as 1 or 0.5, how many times as fast as the reference"
+        return found
+
+    @staticmethod
+    def cores(text: str) -> int | str:
+        if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) == 0:
+            return "a number of cores is a whole number, at least 1"
+        return int(text)
+
+    @staticmethod
+    def duration(text: str) -> int | str:
+        if _number(text) == 0:
+            return 0
+        found = _with_unit(text, DURATIONS)
+        if found is None:
+            return "a duration is a number and a unit (us, ms, s, min, h), such as 20ms"
+        if found.denominator != 1:
+            return "no whole number of microseconds, the unit of the root clock"
+        return int(found) if found <= LARGEST else "longer than anything that is meant"
+
+    @staticmethod
+    def size(text: str) -> int | str:
+        found = _number(text)
+        if found is None:
+            found = _with_unit(text, SIZES)
+        if found is None:
+            return "a size is a number and a unit (B, kB, MB, GB, KiB, MiB, GiB), such as 20kB"
+        if found.denominator != 1:
+            return "no whole number of bytes"
+        return int(found) if found <= LARGEST * 1000 else "more than anything that is meant"
+
+    @staticmethod
+    def bandwidth(text: str) -> Fraction | str | None:
+        found = _with_unit(text, BANDWIDTHS)
+        if found is None or found <= 0:
+            return "a bandwidth is a number above 0 and a unit (bit/s, kbit/s, Mbit/s, Gbit/s, B/s, kB/s, MB/s, GB/s)"
+        return found
+
+
+def _kind(node: yaml.Node) -> str:
+    if isinstance(node, yaml.MappingNode):
+        return "a mapping"
+    if isinstance(node, yaml.SequenceNode):
+        return "a list"
+    return repr(node.value) if node.value else "nothing"
+
+
+def _number(text: str) -> Fraction | None:
+    return Fraction(text) if re.fullmatch(r"[0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18}", text) else None
+
+
+def _with_unit(text: str, units: dict[str, int] | dict[str, Fraction]) -> Fraction | None:
+    match = re.fullmatch(r"([0-9.]+)\s*([A-Za-z/]+)", text)
+    number = _number(match[1]) if match else None
+    if match is None or number is None or match[2] not in units:
+        return None
+    return number * units[match[2]]
