@@ -510,5 +510,5 @@ def test_a_graph_is_named_after_its_file(tmp_path):
     path = tmp_path / "my prog.py"
     path.write_text("@GRAPHify\ndef main(a): return a\n")
     graph = TTCompile(path)
-    assert (graph.name, graph.file) == ("my_prog", "my prog.py")
+    assert (graph.name, graph.file) == ("my prog", "my prog.py")
     graph.check()

@@ -32,8 +32,7 @@ from ticktalk.language.errors import TTError, TTInputError, TTRuntimeError
 from ticktalk.manager import TTRuntimeManagerPhysical, TTRuntimeManagerSim
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.physical.commands import outputs_key
-from ticktalk.physical.joining import HELLO_KEY, JOIN_KEY, RefusedError, endpoint, hello
-from ticktalk.physical.link import Link
+from ticktalk.physical.joining import HELLO_KEY, JOIN_KEY, RefusedError, hello
 from ticktalk.physical.manager import COMMAND_KEY
 from ticktalk.physical.node import arc_key, control_key, free_port
 from ticktalk.physical.trust import EnsembleTrust, ManagerTrust
@@ -49,7 +48,9 @@ HEAD = "from ticktalk import SQify, STREAMify, GRAPHify, TTClock, TTEmpty, compo
 
 ONE = HEAD + "@SQify\ndef f(x):\n    return x + 1\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n"
 
-ENDLESS = HEAD + """
+ENDLESS = (
+    HEAD
+    + """
 @STREAMify
 def src(trigger):
     global sq_state
@@ -65,6 +66,7 @@ def main(trigger):
     with TTConstraint(name="far"):
         return same(s)
 """
+)
 
 
 def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
@@ -217,6 +219,11 @@ class System:
         until(lambda: self.values(name) == [2], f"the output of {name}")
         self.manager.stop_graph(graph)
 
+    def all_told(self, graph: str) -> None:
+        """Every output that the manager counts has come to us, too."""
+        (found,) = [entry for entry in self.manager.status()["graphs"] if entry["name"] == graph]
+        until(lambda: len(self.values(graph)) >= found["outputs"], f"all outputs of {graph}")
+
     def event(self, *words: str) -> str:
         """Wait for an event that holds these words."""
 
@@ -251,9 +258,17 @@ def own() -> Iterator[Callable[..., System]]:
 
 # The same program, simulated and real.
 
-STREAMS = """full_token lang_if_stream lang_op_tuple_stream lang_state_per_instance lang_tag_value_and_interval
-lang_values_mutate moving_average params plan_b stream_affine time_first_instance_delay
-time_resample_linear time_window_from_stream""".split()
+STREAMS = [
+    "full_token",
+    "lang_if_stream",
+    "lang_op_tuple_stream",
+    "lang_tag_value_and_interval",
+    "moving_average",
+    "plan_b",
+    "stream_affine",
+    "time_first_instance_delay",
+    "time_resample_linear",
+]
 
 
 def simulated(graph: TTGraph, mapping: dict[str, str], tick: int) -> list[list[Any]]:
@@ -283,6 +298,7 @@ def test_real_streams_give_what_simulated_ones_give(system: System) -> None:
         for case, (graph, mapping, tick) in started.items():
             assert system.manager.wait(graph, LIMIT), case
             counts = system.manager.counters(graph)
+            system.all_told(graph.name)
             got = [row(token) for token in list(system.outputs) if token.graph == graph.name]
             system.manager.stop_graph(graph)
             if not any("skipped" in kinds for kinds in counts.values()):
@@ -346,7 +362,7 @@ def test_a_name_in_use_is_refused_with_the_reason(system: System) -> None:
 
 def test_another_protocol_version_is_refused_with_the_reason(system: System) -> None:
     info = EnsembleInfo("newer", "127.0.0.1:1", protocol=99)
-    with pytest.raises(RefusedError, match="protocol version 99.*this manager version"):
+    with pytest.raises(RefusedError, match=r"protocol version 99.*this manager version"):
         hello(info, system.address, EnsembleTrust(None))
     system.event("refused 'newer'", "version 99")
     assert "newer" not in system.manager.ensembles
@@ -367,7 +383,7 @@ def test_commands_say_that_no_manager_is_there() -> None:
 
 def test_a_port_in_use_is_said(system: System, tmp_path: Path) -> None:
     port = system.address.rpartition(":")[2]
-    with pytest.raises(TTRuntimeError, match="port is in use.*--rx-port"):
+    with pytest.raises(TTRuntimeError, match=r"port is in use.*--rx-port"):
         TTRuntimeManagerPhysical(None, "127.0.0.1", int(port), 0)
     manager = Process("manager", "--rx-port", port)
     ensemble = Process("ensemble", "third", "--manager", system.address, "--rx-port", port)
@@ -393,14 +409,14 @@ def test_other_addresses_want_credentials() -> None:
 
 
 def test_a_component_that_is_missing_or_fails(system: System, tmp_path: Path) -> None:
-    text = HEAD + "@SQify\ndef f(x):\n    return component('lamp')\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n"
-    with pytest.raises(TTError, match="f-1.*lamp"):
+    text = ONE.replace("x + 1", "component('lamp')")
+    with pytest.raises(TTError, match=r"f-1.*lamp"):
         system.deploy(text, "lamps")
     (tmp_path / "lamps_of_test_run.py").write_text("def lamp():\n    raise OSError('the lamp is broken')\n")
     options = ["--component", "lamp=lamps_of_test_run:lamp", "--near", str(tmp_path)]
     process = system.begin("lit", *options)
     assert system.manager.wait_for_ensembles(["lit"], LIMIT) == []
-    with pytest.raises(TTError, match="(?s)on lit:.*the lamp is broken"):
+    with pytest.raises(TTError, match=r"(?s)on lit:.*the lamp is broken"):
         system.deploy(text, "lamps")
     assert "lamps" not in [graph["name"] for graph in system.manager.status()["graphs"]]
     process.popen.send_signal(signal.SIGINT)
@@ -410,7 +426,9 @@ def test_a_component_that_is_missing_or_fails(system: System, tmp_path: Path) ->
 
 
 def test_a_missing_module_is_named_and_nothing_is_started(system: System) -> None:
-    text = HEAD + """
+    text = (
+        HEAD
+        + """
 import no_module_of_this_name
 @SQify
 def f(x):
@@ -425,6 +443,7 @@ def main(trigger):
     with TTConstraint(name="far"):
         return g(a)
 """
+    )
     with pytest.raises(TTError, match=r"(?s)cannot be prepared.*on far:.*no_module_of_this_name") as refused:
         system.deploy(text, "modules")
     assert "on near" not in str(refused.value)
@@ -439,7 +458,7 @@ def test_an_input_without_codec_is_refused(system: System) -> None:
     for value in (object(), threading.Lock(), "\ud800"):
         with pytest.raises(TTInputError, match="trigger"):
             system.manager.execute_graph(graph, {"trigger": value})
-    with pytest.raises(TTInputError, match="'triger' is no input.*did you mean 'trigger'"):
+    with pytest.raises(TTInputError, match=r"'triger' is no input.*did you mean 'trigger'"):
         system.manager.execute_graph(graph, {"triger": 1})
     system.manager.execute_graph(graph, {"trigger": 4})
     assert system.manager.wait(graph, LIMIT)
@@ -448,7 +467,9 @@ def test_an_input_without_codec_is_refused(system: System) -> None:
 
 
 def test_a_value_without_codec_is_an_error_of_that_firing(system: System) -> None:
-    text = HEAD + """
+    text = (
+        HEAD
+        + """
 @SQify
 def bad(x):
     import threading
@@ -465,6 +486,7 @@ def main(trigger):
         c = good(a)
         return good(b)
 """
+    )
     graph = system.deploy(text, "codecs")
     system.manager.execute_graph(graph, {"trigger": 1})
     assert system.manager.wait(graph, LIMIT)
@@ -587,11 +609,15 @@ def test_a_name_that_is_given_again_counts_for_itself(system: System) -> None:
 
 @pytest.mark.parametrize("name", ["two words", "what?", "a*b", "50%", "ünï"])
 def test_a_graph_may_be_called_as_a_file_may(system: System, name: str) -> None:
-    text = ENDLESS.replace("s = src(trigger,", "w = COPY_TTTIME(1, VALUES_TO_TTTIME(READ_TTCLOCK(trigger),"
-                           " READ_TTCLOCK(trigger) + 500000))\n        s = src(w,")
+    text = ENDLESS.replace(
+        "s = src(trigger,",
+        "w = COPY_TTTIME(1, VALUES_TO_TTTIME(READ_TTCLOCK(trigger),"
+        " READ_TTCLOCK(trigger) + 500000))\n        s = src(w,",
+    )
     graph = system.deploy(text, name)
     system.manager.execute_graph(graph)
     assert system.manager.wait(graph, LIMIT)
+    system.all_told(name)
     values = system.values(name)
     assert values and values == list(range(1, len(values) + 1))
     with Remote(system.address, None) as remote:
@@ -714,8 +740,7 @@ def test_ctrl_c_ends_a_run_and_leaves_nothing(number: int, tmp_path: Path) -> No
 
 
 def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
-    text = HEAD + "@SQify\ndef f(x):\n    import time\n    time.sleep(600)\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n"
-    (tmp_path / "hangs.py").write_text(text)
+    (tmp_path / "hangs.py").write_text(ONE.replace("return x + 1", "import time; time.sleep(600)"))
     run = Process("run", "--ensemble", "a", "hangs.py", cwd=tmp_path)
     try:
         until(lambda: len(run.family()) >= 3, "its worker is there")

@@ -195,7 +195,7 @@ class TTGraph(msgspec.Struct, omit_defaults=True):
         Raises:
             ValueError: one does not; the message says which.
         """
-        if not re.fullmatch(r"[^\s/\\]+", self.name):
+        if not re.fullmatch(r"[^/\\]+", self.name):
             raise ValueError(f"{self.name!r} is no name for a graph")
         clocks = self.clock_tree()
         by_name = {sq.name: sq for sq in self.sqs}

@@ -86,7 +86,7 @@ def _compile(tree: ast.Module, text: str, file: str, name: str, directory: Path 
         if clock.parent is not None
     ]
     return TTGraph(
-        name=re.sub(r"[\s/\\]", "_", name) or "graph",
+        name=re.sub(r"[/\\]", "_", name) or "graph",
         file=file,
         inputs=inputs,
         sqs=sqs,

@@ -1,0 +1,286 @@
+"""Hosts that do not all see each other, and a link that is cut: network namespaces on this machine.
+
+a ---- m ---- b        each line a pair of veth; `m` forwards nothing, so `a` and `b` see only the manager's
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LIMIT = 40.0
+"""Seconds after which a condition that should come true has failed."""
+
+PORT = 5555
+
+STREAM = """
+from ticktalk import SQify, STREAMify, GRAPHify, TTClock
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@SQify
+def same(x):
+    return x
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        start = READ_TTCLOCK(trigger, TTClock=root_clock)
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start, start + {length}))
+        with TTConstraint(name="a"):
+            s = src(window, TTPeriod=100000, TTDataIntervalWidth=50000)
+        with TTConstraint(name="b"):
+            return same(s)
+"""
+
+
+def ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=20)
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Wait for a condition; what it gave."""
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"not within {LIMIT} s: {what}")
+
+
+class Network:
+    """The namespaces of one test, and the processes in them."""
+
+    def __init__(self) -> None:
+        self._prefix = f"tt{os.getpid()}"
+        self._made: list[str] = []
+        self._processes: list[Command] = []
+
+    def allowed(self) -> None:
+        """Try whether namespaces can be made.
+
+        Raises:
+            OSError, CalledProcessError: they cannot be made here.
+        """
+        ip("netns", "add", self.name("x"))
+        ip("netns", "del", self.name("x"))
+
+    def begin(self) -> None:
+        """Make the namespaces."""
+        for host in ("m", "a", "b"):
+            ip("netns", "add", self.name(host))
+            self._made.append(host)
+            ip("-n", self.name(host), "link", "set", "lo", "up")
+        for number, host in ((1, "a"), (2, "b")):
+            ip(
+                "-n",
+                self.name("m"),
+                "link",
+                "add",
+                f"to-{host}",
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "wire",
+                "netns",
+                self.name(host),
+            )
+            ip("-n", self.name("m"), "addr", "add", f"10.77.{number}.1/24", "dev", f"to-{host}")
+            ip("-n", self.name(host), "addr", "add", f"10.77.{number}.2/24", "dev", "wire")
+            ip("-n", self.name("m"), "link", "set", f"to-{host}", "up")
+            ip("-n", self.name(host), "link", "set", "wire", "up")
+            ip("-n", self.name(host), "route", "add", "default", "via", f"10.77.{number}.1")
+
+    def name(self, host: str) -> str:
+        return f"{self._prefix}{host}"
+
+    def forward(self, on: bool) -> None:
+        """Whether `m` forwards between the others."""
+        self.run("m", "sh", "-c", f"echo {int(on)} > /proc/sys/net/ipv4/ip_forward")
+
+    def run(self, host: str, *command: str) -> None:
+        subprocess.run(["ip", "netns", "exec", self.name(host), *command], check=True, capture_output=True, timeout=20)
+
+    def cut(self, host: str) -> None:
+        """Nothing of this host comes through any more, and nobody is told."""
+        ip("-n", self.name(host), "link", "set", "wire", "down")
+
+    def mend(self, host: str, number: int) -> None:
+        ip("-n", self.name(host), "link", "set", "wire", "up")
+        ip("-n", self.name(host), "route", "replace", "default", "via", f"10.77.{number}.1")
+
+    def command(self, host: str, *arguments: str) -> Command:
+        """Run one of our commands on a host."""
+        self._processes.append(Command(self.name(host), arguments))
+        return self._processes[-1]
+
+    def end(self) -> None:
+        for process in self._processes:
+            process.end()
+        for host in self._made:
+            ip("netns", "del", self.name(host))
+
+
+class Command:
+    """A command in a namespace; what it says is kept, line by line."""
+
+    def __init__(self, namespace: str, arguments: tuple[str, ...]) -> None:
+        self.popen = subprocess.Popen(
+            ["ip", "netns", "exec", namespace, sys.executable, "-m", "ticktalk.cli.main", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+        self.out: list[str] = []
+        self.err: list[str] = []
+        self._readers = [
+            threading.Thread(target=self._read, args=(self.popen.stdout, self.out), daemon=True),
+            threading.Thread(target=self._read, args=(self.popen.stderr, self.err), daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @staticmethod
+    def _read(stream: Any, lines: list[str]) -> None:
+        for line in stream:
+            lines.append(line.rstrip("\n"))
+
+    @property
+    def said(self) -> str:
+        return "\n".join(self.err)
+
+    def wait(self) -> int:
+        status = self.popen.wait(LIMIT)
+        for reader in self._readers:
+            reader.join(5)
+        return status
+
+    def end(self) -> None:
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGINT)  # `ip netns exec` has become the command itself
+            try:
+                self.popen.wait(15)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.popen.pid, signal.SIGKILL)
+        self.wait()
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    if shutil.which("ip") is None:
+        pytest.skip("network namespaces need the program `ip` (iproute2)")
+    made = Network()
+    try:
+        try:
+            made.allowed()
+        except (OSError, subprocess.CalledProcessError) as error:
+            why = error.stderr.decode().strip() if isinstance(error, subprocess.CalledProcessError) else error
+            pytest.skip(f"network namespaces cannot be made here: {why}")
+        made.begin()
+        made.forward(False)
+        yield made
+    finally:
+        made.end()
+
+
+def start_all(network: Network, tmp_path: Path, length: int, *options: str) -> tuple[Command, Command, Command]:
+    """A manager on `m`, ensembles on `a` and `b`, and a stream from `a` to `b` that lasts `length` microseconds."""
+    (tmp_path / "prog.py").write_text(STREAM.format(length=length))
+    manager = network.command(
+        "m", "manager", "--ip", "0.0.0.0", "--rx-port", str(PORT), "--insecure", "--log", str(tmp_path / "out.jsonl")
+    )
+    until(lambda: "listens" in manager.said, f"the manager listens: {manager.said}")
+    a = network.command("a", "ensemble", "a", "--manager", f"10.77.1.1:{PORT}", *options)
+    until(lambda: "'a' joined" in manager.said, "a joins")
+    b = network.command("b", "ensemble", "b", "--manager", f"10.77.2.1:{PORT}")
+    until(lambda: "'b' joined" in manager.said, "b joins")
+    deploy = network.command("m", "deploy", str(tmp_path / "prog.py"), "--start", "--manager", f"127.0.0.1:{PORT}")
+    assert deploy.wait() == 0, deploy.said
+    return manager, a, b
+
+
+def values(tmp_path: Path) -> list[int]:
+    log = tmp_path / "out.jsonl"
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [json.loads(line)["value"] for line in lines if line.endswith("}")]
+
+
+def status(network: Network) -> dict[str, Any]:
+    asked = network.command("m", "status", "--json", "--manager", f"127.0.0.1:{PORT}")
+    assert asked.wait() == 0, asked.said
+    found: dict[str, Any] = json.loads(asked.out[0])
+    return found
+
+
+def lost(network: Network) -> int:
+    (graph,) = status(network)["graphs"]
+    return sum(kinds.get("lost", 0) for kinds in graph["counters"].values())
+
+
+def test_hosts_that_see_only_the_manager_reach_each_other_through_it(network: Network, tmp_path: Path) -> None:
+    manager, _, b = start_all(network, tmp_path, 2_000_000)
+    until(lambda: "is done" in manager.said, f"the graph is done: {manager.said}")
+    assert "relayed by the manager" in manager.said and "relayed by the manager" in b.said
+    got = values(tmp_path)
+    assert got == list(range(1, len(got) + 1)) and len(got) >= 15
+    assert "lost" not in manager.said
+    assert lost(network) == 0
+
+
+def test_hosts_that_see_each_other_are_not_relayed(network: Network, tmp_path: Path) -> None:
+    network.forward(True)
+    manager, _, _ = start_all(network, tmp_path, 1_000_000)
+    until(lambda: "is done" in manager.said, f"the graph is done: {manager.said}")
+    assert "relayed" not in manager.said
+    got = values(tmp_path)
+    assert got == list(range(1, len(got) + 1)) and got
+
+
+def test_an_address_that_others_cannot_reach_is_no_obstacle(network: Network, tmp_path: Path) -> None:
+    """`a` listens on an address of its own that nobody has a way to: `b` is relayed to it."""
+    network.forward(True)
+    ip("-n", network.name("a"), "addr", "add", "10.99.0.1/32", "dev", "lo")
+    manager, _, _ = start_all(network, tmp_path, 1_000_000, "--ip", "10.99.0.1")
+    until(lambda: "is done" in manager.said, f"the graph is done: {manager.said}")
+    assert "'a' joined from 10.99.0.1" in manager.said
+    got = values(tmp_path)
+    assert got == list(range(1, len(got) + 1)) and got
+
+
+def test_a_link_that_is_cut_for_five_seconds(network: Network, tmp_path: Path) -> None:
+    """The stream goes on when it is back; what was lost is counted, and the graph ends."""
+    host, number = "a", 1
+    manager, _, _ = start_all(network, tmp_path, 10_000_000)
+    until(lambda: len(values(tmp_path)) > 3, "the stream runs")
+    network.cut(host)
+    cut_at = time.monotonic()
+    until(lambda: f"'{host}' is gone" in manager.said, "the silence is noticed")
+    assert time.monotonic() - cut_at < 10
+    until(lambda: time.monotonic() - cut_at >= 5, "five seconds")  # what is tested: a cut of this length
+    before = len(values(tmp_path))
+    network.mend(host, number)
+    until(lambda: f"'{host}' is back" in manager.said, f"it is back: {manager.said}")
+    until(lambda: len(values(tmp_path)) > before + 3, "the stream goes on")
+    until(lambda: "is done" in manager.said, "the graph ends")
+    got = values(tmp_path)
+    assert got == sorted(set(got))
+    # Each value came, or is counted as lost, or its firing as skipped; none is both.
+    (graph,) = status(network)["graphs"]
+    missing = got[-1] - len(got)
+    assert missing <= sum(kinds.get("lost", 0) for kinds in graph["counters"].values())
