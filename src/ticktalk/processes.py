@@ -13,7 +13,7 @@ import logging
 import queue
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import msgspec
 
@@ -137,6 +137,13 @@ class StopRequest(msgspec.Struct):
     reply: Any = None
 
 
+class TTNetworkInterface(Protocol):
+    """The seam between the rules and a network: simulated (`TTNetworkInterfaceSim`) or real (`...Zenoh`)."""
+
+    def send(self, ensemble: str, message: Message) -> None:
+        """Send a control message to a process of an ensemble; never blocks."""
+
+
 class TTProcess:
     """What the processes share: the input queue and the two run loops.
 
@@ -247,7 +254,7 @@ class TTNetworkManager(TTProcess):
         self,
         input_queue: Any,
         ensemble_name: str | None = None,
-        interface: Any = None,
+        interface: TTNetworkInterface | None = None,
         manager: str = DEFAULT_RUNTIME_MANAGER_NAME,
     ) -> None:
         super().__init__(input_queue, ensemble_name)
@@ -283,6 +290,8 @@ class TTNetworkManager(TTProcess):
             callback(message)
 
     def _respond(self, kind: enum.Enum, payload: Any) -> None:
+        if self.interface is None:
+            raise TTRuntimeError("this process has no network interface yet")
         if kind is NetMsg.JOIN:
             self.interface.send(self.manager, Message(RuntimeMsg.JOIN, payload, "TTRuntimeManagerProcess"))
         elif kind is NetMsg.ROUTE:
@@ -533,6 +542,7 @@ __all__ = [
     "SyncMsg",
     "TTExecuteProcess",
     "TTInputTokenProcess",
+    "TTNetworkInterface",
     "TTNetworkManager",
     "TTProcess",
     "TTRuntimeManagerProcess",

@@ -100,6 +100,9 @@ def register_codec(
         encode: value to something that has a codec (scalars, bytes, lists, dicts, ...).
         decode: the way back, on the ensemble that receives.
         name: what the type is called on the wire, the same everywhere; default: its qualified name.
+
+    Bodies run in processes of their own, so call it where they pass by: in a module that lies beside the program and
+    that the bodies import. It travels with them.
     """
     codec = Codec(type, name or f"{type.__module__}.{type.__qualname__}", encode, decode)
     _codecs_by_type[type] = codec

@@ -201,6 +201,12 @@ class Link:
     def close(self, grace: float = 1.0) -> None:
         """Send what waits, for at most `grace` seconds, and end the session. Blocks."""
         self._closing = True
+        for key in list(self._subscriptions):
+            # Before the session ends: no call from Zenoh may find a Python that is being taken down.
+            try:
+                self.unsubscribe(key)
+            except zenoh.ZError as error:
+                logger.debug("closing: %s", error)
         self._outbox.put(None)
         self._sender.join(grace)
         self._publishers.clear()

@@ -104,6 +104,21 @@ class _Bodies(TTExecuteProcess):
         self.node.prepare(deployment, self.tell)
 
 
+class TTNetworkInterfaceZenoh:
+    """The network as one ensemble on a device sees it: control messages as frames on the key of their ensemble."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def send(self, ensemble: str, message: Message) -> None:
+        """Send a control message; one to this ensemble itself is taken at once."""
+        node = self._node
+        if ensemble == node.name:
+            node.receive(message)
+        elif node.link is not None:
+            node.link.publish(control_key(ensemble), control_frame(message, node.sign))
+
+
 class Node:
     """An ensemble's time-keeping process.
 
@@ -153,7 +168,8 @@ class Node:
         self._begun: set[tuple[str, int]] = set()
         self._inbox: deque[tuple[str, bytes]] = deque()  # token frames that wait for the thread that keeps time
         self._keys: dict[str, list[str]] = {}
-        self.network_manager = TTNetworkManager(queue.Queue(), name, self, manager)
+        self.interface = TTNetworkInterfaceZenoh(self)
+        self.network_manager = TTNetworkManager(queue.Queue(), name, self.interface, manager)
         inputs = _InputTokens(queue.Queue(), name, self.host)
         bodies = _Bodies(queue.Queue(), name, self.host, manager)
         inputs.node = bodies.node = self
@@ -208,11 +224,8 @@ class Node:
     # The network interface: control messages.
 
     def send(self, ensemble: str, message: Message) -> None:
-        """Send a control message to an ensemble's process (`TTNetworkInterface`)."""
-        if ensemble == self.name:
-            self.receive(message)
-        elif self.link is not None:
-            self.link.publish(control_key(ensemble), control_frame(message, self.sign))
+        """Send a control message to an ensemble's process."""
+        self.interface.send(ensemble, message)
 
     def receive(self, message: Message, stamp: int | None = None) -> None:
         """Take a control message to the process it is for."""
