@@ -109,8 +109,10 @@ BUSY = {
 }
 
 
-@pytest.mark.parametrize("processes", [False, True], ids=["threads", "process"])
-@pytest.mark.parametrize("work", BUSY)
+WAYS = [(work, True) for work in BUSY] + [("waits", False), ("computes", False)]
+
+
+@pytest.mark.parametrize("work, processes", WAYS, ids=lambda way: way if isinstance(way, str) else f"processes={way}")
 def test_one_plan_b_for_each_instant_that_was_missed(work: str, processes: bool) -> None:
     _, missed = run(BUSY[work], processes)
     assert missed > 0

@@ -266,7 +266,7 @@ def test_an_address_that_others_cannot_reach_is_no_obstacle(network: Network, tm
 def test_a_link_that_is_cut_for_five_seconds(network: Network, tmp_path: Path) -> None:
     """The stream goes on when it is back; what was lost is counted, and the graph ends."""
     host, number = "a", 1
-    manager, _, _ = start_all(network, tmp_path, 10_000_000)
+    manager, _, _ = start_all(network, tmp_path, 9_000_000)
     until(lambda: len(values(tmp_path)) > 3, "the stream runs")
     network.cut(host)
     cut_at = time.monotonic()

@@ -607,7 +607,7 @@ def test_a_name_that_is_given_again_counts_for_itself(system: System) -> None:
         system.manager.stop_graph(graph)
 
 
-@pytest.mark.parametrize("name", ["two words", "what?", "a*b", "50%", "ünï"])
+@pytest.mark.parametrize("name", ["two words", "what?*", "ünï 50%"])
 def test_a_graph_may_be_called_as_a_file_may(system: System, name: str) -> None:
     text = ENDLESS.replace(
         "s = src(trigger,",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -109,6 +110,8 @@ def outputs(
             print(row)
         sys.stdout.flush()
         known = set(rows[-200:])
+        # A shell starts what runs in its background with Ctrl-C ignored; who follows has to be able to end it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             while follow:
                 row = coming.get()

@@ -149,10 +149,6 @@ class Link:
                 pass  # the sender was faster
         self._outbox.put((key, frame))
 
-    def pending(self) -> int:
-        """Frames that wait for the sender."""
-        return self._outbox.qsize()
-
     def _send_all(self) -> None:
         while True:
             entry = self._outbox.get()

@@ -458,8 +458,7 @@ class Node:
         sq = self.workers.busy(context)
         if sq:
             return f"{sq} runs"
-        if self.link is not None and self.link.pending():
-            return "tokens are being sent"
+        # What waits to be sent needs no look: the report goes the same way behind it.
         return next((f"{name} is pending" for name, sync in context.syncs.items() if sync.pending), "")
 
     def count_overflow(self) -> None:
