@@ -12,7 +12,7 @@ runs in graph order across them; on a device each ensemble has its own. At one t
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any, Protocol
 
 
@@ -68,6 +68,13 @@ class Agenda:
         if not turn.queued:
             turn.queued = True
             heappush(self.ready, turn.key)
+
+    def withdraw(self, turn: Turn) -> None:
+        """Take back `make_ready`."""
+        if turn.queued:
+            self.ready[:] = [entry for entry in self.ready if entry[1] is not turn]
+            heapify(self.ready)
+            turn.queued = False
 
     def run_tick(self, tick: int) -> None:
         """Do all that is due at `tick`, the earliest of the agenda."""

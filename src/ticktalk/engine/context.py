@@ -6,8 +6,11 @@ Both are given everything they talk to; neither knows which driver runs them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
+
+import msgspec
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.bodies import BodyError, GraphCode
@@ -31,6 +34,7 @@ from ticktalk.engine.instructions import (
     TOKEN_INSTRUCTIONS,
     VALUE_INSTRUCTIONS,
 )
+from ticktalk.engine.state import InstanceState, Load, Saver
 from ticktalk.engine.values import PLAIN, as_number, handed_on
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
@@ -95,13 +99,49 @@ class PreparedGraph:
         ranked = sorted(range(len(graph.sqs)), key=lambda index: (graph.sqs[index].rank, index))
         self.order = {graph.sqs[index].name: place for place, index in enumerate(ranked)}
         self.sqs = [sq for sq in graph.sqs if host_of[sq.name] == here]
-        for sq in self.sqs:
-            if not sq.body and sq.function not in _INSTRUCTIONS:
-                raise BodyError(f"{sq.name}: this TickTalk has no instruction {sq.function}")
+        self._check(self.sqs)
 
     def prepare_code(self) -> None:
-        """Compile the bodies placed here, run the module-level statements they need, and make each body once."""
+        """Compile the bodies placed here, run the module-level statements they need, and make each body once.
+
+        Raises:
+            BodyError: one of them cannot be prepared here.
+        """
         self.code.try_out(self.sqs)
+
+    def arriving(self, host_of: dict[str, str], generations: dict[str, int]) -> list[TTSQ]:
+        """The SQs that another mapping places here and this one does not.
+
+        Raises:
+            BodyError: this TickTalk has no such instruction.
+        """
+        old, kept = self.generations, self.host_of
+        come = [
+            sq
+            for sq in self.graph.sqs
+            if host_of[sq.name] == self.here
+            and (kept[sq.name] != self.here or old.get(sq.name, 0) != generations.get(sq.name, 0))
+        ]
+        self._check(come)
+        return come
+
+    def place(self, host_of: dict[str, str], generations: dict[str, int]) -> None:
+        """Take on another mapping."""
+        self.host_of, self.generations = host_of, generations
+        self.sqs = [sq for sq in self.graph.sqs if host_of[sq.name] == self.here]
+
+    def set_grid(self, name: str, period: int, phase: int, width: int) -> None:
+        """A stream's grid from now on (root ticks), also for instances made later."""
+        changed = msgspec.structs.replace(self.graph.sq(name), period=period, phase=phase, width=width)
+        sqs = [changed if sq.name == name else sq for sq in self.graph.sqs]
+        self.graph = msgspec.structs.replace(self.graph, sqs=sqs)
+        self.sqs = [sq for sq in sqs if self.host_of[sq.name] == self.here]
+
+    @staticmethod
+    def _check(sqs: list[TTSQ]) -> None:
+        for sq in sqs:
+            if not sq.body and sq.function not in _INSTRUCTIONS:
+                raise BodyError(f"{sq.name}: this TickTalk has no instruction {sq.function}")
 
 
 _INSTRUCTIONS = {*VALUE_INSTRUCTIONS, *TOKEN_INSTRUCTIONS, "TTFinishByOtherwise"}
@@ -120,6 +160,7 @@ class Context:
         report: takes errors of firings.
         run_elsewhere: runs a body away from here (a worker process); None: bodies run in place.
         eviction_bound: see `EVICTION_BOUND`.
+        movable: SQs may come here and leave while it runs.
     """
 
     def __init__(
@@ -133,47 +174,130 @@ class Context:
         report: Callable[[FiringError], None],
         run_elsewhere: RunElsewhere | None = None,
         eviction_bound: int = EVICTION_BOUND,
+        movable: bool = False,
     ) -> None:
         self.prepared = prepared
+        self.inputs: dict[str, Any] = {}
         self.number = number
         self.start_tick = start_tick
         self.counters = Counters()
         self.agenda = agenda
         self._report = report
         self._run_elsewhere = run_elsewhere
+        self._publish, self._output = publish, output
+        self._eviction_bound = eviction_bound
+        self._movable = movable
+        self._until: int | None = None
         self.executes: dict[str, TTSQExecute] = {}
         self.syncs: dict[str, TTSQSync] = {}
-        graph, host_of, here = prepared.graph, prepared.host_of, prepared.here
-        span = len(graph.sqs)
-        for sq in prepared.sqs:
+        self.forwards: dict[str, TTSQForward] = {}
+        self.incoming: dict[str, list[tuple[TTSQSync, int]]] = {}  # where tokens of other ensembles' arcs go here
+        self.held: set[str] = set()
+        self._add(prepared.sqs)
+
+    def _add(self, sqs: list[TTSQ]) -> None:
+        """Make the parts of SQs that are placed here, and wire them."""
+        prepared, agenda = self.prepared, self.agenda
+        host_of, here = prepared.host_of, prepared.here
+        for sq in sqs:
             # Contexts that share an agenda keep to the graph's order, then to the order of their starts.
-            order = prepared.order[sq.name] * 1_000_000 + number if span else 0
-            self.syncs[sq.name] = make_sync(sq, order, agenda, self.counters, prepared.clocks[sq.clock], eviction_bound)
-        deadline_of = {sq.plan_b: sq for sq in prepared.sqs if sq.plan_b is not None}
-        self.forwards = {
-            sq.name: TTSQForward(
-                sq, self.syncs, host_of, here, publish, output, bodies_elsewhere=run_elsewhere is not None
+            order = prepared.order[sq.name] * 1_000_000 + self.number
+            clock = prepared.clocks[sq.clock]
+            self.syncs[sq.name] = make_sync(sq, order, agenda, self.counters, clock, self._eviction_bound)
+        fixed = self._run_elsewhere is None and not self._movable
+        for sq in sqs:
+            lose = partial(self.counters.add, sq.name, "lost")
+            self.forwards[sq.name] = TTSQForward(
+                sq, self.syncs, host_of, here, self._publish, self._output, lose, fixed
             )
-            for sq in prepared.sqs
-        }
-        for sq in prepared.sqs:
+        deadline_of = {sq.plan_b: sq for sq in sqs if sq.plan_b is not None}
+        for sq in sqs:
             deadline = deadline_of.get(sq.name)
             forward = self.forwards[deadline.name if deadline is not None and deadline.will_continue else sq.name]
             self._wire(sq, self.syncs[sq.name], forward)
-        for sync in self.syncs.values():
-            if isinstance(sync, DeadlineSync) and sync.sq.plan_b is not None:
-                plan_b = self.syncs[sync.sq.plan_b]
+        for sq in sqs:
+            sync = self.syncs[sq.name]
+            if isinstance(sync, DeadlineSync) and sq.plan_b is not None:
+                plan_b = self.syncs[sq.plan_b]
                 assert isinstance(plan_b, PlanBSync)
                 sync.plan_b, sync.plan_b_fire = plan_b, plan_b.fire
-        # Where tokens of other ensembles' arcs go here.
-        self.incoming: dict[str, list[tuple[TTSQSync, int]]] = {}
-        for sq in graph.sqs:
-            if host_of[sq.name] == here:
+        self._route_incoming()
+
+    def _route_incoming(self) -> None:
+        self.incoming = {}
+        for sq in self.prepared.graph.sqs:
+            if sq.name in self.syncs:
                 continue
             for index, arc in enumerate(sq.arcs):
-                local = [(self.syncs[to.sq], to.port) for to in arc.to if host_of[to.sq] == here]
+                local = [(self.syncs[to.sq], to.port) for to in arc.to if to.sq in self.syncs]
                 if local:
                     self.incoming[arc_name(sq.name, index)] = local
+
+    # Instances that move.
+
+    def place(self, come: list[TTSQ], states: Mapping[str, InstanceState], load: Load) -> None:
+        """Keep to the mapping that `prepared` has now: instances that are no longer placed here end, others come.
+
+        Args:
+            come: the SQs that are new here.
+            states: what they go on with; one that is not there begins anew, on the graph's inputs.
+            load: makes values of what was saved.
+        """
+        arriving = {sq.name for sq in come}
+        for name in [
+            name for name in self.syncs if self.prepared.host_of[name] != self.prepared.here or name in arriving
+        ]:
+            self.remove(name)
+        self._add(come)
+        for forward in self.forwards.values():
+            forward.route(self.syncs, self.prepared.host_of)
+        if self._until is not None:
+            self.end_streams(self._until)
+        self.inject(self.inputs, arriving - set(states))
+        now = self.agenda.now
+        for sq in come:
+            state = states.get(sq.name)
+            if state is not None:
+                self.syncs[sq.name].restore(state.sync, load, now)
+                execute = self.executes.get(sq.name)
+                if execute is not None and state.body is not None:
+                    execute.state["sq_state"] = load(state.body)
+
+    def remove(self, name: str) -> None:
+        """End an instance here; `place` with another mapping comes after."""
+        self.syncs.pop(name).close()
+        self.forwards.pop(name)
+        self.executes.pop(name, None)
+        self.held.discard(name)
+
+    def hold(self, names: Iterable[str]) -> None:
+        """Let instances fire no more until `release`; what arrives for them waits."""
+        for name in names:
+            if name in self.syncs and name not in self.held:
+                self.held.add(name)
+                self.syncs[name].hold()
+
+    def release(self, names: Iterable[str]) -> None:
+        """Let instances that were held go on."""
+        for name in self.held & set(names):
+            self.held.discard(name)
+            self.syncs[name].release()
+
+    def save(self, names: Iterable[str], saver: Saver) -> dict[str, InstanceState]:
+        """What instances need to go on elsewhere; of bodies that run away from here without their `sq_state`."""
+        found = {}
+        for name in names:
+            saver.sq = name
+            execute = self.executes.get(name)
+            body = saver.body(execute.state.get("sq_state")) if execute is not None else None
+            found[name] = InstanceState(self.syncs[name].save(saver), body)
+        return found
+
+    def set_grid(self, name: str, period: int, phase: int, width: int) -> None:
+        """Change a stream's grid (root ticks) from the next instant on."""
+        sync = self.syncs.get(name)
+        if isinstance(sync, GridSync):
+            sync.set_grid(period, phase, width, self.agenda.now)
 
     def _wire(self, sq: TTSQ, sync: TTSQSync, forward: TTSQForward) -> None:
         if isinstance(sync, DeadlineSync):
@@ -224,9 +348,11 @@ class Context:
             self.number,
         )
 
-    def inject(self, inputs: dict[str, Any]) -> None:
-        """Give the graph's inputs to the ports here: first tokens carry the infinite interval."""
-        for sync in self.syncs.values():
+    def inject(self, inputs: dict[str, Any], only: set[str] | None = None) -> None:
+        """Give the graph's inputs to the ports here (of all SQs, or of `only`): first tokens never end."""
+        self.inputs = inputs
+        syncs = self.syncs if only is None else {name: self.syncs[name] for name in self.syncs if name in only}
+        for sync in syncs.values():
             if isinstance(sync, DeadlineSync):
                 for port in (0, 1):
                     constant = sync.sq.ports[port].constant
@@ -234,9 +360,9 @@ class Context:
                         sync.receive(port, NEG_INFINITY, INFINITY, decode_constant(constant[0]))
         for source in self.prepared.graph.inputs:
             for to in source.to:
-                if to.sq in self.syncs:
+                if to.sq in syncs:
                     value = inputs[source.name]
-                    self.syncs[to.sq].receive(to.port, NEG_INFINITY, INFINITY, handed_on(value))
+                    syncs[to.sq].receive(to.port, NEG_INFINITY, INFINITY, handed_on(value))
 
     def arrive(self, arc: str, value: Any, start: Tick, stop: Tick) -> None:
         """Take a token from another ensemble."""
@@ -273,6 +399,7 @@ class Context:
 
     def end_streams(self, tick: int) -> None:
         """Let no stream fire at `tick` (root) or later."""
+        self._until = tick
         for sync in self.syncs.values():
             if isinstance(sync, GridSync):
                 sync.end_before(tick)

@@ -21,6 +21,7 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.counters import Counters
 from ticktalk.engine.instructions import TOKEN_INSTRUCTIONS
 from ticktalk.engine.matching import Port, Waiting, best_set
+from ticktalk.engine.state import Load, Saver
 from ticktalk.engine.values import plain
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import INFINITY, NEG_INFINITY, ROOT, Tick, TTClock
@@ -93,6 +94,33 @@ class TTSQSync:
         self.inbox.clear()
         self.remote.clear()
 
+    def hold(self) -> None:
+        """Take no turn until `release`; what arrives and what is due waits."""
+        self.agenda.withdraw(self)
+        self.queued = True  # so nobody makes it ready
+
+    def release(self) -> None:
+        """Take turns again, one at once."""
+        self.queued = False
+        self.agenda.make_ready(self)
+
+    def save(self, saver: Saver) -> dict[str, Any]:
+        """What is needed to go on elsewhere (`restore`)."""
+        saved: dict[str, Any] = {"newest": self.newest, "number": self.number}
+        if saver.everything:
+            for name, tokens in (("inbox", self.inbox), ("remote", self.remote)):
+                kept = [(port, saver.token(start, stop, value, "a token")) for port, start, stop, value in tokens]
+                saved[name] = [[port, *token] for port, token in kept if token is not None]
+        return saved
+
+    def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
+        """Go on where `save` was called, at root tick `now`."""
+        self.newest, self.number = saved["newest"], saved["number"]
+        self.inbox[:0] = [(port, start, stop, load(data)) for port, start, stop, data in saved.get("inbox", ())]
+        self.remote[:0] = [(port, start, stop, load(data)) for port, start, stop, data in saved.get("remote", ())]
+        if not self.queued:
+            self.agenda.make_ready(self)
+
     def waiting(self) -> dict[str, int]:
         """Port name to number of tokens that wait there."""
         return {}
@@ -110,6 +138,13 @@ class TTSQSync:
             arrived = self.inbox[:]
         self.inbox.clear()
         return arrived
+
+    def _saved(self, slot: int, token: Waiting, saver: Saver) -> list[Any] | None:
+        """`[slot, start, number, stop, value]`, or None when the value has no codec."""
+        start, number, stop, value = token
+        port = self._name(slot) if slot < len(self.arc_ports) else "data"
+        kept = saver.token(start, stop, value, f"the token on {port}")
+        return None if kept is None else [slot, start, number, stop, kept[2]]
 
     def _name(self, slot: int) -> str:
         return self.sq.ports[self.arc_ports[slot]].name
@@ -146,6 +181,13 @@ class SinglePortSync(TTSQSync):
                     continue
                 self.last_start = start
             self.fire(start, stop, ((start, stop, value) if self.full else value,), now)
+
+    def save(self, saver: Saver) -> dict[str, Any]:
+        return {**super().save(saver), "last_start": self.last_start}
+
+    def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
+        self.last_start = saved["last_start"]
+        super().restore(saved, load, now)
 
 
 class ArrivalSync(TTSQSync):
@@ -283,6 +325,28 @@ class ArrivalSync(TTSQSync):
     def waiting(self) -> dict[str, int]:
         return {self._name(slot): len(self.ports[slot].tokens) for slot in self.consuming if self.ports[slot].tokens}
 
+    def save(self, saver: Saver) -> dict[str, Any]:
+        saved = super().save(saver)
+        saved["last_start"] = self.last_start
+        settled = [(slot, token) for slot, token in self.sticky.items() if token is not None]
+        saved["sticky"] = [entry for slot, token in settled if (entry := self._saved(slot, token, saver))]
+        # A token that waits may have been used since, and its partners too. One without end is a setting that comes once.
+        saved["ports"] = [
+            entry
+            for slot in self.consuming
+            for token in self.ports[slot].tokens
+            if (saver.everything or token[2] == INFINITY) and (entry := self._saved(slot, token, saver))
+        ]
+        return saved
+
+    def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
+        self.last_start = saved["last_start"]
+        for slot, *token in saved["sticky"]:
+            self.sticky[slot] = _loaded(token, load)
+        for slot, *token in saved["ports"]:
+            self._wait(slot, _loaded(token, load))
+        super().restore(saved, load, now)
+
 
 class GridSync(TTSQSync):
     """A grid of instants (`@STREAMify`): all inputs are sticky, their intersection is the window (start, end].
@@ -333,23 +397,29 @@ class GridSync(TTSQSync):
             self._due(self.instant, now)
 
     def _open_window(self, now: int) -> None:
-        settled = [token for token in self.settled if token is not None]
-        if len(settled) < len(self.settled):
+        if not self._settle():
             return
-        self.values = _values(settled, self.full)
-        self.window_start = max(token[0] for token in settled)
-        self.end = min(self.last, *[token[2] for token in settled])
-        if not self.window_start < self.end:
-            self.instant = None
-            return
-        if self.end == INFINITY:
-            self.agenda.on_endless(self.sq.name)
         passed = max(self.window_start, self.considered)
         if self.not_before is not None:
             passed = max(passed, self.not_before)
         if passed != NEG_INFINITY:
             self._skip_between(passed, min(now, self.end))
         self._next_after(max(now, self.window_start))
+
+    def _settle(self) -> bool:
+        """Take the window from the tokens that are there; whether there is one."""
+        settled = [token for token in self.settled if token is not None]
+        if len(settled) < len(self.settled):
+            return False
+        self.values = _values(settled, self.full)
+        self.window_start = max(token[0] for token in settled)
+        self.end = min(self.last, *[token[2] for token in settled])
+        if not self.window_start < self.end:
+            self.instant = None
+            return False
+        if self.end == INFINITY:
+            self.agenda.on_endless(self.sq.name)
+        return True
 
     def _skip_between(self, after: Tick, upto: Tick) -> None:
         """Count the instants in (after, upto] as skipped."""
@@ -370,7 +440,8 @@ class GridSync(TTSQSync):
             self.instant = None
         elif instant != self.instant:
             self.instant = instant
-            self.agenda.at(instant, self)
+            if instant > self.agenda.now:
+                self.agenda.at(instant, self)
 
     def _due(self, instant: int, now: int) -> None:
         self.considered = instant
@@ -387,7 +458,8 @@ class GridSync(TTSQSync):
             self.instant = None
         else:
             self.instant = instant_after
-            self.agenda.at(instant_after, self)
+            if instant_after > now:
+                self.agenda.at(instant_after, self)
         if now >= stop:
             if too_late:
                 self.counters.add(self.sq.name, "skipped")
@@ -423,6 +495,30 @@ class GridSync(TTSQSync):
         if self.window_start < self.end:
             self.instant = None
             self._next_after(max(now, self.window_start))
+
+    def save(self, saver: Saver) -> dict[str, Any]:
+        saved = super().save(saver)
+        saved["settled"] = [
+            None if token is None else self._saved(slot, token, saver) for slot, token in enumerate(self.settled)
+        ]
+        saved["considered"], saved["not_before"] = self.considered, self.not_before
+        saved["grid"] = [self.period, self.phase, self.width]
+        return saved
+
+    def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
+        self.settled = [None if token is None else _loaded(token[1:], load) for token in saved["settled"]]
+        self.considered, self.not_before = saved["considered"], saved["not_before"]
+        self.period, self.phase, self.width = saved["grid"]
+        if self._settle():
+            # Instants that passed meanwhile are skipped, but for the last ones: those may still start late.
+            passed = max(self.window_start, self.considered, self.not_before or NEG_INFINITY)
+            if passed == NEG_INFINITY:
+                self._next_after(now)
+            else:
+                past = now - 2 * max(self.period, self.width)
+                self._skip_between(passed, min(past, self.end))
+                self._next_after(max(passed, past))
+        super().restore(saved, load, now)
 
 
 class PlanBSync(TTSQSync):
@@ -468,6 +564,21 @@ class PlanBSync(TTSQSync):
 
     def waiting(self) -> dict[str, int]:
         return {self._name(slot): len(port.tokens) for slot, port in enumerate(self.ports) if port.tokens}
+
+    def save(self, saver: Saver) -> dict[str, Any]:
+        saved = super().save(saver)
+        saved["ports"] = [
+            entry
+            for slot, port in enumerate(self.ports)
+            for token in port.tokens
+            if (entry := self._saved(slot, token, saver))
+        ]
+        return saved
+
+    def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
+        for slot, *token in saved["ports"]:
+            self.ports[slot].add(_loaded(token, load))
+        super().restore(saved, load, now)
 
 
 class DeadlineSync(TTSQSync):
@@ -645,11 +756,42 @@ class DeadlineSync(TTSQSync):
         counts = {"data": len(self.data.tokens), "deadline": len(self.due.tokens)}
         return {name: count for name, count in counts.items() if count}
 
+    def save(self, saver: Saver) -> dict[str, Any]:
+        saved = super().save(saver)
+        saved["due"] = [list(token) for token in self.due.tokens]
+        saved["missed"] = [list(token) for token in self.missed.tokens]
+        saved["answered"] = sorted(self.answered)
+        saved["data"] = [
+            [token[3][0], entry]
+            for token in self.data.tokens
+            if (saver.everything or self.sticky_data or token[2] == INFINITY)
+            and (entry := self._saved(0, (*token[:3], token[3][1]), saver))
+        ]
+        return saved
+
+    def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
+        for port, name in ((self.due, "due"), (self.missed, "missed")):
+            for start, number, stop, deadline in saved[name]:
+                port.add((start, number, stop, deadline))
+        self.answered = set(saved["answered"])
+        for arrival, entry in saved["data"]:
+            start, number, stop, value = _loaded(entry[1:], load)
+            self.data.add((start, number, stop, (arrival, value)))
+        for token in self.due.tokens:
+            if now < token[3] < INFINITY:
+                self.agenda.at(int(token[3]), self)
+        super().restore(saved, load, now)
+
 
 def _values(tokens: list[Any], full: bool) -> tuple[Any, ...]:
     if full:
         return tuple([(token[0], token[2], token[3]) for token in tokens])
     return tuple([token[3] for token in tokens])
+
+
+def _loaded(token: list[Any], load: Load) -> Waiting:
+    start, number, stop, data = token
+    return start, number, stop, load(data)
 
 
 def _by_arrival(token: Waiting) -> int:

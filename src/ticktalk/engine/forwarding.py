@@ -29,16 +29,19 @@ def arc_name(sq: str, index: int) -> str:
 
 
 class _Way:
-    """One arc, on this ensemble."""
+    """One arc, on this ensemble; `unplaced`: how many of its consumers no ensemble hosts at present."""
 
-    __slots__ = ("hosts", "local", "name", "output", "path")
+    __slots__ = ("hosts", "local", "name", "output", "path", "unplaced")
 
-    def __init__(self, name: str, arc: TTArc, local: list[tuple[TTSQSync, int]], hosts: list[str]) -> None:
+    def __init__(
+        self, name: str, arc: TTArc, local: list[tuple[TTSQSync, int]], hosts: list[str], unplaced: int
+    ) -> None:
         self.name = name
         self.path = arc.path
         self.local = local
         self.hosts = hosts
         self.output = arc.output
+        self.unplaced = unplaced
 
 
 class TTSQForward:
@@ -51,10 +54,24 @@ class TTSQForward:
         here: this ensemble's name.
         publish: sends tokens to other ensembles.
         output: takes outputs of the graph.
-        as_sq: the name under which outputs are known (of a plan B whose value takes the data's place: its deadline's).
+        lose: told how many tokens had nowhere to go, because no ensemble hosts their consumers at present.
+        fixed: its consumers never move, so that tokens may go the shortest way.
     """
 
-    __slots__ = ("_as_sq", "_output", "_publish", "_ready", "_tags", "_unpack", "_ways", "local", "send")
+    __slots__ = (
+        "_here",
+        "_lose",
+        "_output",
+        "_publish",
+        "_ready",
+        "_sq",
+        "_tags",
+        "_unpack",
+        "_ways",
+        "also",
+        "local",
+        "send",
+    )
 
     def __init__(
         self,
@@ -64,25 +81,34 @@ class TTSQForward:
         here: str,
         publish: Publish,
         output: Output,
-        as_sq: str | None = None,
-        bodies_elsewhere: bool = False,
+        lose: Callable[[int], None],
+        fixed: bool = True,
     ) -> None:
+        self._sq = sq
+        self._here = here
         self._publish = publish
         self._output = output
-        self._as_sq = as_sq or sq.name
+        self._lose = lose
         self._unpack = sq.unpack if any(arc.path for arc in sq.arcs) else None
+        self.also: dict[str, list[str]] = {}  # arc to ensembles that take its tokens though they host no consumer yet
+        self.route(syncs, host_of)
+        simple = fixed and not self._unpack and all(not way.hosts and not way.output for way in self._ways)
+        self.send: Callable[[Any, Tick, Tick], None] = self._send_local if simple else self._send
+
+    def route(self, syncs: dict[str, TTSQSync], host_of: dict[str, str]) -> None:
+        """Let tokens go to where their consumers are now; `host_of` is "" for an SQ that waits for an ensemble."""
         self._ways: list[_Way] = []
         self._tags: list[_Way] = []
-        for index, arc in enumerate(sq.arcs):
-            local = [(syncs[to.sq], to.port) for to in arc.to if host_of[to.sq] == here]
-            hosts = sorted({host_of[to.sq] for to in arc.to} - {here})
-            (self._tags if arc.kind == "tag" else self._ways).append(_Way(arc_name(sq.name, index), arc, local, hosts))
-        simple = (
-            not bodies_elsewhere and not self._unpack and all(not way.hosts and not way.output for way in self._ways)
-        )
+        here = self._here
+        for index, arc in enumerate(self._sq.arcs):
+            name = arc_name(self._sq.name, index)
+            local = [(syncs[to.sq], to.port) for to in arc.to if to.sq in syncs]
+            hosts = {host_of[to.sq] for to in arc.to if to.sq not in syncs} | set(self.also.get(name, ()))
+            unplaced = sum(not host_of[to.sq] and to.sq not in syncs for to in arc.to)
+            way = _Way(name, arc, local, sorted(hosts - {here, ""}), unplaced)
+            (self._tags if arc.kind == "tag" else self._ways).append(way)
         self.local = [entry for way in self._ways for entry in way.local]
         self._ready = self.local[0][0].agenda.ready if self.local else []
-        self.send: Callable[[Any, Tick, Tick], None] = self._send_local if simple else self._send
 
     def tag(self, instant: int, start: Tick, stop: Tick) -> None:
         """Send the tag of a firing: its value is the instant."""
@@ -134,7 +160,9 @@ class TTSQForward:
         for sync, port in way.local:
             sync.receive(port, start, stop, value if plain else handed_on(value))
         if way.output:
-            self._output(self._as_sq, value, start, stop)
+            self._output(self._sq.name, value, start, stop)
+        if way.unplaced:
+            self._lose(way.unplaced)
 
 
 _NOTHING = TTEmpty()

@@ -1,0 +1,97 @@
+"""What an instance needs to go on on another ensemble: saved there, checked in at the manager, restored here.
+
+Values are saved as MessagePack, as they cross between ensembles. What has no codec is left out and named once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ticktalk.engine.values import NoCodecError, encoded, type_name
+from ticktalk.time import Tick
+
+SavedToken = list[Any]
+"""`[start, stop, value]`: root ticks, the value as MessagePack."""
+
+Load = Callable[[bytes], Any]
+"""Makes a value of what was saved."""
+
+
+class InstanceState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One instance of one context.
+
+    Attributes:
+        sync: what its firing rule keeps (`TTSQSync.save`).
+        body: its `sq_state` as MessagePack; None: it has none, or it was not to be had.
+        sent: (when it moves) arc to the number of tokens it has sent to other ensembles.
+        received: (when it moves) arc to the number of the last token that it has taken from another ensemble.
+    """
+
+    sync: dict[str, Any] = {}
+    body: bytes | None = None
+    sent: dict[str, int] = {}
+    received: dict[str, int] = {}
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """The instances of one context on one ensemble, as they were at `tick` (root): those that changed since the last.
+
+    `left_out` names what has no codec, such as "count-1: sq_state['camera'] (VideoCapture)".
+    """
+
+    graph: str
+    context: int
+    ensemble: str
+    tick: int
+    states: dict[str, InstanceState]
+    generations: dict[str, int] = {}
+    left_out: list[str] = []
+
+
+class Saver:
+    """Saves values; remembers what could not be.
+
+    Args:
+        everything: also what waits, for an instance that moves; else what a firing leaves behind.
+    """
+
+    def __init__(self, everything: bool = False) -> None:
+        self.everything = everything
+        self.left_out: list[str] = []
+        self.sq = ""
+
+    def token(self, start: Tick, stop: Tick, value: Any, where: str) -> SavedToken | None:
+        """A token that can be restored; None if its value has no codec."""
+        try:
+            return [start, stop, encoded(value)]
+        except (NoCodecError, UnicodeEncodeError):
+            self.leave_out(where, value)
+            return None
+
+    def leave_out(self, where: str, value: Any) -> None:
+        """Remember that `value` is not saved."""
+        self.left_out.append(f"{self.sq}: {where} ({type_name(value)})")
+
+    def body(self, state: Any) -> bytes | None:
+        """An `sq_state`, without the entries that have no codec; None when nothing is in it."""
+        if not state:
+            return None
+        try:
+            return encoded(state)
+        except (NoCodecError, UnicodeEncodeError):
+            pass
+        if not isinstance(state, dict):
+            self.leave_out("sq_state", state)
+            return None
+        kept = {}
+        for key, value in state.items():
+            try:
+                encoded({key: value})
+            except (NoCodecError, UnicodeEncodeError):
+                self.leave_out(f"sq_state[{key!r}]", value)
+            else:
+                kept[key] = value
+        return encoded(kept)
