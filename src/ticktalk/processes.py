@@ -19,10 +19,16 @@ import msgspec
 
 from ticktalk.engine.deployment import Deployments, Errors, GraphState, Registry, not_prepared
 from ticktalk.engine.execution import FiringError
+from ticktalk.engine.healing import Healing
 from ticktalk.engine.hosting import (
     Deployment,
     EnsembleHost,
+    Expect,
+    HandOver,
+    Placed,
+    Placement,
     ReadyAnswer,
+    SetGrid,
     StartContext,
     StopGraph,
     TokenMessage,
@@ -49,6 +55,10 @@ class SyncMsg(enum.Enum):
     INPUT_TOKEN = enum.auto()  # TokenMessage
     STOP = enum.auto()  # StopGraph: a graph's name
     REPORT = enum.auto()  # ReportRequest: is a context idle, and what passed on its arcs
+    PLACE = enum.auto()  # Placement: where the SQs of a graph are from now on
+    EXPECT = enum.auto()  # Expect: SQs will come here
+    HAND_OVER = enum.auto()  # HandOver: SQs go from here
+    SET_GRID = enum.auto()  # SetGrid: another period and phase for a stream
 
 
 class ExecuteMsg(enum.Enum):
@@ -82,6 +92,12 @@ class RuntimeMsg(enum.Enum):
     STOP_GRAPH = enum.auto()  # StopRequest
     PING = enum.auto()  # Ping: an ensemble's heartbeat
     REPORT = enum.auto()  # IdleReport
+    BACK = enum.auto()  # EnsembleInfo: an ensemble that was cut off is reached again
+    DRAIN = enum.auto()  # DrainRequest
+    SET_GRID = enum.auto()  # SetRequest
+    CHECKPOINT = enum.auto()  # Checkpoint
+    PLACED = enum.auto()  # Placed
+    HANDED = enum.auto()  # Handed
 
 
 class Message(NamedTuple):
@@ -134,6 +150,23 @@ class StopRequest(msgspec.Struct):
     """End a graph; `reply` gets None, or the error."""
 
     graph: str
+    reply: Any = None
+
+
+class DrainRequest(msgspec.Struct):
+    """Move all that lives on an ensemble, then let it go; `reply` gets None when it is empty, or the error."""
+
+    ensemble: str
+    reply: Any = None
+
+
+class SetRequest(msgspec.Struct):
+    """Change a stream's period and phase (root ticks; None: as it is); `reply` gets the `SetGrid`, or the error."""
+
+    graph: str
+    sq: str
+    period: int | None = None
+    phase: int | None = None
     reply: Any = None
 
 
@@ -334,9 +367,16 @@ class TTInputTokenProcess(_BesideNetworkManager):
 
     accepts = SyncMsg
 
-    def __init__(self, input_queue: Any, ensemble_name: str | None = None, host: EnsembleHost | None = None) -> None:
+    def __init__(
+        self,
+        input_queue: Any,
+        ensemble_name: str | None = None,
+        host: EnsembleHost | None = None,
+        manager: str = DEFAULT_RUNTIME_MANAGER_NAME,
+    ) -> None:
         super().__init__(input_queue, ensemble_name)
         self.host = host
+        self.manager = manager
 
     def _respond(self, kind: enum.Enum, payload: Any) -> None:
         assert self.host is not None, "this process serves no ensemble yet"
@@ -348,6 +388,14 @@ class TTInputTokenProcess(_BesideNetworkManager):
             self.stop_graph(payload)
         elif kind is SyncMsg.REPORT:
             self.report(payload)
+        elif kind is SyncMsg.PLACE:
+            self.place(payload)
+        elif kind is SyncMsg.EXPECT:
+            self.expect(payload)
+        elif kind is SyncMsg.HAND_OVER:
+            self.hand_over(payload)
+        elif kind is SyncMsg.SET_GRID:
+            self.host.set_grid(payload)
 
     def start(self, start: StartContext) -> None:
         """Start a context here."""
@@ -361,6 +409,34 @@ class TTInputTokenProcess(_BesideNetworkManager):
 
     def report(self, request: Any) -> None:
         """Tell the manager how a context here stands; simulated ones are seen directly."""
+
+    def place(self, placement: Placement) -> None:
+        """Keep to where the SQs of a graph are from now on; tell the manager of those that came."""
+        assert self.host is not None
+        if placement.graph not in self.host.prepared:
+            return
+        come = self.host.arriving(placement)
+        names = [sq.name for sq in come]
+        problem = self.host.try_out(Expect(placement.graph, names))
+        self.host.place(placement, [] if problem else come)
+        if names:
+            self.tell(RuntimeMsg.PLACED, Placed(placement.graph, self.host.name, names, problem))
+
+    def expect(self, expect: Expect) -> None:
+        """Prepare for SQs that will come."""
+        assert self.host is not None
+        problem = self.host.try_out(expect)
+        self.tell(RuntimeMsg.PLACED, Placed(expect.graph, self.host.name, expect.sqs, problem, expected=True))
+
+    def hand_over(self, order: HandOver) -> None:
+        """Give up SQs that go elsewhere."""
+        assert self.host is not None
+        self.tell(RuntimeMsg.HANDED, self.host.hand_over(order))
+
+    def tell(self, kind: RuntimeMsg, payload: Any) -> None:
+        """Send the manager a message."""
+        message = Message(kind, payload, "TTRuntimeManagerProcess")
+        self._network(Message(NetMsg.SEND, Envelope(self.manager, message), "TTNetworkManager"))
 
 
 class TTExecuteProcess(_BesideNetworkManager):
@@ -414,6 +490,8 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
         self.errors = Errors()
         self.registry = Registry(EnsembleInfo(self.ensemble_name or DEFAULT_RUNTIME_MANAGER_NAME))
         self.deployments = Deployments(self.registry, self._distribute, self._start, self._stop)
+        self.healing = Healing(self.registry, self.deployments, _Ways(self))
+        self.event: Callable[[str], None] = logger.info  # told a line for what happens to ensembles and their work
         self.join_listeners: list[Callable[[EnsembleInfo], None]] = []
         self._deploy_replies: dict[str, Future[GraphState]] = {}
 
@@ -423,7 +501,8 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
         elif kind is RuntimeMsg.FIRING_ERROR:
             self.errors.add(payload)
         elif kind is RuntimeMsg.JOIN:
-            self._join(payload)
+            if self._join(payload):
+                self.healing.joined(payload)
         elif kind is RuntimeMsg.LEAVE:
             self._leave(payload)
         elif kind is RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH:
@@ -434,7 +513,20 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
         elif kind is RuntimeMsg.EXECUTE_GRAPH:
             self._answer(payload, lambda: self.deployments.start(payload.graph, payload.inputs, payload.start_tick))
         elif kind is RuntimeMsg.STOP_GRAPH:
-            self._answer(payload, lambda: self.deployments.stop(payload.graph))
+            self._answer(payload, lambda: self._stop_graph(payload.graph))
+        elif kind is RuntimeMsg.BACK:
+            self._join(payload)
+            self.healing.back(payload)
+        elif kind is RuntimeMsg.DRAIN:
+            self._answer(payload, lambda: self._drain(payload))
+        elif kind is RuntimeMsg.SET_GRID:
+            self._answer(payload, lambda: self._set_grid(payload))
+        elif kind is RuntimeMsg.CHECKPOINT:
+            self.healing.checkpoint(payload)
+        elif kind is RuntimeMsg.PLACED:
+            self.healing.placed(payload)
+        elif kind is RuntimeMsg.HANDED:
+            self.healing.handed(payload)
 
     def _answer(self, request: Any, act: Callable[[], Any]) -> None:
         """Do what a request asks for, and tell the one who asks of the result or the error."""
@@ -449,12 +541,12 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
             if request.reply is not None and result is not _LATER:
                 request.reply.set_result(result)
 
-    def _join(self, info: EnsembleInfo) -> None:
+    def _join(self, info: EnsembleInfo) -> bool:
         refusal = self.registry.refusal(info)
         if refusal is not None:
             logger.warning("refused %r: %s", info.name, refusal)
             self._send(info.name, Message(NetMsg.REFUSED, refusal, "TTNetworkManager"), info.address)
-            return
+            return False
         known = self.registry.all()
         self.registry.add(info)
         own = Route(info.name, info.address)
@@ -467,11 +559,38 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
                 self._send(other.name, Message(NetMsg.ROUTE, own, "TTNetworkManager"))
         for listener in self.join_listeners:
             listener(info)
+        return True
 
     def _leave(self, name: str) -> None:
+        if name not in self.registry.ensembles:
+            return
         self.registry.remove(name)
         for other in self.registry.all():
             self._send(other.name, Message(NetMsg.FORGET, name, "TTNetworkManager"))
+        for graph, state in list(self.deployments.graphs.items()):
+            if name in state.waits_for:
+                self._ready(ReadyAnswer(graph, name, "it has gone"))
+        self.healing.lost(name)
+
+    def _stop_graph(self, graph: str) -> None:
+        self.deployments.stop(graph)
+        self.healing.forget(graph)
+
+    def _drain(self, request: DrainRequest) -> Any:
+        def done(problem: str | None) -> None:
+            if request.reply is not None and problem is None:
+                request.reply.set_result(None)
+            elif request.reply is not None:
+                request.reply.set_exception(TTRuntimeError(problem))
+
+        self.healing.drain(request.ensemble, done)
+        return _LATER
+
+    def _set_grid(self, request: SetRequest) -> SetGrid:
+        change = self.deployments.set_grid(request.graph, request.sq, request.period, request.phase)
+        for host in self.deployments.graphs[request.graph].hosts:
+            self._send(host, Message(SyncMsg.SET_GRID, change, "TTInputTokenProcess"))
+        return change
 
     def _deploy(self, request: DeployRequest) -> Any:
         name = request.name or request.graph.name
@@ -487,6 +606,7 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
         return _LATER
 
     def _ready(self, answer: ReadyAnswer) -> None:
+        self.healing.ready(answer)
         self.deployments.answer(answer)
         state = self.deployments.graphs.get(answer.graph)
         if state is not None:
@@ -498,7 +618,7 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
         reply = self._deploy_replies.pop(name, None)
         if state.state == "refused":
             message = not_prepared(state)
-            self.deployments.stop(name)
+            self._stop_graph(name)
             if reply is None:
                 logger.error("%s", message)
             else:
@@ -519,6 +639,32 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
         self._network(Message(NetMsg.SEND, Envelope(ensemble, message), "TTNetworkManager"))
 
 
+class _Ways:
+    """How `Healing` reaches ensembles and people."""
+
+    def __init__(self, process: TTRuntimeManagerProcess) -> None:
+        self._process = process
+
+    def place(self, ensemble: str, placement: Placement) -> None:
+        self._sync(ensemble, SyncMsg.PLACE, placement)
+
+    def expect(self, ensemble: str, expect: Expect) -> None:
+        self._sync(ensemble, SyncMsg.EXPECT, expect)
+
+    def hand_over(self, ensemble: str, order: HandOver) -> None:
+        self._sync(ensemble, SyncMsg.HAND_OVER, order)
+
+    def dismiss(self, ensemble: str) -> None:
+        reason = Message(NetMsg.SHUT_DOWN, "it was drained: nothing lives here any more", "TTNetworkManager")
+        self._process._send(ensemble, reason)
+
+    def event(self, text: str) -> None:
+        self._process.event(text)
+
+    def _sync(self, ensemble: str, kind: SyncMsg, payload: Any) -> None:
+        self._process._send(ensemble, Message(kind, payload, "TTInputTokenProcess"))
+
+
 _LATER = object()
 
 
@@ -529,6 +675,7 @@ def _nobody(message: Message) -> None:
 __all__ = [
     "DEFAULT_RUNTIME_MANAGER_NAME",
     "DeployRequest",
+    "DrainRequest",
     "Envelope",
     "ExecuteMsg",
     "FiringError",
@@ -537,6 +684,7 @@ __all__ = [
     "OutputToken",
     "Route",
     "RuntimeMsg",
+    "SetRequest",
     "StartRequest",
     "StopRequest",
     "SyncMsg",

@@ -110,20 +110,14 @@ class PreparedGraph:
         self.code.try_out(self.sqs)
 
     def arriving(self, host_of: dict[str, str], generations: dict[str, int]) -> list[TTSQ]:
-        """The SQs that another mapping places here and this one does not.
-
-        Raises:
-            BodyError: this TickTalk has no such instruction.
-        """
+        """The SQs that another mapping places here and this one does not."""
         old, kept = self.generations, self.host_of
-        come = [
+        return [
             sq
             for sq in self.graph.sqs
             if host_of[sq.name] == self.here
             and (kept[sq.name] != self.here or old.get(sq.name, 0) != generations.get(sq.name, 0))
         ]
-        self._check(come)
-        return come
 
     def place(self, host_of: dict[str, str], generations: dict[str, int]) -> None:
         """Take on another mapping."""

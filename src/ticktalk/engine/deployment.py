@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ticktalk.engine.execution import FiringError
-from ticktalk.engine.hosting import Deployment, ReadyAnswer, StartContext
+from ticktalk.engine.hosting import Deployment, ReadyAnswer, SetGrid, StartContext
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.errors import TTInputError, TTRuntimeError
@@ -78,11 +78,17 @@ class GraphState:
 
     Attributes:
         state: "preparing", "ready", "refused" (some ensemble cannot prepare it) or "running".
+        host_of: SQ to ensemble; "" for one that waits for an ensemble that fits.
+        generations: SQ to how often it has been placed anew.
+        hosts: the ensembles that hold the graph.
+        live: the starts that have not ended.
     """
 
     def __init__(self, graph: TTGraph, host_of: dict[str, str]) -> None:
         self.graph = graph
         self.host_of = host_of
+        self.generations: dict[str, int] = {}
+        self.live: dict[int, StartContext] = {}
         self.hosts = list(dict.fromkeys(host_of.values()))
         self.waits_for = set(self.hosts)
         self.problems: dict[str, str] = {}
@@ -108,10 +114,8 @@ class Deployments:
         stop: Callable[[str, str], None],
     ) -> None:
         self.registry = registry
+        self.send, self.start_on, self.stop_on = distribute, start, stop
         self.graphs: dict[str, GraphState] = {}
-        self._distribute = distribute
-        self._start = start
-        self._stop = stop
         self._contexts = 0
 
     def deploy(self, graph: TTGraph, name: str | None = None, mapping: Mapping[str, str] | None = None) -> GraphState:
@@ -133,7 +137,7 @@ class Deployments:
         self.graphs[graph.name] = state
         deployment = Deployment(graph, host_of)
         for host in state.hosts:
-            self._distribute(host, deployment)
+            self.send(host, deployment)
         if not state.hosts:
             state.state = "ready"
         return state
@@ -149,8 +153,17 @@ class Deployments:
         if not state.waits_for and state.state == "preparing":
             state.state = "refused" if state.problems else "ready"
 
-    def start(self, name: str, inputs: Mapping[str, Any], start_tick: int, until: int | None = None) -> int:
+    def start(
+        self, name: str, inputs: Mapping[str, Any], start_tick: int, until: int | None = None, checkpoint: int = 0
+    ) -> int:
         """Start a context of a graph that is ready; its number.
+
+        Args:
+            name: the graph's.
+            inputs: one value per input.
+            start_tick: root ticks.
+            until: root ticks; no stream fires then or later.
+            checkpoint: root ticks between checkpoints; 0: none.
 
         Raises:
             TTRuntimeError: there is no such graph, or it is not ready.
@@ -167,9 +180,40 @@ class Deployments:
         context = self._contexts
         state.contexts.append(context)
         state.state = "running"
+        start = state.live[context] = StartContext(name, context, start_tick, values, until, checkpoint)
         for host in state.hosts:
-            self._start(host, StartContext(name, context, start_tick, values, until))
+            self.start_on(host, start)
         return context
+
+    def set_grid(self, name: str, sq: str, period: int | None, phase: int | None) -> SetGrid:
+        """Another period and phase (root ticks; None: as it is) for a stream, also for instances made later.
+
+        The interval's width stays, unless it was half the period, as it is by default: then it is so again.
+
+        Raises:
+            TTRuntimeError: there is no such graph or stream, or the phase does not fit the period.
+        """
+        state = self.state_of(name)
+        found = next((each for each in state.graph.sqs if each.name == sq), None)
+        streams = [each.name for each in state.graph.sqs if each.trigger == "grid"]
+        if found is None or found.trigger != "grid":
+            what = f"graph {name!r} has no SQ {sq!r}" if found is None else f"{sq} is no stream, so it has no period"
+            near = difflib.get_close_matches(sq, streams, 1)
+            guess = f"; did you mean {near[0]!r}?" if near else ""
+            raise TTRuntimeError(f"{what}{guess} (its streams: {', '.join(streams) or 'none'})")
+        new_period = found.period if period is None else period
+        new_phase = found.phase if phase is None else phase
+        if new_period < 1:
+            raise TTRuntimeError(f"{sq}: a period is at least 1 microsecond, not {new_period}")
+        if not 0 <= new_phase < new_period:
+            raise TTRuntimeError(
+                f"{sq}: the phase is {new_phase} us, which is not below the period, {new_period} us: set phase= too"
+            )
+        width = max(1, new_period // 2) if found.width == max(1, found.period // 2) else found.width
+        changed = msgspec.structs.replace(found, period=new_period, phase=new_phase, width=width)
+        sqs = [changed if each.name == sq else each for each in state.graph.sqs]
+        state.graph = msgspec.structs.replace(state.graph, sqs=sqs)
+        return SetGrid(name, sq, new_period, new_phase, width)
 
     def stop(self, name: str) -> None:
         """End a graph and forget it.
@@ -179,7 +223,7 @@ class Deployments:
         """
         state = self.state_of(name)
         for host in state.hosts:
-            self._stop(host, name)
+            self.stop_on(host, name)
         del self.graphs[name]
 
     def state_of(self, name: str) -> GraphState:

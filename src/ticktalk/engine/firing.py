@@ -330,7 +330,7 @@ class ArrivalSync(TTSQSync):
         saved["last_start"] = self.last_start
         settled = [(slot, token) for slot, token in self.sticky.items() if token is not None]
         saved["sticky"] = [entry for slot, token in settled if (entry := self._saved(slot, token, saver))]
-        # A token that waits may have been used since, and its partners too. One without end is a setting that comes once.
+        # A token that waits may be used after this. One without end is a setting: it comes once.
         saved["ports"] = [
             entry
             for slot in self.consuming

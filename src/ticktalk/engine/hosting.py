@@ -17,7 +17,10 @@ from ticktalk.engine.context import Context, PreparedGraph, RunElsewhere
 from ticktalk.engine.counters import Counts
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.firing import EVICTION_BOUND
+from ticktalk.engine.state import Checkpoint, InstanceState, Load, Saver
+from ticktalk.engine.values import decode_value
 from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ
 from ticktalk.time import Tick
 
 
@@ -49,6 +52,7 @@ class StartContext(msgspec.Struct, frozen=True):
         start_tick: when it starts (root ticks).
         inputs: the graph's inputs.
         until: the root tick from which on no stream fires; None: as long as their windows last.
+        checkpoint: root ticks between two checkpoints of its instances; 0: none.
     """
 
     graph: str
@@ -56,6 +60,71 @@ class StartContext(msgspec.Struct, frozen=True):
     start_tick: int
     inputs: dict[str, Any]
     until: int | None = None
+    checkpoint: int = 0
+
+
+class Placement(msgspec.Struct, frozen=True):
+    """Where the SQs of a graph are from now on.
+
+    Attributes:
+        graph: the graph's name.
+        host_of: SQ to ensemble; "" for one that waits for an ensemble that fits.
+        generations: SQ to how often it has been placed anew.
+        states: by context that goes on, what the instances go on with that come to the receiver.
+        alone: the receiver's SQs that no other ensemble may host: it keeps them when it loses the manager.
+    """
+
+    graph: str
+    host_of: dict[str, str]
+    generations: dict[str, int]
+    states: dict[int, dict[str, InstanceState]] = {}
+    alone: list[str] = []
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """What an ensemble says of SQs that are to come: they are there, or the problem that keeps them away.
+
+    `expected`: it holds them ready, and keeps their tokens until they come.
+    """
+
+    graph: str
+    ensemble: str
+    sqs: list[str]
+    problem: str | None = None
+    expected: bool = False
+
+
+class Expect(msgspec.Struct, frozen=True):
+    """SQs will come to the receiver from another ensemble: prepare them, and keep what arrives for them."""
+
+    graph: str
+    sqs: list[str]
+
+
+class HandOver(msgspec.Struct, frozen=True):
+    """SQs of the receiver go to other ensembles: SQ to ensemble. It ends them and sends what they go on with."""
+
+    graph: str
+    to: dict[str, str]
+
+
+class Handed(msgspec.Struct, frozen=True):
+    """What handed-over instances go on with, by context."""
+
+    graph: str
+    ensemble: str
+    states: dict[int, dict[str, InstanceState]]
+    left_out: list[str] = []
+
+
+class SetGrid(msgspec.Struct, frozen=True):
+    """Another period, phase and interval width (root ticks) for a stream, from its next instant on."""
+
+    graph: str
+    sq: str
+    period: int
+    phase: int
+    width: int
 
 
 class StopGraph(msgspec.Struct, frozen=True):
@@ -106,6 +175,9 @@ class EnsembleHost:
         self.agenda = agenda
         self.outside = outside
         self.eviction_bound = EVICTION_BOUND
+        self.movable = False  # SQs may come and leave while their contexts run
+        self.alone: dict[str, set[str]] = {}  # by graph, the SQs here that nobody else may host
+        self.handed: dict[str, dict[str, str]] = {}  # by graph, the SQs that went from here, and where to
         self.prepared: dict[str, PreparedGraph] = {}
         self.contexts: dict[tuple[str, int], Context] = {}
 
@@ -126,6 +198,9 @@ class EnsembleHost:
 
     def start(self, start: StartContext) -> Context:
         """Start a context: its SQs are wired and the inputs are at their ports."""
+        known = self.contexts.get((start.graph, start.context))
+        if known is not None:
+            return known  # the manager says it again to who was cut off
         context = self.wire(start)
         context.inject(start.inputs)
         return context
@@ -154,6 +229,7 @@ class EnsembleHost:
             report,
             run_elsewhere,
             self.eviction_bound,
+            self.movable,
         )
         if start.until is not None:
             context.end_streams(start.until)
@@ -166,8 +242,90 @@ class EnsembleHost:
         if context is not None:
             context.arrive(message.arc, message.value, message.start, message.stop)
 
+    # Instances that come and go.
+
+    def try_out(self, expect: Expect) -> str | None:
+        """Make the code of SQs that will come ready; the problem if it cannot run here."""
+        prepared = self.prepared.get(expect.graph)
+        if prepared is None:
+            return f"this ensemble does not hold graph {expect.graph!r}"
+        running.current = Preparing(expect.graph, self.name)
+        try:
+            prepared.code.try_out([prepared.graph.sq(name) for name in expect.sqs])
+        except BodyError as error:
+            return str(error)
+        finally:
+            running.current = None
+        return None
+
+    def arriving(self, placement: Placement) -> list[TTSQ]:
+        """The SQs that come here with a placement."""
+        return self.prepared[placement.graph].arriving(placement.host_of, placement.generations)
+
+    def place(self, placement: Placement, come: list[TTSQ], load: Load | None = None) -> None:
+        """Keep to a placement: instances of SQs that are elsewhere now end here, those of `come` begin."""
+        prepared = self.prepared[placement.graph]
+        prepared.place(placement.host_of, placement.generations)
+        self.alone[placement.graph] = set(placement.alone)
+
+        def decoded(data: bytes) -> Any:
+            return decode_value(data, prepared.code.find_class)
+
+        for (graph, number), context in self.contexts.items():
+            if graph == placement.graph:
+                states = placement.states.get(number)
+                context.place([] if states is None else come, states or {}, load or decoded)
+
+    def hand_over(self, order: HandOver) -> Handed:
+        """End instances here, and give what they go on with elsewhere."""
+        saver = Saver(everything=True)
+        states = {}
+        for (graph, number), context in self.contexts.items():
+            if graph == order.graph:
+                names = [name for name in order.to if name in context.syncs]
+                states[number] = context.save(names, saver)
+                for name in names:
+                    context.remove(name)
+        self.handed.setdefault(order.graph, {}).update(order.to)
+        return Handed(order.graph, self.name, states, saver.left_out)
+
+    def checkpoint(self, graph: str, number: int) -> Checkpoint:
+        """The instances of a context as they are now; those that are held are not said to be alive."""
+        context = self.contexts[graph, number]
+        saver = Saver()
+        names = [name for name in context.syncs if name not in context.held]
+        states = context.save(names, saver)
+        generations = {name: context.prepared.generations.get(name, 0) for name in names}
+        return Checkpoint(graph, number, self.name, self.agenda.now, states, generations, saver.left_out)
+
+    def hold(self) -> list[str]:
+        """Hold every instance that could be placed elsewhere; their names."""
+        names = set()
+        for (graph, _), context in self.contexts.items():
+            movable = set(context.syncs) - self.alone.get(graph, set())
+            context.hold(movable)
+            names |= movable
+        return sorted(names)
+
+    def release(self) -> None:
+        """Let what was held go on."""
+        for context in self.contexts.values():
+            context.release(set(context.held))
+
+    def set_grid(self, change: SetGrid) -> None:
+        """Change a stream's grid; from its next instant on."""
+        prepared = self.prepared.get(change.graph)
+        if prepared is None:
+            return
+        prepared.set_grid(change.sq, change.period, change.phase, change.width)
+        for (graph, _), context in self.contexts.items():
+            if graph == change.graph:
+                context.set_grid(change.sq, change.period, change.phase, change.width)
+
     def stop(self, graph: str) -> None:
         """Forget the graph and its contexts."""
+        self.alone.pop(graph, None)
+        self.handed.pop(graph, None)
         prepared = self.prepared.pop(graph, None)
         if prepared is not None:
             prepared.code.forget()

@@ -21,28 +21,22 @@ mistakes are told at once, each on a line that begins with FILE:LINE.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import yaml
 
-from ticktalk.language.errors import TTError
 from ticktalk.language.problems import did_you_mean
-from ticktalk.mapping.ensembles import EnsembleInfo, check_ensemble_name
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.yaml_file import LARGEST, YamlFile, number, read_text, with_unit
 
-DURATIONS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000}
 SIZES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 SIZES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 BITS = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9, "Kibit": 2**10, "Mibit": 2**20, "Gibit": 2**30}
 BANDWIDTHS = {f"{unit}/s": Fraction(size) for unit, size in SIZES.items()}
 BANDWIDTHS |= {f"{unit}/s": Fraction(size, 8) for unit, size in BITS.items()}
-
-LARGEST = 2**40
-"""Microseconds, bytes (times a thousand), cores: more than this is a slip of the pen, and would overflow a solver."""
-
-T = TypeVar("T")
 
 
 class EnsembleSpec(NamedTuple):
@@ -128,43 +122,18 @@ def read_deployment(path: str | Path) -> DeploymentFile:
     Raises:
         TTError: it cannot be read, or is not valid: a line for each mistake.
     """
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise TTError(f"{path}: the deployment file cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise TTError(f"{path}:{line}: error: not UTF-8 text") from None
-    return parse_deployment(text, str(path))
+    return parse_deployment(read_text(path, "deployment file"), str(path))
 
 
 def parse_deployment(text: str, file: str = "deployment") -> DeploymentFile:
     """As `read_deployment`, of the file's text; `file` is its name for messages."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark is not None else 1
-        raise TTError(f"{file}:{line}: error: not YAML: {error.problem or error.context}") from None
-    except yaml.reader.ReaderError as error:
-        line = text[: error.position].count("\n") + 1
-        raise TTError(f"{file}:{line}: error: not YAML: {error.reason}") from None
-    except RecursionError:
-        raise TTError(f"{file}:1: error: not a deployment file: nested too deeply") from None
-    reader = _Reader(file)
-    deployment = reader.document(root)
-    if reader.mistakes:
-        raise TTError("\n".join(f"{file}:{line}: error: {what}" for line, what in sorted(reader.mistakes)))
+    reader = _Reader(file, "deployment file")
+    deployment = reader.document(reader.compose(text))
+    reader.check()
     return deployment
 
 
-class _Reader:
-    """Walks the YAML nodes and gathers mistakes by line; what is wrong is left out and reading goes on."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.mistakes: set[tuple[int, str]] = set()
-
+class _Reader(YamlFile):
     def document(self, root: yaml.Node | None) -> DeploymentFile:
         if root is None:
             self.mistakes.add((1, "the file is empty: give at least `ensembles:` with a name each"))
@@ -181,7 +150,9 @@ class _Reader:
         links: dict[tuple[str, str], LinkSpec] = {}
         default: list[LinkSpec] = []
         if "links" in found:
-            for node in self.sequence(found["links"], "links"):
+            listed = found["links"]
+            # The default link alone needs no list.
+            for node in [listed] if isinstance(listed, yaml.MappingNode) else self.sequence(listed, "links"):
                 self.link(node, ensembles, links, default)
         costs: dict[str, CostSpec] = {}
         lines: dict[str, int] = {}
@@ -274,85 +245,11 @@ class _Reader:
             self.of(found, "memory", self.size, 0),
         )
 
-    # What stands in the file.
-
-    def wrong(self, node: yaml.Node, what: str, hint: str = "") -> None:
-        self.mistakes.add((node.start_mark.line + 1, f"{what}; {hint}" if hint else what))
-
-    def fields(self, node: yaml.Node, what: str, known: tuple[str, ...]) -> dict[str, yaml.Node]:
-        found: dict[str, yaml.Node] = {}
-        for key, name, value in self.pairs(node, what, " with " + ", ".join(known)):
-            if name in known:
-                found[name] = value
-            else:
-                hint = did_you_mean(name, known) or "it has " + ", ".join(known)
-                self.wrong(key, f"{what} has no key {name!r}", hint)
-        return found
-
-    def pairs(self, node: yaml.Node, what: str, such: str = "") -> list[tuple[yaml.Node, str, yaml.Node]]:
-        if not isinstance(node, yaml.MappingNode):
-            self.wrong(node, f"{what} is a mapping `key: value`{such}, not {_kind(node)}")
-            return []
-        found: dict[str, tuple[yaml.Node, str, yaml.Node]] = {}
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                self.wrong(key, f"a key is text, not {_kind(key)}")
-            elif key.value in found:
-                self.wrong(key, f"key {key.value!r} is there twice in {what}")
-            else:
-                found[key.value] = (key, key.value, value)
-        return list(found.values())
-
-    def sequence(self, node: yaml.Node, what: str) -> list[yaml.Node]:
-        if isinstance(node, yaml.SequenceNode):
-            return list(node.value)
-        if what == "links" and isinstance(node, yaml.MappingNode):
-            return [node]  # the default link alone needs no list
-        self.wrong(node, f"`{what}` is a list, each entry with a `-`, not {_kind(node)}")
-        return []
-
-    def names(self, node: yaml.Node, what: str) -> list[str]:
-        if not isinstance(node, yaml.SequenceNode):
-            self.wrong(node, f"`{what}` is a list such as [a, b], not {_kind(node)}")
-            return []
-        return [name for entry in node.value if (name := self.name(entry, what)) is not None]
-
-    def name(self, node: yaml.Node, what: str) -> str | None:
-        text = self.text(node, what)
-        if text is None:
-            return None
-        if what == "components":
-            return text
-        try:
-            return check_ensemble_name(text)
-        except ValueError as error:
-            self.wrong(node, str(error))
-            return None
-
-    def text(self, node: yaml.Node, what: str) -> str | None:
-        if not isinstance(node, yaml.ScalarNode) or not node.value:
-            self.wrong(node, f"`{what}` wants a value, not {_kind(node)}")
-            return None
-        return str(node.value)
-
-    def of(self, found: dict[str, yaml.Node], key: str, read: Callable[[str], T | str], otherwise: T) -> T:
-        """The value at `key`: `read` gives it, or (as text) what is wrong with it."""
-        if key not in found:
-            return otherwise
-        text = self.text(found[key], key)
-        if text is None:
-            return otherwise
-        value = read(text.strip())
-        if isinstance(value, str):
-            self.wrong(found[key], f"`{key}: {text}`: {value}")
-            return otherwise
-        return value
-
     # What a value says.
 
     @staticmethod
     def speed(text: str) -> Fraction | str:
-        found = _number(text)
+        found = number(text)
         if found is None or not Fraction(1, 10**6) <= found <= 10**6:
             return "a speed is a number such as 1 or 0.5, how many times as fast as the reference"
         return found
@@ -364,21 +261,10 @@ class _Reader:
         return int(text)
 
     @staticmethod
-    def duration(text: str) -> int | str:
-        if _number(text) == 0:
-            return 0
-        found = _with_unit(text, DURATIONS)
-        if found is None:
-            return "a duration is a number and a unit (us, ms, s, min, h), such as 20ms"
-        if found.denominator != 1:
-            return "no whole number of microseconds, the unit of the root clock"
-        return int(found) if found <= LARGEST else "longer than anything that is meant"
-
-    @staticmethod
     def size(text: str) -> int | str:
-        found = _number(text)
+        found = number(text)
         if found is None:
-            found = _with_unit(text, SIZES)
+            found = with_unit(text, SIZES)
         if found is None:
             return "a size is a number and a unit (B, kB, MB, GB, KiB, MiB, GiB), such as 20kB"
         if found.denominator != 1:
@@ -387,27 +273,7 @@ class _Reader:
 
     @staticmethod
     def bandwidth(text: str) -> Fraction | str | None:
-        found = _with_unit(text, BANDWIDTHS)
+        found = with_unit(text, BANDWIDTHS)
         if found is None or found <= 0:
             return "a bandwidth is a number above 0 and a unit (bit/s, kbit/s, Mbit/s, Gbit/s, B/s, kB/s, MB/s, GB/s)"
         return found
-
-
-def _kind(node: yaml.Node) -> str:
-    if isinstance(node, yaml.MappingNode):
-        return "a mapping"
-    if isinstance(node, yaml.SequenceNode):
-        return "a list"
-    return repr(node.value) if node.value else "nothing"
-
-
-def _number(text: str) -> Fraction | None:
-    return Fraction(text) if re.fullmatch(r"[0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18}", text) else None
-
-
-def _with_unit(text: str, units: dict[str, int] | dict[str, Fraction]) -> Fraction | None:
-    match = re.fullmatch(r"([0-9.]+)\s*([A-Za-z/]+)", text)
-    number = _number(match[1]) if match else None
-    if match is None or number is None or match[2] not in units:
-        return None
-    return number * units[match[2]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
@@ -60,7 +60,7 @@ class TTMapper:
                 known = ", ".join(by_name) or "none"
                 problems.append(f"{sq.name}: mapped to {host!r}, which has not joined (joined: {known})")
             elif (lack := why_not(sq, by_name[host])) is not None:
-                problems.append(f"{sq.name}: {host!r} {lack} ({_constraints(sq)})")
+                problems.append(f"{sq.name}: {host!r} {lack} ({constraints_text(sq)})")
             elif sq.plan_b is not None and mapping.get(sq.plan_b) != host:
                 problems.append(
                     f"{sq.name}: a deadline and its plan B are placed together, but {sq.plan_b} is mapped to"
@@ -70,14 +70,39 @@ class TTMapper:
             raise TTMappingError("the mapping cannot be used:\n  " + "\n  ".join(problems))
         return {sq.name: mapping[sq.name] for sq in graph.sqs}
 
+    def place(
+        self, graph: TTGraph, names: Collection[str], not_there: Callable[[str, str], bool] = lambda sq, ensemble: False
+    ) -> dict[str, str]:
+        """Ensembles for some SQs of the graph, by the same rule; those that fit nowhere are left out.
+
+        A deadline and its plan B stay together. `not_there(sq, ensemble)` rules out more than constraints do.
+        """
+        placed: dict[str, str] = {}
+        wanted = set(names)
+        for group in groups(graph):
+            if not wanted.isdisjoint(sq.name for sq in group):
+                for ensemble in self.ensembles:
+                    if all(why_not(sq, ensemble) is None and not not_there(sq.name, ensemble.name) for sq in group):
+                        placed.update({sq.name: ensemble.name for sq in group})
+                        break
+        return placed
+
     def _explain(self, graph: TTGraph, unplaced: list[TTSQ]) -> str:
         lines = [f"no ensemble may host these SQs of graph {graph.name!r}, so nothing was instantiated:"]
         for sq in unplaced:
-            lines.append(f"  {sq.name} (line {sq.line}) wants {_constraints(sq)}")
+            lines.append(f"  {sq.name} (line {sq.line}) wants {constraints_text(sq)}")
             lines += [f"    {ensemble.name!r} {why_not(sq, ensemble)}" for ensemble in self.ensembles]
         lines.append("  let an ensemble join that fits, or change the constraint")
         return "\n".join(lines)
 
 
-def _constraints(sq: TTSQ) -> str:
+def groups(graph: TTGraph) -> list[list[TTSQ]]:
+    """The SQs that are placed together: a deadline and its plan B, any other by itself."""
+    by_name = {sq.name: sq for sq in graph.sqs}
+    plan_bs = {sq.plan_b for sq in graph.sqs if sq.plan_b is not None}
+    return [[sq] if sq.plan_b is None else [sq, by_name[sq.plan_b]] for sq in graph.sqs if sq.name not in plan_bs]
+
+
+def constraints_text(sq: TTSQ) -> str:
+    """What an SQ wants of its ensemble, for messages."""
     return " and ".join(str(constraint) for constraint in sq.constraints)

@@ -1,0 +1,185 @@
+"""Reading YAML files that people write: every mistake is found at once and told with its line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+
+from ticktalk.language.errors import TTError
+from ticktalk.language.problems import did_you_mean
+from ticktalk.mapping.ensembles import check_ensemble_name
+
+DURATIONS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000}
+
+LARGEST = 2**40
+"""Microseconds, bytes (times a thousand), cores: more than this is a slip of the pen, and would overflow a solver."""
+
+T = TypeVar("T")
+
+
+def read_text(path: str | Path, what: str) -> str:
+    """The text of a file; `what` says what it is, for messages.
+
+    Raises:
+        TTError: it cannot be read, or is no UTF-8 text.
+    """
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise TTError(f"{path}: the {what} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise TTError(f"{path}:{line}: error: not UTF-8 text") from None
+
+
+class YamlFile:
+    """Walks YAML nodes and gathers mistakes by line; what is wrong is left out and reading goes on.
+
+    Args:
+        file: its name, for messages.
+        what: what the file is, such as "deployment file".
+    """
+
+    def __init__(self, file: str, what: str) -> None:
+        self.file = file
+        self.what = what
+        self.mistakes: set[tuple[int, str]] = set()
+
+    def compose(self, text: str) -> yaml.Node | None:
+        """The root node of the file's text; None of an empty one.
+
+        Raises:
+            TTError: it is not YAML.
+        """
+        try:
+            return yaml.compose(text, Loader=yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            line = mark.line + 1 if mark is not None else 1
+            raise TTError(f"{self.file}:{line}: error: not YAML: {error.problem or error.context}") from None
+        except yaml.reader.ReaderError as error:
+            line = text[: error.position].count("\n") + 1
+            raise TTError(f"{self.file}:{line}: error: not YAML: {error.reason}") from None
+        except RecursionError:
+            raise TTError(f"{self.file}:1: error: not a {self.what}: nested too deeply") from None
+
+    def check(self) -> None:
+        """Tell of the mistakes.
+
+        Raises:
+            TTError: there are some: a line for each.
+        """
+        if self.mistakes:
+            lines = [f"{self.file}:{line}: error: {what}" for line, what in sorted(self.mistakes)]
+            raise TTError("\n".join(lines))
+
+    # What stands in the file.
+
+    def wrong(self, node: yaml.Node, what: str, hint: str = "") -> None:
+        self.mistakes.add((node.start_mark.line + 1, f"{what}; {hint}" if hint else what))
+
+    def fields(self, node: yaml.Node, what: str, known: tuple[str, ...]) -> dict[str, yaml.Node]:
+        found: dict[str, yaml.Node] = {}
+        for key, name, value in self.pairs(node, what, " with " + ", ".join(known)):
+            if name in known:
+                found[name] = value
+            else:
+                hint = did_you_mean(name, known) or "it has " + ", ".join(known)
+                self.wrong(key, f"{what} has no key {name!r}", hint)
+        return found
+
+    def pairs(self, node: yaml.Node, what: str, such: str = "") -> list[tuple[yaml.Node, str, yaml.Node]]:
+        if not isinstance(node, yaml.MappingNode):
+            self.wrong(node, f"{what} is a mapping `key: value`{such}, not {kind_of(node)}")
+            return []
+        found: dict[str, tuple[yaml.Node, str, yaml.Node]] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self.wrong(key, f"a key is text, not {kind_of(key)}")
+            elif key.value in found:
+                self.wrong(key, f"key {key.value!r} is there twice in {what}")
+            else:
+                found[key.value] = (key, key.value, value)
+        return list(found.values())
+
+    def sequence(self, node: yaml.Node, what: str) -> list[yaml.Node]:
+        if isinstance(node, yaml.SequenceNode):
+            return list(node.value)
+        self.wrong(node, f"`{what}` is a list, each entry with a `-`, not {kind_of(node)}")
+        return []
+
+    def names(self, node: yaml.Node, what: str) -> list[str]:
+        if not isinstance(node, yaml.SequenceNode):
+            self.wrong(node, f"`{what}` is a list such as [a, b], not {kind_of(node)}")
+            return []
+        return [name for entry in node.value if (name := self.name(entry, what)) is not None]
+
+    def name(self, node: yaml.Node, what: str) -> str | None:
+        """The name of an ensemble, or of a component."""
+        text = self.text(node, what)
+        if text is None:
+            return None
+        if what == "components":
+            return text
+        try:
+            return check_ensemble_name(text)
+        except ValueError as error:
+            self.wrong(node, str(error))
+            return None
+
+    def text(self, node: yaml.Node, what: str) -> str | None:
+        if not isinstance(node, yaml.ScalarNode) or not node.value:
+            self.wrong(node, f"`{what}` wants a value, not {kind_of(node)}")
+            return None
+        return str(node.value)
+
+    def of(self, found: dict[str, yaml.Node], key: str, read: Callable[[str], T | str], otherwise: T) -> T:
+        """The value at `key`: `read` gives it, or (as text) what is wrong with it."""
+        if key not in found:
+            return otherwise
+        text = self.text(found[key], key)
+        if text is None:
+            return otherwise
+        value = read(text.strip())
+        if isinstance(value, str):
+            self.wrong(found[key], f"`{key}: {text}`: {value}")
+            return otherwise
+        return value
+
+    # What a value says: the value, or (as text) what is wrong with it.
+
+    @staticmethod
+    def duration(text: str) -> int | str:
+        if number(text) == 0:
+            return 0
+        found = with_unit(text, DURATIONS)
+        if found is None:
+            return "a duration is a number and a unit (us, ms, s, min, h), such as 20ms"
+        if found.denominator != 1:
+            return "no whole number of microseconds, the unit of the root clock"
+        return int(found) if found <= LARGEST else "longer than anything that is meant"
+
+
+def kind_of(node: yaml.Node) -> str:
+    if isinstance(node, yaml.MappingNode):
+        return "a mapping"
+    if isinstance(node, yaml.SequenceNode):
+        return "a list"
+    return repr(node.value) if node.value else "nothing"
+
+
+def number(text: str) -> Fraction | None:
+    return Fraction(text) if re.fullmatch(r"[0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18}", text) else None
+
+
+def with_unit(text: str, units: dict[str, int] | dict[str, Fraction]) -> Fraction | None:
+    match = re.fullmatch(r"([0-9.]+)\s*([A-Za-z/]+)", text)
+    found = number(match[1]) if match else None
+    if match is None or found is None or match[2] not in units:
+        return None
+    return found * units[match[2]]
