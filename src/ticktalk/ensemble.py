@@ -84,8 +84,9 @@ class TTEnsemble:
         if self._simulation is not None:
             raise TTRuntimeError(f"ensemble {self.name!r} takes part in a simulation already: make another one")
         self._simulation = simulation
-        site = simulation.add(self.name, self.manager)
+        site = simulation.add(self.name, self.manager, self.info())
         self.host = EnsembleHost(self.name, self.components, simulation.agenda, site)
+        self.host.movable = simulation.movable
         site.host = self.host
         site.log_error = self.log_error
         if any(driver is not None for driver in self.components.values()):
@@ -93,7 +94,7 @@ class TTEnsemble:
         self.network_manager = TTNetworkManager(
             queue.Queue(), self.name, TTNetworkInterfaceSim(simulation, self.name), self.manager
         )
-        self.input_token_process = TTInputTokenProcess(queue.Queue(), self.name, self.host)
+        self.input_token_process = TTInputTokenProcess(queue.Queue(), self.name, self.host, self.manager)
         self.execute_process = TTExecuteProcess(queue.Queue(), self.name, self.host, self.manager)
         started = [
             start_in(simulation, p) for p in (self.network_manager, self.input_token_process, self.execute_process)

@@ -24,8 +24,10 @@ from ticktalk.language.errors import TTRuntimeError
 from ticktalk.processes import (
     DEFAULT_RUNTIME_MANAGER_NAME,
     DeployRequest,
+    DrainRequest,
     Message,
     RuntimeMsg,
+    SetRequest,
     StartRequest,
     StopRequest,
     TTRuntimeManagerProcess,
@@ -80,6 +82,28 @@ class TTRuntimeManager:
             TTRuntimeError: there is no such graph.
         """
         self._ask(RuntimeMsg.STOP_GRAPH, StopRequest(_name(graph), Future()))
+
+    def drain(self, ensemble: str) -> None:
+        """Move all that lives on an ensemble elsewhere, losing nothing, then let it go.
+
+        Raises:
+            TTRuntimeError: there is no such ensemble, or something may live nowhere else; then nothing has moved.
+        """
+        self._ask(RuntimeMsg.DRAIN, DrainRequest(ensemble, Future()))
+
+    def set_grid(self, graph: TTGraph | str, sq: str, *, period: int | None = None, phase: int | None = None) -> None:
+        """Change a stream's period or phase while it runs, from its next instant on.
+
+        Args:
+            graph: the graph, or its name.
+            sq: the stream's SQ, such as `sample-1`.
+            period: root ticks; None: as it is. An interval width of half the period goes with it.
+            phase: root ticks, below the period; None: as it is.
+
+        Raises:
+            TTRuntimeError: there is no such graph or stream, or the phase does not fit the period.
+        """
+        self._ask(RuntimeMsg.SET_GRID, SetRequest(_name(graph), sq, period, phase, Future()))
 
     def on_output(self, callback: Callable[[OutputToken], None]) -> None:
         """Call `callback` with every output token that reaches the manager, in order of arrival."""
@@ -175,6 +199,8 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         """
         request = StartRequest(_name(graph), dict(inputs or {}), self.simulation.now(), Future())
         context: int = self._ask(RuntimeMsg.EXECUTE_GRAPH, request)
+        for listener in self.simulation.on_start:
+            listener(request.graph, context, request.start_tick)
         return context
 
     def on_output(self, callback: Callable[[OutputToken], None]) -> None:
@@ -184,12 +210,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
 
     def counters(self, graph: TTGraph | str) -> Counts:
         """What was skipped, evicted, late or dropped, over all ensembles: SQ to kind to count."""
-        return merged(
-            counts
-            for site in self.simulation.sites.values()
-            if site.host is not None
-            for counts in site.host.counts(_name(graph))
-        )
+        return merged(counts for host in self.simulation.hosts() for counts in host.counts(_name(graph)))
 
     def waiting(self, graph: TTGraph | str) -> dict[str, dict[str, int]]:
         """The tokens that wait: SQ to port to number."""
@@ -199,6 +220,12 @@ class TTRuntimeManagerSim(TTRuntimeManager):
                 if name == _name(graph):
                     found.update(context.waiting())
         return found
+
+    def drain(self, ensemble: str) -> None:
+        """As `TTRuntimeManager.drain`; made with `Faults`, so that SQs can move."""
+        if not self.simulation.movable:
+            raise TTRuntimeError("SQs do not move in this simulation: make a Faults(manager) before anything starts")
+        super().drain(ensemble)
 
     def endless_streams(self) -> list[str]:
         """The streams that are open and whose window has no end."""

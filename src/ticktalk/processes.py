@@ -76,7 +76,7 @@ class NetMsg(enum.Enum):
     REFUSED = enum.auto()  # reason: the manager does not let this ensemble join
     SEND = enum.auto()  # Envelope: send a message to another ensemble's process
     PONG = enum.auto()  # Pong: the manager's half of a clock exchange
-    SHUT_DOWN = enum.auto()  # reason: the system ends
+    SHUT_DOWN = enum.auto()  # reason: the system ends, or this ensemble was drained
 
 
 class RuntimeMsg(enum.Enum):
@@ -334,6 +334,9 @@ class TTNetworkManager(TTProcess):
         elif kind is NetMsg.REFUSED:
             self.refused = payload
             logger.error("ensemble %r was refused: %s", self.ensemble_name, payload)
+        elif kind is NetMsg.SHUT_DOWN:
+            leave = Message(RuntimeMsg.LEAVE, self.ensemble_name, "TTRuntimeManagerProcess")
+            self.interface.send(self.manager, leave)
         elif kind is NetMsg.SEND:
             if payload.ensemble == self.ensemble_name:
                 self.receive(payload.message)
@@ -623,7 +626,10 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
                 logger.error("%s", message)
             else:
                 reply.set_exception(TTRuntimeError(message))
-        elif reply is not None:
+            return
+        if state.state == "ready":
+            self.healing.deployed(state)
+        if reply is not None:
             reply.set_result(state)
 
     def _distribute(self, ensemble: str, deployment: Deployment) -> None:

@@ -64,8 +64,12 @@ class EnsembleOption(NamedTuple):
     components: dict[str, str | None]
 
 
-def ensembles(options: Iterable[str], components: Iterable[str]) -> dict[str, EnsembleOption]:
+def ensembles(
+    options: Iterable[str], components: Iterable[str], later: Iterable[str] = ()
+) -> dict[str, EnsembleOption]:
     """`--ensemble NAME[=component,...]` and `--component ENSEMBLE.NAME=module:factory` options, by name.
+
+    `later`: ensembles that join later; components may be given for them too.
 
     Raises:
         typer.BadParameter: an option is malformed, a name is given twice, a component's ensemble is not given.
@@ -81,6 +85,7 @@ def ensembles(options: Iterable[str], components: Iterable[str]) -> dict[str, En
             raise typer.BadParameter(f"--ensemble: {name!r} is given twice")
         made[name] = EnsembleOption(name, dict.fromkeys(part.strip() for part in listed.split(",") if part.strip()))
     given = bool(made)
+    known = {"runtime-manager", *later}
     for option in components:
         place, equals, factory = option.partition("=")
         ensemble, dot, component = place.rpartition(".")
@@ -88,23 +93,25 @@ def ensembles(options: Iterable[str], components: Iterable[str]) -> dict[str, En
             raise typer.BadParameter(
                 f"--component {option!r}: write ENSEMBLE.NAME=module:factory, such as edge.camera=drivers:Camera"
             )
-        if ensemble not in made and given and ensemble != "runtime-manager":
+        if ensemble not in made and given and ensemble not in known:
             raise typer.BadParameter(f"--component {option!r}: there is no --ensemble {ensemble}")
         made.setdefault(ensemble, EnsembleOption(ensemble, {})).components[component] = factory
     return made
 
 
-def all_ensembles(graph: TTGraph, options: Iterable[str], components: Iterable[str]) -> dict[str, EnsembleOption]:
+def all_ensembles(
+    graph: TTGraph, options: Iterable[str], components: Iterable[str], later: Iterable[str] = ()
+) -> dict[str, EnsembleOption]:
     """The ensembles of a run on one machine: those asked for, else one per name that a constraint asks for.
 
     Raises:
         typer.BadParameter: as `ensembles`.
     """
     options = list(options)
-    asked = ensembles(options, components)
+    asked = ensembles(options, components, later)
     if options:
         return asked
-    names = dict.fromkeys([*constraint_names(graph), *asked])
+    names = dict.fromkeys([*(name for name in constraint_names(graph) if name not in set(later)), *asked])
     return {name: asked.get(name) or EnsembleOption(name, {}) for name in names}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +21,8 @@ from ticktalk.ensemble import TTEnsemble
 from ticktalk.language.errors import TTError
 from ticktalk.manager import TTRuntimeManagerSim
 from ticktalk.processes import DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.simulation.event_file import joining_ensembles, read_events
+from ticktalk.simulation.faults import Faults
 
 
 def simulate(
@@ -42,6 +46,13 @@ def simulate(
         typer.Option(metavar="ENSEMBLE.NAME=MODULE:FACTORY", help="A component and what makes its driver."),
     ] = None,
     network_delay: Annotated[str, typer.Option(help="What every token between two ensembles takes.")] = "0us",
+    events: Annotated[
+        Path | None, typer.Option(metavar="FILE.yaml", help="What fails, recovers, joins, is cut off, and when.")
+    ] = None,
+    notice: Annotated[str, typer.Option(help="How long a failure takes to be noticed (--events).")] = "2s",
+    checkpoint: Annotated[
+        str, typer.Option(help="How often what SQs need to go on is saved (--events); 0s: never.")
+    ] = "1s",
     log: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append the outputs to FILE, a JSON object a line.")
     ] = None,
@@ -59,14 +70,17 @@ def simulate(
         raise typer.BadParameter(f"--start {start}: a tick of the root clock is 0 or more")
     if plot is not None:
         check_plot_file(str(plot))
+    noticed_after, save_every = arguments.duration(notice), arguments.duration(checkpoint)
     graph = arguments.load_graph(program)
-    asked = arguments.all_ensembles(graph, ensemble or [], component or [])
+    joining = joining_ensembles(events) if events is not None else []
+    asked = arguments.all_ensembles(graph, ensemble or [], component or [], joining)
     env = simpy.Environment(initial_time=start)
     tokens: list[OutputToken] = []
     with ExitStack() as stack:
         results = stack.enter_context(Results(jsonl))
         stack.enter_context(BodyOutput(results.elsewhere, results.elsewhere))
         own = asked.pop(DEFAULT_RUNTIME_MANAGER_NAME, None)
+        later = {name: asked.pop(name) for name in joining if name in asked}
         members = [
             TTEnsemble(None, option.name, components=_drivers(option, program, env)) for option in asked.values()
         ]
@@ -86,6 +100,19 @@ def simulate(
         if plot is not None:
             manager.process.outputs.listeners.append(tokens.append)
         manager.on_error(error_to_stderr)
+        if events is not None:
+            there = [member.name for member in members]
+            happens = read_events(events, there, manager.name)
+            factories = {**asked, **later}
+
+            def drivers(name: str, listed: Iterable[str]) -> dict[str, Any]:
+                option = factories.get(name) or arguments.EnsembleOption(name, {})
+                return {**dict.fromkeys(listed), **_drivers(option, program, env)}
+
+            faults = Faults(manager, noticed_after, save_every, drivers)
+            manager.process.event = lambda text: _event(simulation.agenda.now - start, text)
+            for happening in happens:
+                faults.schedule(happening, start)
         manager.instantiate_and_map_graph(graph)
         manager.execute_graph(graph, values)
         if length is None:
@@ -100,6 +127,10 @@ def simulate(
         plot_outputs(tokens, str(plot), graph.name)
     if strict and errors:
         raise typer.Exit(1)
+
+
+def _event(tick: int, text: str) -> None:
+    print(f"{tick / 1_000_000:.3f} s: {text}", file=sys.stderr)
 
 
 def _endless(stream: str) -> None:

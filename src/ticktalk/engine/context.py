@@ -358,11 +358,13 @@ class Context:
                     value = inputs[source.name]
                     syncs[to.sq].receive(to.port, NEG_INFINITY, INFINITY, handed_on(value))
 
-    def arrive(self, arc: str, value: Any, start: Tick, stop: Tick) -> None:
-        """Take a token from another ensemble."""
+    def arrive(self, arc: str, value: Any, start: Tick, stop: Tick, only: str | None = None) -> None:
+        """Take a token from another ensemble, for all its consumers here or `only` that SQ."""
         plain = value.__class__ in PLAIN
         destinations = self.incoming.get(arc, ())
         for sync, port in destinations:
+            if only is not None and sync.sq.name != only:
+                continue
             own = value if plain or len(destinations) == 1 else handed_on(value)
             sync.receive(port, start, stop, own, from_other_ensemble=True)
 

@@ -74,6 +74,9 @@ class Healing:
         self._alone: dict[tuple[str, str], list[str]] = {}  # what was told last
         self._said: set[str] = set()  # what was left out of checkpoints
         self._moves: dict[str, _Move] = {}  # by graph
+        self.isolated = (
+            False  # set by the driver: all ensembles vanished at once, so it may be the manager that is cut off
+        )
         self.draining: dict[str, Callable[[str | None], None]] = {}  # told the problem, or None, when it is empty
 
     # What happens to ensembles.
@@ -101,12 +104,14 @@ class Healing:
     def joined(self, info: EnsembleInfo) -> None:
         """An ensemble has started and joined: it takes work that waits, and nothing else."""
         self._away.pop(info.name, None)
+        self.isolated = False
         self._refused = {entry for entry in self._refused if entry[2] != info.name}
         for state in self._running():
             self._settle(state)
 
     def back(self, info: EnsembleInfo) -> None:
         """An ensemble that was cut off is reached again, as it was: it keeps what was not placed elsewhere."""
+        self.isolated = False
         held = self._away.pop(info.name, set())
         for graph in sorted(held - set(self._deployments.graphs)):
             self._deployments.stop_on(info.name, graph)  # was stopped meanwhile
@@ -233,6 +238,11 @@ class Healing:
             self._refused = {entry for entry in self._refused if entry[0] != graph}
             self._go_on()
 
+    def deployed(self, state: GraphState) -> None:
+        """A graph is ready: tell its ensembles which of its SQs nobody else may host."""
+        if self._alone_changed(state):
+            self._tell(state)
+
     def alone(self, state: GraphState, host: str) -> list[str]:
         """The SQs on `host` that no other ensemble may host."""
         mine = [sq for sq, its_host in state.host_of.items() if its_host == host]
@@ -245,7 +255,9 @@ class Healing:
         """Place what waits and fits somewhere, and tell everybody if something changed."""
         graph = state.graph.name
         waiting = [sq for sq, host in state.host_of.items() if not host]
-        placed = self._mapper().place(state.graph, waiting, self._is_refused(graph)) if waiting else {}
+        placed: dict[str, str] = {}
+        if waiting and not self.isolated:
+            placed = self._mapper().place(state.graph, waiting, self._is_refused(graph))
         left = self._left.get(graph, {})
         for sq, host in placed.items():
             state.host_of[sq] = host

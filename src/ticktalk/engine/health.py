@@ -12,8 +12,29 @@ from ticktalk.engine.counters import Counts, merged
 DEAD_AFTER = 2_000_000
 """Root ticks without a heartbeat after which an ensemble counts as dead."""
 
+LEASE = 3, 4
+"""The part of that time for which an ensemble that hears nothing of the manager goes on as if nothing were."""
+
 LOST_AFTER = 2_000_000
 """Root ticks for which a difference between sent and received has to stay before it counts as lost."""
+
+
+def lease(dead_after: int = DEAD_AFTER) -> int:
+    """Root ticks without the manager after which an ensemble holds what could be placed elsewhere.
+
+    It ends before the manager places anything elsewhere, so that nothing runs twice.
+    """
+    part, whole = LEASE
+    return dead_after * part // whole
+
+
+def goes_on(sees: list[bool]) -> bool:
+    """Whether an ensemble that has lost the manager goes on as before.
+
+    Args:
+        sees: of the other ensembles that it reaches, whether each sees the manager.
+    """
+    return bool(sees) and not any(sees)
 
 
 class IdleReport(msgspec.Struct, frozen=True):

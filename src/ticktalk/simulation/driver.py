@@ -8,7 +8,8 @@ callback), the agenda takes one SimPy timeout per distinct instant instead.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from fractions import Fraction
 from typing import Any
 
 import simpy
@@ -18,6 +19,7 @@ from ticktalk.engine.execution import FiringError, keep_bodies_from_stdout
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.engine.outputs import OutputToken
 from ticktalk.engine.values import PLAIN, ValueFormatError, decode_value, encode_value, handed_on
+from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.processes import Message, TTNetworkManager, TTProcess
 from ticktalk.time import Tick
 
@@ -31,16 +33,24 @@ class TTNetworkInterfaceSim:
 
     def send(self, ensemble: str, message: Message) -> None:
         """Send a control message; it takes no simulated time."""
-        self._simulation.send(ensemble, message)
+        if self._simulation.reachable(self.name, ensemble):
+            self._simulation.send(ensemble, message)
 
 
 class _Site:
-    """One simulated ensemble: what its contexts talk to (`Outside`)."""
+    """One simulated ensemble: what its contexts talk to (`Outside`).
 
-    def __init__(self, simulation: Simulation, name: str, manager: str) -> None:
+    Attributes:
+        alive: its process has not failed.
+        info: what it said of itself when it joined.
+    """
+
+    def __init__(self, simulation: Simulation, name: str, manager: str, info: EnsembleInfo) -> None:
         self._simulation = simulation
         self.name = name
         self.manager = manager
+        self.info = info
+        self.alive = True
         self.network_manager: TTNetworkManager | None = None
         self.host: EnsembleHost | None = None
         self.take_output: Any = None  # on the manager's own ensemble
@@ -52,38 +62,60 @@ class _Site:
     ) -> None:
         """Send a token over the simulated network, to each ensemble that consumes the arc."""
         data = None if value.__class__ in PLAIN else encode_value(value)
+        simulation, here = self._simulation, self.host
+        assert here is not None
+        sender = here.contexts[graph, context]
+        generation = sender.prepared.generations.get(arc.rpartition("/")[0], 0)
         for ensemble in ensembles:
-            self._simulation.carry(ensemble, self._arrive, ensemble, graph, context, arc, value, data, start, stop)
+            token = (ensemble, graph, context, generation, arc, value, data, start, stop)
+            if simulation.reachable(self.name, ensemble):
+                simulation.carry(ensemble, self._arrive, *token)
+            else:
+                sender.counters.add(arc.rpartition("/")[0], "lost")
 
     def _arrive(
         self,
         ensemble: str,
         graph: str,
         context: int,
+        generation: int,
         arc: str,
         value: Any,
         data: bytes | None,
         start: Tick,
         stop: Tick,
     ) -> None:
-        host = self._simulation.sites[ensemble].host
+        sq = arc.rpartition("/")[0]
+        site = self._simulation.sites[ensemble]
+        host = site.host
         running = host.contexts.get((graph, context)) if host is not None else None
-        if running is not None:
-            try:
-                received = value if data is None else decode_value(data, running.prepared.code.find_class)
-            except ValueFormatError as error:
-                running.refuse(arc, start, stop, error)
-                return
-            running.arrive(arc, received, start, stop)
+        if running is None or not site.alive:
+            if self.host is not None and not site.alive and (graph, context) in self.host.contexts:
+                self.host.contexts[graph, context].counters.add(sq, "lost")
+            return
+        if generation < running.prepared.generations.get(sq, 0):
+            running.counters.add(sq, "stale")  # its SQ has been placed elsewhere since
+            return
+        try:
+            received = value if data is None else decode_value(data, running.prepared.code.find_class)
+        except ValueFormatError as error:
+            running.refuse(arc, start, stop, error)
+            return
+        running.arrive(arc, received, start, stop)
+        # What was under way while its consumer moved goes after it.
+        for consumer, moved_to in host.handed.get(graph, {}).items() if host is not None else ():
+            self._simulation.follow(moved_to, graph, context, arc, consumer, value, data, start, stop)
 
     def output(self, graph: str, context: int, sq: str, value: Any, start: Tick, stop: Tick) -> None:
         """Send an output of the graph to the manager."""
         manager = self._simulation.sites[self.manager]
         if manager is self:
             self._log(graph, context, sq, value, None, start, stop)
-        else:
+        elif self._simulation.reachable(self.name, self.manager):
             data = None if value.__class__ in PLAIN else encode_value(value)
             self._simulation.carry(self.manager, self._log, graph, context, sq, value, data, start, stop)
+        elif self.host is not None:
+            self.host.contexts[graph, context].counters.add(sq, "lost")
 
     def _log(self, graph: str, context: int, sq: str, value: Any, data: bytes | None, start: Tick, stop: Tick) -> None:
         manager = self._simulation.sites[self.manager]
@@ -101,7 +133,8 @@ class _Site:
     def firing_error(self, graph: str, context: int, error: FiringError) -> None:
         """Log a firing that raised, and tell the manager."""
         self.log_error(error)
-        self._simulation.sites[self.manager].take_error(error)
+        if self._simulation.reachable(self.name, self.manager):
+            self._simulation.sites[self.manager].take_error(error)
 
 
 class Simulation:
@@ -112,6 +145,11 @@ class Simulation:
         network_delay: root ticks that a token takes between two ensembles.
         exact: one SimPy timeout per distinct instant, so that `env.now` is always the present tick.
         sites: the ensembles by name.
+        former: what ensembles held that have failed: their counters still count.
+        cuts: the pairs of ensembles between which no message gets through.
+        movable: SQs may move while their contexts run.
+        slowness: by ensemble, how many times as long its bodies take as they would.
+        on_start: told of every context that starts: graph, number, start tick.
     """
 
     def __init__(self, env: simpy.Environment) -> None:
@@ -120,6 +158,11 @@ class Simulation:
         self.network_delay = 0
         self.exact = False
         self.sites: dict[str, _Site] = {}
+        self.former: list[EnsembleHost] = []
+        self.cuts: set[frozenset[str]] = set()
+        self.movable = False
+        self.slowness: dict[str, Fraction] = {}
+        self.on_start: list[Callable[[str, int, int], None]] = []
         self.processes: list[TTProcess] = []
         self._undelivered: dict[str, list[Message]] = {}
         self._waits = False
@@ -146,15 +189,70 @@ class Simulation:
         """The present root tick."""
         return max(self.agenda.now, int(self.env.now))
 
-    def add(self, name: str, manager: str) -> _Site:
+    def add(self, name: str, manager: str, info: EnsembleInfo) -> _Site:
         """A place on the network for an ensemble."""
-        site = _Site(self, name, manager)
+        site = _Site(self, name, manager, info)
         self.sites.setdefault(name, site)
         return site
+
+    def make_movable(self) -> None:
+        """Let SQs move between ensembles while their contexts run; before anything starts."""
+        self.movable = True
+        for site in self.sites.values():
+            if site.host is not None:
+                site.host.movable = True
+
+    def reachable(self, one: str, other: str) -> bool:
+        """Whether messages get through between two ensembles."""
+        return not self.cuts or one == other or frozenset((one, other)) not in self.cuts
+
+    def fail(self, name: str) -> None:
+        """The process of an ensemble dies: nothing of it fires any more, and nothing reaches it."""
+        site = self.sites[name]
+        site.alive = False
+        self.processes = [process for process in self.processes if process.ensemble_name != name]
+        if site.host is not None:
+            for context in site.host.contexts.values():
+                context.close()
+
+    def slow(self, name: str, factor: Fraction) -> None:
+        """The bodies of an ensemble that start from now on take `factor` times as long."""
+        self.slowness[name] = factor
+
+    def remove(self, name: str) -> None:
+        """Forget an ensemble that has failed; its name is free."""
+        site = self.sites.pop(name, None)
+        if site is not None and site.host is not None:
+            self.former.append(site.host)
+
+    def hosts(self) -> list[EnsembleHost]:
+        """What all ensembles hold, with those that have failed."""
+        return [*self.former, *(site.host for site in self.sites.values() if site.host is not None)]
+
+    def follow(
+        self,
+        ensemble: str,
+        graph: str,
+        context: int,
+        arc: str,
+        consumer: str,
+        value: Any,
+        data: bytes | None,
+        start: Tick,
+        stop: Tick,
+    ) -> None:
+        """Bring a token to one SQ that has moved on since the token was sent."""
+        site = self.sites.get(ensemble)
+        running = site.host.contexts.get((graph, context)) if site is not None and site.host is not None else None
+        if running is not None:
+            received = value if data is None else decode_value(data, running.prepared.code.find_class)
+            running.arrive(arc, received, start, stop, consumer)
 
     def send(self, ensemble: str, message: Message) -> None:
         """Bring a control message to an ensemble; if it is not there yet, when it comes."""
         site = self.sites.get(ensemble)
+        if site is not None and not site.alive:
+            return
         if site is None or site.network_manager is None:
             self._undelivered.setdefault(ensemble, []).append(message)
         else:

@@ -1,0 +1,188 @@
+"""The file of events for `ticktalk simulate --events`: what befalls ensembles and links, and when. YAML:
+
+    - at: 5s
+      fail: b                               # its process dies
+    - at: 9s
+      recover: b                            # it starts anew, and joins
+    - at: 10s
+      join: c=gpu,camera                    # a new ensemble, with components
+    - {at: 12s, cut: [a, b]}                # no message gets through between the two
+    - {at: 14s, heal: [a, b]}
+    - {at: 15s, slow: {ensemble: b, factor: 3}}   # its bodies take three times as long from now on
+
+Times count from the start of the run. All mistakes are told at once, each with its line; so are events that
+cannot happen, such as the failure of what has failed already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import yaml
+
+from ticktalk.language.problems import did_you_mean
+from ticktalk.yaml_file import YamlFile, kind_of, number, read_text
+
+Kind = Literal["fail", "recover", "join", "cut", "heal", "slow"]
+KINDS: tuple[Kind, ...] = ("fail", "recover", "join", "cut", "heal", "slow")
+
+
+class Event(NamedTuple):
+    """Something that happens.
+
+    Attributes:
+        at: microseconds after the start of the run.
+        kind: what.
+        ensembles: whom it befalls: one, or the two ends of a link.
+        components: (join) of the new ensemble.
+        factor: (slow) by how much longer its bodies take than they did at first.
+        line: where it is in its file.
+    """
+
+    at: int
+    kind: Kind
+    ensembles: tuple[str, ...]
+    components: tuple[str, ...] = ()
+    factor: Fraction = Fraction(1)
+    line: int = 0
+
+
+def read_events(path: str | Path, ensembles: Iterable[str], manager: str) -> list[Event]:
+    """Read a file of events, in the order in which they happen.
+
+    Args:
+        path: the file.
+        ensembles: those that are there at first.
+        manager: the name of the manager's own ensemble.
+
+    Raises:
+        TTError: it cannot be read, or is not valid: a line for each mistake.
+    """
+    return parse_events(read_text(path, "file of events"), ensembles, manager, str(path))
+
+
+def joining_ensembles(path: str | Path) -> list[str]:
+    """The names of the ensembles that join by a file of events.
+
+    Raises:
+        TTError: as `read_events`, but for what cannot happen.
+    """
+    reader = _Reader(str(path), "file of events")
+    events = reader.document(reader.compose(read_text(path, "file of events")))
+    reader.check()
+    return [event.ensembles[0] for event in events if event.kind == "join"]
+
+
+def parse_events(text: str, ensembles: Iterable[str], manager: str, file: str = "events") -> list[Event]:
+    """As `read_events`, of the file's text; `file` is its name for messages."""
+    reader = _Reader(file, "file of events")
+    events = reader.document(reader.compose(text))
+    reader.check()
+    reader.could_happen(events, list(ensembles), manager)
+    reader.check()
+    return events
+
+
+class _Reader(YamlFile):
+    def document(self, root: yaml.Node | None) -> list[Event]:
+        if root is None:
+            return []
+        if not isinstance(root, yaml.SequenceNode):
+            self.wrong(root, f"a file of events is a list, each entry with a `- at: ...`, not {kind_of(root)}")
+            return []
+        found = [event for node in root.value if (event := self.event(node)) is not None]
+        return sorted(found, key=lambda event: event.at)
+
+    def event(self, node: yaml.Node) -> Event | None:
+        found = self.fields(node, "an event", ("at", *KINDS))
+        if not found:
+            if isinstance(node, yaml.MappingNode) and not node.value:
+                self.wrong(node, "the event is empty: write `at: 5s` and what happens")
+            return None
+        kinds = [kind for kind in KINDS if kind in found]
+        if "at" not in found:
+            self.wrong(node, "the event says not when: write `at: 5s`")
+        if not kinds:
+            if not any(line == node.start_mark.line + 1 for line, _ in self.mistakes):
+                self.wrong(node, f"the event says not what happens: one of {', '.join(KINDS)}")
+            return None
+        for kind in kinds[1:]:
+            self.wrong(
+                found[kind], f"an event is one thing, this one is {kinds[0]!r} already: write another `- at: ...`"
+            )
+        at = self.of(found, "at", self.duration, 0)
+        kind, what = kinds[0], found[kinds[0]]
+        line = what.start_mark.line + 1
+        if kind in ("cut", "heal"):
+            names = self.names(what, kind)
+            if isinstance(what, yaml.SequenceNode) and len(names) == len(what.value):
+                if len(names) == 2 and names[0] != names[1]:
+                    return Event(at, kind, tuple(names), line=line)
+                self.wrong(what, f"a link is between two ensembles: write `{kind}: [a, b]`")
+            return None
+        if kind == "slow":
+            return self.slow(at, what, line)
+        text = self.text(what, kind)
+        if text is None:
+            return None
+        name, _, listed = text.partition("=") if kind == "join" else (text, "", "")
+        components = tuple(dict.fromkeys(part.strip() for part in listed.split(",") if part.strip()))
+        named = self.name(yaml.ScalarNode("", name.strip(), what.start_mark, what.end_mark), kind)
+        return None if named is None else Event(at, kind, (named,), components, line=line)
+
+    def slow(self, at: int, node: yaml.Node, line: int) -> Event | None:
+        found = self.fields(node, "`slow`", ("ensemble", "factor"))
+        for field in ("ensemble", "factor"):
+            if field not in found and isinstance(node, yaml.MappingNode):
+                self.wrong(node, "write `slow: {ensemble: b, factor: 3}`")
+                return None
+        if not found:
+            return None
+        factor = self.of(found, "factor", self.factor, Fraction(1))
+        name = self.name(found["ensemble"], "ensemble")
+        return None if name is None else Event(at, "slow", (name,), factor=factor, line=line)
+
+    @staticmethod
+    def factor(text: str) -> Fraction | str:
+        found = number(text)
+        if found is None or not Fraction(1, 10**6) <= found <= 10**6:
+            return "a factor is a number such as 3 or 0.5, how many times as long bodies take"
+        return found
+
+    def could_happen(self, events: list[Event], ensembles: list[str], manager: str) -> None:
+        """Go through the events as they will happen, and find those that cannot."""
+        there = dict.fromkeys(ensembles, True)  # whether it is alive
+        there[manager] = True
+        cuts: set[frozenset[str]] = set()
+        for event in events:
+            name = event.ensembles[0]
+            if event.kind == "join":
+                if name in there:
+                    hint = "" if there[name] else f"; write `recover: {name}`"
+                    self.impossible(event, f"there is an ensemble {name!r} already{hint}")
+                there[name] = True
+                continue
+            for each in event.ensembles:
+                if each not in there:
+                    self.impossible(event, f"there is no ensemble {each!r} then", did_you_mean(each, there))
+            if event.kind in ("fail", "recover", "slow") and name == manager and event.kind != "slow":
+                self.impossible(event, f"{name!r} is the manager's own ensemble, without which nothing is noticed")
+            elif event.kind == "fail" and not there.get(name, True):
+                self.impossible(event, f"{name!r} has failed already")
+            elif event.kind == "recover" and there.get(name):
+                self.impossible(event, f"{name!r} has not failed")
+            if event.kind in ("fail", "recover"):
+                there[name] = event.kind == "recover"
+            link = frozenset(event.ensembles)
+            if event.kind == "cut":
+                cuts.add(link)
+            elif event.kind == "heal":
+                if link not in cuts:
+                    self.impossible(event, f"the link between {name!r} and {event.ensembles[1]!r} is not cut")
+                cuts.discard(link)
+
+    def impossible(self, event: Event, what: str, hint: str = "") -> None:
+        self.mistakes.add((event.line, f"{what}; {hint}" if hint else what))

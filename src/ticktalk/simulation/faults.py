@@ -1,0 +1,220 @@
+"""What befalls simulated ensembles and links: they fail, recover, join, are cut off, become slow.
+
+`Faults` does to a simulation what a device's death or a pulled cable does to a real system; what follows is done by the
+very rules that heal a real one (`engine.healing`). A failure is noticed after a time, as it is by heartbeats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from typing import Any
+
+from ticktalk.engine.agenda import Turn
+from ticktalk.engine.health import DEAD_AFTER, goes_on, lease
+from ticktalk.ensemble import TTEnsemble
+from ticktalk.manager import TTRuntimeManagerSim
+from ticktalk.processes import Message, RuntimeMsg
+from ticktalk.simulation.driver import Simulation
+from ticktalk.simulation.event_file import Event
+
+LAST = 1 << 80
+"""A place in the order of a tick behind every SQ's."""
+
+
+class Faults:
+    """Make it before graphs are started: they are then run so that their SQs can move.
+
+    Args:
+        manager: whose ensembles are meant.
+        noticed_after: root ticks until the manager finds that it hears nothing of an ensemble.
+        checkpoint: root ticks between checkpoints of every instance; 0: none.
+        components: what makes the components of ensembles that join or start anew: `(ensemble, names) -> drivers`.
+    """
+
+    def __init__(
+        self,
+        manager: TTRuntimeManagerSim,
+        noticed_after: int = DEAD_AFTER,
+        checkpoint: int = 1_000_000,
+        components: Callable[[str, Iterable[str]], dict[str, Any]] = lambda name, listed: dict.fromkeys(listed),
+    ) -> None:
+        self.manager = manager
+        self.simulation: Simulation = manager.simulation
+        self.noticed_after = noticed_after
+        self.checkpoint = checkpoint
+        self._components = components
+        self._lost_since: dict[str, int] = {}  # the ensembles that the manager does not hear of
+        self._noticed: set[str] = set()
+        self.simulation.make_movable()
+        if checkpoint:
+            _Checkpoints(self)
+
+    def schedule(self, event: Event, start: int) -> None:
+        """Let an event happen, `event.at` ticks after the tick `start`, before anything else of its tick."""
+        self.simulation.agenda.deliver_at(start + event.at, self.happen, event)
+
+    def happen(self, event: Event) -> None:
+        """Let an event happen now."""
+        name = event.ensembles[0]
+        if event.kind == "fail":
+            self.fail(name)
+        elif event.kind == "recover":
+            self.recover(name)
+        elif event.kind == "join":
+            self.join(name, event.components)
+        elif event.kind == "cut":
+            self.cut(*event.ensembles)
+        elif event.kind == "heal":
+            self.heal(*event.ensembles)
+        else:
+            self.slow(name, event.factor)
+
+    def fail(self, name: str) -> None:
+        """The process of an ensemble dies, with all that is in it."""
+        self._tell(f"{name!r} fails")
+        self.simulation.fail(name)
+        self._silent(name)
+
+    def recover(self, name: str) -> None:
+        """An ensemble that failed starts anew, and joins with the components it had."""
+        self._start(name, self.simulation.sites[name].info.components)
+
+    def join(self, name: str, components: Iterable[str] = ()) -> None:
+        """A new ensemble joins."""
+        self._start(name, components)
+
+    def cut(self, one: str, other: str) -> None:
+        """No message gets through between two ensembles from now on."""
+        self._tell(f"the link between {one!r} and {other!r} is cut")
+        self.simulation.cuts.add(frozenset((one, other)))
+        if self.manager.name in (one, other):
+            self._silent(other if one == self.manager.name else one)
+        self._watch()
+
+    def heal(self, one: str, other: str) -> None:
+        """Messages get through again."""
+        self._tell(f"the link between {one!r} and {other!r} is whole again")
+        self.simulation.cuts.discard(frozenset((one, other)))
+        name = other if one == self.manager.name else one
+        if self.manager.name in (one, other) and self.simulation.sites[name].alive:
+            self._heard(name)
+        self._watch()
+
+    def slow(self, name: str, factor: Fraction | float) -> None:
+        """The bodies of an ensemble take `factor` times as long as they did at first; needs costs to be seen."""
+        self._tell(f"the bodies of {name!r} take {float(factor):g} times as long")
+        self.simulation.slow(name, Fraction(factor))
+
+    # What the manager and the ensembles make of it.
+
+    def _start(self, name: str, components: Iterable[str]) -> None:
+        if name in self._lost_since and name not in self._noticed:
+            self._leave(name)  # a newer start takes over the name: now it is noticed at the latest
+        self._lost_since.pop(name, None)
+        self._noticed.discard(name)
+        self._tell(f"{name!r} joins")
+        self.simulation.remove(name)
+        ensemble = TTEnsemble(None, name, components=self._components(name, components), manager=self.manager.name)
+        ensemble.attach(self.simulation)
+        ensemble.join()
+
+    def _silent(self, name: str) -> None:
+        """The manager hears nothing of an ensemble from now on, and it nothing of the manager."""
+        now = self.simulation.agenda.now
+        if name not in self._lost_since:
+            self._lost_since[name] = now
+            at = self.simulation.agenda.deliver_at
+            at(now + lease(self.noticed_after), self._watch)
+            at(now + self.noticed_after, self._notice, name, now)
+
+    def _notice(self, name: str, since: int) -> None:
+        if self._lost_since.get(name) == since:
+            self._tell(f"{name!r} is gone: no heartbeat for {_seconds(self.noticed_after)}")
+            self._leave(name)
+
+    def _leave(self, name: str) -> None:
+        self._noticed.add(name)
+        registry, healing = self.manager.process.registry, self.manager.process.healing
+        if len(registry.ensembles) > 1 and all(each in self._lost_since for each in registry.ensembles):
+            healing.isolated = True
+            self._tell("no ensemble is heard of: the manager may be cut off, so it places nothing elsewhere")
+        self._to_manager(RuntimeMsg.LEAVE, name)
+
+    def _heard(self, name: str) -> None:
+        """The manager and an ensemble hear of each other again."""
+        self._lost_since.pop(name, None)
+        host = self.simulation.sites[name].host
+        if name in self._noticed:
+            self._noticed.discard(name)
+            self._tell(f"{name!r} is back")
+            self._to_manager(RuntimeMsg.BACK, self.simulation.sites[name].info)
+        if host is not None:
+            host.release()
+
+    def _watch(self) -> None:
+        """Each ensemble that has lost the manager for a while asks the others, and holds what may be elsewhere."""
+        now, simulation, manager = self.simulation.agenda.now, self.simulation, self.manager.name
+        for name, since in self._lost_since.items():
+            site = simulation.sites[name]
+            if not site.alive or site.host is None or now - since < lease(self.noticed_after):
+                continue
+            others = [other for other in simulation.sites if other not in (name, manager)]
+            sees = [
+                simulation.reachable(other, manager)
+                for other in others
+                if simulation.sites[other].alive and simulation.reachable(name, other)
+            ]
+            if not goes_on(sees):
+                held = site.host.hold()
+                if held:
+                    self._tell(f"{name!r} has lost the manager and suspends {', '.join(held)}")
+
+    def _to_manager(self, kind: RuntimeMsg, payload: Any) -> None:
+        self.manager.process.input_msg(Message(kind, payload, "TTRuntimeManagerProcess"))
+        self.simulation.settle()
+
+    def _tell(self, text: str) -> None:
+        self.manager.process.event(text)
+
+
+class _Checkpoints(Turn):
+    """Saves every instance, at the end of a tick, at equal distances from the start of its context."""
+
+    def __init__(self, faults: Faults) -> None:
+        self.key = (LAST, self)
+        self.queued = False
+        self._faults = faults
+        self._agenda = faults.simulation.agenda
+        self._started: set[tuple[str, int]] = set()
+        self._due: dict[tuple[str, int], int] = {}
+        faults.simulation.on_start.append(self._begin)
+
+    def _begin(self, graph: str, context: int, start_tick: int) -> None:
+        if (graph, context) not in self._due:
+            self._due[graph, context] = start_tick
+            self._agenda.at(start_tick, self)
+
+    def step(self, now: int) -> None:
+        simulation, healing = self._faults.simulation, self._faults.manager.process.healing
+        for (graph, number), tick in list(self._due.items()):
+            if tick > now:
+                continue
+            state = self._faults.manager.process.deployments.graphs.get(graph)
+            if state is None or number not in state.live:
+                del self._due[graph, number]
+                continue
+            for site in simulation.sites.values():
+                host = site.host
+                heard = site.alive and simulation.reachable(site.name, self._faults.manager.name)
+                if heard and host is not None and (graph, number) in host.contexts:
+                    healing.checkpoint(host.checkpoint(graph, number))
+            if simulation.agenda.next_tick() is None:
+                del self._due[graph, number]  # nothing will ever change
+            else:
+                self._due[graph, number] = tick + self._faults.checkpoint
+                self._agenda.at(self._due[graph, number], self)
+
+
+def _seconds(ticks: int) -> str:
+    return f"{ticks / 1_000_000:g} s"
