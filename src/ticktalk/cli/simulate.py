@@ -80,7 +80,8 @@ def simulate(
         results = stack.enter_context(Results(jsonl))
         stack.enter_context(BodyOutput(results.elsewhere, results.elsewhere))
         own = asked.pop(DEFAULT_RUNTIME_MANAGER_NAME, None)
-        later = {name: asked.pop(name) for name in joining if name in asked}
+        first = {option.partition("=")[0] for option in ensemble or []}
+        later = {name: asked.pop(name) for name in joining if name in asked and name not in first}
         members = [
             TTEnsemble(None, option.name, components=_drivers(option, program, env)) for option in asked.values()
         ]

@@ -299,10 +299,10 @@ class EnsembleHost:
         return Checkpoint(graph, number, self.name, self.agenda.now, states, generations, saver.left_out)
 
     def hold(self) -> list[str]:
-        """Hold every instance that could be placed elsewhere; their names."""
+        """Hold every instance that could be placed elsewhere; the names of those that were not held."""
         names = set()
         for (graph, _), context in self.contexts.items():
-            movable = set(context.syncs) - self.alone.get(graph, set())
+            movable = set(context.syncs) - self.alone.get(graph, set()) - context.held
             context.hold(movable)
             names |= movable
         return sorted(names)

@@ -106,7 +106,7 @@ class _Reader(YamlFile):
         if "at" not in found:
             self.wrong(node, "the event says not when: write `at: 5s`")
         if not kinds:
-            if not any(line == node.start_mark.line + 1 for line, _ in self.mistakes):
+            if len(found) == len(node.value):  # else a key is wrong, which is told already
                 self.wrong(node, f"the event says not what happens: one of {', '.join(KINDS)}")
             return None
         for kind in kinds[1:]:
