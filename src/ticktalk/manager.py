@@ -275,6 +275,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         credentials: the manager's bundle, as `ticktalk keys init` makes it.
         insecure: go without credentials on an address that others can reach.
         near: folder beside which modules of factories are looked for.
+        checkpoint: microseconds between two checkpoints of what every SQ needs to go on elsewhere; 0: none.
 
     Raises:
         TTRuntimeError: the port is in use, the host has no such address, or credentials are missing.
@@ -293,13 +294,14 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         credentials: str | None = None,
         insecure: bool = False,
         near: str = "",
+        checkpoint: int = 1_000_000,
     ) -> None:
         from ticktalk.physical.handles import ManagerHandle
 
         super().__init__(log_file, name)
         self.ip, self.rx_port, self.tx_port = ip, rx_port, tx_port
         self._handle = ManagerHandle(
-            self.process, as_components(components), ip, rx_port, workers, credentials, insecure, near
+            self.process, as_components(components), ip, rx_port, workers, credentials, insecure, near, checkpoint
         )
 
     @property

@@ -76,6 +76,8 @@ class NetMsg(enum.Enum):
     REFUSED = enum.auto()  # reason: the manager does not let this ensemble join
     SEND = enum.auto()  # Envelope: send a message to another ensemble's process
     PONG = enum.auto()  # Pong: the manager's half of a clock exchange
+    ASK = enum.auto()  # Ask: an ensemble that has lost the manager asks another for how long it has not heard of it
+    TELL = enum.auto()  # Tell: the answer
     SHUT_DOWN = enum.auto()  # reason: the system ends, or this ensemble was drained
 
 
@@ -516,7 +518,7 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
         elif kind is RuntimeMsg.EXECUTE_GRAPH:
             self._answer(payload, lambda: self.deployments.start(payload.graph, payload.inputs, payload.start_tick))
         elif kind is RuntimeMsg.STOP_GRAPH:
-            self._answer(payload, lambda: self._stop_graph(payload.graph))
+            self._answer(payload, lambda: self.stop_graph(payload.graph))
         elif kind is RuntimeMsg.BACK:
             self._join(payload)
             self.healing.back(payload)
@@ -575,7 +577,12 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
                 self._ready(ReadyAnswer(graph, name, "it has gone"))
         self.healing.lost(name)
 
-    def _stop_graph(self, graph: str) -> None:
+    def stop_graph(self, graph: str) -> None:
+        """End a graph and forget it.
+
+        Raises:
+            TTRuntimeError: there is no such graph.
+        """
         self.deployments.stop(graph)
         self.healing.forget(graph)
 
@@ -621,7 +628,7 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
         reply = self._deploy_replies.pop(name, None)
         if state.state == "refused":
             message = not_prepared(state)
-            self._stop_graph(name)
+            self.stop_graph(name)
             if reply is None:
                 logger.error("%s", message)
             else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ticktalk.engine.health import DEAD_AFTER, LOST_AFTER, Completion, Heartbeats, IdleReport
+from ticktalk.engine.health import DEAD_AFTER, LOST_AFTER, Completion, Heartbeats, IdleReport, ManagerWatch
 
 
 def report(ensemble: str, round: int, **said: object) -> IdleReport:
@@ -14,7 +14,7 @@ def answers(completion: Completion, now: int = 0, arrived: int = 0, **said: dict
     round = completion.ask()
     done = False
     for ensemble in sorted(completion.ensembles):
-        done = completion.take(report(ensemble, round, **said.get(ensemble, {})), arrived, now)
+        done = completion.take(report(ensemble, round, **said.get(ensemble, {})), {"a": arrived}, now)
     return done
 
 
@@ -61,11 +61,11 @@ def test_who_is_busy_keeps_it_open() -> None:
 def test_answers_to_an_older_round_do_not_count() -> None:
     completion = Completion(["a", "b"])
     first = completion.ask()
-    completion.take(report("a", first), 0, 0)
+    completion.take(report("a", first), {}, 0)
     second = completion.ask()
-    assert not completion.take(report("b", first), 0, 0)
-    assert not completion.take(report("b", second), 0, 0)
-    assert not completion.take(report("a", second), 0, 0)
+    assert not completion.take(report("b", first), {}, 0)
+    assert not completion.take(report("b", second), {}, 0)
+    assert not completion.take(report("a", second), {}, 0)
     assert answers(completion)
 
 
@@ -113,7 +113,7 @@ def test_each_receiver_of_an_arc_counts_for_itself() -> None:
 def test_whoever_has_died_is_not_waited_for() -> None:
     completion = Completion(["a", "b"])
     round = completion.ask()
-    assert not completion.take(report("a", round, sent={"x/0": {"b": 9}}), 0, 0)
+    assert not completion.take(report("a", round, sent={"x/0": {"b": 9}}), {}, 0)
     completion.gone("b")
     completion.gone("never there")
     sent = {"a": {"sent": {"x/0": {"b": 9}}}}
@@ -126,7 +126,7 @@ def test_once_done_it_stays_done() -> None:
     completion = Completion(["a"])
     answers(completion)
     assert answers(completion)
-    assert completion.take(report("a", 99, busy="again"), 0, 0)
+    assert completion.take(report("a", 99, busy="again"), {}, 0)
 
 
 def test_counts_are_added_over_the_ensembles() -> None:
@@ -135,3 +135,43 @@ def test_counts_are_added_over_the_ensembles() -> None:
     answers(completion, **counts)
     answers(completion, **counts)  # a report replaces the one before
     assert completion.counts() == {"s": {"late": 3}, "t": {"errors": 1}}
+
+
+def test_what_the_gone_counted_still_counts() -> None:
+    completion = Completion(["a", "b"])
+    answers(completion, b={"counts": {"f-1": {"errors": 3}}}, a={"counts": {"f-1": {"errors": 1}}})
+    completion.gone("b")
+    assert completion.counts() == {"f-1": {"errors": 4}}
+
+
+def test_outputs_are_counted_by_who_sent_them() -> None:
+    """What a dead ensemble had sent does not make up for what a living one has lost."""
+    completion = Completion(["a"])
+    for now in (0, LOST_AFTER // 2, LOST_AFTER, 2 * LOST_AFTER):
+        round = completion.ask()
+        completion.take(report("a", round, outputs=5), {"a": 4, "dead": 9}, now)
+    assert completion.done and completion.lost == 1
+
+
+def test_the_lease_ends_before_the_manager_acts() -> None:
+    """By hand: heartbeats at 0 and 500 ms are answered, then nothing more."""
+    watch = ManagerWatch(0)
+    assert not watch.pong(0, 3_000) and not watch.pong(500_000, 502_000)
+    assert not watch.holds(1_999_999)  # 1.5 s after the heartbeat that was answered last; the manager waits 2 s
+    assert watch.holds(2_000_000) and watch.held
+    assert not watch.holds(2_100_000)  # told once
+    assert not watch.pong(600_000, 5_000_000), "an answer that was under way for long says nothing of now"
+    assert watch.held
+    assert watch.pong(4_900_000, 5_000_000) and not watch.held
+
+
+def test_others_decide_whether_who_lost_the_manager_goes_on() -> None:
+    def verdict(*silences: int) -> bool:
+        watch = ManagerWatch(0)
+        for number, silence in enumerate(silences):
+            watch.told(f"e{number}", silence, 1_400_000)
+        return not watch.holds(1_500_000)
+
+    assert not verdict()  # it sees nobody
+    assert verdict(1_300_000) and verdict(900_000, 1_450_000)  # nobody sees it
+    assert not verdict(200_000) and not verdict(1_300_000, 400_000)  # somebody does

@@ -639,7 +639,7 @@ def test_an_ensemble_that_is_killed_is_noticed_and_told(own: Callable[..., Syste
     killed = time.monotonic()
     system.event("'far' is gone", "no heartbeat")
     assert 1.0 < time.monotonic() - killed < 10.0  # 2 to 3 s when the machine is free
-    system.event("graph 'bereft' has lost same-1")
+    system.event("graph 'bereft' waits for an ensemble that fits: same-1 wants TTConstraint(name='far')")
     until(lambda: not any(alive(pid) for pid in family), "its workers end with it")
     assert system.manager.ensembles == ["near", "runtime-manager"]
     # A new one of the same name is taken in.

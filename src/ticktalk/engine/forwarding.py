@@ -115,6 +115,10 @@ class TTSQForward:
         for way in self._tags:
             self._along(way, instant, start, stop)
 
+    def to_others(self) -> list[tuple[str, list[str]]]:
+        """The arcs that lead to other ensembles, and which ensembles those are."""
+        return [(way.name, way.hosts) for way in (*self._ways, *self._tags) if way.hosts]
+
     @property
     def paths(self) -> list[tuple[tuple[int, ...], bool]]:
         """The parts of a result that its arcs carry, and whether each is an output of the graph."""

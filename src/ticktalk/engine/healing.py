@@ -224,19 +224,34 @@ class Healing:
         self._say_left_out(handed.graph, handed.left_out)
         self._tell(state)
 
-    def forget(self, graph: str, context: int | None = None) -> None:
-        """A context has ended, or a graph was stopped."""
-        for key in [key for key in self.checkpoints if key[0] == graph and context in (None, key[1])]:
+    def settled(self, graph: str, context: int, now: int) -> bool:
+        """Whether a context whose ensembles are all idle at root tick `now` is done: nothing is to go on elsewhere."""
+        state = self._deployments.graphs[graph]
+        until = state.live[context].until if context in state.live else now
+        if until is not None and until <= now:
+            return True
+        under_way = graph in self._moves or graph in self._arriving or bool(self._preparing.get(graph))
+        return not under_way and all(state.host_of.values())
+
+    def ended(self, graph: str, context: int) -> None:
+        """A context is done: it is resumed nowhere any more."""
+        state = self._deployments.graphs.get(graph)
+        if state is not None:
+            state.live.pop(context, None)
+        self.checkpoints.pop((graph, context), None)
+
+    def forget(self, graph: str) -> None:
+        """A graph was stopped."""
+        for key in [key for key in self.checkpoints if key[0] == graph]:
             del self.checkpoints[key]
-        if context is None:
-            self._left.pop(graph, None)
-            self._arriving.pop(graph, None)
-            self._states.pop(graph, None)
-            self._preparing.pop(graph, None)
-            self._moves.pop(graph, None)
-            self._alone = {key: sqs for key, sqs in self._alone.items() if key[0] != graph}
-            self._refused = {entry for entry in self._refused if entry[0] != graph}
-            self._go_on()
+        self._left.pop(graph, None)
+        self._arriving.pop(graph, None)
+        self._states.pop(graph, None)
+        self._preparing.pop(graph, None)
+        self._moves.pop(graph, None)
+        self._alone = {key: sqs for key, sqs in self._alone.items() if key[0] != graph}
+        self._refused = {entry for entry in self._refused if entry[0] != graph}
+        self._go_on()
 
     def deployed(self, state: GraphState) -> None:
         """A graph is ready: tell its ensembles which of its SQs nobody else may host."""
@@ -289,6 +304,9 @@ class Healing:
         graph = state.graph.name
         if self._preparing.get(graph):
             return
+        # To who may only be cut off is sent on, so that it misses nothing if it comes back.
+        left = self._left.get(graph, {})
+        host_of = {sq: host or left.get(sq, "") for sq, host in state.host_of.items()}
         arriving = self._arriving.pop(graph, set())
         handed = self._states.pop(graph, {})
         for host in state.hosts:
@@ -298,7 +316,7 @@ class Healing:
                 known = {**self.checkpoints.get((graph, number), {}), **handed.get(number, {})}
                 states[number] = {sq: known[sq] for sq in come if sq in known}
             alone = self._alone[graph, host] = self.alone(state, host)
-            self._ways.place(host, Placement(graph, dict(state.host_of), dict(state.generations), states, alone))
+            self._ways.place(host, Placement(graph, host_of, dict(state.generations), states, alone))
 
     def _alone_changed(self, state: GraphState) -> bool:
         graph = state.graph.name

@@ -5,6 +5,8 @@ Given reports and the time; asks for nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from ticktalk.engine.counters import Counts, merged
@@ -64,6 +66,50 @@ class IdleReport(msgspec.Struct, frozen=True):
     lateness: dict[str, list[int]] = {}
 
 
+class ManagerWatch:
+    """An ensemble's own watch over the manager: whether it may go on as it is.
+
+    All times are root ticks of this ensemble. The lease counts from when the heartbeat was sent that was answered
+    last, so that it ends here before the manager, which counts from when it came, places anything elsewhere.
+
+    Args:
+        now: when it joined.
+        dead_after: after what silence the manager takes this ensemble for dead.
+    """
+
+    def __init__(self, now: int, dead_after: int = DEAD_AFTER) -> None:
+        self.lease = lease(dead_after)
+        self.heard = now
+        self.held = False
+        self._told: dict[str, tuple[int, int]] = {}  # by ensemble: when it told, and how long it had heard nothing
+
+    def pong(self, asked: int, now: int) -> bool:
+        """The manager has answered the heartbeat sent at `asked`; whether what is held goes on."""
+        self.heard = max(self.heard, asked)
+        if now - asked >= self.lease:
+            return False  # it was under way for too long to say anything of now
+        released, self.held = self.held, False
+        return released
+
+    def asks(self, now: int) -> bool:
+        """Whether it is time to ask the others."""
+        return now - self.heard >= self.lease // 2
+
+    def told(self, name: str, silence: int, now: int) -> None:
+        """Another ensemble says for how long it has heard nothing of the manager."""
+        self._told[name] = now, silence
+
+    def holds(self, now: int) -> bool:
+        """Whether to hold, from now on, what could be placed elsewhere; told once."""
+        silence = now - self.heard
+        if self.held or silence < self.lease:
+            return False
+        # Heartbeats are half a second apart, so others may have heard it last a little later than this one.
+        recent = [said for at, said in self._told.values() if now - at < self.lease // 2]
+        self.held = not goes_on([said < silence - self.lease // 2 for said in recent])
+        return self.held
+
+
 class Heartbeats:
     """When each ensemble was last heard of."""
 
@@ -85,7 +131,11 @@ class Heartbeats:
 
     def dead(self, now: int) -> list[str]:
         """Those that were not heard of for too long."""
-        return [name for name, seen in self.seen.items() if now - seen > self.dead_after]
+        return self.silent(now, self.dead_after)
+
+    def silent(self, now: int, ticks: int) -> list[str]:
+        """Those that were not heard of for more than `ticks`."""
+        return [name for name, seen in self.seen.items() if now - seen > ticks]
 
 
 class Completion:
@@ -101,6 +151,7 @@ class Completion:
         self.done = False
         self.lost = 0
         self.latest: dict[str, IdleReport] = {}
+        self._former: list[Counts] = []  # what ensembles had counted that are gone
         self._before: object = None
         self._different_since: int | None = None
         self._answers: dict[str, IdleReport] = {}
@@ -112,15 +163,18 @@ class Completion:
         return self.round
 
     def gone(self, ensemble: str) -> None:
-        """An ensemble has died: what it did is no longer waited for."""
+        """An ensemble has died: what it did is no longer waited for, what it counted still counts."""
         self.ensembles.discard(ensemble)
+        report = self.latest.pop(ensemble, None)
+        if report is not None:
+            self._former.append(report.counts)
 
-    def take(self, report: IdleReport, outputs_arrived: int, now: int) -> bool:
+    def take(self, report: IdleReport, outputs_arrived: Mapping[str, int], now: int) -> bool:
         """Take one ensemble's answer; whether the context is done now.
 
         Args:
             report: the answer.
-            outputs_arrived: outputs of the context that have reached the manager.
+            outputs_arrived: by ensemble, outputs of the context that have reached the manager.
             now: the present root tick.
         """
         self.latest[report.ensemble] = report
@@ -151,16 +205,16 @@ class Completion:
 
     def counts(self) -> Counts:
         """What was counted, over all ensembles."""
-        return merged(report.counts for report in self.latest.values())
+        return merged([*self._former, *(report.counts for report in self.latest.values())])
 
     @staticmethod
-    def _missing(answers: list[IdleReport], outputs_arrived: int) -> int:
+    def _missing(answers: list[IdleReport], outputs_arrived: Mapping[str, int]) -> int:
         received = {(answer.ensemble, arc): count for answer in answers for arc, count in answer.received.items()}
         alive = {answer.ensemble for answer in answers}
-        missing = sum(answer.outputs for answer in answers) - outputs_arrived
+        missing = sum(max(0, answer.outputs - outputs_arrived.get(answer.ensemble, 0)) for answer in answers)
         for answer in answers:
             for arc, by_ensemble in answer.sent.items():
                 for ensemble, count in by_ensemble.items():
                     if ensemble in alive:
-                        missing += count - received.get((ensemble, arc), 0)
-        return max(0, missing)
+                        missing += max(0, count - received.get((ensemble, arc), 0))
+        return missing

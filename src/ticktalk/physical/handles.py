@@ -11,6 +11,7 @@ from ticktalk.engine.components import Components
 from ticktalk.engine.counters import Counts
 from ticktalk.engine.deployment import IN_USE
 from ticktalk.engine.execution import FiringError
+from ticktalk.engine.health import ManagerWatch
 from ticktalk.language.errors import TTRuntimeError
 from ticktalk.physical.clock import ClockDiscipline, Exchange, monotonic_us
 from ticktalk.physical.commands import Commands
@@ -30,7 +31,7 @@ from ticktalk.physical.link import Link, NobodyAnswersError
 from ticktalk.physical.manager import HEARTBEAT, Callbacks, ManagerNode, RunningContext, in_loop
 from ticktalk.physical.node import Node, boot_id, describe_host, free_port
 from ticktalk.physical.trust import EnsembleTrust, ManagerTrust
-from ticktalk.physical.wire import Ping, Pong
+from ticktalk.physical.wire import Ask, Ping, Pong, Tell
 from ticktalk.processes import Message, NetMsg, RuntimeMsg, TTRuntimeManagerProcess
 
 SETTLED_AFTER = 1_000_000
@@ -59,6 +60,7 @@ class ManagerHandle:
         credentials: str | None,
         insecure: bool,
         near: str,
+        checkpoint: int,
     ) -> None:
         secure = credentials is not None
         if not secure and not is_loopback(ip):
@@ -83,6 +85,7 @@ class ManagerHandle:
         self.node.open(link)
         process.registry.manager = describe_host(name, components, self.address, link.zid, True, self.node.clock.now())
         self.manager = ManagerNode(self.node, process, trust)
+        self.manager.checkpoint = checkpoint
         self.commands = Commands(self.manager)
         self.manager.begin()
         self.commands.begin()
@@ -192,6 +195,9 @@ class EnsembleHandle:
         self.node.take_control[NetMsg.PONG] = self._pong
         self.node.take_control[NetMsg.SHUT_DOWN] = lambda reason, stamp: self._shut_down(reason)
         self.node.take_control[NetMsg.FORGET] = self._forgotten
+        self.node.take_control[NetMsg.ASK] = self._asked
+        self.node.take_control[NetMsg.TELL] = lambda tell, stamp: self._watch.told(tell.name, tell.silence, stamp)
+        self._watch = ManagerWatch(self._started)
         self.node.loop.every(HEARTBEAT, self._ping)
 
     def run(self) -> None:
@@ -206,6 +212,7 @@ class EnsembleHandle:
                     self.node.run_in_thread()
                     started = True
                 self._joined_at = monotonic_us()
+                in_loop(self.node, self._joined)
                 self._again.clear()
                 while not self._stop.wait(0.1) and not self._again.is_set():
                     pass
@@ -221,6 +228,9 @@ class EnsembleHandle:
     def stop(self) -> None:
         """End `run`; from any thread."""
         self._stop.set()
+
+    def _joined(self) -> None:
+        self._watch = ManagerWatch(self.node.clock.now())
 
     def _join(self) -> Link | None:
         """Ask until the manager answers; None when stopped before."""
@@ -311,9 +321,31 @@ class EnsembleHandle:
             self.node.overflow,
         )
         self.node.send(self.node.manager, Message(RuntimeMsg.PING, ping, "TTRuntimeManagerProcess"))
+        now = self.node.clock.now()
+        if self._watch.asks(now):
+            for name in list(self.node.network_manager.routing_table):
+                if name not in (self.name, self.node.manager):
+                    self.node.send(name, Message(NetMsg.ASK, Ask(self.name), "TTNetworkManager"))
+            self._check_lease()
 
     def _pong(self, pong: Pong, stamp: int) -> None:
+        now = self.node.clock.now()
         self._exchange(Exchange(pong.asked, pong.received, pong.answered, stamp))
+        if self._watch.pong(pong.asked, now):
+            self._event("the manager is heard again; what was suspended and is still this ensemble's goes on")
+            self.node.host.release()
+        # At that tick, before anything later: the time may have been spent where nothing here could run.
+        self.node.agenda.deliver_at(max(now, self._watch.heard + self._watch.lease), self._check_lease)
+
+    def _check_lease(self) -> None:
+        if self._watch.holds(self.node.clock.now()):
+            held = self.node.host.hold()
+            what = f"; suspended, because others may host them: {', '.join(held)}" if held else ""
+            self._event(f"the manager is not heard{what}")
+
+    def _asked(self, ask: Ask, stamp: int) -> None:
+        silence = self.node.clock.now() - self._watch.heard
+        self.node.send(ask.name, Message(NetMsg.TELL, Tell(self.name, silence), "TTNetworkManager"))
 
     def _forgotten(self, name: str, stamp: int) -> None:
         if name == self.name:

@@ -30,6 +30,9 @@ logger = logging.getLogger("ticktalk")
 HEARTBEAT = 500_000
 """Microseconds between heartbeats."""
 
+WATCH_PERIOD = 200_000
+"""Microseconds between two looks who is silent."""
+
 REPORT_PERIOD = 100_000
 """Microseconds between questions whether a context is done."""
 
@@ -39,8 +42,11 @@ START_LEAD = 100_000
 LINGERS_AFTER = 1_200_000
 """Microseconds of silence after which a newer start of an ensemble takes over its name."""
 
-GIVEN_UP_AFTER = 10_000_000
-"""Microseconds of silence after which an ensemble whose connection still stands is given up: it may be cut off."""
+SURELY_AFTER = 1_600_000
+"""Microseconds of silence after which an ensemble whose connection has closed is dead: its lease has ended too."""
+
+CHECKPOINT = 1_000_000
+"""Microseconds between two checkpoints, unless another time is asked for."""
 
 COMMAND_KEY = "ticktalk/command"
 
@@ -54,9 +60,9 @@ class RunningContext:
         self.start_tick = start_tick
         self.completion = Completion(hosts)
         self.outputs = 0
+        self.outputs_from: dict[str, int] = {}
         self.rounds_asked_at = 0
         self.ended = threading.Event()
-        self.lost_hosts: list[str] = []
 
 
 class ManagerNode:
@@ -74,17 +80,19 @@ class ManagerNode:
         self.trust = trust
         self.heartbeats = Heartbeats()
         self._watched_at = node.clock.now()
+        self.checkpoint = CHECKPOINT  # microseconds; 0: none
         self.offsets: dict[str, tuple[int, int]] = {}
         self.contexts: dict[int, RunningContext] = {}
         self.events: list[Callable[[str], None]] = []
         self.warned: set[tuple[str, str]] = set()
-        self.silent: dict[str, tuple[EnsembleInfo, int]] = {}  # gone but may come back; last heard of
+        self.silent: dict[str, EnsembleInfo] = {}  # gone, but may come back
         node.take_output = self._own_output
         node.take_error = process.errors.add
         node.take_control[RuntimeMsg.PING] = self._ping
         node.take_control[RuntimeMsg.REPORT] = self._report
         node.take_control[RuntimeMsg.LEAVE] = lambda name, stamp: self._left(name, "it has left")
         node.take_control[RuntimeMsg.OUTPUT_TOKEN] = self._output
+        process.event = self.event
         node.serve(process)
         node.network_manager.setup_proc_intfc(
             node.input_token_process.input_msg, node.execute_process.input_msg, process.input_msg
@@ -97,7 +105,7 @@ class ManagerNode:
         assert link is not None
         link.answer_queries(HELLO_KEY, lambda query: self.node.loop.post(self._hello, query, False))
         link.answer_queries(JOIN_KEY, lambda query: self.node.loop.post(self._hello, query, True))
-        self.node.loop.every(HEARTBEAT, self._watch)
+        self.node.loop.every(WATCH_PERIOD, self._watch)
         self.node.loop.every(REPORT_PERIOD, self._ask_reports)
 
     def event(self, text: str) -> None:
@@ -167,53 +175,49 @@ class ManagerNode:
 
     def _watch(self) -> None:
         now = self.node.clock.now()
-        late: int = now - self._watched_at - HEARTBEAT
+        late: int = now - self._watched_at - WATCH_PERIOD
         self._watched_at = now
         if late > HEARTBEAT:
             self.heartbeats.excuse(late)
-        for name in self.heartbeats.dead(now):
-            info, heard = self.process.registry.ensembles.get(name), self.heartbeats.seen[name]
-            self._gone(name, "no heartbeat for 2 s")
-            if info is not None:
-                self.silent[name] = info, heard
-        if self.silent and self.node.link is not None:
+        silent = self.heartbeats.silent(now, SURELY_AFTER)
+        if silent and self.node.link is not None:
             connected = self.node.link.peers()
-            for name, (info, heard) in list(self.silent.items()):
-                if info.zid not in connected or now - heard > GIVEN_UP_AFTER:
-                    self._give_up(name)
+            dead = set(self.heartbeats.dead(now))
+            registry = self.process.registry.ensembles
+            for name in silent:
+                info = registry.get(name)
+                if name in dead or info is None or info.zid not in connected:
+                    if len(registry) > 1 and len(self.heartbeats.silent(now, 2 * HEARTBEAT)) == len(registry):
+                        self.process.healing.isolated = True
+                        self.event(
+                            "no ensemble is heard of: the manager may be cut off, so it places nothing elsewhere"
+                        )
+                    self._gone(name, f"no heartbeat for {(now - self.heartbeats.seen[name]) / 1e6:.1f} s", info)
         self.process.outputs.flush()
 
     def _back(self, name: str, now: int) -> None:
         """An ensemble that was silent is heard of again: it was cut off, and goes on where it was."""
-        info, _ = self.silent.pop(name)
+        info = self.silent.pop(name)
         self.heartbeats.take(name, now)
-        self.node.receive(Message(RuntimeMsg.JOIN, info, "TTRuntimeManagerProcess"))
+        self.node.receive(Message(RuntimeMsg.BACK, info, "TTRuntimeManagerProcess"))
         self.event(f"{name!r} is back")
-
-    def _give_up(self, name: str) -> None:
-        """An ensemble has ended: what it did is no longer waited for."""
-        self.silent.pop(name, None)
-        for context in self.contexts.values():
-            if name in context.completion.ensembles:
-                context.completion.gone(name)
-                context.lost_hosts.append(name)
 
     def _left(self, name: str, why: str) -> None:
         """An ensemble is gone and does not come back as it was."""
         if name in self.process.registry.ensembles:
             self._gone(name, why)
-        self._give_up(name)
+        self.silent.pop(name, None)
 
-    def _gone(self, name: str, why: str) -> None:
+    def _gone(self, name: str, why: str, may_come_back: EnsembleInfo | None = None) -> None:
         self.heartbeats.forget(name)
         self.offsets.pop(name, None)
+        if may_come_back is not None:
+            self.silent[name] = may_come_back
+        for context in self.contexts.values():
+            context.completion.gone(name)
+        self.event(f"{name!r} is gone: {why}")
         self.process.input_msg(Message(RuntimeMsg.LEAVE, name, "TTRuntimeManagerProcess"))
         self.node._drain()
-        self.event(f"{name!r} is gone: {why}")
-        for state in self.process.deployments.graphs.values():
-            if name in state.hosts:
-                sqs = [sq for sq, host in state.host_of.items() if host == name]
-                self.event(f"graph {state.graph.name!r} has lost {', '.join(sqs[:8])}{' ...' if len(sqs) > 8 else ''}")
 
     # Outputs.
 
@@ -224,6 +228,7 @@ class ManagerNode:
         running = self.contexts.get(token.context)
         if running is not None:
             running.outputs += 1
+            running.outputs_from[sender] = running.outputs_from.get(sender, 0) + 1
         self.process.outputs.add(msgspec.structs.replace(token, arrival=stamp))
 
     def _own_output(self, token: OutputToken) -> None:
@@ -249,7 +254,7 @@ class ManagerNode:
                 raise TTInputError(f"input {name!r}: {error}") from None
         start_tick = self.node.clock.now() + START_LEAD
         number = self.process.deployments.start(
-            graph, inputs, start_tick, None if length is None else start_tick + length
+            graph, inputs, start_tick, None if length is None else start_tick + length, self.checkpoint
         )
         state = self.process.deployments.state_of(graph)
         running = RunningContext(graph, number, start_tick, state.hosts)
@@ -261,9 +266,8 @@ class ManagerNode:
         for context in self.contexts.values():
             if context.ended.is_set() or context.completion.done:
                 continue
-            if not context.completion.ensembles:
-                self._end(context)
-                continue
+            state = self.process.deployments.graphs[context.graph]
+            context.completion.ensembles = set(state.hosts)
             request = ReportRequest(context.graph, context.number, context.completion.ask())
             for name in sorted(context.completion.ensembles):
                 self.node.send(name, Message(SyncMsg.REPORT, request, "TTInputTokenProcess"))
@@ -272,16 +276,19 @@ class ManagerNode:
         context = self.contexts.get(report.context)
         if (
             context is not None
-            and context.completion.take(report, context.outputs, stamp)
+            and context.completion.take(report, context.outputs_from, stamp)
             and not context.ended.is_set()
         ):
-            self._end(context)
+            if self.process.healing.settled(context.graph, context.number, stamp):
+                self._end(context)
+            else:
+                context.completion.done = False  # what waits for an ensemble, or moves, has still to go on
 
     def _end(self, context: RunningContext) -> None:
         self.process.outputs.flush()
         lost = f", {context.completion.lost} tokens lost" if context.completion.lost else ""
-        lost += f", without {', '.join(context.lost_hosts)}" if context.lost_hosts else ""
         self.event(f"graph {context.graph!r} is done: {context.outputs} outputs{lost}")
+        self.process.healing.ended(context.graph, context.number)
         context.ended.set()
 
     def stop_graph(self, graph: str) -> None:
@@ -290,7 +297,7 @@ class ManagerNode:
         Raises:
             TTError: there is no such graph.
         """
-        self.process.deployments.stop(graph)
+        self.process.stop_graph(graph)
         self.node._drain()
         for context in [context for context in self.contexts.values() if context.graph == graph]:
             if not context.ended.is_set():
@@ -343,7 +350,8 @@ class ManagerNode:
                 {
                     "name": name,
                     "state": "done" if done else state.state,
-                    "mapping": state.host_of,
+                    "mapping": {sq: host for sq, host in state.host_of.items() if host},
+                    "waits": [sq for sq, host in state.host_of.items() if not host],
                     "inputs": [source.name for source in state.graph.inputs],
                     "outputs": sum(context.outputs for context in contexts),
                     "busy": {

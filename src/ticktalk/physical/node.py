@@ -16,7 +16,7 @@ import queue
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -24,14 +24,25 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import Components
 from ticktalk.engine.context import Context
 from ticktalk.engine.execution import FiringError
+from ticktalk.engine.forwarding import arc_name
 from ticktalk.engine.health import IdleReport
-from ticktalk.engine.hosting import Deployment, EnsembleHost, ReadyAnswer, StartContext, StopGraph
+from ticktalk.engine.hosting import (
+    Deployment,
+    EnsembleHost,
+    Expect,
+    HandOver,
+    Placement,
+    ReadyAnswer,
+    StartContext,
+    StopGraph,
+)
 from ticktalk.engine.outputs import OutputToken
 from ticktalk.engine.values import Encoded, encoded
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.physical.clock import RootClock, monotonic_us
 from ticktalk.physical.link import Link
 from ticktalk.physical.loop import Loop
+from ticktalk.physical.moving import Moves
 from ticktalk.physical.wire import (
     FrameError,
     ReportRequest,
@@ -87,6 +98,15 @@ class _InputTokens(TTInputTokenProcess):
 
     def start(self, start: StartContext) -> None:
         self.node.start_context(start)
+
+    def place(self, placement: Placement) -> None:
+        self.node.moves.place(placement)
+
+    def expect(self, expect: Expect) -> None:
+        self.node.moves.expect(expect)
+
+    def hand_over(self, order: HandOver) -> None:
+        self.node.moves.hand_over(order)
 
     def stop_graph(self, stop: StopGraph) -> None:
         self.node.stop_graph(stop.graph)
@@ -148,7 +168,11 @@ class Node:
         self.agenda = Agenda(self.clock.now())
         self.loop = Loop(self.clock, self.agenda)
         self.host = EnsembleHost(name, components, self.agenda, self)
-        self.workers = Workers(name, components, self.loop, self.clock, processes, near, self._count_restart)
+        self.host.movable = True
+        self.moves = Moves(self)
+        self.workers = Workers(
+            name, components, self.loop, self.clock, processes, near, self._count_restart, self.moves.last_body
+        )
         self.link: Link | None = None
         self.sign = sign
         self.verify = verify
@@ -160,7 +184,6 @@ class Node:
         self.take_control: dict[Any, Callable[[Any, int], None]] = {}  # what is handled with its stamp
         self.log_error: Callable[[FiringError], None] = lambda error: None
         self._sent: dict[tuple[str, int], dict[str, int]] = {}
-        self._sent_to: dict[tuple[str, int], dict[str, dict[str, int]]] = {}
         self._received: dict[tuple[str, int], dict[str, int]] = {}
         self._numbers: dict[tuple[str, int], dict[str, int]] = {}
         self._outputs: dict[tuple[str, int], int] = {}
@@ -268,11 +291,12 @@ class Node:
         key = (graph, context)
         numbers = self._sent.setdefault(key, {})
         number = numbers[arc] = numbers.get(arc, 0) + 1
-        self._sent_to.setdefault(key, {}).setdefault(arc, dict.fromkeys(ensembles, 0))
         prepared = self.host.prepared.get(graph)
         generation = prepared.generations.get(arc.rpartition("/")[0], 0) if prepared is not None else 0
         if self.link is not None:
             self.link.publish(arc_key(graph, arc), token_frame([(context, generation, number, start, stop, data)]))
+        if self.moves.keeps:
+            self.moves.keep(graph, context, arc, number, start, stop, data)
 
     def _on_tokens(self, key: str, frame: bytes) -> None:
         self._inbox.append((key, frame))
@@ -312,14 +336,24 @@ class Node:
         if generation < running.prepared.generations.get(sq, 0):
             running.counters.add(sq, "stale")  # its SQ has been placed elsewhere since
             return
-        received = self._received[key]
-        received[arc] = received.get(arc, 0) + 1
-        numbers = self._numbers[key]
-        expected = numbers.get(arc, 0) + 1
-        if number > expected:
-            running.counters.add(sq, "lost", number - expected)
-        numbers[arc] = max(number, expected - 1)
+        if self.moves.keeps:
+            self.moves.keep(graph, context, arc, number, start, stop, data)
+        if arc not in running.incoming:
+            return  # for SQs that have still to come
+        self.count(key, arc, number)
         running.arrive(arc, Encoded(data), start, stop)
+
+    def count(self, key: tuple[str, int], arc: str, number: int) -> None:
+        """Count a token that came on an arc; a gap before it is counted as lost."""
+        received, numbers = self._received[key], self._numbers[key]
+        if arc not in numbers:
+            # What was sent before this ensemble took part was not for it.
+            received[arc] = numbers[arc] = number - 1
+        received[arc] += 1
+        missing = number - numbers[arc] - 1
+        if missing > 0:
+            self.host.contexts[key].counters.add(arc.rpartition("/")[0], "lost", missing)
+        numbers[arc] = max(number, numbers[arc])
 
     def output(self, graph: str, context: int, sq: str, value: Any, start: Tick, stop: Tick) -> None:
         """Send an output of the graph to the manager."""
@@ -349,20 +383,11 @@ class Node:
             tell(answer)
             return
         prepared = self.host.prepared[graph.name]
-        missing = self._missing_components(prepared.sqs)
+        missing = self.missing_components(prepared.sqs)
         if missing:
             tell(ReadyAnswer(graph.name, self.name, missing))
             return
-        if self.link is not None:
-            keys = []
-            for sq in graph.sqs:
-                if deployment.host_of[sq.name] != self.name:
-                    for index, arc in enumerate(sq.arcs):
-                        if any(deployment.host_of[to.sq] == self.name for to in arc.to):
-                            keys.append(arc_key(graph.name, f"{sq.name}/{index}"))
-            for key in keys:
-                self.link.subscribe(key, self._on_tokens)
-            self._keys[graph.name] = keys
+        self.listen(graph.name)
 
         def loaded(problem: str | None) -> None:
             if problem is not None:
@@ -371,7 +396,66 @@ class Node:
 
         self.workers.load(graph, prepared.sqs, loaded)
 
-    def _missing_components(self, sqs: list[Any]) -> str | None:
+    def listen(self, graph: str, expected: Collection[str] = ()) -> None:
+        """Subscribe to the arcs that end here, or at SQs that will come here; to no others of the graph."""
+        if self.link is None:
+            return
+        prepared = self.host.prepared[graph]
+        wanted: dict[str, None] = {}
+        for sq in prepared.graph.sqs:
+            if prepared.host_of[sq.name] != self.name:
+                for index, arc in enumerate(sq.arcs):
+                    if any(prepared.host_of[to.sq] == self.name or to.sq in expected for to in arc.to):
+                        wanted[arc_key(graph, arc_name(sq.name, index))] = None
+        known = self._keys.get(graph, [])
+        for key in known:
+            if key not in wanted:
+                self.link.unsubscribe(key)
+        for key in wanted:
+            if key not in known:
+                self.link.subscribe(key, self._on_tokens)
+        self._keys[graph] = list(wanted)
+
+    # How many tokens passed on each arc, when SQs move.
+
+    def numbers(self, graph: str, context: int) -> dict[str, int]:
+        """Arc to the number of the last token that came here."""
+        return self._numbers.get((graph, context), {})
+
+    def numbers_of(self, graph: str, context: int, sq: str) -> tuple[dict[str, int], dict[str, int]]:
+        """What an SQ here has sent, and the number of the last token taken on each arc that ends at it."""
+        key = (graph, context)
+        prepared = self.host.prepared[graph]
+        sent, numbers = self._sent.get(key, {}), self._numbers.get(key, {})
+        mine = {arc: count for arc, count in sent.items() if arc.rpartition("/")[0] == sq}
+        taken = {}
+        for producer in prepared.graph.sqs:
+            # What an SQ here has sent to others was taken here too.
+            counted = sent if prepared.host_of[producer.name] == self.name else numbers
+            for index, arc in enumerate(producer.arcs):
+                name = arc_name(producer.name, index)
+                if name in counted and any(to.sq == sq for to in arc.to):
+                    taken[name] = counted[name]
+        return mine, taken
+
+    def take_numbers(self, graph: str, context: int, sent: dict[str, int], received: dict[str, int]) -> None:
+        """Count on where an instance that came was."""
+        key = (graph, context)
+        self._sent.setdefault(key, {}).update(sent)
+        numbers, counts = self._numbers[key], self._received[key]
+        for arc, number in received.items():
+            if arc not in numbers:
+                numbers[arc] = counts[arc] = number
+
+    def renew(self, graph: str, context: int, sqs: Collection[str]) -> None:
+        """SQs have been placed anew: their successors count from where they begin."""
+        for table in (self._numbers, self._received):
+            counts = table.get((graph, context), {})
+            for arc in [arc for arc in counts if arc.rpartition("/")[0] in sqs]:
+                del counts[arc]
+
+    def missing_components(self, sqs: list[Any]) -> str | None:
+        """The component that one of `sqs` needs and this ensemble does not have, as a problem; or None."""
         for sq in sqs:
             for constraint in sq.constraints:
                 for name in constraint.components:
@@ -382,11 +466,11 @@ class Node:
     def start_context(self, start: StartContext) -> None:
         """Wire a context; its inputs reach their ports at its start tick."""
         key = (start.graph, start.context)
-        if start.graph not in self.host.prepared:
-            return
+        if start.graph not in self.host.prepared or key in self.host.contexts:
+            return  # known already: the manager says it again to who was cut off
         context = self.host.wire(start, self.workers.place)
         self.workers.begin(context)
-        self._received[key], self._numbers[key] = {}, {}
+        self._received[key], self._numbers[key] = dict.fromkeys(context.incoming, 0), dict.fromkeys(context.incoming, 0)
         inputs = {name: Encoded(encoded(value)) for name, value in start.inputs.items()}
 
         def begin() -> None:
@@ -394,14 +478,26 @@ class Node:
             context.inject(inputs)
             for arc, data, generation, number, begin, end in self._early.pop(key, ()):
                 self._token(start.graph, start.context, arc, generation, number, begin, end, data)
+            if start.checkpoint:
+                self._save_again(start)
 
         if start.start_tick > self.agenda.now:
             self.agenda.deliver_at(start.start_tick, begin)
         else:
             begin()
 
+    def _save_again(self, start: StartContext) -> None:
+        """Save the instances of a context, now and at equal distances from its start."""
+        if (start.graph, start.context) not in self.host.contexts:
+            return
+        past = self.agenda.now - start.start_tick
+        following = start.start_tick + (past // start.checkpoint + 1) * start.checkpoint
+        self.agenda.deliver_at(following, self._save_again, start)
+        self.moves.checkpoint(start.graph, start.context)
+
     def stop_graph(self, graph: str) -> None:
         """Forget a graph: nothing of it fires any more."""
+        self.moves.forget(graph)
         self.workers.stop(graph)
         self.host.stop(graph)
         for key in self._keys.pop(graph, ()):
@@ -409,7 +505,6 @@ class Node:
                 self.link.unsubscribe(key)
         tables: list[dict[tuple[str, int], Any]] = [
             self._sent,
-            self._sent_to,
             self._received,
             self._numbers,
             self._outputs,
@@ -431,7 +526,9 @@ class Node:
         running = self.host.contexts.get(key)
         if running is None:
             return IdleReport(graph, context, self.name, round, "not started")
-        sent = {arc: dict.fromkeys(hosts, self._sent[key][arc]) for arc, hosts in self._sent_to.get(key, {}).items()}
+        numbers = self._sent.get(key, {})
+        ways = [way for forward in running.forwards.values() for way in forward.to_others()]
+        sent = {arc: dict.fromkeys(hosts, numbers[arc]) for arc, hosts in ways if arc in numbers}
         counts = running.counts
         if self.restarts or self.bad_frames or self.overflow:
             own = {"restarts": self.restarts, "bad_frames": self.bad_frames, "overflow": self.overflow}

@@ -14,8 +14,20 @@ import msgspec
 
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.health import IdleReport
-from ticktalk.engine.hosting import Deployment, ReadyAnswer, StartContext, StopGraph
+from ticktalk.engine.hosting import (
+    Deployment,
+    Expect,
+    Handed,
+    HandOver,
+    Placed,
+    Placement,
+    ReadyAnswer,
+    SetGrid,
+    StartContext,
+    StopGraph,
+)
 from ticktalk.engine.outputs import OutputToken
+from ticktalk.engine.state import Checkpoint
 from ticktalk.engine.values import Encoded, ValueFormatError, decode_value, encode_value, encoded
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.processes import ExecuteMsg, Message, NetMsg, Route, RuntimeMsg, SyncMsg
@@ -50,6 +62,19 @@ class Pong(msgspec.Struct, frozen=True, array_like=True):
     answered: int
 
 
+class Ask(msgspec.Struct, frozen=True, array_like=True):
+    """An ensemble that has lost the manager asks another for how long it has heard nothing of it."""
+
+    name: str
+
+
+class Tell(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to `Ask`: microseconds since the manager was heard of."""
+
+    name: str
+    silence: int
+
+
 class ReportRequest(msgspec.Struct, frozen=True):
     """The manager asks for an `IdleReport`."""
 
@@ -64,6 +89,7 @@ class _StartWire(msgspec.Struct):
     start_tick: int
     inputs: bytes
     until: int | None
+    checkpoint: int
 
 
 class _OutputWire(msgspec.Struct):
@@ -88,12 +114,16 @@ class Opaque:
 
 
 def _start_out(start: StartContext) -> Any:
-    return _StartWire(start.graph, start.context, start.start_tick, encode_value(start.inputs), start.until)
+    return _StartWire(
+        start.graph, start.context, start.start_tick, encode_value(start.inputs), start.until, start.checkpoint
+    )
 
 
 def _start_in(data: bytes) -> StartContext:
     wire = msgspec.msgpack.decode(data, type=_StartWire)
-    return StartContext(wire.graph, wire.context, wire.start_tick, decode_value(wire.inputs), wire.until)
+    return StartContext(
+        wire.graph, wire.context, wire.start_tick, decode_value(wire.inputs), wire.until, wire.checkpoint
+    )
 
 
 def _output_out(token: OutputToken) -> Any:
@@ -144,6 +174,15 @@ _CODECS: dict[Any, _Codec] = {
     SyncMsg.START: _Codec(_start_out, _start_in),
     SyncMsg.STOP: _plain(StopGraph),
     SyncMsg.REPORT: _plain(ReportRequest),
+    SyncMsg.PLACE: _plain(Placement),
+    SyncMsg.EXPECT: _plain(Expect),
+    SyncMsg.HAND_OVER: _plain(HandOver),
+    SyncMsg.SET_GRID: _plain(SetGrid),
+    RuntimeMsg.CHECKPOINT: _plain(Checkpoint),
+    RuntimeMsg.PLACED: _plain(Placed),
+    RuntimeMsg.HANDED: _plain(Handed),
+    NetMsg.ASK: _plain(Ask),
+    NetMsg.TELL: _plain(Tell),
     ExecuteMsg.INSTANTIATE: _plain(Deployment),
 }
 _KINDS = {f"{kind.__class__.__name__}.{kind.name}": kind for kind in _CODECS}

@@ -5,9 +5,10 @@ turns: one waits for the next command while the others run bodies, so a body tha
 body that does not costs no change of thread. An instance runs one firing at a time, in the order of the commands.
 
 Commands (tuples): `("load", graph, json, sqs)`, `("start", graph, context, tick, instances)`,
-`("fire", id, start, stop, values, now, instant, latest)`, `("stop", graph)`, `("end",)`.
+`("fire", id, start, stop, values, now, instant, latest)`, `("save", id)`, `("restore", id, sq_state)`, `("drop", id)`,
+`("stop", graph)`, `("end",)`.
 Answers: `("loaded", graph, problem)`, `("fired", id, parts, start, stop, begun, ended)`,
-`("failed", id, error, begun, ended)`, `("skipped", id)`, `("counted", id, kind)`.
+`("failed", id, error, begun, ended)`, `("skipped", id)`, `("counted", id, kind)`, `("saved", id, sq_state, left_out)`.
 Times of the host's monotonic clock (`begun`, `ended`, `instant`, `latest`) in microseconds.
 """
 
@@ -29,12 +30,16 @@ from ticktalk.engine.components import Components, Preparing, running
 from ticktalk.engine.execution import BodyOutput, FiringError, TTSQExecute, firing_error
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.engine.outputs import as_json
+from ticktalk.engine.state import Saver
 from ticktalk.engine.values import decode_value, encode_value
 from ticktalk.graph.graph import TTGraph
 from ticktalk.physical.clock import monotonic_us
 from ticktalk.time import Tick, TTClock, TTEmpty
 
 Command = tuple[Any, ...]
+
+OF_INSTANCE = frozenset({"fire", "save", "restore"})
+"""Commands that an instance carries out one after the other."""
 
 
 class Commands(Protocol):
@@ -99,7 +104,7 @@ class Worker:
                     command = self._commands.receive()
                     if command is None or command[0] == "end":
                         self._ended = True
-                    elif command[0] == "fire":
+                    elif command[0] in OF_INSTANCE:
                         work = self._take(command)
                     else:
                         self._control(command)
@@ -135,7 +140,15 @@ class Worker:
                     instance.busy = False
                     return
                 command = instance.waits.popleft()
-            self._fire(instance, command)
+            if command[0] == "fire":
+                self._fire(instance, command)
+            elif command[0] == "save":
+                saver = Saver()
+                saver.sq = instance.execute.name
+                data = saver.body(instance.execute.state.get("sq_state"))
+                self._commands.answer(("saved", instance.ident, data, saver.left_out))
+            else:
+                instance.execute.state["sq_state"] = self._decode(instance.execute, command[2])
 
     def _fire(self, instance: _Instance, command: Command) -> None:
         _, ident, start, stop, values, now, instant, latest = command
@@ -177,6 +190,8 @@ class Worker:
             self._commands.answer(("loaded", command[1], self._load(*command[1:])))
         elif command[0] == "start":
             self._start(*command[1:])
+        elif command[0] == "drop":
+            self._instances.pop(command[1], None)
         elif command[0] == "stop":
             self._graphs.pop(command[1], None)
             for ident in self._of_graph.pop(command[1], ()):
@@ -185,8 +200,9 @@ class Worker:
     def _load(self, name: str, json: bytes, sqs: list[str]) -> str | None:
         running.current = Preparing(name, self._ensemble)
         try:
-            graph = msgspec.json.decode(json, type=TTGraph)
-            code = GraphCode(graph)
+            known = self._graphs.get(name)
+            graph = msgspec.json.decode(json, type=TTGraph) if known is None else known[0]
+            code = GraphCode(graph) if known is None else known[1]
             wanted = set(sqs)
             code.try_out([sq for sq in graph.sqs if sq.name in wanted])
             self._graphs[name] = (graph, code, graph.clock_tree())

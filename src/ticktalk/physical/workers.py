@@ -2,7 +2,7 @@
 
 Ordinary bodies run in the main worker, plan Bs (and SQs that share a component with one) in a second one, an SQ with
 `TTPersistent=True` in one of its own. Workers are started when a graph needs them. One that dies is replaced and
-counted; what was in flight in it is lost, its instances begin anew.
+counted; what was in flight in it is lost, its instances go on from what was last saved of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 import msgspec
@@ -36,6 +36,9 @@ ORDINARY_NICE = 5
 """How much ordinary workers give way: beside busy ones plan B's worker still starts in time."""
 
 Answer = tuple[Any, ...]
+
+Saved = Callable[[Context, str, bytes | None, list[str]], None]
+"""`(context, sq, sq_state, left_out)`: takes an instance's `sq_state` as MessagePack, and what of it has no codec."""
 
 
 class Channel(Protocol):
@@ -182,7 +185,7 @@ class ThreadChannel:
 class _Placed:
     """A body that runs in a worker: what is to be told of its firings."""
 
-    __slots__ = ("context", "elsewhere", "grid", "in_flight", "lateness", "stamp", "worker")
+    __slots__ = ("context", "elsewhere", "grid", "in_flight", "lateness", "saved", "stamp", "told", "worker")
 
     def __init__(self, worker: str, context: Context, elsewhere: Elsewhere, grid: GridSync | None) -> None:
         self.worker = worker
@@ -192,6 +195,8 @@ class _Placed:
         self.in_flight: deque[int | None] = deque()  # the instants (monotonic) of firings under way, oldest first
         self.stamp = elsewhere.sq.stamp == "body"
         self.lateness: list[int] = []
+        self.told = False  # its worker knows of it
+        self.saved: deque[Saved] = deque()  # who asked for its `sq_state`, oldest first
 
 
 class Workers:
@@ -205,6 +210,7 @@ class Workers:
         processes: whether bodies run in processes (else in threads of this one).
         near: folder beside which factories' modules are looked for.
         count_restart: told when a worker died and was replaced.
+        last_body: gives the `sq_state` of an instance as it was last saved.
     """
 
     def __init__(
@@ -216,8 +222,10 @@ class Workers:
         processes: bool = True,
         near: str = "",
         count_restart: Callable[[str], None] = lambda worker: None,
+        last_body: Callable[[Context, str], bytes | None] = lambda context, sq: None,
     ) -> None:
         self._ensemble = ensemble
+        self._last_body = last_body
         self._components = components
         self._loop = loop
         self._clock = clock
@@ -237,11 +245,17 @@ class Workers:
         self._closing = False
 
     def load(self, graph: TTGraph, sqs: list[TTSQ], loaded: Callable[[str | None], None]) -> None:
-        """Have the bodies of `sqs` compiled where they will run; `loaded` is told the problem, or None."""
-        assigned = self._assign([sq for sq in sqs if runs_elsewhere(sq)])
+        """Have the bodies of `sqs` compiled where they will run; `loaded` is told the problem, or None.
+
+        More SQs of a graph may be loaded later, one load after the other.
+        """
+        known = self._assigned.setdefault(graph.name, {})
+        here = [sq for sq in graph.sqs if sq.name in known]
+        new = [sq for sq in sqs if runs_elsewhere(sq) and sq.name not in known]
+        assigned = {sq.name: self._assign([*here, *new])[sq.name] for sq in new}
         self._graphs[graph.name] = graph
-        self._assigned[graph.name] = assigned
-        self._starts[graph.name] = []
+        known.update(assigned)
+        self._starts.setdefault(graph.name, [])
         by_worker: dict[str, list[str]] = {}
         for sq, worker in assigned.items():
             by_worker.setdefault(worker, []).append(sq)
@@ -290,23 +304,56 @@ class Workers:
         return fire
 
     def begin(self, context: Context) -> None:
-        """Tell the workers of a context whose bodies were placed; before any of them fires."""
+        """Tell the workers of bodies of a context that were placed; before any of them fires."""
         graph = context.prepared.graph.name
         by_worker: dict[str, list[Any]] = {}
         for ident, placed in self._placed.items():
-            if placed.context is context:
+            if placed.context is context and not placed.told:
+                placed.told = True
                 entry = (ident, placed.elsewhere.sq.name, placed.elsewhere.paths, placed.elsewhere.unpack)
                 by_worker.setdefault(placed.worker, []).append(entry)
         self._starts[graph].append((context.number, context.start_tick, by_worker))
         for worker, instances in by_worker.items():
             self._channel(worker).send(("start", graph, context.number, context.start_tick, instances))
 
-    def busy(self, context: Context) -> str:
-        """The SQ of a body of this context that runs or waits to run; empty when there is none."""
+    def busy(self, context: Context, names: Collection[str] | None = None) -> str:
+        """The SQ (of `names`, if given) whose body runs or waits to run in this context; empty when there is none."""
         for placed in self._placed.values():
-            if placed.context is context and placed.in_flight:
-                return placed.elsewhere.sq.name
+            name = placed.elsewhere.sq.name
+            if placed.context is context and placed.in_flight and (names is None or name in names):
+                return name
         return ""
+
+    def forget(self, context: Context, names: Collection[str]) -> None:
+        """End instances of a context; what they still do is seen by nobody."""
+        gone = [i for i, placed in self._of(context) if placed.elsewhere.sq.name in names]
+        for ident in gone:
+            placed = self._placed.pop(ident)
+            self._channel(placed.worker).send(("drop", ident))
+            for answer in placed.saved:
+                answer(context, placed.elsewhere.sq.name, None, [])
+        # A worker that is replaced is not to begin them again.
+        for _, _, by_worker in self._starts.get(context.prepared.graph.name, ()):
+            for worker, instances in by_worker.items():
+                by_worker[worker] = [entry for entry in instances if entry[0] not in gone]
+
+    def save(self, context: Context, name: str, saved: Saved) -> None:
+        """Ask for an instance's `sq_state` as it is after the firings that were sent to it."""
+        for ident, placed in self._of(context):
+            if placed.elsewhere.sq.name == name:
+                placed.saved.append(saved)
+                self._channel(placed.worker).send(("save", ident))
+                return
+        saved(context, name, None, [])
+
+    def restore(self, context: Context, name: str, data: bytes) -> None:
+        """Let an instance go on with an `sq_state`, before it fires again."""
+        for ident, placed in self._of(context):
+            if placed.elsewhere.sq.name == name:
+                self._channel(placed.worker).send(("restore", ident, data))
+
+    def _of(self, context: Context) -> list[tuple[int, _Placed]]:
+        return [(ident, placed) for ident, placed in self._placed.items() if placed.context is context]
 
     def lateness(self, context: Context) -> dict[str, list[int]]:
         """By stream: count, mean and worst of how late its bodies started after their instants (microseconds)."""
@@ -386,6 +433,9 @@ class Workers:
         if kind == "counted":
             told.tally(answer[2])
             return
+        if kind == "saved":
+            placed.saved.popleft()(placed.context, told.sq.name, answer[2], answer[3])
+            return
         instant = placed.in_flight.popleft() if placed.in_flight else None
         if kind == "fired":
             _, _, parts, start, stop, begun, ended = answer
@@ -426,7 +476,7 @@ class Workers:
             loaded("; ".join(dict.fromkeys(problems)) or None)
 
     def _died(self, worker: str) -> None:
-        """Replace a worker: its graphs are loaded again, its instances begin anew, what was in flight is lost."""
+        """Replace a worker: its graphs are loaded again, what was in flight is lost, its instances are restored."""
         self._channels.pop(worker, None)
         if self._closing:
             return
@@ -449,6 +499,14 @@ class Workers:
             for number, tick, by_worker in self._starts[graph]:
                 if worker in by_worker:
                     channel.send(("start", graph, number, tick, by_worker[worker]))
+        for ident, placed in list(self._placed.items()):
+            if placed.worker == worker:
+                name = placed.elsewhere.sq.name
+                data = self._last_body(placed.context, name)
+                if data is not None:
+                    self._channel(worker).send(("restore", ident, data))
+                for _ in placed.saved:
+                    self._channel(worker).send(("save", ident))
 
 
 def cores() -> int:
