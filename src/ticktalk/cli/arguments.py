@@ -134,6 +134,23 @@ def own_components(options: Iterable[str]) -> dict[str, str | None]:
     return made
 
 
+def grid_changes(changes: Iterable[str]) -> dict[str, int]:
+    """`period=DURATION` and `phase=DURATION` as microseconds by name; 0 needs no unit.
+
+    Raises:
+        typer.BadParameter: one is malformed, or given twice.
+    """
+    given: dict[str, int] = {}
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if name not in ("period", "phase") or not equals:
+            raise typer.BadParameter(f"{change!r}: write period=250ms or phase=0")
+        if name in given:
+            raise typer.BadParameter(f"{name} is given twice")
+        given[name] = 0 if text.strip() == "0" else duration(text)
+    return given
+
+
 def address(text: str, option: str) -> str:
     """`IP:PORT`.
 

@@ -99,7 +99,7 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
             graph["state"],
             str(graph["outputs"]),
             "\n".join(f"{host}: {why}" for host, why in graph["busy"].items()),
-            "\n".join(f"{host}: {count}" for host, count in by_host.items()),
+            "\n".join([f"{host}: {count}" for host, count in by_host.items()] + _waits(graph["waits"])),
             "\n".join(counter_lines(graph["counters"])) or "none",
         )
     tables = [ensembles, graphs]
@@ -109,6 +109,11 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
             errors.add_row(line)
         tables.append(errors)
     return tables
+
+
+def _waits(sqs: list[str]) -> list[str]:
+    more = f" and {len(sqs) - 8} more" if len(sqs) > 8 else ""
+    return [f"wait for an ensemble that fits: {', '.join(sqs[:8])}{more}"] if sqs else []
 
 
 def progress(start: int, stop: int) -> Iterator[int]:

@@ -36,6 +36,8 @@ app.command("map")(map_command)
 app.command()(remote.deploy)
 app.command()(remote.start)
 app.command()(remote.stop)
+app.command()(remote.drain)
+app.command("set")(remote.set_grid)
 app.command()(remote.status)
 app.command()(remote.outputs)
 

@@ -31,6 +31,8 @@ follow [GRAPH]                     show its outputs as they come (again: stop sh
 rates                              outputs per second of each graph
 status                             ensembles, graphs, counters, errors
 stop GRAPH                         end it
+drain ENSEMBLE                     move all that lives there to others, then let it end
+set GRAPH SQ [period=..] [phase=..]  change a stream while it runs, such as period=250ms
 quit                               end the manager; ensembles wait for the next
 shutdown                           end the manager and every ensemble"""
 
@@ -44,11 +46,15 @@ def manager(
         list[str] | None, typer.Option(metavar="NAME[=MODULE:FACTORY]", help="A component of its own.")
     ] = None,
     workers: Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker processes; 0: in threads.")] = 1,
+    checkpoint: Annotated[
+        str, typer.Option(help="How often what SQs need to go on elsewhere is saved; 0s: never.")
+    ] = "1s",
     credentials: Annotated[str | None, typer.Option(metavar="FILE", help="The manager's bundle of keys.")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Go without keys on an address others reach.")] = False,
 ) -> None:
     """The runtime manager: ensembles join it, graphs are deployed to it."""
     stopped = threading.Event()
+    save_every = arguments.duration(checkpoint)
     try:
         runtime = TTRuntimeManagerPhysical(
             log,
@@ -60,6 +66,7 @@ def manager(
             credentials=credentials,
             insecure=insecure,
             near=str(Path.cwd()),
+            checkpoint=save_every,
         )
     except OSError as error:
         raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
@@ -150,6 +157,10 @@ class _Console:
                     self._console.print(table)
             case ["stop", graph_name]:
                 self._runtime.stop_graph(graph_name)
+            case ["drain", name]:
+                self._runtime.drain(name)
+            case ["set", graph_name, sq, *changes] if changes:
+                self._runtime.set_grid(graph_name, sq, **arguments.grid_changes(changes))
             case ["quit" | "exit"]:
                 self._stopped.set()
             case ["shutdown"]:

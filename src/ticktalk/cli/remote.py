@@ -1,4 +1,4 @@
-"""`deploy`, `start`, `stop`, `status`, `outputs`: what is asked of a manager that runs somewhere."""
+"""`deploy`, `start`, `stop`, `drain`, `set`, `status`, `outputs`: what is asked of a manager that runs somewhere."""
 
 from __future__ import annotations
 
@@ -70,6 +70,39 @@ def stop(
     with Remote(manager, credentials) as remote:
         remote.ask(do="stop" if graph is not None else "shut down", graph=graph or "")
     print(f"{graph or 'the system'} is stopped", file=sys.stderr)
+
+
+def drain(
+    ensemble: Annotated[str, typer.Argument(metavar="NAME", help="The ensemble.")],
+    manager: Manager,
+    credentials: Credentials = None,
+) -> None:
+    """Move all that lives on an ensemble to others, losing nothing, then let the ensemble end."""
+    with Remote(manager, credentials) as remote:
+        remote.ask(do="drain", name=ensemble)
+    print(f"{ensemble} is drained, and ends", file=sys.stderr)
+
+
+def set_grid(
+    graph: Annotated[str, typer.Argument(help="The graph's name.")],
+    sq: Annotated[str, typer.Argument(metavar="SQ-NAME", help="A stream's SQ, such as sample-1.")],
+    changes: Annotated[list[str], typer.Argument(metavar="period=DURATION|phase=DURATION...", help="Such as 250ms.")],
+    manager: Manager,
+    credentials: Credentials = None,
+    as_json: Json = False,
+) -> None:
+    """Change a stream's period or phase while it runs; it takes effect from its next instant."""
+    given = arguments.grid_changes(changes)
+    with Remote(manager, credentials) as remote:
+        answer = remote.ask(do="set", graph=graph, name=sq, **given)
+    if as_json:
+        print(json.dumps(answer))
+    else:
+        print(
+            f"{answer['sq']}: period {answer['period']} us, phase {answer['phase']} us,"
+            f" interval width {answer['width']} us",
+            file=sys.stderr,
+        )
 
 
 def status(

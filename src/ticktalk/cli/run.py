@@ -46,6 +46,9 @@ def run(
         typer.Option(metavar="ENSEMBLE.NAME=MODULE:FACTORY", help="A component and what makes its driver."),
     ] = None,
     workers: Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker processes; 0: in threads.")] = 1,
+    checkpoint: Annotated[
+        str, typer.Option(help="How often what SQs need to go on elsewhere is saved; 0s: never.")
+    ] = "1s",
     log: Annotated[Path | None, typer.Option(metavar="FILE", help="Append the outputs to FILE as JSON lines.")] = None,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per output token, no more.")] = False,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the outputs over time.")] = None,
@@ -53,6 +56,7 @@ def run(
 ) -> None:
     """Run a program in real time on this machine: a manager, and one OS process per ensemble."""
     length = arguments.duration(until) if until is not None else None
+    save_every = arguments.duration(checkpoint)
     values = arguments.inputs(input or [])
     if plot is not None:
         check_plot_file(str(plot))
@@ -66,7 +70,14 @@ def run(
         results = stack.enter_context(Results(jsonl))
         try:
             manager = TTRuntimeManagerPhysical(
-                log, "127.0.0.1", 0, 0, components=own.components if own else None, workers=workers, near=near
+                log,
+                "127.0.0.1",
+                0,
+                0,
+                components=own.components if own else None,
+                workers=workers,
+                near=near,
+                checkpoint=save_every,
             )
         except OSError as error:
             raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
@@ -81,6 +92,7 @@ def run(
         _wait_for(manager, dict(zip(asked, started, strict=True)), stopped)
         mapping = _mapping(manager, graph, list(asked))
         manager.instantiate_and_map_graph(graph, mapping=mapping)
+        manager.on_event(_say)
         manager.execute_graph(graph, values, length=length)
         limit = None if length is None else length / 1e6 + GRACE
         waited = 0.0
@@ -95,6 +107,11 @@ def run(
         plot_outputs(tokens, str(plot), graph.name)
     if strict and errors:
         raise typer.Exit(1)
+
+
+def _say(event: str) -> None:
+    if " is done: " not in event:
+        print(event, file=sys.stderr)
 
 
 def _start(option: arguments.EnsembleOption, manager: str, workers: int, near: str) -> subprocess.Popen[bytes]:

@@ -1,4 +1,4 @@
-"""What other commands ask of a running manager: deploy, start, stop, status, outputs.
+"""What other commands ask of a running manager: deploy, start, stop, drain, set, status, outputs.
 
 Questions come as queries on one key: MessagePack `{"do": ..., ...}`; answers are MessagePack, refusals text. Outputs
 are published on a key per graph.
@@ -13,13 +13,15 @@ from typing import Any
 import msgspec
 import zenoh
 
+from ticktalk.engine.deployment import GraphState
+from ticktalk.engine.hosting import SetGrid
 from ticktalk.engine.outputs import OutputToken, json_line
 from ticktalk.engine.values import decode_value
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.errors import TTError
 from ticktalk.physical.manager import COMMAND_KEY, ManagerNode, drop
 from ticktalk.physical.node import key_part
-from ticktalk.processes import DeployRequest, Message, RuntimeMsg
+from ticktalk.processes import DeployRequest, DrainRequest, Message, RuntimeMsg, SetRequest
 
 OUTPUTS_KEY = "ticktalk/outputs"
 
@@ -36,11 +38,13 @@ class Question(msgspec.Struct, omit_defaults=True):
     """What a command asks.
 
     Attributes:
-        do: "deploy", "start", "stop", "status", "outputs" or "shut down".
+        do: "deploy", "start", "stop", "drain", "set", "status", "outputs" or "shut down".
         graph: a graph's name; for "deploy" the name to give it, or "".
         json: (deploy) the graph's file content.
         mapping: (deploy) SQ to ensemble.
         inputs: (start) the inputs as one encoded dict.
+        name: (drain) the ensemble; (set) the SQ.
+        period, phase: (set) root ticks; None: as it is.
     """
 
     do: str
@@ -48,6 +52,16 @@ class Question(msgspec.Struct, omit_defaults=True):
     json: bytes = b""
     mapping: dict[str, str] | None = None
     inputs: bytes = b""
+    name: str = ""
+    period: int | None = None
+    phase: int | None = None
+
+
+def _told(result: GraphState | SetGrid | None) -> Any:
+    """What somebody is told who asked for what takes a while."""
+    if isinstance(result, GraphState):
+        return {"graph": result.graph.name, "mapping": result.host_of}
+    return {} if result is None else msgspec.to_builtins(result)
 
 
 class Commands:
@@ -93,8 +107,7 @@ class Commands:
                 if error is not None:
                     refuse(error)
                 else:
-                    state = future.result()
-                    reply({"graph": state.graph.name, "mapping": state.host_of})
+                    reply(_told(future.result()))
 
             answer.add_done_callback(settled)
         else:
@@ -108,6 +121,14 @@ class Commands:
             message = Message(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, request, "TTRuntimeManagerProcess")
             manager.node.receive(message)
             return request.reply
+        if question.do in ("drain", "set"):
+            kind = RuntimeMsg.DRAIN
+            order: DrainRequest | SetRequest = DrainRequest(question.name, Future())
+            if question.do == "set":
+                kind = RuntimeMsg.SET_GRID
+                order = SetRequest(question.graph, question.name, question.period, question.phase, Future())
+            manager.node.receive(Message(kind, order, "TTRuntimeManagerProcess"))
+            return order.reply
         if question.do == "start":
             running = manager.start(question.graph, decode_value(question.inputs) if question.inputs else {})
             return {"context": running.number, "start_tick": running.start_tick}
