@@ -31,6 +31,7 @@ from ticktalk.language import compile_program, compile_source
 from ticktalk.language.errors import TTError, TTInputError, TTRuntimeError
 from ticktalk.manager import TTRuntimeManagerPhysical, TTRuntimeManagerSim
 from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.physical.clock import RootClock
 from ticktalk.physical.commands import outputs_key
 from ticktalk.physical.joining import HELLO_KEY, JOIN_KEY, RefusedError, hello
 from ticktalk.physical.manager import COMMAND_KEY
@@ -403,6 +404,34 @@ def test_other_addresses_want_credentials() -> None:
     assert "this host has no such address" in insecure.said
     for process in (refused, insecure):
         assert "Traceback" not in process.said
+
+
+def test_a_clock_that_is_off_is_brought_to_the_manager_s(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ensemble on another host (by its boot id) whose clock is an hour slow."""
+
+    def slow() -> RootClock:
+        clock = RootClock()
+        clock.step(-3_600_000_000)
+        return clock
+
+    monkeypatch.setattr("ticktalk.physical.node.RootClock", slow)
+    monkeypatch.setattr("ticktalk.physical.handles.boot_id", lambda: "another host")
+    ensemble = TTEnsemble(None, "slow")
+    thread = threading.Thread(target=ensemble.run_phy, args=(system.address,), daemon=True)
+    thread.start()
+    try:
+        assert system.manager.wait_for_ensembles(["slow"], LIMIT) == []
+
+        def offset() -> int | None:
+            found = [e for e in system.manager.status()["ensembles"] if e["name"] == "slow"]
+            told = found and found[0]["clock_uncertainty_us"]
+            return abs(found[0]["clock_offset_us"]) + 1 if told else None
+
+        until(lambda: (off := offset()) is not None and off < 100_000, "its clock is the manager's")
+    finally:
+        ensemble.stop()
+        thread.join(LIMIT)
+    assert not thread.is_alive()
 
 
 # What cannot be deployed.
