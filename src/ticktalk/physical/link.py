@@ -1,15 +1,15 @@
-"""The link to other ensembles: a Zenoh session, a thread that publishes, subscriptions that survive its reopening.
+"""The link to other ensembles: a Zenoh session, an outbox, subscriptions that survive its reopening.
 
 A host that others cannot reach opens as a client: the manager, a router, then relays for it. Publishing can block for
-seconds when a receiver stands still, so only the sender thread does it; Zenoh's own threads only post what came.
+seconds when a receiver stands still, so `publish` only puts into the outbox; `flush`, which may block, sends.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -20,13 +20,19 @@ from ticktalk.language.errors import TTRuntimeError
 logger = logging.getLogger("ticktalk.link")
 
 OUTBOX = 65_536
-"""Frames that may wait for the sender; beyond that the stalest goes, counted."""
+"""Parts that may wait to be sent; beyond that the stalest goes, counted."""
+
+JOINED = 64
+"""Parts for the same key that are sent as one frame when they wait anyway."""
 
 CLOSE_LIMIT = 2.0
 """Seconds that closing a session may take."""
 
-Receive = Callable[[str, bytes], None]
-"""`(key, payload)`: called in Zenoh's thread; must only put into a queue."""
+Receive = Callable[[bytes], None]
+"""Takes a payload: called in Zenoh's thread; must not block."""
+
+Join = Callable[[list[Any]], bytes]
+"""Makes one frame of parts."""
 
 
 class LinkError(TTRuntimeError):
@@ -48,6 +54,9 @@ class Link:
         overflow: told when a frame was dropped because too many wait.
         timeout_ms: how long opening may take until the first endpoint answers; None: it goes on trying.
 
+    Attributes:
+        waiting: told when something waits to be sent and nobody sees to it: somebody has to call `flush`.
+
     Raises:
         LinkError: the port is in use, or nobody answers.
     """
@@ -67,14 +76,14 @@ class Link:
         self._settings = settings or {}
         self._timeout_ms = timeout_ms
         self._overflow = overflow
+        self.waiting: Callable[[], None] = self.flush
         self._subscriptions: dict[str, tuple[Receive, Any]] = {}
         self._queryables: dict[str, tuple[Callable[[zenoh.Query], None], Any]] = {}
         self._publishers: dict[str, Any] = {}
-        self._outbox: queue.SimpleQueue[tuple[str, bytes] | None] = queue.SimpleQueue()
+        self._outbox: deque[tuple[str, Any, Join | None]] = deque()
+        self._sending = threading.Lock()  # what is in the outbox is sent in order: by one thread at a time
         self._closing = False
         self._session = self._open()
-        self._sender = threading.Thread(target=self._send_all, name="ticktalk sender", daemon=True)
-        self._sender.start()
 
     def _open(self) -> zenoh.Session:
         config = zenoh.Config()
@@ -107,12 +116,12 @@ class Link:
         return LinkError(f"the network session cannot be opened: {text}")
 
     def subscribe(self, key: str, receive: Receive) -> None:
-        """Call `receive(key, payload)` for what is published on `key`."""
+        """Call `receive(payload)` for what is published on `key`."""
         self._subscriptions[key] = (receive, self._declare_subscriber(key, receive))
 
     def _declare_subscriber(self, key: str, receive: Receive) -> Any:
         def sample(sample: zenoh.Sample) -> None:
-            receive(str(sample.key_expr), sample.payload.to_bytes())
+            receive(sample.payload.to_bytes())
 
         # A direct callback: no thread per subscriber.
         return self._session.declare_subscriber(key, zenoh.handlers.Callback(sample, indirect=False))
@@ -139,22 +148,45 @@ class Link:
             return None if reason == b"Timeout" else (False, reason)
         return None
 
-    def publish(self, key: str, frame: bytes) -> None:
-        """Have `frame` published on `key`, in order; never blocks."""
-        if self._outbox.qsize() >= OUTBOX:
-            try:
-                self._outbox.get_nowait()
-                self._overflow()
-            except queue.Empty:
-                pass  # the sender was faster
-        self._outbox.put((key, frame))
+    def publish(self, key: str, part: Any, join: Join | None = None) -> None:
+        """Have a frame published on `key`, in order; never blocks.
 
-    def _send_all(self) -> None:
-        while True:
-            entry = self._outbox.get()
-            if entry is None:
-                return
-            key, frame = entry
+        Args:
+            key: where.
+            part: the frame; or, with `join`, what may become one frame with others that wait beside it.
+            join: makes the frame.
+        """
+        outbox = self._outbox
+        if len(outbox) >= OUTBOX:
+            try:
+                outbox.popleft()
+                self._overflow()
+            except IndexError:
+                pass  # who sends was faster
+        outbox.append((key, part, join))
+        if len(outbox) == 1:
+            self.waiting()
+
+    def flush(self) -> None:
+        """Send what waits; may block. Returns at once if another thread is at it."""
+        outbox = self._outbox
+        while outbox and self._sending.acquire(False):
+            try:
+                self._send_all(outbox)
+            finally:
+                self._sending.release()
+
+    def _send_all(self, outbox: deque[tuple[str, Any, Join | None]]) -> None:
+        while outbox:
+            try:
+                key, part, join = outbox.popleft()
+                if join is not None:
+                    parts = [part]
+                    while outbox and outbox[0][2] is join and outbox[0][0] == key and len(parts) < JOINED:
+                        parts.append(outbox.popleft()[1])
+                    part = join(parts)
+            except IndexError:
+                return  # the last one became too old meanwhile
             try:
                 publisher = self._publishers.get(key)
                 if publisher is None:
@@ -165,7 +197,7 @@ class Link:
                         reliability=zenoh.Reliability.RELIABLE,
                     )
                     self._publishers[key] = publisher
-                publisher.put(frame)
+                publisher.put(part)
             except zenoh.ZError as error:
                 if not self._closing:
                     logger.warning("%s: not sent: %s", key, error)
@@ -203,10 +235,15 @@ class Link:
                 self.unsubscribe(key)
             except zenoh.ZError as error:
                 logger.debug("closing: %s", error)
-        self._outbox.put(None)
-        self._sender.join(grace)
+        sender = threading.Thread(target=self._send_rest, daemon=True)
+        sender.start()
+        sender.join(grace)
         self._publishers.clear()
         _close(self._session)
+
+    def _send_rest(self) -> None:
+        with self._sending:
+            self._send_all(self._outbox)
 
 
 def _close(session: zenoh.Session) -> None:

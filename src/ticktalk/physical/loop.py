@@ -1,4 +1,8 @@
-"""The thread that keeps time on an ensemble: one loop over timers, sockets and an inbox; nothing in it blocks.
+"""What keeps time on an ensemble: one loop over timers, sockets and an inbox; nothing in it blocks.
+
+One thread at a time has the role of keeping time. What may take long (a body in a thread, a publication) it does
+after its turn, with the role lent: if it is held up, another thread keeps time (`Role`). While it sleeps, a thread
+that brings something may take a turn in its place (`visit`).
 
 What came in is stamped when it came in (in Zenoh's thread, in the worker), and handled in the order of time: timers
 that were due before it run first. So the clock decides, not the order in which messages were handled.
@@ -6,7 +10,6 @@ that were due before it run first. So the clock decides, not the order in which 
 
 from __future__ import annotations
 
-import ctypes
 import heapq
 import logging
 import os
@@ -19,13 +22,18 @@ from typing import Any
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.physical.clock import RootClock, monotonic_us
+from ticktalk.physical.role import Role
 
 logger = logging.getLogger("ticktalk.loop")
 
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a busy thread of this process lets the one that keeps time in."""
 
-_PR_SET_TIMERSLACK = 29
+LOAN = 1_000
+"""Microseconds for which the role of keeping time is lent, unless a timer is due before."""
+
+Job = tuple[int, Callable[..., None], tuple[Any, ...]]
+"""`(microseconds, call, arguments)`: what is done with the role lent for at most so long."""
 
 Ready = Callable[[bool, bool], None]
 """`(readable, writable)`: called when a watched file descriptor is either."""
@@ -50,22 +58,61 @@ class Loop:
         self._watched: dict[int, Ready] = {}
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._timer_count = 0
+        self._jobs: deque[Callable[[], Job | None]] = deque()
+        self._role = Role(self._keep_time, "ticktalk time")
+        self._wakes_at = 0  # when the sleeping keeper of time will look at its timers again (root ticks)
+        self._begun = False
         self._stopping = False
         self._thread: int | None = None
         self._closed = False
 
     def post(self, call: Callable[..., None], *arguments: Any) -> None:
-        """Have the loop's thread call `call(*arguments)`; from any thread, never blocks."""
+        """Have who keeps time call `call(*arguments)`; from any thread, never blocks."""
         self._inbox.append((monotonic_us(), call, arguments))
         if not self._signalled:
-            self._signalled = True
-            if not self._closed:
-                os.eventfd_write(self._wake, 1)
+            self._signal()
+
+    def _signal(self) -> None:
+        self._signalled = True
+        if not self._closed:
+            os.eventfd_write(self._wake, 1)
+
+    def visit(self, stamp: int, call: Callable[..., None], *arguments: Any) -> bool:
+        """Call `call(*arguments)`, which came in at `stamp`, in this thread, if whoever keeps time sleeps.
+
+        That saves waking another thread. False: it could not be done, so `post` it.
+        """
+        role = self._role
+        if self._signalled or not role.mutex.acquire(False):
+            return False
+        if self._signalled or self._inbox or self._stopping:
+            role.mutex.release()
+            return False
+        self._thread = threading.get_ident()
+        try:
+            agenda = self.agenda
+            self._guarded(self.advance, self.clock.at(stamp))
+            self._guarded(call, *arguments)
+            self._guarded(agenda.run_until, max(self.clock.now(), agenda.now))
+            tick = agenda.next_tick()
+            if self._jobs or self._inbox or (tick is not None and tick < self._wakes_at):
+                self._signal()
+        finally:
+            self._thread = None
+            role.mutex.release()
+        return True
+
+    def do_aside(self, job: Callable[[], Job | None]) -> None:
+        """Do after this turn what may take long: `job()`, in the role, says what, or None when it is done already."""
+        self._jobs.append(job)
 
     def after(self, microseconds: int, call: Callable[[], None]) -> None:
-        """Call `call()` after a time; from the loop's thread (or before it runs)."""
+        """Call `call()` after a time; by who keeps time (or before it runs)."""
         self._timer_count += 1
-        heapq.heappush(self._timers, (monotonic_us() + microseconds, self._timer_count, call))
+        timer = (monotonic_us() + microseconds, self._timer_count, call)
+        heapq.heappush(self._timers, timer)
+        if self._timers[0] is timer and not self._signalled:
+            self._signal()  # set by a visitor: who sleeps means to sleep longer
 
     def every(self, microseconds: int, call: Callable[[], None]) -> None:
         """Call `call()` again and again."""
@@ -103,28 +150,61 @@ class Loop:
 
     @property
     def in_loop(self) -> bool:
-        """Whether the caller is the loop's thread."""
+        """Whether the caller has the role of keeping time."""
         return self._thread == threading.get_ident()
 
     def run(self) -> None:
         """Keep time until `stop`."""
-        self._thread = threading.get_ident()
+        self._begun = True
         sys.setswitchinterval(SWITCH_INTERVAL)
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
-        epoll = self._epoll.fileno()
-        clock, agenda = self.clock, self.agenda
+        self._role.hold()
+
+    def _keep_time(self) -> None:
+        """Keep time until `stop`, or until the role was lent for too long."""
+        mutex, epoll = self._role.mutex, self._epoll.fileno()
+        thread = self._thread = threading.get_ident()
+        self._signalled = True
         while not self._stopping:
-            wait = 1.0
-            tick = agenda.next_tick()
-            if tick is not None:
-                wait = min(wait, (tick - clock.now()) / 1e6)
-            if self._timers:
-                wait = min(wait, (self._timers[0][0] - monotonic_us()) / 1e6)
-            # select has microsecond time-outs, epoll rounds up to milliseconds.
-            if wait > 0 and not self._inbox:
-                select.select([epoll], (), (), wait)
             self._turn()
+            if self._jobs:
+                job = self._jobs.popleft()()
+                if job is not None and not self._lend(*job):
+                    return
+                self._thread = thread
+                continue
+            wait = self._until_next()
+            if wait <= 0:
+                continue
+            self._signalled = False  # before the inbox is looked at, so that nothing posted meanwhile sleeps in it
+            if not self._inbox:
+                self._thread = None
+                mutex.release()
+                # select has microsecond time-outs, epoll rounds up to milliseconds.
+                select.select([epoll], (), (), wait)
+                mutex.acquire()
+                self._thread = thread
+            self._signalled = True
+        self._thread = None
+        self._role.end()
+
+    def _until_next(self) -> float:
+        """Seconds until a timer is due."""
+        now = self.clock.now()
+        self._wakes_at = now + 1_000_000
+        tick = self.agenda.next_tick()
+        if tick is not None and tick < self._wakes_at:
+            self._wakes_at = tick
+        if self._timers:
+            self._wakes_at = min(self._wakes_at, now + self._timers[0][0] - monotonic_us())
+        return (self._wakes_at - now) / 1e6
+
+    def _lend(self, microseconds: int, call: Callable[..., None], arguments: tuple[Any, ...]) -> bool:
+        """Do something with the role lent; whether this thread still has it."""
+        due = self._until_next() * 1e6
+        self._thread = None
+        loan = self._role.lend(int(min(microseconds, due)))
+        self._guarded(call, *arguments)
+        return self._role.back(loan)
 
     def _turn(self) -> None:
         clock, agenda = self.clock, self.agenda
@@ -136,7 +216,6 @@ class Loop:
             if ready is not None:
                 errors = events & (select.EPOLLHUP | select.EPOLLERR)
                 self._guarded(ready, bool(events & select.EPOLLIN or errors), bool(events & select.EPOLLOUT))
-        self._signalled = False  # before the inbox is drained, so that nothing posted meanwhile sleeps in it
         for _ in range(len(self._inbox)):
             stamp, call, arguments = self._inbox.popleft()
             self._guarded(self.advance, clock.at(stamp))
@@ -156,12 +235,13 @@ class Loop:
     def stop(self) -> None:
         """End `run` after its present turn; from any thread."""
         self._stopping = True
-        if not self._closed:
-            os.eventfd_write(self._wake, 1)
+        self._signal()
 
     def close(self) -> None:
         """Give back the file descriptors; after `run` has ended."""
         if not self._closed:
             self._closed = True
+            if not self._begun:
+                self._role.leave()
             self._epoll.close()
             os.close(self._wake)

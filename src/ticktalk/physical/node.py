@@ -18,7 +18,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import Components
@@ -41,7 +41,7 @@ from ticktalk.engine.values import Encoded, encoded
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.physical.clock import RootClock, monotonic_us
 from ticktalk.physical.link import Link
-from ticktalk.physical.loop import Loop
+from ticktalk.physical.loop import LOAN, Loop
 from ticktalk.physical.moving import Moves
 from ticktalk.physical.wire import (
     FrameError,
@@ -81,6 +81,7 @@ def control_key(ensemble: str) -> str:
     return f"ticktalk/ensemble/{ensemble}"
 
 
+@functools.lru_cache(4096)
 def arc_key(graph: str, arc: str) -> str:
     """The key of an arc: one publication reaches every host that consumes it."""
     return f"ticktalk/arc/{key_part(graph)}/{key_part(arc)}"
@@ -189,7 +190,7 @@ class Node:
         self._outputs: dict[tuple[str, int], int] = {}
         self._early: dict[tuple[str, int], list[tuple[str, Any, int, int, Tick, Tick]]] = {}
         self._begun: set[tuple[str, int]] = set()
-        self._inbox: deque[tuple[str, bytes]] = deque()  # token frames that wait for the thread that keeps time
+        self._inbox: deque[tuple[str, str, bytes]] = deque()  # token frames that wait for who keeps time
         self._keys: dict[str, list[str]] = {}
         self.interface = TTNetworkInterfaceZenoh(self)
         self.network_manager = TTNetworkManager(queue.Queue(), name, self.interface, manager)
@@ -262,9 +263,17 @@ class Node:
     def open(self, link: Link) -> None:
         """Take part on the network through `link`."""
         self.link = link
+        link.waiting = self._flush
         link.subscribe(control_key(self.name), self._on_control)
 
-    def _on_control(self, key: str, frame: bytes) -> None:
+    def _flush(self) -> None:
+        link = self.link
+        if not self.loop.in_loop:
+            self.loop.post(self._flush)
+        elif link is not None:
+            self.loop.do_aside(lambda: (LOAN, link.flush, ()))
+
+    def _on_control(self, frame: bytes) -> None:
         self.loop.post(self._control, frame, monotonic_us())
 
     def _control(self, frame: bytes, stamp: int) -> None:
@@ -294,12 +303,15 @@ class Node:
         prepared = self.host.prepared.get(graph)
         generation = prepared.generations.get(arc.rpartition("/")[0], 0) if prepared is not None else 0
         if self.link is not None:
-            self.link.publish(arc_key(graph, arc), token_frame([(context, generation, number, start, stop, data)]))
+            token = (context, generation, number, start, stop, data)
+            self.link.publish(arc_key(graph, arc), token, token_frame)
         if self.moves.keeps:
             self.moves.keep(graph, context, arc, number, start, stop, data)
 
-    def _on_tokens(self, key: str, frame: bytes) -> None:
-        self._inbox.append((key, frame))
+    def _on_tokens(self, graph: str, arc: str, frame: bytes) -> None:
+        if not self._inbox and self.loop.visit(monotonic_us(), self._take_tokens, graph, arc, frame):
+            return
+        self._inbox.append((graph, arc, frame))
         if len(self._inbox) > INBOX:
             self._inbox.popleft()  # the stalest; the call that was posted for it takes the next one
             self.overflow += 1
@@ -307,8 +319,9 @@ class Node:
             self.loop.post(self._tokens)
 
     def _tokens(self) -> None:
-        key, frame = self._inbox.popleft()
-        _, _, graph, arc = (unquote(part) for part in key.split("/"))
+        self._take_tokens(*self._inbox.popleft())
+
+    def _take_tokens(self, graph: str, arc: str, frame: bytes) -> None:
         try:
             tokens = parse_tokens(frame)
         except FrameError as error:
@@ -401,19 +414,20 @@ class Node:
         if self.link is None:
             return
         prepared = self.host.prepared[graph]
-        wanted: dict[str, None] = {}
+        wanted: dict[str, str] = {}
         for sq in prepared.graph.sqs:
             if prepared.host_of[sq.name] != self.name:
                 for index, arc in enumerate(sq.arcs):
                     if any(prepared.host_of[to.sq] == self.name or to.sq in expected for to in arc.to):
-                        wanted[arc_key(graph, arc_name(sq.name, index))] = None
+                        arc_at = arc_name(sq.name, index)
+                        wanted[arc_key(graph, arc_at)] = arc_at
         known = self._keys.get(graph, [])
         for key in known:
             if key not in wanted:
                 self.link.unsubscribe(key)
-        for key in wanted:
+        for key, arc_at in wanted.items():
             if key not in known:
-                self.link.subscribe(key, self._on_tokens)
+                self.link.subscribe(key, functools.partial(self._on_tokens, graph, arc_at))
         self._keys[graph] = list(wanted)
 
     # How many tokens passed on each arc, when SQs move.

@@ -1,8 +1,8 @@
 """A worker: runs bodies away from who keeps time, as a process or as threads of the same process.
 
-It is told what to do by commands and answers each; nothing in it decides when something fires. A few threads take
-turns: one waits for the next command while the others run bodies, so a body that waits holds up no other, and a
-body that does not costs no change of thread. An instance runs one firing at a time, in the order of the commands.
+It is told what to do by commands and answers each; nothing in it decides when something fires. Who reads a command
+also runs the body, and lends the role of reading meanwhile (`Role`): a body that takes no time costs no change of
+thread, one that waits holds up no other. An instance runs one firing at a time, in the order of the commands.
 
 Commands (tuples): `("load", graph, json, sqs)`, `("start", graph, context, tick, instances)`,
 `("fire", id, start, stop, values, now, instant, latest)`, `("save", id)`, `("restore", id, sq_state)`, `("drop", id)`,
@@ -21,7 +21,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -34,6 +34,7 @@ from ticktalk.engine.state import Saver
 from ticktalk.engine.values import decode_value, encode_value
 from ticktalk.graph.graph import TTGraph
 from ticktalk.physical.clock import monotonic_us
+from ticktalk.physical.role import Role
 from ticktalk.time import Tick, TTClock, TTEmpty
 
 Command = tuple[Any, ...]
@@ -41,21 +42,26 @@ Command = tuple[Any, ...]
 OF_INSTANCE = frozenset({"fire", "save", "restore"})
 """Commands that an instance carries out one after the other."""
 
+SLOW = 500
+"""Microseconds from which on a body counts as slow: what other threads do meanwhile is handed on before it runs."""
 
-class Commands(Protocol):
-    """Where a worker's commands come from and its answers go."""
+LOAN = 1_000
+"""Microseconds for which a body that was not slow is waited for before another thread reads on."""
 
-    def receive(self) -> Command | None:
-        """Wait for the next command; None: there will be no more."""
 
-    def answer(self, answer: tuple[Any, ...]) -> None:
-        """Send an answer; called from any thread."""
+Answer = Callable[[tuple[Any, ...]], None]
+"""Sends an answer; called from any thread."""
 
 
 class _Instance:
     """One SQ of one context: its body, and the firings that wait for it."""
 
-    __slots__ = ("busy", "encode", "execute", "full", "ident", "lock", "waits")
+    __slots__ = ("busy", "encode", "execute", "full", "ident", "lock", "slow", "waits")
+
+    @property
+    def loan(self) -> int:
+        """Microseconds for which its next firing is waited for before somebody else goes on."""
+        return 0 if self.slow else LOAN
 
     def __init__(self, ident: int, full: bool, execute: TTSQExecute, encode: Callable[[Any], Any]) -> None:
         self.ident = ident
@@ -64,6 +70,7 @@ class _Instance:
         self.encode = encode
         self.waits: deque[Command] = deque()
         self.busy = False
+        self.slow = True  # whether its last firing was; the first may import something
         self.lock = threading.Lock()
 
 
@@ -73,53 +80,45 @@ class Worker:
     Args:
         ensemble: the name of the ensemble, for messages.
         components: component name to driver object, to factory text `module:name` (made at the first use), or None.
-        commands: where commands come from and answers go.
+        answer: where answers go.
         near: folder beside which factories' modules are looked for.
     """
 
-    def __init__(self, ensemble: str, components: Components, commands: Commands, near: str = "") -> None:
+    def __init__(self, ensemble: str, components: Components, answer: Answer, near: str = "") -> None:
         self._ensemble = ensemble
         self._components = components
-        self._commands = commands
+        self._answer = answer
         self._near = Path(near or ".")
         self._graphs: dict[str, tuple[TTGraph, GraphCode, dict[str, TTClock]]] = {}
         self._instances: dict[int, _Instance] = {}
         self._of_graph: dict[str, list[int]] = {}
-        self._turn = threading.Semaphore(1)  # whose turn it is to wait for the next command
-        self._idle = 0  # threads that wait for their turn
-        self._ended = False
-        self._count_lock = threading.Lock()
 
-    def run(self) -> None:
-        """Serve until there are no more commands."""
-        while not self._ended:
-            with self._count_lock:
-                self._idle += 1
-            self._turn.acquire()
-            with self._count_lock:
-                self._idle -= 1
-            work = None
-            try:
-                while work is None and not self._ended:
-                    command = self._commands.receive()
-                    if command is None or command[0] == "end":
-                        self._ended = True
-                    elif command[0] in OF_INSTANCE:
-                        work = self._take(command)
-                    else:
-                        self._control(command)
-            finally:
-                if work is not None:
-                    self._let_another_wait()
-                self._turn.release()
+    def run(self, receive: Callable[[], Command | None]) -> None:
+        """Serve until there are no more commands: `receive` waits for the next one, None: there will be none."""
+        role = Role(lambda: self._serve(role, receive), "ticktalk bodies")
+        # A body that never returns must not keep this thread, whose end is that of the process.
+        threading.Thread(target=role.hold, name="ticktalk bodies", daemon=True).start()
+        role.ended.wait()
+
+    def _serve(self, role: Role, receive: Callable[[], Command | None]) -> None:
+        while True:
+            command = receive()
+            if command is None or command[0] == "end":
+                role.end()
+                return
+            work = self.take(command)
             if work is not None:
-                self._run_all(work)
+                loan = role.lend(work.loan)
+                self.run_all(work)
+                if not role.back(loan):
+                    return
 
-    def _let_another_wait(self) -> None:
-        with self._count_lock:
-            enough = self._idle > 0
-        if not enough:
-            threading.Thread(target=self.run, daemon=True).start()
+    def take(self, command: Command) -> _Instance | None:
+        """Do what a command says at once; or give the instance whose firings are to be run (`run_all`)."""
+        if command[0] in OF_INSTANCE:
+            return self._take(command)
+        self._control(command)
+        return None
 
     def _take(self, command: Command) -> _Instance | None:
         """The instance to run, or None when another thread runs it and will take this firing too."""
@@ -133,7 +132,8 @@ class Worker:
             instance.busy = True
             return instance
 
-    def _run_all(self, instance: _Instance) -> None:
+    def run_all(self, instance: _Instance) -> None:
+        """Run the firings that wait for an instance."""
         while True:
             with instance.lock:
                 if not instance.waits:
@@ -146,7 +146,7 @@ class Worker:
                 saver = Saver()
                 saver.sq = instance.execute.name
                 data = saver.body(instance.execute.state.get("sq_state"))
-                self._commands.answer(("saved", instance.ident, data, saver.left_out))
+                self._answer(("saved", instance.ident, data, saver.left_out))
             else:
                 instance.execute.state["sq_state"] = self._decode(instance.execute, command[2])
 
@@ -155,10 +155,10 @@ class Worker:
         begun = monotonic_us()
         if latest is not None:
             if begun >= latest:
-                self._commands.answer(("skipped", ident))
+                self._answer(("skipped", ident))
                 return
             if begun > instant + (stop - (start + (stop - start) // 2)):
-                self._commands.answer(("counted", ident, "late_starts"))
+                self._answer(("counted", ident, "late_starts"))
         outcome: list[Any] = []
         execute, encode = instance.execute, instance.encode
         execute.send = lambda value, begin, end: outcome.append((encode(value), begin, end))
@@ -174,20 +174,21 @@ class Worker:
             outcome[:] = [_failure(execute, error, start, stop)]
         running.current = None
         ended = monotonic_us()
+        instance.slow = ended - begun > SLOW
         if not outcome:
-            self._commands.answer(("fired", ident, None, start, stop, begun, ended))
+            self._answer(("fired", ident, None, start, stop, begun, ended))
         elif isinstance(outcome[0], FiringError):
-            self._commands.answer(("failed", ident, _sendable(outcome[0]), begun, ended))
+            self._answer(("failed", ident, _sendable(outcome[0]), begun, ended))
         else:
             parts, begin, end = outcome[0]
-            self._commands.answer(("fired", ident, parts, begin, end, begun, ended))
+            self._answer(("fired", ident, parts, begin, end, begun, ended))
 
     def _decode(self, execute: TTSQExecute, data: bytes) -> Any:
         return decode_value(data, execute.code.find_class)
 
     def _control(self, command: Command) -> None:
         if command[0] == "load":
-            self._commands.answer(("loaded", command[1], self._load(*command[1:])))
+            self._answer(("loaded", command[1], self._load(*command[1:])))
         elif command[0] == "start":
             self._start(*command[1:])
         elif command[0] == "drop":
@@ -301,14 +302,19 @@ class SocketCommands:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
+        self._frames = Frames()
         self._lock = threading.Lock()
 
     def receive(self) -> Command | None:
-        try:
-            head = self._exactly(4)
-            return None if head is None else _decode_command(self._exactly(int.from_bytes(head, "little")))
-        except OSError:
-            return None
+        while True:
+            ready = self._frames.next()
+            if ready is not None:
+                return tuple(_decode(ready))
+            try:
+                if not self._frames.fill(self._socket):
+                    return None
+            except OSError:
+                return None
 
     def answer(self, answer: tuple[Any, ...]) -> None:
         frame = encode_frame(answer)
@@ -318,30 +324,69 @@ class SocketCommands:
             except OSError:
                 os._exit(0)  # who keeps time is gone, and nobody wants what is still running here
 
-    def _exactly(self, count: int) -> bytes | None:
-        data = self._socket.recv(count, socket.MSG_WAITALL)
-        while len(data) < count:
-            if not data:
+
+CHUNK = 1 << 16
+"""Bytes that are received at once; a longer frame gets memory of its own."""
+
+
+class Frames:
+    """What comes from a socket, cut into its frames."""
+
+    def __init__(self) -> None:
+        self._chunk = memoryview(bytearray(CHUNK))
+        self._begin = 0  # of what has come and has not been given yet
+        self._end = 0
+        self._long: bytearray | None = None  # a long frame on its way, and how much of it has come
+        self._filled = 0
+
+    def next(self) -> bytes | bytearray | None:
+        """The next frame, if it is here whole."""
+        if self._long is not None:
+            if self._filled < len(self._long):
                 return None
-            more = self._socket.recv(count - len(data), socket.MSG_WAITALL)
-            if not more:
-                return None
-            data += more
-        return data
+            frame, self._long = self._long, None
+            return frame
+        begin = self._begin
+        here = self._end - begin - 4
+        if here < 0:
+            return None
+        length = int.from_bytes(self._chunk[begin : begin + 4], "little")
+        if length <= here:
+            self._begin = begin + 4 + length
+            return bytes(self._chunk[begin + 4 : self._begin])
+        if length > CHUNK - 4:
+            self._long, self._filled = bytearray(length), here
+            self._long[:here] = self._chunk[begin + 4 : self._end]
+            self._begin = self._end = 0
+        return None
+
+    def fill(self, connection: socket.socket) -> int:
+        """Receive once; how many bytes came, 0 at the end.
+
+        Raises:
+            OSError: as `recv_into`.
+        """
+        if self._long is not None:
+            count = connection.recv_into(memoryview(self._long)[self._filled :])
+            self._filled += count
+            return count
+        if self._begin:
+            rest = bytes(self._chunk[self._begin : self._end])
+            self._begin, self._end = 0, len(rest)
+            self._chunk[: self._end] = rest
+        count = connection.recv_into(self._chunk[self._end :])
+        self._end += count
+        return count
 
 
 _encode = msgspec.msgpack.Encoder()
-_infinite_safe = msgspec.msgpack.Decoder()
+_decode = msgspec.msgpack.Decoder().decode
 
 
 def encode_frame(message: tuple[Any, ...]) -> bytes:
     """A command or an answer, behind its length (4 bytes, little end first)."""
     body = _encode.encode(message)
     return len(body).to_bytes(4, "little") + body
-
-
-def _decode_command(data: bytes | None) -> Command | None:
-    return None if data is None else tuple(_infinite_safe.decode(data))
 
 
 def main() -> None:
@@ -357,7 +402,7 @@ def main() -> None:
         os.nice(settings["nice"])
     commands = SocketCommands(connection)
     with BodyOutput(sys.stderr, sys.stderr):
-        Worker(settings["ensemble"], settings["components"], commands, settings["near"]).run()
+        Worker(settings["ensemble"], settings["components"], commands.answer, settings["near"]).run(commands.receive)
         sys.stdout.flush()
     os._exit(0)  # threads that still run bodies end with it
 

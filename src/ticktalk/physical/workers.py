@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import socket
 import subprocess
 import sys
@@ -28,8 +27,8 @@ from ticktalk.engine.values import Encoded, Parts, encoded
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.physical.clock import RootClock
-from ticktalk.physical.loop import Loop
-from ticktalk.physical.worker import Command, Worker, encode_frame
+from ticktalk.physical.loop import Job, Loop
+from ticktalk.physical.worker import OF_INSTANCE, Command, Frames, Worker, encode_frame
 from ticktalk.time import Tick
 
 ORDINARY_NICE = 5
@@ -39,6 +38,8 @@ Answer = tuple[Any, ...]
 
 Saved = Callable[[Context, str, bytes | None, list[str]], None]
 """`(context, sq, sq_state, left_out)`: takes an instance's `sq_state` as MessagePack, and what of it has no codec."""
+
+_decode = msgspec.msgpack.Decoder().decode
 
 
 class Channel(Protocol):
@@ -64,7 +65,7 @@ class ProcessChannel:
         self._loop = loop
         self._on_answer = on_answer
         self._on_death = on_death
-        self._read = bytearray()
+        self._frames = Frames()
         self._unsent: deque[memoryview] = deque()
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
@@ -101,32 +102,17 @@ class ProcessChannel:
             self._flush()
         if readable and not self._closed:
             try:
-                data = self._socket.recv(1 << 20)
+                count = self._frames.fill(self._socket)
             except BlockingIOError:
                 return
             except OSError:
-                data = b""
-            if not data:
+                count = 0
+            if not count:
                 self._end()
                 self._on_death()
                 return
-            self._read += data
-            for answer in self._answers():
-                self._on_answer(answer)
-
-    def _answers(self) -> list[Answer]:
-        found = []
-        at, buffer = 0, self._read
-        while len(buffer) - at >= 4:
-            length = int.from_bytes(buffer[at : at + 4], "little")
-            if len(buffer) - at - 4 < length:
-                break
-            found.append(tuple(msgspec.msgpack.decode(memoryview(buffer)[at + 4 : at + 4 + length])))
-            at += 4 + length
-        if at:
-            # A view of the buffer would forbid this: none is left.
-            del buffer[:at]
-        return found
+            while (frame := self._frames.next()) is not None:
+                self._on_answer(tuple(_decode(frame)))
 
     def _flush(self) -> None:
         while self._unsent:
@@ -164,22 +150,41 @@ class ThreadChannel:
     def __init__(self, loop: Loop, settings: dict[str, Any], on_answer: Callable[[Answer], None]) -> None:
         self._loop = loop
         self._on_answer = on_answer
-        self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
-        worker = Worker(settings["ensemble"], settings["components"], self, settings["near"])
-        self._thread = threading.Thread(target=worker.run, name="ticktalk bodies", daemon=True)
-        self._thread.start()
+        self._commands: deque[Command] = deque()
+        self._worker = Worker(settings["ensemble"], settings["components"], self.answer, settings["near"])
+        self._reading = threading.Lock()  # a command is carried out before the next is read; a body need not end
 
     def send(self, command: Command) -> None:
-        self._commands.put(command)
+        self._commands.append(command)
+        self._loop.do_aside(self._next)
 
-    def receive(self) -> Command | None:
-        return self._commands.get()
+    def _next(self) -> Job | None:
+        if not self._commands or not self._reading.acquire(False):
+            return None  # whoever reads sees to what waits
+        command = self._commands.popleft()
+        if command[0] not in OF_INSTANCE:
+            return 0, self._carry_out, (command,)
+        instance = self._worker.take(command)
+        self._reading.release()
+        return None if instance is None else (instance.loan, self._worker.run_all, (instance,))
+
+    def _carry_out(self, command: Command) -> None:
+        """It may import something, so it may take long."""
+        try:
+            self._worker.take(command)
+        finally:
+            self._reading.release()
+            self._loop.post(self._read_on)
+
+    def _read_on(self) -> None:
+        for _ in self._commands:
+            self._loop.do_aside(self._next)
 
     def answer(self, answer: Answer) -> None:
         self._loop.post(self._on_answer, answer)
 
     def close(self) -> None:
-        self._commands.put(None)
+        self._commands.clear()
 
 
 class _Placed:

@@ -1,0 +1,99 @@
+"""A role that one thread has at a time, and who takes it over."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ticktalk.physical.role import Role
+
+LIMIT = 10.0
+"""Seconds after which a condition that should come true has failed."""
+
+NEVER = 3_600_000_000
+"""Microseconds: an hour."""
+
+
+class Serving:
+    """Threads that take jobs from a list, with the role lent while they do them."""
+
+    def __init__(self, jobs: list[tuple[int, Callable[[], Any]]]) -> None:
+        self.jobs = jobs
+        self.servers: list[int] = []
+        self.inside = 0
+        self.crowded = False
+        self.role = Role(self.serve, "test")
+        self.thread = threading.Thread(target=self.role.hold, daemon=True)
+        self.thread.start()
+
+    def serve(self) -> None:
+        self.servers.append(threading.get_ident())
+        while self.jobs:
+            self.inside += 1
+            self.crowded = self.crowded or self.inside > 1
+            limit, job = self.jobs.pop(0)
+            self.inside -= 1
+            loan = self.role.lend(limit)
+            job()
+            if not self.role.back(loan):
+                return
+        self.role.end()
+
+    def finished(self) -> None:
+        assert self.role.ended.wait(LIMIT)
+        self.thread.join(LIMIT)
+        assert not self.thread.is_alive()
+
+
+def test_what_takes_no_time_is_done_by_one_thread() -> None:
+    done: list[int] = []
+    serving = Serving([(NEVER, lambda: done.append(threading.get_ident()))] * 100)
+    serving.finished()
+    assert len(done) == 100
+    assert set(done) == set(serving.servers)
+    assert len(serving.servers) == 1
+
+
+def test_who_is_held_up_holds_up_nobody() -> None:
+    """Three stand until the fourth lets them go, which so has to be done by yet another thread."""
+    gate = threading.Event()
+    waited: list[bool] = []
+    jobs: list[tuple[int, Callable[[], Any]]] = [(1_000, lambda: waited.append(gate.wait(LIMIT)))] * 3
+    serving = Serving([*jobs, (NEVER, gate.set)])
+    serving.finished()
+    while len(waited) < 3:
+        threading.Event().wait(0.001)
+    assert waited == [True] * 3
+    assert len(serving.servers) == 4
+
+
+def test_one_serves_at_a_time_however_often_it_changes() -> None:
+    """Loans so short that the role is taken back just when another thread takes it over."""
+    done: list[int] = []
+
+    def job() -> None:
+        done.append(1)
+        os.sched_yield()
+
+    serving = Serving([(0, job)] * 1_000)
+    serving.finished()
+    while len(done) < 1_000:
+        threading.Event().wait(0.001)
+    assert not serving.crowded
+    assert len(done) == 1_000
+
+
+def test_the_end_gives_everything_back() -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    threads = threading.active_count()
+    serving = Serving([(0, lambda: None)] * 50)
+    serving.finished()
+    end = threading.Event()
+    for _ in range(int(LIMIT * 100)):
+        if set(os.listdir("/proc/self/fd")) <= before and threading.active_count() <= threads:
+            return
+        end.wait(0.01)
+    left = set(os.listdir("/proc/self/fd")) - before
+    raise AssertionError(f"left: {left}, {threading.enumerate()}")
