@@ -13,6 +13,7 @@ import typer
 
 from ticktalk.cli import arguments
 from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr
+from ticktalk.cli.placement import placement
 from ticktalk.cli.plot import check_plot_file, plot_outputs
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.engine.outputs import OutputToken
@@ -45,6 +46,12 @@ def run(
         list[str] | None,
         typer.Option(metavar="ENSEMBLE.NAME=MODULE:FACTORY", help="A component and what makes its driver."),
     ] = None,
+    deployment: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML: the ensembles, their links, what SQs cost.")
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="JSON: SQ to ensemble, such as `ticktalk map -o` writes.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker processes; 0: in threads.")] = 1,
     log: Annotated[Path | None, typer.Option(metavar="FILE", help="Append the outputs to FILE as JSON lines.")] = None,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per output token, no more.")] = False,
@@ -57,7 +64,8 @@ def run(
     if plot is not None:
         check_plot_file(str(plot))
     graph = arguments.load_graph(program)
-    asked = arguments.all_ensembles(graph, ensemble or [], component or [])
+    placed = placement(graph, ensemble or [], component or [], deployment, mapping)
+    asked = dict(placed.ensembles)
     near = str(Path(program).resolve().parent)
     own = asked.pop(DEFAULT_RUNTIME_MANAGER_NAME, None)
     stopped = threading.Event()
@@ -79,8 +87,8 @@ def run(
             manager.process.outputs.listeners.append(tokens.append)
         manager.on_error(error_to_stderr)
         _wait_for(manager, dict(zip(asked, started, strict=True)), stopped)
-        mapping = _mapping(manager, graph, list(asked))
-        manager.instantiate_and_map_graph(graph, mapping=mapping)
+        host_of = placed.mapping if placed.mapping is not None else _mapping(manager, graph, list(asked))
+        manager.instantiate_and_map_graph(graph, mapping=host_of)
         manager.execute_graph(graph, values, length=length)
         limit = None if length is None else length / 1e6 + GRACE
         waited = 0.0

@@ -11,6 +11,7 @@ import typer
 
 from ticktalk.cli import arguments
 from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr, progress
+from ticktalk.cli.placement import placement
 from ticktalk.cli.plot import check_plot_file, plot_outputs
 from ticktalk.drivers import make_driver
 from ticktalk.engine.execution import BodyOutput
@@ -41,7 +42,16 @@ def simulate(
         list[str] | None,
         typer.Option(metavar="ENSEMBLE.NAME=MODULE:FACTORY", help="A component and what makes its driver."),
     ] = None,
-    network_delay: Annotated[str, typer.Option(help="What every token between two ensembles takes.")] = "0us",
+    deployment: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML: the ensembles, their links, what SQs cost; all takes its time."),
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="JSON: SQ to ensemble, such as `ticktalk map -o` writes.")
+    ] = None,
+    network_delay: Annotated[
+        str | None, typer.Option(help="What every token between two ensembles takes; default: nothing.")
+    ] = None,
     log: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append the outputs to FILE, a JSON object a line.")
     ] = None,
@@ -53,14 +63,20 @@ def simulate(
 ) -> None:
     """Run a program in simulated time."""
     length = arguments.duration(until) if until is not None else None
-    delay = arguments.duration(network_delay)
+    if network_delay is not None and deployment is not None:
+        raise typer.BadParameter(
+            f"--network-delay {network_delay} with --deployment: the links of the deployment file say what tokens take."
+            f" Write `links: [default: {{latency: {network_delay}}}]` there, or leave --deployment out"
+        )
+    delay = arguments.duration(network_delay or "0us")
     values = arguments.inputs(input or [])
     if start < 0:
         raise typer.BadParameter(f"--start {start}: a tick of the root clock is 0 or more")
     if plot is not None:
         check_plot_file(str(plot))
     graph = arguments.load_graph(program)
-    asked = arguments.all_ensembles(graph, ensemble or [], component or [])
+    placed = placement(graph, ensemble or [], component or [], deployment, mapping)
+    asked = dict(placed.ensembles)
     env = simpy.Environment(initial_time=start)
     tokens: list[OutputToken] = []
     with ExitStack() as stack:
@@ -86,7 +102,7 @@ def simulate(
         if plot is not None:
             manager.process.outputs.listeners.append(tokens.append)
         manager.on_error(error_to_stderr)
-        manager.instantiate_and_map_graph(graph)
+        manager.instantiate_and_map_graph(graph, mapping=placed.mapping)
         manager.execute_graph(graph, values)
         if length is None:
             simulation.agenda.on_endless = _endless

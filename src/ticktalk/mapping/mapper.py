@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.language.errors import TTMappingError
+from ticktalk.language.problems import did_you_mean
 from ticktalk.mapping.ensembles import EnsembleInfo, why_not
+
+LISTED = 20
+"""Ensembles that a message names at most."""
 
 
 class TTMapper:
@@ -15,10 +19,12 @@ class TTMapper:
 
     Args:
         ensembles: those that may host, in the order of joining, the manager's own last.
+        absent: what any other ensemble is, for messages.
     """
 
-    def __init__(self, ensembles: Sequence[EnsembleInfo]) -> None:
+    def __init__(self, ensembles: Sequence[EnsembleInfo], absent: str = "has not joined") -> None:
         self.ensembles = list(ensembles)
+        self.absent = absent
 
     def map(self, graph: TTGraph) -> dict[str, str]:
         """SQ name to ensemble name: each SQ goes to the first ensemble that may host it.
@@ -49,26 +55,42 @@ class TTMapper:
         Raises:
             TTMappingError: an SQ is not mapped, not in the graph, or mapped where it must not be.
         """
+        problems = self.problems(graph, mapping)
+        if problems:
+            told = "\n  ".join(f"{sq}: {what}" for sq, what in problems)
+            raise TTMappingError(f"the mapping cannot be used:\n  {told}")
+        return {sq.name: mapping[sq.name] for sq in graph.sqs}
+
+    def problems(self, graph: TTGraph, mapping: Mapping[str, str]) -> list[tuple[str, str]]:
+        """What keeps a mapping made beforehand from being used: the SQ, and what is wrong with its place."""
         by_name = {ensemble.name: ensemble for ensemble in self.ensembles}
+        known = _listed(by_name)
         names = {sq.name for sq in graph.sqs}
-        problems = [f"{name}: the graph {graph.name!r} has no such SQ" for name in mapping if name not in names]
+        problems = []
+        for name in mapping:
+            if name not in names:
+                hint = did_you_mean(name, names - mapping.keys())
+                hint = f"; {hint}" if hint else ": leave it out, or map the graph again"
+                problems.append((name, f"the graph {graph.name!r} has no such SQ{hint}"))
         for sq in graph.sqs:
             host = mapping.get(sq.name)
             if host is None:
-                problems.append(f"{sq.name}: the mapping gives it no ensemble")
+                problems.append((sq.name, "the mapping gives it no ensemble"))
             elif host not in by_name:
-                known = ", ".join(by_name) or "none"
-                problems.append(f"{sq.name}: mapped to {host!r}, which has not joined (joined: {known})")
+                hint = did_you_mean(host, by_name)
+                hint = f"; {hint}" if hint else ""
+                problems.append((sq.name, f"mapped to {host!r}, which {self.absent} (there are: {known}){hint}"))
             elif (lack := why_not(sq, by_name[host])) is not None:
-                problems.append(f"{sq.name}: {host!r} {lack} ({_constraints(sq)})")
-            elif sq.plan_b is not None and mapping.get(sq.plan_b) != host:
+                problems.append((sq.name, f"{host!r} {lack} ({_constraints(sq)})"))
+            elif sq.plan_b is not None and mapping.get(sq.plan_b, host) != host:
                 problems.append(
-                    f"{sq.name}: a deadline and its plan B are placed together, but {sq.plan_b} is mapped to"
-                    f" {mapping.get(sq.plan_b)!r}"
+                    (
+                        sq.name,
+                        f"a deadline and its plan B are placed together, but {sq.plan_b} is mapped to"
+                        f" {mapping[sq.plan_b]!r}",
+                    )
                 )
-        if problems:
-            raise TTMappingError("the mapping cannot be used:\n  " + "\n  ".join(problems))
-        return {sq.name: mapping[sq.name] for sq in graph.sqs}
+        return problems
 
     def _explain(self, graph: TTGraph, unplaced: list[TTSQ]) -> str:
         lines = [f"no ensemble may host these SQs of graph {graph.name!r}, so nothing was instantiated:"]
@@ -77,6 +99,11 @@ class TTMapper:
             lines += [f"    {ensemble.name!r} {why_not(sq, ensemble)}" for ensemble in self.ensembles]
         lines.append("  let an ensemble join that fits, or change the constraint")
         return "\n".join(lines)
+
+
+def _listed(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:LISTED]) + (f" and {len(listed) - LISTED} more" if len(listed) > LISTED else "") or "none"
 
 
 def _constraints(sq: TTSQ) -> str:
