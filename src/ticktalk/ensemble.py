@@ -87,6 +87,8 @@ class TTEnsemble:
         site = simulation.add(self.name, self.manager)
         self.host = EnsembleHost(self.name, self.components, simulation.agenda, site)
         site.host = self.host
+        if simulation.timing is not None:
+            self.host.cores = simulation.timing.cores_of(self.name)
         site.log_error = self.log_error
         if any(driver is not None for driver in self.components.values()):
             simulation.exact = True

@@ -21,6 +21,7 @@ from ticktalk.engine.outputs import OutputToken
 from ticktalk.ensemble import TTEnsemble, start_in
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.errors import TTRuntimeError
+from ticktalk.mapping.deployment_file import DeploymentFile
 from ticktalk.processes import (
     DEFAULT_RUNTIME_MANAGER_NAME,
     DeployRequest,
@@ -31,6 +32,7 @@ from ticktalk.processes import (
     TTRuntimeManagerProcess,
 )
 from ticktalk.simulation.driver import Simulation
+from ticktalk.simulation.timing import Timing
 
 
 class TTRuntimeManager:
@@ -118,6 +120,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         name: see `TTRuntimeManager`.
         network_delay: root ticks (microseconds) that every token takes between two ensembles.
         components: of the manager's own ensemble.
+        deployment: how long bodies take on which ensemble, and tokens on their way, in place of `network_delay`.
 
     Raises:
         TTRuntimeError: an ensemble is refused; the message says why.
@@ -132,6 +135,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         *,
         network_delay: int = 0,
         components: Mapping[str, Any] | Iterable[str] | None = None,
+        deployment: DeploymentFile | None = None,
     ) -> None:
         super().__init__(log_file, name)
         self.sim = sim
@@ -140,6 +144,9 @@ class TTRuntimeManagerSim(TTRuntimeManager):
             raise ValueError(f"a network delay is 0 or more microseconds, not {network_delay}")
         if network_delay:
             self.simulation.network_delay = network_delay
+        if deployment is not None:
+            self.simulation.timing = Timing(deployment, self.simulation.agenda)
+            self.simulation.regions = False  # a region runs an instant at once
         self.ensemble = TTEnsemble(None, name, True, components=components, manager=name)
         if name in self.simulation.sites:
             raise TTRuntimeError(f"there is an ensemble named {name!r} in this simulation already: choose another name")

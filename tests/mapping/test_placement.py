@@ -120,3 +120,16 @@ def test_over_those_that_have_joined(folder: Path) -> None:
     assert over_joined(graph, deployment, made, [edge, rsu], "m:1") == BEST
     with pytest.raises(TTMappingError, match=r"m\.json:1: error: fuse-1: mapped to 'rsu', which has not joined"):
         over_joined(graph, deployment, made, [slow, edge], "m:1")
+
+
+def test_simulated_times_are_those_that_map_predicts(folder: Path) -> None:
+    from ticktalk.cli.map import map_command
+
+    planner = typer.Typer(pretty_exceptions_enable=False)
+    planner.command()(map_command)
+    # The way to the manager is the default link's, so outputs come 500 us after their SQ's end.
+    plan = CliRunner().invoke(planner, [str(folder / "prog.py"), "--deployment", str(folder / "d.yaml"), "--json"])
+    predicted = json.loads(plan.stdout)
+    assert predicted["latency"] == 1_000 + (1_000) + 1_500
+    assert simulated(folder).exit_code == 0
+    assert json.loads((folder / "log").read_text())["arrival"] == predicted["latency"] + 500

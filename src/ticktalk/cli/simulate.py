@@ -92,6 +92,7 @@ def simulate(
                 members,
                 env,
                 network_delay=delay,
+                deployment=placed.deployment,
                 components=_drivers(own, program, env) if own is not None else None,
             )
         except OSError as error:

@@ -62,6 +62,9 @@ class Elsewhere(NamedTuple):
 RunElsewhere = Callable[["Context", Elsewhere], Fire]
 """Makes what fires a body away from here (in a worker), for drivers that do not run bodies in place."""
 
+Occupy = Callable[["Context", Elsewhere, TTSQExecute], Fire | None]
+"""Makes what fires a body here that takes time; None for one that takes none."""
+
 
 class PreparedGraph:
     """A graph as one ensemble holds it.
@@ -120,6 +123,10 @@ class Context:
         report: takes errors of firings.
         run_elsewhere: runs a body away from here (a worker process); None: bodies run in place.
         eviction_bound: see `EVICTION_BOUND`.
+        occupy: makes bodies that run in place take their time; None: they take none.
+
+    Attributes:
+        closed: nothing fires any more.
     """
 
     def __init__(
@@ -133,7 +140,10 @@ class Context:
         report: Callable[[FiringError], None],
         run_elsewhere: RunElsewhere | None = None,
         eviction_bound: int = EVICTION_BOUND,
+        occupy: Occupy | None = None,
     ) -> None:
+        self.closed = False
+        self._occupy = occupy
         self.prepared = prepared
         self.number = number
         self.start_tick = start_tick
@@ -152,7 +162,13 @@ class Context:
         deadline_of = {sq.plan_b: sq for sq in prepared.sqs if sq.plan_b is not None}
         self.forwards = {
             sq.name: TTSQForward(
-                sq, self.syncs, host_of, here, publish, output, bodies_elsewhere=run_elsewhere is not None
+                sq,
+                self.syncs,
+                host_of,
+                here,
+                publish,
+                output,
+                bodies_elsewhere=run_elsewhere is not None or occupy is not None,
             )
             for sq in prepared.sqs
         }
@@ -185,15 +201,7 @@ class Context:
         done = single.done if single else _nothing
         if self._run_elsewhere is not None and runs_elsewhere(sq):
             near = _NumbersHere() if not sq.body and sq.function not in SLOW_ON_NUMBERS else None
-            elsewhere = Elsewhere(
-                sq,
-                forward.paths,
-                forward.unpack,
-                send,
-                self._count_error,
-                lambda kind: self.counters.add(sq.name, kind),
-                near.done if near else done,
-            )
+            elsewhere = self._elsewhere(sq, forward, send, near.done if near else done)
             fire = self._run_elsewhere(self, elsewhere)
             if near:
                 near.away, near.here = fire, self._execute(sq, send).fire
@@ -201,7 +209,8 @@ class Context:
         else:
             execute = self._execute(sq, send)
             self.executes[sq.name] = execute
-            fire = _then(execute.fire, done) if single else execute.fire
+            occupied = self._occupied(sq, forward, send, done, execute)
+            fire = occupied or (_then(execute.fire, done) if single else execute.fire)
         if single:
             single.fire_body = fire
             fire = single.fire
@@ -210,6 +219,20 @@ class Context:
         sync.fire = fire
         if isinstance(sync, GridSync) and self.forwards[sq.name].has_tag:
             sync.tag = self.forwards[sq.name].tag
+
+    def _occupied(
+        self, sq: TTSQ, forward: TTSQForward, send: Send, done: Callable[[], None], execute: TTSQExecute
+    ) -> Fire | None:
+        """What fires a body that runs in place but takes time; None: it takes none."""
+        if self._occupy is None:
+            return None
+        return self._occupy(self, self._elsewhere(sq, forward, send, done), execute)
+
+    def _elsewhere(self, sq: TTSQ, forward: TTSQForward, send: Send, done: Callable[[], None]) -> Elsewhere:
+        def tally(kind: str) -> None:
+            self.counters.add(sq.name, kind)
+
+        return Elsewhere(sq, forward.paths, forward.unpack, send, self._count_error, tally, done)
 
     def _execute(self, sq: TTSQ, send: Send) -> TTSQExecute:
         return TTSQExecute(
@@ -279,6 +302,7 @@ class Context:
 
     def close(self) -> None:
         """End it: nothing fires any more, timers that are still due find nothing to do."""
+        self.closed = True
         for sync in self.syncs.values():
             sync.close()
 

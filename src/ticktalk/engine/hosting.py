@@ -14,6 +14,7 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.bodies import BodyError
 from ticktalk.engine.components import Components, Preparing, running
 from ticktalk.engine.context import Context, PreparedGraph, RunElsewhere
+from ticktalk.engine.cores import Cores
 from ticktalk.engine.counters import Counts
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.firing import EVICTION_BOUND
@@ -106,6 +107,7 @@ class EnsembleHost:
         self.agenda = agenda
         self.outside = outside
         self.eviction_bound = EVICTION_BOUND
+        self.cores: Cores | None = None  # simulated ones, on which bodies take their time
         self.prepared: dict[str, PreparedGraph] = {}
         self.contexts: dict[tuple[str, int], Context] = {}
 
@@ -154,6 +156,7 @@ class EnsembleHost:
             report,
             run_elsewhere,
             self.eviction_bound,
+            None if self.cores is None else self.cores.occupy,
         )
         if start.until is not None:
             context.end_streams(start.until)

@@ -73,11 +73,14 @@ class LinkSpec(NamedTuple):
 
 
 class CostSpec(NamedTuple):
-    """What an SQ of a function costs: us of a run on the reference, bytes of an output token, bytes of an instance."""
+    """What an SQ of a function costs: us of a run on the reference, bytes of an output token, bytes of an instance.
 
-    time: int = 0
-    bytes: int = 0
-    memory: int = 0
+    None: not given; it counts as 0 where nothing is measured.
+    """
+
+    time: int | None = None
+    bytes: int | None = None
+    memory: int | None = None
 
 
 class DeploymentFile(NamedTuple):
@@ -269,9 +272,9 @@ class _Reader:
     def cost(self, node: yaml.Node, name: str) -> CostSpec:
         found = self.fields(node, f"the costs of {name}", CostSpec._fields)
         return CostSpec(
-            self.of(found, "time", self.duration, 0),
-            self.of(found, "bytes", self.size, 0),
-            self.of(found, "memory", self.size, 0),
+            self.of(found, "time", self.duration, None),
+            self.of(found, "bytes", self.size, None),
+            self.of(found, "memory", self.size, None),
         )
 
     # What stands in the file.

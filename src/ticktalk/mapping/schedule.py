@@ -105,10 +105,10 @@ class MappingProblem:
         self.cores = [ensemble.cores for ensemble in deployment.ensembles]
         self.capacity = [ensemble.memory for ensemble in deployment.ensembles]
         costs = [deployment.costs.get(sq.function, CostSpec()) for sq in graph.sqs]
-        self.work = [cost.time for cost in costs]
-        self.sizes = [cost.bytes for cost in costs]
+        self.work = [cost.time or 0 for cost in costs]
+        self.sizes = [cost.bytes or 0 for cost in costs]
         self._arcs()
-        self.needs = [cost.memory for cost in costs]
+        self.needs = [cost.memory or 0 for cost in costs]
         self._groups()
         self._links()
         classes = {speed: k for k, speed in enumerate(dict.fromkeys(self.speeds))}

@@ -15,10 +15,12 @@ import simpy
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.execution import FiringError, keep_bodies_from_stdout
+from ticktalk.engine.forwarding import arc_name
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.engine.outputs import OutputToken
 from ticktalk.engine.values import PLAIN, ValueFormatError, decode_value, encode_value, handed_on
 from ticktalk.processes import Message, TTNetworkManager, TTProcess
+from ticktalk.simulation.timing import Timing
 from ticktalk.time import Tick
 
 
@@ -53,7 +55,9 @@ class _Site:
         """Send a token over the simulated network, to each ensemble that consumes the arc."""
         data = None if value.__class__ in PLAIN else encode_value(value)
         for ensemble in ensembles:
-            self._simulation.carry(ensemble, self._arrive, ensemble, graph, context, arc, value, data, start, stop)
+            tick = self._simulation.arrival(self, ensemble, graph, arc, value, data)
+            message = (ensemble, graph, context, arc, value, data, start, stop)
+            self._simulation.carry(tick, self._arrive, *message)
 
     def _arrive(
         self,
@@ -83,7 +87,8 @@ class _Site:
             self._log(graph, context, sq, value, None, start, stop)
         else:
             data = None if value.__class__ in PLAIN else encode_value(value)
-            self._simulation.carry(self.manager, self._log, graph, context, sq, value, data, start, stop)
+            tick = self._simulation.arrival(self, self.manager, graph, arc_name(sq, 0), value, data)
+            self._simulation.carry(tick, self._log, graph, context, sq, value, data, start, stop)
 
     def _log(self, graph: str, context: int, sq: str, value: Any, data: bytes | None, start: Tick, stop: Tick) -> None:
         manager = self._simulation.sites[self.manager]
@@ -110,7 +115,9 @@ class Simulation:
     Attributes:
         agenda: their timers and the tokens between them.
         network_delay: root ticks that a token takes between two ensembles.
+        timing: how long bodies and tokens take, as a deployment file says; None: bodies no time, tokens that delay.
         exact: one SimPy timeout per distinct instant, so that `env.now` is always the present tick.
+        regions: whether parts of a graph may run an instant at once; not where bodies take time.
         sites: the ensembles by name.
     """
 
@@ -118,7 +125,9 @@ class Simulation:
         self.env = env
         self.agenda = Agenda(int(env.now))
         self.network_delay = 0
+        self.timing: Timing | None = None
         self.exact = False
+        self.regions = True
         self.sites: dict[str, _Site] = {}
         self.processes: list[TTProcess] = []
         self._undelivered: dict[str, list[Message]] = {}
@@ -165,10 +174,17 @@ class Simulation:
         for message in self._undelivered.pop(name, ()):
             self.send(name, message)
 
-    def carry(self, ensemble: str, deliver: Any, *message: Any) -> None:
-        """Bring a token to another ensemble: after the network's delay, in the order sent."""
-        if self.network_delay:
-            self.agenda.deliver_at(self.agenda.now + self.network_delay, deliver, *message)
+    def arrival(self, sender: _Site, receiver: str, graph: str, arc: str, value: Any, data: bytes | None) -> int:
+        """When a token sent now on an arc reaches another ensemble."""
+        if self.timing is None:
+            return self.agenda.now + self.network_delay
+        prepared = sender.host.prepared.get(graph) if sender.host is not None else None
+        return self.timing.arrival(sender.name, receiver, prepared, arc.rpartition("/")[0], value, data)
+
+    def carry(self, tick: int, deliver: Any, *message: Any) -> None:
+        """Bring a token to another ensemble at `tick`, in the order sent."""
+        if tick > self.agenda.now:
+            self.agenda.deliver_at(tick, deliver, *message)
         else:
             deliver(*message)
 
