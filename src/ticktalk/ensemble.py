@@ -89,6 +89,7 @@ class TTEnsemble:
         site.host = self.host
         if simulation.timing is not None:
             self.host.cores = simulation.timing.cores_of(self.name)
+        self.host.meter = simulation.meter
         site.log_error = self.log_error
         if any(driver is not None for driver in self.components.values()):
             simulation.exact = True

@@ -15,6 +15,7 @@ from ticktalk.cli import arguments
 from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr
 from ticktalk.cli.placement import placement
 from ticktalk.cli.plot import check_plot_file, plot_outputs
+from ticktalk.cli.profile import check_profile_file, write_profile
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.engine.outputs import OutputToken
 from ticktalk.graph.graph import TTGraph
@@ -56,6 +57,9 @@ def run(
     log: Annotated[Path | None, typer.Option(metavar="FILE", help="Append the outputs to FILE as JSON lines.")] = None,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per output token, no more.")] = False,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the outputs over time.")] = None,
+    profile: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what bodies cost as a deployment file (YAML).")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a body raised.")] = False,
 ) -> None:
     """Run a program in real time on this machine: a manager, and one OS process per ensemble."""
@@ -63,6 +67,8 @@ def run(
     values = arguments.inputs(input or [])
     if plot is not None:
         check_plot_file(str(plot))
+    if profile is not None:
+        check_profile_file(profile, deployment)
     graph = arguments.load_graph(program)
     placed = placement(graph, ensemble or [], component or [], deployment, mapping)
     asked = dict(placed.ensembles)
@@ -98,6 +104,9 @@ def run(
                 break
         errors = manager.process.errors.count
         counters_to_stderr(manager.counters(graph), {})
+        if profile is not None:
+            costs = manager.profile(graph)
+            write_profile(profile, graph, placed.deployment, placed.ensembles, host_of, 0, costs)
         manager.stop(ensembles=True)
     if plot is not None:
         plot_outputs(tokens, str(plot), graph.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,9 +14,11 @@ from ticktalk.cli import arguments
 from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr, progress
 from ticktalk.cli.placement import placement
 from ticktalk.cli.plot import check_plot_file, plot_outputs
+from ticktalk.cli.profile import check_profile_file, write_profile
 from ticktalk.drivers import make_driver
 from ticktalk.engine.execution import BodyOutput
 from ticktalk.engine.outputs import OutputToken
+from ticktalk.engine.profile import Meter
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.language.errors import TTError
 from ticktalk.manager import TTRuntimeManagerSim
@@ -59,6 +62,9 @@ def simulate(
         bool, typer.Option("--jsonl", help="Print one JSON object per output token, nothing else.")
     ] = False,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the outputs over time.")] = None,
+    profile: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what bodies cost as a deployment file (YAML).")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a body raised.")] = False,
 ) -> None:
     """Run a program in simulated time."""
@@ -74,9 +80,12 @@ def simulate(
         raise typer.BadParameter(f"--start {start}: a tick of the root clock is 0 or more")
     if plot is not None:
         check_plot_file(str(plot))
+    if profile is not None:
+        check_profile_file(profile, deployment)
     graph = arguments.load_graph(program)
     placed = placement(graph, ensemble or [], component or [], deployment, mapping)
     asked = dict(placed.ensembles)
+    meter = Meter(lambda: time.perf_counter_ns() // 1_000) if profile is not None else None
     env = simpy.Environment(initial_time=start)
     tokens: list[OutputToken] = []
     with ExitStack() as stack:
@@ -93,6 +102,7 @@ def simulate(
                 env,
                 network_delay=delay,
                 deployment=placed.deployment,
+                meter=meter,
                 components=_drivers(own, program, env) if own is not None else None,
             )
         except OSError as error:
@@ -103,7 +113,7 @@ def simulate(
         if plot is not None:
             manager.process.outputs.listeners.append(tokens.append)
         manager.on_error(error_to_stderr)
-        manager.instantiate_and_map_graph(graph, mapping=placed.mapping)
+        state = manager.instantiate_and_map_graph(graph, mapping=placed.mapping)
         manager.execute_graph(graph, values)
         if length is None:
             simulation.agenda.on_endless = _endless
@@ -113,6 +123,9 @@ def simulate(
                 simulation.run(tick)
         counters_to_stderr(manager.counters(graph), manager.waiting(graph) if not manager.process.outputs.count else {})
         errors = manager.process.errors.count
+    if profile is not None and meter is not None:
+        hosts = placed.ensembles
+        write_profile(profile, graph, placed.deployment, hosts, state.host_of, delay, meter.samples())
     if plot is not None:
         plot_outputs(tokens, str(plot), graph.name)
     if strict and errors:

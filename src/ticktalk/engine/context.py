@@ -31,6 +31,7 @@ from ticktalk.engine.instructions import (
     TOKEN_INSTRUCTIONS,
     VALUE_INSTRUCTIONS,
 )
+from ticktalk.engine.profile import Meter
 from ticktalk.engine.values import PLAIN, as_number, handed_on
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
@@ -124,6 +125,7 @@ class Context:
         run_elsewhere: runs a body away from here (a worker process); None: bodies run in place.
         eviction_bound: see `EVICTION_BOUND`.
         occupy: makes bodies that run in place take their time; None: they take none.
+        meter: measures bodies that run in place.
 
     Attributes:
         closed: nothing fires any more.
@@ -141,7 +143,9 @@ class Context:
         run_elsewhere: RunElsewhere | None = None,
         eviction_bound: int = EVICTION_BOUND,
         occupy: Occupy | None = None,
+        meter: Meter | None = None,
     ) -> None:
+        self._meter = meter
         self.closed = False
         self._occupy = occupy
         self.prepared = prepared
@@ -210,6 +214,8 @@ class Context:
             execute = self._execute(sq, send)
             self.executes[sq.name] = execute
             occupied = self._occupied(sq, forward, send, done, execute)
+            if self._meter is not None:
+                self._meter.watch(execute, forward.paths, forward.unpack)
             fire = occupied or (_then(execute.fire, done) if single else execute.fire)
         if single:
             single.fire_body = fire

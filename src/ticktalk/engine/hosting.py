@@ -18,6 +18,7 @@ from ticktalk.engine.cores import Cores
 from ticktalk.engine.counters import Counts
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.firing import EVICTION_BOUND
+from ticktalk.engine.profile import Meter
 from ticktalk.graph.graph import TTGraph
 from ticktalk.time import Tick
 
@@ -108,6 +109,7 @@ class EnsembleHost:
         self.outside = outside
         self.eviction_bound = EVICTION_BOUND
         self.cores: Cores | None = None  # simulated ones, on which bodies take their time
+        self.meter: Meter | None = None  # of bodies that run in place
         self.prepared: dict[str, PreparedGraph] = {}
         self.contexts: dict[tuple[str, int], Context] = {}
 
@@ -157,6 +159,7 @@ class EnsembleHost:
             run_elsewhere,
             self.eviction_bound,
             None if self.cores is None else self.cores.occupy,
+            self.meter,
         )
         if start.until is not None:
             context.end_streams(start.until)

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, unquote
 
+import msgspec
+
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import Components
 from ticktalk.engine.context import Context
@@ -423,6 +425,10 @@ class Node:
     def send_report(self, request: ReportRequest) -> None:
         """Tell the manager how a context stands here."""
         report = self.report(request.graph, request.context, request.round)
+        running = self.host.contexts.get((request.graph, request.context))
+        if request.profile:
+            profile = self.workers.profile(running) if running is not None else {}
+            report = msgspec.structs.replace(report, profile=profile)
         self.send(self.manager, Message(RuntimeMsg.REPORT, report, "TTRuntimeManagerProcess"))
 
     def report(self, graph: str, context: int, round: int) -> IdleReport:

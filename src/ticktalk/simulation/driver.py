@@ -9,7 +9,7 @@ callback), the agenda takes one SimPy timeout per distinct instant instead.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import simpy
 
@@ -18,10 +18,13 @@ from ticktalk.engine.execution import FiringError, keep_bodies_from_stdout
 from ticktalk.engine.forwarding import arc_name
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.engine.outputs import OutputToken
+from ticktalk.engine.profile import Meter
 from ticktalk.engine.values import PLAIN, ValueFormatError, decode_value, encode_value, handed_on
 from ticktalk.processes import Message, TTNetworkManager, TTProcess
-from ticktalk.simulation.timing import Timing
 from ticktalk.time import Tick
+
+if TYPE_CHECKING:
+    from ticktalk.simulation.timing import Timing
 
 
 class TTNetworkInterfaceSim:
@@ -116,6 +119,7 @@ class Simulation:
         agenda: their timers and the tokens between them.
         network_delay: root ticks that a token takes between two ensembles.
         timing: how long bodies and tokens take, as a deployment file says; None: bodies no time, tokens that delay.
+        meter: measures what bodies cost on this machine.
         exact: one SimPy timeout per distinct instant, so that `env.now` is always the present tick.
         regions: whether parts of a graph may run an instant at once; not where bodies take time.
         sites: the ensembles by name.
@@ -126,6 +130,7 @@ class Simulation:
         self.agenda = Agenda(int(env.now))
         self.network_delay = 0
         self.timing: Timing | None = None
+        self.meter: Meter | None = None
         self.exact = False
         self.regions = True
         self.sites: dict[str, _Site] = {}
