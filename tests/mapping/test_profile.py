@@ -123,6 +123,7 @@ def test_what_is_written_reads_back_the_same(seed: int) -> None:
             Fraction(chance.choice(["1", "0.5", "2.125", "1e-6", "0.1", "999999.999"])),
             chance.randint(1, 9),
             chance.choice([None, 0, 12345]),
+            chance.choice([None, (), ("numpy", "cv2")]),
         )
         for name in names
     )

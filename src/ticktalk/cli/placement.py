@@ -148,4 +148,4 @@ def over_joined(
 
 
 def _as_joined(spec: EnsembleSpec, info: EnsembleInfo) -> EnsembleSpec:
-    return spec._replace(components=tuple(info.components))
+    return spec._replace(components=tuple(info.components), modules=tuple(info.modules) or spec.modules)

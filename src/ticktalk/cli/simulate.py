@@ -92,8 +92,10 @@ def simulate(
         results = stack.enter_context(Results(jsonl))
         stack.enter_context(BodyOutput(results.elsewhere, results.elsewhere))
         own = asked.pop(DEFAULT_RUNTIME_MANAGER_NAME, None)
+        told = {spec.name: spec.info().modules for spec in placed.deployment.ensembles} if placed.deployment else {}
         members = [
-            TTEnsemble(None, option.name, components=_drivers(option, program, env)) for option in asked.values()
+            TTEnsemble(None, name, components=_drivers(option, program, env), modules=told.get(name, ()))
+            for name, option in asked.items()
         ]
         try:
             manager = TTRuntimeManagerSim(

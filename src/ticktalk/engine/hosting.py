@@ -6,7 +6,7 @@ the `Outside` it was given.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -14,13 +14,15 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.bodies import BodyError
 from ticktalk.engine.components import Components, Preparing, running
 from ticktalk.engine.context import Context, PreparedGraph, RunElsewhere
-from ticktalk.engine.cores import Cores
 from ticktalk.engine.counters import Counts
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.firing import EVICTION_BOUND
 from ticktalk.engine.profile import Meter
 from ticktalk.graph.graph import TTGraph
 from ticktalk.time import Tick
+
+if TYPE_CHECKING:
+    from ticktalk.engine.cores import Cores
 
 
 class Deployment(msgspec.Struct, frozen=True):

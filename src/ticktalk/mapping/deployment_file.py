@@ -6,6 +6,7 @@
         speed: 4            # times the reference; default 1
         cores: 2            # default 1
         memory: 512MB       # default: enough
+        modules: [numpy]    # those it can import beside the standard library; default: all
     links:
       - default: {latency: 5ms, bandwidth: 10Mbit/s}
       - between: [rsu, car]
@@ -46,17 +47,24 @@ T = TypeVar("T")
 
 
 class EnsembleSpec(NamedTuple):
-    """An ensemble of the file. `speed` is relative to the reference; `memory` in bytes, None: enough for anything."""
+    """An ensemble of the file.
+
+    `speed` is relative to the reference; `memory` in bytes, None: enough for anything; `modules` the Python modules
+    that it can import beside the standard library, None: not told.
+    """
 
     name: str
     components: tuple[str, ...] = ()
     speed: Fraction = Fraction(1)
     cores: int = 1
     memory: int | None = None
+    modules: tuple[str, ...] | None = None
 
     def info(self) -> EnsembleInfo:
         """What such an ensemble says of itself when it joins."""
-        return EnsembleInfo(self.name, self.name, list(self.components), self.cores, self.memory or 0)
+        # An empty list would say that nothing was told.
+        modules = [] if self.modules is None else ["builtins", *self.modules]
+        return EnsembleInfo(self.name, self.name, list(self.components), self.cores, self.memory or 0, modules=modules)
 
 
 class LinkSpec(NamedTuple):
@@ -215,7 +223,15 @@ class _Reader:
             self.of(found, "speed", self.speed, Fraction(1)),
             self.of(found, "cores", self.cores, 1),
             self.of(found, "memory", self.size, None),
+            self.modules(found["modules"]) if "modules" in found else None,
         )
+
+    def modules(self, node: yaml.Node) -> tuple[str, ...]:
+        names = dict.fromkeys(self.names(node, "modules"))
+        for name in names:
+            if not name.isidentifier():
+                self.wrong(node, f"`modules`: {name!r} is no top-level module, such as numpy")
+        return tuple(names)
 
     def link(
         self,
@@ -324,7 +340,7 @@ class _Reader:
         text = self.text(node, what)
         if text is None:
             return None
-        if what == "components":
+        if what in ("components", "modules"):
             return text
         try:
             return check_ensemble_name(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.needs import NONE, needed_modules
 from ticktalk.graph.sq import TTSQ
 from ticktalk.language.errors import TTMappingError
 from ticktalk.language.problems import did_you_mean
@@ -34,12 +35,14 @@ class TTMapper:
         """
         mapping: dict[str, str] = {}
         unplaced: list[TTSQ] = []
+        needs = modules_of(graph)
         # SQs without constraints (most of a large graph) all go to the same place.
-        found: dict[str, str | None] = {}
+        found: dict[tuple[str, frozenset[str]], str | None] = {}
         for sq in graph.sqs:
-            key = repr(sq.constraints)
+            modules = needs[sq.name]
+            key = (repr(sq.constraints), modules)
             if key not in found:
-                found[key] = next((e.name for e in self.ensembles if why_not(sq, e) is None), None)
+                found[key] = next((e.name for e in self.ensembles if why_not(sq, e, modules) is None), None)
             host = found[key]
             if host is None:
                 unplaced.append(sq)
@@ -66,6 +69,7 @@ class TTMapper:
         by_name = {ensemble.name: ensemble for ensemble in self.ensembles}
         known = _listed(by_name)
         names = {sq.name for sq in graph.sqs}
+        needs = modules_of(graph)
         problems = []
         for name in mapping:
             if name not in names:
@@ -80,8 +84,8 @@ class TTMapper:
                 hint = did_you_mean(host, by_name)
                 hint = f"; {hint}" if hint else ""
                 problems.append((sq.name, f"mapped to {host!r}, which {self.absent} (there are: {known}){hint}"))
-            elif (lack := why_not(sq, by_name[host])) is not None:
-                problems.append((sq.name, f"{host!r} {lack} ({_constraints(sq)})"))
+            elif (lack := why_not(sq, by_name[host], needs[sq.name])) is not None:
+                problems.append((sq.name, f"{host!r} {lack} ({_wants(sq, needs)})"))
             elif sq.plan_b is not None and mapping.get(sq.plan_b, host) != host:
                 problems.append(
                     (
@@ -93,10 +97,11 @@ class TTMapper:
         return problems
 
     def _explain(self, graph: TTGraph, unplaced: list[TTSQ]) -> str:
+        needs = modules_of(graph)
         lines = [f"no ensemble may host these SQs of graph {graph.name!r}, so nothing was instantiated:"]
         for sq in unplaced:
-            lines.append(f"  {sq.name} (line {sq.line}) wants {_constraints(sq)}")
-            lines += [f"    {ensemble.name!r} {why_not(sq, ensemble)}" for ensemble in self.ensembles]
+            lines.append(f"  {sq.name} (line {sq.line}) wants {_wants(sq, needs)}")
+            lines += [f"    {ensemble.name!r} {why_not(sq, ensemble, needs[sq.name])}" for ensemble in self.ensembles]
         lines.append("  let an ensemble join that fits, or change the constraint")
         return "\n".join(lines)
 
@@ -106,5 +111,23 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(listed[:LISTED]) + (f" and {len(listed) - LISTED} more" if len(listed) > LISTED else "") or "none"
 
 
-def _constraints(sq: TTSQ) -> str:
-    return " and ".join(str(constraint) for constraint in sq.constraints)
+def modules_of(graph: TTGraph) -> dict[str, frozenset[str]]:
+    """The Python modules that each SQ needs where it is placed: a deadline and its plan B are placed together."""
+    by_function = needed_modules(graph)
+    needs = {sq.name: by_function.get(sq.function, NONE) if sq.body else NONE for sq in graph.sqs}
+    together = [(sq.name, sq.plan_b) for sq in graph.sqs if sq.plan_b is not None] if by_function else []
+    changed = True
+    while changed:  # a plan B may be another deadline's data
+        changed = False
+        for deadline, plan_b in together:
+            both = needs[deadline] | needs[plan_b]
+            if needs[deadline] != both or needs[plan_b] != both:
+                needs[deadline] = needs[plan_b] = both
+                changed = True
+    return needs
+
+
+def _wants(sq: TTSQ, needs: Mapping[str, frozenset[str]]) -> str:
+    wants = [str(constraint) for constraint in sq.constraints]
+    wants += [f"the module {name!r}" for name in sorted(needs[sq.name])]
+    return " and ".join(wants)

@@ -34,6 +34,8 @@ def _ensemble(spec: EnsembleSpec) -> dict[str, Any]:
         made["cores"] = spec.cores
     if spec.memory is not None:
         made["memory"] = _size(spec.memory)
+    if spec.modules is not None:
+        made["modules"] = list(spec.modules)
     return made
 
 
