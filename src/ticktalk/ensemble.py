@@ -36,6 +36,7 @@ class TTEnsemble:
         name: unique in its system.
         is_runtime_mgr: whether it is the runtime manager's own ensemble.
         components: names of what it has, or names with driver objects.
+        modules: (simulated) top-level Python modules that it can import; empty: not told, so any.
         sim: a SimPy environment: the ensemble joins the runtime manager there at once, or as soon as there is one.
             An ensemble given to `TTRuntimeManagerSim` needs none.
         manager: the name of the runtime manager.
@@ -51,6 +52,7 @@ class TTEnsemble:
         is_runtime_mgr: bool = False,
         *,
         components: Mapping[str, Any] | Iterable[str] | None = None,
+        modules: Iterable[str] = (),
         sim: simpy.Environment | None = None,
         manager: str = DEFAULT_RUNTIME_MANAGER_NAME,
     ) -> None:
@@ -59,6 +61,7 @@ class TTEnsemble:
         self.name = name
         self.is_runtime_mgr = is_runtime_mgr
         self.components = as_components(components)
+        self.modules = list(modules)
         self.manager = manager
         self.host: EnsembleHost | None = None
         self.network_manager: TTNetworkManager | None = None
@@ -88,6 +91,9 @@ class TTEnsemble:
         self.host = EnsembleHost(self.name, self.components, simulation.agenda, site)
         self.host.movable = simulation.movable
         site.host = self.host
+        if simulation.timing is not None:
+            self.host.cores = simulation.timing.cores_of(self.name)
+        self.host.meter = simulation.meter
         site.log_error = self.log_error
         if any(driver is not None for driver in self.components.values()):
             simulation.exact = True
@@ -110,7 +116,7 @@ class TTEnsemble:
 
     def info(self) -> EnsembleInfo:
         """What the ensemble says of itself when it joins."""
-        return EnsembleInfo(self.name, self.name, list(self.components))
+        return EnsembleInfo(self.name, self.name, list(self.components), modules=self.modules)
 
     def join(self) -> None:
         """Ask the runtime manager to take this ensemble in.

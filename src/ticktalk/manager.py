@@ -9,7 +9,7 @@ import queue
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import simpy
 
@@ -18,6 +18,7 @@ from ticktalk.engine.counters import Counts, merged
 from ticktalk.engine.deployment import GraphState
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.outputs import OutputToken
+from ticktalk.engine.profile import Meter
 from ticktalk.ensemble import TTEnsemble, start_in
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.errors import TTRuntimeError
@@ -33,6 +34,9 @@ from ticktalk.processes import (
     TTRuntimeManagerProcess,
 )
 from ticktalk.simulation.driver import Simulation
+
+if TYPE_CHECKING:
+    from ticktalk.mapping.deployment_file import DeploymentFile
 
 
 class TTRuntimeManager:
@@ -142,6 +146,8 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         name: see `TTRuntimeManager`.
         network_delay: root ticks (microseconds) that every token takes between two ensembles.
         components: of the manager's own ensemble.
+        deployment: how long bodies take on which ensemble, and tokens on their way, in place of `network_delay`.
+        meter: measures what bodies cost on this machine.
 
     Raises:
         TTRuntimeError: an ensemble is refused; the message says why.
@@ -156,6 +162,8 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         *,
         network_delay: int = 0,
         components: Mapping[str, Any] | Iterable[str] | None = None,
+        deployment: DeploymentFile | None = None,
+        meter: Meter | None = None,
     ) -> None:
         super().__init__(log_file, name)
         self.sim = sim
@@ -164,6 +172,12 @@ class TTRuntimeManagerSim(TTRuntimeManager):
             raise ValueError(f"a network delay is 0 or more microseconds, not {network_delay}")
         if network_delay:
             self.simulation.network_delay = network_delay
+        if deployment is not None:
+            from ticktalk.simulation.timing import Timing  # a device that takes part for real never needs it
+
+            self.simulation.timing = Timing(deployment, self.simulation.agenda)
+            self.simulation.regions = False  # a region runs an instant at once
+        self.simulation.meter = meter
         self.ensemble = TTEnsemble(None, name, True, components=components, manager=name)
         if name in self.simulation.sites:
             raise TTRuntimeError(f"there is an ensemble named {name!r} in this simulation already: choose another name")
@@ -356,6 +370,10 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
     def counters(self, graph: TTGraph | str) -> Counts:
         """What was skipped, evicted, late or dropped, over all ensembles: SQ to kind to count."""
         return self._handle.counters(_name(graph))
+
+    def profile(self, graph: TTGraph | str) -> list[tuple[str, list[int], list[int]]]:
+        """Some of the times (microseconds) and token sizes (bytes) of each function's runs, from every ensemble."""
+        return self._handle.profile(_name(graph))
 
     def on_shut_down(self, callback: Callable[[], None]) -> None:
         """Call `callback` when somebody asks, from elsewhere, that the system end."""

@@ -435,8 +435,9 @@ class TTInputTokenProcess(_BesideNetworkManager):
 
     def hand_over(self, order: HandOver) -> None:
         """Give up SQs that go elsewhere."""
-        assert self.host is not None
-        self.tell(RuntimeMsg.HANDED, self.host.hand_over(order))
+        host = self.host
+        assert host is not None
+        host.when_idle(order, lambda: self.tell(RuntimeMsg.HANDED, host.hand_over(order)))
 
     def tell(self, kind: RuntimeMsg, payload: Any) -> None:
         """Send the manager a message."""

@@ -120,11 +120,11 @@ class YamlFile:
         return [name for entry in node.value if (name := self.name(entry, what)) is not None]
 
     def name(self, node: yaml.Node, what: str) -> str | None:
-        """The name of an ensemble, or of a component."""
+        """The name of an ensemble, of a component or of a Python module."""
         text = self.text(node, what)
         if text is None:
             return None
-        if what == "components":
+        if what in ("components", "modules"):
             return text
         try:
             return check_ensemble_name(text)

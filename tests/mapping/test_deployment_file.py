@@ -115,6 +115,11 @@ MISTAKES = {
         (11, "longer than anything"),
         (12, "a key is text, not a list"),
     ],
+    HEAD + "    modules: numpy\n  - {name: c, modules: [a.b, 3]}": [
+        (4, "`modules` is a list such as [a, b], not 'numpy'"),
+        (5, "`modules`: 'a.b' is no top-level module, such as numpy"),
+        (5, "'3' is no top-level module"),
+    ],
     HEAD + "cost: {}": [(4, "no key 'cost'; did you mean `costs`?")],
 }
 

@@ -10,8 +10,8 @@ import typer
 from typer.testing import CliRunner
 
 from ticktalk.cli.map import map_command
-from ticktalk.cli.remote import _read_mapping
 from ticktalk.language.errors import TTError
+from ticktalk.mapping.mapping_file import read_mapping
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(map_command)
@@ -80,7 +80,7 @@ def test_the_table(files: tuple[str, str]) -> None:
 def test_the_file_is_a_mapping_for_deploy(files: tuple[str, str], tmp_path: Path) -> None:
     made = tmp_path / "m.json"
     assert CliRunner().invoke(app, [files[0], "--deployment", files[1], "-o", str(made)]).exit_code == 0
-    assert _read_mapping(made) == MAPPING
+    assert read_mapping(made).mapping == MAPPING
 
 
 def test_mistakes(files: tuple[str, str], tmp_path: Path) -> None:

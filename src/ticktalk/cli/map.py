@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ticktalk.cli import arguments
+from ticktalk.cli.placement import tell_doubts
 from ticktalk.language.errors import TTError
 from ticktalk.mapping.deployment_file import read_deployment
 from ticktalk.mapping.schedule import MappingProblem, Objective, Plan
@@ -46,8 +46,7 @@ def map_command(
         raise typer.BadParameter(f"--time-limit {time_limit}: give it some time, such as 10s")
     graph = arguments.load_graph(program)
     plan_for = read_deployment(deployment)
-    for doubt in plan_for.doubts((sq.function for sq in graph.sqs), (sq.function for sq in graph.sqs if sq.body)):
-        print(doubt, file=sys.stderr)
+    tell_doubts(graph, plan_for)
     problem = MappingProblem(graph, plan_for)
     if strategy == "optimal":
         from ticktalk.mapping.optimal import optimal

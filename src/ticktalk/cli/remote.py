@@ -16,7 +16,11 @@ from rich.table import Table
 
 from ticktalk.cli import arguments
 from ticktalk.cli.console import status_tables
+from ticktalk.cli.placement import over_joined
 from ticktalk.language.errors import TTError
+from ticktalk.mapping.deployment_file import read_deployment
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.mapping.mapping_file import read_mapping
 
 Manager = Annotated[str, typer.Option("--manager", metavar="IP:PORT", help="Where the runtime manager listens.")]
 Credentials = Annotated[str | None, typer.Option("--credentials", metavar="FILE", help="A bundle of keys.")]
@@ -30,7 +34,13 @@ def deploy(
     program: Annotated[str, typer.Argument(metavar="PROGRAM|GRAPH.json", help="A program, or a compiled graph.")],
     manager: Manager,
     name: Annotated[str, typer.Option(help="What to call the graph there; default: its program's stem.")] = "",
-    mapping: Annotated[Path | None, typer.Option(metavar="FILE", help="JSON: SQ to ensemble.")] = None,
+    deployment: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML: ensembles, links, costs; maps over those that have joined."),
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="JSON: SQ to ensemble, such as `ticktalk map -o` writes.")
+    ] = None,
     start: Annotated[bool, typer.Option("--start", help="Start it when it is ready.")] = False,
     input: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A graph input, for --start.")] = None,
     credentials: Credentials = None,
@@ -41,9 +51,17 @@ def deploy(
     values = arguments.inputs(input or [])
     if values and not start:
         raise typer.BadParameter("--input is for a start: give --start too")
-    made = _read_mapping(mapping) if mapping is not None else None
+    planned = read_deployment(deployment) if deployment is not None else None
+    made = read_mapping(mapping) if mapping is not None else None
     with Remote(manager, credentials) as remote:
-        answer = remote.ask(do="deploy", graph=name, json=graph.to_json(), mapping=made)
+        host_of = None
+        if planned is not None or made is not None:
+            joined = msgspec.convert(remote.ask(do="ensembles"), list[EnsembleInfo])
+            if planned is not None:
+                host_of = over_joined(graph, planned, made, joined, manager)
+            elif made is not None:
+                host_of = made.check(graph, joined, "has not joined")
+        answer = remote.ask(do="deploy", graph=name, json=graph.to_json(), mapping=host_of)
         _tell(answer, as_json, f"{answer['graph']} is ready")
         if start:
             _start(remote, answer["graph"], values, as_json)
@@ -175,20 +193,6 @@ def _tell(answer: dict[str, Any], as_json: bool, text: str) -> None:
         for host, sqs in by_host.items():
             table.add_row(host, ", ".join(sqs))
         Console().print(table)
-
-
-def _read_mapping(path: Path) -> dict[str, str]:
-    try:
-        found = msgspec.json.decode(path.read_bytes())
-    except OSError as error:
-        raise TTError(f"{path}: the mapping cannot be read: {error.strerror}") from None
-    except msgspec.DecodeError as error:
-        raise TTError(f"{path}: not JSON: {error}") from None
-    if isinstance(found, dict) and isinstance(found.get("mapping"), dict):
-        found = found["mapping"]
-    if not isinstance(found, dict) or not all(isinstance(host, str) for host in found.values()):
-        raise TTError(f'{path}: a mapping is an object such as {{"fuse-1": "rsu"}}')
-    return found
 
 
 class Remote:

@@ -13,7 +13,9 @@ import typer
 
 from ticktalk.cli import arguments
 from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr
+from ticktalk.cli.placement import placement
 from ticktalk.cli.plot import check_plot_file, plot_outputs
+from ticktalk.cli.profile import check_profile_file, write_profile
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.engine.outputs import OutputToken
 from ticktalk.graph.graph import TTGraph
@@ -45,6 +47,12 @@ def run(
         list[str] | None,
         typer.Option(metavar="ENSEMBLE.NAME=MODULE:FACTORY", help="A component and what makes its driver."),
     ] = None,
+    deployment: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML: the ensembles, their links, what SQs cost.")
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="JSON: SQ to ensemble, such as `ticktalk map -o` writes.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker processes; 0: in threads.")] = 1,
     checkpoint: Annotated[
         str, typer.Option(help="How often what SQs need to go on elsewhere is saved; 0s: never.")
@@ -52,6 +60,9 @@ def run(
     log: Annotated[Path | None, typer.Option(metavar="FILE", help="Append the outputs to FILE as JSON lines.")] = None,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per output token, no more.")] = False,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the outputs over time.")] = None,
+    profile: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what bodies cost as a deployment file (YAML).")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a body raised.")] = False,
 ) -> None:
     """Run a program in real time on this machine: a manager, and one OS process per ensemble."""
@@ -60,8 +71,11 @@ def run(
     values = arguments.inputs(input or [])
     if plot is not None:
         check_plot_file(str(plot))
+    if profile is not None:
+        check_profile_file(profile, deployment)
     graph = arguments.load_graph(program)
-    asked = arguments.all_ensembles(graph, ensemble or [], component or [])
+    placed = placement(graph, ensemble or [], component or [], deployment, mapping)
+    asked = dict(placed.ensembles)
     near = str(Path(program).resolve().parent)
     own = asked.pop(DEFAULT_RUNTIME_MANAGER_NAME, None)
     stopped = threading.Event()
@@ -90,8 +104,8 @@ def run(
             manager.process.outputs.listeners.append(tokens.append)
         manager.on_error(error_to_stderr)
         _wait_for(manager, dict(zip(asked, started, strict=True)), stopped)
-        mapping = _mapping(manager, graph, list(asked))
-        manager.instantiate_and_map_graph(graph, mapping=mapping)
+        host_of = placed.mapping if placed.mapping is not None else _mapping(manager, graph, list(asked))
+        manager.instantiate_and_map_graph(graph, mapping=host_of)
         manager.on_event(_say)
         manager.execute_graph(graph, values, length=length)
         limit = None if length is None else length / 1e6 + GRACE
@@ -102,6 +116,9 @@ def run(
                 break
         errors = manager.process.errors.count
         counters_to_stderr(manager.counters(graph), {})
+        if profile is not None:
+            costs = manager.profile(graph)
+            write_profile(profile, graph, placed.deployment, placed.ensembles, host_of, 0, costs)
         manager.stop(ensembles=True)
     if plot is not None:
         plot_outputs(tokens, str(plot), graph.name)

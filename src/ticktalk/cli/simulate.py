@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,10 +14,13 @@ import typer
 
 from ticktalk.cli import arguments
 from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr, progress
+from ticktalk.cli.placement import placement
 from ticktalk.cli.plot import check_plot_file, plot_outputs
+from ticktalk.cli.profile import check_profile_file, write_profile
 from ticktalk.drivers import make_driver
 from ticktalk.engine.execution import BodyOutput
 from ticktalk.engine.outputs import OutputToken
+from ticktalk.engine.profile import Meter
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.language.errors import TTError
 from ticktalk.manager import TTRuntimeManagerSim
@@ -45,7 +49,16 @@ def simulate(
         list[str] | None,
         typer.Option(metavar="ENSEMBLE.NAME=MODULE:FACTORY", help="A component and what makes its driver."),
     ] = None,
-    network_delay: Annotated[str, typer.Option(help="What every token between two ensembles takes.")] = "0us",
+    deployment: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML: the ensembles, their links, what SQs cost; all takes its time."),
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="JSON: SQ to ensemble, such as `ticktalk map -o` writes.")
+    ] = None,
+    network_delay: Annotated[
+        str | None, typer.Option(help="What every token between two ensembles takes; default: nothing.")
+    ] = None,
     events: Annotated[
         Path | None, typer.Option(metavar="FILE.yaml", help="What fails, recovers, joins, is cut off, and when.")
     ] = None,
@@ -60,30 +73,44 @@ def simulate(
         bool, typer.Option("--jsonl", help="Print one JSON object per output token, nothing else.")
     ] = False,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the outputs over time.")] = None,
+    profile: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what bodies cost as a deployment file (YAML).")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a body raised.")] = False,
 ) -> None:
     """Run a program in simulated time."""
     length = arguments.duration(until) if until is not None else None
-    delay = arguments.duration(network_delay)
+    if network_delay is not None and deployment is not None:
+        raise typer.BadParameter(
+            f"--network-delay {network_delay} with --deployment: the links of the deployment file say what tokens take."
+            f" Write `links: [default: {{latency: {network_delay}}}]` there, or leave --deployment out"
+        )
+    delay = arguments.duration(network_delay or "0us")
     values = arguments.inputs(input or [])
     if start < 0:
         raise typer.BadParameter(f"--start {start}: a tick of the root clock is 0 or more")
     if plot is not None:
         check_plot_file(str(plot))
     noticed_after, save_every = arguments.duration(notice), arguments.duration(checkpoint)
+    if profile is not None:
+        check_profile_file(profile, deployment)
     graph = arguments.load_graph(program)
     joining = joining_ensembles(events) if events is not None else []
-    asked = arguments.all_ensembles(graph, ensemble or [], component or [], joining)
+    placed = placement(graph, ensemble or [], component or [], deployment, mapping, joining)
+    asked = dict(placed.ensembles)
+    meter = Meter(lambda: time.perf_counter_ns() // 1_000) if profile is not None else None
     env = simpy.Environment(initial_time=start)
     tokens: list[OutputToken] = []
     with ExitStack() as stack:
         results = stack.enter_context(Results(jsonl))
         stack.enter_context(BodyOutput(results.elsewhere, results.elsewhere))
         own = asked.pop(DEFAULT_RUNTIME_MANAGER_NAME, None)
+        told = {spec.name: spec.info().modules for spec in placed.deployment.ensembles} if placed.deployment else {}
         first = {option.partition("=")[0] for option in ensemble or []}
         later = {name: asked.pop(name) for name in joining if name in asked and name not in first}
         members = [
-            TTEnsemble(None, option.name, components=_drivers(option, program, env)) for option in asked.values()
+            TTEnsemble(None, name, components=_drivers(option, program, env), modules=told.get(name, ()))
+            for name, option in asked.items()
         ]
         try:
             manager = TTRuntimeManagerSim(
@@ -91,6 +118,8 @@ def simulate(
                 members,
                 env,
                 network_delay=delay,
+                deployment=placed.deployment,
+                meter=meter,
                 components=_drivers(own, program, env) if own is not None else None,
             )
         except OSError as error:
@@ -114,7 +143,7 @@ def simulate(
             manager.process.event = lambda text: _event(simulation.agenda.now - start, text)
             for happening in happens:
                 faults.schedule(happening, start)
-        manager.instantiate_and_map_graph(graph)
+        state = manager.instantiate_and_map_graph(graph, mapping=placed.mapping)
         manager.execute_graph(graph, values)
         if length is None:
             simulation.agenda.on_endless = _endless
@@ -124,6 +153,9 @@ def simulate(
                 simulation.run(tick)
         counters_to_stderr(manager.counters(graph), manager.waiting(graph) if not manager.process.outputs.count else {})
         errors = manager.process.errors.count
+    if profile is not None and meter is not None:
+        hosts = placed.ensembles
+        write_profile(profile, graph, placed.deployment, hosts, state.host_of, delay, meter.samples())
     if plot is not None:
         plot_outputs(tokens, str(plot), graph.name)
     if strict and errors:

@@ -34,6 +34,7 @@ from ticktalk.engine.instructions import (
     TOKEN_INSTRUCTIONS,
     VALUE_INSTRUCTIONS,
 )
+from ticktalk.engine.profile import Meter
 from ticktalk.engine.state import InstanceState, Load, Saver
 from ticktalk.engine.values import PLAIN, as_number, handed_on
 from ticktalk.graph.constants import decode_constant
@@ -65,6 +66,9 @@ class Elsewhere(NamedTuple):
 
 RunElsewhere = Callable[["Context", Elsewhere], Fire]
 """Makes what fires a body away from here (in a worker), for drivers that do not run bodies in place."""
+
+Occupy = Callable[["Context", Elsewhere, TTSQExecute], Fire | None]
+"""Makes what fires a body here that takes time; None for one that takes none."""
 
 
 class PreparedGraph:
@@ -154,7 +158,12 @@ class Context:
         report: takes errors of firings.
         run_elsewhere: runs a body away from here (a worker process); None: bodies run in place.
         eviction_bound: see `EVICTION_BOUND`.
+        occupy: makes bodies that run in place take their time; None: they take none.
+        meter: measures bodies that run in place.
         movable: SQs may come here and leave while it runs.
+
+    Attributes:
+        closed: nothing fires any more.
     """
 
     def __init__(
@@ -169,7 +178,12 @@ class Context:
         run_elsewhere: RunElsewhere | None = None,
         eviction_bound: int = EVICTION_BOUND,
         movable: bool = False,
+        occupy: Occupy | None = None,
+        meter: Meter | None = None,
     ) -> None:
+        self._meter = meter
+        self.closed = False
+        self._occupy = occupy
         self.prepared = prepared
         self.inputs: dict[str, Any] = {}
         self.number = number
@@ -198,7 +212,7 @@ class Context:
             order = prepared.order[sq.name] * 1_000_000 + self.number
             clock = prepared.clocks[sq.clock]
             self.syncs[sq.name] = make_sync(sq, order, agenda, self.counters, clock, self._eviction_bound)
-        fixed = self._run_elsewhere is None and not self._movable
+        fixed = self._run_elsewhere is None and self._occupy is None and not self._movable
         for sq in sqs:
             lose = partial(self.counters.add, sq.name, "lost")
             self.forwards[sq.name] = TTSQForward(
@@ -303,15 +317,7 @@ class Context:
         done = single.done if single else _nothing
         if self._run_elsewhere is not None and runs_elsewhere(sq):
             near = _NumbersHere() if not sq.body and sq.function not in SLOW_ON_NUMBERS else None
-            elsewhere = Elsewhere(
-                sq,
-                forward.paths,
-                forward.unpack,
-                send,
-                self._count_error,
-                lambda kind: self.counters.add(sq.name, kind),
-                near.done if near else done,
-            )
+            elsewhere = self._elsewhere(sq, forward, send, near.done if near else done)
             fire = self._run_elsewhere(self, elsewhere)
             if near:
                 near.away, near.here = fire, self._execute(sq, send).fire
@@ -319,7 +325,10 @@ class Context:
         else:
             execute = self._execute(sq, send)
             self.executes[sq.name] = execute
-            fire = _then(execute.fire, done) if single else execute.fire
+            occupied = self._occupied(sq, forward, send, done, execute)
+            if self._meter is not None:
+                self._meter.watch(execute, forward.paths, forward.unpack)
+            fire = occupied or (_then(execute.fire, done) if single else execute.fire)
         if single:
             single.fire_body = fire
             fire = single.fire
@@ -328,6 +337,20 @@ class Context:
         sync.fire = fire
         if isinstance(sync, GridSync) and self.forwards[sq.name].has_tag:
             sync.tag = self.forwards[sq.name].tag
+
+    def _occupied(
+        self, sq: TTSQ, forward: TTSQForward, send: Send, done: Callable[[], None], execute: TTSQExecute
+    ) -> Fire | None:
+        """What fires a body that runs in place but takes time; None: it takes none."""
+        if self._occupy is None:
+            return None
+        return self._occupy(self, self._elsewhere(sq, forward, send, done), execute)
+
+    def _elsewhere(self, sq: TTSQ, forward: TTSQForward, send: Send, done: Callable[[], None]) -> Elsewhere:
+        def tally(kind: str) -> None:
+            self.counters.add(sq.name, kind)
+
+        return Elsewhere(sq, forward.paths, forward.unpack, send, self._count_error, tally, done)
 
     def _execute(self, sq: TTSQ, send: Send) -> TTSQExecute:
         return TTSQExecute(
@@ -402,6 +425,7 @@ class Context:
 
     def close(self) -> None:
         """End it: nothing fires any more, timers that are still due find nothing to do."""
+        self.closed = True
         for sync in self.syncs.values():
             sync.close()
 

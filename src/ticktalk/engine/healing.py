@@ -19,7 +19,7 @@ from ticktalk.engine.hosting import Deployment, Expect, Handed, HandOver, Placed
 from ticktalk.engine.state import Checkpoint, InstanceState
 from ticktalk.language.errors import TTRuntimeError
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.mapping.mapper import TTMapper, constraints_text
+from ticktalk.mapping.mapper import TTMapper, modules_of, wants_text
 
 
 class Ways(Protocol):
@@ -148,8 +148,11 @@ class Healing:
             if graph in self._moves and mine:
                 raise TTRuntimeError(f"graph {graph!r} is on the move from {self._moves[graph].source!r}: try again")
             to = self._mapper(without=name).place(state.graph, mine, self._is_refused(graph))
+            needs = modules_of(state.graph)
             stay += [
-                f"{sq} of graph {graph!r} (wants {constraints_text(state.graph.sq(sq))})" for sq in mine if sq not in to
+                f"{sq} of graph {graph!r} (wants {wants_text(state.graph.sq(sq), needs)})"
+                for sq in mine
+                if sq not in to
             ]
             if to:
                 moves[graph] = to
@@ -283,7 +286,8 @@ class Healing:
             self._ways.event(f"graph {graph!r}: {_goes(placed)}")
         stuck = [sq for sq in waiting if sq not in placed]
         if stuck and tell:
-            what = "; ".join(f"{sq} wants {constraints_text(state.graph.sq(sq))}" for sq in stuck[:8])
+            needs = modules_of(state.graph)
+            what = "; ".join(f"{sq} wants {wants_text(state.graph.sq(sq), needs)}" for sq in stuck[:8])
             more = f"; and {len(stuck) - 8} more" if len(stuck) > 8 else ""
             self._ways.event(f"graph {graph!r} waits for an ensemble that fits: {what}{more}")
         self._prepare(state, set(placed.values()))

@@ -51,6 +51,7 @@ class IdleReport(msgspec.Struct, frozen=True):
         counts: SQ to kind to count.
         waiting: SQ to port to number of tokens that wait.
         lateness: stream to [firings, sum, worst] of how late its bodies started after their instants (microseconds).
+        profile: function to some of its runs' times (microseconds) and its tokens' sizes (bytes); None: not asked for.
     """
 
     graph: str
@@ -64,6 +65,7 @@ class IdleReport(msgspec.Struct, frozen=True):
     counts: Counts = {}
     waiting: dict[str, dict[str, int]] = {}
     lateness: dict[str, list[int]] = {}
+    profile: dict[str, tuple[list[int], list[int]]] | None = None
 
 
 class ManagerWatch:

@@ -6,7 +6,8 @@ the `Outside` it was given.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -17,11 +18,15 @@ from ticktalk.engine.context import Context, PreparedGraph, RunElsewhere
 from ticktalk.engine.counters import Counts
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.firing import EVICTION_BOUND
+from ticktalk.engine.profile import Meter
 from ticktalk.engine.state import Checkpoint, InstanceState, Load, Saver
 from ticktalk.engine.values import decode_value
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import Tick
+
+if TYPE_CHECKING:
+    from ticktalk.engine.cores import Cores
 
 
 class Deployment(msgspec.Struct, frozen=True):
@@ -178,6 +183,8 @@ class EnsembleHost:
         self.movable = False  # SQs may come and leave while their contexts run
         self.alone: dict[str, set[str]] = {}  # by graph, the SQs here that nobody else may host
         self.handed: dict[str, dict[str, str]] = {}  # by graph, the SQs that went from here, and where to
+        self.cores: Cores | None = None  # simulated ones, on which bodies take their time
+        self.meter: Meter | None = None  # of bodies that run in place
         self.prepared: dict[str, PreparedGraph] = {}
         self.contexts: dict[tuple[str, int], Context] = {}
 
@@ -230,6 +237,8 @@ class EnsembleHost:
             run_elsewhere,
             self.eviction_bound,
             self.movable,
+            None if self.cores is None else self.cores.occupy,
+            self.meter,
         )
         if start.until is not None:
             context.end_streams(start.until)
@@ -276,6 +285,19 @@ class EnsembleHost:
                 states = placement.states.get(number)
                 context.place([] if states is None else come, states or {}, load or decoded)
 
+    def when_idle(self, order: HandOver, then: Callable[[], None]) -> None:
+        """Hold what is to be handed over, and call `then` when the bodies that were begun have ended."""
+        contexts = [context for (graph, _), context in self.contexts.items() if graph == order.graph]
+        for context in contexts:
+            context.hold(order.to)
+        self._when_idle(contexts, order, then)
+
+    def _when_idle(self, contexts: list[Context], order: HandOver, then: Callable[[], None]) -> None:
+        if self.cores is None or not contexts:
+            then()
+        else:
+            self.cores.when_idle(contexts[0], order.to, lambda: self._when_idle(contexts[1:], order, then))
+
     def hand_over(self, order: HandOver) -> Handed:
         """End instances here, and give what they go on with elsewhere."""
         saver = Saver(everything=True)
@@ -286,6 +308,8 @@ class EnsembleHost:
                 states[number] = context.save(names, saver)
                 for name in names:
                     context.remove(name)
+                if self.cores is not None:
+                    self.cores.forget(context, names)
         self.handed.setdefault(order.graph, {}).update(order.to)
         return Handed(order.graph, self.name, states, saver.left_out)
 

@@ -6,6 +6,7 @@
         speed: 4            # times the reference; default 1
         cores: 2            # default 1
         memory: 512MB       # default: enough
+        modules: [numpy]    # those it can import beside the standard library; default: all
     links:
       - default: {latency: 5ms, bandwidth: 10Mbit/s}
       - between: [rsu, car]
@@ -40,17 +41,24 @@ BANDWIDTHS |= {f"{unit}/s": Fraction(size, 8) for unit, size in BITS.items()}
 
 
 class EnsembleSpec(NamedTuple):
-    """An ensemble of the file. `speed` is relative to the reference; `memory` in bytes, None: enough for anything."""
+    """An ensemble of the file.
+
+    `speed` is relative to the reference; `memory` in bytes, None: enough for anything; `modules` the Python modules
+    that it can import beside the standard library, None: not told.
+    """
 
     name: str
     components: tuple[str, ...] = ()
     speed: Fraction = Fraction(1)
     cores: int = 1
     memory: int | None = None
+    modules: tuple[str, ...] | None = None
 
     def info(self) -> EnsembleInfo:
         """What such an ensemble says of itself when it joins."""
-        return EnsembleInfo(self.name, self.name, list(self.components), self.cores, self.memory or 0)
+        # An empty list would say that nothing was told.
+        modules = [] if self.modules is None else ["builtins", *self.modules]
+        return EnsembleInfo(self.name, self.name, list(self.components), self.cores, self.memory or 0, modules=modules)
 
 
 class LinkSpec(NamedTuple):
@@ -67,11 +75,14 @@ class LinkSpec(NamedTuple):
 
 
 class CostSpec(NamedTuple):
-    """What an SQ of a function costs: us of a run on the reference, bytes of an output token, bytes of an instance."""
+    """What an SQ of a function costs: us of a run on the reference, bytes of an output token, bytes of an instance.
 
-    time: int = 0
-    bytes: int = 0
-    memory: int = 0
+    None: not given; it counts as 0 where nothing is measured.
+    """
+
+    time: int | None = None
+    bytes: int | None = None
+    memory: int | None = None
 
 
 class DeploymentFile(NamedTuple):
@@ -183,7 +194,15 @@ class _Reader(YamlFile):
             self.of(found, "speed", self.speed, Fraction(1)),
             self.of(found, "cores", self.cores, 1),
             self.of(found, "memory", self.size, None),
+            self.modules(found["modules"]) if "modules" in found else None,
         )
+
+    def modules(self, node: yaml.Node) -> tuple[str, ...]:
+        names = dict.fromkeys(self.names(node, "modules"))
+        for name in names:
+            if not name.isidentifier():
+                self.wrong(node, f"`modules`: {name!r} is no top-level module, such as numpy")
+        return tuple(names)
 
     def link(
         self,
@@ -240,9 +259,9 @@ class _Reader(YamlFile):
     def cost(self, node: yaml.Node, name: str) -> CostSpec:
         found = self.fields(node, f"the costs of {name}", CostSpec._fields)
         return CostSpec(
-            self.of(found, "time", self.duration, 0),
-            self.of(found, "bytes", self.size, 0),
-            self.of(found, "memory", self.size, 0),
+            self.of(found, "time", self.duration, None),
+            self.of(found, "bytes", self.size, None),
+            self.of(found, "memory", self.size, None),
         )
 
     # What a value says.

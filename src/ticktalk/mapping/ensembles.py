@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from ticktalk.graph.sq import TTSQ
@@ -39,8 +41,8 @@ class EnsembleInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     direct: bool = True
 
 
-def why_not(sq: TTSQ, ensemble: EnsembleInfo) -> str | None:
-    """What `ensemble` lacks to host `sq`; None when it may."""
+def why_not(sq: TTSQ, ensemble: EnsembleInfo, modules: Collection[str] = ()) -> str | None:
+    """What `ensemble` lacks to host `sq`, whose body needs these modules; None when it may."""
     lacks = []
     for constraint in sq.constraints:
         if constraint.names and ensemble.name not in constraint.names:
@@ -49,6 +51,10 @@ def why_not(sq: TTSQ, ensemble: EnsembleInfo) -> str | None:
         missing = [name for name in constraint.components if name not in ensemble.components]
         if missing:
             lacks.append("has no component " + ", ".join(repr(name) for name in missing))
+    if modules and ensemble.modules:
+        missing = sorted(set(modules).difference(ensemble.modules))
+        if missing:
+            lacks.append("has no Python module " + ", ".join(repr(name) for name in missing))
     return "; ".join(dict.fromkeys(lacks)) or None
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.needs import NONE, needed_modules
 from ticktalk.graph.sq import TTSQ
 from ticktalk.language.errors import TTMappingError
+from ticktalk.language.problems import did_you_mean
 from ticktalk.mapping.ensembles import EnsembleInfo, why_not
+
+LISTED = 20
+"""Ensembles that a message names at most."""
 
 
 class TTMapper:
@@ -15,10 +20,12 @@ class TTMapper:
 
     Args:
         ensembles: those that may host, in the order of joining, the manager's own last.
+        absent: what any other ensemble is, for messages.
     """
 
-    def __init__(self, ensembles: Sequence[EnsembleInfo]) -> None:
+    def __init__(self, ensembles: Sequence[EnsembleInfo], absent: str = "has not joined") -> None:
         self.ensembles = list(ensembles)
+        self.absent = absent
 
     def map(self, graph: TTGraph) -> dict[str, str]:
         """SQ name to ensemble name: each SQ goes to the first ensemble that may host it.
@@ -28,12 +35,14 @@ class TTMapper:
         """
         mapping: dict[str, str] = {}
         unplaced: list[TTSQ] = []
+        needs = modules_of(graph)
         # SQs without constraints (most of a large graph) all go to the same place.
-        found: dict[str, str | None] = {}
+        found: dict[tuple[str, frozenset[str]], str | None] = {}
         for sq in graph.sqs:
-            key = repr(sq.constraints)
+            modules = needs[sq.name]
+            key = (repr(sq.constraints), modules)
             if key not in found:
-                found[key] = next((e.name for e in self.ensembles if why_not(sq, e) is None), None)
+                found[key] = next((e.name for e in self.ensembles if why_not(sq, e, modules) is None), None)
             host = found[key]
             if host is None:
                 unplaced.append(sq)
@@ -49,26 +58,43 @@ class TTMapper:
         Raises:
             TTMappingError: an SQ is not mapped, not in the graph, or mapped where it must not be.
         """
+        problems = self.problems(graph, mapping)
+        if problems:
+            told = "\n  ".join(f"{sq}: {what}" for sq, what in problems)
+            raise TTMappingError(f"the mapping cannot be used:\n  {told}")
+        return {sq.name: mapping[sq.name] for sq in graph.sqs}
+
+    def problems(self, graph: TTGraph, mapping: Mapping[str, str]) -> list[tuple[str, str]]:
+        """What keeps a mapping made beforehand from being used: the SQ, and what is wrong with its place."""
         by_name = {ensemble.name: ensemble for ensemble in self.ensembles}
+        known = _listed(by_name)
         names = {sq.name for sq in graph.sqs}
-        problems = [f"{name}: the graph {graph.name!r} has no such SQ" for name in mapping if name not in names]
+        needs = modules_of(graph)
+        problems = []
+        for name in mapping:
+            if name not in names:
+                hint = did_you_mean(name, names - mapping.keys())
+                hint = f"; {hint}" if hint else ": leave it out, or map the graph again"
+                problems.append((name, f"the graph {graph.name!r} has no such SQ{hint}"))
         for sq in graph.sqs:
             host = mapping.get(sq.name)
             if host is None:
-                problems.append(f"{sq.name}: the mapping gives it no ensemble")
+                problems.append((sq.name, "the mapping gives it no ensemble"))
             elif host not in by_name:
-                known = ", ".join(by_name) or "none"
-                problems.append(f"{sq.name}: mapped to {host!r}, which has not joined (joined: {known})")
-            elif (lack := why_not(sq, by_name[host])) is not None:
-                problems.append(f"{sq.name}: {host!r} {lack} ({constraints_text(sq)})")
-            elif sq.plan_b is not None and mapping.get(sq.plan_b) != host:
+                hint = did_you_mean(host, by_name)
+                hint = f"; {hint}" if hint else ""
+                problems.append((sq.name, f"mapped to {host!r}, which {self.absent} (there are: {known}){hint}"))
+            elif (lack := why_not(sq, by_name[host], needs[sq.name])) is not None:
+                problems.append((sq.name, f"{host!r} {lack} ({wants_text(sq, needs)})"))
+            elif sq.plan_b is not None and mapping.get(sq.plan_b, host) != host:
                 problems.append(
-                    f"{sq.name}: a deadline and its plan B are placed together, but {sq.plan_b} is mapped to"
-                    f" {mapping.get(sq.plan_b)!r}"
+                    (
+                        sq.name,
+                        f"a deadline and its plan B are placed together, but {sq.plan_b} is mapped to"
+                        f" {mapping[sq.plan_b]!r}",
+                    )
                 )
-        if problems:
-            raise TTMappingError("the mapping cannot be used:\n  " + "\n  ".join(problems))
-        return {sq.name: mapping[sq.name] for sq in graph.sqs}
+        return problems
 
     def place(
         self, graph: TTGraph, names: Collection[str], not_there: Callable[[str, str], bool] = lambda sq, ensemble: False
@@ -79,19 +105,25 @@ class TTMapper:
         """
         placed: dict[str, str] = {}
         wanted = set(names)
+        needs = modules_of(graph)
+
+        def fits(sq: TTSQ, ensemble: EnsembleInfo) -> bool:
+            return why_not(sq, ensemble, needs[sq.name]) is None and not not_there(sq.name, ensemble.name)
+
         for group in groups(graph):
             if not wanted.isdisjoint(sq.name for sq in group):
                 for ensemble in self.ensembles:
-                    if all(why_not(sq, ensemble) is None and not not_there(sq.name, ensemble.name) for sq in group):
+                    if all(fits(sq, ensemble) for sq in group):
                         placed.update({sq.name: ensemble.name for sq in group})
                         break
         return placed
 
     def _explain(self, graph: TTGraph, unplaced: list[TTSQ]) -> str:
+        needs = modules_of(graph)
         lines = [f"no ensemble may host these SQs of graph {graph.name!r}, so nothing was instantiated:"]
         for sq in unplaced:
-            lines.append(f"  {sq.name} (line {sq.line}) wants {constraints_text(sq)}")
-            lines += [f"    {ensemble.name!r} {why_not(sq, ensemble)}" for ensemble in self.ensembles]
+            lines.append(f"  {sq.name} (line {sq.line}) wants {wants_text(sq, needs)}")
+            lines += [f"    {ensemble.name!r} {why_not(sq, ensemble, needs[sq.name])}" for ensemble in self.ensembles]
         lines.append("  let an ensemble join that fits, or change the constraint")
         return "\n".join(lines)
 
@@ -103,6 +135,29 @@ def groups(graph: TTGraph) -> list[list[TTSQ]]:
     return [[sq] if sq.plan_b is None else [sq, by_name[sq.plan_b]] for sq in graph.sqs if sq.name not in plan_bs]
 
 
-def constraints_text(sq: TTSQ) -> str:
+def _listed(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:LISTED]) + (f" and {len(listed) - LISTED} more" if len(listed) > LISTED else "") or "none"
+
+
+def modules_of(graph: TTGraph) -> dict[str, frozenset[str]]:
+    """The Python modules that each SQ needs where it is placed: a deadline and its plan B are placed together."""
+    by_function = needed_modules(graph)
+    needs = {sq.name: by_function.get(sq.function, NONE) if sq.body else NONE for sq in graph.sqs}
+    together = [(sq.name, sq.plan_b) for sq in graph.sqs if sq.plan_b is not None] if by_function else []
+    changed = True
+    while changed:  # a plan B may be another deadline's data
+        changed = False
+        for deadline, plan_b in together:
+            both = needs[deadline] | needs[plan_b]
+            if needs[deadline] != both or needs[plan_b] != both:
+                needs[deadline] = needs[plan_b] = both
+                changed = True
+    return needs
+
+
+def wants_text(sq: TTSQ, needs: Mapping[str, frozenset[str]]) -> str:
     """What an SQ wants of its ensemble, for messages."""
-    return " and ".join(str(constraint) for constraint in sq.constraints)
+    wants = [str(constraint) for constraint in sq.constraints]
+    wants += [f"the module {name!r}" for name in sorted(needs[sq.name])]
+    return " and ".join(wants) or "any ensemble"

@@ -21,7 +21,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.language.errors import TTMappingError
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, LinkSpec
 from ticktalk.mapping.ensembles import why_not
-from ticktalk.mapping.mapper import TTMapper
+from ticktalk.mapping.mapper import TTMapper, modules_of
 
 GAPS_KEPT = 32
 """Gaps between SQs that a host remembers for later insertion; the oldest are forgotten."""
@@ -105,10 +105,10 @@ class MappingProblem:
         self.cores = [ensemble.cores for ensemble in deployment.ensembles]
         self.capacity = [ensemble.memory for ensemble in deployment.ensembles]
         costs = [deployment.costs.get(sq.function, CostSpec()) for sq in graph.sqs]
-        self.work = [cost.time for cost in costs]
-        self.sizes = [cost.bytes for cost in costs]
+        self.work = [cost.time or 0 for cost in costs]
+        self.sizes = [cost.bytes or 0 for cost in costs]
         self._arcs()
-        self.needs = [cost.memory for cost in costs]
+        self.needs = [cost.memory or 0 for cost in costs]
         self._groups()
         self._links()
         classes = {speed: k for k, speed in enumerate(dict.fromkeys(self.speeds))}
@@ -207,18 +207,19 @@ class MappingProblem:
     def _eligible(self) -> list[list[int]]:
         infos = [ensemble.info() for ensemble in self.deployment.ensembles]
         by_speed = sorted(range(len(infos)), key=lambda host: -self.speeds[host])
-        found: dict[str, list[int]] = {}
-        for sq in self.graph.sqs:
-            key = repr(sq.constraints)
+        needs = modules_of(self.graph)
+        wants = [(repr(sq.constraints), needs[sq.name]) for sq in self.graph.sqs]
+        found: dict[tuple[str, frozenset[str]], list[int]] = {}
+        for sq, key in zip(self.graph.sqs, wants, strict=True):
             if key not in found:
-                found[key] = [host for host in by_speed if why_not(sq, infos[host]) is None]
+                found[key] = [host for host in by_speed if why_not(sq, infos[host], key[1]) is None]
         if not all(found.values()):
             TTMapper(infos).map(self.graph)  # raises, and says what each ensemble lacks
         made: dict[tuple[Any, ...], list[int]] = {}
         eligible = []
         problems = []
         for k, group in enumerate(self.groups):
-            keys = dict.fromkeys(repr(self.graph.sqs[sq].constraints) for sq in group)
+            keys = dict.fromkeys(wants[sq] for sq in group)
             together = (*keys, self.memory[k])
             if together not in made:
                 sets = [set(found[key]) for key in keys]

@@ -38,7 +38,7 @@ class Question(msgspec.Struct, omit_defaults=True):
     """What a command asks.
 
     Attributes:
-        do: "deploy", "start", "stop", "drain", "set", "status", "outputs" or "shut down".
+        do: "deploy", "start", "stop", "drain", "set", "status", "ensembles", "outputs" or "shut down".
         graph: a graph's name; for "deploy" the name to give it, or "".
         json: (deploy) the graph's file content.
         mapping: (deploy) SQ to ensemble.
@@ -138,6 +138,8 @@ class Commands:
             return {}
         if question.do == "status":
             return manager.status()
+        if question.do == "ensembles":
+            return msgspec.to_builtins(manager.process.registry.all())
         if question.do == "outputs":
             manager.process.deployments.state_of(question.graph)
             return {"rows": self._rows.get(question.graph, [])}

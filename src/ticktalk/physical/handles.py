@@ -43,6 +43,9 @@ RETRY = 0.3
 NAME_LIMIT = 2.5
 """Seconds for which a name in use is asked for again."""
 
+PROFILE_LIMIT = 2.0
+"""Seconds for which the ensembles' answers to what bodies cost are waited for."""
+
 
 class ManagerHandle:
     """A running runtime manager.
@@ -125,6 +128,16 @@ class ManagerHandle:
         """What was counted."""
         counts: Counts = in_loop(self.node, lambda: self.manager.counts(graph))
         return counts
+
+    def profile(self, graph: str) -> list[tuple[str, list[int], list[int]]]:
+        """Function, times and sizes of some of its runs, from every ensemble that answers in time."""
+        in_loop(self.node, lambda: self.manager.ask_profiles(graph))
+        until = time.monotonic() + PROFILE_LIMIT
+        while True:
+            found: list[Any] = in_loop(self.node, lambda: self.manager.profiles(graph))
+            if None not in found or time.monotonic() > until:
+                return [(function, *costs) for told in found if told for function, costs in told.items()]
+            time.sleep(0.02)
 
     def status(self) -> dict[str, Any]:
         """Plain JSON data."""

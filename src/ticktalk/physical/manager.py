@@ -63,6 +63,7 @@ class RunningContext:
         self.outputs_from: dict[str, int] = {}
         self.rounds_asked_at = 0
         self.ended = threading.Event()
+        self.profiles: dict[str, dict[str, tuple[list[int], list[int]]] | None] = {}
 
 
 class ManagerNode:
@@ -272,8 +273,24 @@ class ManagerNode:
             for name in sorted(context.completion.ensembles):
                 self.node.send(name, Message(SyncMsg.REPORT, request, "TTInputTokenProcess"))
 
+    def ask_profiles(self, graph: str) -> None:
+        """Ask the ensembles what the bodies of a graph cost; `profiles` gathers the answers."""
+        for context in self.contexts.values():
+            if context.graph == graph:
+                for name in sorted(context.completion.ensembles):
+                    request = ReportRequest(graph, context.number, 0, profile=True)
+                    context.profiles.setdefault(name, None)
+                    self.node.send(name, Message(SyncMsg.REPORT, request, "TTInputTokenProcess"))
+
+    def profiles(self, graph: str) -> list[dict[str, tuple[list[int], list[int]]] | None]:
+        """What those that were asked have said; None: nothing yet."""
+        return [found for c in self.contexts.values() if c.graph == graph for found in c.profiles.values()]
+
     def _report(self, report: IdleReport, stamp: int) -> None:
         context = self.contexts.get(report.context)
+        if context is not None and report.profile is not None:
+            context.profiles[report.ensemble] = report.profile
+            return
         if (
             context is not None
             and context.completion.take(report, context.outputs_from, stamp)

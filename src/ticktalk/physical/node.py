@@ -14,11 +14,14 @@ import pkgutil
 import platform
 import queue
 import socket
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
 from typing import Any
 from urllib.parse import quote
+
+import msgspec
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import Components
@@ -532,6 +535,10 @@ class Node:
     def send_report(self, request: ReportRequest) -> None:
         """Tell the manager how a context stands here."""
         report = self.report(request.graph, request.context, request.round)
+        running = self.host.contexts.get((request.graph, request.context))
+        if request.profile:
+            profile = self.workers.profile(running) if running is not None else {}
+            report = msgspec.structs.replace(report, profile=profile)
         self.send(self.manager, Message(RuntimeMsg.REPORT, report, "TTRuntimeManagerProcess"))
 
     def report(self, graph: str, context: int, round: int) -> IdleReport:
@@ -602,7 +609,16 @@ def describe_host(
 
 @functools.cache
 def _modules() -> list[str]:
-    return sorted({module.name for module in pkgutil.iter_modules()})
+    """The top-level modules that bodies can import here, and rather too many: what is missing rules this host out."""
+    # Drivers' factories make the current directory importable, too.
+    names = {module.name for module in pkgutil.iter_modules([*sys.path, "."])}
+    for place in sys.path:
+        if os.path.isdir(place):
+            with os.scandir(place) as entries:  # a folder without `__init__.py` is a package, too
+                names |= {entry.name for entry in entries if entry.name.isidentifier() and entry.is_dir()}
+    for finder in [module for name, module in sys.modules.items() if name.startswith("__editable__")]:
+        names |= {name.partition(".")[0] for name in getattr(finder, "MAPPING", ())}
+    return sorted(names - {"__pycache__"})
 
 
 def boot_id() -> str:

@@ -76,11 +76,12 @@ class Tell(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ReportRequest(msgspec.Struct, frozen=True):
-    """The manager asks for an `IdleReport`."""
+    """The manager asks for an `IdleReport`, with what bodies cost if `profile` is set."""
 
     graph: str
     context: int
     round: int
+    profile: bool = False
 
 
 class _StartWire(msgspec.Struct):

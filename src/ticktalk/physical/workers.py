@@ -23,6 +23,7 @@ from ticktalk.engine.components import Components
 from ticktalk.engine.context import Context, Elsewhere, runs_elsewhere
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.firing import Fire, GridSync
+from ticktalk.engine.profile import BodyCosts
 from ticktalk.engine.values import Encoded, Parts, encoded
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
@@ -190,7 +191,18 @@ class ThreadChannel:
 class _Placed:
     """A body that runs in a worker: what is to be told of its firings."""
 
-    __slots__ = ("context", "elsewhere", "grid", "in_flight", "lateness", "saved", "stamp", "told", "worker")
+    __slots__ = (
+        "context",
+        "costs",
+        "elsewhere",
+        "grid",
+        "in_flight",
+        "lateness",
+        "saved",
+        "stamp",
+        "told",
+        "worker",
+    )
 
     def __init__(self, worker: str, context: Context, elsewhere: Elsewhere, grid: GridSync | None) -> None:
         self.worker = worker
@@ -202,6 +214,7 @@ class _Placed:
         self.lateness: list[int] = []
         self.told = False  # its worker knows of it
         self.saved: deque[Saved] = deque()  # who asked for its `sq_state`, oldest first
+        self.costs = BodyCosts()
 
 
 class Workers:
@@ -368,6 +381,16 @@ class Workers:
             if placed.context is context and placed.lateness
         }
 
+    def profile(self, context: Context) -> dict[str, tuple[list[int], list[int]]]:
+        """By function: times (microseconds) of some of its runs, and sizes (bytes) of their tokens."""
+        found: dict[str, tuple[list[int], list[int]]] = {}
+        for placed in self._placed.values():
+            if placed.context is context and placed.elsewhere.sq.body:
+                times, sizes = found.setdefault(placed.elsewhere.sq.function, ([], []))
+                times += placed.costs.times
+                sizes += placed.costs.sizes
+        return found
+
     def stop(self, graph: str) -> None:
         """Forget a graph."""
         self._graphs.pop(graph, None)
@@ -446,6 +469,7 @@ class Workers:
             _, _, parts, start, stop, begun, ended = answer
             if instant is not None:
                 self._late(placed, begun - instant)
+            placed.costs.add(ended - begun, [len(part[1]) for part in parts or ()])
             self._loop.advance(self._clock.at(ended))
             if parts is not None:
                 if placed.stamp and placed.grid is not None:

@@ -10,18 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import simpy
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.execution import FiringError, keep_bodies_from_stdout
+from ticktalk.engine.forwarding import arc_name
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.engine.outputs import OutputToken
+from ticktalk.engine.profile import Meter
 from ticktalk.engine.values import PLAIN, ValueFormatError, decode_value, encode_value, handed_on
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.processes import Message, TTNetworkManager, TTProcess
 from ticktalk.time import Tick
+
+if TYPE_CHECKING:
+    from ticktalk.simulation.timing import Timing
 
 
 class TTNetworkInterfaceSim:
@@ -69,7 +74,8 @@ class _Site:
         for ensemble in ensembles:
             token = (ensemble, graph, context, generation, arc, value, data, start, stop)
             if simulation.reachable(self.name, ensemble):
-                simulation.carry(ensemble, self._arrive, *token)
+                tick = simulation.arrival(self, ensemble, graph, arc, value, data)
+                simulation.carry(tick, self._arrive, *token)
             else:
                 sender.counters.add(arc.rpartition("/")[0], "lost")
 
@@ -113,7 +119,8 @@ class _Site:
             self._log(graph, context, sq, value, None, start, stop)
         elif self._simulation.reachable(self.name, self.manager):
             data = None if value.__class__ in PLAIN else encode_value(value)
-            self._simulation.carry(self.manager, self._log, graph, context, sq, value, data, start, stop)
+            tick = self._simulation.arrival(self, self.manager, graph, arc_name(sq, 0), value, data)
+            self._simulation.carry(tick, self._log, graph, context, sq, value, data, start, stop)
         elif self.host is not None:
             self.host.contexts[graph, context].counters.add(sq, "lost")
 
@@ -143,12 +150,14 @@ class Simulation:
     Attributes:
         agenda: their timers and the tokens between them.
         network_delay: root ticks that a token takes between two ensembles.
+        timing: how long bodies and tokens take, as a deployment file says; None: bodies no time, tokens that delay.
+        meter: measures what bodies cost on this machine.
         exact: one SimPy timeout per distinct instant, so that `env.now` is always the present tick.
+        regions: whether parts of a graph may run an instant at once; not where bodies take time.
         sites: the ensembles by name.
         former: what ensembles held that have failed: their counters still count.
         cuts: the pairs of ensembles between which no message gets through.
         movable: SQs may move while their contexts run.
-        slowness: by ensemble, how many times as long its bodies take as they would.
         on_start: told of every context that starts: graph, number, start tick.
     """
 
@@ -156,12 +165,14 @@ class Simulation:
         self.env = env
         self.agenda = Agenda(int(env.now))
         self.network_delay = 0
+        self.timing: Timing | None = None
+        self.meter: Meter | None = None
         self.exact = False
+        self.regions = True
         self.sites: dict[str, _Site] = {}
         self.former: list[EnsembleHost] = []
         self.cuts: set[frozenset[str]] = set()
         self.movable = False
-        self.slowness: dict[str, Fraction] = {}
         self.on_start: list[Callable[[str, int, int], None]] = []
         self.processes: list[TTProcess] = []
         self._undelivered: dict[str, list[Message]] = {}
@@ -214,10 +225,13 @@ class Simulation:
         if site.host is not None:
             for context in site.host.contexts.values():
                 context.close()
+            if site.host.cores is not None:
+                site.host.cores.fail()
 
     def slow(self, name: str, factor: Fraction) -> None:
-        """The bodies of an ensemble that start from now on take `factor` times as long."""
-        self.slowness[name] = factor
+        """The bodies of an ensemble that start from now on take `factor` times as long as at first."""
+        if self.timing is not None:
+            self.timing.cores_of(name).slow(factor)
 
     def remove(self, name: str) -> None:
         """Forget an ensemble that has failed; its name is free."""
@@ -263,10 +277,17 @@ class Simulation:
         for message in self._undelivered.pop(name, ()):
             self.send(name, message)
 
-    def carry(self, ensemble: str, deliver: Any, *message: Any) -> None:
-        """Bring a token to another ensemble: after the network's delay, in the order sent."""
-        if self.network_delay:
-            self.agenda.deliver_at(self.agenda.now + self.network_delay, deliver, *message)
+    def arrival(self, sender: _Site, receiver: str, graph: str, arc: str, value: Any, data: bytes | None) -> int:
+        """When a token sent now on an arc reaches another ensemble."""
+        if self.timing is None:
+            return self.agenda.now + self.network_delay
+        prepared = sender.host.prepared.get(graph) if sender.host is not None else None
+        return self.timing.arrival(sender.name, receiver, prepared, arc.rpartition("/")[0], value, data)
+
+    def carry(self, tick: int, deliver: Any, *message: Any) -> None:
+        """Bring a token to another ensemble at `tick`, in the order sent."""
+        if tick > self.agenda.now:
+            self.agenda.deliver_at(tick, deliver, *message)
         else:
             deliver(*message)
 

@@ -1,0 +1,84 @@
+"""`--profile FILE`: what bodies cost in a run, as a deployment file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import typer
+
+from ticktalk.cli.arguments import EnsembleOption
+from ticktalk.graph.graph import TTGraph
+from ticktalk.language.errors import TTError
+from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec, LinkSpec, read_deployment
+from ticktalk.mapping.measured import completed, costs_of
+from ticktalk.mapping.write_deployment import deployment_text
+from ticktalk.processes import DEFAULT_RUNTIME_MANAGER_NAME
+
+Samples = Iterable[tuple[str, list[int], list[int]]]
+
+
+def check_profile_file(path: Path, deployment: Path | None) -> None:
+    """Make sure, before the run, that its costs can be written to `path`.
+
+    Raises:
+        typer.BadParameter: it is the file of `--deployment`, whose comments would be lost.
+        TTError: there is no such folder, or a file that is no deployment file.
+    """
+    if deployment is not None and path.exists() and deployment.exists() and path.samefile(deployment):
+        raise typer.BadParameter(
+            f"--profile {path}: this is the file of --deployment, whose comments would be lost: choose another name"
+            " (what it gives is written there, too)"
+        )
+    if not path.parent.is_dir():
+        raise TTError(f"--profile {path}: there is no folder {path.parent}")
+    if path.exists():
+        try:
+            read_deployment(path)
+        except TTError:
+            raise TTError(
+                f"--profile {path}: there is such a file, and it is no deployment file, so it is not written over:"
+                " choose another name"
+            ) from None
+
+
+def write_profile(
+    path: Path,
+    graph: TTGraph,
+    deployment: DeploymentFile | None,
+    ensembles: Mapping[str, EnsembleOption],
+    host_of: Mapping[str, str],
+    delay: int,
+    samples: Samples,
+) -> None:
+    """Write what a run cost.
+
+    Args:
+        path: where to.
+        graph: what ran.
+        deployment: the deployment file of the run: what it gives is written again.
+        ensembles: those of the run, and `host_of` them which hosts which SQ.
+        delay: what every token took between two of them (us).
+        samples: function, times and sizes of runs.
+
+    Raises:
+        TTError: the file cannot be written.
+    """
+    if deployment is None:
+        own = DEFAULT_RUNTIME_MANAGER_NAME
+        names = [*(name for name in ensembles if name != own)]
+        if own in ensembles or own in host_of.values() or not names:
+            names.append(own)
+        specs = [EnsembleSpec(name, tuple(ensembles[name].components) if name in ensembles else ()) for name in names]
+        deployment = DeploymentFile(str(path), tuple(specs), default=LinkSpec(delay))
+    costs = completed(deployment.costs, costs_of(samples))
+    bodies = sorted({sq.function for sq in graph.sqs if sq.body})
+    unseen = [name for name in bodies if costs.get(name, CostSpec()).time is None]
+    head = f"# What {graph.name} cost in a run: the median time of a body and size of a token of each function.\n"
+    try:
+        path.write_text(head + deployment_text(deployment._replace(costs=costs)), encoding="utf-8")
+    except OSError as error:
+        raise TTError(f"--profile {path}: the file cannot be written: {error.strerror}") from None
+    if unseen:
+        print(f"{path}: no run of {', '.join(unseen)} was seen, so there is no time of it", file=sys.stderr)

@@ -1,0 +1,101 @@
+"""The Python modules without which a body is sure to fail, so that it is not placed where they are missing.
+
+An import counts if nothing stands between it and the error: at the top of the program or of a module that travels, or
+of the body itself; not inside `try`, `if`, another function, a class, nor behind a `return`. The standard library, what
+travels with the program and TickTalk itself are everywhere.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import warnings
+from functools import lru_cache
+
+from ticktalk.graph.graph import TTGraph
+
+EVERYWHERE = frozenset({*sys.stdlib_module_names, *sys.builtin_module_names, "ticktalk", "ticktalkpython"})
+
+NONE: frozenset[str] = frozenset()
+
+
+def needed_modules(graph: TTGraph) -> dict[str, frozenset[str]]:
+    """By function, the top-level modules that it needs; functions that need none are left out."""
+    sources: dict[str, list[str]] = {}  # of the modules that travel, by the name that is imported
+    for name, source in graph.modules.items():
+        top, _, rest = name.partition(".")
+        # Of a package only its own source is sure to run.
+        sources.setdefault(top, []).extend([source] if rest in ("", "__init__") else [])
+    travelling = {top: _through(top, sources) for top in sources}
+    found = {}
+    for function in graph.functions.values():
+        names = set(_imports_of_body(function.source))
+        for need in function.needs:
+            names |= _imports(graph.statements[need].source)
+        for name in names & sources.keys():
+            names |= travelling[name]
+        missing = frozenset(names - sources.keys() - EVERYWHERE)
+        if missing:
+            found[function.name] = missing
+    return found
+
+
+def _through(top: str, sources: dict[str, list[str]]) -> set[str]:
+    """All that importing a module that travels imports in turn."""
+    found: set[str] = set()
+    waiting = [top]
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            for source in sources.get(name, ()):
+                imported = _imports(source)
+                found |= imported
+                waiting.extend(imported)
+    return found
+
+
+@lru_cache(4096)
+def _imports(source: str) -> frozenset[str]:
+    """The top-level modules that running this source is sure to import."""
+    tree = _parsed(source)
+    return frozenset(_sure(tree.body)) if tree is not None else NONE
+
+
+@lru_cache(4096)
+def _imports_of_body(source: str) -> frozenset[str]:
+    """The same of calling the function that this source defines."""
+    tree = _parsed(source)
+    if tree is None or not tree.body or not isinstance(tree.body[-1], ast.FunctionDef):
+        return NONE
+    return frozenset(_sure(tree.body[-1].body))
+
+
+def _parsed(source: str) -> ast.Module | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None  # of another Python's syntax: the ensemble says so when it prepares the graph
+
+
+def _sure(statements: list[ast.stmt]) -> set[str]:
+    found: set[str] = set()
+    for statement in statements:
+        if isinstance(statement, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in statement.names}
+        elif isinstance(statement, ast.ImportFrom):
+            if statement.level == 0 and statement.module:
+                found.add(statement.module.partition(".")[0])
+        elif isinstance(statement, ast.Return | ast.Raise) or _may_leave(statement):
+            break
+    return found
+
+
+def _may_leave(statement: ast.stmt) -> bool:
+    """Whether what follows may not be reached: a `return` or `raise` somewhere in this statement."""
+    return not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and any(
+        isinstance(node, ast.Return | ast.Raise) for node in ast.walk(statement)
+    )

@@ -1,0 +1,88 @@
+"""A deployment as the text of its file; reading that gives the same deployment."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import yaml
+
+from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec, LinkSpec
+
+
+def deployment_text(deployment: DeploymentFile) -> str:
+    """The YAML text."""
+    content: dict[str, Any] = {"ensembles": [_ensemble(spec) for spec in deployment.ensembles]}
+    links: list[dict[str, Any]] = [{"between": list(pair), **_link(link)} for pair, link in deployment.links.items()]
+    if deployment.default != LinkSpec():
+        links.append({"default": _link(deployment.default)})
+    if links:
+        content["links"] = links
+    if deployment.costs:
+        content["costs"] = {function: _cost(cost) for function, cost in deployment.costs.items()}
+    text: str = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, allow_unicode=True, width=110)
+    return text
+
+
+def _ensemble(spec: EnsembleSpec) -> dict[str, Any]:
+    made: dict[str, Any] = {"name": spec.name}
+    if spec.components:
+        made["components"] = list(spec.components)
+    if spec.speed != 1:
+        made["speed"] = _plain(_decimal(spec.speed))
+    if spec.cores != 1:
+        made["cores"] = spec.cores
+    if spec.memory is not None:
+        made["memory"] = _size(spec.memory)
+    if spec.modules is not None:
+        made["modules"] = list(spec.modules)
+    return made
+
+
+def _link(link: LinkSpec) -> dict[str, str]:
+    made = {"latency": _duration(link.latency)}
+    if link.bandwidth is not None:
+        # Bits where a number of bytes would have more digits than are read.
+        bits = len(_decimal(link.bandwidth).partition(".")[2]) > 15
+        made["bandwidth"] = f"{_decimal(link.bandwidth * 8)}bit/s" if bits else f"{_decimal(link.bandwidth)}B/s"
+    return made
+
+
+def _cost(cost: CostSpec) -> dict[str, str]:
+    made = {}
+    if cost.time is not None:
+        made["time"] = _duration(cost.time)
+    if cost.bytes is not None:
+        made["bytes"] = _size(cost.bytes)
+    if cost.memory is not None:
+        made["memory"] = _size(cost.memory)
+    return made
+
+
+def _duration(us: int) -> str:
+    for unit, size in (("s", 1_000_000), ("ms", 1_000)):
+        if us and us % size == 0:
+            return f"{us // size}{unit}"
+    return f"{us}us"
+
+
+def _size(count: int) -> str:
+    return f"{count}B"
+
+
+def _decimal(value: Fraction) -> str:
+    """A number exactly; those of a file have an end, as they were read from decimals."""
+    whole, rest = divmod(value, 1)
+    digits = ""
+    while rest:
+        digit, rest = divmod(rest * 10, 1)
+        digits += str(int(digit))
+        if len(digits) > 40:
+            raise ValueError(f"{value} is no decimal number")
+    return f"{int(whole)}.{digits}" if digits else str(int(whole))
+
+
+def _plain(text: str) -> Any:
+    """A number that YAML writes as it is, so that it needs no quotes; else the text."""
+    number = float(text) if "." in text else int(text)
+    return number if repr(number) == text else text

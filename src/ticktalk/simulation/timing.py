@@ -1,0 +1,63 @@
+"""What a deployment file says of time, in simulation: of bodies on the ensembles, and of tokens on their way."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.context import PreparedGraph
+from ticktalk.engine.cores import Cores
+from ticktalk.engine.values import encode_value
+from ticktalk.mapping.deployment_file import DeploymentFile, EnsembleSpec
+
+
+class Timing:
+    """The cores of the ensembles and the links between them.
+
+    Args:
+        deployment: speeds, cores, links and costs. An ensemble that it does not name is as fast as the reference and
+            has one core; between two without a link of their own the default link leads.
+        agenda: the simulation's.
+    """
+
+    def __init__(self, deployment: DeploymentFile, agenda: Agenda) -> None:
+        self.deployment = deployment
+        self._agenda = agenda
+        self._specs = {spec.name: spec for spec in deployment.ensembles}
+        self._times = {function: cost.time or 0 for function, cost in deployment.costs.items()}
+        self._cores: dict[str, Cores] = {}
+        self._latest: dict[tuple[str, str], int] = {}  # by sender and receiver, when the last token arrives
+        self._functions: WeakKeyDictionary[PreparedGraph, dict[str, str]] = WeakKeyDictionary()
+
+    def cores_of(self, ensemble: str) -> Cores:
+        """The cores of an ensemble."""
+        cores = self._cores.get(ensemble)
+        if cores is None:
+            spec = self._specs.get(ensemble) or EnsembleSpec(ensemble)
+            cores = self._cores[ensemble] = Cores(self._agenda, spec.cores, spec.speed, self._times)
+        return cores
+
+    def arrival(
+        self, sender: str, receiver: str, prepared: PreparedGraph | None, sq: str, value: Any, data: bytes | None
+    ) -> int:
+        """When a token that is sent now arrives: after the link's latency and its bytes by the link's bandwidth.
+
+        A later token never overtakes an earlier one. `data` is the value encoded, if it has been; `sq` says whose
+        output it is: what the deployment file gives for its function is believed.
+        """
+        link = self.deployment.link(sender, receiver)
+        size = 0 if link.bandwidth is None else self._size(prepared, sq, value, data)
+        tick = max(self._agenda.now + link.transfer(size), self._latest.get((sender, receiver), 0))
+        self._latest[sender, receiver] = tick
+        return tick
+
+    def _size(self, prepared: PreparedGraph | None, sq: str, value: Any, data: bytes | None) -> int:
+        if prepared is not None:
+            functions = self._functions.get(prepared)
+            if functions is None:
+                functions = self._functions[prepared] = {sq.name: sq.function for sq in prepared.graph.sqs}
+            cost = self.deployment.costs.get(functions.get(sq, ""))
+            if cost is not None and cost.bytes is not None:
+                return cost.bytes
+        return len(encode_value(value) if data is None else data)
