@@ -1,4 +1,7 @@
-"""`python -m benchmarks [NAME]... [--quick] [--rounds N]`: measure, show, save; exit status 1 when a floor is missed."""
+"""`python -m benchmarks [NAME]... [--quick] [--rounds N]`: measure, show, save.
+
+The exit status is 1 when a floor is missed.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from benchmarks import report, simulated
+from benchmarks import hop, report, simulated, throughput, triggers
 from benchmarks.measure import Effort, Failure, Measure, Row
 
 
@@ -25,6 +28,11 @@ class Benchmark(NamedTuple):
 BENCHMARKS: dict[str, Benchmark] = {
     program: Benchmark(f"Simulated time: {title}", partial(simulated.measure, program), 7)
     for program, title in simulated.TITLES.items()
+} | {
+    "hop": Benchmark("Real time: one hop between two processes", hop.measure, 5),
+    "tokens": Benchmark("Real time: 64 B tokens a second", partial(throughput.measure, throughput.SMALL), 5),
+    "arrays": Benchmark("Real time: 1 MB arrays", partial(throughput.measure, throughput.LARGE), 5),
+    "triggers": Benchmark("Real time: how late triggers are", triggers.measure, 5),
 }
 
 

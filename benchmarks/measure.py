@@ -36,7 +36,9 @@ class Floor(NamedTuple):
 
     def __str__(self) -> str:
         words = [
-            f"{word} {limit:g}" for word, limit in (("at least", self.least), ("at most", self.most)) if limit is not None
+            f"{word} {limit:g}"
+            for word, limit in (("at least", self.least), ("at most", self.most))
+            if limit is not None
         ]
         return ("" if self.binding else "aim: ") + ", ".join(words)
 

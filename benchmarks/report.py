@@ -85,7 +85,8 @@ def tables(results: dict[str, Any], order: list[str]) -> str:
     host = results["machine"]
     packages = ", ".join(f"{name} {number}" for name, number in host["packages"].items())
     lines = [
-        f"Measured on {host['cores']} cores of {host['processor']}, {host['system']}, Python {host['python']}; {packages}.",
+        f"Measured on {host['cores']} cores of {host['processor']}, {host['system']}, Python {host['python']};",
+        f"{packages}.",
         "",
     ]
     for name in order:

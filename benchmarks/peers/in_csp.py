@@ -1,7 +1,7 @@
 """The programs in csp: a C++ engine that calls nodes written in Python.
 
-A source is a Python node that csp's own timer, which is C++, wakes; in the programs whose name ends in `-alarms` one that
-schedules its next alarm itself, which takes twice as long.
+A source is a Python node that csp's own timer, which is C++, wakes; in the programs whose name ends in `-alarms` one
+that schedules its next alarm itself, which takes twice as long.
 """
 
 import time
@@ -88,14 +88,12 @@ def mean(x: ts[int]) -> ts[float]:
 def sink(x: ts[int]):
     if csp.ticked(x):
         ran()
-        pass
 
 
 @csp.node
 def sink_number(x: ts[float]):
     if csp.ticked(x):
         ran()
-        pass
 
 
 def timed(period: timedelta, value: int):

@@ -1,6 +1,7 @@
 """A source, a running average of its samples kept from firing to firing, a sink: 3 firings a sample."""
 
 from benchmarks.peers.ran import ran
+
 from ticktalk import GRAPHify, SQify, STREAMify, TTEmpty
 
 

@@ -1,6 +1,7 @@
 """A source, 50 SQs that take each of its samples, one that fuses them all, a sink: 53 firings a sample."""
 
 from benchmarks.peers.ran import ran
+
 from ticktalk import GRAPHify, SQify, STREAMify, TTEmpty
 
 

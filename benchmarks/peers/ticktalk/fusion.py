@@ -1,6 +1,7 @@
 """Two sources of one period, a fusion by time, a sink: 4 firings a sample."""
 
 from benchmarks.peers.ran import ran
+
 from ticktalk import GRAPHify, SQify, STREAMify, TTEmpty
 
 

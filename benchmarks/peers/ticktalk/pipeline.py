@@ -1,6 +1,7 @@
 """A source, 20 stages in a line, a sink: 22 firings a sample."""
 
 from benchmarks.peers.ran import ran
+
 from ticktalk import GRAPHify, SQify, STREAMify, TTEmpty
 
 

@@ -1,6 +1,7 @@
 """1,000 sources, no two of one period, each with a sink of its own: 2 firings an instant."""
 
 from benchmarks.peers.ran import ran
+
 from ticktalk import GRAPHify, SQify, STREAMify, TTEmpty
 
 
