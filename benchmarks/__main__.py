@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from benchmarks import hop, report, simulated, throughput, triggers
+from benchmarks import growth, hop, joining, mapping, plan_b, report, scale, simulated, throughput, triggers
 from benchmarks.measure import Effort, Failure, Measure, Row
 
 
@@ -33,6 +33,11 @@ BENCHMARKS: dict[str, Benchmark] = {
     "tokens": Benchmark("Real time: 64 B tokens a second", partial(throughput.measure, throughput.SMALL), 5),
     "arrays": Benchmark("Real time: 1 MB arrays", partial(throughput.measure, throughput.LARGE), 5),
     "triggers": Benchmark("Real time: how late triggers are", triggers.measure, 5),
+    "plan-b": Benchmark("Real time: plan B beside a busy SQ", plan_b.measure, 3),
+    "joining": Benchmark("Real time: from launch to ready", joining.measure, 1),
+    "growth": Benchmark("Simulated time: how cost grows", growth.measure, 3),
+    "scale": Benchmark("Scale: SQs and simulated ensembles", scale.measure, 1),
+    "mapping": Benchmark("Scale: mapping", mapping.measure, 1),
 }
 
 

@@ -3,8 +3,8 @@
 A stream is driven by the clock and not by what its receiver can take, so how fast it may send is searched for: a
 stream's body returns a list of `CHANNELS` values, which the graph unpacks to as many arcs, each with a sink of its own
 on the other ensemble; the number of channels is fixed, and the period is halved until tokens that reach bodies no
-longer become more. The best period is then measured in every round. Only what a sink's body counted counts, over the time in
-which it counted: skipped instants and dropped tokens add nothing. Zenoh alone: messages of the same size on one
+longer become more. The best period is then measured in every round. Only what a sink's body counted counts, over the
+time in which it counted: skipped instants and dropped tokens add nothing. Zenoh alone: messages of the same size on one
 key, a publisher that waits when the subscriber does not follow, counted in the callback, which makes bytes or an
 array of each. On both sides what is sent lies ready, and is the sender's own, so each sending copies it.
 """
