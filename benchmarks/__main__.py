@@ -54,7 +54,6 @@ def main() -> int:
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds: at least 1")
     console = Console(width=None if sys.stdout.isatty() else 180)
-    measured = {}
     missed: list[str] = []
     for name in options.names or BENCHMARKS:
         benchmark = BENCHMARKS[name]
@@ -67,17 +66,20 @@ def main() -> int:
                     rows.append(row)
             except Failure as failure:
                 rows.append(Row(benchmark.title, failed=str(failure)))
+            except Exception as error:  # the other benchmarks still have something to say
+                console.print_exception()
+                rows.append(Row(benchmark.title, failed=repr(error)))
         report.show(console, benchmark.title, rows)
         missed += [f"{row.what}: {row.figure}, floor: {row.floor or 'that it runs'}" for row in rows if row.missed]
-        measured[name] = {
+        measured = {
             "title": benchmark.title,
             "rounds": effort.rounds,
             "seconds": time.monotonic() - began,
             "date": time.strftime("%Y-%m-%d"),
             "rows": [row.as_json() for row in rows],
         }
-    if not options.quick:
-        report.document(report.save(measured), list(BENCHMARKS))
+        if not options.quick:
+            report.document(report.save({name: measured}), list(BENCHMARKS))
     for line in missed:
         console.print(f"MISSED  {line}", style="bold red", markup=False, highlight=False)
     return 1 if missed else 0

@@ -1,7 +1,7 @@
 """From launching ensembles to a graph that runs on all of them: joining, mapping and distributing, the first output.
 
-Each ensemble is an OS process on this machine; a chain of SQs goes through all of them. Afterwards, what one more graph
-of 10,000 SQs takes until it is ready on ensembles that are there.
+Each ensemble is an OS process on this machine; a chain of SQs goes through all of them. Afterwards, what graphs of more
+and more SQs take until they are ready on ensembles that are there.
 """
 
 from __future__ import annotations
