@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
+BENCH_VENV := .bench-venv
+BENCH_READY := $(BENCH_VENV)/.ready
 
 .PHONY: demo test bench clean
 
@@ -19,10 +21,15 @@ test: $(READY)
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pytest
 
-bench: $(READY)
-	$(VENV)/bin/python benchmarks/simulation.py
-	$(VENV)/bin/python benchmarks/realtime.py
-	$(VENV)/bin/python benchmarks/mapping.py
+# The peers that TickTalk is measured beside have an environment of their own, with TickTalk in it.
+$(BENCH_READY): pyproject.toml benchmarks/requirements.txt
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt --editable .
+	touch $@
+
+# make bench ONLY="fusion hop" OPTIONS=--quick
+bench: $(BENCH_READY)
+	$(BENCH_VENV)/bin/python -m benchmarks $(OPTIONS) $(ONLY)
 
 clean:
-	rm -rf $(VENV) demo-output build dist
+	rm -rf $(VENV) $(BENCH_VENV) demo-output build dist

@@ -1,0 +1,1 @@
+"""What TickTalk costs, measured beside what others reach: `make bench`, or `python -m benchmarks --help`."""

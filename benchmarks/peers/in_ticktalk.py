@@ -1,0 +1,26 @@
+"""The programs in TickTalk: each is a file in `ticktalk/`."""
+
+import time
+from pathlib import Path
+
+import simpy
+
+from benchmarks.peers.run import without_counting
+from ticktalk import TTRuntimeManagerSim
+from ticktalk.language import compile_source
+
+
+def run(program: str, microseconds: int, counted: bool) -> tuple[float, float]:
+    """Seconds by the wall clock and of processor time that so much simulated time takes."""
+    path = Path(__file__).with_name("ticktalk") / f"{program.replace('-', '_')}.py"
+    text = path.read_text(encoding="utf-8")
+    graph = compile_source(text if counted else without_counting(text), str(path), path.stem)
+    manager = TTRuntimeManagerSim(None, [], simpy.Environment())
+    manager.instantiate_and_map_graph(graph)
+    manager.execute_graph(graph)
+    began, began_cpu = time.perf_counter(), time.process_time()
+    manager.simulation.run(until=microseconds + 1)
+    took = time.perf_counter() - began, time.process_time() - began_cpu
+    if manager.errors:
+        raise SystemExit(f"{program}: {manager.errors[0]}")
+    return took
