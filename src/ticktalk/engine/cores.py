@@ -136,7 +136,10 @@ class Cores:
         self._slowness = Fraction(factor)
 
     def fail(self) -> None:
-        """The ensemble has died: nothing that waits or runs will ever be sent, and what was placed fires no more."""
+        """The ensemble has died: what waits or runs is lost, and what was placed fires no more."""
+        for instance in self._placed:
+            for _ in range(len(instance.waits) + instance.runs):
+                instance.elsewhere.tally("lost")
         self._life += 1
         self._placed.clear()
         self._idle.clear()
