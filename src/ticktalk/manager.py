@@ -22,6 +22,7 @@ from ticktalk.engine.profile import Meter
 from ticktalk.ensemble import TTEnsemble, start_in
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.errors import TTRuntimeError
+from ticktalk.mapping.weights import Weights
 from ticktalk.processes import (
     DEFAULT_RUNTIME_MANAGER_NAME,
     DeployRequest,
@@ -56,7 +57,12 @@ class TTRuntimeManager:
         self.process = TTRuntimeManagerProcess(log_file, queue.Queue(), name)
 
     def instantiate_and_map_graph(
-        self, graph: TTGraph, *, name: str | None = None, mapping: Mapping[str, str] | None = None
+        self,
+        graph: TTGraph,
+        *,
+        name: str | None = None,
+        mapping: Mapping[str, str] | None = None,
+        weights: Weights | None = None,
     ) -> GraphState:
         """Generate a mapping of the graph's SQs to ensembles and distribute them; returns when all are ready.
 
@@ -64,6 +70,7 @@ class TTRuntimeManager:
             graph: the compiled program.
             name: what to call it here; default: the graph's own name, its program's file stem.
             mapping: SQ name to ensemble name, made beforehand; checked like one made here.
+            weights: what SQs cost where: what has to be placed anew later goes where it costs least.
 
         Raises:
             TTMappingError: some SQ cannot be placed; nothing is instantiated.
@@ -71,7 +78,7 @@ class TTRuntimeManager:
         """
         if not isinstance(graph, TTGraph):
             raise TypeError(f"a TTGraph is wanted, such as compile_program gives, not {graph!r}")
-        request = DeployRequest(graph, name, mapping, Future())
+        request = DeployRequest(graph, name, mapping, Future(), weights)
         state: GraphState = self._ask(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, request)
         return state
 

@@ -37,6 +37,7 @@ from ticktalk.engine.outputs import OutputLog, OutputToken
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.errors import TTError, TTRuntimeError
 from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.mapping.weights import Weights
 
 if TYPE_CHECKING:
     import simpy
@@ -131,12 +132,16 @@ class Envelope(NamedTuple):
 
 
 class DeployRequest(msgspec.Struct):
-    """Map, distribute and prepare `graph`; `reply` gets the `GraphState` when it is ready, or the error."""
+    """Map, distribute and prepare `graph`; `reply` gets the `GraphState` when it is ready, or the error.
+
+    `weights`: what its SQs cost where, for when they have to be placed anew.
+    """
 
     graph: TTGraph
     name: str | None = None
     mapping: Mapping[str, str] | None = None
     reply: Any = None
+    weights: Weights | None = None
 
 
 class StartRequest(msgspec.Struct):
@@ -608,7 +613,7 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
         if request.reply is not None and name not in self.deployments.graphs:
             self._deploy_replies[name] = request.reply
         try:
-            state = self.deployments.deploy(request.graph, request.name, request.mapping)
+            state = self.deployments.deploy(request.graph, request.name, request.mapping, request.weights)
         except TTError:
             if name not in self.deployments.graphs:
                 self._deploy_replies.pop(name, None)

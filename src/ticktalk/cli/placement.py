@@ -17,6 +17,7 @@ from ticktalk.mapping.deployment_file import DeploymentFile, EnsembleSpec, read_
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.mapping_file import MappingFile, read_mapping
 from ticktalk.mapping.schedule import MappingProblem
+from ticktalk.mapping.weights import Weights
 from ticktalk.processes import DEFAULT_RUNTIME_MANAGER_NAME
 
 
@@ -32,6 +33,11 @@ class Placement(NamedTuple):
     ensembles: dict[str, EnsembleOption]
     mapping: dict[str, str] | None
     deployment: DeploymentFile | None
+
+    @property
+    def weights(self) -> Weights | None:
+        """What SQs cost where, if there is a deployment file."""
+        return None if self.deployment is None else Weights.of(self.deployment)
 
 
 def placement(

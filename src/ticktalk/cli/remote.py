@@ -21,6 +21,7 @@ from ticktalk.language.errors import TTError
 from ticktalk.mapping.deployment_file import read_deployment
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.mapping_file import read_mapping
+from ticktalk.mapping.weights import Weights
 
 Manager = Annotated[str, typer.Option("--manager", metavar="IP:PORT", help="Where the runtime manager listens.")]
 Credentials = Annotated[str | None, typer.Option("--credentials", metavar="FILE", help="A bundle of keys.")]
@@ -61,7 +62,8 @@ def deploy(
                 host_of = over_joined(graph, planned, made, joined, manager)
             elif made is not None:
                 host_of = made.check(graph, joined, "has not joined")
-        answer = remote.ask(do="deploy", graph=name, json=graph.to_json(), mapping=host_of)
+        weights = None if planned is None else Weights.of(planned)
+        answer = remote.ask(do="deploy", graph=name, json=graph.to_json(), mapping=host_of, weights=weights)
         _tell(answer, as_json, f"{answer['graph']} is ready")
         if start:
             _start(remote, answer["graph"], values, as_json)

@@ -105,7 +105,7 @@ def run(
         manager.on_error(error_to_stderr)
         _wait_for(manager, dict(zip(asked, started, strict=True)), stopped)
         host_of = placed.mapping if placed.mapping is not None else _mapping(manager, graph, list(asked))
-        manager.instantiate_and_map_graph(graph, mapping=host_of)
+        manager.instantiate_and_map_graph(graph, mapping=host_of, weights=placed.weights)
         manager.on_event(_say)
         manager.execute_graph(graph, values, length=length)
         limit = None if length is None else length / 1e6 + GRACE

@@ -143,7 +143,7 @@ def simulate(
             manager.process.event = lambda text: _event(simulation.agenda.now - start, text)
             for happening in happens:
                 faults.schedule(happening, start)
-        state = manager.instantiate_and_map_graph(graph, mapping=placed.mapping)
+        state = manager.instantiate_and_map_graph(graph, mapping=placed.mapping, weights=placed.weights)
         manager.execute_graph(graph, values)
         if length is None:
             simulation.agenda.on_endless = _endless

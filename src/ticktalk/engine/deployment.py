@@ -19,6 +19,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.language.errors import TTInputError, TTRuntimeError
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.mapper import TTMapper
+from ticktalk.mapping.weights import Weights
 
 PROTOCOL = 1
 """The version of the messages between manager and ensembles."""
@@ -82,9 +83,11 @@ class GraphState:
         generations: SQ to how often it has been placed anew.
         hosts: the ensembles that hold the graph.
         live: the starts that have not ended.
+        weights: what its SQs cost, if that is known.
     """
 
-    def __init__(self, graph: TTGraph, host_of: dict[str, str]) -> None:
+    def __init__(self, graph: TTGraph, host_of: dict[str, str], weights: Weights | None = None) -> None:
+        self.weights = weights
         self.graph = graph
         self.host_of = host_of
         self.generations: dict[str, int] = {}
@@ -118,8 +121,14 @@ class Deployments:
         self.graphs: dict[str, GraphState] = {}
         self._contexts = 0
 
-    def deploy(self, graph: TTGraph, name: str | None = None, mapping: Mapping[str, str] | None = None) -> GraphState:
-        """Map the graph and send it to its hosts.
+    def deploy(
+        self,
+        graph: TTGraph,
+        name: str | None = None,
+        mapping: Mapping[str, str] | None = None,
+        weights: Weights | None = None,
+    ) -> GraphState:
+        """Map the graph and send it to its hosts; with `weights`, what is placed anew later goes where it costs least.
 
         Raises:
             TTMappingError: some SQ cannot be placed; nothing is instantiated.
@@ -133,7 +142,7 @@ class Deployments:
             )
         mapper = TTMapper(self.registry.all())
         host_of = mapper.map(graph) if mapping is None else mapper.check(graph, mapping)
-        state = GraphState(graph, host_of)
+        state = GraphState(graph, host_of, weights)
         self.graphs[graph.name] = state
         deployment = Deployment(graph, host_of)
         for host in state.hosts:

@@ -147,7 +147,7 @@ class Healing:
             mine = [sq for sq, host in state.host_of.items() if host == name]
             if graph in self._moves and mine:
                 raise TTRuntimeError(f"graph {graph!r} is on the move from {self._moves[graph].source!r}: try again")
-            to = self._mapper(without=name).place(state.graph, mine, self._is_refused(graph))
+            to = self._find(state, mine, without=name)
             needs = modules_of(state.graph)
             stay += [
                 f"{sq} of graph {graph!r} (wants {wants_text(state.graph.sq(sq), needs)})"
@@ -264,7 +264,7 @@ class Healing:
     def alone(self, state: GraphState, host: str) -> list[str]:
         """The SQs on `host` that no other ensemble may host."""
         mine = [sq for sq, its_host in state.host_of.items() if its_host == host]
-        elsewhere = self._mapper(without=host).place(state.graph, mine, self._is_refused(state.graph.name))
+        elsewhere = self._find(state, mine, without=host)
         return [sq for sq in mine if sq not in elsewhere]
 
     # The steps.
@@ -275,7 +275,7 @@ class Healing:
         waiting = [sq for sq, host in state.host_of.items() if not host]
         placed: dict[str, str] = {}
         if waiting and not self.isolated:
-            placed = self._mapper().place(state.graph, waiting, self._is_refused(graph))
+            placed = self._find(state, waiting)
         left = self._left.get(graph, {})
         for sq, host in placed.items():
             state.host_of[sq] = host
@@ -371,11 +371,13 @@ class Healing:
         self._settle(state, bool(mine))
         self._go_on()
 
-    def _mapper(self, without: str = "") -> TTMapper:
-        return TTMapper([e for e in self._registry.all() if e.name != without and e.name not in self.draining])
-
-    def _is_refused(self, graph: str) -> Callable[[str, str], bool]:
-        return lambda sq, ensemble: (graph, sq, ensemble) in self._refused
+    def _find(self, state: GraphState, sqs: list[str], without: str = "") -> dict[str, str]:
+        """Ensembles for SQs, as far as there are any that fit."""
+        graph = state.graph.name
+        mapper = TTMapper([e for e in self._registry.all() if e.name != without and e.name not in self.draining])
+        return mapper.place(
+            state.graph, state.host_of, sqs, lambda sq, name: (graph, sq, name) in self._refused, state.weights
+        )
 
     def _running(self) -> list[GraphState]:
         return [state for state in self._deployments.graphs.values() if state.state in ("ready", "running")]

@@ -10,6 +10,7 @@ from ticktalk.graph.sq import TTSQ
 from ticktalk.language.errors import TTMappingError
 from ticktalk.language.problems import did_you_mean
 from ticktalk.mapping.ensembles import EnsembleInfo, why_not
+from ticktalk.mapping.weights import Loads, Weights
 
 LISTED = 20
 """Ensembles that a message names at most."""
@@ -97,25 +98,38 @@ class TTMapper:
         return problems
 
     def place(
-        self, graph: TTGraph, names: Collection[str], not_there: Callable[[str, str], bool] = lambda sq, ensemble: False
+        self,
+        graph: TTGraph,
+        host_of: Mapping[str, str],
+        names: Collection[str],
+        not_there: Callable[[str, str], bool] = lambda sq, ensemble: False,
+        weights: Weights | None = None,
     ) -> dict[str, str]:
-        """Ensembles for some SQs of the graph, by the same rule; those that fit nowhere are left out.
+        """Ensembles for some SQs of a graph that is placed otherwise; those that fit nowhere are left out.
 
-        A deadline and its plan B stay together. `not_there(sq, ensemble)` rules out more than constraints do.
+        Each goes to the ensemble that is least busy with it (`weights`); of equals, to the first in the order of
+        joining. A deadline and its plan B stay together. `not_there(sq, ensemble)` rules out more than constraints do.
         """
-        placed: dict[str, str] = {}
         wanted = set(names)
         needs = modules_of(graph)
+        loads = Loads(weights, [(sq, host_of[sq.name]) for sq in graph.sqs if sq.name not in wanted])
 
-        def fits(sq: TTSQ, ensemble: EnsembleInfo) -> bool:
+        def may_host(sq: TTSQ, ensemble: EnsembleInfo) -> bool:
             return why_not(sq, ensemble, needs[sq.name]) is None and not not_there(sq.name, ensemble.name)
 
+        placed: dict[str, str] = {}
         for group in groups(graph):
-            if not wanted.isdisjoint(sq.name for sq in group):
-                for ensemble in self.ensembles:
-                    if all(fits(sq, ensemble) for sq in group):
-                        placed.update({sq.name: ensemble.name for sq in group})
-                        break
+            if wanted.isdisjoint(sq.name for sq in group):
+                continue
+            best: tuple[float, str] | None = None
+            for ensemble in self.ensembles:
+                if all(may_host(sq, ensemble) for sq in group):
+                    busy = loads.with_them(group, ensemble.name)
+                    if busy is not None and (best is None or busy < best[0]):
+                        best = busy, ensemble.name
+            if best is not None:
+                loads.add(group, best[1])
+                placed.update({sq.name: best[1] for sq in group})
         return placed
 
     def _explain(self, graph: TTGraph, unplaced: list[TTSQ]) -> str:

@@ -19,6 +19,7 @@ from ticktalk.engine.outputs import OutputToken, json_line
 from ticktalk.engine.values import decode_value
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.errors import TTError
+from ticktalk.mapping.weights import Weights
 from ticktalk.physical.manager import COMMAND_KEY, ManagerNode, drop
 from ticktalk.physical.node import key_part
 from ticktalk.processes import DeployRequest, DrainRequest, Message, RuntimeMsg, SetRequest
@@ -42,6 +43,7 @@ class Question(msgspec.Struct, omit_defaults=True):
         graph: a graph's name; for "deploy" the name to give it, or "".
         json: (deploy) the graph's file content.
         mapping: (deploy) SQ to ensemble.
+        weights: (deploy) what SQs cost where.
         inputs: (start) the inputs as one encoded dict.
         name: (drain) the ensemble; (set) the SQ.
         period, phase: (set) root ticks; None: as it is.
@@ -51,6 +53,7 @@ class Question(msgspec.Struct, omit_defaults=True):
     graph: str = ""
     json: bytes = b""
     mapping: dict[str, str] | None = None
+    weights: Weights | None = None
     inputs: bytes = b""
     name: str = ""
     period: int | None = None
@@ -117,7 +120,7 @@ class Commands:
         manager = self._manager
         if question.do == "deploy":
             graph = TTGraph.from_json(question.json, "the graph sent")
-            request = DeployRequest(graph, question.graph or None, question.mapping, Future())
+            request = DeployRequest(graph, question.graph or None, question.mapping, Future(), question.weights)
             message = Message(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, request, "TTRuntimeManagerProcess")
             manager.node.receive(message)
             return request.reply
