@@ -23,20 +23,19 @@ from ticktalk.engine.components import Components
 from ticktalk.engine.context import Context, Elsewhere, runs_elsewhere
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.firing import Fire, GridSync
-from ticktalk.engine.values import Encoded, Parts, encoded
+from ticktalk.engine.values import Data, Encoded, Parts, encoded
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.physical.clock import RootClock
+from ticktalk.physical.frames import Frames, by_itself, encode_frame, unsent
 from ticktalk.physical.loop import Job, Loop
-from ticktalk.physical.worker import Command, Frames, Worker, encode_frame
+from ticktalk.physical.worker import Command, Worker
 from ticktalk.time import Tick
 
 ORDINARY_NICE = 5
 """How much ordinary workers give way: beside busy ones plan B's worker still starts in time."""
 
 Answer = tuple[Any, ...]
-
-_decode = msgspec.msgpack.Decoder().decode
 
 
 class Channel(Protocol):
@@ -79,20 +78,19 @@ class ProcessChannel:
     def send(self, command: Command) -> None:
         if self._closed:
             return
-        frame = encode_frame(command)
-        if not self._unsent:
-            try:
-                sent = self._socket.send(frame)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                return  # it died: the end of file on the other way says so
-            if sent == len(frame):
-                return
-            self._unsent.append(memoryview(frame)[sent:])
+        if self._unsent:
+            self._unsent.extend(memoryview(buffer) for buffer in encode_frame(command))
+            return
+        buffers = encode_frame(command)
+        try:
+            sent = self._socket.send(buffers[0]) if len(buffers) == 1 else self._socket.sendmsg(buffers)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # it died: the end of file on the other way says so
+        self._unsent.extend(unsent(buffers, sent))
+        if self._unsent:
             self._loop.watch_writing(self._socket.fileno(), True)
-        else:
-            self._unsent.append(memoryview(frame))
 
     def _ready(self, readable: bool, writable: bool) -> None:
         if writable:
@@ -108,8 +106,8 @@ class ProcessChannel:
                 self._end()
                 self._on_death()
                 return
-            while (frame := self._frames.next()) is not None:
-                self._on_answer(tuple(_decode(frame)))
+            while (answer := self._frames.next()) is not None:
+                self._on_answer(answer)
 
     def _flush(self) -> None:
         while self._unsent:
@@ -270,6 +268,7 @@ class Workers:
         self._placed[ident] = placed
         full = sync.full
         clock = self._clock
+        mark = by_itself if self._processes else _as_it_is
 
         def fire(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
             instant = latest = None
@@ -280,9 +279,9 @@ class Workers:
                 latest = clock.monotonic(max(int(stop), due + grid.period))
             try:
                 sent = (
-                    [(begin, end, encoded(value)) for begin, end, value in values]
+                    [(begin, end, mark(encoded(value))) for begin, end, value in values]
                     if full
-                    else [encoded(value) for value in values]
+                    else [mark(encoded(value)) for value in values]
                 )
             except TypeError as error:
                 elsewhere.report(FiringError(sq.name, self._ensemble, None, None, "", sq.line, str(error)))
@@ -454,6 +453,10 @@ class Workers:
             for number, tick, by_worker in self._starts[graph]:
                 if worker in by_worker:
                     channel.send(("start", graph, number, tick, by_worker[worker]))
+
+
+def _as_it_is(data: Data) -> Data:
+    return data
 
 
 def cores() -> int:
