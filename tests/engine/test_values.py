@@ -679,3 +679,13 @@ def test_a_dataclass_of_the_program_arrives(body: str, delay: int) -> None:
     )
     assert not manager.errors
     assert values == [("Point", 7, True)]
+
+
+@pytest.mark.parametrize("shape", [(2**16 - 9,), (2**16 - 2,), (2**16,), (300, 300), (0, 5), (1 << 20,)])
+def test_an_array_alone_is_the_same_messagepack_as_an_array_within(shape: tuple[int, ...]) -> None:
+    """A long one is put together without MessagePack's encoder."""
+    array = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    alone = encode_value(array)
+    assert encode_value([array]) == b"\x91" + alone
+    for strange in (array.T, array[::2]):
+        assert np.array_equal(decode_value(encode_value(strange)), strange)

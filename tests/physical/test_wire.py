@@ -20,6 +20,7 @@ from ticktalk.physical import wire
 from ticktalk.physical.node import arc_key, key_part
 from ticktalk.physical.trust import EnsembleTrust, ManagerTrust
 from ticktalk.physical.wire import (
+    LONG,
     FrameError,
     Ping,
     Pong,
@@ -294,3 +295,11 @@ def test_any_name_makes_one_part_of_a_key(name: str) -> None:
     assert not any(character in key_part(name) for character in "/*$?#")
     assert unquote(key.split("/")[2]) == name
     assert unquote(key.split("/")[3]) == "f-1/0"
+
+
+@pytest.mark.parametrize("length", [0, 1, LONG - 1, LONG, LONG + 1, 1 << 17])
+def test_a_token_frame_is_one_format_whatever_the_length_of_its_value(length: int) -> None:
+    token = (7, 1, 70_000, -5, float("inf"), bytes(range(256)) * (length // 256) + bytes(length % 256))
+    frame = token_frame([token])
+    assert msgspec.msgpack.decode(frame[1:]) == [list(token)]
+    assert [(*head, bytes(data)) for *head, data in parse_tokens(frame)] == [token]

@@ -66,7 +66,7 @@ class Saver:
     def token(self, start: Tick, stop: Tick, value: Any, where: str) -> SavedToken | None:
         """A token that can be restored; None if its value has no codec."""
         try:
-            return [start, stop, encoded(value)]
+            return [start, stop, bytes(encoded(value))]
         except (NoCodecError, UnicodeEncodeError):
             self.leave_out(where, value)
             return None
@@ -80,7 +80,7 @@ class Saver:
         if not state:
             return None
         try:
-            return encoded(state)
+            return bytes(encoded(state))
         except (NoCodecError, UnicodeEncodeError):
             pass
         if not isinstance(state, dict):
@@ -94,4 +94,4 @@ class Saver:
                 self.leave_out(f"sq_state[{key!r}]", value)
             else:
                 kept[key] = value
-        return encoded(kept)
+        return bytes(encoded(kept))

@@ -19,6 +19,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+Data = bytes | bytearray | memoryview
+"""A value as MessagePack: a view where it stays in the frame in which it came, so that arrays are not copied."""
+
 
 class Encoded:
     """A value on its way, as MessagePack: whoever keeps time passes it on without looking at it.
@@ -30,7 +33,7 @@ class Encoded:
 
     __slots__ = ("data", "shown")
 
-    def __init__(self, data: bytes, shown: str | None = None) -> None:
+    def __init__(self, data: Data, shown: str | None = None) -> None:
         self.data = data
         self.shown = shown
 
@@ -167,13 +170,13 @@ def as_number(value: Any) -> int | float | None:
     return value if kind is int or kind is float or kind is bool else None
 
 
-def encoded(value: Any) -> bytes:
+def encoded(value: Any) -> Data:
     """`value` as MessagePack, as it is if it is `Encoded`.
 
     Raises:
         NoCodecError: as `encode_value`.
     """
-    data: bytes = value.data if value.__class__ is Encoded else encode_value(value)
+    data: Data = value.data if value.__class__ is Encoded else encode_value(value)
     return data
 
 
@@ -191,7 +194,8 @@ def encode_value(value: Any) -> bytes:
         NoCodecError: some part of it has no codec; the message names the type.
     """
     try:
-        return _encode(value if value.__class__ in _NATIVE else _pack(value))
+        packed = value if value.__class__ in _NATIVE else _pack(value)
+        return packed.whole() if packed.__class__ is _Array else _encode(packed)
     except OverflowError:
         return _encode(_pack(value))
     except UnicodeEncodeError:
@@ -202,7 +206,7 @@ def encode_value(value: Any) -> bytes:
         ) from None
 
 
-def decode_value(data: bytes | memoryview, classes: Classes | None = None) -> Any:
+def decode_value(data: Data, classes: Classes | None = None) -> Any:
     """The value that `encode_value` was given; arrays are read-only views of `data`.
 
     Raises:
@@ -218,7 +222,39 @@ def decode_value(data: bytes | memoryview, classes: Classes | None = None) -> An
         raise ValueFormatError(f"not a value: {error}") from None
 
 
-_encode = msgspec.msgpack.Encoder().encode
+class _Array:
+    """An array (or a NumPy scalar) on its way into MessagePack; its memory is copied once."""
+
+    __slots__ = ("code", "content", "head")
+
+    def __init__(self, code: int, head: bytes, content: Any) -> None:
+        self.code = code
+        self.head = bytes([len(head)]) + head
+        self.content = content
+
+    def part(self) -> msgspec.msgpack.Ext:
+        """As a part of a value."""
+        return msgspec.msgpack.Ext(self.code, b"".join((self.head, self.content)))
+
+    def whole(self) -> bytes:
+        """As a value: what `_encode(self.part())` gives."""
+        length = len(self.head) + len(self.content)
+        if length < 2**16:
+            return _encode(self.part())
+        if length >= 2**32:
+            raise NoCodecError(
+                f"an array of {length} bytes is too long to cross to another ensemble: 4 GB is the limit"
+            )
+        return b"".join((b"\xc9", length.to_bytes(4, "big"), bytes([self.code]), self.head, self.content))
+
+
+def _part(array: Any) -> msgspec.msgpack.Ext:
+    if array.__class__ is _Array:
+        return array.part()
+    raise NotImplementedError(f"no part of a value: {type_name(array)}")
+
+
+_encode = msgspec.msgpack.Encoder(enc_hook=_part).encode
 _NATIVE = frozenset({float, bool, str, bytes, type(None)})
 
 
@@ -278,15 +314,15 @@ def _pack(value: Any) -> Any:
     )
 
 
-def _pack_numpy(value: Any, numpy: Any) -> msgspec.msgpack.Ext:
+def _pack_numpy(value: Any, numpy: Any) -> _Array:
     dtype = value.dtype
     if dtype.hasobject or dtype.names is not None:
         raise NoCodecError(f"a NumPy array of dtype {dtype} has no codec: only plain numbers, text and times have")
     code = EXT_ARRAY if isinstance(value, numpy.ndarray) else EXT_SCALAR
     array = numpy.ascontiguousarray(value)
     header = _encode([dtype.str, list(numpy.shape(value))])
-    content = array.view(numpy.uint8).data if array.size and dtype.itemsize else b""
-    return msgspec.msgpack.Ext(code, b"".join((bytes([len(header)]), header, content)))
+    content = array.reshape(-1).view(numpy.uint8).data if array.size and dtype.itemsize else b""
+    return _Array(code, header, content)
 
 
 def _unpack_numpy(code: int, content: memoryview) -> Any:

@@ -32,6 +32,13 @@ SWITCH_INTERVAL = 0.0005
 LOAN = 1_000
 """Microseconds for which the role of keeping time is lent, unless a timer is due before."""
 
+EARLY = 0.0002
+"""Seconds before an instant at which its sleep is interrupted once: that wakes core and caches, which is most of what
+a long sleep is late by."""
+
+NEAR = 0.00005
+"""Seconds before an instant from which on it is waited for without sleeping: no sleep ends more exactly."""
+
 Job = tuple[int, Callable[..., None], tuple[Any, ...]]
 """`(microseconds, call, arguments)`: what is done with the role lent for at most so long."""
 
@@ -61,6 +68,7 @@ class Loop:
         self._jobs: deque[Callable[[], Job | None]] = deque()
         self._role = Role(self._keep_time, "ticktalk time")
         self._wakes_at = 0  # when the sleeping keeper of time will look at its timers again (root ticks)
+        self._to_tick = False  # whether that is a timer of the agenda
         self._begun = False
         self._stopping = False
         self._thread: int | None = None
@@ -179,23 +187,35 @@ class Loop:
             if not self._inbox:
                 self._thread = None
                 mutex.release()
-                # select has microsecond time-outs, epoll rounds up to milliseconds.
-                select.select([epoll], (), (), wait)
+                self._sleep(epoll, wait)
                 mutex.acquire()
                 self._thread = thread
             self._signalled = True
         self._thread = None
         self._role.end()
 
+    def _sleep(self, epoll: int, seconds: float) -> None:
+        """Sleep until something comes or a timer is due, at most; sometimes less. Without the role."""
+        # select has microsecond time-outs, epoll rounds up to milliseconds.
+        if not self._to_tick:
+            select.select([epoll], (), (), seconds)
+        elif seconds > EARLY:
+            select.select([epoll], (), (), seconds - EARLY)
+        elif not select.select([epoll], (), (), max(0.0, seconds - NEAR))[0]:
+            due, now = self._wakes_at, self.clock.now
+            while not self._signalled and now() < due:
+                pass
+
     def _until_next(self) -> float:
         """Seconds until a timer is due."""
         now = self.clock.now()
         self._wakes_at = now + 1_000_000
         tick = self.agenda.next_tick()
-        if tick is not None and tick < self._wakes_at:
-            self._wakes_at = tick
         if self._timers:
             self._wakes_at = min(self._wakes_at, now + self._timers[0][0] - monotonic_us())
+        self._to_tick = tick is not None and tick < self._wakes_at
+        if tick is not None and self._to_tick:
+            self._wakes_at = tick
         return (self._wakes_at - now) / 1e6
 
     def _lend(self, microseconds: int, call: Callable[..., None], arguments: tuple[Any, ...]) -> bool:

@@ -18,7 +18,7 @@ from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import arc_name
 from ticktalk.engine.hosting import Expect, Handed, HandOver, Placed, Placement
 from ticktalk.engine.state import Checkpoint, InstanceState
-from ticktalk.engine.values import Encoded
+from ticktalk.engine.values import Data, Encoded
 from ticktalk.graph.sq import TTSQ
 from ticktalk.processes import Message, RuntimeMsg
 from ticktalk.time import Tick
@@ -37,7 +37,7 @@ UNDER_WAY_LIMIT = 1_000_000
 KEPT = 100_000
 """Tokens kept for SQs that will come; beyond that the newest are lost."""
 
-Kept = tuple[int, Tick, Tick, bytes]
+Kept = tuple[int, Tick, Tick, Data]
 """`(number, start, stop, value)`"""
 
 Job = Callable[[Callable[[], None]], None]
@@ -134,7 +134,7 @@ class Moves:
         node.listen(graph, self._expected[graph])
         node.workers.load(node.host.prepared[graph].graph, sqs, loaded)
 
-    def keep(self, graph: str, context: int, arc: str, number: int, start: Tick, stop: Tick, data: bytes) -> None:
+    def keep(self, graph: str, context: int, arc: str, number: int, start: Tick, stop: Tick, data: Data) -> None:
         """Keep a token for SQs that will come, if it is for one of them."""
         if graph in self._expected:
             tokens = self.kept.setdefault((graph, context), {}).setdefault(arc, [])

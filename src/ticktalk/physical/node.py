@@ -40,13 +40,14 @@ from ticktalk.engine.hosting import (
     StopGraph,
 )
 from ticktalk.engine.outputs import OutputToken
-from ticktalk.engine.values import Encoded, encoded
+from ticktalk.engine.values import Data, Encoded, encoded
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.physical.clock import RootClock, monotonic_us
 from ticktalk.physical.link import Link
 from ticktalk.physical.loop import LOAN, Loop
 from ticktalk.physical.moving import Moves
 from ticktalk.physical.wire import (
+    LONG,
     FrameError,
     ReportRequest,
     UnsignedCodeError,
@@ -307,7 +308,10 @@ class Node:
         generation = prepared.generations.get(arc.rpartition("/")[0], 0) if prepared is not None else 0
         if self.link is not None:
             token = (context, generation, number, start, stop, data)
-            self.link.publish(arc_key(graph, arc), token, token_frame)
+            if len(data) < LONG:
+                self.link.publish(arc_key(graph, arc), token, token_frame)
+            else:
+                self.link.publish(arc_key(graph, arc), token_frame([token]))
         if self.moves.keeps:
             self.moves.keep(graph, context, arc, number, start, stop, data)
 
@@ -335,7 +339,7 @@ class Node:
             self._token(graph, context, arc, generation, number, start, stop, data)
 
     def _token(
-        self, graph: str, context: int, arc: str, generation: int, number: int, start: Tick, stop: Tick, data: bytes
+        self, graph: str, context: int, arc: str, generation: int, number: int, start: Tick, stop: Tick, data: Data
     ) -> None:
         key = (graph, context)
         if key not in self._begun:

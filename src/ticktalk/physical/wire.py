@@ -7,7 +7,7 @@ Every frame begins with a byte that names its version. What follows is MessagePa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -28,7 +28,7 @@ from ticktalk.engine.hosting import (
 )
 from ticktalk.engine.outputs import OutputToken
 from ticktalk.engine.state import Checkpoint
-from ticktalk.engine.values import Encoded, ValueFormatError, decode_value, encode_value, encoded
+from ticktalk.engine.values import Data, Encoded, ValueFormatError, decode_value, encode_value, encoded
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.processes import ExecuteMsg, Message, NetMsg, Route, RuntimeMsg, SyncMsg
 from ticktalk.time import Tick
@@ -36,6 +36,9 @@ from ticktalk.time import Tick
 VERSION = 1
 MAX_FRAME = 256 * 1024 * 1024
 """Bytes; a longer frame is dropped unread."""
+
+LONG = 1 << 14
+"""Bytes from which on a value is not copied where that can be helped."""
 
 _HEAD = bytes([VERSION])
 
@@ -130,7 +133,14 @@ def _start_in(data: bytes) -> StartContext:
 def _output_out(token: OutputToken) -> Any:
     shown = token.value.shown if token.value.__class__ is Encoded else None
     return _OutputWire(
-        token.graph, encoded(token.value), shown, token.start, token.stop, token.sq, token.ensemble, token.context
+        token.graph,
+        bytes(encoded(token.value)),
+        shown,
+        token.start,
+        token.stop,
+        token.sq,
+        token.ensemble,
+        token.context,
     )
 
 
@@ -141,7 +151,7 @@ def _output_in(data: bytes) -> OutputToken:
     )
 
 
-def shown_value(data: bytes, shown: str | None) -> Any:
+def shown_value(data: Data, shown: str | None) -> Any:
     """An output's value; one of a class of the program, which is not known here, stands as its repr."""
     try:
         return decode_value(data)
@@ -202,9 +212,9 @@ class _Control(msgspec.Struct, array_like=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _control = msgspec.msgpack.Decoder(_Control)
-_tokens = msgspec.msgpack.Decoder(list[tuple[int, int, int, Tick, Tick, bytes]])
+_tokens = msgspec.msgpack.Decoder(list[tuple[int, int, int, Tick, Tick, memoryview]])
 
-Token = tuple[int, int, int, Tick, Tick, bytes]
+Token = tuple[int, int, int, Tick, Tick, Data]
 """`(context, generation, number, start, stop, value)`: `number` counts the tokens of an arc from one sender."""
 
 
@@ -246,11 +256,17 @@ class UnsignedCodeError(FrameError):
 
 def token_frame(tokens: list[Token]) -> bytes:
     """Tokens of one arc."""
+    if len(tokens) == 1 and len(tokens[0][5]) >= LONG:
+        *head, data = tokens[0]
+        if len(data) < 2**32:
+            # The same in parts, so that the value is copied once.
+            parts = [_encoder.encode(part) for part in head]
+            return b"".join((_HEAD, b"\x91\x96", *parts, b"\xc6", len(data).to_bytes(4, "big"), data))
     return _HEAD + _encoder.encode(tokens)
 
 
-def parse_tokens(frame: bytes) -> list[Token]:
-    """The tokens in a frame.
+def parse_tokens(frame: bytes) -> Sequence[Token]:
+    """The tokens in a frame; their values are views of it.
 
     Raises:
         FrameError: the bytes are no token frame.

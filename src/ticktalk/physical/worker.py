@@ -31,9 +31,10 @@ from ticktalk.engine.execution import BodyOutput, FiringError, TTSQExecute, firi
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.engine.outputs import as_json
 from ticktalk.engine.state import Saver
-from ticktalk.engine.values import decode_value, encode_value
+from ticktalk.engine.values import Data, decode_value, encode_value
 from ticktalk.graph.graph import TTGraph
 from ticktalk.physical.clock import monotonic_us
+from ticktalk.physical.frames import Frames, by_itself, encode_frame, unsent
 from ticktalk.physical.role import Role
 from ticktalk.time import Tick, TTClock, TTEmpty
 
@@ -183,7 +184,7 @@ class Worker:
             parts, begin, end = outcome[0]
             self._answer(("fired", ident, parts, begin, end, begun, ended))
 
-    def _decode(self, execute: TTSQExecute, data: bytes) -> Any:
+    def _decode(self, execute: TTSQExecute, data: Data) -> Any:
         return decode_value(data, execute.code.find_class)
 
     def _control(self, command: Command) -> None:
@@ -298,7 +299,7 @@ def _nowhere_error(error: FiringError) -> None:
 
 
 class SocketCommands:
-    """Commands and answers as length-prefixed MessagePack over a socket to the process that keeps time."""
+    """Commands and answers as frames over a socket to the process that keeps time."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
@@ -309,7 +310,7 @@ class SocketCommands:
         while True:
             ready = self._frames.next()
             if ready is not None:
-                return tuple(_decode(ready))
+                return ready
             try:
                 if not self._frames.fill(self._socket):
                     return None
@@ -317,76 +318,20 @@ class SocketCommands:
                 return None
 
     def answer(self, answer: tuple[Any, ...]) -> None:
-        frame = encode_frame(answer)
+        if answer[0] == "fired" and answer[2] is not None:
+            for part in answer[2]:
+                part[1] = by_itself(part[1])
+        buffers = encode_frame(answer)
         with self._lock:
             try:
-                self._socket.sendall(frame)
+                if len(buffers) == 1:
+                    self._socket.sendall(buffers[0])
+                else:
+                    sent = self._socket.sendmsg(buffers)
+                    for rest in unsent(buffers, sent):
+                        self._socket.sendall(rest)
             except OSError:
                 os._exit(0)  # who keeps time is gone, and nobody wants what is still running here
-
-
-CHUNK = 1 << 16
-"""Bytes that are received at once; a longer frame gets memory of its own."""
-
-
-class Frames:
-    """What comes from a socket, cut into its frames."""
-
-    def __init__(self) -> None:
-        self._chunk = memoryview(bytearray(CHUNK))
-        self._begin = 0  # of what has come and has not been given yet
-        self._end = 0
-        self._long: bytearray | None = None  # a long frame on its way, and how much of it has come
-        self._filled = 0
-
-    def next(self) -> bytes | bytearray | None:
-        """The next frame, if it is here whole."""
-        if self._long is not None:
-            if self._filled < len(self._long):
-                return None
-            frame, self._long = self._long, None
-            return frame
-        begin = self._begin
-        here = self._end - begin - 4
-        if here < 0:
-            return None
-        length = int.from_bytes(self._chunk[begin : begin + 4], "little")
-        if length <= here:
-            self._begin = begin + 4 + length
-            return bytes(self._chunk[begin + 4 : self._begin])
-        if length > CHUNK - 4:
-            self._long, self._filled = bytearray(length), here
-            self._long[:here] = self._chunk[begin + 4 : self._end]
-            self._begin = self._end = 0
-        return None
-
-    def fill(self, connection: socket.socket) -> int:
-        """Receive once; how many bytes came, 0 at the end.
-
-        Raises:
-            OSError: as `recv_into`.
-        """
-        if self._long is not None:
-            count = connection.recv_into(memoryview(self._long)[self._filled :])
-            self._filled += count
-            return count
-        if self._begin:
-            rest = bytes(self._chunk[self._begin : self._end])
-            self._begin, self._end = 0, len(rest)
-            self._chunk[: self._end] = rest
-        count = connection.recv_into(self._chunk[self._end :])
-        self._end += count
-        return count
-
-
-_encode = msgspec.msgpack.Encoder()
-_decode = msgspec.msgpack.Decoder().decode
-
-
-def encode_frame(message: tuple[Any, ...]) -> bytes:
-    """A command or an answer, behind its length (4 bytes, little end first)."""
-    body = _encode.encode(message)
-    return len(body).to_bytes(4, "little") + body
 
 
 def main() -> None:

@@ -24,12 +24,13 @@ from ticktalk.engine.context import Context, Elsewhere, runs_elsewhere
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.firing import Fire, GridSync
 from ticktalk.engine.profile import BodyCosts
-from ticktalk.engine.values import Encoded, Parts, encoded
+from ticktalk.engine.values import Data, Encoded, Parts, encoded
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.physical.clock import RootClock
+from ticktalk.physical.frames import Frames, by_itself, encode_frame, unsent
 from ticktalk.physical.loop import Job, Loop
-from ticktalk.physical.worker import OF_INSTANCE, Command, Frames, Worker, encode_frame
+from ticktalk.physical.worker import OF_INSTANCE, Command, Worker
 from ticktalk.time import Tick
 
 ORDINARY_NICE = 5
@@ -39,8 +40,6 @@ Answer = tuple[Any, ...]
 
 Saved = Callable[[Context, str, bytes | None, list[str]], None]
 """`(context, sq, sq_state, left_out)`: takes an instance's `sq_state` as MessagePack, and what of it has no codec."""
-
-_decode = msgspec.msgpack.Decoder().decode
 
 
 class Channel(Protocol):
@@ -83,20 +82,19 @@ class ProcessChannel:
     def send(self, command: Command) -> None:
         if self._closed:
             return
-        frame = encode_frame(command)
-        if not self._unsent:
-            try:
-                sent = self._socket.send(frame)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                return  # it died: the end of file on the other way says so
-            if sent == len(frame):
-                return
-            self._unsent.append(memoryview(frame)[sent:])
+        if self._unsent:
+            self._unsent.extend(memoryview(buffer) for buffer in encode_frame(command))
+            return
+        buffers = encode_frame(command)
+        try:
+            sent = self._socket.send(buffers[0]) if len(buffers) == 1 else self._socket.sendmsg(buffers)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # it died: the end of file on the other way says so
+        self._unsent.extend(unsent(buffers, sent))
+        if self._unsent:
             self._loop.watch_writing(self._socket.fileno(), True)
-        else:
-            self._unsent.append(memoryview(frame))
 
     def _ready(self, readable: bool, writable: bool) -> None:
         if writable:
@@ -112,8 +110,8 @@ class ProcessChannel:
                 self._end()
                 self._on_death()
                 return
-            while (frame := self._frames.next()) is not None:
-                self._on_answer(tuple(_decode(frame)))
+            while (answer := self._frames.next()) is not None:
+                self._on_answer(answer)
 
     def _flush(self) -> None:
         while self._unsent:
@@ -297,6 +295,7 @@ class Workers:
         self._placed[ident] = placed
         full = sync.full
         clock = self._clock
+        mark = by_itself if self._processes else _as_it_is
 
         def fire(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
             instant = latest = None
@@ -307,9 +306,9 @@ class Workers:
                 latest = clock.monotonic(max(int(stop), due + grid.period))
             try:
                 sent = (
-                    [(begin, end, encoded(value)) for begin, end, value in values]
+                    [(begin, end, mark(encoded(value))) for begin, end, value in values]
                     if full
-                    else [encoded(value) for value in values]
+                    else [mark(encoded(value)) for value in values]
                 )
             except TypeError as error:
                 elsewhere.report(FiringError(sq.name, self._ensemble, None, None, "", sq.line, str(error)))
@@ -536,6 +535,10 @@ class Workers:
                     self._channel(worker).send(("restore", ident, data))
                 for _ in placed.saved:
                     self._channel(worker).send(("save", ident))
+
+
+def _as_it_is(data: Data) -> Data:
+    return data
 
 
 def cores() -> int:

@@ -1,0 +1,159 @@
+"""Frames between who keeps time and its worker processes: MessagePack over a socket, long values beside it.
+
+A frame is the length of what follows (4 bytes, little end first; its highest bit: there are long values) and a
+MessagePack array. With long values, the array's own length (4 bytes) stands before it, and their bytes come after it,
+in the order in which the array mentions them: so they are neither copied into MessagePack nor out of it.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import msgspec
+
+from ticktalk.engine.values import Data
+from ticktalk.physical.wire import LONG
+
+CHUNK = 1 << 16
+"""Bytes that are received at once; a longer frame gets memory of its own."""
+
+_HAS_LONG = 1 << 31
+_BY_ITSELF = 1  # extension code: the length of a long value
+
+
+class ByItself:
+    """A value whose bytes are not copied into the frame's MessagePack."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+
+
+def by_itself(data: Data) -> Data | ByItself:
+    """`data`, marked if it is long."""
+    return data if len(data) < LONG else ByItself(data)
+
+
+_plain_encode = msgspec.msgpack.Encoder(enc_hook=lambda value: _refuse(value)).encode
+
+
+class _LongValueError(Exception):
+    pass
+
+
+def _refuse(value: Any) -> Any:
+    raise _LongValueError
+
+
+def encode_frame(message: tuple[Any, ...]) -> list[Data]:
+    """A command or an answer as buffers that are sent one after the other.
+
+    Raises:
+        OverflowError: it is longer than 2 GB.
+    """
+    try:
+        body = _plain_encode(message)
+    except _LongValueError:
+        return _with_long_values(message)
+    if len(body) >= _HAS_LONG:
+        raise OverflowError(f"{len(body)} bytes are too long for a frame between an ensemble and its worker")
+    return [len(body).to_bytes(4, "little") + body]
+
+
+def _with_long_values(message: tuple[Any, ...]) -> list[Data]:
+    found: list[Data] = []
+
+    def mention(value: Any) -> msgspec.msgpack.Ext:
+        found.append(value.data)
+        return msgspec.msgpack.Ext(_BY_ITSELF, len(value.data).to_bytes(8, "little"))
+
+    body = msgspec.msgpack.Encoder(enc_hook=mention).encode(message)
+    length = 4 + len(body) + sum(len(data) for data in found)
+    if length >= _HAS_LONG:
+        raise OverflowError(f"{length} bytes are too long for a frame between an ensemble and its worker")
+    head = (_HAS_LONG | length).to_bytes(4, "little") + len(body).to_bytes(4, "little")
+    return [head + body, *found]
+
+
+def unsent(buffers: list[Data], sent: int) -> list[memoryview]:
+    """What is left of `buffers` after `sent` bytes."""
+    left = []
+    for buffer in buffers:
+        if sent >= len(buffer):
+            sent -= len(buffer)
+        else:
+            left.append(memoryview(buffer)[sent:])
+            sent = 0
+    return left
+
+
+class Frames:
+    """What comes from a socket, cut into its frames."""
+
+    def __init__(self) -> None:
+        self._chunk = memoryview(bytearray(CHUNK))
+        self._begin = 0  # of what has come and has not been given yet
+        self._end = 0
+        self._long: bytearray | None = None  # a long frame on its way, and how much of it has come
+        self._filled = 0
+        self._has_long = False
+
+    def next(self) -> tuple[Any, ...] | None:
+        """The next message, if it is here whole; long values in it are views of its frame."""
+        if self._long is not None:
+            if self._filled < len(self._long):
+                return None
+            frame, self._long = self._long, None
+            return _message(frame) if self._has_long else tuple(_decode(frame))
+        begin = self._begin
+        here = self._end - begin - 4
+        if here < 0:
+            return None
+        length = int.from_bytes(self._chunk[begin : begin + 4], "little")
+        self._has_long = length >= _HAS_LONG
+        length &= _HAS_LONG - 1
+        if length <= here:
+            self._begin = begin + 4 + length
+            content = self._chunk[begin + 4 : self._begin]
+            return _message(bytes(content)) if self._has_long else tuple(_decode(content))
+        if length > CHUNK - 4:
+            self._long, self._filled = bytearray(length), here
+            self._long[:here] = self._chunk[begin + 4 : self._end]
+            self._begin = self._end = 0
+        return None
+
+    def fill(self, connection: socket.socket) -> int:
+        """Receive once; how many bytes came, 0 at the end.
+
+        Raises:
+            OSError: as `recv_into`.
+        """
+        if self._long is not None:
+            count = connection.recv_into(memoryview(self._long)[self._filled :])
+            self._filled += count
+            return count
+        if self._begin:
+            rest = bytes(self._chunk[self._begin : self._end])
+            self._begin, self._end = 0, len(rest)
+            self._chunk[: self._end] = rest
+        count = connection.recv_into(self._chunk[self._end :])
+        self._end += count
+        return count
+
+
+_decode = msgspec.msgpack.Decoder().decode
+
+
+def _message(frame: bytes | bytearray) -> tuple[Any, ...]:
+    """The message of a frame with long values."""
+    whole = memoryview(frame)
+    at = 4 + int.from_bytes(whole[:4], "little")
+
+    def long_value(code: int, mention: memoryview) -> memoryview:
+        nonlocal at
+        begin, at = at, at + int.from_bytes(mention, "little")
+        return whole[begin:at]
+
+    return tuple(msgspec.msgpack.Decoder(ext_hook=long_value).decode(whole[4:at]))
