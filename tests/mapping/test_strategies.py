@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import random
 import statistics
 import sys
 from fractions import Fraction
@@ -160,3 +161,40 @@ def test_optimal_without_ortools_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "ortools.sat.python.cp_model", None)
     with pytest.raises(TTError, match=r"pip install 'ticktalk\[optimal\]'"):
         optimal(random_problem(1, 6))
+
+
+def full_problem(seed: int, spare: int) -> MappingProblem:
+    """Groups cut from the hosts' memory, which they fill up to `spare` bytes each; shuffled."""
+    chance = random.Random(seed)
+    needs: list[int] = []
+    ensembles = []
+    for k in range(chance.randint(2, 9)):
+        parts = [chance.randint(1, 60) for _ in range(chance.randint(1, 6))]
+        needs += parts
+        ensembles.append(EnsembleSpec(f"e{k}", speed=Fraction(chance.randint(1, 5)), memory=sum(parts) + spare))
+    chance.shuffle(needs)
+    names = [f"f{k}" for k in range(len(needs))]
+    costs = {name: CostSpec(chance.randint(1, 1000), 0, need) for name, need in zip(names, needs, strict=True)}
+    arcs: dict[str, list[str]] = {name: [] for name in names}
+    return MappingProblem(graph_of(arcs), DeploymentFile("d", tuple(ensembles), costs=costs))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_where_memory_is_nearly_full_a_packing_is_found(seed: int) -> None:
+    problem = full_problem(seed, 2)
+    assert check_schedule(problem, heft(problem).schedule) == []
+
+
+@needs_ortools
+def test_optimal_packs_what_heft_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heft_module, "PACKINGS", 0)
+    problem = full_problem(1, 0)
+    with pytest.raises(TTMappingError, match="or look longer with --strategy optimal"):
+        heft(problem)
+    assert check_schedule(problem, optimal(problem, limit=1).schedule) == []
+
+
+@needs_ortools
+def test_optimal_proves_that_memory_is_not_enough() -> None:
+    with pytest.raises(TTMappingError, match="no mapping exists in which the memory"):
+        optimal(full_problem(1, -1), limit=20)

@@ -454,11 +454,18 @@ def test_a_component_that_is_missing_or_fails(system: System, tmp_path: Path) ->
     del system.ensembles["lit"]
 
 
-def test_a_missing_module_is_named_and_nothing_is_started(system: System) -> None:
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("import no_module_of_this_name", "'far' has no Python module 'no_module_of_this_name'"),  # seen when mapping
+        ("if True:\n    import no_module_of_this_name", "(?s)cannot be prepared.*on far:.*no_module_of_this_name"),
+    ],
+)
+def test_a_missing_module_is_named_and_nothing_is_started(system: System, statement: str, said: str) -> None:
     text = (
         HEAD
+        + statement
         + """
-import no_module_of_this_name
 @SQify
 def f(x):
     return 1
@@ -473,13 +480,13 @@ def main(trigger):
         return g(a)
 """
     )
-    with pytest.raises(TTError, match=r"g-1 .*(?s:.*)'far' has no Python module 'no_module_of_this_name'") as refused:
+    with pytest.raises(TTError, match=said) as refused:
         system.deploy(text, "modules")
     assert "f-1" not in str(refused.value)
     with pytest.raises(TTError, match="no graph named 'modules'"):
         system.manager.execute_graph("modules")
     assert not system.values("modules")
-    system.one("after_modules")  # its name is free, everybody is well
+    system.one(f"after_modules_{len(statement)}")  # its name is free, everybody is well
 
 
 def test_an_input_without_codec_is_refused(system: System) -> None:

@@ -57,29 +57,57 @@ def _tails(problem: MappingProblem, shortest: list[int]) -> list[int]:
 
 
 def _ways(problem: MappingProblem) -> int:
-    """The longest way through the graph, every SQ where that is best for it, as if cores were always free."""
+    """The longest way through the graph, every SQ where that is best for it.
+
+    Cores are free at any time, but for one thing: of the sources of an SQ, those whose tokens would come too late from
+    elsewhere run on its own host, and share the cores there.
+    """
     ends: list[dict[int, int]] = []
     least: list[int] = []  # of an SQ's token anywhere else, links of their own apart
     for sq, sources in enumerate(problem.before):
         mine: dict[int, int] = {}
         row = problem.durations(sq)
+        far = [least[source] + problem.default_transfer(source) for source in sources]
         for host in problem.eligible[problem.group[sq]]:
             ready = 0
-            for source in sources:
-                there = least[source] + problem.default_transfer(source)
-                own = ends[source].get(host)
-                if own is not None and own < there:
-                    there = own
-                for other, link in problem.links_of[host].items():
+            near: list[tuple[int, int, int, int]] = []  # (from elsewhere, start here, end here, duration here)
+            links = problem.links_of[host]
+            for source, there in zip(sources, far, strict=True):
+                for other, link in links.items():
                     end = ends[source].get(other)
                     if end is not None and end < there:
                         there = min(there, end + link.transfer(problem.sizes[source]))
-                if there > ready:
+                own = ends[source].get(host)
+                if own is not None and own < there:
+                    length = problem.durations(source)[problem.speed_class[host]]
+                    near.append((there, own - length, own, length))
+                elif there > ready:
                     ready = there
+            if near:
+                ready = max(ready, near[0][2]) if len(near) == 1 else _together(near, ready, problem.cores[host])
             mine[host] = ready + row[problem.speed_class[host]]
         ends.append(mine)
         least.append(min(mine.values()))
     return max(min(mine.values()) for mine in ends)
+
+
+def _together(near: list[tuple[int, int, int, int]], ready: int, cores: int) -> int:
+    """When all these tokens are there, at the earliest, if as many as is best are made here."""
+    near.sort(reverse=True)
+    best = max(ready, near[0][0])  # all from elsewhere
+    here: list[tuple[int, int, int, int]] = []
+    for k, entry in enumerate(near):
+        here.append(entry)
+        rest = near[k + 1][0] if k + 1 < len(near) else 0  # the last of the others comes from elsewhere
+        at = max(ready, max(end for _, _, end, _ in here))
+        work = 0
+        for _, start, _, length in sorted(here, key=lambda source: -source[1]):
+            work += length
+            at = max(at, start - (-work // cores))
+        best = min(best, max(at, rest))
+        if rest <= at:
+            break  # more of them here take no less
+    return best
 
 
 def _area(problem: MappingProblem, sqs: range | list[int]) -> Fraction:

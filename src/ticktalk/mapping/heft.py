@@ -211,40 +211,58 @@ def has_room(problem: MappingProblem, host_of: Sequence[int]) -> bool:
 def _packed(problem: MappingProblem) -> dict[int, int]:
     """A host with room for each group that needs memory: a search in depth, the largest and least movable first.
 
+    Each goes to the fastest host that has room; if that leads nowhere, to the one that it fills best.
+
     Raises:
-        TTMappingError: there is none, or it was not found within `PACKINGS` steps.
+        TTMappingError: there is none, or it was not found within `PACKINGS` steps either way.
     """
+    found = _search_packing(problem, tightest_first=False) or _search_packing(problem, tightest_first=True)
+    if found is None:
+        raise _no_room()
+    return found
+
+
+def _search_packing(problem: MappingProblem, tightest_first: bool) -> dict[int, int] | None:
     groups = sorted(
         (group for group, need in enumerate(problem.memory) if need),
         key=lambda group: (-problem.memory[group], len(problem.eligible[group])),
     )
+    # If all may be anywhere, hosts with equally much room left are as good as one another.
+    alike = len({id(problem.eligible[group]) for group in groups}) == 1
     room = _Room(problem, {})
-    chosen: list[int] = []  # for each group so far, the index of its host among those it may be on
-    resume = 0
-    for _ in range(PACKINGS + len(groups)):
+
+    def hosts_for(group: int) -> list[int]:
+        """Those with room, the one to try first at the end."""
+        hosts = [host for host in problem.eligible[group] if room.has(host, problem.memory[group])]
+        if tightest_first:
+            hosts.sort(key=lambda host: float("inf") if (left := room.free[host]) is None else left)
+        if alike:
+            hosts = list({room.free[host]: host for host in reversed(hosts)}.values())
+            return hosts if tightest_first else sorted(hosts, key=lambda host: problem.speeds[host])
+        return hosts[::-1]
+
+    chosen: list[int] = []  # the host of each group so far
+    untried: list[list[int]] = []  # for each of them and the next, the hosts that are left to try
+    for _ in range(PACKINGS):
         if len(chosen) == len(groups):
-            return {group: problem.eligible[group][k] for group, k in zip(groups, chosen, strict=True)}
-        group = groups[len(chosen)]
-        eligible = problem.eligible[group]
-        for k in range(resume, len(eligible)):
-            if room.has(eligible[k], problem.memory[group]):
-                room.take(group, eligible[k])
-                chosen.append(k)
-                resume = 0
-                break
-        else:
-            if not chosen:
-                break
-            resume = chosen.pop() + 1
-            group = groups[len(chosen)]
-            room.take(group, problem.eligible[group][resume - 1], back=True)
-    raise _no_room()
+            return dict(zip(groups, chosen, strict=True))
+        if len(untried) == len(chosen):
+            untried.append(hosts_for(groups[len(chosen)]))
+        if untried[-1]:
+            chosen.append(untried[-1].pop())
+            room.take(groups[len(chosen) - 1], chosen[-1])
+            continue
+        untried.pop()
+        if not chosen:
+            break
+        room.take(groups[len(chosen) - 1], chosen.pop(), back=True)
+    return None
 
 
 def _no_room() -> TTMappingError:
     return TTMappingError(
         "no mapping was found in which the memory of the ensembles is enough for the SQs: give the ensembles of the"
-        " deployment file more `memory`, or the costs less"
+        " deployment file more `memory`, or the costs less, or look longer with --strategy optimal"
     )
 
 

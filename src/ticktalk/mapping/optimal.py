@@ -12,7 +12,8 @@ import os
 from fractions import Fraction
 from typing import Any
 
-from ticktalk.language.errors import TTError
+from ticktalk.language.errors import TTError, TTMappingError
+from ticktalk.mapping.bound import bound
 from ticktalk.mapping.heft import heft, rank_order
 from ticktalk.mapping.schedule import MappingProblem, Objective, Plan
 
@@ -25,10 +26,13 @@ def optimal(problem: MappingProblem, objective: Objective = Objective.latency, l
 
     Raises:
         TTError: OR-Tools is not installed.
-        TTMappingError: as `heft`, from whose mapping it starts.
+        TTMappingError: the memory of the ensembles is not enough, or no way to use it was found in time.
     """
     solver_module = _ortools()
-    first = heft(problem, objective)
+    try:
+        first = heft(problem, objective)
+    except TTMappingError:
+        first = _packed(solver_module, problem, objective, limit)
     if first.proven or not problem.names:
         return first
     build = _Latency if objective is Objective.latency else _Balance
@@ -52,6 +56,23 @@ def optimal(problem: MappingProblem, objective: Objective = Objective.latency, l
     return plan
 
 
+def _packed(solver_module: Any, problem: MappingProblem, objective: Objective, limit: float) -> Plan:
+    """Any mapping for which there is memory, where `heft` found none."""
+    model = _Model(solver_module, problem, None)
+    solver = solver_module.CpSolver()
+    solver.parameters.max_time_in_seconds = limit
+    solver.parameters.random_seed = 1
+    status = solver.solve(model.model)
+    if status == solver_module.INFEASIBLE:
+        raise TTMappingError(
+            "no mapping exists in which the memory of the ensembles is enough for the SQs (proven): give the ensembles"
+            " of the deployment file more `memory`, or the costs less"
+        )
+    if status not in (solver_module.OPTIMAL, solver_module.FEASIBLE):
+        raise TTMappingError("no mapping was found within the time limit in which the memory is enough: --time-limit")
+    return problem.plan(objective, model.host_of(solver), rank_order(problem), bound(problem, objective))
+
+
 def _ortools() -> Any:
     try:
         return importlib.import_module("ortools.sat.python.cp_model")
@@ -62,20 +83,20 @@ def _ortools() -> Any:
 
 
 class _Model:
-    """Which group is where, within memory; `first` is the hint."""
+    """Which group is where, within memory; `first`, if there is one, is the hint."""
 
-    def __init__(self, cp_model: Any, problem: MappingProblem, first: Plan) -> None:
+    def __init__(self, cp_model: Any, problem: MappingProblem, first: Plan | None) -> None:
         self.problem = problem
-        self.first = first
         self.model = cp_model.CpModel()
         self.on: list[dict[int, Any]] = []
         """For each group and host that it may be on, whether it is there."""
         for group, sqs in enumerate(problem.groups):
             on = {host: self.model.new_bool_var(f"{group}@{host}") for host in problem.eligible[group]}
             self.model.add_exactly_one(on.values())
-            chosen = first.mapping[problem.names[sqs[0]]]
-            for host, there in on.items():
-                self.model.add_hint(there, problem.hosts[host] == chosen)
+            if first is not None:
+                chosen = first.mapping[problem.names[sqs[0]]]
+                for host, there in on.items():
+                    self.model.add_hint(there, problem.hosts[host] == chosen)
             self.on.append(on)
         for host, capacity in enumerate(problem.capacity):
             here = [(on[host], problem.memory[group]) for group, on in enumerate(self.on) if host in on]

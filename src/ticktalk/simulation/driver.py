@@ -153,7 +153,7 @@ class Simulation:
         timing: how long bodies and tokens take, as a deployment file says; None: bodies no time, tokens that delay.
         meter: measures what bodies cost on this machine.
         exact: one SimPy timeout per distinct instant, so that `env.now` is always the present tick.
-        regions: whether parts of a graph may run an instant at once; not where bodies take time.
+        regions: whether parts of a graph may run an instant at once; not where bodies take time, or are measured.
         sites: the ensembles by name.
         former: what ensembles held that have failed: their counters still count.
         cuts: the pairs of ensembles between which no message gets through.
