@@ -26,7 +26,7 @@ class Benchmark(NamedTuple):
 
 
 BENCHMARKS: dict[str, Benchmark] = {
-    program: Benchmark(f"Simulated time: {title}", partial(simulated.measure, program), 7)
+    program: Benchmark(f"Simulated time: {title}", partial(simulated.measure, program), 5)
     for program, title in simulated.TITLES.items()
 } | {
     "hop": Benchmark("Real time: one hop between two processes", hop.measure, 5),

@@ -42,9 +42,9 @@ CHECKED_MICROSECONDS = 900_000
 
 FLOORS: dict[str, dict[str, Floor | None]] = {
     "fusion": {"csp": at_least(0.8), "csp, alarms": None, "xronos": None},
-    "pipeline": {"csp": at_least(0.8), "csp, alarms": None, "xronos": None},
+    "pipeline": {"csp": at_least(0.8), "xronos": None},
     "average": {"csp": at_least(0.8), "csp, alarms": None, "xronos": None},
-    "fan-out": {"csp": at_least(0.6), "csp, alarms": None, "xronos": None},
+    "fan-out": {"csp": at_least(0.6), "xronos": None},
     "sparse": {"csp": at_least(0.5), "csp, alarms": None, "xronos": at_least(2.0)},
     "rates": {"SimPy": at_least(0.4)},
 }

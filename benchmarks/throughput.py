@@ -78,7 +78,7 @@ SMALL = Load(
     64,
     64,
     100,
-    (20_000, 10_000, 5_000, 2_500, 1_250, 600, 300, 150),
+    (10_000, 5_000, 2_500, 1_250, 600, 300, 150),
     {"--workers 0": at_least(0.3), "default": at_least(0.3)},
 )
 LARGE = Load(
@@ -87,7 +87,7 @@ LARGE = Load(
     1 << 20,
     131_072,
     1,
-    (20_000, 10_000, 5_000, 2_500, 1_250, 600, 300),
+    (10_000, 5_000, 2_500, 1_250, 600, 300),
     {"--workers 0": at_least(0.5), "default": at_least(0.4)},
 )
 
@@ -164,14 +164,14 @@ def measure(load: Load, effort: Effort, say: Say) -> Iterator[Row]:
     """One load in threads, in worker processes, and through Zenoh alone, in turn."""
     pairs = {"--workers 0": ("left0", "right0"), "default": ("left", "right")}
     ensembles = {"left": [], "right": [], "left0": ["--workers", "0"], "right0": ["--workers", "0"]}
-    seconds = effort.pick(3.0, 1.5)
+    seconds = effort.pick(2.5, 1.5)
     raw: dict[str, list[float]] = {"": [], " (direct callback)": []}
     rounds: dict[str, list[float]] = {workers: [] for workers in pairs}
     with System(ensembles) as system:
         flows = {workers: Flow(system, load, *names) for workers, names in pairs.items()}
         for workers, flow in flows.items():
             say(f"throughput of {load.title}, {workers}: the best period")
-            flow.search(1.5)
+            flow.search(1.2)
         for number in range(effort.rounds):
             say(f"throughput of {load.title}, round {number + 1} of {effort.rounds}")
             for kind, figures in raw.items():
