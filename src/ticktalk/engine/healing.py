@@ -373,8 +373,12 @@ class Healing:
 
     def _find(self, state: GraphState, sqs: list[str], without: str = "") -> dict[str, str]:
         """Ensembles for SQs, as far as there are any that fit."""
-        graph = state.graph.name
-        mapper = TTMapper([e for e in self._registry.all() if e.name != without and e.name not in self.draining])
+        graph, manager = state.graph.name, self._registry.manager.name
+        # A deployment file that leaves the manager's own ensemble out means it to host nothing.
+        out = {without, *self.draining} | (
+            {manager} if state.weights and manager not in state.weights.speeds else set()
+        )
+        mapper = TTMapper([ensemble for ensemble in self._registry.all() if ensemble.name not in out])
         return mapper.place(
             state.graph, state.host_of, sqs, lambda sq, name: (graph, sq, name) in self._refused, state.weights
         )
