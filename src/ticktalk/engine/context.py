@@ -31,6 +31,8 @@ from ticktalk.engine.instructions import (
     TOKEN_INSTRUCTIONS,
     VALUE_INSTRUCTIONS,
 )
+from ticktalk.engine.region import RegionTimers, StreamRegion
+from ticktalk.engine.regions import RegionPlan, find_regions
 from ticktalk.engine.values import PLAIN, as_number, handed_on
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
@@ -90,6 +92,7 @@ class PreparedGraph:
         self.host_of = host_of
         self.here = here
         self.components = components
+        self.regions: list[RegionPlan] | None = None  # found when a context is to have them
         self.clocks = graph.clock_tree()
         self.code = GraphCode(graph)
         ranked = sorted(range(len(graph.sqs)), key=lambda index: (graph.sqs[index].rank, index))
@@ -165,6 +168,9 @@ class Context:
                 plan_b = self.syncs[sync.sq.plan_b]
                 assert isinstance(plan_b, PlanBSync)
                 sync.plan_b, sync.plan_b_fire = plan_b, plan_b.fire
+        self.regions: list[StreamRegion] = []
+        if agenda.regions is not None and agenda.regions.allowed and run_elsewhere is None:
+            self.form_regions()
         # Where tokens of other ensembles' arcs go here.
         self.incoming: dict[str, list[tuple[TTSQSync, int]]] = {}
         for sq in graph.sqs:
@@ -261,13 +267,60 @@ class Context:
         """The streams that are open and whose window has no end."""
         return [name for name, sync in self.syncs.items() if isinstance(sync, GridSync) and sync.endless]
 
+    def form_regions(self) -> None:
+        """Find the regions anew, as the sources' grids are now; each takes over when its sources agree."""
+        timers = self.agenda.regions
+        if not isinstance(timers, RegionTimers):
+            return
+        prepared = self.prepared
+        grids = {
+            name: (sync.period, sync.phase, sync.width)
+            for name, sync in self.syncs.items()
+            if isinstance(sync, GridSync)
+        }
+        as_drawn = all(grid == (sq.period, sq.phase, sq.width) for sq in prepared.sqs if (grid := grids.get(sq.name)))
+        plans = prepared.regions if as_drawn else None
+        if plans is None:
+            grid_of = None if as_drawn else lambda sq: grids.get(sq.name, (sq.period, sq.phase, sq.width))
+            plans = find_regions(prepared.graph, prepared.host_of, prepared.here, prepared.order, grid_of)
+            if as_drawn:
+                prepared.regions = plans
+        self.regions = [
+            StreamRegion(plan, self.syncs, self.executes, self.forwards, self.agenda, timers) for plan in plans
+        ]
+
+    def dissolve_regions(self) -> None:
+        """Let the general engine go on with everything, from the next instants on, until `form_regions`."""
+        for region in self.regions:
+            region.dissolve()
+            for source in region.sources:
+                source.region = None
+        self.regions = []
+
+    def set_grid(self, sq: str, period: int, phase: int, width: int, now: int) -> None:
+        """Change a stream's period, phase and interval width (root ticks) from its next instant on."""
+        sync = self.syncs[sq]
+        if not isinstance(sync, GridSync):
+            raise TypeError(f"{sq} is no stream source, so it has no period")
+        had_regions = bool(self.regions)
+        self.dissolve_regions()
+        sync.set_grid(period, phase, width, now)
+        if had_regions:
+            self.form_regions()
+
+    def _flush_regions(self) -> None:
+        for region in self.regions:
+            region.flush()
+
     @property
     def counts(self) -> Counts:
         """What was counted here."""
+        self._flush_regions()
         return self.counters.by_sq
 
     def waiting(self) -> dict[str, dict[str, int]]:
         """SQ to port to number of tokens that wait there."""
+        self._flush_regions()
         found = {name: sync.waiting() for name, sync in self.syncs.items()}
         return {name: ports for name, ports in found.items() if ports}
 
@@ -279,6 +332,8 @@ class Context:
 
     def close(self) -> None:
         """End it: nothing fires any more, timers that are still due find nothing to do."""
+        for region in self.regions:
+            region.close()
         for sync in self.syncs.values():
             sync.close()
 

@@ -15,7 +15,7 @@ bodies, networks or threads.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.counters import Counters
@@ -270,18 +270,35 @@ class ArrivalSync(TTSQSync):
         self.fire(start, stop, _values(used, self.full), now)
         return True
 
+    def reach(self, start: Tick) -> None:
+        """A token that starts at `start` came here and was used, with others of a region."""
+        if start > self.newest:
+            self.newest = start
+            if start > self.evict_at:
+                self._evict()
+
     def _evict(self) -> None:
         limit = self.newest - self.eviction_bound
         self.evict_at = INFINITY
         for waiting in self.ports:
             if waiting.tokens:
                 self.counters.add(self.sq.name, "evicted", waiting.evict(limit))
-                if waiting.tokens:
-                    earliest = min(token[2] for token in waiting.tokens)
-                    self.evict_at = min(self.evict_at, earliest + self.eviction_bound)
+                self.evict_at = min(self.evict_at, waiting.first_end() + self.eviction_bound)
 
     def waiting(self) -> dict[str, int]:
         return {self._name(slot): len(self.ports[slot].tokens) for slot in self.consuming if self.ports[slot].tokens}
+
+
+class Region(Protocol):
+    """What runs the instants of several sources together (`engine.region`)."""
+
+    armed: bool
+
+    def dissolve(self) -> None:
+        """Give the instants back to the sources."""
+
+    def source_stepped(self, source: GridSync) -> None:
+        """A source had its turn."""
 
 
 class GridSync(TTSQSync):
@@ -300,6 +317,7 @@ class GridSync(TTSQSync):
         "not_before",
         "period",
         "phase",
+        "region",
         "settled",
         "tag",
         "values",
@@ -322,15 +340,23 @@ class GridSync(TTSQSync):
         self.not_before: Tick | None = None  # set by the first firing
         self.instant: int | None = None  # the next one due
         self.tag: Send | None = None
+        self.region: Region | None = None  # has the instants while it is armed
 
     def step(self, now: int) -> None:
+        region = self.region
         arrived = self._arrived()
+        if region is not None and region.armed:
+            if not arrived:
+                return
+            region.dissolve()
         if arrived:
             for port, start, stop, value in arrived:
                 self.settled[self.slot[port]] = (start, 0, stop, value)
             self._open_window(now)
         while self.instant is not None and self.instant <= now:
             self._due(self.instant, now)
+        if region is not None:
+            region.source_stepped(self)
 
     def _open_window(self, now: int) -> None:
         settled = [token for token in self.settled if token is not None]
@@ -407,6 +433,8 @@ class GridSync(TTSQSync):
 
     def end_before(self, tick: int) -> None:
         """Let no instant at `tick` or later be due."""
+        if self.region is not None:
+            self.region.dissolve()
         self.last = tick - 1
         self.end = min(self.end, self.last)
         if self.instant is not None and self.instant > self.end:
@@ -419,6 +447,8 @@ class GridSync(TTSQSync):
 
     def set_grid(self, period: int, phase: int, width: int, now: int) -> None:
         """Change period, phase and interval width (root ticks) from the next instant on."""
+        if self.region is not None:
+            self.region.dissolve()
         self.period, self.phase, self.width = period, phase, width
         if self.window_start < self.end:
             self.instant = None

@@ -64,9 +64,20 @@ class Port:
 
     def evict(self, limit: Tick) -> int:
         """Drop the tokens that end before `limit`; how many there were."""
-        before = len(self.tokens)
-        self.tokens = [token for token in self.tokens if token[2] >= limit]
-        return before - len(self.tokens)
+        tokens = self.tokens
+        begun = bisect_left(tokens, (limit,))  # what starts later ends later too
+        kept = [token for token in tokens[:begun] if token[2] >= limit]
+        tokens[:begun] = kept
+        return begun - len(kept)
+
+    def first_end(self) -> Tick:
+        """The earliest end of a token that waits; `INFINITY`: none waits."""
+        tokens = self.tokens
+        if not tokens:
+            return INFINITY
+        # One that starts after the latest end that the first can have ends after the first.
+        begun = len(tokens) if self.widest == INFINITY else bisect_left(tokens, (tokens[0][0] + self.widest,))
+        return min(token[2] for token in tokens[: begun + 1])
 
 
 def best_set(start: Tick, stop: Tick, ports: Sequence[Sequence[Waiting]]) -> list[Waiting] | None:

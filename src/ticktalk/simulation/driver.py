@@ -17,6 +17,7 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.execution import FiringError, keep_bodies_from_stdout
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.engine.outputs import OutputToken
+from ticktalk.engine.region import RegionTimers
 from ticktalk.engine.values import PLAIN, ValueFormatError, decode_value, encode_value, handed_on
 from ticktalk.processes import Message, TTNetworkManager, TTProcess
 from ticktalk.time import Tick
@@ -117,6 +118,7 @@ class Simulation:
     def __init__(self, env: simpy.Environment) -> None:
         self.env = env
         self.agenda = Agenda(int(env.now))
+        self._regions = self.agenda.regions = RegionTimers(self.agenda)
         self.network_delay = 0
         self.exact = False
         self.sites: dict[str, _Site] = {}
@@ -141,6 +143,15 @@ class Simulation:
             found = cls(env)
             env._ticktalk_simulation = found  # type: ignore[attr-defined]
         return found
+
+    @property
+    def regions(self) -> bool:
+        """Whether contexts that start now run what is settled before as generated code."""
+        return self._regions.allowed
+
+    @regions.setter
+    def regions(self, allowed: bool) -> None:
+        self._regions.allowed = allowed
 
     def now(self) -> int:
         """The present root tick."""
@@ -208,8 +219,8 @@ class Simulation:
                     agenda.run_ready(self.now())
                 tick = agenda.next_tick()
                 if not self.exact:
-                    while tick is not None and tick < env.peek():
-                        agenda.run_tick(tick)
+                    while tick is not None and tick < (limit := env.peek()):
+                        agenda.run_tick(tick, limit)
                         tick = agenda.next_tick()
                 while tick is not None and tick <= env.now:
                     agenda.run_tick(tick)
