@@ -44,7 +44,10 @@ class _InRegion:
         frame = sys._getframe(1)
         while frame is not None and frame.f_code.co_filename != REGION_FILE:
             frame = frame.f_back  # type: ignore[assignment]
-        return None if frame is None else frame.f_globals["region"].at_line(frame.f_lineno)
+        if frame is None:
+            return None
+        found: Running = frame.f_globals["region"].at_line(frame.f_lineno)
+        return found
 
 
 IN_REGION = _InRegion()
@@ -53,7 +56,7 @@ IN_REGION = _InRegion()
 def what_runs() -> Running | None:
     """What this thread runs; None: nothing of a program."""
     current = running.current
-    return current.find() if current.__class__ is _InRegion else current  # type: ignore[union-attr]
+    return current.find() if isinstance(current, _InRegion) else current
 
 
 class Preparing(NamedTuple):

@@ -66,8 +66,12 @@ def region_code(plan: RegionPlan, say_which: bool = False) -> RegionCode:
         say_which: name the SQs in comments.
     """
     blocks = [_block(index, node) for index, node in enumerate(plan.nodes)]
+    known = "period, region, " + "".join(
+        name + ", " for index, node in enumerate(plan.nodes) for name in _known(index, node)
+    )
+    known += "gone, empty, plain, type, int, float"
     lines: list[tuple[str, int]] = [
-        ("def run(instant, limit, gone=gone, type=type, int=int, float=float):", -1),
+        (f"def run(instant, limit, {known}):", -1),
         ("    try:", -1),
         ("        while True:", -1),
     ]
@@ -83,7 +87,7 @@ def region_code(plan: RegionPlan, say_which: bool = False) -> RegionCode:
         ("        region.next = instant", -1),
         ("", -1),
         ("", -1),
-        ("def steps(instant):", -1),
+        (f"def steps(instant, {known}):", -1),
     ]
     for index, (block, node) in enumerate(zip(blocks, plan.nodes, strict=True)):
         waits = f"yield o{index}"
@@ -93,9 +97,17 @@ def region_code(plan: RegionPlan, say_which: bool = False) -> RegionCode:
         lines += [("    " + line, index) for line in ([waits] if index else []) + block]
         if say_which:
             lines[first] = _named(lines[first], node.sq)
-    if len(blocks) == 1:
-        lines.append(("    if False: yield", -1))
+    lines.append(("    yield None", -1))
     return RegionCode("".join(line + "\n" for line, _ in lines), [-1, *(index for _, index in lines)])
+
+
+def _known(index: int, node: RegionNode) -> list[str]:
+    """What every firing needs, as parameters that have defaults: locals are the fastest names."""
+    sq = node.sq
+    names = [] if _operator(sq) else [f"f{index}"]
+    if _made_anew(sq):
+        names.append(f"arrange{index}")
+    return names + [f"a{index}_{port}" for port in range(len(sq.ports)) if port not in node.wires]
 
 
 def _named(line: tuple[str, int], sq: TTSQ) -> tuple[str, int]:
@@ -150,7 +162,7 @@ def _all_there(node: RegionNode, joined: str) -> str:
 
 
 def _name(wire: Wire, node: RegionNode) -> str:
-    return f"v{wire.node}" if wire.alone else f"v{wire.node}_{wire.index}"
+    return f"v{wire.node}" if wire.alone else f"v{wire.node}_{wire.way}"
 
 
 def _call(index: int, node: RegionNode) -> str:
@@ -158,15 +170,23 @@ def _call(index: int, node: RegionNode) -> str:
     sq = node.sq
     own = {port: _name(wire, node) for port, wire in node.wires.items()}
     values = {port: own.get(port, f"a{index}_{port}") for port in range(len(sq.ports))}
-    constants = [kind.constant[0] for kind in sq.ports if kind.constant is not None and not kind.hidden]
-    if not all(unchangeable(decode_constant(constant)) for constant in constants):
-        # A constant that a body could change is made anew for each firing.
+    if _made_anew(sq):
         arcs = [values[port] for port, kind in enumerate(sq.ports) if kind.constant is None]
         return f"arrange{index}(f{index}, ({''.join(value + ', ' for value in arcs)}))"
     visible = [port for port, kind in enumerate(sq.ports) if not kind.hidden]
-    if not sq.body and sq.function in _OPERATORS and len(visible) == 2:
+    if _operator(sq):
         return f"{values[visible[0]]} {_OPERATORS[sq.function]} {values[visible[1]]}"
     arguments = [
         f"{sq.ports[port].name}={values[port]}" if sq.ports[port].keyword else values[port] for port in visible
     ]
     return f"f{index}({', '.join(arguments)})"
+
+
+def _operator(sq: TTSQ) -> bool:
+    return not sq.body and sq.function in _OPERATORS and sum(not port.hidden for port in sq.ports) == 2
+
+
+def _made_anew(sq: TTSQ) -> bool:
+    """Whether a constant sits on a port that the body could change, so that each firing gets its own."""
+    constants = [port.constant[0] for port in sq.ports if port.constant is not None and not port.hidden]
+    return not all(unchangeable(decode_constant(constant)) for constant in constants)

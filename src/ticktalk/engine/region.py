@@ -42,10 +42,24 @@ class RegionEnded(Exception):
     """The context was closed by somebody whom a firing of the region told something."""
 
 
+def _compiled(text: str, own: bool) -> list[CodeType]:
+    """The functions of `text`; `own`: not shared with other regions of that shape."""
+    functions = [code for code in _module(text).co_consts if isinstance(code, CodeType)]
+    # What Python learns of a function's callees is kept in its code.
+    return [code.replace() for code in functions] if own else functions
+
+
 @lru_cache(64)
-def _compiled(text: str) -> CodeType:
-    """Many regions are of one shape."""
-    return compile(text, REGION_FILE, "exec", dont_inherit=True)
+def _functions(text: str) -> list[CodeType]:
+    """The code of the functions in `text`; many regions are of one shape."""
+    module = compile(text, REGION_FILE, "exec", dont_inherit=True)
+    return [code for code in module.co_consts if isinstance(code, CodeType)]
+
+
+def _parameters(code: CodeType) -> tuple[str, ...]:
+    """Those that get the names that are known when the region starts."""
+    names = code.co_varnames[: code.co_argcount]
+    return names[names.index("period") :]
 
 
 class RegionPart:
@@ -164,7 +178,7 @@ class StreamRegion:
         armed: its instants are in `RegionTimers`, not with its sources.
         next: the next instant; all before it are done.
         limit: no instant is due from this tick on.
-        run, steps: the generated functions; None until the region is first due.
+        run, steps: the generated functions; `steps` is None until the region is first due.
         key: its turn when it runs step by step.
     """
 
@@ -193,7 +207,7 @@ class StreamRegion:
         self.period = self.width = self.half = 0
         self.begun = self.next = self.counted = 0
         self.limit = 0
-        self.run: Callable[[int, int], int] | None = None
+        self.run: Callable[[int, float], int] = self._run_first
         self.steps: Callable[[int], Any] | None = None
         self.queued = False
         self.key: tuple[Any, Any] = (self.parts[0].sync.key[0], self)
@@ -235,7 +249,7 @@ class StreamRegion:
         self.limit = NEVER if first.end == INFINITY else int(first.end) + 1
         for part in self.parts:
             part.last_absence = part.before_absence = NEG_INFINITY
-        self.run = self.steps = None
+        self.run, self.steps = self._run_first, None
         self.armed = True
         self.timers.add(self, instant)
         return True
@@ -244,6 +258,7 @@ class StreamRegion:
         """At the first instant: make the functions, unless something of before is in the way; whether it did."""
         start = self.next - self.half
         names: dict[str, Any] = {"region": self, "gone": GONE, "plain": PLAIN, "empty": TTEmpty, "period": self.period}
+        names |= {"type": type, "int": int, "float": float}
         for index, part in enumerate(self.parts):
             sync = part.sync
             settled: dict[int, Any] = {}
@@ -268,13 +283,26 @@ class StreamRegion:
             names |= {f"hand{index}": part.hand, f"edge{index}": part.edge}
             names |= {f"ended{index}": part.ended, f"absent{index}": part.absent}
         text, self._lines = region_code(self.plan)
-        exec(_compiled(text), names)
-        # What Python learns of a function's callees is kept in its code, so each region has its own.
-        self.run, self.steps = (
-            FunctionType(names[name].__code__.replace(), names, name, names[name].__defaults__)
-            for name in ("run", "steps")
+        run, self.steps = (
+            # What Python learns of a function's callees is kept in its code, so each region has its own.
+            FunctionType(code.replace(), names, code.co_name, tuple([names[name] for name in _parameters(code)]))
+            for code in _functions(text)
         )
+        if self.whole:
+            self.run = run
+            if self.index >= 0:
+                self.timers.changed(self)
         return True
+
+    def _run_first(self, instant: int, limit: float) -> int:
+        """Stands in for `run` until there is one, and where an instant always has to run step by step."""
+        if self.steps is None and self.whole and self.bind():
+            return self.run(instant, 0)
+        self.agenda.now = instant
+        self.timers.left = True
+        self.timers.unset(self)
+        self.begin(instant)
+        return instant
 
     def at_line(self, line: int) -> Running:
         """The SQ whose firing is at a line of the generated code."""
@@ -285,10 +313,21 @@ class StreamRegion:
         self.next = instant
         self.agenda.now = instant
         self.timers.left = True
+        self.timers.running = self
+
+    @property
+    def stepping(self) -> bool:
+        """Whether an instant is being run in turns, or is to be."""
+        return self._stepping is not None
+
+    def go_on(self, order: Any, steps: Any) -> None:
+        """Let an instant whose next SQ is that at `order` go on in turns."""
+        self._stepping = () if order == self.key[0] else steps
+        heappush(self.agenda.ready, (order, self))
 
     def begin(self, instant: int) -> None:
         """Run an instant step by step, in turns; it is in the timers no more."""
-        if self.run is None and not self.bind():
+        if self.steps is None and not self.bind():
             self.waits = self.waits_again = self.waits_again * 2 + 1
             self._stepping = ()
             self.dissolve()
@@ -311,6 +350,7 @@ class StreamRegion:
         finally:
             running.current = None
             self.timers.left = False
+            self.timers.running = None
         if order is not None:
             heappush(self.agenda.ready, (order, self))
             return
@@ -346,7 +386,7 @@ class StreamRegion:
                 times = instants
             elif len(wires) == 1:
                 wire = wires[0]
-                times = fired[wire.node] - self.parts[wire.node].silent[wire.index]
+                times = fired[wire.node] - self.parts[wire.node].silent[wire.way]
             else:
                 times = instants - part.absences
             fired.append(times)
@@ -396,16 +436,17 @@ class RegionTimers:
     Attributes:
         allowed: contexts that start now may have regions.
         left: a region has told something to somebody outside, who may have done anything.
-        running: the region that runs as a whole now.
+        running: the region that did.
     """
 
-    __slots__ = ("_agenda", "_free", "_heap", "_regions", "allowed", "left", "running")
+    __slots__ = ("_agenda", "_changes", "_free", "_heap", "_regions", "allowed", "left", "running")
 
     def __init__(self, agenda: Agenda) -> None:
         self._agenda = agenda
         self._heap = [NEVER << _BITS] * 3  # so that the three at the top are always there
-        self._regions: list[StreamRegion | None] = []
+        self._regions: list[tuple[Callable[[int, float], int], int, int, StreamRegion]] = []
         self._free: list[int] = []
+        self._changes = 0  # of what is due, other than by running on
         self.allowed = True
         self.left = False
         self.running: StreamRegion | None = None
@@ -417,82 +458,140 @@ class RegionTimers:
     def add(self, region: StreamRegion, instant: int) -> None:
         """Let `region` be due at `instant`."""
         if region.index < 0:
+            entry = (region.run, region.period << _BITS, region.limit, region)
             if self._free:
                 region.index = self._free.pop()
-                self._regions[region.index] = region
+                self._regions[region.index] = entry
             else:
                 region.index = len(self._regions)
-                self._regions.append(region)
+                self._regions.append(entry)
+        self._changes += 1
         heappush(self._heap, instant << _BITS | region.index)
+
+    def changed(self, region: StreamRegion) -> None:
+        """`region` has another way to run."""
+        self._regions[region.index] = (region.run, region.period << _BITS, region.limit, region)
 
     def remove(self, region: StreamRegion) -> None:
         """Let `region` be due no more."""
-        if region.index < 0:
-            return
+        if region.index >= 0:
+            self.unset(region)
+            self._free.append(region.index)
+            region.index = -1
+
+    def unset(self, region: StreamRegion) -> None:
+        """Let `region` not be due for now."""
+        self._changes += 1
         kept = [entry for entry in self._heap if entry & _MASK != region.index or entry >> _BITS == NEVER]
         if len(kept) < len(self._heap):
             self._heap[:] = kept
             heapify(self._heap)
-        self._regions[region.index] = None
-        self._free.append(region.index)
-        region.index = -1
 
     def begin(self, tick: int) -> None:
         """Make ready what is due at `tick`, for its turns between those of others."""
         heap = self._heap
         while heap[0] >> _BITS == tick:
-            region = self._regions[heappop(heap) & _MASK]
-            assert region is not None
-            region.begin(tick)
+            self._regions[heappop(heap) & _MASK][3].begin(tick)
 
-    def run_before(self, stop: int) -> None:
+    def run_before(self, stop: float) -> None:
         """Run the regions' instants before `stop`, up to one after which others may have something to do.
 
         Nothing else is due before `stop`.
         """
         heap, regions = self._heap, self._regions
-        region: StreamRegion | None = None
+        tick = self._agenda.now
+        changes = self._changes
         running.current = IN_REGION
         try:
             while not self.left:
                 entry = heap[0]
-                tick = entry >> _BITS
-                if tick >= stop:
+                due = entry >> _BITS
+                if due >= stop:
                     break
-                second, third = heap[1], heap[2]
-                other = (second if second < third else third) >> _BITS
-                region = regions[entry & _MASK]
-                assert region is not None
-                run = region.run
-                if other == tick or run is None or not region.whole:
-                    if other != tick and run is None and region.whole and region.bind():
+                tick = due
+                run, step, limit, region = regions[entry & _MASK]
+                again = entry + step
+                heapreplace(heap, again)
+                first = heap[0]
+                if first <= entry | _MASK:
+                    self._run_together(entry)
+                    continue
+                if first is again:
+                    # It is the next one due once more: then it may run on up to the first of the others.
+                    second, third = heap[1], heap[2]
+                    other = (second if second < third else third) >> _BITS
+                    until = other if other < limit else limit
+                    instant = run(tick, until if until < stop else stop)
+                    tick = max(tick, instant - region.period)
+                    if self._changes == changes and instant < limit:
+                        heapreplace(heap, instant << _BITS | entry & _MASK)
                         continue
-                    self._agenda.now = tick
-                    region = self.running = None
-                    self.begin(tick)
-                    break
-                limit = region.limit
-                if other < limit:
-                    limit = other
-                if stop < limit:
-                    limit = stop
-                self.running = region
-                instant = run(tick, limit)
-                if instant < region.limit and heap[0] is entry and region.armed:
-                    heapreplace(heap, instant << _BITS | entry & _MASK)
                 else:
-                    # Its window is at its end, or somebody outside has changed what is due.
-                    self.running = None
-                    if heap[0] is entry:
-                        heappop(heap)
-                    elif region.armed:
-                        self.remove(region)
-                    region.after(instant)
+                    instant = run(tick, 0)
+                    if not self.left and instant < limit:
+                        continue
+                if self._changes != changes or instant >= limit:
+                    self._set(region, instant)
+                    changes = self._changes
         except RegionEnded:
             pass
         finally:
             running.current = None
             self.left = False
             self.running = None
-            if region is not None:
-                self._agenda.now = max(self._agenda.now, region.next - region.period)
+            self._agenda.now = max(self._agenda.now, tick)
+
+    def _set(self, region: StreamRegion, instant: int) -> None:
+        """All before `instant` is done; what is known here of `region` may be of before."""
+        if region.stepping:
+            return
+        if region.index >= 0:
+            entry = instant << _BITS | region.index
+            if region.armed and instant < region.limit and (self._heap[0] == entry or entry in self._heap):
+                region.next = instant
+                return
+            self.unset(region)
+        region.after(instant)
+
+    def _run_together(self, entry: int) -> None:
+        """Run the regions that are due at the tick of `entry`, which has been set to its next instant already."""
+        heap, regions = self._heap, self._regions
+        tick = entry >> _BITS
+        due = [regions[entry & _MASK][3]]
+        while heap[0] <= entry | _MASK:
+            other = heap[0]
+            _, step, _, region = regions[other & _MASK]
+            heapreplace(heap, other + step)
+            due.append(region)
+        self._agenda.now = tick
+        changes = self._changes
+        turns: list[tuple[Any, Any, StreamRegion]] = []
+        for region in due:
+            if region.steps is None or not region.whole:
+                self.left = True
+                turns = []
+                break
+            turns.append((region.key[0], region.steps(tick), region))
+        if not turns:
+            for region in due:
+                self.unset(region)
+                region.begin(tick)
+            return
+        heapify(turns)
+        while turns and not self.left:
+            _, steps, region = turns[0]
+            try:
+                order = next(steps)
+            except RegionEnded:
+                order = None
+            if order is not None:
+                heapreplace(turns, (order, steps, region))
+            else:
+                heappop(turns)
+                region.next = tick + region.period
+                if self._changes != changes or region.next >= region.limit:
+                    self._set(region, region.next)
+        for order, steps, region in turns:
+            # Somebody outside may have something to do in between.
+            self.unset(region)
+            region.go_on(order, steps)

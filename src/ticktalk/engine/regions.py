@@ -26,10 +26,10 @@ MOST_NODES = 2000
 
 
 class Wire(NamedTuple):
-    """The way of a value inside a region: to the `index`-th consumer within it of its `node`-th SQ."""
+    """The way of a value inside a region: to the `way`-th consumer within it of its `node`-th SQ."""
 
     node: int
-    index: int
+    way: int
     alone: bool  # there is no other consumer within it
 
 
