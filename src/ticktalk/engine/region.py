@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from heapq import heapify, heappop, heappush, heapreplace
+from itertools import islice
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,14 @@ GONE = object()
 INSTANTS_BEFORE = 20
 """Instants that run on the general engine before a region's code is made: graphs that hardly run need none."""
 
+MANY = 16
+"""Regions from which on it pays to plan their instants ahead, `PLANNED` of each on average."""
+
+PLANNED = 16
+
+AT_ONCE = 4096  # instants of regions in a row, after which is looked whether to plan
+CALM = 8  # how often all of them have to run undisturbed before
+
 NEVER = 1 << 126  # a tick after all others, as an int: comparing ints is what the innermost loop does
 _BITS = 24
 _MASK = (1 << _BITS) - 1
@@ -40,13 +49,6 @@ _MASK = (1 << _BITS) - 1
 
 class RegionEnded(Exception):
     """The context was closed by somebody whom a firing of the region told something."""
-
-
-def _compiled(text: str, own: bool) -> list[CodeType]:
-    """The functions of `text`; `own`: not shared with other regions of that shape."""
-    functions = [code for code in _module(text).co_consts if isinstance(code, CodeType)]
-    # What Python learns of a function's callees is kept in its code.
-    return [code.replace() for code in functions] if own else functions
 
 
 @lru_cache(64)
@@ -209,6 +211,7 @@ class StreamRegion:
         self.limit = 0
         self.run: Callable[[int, float], int] = self._run_first
         self.steps: Callable[[int], Any] | None = None
+        self.settled = False  # it has its `run`
         self.queued = False
         self.key: tuple[Any, Any] = (self.parts[0].sync.key[0], self)
         self._lines: list[int] = []
@@ -249,7 +252,7 @@ class StreamRegion:
         self.limit = NEVER if first.end == INFINITY else int(first.end) + 1
         for part in self.parts:
             part.last_absence = part.before_absence = NEG_INFINITY
-        self.run, self.steps = self._run_first, None
+        self.run, self.steps, self.settled = self._run_first, None, False
         self.armed = True
         self.timers.add(self, instant)
         return True
@@ -289,9 +292,8 @@ class StreamRegion:
             for code in _functions(text)
         )
         if self.whole:
-            self.run = run
-            if self.index >= 0:
-                self.timers.changed(self)
+            self.run, self.settled = run, True
+            self.timers.changed(self)
         return True
 
     def _run_first(self, instant: int, limit: float) -> int:
@@ -439,7 +441,18 @@ class RegionTimers:
         running: the region that did.
     """
 
-    __slots__ = ("_agenda", "_changes", "_free", "_heap", "_regions", "allowed", "left", "running")
+    __slots__ = (
+        "_agenda",
+        "_changes",
+        "_free",
+        "_heap",
+        "_regions",
+        "_restless",
+        "_settled",
+        "allowed",
+        "left",
+        "running",
+    )
 
     def __init__(self, agenda: Agenda) -> None:
         self._agenda = agenda
@@ -447,6 +460,8 @@ class RegionTimers:
         self._regions: list[tuple[Callable[[int, float], int], int, int, StreamRegion]] = []
         self._free: list[int] = []
         self._changes = 0  # of what is due, other than by running on
+        self._settled = 0  # regions here whose instants run as a whole
+        self._restless = 0  # how often to wait before planning ahead again
         self.allowed = True
         self.left = False
         self.running: StreamRegion | None = None
@@ -469,13 +484,16 @@ class RegionTimers:
         heappush(self._heap, instant << _BITS | region.index)
 
     def changed(self, region: StreamRegion) -> None:
-        """`region` has another way to run."""
+        """`region` has its `run` now."""
+        self._settled += 1
+        self.left |= self._settled >= MANY  # perhaps it pays to plan now
         self._regions[region.index] = (region.run, region.period << _BITS, region.limit, region)
 
     def remove(self, region: StreamRegion) -> None:
         """Let `region` be due no more."""
         if region.index >= 0:
             self.unset(region)
+            self._settled -= region.settled
             self._free.append(region.index)
             region.index = -1
 
@@ -503,7 +521,12 @@ class RegionTimers:
         changes = self._changes
         running.current = IN_REGION
         try:
-            while not self.left:
+            if MANY <= self._settled == len(regions) - len(self._free) and not self._restless:
+                self._run_planned(stop)
+                changes = self._changes
+            for _ in range(AT_ONCE):
+                if self.left:
+                    break
                 entry = heap[0]
                 due = entry >> _BITS
                 if due >= stop:
@@ -514,7 +537,13 @@ class RegionTimers:
                 heapreplace(heap, again)
                 first = heap[0]
                 if first <= entry | _MASK:
-                    self._run_together(entry)
+                    together = [region]
+                    while heap[0] <= entry | _MASK:
+                        other = heap[0]
+                        _, step, _, region = regions[other & _MASK]
+                        heapreplace(heap, other + step)
+                        together.append(region)
+                    self._run_together(tick, together)
                     continue
                 if first is again:
                     # It is the next one due once more: then it may run on up to the first of the others.
@@ -533,6 +562,7 @@ class RegionTimers:
                 if self._changes != changes or instant >= limit:
                     self._set(region, instant)
                     changes = self._changes
+            self._restless -= self._restless > 0 and not self.left
         except RegionEnded:
             pass
         finally:
@@ -553,16 +583,67 @@ class RegionTimers:
             self.unset(region)
         region.after(instant)
 
-    def _run_together(self, entry: int) -> None:
-        """Run the regions that are due at the tick of `entry`, which has been set to its next instant already."""
-        heap, regions = self._heap, self._regions
-        tick = entry >> _BITS
-        due = [regions[entry & _MASK][3]]
-        while heap[0] <= entry | _MASK:
-            other = heap[0]
-            _, step, _, region = regions[other & _MASK]
-            heapreplace(heap, other + step)
-            due.append(region)
+    def _run_planned(self, stop: float) -> None:
+        """Run many regions before `stop`: sorting all instants of a stretch of time is faster than a heap."""
+        bits = len(self._regions).bit_length()
+        mask = (1 << bits) - 1
+        try:
+            while not self.left:
+                here = [
+                    (index, run, region)
+                    for index, (run, _, _, region) in enumerate(self._regions)
+                    if region.index == index and region.armed and region.next < region.limit
+                ]
+                # Ints below 2 ** 30 are compared fastest.
+                rate = sum(1 / region.period for _, _, region in here)
+                stretch = min(1 << (30 - bits), int(PLANNED * len(here) / rate)) if here else 0
+                begin = min([region.next for _, _, region in here], default=NEVER)
+                if stretch * rate < len(here) or stop - begin < stretch / 2:
+                    return
+                end = int(min(begin + stretch, stop))
+                entries: list[int] = []
+                for index, _, region in here:
+                    last = min(end, region.limit)
+                    entries += range(
+                        (region.next - begin) << bits | index, (last - begin) << bits, region.period << bits
+                    )
+                entries.sort()
+                entries.append((1 << bits) + (stretch + 1 << bits))
+                runs = [run for run, _, _, _ in self._regions]
+                together: list[StreamRegion] = []
+                entry = entries[0]
+                for following in islice(entries, 1, None):
+                    same = following - entry <= mask and following >> bits == entry >> bits
+                    if same or together:
+                        together.append(self._regions[entry & mask][3])
+                        if not same:
+                            self._run_together(begin + (entry >> bits), together)
+                            together = []
+                    else:
+                        runs[entry & mask](begin + (entry >> bits), 0)
+                    if self.left:
+                        self._restless = CALM
+                        break
+                    entry = following
+                self._agenda.now = begin + (entry >> bits)
+        finally:
+            self._set_all()
+
+    def _set_all(self) -> None:
+        """Set the timers as the regions are."""
+        due = [entry[3] for index, entry in enumerate(self._regions) if entry[3].index == index and entry[3].armed]
+        self._heap[:] = [NEVER << _BITS] * 3
+        self._changes += 1
+        for region in due:
+            if not region.stepping:
+                if region.next < region.limit:
+                    self._heap.append(region.next << _BITS | region.index)
+                else:
+                    region.after(region.next)
+        heapify(self._heap)
+
+    def _run_together(self, tick: int, due: list[StreamRegion]) -> None:
+        """Run the regions that are due at `tick`, which are set to their next instants already."""
         self._agenda.now = tick
         changes = self._changes
         turns: list[tuple[Any, Any, StreamRegion]] = []
