@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
@@ -31,7 +30,8 @@ BODIES = {
     "often": "return TTEmpty() if x % 3 == 1 else x + sum(more)",
     "raises": "if x % 4 == 2:\n        raise ValueError(f'no {x}')\n    return x + sum(more)",
     "counts": "global sq_state\n    n = sq_state['n'] = sq_state.get('n', 0) + 1\n    return n * 100 + x",
-    "forgets": "global sq_state\n    n = sq_state['n'] = sq_state.get('n', 0) + 1\n    return TTEmpty() if n % 2 else n + x",
+    "forgets": "global sq_state\n    n = sq_state['n'] = sq_state.get('n', 0) + 1\n"
+    "    return TTEmpty() if n % 2 else n + x",
     "text": "return f'{x}'.count('1')",
     "begun": "print(x, end=' ')\n    return x",
 }
@@ -225,3 +225,222 @@ def test_a_region_does_what_the_general_engine_does(text: str, until: int, bound
 def test_several_ensembles_and_contexts(text: str, delay: int, contexts: tuple[int, ...]) -> None:
     graph = compile_source(text, "net.py", "net")
     same(graph, delay=delay, contexts=contexts)
+
+
+STREAM = """\
+@STREAMify
+def src(trigger):
+    global sq_state
+    n = sq_state['n'] = sq_state.get('n', 0) + 1
+    return n
+
+@STREAMify
+def other(trigger):
+    return 10
+
+@SQify
+def step(x):
+    return x + 1
+
+@SQify
+def odd(x):
+    return x if x % 2 else TTEmpty()
+
+@SQify
+def fuse(a, b):
+    global sq_state
+    sq_state['sum'] = sq_state.get('sum', 0) + a
+    return (a, b, sq_state['sum'])
+
+@SQify
+def show(x):
+    print('shows', x)
+    return x
+
+@SQify
+def fail(x):
+    return 1 // (x % 3)
+
+"""
+
+
+def program(body: str, more: str = "") -> TTGraph:
+    lines = "\n".join(f"    {line}" for line in body.strip().splitlines())
+    return compile_source(f"{HEADER}\n{STREAM}\n{more}\n@GRAPHify\ndef main(trigger):\n{lines}\n", "prog.py", "prog")
+
+
+def regions_of(graph: TTGraph, until: int = 50) -> tuple[TTRuntimeManagerSim, Any]:
+    """A manager on which the graph runs, and its context."""
+    manager = TTRuntimeManagerSim(None, [], simpy.Environment())
+    manager.instantiate_and_map_graph(graph)
+    manager.execute_graph(graph, {})
+    manager.simulation.run(until)
+    (context,) = manager.ensemble.host.contexts.values()
+    return manager, context
+
+
+FUSION = """
+a = src(trigger, TTPeriod=10)
+b = other(trigger, TTPeriod=10)
+return fuse(odd(a), b)
+"""
+
+
+def test_what_is_in_a_region() -> None:
+    graph = program(
+        """
+a = src(trigger, TTPeriod=10)
+b = other(trigger, TTPeriod=10)
+c = other(trigger, TTPeriod=15)
+both = fuse(step(a), b + 1)
+late = fuse(both, c)
+return show(ADD_TIME_DELAY(a, delay=3)), step(late), MERGE(a, b)
+"""
+    )
+    _, context = regions_of(graph)
+    found = {tuple(part.node.sq.name for part in region.parts) for region in context.regions}
+    assert found == {("src-1", "other-1", "step-1", "ADD-1", "fuse-1"), ("other-2",)}
+
+
+def test_a_listener_and_a_copy_are_outside_the_bodies() -> None:
+    more = """
+class Loud:
+    def __deepcopy__(self, memo):
+        print('copied')
+        return self
+
+@SQify
+def loud(x):
+    return Loud()
+
+@SQify
+def hear(x):
+    print('hears')
+    return 1
+"""
+    graph = program(
+        """
+a = src(trigger, TTPeriod=10)
+first = hear(loud(a))
+return show(a), first, show(fail(a)), show(step(a))
+""",
+        more,
+    )
+
+    def watch(manager: TTRuntimeManagerSim) -> None:
+        manager.process.outputs.listeners.append(lambda token: print("output of", token.sq))
+        manager.on_error(lambda error: print("error of", error.sq))
+
+    printed = same(graph, watch=watch).seen[1]
+    out, _, err = printed.partition("|")
+    assert "copied\n" in out and "output of TUPLE-1\n" in out and "error of fail-1\n" in out
+    assert {line.partition(" ")[0] for line in err.splitlines()} == {"[show-1]", "[show-2]", "[show-3]", "[hear-1]"}
+
+
+def test_an_error_shows_the_lines_of_the_program() -> None:
+    graph = program("return fail(src(trigger, TTPeriod=10)) + show(other(trigger, TTPeriod=10))")
+    errors = same(graph).seen[2]
+    assert [error.sq for error in errors] == ["fail-1"] * 2
+    assert errors[0].traceback.splitlines()[1:-1] == [
+        f'  File "prog.py", line {graph.sq("fail-1").line}, in prog',
+        f'  File "prog.py", line {errors[0].line}, in fail',
+        "    return 1 // (x % 3)",
+        "           ~~^^~~~~~~~~~",
+    ]
+
+
+@pytest.mark.parametrize("end", ["output", "error"])
+def test_who_is_told_something_can_end_it_in_the_middle_of_an_instant(end: str) -> None:
+    graph = program(
+        """
+a = src(trigger, TTPeriod=10)
+return show(a), show(fail(a)), show(step(a)), step(show(a))
+"""
+    )
+
+    def watch(manager: TTRuntimeManagerSim) -> None:
+        def stop(token: Any) -> None:
+            if manager.simulation.now() == 30:
+                manager.stop_graph(graph)
+
+        if end == "output":
+            manager.process.outputs.listeners.append(stop)
+        else:
+            manager.on_error(stop)
+
+    def seen(regions: bool) -> Any:
+        return run(graph, regions, watch=watch).seen[:3]
+
+    assert seen(True) == seen(False)
+
+
+def test_interrupted_from_the_keyboard_it_can_go_on() -> None:
+    more = """
+@SQify
+def interrupted(x):
+    if x == 3:
+        raise KeyboardInterrupt
+    return x
+"""
+    graph = program("return step(interrupted(src(trigger, TTPeriod=10)))", more)
+    manager = TTRuntimeManagerSim(None, [], simpy.Environment())
+    values: list[int] = []
+    manager.process.outputs.listeners.append(lambda token: values.append(token.value))
+    manager.instantiate_and_map_graph(graph)
+    manager.execute_graph(graph, {})
+    with pytest.raises(KeyboardInterrupt):
+        manager.simulation.run(100)
+    assert values == [2, 3]
+    (context,) = manager.ensemble.host.contexts.values()
+    assert context.counts == {} and context.executes["src-1"].fired >= 2
+
+
+CHANGES = [(33, "all", 4), (47, "src-1", 6), (61, "other-1", 6), (75, "all", 20)]
+
+
+@pytest.mark.parametrize("how", ["set", "dissolve"])
+def test_a_period_that_is_set_while_it_runs(how: str) -> None:
+    graph = program(FUSION)
+
+    def seen(regions: bool) -> Any:
+        manager = TTRuntimeManagerSim(None, [], simpy.Environment())
+        manager.simulation.regions = regions
+        outputs: list[str] = []
+        manager.process.outputs.listeners.append(lambda token: outputs.append(json_line(token.log_row())))
+        manager.instantiate_and_map_graph(graph)
+        manager.execute_graph(graph, {})
+        (context,) = manager.ensemble.host.contexts.values()
+        armed = []
+        for tick, which, period in CHANGES:
+            manager.simulation.run(tick)
+            armed.append(any(region.armed for region in context.regions))
+            if how == "dissolve":
+                context.dissolve_regions()
+                assert not context.regions and context.pending
+                manager.simulation.run(tick + 4)
+                context.form_regions()
+                continue
+            for name in ("src-1", "other-1") if which == "all" else (which,):
+                context.set_grid(name, period, 0, period // 2, tick - 1)
+        manager.simulation.run(200)
+        assert armed == [regions] * 4
+        return outputs, manager.counters(graph), manager.waiting(graph), context.executes["fuse-1"].fired
+
+    assert seen(True) == seen(False)
+
+
+def test_a_window_that_comes_anew_while_it_runs() -> None:
+    graph = program(
+        """
+start = READ_TTCLOCK(trigger)
+slow = VALUES_TO_TTTIME(start, start + 45)
+data = CONST(slow, const=1)
+late = TTFinishByOtherwise(SET_TIMEOUT(slow), TTTimeDeadline=start + 30, TTPlanB=later())
+again = MERGE(COPY_TTTIME(data, slow), late)
+a = src(again, TTPeriod=10)
+b = other(again, TTPeriod=10)
+return fuse(odd(a), b), step(a)
+""",
+        "@SQify\ndef later():\n    return 2\n",
+    )
+    same(graph, until=120)

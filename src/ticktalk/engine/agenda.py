@@ -103,13 +103,12 @@ class Agenda:
     def run_tick(self, tick: int, limit: float | None = None) -> None:
         """Do all that is due at `tick`, the earliest of the agenda; where that is easy, more, but before `limit`."""
         ticks, regions = self._ticks, self.regions
-        if regions is not None:
-            if not ticks or ticks[0] > tick:
-                stop = tick + 1 if limit is None else limit
-                regions.run_before(ticks[0] if ticks and ticks[0] < stop else stop)
-                if self.ready:
-                    self.run_ready(self.now)
-                return
+        if regions is not None and (not ticks or ticks[0] > tick):
+            stop = tick + 1 if limit is None else limit
+            regions.run_before(ticks[0] if ticks and ticks[0] < stop else stop)
+            if self.ready:
+                self.run_ready(self.now)
+            return
         self.now = tick
         heappop(ticks)
         if self._arrivals:

@@ -169,8 +169,9 @@ class Context:
                 assert isinstance(plan_b, PlanBSync)
                 sync.plan_b, sync.plan_b_fire = plan_b, plan_b.fire
         self.regions: list[StreamRegion] = []
-        if agenda.regions is not None and agenda.regions.allowed and run_elsewhere is None:
-            self.form_regions()
+        regions = agenda.regions if run_elsewhere is None else None
+        self._timers = regions if isinstance(regions, RegionTimers) and regions.allowed else None
+        self.form_regions()
         # Where tokens of other ensembles' arcs go here.
         self.incoming: dict[str, list[tuple[TTSQSync, int]]] = {}
         for sq in graph.sqs:
@@ -268,9 +269,11 @@ class Context:
         return [name for name, sync in self.syncs.items() if isinstance(sync, GridSync) and sync.endless]
 
     def form_regions(self) -> None:
-        """Find the regions anew, as the sources' grids are now; each takes over when its sources agree."""
-        timers = self.agenda.regions
-        if not isinstance(timers, RegionTimers):
+        """Find the regions, as the sources' grids are now; each takes over when its sources agree.
+
+        A context that was made without regions (another driver, `Simulation.regions`) has none.
+        """
+        if self._timers is None:
             return
         prepared = self.prepared
         grids = {
@@ -286,7 +289,7 @@ class Context:
             if as_drawn:
                 prepared.regions = plans
         self.regions = [
-            StreamRegion(plan, self.syncs, self.executes, self.forwards, self.agenda, timers) for plan in plans
+            StreamRegion(plan, self.syncs, self.executes, self.forwards, self.agenda, self._timers) for plan in plans
         ]
 
     def dissolve_regions(self) -> None:
@@ -302,11 +305,9 @@ class Context:
         sync = self.syncs[sq]
         if not isinstance(sync, GridSync):
             raise TypeError(f"{sq} is no stream source, so it has no period")
-        had_regions = bool(self.regions)
         self.dissolve_regions()
         sync.set_grid(period, phase, width, now)
-        if had_regions:
-            self.form_regions()
+        self.form_regions()
 
     def _flush_regions(self) -> None:
         for region in self.regions:
