@@ -345,7 +345,7 @@ def test_an_error_shows_the_lines_of_the_program() -> None:
         f'  File "prog.py", line {graph.sq("fail-1").line}, in prog',
         f'  File "prog.py", line {errors[0].line}, in fail',
         "    return 1 // (x % 3)",
-        "           ~~^^~~~~~~~~~",
+        "           ~~^^~~~~~~~~",
     ]
 
 

@@ -32,7 +32,7 @@ from ticktalk.engine.instructions import (
     VALUE_INSTRUCTIONS,
 )
 from ticktalk.engine.region import RegionTimers, StreamRegion
-from ticktalk.engine.regions import RegionPlan, find_regions
+from ticktalk.engine.regions import RegionPlan, find_regions, order_of
 from ticktalk.engine.values import PLAIN, as_number, handed_on
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
@@ -95,8 +95,7 @@ class PreparedGraph:
         self.regions: list[RegionPlan] | None = None  # found when a context is to have them
         self.clocks = graph.clock_tree()
         self.code = GraphCode(graph)
-        ranked = sorted(range(len(graph.sqs)), key=lambda index: (graph.sqs[index].rank, index))
-        self.order = {graph.sqs[index].name: place for place, index in enumerate(ranked)}
+        self.order = order_of(graph)
         self.sqs = [sq for sq in graph.sqs if host_of[sq.name] == here]
         for sq in self.sqs:
             if not sq.body and sq.function not in _INSTRUCTIONS:

@@ -64,6 +64,12 @@ class RegionPlan(NamedTuple):
     whole: bool
 
 
+def order_of(graph: TTGraph) -> dict[str, int]:
+    """SQ name to its place in the order at one tick: by rank, then source order."""
+    ranked = sorted(range(len(graph.sqs)), key=lambda index: (graph.sqs[index].rank, index))
+    return {graph.sqs[index].name: place for place, index in enumerate(ranked)}
+
+
 def find_regions(
     graph: TTGraph,
     host_of: dict[str, str],
