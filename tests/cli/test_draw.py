@@ -50,7 +50,7 @@ def test_regions_are_the_groups_of_the_picture(tmp_path: Path) -> None:
             name = line.split('"')[1]
         elif line.startswith("    sq"):
             groups.setdefault(name, []).append(line.split("<B>")[1].split("</B>")[0])
-    assert groups == {"region 1": ["src-1", "src-2", "fuse-2"], "region 2": ["src-3"], "rsu": ["fuse-1"]}
+    assert groups == {"region 1": ["src-1", "src-2", "fuse-2"], "rsu": ["fuse-1"]}
     draw(tmp_path, PROGRAM, "-o", str(tmp_path / "prog.svg"), "--regions")
     text = (tmp_path / "prog.svg").read_text(encoding="utf-8")
     ElementTree.fromstring(text)
@@ -60,7 +60,7 @@ def test_regions_are_the_groups_of_the_picture(tmp_path: Path) -> None:
 def test_the_code_is_shown_with_the_lines_of_the_program(tmp_path: Path) -> None:
     text = draw(tmp_path, PROGRAM, "--show-code")
     tree = ast.parse(text)
-    assert [node.name for node in tree.body if isinstance(node, ast.FunctionDef)] == ["run", "steps", "run", "steps"]
+    assert [node.name for node in tree.body if isinstance(node, ast.FunctionDef)] == ["run", "steps"]
     assert "# region 1: 3 of " in text and "# fuse-2, line 17" in text
 
 

@@ -299,7 +299,7 @@ return show(ADD_TIME_DELAY(a, delay=3)), step(late), MERGE(a, b)
     )
     _, context = regions_of(graph)
     found = {tuple(part.node.sq.name for part in region.parts) for region in context.regions}
-    assert found == {("src-1", "other-1", "step-1", "ADD-1", "fuse-1"), ("other-2",)}
+    assert found == {("src-1", "other-1", "step-1", "ADD-1", "fuse-1")}
 
 
 def test_a_listener_and_a_copy_are_outside_the_bodies() -> None:

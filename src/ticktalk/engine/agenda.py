@@ -111,16 +111,20 @@ class Agenda:
             return
         self.now = tick
         heappop(ticks)
+        ready = self.ready
         if self._arrivals:
             for deliver, message in self._arrivals.pop(tick, ()):
                 deliver(*message)
-        ready = self.ready
-        for turn in self._due.pop(tick):
-            if not turn.queued:
-                turn.queued = True
-                heappush(ready, turn.key)
+        due = self._due.pop(tick)
         if regions is not None and regions.next_tick() == tick:
             regions.begin(tick)
+        if len(due) == 1 and not ready:
+            due[0].step(tick)  # nobody else could have the first turn
+        else:
+            for turn in due:
+                if not turn.queued:
+                    turn.queued = True
+                    heappush(ready, turn.key)
         while ready:
             turn = heappop(ready)[1]
             turn.queued = False

@@ -344,7 +344,7 @@ class GridSync(TTSQSync):
 
     def step(self, now: int) -> None:
         region = self.region
-        arrived = self._arrived()
+        arrived = self._arrived() if self.inbox or self.remote else None
         if region is not None and region.armed:
             if not arrived:
                 return

@@ -6,7 +6,8 @@ instant meets one of another, because the width is at most the period. So nothin
 
 What stays outside runs on the general engine, which is the definition of the semantics: sources with a tag that is
 used, with a first delay or stamped by their body; instructions that look at intervals, deadlines, plan Bs, single
-runs, persistent SQs, bodies on full tokens, `MERGE`, inputs of different streams, sticky values of other SQs.
+runs, persistent SQs, bodies on full tokens, `MERGE`, inputs of different streams, sticky values of other SQs. So does
+a source that feeds nothing but such.
 """
 
 from __future__ import annotations
@@ -108,7 +109,8 @@ def find_regions(
             region_of[sq.name] = key
             members[key].append(sq)
     plans = (_plan(sqs, order) for sqs in members.values())
-    return [plan for plan in plans if plan is not None]
+    # Where nothing stays within, every firing is told to the general engine: that is faster from there.
+    return [plan for plan in plans if plan is not None and any(node.inner for node in plan.nodes)]
 
 
 def _window(
