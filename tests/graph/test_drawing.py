@@ -332,7 +332,7 @@ def test_graphviz_reads_it(make: Callable[[], TTGraph]) -> None:
 def test_dot_shows_hosts_tags_and_plan_b() -> None:
     text = draw(deadline_graph(), "dot")
     assert 'label="edge | cloud"' in text
-    assert "sq0 -> sq2:p0:w [label=\"limit\", style=dashed]" in text
+    assert 'sq0 -> sq2:p0:w [label="limit", style=dashed]' in text
     assert 'sq3 -> sq4 [label="plan B", style=dotted' in text
 
 

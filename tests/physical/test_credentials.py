@@ -455,7 +455,7 @@ def test_without_cryptography(made: Path, tmp_path: Path) -> None:
         "             lambda: authority.init_authority(Path(sys.argv[2])),\n"
         "             lambda: authority.issue(Path(sys.argv[2]), 'a'), lambda: authority.issued(Path(sys.argv[2]))):\n"
         "    try: call()\n"
-        "    except TTError as error: assert \"pip install cryptography\" in str(error)\n"
+        '    except TTError as error: assert "pip install cryptography" in str(error)\n'
         "    else: raise AssertionError\n"
     )
     arguments = [str(made / "edge-a.json"), str(tmp_path / "keys")]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
-from ticktalk.cli import arguments, remote
+from ticktalk.cli import remote
+from ticktalk.cli.draw import draw
 from ticktalk.cli.ensemble import ensemble
 from ticktalk.cli.guard import run_guarded
 from ticktalk.cli.keys import keys_app
@@ -17,7 +18,6 @@ from ticktalk.cli.map import map_command
 from ticktalk.cli.run import run
 from ticktalk.cli.simulate import simulate
 from ticktalk.language.compiler import compile_program
-from ticktalk.language.errors import TTError
 
 app = typer.Typer(
     name="ticktalk",
@@ -28,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(keys_app)
+app.command()(draw)
 app.command()(simulate)
 app.command()(run)
 app.command()(manager)
@@ -54,27 +55,6 @@ def compile_command(
     path = output or Path(Path(program).stem + ".json")
     graph.save(path)
     print(f"{path}: {len(graph.sqs)} SQs, {len(graph.inputs)} inputs, {len(graph.outputs())} outputs", file=sys.stderr)
-
-
-@app.command()
-def draw(
-    program: Annotated[str, typer.Argument(metavar="PROGRAM|GRAPH.json", help="A program, or a compiled graph.")],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE.svg|.dot|.mmd", help="Its ending says which kind.")
-    ],
-) -> None:
-    """Draw a graph: SVG, Graphviz DOT or Mermaid; hosts are groups."""
-    from ticktalk.graph.drawing import Format
-    from ticktalk.graph.drawing import draw as render
-
-    kind = output.suffix.lstrip(".").lower()
-    if kind not in ("svg", "dot", "mmd"):
-        raise typer.BadParameter(f"-o {output}: the file's ending says the kind of picture: .svg, .dot or .mmd")
-    text = render(arguments.load_graph(program), cast(Format, kind))
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise TTError(f"{output}: the picture cannot be written: {error.strerror}") from None
 
 
 def main() -> None:

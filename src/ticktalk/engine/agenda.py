@@ -15,6 +15,8 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Any, Protocol
 
+_NO_TICK = 1 << 125
+
 
 class Turn(Protocol):
     """What can become ready: `key` is `(order, self)` with an order unique in its agenda."""
@@ -26,14 +28,30 @@ class Turn(Protocol):
         """Take what arrived and what is due at root tick `now`."""
 
 
+class Regions(Protocol):
+    """What has instants of its own (`engine.region`): many of one stream at a time, where nothing else is due."""
+
+    allowed: bool
+
+    def next_tick(self) -> int:
+        """The next instant; after all ticks, if there is none."""
+
+    def begin(self, tick: int) -> None:
+        """Make ready what is due at `tick`."""
+
+    def run_before(self, stop: float) -> None:
+        """Run instants before `stop`, up to one that gives others something to do."""
+
+
 class Agenda:
     """Timers, messages under way, and the SQs that are ready; all times in root ticks."""
 
-    __slots__ = ("_arrivals", "_due", "_ticks", "now", "on_endless", "ready")
+    __slots__ = ("_arrivals", "_due", "_ticks", "now", "on_endless", "ready", "regions")
 
     def __init__(self, now: int = 0) -> None:
         self.now = now
         self.ready: list[tuple[Any, Any]] = []
+        self.regions: Regions | None = None
         self.on_endless: Callable[[str], None] = _allow  # told the name of a stream whose window has no end
         self._ticks: list[int] = []
         self._due: dict[int, list[Turn]] = {}
@@ -41,7 +59,14 @@ class Agenda:
 
     def next_tick(self) -> int | None:
         """The next tick at which something is due, or None."""
-        return self._ticks[0] if self._ticks else None
+        tick = self._ticks[0] if self._ticks else None
+        if self.regions is not None:
+            instant = self.regions.next_tick()
+            if tick is None:
+                return instant if instant < _NO_TICK else None
+            if instant < tick:
+                return instant
+        return tick
 
     def at(self, tick: int, turn: Turn) -> None:
         """Let `turn` step at `tick`, which is not past."""
@@ -76,18 +101,37 @@ class Agenda:
             heapify(self.ready)
             turn.queued = False
 
-    def run_tick(self, tick: int) -> None:
-        """Do all that is due at `tick`, the earliest of the agenda."""
+    def cancel(self, tick: int, turn: Turn) -> None:
+        """Let `turn` not step at `tick` after all."""
+        due = self._due.get(tick)
+        if due is not None and turn in due:
+            due.remove(turn)
+
+    def run_tick(self, tick: int, limit: float | None = None) -> None:
+        """Do all that is due at `tick`, the earliest of the agenda; where that is easy, more, but before `limit`."""
+        ticks, regions = self._ticks, self.regions
+        if regions is not None and (not ticks or ticks[0] > tick):
+            stop = tick + 1 if limit is None else limit
+            regions.run_before(ticks[0] if ticks and ticks[0] < stop else stop)
+            if self.ready:
+                self.run_ready(self.now)
+            return
         self.now = tick
-        heappop(self._ticks)
+        heappop(ticks)
+        ready = self.ready
         if self._arrivals:
             for deliver, message in self._arrivals.pop(tick, ()):
                 deliver(*message)
-        ready = self.ready
-        for turn in self._due.pop(tick):
-            if not turn.queued:
-                turn.queued = True
-                heappush(ready, turn.key)
+        due = self._due.pop(tick)
+        if regions is not None and regions.next_tick() == tick:
+            regions.begin(tick)
+        if len(due) == 1 and not ready:
+            due[0].step(tick)  # nobody else could have the first turn
+        else:
+            for turn in due:
+                if not turn.queued:
+                    turn.queued = True
+                    heappush(ready, turn.key)
         while ready:
             turn = heappop(ready)[1]
             turn.queued = False

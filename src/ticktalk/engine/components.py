@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
@@ -26,7 +27,36 @@ class _Thread(threading.local):
 
 
 running = _Thread()
-"""What this thread runs; set around every body."""
+"""What this thread runs; set around every body, and to `IN_REGION` around all those of a region."""
+
+REGION_FILE = "<region>"
+"""What the code of regions is called instead of a file."""
+
+
+class _InRegion:
+    """Stands for whichever SQ of a region runs: that is found out when somebody asks."""
+
+    name = ensemble = REGION_FILE
+    components: Components | None = None
+
+    def find(self) -> Running | None:
+        """The SQ whose body was called by the region's code."""
+        frame = sys._getframe(1)
+        while frame is not None and frame.f_code.co_filename != REGION_FILE:
+            frame = frame.f_back  # type: ignore[assignment]
+        if frame is None:
+            return None
+        found: Running = frame.f_globals["region"].at_line(frame.f_lineno)
+        return found
+
+
+IN_REGION = _InRegion()
+
+
+def what_runs() -> Running | None:
+    """What this thread runs; None: nothing of a program."""
+    current = running.current
+    return current.find() if isinstance(current, _InRegion) else current
 
 
 class Preparing(NamedTuple):
@@ -45,7 +75,7 @@ def component(name: str) -> Any:
     Raises:
         LookupError: called outside an SQ, or the ensemble has no driver of that name.
     """
-    current = running.current
+    current = what_runs()
     if current is None or current.components is None:
         raise LookupError(f"component({name!r}) gives the hosting ensemble's driver, so it works in a running SQ only")
     components = current.components

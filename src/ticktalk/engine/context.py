@@ -35,6 +35,8 @@ from ticktalk.engine.instructions import (
     VALUE_INSTRUCTIONS,
 )
 from ticktalk.engine.profile import Meter
+from ticktalk.engine.region import RegionTimers, StreamRegion
+from ticktalk.engine.regions import RegionPlan, find_regions, order_of
 from ticktalk.engine.state import InstanceState, Load, Saver
 from ticktalk.engine.values import PLAIN, as_number, handed_on
 from ticktalk.graph.constants import decode_constant
@@ -98,10 +100,10 @@ class PreparedGraph:
         self.host_of = host_of
         self.here = here
         self.components = components
+        self.regions: list[RegionPlan] | None = None  # found when a context is to have them
         self.clocks = graph.clock_tree()
         self.code = GraphCode(graph)
-        ranked = sorted(range(len(graph.sqs)), key=lambda index: (graph.sqs[index].rank, index))
-        self.order = {graph.sqs[index].name: place for place, index in enumerate(ranked)}
+        self.order = order_of(graph)
         self.sqs = [sq for sq in graph.sqs if host_of[sq.name] == here]
         self._check(self.sqs)
 
@@ -126,6 +128,7 @@ class PreparedGraph:
     def place(self, host_of: dict[str, str], generations: dict[str, int]) -> None:
         """Take on another mapping."""
         self.host_of, self.generations = host_of, generations
+        self.regions = None
         self.sqs = [sq for sq in self.graph.sqs if host_of[sq.name] == self.here]
 
     def set_grid(self, name: str, period: int, phase: int, width: int) -> None:
@@ -133,6 +136,7 @@ class PreparedGraph:
         changed = msgspec.structs.replace(self.graph.sq(name), period=period, phase=phase, width=width)
         sqs = [changed if sq.name == name else sq for sq in self.graph.sqs]
         self.graph = msgspec.structs.replace(self.graph, sqs=sqs)
+        self.regions = None
         self.sqs = [sq for sq in sqs if self.host_of[sq.name] == self.here]
 
     @staticmethod
@@ -202,6 +206,10 @@ class Context:
         self.incoming: dict[str, list[tuple[TTSQSync, int]]] = {}  # where tokens of other ensembles' arcs go here
         self.held: set[str] = set()
         self._add(prepared.sqs)
+        self.regions: list[StreamRegion] = []
+        regions = agenda.regions if run_elsewhere is None and occupy is None and not movable else None
+        self._timers = regions if isinstance(regions, RegionTimers) and regions.allowed else None
+        self.form_regions()
 
     def _add(self, sqs: list[TTSQ]) -> None:
         """Make the parts of SQs that are placed here, and wire them."""
@@ -301,11 +309,15 @@ class Context:
             found[name] = InstanceState(self.syncs[name].save(saver), body)
         return found
 
-    def set_grid(self, name: str, period: int, phase: int, width: int) -> None:
-        """Change a stream's grid (root ticks) from the next instant on."""
+    def set_grid(self, name: str, period: int, phase: int, width: int, after: int | None = None) -> None:
+        """Change a stream's grid (root ticks), for instants later than `after`: by default those to come."""
         sync = self.syncs.get(name)
+        if after is None:
+            after = self.agenda.now - 1  # the present tick may still have to run
         if isinstance(sync, GridSync):
-            sync.set_grid(period, phase, width, self.agenda.now)
+            self.dissolve_regions()
+            sync.set_grid(period, phase, width, after)
+            self.form_regions()
 
     def _wire(self, sq: TTSQ, sync: TTSQSync, forward: TTSQForward) -> None:
         if isinstance(sync, DeadlineSync):
@@ -406,13 +418,51 @@ class Context:
         """The streams that are open and whose window has no end."""
         return [name for name, sync in self.syncs.items() if isinstance(sync, GridSync) and sync.endless]
 
+    def form_regions(self) -> None:
+        """Find the regions, as the sources' grids are now; each takes over when its sources agree.
+
+        A context that was made without regions (another driver, `Simulation.regions`) has none.
+        """
+        if self._timers is None:
+            return
+        prepared = self.prepared
+        grids = {
+            name: (sync.period, sync.phase, sync.width)
+            for name, sync in self.syncs.items()
+            if isinstance(sync, GridSync)
+        }
+        as_drawn = all(grid == (sq.period, sq.phase, sq.width) for sq in prepared.sqs if (grid := grids.get(sq.name)))
+        plans = prepared.regions if as_drawn else None
+        if plans is None:
+            grid_of = None if as_drawn else lambda sq: grids.get(sq.name, (sq.period, sq.phase, sq.width))
+            plans = find_regions(prepared.graph, prepared.host_of, prepared.here, prepared.order, grid_of)
+            if as_drawn:
+                prepared.regions = plans
+        self.regions = [
+            StreamRegion(plan, self.syncs, self.executes, self.forwards, self.agenda, self._timers) for plan in plans
+        ]
+
+    def dissolve_regions(self) -> None:
+        """Let the general engine go on with everything, from the next instants on, until `form_regions`."""
+        for region in self.regions:
+            region.dissolve()
+            for source in region.sources:
+                source.region = None
+        self.regions = []
+
+    def _flush_regions(self) -> None:
+        for region in self.regions:
+            region.flush()
+
     @property
     def counts(self) -> Counts:
         """What was counted here."""
+        self._flush_regions()
         return self.counters.by_sq
 
     def waiting(self) -> dict[str, dict[str, int]]:
         """SQ to port to number of tokens that wait there."""
+        self._flush_regions()
         found = {name: sync.waiting() for name, sync in self.syncs.items()}
         return {name: ports for name, ports in found.items() if ports}
 
@@ -426,6 +476,8 @@ class Context:
     def close(self) -> None:
         """End it: nothing fires any more, timers that are still due find nothing to do."""
         self.closed = True
+        for region in self.regions:
+            region.close()
         for sync in self.syncs.values():
             sync.close()
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from types import FunctionType
 from typing import Any, TextIO
 
 import msgspec
 
 from ticktalk.engine.bodies import GraphCode
-from ticktalk.engine.components import Components, running
+from ticktalk.engine.components import REGION_FILE, Components, running, what_runs
 from ticktalk.engine.instructions import TOKEN_INSTRUCTIONS, VALUE_INSTRUCTIONS, Setting
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
@@ -20,6 +22,8 @@ from ticktalk.time import INFINITY, NEG_INFINITY, ROOT, Tick, TTClock, TTEmpty, 
 from ticktalk.time.interval import interval_text
 
 Send = Callable[[Any, Tick, Tick], None]
+
+_PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
 
 class FiringError(msgspec.Struct, frozen=True):
@@ -62,10 +66,10 @@ class TTSQExecute:
     """
 
     __slots__ = (
-        "_arrange",
-        "_body",
         "_setting",
         "_tags",
+        "arrange",
+        "body",
         "code",
         "components",
         "ensemble",
@@ -105,14 +109,14 @@ class TTSQExecute:
         self.fire: Callable[[Tick, Tick, tuple[Any, ...], int], None]
         if sq.body:
             body, self.state = code.body(sq)
-            self._body, self._arrange = _call_shape(sq, body, tags)
+            self.body, self.arrange = _call_shape(sq, body, tags)
             self.fire = self._fire_full if sq.full_token else self._fire
         elif sq.function in TOKEN_INSTRUCTIONS:
-            self._body, self._arrange = _call_shape(sq, TOKEN_INSTRUCTIONS[sq.function], tags, full=True)
+            self.body, self.arrange = _call_shape(sq, TOKEN_INSTRUCTIONS[sq.function], tags, full=True)
             self._setting = Setting(sq, clock, start_tick)
             self.fire = self._fire_instruction
         else:
-            self._body, self._arrange = _call_shape(sq, VALUE_INSTRUCTIONS[sq.function], tags)
+            self.body, self.arrange = _call_shape(sq, VALUE_INSTRUCTIONS[sq.function], tags)
             self.fire = self._fire
 
     def _fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
@@ -120,8 +124,8 @@ class TTSQExecute:
         running.current = self
         self.fired += 1
         try:
-            arrange = self._arrange
-            result = self._body(*values) if arrange is None else arrange(self._body, values)
+            arrange = self.arrange
+            result = self.body(*values) if arrange is None else arrange(self.body, values)
             running.current = None  # what receives the result is not this body
             if result.__class__ is not TTEmpty:
                 self.send(result, start, stop)
@@ -138,7 +142,7 @@ class TTSQExecute:
         running.current = self
         self.fired += 1
         try:
-            result = self._body(*tokens) if self._arrange is None else self._arrange(self._body, tokens)
+            result = self.body(*tokens) if self.arrange is None else self.arrange(self.body, tokens)
             running.current = None
             if result.__class__ is TTEmpty:
                 return
@@ -162,8 +166,8 @@ class TTSQExecute:
         setting.now = now
         self.fired += 1
         try:
-            inputs = values if self._arrange is None else self._arrange(_as_tuple, values)
-            for result, begin, end in self._body(setting, *inputs):
+            inputs = values if self.arrange is None else self.arrange(_as_tuple, values)
+            for result, begin, end in self.body(setting, *inputs):
                 self.send(result, begin, end)
         except Exception as error:
             self.failed(error, start, stop)
@@ -194,7 +198,7 @@ def _call_shape(
         return body, None
     constants = {port.name: decode_constant(port.constant[0]) for port in visible if port.constant is not None}
     trailing = visible[len(visible) - len(constants) :]
-    fixed = all(_unchangeable(value) for value in constants.values())
+    fixed = all(unchangeable(value) for value in constants.values())
     if (
         isinstance(body, FunctionType)
         and sq.body
@@ -241,9 +245,10 @@ def _call_shape(
     return body, arrange
 
 
-def _unchangeable(value: Any) -> bool:
+def unchangeable(value: Any) -> bool:
+    """Whether nobody can change `value`, so that all firings may share it."""
     if isinstance(value, tuple):
-        return all(_unchangeable(item) for item in value)
+        return all(unchangeable(item) for item in value)
     return value is None or isinstance(value, (bool, int, float, complex, str, bytes, frozenset, range))
 
 
@@ -261,7 +266,7 @@ def firing_error(
         # Nothing of the program ran: the place to look at is its function, or where the instruction is used.
         line = code.graph.functions[sq.function].line if sq.body else sq.line
     code.show_in_tracebacks()
-    text = "".join(traceback.format_exception(error))
+    text = _traceback(sq, code, error)
     try:
         message = str(error)
     except Exception:
@@ -269,6 +274,21 @@ def firing_error(
     what = f"{type(error).__name__}: {message}" if message else type(error).__name__
     finite = [int(tick) if abs(tick) != float("inf") else None for tick in (start, stop)]
     return FiringError(sq.name, ensemble, finite[0], finite[1], file, line, what.replace("\n", " "), text)
+
+
+def _traceback(sq: TTSQ, code: GraphCode, error: BaseException) -> str:
+    """The traceback of `error` as the program's: from the line where the SQ is used, without what called the body."""
+    trace = error.__traceback__
+    while trace is not None and _is_ours(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    shown = traceback.TracebackException(type(error), error, trace)
+    if sq.line:
+        shown.stack.insert(0, traceback.FrameSummary(code.file, sq.line, code.graph.name))
+    return "".join(shown.format())
+
+
+def _is_ours(file: str) -> bool:
+    return file == REGION_FILE or file.startswith(_PACKAGE)
 
 
 class BodyOutput:
@@ -284,9 +304,10 @@ class BodyOutput:
 
     def write(self, text: str) -> int:
         """Write to stderr line by line when a body runs, else to stdout."""
-        if running.current is None:
+        current = what_runs()
+        if current is None:
             return self._stdout.write(text)
-        name = running.current.name
+        name = current.name
         *lines, rest = (self._begun.pop(name, "") + text).split("\n")
         for line in lines:
             self._stderr.write(f"[{name}] {line}\n")

@@ -15,7 +15,7 @@ bodies, networks or threads.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.counters import Counters
@@ -312,15 +312,20 @@ class ArrivalSync(TTSQSync):
         self.fire(start, stop, _values(used, self.full), now)
         return True
 
+    def reach(self, start: Tick) -> None:
+        """A token that starts at `start` came here and was used, with others of a region."""
+        if start > self.newest:
+            self.newest = start
+            if start > self.evict_at:
+                self._evict()
+
     def _evict(self) -> None:
         limit = self.newest - self.eviction_bound
         self.evict_at = INFINITY
         for waiting in self.ports:
             if waiting.tokens:
                 self.counters.add(self.sq.name, "evicted", waiting.evict(limit))
-                if waiting.tokens:
-                    earliest = min(token[2] for token in waiting.tokens)
-                    self.evict_at = min(self.evict_at, earliest + self.eviction_bound)
+                self.evict_at = min(self.evict_at, waiting.first_end() + self.eviction_bound)
 
     def waiting(self) -> dict[str, int]:
         return {self._name(slot): len(self.ports[slot].tokens) for slot in self.consuming if self.ports[slot].tokens}
@@ -348,6 +353,18 @@ class ArrivalSync(TTSQSync):
         super().restore(saved, load, now)
 
 
+class Region(Protocol):
+    """What runs the instants of several sources together (`engine.region`)."""
+
+    armed: bool
+
+    def dissolve(self) -> None:
+        """Give the instants back to the sources."""
+
+    def source_stepped(self, source: GridSync) -> None:
+        """A source had its turn."""
+
+
 class GridSync(TTSQSync):
     """A grid of instants (`@STREAMify`): all inputs are sticky, their intersection is the window (start, end].
 
@@ -364,6 +381,7 @@ class GridSync(TTSQSync):
         "not_before",
         "period",
         "phase",
+        "region",
         "settled",
         "tag",
         "values",
@@ -386,15 +404,23 @@ class GridSync(TTSQSync):
         self.not_before: Tick | None = None  # set by the first firing
         self.instant: int | None = None  # the next one due
         self.tag: Send | None = None
+        self.region: Region | None = None  # has the instants while it is armed
 
     def step(self, now: int) -> None:
-        arrived = self._arrived()
+        region = self.region
+        arrived = self._arrived() if self.inbox or self.remote else None
+        if region is not None and region.armed:
+            if not arrived:
+                return
+            region.dissolve()
         if arrived:
             for port, start, stop, value in arrived:
                 self.settled[self.slot[port]] = (start, 0, stop, value)
             self._open_window(now)
         while self.instant is not None and self.instant <= now:
             self._due(self.instant, now)
+        if region is not None:
+            region.source_stepped(self)
 
     def _open_window(self, now: int) -> None:
         if not self._settle():
@@ -479,6 +505,8 @@ class GridSync(TTSQSync):
 
     def end_before(self, tick: int) -> None:
         """Let no instant at `tick` or later be due."""
+        if self.region is not None:
+            self.region.dissolve()
         self.last = tick - 1
         self.end = min(self.end, self.last)
         if self.instant is not None and self.instant > self.end:
@@ -490,11 +518,15 @@ class GridSync(TTSQSync):
         return self.instant is not None and self.end == INFINITY
 
     def set_grid(self, period: int, phase: int, width: int, now: int) -> None:
-        """Change period, phase and interval width (root ticks) from the next instant on."""
+        """Change period, phase and interval width (root ticks) for instants later than `now`."""
+        if self.region is not None:
+            self.region.dissolve()
         self.period, self.phase, self.width = period, phase, width
         if self.window_start < self.end:
             self.instant = None
-            self._next_after(max(now, self.window_start))
+            self._next_after(max(now, self.considered, self.window_start))
+            if self.instant is not None and self.instant <= self.agenda.now:
+                self.agenda.make_ready(self)
 
     def save(self, saver: Saver) -> dict[str, Any]:
         saved = super().save(saver)

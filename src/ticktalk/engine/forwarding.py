@@ -22,6 +22,9 @@ Publish = Callable[[str, list[str], Any, Tick, Tick], None]
 Output = Callable[[str, Any, Tick, Tick], None]
 """`(sq, value, start, stop)`: an output of the graph, from the SQ of that name."""
 
+SendWithin = Callable[[Any, Tick, Tick, list[Any]], None]
+"""`(value, start, stop, wires)`: send a result, to the consumers in a region through `wires`."""
+
 
 def arc_name(sq: str, index: int) -> str:
     """What an arc is called between ensembles: the SQ's name and the arc's index."""
@@ -146,6 +149,45 @@ class TTSQForward:
             if not sync.queued:
                 sync.queued = True
                 heappush(ready, sync.key)
+
+    def within(self, wires: dict[tuple[str, int], int]) -> SendWithin:
+        """`send` for an SQ of a region: what goes to a port in `wires` is put there into the list that is given."""
+        ways = [
+            (way, [(sync, port, wires.get((sync.sq.name, port), -1)) for sync, port in way.local]) for way in self._ways
+        ]
+        alone = [entry for _, local in ways for entry in local]
+
+        def send_local(value: Any, start: Tick, stop: Tick, inside: list[Any]) -> None:
+            plain = value.__class__ in PLAIN
+            for sync, port, wire in alone:
+                own = value if plain else handed_on(value)
+                if wire >= 0:
+                    inside[wire] = own
+                    continue
+                sync.inbox.append((port, start, stop, own))
+                if not sync.queued:
+                    sync.queued = True
+                    heappush(sync.agenda.ready, sync.key)
+
+        def send(value: Any, start: Tick, stop: Tick, inside: list[Any]) -> None:
+            parts = unpacked(value, self._unpack)
+            for way, local in ways:
+                part = parts.get(way.path, _NOTHING)
+                if part.__class__ is TTEmpty:
+                    continue
+                if way.hosts:
+                    self._publish(way.name, way.hosts, part, start, stop)
+                plain = part.__class__ in PLAIN
+                for sync, port, wire in local:
+                    own = part if plain else handed_on(part)
+                    if wire >= 0:
+                        inside[wire] = own
+                    else:
+                        sync.receive(port, start, stop, own)
+                if way.output:
+                    self._output(self._sq.name, part, start, stop)
+
+        return send_local if self.send == self._send_local else send
 
     def _send(self, value: Any, start: Tick, stop: Tick) -> None:
         if value.__class__ is Parts:

@@ -38,7 +38,9 @@ class Port:
     def remove(self, token: Waiting) -> None:
         """Take `token` away; it is here."""
         tokens = self.tokens
-        if tokens[0] is token:
+        if tokens[-1] is token:
+            tokens.pop()
+        elif tokens[0] is token:
             del tokens[0]
         else:
             del tokens[bisect_left(tokens, (token[0], token[1]))]
@@ -59,14 +61,34 @@ class Port:
             return tokens if token[0] < stop and token[2] > start else []
         first = 0
         if self.widest != INFINITY and start != -INFINITY:
-            first = bisect_left(tokens, (start - self.widest,))
+            reach = start - self.widest  # none that starts by then reaches `start`
+            token = tokens[-1]
+            if token[0] <= reach:
+                return []
+            if tokens[-2][0] <= reach:
+                return [token] if token[0] < stop and token[2] > start else []
+            first = bisect_left(tokens, (reach,))
         return [token for token in tokens[first : bisect_left(tokens, (stop,))] if token[2] > start]
 
     def evict(self, limit: Tick) -> int:
         """Drop the tokens that end before `limit`; how many there were."""
-        before = len(self.tokens)
-        self.tokens = [token for token in self.tokens if token[2] >= limit]
-        return before - len(self.tokens)
+        tokens = self.tokens
+        begun, count = 0, len(tokens)
+        while begun < count and tokens[begun][0] < limit:  # what starts later ends later too
+            begun += 1
+        kept = [token for token in tokens[:begun] if token[2] >= limit]
+        tokens[:begun] = kept
+        return begun - len(kept)
+
+    def first_end(self) -> Tick:
+        """The earliest end of a token that waits; `INFINITY`: none waits."""
+        earliest: Tick = INFINITY
+        for token in self.tokens:
+            if token[0] >= earliest:
+                break
+            if token[2] < earliest:
+                earliest = token[2]
+        return earliest
 
 
 def best_set(start: Tick, stop: Tick, ports: Sequence[Sequence[Waiting]]) -> list[Waiting] | None:

@@ -288,8 +288,13 @@ def _pack(value: Any) -> Any:
         return _ext(EXT_BYTEARRAY, bytes(value))
     if kind in (datetime.datetime, datetime.date, datetime.time):
         zone = getattr(value, "tzinfo", None)
-        if zone is None or isinstance(zone, datetime.timezone):
+        if zone is None:
             return _ext(EXT_DATETIME, [kind.__name__, value.isoformat(), getattr(value, "fold", 0)])
+        if isinstance(zone, datetime.timezone):
+            # The offset by itself: Python 3.11 reads a text with one of less than a second as UTC.
+            by = zone.utcoffset(None)
+            naive = value.replace(tzinfo=None).isoformat()
+            return _ext(EXT_DATETIME, [kind.__name__, naive, value.fold, by.days, by.seconds, by.microseconds])
         raise NoCodecError(f"a {kind.__name__} with the zone {zone!r} has no codec: use UTC or a fixed offset")
     if kind is datetime.timedelta:
         return _ext(EXT_DATETIME, ["timedelta", value.days, value.seconds, value.microseconds])
@@ -370,6 +375,8 @@ def _unpack(code: int, content: memoryview, classes: Classes | None = None) -> A
         if kind not in ("datetime", "date", "time"):
             raise ValueFormatError(f"no kind of time: {kind!r}")
         moment = getattr(datetime, kind).fromisoformat(inner[1])
+        if len(inner) > 3:
+            moment = moment.replace(tzinfo=datetime.timezone(datetime.timedelta(*inner[3:])))
         return moment.replace(fold=inner[2]) if inner[2] else moment
     if code == EXT_REGISTERED:
         codec = _codecs_by_name.get(inner[0])

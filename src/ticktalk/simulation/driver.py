@@ -20,6 +20,7 @@ from ticktalk.engine.forwarding import arc_name
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.engine.outputs import OutputToken
 from ticktalk.engine.profile import Meter
+from ticktalk.engine.region import RegionTimers
 from ticktalk.engine.values import PLAIN, ValueFormatError, decode_value, encode_value, handed_on
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.processes import Message, TTNetworkManager, TTProcess
@@ -164,11 +165,11 @@ class Simulation:
     def __init__(self, env: simpy.Environment) -> None:
         self.env = env
         self.agenda = Agenda(int(env.now))
+        self._regions = self.agenda.regions = RegionTimers(self.agenda)
         self.network_delay = 0
         self.timing: Timing | None = None
         self.meter: Meter | None = None
         self.exact = False
-        self.regions = True
         self.sites: dict[str, _Site] = {}
         self.former: list[EnsembleHost] = []
         self.cuts: set[frozenset[str]] = set()
@@ -196,6 +197,15 @@ class Simulation:
             env._ticktalk_simulation = found  # type: ignore[attr-defined]
         return found
 
+    @property
+    def regions(self) -> bool:
+        """Whether contexts that start now run what is settled before as generated code."""
+        return self._regions.allowed
+
+    @regions.setter
+    def regions(self, allowed: bool) -> None:
+        self._regions.allowed = allowed
+
     def now(self) -> int:
         """The present root tick."""
         return max(self.agenda.now, int(self.env.now))
@@ -209,6 +219,7 @@ class Simulation:
     def make_movable(self) -> None:
         """Let SQs move between ensembles while their contexts run; before anything starts."""
         self.movable = True
+        self.regions = False
         for site in self.sites.values():
             if site.host is not None:
                 site.host.movable = True
@@ -327,8 +338,8 @@ class Simulation:
                     agenda.run_ready(self.now())
                 tick = agenda.next_tick()
                 if not self.exact:
-                    while tick is not None and tick < env.peek():
-                        agenda.run_tick(tick)
+                    while tick is not None and tick < (limit := env.peek()):
+                        agenda.run_tick(tick, limit)
                         tick = agenda.next_tick()
                 while tick is not None and tick <= env.now:
                     agenda.run_tick(tick)

@@ -1,0 +1,68 @@
+"""`ticktalk draw`: a picture of a graph, of what of it runs as one piece, and that piece's code."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from ticktalk.cli import arguments
+from ticktalk.engine.generated import region_code
+from ticktalk.engine.regions import RegionPlan, find_regions, order_of
+from ticktalk.graph.drawing import Format
+from ticktalk.graph.drawing import draw as render
+from ticktalk.graph.drawing.hosts import hosts_of
+from ticktalk.graph.graph import TTGraph
+from ticktalk.language.errors import TTError
+
+
+def draw(
+    program: Annotated[str, typer.Argument(metavar="PROGRAM|GRAPH.json", help="A program, or a compiled graph.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE.svg|.dot|.mmd", help="Its ending says which kind.")
+    ] = None,
+    regions: Annotated[
+        bool, typer.Option("--regions", help="Groups are regions: SQs that a simulation runs as one function.")
+    ] = False,
+    show_code: Annotated[bool, typer.Option("--show-code", help="Print the code generated for the regions.")] = False,
+) -> None:
+    """Draw a graph: SVG, Graphviz DOT or Mermaid; hosts are groups, or regions."""
+    if output is None and not show_code:
+        raise typer.BadParameter("give -o FILE.svg (or .dot, .mmd) for a picture, or --show-code")
+    kind = output.suffix.lstrip(".").lower() if output is not None else ""
+    if output is not None and kind not in ("svg", "dot", "mmd"):
+        raise typer.BadParameter(f"-o {output}: the file's ending says the kind of picture: .svg, .dot or .mmd")
+    graph = arguments.load_graph(program)
+    found = _regions(graph) if regions or show_code else []
+    if output is not None:
+        text = render(graph, cast(Format, kind), _as_groups(graph, found) if regions else None)
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise TTError(f"{output}: the picture cannot be written: {error.strerror}") from None
+    if show_code:
+        for number, (label, plan) in enumerate(found):
+            print("\n\n" * (number > 0) + f"# {label}: {len(plan.nodes)} of {len(graph.sqs)} SQs")
+            print(region_code(plan, say_which=True).text, end="")
+    if not found and (regions or show_code):
+        print("no region: every SQ of this graph runs on the general engine", file=sys.stderr)
+
+
+def _regions(graph: TTGraph) -> list[tuple[str, RegionPlan]]:
+    """The regions by name, each group that constraints ask for being an ensemble."""
+    asked = hosts_of(graph, None)
+    host_of = {sq.name: asked.get(sq.name, "") for sq in graph.sqs}
+    found: list[tuple[str, RegionPlan]] = []
+    for host in dict.fromkeys(host_of.values()):
+        for plan in find_regions(graph, host_of, host, order_of(graph)):
+            found.append((f"region {len(found) + 1}" + (f" on {host}" if host else ""), plan))
+    return found
+
+
+def _as_groups(graph: TTGraph, regions: list[tuple[str, RegionPlan]]) -> dict[str, str]:
+    """SQ name to its region; of an SQ in none, to its host, if constraints ask for one."""
+    groups = hosts_of(graph, None)
+    groups.update({node.sq.name: label for label, plan in regions for node in plan.nodes})
+    return groups

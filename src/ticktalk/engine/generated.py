@@ -1,0 +1,192 @@
+"""The code of a region: one Python function that runs an instant from its sources to its edges.
+
+`region_code` writes two functions of the same statements, one block for each SQ in graph order:
+
+* `run(instant, limit)` runs instant after instant, as long as they are before `limit`; it leaves after one that has
+  told anything to somebody outside.
+* `steps(instant)` is a generator that runs one instant, and gives the place in the order (`o3`) of each further SQ
+  before it runs, so that others can have their turns in between.
+
+`v3` is what SQ 3 hands on, `v3_1` to its second consumer within the region; `gone` stands in it where the SQ had
+nothing to say at this instant. All that seldom happens is a call: `hand3` copies what somebody could change,
+`edge3` sends what leaves the region, `ended3` takes an error, `absent3` notes that the SQ did not fire. What these
+names mean is told when the region starts (`engine.region`); the code itself is the same for regions of one shape.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ticktalk.engine.execution import unchangeable
+from ticktalk.engine.regions import RegionNode, RegionPlan, Wire
+from ticktalk.graph.constants import decode_constant
+from ticktalk.graph.sq import TTSQ
+
+_OPERATORS = {
+    "ADD": "+",
+    "SUB": "-",
+    "MULT": "*",
+    "DIV": "/",
+    "FLOORDIV": "//",
+    "MOD": "%",
+    "BITAND": "&",
+    "BITOR": "|",
+    "BITXOR": "^",
+    "EQ": "==",
+    "NEQ": "!=",
+    "LT": "<",
+    "LTE": "<=",
+    "GT": ">",
+    "GTE": ">=",
+    "IS": "is",
+    "ISNOT": "is not",
+    "IN": "in",
+    "NOTIN": "not in",
+}
+"""Primitives that are written out."""
+
+
+class RegionCode(NamedTuple):
+    """The code of a region.
+
+    Attributes:
+        text: the functions `run` and `steps`.
+        lines: for each line of `text`, the index of the SQ that it belongs to; -1: none.
+    """
+
+    text: str
+    lines: list[int]
+
+
+def region_code(plan: RegionPlan, say_which: bool = False) -> RegionCode:
+    """The code of a region.
+
+    Args:
+        plan: which SQs make it.
+        say_which: name the SQs in comments.
+    """
+    blocks = [_block(index, node) for index, node in enumerate(plan.nodes)]
+    known = "period, region, " + "".join(
+        name + ", " for index, node in enumerate(plan.nodes) for name in _known(index, node)
+    )
+    known += "gone, empty, plain, type, int, float"
+    lines: list[tuple[str, int]] = [
+        (f"def run(instant, limit, {known}):", -1),
+        ("    try:", -1),
+        ("        while True:", -1),
+    ]
+    for index, block in enumerate(blocks):
+        lines += [(" " * 12 + line, index) for line in block]
+        if say_which:
+            lines[-len(block)] = _named(lines[-len(block)], plan.nodes[index].sq)
+    lines += [
+        ("            instant += period", -1),
+        ("            if instant >= limit:", -1),
+        ("                return instant", -1),
+        ("    finally:", -1),
+        ("        region.next = instant", -1),
+        ("", -1),
+        ("", -1),
+        (f"def steps(instant, {known}):", -1),
+    ]
+    for index, (block, node) in enumerate(zip(blocks, plan.nodes, strict=True)):
+        waits = f"yield o{index}"
+        if node.wires:
+            waits = f"if {_all_there(node, ' or ')}: {waits}"
+        first = len(lines)
+        lines += [("    " + line, index) for line in ([waits] if index else []) + block]
+        if say_which:
+            lines[first] = _named(lines[first], node.sq)
+    lines.append(("    yield None", -1))
+    return RegionCode("".join(line + "\n" for line, _ in lines), [-1, *(index for _, index in lines)])
+
+
+def _known(index: int, node: RegionNode) -> list[str]:
+    """What every firing needs, as parameters that have defaults: locals are the fastest names."""
+    sq = node.sq
+    names = [] if _operator(sq) else [f"f{index}"]
+    if _made_anew(sq):
+        names.append(f"arrange{index}")
+    return names + [f"a{index}_{port}" for port in range(len(sq.ports)) if port not in node.wires]
+
+
+def _named(line: tuple[str, int], sq: TTSQ) -> tuple[str, int]:
+    return f"{line[0]}  # {sq.name}" + (f", line {sq.line}" if sq.line else ""), line[1]
+
+
+def _block(index: int, node: RegionNode) -> list[str]:
+    """One firing of one SQ, if its inputs are there."""
+    names = [f"v{index}" if len(node.inner) == 1 else f"v{index}_{way}" for way in range(len(node.inner))]
+    all_of_them, each = " = ".join(names), ", ".join(names)
+    call = _call(index, node)
+    if node.edge:
+        gives = f"{each} = " if names else ""
+        result = [
+            f"result = {call}",
+            "if type(result) is not empty:",
+            f"    {gives}edge{index}(result, instant)",
+            "    limit = instant",
+        ]
+        if names:
+            result += ["else:", f"    {gives}hand{index}(result, instant)"]
+    elif not names:
+        result = [call]
+    else:
+        result = [
+            f"{all_of_them} = {call}",
+            f"kind = type({names[0]})",
+            "if kind is not int and kind is not float and kind not in plain:",
+            f"    {each} = hand{index}({names[0]}, instant)",
+        ]
+    block = [
+        "try:",
+        *("    " + line for line in result),
+        "except BaseException as error:",
+        f"    {each + ' = ' if names else ''}ended{index}(error, instant)",
+        "    limit = instant",
+    ]
+    if not node.wires:
+        return block
+    block = [f"if {_all_there(node, ' and ')}:", *("    " + line for line in block)]
+    otherwise = [f"{all_of_them} = gone"] if names else []
+    if len(node.wires) > 1 or node.sq.order == "forward":
+        inputs = ", ".join(_name(wire, node) for wire in node.wires.values())
+        otherwise.insert(0, f"absent{index}(instant, {inputs})")
+    if otherwise:
+        block += ["else:", *("    " + line for line in otherwise)]
+    return block
+
+
+def _all_there(node: RegionNode, joined: str) -> str:
+    return joined.join(f"{_name(wire, node)} is not gone" for wire in node.wires.values())
+
+
+def _name(wire: Wire, node: RegionNode) -> str:
+    return f"v{wire.node}" if wire.alone else f"v{wire.node}_{wire.way}"
+
+
+def _call(index: int, node: RegionNode) -> str:
+    """The call of the body: wires, and `a3_1` for what sits on port 1 of SQ 3 all the time."""
+    sq = node.sq
+    own = {port: _name(wire, node) for port, wire in node.wires.items()}
+    values = {port: own.get(port, f"a{index}_{port}") for port in range(len(sq.ports))}
+    if _made_anew(sq):
+        arcs = [values[port] for port, kind in enumerate(sq.ports) if kind.constant is None]
+        return f"arrange{index}(f{index}, ({''.join(value + ', ' for value in arcs)}))"
+    visible = [port for port, kind in enumerate(sq.ports) if not kind.hidden]
+    if _operator(sq):
+        return f"{values[visible[0]]} {_OPERATORS[sq.function]} {values[visible[1]]}"
+    arguments = [
+        f"{sq.ports[port].name}={values[port]}" if sq.ports[port].keyword else values[port] for port in visible
+    ]
+    return f"f{index}({', '.join(arguments)})"
+
+
+def _operator(sq: TTSQ) -> bool:
+    return not sq.body and sq.function in _OPERATORS and sum(not port.hidden for port in sq.ports) == 2
+
+
+def _made_anew(sq: TTSQ) -> bool:
+    """Whether a constant sits on a port that the body could change, so that each firing gets its own."""
+    constants = [port.constant[0] for port in sq.ports if port.constant is not None and not port.hidden]
+    return not all(unchangeable(decode_constant(constant)) for constant in constants)

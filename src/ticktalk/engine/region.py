@@ -1,0 +1,678 @@
+"""A region at run time: the parts of its SQs that its generated code calls, and its instants in the agenda.
+
+The state stays with the syncs, executes and forwards of the region's SQs, as the general engine has it. While a
+region is *armed*, its instants are here, and what its syncs would know is brought to them when somebody asks
+(`flush`): how far the sources are, the starts of the latest firings. Tokens that find no partner wait on the ports
+of their sync at once. `dissolve` gives the instants back to the sources; the general engine goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from heapq import heapify, heappop, heappush, heapreplace
+from itertools import islice
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any
+
+from ticktalk.engine.components import IN_REGION, REGION_FILE, Running, running
+from ticktalk.engine.execution import TTSQExecute
+from ticktalk.engine.firing import ArrivalSync, GridSync, SinglePortSync, TTSQSync
+from ticktalk.engine.forwarding import TTSQForward
+from ticktalk.engine.generated import region_code
+from ticktalk.engine.regions import RegionNode, RegionPlan
+from ticktalk.engine.values import PLAIN, handed_on
+from ticktalk.graph.constants import decode_constant
+from ticktalk.time import INFINITY, NEG_INFINITY, Tick, TTEmpty
+
+if TYPE_CHECKING:
+    from ticktalk.engine.agenda import Agenda
+
+GONE = object()
+"""What the generated code has where an SQ had nothing to say at an instant."""
+
+INSTANTS_BEFORE = 20
+"""Instants that run on the general engine before a region's code is made: graphs that hardly run need none."""
+
+MANY = 16
+"""Regions from which on it pays to plan their instants ahead, `PLANNED` of each on average."""
+
+PLANNED = 16
+
+AT_ONCE = 4096  # instants of regions in a row, after which is looked whether to plan
+CALM = 8  # how often all of them have to run undisturbed before
+
+NEVER = 1 << 126  # a tick after all others, as an int: comparing ints is what the innermost loop does
+_BITS = 24
+_MASK = (1 << _BITS) - 1
+
+
+class RegionEnded(Exception):
+    """The context was closed by somebody whom a firing of the region told something."""
+
+
+@lru_cache(64)
+def _functions(text: str) -> list[CodeType]:
+    """The code of the functions in `text`; many regions are of one shape."""
+    module = compile(text, REGION_FILE, "exec", dont_inherit=True)
+    return [code for code in module.co_consts if isinstance(code, CodeType)]
+
+
+def _parameters(code: CodeType) -> tuple[str, ...]:
+    """Those that get the names that are known when the region starts."""
+    names = code.co_varnames[: code.co_argcount]
+    return names[names.index("period") :]
+
+
+class RegionPart:
+    """One SQ of a region: what the generated code calls when more is to be done than to run a body."""
+
+    __slots__ = (
+        "absences",
+        "before_absence",
+        "execute",
+        "last_absence",
+        "node",
+        "partial",
+        "region",
+        "send",
+        "silent",
+        "sync",
+    )
+
+    def __init__(
+        self, region: StreamRegion, node: RegionNode, sync: TTSQSync, execute: TTSQExecute, forward: TTSQForward
+    ) -> None:
+        self.region = region
+        self.node = node
+        self.sync = sync
+        self.execute = execute
+        self.send = forward.within({(to.sq, to.port): index for index, to in enumerate(node.inner)})
+        self.silent = [0] * len(node.inner)  # by wire: firings whose result did not go there
+        self.partial: list[Any] | None = None  # where a result has gone before sending it on failed
+        self.absences = 0  # instants without a firing
+        self.last_absence: Tick = NEG_INFINITY
+        self.before_absence: Tick = NEG_INFINITY  # the latest instant with a firing before that
+
+    def hand(self, value: Any, instant: int) -> Any:
+        """What each wire gets of a value that is not known to be unchangeable."""
+        if value.__class__ is TTEmpty:
+            wires = [GONE] * len(self.silent)
+        elif value.__class__ in PLAIN:
+            wires = [value] * len(self.silent)
+        else:
+            wires = [GONE] * len(self.silent)
+            running.current = None
+            try:
+                for index in range(len(wires)):
+                    wires[index] = handed_on(value)
+            except BaseException:
+                self.partial = wires
+                raise
+            running.current = IN_REGION
+        return self._on(wires)
+
+    def edge(self, value: Any, instant: int) -> Any:
+        """Send a result along all arcs; what each wire gets of it."""
+        region = self.region
+        wires = [GONE] * len(self.silent)
+        running.current = None
+        if value.__class__ is not TTEmpty:  # nor what says so of itself
+            region.goes_out(instant)
+            start = instant - region.half
+            try:
+                self.send(value, start, start + region.width, wires)
+            except BaseException:
+                self.partial = wires
+                raise
+            if region.closed:
+                raise RegionEnded
+        running.current = IN_REGION
+        return self._on(wires)
+
+    def ended(self, error: BaseException, instant: int) -> Any:
+        """Report a firing that raised; what each wire has got of it nevertheless."""
+        region = self.region
+        if error.__class__ is RegionEnded:
+            raise error
+        region.goes_out(instant)
+        wires, self.partial = self.partial or [GONE] * len(self.silent), None
+        start = instant - region.half
+        self.execute.failed(error, start, start + region.width)
+        if region.closed:
+            raise RegionEnded
+        running.current = IN_REGION
+        return self._on(wires)
+
+    def _on(self, wires: list[Any]) -> Any:
+        silent = self.silent
+        for index, value in enumerate(wires):
+            if value is GONE:
+                silent[index] += 1
+        return wires[0] if len(wires) == 1 else wires
+
+    def absent(self, instant: int, *values: Any) -> None:
+        """Not all inputs are there at this instant: those that are wait, as they do wherever they come from."""
+        region = self.region
+        if instant - region.period != self.last_absence:
+            self.before_absence = instant - region.period
+        self.last_absence = instant
+        self.absences += 1
+        arrived = [(port, value) for port, value in zip(self.node.wires, values, strict=True) if value is not GONE]
+        if arrived:
+            start = instant - region.half
+            running.current = None
+            for port, value in arrived:
+                self.sync.inbox.append((port, start, start + region.width, value))
+            self.sync.step(instant)
+            running.current = IN_REGION
+
+    def fired_last(self, latest: int) -> Tick:
+        """The latest instant of the region at which it fired, `latest` being the latest of all."""
+        instant = self.before_absence if self.last_absence == latest else latest
+        return instant if instant >= self.region.begun else NEG_INFINITY
+
+
+class StreamRegion:
+    """A region of one context, from its sources on.
+
+    Attributes:
+        armed: its instants are in `RegionTimers`, not with its sources.
+        next: the next instant; all before it are done.
+        limit: no instant is due from this tick on.
+        run, steps: the generated functions; `steps` is None until the region is first due.
+        key: its turn when it runs step by step.
+    """
+
+    def __init__(
+        self,
+        plan: RegionPlan,
+        syncs: dict[str, TTSQSync],
+        executes: dict[str, TTSQExecute],
+        forwards: dict[str, TTSQForward],
+        agenda: Agenda,
+        timers: RegionTimers,
+    ) -> None:
+        self.plan = plan
+        self.agenda = agenda
+        self.timers = timers
+        self.parts = [
+            RegionPart(self, node, syncs[node.sq.name], executes[node.sq.name], forwards[node.sq.name])
+            for node in plan.nodes
+        ]
+        self.sources = [part.sync for part in self.parts[: plan.sources] if isinstance(part.sync, GridSync)]
+        self.whole = plan.whole
+        self.armed = self.closed = False
+        self.index = -1  # among the agenda's regions, while it is armed
+        self.waits = INSTANTS_BEFORE
+        self.waits_again = 0  # after something of before was in the way
+        self.period = self.width = self.half = 0
+        self.begun = self.next = self.counted = 0
+        self.limit = 0
+        self.run: Callable[[int, float], int] = self._run_first
+        self.steps: Callable[[int], Any] | None = None
+        self.settled = False  # it has its `run`
+        self.queued = False
+        self.key: tuple[Any, Any] = (self.parts[0].sync.key[0], self)
+        self._lines: list[int] = []
+        self._stepping: Any = None  # the generator of the instant that is run step by step
+        for source in self.sources:
+            source.region = self
+
+    # A sync of the same place has its turn first: a source takes what arrives before its instant.
+    def __lt__(self, other: object) -> bool:
+        return False
+
+    def __gt__(self, other: object) -> bool:
+        return True
+
+    def source_stepped(self, source: GridSync) -> None:
+        """A source had its turn on the general engine: when all had, the region may take over."""
+        if source is self.sources[-1] and not self.armed:
+            if self.waits:
+                self.waits -= 1
+            else:
+                self.arm()
+
+    def arm(self) -> bool:
+        """Take the instants over from the sources, if they agree on them; whether it did."""
+        first = self.sources[0]
+        instant = first.instant
+        if self.closed or self.armed or instant is None or first.width > first.period:
+            return False
+        grid = (instant, first.end, first.period, first.phase, first.width)
+        for source in self.sources:
+            mine = (source.instant, source.end, source.period, source.phase, source.width)
+            if mine != grid or source.inbox or source.remote:
+                return False
+        for source in self.sources:
+            self.agenda.cancel(instant, source)
+        self.period, self.width, self.half = first.period, first.width, first.width // 2
+        self.begun = self.next = self.counted = instant
+        self.limit = NEVER if first.end == INFINITY else int(first.end) + 1
+        for part in self.parts:
+            part.last_absence = part.before_absence = NEG_INFINITY
+        self.run, self.steps, self.settled = self._run_first, None, False
+        self.armed = True
+        self.timers.add(self, instant)
+        return True
+
+    def bind(self) -> bool:
+        """At the first instant: make the functions, unless something of before is in the way; whether it did."""
+        start = self.next - self.half
+        names: dict[str, Any] = {"region": self, "gone": GONE, "plain": PLAIN, "empty": TTEmpty, "period": self.period}
+        names |= {"type": type, "int": int, "float": float}
+        for index, part in enumerate(self.parts):
+            sync = part.sync
+            settled: dict[int, Any] = {}
+            if isinstance(sync, GridSync):
+                settled = dict(zip(sync.arc_ports, sync.values, strict=True))
+            elif sync.inbox or sync.remote:
+                return False
+            elif isinstance(sync, ArrivalSync):
+                if any(token[2] > start for port in sync.ports for token in port.tokens):
+                    return False
+                for slot, token in sync.sticky.items():
+                    if token is None or token[0] != NEG_INFINITY or token[2] != INFINITY:
+                        return False
+                    settled[sync.arc_ports[slot]] = token[3]
+            if isinstance(sync, (ArrivalSync, SinglePortSync)) and sync.forward and sync.last_start > start:
+                return False
+            for port, kind in enumerate(part.node.sq.ports):
+                if kind.constant is not None:
+                    settled[port] = decode_constant(kind.constant[0])
+            names |= {f"a{index}_{port}": value for port, value in settled.items()}
+            names |= {f"o{index}": sync.key[0], f"f{index}": part.execute.body, f"arrange{index}": part.execute.arrange}
+            names |= {f"hand{index}": part.hand, f"edge{index}": part.edge}
+            names |= {f"ended{index}": part.ended, f"absent{index}": part.absent}
+        text, self._lines = region_code(self.plan)
+        run, self.steps = (
+            # What Python learns of a function's callees is kept in its code, so each region has its own.
+            FunctionType(code.replace(), names, code.co_name, tuple([names[name] for name in _parameters(code)]))
+            for code in _functions(text)
+        )
+        if self.whole:
+            self.run, self.settled = run, True
+            self.timers.changed(self)
+        return True
+
+    def _run_first(self, instant: int, limit: float) -> int:
+        """Stands in for `run` until there is one, and where an instant always has to run step by step."""
+        if self.steps is None and self.whole and self.bind():
+            return self.run(instant, 0)
+        self.agenda.now = instant
+        self.timers.left = True
+        self.timers.unset(self)
+        self.begin(instant)
+        return instant
+
+    def at_line(self, line: int) -> Running:
+        """The SQ whose firing is at a line of the generated code."""
+        return self.parts[self._lines[line]].execute
+
+    def goes_out(self, instant: int) -> None:
+        """Somebody outside is going to be told something at `instant`."""
+        self.next = instant
+        self.agenda.now = instant
+        self.timers.left = True
+        self.timers.running = self
+
+    @property
+    def stepping(self) -> bool:
+        """Whether an instant is being run in turns, or is to be."""
+        return self._stepping is not None
+
+    def go_on(self, order: Any, steps: Any) -> None:
+        """Let an instant whose next SQ is that at `order` go on in turns."""
+        self._stepping = () if order == self.key[0] else steps
+        heappush(self.agenda.ready, (order, self))
+
+    def begin(self, instant: int) -> None:
+        """Run an instant step by step, in turns; it is in the timers no more."""
+        if self.steps is None and not self.bind():
+            self.waits = self.waits_again = self.waits_again * 2 + 1
+            self._stepping = ()
+            self.dissolve()
+            return
+        self._stepping = ()
+        heappush(self.agenda.ready, self.key)
+
+    def step(self, now: int) -> None:
+        """One SQ's turn."""
+        if self._stepping is None:
+            return
+        if self._stepping == ():
+            assert self.steps is not None
+            self._stepping = self.steps(now)
+        running.current = IN_REGION
+        try:
+            order = next(self._stepping, None)
+        except RegionEnded:
+            order = None
+        finally:
+            running.current = None
+            self.timers.left = False
+            self.timers.running = None
+        if order is not None:
+            heappush(self.agenda.ready, (order, self))
+            return
+        self._stepping = None
+        self.after(now + self.period)
+
+    def after(self, instant: int) -> None:
+        """All instants before `instant` are done; the region is not in the timers."""
+        self.next = instant
+        if not self.armed:
+            self.flush()
+        elif instant < self.limit:
+            self.timers.add(self, instant)
+        else:
+            self.flush()
+            self.armed = False
+            self.timers.remove(self)
+            for source in self.sources:
+                source.instant = None
+
+    def flush(self) -> None:
+        """Bring to the syncs and executes what they would know by now."""
+        instants = (self.next - self.counted) // self.period if self.period else 0
+        if not instants:
+            return
+        self.counted = self.next
+        latest = self.next - self.period
+        fired: list[int] = []
+        for part in self.parts:
+            sync, wires = part.sync, list(part.node.wires.values())
+            if isinstance(sync, GridSync):
+                sync.considered = latest
+                times = instants
+            elif len(wires) == 1:
+                wire = wires[0]
+                times = fired[wire.node] - self.parts[wire.node].silent[wire.way]
+            else:
+                times = instants - part.absences
+            fired.append(times)
+            part.execute.fired += times
+            if not isinstance(sync, (ArrivalSync, SinglePortSync)):
+                continue
+            start = part.fired_last(latest) - self.half
+            if sync.forward:
+                sync.last_start = max(sync.last_start, start)
+            if isinstance(sync, ArrivalSync):
+                sync.reach(start)
+        for part in self.parts:
+            part.absences = 0
+            part.silent = [0] * len(part.silent)
+
+    def dissolve(self) -> None:
+        """Give the instants back to the sources; one that is being run is run to its end."""
+        if not self.armed:
+            return
+        self.flush()
+        self.armed = False
+        due = self._stepping == ()  # at this tick, but had no turn yet
+        begun = self.timers.running is self or (self._stepping is not None and not due)
+        if not begun:
+            self._stepping = None
+        self.timers.remove(self)
+        instant = self.next + self.period if begun else self.next
+        for source in self.sources:
+            source.instant = instant if instant < self.limit else None
+            if begun:
+                source.considered = self.next
+            if due:
+                self.agenda.make_ready(source)
+            elif source.instant is not None:
+                self.agenda.at(instant, source)
+
+    def close(self) -> None:
+        """End it at once."""
+        self.flush()
+        self.armed, self.closed = False, True
+        self.timers.remove(self)
+
+
+class RegionTimers:
+    """The next instants of an agenda's regions: ints of the tick and the region's place, so that a heap is fast.
+
+    Attributes:
+        allowed: contexts that start now may have regions.
+        left: a region has told something to somebody outside, who may have done anything.
+        running: the region that did.
+    """
+
+    __slots__ = (
+        "_agenda",
+        "_changes",
+        "_free",
+        "_heap",
+        "_regions",
+        "_restless",
+        "_settled",
+        "allowed",
+        "left",
+        "running",
+    )
+
+    def __init__(self, agenda: Agenda) -> None:
+        self._agenda = agenda
+        self._heap = [NEVER << _BITS] * 3  # so that the three at the top are always there
+        self._regions: list[tuple[Callable[[int, float], int], int, int, StreamRegion]] = []
+        self._free: list[int] = []
+        self._changes = 0  # of what is due, other than by running on
+        self._settled = 0  # regions here whose instants run as a whole
+        self._restless = 0  # how often to wait before planning ahead again
+        self.allowed = True
+        self.left = False
+        self.running: StreamRegion | None = None
+
+    def next_tick(self) -> int:
+        """The next instant of any region; `NEVER`: there is none."""
+        return self._heap[0] >> _BITS
+
+    def add(self, region: StreamRegion, instant: int) -> None:
+        """Let `region` be due at `instant`."""
+        if region.index < 0:
+            entry = (region.run, region.period << _BITS, region.limit, region)
+            if self._free:
+                region.index = self._free.pop()
+                self._regions[region.index] = entry
+            else:
+                region.index = len(self._regions)
+                self._regions.append(entry)
+        self._changes += 1
+        heappush(self._heap, instant << _BITS | region.index)
+
+    def changed(self, region: StreamRegion) -> None:
+        """`region` has its `run` now."""
+        self._settled += 1
+        self.left |= self._settled >= MANY  # perhaps it pays to plan now
+        self._regions[region.index] = (region.run, region.period << _BITS, region.limit, region)
+
+    def remove(self, region: StreamRegion) -> None:
+        """Let `region` be due no more."""
+        if region.index >= 0:
+            self.unset(region)
+            self._settled -= region.settled
+            self._free.append(region.index)
+            region.index = -1
+
+    def unset(self, region: StreamRegion) -> None:
+        """Let `region` not be due for now."""
+        self._changes += 1
+        kept = [entry for entry in self._heap if entry & _MASK != region.index or entry >> _BITS == NEVER]
+        if len(kept) < len(self._heap):
+            self._heap[:] = kept
+            heapify(self._heap)
+
+    def begin(self, tick: int) -> None:
+        """Make ready what is due at `tick`, for its turns between those of others."""
+        heap = self._heap
+        while heap[0] >> _BITS == tick:
+            self._regions[heappop(heap) & _MASK][3].begin(tick)
+
+    def run_before(self, stop: float) -> None:
+        """Run the regions' instants before `stop`, up to one after which others may have something to do.
+
+        Nothing else is due before `stop`.
+        """
+        heap, regions = self._heap, self._regions
+        tick = self._agenda.now
+        changes = self._changes
+        running.current = IN_REGION
+        try:
+            if MANY <= self._settled == len(regions) - len(self._free) and not self._restless:
+                self._run_planned(stop)
+                changes = self._changes
+            for _ in range(AT_ONCE):
+                if self.left:
+                    break
+                entry = heap[0]
+                due = entry >> _BITS
+                if due >= stop:
+                    break
+                tick = due
+                run, step, limit, region = regions[entry & _MASK]
+                again = entry + step
+                heapreplace(heap, again)
+                first = heap[0]
+                if first <= entry | _MASK:
+                    together = [region]
+                    while heap[0] <= entry | _MASK:
+                        other = heap[0]
+                        _, step, _, region = regions[other & _MASK]
+                        heapreplace(heap, other + step)
+                        together.append(region)
+                    self._run_together(tick, together)
+                    continue
+                if first is again:
+                    # It is the next one due once more: then it may run on up to the first of the others.
+                    second, third = heap[1], heap[2]
+                    other = (second if second < third else third) >> _BITS
+                    until = other if other < limit else limit
+                    instant = run(tick, until if until < stop else stop)
+                    tick = max(tick, instant - region.period)
+                    if self._changes == changes and instant < limit:
+                        heapreplace(heap, instant << _BITS | entry & _MASK)
+                        continue
+                else:
+                    instant = run(tick, 0)
+                    if not self.left and instant < limit:
+                        continue
+                if self._changes != changes or instant >= limit:
+                    self._set(region, instant)
+                    changes = self._changes
+            self._restless -= self._restless > 0 and not self.left
+        except RegionEnded:
+            pass
+        finally:
+            running.current = None
+            self.left = False
+            self.running = None
+            self._agenda.now = max(self._agenda.now, tick)
+
+    def _set(self, region: StreamRegion, instant: int) -> None:
+        """All before `instant` is done; what is known here of `region` may be of before."""
+        if region.stepping:
+            return
+        if region.index >= 0:
+            entry = instant << _BITS | region.index
+            if region.armed and instant < region.limit and (self._heap[0] == entry or entry in self._heap):
+                region.next = instant
+                return
+            self.unset(region)
+        region.after(instant)
+
+    def _run_planned(self, stop: float) -> None:
+        """Run many regions before `stop`: sorting all instants of a stretch of time is faster than a heap."""
+        bits = len(self._regions).bit_length()
+        mask = (1 << bits) - 1
+        try:
+            while not self.left:
+                here = [
+                    (index, run, region)
+                    for index, (run, _, _, region) in enumerate(self._regions)
+                    if region.index == index and region.armed and region.next < region.limit
+                ]
+                # Ints below 2 ** 30 are compared fastest.
+                rate = sum(1 / region.period for _, _, region in here)
+                stretch = min(1 << (30 - bits), int(PLANNED * len(here) / rate)) if here else 0
+                begin = min([region.next for _, _, region in here], default=NEVER)
+                if stretch * rate < len(here) or stop - begin < stretch / 2:
+                    return
+                end = int(min(begin + stretch, stop))
+                entries: list[int] = []
+                for index, _, region in here:
+                    last = min(end, region.limit)
+                    entries += range(
+                        (region.next - begin) << bits | index, (last - begin) << bits, region.period << bits
+                    )
+                entries.sort()
+                entries.append((1 << bits) + (stretch + 1 << bits))
+                runs = [run for run, _, _, _ in self._regions]
+                together: list[StreamRegion] = []
+                entry = entries[0]
+                for following in islice(entries, 1, None):
+                    same = following - entry <= mask and following >> bits == entry >> bits
+                    if same or together:
+                        together.append(self._regions[entry & mask][3])
+                        if not same:
+                            self._run_together(begin + (entry >> bits), together)
+                            together = []
+                    else:
+                        runs[entry & mask](begin + (entry >> bits), 0)
+                    if self.left:
+                        self._restless = CALM
+                        break
+                    entry = following
+                self._agenda.now = begin + (entry >> bits)
+        finally:
+            self._set_all()
+
+    def _set_all(self) -> None:
+        """Set the timers as the regions are."""
+        due = [entry[3] for index, entry in enumerate(self._regions) if entry[3].index == index and entry[3].armed]
+        self._heap[:] = [NEVER << _BITS] * 3
+        self._changes += 1
+        for region in due:
+            if not region.stepping:
+                if region.next < region.limit:
+                    self._heap.append(region.next << _BITS | region.index)
+                else:
+                    region.after(region.next)
+        heapify(self._heap)
+
+    def _run_together(self, tick: int, due: list[StreamRegion]) -> None:
+        """Run the regions that are due at `tick`, which are set to their next instants already."""
+        self._agenda.now = tick
+        changes = self._changes
+        turns: list[tuple[Any, Any, StreamRegion]] = []
+        for region in due:
+            if region.steps is None or not region.whole:
+                self.left = True
+                turns = []
+                break
+            turns.append((region.key[0], region.steps(tick), region))
+        if not turns:
+            for region in due:
+                self.unset(region)
+                region.begin(tick)
+            return
+        heapify(turns)
+        while turns and not self.left:
+            _, steps, region = turns[0]
+            try:
+                order = next(steps)
+            except RegionEnded:
+                order = None
+            if order is not None:
+                heapreplace(turns, (order, steps, region))
+            else:
+                heappop(turns)
+                region.next = tick + region.period
+                if self._changes != changes or region.next >= region.limit:
+                    self._set(region, region.next)
+        for order, steps, region in turns:
+            # Somebody outside may have something to do in between.
+            self.unset(region)
+            region.go_on(order, steps)

@@ -1,0 +1,200 @@
+"""Which SQs form regions: parts of a graph whose firings are settled before it runs.
+
+A region begins at `@STREAMify` sources of one period, phase, width and window. To it belong the SQs behind them whose
+every token comes from the region: all inputs of such an SQ carry the interval of the instant, and no token of one
+instant meets one of another, because the width is at most the period. So nothing has to be matched.
+
+What stays outside runs on the general engine, which is the definition of the semantics: sources with a tag that is
+used, with a first delay or stamped by their body; instructions that look at intervals, deadlines, plan Bs, single
+runs, persistent SQs, bodies on full tokens, `MERGE`, inputs of different streams, sticky values of other SQs. So does
+a source that feeds nothing but such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ticktalk.engine.instructions import VALUE_INSTRUCTIONS
+from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ, TTDestination
+
+Grid = tuple[int, int, int]
+"""Period, phase and width of a source, in root ticks."""
+
+MOST_NODES = 2000
+"""SQs in one region: a function of more takes long to compile."""
+
+
+class Wire(NamedTuple):
+    """The way of a value inside a region: to the `way`-th consumer within it of its `node`-th SQ."""
+
+    node: int
+    way: int
+    alone: bool  # there is no other consumer within it
+
+
+class RegionNode(NamedTuple):
+    """An SQ of a region.
+
+    Attributes:
+        sq: the SQ.
+        wires: by port, in order, the wire that feeds it; of a source: none.
+        inner: where its results go within the region, `wires` of others in this order.
+        edge: results leave the region as well (or instead), or are unpacked.
+    """
+
+    sq: TTSQ
+    wires: dict[int, Wire]
+    inner: list[TTDestination]
+    edge: bool
+
+
+class RegionPlan(NamedTuple):
+    """A region.
+
+    Attributes:
+        sources: how many of the `nodes`, the first ones, are its sources.
+        nodes: its SQs by rank, then source order.
+        whole: nothing that it feeds outside has its turn before its last SQ has, so that one instant may run as a
+            whole when nothing else is due.
+    """
+
+    sources: int
+    nodes: list[RegionNode]
+    whole: bool
+
+
+def order_of(graph: TTGraph) -> dict[str, int]:
+    """SQ name to its place in the order at one tick: by rank, then source order."""
+    ranked = sorted(range(len(graph.sqs)), key=lambda index: (graph.sqs[index].rank, index))
+    return {graph.sqs[index].name: place for place, index in enumerate(ranked)}
+
+
+def find_regions(
+    graph: TTGraph,
+    host_of: dict[str, str],
+    here: str,
+    order: dict[str, int],
+    grid_of: Callable[[TTSQ], Grid] | None = None,
+) -> list[RegionPlan]:
+    """The regions of `graph` on the ensemble `here`.
+
+    Args:
+        graph: the graph.
+        host_of: SQ name to ensemble name.
+        here: the ensemble.
+        order: SQ name to its place by rank, then source order.
+        grid_of: a source's grid where it is not the graph's any more.
+    """
+    by_name = {sq.name: sq for sq in graph.sqs}
+    feeders: dict[tuple[str, int], list[tuple[str, int]]] = {}
+    for source in graph.inputs:
+        for to in source.to:
+            feeders.setdefault((to.sq, to.port), []).append(("", 0))
+    for sq in graph.sqs:
+        for index, arc in enumerate(sq.arcs):
+            for to in arc.to:
+                feeders.setdefault((to.sq, to.port), []).append((sq.name, index))
+    region_of: dict[str, object] = {}
+    members: dict[object, list[TTSQ]] = {}
+    for sq in sorted((sq for sq in graph.sqs if host_of[sq.name] == here), key=lambda sq: order[sq.name]):
+        key: object = None
+        if sq.trigger == "grid":
+            grid = grid_of(sq) if grid_of is not None else (sq.period, sq.phase, sq.width)
+            key = _window(sq, grid, feeders, by_name)
+        elif _is_plain(sq):
+            key = _origin(sq, feeders, by_name, region_of)
+        if key is not None and len(members.setdefault(key, [])) < MOST_NODES:
+            region_of[sq.name] = key
+            members[key].append(sq)
+    plans = (_plan(sqs, order) for sqs in members.values())
+    # Where nothing stays within, every firing is told to the general engine: that is faster from there.
+    return [plan for plan in plans if plan is not None and any(node.inner for node in plan.nodes)]
+
+
+def _window(
+    sq: TTSQ, grid: Grid, feeders: dict[tuple[str, int], list[tuple[str, int]]], by_name: dict[str, TTSQ]
+) -> object:
+    """What a source has in common with all others of its region: its grid, and what its window hangs on."""
+    period, _, width = grid
+    if sq.full_token or sq.first_delay or sq.stamp != "instant" or width > period or not _runs_at_once(sq):
+        return None
+    arcs = set()
+    for index, port in enumerate(sq.ports):
+        if port.constant is None:
+            arcs.update(feeders.get((sq.name, index), [("", -1)]))
+    if ("", -1) in arcs or any(name and by_name[name].stream for name, _ in arcs):
+        return None
+    # Inputs of the graph all hold for ever, from the start on.
+    return (grid, frozenset(arc for arc in arcs if arc[0]))
+
+
+def _is_plain(sq: TTSQ) -> bool:
+    """Whether a firing of the SQ is just its function of values, with the interval of its inputs."""
+    return (
+        sq.trigger == "arrival"
+        and not sq.singly
+        and not sq.full_token
+        and (sq.body or sq.function in VALUE_INSTRUCTIONS)
+        and _runs_at_once(sq)
+    )
+
+
+def _runs_at_once(sq: TTSQ) -> bool:
+    tag_used = any(arc.kind == "tag" and arc.to for arc in sq.arcs)
+    return sq.single_run is None and not sq.persistent and not tag_used
+
+
+def _origin(
+    sq: TTSQ,
+    feeders: dict[tuple[str, int], list[tuple[str, int]]],
+    by_name: dict[str, TTSQ],
+    region_of: dict[str, object],
+) -> object:
+    """The one region that all tokens of the SQ come from; None if there is none."""
+    origins: set[object] = set()
+    for index, port in enumerate(sq.ports):
+        if port.constant is not None:
+            continue
+        fed = feeders.get((sq.name, index), [])
+        if len(fed) != 1:
+            return None
+        name, arc = fed[0]
+        if not name:
+            if not port.sticky:
+                return None
+            continue  # there from the start on, and holds for ever
+        if port.sticky or by_name[name].arcs[arc].kind == "tag":
+            return None
+        origins.add(region_of.get(name))
+    return origins.pop() if len(origins) == 1 else None
+
+
+def _plan(sqs: list[TTSQ], order: dict[str, int]) -> RegionPlan | None:
+    sources = [sq.trigger == "grid" for sq in sqs]
+    if sources != sorted(sources, reverse=True):  # the ranks of a graph that nobody compiled
+        return None
+    place = {sq.name: index for index, sq in enumerate(sqs)}
+    inner: list[list[TTDestination]] = [[] for _ in sqs]
+    fed: list[dict[int, tuple[int, int]]] = [{} for _ in sqs]
+    edges = [False] * len(sqs)
+    first_outside = float("inf")
+    for index, sq in enumerate(sqs):
+        for arc in sq.arcs:
+            if arc.kind == "tag":
+                continue
+            edges[index] |= arc.output or bool(arc.path)
+            for to in arc.to:
+                if to.sq in place and sqs[place[to.sq]].trigger != "grid":
+                    fed[place[to.sq]][to.port] = (index, len(inner[index]))
+                    inner[index].append(to)
+                else:
+                    edges[index] = True
+                    first_outside = min(first_outside, order[to.sq])
+    wires = [
+        {port: Wire(node, index, len(inner[node]) == 1) for port, (node, index) in sorted(ports.items())}
+        for ports in fed
+    ]
+    nodes = [RegionNode(*entry) for entry in zip(sqs, wires, inner, edges, strict=True)]
+    return RegionPlan(sum(sources), nodes, first_outside > order[sqs[-1].name])

@@ -1,0 +1,76 @@
+"""`ticktalk draw --regions` and `--show-code`: what runs as one piece, as a picture and as text."""
+
+from __future__ import annotations
+
+import ast
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ticktalk.cli.main import app
+
+PROGRAM = """\
+from ticktalk import GRAPHify, SQify, STREAMify, TTConstraint
+
+@STREAMify
+def src(trigger):
+    return 1
+
+@SQify
+def fuse(a, b):
+    return a + b
+
+@GRAPHify
+def main(trigger):
+    a = src(trigger, TTPeriod=1000)
+    b = src(trigger, TTPeriod=1000)
+    with TTConstraint(name="rsu"):
+        c = fuse(a, 3)
+    return fuse(a, b), fuse(src(trigger, TTPeriod=700), a), c
+"""
+
+
+def draw(folder: Path, program: str, *options: str) -> str:
+    path = folder / "prog.py"
+    path.write_text(program, encoding="utf-8")
+    done = CliRunner().invoke(app, ["draw", str(path), *options])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_regions_are_the_groups_of_the_picture(tmp_path: Path) -> None:
+    picture = tmp_path / "prog.dot"
+    draw(tmp_path, PROGRAM, "-o", str(picture), "--regions")
+    groups: dict[str, list[str]] = {}
+    name = ""
+    for line in picture.read_text(encoding="utf-8").splitlines():
+        if line.startswith("    graph [label="):
+            name = line.split('"')[1]
+        elif line.startswith("    sq"):
+            groups.setdefault(name, []).append(line.split("<B>")[1].split("</B>")[0])
+    assert groups == {"region 1": ["src-1", "src-2", "fuse-2"], "rsu": ["fuse-1"]}
+    draw(tmp_path, PROGRAM, "-o", str(tmp_path / "prog.svg"), "--regions")
+    text = (tmp_path / "prog.svg").read_text(encoding="utf-8")
+    ElementTree.fromstring(text)
+    assert "region 1" in text
+
+
+def test_the_code_is_shown_with_the_lines_of_the_program(tmp_path: Path) -> None:
+    text = draw(tmp_path, PROGRAM, "--show-code")
+    tree = ast.parse(text)
+    assert [node.name for node in tree.body if isinstance(node, ast.FunctionDef)] == ["run", "steps"]
+    assert "# region 1: 3 of " in text and "# fuse-2, line 17" in text
+
+
+def test_a_graph_without_regions_says_so(tmp_path: Path) -> None:
+    program = PROGRAM.replace("TTPeriod=", "TTFirstInstanceDelay=5, TTPeriod=")
+    assert "no region: every SQ of this graph runs on the general engine" in draw(tmp_path, program, "--show-code")
+
+
+@pytest.mark.parametrize("options", [[], ["-o", "prog.png"]])
+def test_what_is_to_be_drawn_must_be_said(tmp_path: Path, options: list[str]) -> None:
+    path = tmp_path / "prog.py"
+    path.write_text(PROGRAM, encoding="utf-8")
+    assert CliRunner().invoke(app, ["draw", str(path), *options]).exit_code == 2

@@ -1,0 +1,446 @@
+"""Regions against the general engine, which is the definition: the same bytes, prints, errors and counters."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any
+
+import pytest
+import simpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ticktalk import TTEnsemble, TTRuntimeManagerSim
+from ticktalk.engine import region
+from ticktalk.engine.execution import BodyOutput
+from ticktalk.engine.outputs import json_line
+from ticktalk.graph.graph import TTGraph
+from ticktalk.language import compile_source
+
+HEADER = """\
+from ticktalk import GRAPHify, SQify, STREAMify, TTClock, TTConstraint, TTEmpty
+"""
+
+BODIES = {
+    # What comes in as `x`, and as many more as there are inputs in `more`.
+    "plus": "return x + sum(more) + 1",
+    "prints": "print('got', x)\n    return x",
+    "silent": "return TTEmpty()",
+    "often": "return TTEmpty() if x % 3 == 1 else x + sum(more)",
+    "raises": "if x % 4 == 2:\n        raise ValueError(f'no {x}')\n    return x + sum(more)",
+    "counts": "global sq_state\n    n = sq_state['n'] = sq_state.get('n', 0) + 1\n    return n * 100 + x",
+    "forgets": "global sq_state\n    n = sq_state['n'] = sq_state.get('n', 0) + 1\n"
+    "    return TTEmpty() if n % 2 else n + x",
+    "text": "return f'{x}'.count('1')",
+    "begun": "print(x, end=' ')\n    return x",
+}
+LISTS = {
+    # Values that somebody could change: `xs` is changed where it comes in.
+    "list": "return [x, 1]",
+    "kept": "global sq_state\n    kept = sq_state.setdefault('kept', [])\n    kept.append(x)\n    return kept",
+    "uncopied": "return [open] if x % 2 else (i for i in range(3))",
+}
+
+
+@st.composite
+def programs(draw: st.DrawFn, hosts: bool = False) -> str:
+    """A program of streams, and SQs of all kinds behind them."""
+    lines: list[str] = []
+    functions: dict[str, str] = {}
+
+    def function(decorator: str, name: str, parameters: str, body: str) -> None:
+        functions[name] = f"@{decorator}\ndef {name}({parameters}):\n    {body}\n"
+
+    windows = ["trigger"]
+    if draw(st.booleans()):
+        lines.append("start = READ_TTCLOCK(trigger)")
+        for number, end in enumerate(draw(st.lists(st.integers(5, 90), min_size=1, max_size=2))):
+            lines.append(f"w{number} = COPY_TTTIME(trigger, VALUES_TO_TTTIME(start + {number * 3}, start + {end}))")
+            windows.append(f"w{number}")
+    numbers: list[str] = []
+    lists: list[str] = []
+    hosts_of = draw(st.lists(st.sampled_from(["", "a", "b"]), min_size=1, max_size=5)) if hosts else [""]
+    placed = 0
+
+    def add(line: str) -> None:
+        nonlocal placed
+        host = hosts_of[placed % len(hosts_of)]
+        placed += 1
+        if host:
+            lines.append(f"with TTConstraint(name='{host}'):")
+            lines.append(f"    {line}")
+        else:
+            lines.append(line)
+
+    grids = [(draw(st.integers(2, 12)), 0, 0)]
+    grids = [(period, draw(st.integers(0, period - 1)), draw(st.integers(1, 2 * period))) for period, _, _ in grids * 2]
+    for number in range(draw(st.integers(1, 4))):
+        kind = draw(st.sampled_from(["number", "number", "empty", "raises", "prints"]))
+        body = {
+            "number": "return n",
+            "empty": "return TTEmpty() if n % 3 == 2 else n",
+            "raises": "return 1 // (n % 4)",
+            "prints": "print('instant', n)\n    return n",
+        }[kind]
+        function(
+            "STREAMify",
+            f"s{number}",
+            "trigger",
+            "global sq_state\n    n = sq_state['n'] = sq_state.get('n', 0) + 1\n    " + body,
+        )
+        period, phase, width = draw(st.sampled_from(grids))
+        extra = draw(st.sampled_from(["", "", f", TTDataIntervalWidth={width}"]))
+        window = draw(st.sampled_from(windows))
+        if draw(st.integers(0, 5)) == 0:
+            add(f"t{number}, x{number} = s{number}({window}, TTPeriod={period}, TTPhase={phase}{extra})")
+            function("SQify", "late", "", "return -1")
+            add(f"d{number} = TTFinishByOtherwise(x{number}, TTTimeDeadline=t{number} + 3, TTPlanB=late())")
+        else:
+            add(f"x{number} = s{number}({window}, TTPeriod={period}, TTPhase={phase}{extra})")
+        numbers.append(f"x{number}")
+    for number in range(draw(st.integers(1, 9))):
+        kind = draw(
+            st.sampled_from(["call", "call", "call", "call", "operator", "list", "take", "unpack", "sticky", "merge"])
+        )
+        pick = [draw(st.sampled_from(numbers)) for _ in range(draw(st.integers(1, 3)))]
+        name = f"y{number}"
+        if kind == "call":
+            body = draw(st.sampled_from(sorted(BODIES)))
+            parameters = ["x", "y", "z"][: len(pick)]
+            text = BODIES[body].replace("sum(more)", f"sum([{', '.join(parameters[1:])}])")
+            function("SQify", f"{body}{len(pick)}", ", ".join(parameters), text)
+            add(f"{name} = {body}{len(pick)}({', '.join(pick)})")
+            numbers.append(name)
+        elif kind == "operator":
+            with_what = draw(st.sampled_from(["3", pick[-1]]))
+            add(f"{name} = {pick[0]} {draw(st.sampled_from(['+', '*', '-', '//', '<']))} {with_what}")
+            numbers.append(name)
+        elif kind == "list":
+            body = draw(st.sampled_from(sorted(LISTS)))
+            function("SQify", body, "x", LISTS[body])
+            add(f"{name} = {body}({pick[0]})")
+            lists.append(name)
+        elif kind == "take" and lists:
+            function("SQify", "take", "xs", "xs.append(len(xs))\n    return xs[-1] * 1000 + xs[0]")
+            add(f"{name} = take({draw(st.sampled_from(lists))})")
+            numbers.append(name)
+        elif kind == "unpack":
+            function("SQify", "pair", "x", "return (x, TTEmpty()) if x % 3 == 0 else (x, -x) if x % 5 else (x,)")
+            add(f"{name}, {name}b = pair({pick[0]})")
+            numbers += [name, f"{name}b"]
+        elif kind == "sticky":
+            function(
+                "SQify", "scaled", "x, gain, k=[]", "k.append(x)\n    gain.append(1)\n    return x + len(gain) + len(k)"
+            )
+            add(f"{name} = scaled({pick[0]}, gains)")
+            numbers.append(name)
+        elif kind == "merge":
+            add(f"{name} = MERGE({pick[0]}, {pick[-1]})")
+            numbers.append(name)
+    shown = draw(st.lists(st.sampled_from(numbers + lists), max_size=3, unique=True))
+    for number, name in enumerate(shown):
+        if draw(st.booleans()):
+            lines.append(f"out{number} = {name} + 0" if name in numbers else f"out{number} = (1, {name})")
+    body = "\n".join(f"    {line}" for line in lines)
+    returned = ", ".join(dict.fromkeys(shown)) if shown else numbers[-1]
+    graph = f"@GRAPHify\ndef main(trigger, gains):\n{body}\n    return {returned}\n"
+    return HEADER + "\n".join(functions.values()) + "\n" + graph
+
+
+class Ran:
+    """All that anybody can see of a run."""
+
+    def __init__(self, outputs: list[str], printed: str, errors: list[Any], counters: Any, waiting: Any, fired: Any):
+        self.seen = (outputs, printed, errors, counters, waiting, fired)
+
+
+def run(
+    graph: TTGraph,
+    regions: bool,
+    until: int = 70,
+    delay: int = 0,
+    contexts: tuple[int, ...] = (0,),
+    bound: int = 1_000_000,
+    slices: int = 1,
+    watch: Any = None,
+) -> Ran:
+    """Simulate `graph`; each context starts at its tick. `watch(manager)` may set callbacks."""
+    env = simpy.Environment()
+    names = sorted({name for sq in graph.sqs for spec in sq.constraints for name in spec.names})
+    manager = TTRuntimeManagerSim(None, [TTEnsemble(None, name) for name in names], env, network_delay=delay)
+    manager.simulation.regions = regions
+    for site in manager.simulation.sites.values():
+        site.host.eviction_bound = bound
+    outputs: list[str] = []
+    errors: list[Any] = []
+    manager.process.outputs.listeners.append(lambda token: outputs.append(json_line(token.log_row())))
+    manager.on_error(errors.append)
+    if watch is not None:
+        watch(manager)
+    out, err = io.StringIO(), io.StringIO()
+    manager.instantiate_and_map_graph(graph)
+    with redirect_stdout(out), redirect_stderr(err), BodyOutput(out, err):
+        for start in contexts:
+            if start:
+                manager.simulation.run(start)
+            manager.execute_graph(graph, {"gains": [1]} if any(i.name == "gains" for i in graph.inputs) else {})
+        for piece in range(1, slices + 1):
+            manager.simulation.run(until * piece // slices)
+    fired = {
+        (name, number, sq): execute.fired
+        for name, site in manager.simulation.sites.items()
+        for (_, number), context in site.host.contexts.items()
+        if context.counts is not None
+        for sq, execute in context.executes.items()
+    }
+    return Ran(
+        outputs, out.getvalue() + "|" + err.getvalue(), errors, manager.counters(graph), manager.waiting(graph), fired
+    )
+
+
+def same(graph: TTGraph, **how: Any) -> Ran:
+    """Both ways; what is seen is the same."""
+    general, ours = run(graph, False, **how), run(graph, True, **how)
+    for mine, expected in zip(ours.seen, general.seen, strict=True):
+        assert mine == expected
+    return ours
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(region, "INSTANTS_BEFORE", 0)
+    monkeypatch.setattr(region, "MANY", 2)
+
+
+@settings(max_examples=150, deadline=None)
+@given(programs(), st.integers(10, 90), st.sampled_from([0, 20, 1_000_000]), st.integers(1, 3))
+def test_a_region_does_what_the_general_engine_does(text: str, until: int, bound: int, slices: int) -> None:
+    graph = compile_source(text, "net.py", "net")
+    same(graph, until=until, bound=bound, slices=slices)
+
+
+@settings(max_examples=80, deadline=None)
+@given(programs(hosts=True), st.sampled_from([0, 0, 1, 7]), st.sampled_from([(0,), (0, 0), (0, 13), (3, 20, 21)]))
+def test_several_ensembles_and_contexts(text: str, delay: int, contexts: tuple[int, ...]) -> None:
+    graph = compile_source(text, "net.py", "net")
+    same(graph, delay=delay, contexts=contexts)
+
+
+STREAM = """\
+@STREAMify
+def src(trigger):
+    global sq_state
+    n = sq_state['n'] = sq_state.get('n', 0) + 1
+    return n
+
+@STREAMify
+def other(trigger):
+    return 10
+
+@SQify
+def step(x):
+    return x + 1
+
+@SQify
+def odd(x):
+    return x if x % 2 else TTEmpty()
+
+@SQify
+def fuse(a, b):
+    global sq_state
+    sq_state['sum'] = sq_state.get('sum', 0) + a
+    return (a, b, sq_state['sum'])
+
+@SQify
+def show(x):
+    print('shows', x)
+    return x
+
+@SQify
+def fail(x):
+    return 1 // (x % 3)
+
+"""
+
+
+def program(body: str, more: str = "") -> TTGraph:
+    lines = "\n".join(f"    {line}" for line in body.strip().splitlines())
+    return compile_source(f"{HEADER}\n{STREAM}\n{more}\n@GRAPHify\ndef main(trigger):\n{lines}\n", "prog.py", "prog")
+
+
+def regions_of(graph: TTGraph, until: int = 50) -> tuple[TTRuntimeManagerSim, Any]:
+    """A manager on which the graph runs, and its context."""
+    manager = TTRuntimeManagerSim(None, [], simpy.Environment())
+    manager.instantiate_and_map_graph(graph)
+    manager.execute_graph(graph, {})
+    manager.simulation.run(until)
+    (context,) = manager.ensemble.host.contexts.values()
+    return manager, context
+
+
+FUSION = """
+a = src(trigger, TTPeriod=10)
+b = other(trigger, TTPeriod=10)
+return fuse(odd(a), b)
+"""
+
+
+def test_what_is_in_a_region() -> None:
+    graph = program(
+        """
+a = src(trigger, TTPeriod=10)
+b = other(trigger, TTPeriod=10)
+c = other(trigger, TTPeriod=15)
+both = fuse(step(a), b + 1)
+late = fuse(both, c)
+return show(ADD_TIME_DELAY(a, delay=3)), step(late), MERGE(a, b)
+"""
+    )
+    _, context = regions_of(graph)
+    found = {tuple(part.node.sq.name for part in region.parts) for region in context.regions}
+    assert found == {("src-1", "other-1", "step-1", "ADD-1", "fuse-1")}
+
+
+def test_a_listener_and_a_copy_are_outside_the_bodies() -> None:
+    more = """
+class Loud:
+    def __deepcopy__(self, memo):
+        print('copied')
+        return self
+
+@SQify
+def loud(x):
+    return Loud()
+
+@SQify
+def hear(x):
+    print('hears')
+    return 1
+"""
+    graph = program(
+        """
+a = src(trigger, TTPeriod=10)
+first = hear(loud(a))
+return show(a), first, show(fail(a)), show(step(a))
+""",
+        more,
+    )
+
+    def watch(manager: TTRuntimeManagerSim) -> None:
+        manager.process.outputs.listeners.append(lambda token: print("output of", token.sq))
+        manager.on_error(lambda error: print("error of", error.sq))
+
+    printed = same(graph, watch=watch).seen[1]
+    out, _, err = printed.partition("|")
+    assert "copied\n" in out and "output of TUPLE-1\n" in out and "error of fail-1\n" in out
+    assert {line.partition(" ")[0] for line in err.splitlines()} == {"[show-1]", "[show-2]", "[show-3]", "[hear-1]"}
+
+
+def test_an_error_shows_the_lines_of_the_program() -> None:
+    graph = program("return fail(src(trigger, TTPeriod=10)) + show(other(trigger, TTPeriod=10))")
+    errors = same(graph).seen[2]
+    assert [error.sq for error in errors] == ["fail-1"] * 2
+    assert errors[0].traceback.splitlines()[1:-1] == [
+        f'  File "prog.py", line {graph.sq("fail-1").line}, in prog',
+        f'  File "prog.py", line {errors[0].line}, in fail',
+        "    return 1 // (x % 3)",
+        "           ~~^^~~~~~~~~",
+    ]
+
+
+@pytest.mark.parametrize("end", ["output", "error"])
+def test_who_is_told_something_can_end_it_in_the_middle_of_an_instant(end: str) -> None:
+    graph = program(
+        """
+a = src(trigger, TTPeriod=10)
+return show(a), show(fail(a)), show(step(a)), step(show(a))
+"""
+    )
+
+    def watch(manager: TTRuntimeManagerSim) -> None:
+        def stop(token: Any) -> None:
+            if manager.simulation.now() == 30:
+                manager.stop_graph(graph)
+
+        if end == "output":
+            manager.process.outputs.listeners.append(stop)
+        else:
+            manager.on_error(stop)
+
+    def seen(regions: bool) -> Any:
+        return run(graph, regions, watch=watch).seen[:3]
+
+    assert seen(True) == seen(False)
+
+
+def test_interrupted_from_the_keyboard_it_can_go_on() -> None:
+    more = """
+@SQify
+def interrupted(x):
+    if x == 3:
+        raise KeyboardInterrupt
+    return x
+"""
+    graph = program("return step(interrupted(src(trigger, TTPeriod=10)))", more)
+    manager = TTRuntimeManagerSim(None, [], simpy.Environment())
+    values: list[int] = []
+    manager.process.outputs.listeners.append(lambda token: values.append(token.value))
+    manager.instantiate_and_map_graph(graph)
+    manager.execute_graph(graph, {})
+    with pytest.raises(KeyboardInterrupt):
+        manager.simulation.run(100)
+    assert values == [2, 3]
+    (context,) = manager.ensemble.host.contexts.values()
+    assert context.counts == {} and context.executes["src-1"].fired >= 2
+
+
+CHANGES = [(33, "all", 4), (47, "src-1", 6), (61, "other-1", 6), (75, "all", 20)]
+
+
+@pytest.mark.parametrize("how", ["set", "dissolve"])
+def test_a_period_that_is_set_while_it_runs(how: str) -> None:
+    graph = program(FUSION)
+
+    def seen(regions: bool) -> Any:
+        manager = TTRuntimeManagerSim(None, [], simpy.Environment())
+        manager.simulation.regions = regions
+        outputs: list[str] = []
+        manager.process.outputs.listeners.append(lambda token: outputs.append(json_line(token.log_row())))
+        manager.instantiate_and_map_graph(graph)
+        manager.execute_graph(graph, {})
+        (context,) = manager.ensemble.host.contexts.values()
+        armed = []
+        for tick, which, period in CHANGES:
+            manager.simulation.run(tick)
+            armed.append(any(region.armed for region in context.regions))
+            if how == "dissolve":
+                context.dissolve_regions()
+                assert not context.regions and context.pending
+                manager.simulation.run(tick + 4)
+                context.form_regions()
+                continue
+            for name in ("src-1", "other-1") if which == "all" else (which,):
+                context.set_grid(name, period, 0, period // 2, tick - 1)
+        manager.simulation.run(200)
+        assert armed == [regions] * 4
+        return outputs, manager.counters(graph), manager.waiting(graph), context.executes["fuse-1"].fired
+
+    assert seen(True) == seen(False)
+
+
+def test_a_window_that_comes_anew_while_it_runs() -> None:
+    graph = program(
+        """
+start = READ_TTCLOCK(trigger)
+slow = VALUES_TO_TTTIME(start, start + 45)
+data = CONST(slow, const=1)
+late = TTFinishByOtherwise(SET_TIMEOUT(slow), TTTimeDeadline=start + 30, TTPlanB=later())
+again = MERGE(COPY_TTTIME(data, slow), late)
+a = src(again, TTPeriod=10)
+b = other(again, TTPeriod=10)
+return fuse(odd(a), b), step(a)
+""",
+        "@SQify\ndef later():\n    return 2\n",
+    )
+    same(graph, until=120)
