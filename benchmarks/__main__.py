@@ -6,6 +6,7 @@ The exit status is 1 when a floor is missed.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from functools import partial
@@ -60,6 +61,7 @@ def main() -> int:
         effort = Effort(options.rounds or (2 if options.quick else benchmark.rounds), options.quick)
         rows: list[Row] = []
         began = time.monotonic()
+        busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
         with console.status(name) as status:
             try:
                 for row in benchmark.measure(effort, lambda text: status.update(f"measuring {text}")):
@@ -76,6 +78,7 @@ def main() -> int:
             "rounds": effort.rounds,
             "seconds": time.monotonic() - began,
             "date": time.strftime("%Y-%m-%d"),
+            "load": busy,
             "rows": [row.as_json() for row in rows],
         }
         if not options.quick:

@@ -96,7 +96,8 @@ def tables(results: dict[str, Any], order: list[str]) -> str:
         lines += [
             f"### {one['title']}",
             "",
-            f"`make bench ONLY={name}`; {one['rounds']} rounds, {one['seconds']:.0f} s, on {one['date']}.",
+            f"`make bench ONLY={name}`; rounds: {one['rounds']}; {one['seconds']:.0f} s on {one['date']};"
+            f" load of the machine before: {one['load']:.1f}.",
             "",
             "| measured | figure: median (least - most) | TickTalk | beside | floor | verdict |",
             "|---|---|---|---|---|---|",
