@@ -135,7 +135,7 @@ class Deployments:
         host_of = mapper.map(graph) if mapping is None else mapper.check(graph, mapping)
         state = GraphState(graph, host_of)
         self.graphs[graph.name] = state
-        deployment = Deployment(graph, host_of)
+        deployment = Deployment(graph, dict(host_of))  # a message: what the manager changes later is not in it
         for host in state.hosts:
             self.send(host, deployment)
         if not state.hosts:

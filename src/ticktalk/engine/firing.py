@@ -90,7 +90,8 @@ class TTSQSync:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Fire no more."""
+        """Fire no more; timers that are still due find nothing to do, and leave its place to one that comes after."""
+        self.hold()
         self.inbox.clear()
         self.remote.clear()
 
@@ -360,6 +361,7 @@ class GridSync(TTSQSync):
         "end",
         "first_delay",
         "instant",
+        "known",
         "last",
         "not_before",
         "period",
@@ -382,6 +384,7 @@ class GridSync(TTSQSync):
         self.end: Tick = NEG_INFINITY
         self.last: Tick = INFINITY  # no instant is due after this tick, whatever the window
         self.considered: Tick = NEG_INFINITY  # the last instant that fired or was counted as skipped
+        self.known: Tick = NEG_INFINITY  # when the window was
         self.first_delay = sq.first_delay
         self.not_before: Tick | None = None  # set by the first firing
         self.instant: int | None = None  # the next one due
@@ -399,6 +402,7 @@ class GridSync(TTSQSync):
     def _open_window(self, now: int) -> None:
         if not self._settle():
             return
+        self.known = now
         passed = max(self.window_start, self.considered)
         if self.not_before is not None:
             passed = max(passed, self.not_before)
@@ -501,23 +505,18 @@ class GridSync(TTSQSync):
         saved["settled"] = [
             None if token is None else self._saved(slot, token, saver) for slot, token in enumerate(self.settled)
         ]
-        saved["considered"], saved["not_before"] = self.considered, self.not_before
-        saved["grid"] = [self.period, self.phase, self.width]
+        saved["considered"], saved["not_before"], saved["known"] = self.considered, self.not_before, self.known
         return saved
 
     def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
         self.settled = [None if token is None else _loaded(token[1:], load) for token in saved["settled"]]
-        self.considered, self.not_before = saved["considered"], saved["not_before"]
-        self.period, self.phase, self.width = saved["grid"]
+        self.considered, self.not_before, self.known = saved["considered"], saved["not_before"], saved["known"]
         if self._settle():
             # Instants that passed meanwhile are skipped, but for the last ones: those may still start late.
-            passed = max(self.window_start, self.considered, self.not_before or NEG_INFINITY)
-            if passed == NEG_INFINITY:
-                self._next_after(now)
-            else:
-                past = now - 2 * max(self.period, self.width)
-                self._skip_between(passed, min(past, self.end))
-                self._next_after(max(passed, past))
+            passed = max(self.window_start, self.considered, self.known, self.not_before or NEG_INFINITY)
+            past = now - 2 * max(self.period, self.width)
+            self._skip_between(passed, min(past, self.end))
+            self._next_after(max(passed, past))
         super().restore(saved, load, now)
 
 

@@ -282,7 +282,7 @@ class Healing:
         nowhere = dict.fromkeys(state.host_of, "")
         for host in sorted(hosts - set(state.hosts) - waits_for):
             waits_for.add(host)
-            self._deployments.send(host, Deployment(state.graph, nowhere, state.generations))
+            self._deployments.send(host, Deployment(state.graph, nowhere, dict(state.generations)))
 
     def _tell(self, state: GraphState) -> None:
         """Tell every ensemble where the SQs are now, once those that are new hold the graph."""

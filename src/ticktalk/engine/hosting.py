@@ -176,6 +176,7 @@ class EnsembleHost:
         self.outside = outside
         self.eviction_bound = EVICTION_BOUND
         self.movable = False  # SQs may come and leave while their contexts run
+        self.under_way = 0  # root ticks that a token may be under way to here without a number that says its place
         self.alone: dict[str, set[str]] = {}  # by graph, the SQs here that nobody else may host
         self.handed: dict[str, dict[str, str]] = {}  # by graph, the SQs that went from here, and where to
         self.prepared: dict[str, PreparedGraph] = {}
@@ -265,8 +266,11 @@ class EnsembleHost:
     def place(self, placement: Placement, come: list[TTSQ], load: Load | None = None) -> None:
         """Keep to a placement: instances of SQs that are elsewhere now end here, those of `come` begin."""
         prepared = self.prepared[placement.graph]
+        before = prepared.host_of
         prepared.place(placement.host_of, placement.generations)
         self.alone[placement.graph] = set(placement.alone)
+        for sq in come:
+            self.handed.get(placement.graph, {}).pop(sq.name, None)
 
         def decoded(data: bytes) -> Any:
             return decode_value(data, prepared.code.find_class)
@@ -275,6 +279,8 @@ class EnsembleHost:
             if graph == placement.graph:
                 states = placement.states.get(number)
                 context.place([] if states is None else come, states or {}, load or decoded)
+                if self.under_way:
+                    context.keep_order(before, self.under_way)
 
     def hand_over(self, order: HandOver) -> Handed:
         """End instances here, and give what they go on with elsewhere."""

@@ -67,7 +67,7 @@ class _Site:
         sender = here.contexts[graph, context]
         generation = sender.prepared.generations.get(arc.rpartition("/")[0], 0)
         for ensemble in ensembles:
-            token = (ensemble, graph, context, generation, arc, value, data, start, stop)
+            token = (ensemble, sender.prepared.host_of, graph, context, generation, arc, value, data, start, stop)
             if simulation.reachable(self.name, ensemble):
                 simulation.carry(ensemble, self._arrive, *token)
             else:
@@ -76,6 +76,7 @@ class _Site:
     def _arrive(
         self,
         ensemble: str,
+        host_of: dict[str, str],
         graph: str,
         context: int,
         generation: int,
@@ -101,10 +102,19 @@ class _Site:
         except ValueFormatError as error:
             running.refuse(arc, start, stop, error)
             return
-        running.arrive(arc, received, start, stop)
-        # What was under way while its consumer moved goes after it.
-        for consumer, moved_to in host.handed.get(graph, {}).items() if host is not None else ():
-            self._simulation.follow(moved_to, graph, context, arc, consumer, value, data, start, stop)
+        assert host is not None
+        if not host.movable:
+            running.arrive(arc, received, start, stop)
+            return
+        # It is for the SQs that were here when it was sent; what has moved since it goes after.
+        producer = running.prepared.graph.sq(sq)
+        for consumer in dict.fromkeys(to.sq for to in producer.arcs[int(arc.rpartition("/")[2])].to):
+            if host_of[consumer] != ensemble:
+                continue
+            if consumer in running.syncs:
+                running.arrive_at(consumer, arc, received, start, stop)
+            elif not self._simulation.follow(ensemble, graph, context, arc, consumer, value, data, start, stop):
+                running.counters.add(sq, "lost")
 
     def output(self, graph: str, context: int, sq: str, value: Any, start: Tick, stop: Tick) -> None:
         """Send an output of the graph to the manager."""
@@ -200,7 +210,7 @@ class Simulation:
         self.movable = True
         for site in self.sites.values():
             if site.host is not None:
-                site.host.movable = True
+                site.host.movable, site.host.under_way = True, self.network_delay
 
     def reachable(self, one: str, other: str) -> bool:
         """Whether messages get through between two ensembles."""
@@ -240,13 +250,21 @@ class Simulation:
         data: bytes | None,
         start: Tick,
         stop: Tick,
-    ) -> None:
-        """Bring a token to one SQ that has moved on since the token was sent."""
-        site = self.sites.get(ensemble)
-        running = site.host.contexts.get((graph, context)) if site is not None and site.host is not None else None
-        if running is not None:
-            received = value if data is None else decode_value(data, running.prepared.code.find_class)
-            running.arrive(arc, received, start, stop, consumer)
+    ) -> bool:
+        """Bring a token to one SQ that was handed over since the token was sent; whether it is found."""
+        seen: set[str] = set()
+        while ensemble not in seen:
+            seen.add(ensemble)
+            site = self.sites.get(ensemble)
+            if site is None or not site.alive or site.host is None:
+                return False
+            running = site.host.contexts.get((graph, context))
+            if running is not None and consumer in running.syncs:
+                received = value if data is None else decode_value(data, running.prepared.code.find_class)
+                running.arrive_at(consumer, arc, received, start, stop)
+                return True
+            ensemble = site.host.handed.get(graph, {}).get(consumer, ensemble)
+        return False
 
     def send(self, ensemble: str, message: Message) -> None:
         """Bring a control message to an ensemble; if it is not there yet, when it comes."""
@@ -302,9 +320,10 @@ class Simulation:
         env, agenda = self.env, self.agenda
         while True:
             with keep_bodies_from_stdout():
-                if agenda.ready:
-                    agenda.run_ready(self.now())
                 tick = agenda.next_tick()
+                if agenda.ready and tick != self.now():  # else all of that tick is done in one go, in order
+                    agenda.run_ready(self.now())
+                    tick = agenda.next_tick()
                 if not self.exact:
                     while tick is not None and tick < env.peek():
                         agenda.run_tick(tick)
