@@ -120,6 +120,10 @@ class World:
         with watched(self.firings):
             return self.manager.execute_graph(graph, inputs)
 
+    def start_again(self, graph: TTGraph) -> int:
+        with watched(self.firings):
+            return self.manager.execute_graph(graph)
+
     def run(self, until: int | None = None) -> World:
         with watched(self.firings):
             self.simulation.run(until)
@@ -180,14 +184,14 @@ class World:
                 assert set(host.contexts) <= live, (name, set(host.contexts) - live)
                 assert set(host.prepared) <= set(process.deployments.graphs)
         assert set(process.healing.checkpoints) <= live
-        self.check_agenda(living, lost)
+        self.check_agenda()
 
-    def check_agenda(self, living: Mapping[str, Any], lost: set[str]) -> None:
+    def check_agenda(self) -> None:
         """No timer of an instance that is gone will ever do anything."""
         instances = {
             id(sync)
-            for host in living.values()
-            for context in host.contexts.values()
+            for site in self.simulation.sites.values()
+            for context in (site.host.contexts.values() if site.alive and site.host is not None else ())
             for sync in context.syncs.values()
         }
         for turns in self.simulation.agenda._due.values():

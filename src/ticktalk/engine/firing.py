@@ -15,6 +15,7 @@ bodies, networks or threads.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from ticktalk.engine.agenda import Agenda
@@ -35,6 +36,9 @@ EVICTION_BOUND = 30_000_000
 """Root ticks by which a waiting token's end may lie behind the newest start seen at its SQ."""
 
 
+_MADE = count()
+
+
 class TTSQSync:
     """What every firing rule shares: an inbox, a place in the order of its agenda, counters.
 
@@ -53,6 +57,7 @@ class TTSQSync:
         "full",
         "inbox",
         "key",
+        "made",
         "newest",
         "number",
         "queued",
@@ -64,6 +69,7 @@ class TTSQSync:
     def __init__(self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int) -> None:
         self.sq = sq
         self.key = (order, self)
+        self.made = next(_MADE)
         self.queued = False
         self.agenda = agenda
         self.counters = counters
@@ -78,6 +84,10 @@ class TTSQSync:
         self.eviction_bound = eviction_bound
         self.full = sq.full_token or (not sq.body and sq.function in TOKEN_INSTRUCTIONS)
         self.fire: Fire = _not_wired
+
+    def __lt__(self, other: TTSQSync) -> bool:
+        # Of two instances of one SQ at one tick (one cut off, one in its place) the older goes first.
+        return self.made < other.made
 
     def receive(self, port: int, start: Tick, stop: Tick, value: Any, from_other_ensemble: bool = False) -> None:
         """Take a token that arrives at the present tick; it is considered at this SQ's turn."""
@@ -357,6 +367,7 @@ class GridSync(TTSQSync):
     """
 
     __slots__ = (
+        "change",
         "considered",
         "end",
         "first_delay",
@@ -389,6 +400,7 @@ class GridSync(TTSQSync):
         self.not_before: Tick | None = None  # set by the first firing
         self.instant: int | None = None  # the next one due
         self.tag: Send | None = None
+        self.change: tuple[int, int, int] | None = None  # of the grid, after what is due now
 
     def step(self, now: int) -> None:
         arrived = self._arrived()
@@ -398,6 +410,8 @@ class GridSync(TTSQSync):
             self._open_window(now)
         while self.instant is not None and self.instant <= now:
             self._due(self.instant, now)
+        if self.change is not None:
+            self.set_grid(*self.change, now)
 
     def _open_window(self, now: int) -> None:
         if not self._settle():
@@ -494,7 +508,13 @@ class GridSync(TTSQSync):
         return self.instant is not None and self.end == INFINITY
 
     def set_grid(self, period: int, phase: int, width: int, now: int) -> None:
-        """Change period, phase and interval width (root ticks) from the next instant on."""
+        """Change period, phase and interval width (root ticks) for the instants later than `now`."""
+        self.change = None
+        if (period, phase, width) == (self.period, self.phase, self.width):
+            return
+        if self.instant is not None and self.instant <= now:
+            self.change = period, phase, width  # that one is still to have its turn
+            return
         self.period, self.phase, self.width = period, phase, width
         if self.window_start < self.end:
             self.instant = None

@@ -32,9 +32,11 @@ class TTNetworkInterfaceSim:
         self.name = name
 
     def send(self, ensemble: str, message: Message) -> None:
-        """Send a control message; it takes no simulated time."""
+        """Send a control message; it takes no simulated time, but waits while the link is cut."""
         if self._simulation.reachable(self.name, ensemble):
             self._simulation.send(ensemble, message)
+        else:
+            self._simulation.waiting.append((self.name, ensemble, message))
 
 
 class _Site:
@@ -91,7 +93,7 @@ class _Site:
         host = site.host
         running = host.contexts.get((graph, context)) if host is not None else None
         if running is None or not site.alive:
-            if self.host is not None and not site.alive and (graph, context) in self.host.contexts:
+            if self.host is not None and (graph, context) in self.host.contexts:
                 self.host.contexts[graph, context].counters.add(sq, "lost")
             return
         if generation < running.prepared.generations.get(sq, 0):
@@ -157,6 +159,7 @@ class Simulation:
         sites: the ensembles by name.
         former: what ensembles held that have failed: their counters still count.
         cuts: the pairs of ensembles between which no message gets through.
+        waiting: control messages that wait for a link to be whole: sender, receiver, message.
         movable: SQs may move while their contexts run.
         slowness: by ensemble, how many times as long its bodies take as they would.
         on_start: told of every context that starts: graph, number, start tick.
@@ -170,6 +173,7 @@ class Simulation:
         self.sites: dict[str, _Site] = {}
         self.former: list[EnsembleHost] = []
         self.cuts: set[frozenset[str]] = set()
+        self.waiting: list[tuple[str, str, Message]] = []
         self.movable = False
         self.slowness: dict[str, Fraction] = {}
         self.on_start: list[Callable[[str, int, int], None]] = []
@@ -220,10 +224,23 @@ class Simulation:
         """The process of an ensemble dies: nothing of it fires any more, and nothing reaches it."""
         site = self.sites[name]
         site.alive = False
+        self.hang_up(name)
         self.processes = [process for process in self.processes if process.ensemble_name != name]
         if site.host is not None:
             for context in site.host.contexts.values():
                 context.close()
+
+    def resend(self, one: str, other: str) -> None:
+        """Bring the messages that waited for a link to be whole."""
+        here = [entry for entry in self.waiting if {entry[0], entry[1]} == {one, other}]
+        self.waiting = [entry for entry in self.waiting if {entry[0], entry[1]} != {one, other}]
+        for _, ensemble, message in here:
+            self.send(ensemble, message)
+        self.settle()
+
+    def hang_up(self, name: str) -> None:
+        """Drop the messages that wait to get to an ensemble, or from it: its session has ended."""
+        self.waiting = [entry for entry in self.waiting if name not in entry[:2]]
 
     def slow(self, name: str, factor: Fraction) -> None:
         """The bodies of an ensemble that start from now on take `factor` times as long."""
