@@ -89,7 +89,7 @@ class TTEnsemble:
         self._simulation = simulation
         site = simulation.add(self.name, self.manager, self.info())
         self.host = EnsembleHost(self.name, self.components, simulation.agenda, site)
-        self.host.movable = simulation.movable
+        self.host.movable, self.host.under_way = simulation.movable, simulation.network_delay
         site.host = self.host
         if simulation.timing is not None:
             self.host.cores = simulation.timing.cores_of(self.name)

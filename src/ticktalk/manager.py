@@ -238,7 +238,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         """The tokens that wait: SQ to port to number."""
         found: dict[str, dict[str, int]] = {}
         for site in self.simulation.sites.values():
-            for (name, _), context in site.host.contexts.items() if site.host is not None else ():
+            for (name, _), context in site.host.contexts.items() if site.host is not None and site.alive else ():
                 if name == _name(graph):
                     found.update(context.waiting())
         return found

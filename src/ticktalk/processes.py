@@ -528,6 +528,7 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
         elif kind is RuntimeMsg.BACK:
             self._join(payload)
             self.healing.back(payload)
+            self._set_grids_again(payload.name)
         elif kind is RuntimeMsg.DRAIN:
             self._answer(payload, lambda: self._drain(payload))
         elif kind is RuntimeMsg.SET_GRID:
@@ -607,6 +608,12 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
         for host in self.deployments.graphs[request.graph].hosts:
             self._send(host, Message(SyncMsg.SET_GRID, change, "TTInputTokenProcess"))
         return change
+
+    def _set_grids_again(self, ensemble: str) -> None:
+        """Tell an ensemble that was cut off what was changed meanwhile."""
+        for state in self.deployments.graphs.values():
+            for change in state.grids.values() if ensemble in state.hosts else ():
+                self._send(ensemble, Message(SyncMsg.SET_GRID, change, "TTInputTokenProcess"))
 
     def _deploy(self, request: DeployRequest) -> Any:
         name = request.name or request.graph.name

@@ -77,6 +77,11 @@ class Agenda:
         else:
             due.append(turn)
 
+    def nothing_but(self, turn: Turn) -> bool:
+        """Whether nothing is due but `turn`."""
+        due = all(other is turn for turns in self._due.values() for other in turns)
+        return due and not self._arrivals and not self.ready
+
     def deliver_at(self, tick: int, deliver: Callable[..., None], *message: Any) -> None:
         """Call `deliver(*message)` at `tick`, before anything else of that tick, in the order of these calls."""
         arrivals = self._arrivals.get(tick)

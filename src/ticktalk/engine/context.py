@@ -205,6 +205,7 @@ class Context:
         self.forwards: dict[str, TTSQForward] = {}
         self.incoming: dict[str, list[tuple[TTSQSync, int]]] = {}  # where tokens of other ensembles' arcs go here
         self.held: set[str] = set()
+        self.delayed: dict[str, int] = {}  # until which tick they wait for tokens sent before the last placement
         self._add(prepared.sqs)
         self.regions: list[StreamRegion] = []
         regions = agenda.regions if run_elsewhere is None and occupy is None and not movable else None
@@ -277,7 +278,42 @@ class Context:
                 self.syncs[sq.name].restore(state.sync, load, now)
                 execute = self.executes.get(sq.name)
                 if execute is not None and state.body is not None:
-                    execute.state["sq_state"] = load(state.body)
+                    execute.memory = load(state.body)
+                if "delayed" in state.sync:
+                    self._delay([sq.name], state.sync["delayed"])
+
+    def keep_order(self, before: Mapping[str, str], ticks: int) -> None:
+        """Let SQs here wait whose producers have just come as near as this, for what these sent from afar.
+
+        Args:
+            before: where SQs were.
+            ticks: how long a token may be under way between two ensembles (root).
+        """
+        nearer = [
+            to.sq
+            for sq in self.prepared.graph.sqs
+            if sq.name in self.syncs
+            for arc in sq.arcs
+            for to in arc.to
+            if to.sq in self.syncs and before[sq.name] != before[to.sq]
+        ]
+        self._delay(nearer, ticks)
+
+    def _delay(self, names: Iterable[str], ticks: int) -> None:
+        until = self.agenda.now + ticks
+        for name in names:
+            # The clock drives those others; the order of their tokens decides little.
+            if not isinstance(self.syncs[name], (GridSync, DeadlineSync, PlanBSync)):
+                if until not in self.delayed.values():
+                    self.agenda.deliver_at(until, self._let_go)
+                self.delayed[name] = until
+                self.syncs[name].hold()
+
+    def _let_go(self) -> None:
+        for name in [name for name, until in self.delayed.items() if until <= self.agenda.now]:
+            del self.delayed[name]
+            if name not in self.held:
+                self.syncs[name].release()
 
     def remove(self, name: str) -> None:
         """End an instance here; `place` with another mapping comes after."""
@@ -285,6 +321,7 @@ class Context:
         self.forwards.pop(name)
         self.executes.pop(name, None)
         self.held.discard(name)
+        self.delayed.pop(name, None)
 
     def hold(self, names: Iterable[str]) -> None:
         """Let instances fire no more until `release`; what arrives for them waits."""
@@ -297,7 +334,8 @@ class Context:
         """Let instances that were held go on."""
         for name in self.held & set(names):
             self.held.discard(name)
-            self.syncs[name].release()
+            if name not in self.delayed:
+                self.syncs[name].release()
 
     def save(self, names: Iterable[str], saver: Saver) -> dict[str, InstanceState]:
         """What instances need to go on elsewhere; of bodies that run away from here without their `sq_state`."""
@@ -305,19 +343,24 @@ class Context:
         for name in names:
             saver.sq = name
             execute = self.executes.get(name)
-            body = saver.body(execute.state.get("sq_state")) if execute is not None else None
-            found[name] = InstanceState(self.syncs[name].save(saver), body)
+            body = saver.body(execute.memory) if execute is not None else None
+            sync = self.syncs[name].save(saver)
+            if name in self.delayed:
+                sync["delayed"] = self.delayed[name] - self.agenda.now
+            found[name] = InstanceState(sync, body)
         return found
 
     def set_grid(self, name: str, period: int, phase: int, width: int, after: int | None = None) -> None:
-        """Change a stream's grid (root ticks), for instants later than `after`: by default those to come."""
+        """Change a stream's grid (root ticks), for instants later than `after` (default: than now)."""
         sync = self.syncs.get(name)
-        if after is None:
-            after = self.agenda.now - 1  # the present tick may still have to run
         if isinstance(sync, GridSync):
+            now = self.agenda.now
             self.dissolve_regions()
-            sync.set_grid(period, phase, width, after)
-            self.form_regions()
+            sync.set_grid(period, phase, width, now if after is None else after)
+            if sync.change is None:
+                self.form_regions()
+            elif self._timers is not None:
+                self.agenda.deliver_at(now + 1, self.form_regions)  # the instant that is due now comes first
 
     def _wire(self, sq: TTSQ, sync: TTSQSync, forward: TTSQForward) -> None:
         if isinstance(sync, DeadlineSync):
@@ -393,15 +436,20 @@ class Context:
                     value = inputs[source.name]
                     syncs[to.sq].receive(to.port, NEG_INFINITY, INFINITY, handed_on(value))
 
-    def arrive(self, arc: str, value: Any, start: Tick, stop: Tick, only: str | None = None) -> None:
-        """Take a token from another ensemble, for all its consumers here or `only` that SQ."""
+    def arrive(self, arc: str, value: Any, start: Tick, stop: Tick) -> None:
+        """Take a token from another ensemble, for all its consumers here."""
         plain = value.__class__ in PLAIN
         destinations = self.incoming.get(arc, ())
         for sync, port in destinations:
-            if only is not None and sync.sq.name != only:
-                continue
             own = value if plain or len(destinations) == 1 else handed_on(value)
             sync.receive(port, start, stop, own, from_other_ensemble=True)
+
+    def arrive_at(self, sq: str, arc: str, value: Any, start: Tick, stop: Tick) -> None:
+        """Take a token for one SQ here that was sent when SQs were placed otherwise: its producer may be here now."""
+        producer, _, index = arc.rpartition("/")
+        for to in self.prepared.graph.sq(producer).arcs[int(index)].to:
+            if to.sq == sq:
+                self.syncs[sq].receive(to.port, start, stop, handed_on(value), from_other_ensemble=True)
 
     def refuse(self, arc: str, start: Tick, stop: Tick, error: BaseException) -> None:
         """A token came that cannot be read here: an error of each SQ that it was for."""

@@ -81,6 +81,7 @@ class GraphState:
         state: "preparing", "ready", "refused" (some ensemble cannot prepare it) or "running".
         host_of: SQ to ensemble; "" for one that waits for an ensemble that fits.
         generations: SQ to how often it has been placed anew.
+        grids: what was changed of streams since.
         hosts: the ensembles that hold the graph.
         live: the starts that have not ended.
         weights: what its SQs cost, if that is known.
@@ -91,6 +92,7 @@ class GraphState:
         self.graph = graph
         self.host_of = host_of
         self.generations: dict[str, int] = {}
+        self.grids: dict[str, SetGrid] = {}
         self.live: dict[int, StartContext] = {}
         self.hosts = list(dict.fromkeys(host_of.values()))
         self.waits_for = set(self.hosts)
@@ -144,7 +146,7 @@ class Deployments:
         host_of = mapper.map(graph) if mapping is None else mapper.check(graph, mapping)
         state = GraphState(graph, host_of, weights)
         self.graphs[graph.name] = state
-        deployment = Deployment(graph, host_of)
+        deployment = Deployment(graph, dict(host_of))  # a message: what the manager changes later is not in it
         for host in state.hosts:
             self.send(host, deployment)
         if not state.hosts:
@@ -222,7 +224,8 @@ class Deployments:
         changed = msgspec.structs.replace(found, period=new_period, phase=new_phase, width=width)
         sqs = [changed if each.name == sq else each for each in state.graph.sqs]
         state.graph = msgspec.structs.replace(state.graph, sqs=sqs)
-        return SetGrid(name, sq, new_period, new_phase, width)
+        state.grids[sq] = SetGrid(name, sq, new_period, new_phase, width)
+        return state.grids[sq]
 
     def stop(self, name: str) -> None:
         """End a graph and forget it.

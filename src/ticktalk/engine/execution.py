@@ -172,6 +172,18 @@ class TTSQExecute:
         except Exception as error:
             self.failed(error, start, stop)
 
+    @property
+    def memory(self) -> Any:
+        """What it keeps from firing to firing: its `sq_state`, or what an instruction keeps."""
+        return self.state.get("sq_state") if self._setting is None else self._setting.state
+
+    @memory.setter
+    def memory(self, memory: Any) -> None:
+        if self._setting is None:
+            self.state["sq_state"] = memory
+        else:
+            self._setting.state = memory
+
     def failed(self, error: BaseException, start: Tick, stop: Tick) -> None:
         """Report a firing that raised; SystemExit too: a body ends itself, never the runtime."""
         running.current = None

@@ -15,6 +15,7 @@ bodies, networks or threads.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any, Protocol
 
 from ticktalk.engine.agenda import Agenda
@@ -35,6 +36,9 @@ EVICTION_BOUND = 30_000_000
 """Root ticks by which a waiting token's end may lie behind the newest start seen at its SQ."""
 
 
+_MADE = count()
+
+
 class TTSQSync:
     """What every firing rule shares: an inbox, a place in the order of its agenda, counters.
 
@@ -53,6 +57,7 @@ class TTSQSync:
         "full",
         "inbox",
         "key",
+        "made",
         "newest",
         "number",
         "queued",
@@ -64,6 +69,7 @@ class TTSQSync:
     def __init__(self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int) -> None:
         self.sq = sq
         self.key = (order, self)
+        self.made: Tick = next(_MADE)
         self.queued = False
         self.agenda = agenda
         self.counters = counters
@@ -79,6 +85,10 @@ class TTSQSync:
         self.full = sq.full_token or (not sq.body and sq.function in TOKEN_INSTRUCTIONS)
         self.fire: Fire = _not_wired
 
+    def __lt__(self, other: TTSQSync) -> bool:
+        # Of two instances of one SQ at one tick (one cut off, one in its place) the older goes first.
+        return self.made < other.made
+
     def receive(self, port: int, start: Tick, stop: Tick, value: Any, from_other_ensemble: bool = False) -> None:
         """Take a token that arrives at the present tick; it is considered at this SQ's turn."""
         (self.remote if from_other_ensemble else self.inbox).append((port, start, stop, value))
@@ -90,7 +100,8 @@ class TTSQSync:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Fire no more."""
+        """Fire no more; timers that are still due find nothing to do, and leave its place to one that comes after."""
+        self.hold()
         self.inbox.clear()
         self.remote.clear()
 
@@ -373,10 +384,12 @@ class GridSync(TTSQSync):
     """
 
     __slots__ = (
+        "change",
         "considered",
         "end",
         "first_delay",
         "instant",
+        "known",
         "last",
         "not_before",
         "period",
@@ -400,11 +413,13 @@ class GridSync(TTSQSync):
         self.end: Tick = NEG_INFINITY
         self.last: Tick = INFINITY  # no instant is due after this tick, whatever the window
         self.considered: Tick = NEG_INFINITY  # the last instant that fired or was counted as skipped
+        self.known: Tick = NEG_INFINITY  # when the window was
         self.first_delay = sq.first_delay
         self.not_before: Tick | None = None  # set by the first firing
         self.instant: int | None = None  # the next one due
         self.tag: Send | None = None
         self.region: Region | None = None  # has the instants while it is armed
+        self.change: tuple[int, int, int] | None = None  # of the grid, after what is due now
 
     def step(self, now: int) -> None:
         region = self.region
@@ -419,12 +434,15 @@ class GridSync(TTSQSync):
             self._open_window(now)
         while self.instant is not None and self.instant <= now:
             self._due(self.instant, now)
+        if self.change is not None:
+            self.set_grid(*self.change, now)
         if region is not None:
             region.source_stepped(self)
 
     def _open_window(self, now: int) -> None:
         if not self._settle():
             return
+        self.known = now
         passed = max(self.window_start, self.considered)
         if self.not_before is not None:
             passed = max(passed, self.not_before)
@@ -518,9 +536,15 @@ class GridSync(TTSQSync):
         return self.instant is not None and self.end == INFINITY
 
     def set_grid(self, period: int, phase: int, width: int, now: int) -> None:
-        """Change period, phase and interval width (root ticks) for instants later than `now`."""
+        """Change period, phase and interval width (root ticks) for the instants later than `now`."""
         if self.region is not None:
             self.region.dissolve()
+        self.change = None
+        if (period, phase, width) == (self.period, self.phase, self.width):
+            return
+        if self.instant is not None and self.instant <= now:
+            self.change = period, phase, width  # that one is still to have its turn
+            return
         self.period, self.phase, self.width = period, phase, width
         if self.window_start < self.end:
             self.instant = None
@@ -533,23 +557,18 @@ class GridSync(TTSQSync):
         saved["settled"] = [
             None if token is None else self._saved(slot, token, saver) for slot, token in enumerate(self.settled)
         ]
-        saved["considered"], saved["not_before"] = self.considered, self.not_before
-        saved["grid"] = [self.period, self.phase, self.width]
+        saved["considered"], saved["not_before"], saved["known"] = self.considered, self.not_before, self.known
         return saved
 
     def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
         self.settled = [None if token is None else _loaded(token[1:], load) for token in saved["settled"]]
-        self.considered, self.not_before = saved["considered"], saved["not_before"]
-        self.period, self.phase, self.width = saved["grid"]
+        self.considered, self.not_before, self.known = saved["considered"], saved["not_before"], saved["known"]
         if self._settle():
             # Instants that passed meanwhile are skipped, but for the last ones: those may still start late.
-            passed = max(self.window_start, self.considered, self.not_before or NEG_INFINITY)
-            if passed == NEG_INFINITY:
-                self._next_after(now)
-            else:
-                past = now - 2 * max(self.period, self.width)
-                self._skip_between(passed, min(past, self.end))
-                self._next_after(max(passed, past))
+            passed = max(self.window_start, self.considered, self.known, self.not_before or NEG_INFINITY)
+            past = now - 2 * max(self.period, self.width)
+            self._skip_between(passed, min(past, self.end))
+            self._next_after(max(passed, past))
         super().restore(saved, load, now)
 
 

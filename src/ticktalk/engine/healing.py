@@ -67,6 +67,7 @@ class Healing:
         self.checkpoints: dict[tuple[str, int], dict[str, InstanceState]] = {}
         self._left: dict[str, dict[str, str]] = {}  # by graph: SQs that wait, and who hosted them last
         self._away: dict[str, set[str]] = {}  # by ensemble that is lost: the graphs it holds, should it come back
+        self._stopped: dict[str, set[str]] = {}  # by ensemble that is lost: the graphs it holds that were stopped since
         self._refused: set[tuple[str, str, str]] = set()  # (graph, SQ, ensemble): its code does not run there
         self._arriving: dict[str, set[str]] = {}  # by graph: placed anew, and not told yet
         self._states: dict[str, dict[int, dict[str, InstanceState]]] = {}  # by graph: handed over, and not told yet
@@ -104,6 +105,7 @@ class Healing:
     def joined(self, info: EnsembleInfo) -> None:
         """An ensemble has started and joined: it takes work that waits, and nothing else."""
         self._away.pop(info.name, None)
+        self._stopped.pop(info.name, None)
         self.isolated = False
         self._refused = {entry for entry in self._refused if entry[2] != info.name}
         for state in self._running():
@@ -113,8 +115,8 @@ class Healing:
         """An ensemble that was cut off is reached again, as it was: it keeps what was not placed elsewhere."""
         self.isolated = False
         held = self._away.pop(info.name, set())
-        for graph in sorted(held - set(self._deployments.graphs)):
-            self._deployments.stop_on(info.name, graph)  # was stopped meanwhile
+        for graph in sorted(self._stopped.pop(info.name, ())):
+            self._deployments.stop_on(info.name, graph)
         for state in self._running():
             graph = state.graph.name
             if graph in held:
@@ -247,6 +249,10 @@ class Healing:
         """A graph was stopped."""
         for key in [key for key in self.checkpoints if key[0] == graph]:
             del self.checkpoints[key]
+        for ensemble, held in self._away.items():
+            if graph in held:
+                held.remove(graph)
+                self._stopped.setdefault(ensemble, set()).add(graph)
         self._left.pop(graph, None)
         self._arriving.pop(graph, None)
         self._states.pop(graph, None)
@@ -301,7 +307,7 @@ class Healing:
         nowhere = dict.fromkeys(state.host_of, "")
         for host in sorted(hosts - set(state.hosts) - waits_for):
             waits_for.add(host)
-            self._deployments.send(host, Deployment(state.graph, nowhere, state.generations))
+            self._deployments.send(host, Deployment(state.graph, nowhere, dict(state.generations)))
 
     def _tell(self, state: GraphState) -> None:
         """Tell every ensemble where the SQs are now, once those that are new hold the graph."""

@@ -181,6 +181,7 @@ class EnsembleHost:
         self.outside = outside
         self.eviction_bound = EVICTION_BOUND
         self.movable = False  # SQs may come and leave while their contexts run
+        self.under_way = 0  # root ticks that a token may be under way to here without a number that says its place
         self.alone: dict[str, set[str]] = {}  # by graph, the SQs here that nobody else may host
         self.handed: dict[str, dict[str, str]] = {}  # by graph, the SQs that went from here, and where to
         self.cores: Cores | None = None  # simulated ones, on which bodies take their time
@@ -274,8 +275,11 @@ class EnsembleHost:
     def place(self, placement: Placement, come: list[TTSQ], load: Load | None = None) -> None:
         """Keep to a placement: instances of SQs that are elsewhere now end here, those of `come` begin."""
         prepared = self.prepared[placement.graph]
+        before = prepared.host_of
         prepared.place(placement.host_of, placement.generations)
         self.alone[placement.graph] = set(placement.alone)
+        for sq in come:
+            self.handed.get(placement.graph, {}).pop(sq.name, None)
 
         def decoded(data: bytes) -> Any:
             return decode_value(data, prepared.code.find_class)
@@ -284,6 +288,8 @@ class EnsembleHost:
             if graph == placement.graph:
                 states = placement.states.get(number)
                 context.place([] if states is None else come, states or {}, load or decoded)
+                if self.under_way:
+                    context.keep_order(before, self.under_way)
 
     def when_idle(self, order: HandOver, then: Callable[[], None]) -> None:
         """Hold what is to be handed over, and call `then` when the bodies that were begun have ended."""

@@ -213,6 +213,7 @@ class StreamRegion:
         self.steps: Callable[[int], Any] | None = None
         self.settled = False  # it has its `run`
         self.queued = False
+        self.made = INFINITY  # a sync of the same place was made before, and goes first
         self.key: tuple[Any, Any] = (self.parts[0].sync.key[0], self)
         self._lines: list[int] = []
         self._stepping: Any = None  # the generator of the instant that is run step by step

@@ -38,9 +38,11 @@ class TTNetworkInterfaceSim:
         self.name = name
 
     def send(self, ensemble: str, message: Message) -> None:
-        """Send a control message; it takes no simulated time."""
+        """Send a control message; it takes no simulated time, but waits while the link is cut."""
         if self._simulation.reachable(self.name, ensemble):
             self._simulation.send(ensemble, message)
+        else:
+            self._simulation.waiting.append((self.name, ensemble, message))
 
 
 class _Site:
@@ -73,7 +75,7 @@ class _Site:
         sender = here.contexts[graph, context]
         generation = sender.prepared.generations.get(arc.rpartition("/")[0], 0)
         for ensemble in ensembles:
-            token = (ensemble, graph, context, generation, arc, value, data, start, stop)
+            token = (ensemble, sender.prepared.host_of, graph, context, generation, arc, value, data, start, stop)
             if simulation.reachable(self.name, ensemble):
                 tick = simulation.arrival(self, ensemble, graph, arc, value, data)
                 simulation.carry(tick, self._arrive, *token)
@@ -83,6 +85,7 @@ class _Site:
     def _arrive(
         self,
         ensemble: str,
+        host_of: dict[str, str],
         graph: str,
         context: int,
         generation: int,
@@ -97,7 +100,7 @@ class _Site:
         host = site.host
         running = host.contexts.get((graph, context)) if host is not None else None
         if running is None or not site.alive:
-            if self.host is not None and not site.alive and (graph, context) in self.host.contexts:
+            if self.host is not None and (graph, context) in self.host.contexts:
                 self.host.contexts[graph, context].counters.add(sq, "lost")
             return
         if generation < running.prepared.generations.get(sq, 0):
@@ -108,10 +111,19 @@ class _Site:
         except ValueFormatError as error:
             running.refuse(arc, start, stop, error)
             return
-        running.arrive(arc, received, start, stop)
-        # What was under way while its consumer moved goes after it.
-        for consumer, moved_to in host.handed.get(graph, {}).items() if host is not None else ():
-            self._simulation.follow(moved_to, graph, context, arc, consumer, value, data, start, stop)
+        assert host is not None
+        if not host.movable:
+            running.arrive(arc, received, start, stop)
+            return
+        # It is for the SQs that were here when it was sent; what has moved since it goes after.
+        producer = running.prepared.graph.sq(sq)
+        for consumer in dict.fromkeys(to.sq for to in producer.arcs[int(arc.rpartition("/")[2])].to):
+            if host_of[consumer] != ensemble:
+                continue
+            if consumer in running.syncs:
+                running.arrive_at(consumer, arc, received, start, stop)
+            elif not self._simulation.follow(ensemble, graph, context, arc, consumer, value, data, start, stop):
+                running.counters.add(sq, "lost")
 
     def output(self, graph: str, context: int, sq: str, value: Any, start: Tick, stop: Tick) -> None:
         """Send an output of the graph to the manager."""
@@ -158,6 +170,7 @@ class Simulation:
         sites: the ensembles by name.
         former: what ensembles held that have failed: their counters still count.
         cuts: the pairs of ensembles between which no message gets through.
+        waiting: control messages that wait for a link to be whole: sender, receiver, message.
         movable: SQs may move while their contexts run.
         on_start: told of every context that starts: graph, number, start tick.
     """
@@ -173,6 +186,7 @@ class Simulation:
         self.sites: dict[str, _Site] = {}
         self.former: list[EnsembleHost] = []
         self.cuts: set[frozenset[str]] = set()
+        self.waiting: list[tuple[str, str, Message]] = []
         self.movable = False
         self.on_start: list[Callable[[str, int, int], None]] = []
         self.processes: list[TTProcess] = []
@@ -222,7 +236,7 @@ class Simulation:
         self.regions = False
         for site in self.sites.values():
             if site.host is not None:
-                site.host.movable = True
+                site.host.movable, site.host.under_way = True, self.network_delay
 
     def reachable(self, one: str, other: str) -> bool:
         """Whether messages get through between two ensembles."""
@@ -232,12 +246,25 @@ class Simulation:
         """The process of an ensemble dies: nothing of it fires any more, and nothing reaches it."""
         site = self.sites[name]
         site.alive = False
+        self.hang_up(name)
         self.processes = [process for process in self.processes if process.ensemble_name != name]
         if site.host is not None:
             for context in site.host.contexts.values():
                 context.close()
             if site.host.cores is not None:
                 site.host.cores.fail()
+
+    def resend(self, one: str, other: str) -> None:
+        """Bring the messages that waited for a link to be whole."""
+        here = [entry for entry in self.waiting if {entry[0], entry[1]} == {one, other}]
+        self.waiting = [entry for entry in self.waiting if {entry[0], entry[1]} != {one, other}]
+        for _, ensemble, message in here:
+            self.send(ensemble, message)
+        self.settle()
+
+    def hang_up(self, name: str) -> None:
+        """Drop the messages that wait to get to an ensemble, or from it: its session has ended."""
+        self.waiting = [entry for entry in self.waiting if name not in entry[:2]]
 
     def slow(self, name: str, factor: Fraction) -> None:
         """The bodies of an ensemble that start from now on take `factor` times as long as at first."""
@@ -265,13 +292,21 @@ class Simulation:
         data: bytes | None,
         start: Tick,
         stop: Tick,
-    ) -> None:
-        """Bring a token to one SQ that has moved on since the token was sent."""
-        site = self.sites.get(ensemble)
-        running = site.host.contexts.get((graph, context)) if site is not None and site.host is not None else None
-        if running is not None:
-            received = value if data is None else decode_value(data, running.prepared.code.find_class)
-            running.arrive(arc, received, start, stop, consumer)
+    ) -> bool:
+        """Bring a token to one SQ that was handed over since the token was sent; whether it is found."""
+        seen: set[str] = set()
+        while ensemble not in seen:
+            seen.add(ensemble)
+            site = self.sites.get(ensemble)
+            if site is None or not site.alive or site.host is None:
+                return False
+            running = site.host.contexts.get((graph, context))
+            if running is not None and consumer in running.syncs:
+                received = value if data is None else decode_value(data, running.prepared.code.find_class)
+                running.arrive_at(consumer, arc, received, start, stop)
+                return True
+            ensemble = site.host.handed.get(graph, {}).get(consumer, ensemble)
+        return False
 
     def send(self, ensemble: str, message: Message) -> None:
         """Bring a control message to an ensemble; if it is not there yet, when it comes."""
@@ -334,9 +369,10 @@ class Simulation:
         env, agenda = self.env, self.agenda
         while True:
             with keep_bodies_from_stdout():
-                if agenda.ready:
-                    agenda.run_ready(self.now())
                 tick = agenda.next_tick()
+                if agenda.ready and tick != self.now():  # else all of that tick is done in one go, in order
+                    agenda.run_ready(self.now())
+                    tick = agenda.next_tick()
                 if not self.exact:
                     while tick is not None and tick < (limit := env.peek()):
                         agenda.run_tick(tick, limit)

@@ -46,6 +46,7 @@ class Faults:
         self._components = components
         self._lost_since: dict[str, int] = {}  # the ensembles that the manager does not hear of
         self._noticed: set[str] = set()
+        self._suspended: set[str] = set()
         self.simulation.make_movable()
         if checkpoint:
             _Checkpoints(self)
@@ -99,6 +100,7 @@ class Faults:
         name = other if one == self.manager.name else one
         if self.manager.name in (one, other) and self.simulation.sites[name].alive:
             self._heard(name)
+        self.simulation.resend(one, other)
         self._watch()
 
     def slow(self, name: str, factor: Fraction | float) -> None:
@@ -113,6 +115,7 @@ class Faults:
             self._leave(name)  # a newer start takes over the name: now it is noticed at the latest
         self._lost_since.pop(name, None)
         self._noticed.discard(name)
+        self._suspended.discard(name)
         self._tell(f"{name!r} joins")
         self.simulation.remove(name)
         ensemble = TTEnsemble(None, name, components=self._components(name, components), manager=self.manager.name)
@@ -135,6 +138,7 @@ class Faults:
 
     def _leave(self, name: str) -> None:
         self._noticed.add(name)
+        self.simulation.hang_up(name)
         registry, healing = self.manager.process.registry, self.manager.process.healing
         if len(registry.ensembles) > 1 and all(each in self._lost_since for each in registry.ensembles):
             healing.isolated = True
@@ -144,6 +148,7 @@ class Faults:
     def _heard(self, name: str) -> None:
         """The manager and an ensemble hear of each other again."""
         self._lost_since.pop(name, None)
+        self._suspended.discard(name)
         host = self.simulation.sites[name].host
         if name in self._noticed:
             self._noticed.discard(name)
@@ -153,22 +158,31 @@ class Faults:
             host.release()
 
     def _watch(self) -> None:
-        """Each ensemble that has lost the manager for a while asks the others, and holds what may be elsewhere."""
+        """Each ensemble that has lost the manager for a while asks the others, and holds what may be elsewhere.
+
+        One that holds its own is no witness: it has learnt that the manager is there for others.
+        """
         now, simulation, manager = self.simulation.agenda.now, self.simulation, self.manager.name
-        for name, since in self._lost_since.items():
-            site = simulation.sites[name]
-            if not site.alive or site.host is None or now - since < lease(self.noticed_after):
-                continue
-            others = [other for other in simulation.sites if other not in (name, manager)]
-            sees = [
-                simulation.reachable(other, manager)
-                for other in others
-                if simulation.sites[other].alive and simulation.reachable(name, other)
-            ]
-            if not goes_on(sees):
-                held = site.host.hold()
-                if held:
-                    self._tell(f"{name!r} has lost the manager and suspends {', '.join(held)}")
+        asked = [name for name, since in self._lost_since.items() if now - since >= lease(self.noticed_after)]
+        again = True
+        while again:
+            again = False
+            for name in asked:
+                site = simulation.sites[name]
+                if not site.alive or site.host is None:
+                    continue
+                sees = [
+                    simulation.reachable(other, manager)
+                    for other in simulation.sites
+                    if other not in (name, manager) and other not in self._suspended
+                    if simulation.sites[other].alive and simulation.reachable(name, other)
+                ]
+                if not goes_on(sees):
+                    again = again or name not in self._suspended
+                    self._suspended.add(name)
+                    held = site.host.hold()
+                    if held:
+                        self._tell(f"{name!r} has lost the manager and suspends {', '.join(held)}")
 
     def _to_manager(self, kind: RuntimeMsg, payload: Any) -> None:
         self.manager.process.input_msg(Message(kind, payload, "TTRuntimeManagerProcess"))
@@ -209,7 +223,7 @@ class _Checkpoints(Turn):
                 heard = site.alive and simulation.reachable(site.name, self._faults.manager.name)
                 if heard and host is not None and (graph, number) in host.contexts:
                     healing.checkpoint(host.checkpoint(graph, number))
-            if simulation.agenda.next_tick() is None:
+            if simulation.agenda.nothing_but(self):
                 del self._due[graph, number]  # nothing will ever change
             else:
                 self._due[graph, number] = tick + self._faults.checkpoint
