@@ -131,7 +131,8 @@ class Frames:
             OSError: as `recv_into`.
         """
         if self._long is not None:
-            count = connection.recv_into(memoryview(self._long)[self._filled :])
+            # Where this may wait, it waits for all of it: one change of thread instead of one for each piece.
+            count = connection.recv_into(memoryview(self._long)[self._filled :], 0, socket.MSG_WAITALL)
             self._filled += count
             return count
         if self._begin:

@@ -33,6 +33,7 @@ from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.physical.clock import RootClock, monotonic_us
 from ticktalk.physical.link import Link
 from ticktalk.physical.loop import LOAN, Loop
+from ticktalk.physical.memory import keep_memory
 from ticktalk.physical.wire import (
     LONG,
     FrameError,
@@ -211,6 +212,7 @@ class Node:
 
     def run_in_thread(self) -> None:
         """Keep time in a thread of its own."""
+        keep_memory()
         self._thread = threading.Thread(target=self.loop.run, name=f"ticktalk {self.name}", daemon=True)
         self._thread.start()
 
