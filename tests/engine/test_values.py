@@ -689,3 +689,12 @@ def test_an_array_alone_is_the_same_messagepack_as_an_array_within(shape: tuple[
     assert encode_value([array]) == b"\x91" + alone
     for strange in (array.T, array[::2]):
         assert np.array_equal(decode_value(encode_value(strange)), strange)
+
+
+def test_nobody_can_write_to_an_array_that_came() -> None:
+    data = bytearray(encode_value(np.arange(100_000)))
+    array = decode_value(data)
+    with pytest.raises(ValueError, match="read-only"):
+        array[0] = 1
+    with pytest.raises(ValueError):
+        array.flags.writeable = True

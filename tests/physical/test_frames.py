@@ -46,6 +46,8 @@ def test_messages_come_as_they_went_however_they_are_cut() -> None:
         sent, wanted = [], []
         for count in range(30):
             values = [chance.randbytes(chance.choice(lengths)) for _ in range(chance.randint(0, 3))]
+            if count == 7:  # a frame whose MessagePack is long, too
+                values += [b"x" * 100] * 1_000
             sent.append(("fire", count, [by_itself(value) for value in values], None, -1.5))
             wanted.append(("fire", count, values, None, -1.5))
         assert through(sent, chance if number % 2 else None) == wanted

@@ -27,6 +27,7 @@ from ticktalk.physical.wire import (
     ReportRequest,
     UnsignedCodeError,
     control_frame,
+    long_token,
     parse_control,
     parse_tokens,
     token_frame,
@@ -297,9 +298,17 @@ def test_any_name_makes_one_part_of_a_key(name: str) -> None:
     assert unquote(key.split("/")[3]) == "f-1/0"
 
 
-@pytest.mark.parametrize("length", [0, 1, LONG - 1, LONG, LONG + 1, 1 << 17])
-def test_a_token_frame_is_one_format_whatever_the_length_of_its_value(length: int) -> None:
+@pytest.mark.parametrize("length", [0, 1, LONG, 1 << 17])
+def test_a_long_value_crosses_beside_its_token(length: int) -> None:
     token = (7, 1, 70_000, -5, float("inf"), bytes(range(256)) * (length // 256) + bytes(length % 256))
-    frame = token_frame([token])
-    assert msgspec.msgpack.decode(frame[1:]) == [list(token)]
-    assert [(*head, bytes(data)) for *head, data in parse_tokens(frame)] == [token]
+    payload, attached = long_token(token)
+    assert payload is token[-1]
+    assert [(*head, bytes(data)) for *head, data in parse_tokens(payload, attached)] == [token]
+
+
+@pytest.mark.parametrize(
+    "attached", [b"", b"\x01", b"\x02\x90", token_frame([]), token_frame([(1, 1, 1, 1, 1, b"")] * 2)]
+)
+def test_what_is_attached_to_a_value_is_one_token(attached: bytes) -> None:
+    with pytest.raises(FrameError):
+        parse_tokens(b"value", attached)

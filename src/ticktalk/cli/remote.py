@@ -247,7 +247,7 @@ class Remote:
         """Have `take(row)` called with every output of a graph from now on."""
         from ticktalk.physical.commands import outputs_key
 
-        self._link.subscribe(outputs_key(graph), lambda payload: take(payload.decode()))
+        self._link.subscribe(outputs_key(graph), lambda payload, attached: take(payload.decode()))
 
     def __enter__(self) -> Remote:
         return self

@@ -212,6 +212,8 @@ def decode_value(data: Data, classes: Classes | None = None) -> Any:
     Raises:
         ValueFormatError: `data` is malformed, or of a class that is not known here.
     """
+    if data.__class__ is bytearray:
+        data = memoryview(data).toreadonly()  # else its receiver could make an array writable again
     try:
         if classes is None:
             return _plain_decoder.decode(data)

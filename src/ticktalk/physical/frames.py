@@ -8,6 +8,8 @@ in the order in which the array mentions them: so they are neither copied into M
 from __future__ import annotations
 
 import socket
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -96,33 +98,72 @@ class Frames:
         self._chunk = memoryview(bytearray(CHUNK))
         self._begin = 0  # of what has come and has not been given yet
         self._end = 0
-        self._long: bytearray | None = None  # a long frame on its way, and how much of it has come
-        self._filled = 0
-        self._has_long = False
+        self._message: Callable[[], Any] | None = None  # gives the message that waits for what is long in it
+        self._missing: deque[memoryview] = deque()  # where that goes
 
     def next(self) -> tuple[Any, ...] | None:
-        """The next message, if it is here whole; long values in it are views of its frame."""
-        if self._long is not None:
-            if self._filled < len(self._long):
+        """The next message, if it is here whole; long values in it have memory of their own."""
+        if self._message is None:
+            begin, here = self._begin, self._end - self._begin
+            if here < 4:
                 return None
-            frame, self._long = self._long, None
-            return _message(frame) if self._has_long else tuple(_decode(frame))
-        begin = self._begin
-        here = self._end - begin - 4
-        if here < 0:
+            length = int.from_bytes(self._chunk[begin : begin + 4], "little")
+            if length < here - 3:
+                self._begin = begin + 4 + length
+                return tuple(_decode(self._chunk[begin + 4 : self._begin]))
+            self._begin_long(length, here)
+        made = self._message
+        if made is None or self._missing:
             return None
-        length = int.from_bytes(self._chunk[begin : begin + 4], "little")
-        self._has_long = length >= _HAS_LONG
-        length &= _HAS_LONG - 1
-        if length <= here:
-            self._begin = begin + 4 + length
-            content = self._chunk[begin + 4 : self._begin]
-            return _message(bytes(content)) if self._has_long else tuple(_decode(content))
-        if length > CHUNK - 4:
-            self._long, self._filled = bytearray(length), here
-            self._long[:here] = self._chunk[begin + 4 : self._end]
-            self._begin = self._end = 0
-        return None
+        self._message = None
+        message = made()
+        return self.next() if message is None else tuple(message)
+
+    def _begin_long(self, length: int, here: int) -> None:
+        """Make room for what does not come by the chunk, if that much of it is here already."""
+        begin = self._begin
+        if length >= _HAS_LONG:
+            if here < 8:
+                return
+            length = int.from_bytes(self._chunk[begin + 4 : begin + 8], "little")
+            if length > CHUNK - 8:
+                self._expect_body(length)
+            elif here - 8 >= length:
+                self._begin = begin + 8 + length
+                self._expect_values(self._chunk[begin + 8 : self._begin])
+        elif length > CHUNK - 4:
+            body = bytearray(length)
+            self._begin += 4
+            self._message = lambda: _decode(body)
+            self._expect([memoryview(body)])
+
+    def _expect_body(self, length: int) -> None:
+        """A body that is long itself, before the long values that it mentions."""
+        body = bytearray(length)
+        self._begin += 8
+        self._message = lambda: self._expect_values(memoryview(body))
+        self._expect([memoryview(body)])
+
+    def _expect_values(self, body: memoryview) -> None:
+        values: list[memoryview] = []
+
+        def long_value(code: int, mention: memoryview) -> bytearray:
+            value = bytearray(int.from_bytes(mention, "little"))
+            values.append(memoryview(value))
+            return value
+
+        message = msgspec.msgpack.Decoder(ext_hook=long_value).decode(body)
+        self._message = lambda: message
+        self._expect(values)
+
+    def _expect(self, places: list[memoryview]) -> None:
+        """Let what comes next go to these places."""
+        for place in places:
+            here = min(self._end - self._begin, len(place))
+            place[:here] = self._chunk[self._begin : self._begin + here]
+            self._begin += here
+            if here < len(place):
+                self._missing.append(place[here:])
 
     def fill(self, connection: socket.socket) -> int:
         """Receive once; how many bytes came, 0 at the end.
@@ -130,9 +171,14 @@ class Frames:
         Raises:
             OSError: as `recv_into`.
         """
-        if self._long is not None:
-            count = connection.recv_into(memoryview(self._long)[self._filled :])
-            self._filled += count
+        if self._missing:
+            place = self._missing[0]
+            # Where this may wait, it waits for all of it: one change of thread instead of one for each piece.
+            count = connection.recv_into(place, 0, socket.MSG_WAITALL)
+            if count < len(place):
+                self._missing[0] = place[count:]
+            else:
+                self._missing.popleft()
             return count
         if self._begin:
             rest = bytes(self._chunk[self._begin : self._end])
@@ -144,16 +190,3 @@ class Frames:
 
 
 _decode = msgspec.msgpack.Decoder().decode
-
-
-def _message(frame: bytes | bytearray) -> tuple[Any, ...]:
-    """The message of a frame with long values."""
-    whole = memoryview(frame)
-    at = 4 + int.from_bytes(whole[:4], "little")
-
-    def long_value(code: int, mention: memoryview) -> memoryview:
-        nonlocal at
-        begin, at = at, at + int.from_bytes(mention, "little")
-        return whole[begin:at]
-
-    return tuple(msgspec.msgpack.Decoder(ext_hook=long_value).decode(whole[4:at]))

@@ -28,8 +28,8 @@ JOINED = 64
 CLOSE_LIMIT = 2.0
 """Seconds that closing a session may take."""
 
-Receive = Callable[[bytes], None]
-"""Takes a payload: called in Zenoh's thread; must not block."""
+Receive = Callable[[bytes, bytes | None], None]
+"""Takes a payload, and what was attached to it: called in Zenoh's thread; must not block."""
 
 Join = Callable[[list[Any]], bytes]
 """Makes one frame of parts."""
@@ -80,7 +80,7 @@ class Link:
         self._subscriptions: dict[str, tuple[Receive, Any]] = {}
         self._queryables: dict[str, tuple[Callable[[zenoh.Query], None], Any]] = {}
         self._publishers: dict[str, Any] = {}
-        self._outbox: deque[tuple[str, Any, Join | None]] = deque()
+        self._outbox: deque[tuple[str, Any, Join | bytes | None]] = deque()
         self._sending = threading.Lock()  # what is in the outbox is sent in order: by one thread at a time
         self._closing = False
         self._session = self._open()
@@ -116,12 +116,13 @@ class Link:
         return LinkError(f"the network session cannot be opened: {text}")
 
     def subscribe(self, key: str, receive: Receive) -> None:
-        """Call `receive(payload)` for what is published on `key`."""
+        """Call `receive(payload, attached)` for what is published on `key`."""
         self._subscriptions[key] = (receive, self._declare_subscriber(key, receive))
 
     def _declare_subscriber(self, key: str, receive: Receive) -> Any:
         def sample(sample: zenoh.Sample) -> None:
-            receive(sample.payload.to_bytes())
+            attached = sample.attachment
+            receive(sample.payload.to_bytes(), None if attached is None else attached.to_bytes())
 
         # A direct callback: no thread per subscriber.
         return self._session.declare_subscriber(key, zenoh.handlers.Callback(sample, indirect=False))
@@ -148,13 +149,13 @@ class Link:
             return None if reason == b"Timeout" else (False, reason)
         return None
 
-    def publish(self, key: str, part: Any, join: Join | None = None) -> None:
+    def publish(self, key: str, part: Any, join: Join | bytes | None = None) -> None:
         """Have a frame published on `key`, in order; never blocks.
 
         Args:
             key: where.
             part: the frame; or, with `join`, what may become one frame with others that wait beside it.
-            join: makes the frame.
+            join: makes the frame; or bytes that are attached to it.
         """
         outbox = self._outbox
         if len(outbox) >= OUTBOX:
@@ -176,11 +177,12 @@ class Link:
             finally:
                 self._sending.release()
 
-    def _send_all(self, outbox: deque[tuple[str, Any, Join | None]]) -> None:
+    def _send_all(self, outbox: deque[tuple[str, Any, Join | bytes | None]]) -> None:
         while outbox:
             try:
                 key, part, join = outbox.popleft()
-                if join is not None:
+                attached = join if isinstance(join, bytes) else None
+                if callable(join):
                     parts = [part]
                     while outbox and outbox[0][2] is join and outbox[0][0] == key and len(parts) < JOINED:
                         parts.append(outbox.popleft()[1])
@@ -197,7 +199,7 @@ class Link:
                         reliability=zenoh.Reliability.RELIABLE,
                     )
                     self._publishers[key] = publisher
-                publisher.put(part)
+                publisher.put(part, attachment=attached)
             except zenoh.ZError as error:
                 if not self._closing:
                     logger.warning("%s: not sent: %s", key, error)

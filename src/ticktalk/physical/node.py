@@ -45,6 +45,7 @@ from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.physical.clock import RootClock, monotonic_us
 from ticktalk.physical.link import Link
 from ticktalk.physical.loop import LOAN, Loop
+from ticktalk.physical.memory import keep_memory
 from ticktalk.physical.moving import Moves
 from ticktalk.physical.wire import (
     LONG,
@@ -52,6 +53,7 @@ from ticktalk.physical.wire import (
     ReportRequest,
     UnsignedCodeError,
     control_frame,
+    long_token,
     parse_control,
     parse_tokens,
     token_frame,
@@ -194,7 +196,7 @@ class Node:
         self._outputs: dict[tuple[str, int], int] = {}
         self._early: dict[tuple[str, int], list[tuple[str, Any, int, int, Tick, Tick]]] = {}
         self._begun: set[tuple[str, int]] = set()
-        self._inbox: deque[tuple[str, str, bytes]] = deque()  # token frames that wait for who keeps time
+        self._inbox: deque[tuple[str, str, bytes, bytes | None]] = deque()  # token frames that wait for who keeps time
         self._keys: dict[str, list[str]] = {}
         self.interface = TTNetworkInterfaceZenoh(self)
         self.network_manager = TTNetworkManager(queue.Queue(), name, self.interface, manager)
@@ -236,6 +238,7 @@ class Node:
 
     def run_in_thread(self) -> None:
         """Keep time in a thread of its own."""
+        keep_memory()
         self._thread = threading.Thread(target=self.loop.run, name=f"ticktalk {self.name}", daemon=True)
         self._thread.start()
 
@@ -277,7 +280,7 @@ class Node:
         elif link is not None:
             self.loop.do_aside(lambda: (LOAN, link.flush, ()))
 
-    def _on_control(self, frame: bytes) -> None:
+    def _on_control(self, frame: bytes, attached: bytes | None) -> None:
         self.loop.post(self._control, frame, monotonic_us())
 
     def _control(self, frame: bytes, stamp: int) -> None:
@@ -311,14 +314,14 @@ class Node:
             if len(data) < LONG:
                 self.link.publish(arc_key(graph, arc), token, token_frame)
             else:
-                self.link.publish(arc_key(graph, arc), token_frame([token]))
+                self.link.publish(arc_key(graph, arc), *long_token(token))
         if self.moves.keeps:
             self.moves.keep(graph, context, arc, number, start, stop, data)
 
-    def _on_tokens(self, graph: str, arc: str, frame: bytes) -> None:
-        if not self._inbox and self.loop.visit(monotonic_us(), self._take_tokens, graph, arc, frame):
+    def _on_tokens(self, graph: str, arc: str, frame: bytes, attached: bytes | None) -> None:
+        if not self._inbox and self.loop.visit(monotonic_us(), self._take_tokens, graph, arc, frame, attached):
             return
-        self._inbox.append((graph, arc, frame))
+        self._inbox.append((graph, arc, frame, attached))
         if len(self._inbox) > INBOX:
             self._inbox.popleft()  # the stalest; the call that was posted for it takes the next one
             self.overflow += 1
@@ -328,9 +331,9 @@ class Node:
     def _tokens(self) -> None:
         self._take_tokens(*self._inbox.popleft())
 
-    def _take_tokens(self, graph: str, arc: str, frame: bytes) -> None:
+    def _take_tokens(self, graph: str, arc: str, frame: bytes, attached: bytes | None) -> None:
         try:
-            tokens = parse_tokens(frame)
+            tokens = parse_tokens(frame, attached)
         except FrameError as error:
             self.bad_frames += 1
             logger.debug("a bad frame was dropped: %s", error)

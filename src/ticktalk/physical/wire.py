@@ -2,7 +2,8 @@
 
 Every frame begins with a byte that names its version. What follows is MessagePack: a control frame is
 `[kind, recipient, payload, signature]`, a token frame a list of tokens
-`[context, generation, number, start, stop, value]` of the arc whose key it was published on.
+`[context, generation, number, start, stop, value]` of the arc whose key it was published on. A long value is
+published by itself, with a token frame attached that holds its token without it.
 """
 
 from __future__ import annotations
@@ -256,23 +257,32 @@ class UnsignedCodeError(FrameError):
 
 def token_frame(tokens: list[Token]) -> bytes:
     """Tokens of one arc."""
-    if len(tokens) == 1 and len(tokens[0][5]) >= LONG:
-        *head, data = tokens[0]
-        if len(data) < 2**32:
-            # The same in parts, so that the value is copied once.
-            parts = [_encoder.encode(part) for part in head]
-            return b"".join((_HEAD, b"\x91\x96", *parts, b"\xc6", len(data).to_bytes(4, "big"), data))
     return _HEAD + _encoder.encode(tokens)
 
 
-def parse_tokens(frame: bytes) -> Sequence[Token]:
-    """The tokens in a frame; their values are views of it.
+def long_token(token: Token) -> tuple[bytes | bytearray, bytes]:
+    """A token with a long value as `(payload, attached)`: the value by itself, so that it is not copied."""
+    *head, data = token
+    if isinstance(data, memoryview):
+        data = bytes(data)
+    return data, _HEAD + _encoder.encode([(*head, b"")])
+
+
+def parse_tokens(frame: bytes, attached: bytes | None = None) -> Sequence[Token]:
+    """The tokens in a frame, or the one that is attached to its value; values are views of what they came in.
 
     Raises:
         FrameError: the bytes are no token frame.
     """
     try:
-        return _tokens.decode(_body(frame))
+        if attached is None:
+            return _tokens.decode(_body(frame))
+        if len(frame) > MAX_FRAME:
+            raise FrameError(f"a value of {len(frame)} bytes, longer than {MAX_FRAME}")
+        ((context, generation, number, start, stop, _),) = _tokens.decode(_body(attached))
+        return [(context, generation, number, start, stop, frame)]
+    except FrameError:
+        raise
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise FrameError(f"not a token frame: {error}") from None
 

@@ -35,6 +35,7 @@ from ticktalk.engine.values import Data, decode_value, encode_value
 from ticktalk.graph.graph import TTGraph
 from ticktalk.physical.clock import monotonic_us
 from ticktalk.physical.frames import Frames, by_itself, encode_frame, unsent
+from ticktalk.physical.memory import keep_memory
 from ticktalk.physical.role import Role
 from ticktalk.time import Tick, TTClock, TTEmpty
 
@@ -345,6 +346,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if settings["nice"]:
         os.nice(settings["nice"])
+    keep_memory()
     commands = SocketCommands(connection)
     with BodyOutput(sys.stderr, sys.stderr):
         Worker(settings["ensemble"], settings["components"], commands.answer, settings["near"]).run(commands.receive)
