@@ -32,6 +32,7 @@ class Regions(Protocol):
     """What has instants of its own (`engine.region`): many of one stream at a time, where nothing else is due."""
 
     allowed: bool
+    idle: bool  # none of them is due
 
     def next_tick(self) -> int:
         """The next instant; after all ticks, if there is none."""
@@ -60,7 +61,7 @@ class Agenda:
     def next_tick(self) -> int | None:
         """The next tick at which something is due, or None."""
         tick = self._ticks[0] if self._ticks else None
-        if self.regions is not None:
+        if self.regions is not None and not self.regions.idle:
             instant = self.regions.next_tick()
             if tick is None:
                 return instant if instant < _NO_TICK else None
@@ -115,6 +116,8 @@ class Agenda:
     def run_tick(self, tick: int, limit: float | None = None) -> None:
         """Do all that is due at `tick`, the earliest of the agenda; where that is easy, more, but before `limit`."""
         ticks, regions = self._ticks, self.regions
+        if regions is not None and regions.idle:
+            regions = None
         if regions is not None and (not ticks or ticks[0] > tick):
             stop = tick + 1 if limit is None else limit
             regions.run_before(ticks[0] if ticks and ticks[0] < stop else stop)
@@ -130,7 +133,7 @@ class Agenda:
         due = self._due.pop(tick)
         if regions is not None and regions.next_tick() == tick:
             regions.begin(tick)
-        if len(due) == 1 and not ready:
+        if not ready and len(due) == 1:
             due[0].step(tick)  # nobody else could have the first turn
         else:
             for turn in due:
@@ -141,6 +144,24 @@ class Agenda:
             turn = heappop(ready)[1]
             turn.queued = False
             turn.step(tick)
+
+    def run_while(self, peek: Callable[[], float]) -> None:
+        """Do all that is due before what `peek` says; it is asked anew each time."""
+        ticks = self._ticks
+        while True:
+            if self.regions is None or self.regions.idle:
+                if not ticks:
+                    return
+                tick = ticks[0]
+            else:
+                next_tick = self.next_tick()
+                if next_tick is None:
+                    return
+                tick = next_tick
+            limit = peek()
+            if tick >= limit:
+                return
+            self.run_tick(tick, limit)
 
     def run_until(self, now: int) -> None:
         """Bring the agenda to `now`: what is due up to and with it, and what is ready (real time)."""

@@ -46,7 +46,7 @@ class _InRegion:
             frame = frame.f_back  # type: ignore[assignment]
         if frame is None:
             return None
-        found: Running = frame.f_globals["region"].at_line(frame.f_lineno)
+        found: Running = frame.f_locals["region"].at_line(frame.f_code.co_name, frame.f_lineno)
         return found
 
 

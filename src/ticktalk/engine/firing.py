@@ -204,7 +204,7 @@ class SinglePortSync(TTSQSync):
 class ArrivalSync(TTSQSync):
     """Arrival of a token at an SQ with several arc inputs, consuming or sticky; order any or forward."""
 
-    __slots__ = ("consuming", "forward", "last_start", "others", "ports", "sticky")
+    __slots__ = ("consider", "consuming", "forward", "last_start", "others", "ports", "sticky")
 
     def __init__(self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int) -> None:
         super().__init__(sq, order, agenda, counters, eviction_bound)
@@ -215,6 +215,7 @@ class ArrivalSync(TTSQSync):
         self.consuming = [slot for slot, is_sticky in enumerate(sticky) if not is_sticky]
         self.others = [[other for other in self.consuming if other != slot] for slot in range(len(sticky))]
         self.sticky: dict[int, Waiting | None] = {slot: None for slot, is_sticky in enumerate(sticky) if is_sticky}
+        self.consider = self._consider_pair if sticky == [False, False] and not self.full else self._consider
 
     def step(self, now: int) -> None:
         if len(self.inbox) == 1 and not self.remote:
@@ -229,7 +230,7 @@ class ArrivalSync(TTSQSync):
                     if start > self.evict_at:
                         self._evict()
                 token: Waiting = (start, self.number, stop, value)
-                if not self._consider(slot, token, False, now):
+                if not self.consider(slot, token, False, now):
                     self._wait(slot, token)
                     if self.newest > self.evict_at:
                         self._evict()
@@ -252,7 +253,7 @@ class ArrivalSync(TTSQSync):
             if slot in self.sticky:
                 self._reconsider(now)
             elif self.ports[slot].holds(token):
-                self._consider(slot, token, True, now)
+                self.consider(slot, token, True, now)
         if self.newest > self.evict_at:
             self._evict()
 
@@ -270,7 +271,7 @@ class ArrivalSync(TTSQSync):
         again.sort(key=lambda entry: entry[0])
         for _, slot, token in again:
             if self.ports[slot].holds(token):
-                self._consider(slot, token, True, now)
+                self.consider(slot, token, True, now)
 
     def _consider(self, slot: int, token: Waiting, waits: bool, now: int) -> bool:
         """Fire on the best set that holds `token` (which `waits` on its port, or has just come), if there is one."""
@@ -321,6 +322,34 @@ class ArrivalSync(TTSQSync):
                 return True
             self.last_start = start
         self.fire(start, stop, _values(used, self.full), now)
+        return True
+
+    def _consider_pair(self, slot: int, token: Waiting, waits: bool, now: int) -> bool:
+        """`_consider` where there are two ports, which is what most SQs that fuse anything have."""
+        start, _, stop, value = token
+        other = self.ports[1 - slot]
+        overlapping = other.overlapping(start, stop)
+        if not overlapping:
+            return False
+        partner = overlapping[0]
+        if len(overlapping) > 1:
+            best = best_set(start, stop, [overlapping])
+            if best is None:
+                return False
+            partner = best[0]
+        if waits:
+            self.ports[slot].remove(token)
+        other.remove(partner)
+        if partner[0] > start:
+            start = partner[0]
+        if partner[2] < stop:
+            stop = partner[2]
+        if self.forward:
+            if start < self.last_start:
+                self.counters.add(self.sq.name, "out_of_order")
+                return True
+            self.last_start = start
+        self.fire(start, stop, (partner[3], value) if slot else (value, partner[3]), now)
         return True
 
     def reach(self, start: Tick) -> None:
@@ -492,9 +521,8 @@ class GridSync(TTSQSync):
         start = instant - self.width // 2
         stop = start + self.width
         instant_after = instant + self.period
-        too_late = now >= stop and now >= instant_after
         if self.first_delay:
-            if self.not_before is None and not too_late:
+            if self.not_before is None and (now < stop or now < instant_after):
                 self.not_before = instant + self.first_delay
             self.instant = None
             self._next_after(instant)
@@ -505,7 +533,7 @@ class GridSync(TTSQSync):
             if instant_after > now:
                 self.agenda.at(instant_after, self)
         if now >= stop:
-            if too_late:
+            if now >= instant_after:
                 self.counters.add(self.sq.name, "skipped")
                 return
             self.counters.add(self.sq.name, "late_starts")

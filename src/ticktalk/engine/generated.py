@@ -7,6 +7,9 @@
 * `steps(instant)` is a generator that runs one instant, and gives the place in the order (`o3`) of each further SQ
   before it runs, so that others can have their turns in between.
 
+`ahead_code` writes a third function for many regions of one shape, each with instants of its own: it runs instants
+that were sorted beforehand, and takes the bodies from a table.
+
 `v3` is what SQ 3 hands on, `v3_1` to its second consumer within the region; `gone` stands in it where the SQ had
 nothing to say at this instant. All that seldom happens is a call: `hand3` copies what somebody could change,
 `edge3` sends what leaves the region, `ended3` takes an error, `absent3` notes that the SQ did not fire. What these
@@ -66,10 +69,9 @@ def region_code(plan: RegionPlan, say_which: bool = False) -> RegionCode:
         say_which: name the SQs in comments.
     """
     blocks = [_block(index, node) for index, node in enumerate(plan.nodes)]
-    known = "period, region, " + "".join(
-        name + ", " for index, node in enumerate(plan.nodes) for name in _known(index, node)
+    known = (
+        "period, region, " + "".join(name + ", " for name in ahead_names(plan)) + "gone, empty, plain, type, int, float"
     )
-    known += "gone, empty, plain, type, int, float"
     lines: list[tuple[str, int]] = [
         (f"def run(instant, limit, {known}):", -1),
         ("    try:", -1),
@@ -101,6 +103,33 @@ def region_code(plan: RegionPlan, say_which: bool = False) -> RegionCode:
     return RegionCode("".join(line + "\n" for line, _ in lines), [-1, *(index for _, index in lines)])
 
 
+def ahead_code(plan: RegionPlan) -> RegionCode:
+    """The code for many regions of the shape of `plan`.
+
+    `ahead(entries, entry, ...)` runs the regions' instants: first `entry`, then those that the iterator `entries`
+    gives. An entry is the tick, counted from `begin`, and in the last `bits` bits the region's place in `table`. It
+    gives the last entry it ran, and None; or, where two are due at one tick, both, and has run neither.
+    """
+    names = ", ".join(ahead_names(plan))
+    lines = [
+        ("def ahead(entries, entry, table, mask, bits, begin, timers, gone, empty, plain, type, int, float):", -1),
+        ("    for following in entries:", -1),
+        ("        if following - entry <= mask and following >> bits == entry >> bits:", -1),
+        ("            return entry, following", -1),
+        (f"        parts, region, {names} = table[entry & mask]", -1),
+    ]
+    for index, node in enumerate(plan.nodes):
+        lines += [(" " * 8 + line, index) for line in _block(index, node, ahead=True)]
+    lines += [("        if timers.left:", -1), ("            break", -1), ("        entry = following", -1)]
+    lines += [("    return entry, None", -1)]
+    return RegionCode("".join(line + "\n" for line, _ in lines), [-1, *(index for _, index in lines)])
+
+
+def ahead_names(plan: RegionPlan) -> list[str]:
+    """What a region's entry in the table of `ahead` holds, after its parts and the region itself."""
+    return [name for index, node in enumerate(plan.nodes) for name in _known(index, node)]
+
+
 def _known(index: int, node: RegionNode) -> list[str]:
     """What every firing needs, as parameters that have defaults: locals are the fastest names."""
     sq = node.sq
@@ -114,8 +143,14 @@ def _named(line: tuple[str, int], sq: TTSQ) -> tuple[str, int]:
     return f"{line[0]}  # {sq.name}" + (f", line {sq.line}" if sq.line else ""), line[1]
 
 
-def _block(index: int, node: RegionNode) -> list[str]:
+def _block(index: int, node: RegionNode, ahead: bool = False) -> list[str]:
     """One firing of one SQ, if its inputs are there."""
+    instant = "begin + (entry >> bits)" if ahead else "instant"
+    leave = [] if ahead else ["limit = instant"]  # `ahead` looks itself whether to leave
+
+    def act(what: str) -> str:
+        return f"parts[{index}].{what}" if ahead else f"{what}{index}"
+
     names = [f"v{index}" if len(node.inner) == 1 else f"v{index}_{way}" for way in range(len(node.inner))]
     all_of_them, each = " = ".join(names), ", ".join(names)
     call = _call(index, node)
@@ -124,11 +159,11 @@ def _block(index: int, node: RegionNode) -> list[str]:
         result = [
             f"result = {call}",
             "if type(result) is not empty:",
-            f"    {gives}edge{index}(result, instant)",
-            "    limit = instant",
+            f"    {gives}{act('edge')}(result, {instant})",
+            *("    " + line for line in leave),
         ]
         if names:
-            result += ["else:", f"    {gives}hand{index}(result, instant)"]
+            result += ["else:", f"    {gives}{act('hand')}(result, {instant})"]
     elif not names:
         result = [call]
     else:
@@ -136,14 +171,14 @@ def _block(index: int, node: RegionNode) -> list[str]:
             f"{all_of_them} = {call}",
             f"kind = type({names[0]})",
             "if kind is not int and kind is not float and kind not in plain:",
-            f"    {each} = hand{index}({names[0]}, instant)",
+            f"    {each} = {act('hand')}({names[0]}, {instant})",
         ]
     block = [
         "try:",
         *("    " + line for line in result),
         "except BaseException as error:",
-        f"    {each + ' = ' if names else ''}ended{index}(error, instant)",
-        "    limit = instant",
+        f"    {each + ' = ' if names else ''}{act('ended')}(error, {instant})",
+        *("    " + line for line in leave),
     ]
     if not node.wires:
         return block
@@ -151,7 +186,7 @@ def _block(index: int, node: RegionNode) -> list[str]:
     otherwise = [f"{all_of_them} = gone"] if names else []
     if len(node.wires) > 1 or node.sq.order == "forward":
         inputs = ", ".join(_name(wire, node) for wire in node.wires.values())
-        otherwise.insert(0, f"absent{index}(instant, {inputs})")
+        otherwise.insert(0, f"{act('absent')}({instant}, {inputs})")
     if otherwise:
         block += ["else:", *("    " + line for line in otherwise)]
     return block

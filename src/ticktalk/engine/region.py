@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from heapq import heapify, heappop, heappush, heapreplace
-from itertools import islice
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from ticktalk.engine.components import IN_REGION, REGION_FILE, Running, running
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing import ArrivalSync, GridSync, SinglePortSync, TTSQSync
 from ticktalk.engine.forwarding import TTSQForward
-from ticktalk.engine.generated import region_code
+from ticktalk.engine.generated import ahead_code, ahead_names, region_code
 from ticktalk.engine.regions import RegionNode, RegionPlan
 from ticktalk.engine.values import PLAIN, handed_on
 from ticktalk.graph.constants import decode_constant
@@ -35,12 +34,11 @@ INSTANTS_BEFORE = 20
 """Instants that run on the general engine before a region's code is made: graphs that hardly run need none."""
 
 MANY = 16
-"""Regions from which on it pays to plan their instants ahead, `PLANNED` of each on average."""
+"""Regions from which on it pays to sort their instants beforehand."""
 
-PLANNED = 16
-
+PLANNED = 64  # instants of each, on average: sorting merges what is in order already
 AT_ONCE = 4096  # instants of regions in a row, after which is looked whether to plan
-CALM = 8  # how often all of them have to run undisturbed before
+CALM = 8  # how often in a row those ran undisturbed before it is planned again
 
 NEVER = 1 << 126  # a tick after all others, as an int: comparing ints is what the innermost loop does
 _BITS = 24
@@ -212,6 +210,8 @@ class StreamRegion:
         self.run: Callable[[int, float], int] = self._run_first
         self.steps: Callable[[int], Any] | None = None
         self.settled = False  # it has its `run`
+        self.shape = ""  # the text of its functions
+        self.entry: tuple[Any, ...] = ()  # of the table for `ahead`
         self.queued = False
         self.made = INFINITY  # a sync of the same place was made before, and goes first
         self.key: tuple[Any, Any] = (self.parts[0].sync.key[0], self)
@@ -286,11 +286,12 @@ class StreamRegion:
             names |= {f"o{index}": sync.key[0], f"f{index}": part.execute.body, f"arrange{index}": part.execute.arrange}
             names |= {f"hand{index}": part.hand, f"edge{index}": part.edge}
             names |= {f"ended{index}": part.ended, f"absent{index}": part.absent}
-        text, self._lines = region_code(self.plan)
+        self.shape, self._lines = region_code(self.plan)
+        self.entry = (self.parts, self, *(names[name] for name in ahead_names(self.plan)))
         run, self.steps = (
             # What Python learns of a function's callees is kept in its code, so each region has its own.
             FunctionType(code.replace(), names, code.co_name, tuple([names[name] for name in _parameters(code)]))
-            for code in _functions(text)
+            for code in _functions(self.shape)
         )
         if self.whole:
             self.run, self.settled = run, True
@@ -307,12 +308,14 @@ class StreamRegion:
         self.begin(instant)
         return instant
 
-    def at_line(self, line: int) -> Running:
+    def at_line(self, function: str, line: int) -> Running:
         """The SQ whose firing is at a line of the generated code."""
-        return self.parts[self._lines[line]].execute
+        lines = ahead_code(self.plan).lines if function == "ahead" else self._lines
+        return self.parts[lines[line]].execute
 
     def goes_out(self, instant: int) -> None:
         """Somebody outside is going to be told something at `instant`."""
+        self.timers.catch_up(self, instant)
         self.next = instant
         self.agenda.now = instant
         self.timers.left = True
@@ -438,6 +441,7 @@ class RegionTimers:
 
     Attributes:
         allowed: contexts that start now may have regions.
+        idle: no region is due at any time.
         left: a region has told something to somebody outside, who may have done anything.
         running: the region that did.
     """
@@ -447,10 +451,12 @@ class RegionTimers:
         "_changes",
         "_free",
         "_heap",
+        "_planned",
         "_regions",
         "_restless",
         "_settled",
         "allowed",
+        "idle",
         "left",
         "running",
     )
@@ -461,9 +467,11 @@ class RegionTimers:
         self._regions: list[tuple[Callable[[int, float], int], int, int, StreamRegion]] = []
         self._free: list[int] = []
         self._changes = 0  # of what is due, other than by running on
+        self._planned: tuple[int, int, list[StreamRegion]] | None = None  # begin and bits of the entries, whose
         self._settled = 0  # regions here whose instants run as a whole
         self._restless = 0  # how often to wait before planning ahead again
         self.allowed = True
+        self.idle = True
         self.left = False
         self.running: StreamRegion | None = None
 
@@ -482,6 +490,7 @@ class RegionTimers:
                 region.index = len(self._regions)
                 self._regions.append(entry)
         self._changes += 1
+        self.idle = False
         heappush(self._heap, instant << _BITS | region.index)
 
     def changed(self, region: StreamRegion) -> None:
@@ -497,6 +506,7 @@ class RegionTimers:
             self._settled -= region.settled
             self._free.append(region.index)
             region.index = -1
+            self.idle = len(self._free) == len(self._regions)
 
     def unset(self, region: StreamRegion) -> None:
         """Let `region` not be due for now."""
@@ -585,50 +595,73 @@ class RegionTimers:
         region.after(instant)
 
     def _run_planned(self, stop: float) -> None:
-        """Run many regions before `stop`: sorting all instants of a stretch of time is faster than a heap."""
+        """Run many regions of one shape before `stop`: sorting the instants of a stretch of time beats a heap."""
         bits = len(self._regions).bit_length()
         mask = (1 << bits) - 1
+        live = [entry[3] for index, entry in enumerate(self._regions) if entry[3].index == index]
+        rate = sum(1 / region.period for region in live)
+        # Ints below 2 ** 30 are compared fastest.
+        stretch = min(1 << (30 - bits), int(PLANNED * len(live) / rate))
+        if stretch * rate < len(live) or any(region.shape != live[0].shape for region in live):
+            self._restless = CALM
+            return
+        (code,) = _functions(ahead_code(live[0].plan).text)
+        ahead = FunctionType(code, {})
         try:
             while not self.left:
-                here = [
-                    (index, run, region)
-                    for index, (run, _, _, region) in enumerate(self._regions)
-                    if region.index == index and region.armed and region.next < region.limit
-                ]
-                # Ints below 2 ** 30 are compared fastest.
-                rate = sum(1 / region.period for _, _, region in here)
-                stretch = min(1 << (30 - bits), int(PLANNED * len(here) / rate)) if here else 0
-                begin = min([region.next for _, _, region in here], default=NEVER)
-                if stretch * rate < len(here) or stop - begin < stretch / 2:
+                here = [region for region in live if region.armed and region.next < region.limit]
+                begin = min([region.next for region in here], default=NEVER)
+                if stop - begin < stretch / 4:
                     return
                 end = int(min(begin + stretch, stop))
                 entries: list[int] = []
-                for index, _, region in here:
-                    last = min(end, region.limit)
-                    entries += range(
-                        (region.next - begin) << bits | index, (last - begin) << bits, region.period << bits
-                    )
+                table: list[Any] = [None] * len(self._regions)
+                for region in here:
+                    table[region.index] = region.entry
+                    first, last = region.next - begin, min(end, region.limit) - begin
+                    entries += range(first << bits | region.index, last << bits, region.period << bits)
                 entries.sort()
-                entries.append((1 << bits) + (stretch + 1 << bits))
-                runs = [run for run, _, _, _ in self._regions]
-                together: list[StreamRegion] = []
-                entry = entries[0]
-                for following in islice(entries, 1, None):
-                    same = following - entry <= mask and following >> bits == entry >> bits
-                    if same or together:
-                        together.append(self._regions[entry & mask][3])
-                        if not same:
-                            self._run_together(begin + (entry >> bits), together)
-                            together = []
-                    else:
-                        runs[entry & mask](begin + (entry >> bits), 0)
-                    if self.left:
-                        self._restless = CALM
+                entries.append(stretch + 1 << bits)  # after all others
+                self._planned = (begin, bits, here)
+                coming = iter(entries)
+                entry = next(coming)
+                while True:
+                    entry, second = ahead(
+                        coming, entry, table, mask, bits, begin, self, GONE, TTEmpty, PLAIN, type, int, float
+                    )
+                    if second is None:
                         break
-                    entry = following
-                self._agenda.now = begin + (entry >> bits)
+                    together = [entry]
+                    while second >> bits == entry >> bits:
+                        together.append(second)
+                        second = next(coming)
+                    self._run_together(begin + (entry >> bits), [self._regions[each & mask][3] for each in together])
+                    if self.left:
+                        entry = together[-1]
+                        break
+                    entry = second
+                if not self.left:
+                    entry = end - begin << bits  # the last one stands for the end
+                self._bring_up(begin + (entry >> bits), entry & mask)
+                self._planned = None
+            self._restless = CALM
         finally:
+            self._planned = None
             self._set_all()
+
+    def catch_up(self, region: StreamRegion, instant: int) -> None:
+        """`region` is at `instant`: let all know where they are."""
+        if self._planned is not None:
+            self._bring_up(instant, region.index)
+
+    def _bring_up(self, tick: int, index: int) -> None:
+        """What was planned has run up to and with `tick` at the regions up to `index`."""
+        assert self._planned is not None
+        for region in self._planned[2]:
+            due = tick + 1 if region.index <= index else tick
+            steps = -((region.next - due) // region.period)
+            if steps > 0 and not region.stepping:
+                region.next += steps * region.period
 
     def _set_all(self) -> None:
         """Set the timers as the regions are."""

@@ -369,14 +369,11 @@ class Simulation:
         env, agenda = self.env, self.agenda
         while True:
             with keep_bodies_from_stdout():
-                tick = agenda.next_tick()
-                if agenda.ready and tick != self.now():  # else all of that tick is done in one go, in order
+                if agenda.ready and agenda.next_tick() != self.now():  # else all of that tick is done in one go
                     agenda.run_ready(self.now())
-                    tick = agenda.next_tick()
                 if not self.exact:
-                    while tick is not None and tick < (limit := env.peek()):
-                        agenda.run_tick(tick, limit)
-                        tick = agenda.next_tick()
+                    agenda.run_while(env.peek)
+                tick = agenda.next_tick()
                 while tick is not None and tick <= env.now:
                     agenda.run_tick(tick)
                     tick = agenda.next_tick()
