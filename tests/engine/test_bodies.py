@@ -288,6 +288,26 @@ def test_none_is_a_value_and_empty_is_nothing(tmp_path: Path) -> None:
     assert values == [None]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "def TTEmpty():\n        return 7\n    return TTEmpty()",
+        "TTEmpty = lambda: 7\n    return TTEmpty()",
+        "from operator import neg as TTEmpty\n    TTEmpty = TTEmpty and (lambda: 7)\n    return TTEmpty()",
+        "for TTEmpty in [lambda: 7]:\n        return TTEmpty()",
+    ],
+)
+def test_a_name_of_a_body_s_own_is_its_own(body: str, tmp_path: Path) -> None:
+    values, _ = run({"prog.py": program(f"@SQify\ndef f(t):\n    {body}")}, tmp_path)
+    assert values == [7]
+
+
+def test_a_program_may_mean_something_else_by_a_construct(tmp_path: Path) -> None:
+    text = program("TTEmpty = int\n@SQify\ndef f(t):\n    return TTEmpty()")
+    values, _ = run({"prog.py": text}, tmp_path)
+    assert values == [0]
+
+
 def test_what_a_body_prints_goes_to_stderr_with_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = program(
         "@SQify\ndef f(t):\n    print('one\\ntwo', end='')\n    print(' still two')\n    return t",

@@ -9,6 +9,7 @@ that two graphs never meet there.
 from __future__ import annotations
 import __future__
 
+import ast
 import builtins
 import copy
 import functools
@@ -31,6 +32,9 @@ from ticktalk.time import TTClock, TTEmpty, TTTime, TTToken
 
 _KNOWN = {"component": component, "TTClock": TTClock, "TTEmpty": TTEmpty, "TTTime": TTTime, "TTToken": TTToken}
 """Constructs that a body knows without import, as a graph body does."""
+
+_NOTHING = "_ticktalk_nothing"
+"""What `return TTEmpty()` returns: one object for all, so that a firing that says nothing makes none."""
 
 
 _numbers = itertools.count(1)
@@ -64,6 +68,7 @@ class GraphCode:
         self.module.__dict__["__builtins__"] = self._builtins
         self.module.__file__ = self.file
         self.module.__dict__.update(_KNOWN)
+        self.module.__dict__[_NOTHING] = TTEmpty()
         if not _is_importable(graph.name):
             # Dataclasses look their module up there; a program called like an installed module stays out.
             sys.modules[graph.name] = self.module
@@ -91,7 +96,8 @@ class GraphCode:
         self._run(needed)
         for name, function in functions.items():
             if name not in self._codes:
-                self._codes[name] = self._compile(function.source, function.line)
+                own = self.module.__dict__["TTEmpty"] is TTEmpty
+                self._codes[name] = self._compile(function.source, function.line, without_empties=own)
 
     def _run(self, needed: Iterable[int]) -> None:
         """Run those of the module-level statements that have not been run, in source order."""
@@ -163,11 +169,14 @@ class GraphCode:
         whole = [lines.get(number, "\n") for number in range(1, max(lines, default=0) + 1)]
         linecache.cache[self.file] = (sum(map(len, whole)), None, whole, self.file)
 
-    def _compile(self, source: str, line: int) -> types.CodeType:
+    def _compile(self, source: str, line: int, without_empties: bool = False) -> types.CodeType:
         try:
-            code: types.CodeType = compile(
-                "\n" * (line - 1) + source, self.file, "exec", flags=self._flags, dont_inherit=True
-            )
+            text = "\n" * (line - 1) + source
+            flags = self._flags
+            parsed: Any = text
+            if without_empties and "TTEmpty()" in source:
+                parsed = _returning_nothing(ast.parse(text, self.file))
+            code: types.CodeType = compile(parsed, self.file, "exec", flags=flags, dont_inherit=True)
             return code
         except (SyntaxError, ValueError) as error:
             at = getattr(error, "lineno", None) or line
@@ -233,6 +242,32 @@ def _is_importable(name: str) -> bool:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
         return False
+
+
+def _returning_nothing(module: ast.Module) -> ast.Module:
+    """A body that returns one `TTEmpty` again and again instead of making them; nobody could see the difference."""
+    nodes = list(ast.walk(module))
+    if any("TTEmpty" in _bound(node) for node in nodes):
+        return module  # it means something else by the name
+    for node in nodes:
+        if isinstance(node, ast.Return) and isinstance(call := node.value, ast.Call):
+            named = isinstance(call.func, ast.Name) and call.func.id == "TTEmpty"
+            if named and not call.args and not call.keywords:
+                node.value = ast.copy_location(ast.Name(_NOTHING, ast.Load()), call)
+    return module
+
+
+def _bound(node: ast.AST) -> tuple[str, ...]:
+    """The names that a node binds."""
+    if isinstance(node, ast.Name):
+        return () if isinstance(node.ctx, ast.Load) else (node.id,)
+    if isinstance(node, ast.alias):
+        return (node.asname or node.name,)
+    if isinstance(node, ast.arg):
+        return (node.arg,)
+    if isinstance(node, ast.Global | ast.Nonlocal):
+        return tuple(node.names)
+    return (node.name,) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) else ()
 
 
 class _Copies:
