@@ -5,12 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.counters import Counters
+from ticktalk.engine.firing import make_sync
 from ticktalk.engine.matching import Port, Waiting, best_set
+from ticktalk.graph.sq import TTSQ, TTPort
 
 INF = math.inf
 
@@ -124,3 +129,18 @@ def test_eviction_takes_what_ends_before_the_limit(held: list[tuple], limit: int
     evicted = port.evict(limit)
     assert evicted == sum(stop < limit for _, stop in held)
     assert sorted(token[2] for token in port.tokens) == sorted(stop for _, stop in held if stop >= limit)
+
+
+def test_tokens_that_hold_for_ever_meet_whenever_they_come() -> None:
+    sq = TTSQ("fuse-1", "fuse", body=True, ports=[TTPort("a"), TTPort("b")])
+    agenda = Agenda()
+    sync = make_sync(sq, 0, agenda, Counters())
+    fired: list[Any] = []
+    sync.fire = lambda *firing: fired.append(firing)
+    ever = (float("-inf"), float("inf"))
+    arrivals = [(0, *ever), (1, *ever), (0, 5, 9), (1, *ever), (1, *ever), (0, 7, 8)]
+    for tick, (port, start, stop) in enumerate(arrivals):
+        agenda.deliver_at(tick, sync.receive, port, start, stop, tick)
+    while (tick := agenda.next_tick()) is not None:
+        agenda.run_tick(tick)
+    assert fired == [(*ever, (0, 1), 1), (5, 9, (2, 3), 3), (7, 8, (5, 4), 5)]

@@ -9,7 +9,7 @@ from typing import Annotated, cast
 import typer
 
 from ticktalk.cli import arguments
-from ticktalk.engine.generated import region_code
+from ticktalk.engine.generated import run_code, steps_code
 from ticktalk.engine.regions import RegionPlan, find_regions, order_of
 from ticktalk.graph.drawing import Format
 from ticktalk.graph.drawing import draw as render
@@ -45,7 +45,8 @@ def draw(
     if show_code:
         for number, (label, plan) in enumerate(found):
             print("\n\n" * (number > 0) + f"# {label}: {len(plan.nodes)} of {len(graph.sqs)} SQs")
-            print(region_code(plan, say_which=True).text, end="")
+            print(run_code(plan, say_which=True).text, end="\n\n")
+            print(steps_code(plan, say_which=True).text, end="")
     if not found and (regions or show_code):
         print("no region: every SQ of this graph runs on the general engine", file=sys.stderr)
 

@@ -1,6 +1,6 @@
 """The code of a region: one Python function that runs an instant from its sources to its edges.
 
-`region_code` writes two functions of the same statements, one block for each SQ in graph order:
+Two functions are made of the same statements, one block for each SQ in graph order:
 
 * `run(instant, limit)` runs instant after instant, as long as they are before `limit`; it leaves after one that has
   told anything to somebody outside.
@@ -50,57 +50,52 @@ _OPERATORS = {
 
 
 class RegionCode(NamedTuple):
-    """The code of a region.
+    """A function generated for a region.
 
     Attributes:
-        text: the functions `run` and `steps`.
-        lines: for each line of `text`, the index of the SQ that it belongs to; -1: none.
+        text: the function.
+        lines: for each line of `text`, from 1 on, the index of the SQ that it belongs to; -1: none.
     """
 
     text: str
     lines: list[int]
 
 
-def region_code(plan: RegionPlan, say_which: bool = False) -> RegionCode:
-    """The code of a region.
-
-    Args:
-        plan: which SQs make it.
-        say_which: name the SQs in comments.
-    """
-    blocks = [_block(index, node) for index, node in enumerate(plan.nodes)]
-    known = (
-        "period, region, " + "".join(name + ", " for name in ahead_names(plan)) + "gone, empty, plain, type, int, float"
-    )
+def run_code(plan: RegionPlan, say_which: bool = False) -> RegionCode:
+    """The function `run` of a region; `say_which`: with comments that name the SQs."""
     lines: list[tuple[str, int]] = [
-        (f"def run(instant, limit, {known}):", -1),
+        (f"def run(instant, limit, {_known_before(plan)}):", -1),
         ("    try:", -1),
         ("        while True:", -1),
     ]
-    for index, block in enumerate(blocks):
-        lines += [(" " * 12 + line, index) for line in block]
+    for index, node in enumerate(plan.nodes):
+        first = len(lines)
+        lines += [(" " * 12 + line, index) for line in _block(index, node)]
         if say_which:
-            lines[-len(block)] = _named(lines[-len(block)], plan.nodes[index].sq)
+            lines[first] = _named(lines[first], node.sq)
     lines += [
         ("            instant += period", -1),
         ("            if instant >= limit:", -1),
         ("                return instant", -1),
         ("    finally:", -1),
         ("        region.next = instant", -1),
-        ("", -1),
-        ("", -1),
-        (f"def steps(instant, {known}):", -1),
     ]
-    for index, (block, node) in enumerate(zip(blocks, plan.nodes, strict=True)):
+    return _code(lines)
+
+
+def steps_code(plan: RegionPlan, say_which: bool = False) -> RegionCode:
+    """The generator `steps` of a region; `say_which`: with comments that name the SQs."""
+    lines: list[tuple[str, int]] = [(f"def steps(instant, {_known_before(plan)}):", -1)]
+    for index, node in enumerate(plan.nodes):
         waits = f"yield o{index}"
         if node.wires:
             waits = f"if {_all_there(node, ' or ')}: {waits}"
         first = len(lines)
-        lines += [("    " + line, index) for line in ([waits] if index else []) + block]
+        lines += [("    " + line, index) for line in ([waits] if index else []) + _block(index, node)]
         if say_which:
             lines[first] = _named(lines[first], node.sq)
     lines.append(("    yield None", -1))
-    return RegionCode("".join(line + "\n" for line, _ in lines), [-1, *(index for _, index in lines)])
+    return _code(lines)
 
 
 def ahead_code(plan: RegionPlan) -> RegionCode:
@@ -122,12 +117,23 @@ def ahead_code(plan: RegionPlan) -> RegionCode:
         lines += [(" " * 8 + line, index) for line in _block(index, node, ahead=True)]
     lines += [("        if timers.left:", -1), ("            break", -1), ("        entry = following", -1)]
     lines += [("    return entry, None", -1)]
-    return RegionCode("".join(line + "\n" for line, _ in lines), [-1, *(index for _, index in lines)])
+    return _code(lines)
 
 
 def ahead_names(plan: RegionPlan) -> list[str]:
     """What a region's entry in the table of `ahead` holds, after its parts and the region itself."""
     return [name for index, node in enumerate(plan.nodes) for name in _known(index, node)]
+
+
+def _code(lines: list[tuple[str, int]]) -> RegionCode:
+    return RegionCode("".join(line + "\n" for line, _ in lines), [-1, *(index for _, index in lines)])
+
+
+def _known_before(plan: RegionPlan) -> str:
+    """The parameters of `run` and `steps` that have defaults."""
+    return (
+        "period, region, " + "".join(name + ", " for name in ahead_names(plan)) + "gone, empty, plain, type, int, float"
+    )
 
 
 def _known(index: int, node: RegionNode) -> list[str]:

@@ -18,7 +18,7 @@ from ticktalk.engine.components import IN_REGION, REGION_FILE, Running, running
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing import ArrivalSync, GridSync, SinglePortSync, TTSQSync
 from ticktalk.engine.forwarding import TTSQForward
-from ticktalk.engine.generated import ahead_code, ahead_names, region_code
+from ticktalk.engine.generated import ahead_code, ahead_names, run_code, steps_code
 from ticktalk.engine.regions import RegionNode, RegionPlan
 from ticktalk.engine.values import PLAIN, handed_on
 from ticktalk.graph.constants import decode_constant
@@ -49,17 +49,23 @@ class RegionEnded(Exception):
     """The context was closed by somebody whom a firing of the region told something."""
 
 
+_WRITTEN = {"run": run_code, "steps": steps_code, "ahead": ahead_code}
+
+
 @lru_cache(64)
-def _functions(text: str) -> list[CodeType]:
-    """The code of the functions in `text`; many regions are of one shape."""
+def _compiled(text: str) -> CodeType:
+    """The code of the function in `text`; many regions are of one shape."""
     module = compile(text, REGION_FILE, "exec", dont_inherit=True)
-    return [code for code in module.co_consts if isinstance(code, CodeType)]
+    return next(code for code in module.co_consts if isinstance(code, CodeType))
 
 
-def _parameters(code: CodeType) -> tuple[str, ...]:
-    """Those that get the names that are known when the region starts."""
-    names = code.co_varnames[: code.co_argcount]
-    return names[names.index("period") :]
+def _function(text: str, names: dict[str, Any]) -> FunctionType:
+    """The function in `text`, whose last parameters get the names that are known when the region starts."""
+    # What Python learns of a function's callees is kept in its code, so each region has its own.
+    code = _compiled(text).replace()
+    parameters = code.co_varnames[: code.co_argcount]
+    known = parameters[parameters.index("period") :]
+    return FunctionType(code, names, code.co_name, tuple([names[name] for name in known]))
 
 
 class RegionPart:
@@ -178,7 +184,7 @@ class StreamRegion:
         armed: its instants are in `RegionTimers`, not with its sources.
         next: the next instant; all before it are done.
         limit: no instant is due from this tick on.
-        run, steps: the generated functions; `steps` is None until the region is first due.
+        run: the generated function, once the region was first due.
         key: its turn when it runs step by step.
     """
 
@@ -208,14 +214,16 @@ class StreamRegion:
         self.begun = self.next = self.counted = 0
         self.limit = 0
         self.run: Callable[[int, float], int] = self._run_first
-        self.steps: Callable[[int], Any] | None = None
+        self.bound = False  # what its code calls is known
         self.settled = False  # it has its `run`
-        self.shape = ""  # the text of its functions
+        self.shape = ""  # the text of its function
         self.entry: tuple[Any, ...] = ()  # of the table for `ahead`
         self.queued = False
         self.made = INFINITY  # a sync of the same place was made before, and goes first
         self.key: tuple[Any, Any] = (self.parts[0].sync.key[0], self)
-        self._lines: list[int] = []
+        self._lines: dict[str, list[int]] = {}
+        self._names: dict[str, Any] = {}  # what those of the generated code mean
+        self._steps: Callable[[int], Any] | None = None
         self._stepping: Any = None  # the generator of the instant that is run step by step
         for source in self.sources:
             source.region = self
@@ -253,7 +261,7 @@ class StreamRegion:
         self.limit = NEVER if first.end == INFINITY else int(first.end) + 1
         for part in self.parts:
             part.last_absence = part.before_absence = NEG_INFINITY
-        self.run, self.steps, self.settled = self._run_first, None, False
+        self.run, self._steps, self.settled, self.bound = self._run_first, None, False, False
         self.armed = True
         self.timers.add(self, instant)
         return True
@@ -286,21 +294,19 @@ class StreamRegion:
             names |= {f"o{index}": sync.key[0], f"f{index}": part.execute.body, f"arrange{index}": part.execute.arrange}
             names |= {f"hand{index}": part.hand, f"edge{index}": part.edge}
             names |= {f"ended{index}": part.ended, f"absent{index}": part.absent}
-        self.shape, self._lines = region_code(self.plan)
+        self.shape, lines = run_code(self.plan)
+        self._lines = {"run": lines}
+        self._names = names
         self.entry = (self.parts, self, *(names[name] for name in ahead_names(self.plan)))
-        run, self.steps = (
-            # What Python learns of a function's callees is kept in its code, so each region has its own.
-            FunctionType(code.replace(), names, code.co_name, tuple([names[name] for name in _parameters(code)]))
-            for code in _functions(self.shape)
-        )
+        self.bound = True
         if self.whole:
-            self.run, self.settled = run, True
+            self.run, self.settled = _function(self.shape, names), True
             self.timers.changed(self)
         return True
 
     def _run_first(self, instant: int, limit: float) -> int:
         """Stands in for `run` until there is one, and where an instant always has to run step by step."""
-        if self.steps is None and self.whole and self.bind():
+        if not self.bound and self.whole and self.bind():
             return self.run(instant, 0)
         self.agenda.now = instant
         self.timers.left = True
@@ -310,8 +316,16 @@ class StreamRegion:
 
     def at_line(self, function: str, line: int) -> Running:
         """The SQ whose firing is at a line of the generated code."""
-        lines = ahead_code(self.plan).lines if function == "ahead" else self._lines
+        lines = self._lines.get(function)
+        if lines is None:
+            lines = self._lines[function] = _WRITTEN[function](self.plan).lines
         return self.parts[lines[line]].execute
+
+    def steps(self, instant: int) -> Any:
+        """The generator of one instant."""
+        if self._steps is None:
+            self._steps = _function(steps_code(self.plan).text, self._names)
+        return self._steps(instant)
 
     def goes_out(self, instant: int) -> None:
         """Somebody outside is going to be told something at `instant`."""
@@ -333,7 +347,7 @@ class StreamRegion:
 
     def begin(self, instant: int) -> None:
         """Run an instant step by step, in turns; it is in the timers no more."""
-        if self.steps is None and not self.bind():
+        if not self.bound and not self.bind():
             self.waits = self.waits_again = self.waits_again * 2 + 1
             self._stepping = ()
             self.dissolve()
@@ -346,7 +360,6 @@ class StreamRegion:
         if self._stepping is None:
             return
         if self._stepping == ():
-            assert self.steps is not None
             self._stepping = self.steps(now)
         running.current = IN_REGION
         try:
@@ -605,8 +618,7 @@ class RegionTimers:
         if stretch * rate < len(live) or any(region.shape != live[0].shape for region in live):
             self._restless = CALM
             return
-        (code,) = _functions(ahead_code(live[0].plan).text)
-        ahead = FunctionType(code, {})
+        ahead = FunctionType(_compiled(ahead_code(live[0].plan).text), {})
         try:
             while not self.left:
                 here = [region for region in live if region.armed and region.next < region.limit]
@@ -682,7 +694,7 @@ class RegionTimers:
         changes = self._changes
         turns: list[tuple[Any, Any, StreamRegion]] = []
         for region in due:
-            if region.steps is None or not region.whole:
+            if not region.settled:
                 self.left = True
                 turns = []
                 break

@@ -22,7 +22,7 @@ from ticktalk.graph.sq import TTSQ, TTDestination
 Grid = tuple[int, int, int]
 """Period, phase and width of a source, in root ticks."""
 
-MOST_NODES = 2000
+MOST_NODES = 1000
 """SQs in one region: a function of more takes long to compile."""
 
 
