@@ -1,4 +1,4 @@
-"""Random failures, cuts, returns, joins and drains under load: what is left is consistent, and nothing is unaccounted."""
+"""Random failures, cuts, returns, joins and drains under load: what is left is consistent, all is accounted for."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Chaos:
             self.alive.add(name)
             faults.happen(Event(0, "recover", (name,)))
         elif kind == "cut":
-            everybody = sorted(self.alive | self.dead) + [MANAGER, MANAGER]
+            everybody = [*sorted(self.alive | self.dead), MANAGER, MANAGER]
             one, other = choice.sample(everybody, 2)
             if one != other and (one, other) not in self.cuts and (other, one) not in self.cuts:
                 self.cuts.add((one, other))
@@ -79,7 +79,8 @@ class Chaos:
             except TTRuntimeError:
                 pass  # it cannot be: told as it should
         elif kind == "grid":
-            graph = choice.choice(sorted(self.world.manager.process.deployments.graphs.values(), key=str))
+            graphs = self.world.manager.process.deployments.graphs
+            graph = graphs[choice.choice(sorted(graphs))]
             streams = [sq.name for sq in graph.graph.sqs if sq.trigger == "grid"]
             period = choice.choice([200, 500]) * MS
             self.world.manager.set_grid(graph.graph.name, choice.choice(streams), period=period, phase=0)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import pytest
+import simpy
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from oracle import Node, run
 from test_oracle import as_graph
-from world import MANAGER, World
+from world import MANAGER, MS, S, World, graph_of
 
+from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.graph.sq import TTDestination
+from ticktalk.language.errors import TTRuntimeError
 
 NAMES = ["a", "b", "c", "d"]
 
@@ -87,3 +91,105 @@ def test_drained_at_any_tick_the_outputs_are_those_of_the_oracle(
     for kind in ("lost", "stale", "skipped", "out_of_order", "errors"):
         assert not world.counted(kind, "net")
     world.check()
+
+
+def outputs(program: str, hosts: dict[str, str], drain: str | None, delay: int = 0, more: str = "") -> World:
+    world = World(["a", "b", "c"], delay=delay)
+    world.start(graph_of(program, more=more), hosts)
+    if drain is not None:
+        world.at(3100 * MS, lambda: world.manager.drain(drain))
+    world.run(6 * S)
+    world.check()
+    return world
+
+
+@pytest.mark.parametrize("delay", [0, 300 * MS])
+def test_what_an_instruction_keeps_moves_too(delay: int) -> None:
+    program = "return RESAMPLE(count(trigger, TTPeriod=250000), TTPeriod=100000, order=1)"
+    hosts = {"count-1": "a", "RESAMPLE-1": "b"}
+    moved, still = (outputs(program, hosts, name, delay) for name in ("b", None))
+    wanted = [(t.value, t.start) for t in still.outputs]
+    assert [(t.value, t.start) for t in moved.outputs][: len(wanted)] == wanted  # its way is shorter now, so more came
+    assert moved.outputs[-1].ensemble == "a"
+
+
+@pytest.mark.parametrize("to", ["a", "b"])
+def test_a_token_on_its_way_to_two_reaches_each_once(to: str) -> None:
+    # One consumer is drained to where the other is (`b`), or to where the producer is (`a`).
+    program = "x = count(trigger, TTPeriod=250000)\ny = total(x)\nz = same(x)\nreturn y, z"
+    hosts = {"count-1": "a", "total-1": "c", "same-1": "b", "TUPLE-1": "b"}
+    world = World(["a", "b", "c"] if to == "a" else ["b", "a", "c"], delay=300 * MS)
+    world.start(graph_of(program), hosts)
+    world.at(3100 * MS, lambda: world.manager.drain("c"))
+    world.run(6 * S)
+    assert world.hosts()["total-1"] == to
+    values = sorted(world.values())
+    assert values == [(n * (n + 1) // 2, n) for n in range(1, len(values) + 1)] and len(values) >= 20
+
+
+def test_pending_deadlines_and_what_waits_moves_too() -> None:
+    more = "@SQify\ndef otherwise(x):\n    return -x\n@SQify\ndef odd(x):\n    return x if x % 2 else TTEmpty()\n"
+    program = """
+tag, x = count(trigger, TTPeriod=1000000)
+return TTFinishByOtherwise(odd(x), TTTimeDeadline=tag + 300000, TTPlanB=otherwise(same(x)))
+"""
+    names = ("count-1", "same-1", "odd-1", "otherwise-1", "ADD-1", "TTFinishByOtherwise-1")
+    moved, still = (outputs(program, dict.fromkeys(names, "b"), name, 0, more) for name in ("b", None))
+    assert [(t.arrival, t.value) for t in moved.outputs] == [(t.arrival, t.value) for t in still.outputs]
+    # 4.1 s is between the instant and its deadline at 4.3 s.
+    late = World(["a", "b"])
+    late.start(graph_of(program, more=more), dict.fromkeys(names, "b"))
+    late.at(4100 * MS, lambda: late.manager.drain("b"))
+    late.run(6 * S)
+    assert [(t.arrival, t.value) for t in late.outputs] == [(t.arrival, t.value) for t in still.outputs]
+    assert late.outputs[-1].ensemble == "a" and -4 in late.values()
+
+
+def test_refused_with_the_constraint_nothing_moves() -> None:
+    world = World(["a", "b=camera", "c"])
+    world.start(
+        graph_of(
+            """
+with TTConstraint(name="b"):
+    x = count(trigger, TTPeriod=250000)
+with TTConstraint(components=["camera"]):
+    y = total(x)
+return same(y)
+"""
+        )
+    )
+    before = dict(world.hosts())
+
+    def refused() -> None:
+        with pytest.raises(TTRuntimeError) as raised:
+            world.manager.drain("b")
+        text = str(raised.value)
+        assert "count-1 of graph 'prog' (wants TTConstraint(name='b'))" in text
+        assert "total-1 of graph 'prog'" in text and "camera" in text and "same-1" not in text
+
+    world.at(1100 * MS, refused)
+    for name, part in (("d", "no ensemble 'd'"), (MANAGER, "manager's own")):
+        with pytest.raises(TTRuntimeError, match=part):
+            world.manager.drain(name)
+    world.run(2 * S)
+    assert world.hosts() == before and "b" in world.manager.ensembles
+    assert len(world.outputs) == 7
+
+
+def test_drained_it_gets_nothing_any_more() -> None:
+    world = World(["a", "b", "c"])
+    world.manager.drain("c")  # hosts nothing
+    assert world.manager.ensembles == ["a", "b", MANAGER]
+    world.start(graph_of("return count(trigger, TTPeriod=250000)"))
+    world.at(1100 * MS, lambda: world.manager.drain("a"))
+    world.at(2 * S, lambda: world.start(graph_of("return same(trigger)", "other")))
+    world.events("- {at: 3s, fail: b}")
+    world.run(6 * S)
+    assert world.hosts() == {"count-1": MANAGER} and world.hosts("other") == {"same-1": MANAGER}
+    world.check()
+
+
+def test_only_where_sqs_can_move() -> None:
+    manager = TTRuntimeManagerSim(None, [TTEnsemble(None, "a")], simpy.Environment())
+    with pytest.raises(TTRuntimeError, match="Faults"):
+        manager.drain("a")

@@ -160,6 +160,8 @@ class World:
             if site.alive and site.host is not None and (name in process.registry.ensembles or name == MANAGER)
         }
         for name, state in process.deployments.graphs.items():
+            if process.healing._preparing.get(name):
+                continue  # it is told where its SQs are when those that are to host them hold it
             for number in state.live:
                 homes: dict[str, list[str]] = {sq: [] for sq in state.host_of}
                 for host_name, host in living.items():

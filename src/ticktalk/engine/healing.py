@@ -124,6 +124,8 @@ class Healing:
                 for sq in [sq for sq, host in left.items() if host == info.name]:
                     del left[sq]
                     state.host_of[sq] = info.name
+                    # It was placed there, but may have been cut off before it was told: it says itself what is new.
+                    self._arriving.setdefault(graph, set()).add(sq)
                 state.hosts.append(info.name)
                 for number in sorted(state.live):
                     self._deployments.start_on(info.name, state.live[number])  # those it has are left as they are

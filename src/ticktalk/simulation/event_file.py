@@ -178,6 +178,8 @@ class _Reader(YamlFile):
                 there[name] = event.kind == "recover"
             link = frozenset(event.ensembles)
             if event.kind == "cut":
+                if link in cuts:
+                    self.impossible(event, f"the link between {name!r} and {event.ensembles[1]!r} is cut already")
                 cuts.add(link)
             elif event.kind == "heal":
                 if link not in cuts:

@@ -1,0 +1,138 @@
+"""Links that are cut: what may run elsewhere runs on one side at any time, what may not goes on where it is."""
+
+from __future__ import annotations
+
+import pytest
+from world import MANAGER, MS, S, World, graph_of
+
+TWO_KINDS = """
+with TTConstraint(name="b"):
+    x = count(trigger, TTPeriod=250000)
+    y = total(x)
+z = count(trigger, TTPeriod=250000)
+return y, z
+"""
+
+
+def sides(world: World, sq: str) -> list[tuple[str, int, int]]:
+    """Where an SQ fired, one stretch after the other: ensemble, first and last tick (ms)."""
+    found: list[tuple[str, int, int]] = []
+    for firing in world.firings:
+        if firing.sq == sq:
+            if found and found[-1][0] == firing.ensemble:
+                found[-1] = (firing.ensemble, found[-1][1], firing.tick // MS)
+            else:
+                found.append((firing.ensemble, firing.tick // MS, firing.tick // MS))
+    return found
+
+
+def cut(*links: tuple[str, str], at: str) -> str:
+    return "".join(f"- {{at: {at}, cut: [{one}, {other}]}}\n" for one, other in links)
+
+
+def heal(*links: tuple[str, str], at: str) -> str:
+    return "".join(f"- {{at: {at}, heal: [{one}, {other}]}}\n" for one, other in links)
+
+
+@pytest.mark.parametrize("delay", [0, 5 * MS])
+@pytest.mark.parametrize("alone", [False, True], ids=["sees c", "sees nobody"])
+def test_an_isolated_ensemble_keeps_what_only_it_can_host(delay: int, alone: bool) -> None:
+    links = [("b", MANAGER), *([("b", "c")] if alone else [])]
+    world = World(["b", "c"], delay=delay)
+    world.start(graph_of(TWO_KINDS), {"count-1": "b", "total-1": "b", "count-2": "b", "TUPLE-1": "c"})
+    world.events(cut(*links, at="5100ms") + heal(*links, at="12100ms"))
+    world.run(15 * S)
+    world.check()
+    assert sides(world, "count-1") == [("b", 250, 14750)]
+    assert sides(world, "total-1") == [("b", 250, 14750)]
+    assert [f.tick for f in world.firings if f.sq == "count-1"] == [250 * MS * n for n in range(1, 60)]
+    # It holds at 6.6 s what may be elsewhere; there it begins at 7.1 s with the instant at 7.0 s, and stays.
+    assert sides(world, "count-2") == [("b", 250, 6500), ("c", 7100, 14750)]
+    assert world.hosts() == {"count-1": "b", "total-1": "b", "count-2": "c", "TUPLE-1": "c"}
+
+
+def test_a_cut_shorter_than_the_noticing_moves_nothing() -> None:
+    world = World(["b", "c"])
+    world.start(graph_of("return count(trigger, TTPeriod=250000)"))
+    world.events(cut(("b", MANAGER), at="5100ms") + heal(("b", MANAGER), at="7s"))
+    world.run(9 * S)
+    world.check()
+    # Held from 6.6 s; at 7 s the instant at 6.75 s is past, that of 7 s is not.
+    assert sides(world, "count-1") == [("b", 250, 8750)]
+    assert [f.tick // MS for f in world.firings if 6 * S < f.tick < 8 * S] == [6250, 6500, 7000, 7250, 7500, 7750]
+    assert world.counted("skipped") == {"count-1": 1}
+    assert world.counted("lost") == {"count-1": 6}  # outputs of 5.25 to 6.5 s
+    assert not world.told("goes on on")
+
+
+def test_who_is_cut_off_later_finds_no_witness_in_who_has_suspended() -> None:
+    world = World(["b", "c"])
+    graph = graph_of("return same(count(trigger, TTPeriod=250000))")
+    world.start(graph, {"count-1": "b", "same-1": "b"})
+    links = ("b", MANAGER), ("c", MANAGER)
+    world.events(cut(links[0], at="5s") + cut(links[1], at="7100ms") + heal(*links, at="15s"))
+    world.run(18 * S)
+    world.check()
+    assert sides(world, "count-1") == [("b", 250, 6250), ("c", 7000, 8500), (MANAGER, 9100, 17750)]
+
+
+def test_when_the_manager_is_cut_off_from_all_nothing_moves() -> None:
+    world = World(["b", "c"])
+    world.start(graph_of("return same(count(trigger, TTPeriod=250000))"), {"count-1": "b", "same-1": "c"})
+    links = ("b", MANAGER), ("c", MANAGER)
+    world.events(cut(*links, at="5s"))
+    world.run(12 * S)
+    world.check()
+    assert sides(world, "count-1") == [("b", 250, 11750)] and sides(world, "same-1") == [("c", 250, 11750)]
+    assert world.counted("lost") == {"same-1": 28}  # its outputs from 5 s on have nowhere to go
+    assert world.told("the manager may be cut off")
+
+
+def test_a_cut_between_two_others_loses_their_tokens_and_counts_them() -> None:
+    world = World(["b", "c"])
+    world.start(graph_of("return same(count(trigger, TTPeriod=250000))"), {"count-1": "b", "same-1": "c"})
+    world.events(cut(("b", "c"), at="2100ms") + heal(("c", "b"), at="3100ms"))
+    world.run(5 * S)
+    assert world.values() == [1, 2, 3, 4, 5, 6, 7, 8, *range(13, 20)]
+    assert world.counted("lost") == {"count-1": 4}
+    assert world.hosts() == {"count-1": "b", "same-1": "c"} and not world.told("has lost the manager")
+
+
+def test_what_is_placed_behind_a_short_cut_begins_when_it_heals() -> None:
+    world = World(["b", "c", "d"])
+    world.start(graph_of("return count(trigger, TTPeriod=250000)"), {"count-1": "b"})
+    world.start(graph_of("return ones(trigger, TTPeriod=250000)", "other"), {"ones-1": "c"})  # c has to learn it
+    world.events("- {at: 5s, fail: b}\n" + cut(("c", MANAGER), at="6s") + heal(("c", MANAGER), at="7900ms"))
+    world.run(10 * S)
+    world.check()
+    assert world.hosts() == {"count-1": "c"}
+    assert sides(world, "count-1") == [("b", 250, 4750), ("c", 7900, 9750)]
+
+
+def test_a_graph_of_the_same_name_is_another_to_who_comes_back() -> None:
+    world = World(["b", "c"])
+    world.start(graph_of("return count(trigger, TTPeriod=250000)"), {"count-1": "b"})
+    world.events(cut(("b", MANAGER), at="5s") + heal(("b", MANAGER), at="12s"))
+
+    def again() -> None:
+        world.manager.stop_graph("prog")
+        world.start(graph_of("return ones(trigger, TTPeriod=250000)"))
+
+    world.at(10 * S, again)
+    world.run(14 * S)
+    world.check()
+    assert world.hosts() == {"ones-1": "c"}
+    assert "prog" not in world.simulation.sites["b"].host.prepared
+
+
+def test_started_anew_behind_a_cut_it_joins_when_the_cut_heals() -> None:
+    world = World(["b", "c"])
+    world.start(graph_of("with TTConstraint(name='b'):\n    x = count(trigger, TTPeriod=250000)\nreturn same(x)"))
+    events = "- {at: 8s, fail: b}\n- {at: 9s, recover: b}\n"
+    world.events(cut(("b", MANAGER), at="5s") + events + heal(("b", MANAGER), at="11s"))
+    world.run(13 * S)
+    world.check()
+    assert world.hosts() == {"count-1": "b", "same-1": "c"}
+    assert sides(world, "count-1") == [("b", 250, 12750)]
+    # Its checkpoint is of 4 s, or of 5 s had it been heard then: the cut comes first at that tick.
+    assert next(v for t, v, _ in world.table() if t >= 11 * S) == 16 + 1

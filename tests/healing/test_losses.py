@@ -1,0 +1,228 @@
+"""Ensembles that fail, return and join: what moves, where to, with which state, by hand-computed tables."""
+
+from __future__ import annotations
+
+import pytest
+from world import MS, S, World, graph_of
+
+COUNT = "return count(trigger, TTPeriod=250000)"
+
+
+def test_the_state_is_that_of_the_last_checkpoint() -> None:
+    world = World(["b", "c"])
+    world.start(graph_of(COUNT))
+    world.events("- {at: 5600ms, fail: b}\n- {at: 9s, recover: b}")
+    world.run(10 * S)
+    table = [(tick // MS, value, host) for tick, value, host in world.table()]
+    before = [(250 * n, n, "b") for n in range(1, 23)]
+    # The checkpoint at 5 s holds 20. Noticed at 7.6 s, the instant at 7.5 s can still start, late.
+    after = [(7600, 21, "c"), *((7500 + 250 * n, 21 + n, "c") for n in range(1, 10))]
+    assert table == before + after
+    assert table[22][0] - table[21][0] < 3000
+    assert world.told("'b' is gone") == [7600 * MS] and world.told("count-1 goes on on 'c'") == [7600 * MS]
+    world.check()
+
+
+@pytest.mark.parametrize(("fails", "value"), [("3s", 8 + 1), ("3000001us", 12 + 1), ("2999999us", 8 + 1)])
+def test_a_failure_at_the_tick_of_a_checkpoint_comes_before_it(fails: str, value: int) -> None:
+    world = World(["b", "c"])
+    world.start(graph_of(COUNT))
+    world.events(f"- {{at: {fails}, fail: b}}")
+    world.run(8 * S)
+    assert next(value for _, value, host in world.table() if host == "c") == value
+
+
+def test_only_what_lived_there_moves_and_within_its_constraints() -> None:
+    world = World(["b=gpu", "c", "d=gpu", "e"])
+    world.start(
+        graph_of(
+            """
+with TTConstraint(name=["b", "e"]):
+    x = count(trigger, TTPeriod=250000)
+with TTConstraint(components=["gpu"]):
+    y = total(x)
+with TTConstraint(name="c"):
+    z = same(y)
+with TTConstraint(name="b"):
+    u = same(x)
+return pair(z, x), u
+"""
+        )
+    )
+    before = dict(world.hosts())
+    world.events("- {at: 3s, fail: b}\n- {at: 8s, recover: b}")
+    world.at(7 * S, lambda: waiting.update(world.hosts()))
+    waiting: dict[str, str] = {}
+    world.run(12 * S)
+    assert {sq for sq in before if before[sq] == "b"} >= {"count-1", "total-1", "same-2"}
+    for sq, host in before.items():
+        if host != "b":
+            assert waiting[sq] == host
+    assert (waiting["count-1"], waiting["total-1"], waiting["same-2"]) == ("e", "d", "")
+    assert world.told("same-2 wants TTConstraint(name='b')") == [5 * S]
+    assert world.hosts() == {**waiting, "same-2": "b"}  # it takes what waits, and nothing else
+    assert world.told("same-2 goes on on 'b'") == [8 * S]
+    world.check()
+
+
+def test_a_late_ensemble_takes_what_waits() -> None:
+    world = World(["b=gpu", "c"])
+    world.start(
+        graph_of("with TTConstraint(components=['gpu']):\n    x = count(trigger, TTPeriod=250000)\nreturn same(x)")
+    )
+    world.events("- {at: 3100ms, fail: b}\n- {at: 7s, join: d}\n- {at: 8100ms, join: 'e=gpu'}")
+    world.run(9 * S)
+    assert world.hosts() == {"count-1": "e", "same-1": "c"}
+    assert [(t // MS, v) for t, v, _ in world.table() if t > 4 * S] == [(8100, 13), (8250, 14), (8500, 15), (8750, 16)]
+
+
+def test_without_checkpoints_it_begins_anew() -> None:
+    world = World(["b", "c"], checkpoint=0)
+    world.start(graph_of(COUNT))
+    world.events("- {at: 3100ms, fail: b}")
+    world.run(6 * S)
+    assert [(t // MS, v) for t, v, host in world.table() if host == "c"] == [(5250, 1), (5500, 2), (5750, 3)]
+
+
+@pytest.mark.parametrize(("checkpoint", "times"), [(1 * S, 1), (0, 2)])
+def test_what_fires_once_does_not_fire_again_from_a_checkpoint(checkpoint: int, times: int) -> None:
+    world = World(["b", "c"], checkpoint=checkpoint)
+    world.start(graph_of("return same(trigger)"))
+    world.events("- {at: 3s, fail: b}")
+    world.run()  # and it ends by itself
+    assert world.values() == [1] * times
+
+
+def test_the_delay_after_the_first_firing_goes_on() -> None:
+    world = World(["b", "c"], notice=200 * MS, checkpoint=500 * MS)
+    world.start(graph_of("return count(trigger, TTPeriod=250000, TTFirstInstanceDelay=1000000)"))
+    world.events("- {at: 600ms, fail: b}")
+    world.run(2 * S)
+    # First at 0.25 s; then the first instant after 1.25 s.
+    assert [(t // MS, v, host) for t, v, host in world.table()] == [(250, 1, "b"), (1500, 2, "c"), (1750, 3, "c")]
+
+
+@pytest.mark.parametrize(("fails", "plan_b_at"), [("500ms", 3000), ("1500ms", 3500)])
+def test_a_pending_deadline_goes_on_with_its_plan_b(fails: str, plan_b_at: int) -> None:
+    world = World(["b", "c"])
+    more = "@SQify\ndef nothing(x):\n    return TTEmpty()\n@SQify\ndef otherwise():\n    return 'plan b'\n"
+    due = "TTTimeDeadline=READ_TTCLOCK(trigger) + 3000000, TTPlanB=otherwise()"
+    world.start(graph_of(f"return TTFinishByOtherwise(nothing(trigger), {due})", more=more))
+    world.events(f"- {{at: {fails}, fail: b}}")
+    world.run()
+    assert [(t // MS, v) for t, v, _ in world.table()] == [(plan_b_at, "plan b")]
+    hosts = world.hosts()
+    assert {hosts["otherwise-1"], hosts["TTFinishByOtherwise-1"]} == {"c"}
+
+
+def test_sticky_values_and_the_last_start_go_on() -> None:
+    world = World(["b", "c", "d"])
+    more = """
+@SQify
+def scaled(x, k):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return (sq_state["n"], x * k)
+"""
+    graph = graph_of("return scaled(count(trigger, TTPeriod=500000), same(trigger))", more=more)
+    world.start(graph, {"count-1": "b", "same-1": "c", "scaled-1": "d"}, {"trigger": 7})
+    world.events("- {at: 3200ms, fail: d}")  # the setting came once, at 0; the checkpoint at 3 s holds it
+    world.run(7 * S)
+    values = [v for t, v, _ in world.table() if t > 4 * S]
+    # The count in its state goes on at 7; what streamed between 3.2 s and 5.2 s is lost: 3.5, 4.0, 4.5, 5.0.
+    assert values == [(7, 77), (8, 84), (9, 91)]
+    assert world.counted("lost") == {"count-1": 4}
+    assert [token.sq for token in world.outputs if token.arrival > 4 * S] == ["scaled-1"] * 3
+
+
+def test_every_kind_of_value_is_kept_and_what_has_no_codec_is_said_once() -> None:
+    more = """
+import threading
+import numpy as np
+from dataclasses import dataclass
+@dataclass
+class Pose:
+    x: float
+    seen: set
+@STREAMify
+def keep(trigger):
+    global sq_state
+    if "n" not in sq_state:
+        sq_state.update(array=np.zeros((2, 3), dtype="float32"), pose=Pose(0.5, {3, 1}), big=2**200, items=set())
+        sq_state.update(n=0, nested={"t": (1, [2, None])}, raw=b"x", z=1 + 2j, lock=threading.Lock())
+    sq_state["n"] += 1
+    sq_state["big"] += 1
+    sq_state["array"] = sq_state["array"] + 1
+    sq_state["items"].add(sq_state["n"] % 3)
+    kinds = type(sq_state["pose"]).__name__, sorted(sq_state["pose"].seen), sorted(sq_state["items"])
+    n, big, array = sq_state["n"], sq_state["big"] - 2**200, sq_state["array"]
+    rest = sq_state["nested"]["t"], sq_state["raw"], sq_state["z"], "lock" in sq_state
+    return (n, big, float(array.sum()), str(array.dtype), array.shape, kinds, rest)
+"""
+    world = World(["b", "c"])
+    world.start(graph_of("return keep(trigger, TTPeriod=500000)", more=more))
+    world.events("- {at: 2200ms, fail: b}")
+    world.run(5 * S)
+    after = [value for _, value, host in world.table() if host == "c"]
+    rest = (1, [2, None]), b"x", 1 + 2j
+    # The checkpoint at 2 s holds 4; the instant at 4.0 s can still start at 4.2 s.
+    assert after == [(n, n, 6.0 * n, "float32", (2, 3), ("Pose", [1, 3], [0, 1, 2]), (*rest, False)) for n in (5, 6)]
+    assert len(world.told("keep-1: sq_state['lock']")) == 1
+    assert len(world.told("has no codec")) == 1
+
+
+def test_several_graphs_and_starts_heal_at_once_and_end() -> None:
+    window = """
+now = READ_TTCLOCK(trigger)
+w = COPY_TTTIME(trigger, VALUES_TO_TTTIME(now, now + 6000000))
+return pair(total(count(w, TTPeriod=500000)), same(trigger))
+"""
+    world = World(["b", "c"])
+    for name in ("one", "two"):
+        graph = graph_of(window, name)
+        world.start(graph, {sq.name: "b" if sq.name in ("count-1", "total-1") else "c" for sq in graph.sqs})
+        world.at(300 * MS, lambda graph=graph: world.start_again(graph))
+    world.events("- {at: 2700ms, fail: b}")
+    world.run()
+    world.check()
+    for context in (1, 2, 3, 4):
+        values = [t.value[0] for t in world.outputs if t.context == context]
+        assert values[:5] == [1, 3, 6, 10, 15]
+        # Restored with 4 counts (2.0 s or 2.3 s), the instant at 4.5 s still starts at 4.7 s.
+        assert values[5:] == [15, 21, 28, 36]
+
+
+def test_a_failure_while_another_is_not_noticed_yet() -> None:
+    world = World(["b", "c", "d"])
+    graph = graph_of("return same(total(count(trigger, TTPeriod=250000)))")
+    world.start(graph, dict.fromkeys(("count-1", "total-1", "same-1"), "b"))
+    world.events("- {at: 3s, fail: b}\n- {at: 4s, fail: c}\n- {at: 4500ms, recover: b}")
+    world.run(9 * S)
+    world.check()
+    # b is noticed when it joins anew, at 4.5 s; its work goes to c, of which nobody knows yet; then on to d.
+    assert set(world.hosts().values()) == {"d"}
+    assert next(t // MS for t, _, host in world.table() if host == "d") <= 7000
+
+
+def test_what_took_the_work_may_fail_too() -> None:
+    world = World(["b", "c", "d"])
+    world.start(graph_of(COUNT))
+    world.events("- {at: 3100ms, fail: b}\n- {at: 6600ms, fail: c}")
+    world.run(10 * S)
+    table = world.table()
+    hosts = [host for _, _, host in table]
+    assert hosts == sorted(hosts) and set(hosts) == {"b", "c", "d"}
+    # c takes up at 5.1 s from 12; its checkpoint at 6 s: 5.1 (for 5.0), 5.25, 5.5, 5.75, 6.0 make 17.
+    assert next(v for _, v, host in table if host == "c") == 13
+    assert next(v for _, v, host in table if host == "d") == 18
+
+
+def test_recovered_before_it_was_noticed_nothing_fires_twice() -> None:
+    world = World(["b", "c"])
+    world.start(graph_of(COUNT))
+    world.events("- {at: 3100ms, fail: b}\n- {at: 3200ms, recover: b}")
+    world.run(5 * S)
+    world.check()
+    assert world.hosts() == {"count-1": "c"}
+    assert world.values() == list(range(1, 20))  # the checkpoint at 3 s held 12
+    assert len({firing.tick for firing in world.firings}) == len(world.firings)
