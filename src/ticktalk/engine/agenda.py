@@ -134,7 +134,8 @@ class Agenda:
         if regions is not None and regions.next_tick() == tick:
             regions.begin(tick)
         if not ready and len(due) == 1:
-            due[0].step(tick)  # nobody else could have the first turn
+            if not due[0].queued:  # else it is held
+                due[0].step(tick)  # nobody else could have the first turn
         else:
             for turn in due:
                 if not turn.queued:
