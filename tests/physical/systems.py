@@ -183,9 +183,9 @@ class System:
     def values(self, graph: str) -> list[Any]:
         return [token.value for token in list(self.outputs) if token.graph == graph]
 
-    def deploy(self, text: str, name: str) -> TTGraph:
+    def deploy(self, text: str, name: str, mapping: dict[str, str] | None = None) -> TTGraph:
         graph = compile_source(text, f"{name}.py", name)
-        self.manager.instantiate_and_map_graph(graph)
+        self.manager.instantiate_and_map_graph(graph, mapping=mapping)
         return graph
 
     def one(self, name: str) -> None:
