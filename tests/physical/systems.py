@@ -58,9 +58,12 @@ def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
 
 
 class Process:
-    """A command of ours in a process of its own; what it says is kept, line by line."""
+    """A command of ours in a process of its own; what it says is kept, line by line.
 
-    def __init__(self, *arguments: str, cwd: Path | None = None) -> None:
+    `path`: a folder of modules that only this process finds.
+    """
+
+    def __init__(self, *arguments: str, cwd: Path | None = None, path: Path | None = None) -> None:
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "ticktalk.cli.main", *arguments],
             stdin=subprocess.DEVNULL,
@@ -69,7 +72,7 @@ class Process:
             encoding="utf-8",
             errors="replace",
             cwd=cwd,
-            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "300"},
+            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "300", **({"PYTHONPATH": str(path)} if path else {})},
             start_new_session=True,
         )
         self.out: list[str] = []
@@ -163,9 +166,9 @@ class System:
     def address(self) -> str:
         return self.manager.address
 
-    def begin(self, name: str, *options: str, cwd: Path | None = None) -> Process:
+    def begin(self, name: str, *options: str, cwd: Path | None = None, path: Path | None = None) -> Process:
         """Start an ensemble."""
-        process = Process("ensemble", name, "--manager", self.address, *options, cwd=cwd)
+        process = Process("ensemble", name, "--manager", self.address, *options, cwd=cwd, path=path)
         self.ensembles[name] = process
         return process
 

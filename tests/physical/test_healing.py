@@ -225,3 +225,84 @@ def test_a_drain_under_load_loses_nothing(own: Callable[..., System]) -> None:
     counts = system.manager.counters(graph)
     assert not any(kind in kinds for kinds in counts.values() for kind in ("lost", "stale", "evicted", "overflow"))
     silent(system)
+
+
+SLOW = COUNTED.replace(
+    "    return [x, sq", "    import time; time.sleep(3.5 if x == 4 else 0)\n    return [x, sq"
+).replace("    return count(s)", '    with TTConstraint(name=["b", "c"]):\n        return count(s)')
+"""The same, but its fourth firing takes long, and only two ensembles may host it."""
+
+
+def problem_of_drain(system: System, name: str) -> str:
+    """What is said against draining an ensemble; empty when it is done."""
+    try:
+        system.manager.drain(name)
+    except TTRuntimeError as error:
+        return str(error)
+    return ""
+
+
+def test_what_cannot_be_drained_stays_as_it_is(own: Callable[..., System], tmp_path: Path) -> None:
+    system = own()
+    works, fails = tmp_path / "works", tmp_path / "fails"
+    for folder, text in ((works, "ONE = 1\n"), (fails, "raise OSError('no such bus')\n")):
+        folder.mkdir()
+        (folder / "bus_of_test_healing.py").write_text(text)
+    for name, path in (("edge", None), ("b", works), ("c", fails)):
+        system.begin(name, path=path)
+    assert system.manager.wait_for_ensembles(["edge", "b", "c"], LIMIT) == []
+    text = COUNTED.replace("@SQify", "import bus_of_test_healing\n@SQify").replace(
+        "x, sq", "x + 0 * bus_of_test_healing.ONE, sq"
+    )
+    graph = system.deploy(text, "counted", mapping={"src-1": "edge", "count-1": "b"})
+    system.manager.execute_graph(graph)
+    until(lambda: len(of(system, "counted")) > 3, "it runs")
+    for name, why in (
+        ("edge", r"(?s)'edge' cannot be drained.*src-1 of graph 'counted' \(wants TTConstraint\(name='edge'\)\)"),
+        ("nobody", r"there is no ensemble 'nobody' \(joined: (\w+, ){2}\w+\)"),
+        ("runtime-manager", r"the manager's own ensemble: it cannot be drained"),
+    ):
+        with pytest.raises(TTRuntimeError, match=why):
+            system.manager.drain(name)
+    # Every attempt finds one more ensemble on which its code does not run.
+    problems = [problem_of_drain(system, "b") for _ in range(4)]
+    assert any("'b' is not drained: 'c' cannot take its work: " in each and "no such bus" in each for each in problems)
+    assert "'b' cannot be drained, because no other ensemble may host\n  count-1" in problems[-1]
+    asked = Process("drain", "edge", "--manager", system.address)
+    assert asked.wait() == 1 and "cannot be drained" in asked.said and "Traceback" not in asked.said
+    runs_on(system, "counted")
+    assert consecutive([token.value[1] for token in of(system, "counted")])
+    assert found(system, "counted")["mapping"] == {"src-1": "edge", "count-1": "b"}
+    silent(system)
+
+
+def asked_to_leave(system: System, graph: str) -> bool:
+    """Whether SQs of a graph have been told to end where they are, and go on elsewhere."""
+    move = system.manager.process.healing._moves.get(graph)
+    return move is not None and move.ordered
+
+
+def test_a_drain_whose_target_dies_leaves_everything_somewhere(own: Callable[..., System]) -> None:
+    """The target dies when what it was to take has been asked to leave, and waits for its body."""
+    system = own().with_ensembles("edge", "b", "c")
+    graph = system.deploy(SLOW, "counted", mapping={"src-1": "edge", "count-1": "c"})
+    system.manager.execute_graph(graph)
+    until(lambda: len(of(system, "counted")) == 3 and found(system, "counted")["busy"].get("c"), "the long body runs")
+    outcome: list[str] = []
+    drain = threading.Thread(target=lambda: outcome.append(problem_of_drain(system, "c")))
+    drain.start()
+    until(lambda: asked_to_leave(system, "counted"), "it is asked to leave")
+    system.ensembles["b"].popen.kill()
+    assert problem_of_drain(system, "c") == "'c' is being drained already"
+    drain.join(LIMIT)
+    assert outcome == ["'b' died while 'c' was drained: drain it again"]
+    until(lambda: len(of(system, "counted")) > 10, "it goes on")
+    assert found(system, "counted")["mapping"]["count-1"] == "c"
+    assert consecutive([token.value[1] for token in of(system, "counted")])
+    system.begin("b")
+    assert system.manager.wait_for_ensembles(["b"], LIMIT) == []
+    assert problem_of_drain(system, "c") == ""
+    runs_on(system, "counted")
+    assert consecutive([token.value[1] for token in of(system, "counted")])
+    assert found(system, "counted")["mapping"]["count-1"] == "b"
+    silent(system)
