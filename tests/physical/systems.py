@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -60,19 +61,28 @@ def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
 class Process:
     """A command of ours in a process of its own; what it says is kept, line by line.
 
-    `path`: a folder of modules that only this process finds.
+    `path`: a folder of modules that only this process finds. `view`: where the ensemble writes what lives on it.
     """
 
-    def __init__(self, *arguments: str, cwd: Path | None = None, path: Path | None = None) -> None:
+    def __init__(
+        self, *arguments: str, cwd: Path | None = None, path: Path | None = None, view: Path | None = None
+    ) -> None:
+        self._view = view
+        command = ["-m", "ticktalk.cli.main"] if view is None else [str(Path(__file__).with_name("viewed_ensemble.py"))]
+        environment = {"NO_COLOR": "1", "COLUMNS": "300"}
+        if path is not None:
+            environment["PYTHONPATH"] = str(path)
+        if view is not None:
+            environment["TICKTALK_VIEW"] = str(view)
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "ticktalk.cli.main", *arguments],
+            [sys.executable, *command, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
             cwd=cwd,
-            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "300", **({"PYTHONPATH": str(path)} if path else {})},
+            env={**os.environ, **environment},
             start_new_session=True,
         )
         self.out: list[str] = []
@@ -86,8 +96,9 @@ class Process:
 
     @staticmethod
     def _read(stream: Any, lines: list[str]) -> None:
-        for line in stream:
-            lines.append(line.rstrip("\n"))
+        with stream:
+            for line in stream:
+                lines.append(line.rstrip("\n"))
 
     @property
     def said(self) -> str:
@@ -100,6 +111,14 @@ class Process:
         for reader in self._readers:
             reader.join(5)
         return status
+
+    def view(self) -> Any:
+        """What lives on this ensemble, as it says itself (see `viewed_ensemble`)."""
+        assert self._view is not None
+        self._view.unlink(missing_ok=True)
+        self.popen.send_signal(signal.SIGUSR1)
+        until(self._view.exists, "the ensemble tells what lives on it")
+        return json.loads(self._view.read_text())
 
     def family(self) -> set[int]:
         """Its process and all that it started."""
@@ -166,9 +185,9 @@ class System:
     def address(self) -> str:
         return self.manager.address
 
-    def begin(self, name: str, *options: str, cwd: Path | None = None, path: Path | None = None) -> Process:
-        """Start an ensemble."""
-        process = Process("ensemble", name, "--manager", self.address, *options, cwd=cwd, path=path)
+    def begin(self, name: str, *options: str, **others: Any) -> Process:
+        """Start an ensemble; `others` as for `Process`."""
+        process = Process("ensemble", name, "--manager", self.address, *options, **others)
         self.ensembles[name] = process
         return process
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from systems import HEAD, LIMIT, Process, System, alive, children, kill, until
 
-from ticktalk.cli.remote import Remote
 from ticktalk.engine.outputs import OutputToken
 from ticktalk.engine.values import decode_value
 from ticktalk.language.errors import TTRuntimeError
@@ -108,7 +106,7 @@ def of(system: System, graph: str, sq: str = "") -> list[OutputToken]:
 
 def consecutive(values: list[int]) -> bool:
     """Whether each is one more than the one before."""
-    return all(after == before + 1 for before, after in zip(values, values[1:], strict=False))
+    return all(after == before + 1 for before, after in pairwise(values))
 
 
 def found(system: System, graph: str) -> dict[str, Any]:
@@ -185,7 +183,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_instances_go_on(own: Callab
     until(lambda: system.manager.counters(graph).get("b", {}).get("restarts") == 1, "the replacement is counted")
     runs_on(system, "counted", 12)
     values = [token.value[1] for token in of(system, "counted")]
-    steps = [after - one for one, after in zip(values, values[1:], strict=False)]
+    steps = [after - one for one, after in pairwise(values)]
     (broken,) = [index for index, step in enumerate(steps) if step != 1] or [before]
     assert last_saved < values[broken + 1] <= values[broken] + 1
     # Each value of the stream is there, or its firing is counted as lost in the worker.
