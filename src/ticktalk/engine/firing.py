@@ -15,6 +15,7 @@ bodies, networks or threads.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from ticktalk.engine.agenda import Agenda
@@ -35,6 +36,9 @@ EVICTION_BOUND = 30_000_000
 """Root ticks by which a waiting token's end may lie behind the newest start seen at its SQ."""
 
 
+_MADE = count()
+
+
 class TTSQSync:
     """What every firing rule shares: an inbox, a place in the order of its agenda, counters.
 
@@ -53,6 +57,7 @@ class TTSQSync:
         "full",
         "inbox",
         "key",
+        "made",
         "newest",
         "number",
         "queued",
@@ -64,6 +69,7 @@ class TTSQSync:
     def __init__(self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int) -> None:
         self.sq = sq
         self.key = (order, self)
+        self.made = next(_MADE)
         self.queued = False
         self.agenda = agenda
         self.counters = counters
@@ -79,6 +85,10 @@ class TTSQSync:
         self.full = sq.full_token or (not sq.body and sq.function in TOKEN_INSTRUCTIONS)
         self.fire: Fire = _not_wired
 
+    def __lt__(self, other: TTSQSync) -> bool:
+        # Of two instances of one SQ at one tick (one cut off, one in its place) the older goes first.
+        return self.made < other.made
+
     def receive(self, port: int, start: Tick, stop: Tick, value: Any, from_other_ensemble: bool = False) -> None:
         """Take a token that arrives at the present tick; it is considered at this SQ's turn."""
         (self.remote if from_other_ensemble else self.inbox).append((port, start, stop, value))
@@ -90,7 +100,8 @@ class TTSQSync:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Fire no more."""
+        """Fire no more; timers that are still due find nothing to do, and leave its place to one that comes after."""
+        self.hold()
         self.inbox.clear()
         self.remote.clear()
 

@@ -77,6 +77,10 @@ class Moves:
         else:
             self._jobs.pop(graph, None)
 
+    def under_way(self, graph: str) -> bool:
+        """Whether SQs of a graph are coming or leaving: one that is asked meanwhile is not done."""
+        return graph in self._jobs
+
     def forget(self, graph: str) -> None:
         """A graph was stopped."""
         self._jobs.pop(graph, None)
