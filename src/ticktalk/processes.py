@@ -435,8 +435,9 @@ class TTInputTokenProcess(_BesideNetworkManager):
     def expect(self, expect: Expect) -> None:
         """Prepare for SQs that will come."""
         assert self.host is not None
-        problem = self.host.try_out(expect)
-        self.tell(RuntimeMsg.PLACED, Placed(expect.graph, self.host.name, expect.sqs, problem, expected=True))
+        if expect.sqs:
+            problem = self.host.try_out(expect)
+            self.tell(RuntimeMsg.PLACED, Placed(expect.graph, self.host.name, expect.sqs, problem, expected=True))
 
     def hand_over(self, order: HandOver) -> None:
         """Give up SQs that go elsewhere."""

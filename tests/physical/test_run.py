@@ -7,8 +7,6 @@ import os
 import random
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,9 +17,9 @@ import msgspec
 import pytest
 import simpy
 import zenoh
+from systems import ENDLESS, HEAD, LIMIT, ONE, Process, System, alive, children, until
 
 from ticktalk.cli.remote import Remote
-from ticktalk.engine.execution import FiringError
 from ticktalk.engine.hosting import Deployment
 from ticktalk.engine.outputs import OutputToken, as_json
 from ticktalk.engine.values import encode_value
@@ -41,198 +39,6 @@ from ticktalk.physical.wire import control_frame, token_frame
 from ticktalk.processes import ExecuteMsg, Message
 
 CASES = Path(__file__).parents[1] / "conformance" / "cases"
-
-LIMIT = 30.0
-"""Seconds after which a condition that should come true has failed."""
-
-HEAD = "from ticktalk import SQify, STREAMify, GRAPHify, TTClock, TTEmpty, component\n"
-
-ONE = HEAD + "@SQify\ndef f(x):\n    return x + 1\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n"
-
-ENDLESS = (
-    HEAD
-    + """
-@STREAMify
-def src(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
-@SQify
-def same(x):
-    return x
-@GRAPHify
-def main(trigger):
-    with TTConstraint(name="near"):
-        s = src(trigger, TTPeriod=100000, TTDataIntervalWidth=50000)
-    with TTConstraint(name="far"):
-        return same(s)
-"""
-)
-
-
-def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
-    """Wait for a condition; what it gave."""
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"not within {limit} s: {what}")
-
-
-class Process:
-    """A command of ours in a process of its own; what it says is kept, line by line."""
-
-    def __init__(self, *arguments: str, cwd: Path | None = None) -> None:
-        self.popen = subprocess.Popen(
-            [sys.executable, "-m", "ticktalk.cli.main", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            cwd=cwd,
-            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "300"},
-            start_new_session=True,
-        )
-        self.out: list[str] = []
-        self.err: list[str] = []
-        self._readers = [
-            threading.Thread(target=self._read, args=(self.popen.stdout, self.out), daemon=True),
-            threading.Thread(target=self._read, args=(self.popen.stderr, self.err), daemon=True),
-        ]
-        for reader in self._readers:
-            reader.start()
-
-    @staticmethod
-    def _read(stream: Any, lines: list[str]) -> None:
-        for line in stream:
-            lines.append(line.rstrip("\n"))
-
-    @property
-    def said(self) -> str:
-        """What it wrote to stderr so far."""
-        return "\n".join(self.err)
-
-    def wait(self, limit: float = LIMIT) -> int:
-        """Its exit status; everything it wrote has been read."""
-        status = self.popen.wait(limit)
-        for reader in self._readers:
-            reader.join(5)
-        return status
-
-    def family(self) -> set[int]:
-        """Its process and all that it started."""
-        found = {self.popen.pid}
-        while True:
-            more = {child for pid in found for child in children(pid)} - found
-            if not more:
-                return found
-            found |= more
-
-    def end(self) -> None:
-        """Whatever it does: it ends."""
-        if self.popen.poll() is None:
-            family = self.family()
-            self.popen.send_signal(signal.SIGINT)
-            try:
-                self.popen.wait(10)
-            except subprocess.TimeoutExpired:
-                for pid in family:
-                    kill(pid)
-        self.wait()
-
-
-def children(pid: int) -> list[int]:
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")
-        return [
-            int(child)
-            for thread in threads
-            for child in Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
-        ]
-    except OSError:
-        return []
-
-
-def kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-class System:
-    """A manager in this process and ensembles in others."""
-
-    def __init__(self, log: Any = None, port: int = 0, workers: int = 1) -> None:
-        self.manager = TTRuntimeManagerPhysical(log, "127.0.0.1", port, 0, workers=workers)
-        self.ensembles: dict[str, Process] = {}
-        self.outputs: list[OutputToken] = []
-        self.events: list[str] = []
-        self.errors: list[FiringError] = []
-        self.manager.on_output(self.outputs.append)
-        self.manager.on_event(self.events.append)
-        self.manager.on_error(self.errors.append)
-
-    @property
-    def address(self) -> str:
-        return self.manager.address
-
-    def begin(self, name: str, *options: str) -> Process:
-        """Start an ensemble."""
-        process = Process("ensemble", name, "--manager", self.address, *options)
-        self.ensembles[name] = process
-        return process
-
-    def with_ensembles(self, *names: str) -> System:
-        for name in names:
-            self.begin(name)
-        assert self.manager.wait_for_ensembles(names, LIMIT) == []
-        return self
-
-    def end(self) -> None:
-        self.manager.stop(ensembles=True)
-        for process in self.ensembles.values():
-            process.end()
-
-    def values(self, graph: str) -> list[Any]:
-        return [token.value for token in list(self.outputs) if token.graph == graph]
-
-    def deploy(self, text: str, name: str) -> TTGraph:
-        graph = compile_source(text, f"{name}.py", name)
-        self.manager.instantiate_and_map_graph(graph)
-        return graph
-
-    def one(self, name: str) -> None:
-        """A graph runs from end to end: the system is well."""
-        graph = self.deploy(ONE, name)
-        self.manager.execute_graph(graph, {"trigger": 1})
-        assert self.manager.wait(graph, LIMIT)
-        until(lambda: self.values(name) == [2], f"the output of {name}")
-        self.manager.stop_graph(graph)
-
-    def all_told(self, graph: str) -> None:
-        """Every output that the manager counts has come to us, too."""
-        (found,) = [entry for entry in self.manager.status()["graphs"] if entry["name"] == graph]
-        until(lambda: len(self.values(graph)) >= found["outputs"], f"all outputs of {graph}")
-
-    def event(self, *words: str) -> str:
-        """Wait for an event that holds these words."""
-
-        def found() -> str:
-            return next((event for event in list(self.events) if all(word in event for word in words)), "")
-
-        event: str = until(found, f"an event with {words}, not {self.events}")
-        return event
 
 
 @pytest.fixture(scope="module")

@@ -118,19 +118,21 @@ class Agenda:
         ticks, regions = self._ticks, self.regions
         if regions is not None and regions.idle:
             regions = None
-        if regions is not None and (not ticks or ticks[0] > tick):
+        alone = regions is not None and (not ticks or ticks[0] > tick)
+        if regions is not None and alone and not self.ready:
             stop = tick + 1 if limit is None else limit
             regions.run_before(ticks[0] if ticks and ticks[0] < stop else stop)
             if self.ready:
                 self.run_ready(self.now)
             return
         self.now = tick
-        heappop(ticks)
+        if not alone:
+            heappop(ticks)
         ready = self.ready
         if self._arrivals:
             for deliver, message in self._arrivals.pop(tick, ()):
                 deliver(*message)
-        due = self._due.pop(tick)
+        due = self._due.pop(tick, ())
         if regions is not None and regions.next_tick() == tick:
             regions.begin(tick)
         if not ready and len(due) == 1:

@@ -101,6 +101,7 @@ class Healing:
             state.host_of.update(dict.fromkeys(mine, ""))
             self._preparing.get(graph, set()).discard(name)
             self._settle(state, bool(mine))
+        self._go_on()
 
     def joined(self, info: EnsembleInfo) -> None:
         """An ensemble has started and joined: it takes work that waits, and nothing else."""
@@ -222,14 +223,18 @@ class Healing:
         if state is None or move is None or move.source != handed.ensemble or move.handed:
             return
         move.handed = True
-        move.waits_for = set(move.to.values())
+        nowhere = [sq for sq, to in move.to.items() if not to]
         state.host_of.update(move.to)
+        for sq in nowhere:
+            del move.to[sq]
+        move.waits_for = set(move.to.values())
         self._arriving.setdefault(handed.graph, set()).update(move.to)
         self._states[handed.graph] = handed.states
         for number, states in handed.states.items():
             self.checkpoints.setdefault((handed.graph, number), {}).update(states)
         self._say_left_out(handed.graph, handed.left_out)
-        self._tell(state)
+        self._settle(state, True)
+        self._go_on()
 
     def settled(self, graph: str, context: int, now: int) -> bool:
         """Whether a context whose ensembles are all idle at root tick `now` is done: nothing is to go on elsewhere."""
@@ -345,23 +350,35 @@ class Healing:
                     self._ways.expect(host, Expect(graph, [sq for sq, to in move.to.items() if to == host]))
             elif not move.waits_for and not move.ordered:
                 move.ordered = True
-                self._ways.hand_over(move.source, HandOver(graph, move.to))
+                self._ways.hand_over(move.source, HandOver(graph, dict(move.to)))
             elif move.handed and not move.waits_for:
                 del self._moves[graph]
-                self._ways.event(f"graph {graph!r}: {_goes(move.to)}")
+                if move.to:
+                    self._ways.event(f"graph {graph!r}: {_goes(move.to)}")
         for name in list(self.draining):
             if not any(move.source == name for move in self._moves.values()):
                 done = self.draining.pop(name)
                 self._ways.dismiss(name)
                 done(None)
 
-    def _give_up_move(self, graph: str, move: _Move, lost: str) -> None:
-        """An ensemble that took part in a move has died: what has not left yet stays, what is lost is placed anew."""
+    def _give_up_move(self, graph: str, move: _Move, lost: str, problem: str = "") -> None:
+        """An ensemble that took part in a move has died, or cannot: what has not left yet stays."""
+        drained = self.draining.pop(move.source, None)
+        if drained is not None:
+            drained(problem or f"{lost!r} died while {move.source!r} was drained: drain it again")
+        state = self._deployments.graphs[graph]
+        if lost == move.source and move.ordered and not move.handed:
+            # Should it come back, it has ended them: they begin there anew.
+            for sq in move.to:
+                state.generations[sq] = state.generations.get(sq, 0) + 1
+        if lost != move.source and move.ordered and not move.handed:
+            # What it was to take leaves its ensemble all the same: then it is placed anew, with what it goes on with.
+            move.to.update({sq: "" for sq, to in move.to.items() if to == lost})
+            move.waits_for.discard(lost)
+            return
         del self._moves[graph]
-        if lost != move.source:
-            drained = self.draining.pop(move.source, None)
-            if drained is not None:
-                drained(f"{lost!r} died while {move.source!r} was drained: drain it again")
+        for host in sorted(set(move.to.values()) - {lost}) if move.expected and not move.handed else ():
+            self._ways.expect(host, Expect(graph, []))
 
     def _refuse(self, state: GraphState, ensemble: str, sqs: list[str], problem: str) -> None:
         """SQs cannot live on an ensemble: their code does not run there. They go elsewhere, or wait."""
@@ -370,10 +387,8 @@ class Healing:
         self._ways.event(f"graph {graph!r} cannot go on on {ensemble!r}: {problem}")
         move = self._moves.get(graph)
         if move is not None and ensemble in move.to.values() and not move.handed:
-            del self._moves[graph]
-            drained = self.draining.pop(move.source, None)
-            if drained is not None:
-                drained(f"{move.source!r} is not drained: {ensemble!r} cannot take its work: {problem}")
+            why = f"{move.source!r} is not drained: {ensemble!r} cannot take its work: {problem}"
+            self._give_up_move(graph, move, ensemble, why)
         mine = [sq for sq in sqs if state.host_of.get(sq) == ensemble]
         state.host_of.update(dict.fromkeys(mine, ""))
         self._settle(state, bool(mine))

@@ -100,7 +100,7 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 class Expect(msgspec.Struct, frozen=True):
-    """SQs will come to the receiver from another ensemble: prepare them, and keep what arrives for them."""
+    """These SQs, and no others of the graph, will come to the receiver: it prepares them and keeps what arrives."""
 
     graph: str
     sqs: list[str]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 GONE = object()
 """What the generated code has where an SQ had nothing to say at an instant."""
 
-INSTANTS_BEFORE = 20
+INSTANTS_BEFORE = 4
 """Instants that run on the general engine before a region's code is made: graphs that hardly run need none."""
 
 MANY = 16

@@ -77,6 +77,10 @@ class Moves:
         else:
             self._jobs.pop(graph, None)
 
+    def under_way(self, graph: str) -> bool:
+        """Whether SQs of a graph are coming or leaving: one that is asked meanwhile is not done."""
+        return graph in self._jobs
+
     def forget(self, graph: str) -> None:
         """A graph was stopped."""
         self._jobs.pop(graph, None)
@@ -88,9 +92,14 @@ class Moves:
     # SQs that come.
 
     def expect(self, expect: Expect) -> None:
-        """Prepare for SQs that will come, and keep what arrives for them."""
+        """Prepare for SQs that will come, and keep what arrives for them; for no others of their graph."""
 
         def job(done: Callable[[], None]) -> None:
+            self._expect_no_more(expect.graph)
+            if not expect.sqs:
+                done()
+                return
+
             def loaded(problem: str | None) -> None:
                 placed = Placed(expect.graph, self._node.name, expect.sqs, problem, expected=True)
                 self._tell(RuntimeMsg.PLACED, placed)
@@ -103,6 +112,12 @@ class Moves:
                 self._load(expect.graph, [prepared.graph.sq(name) for name in expect.sqs], loaded)
 
         self.do(expect.graph, job)
+
+    def _expect_no_more(self, graph: str) -> None:
+        if self._expected.pop(graph, None) is not None:
+            for key in [key for key in self.kept if key[0] == graph]:
+                del self.kept[key]
+            self._node.listen(graph)
 
     def place(self, placement: Placement) -> None:
         """Keep to where SQs are from now on; those that come are loaded first."""

@@ -578,6 +578,8 @@ class Node:
     def _busy(self, key: tuple[str, int], context: Context) -> str:
         if key not in self._begun:
             return "about to start"
+        if self.moves.under_way(key[0]):
+            return "SQs come or leave"
         if self.agenda.ready:
             return "firing"
         sq = self.workers.busy(context)

@@ -1,0 +1,233 @@
+"""Systems of real processes on loopback, as tests start them, watch them and end them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ticktalk.engine.execution import FiringError
+from ticktalk.engine.outputs import OutputToken
+from ticktalk.graph.graph import TTGraph
+from ticktalk.language import compile_source
+from ticktalk.manager import TTRuntimeManagerPhysical
+
+LIMIT = 30.0
+"""Seconds after which a condition that should come true has failed."""
+
+HEAD = "from ticktalk import SQify, STREAMify, GRAPHify, TTClock, TTEmpty, component\n"
+
+ONE = HEAD + "@SQify\ndef f(x):\n    return x + 1\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n"
+
+ENDLESS = (
+    HEAD
+    + """
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@SQify
+def same(x):
+    return x
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="near"):
+        s = src(trigger, TTPeriod=100000, TTDataIntervalWidth=50000)
+    with TTConstraint(name="far"):
+        return same(s)
+"""
+)
+
+
+def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
+    """Wait for a condition; what it gave."""
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"not within {limit} s: {what}")
+
+
+class Process:
+    """A command of ours in a process of its own; what it says is kept, line by line.
+
+    `path`: a folder of modules that only this process finds. `view`: where the ensemble writes what lives on it.
+    """
+
+    def __init__(
+        self, *arguments: str, cwd: Path | None = None, path: Path | None = None, view: Path | None = None
+    ) -> None:
+        self._view = view
+        command = ["-m", "ticktalk.cli.main"] if view is None else [str(Path(__file__).with_name("viewed_ensemble.py"))]
+        environment = {"NO_COLOR": "1", "COLUMNS": "300"}
+        if path is not None:
+            environment["PYTHONPATH"] = str(path)
+        if view is not None:
+            environment["TICKTALK_VIEW"] = str(view)
+        self.popen = subprocess.Popen(
+            [sys.executable, *command, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            cwd=cwd,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+        self.out: list[str] = []
+        self.err: list[str] = []
+        self._readers = [
+            threading.Thread(target=self._read, args=(self.popen.stdout, self.out), daemon=True),
+            threading.Thread(target=self._read, args=(self.popen.stderr, self.err), daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @staticmethod
+    def _read(stream: Any, lines: list[str]) -> None:
+        with stream:
+            for line in stream:
+                lines.append(line.rstrip("\n"))
+
+    @property
+    def said(self) -> str:
+        """What it wrote to stderr so far."""
+        return "\n".join(self.err)
+
+    def wait(self, limit: float = LIMIT) -> int:
+        """Its exit status; everything it wrote has been read."""
+        status = self.popen.wait(limit)
+        for reader in self._readers:
+            reader.join(5)
+        return status
+
+    def view(self) -> Any:
+        """What lives on this ensemble, as it says itself (see `viewed_ensemble`)."""
+        assert self._view is not None
+        self._view.unlink(missing_ok=True)
+        self.popen.send_signal(signal.SIGUSR1)
+        until(self._view.exists, "the ensemble tells what lives on it")
+        return json.loads(self._view.read_text())
+
+    def family(self) -> set[int]:
+        """Its process and all that it started."""
+        found = {self.popen.pid}
+        while True:
+            more = {child for pid in found for child in children(pid)} - found
+            if not more:
+                return found
+            found |= more
+
+    def end(self) -> None:
+        """Whatever it does: it ends."""
+        if self.popen.poll() is None:
+            family = self.family()
+            self.popen.send_signal(signal.SIGINT)
+            try:
+                self.popen.wait(10)
+            except subprocess.TimeoutExpired:
+                for pid in family:
+                    kill(pid)
+        self.wait()
+
+
+def children(pid: int) -> list[int]:
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+        return [
+            int(child)
+            for thread in threads
+            for child in Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
+        ]
+    except OSError:
+        return []
+
+
+def kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class System:
+    """A manager in this process and ensembles in others."""
+
+    def __init__(self, log: Any = None, port: int = 0, workers: int = 1, **options: Any) -> None:
+        self.manager = TTRuntimeManagerPhysical(log, "127.0.0.1", port, 0, workers=workers, **options)
+        self.ensembles: dict[str, Process] = {}
+        self.outputs: list[OutputToken] = []
+        self.events: list[str] = []
+        self.errors: list[FiringError] = []
+        self.manager.on_output(self.outputs.append)
+        self.manager.on_event(self.events.append)
+        self.manager.on_error(self.errors.append)
+
+    @property
+    def address(self) -> str:
+        return self.manager.address
+
+    def begin(self, name: str, *options: str, **others: Any) -> Process:
+        """Start an ensemble; `others` as for `Process`."""
+        process = Process("ensemble", name, "--manager", self.address, *options, **others)
+        self.ensembles[name] = process
+        return process
+
+    def with_ensembles(self, *names: str) -> System:
+        for name in names:
+            self.begin(name)
+        assert self.manager.wait_for_ensembles(names, LIMIT) == []
+        return self
+
+    def end(self) -> None:
+        self.manager.stop(ensembles=True)
+        for process in self.ensembles.values():
+            process.end()
+
+    def values(self, graph: str) -> list[Any]:
+        return [token.value for token in list(self.outputs) if token.graph == graph]
+
+    def deploy(self, text: str, name: str, mapping: dict[str, str] | None = None) -> TTGraph:
+        graph = compile_source(text, f"{name}.py", name)
+        self.manager.instantiate_and_map_graph(graph, mapping=mapping)
+        return graph
+
+    def one(self, name: str) -> None:
+        """A graph runs from end to end: the system is well."""
+        graph = self.deploy(ONE, name)
+        self.manager.execute_graph(graph, {"trigger": 1})
+        assert self.manager.wait(graph, LIMIT)
+        until(lambda: self.values(name) == [2], f"the output of {name}")
+        self.manager.stop_graph(graph)
+
+    def all_told(self, graph: str) -> None:
+        """Every output that the manager counts has come to us, too."""
+        (found,) = [entry for entry in self.manager.status()["graphs"] if entry["name"] == graph]
+        until(lambda: len(self.values(graph)) >= found["outputs"], f"all outputs of {graph}")
+
+    def event(self, *words: str) -> str:
+        """Wait for an event that holds these words."""
+
+        def found() -> str:
+            return next((event for event in list(self.events) if all(word in event for word in words)), "")
+
+        event: str = until(found, f"an event with {words}, not {self.events}")
+        return event

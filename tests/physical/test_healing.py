@@ -1,0 +1,306 @@
+"""Ensembles as real processes that are killed, drained, stopped and started again while graphs run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from systems import HEAD, LIMIT, Process, System, alive, children, kill, until
+
+from ticktalk.engine.outputs import OutputToken
+from ticktalk.engine.values import decode_value
+from ticktalk.language.errors import TTRuntimeError
+
+GAP = 5_000_000
+"""Microseconds within which a stateful SQ goes on elsewhere: about 2 s when the machine is free."""
+
+NUMBERS = """
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+"""
+
+COUNTED = (
+    HEAD
+    + NUMBERS
+    + """
+@SQify
+def count(x):
+    global sq_state
+    sq_state["count"] = sq_state.get("count", 0) + 1
+    return [x, sq_state["count"]]
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="edge"):
+        s = src(trigger, TTPeriod=100000)
+    return count(s)
+"""
+)
+"""A stateful SQ that may live anywhere, fed at 10 Hz."""
+
+WOVEN = (
+    HEAD
+    + NUMBERS
+    + """
+@SQify
+def total(x):
+    global sq_state
+    sq_state["seen"] = sq_state.get("seen", 0) + 1
+    sq_state["sum"] = sq_state.get("sum", 0) + x
+    return [x, sq_state["seen"], sq_state["sum"]]
+@SQify
+def same(x):
+    return x
+@SQify
+def both(x, y):
+    return [x, y]
+@SQify
+def far(x):
+    return x
+@SQify
+def third(x):
+    return x
+@GRAPHify
+def main(trigger):
+    fast = src(trigger, TTPeriod=10000)
+    summed = total(fast)
+    copy = same(fast)
+    pair = both(copy, summed)
+    with TTConstraint(name="c"):
+        third(pair)
+        there = far(copy)
+        slow = src(trigger, TTPeriod=20000)
+    back = same(slow)
+    same(there)
+    with TTConstraint(name="runtime-manager"):
+        far(back)
+"""
+)
+"""A stream at 100 Hz and what works on it, in arcs to and from SQs elsewhere."""
+
+
+@pytest.fixture
+def own() -> Iterator[Callable[..., System]]:
+    """Makes systems of a test's own."""
+    made: list[System] = []
+
+    def make(**options: Any) -> System:
+        made.append(System(**options))
+        return made[-1]
+
+    yield make
+    for system in made:
+        system.end()
+
+
+def of(system: System, graph: str, sq: str = "") -> list[OutputToken]:
+    """The outputs of a graph so far (of one SQ)."""
+    return [token for token in list(system.outputs) if token.graph == graph and sq in ("", token.sq)]
+
+
+def consecutive(values: list[int]) -> bool:
+    """Whether each is one more than the one before."""
+    return all(after == before + 1 for before, after in pairwise(values))
+
+
+def found(system: System, graph: str) -> dict[str, Any]:
+    """A graph in the manager's status."""
+    (entry,) = [entry for entry in system.manager.status()["graphs"] if entry["name"] == graph]
+    return entry  # type: ignore[no-any-return]
+
+
+def saved(system: System, graph: str, sq: str) -> Any:
+    """The `sq_state` of the manager's last checkpoint of an SQ, or None."""
+    for (name, _), states in list(system.manager.process.healing.checkpoints.items()):
+        if name == graph and sq in states and states[sq].body is not None:
+            return decode_value(states[sq].body)
+    return None
+
+
+def runs_on(system: System, graph: str, more: int = 5) -> None:
+    """Wait until that many more outputs of each SQ of a graph have come."""
+    before: dict[str, int] = {}
+    for token in of(system, graph):
+        before[token.sq] = before.get(token.sq, 0) + 1
+    assert before
+
+    def grown() -> bool:
+        return all(len(of(system, graph, sq)) >= count + more for sq, count in before.items())
+
+    until(grown, f"{graph} goes on: {before}")
+
+
+def silent(system: System) -> None:
+    """Nothing went wrong that nobody asked for."""
+    for name, process in system.ensembles.items():
+        assert "Traceback" not in process.said and "error in the runtime" not in process.said, (name, process.said)
+
+
+# A loss.
+
+
+def test_a_stateful_sq_goes_on_elsewhere_from_its_last_checkpoint(own: Callable[..., System]) -> None:
+    system = own().with_ensembles("edge", "b", "c")
+    graph = system.deploy(COUNTED, "counted", mapping={"src-1": "edge", "count-1": "b"})
+    system.manager.execute_graph(graph)
+    until(lambda: (saved(system, "counted", "count-1") or {}).get("count", 0) > 3, "it is saved")
+    last_saved = saved(system, "counted", "count-1")["count"]
+    system.ensembles["b"].popen.kill()
+    until(lambda: any(token.ensemble != "b" for token in of(system, "counted")), "it goes on elsewhere")
+    runs_on(system, "counted", 12)
+    tokens = of(system, "counted")
+    hosts = [token.ensemble for token in tokens]
+    new = next(index for index, host in enumerate(hosts) if host != "b")
+    assert "b" not in hosts[new:] and len(set(hosts[new:])) == 1
+    before, after = tokens[:new], tokens[new:]
+    gap, counted_on = after[0].start - before[-1].start, after[0].value[1]
+    arrived = after[0].arrival - before[-1].arrival
+    print(f"gap: {gap / 1e6:.2f} s of intervals, {arrived / 1e6:.2f} s of arrivals")
+    assert gap <= GAP and arrived <= GAP
+    assert last_saved < counted_on <= before[-1].value[1] + 1
+    for part in (before, after):
+        assert consecutive([token.value[0] for token in part]) and consecutive([token.value[1] for token in part])
+    assert found(system, "counted")["mapping"]["count-1"] == hosts[-1]
+    silent(system)
+
+
+def test_a_worker_that_is_killed_is_replaced_and_its_instances_go_on(own: Callable[..., System]) -> None:
+    system = own().with_ensembles("edge", "b")
+    graph = system.deploy(COUNTED, "counted", mapping={"src-1": "edge", "count-1": "b"})
+    system.manager.execute_graph(graph)
+    until(lambda: (saved(system, "counted", "count-1") or {}).get("count", 0) > 3, "it is saved")
+    last_saved = saved(system, "counted", "count-1")["count"]
+    (worker,) = children(system.ensembles["b"].popen.pid)
+    before = len(of(system, "counted"))
+    kill(worker)
+    until(lambda: not alive(worker), "the worker is gone")
+    until(lambda: system.manager.counters(graph).get("b", {}).get("restarts") == 1, "the replacement is counted")
+    runs_on(system, "counted", 12)
+    values = [token.value[1] for token in of(system, "counted")]
+    steps = [after - one for one, after in pairwise(values)]
+    (broken,) = [index for index, step in enumerate(steps) if step != 1] or [before]
+    assert last_saved < values[broken + 1] <= values[broken] + 1
+    # Each value of the stream is there, or its firing is counted as lost in the worker.
+    numbers = [token.value[0] for token in of(system, "counted")]
+    lost = system.manager.counters(graph).get("count-1", {}).get("lost", 0)
+    assert numbers == sorted(set(numbers)) and numbers[-1] - len(numbers) == lost <= 1 + GAP // 100_000
+    assert found(system, "counted")["mapping"]["count-1"] == "b"
+
+
+# A drain.
+
+
+def test_a_drain_under_load_loses_nothing(own: Callable[..., System]) -> None:
+    system = own().with_ensembles("a", "b", "c")
+    fixed = {"src-2": "c", "far-1": "c", "third-1": "c", "far-2": "runtime-manager"}
+    moving = ("src-1", "total-1", "same-1", "both-1", "same-2", "same-3")
+    graph = system.deploy(WOVEN, "woven", mapping=dict.fromkeys(moving, "a") | fixed)
+    system.manager.execute_graph(graph)
+    sinks = ("third-1", "same-3", "far-2")
+    until(lambda: all(len(of(system, "woven", sq)) > 30 for sq in sinks), "it runs")
+    for leaving, to in (("a", "b"), ("b", "a"), ("a", "b")):
+        process = system.ensembles[leaving]
+        system.manager.drain(leaving)
+        assert process.wait() == 0 and "it was drained" in process.said
+        mapping = found(system, "woven")["mapping"]
+        assert {mapping[sq] for sq in moving} <= {to, "c"} and fixed.items() <= mapping.items()
+        runs_on(system, "woven", 30)
+        system.begin(leaving)
+        assert system.manager.wait_for_ensembles([leaving], LIMIT) == []
+    numbers = {sq: [token.value for token in of(system, "woven", sq)] for sq in sinks}
+    for sq in ("same-3", "far-2"):
+        assert numbers[sq] == list(range(1, len(numbers[sq]) + 1)), sq
+    sums, pairs = 0, numbers["third-1"]
+    for number, (x, (y, seen, summed)) in enumerate(pairs, 1):
+        sums += number
+        assert (x, y, seen, summed) == (number, number, number, sums)
+    counts = system.manager.counters(graph)
+    assert not any(kind in kinds for kinds in counts.values() for kind in ("lost", "stale", "evicted", "overflow"))
+    silent(system)
+
+
+SLOW = COUNTED.replace(
+    "    return [x, sq", "    import time; time.sleep(3.5 if x == 4 else 0)\n    return [x, sq"
+).replace("    return count(s)", '    with TTConstraint(name=["b", "c"]):\n        return count(s)')
+"""The same, but its fourth firing takes long, and only two ensembles may host it."""
+
+
+def problem_of_drain(system: System, name: str) -> str:
+    """What is said against draining an ensemble; empty when it is done."""
+    try:
+        system.manager.drain(name)
+    except TTRuntimeError as error:
+        return str(error)
+    return ""
+
+
+def test_what_cannot_be_drained_stays_as_it_is(own: Callable[..., System], tmp_path: Path) -> None:
+    system = own()
+    works, fails = tmp_path / "works", tmp_path / "fails"
+    for folder, text in ((works, "ONE = 1\n"), (fails, "raise OSError('no such bus')\n")):
+        folder.mkdir()
+        (folder / "bus_of_test_healing.py").write_text(text)
+    for name, path in (("edge", None), ("b", works), ("c", fails)):
+        system.begin(name, path=path)
+    assert system.manager.wait_for_ensembles(["edge", "b", "c"], LIMIT) == []
+    text = COUNTED.replace("@SQify", "import bus_of_test_healing\n@SQify").replace(
+        "x, sq", "x + 0 * bus_of_test_healing.ONE, sq"
+    )
+    graph = system.deploy(text, "counted", mapping={"src-1": "edge", "count-1": "b"})
+    system.manager.execute_graph(graph)
+    until(lambda: len(of(system, "counted")) > 3, "it runs")
+    for name, why in (
+        ("edge", r"(?s)'edge' cannot be drained.*src-1 of graph 'counted' \(wants TTConstraint\(name='edge'\)\)"),
+        ("nobody", r"there is no ensemble 'nobody' \(joined: (\w+, ){2}\w+\)"),
+        ("runtime-manager", r"the manager's own ensemble: it cannot be drained"),
+    ):
+        with pytest.raises(TTRuntimeError, match=why):
+            system.manager.drain(name)
+    # Every attempt finds one more ensemble on which its code does not run.
+    problems = [problem_of_drain(system, "b") for _ in range(4)]
+    assert any("'b' is not drained: 'c' cannot take its work: " in each and "no such bus" in each for each in problems)
+    assert "'b' cannot be drained, because no other ensemble may host\n  count-1" in problems[-1]
+    asked = Process("drain", "edge", "--manager", system.address)
+    assert asked.wait() == 1 and "cannot be drained" in asked.said and "Traceback" not in asked.said
+    runs_on(system, "counted")
+    assert consecutive([token.value[1] for token in of(system, "counted")])
+    assert found(system, "counted")["mapping"] == {"src-1": "edge", "count-1": "b"}
+    silent(system)
+
+
+def asked_to_leave(system: System, graph: str) -> bool:
+    """Whether SQs of a graph have been told to end where they are, and go on elsewhere."""
+    move = system.manager.process.healing._moves.get(graph)
+    return move is not None and move.ordered
+
+
+def test_a_drain_whose_target_dies_leaves_everything_somewhere(own: Callable[..., System]) -> None:
+    """The target dies when what it was to take has been asked to leave, and waits for its body."""
+    system = own().with_ensembles("edge", "b", "c")
+    graph = system.deploy(SLOW, "counted", mapping={"src-1": "edge", "count-1": "c"})
+    system.manager.execute_graph(graph)
+    until(lambda: len(of(system, "counted")) == 3 and found(system, "counted")["busy"].get("c"), "the long body runs")
+    outcome: list[str] = []
+    drain = threading.Thread(target=lambda: outcome.append(problem_of_drain(system, "c")))
+    drain.start()
+    until(lambda: asked_to_leave(system, "counted"), "it is asked to leave")
+    system.ensembles["b"].popen.kill()
+    assert problem_of_drain(system, "c") == "'c' is being drained already"
+    drain.join(LIMIT)
+    assert outcome == ["'b' died while 'c' was drained: drain it again"]
+    until(lambda: len(of(system, "counted")) > 10, "it goes on")
+    assert found(system, "counted")["mapping"]["count-1"] == "c"
+    assert consecutive([token.value[1] for token in of(system, "counted")])
+    system.begin("b")
+    assert system.manager.wait_for_ensembles(["b"], LIMIT) == []
+    assert problem_of_drain(system, "c") == ""
+    runs_on(system, "counted")
+    assert consecutive([token.value[1] for token in of(system, "counted")])
+    assert found(system, "counted")["mapping"]["count-1"] == "b"
+    silent(system)

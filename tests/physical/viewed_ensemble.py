@@ -1,0 +1,56 @@
+"""`ticktalk ensemble`, which also tells what lives on it: on SIGUSR1 it writes that to `TICKTALK_VIEW`.
+
+Its own view, asked in the thread that keeps time: which SQs of which context have an instance here, which of them are
+suspended, and how many file descriptors it has.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from ticktalk.cli.entry import main
+from ticktalk.ensemble import TTEnsemble
+from ticktalk.physical.manager import in_loop
+
+ensembles: list[TTEnsemble] = []
+
+
+class Viewed(TTEnsemble):
+    """Remembers that it was made."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        ensembles.append(self)
+
+
+def view() -> dict[str, Any]:
+    """What lives here now."""
+    host = ensembles[0]._handle.node.host
+    return {
+        "here": {
+            f"{graph} {number}": {"runs": sorted(set(context.syncs) - context.held), "suspended": sorted(context.held)}
+            for (graph, number), context in host.contexts.items()
+        },
+        "graphs": sorted(host.prepared),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+    }
+
+
+def tell(number: int, frame: Any) -> None:
+    """Write the view; a file that is there is whole."""
+    to = Path(os.environ["TICKTALK_VIEW"])
+    written = to.with_suffix(".part")
+    written.write_text(json.dumps(in_loop(ensembles[0]._handle.node, view)))
+    written.rename(to)
+
+
+if __name__ == "__main__":
+    import ticktalk.cli.ensemble
+
+    ticktalk.cli.ensemble.TTEnsemble = Viewed  # type: ignore[misc]
+    signal.signal(signal.SIGUSR1, tell)
+    main()
