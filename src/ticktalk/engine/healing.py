@@ -75,9 +75,7 @@ class Healing:
         self._alone: dict[tuple[str, str], list[str]] = {}  # what was told last
         self._said: set[str] = set()  # what was left out of checkpoints
         self._moves: dict[str, _Move] = {}  # by graph
-        self.isolated = (
-            False  # set by the driver: all ensembles vanished at once, so it may be the manager that is cut off
-        )
+        self.isolated = False  # set by the driver: all vanished at once, so it may be the manager that is cut off
         self.draining: dict[str, Callable[[str | None], None]] = {}  # told the problem, or None, when it is empty
 
     # What happens to ensembles.
@@ -107,14 +105,12 @@ class Healing:
         """An ensemble has started and joined: it takes work that waits, and nothing else."""
         self._away.pop(info.name, None)
         self._stopped.pop(info.name, None)
-        self.isolated = False
         self._refused = {entry for entry in self._refused if entry[2] != info.name}
         for state in self._running():
             self._settle(state)
 
     def back(self, info: EnsembleInfo) -> None:
         """An ensemble that was cut off is reached again, as it was: it keeps what was not placed elsewhere."""
-        self.isolated = False
         held = self._away.pop(info.name, set())
         for graph in sorted(self._stopped.pop(info.name, ())):
             self._deployments.stop_on(info.name, graph)
@@ -131,6 +127,12 @@ class Healing:
                 for number in sorted(state.live):
                     self._deployments.start_on(info.name, state.live[number])  # those it has are left as they are
             self._settle(state, graph in held)
+
+    def reunited(self) -> None:
+        """The manager is not cut off any more, and who else lives has had the time to be heard: what is left waits."""
+        self.isolated = False
+        for state in self._running():
+            self._settle(state)
 
     def drain(self, name: str, done: Callable[[str | None], None]) -> None:
         """Move all that lives on an ensemble, losing nothing, then let it go.

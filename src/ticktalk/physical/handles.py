@@ -357,6 +357,8 @@ class EnsembleHandle:
             self._event(f"the manager is not heard{what}")
 
     def _asked(self, ask: Ask, stamp: int) -> None:
+        if self._watch.held:
+            return  # it has learnt that the manager is there for others: it is no witness that it is not
         silence = self.node.clock.now() - self._watch.heard
         self.node.send(ask.name, Message(NetMsg.TELL, Tell(self.name, silence), "TTNetworkManager"))
 

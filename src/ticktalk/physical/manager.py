@@ -13,7 +13,7 @@ import zenoh
 
 from ticktalk.engine.counters import Counts
 from ticktalk.engine.execution import FiringError
-from ticktalk.engine.health import Completion, Heartbeats, IdleReport
+from ticktalk.engine.health import DEAD_AFTER, Completion, Heartbeats, IdleReport
 from ticktalk.engine.outputs import OutputToken
 from ticktalk.engine.values import Encoded, NoCodecError, encoded
 from ticktalk.language.errors import TTError, TTInputError
@@ -145,6 +145,7 @@ class ManagerNode:
             self.heartbeats.take(info.name, self.node.clock.now())
             self.node.receive(Message(RuntimeMsg.JOIN, info, "TTRuntimeManagerProcess"))
             way = "" if info.direct else ", relayed by the manager"
+            self._reunite()
             self.event(f"{info.name!r} joined from {info.address}{way}")
         query.reply(str(query.key_expr), msgspec.msgpack.encode(welcome))
         drop(query)
@@ -202,6 +203,18 @@ class ManagerNode:
         self.heartbeats.take(name, now)
         self.node.receive(Message(RuntimeMsg.BACK, info, "TTRuntimeManagerProcess"))
         self.event(f"{name!r} is back")
+        self._reunite()
+
+    def _reunite(self) -> None:
+        """Somebody is heard again; the others get the time to be heard too before what they hosted goes elsewhere."""
+        healing = self.process.healing
+        if healing.isolated:
+
+            def reunited() -> None:
+                healing.reunited()
+                self.node._drain()
+
+            self.node.loop.after(DEAD_AFTER, reunited)
 
     def _left(self, name: str, why: str) -> None:
         """An ensemble is gone and does not come back as it was."""

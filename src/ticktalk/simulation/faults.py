@@ -121,6 +121,7 @@ class Faults:
         ensemble = TTEnsemble(None, name, components=self._components(name, components), manager=self.manager.name)
         ensemble.attach(self.simulation)
         ensemble.join()
+        self._reunite()
 
     def _silent(self, name: str) -> None:
         """The manager hears nothing of an ensemble from now on, and it nothing of the manager."""
@@ -156,6 +157,18 @@ class Faults:
             self._to_manager(RuntimeMsg.BACK, self.simulation.sites[name].info)
         if host is not None:
             host.release()
+        self._reunite()
+
+    def _reunite(self) -> None:
+        """Somebody is heard again; the others get the time to be heard too before what they hosted goes elsewhere."""
+        healing = self.manager.process.healing
+        if healing.isolated:
+            at = self.simulation.agenda.now + self.noticed_after
+            self.simulation.agenda.deliver_at(at, self._reunited)
+
+    def _reunited(self) -> None:
+        self.manager.process.healing.reunited()
+        self.simulation.settle()
 
     def _watch(self) -> None:
         """Each ensemble that has lost the manager for a while asks the others, and holds what may be elsewhere.
