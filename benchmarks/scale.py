@@ -88,11 +88,12 @@ def run(sqs: int, ensembles: int) -> dict[str, float]:
     manager.instantiate_and_map_graph(graph)
     manager.execute_graph(graph)
     ready = time.perf_counter()
+    idle = resident() - before
     manager.simulation.run(until=1_001)
     running = time.perf_counter()
     manager.simulation.run(until=5_001)
     ran = time.perf_counter() - running
-    idle = resident() - before
+    busy = resident() - before
     if manager.errors:
         raise SystemExit(str(manager.errors[0]))
     return {
@@ -102,6 +103,7 @@ def run(sqs: int, ensembles: int) -> dict[str, float]:
         "join": joined - joining,
         "ready": ready - ready_from,
         "idle_bytes": idle,
+        "busy_bytes": busy,
         "firing": ran / 4 / (chains * chain),
     }
 
@@ -128,7 +130,8 @@ def measure(effort: Effort, say: Say) -> Iterator[Row]:
             "KB",
             ours=(
                 f"per SQ: compile {took['compile'] / sqs * 1e6:,.0f} us, ready {took['ready'] / sqs * 1e6:,.0f} us,"
-                f" graph {took['graph_bytes'] / sqs / 1024:.1f} KB, firing {took['firing'] * 1e6:.2f} us;"
+                f" graph {took['graph_bytes'] / sqs / 1024:.1f} KB, when it has fired"
+                f" {took['busy_bytes'] / sqs / 1024:.1f} KB, firing {took['firing'] * 1e6:.2f} us;"
                 f" join {took['join'] / ensembles * 1e3:.2f} ms an ensemble"
             ),
             # Of few SQs, what is made once counts for more than they do.
