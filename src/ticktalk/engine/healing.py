@@ -73,6 +73,7 @@ class Healing:
         self._preparing: dict[str, set[str]] = {}  # by graph: who was sent it, and has not said ready
         self._alone: dict[tuple[str, str], list[str]] = {}  # what was told last
         self._said: set[str] = set()  # what was left out of checkpoints
+        self.told: dict[str, int] = {}  # by graph: how often its ensembles were told where its SQs are
         self._moves: dict[str, _Move] = {}  # by graph
         self.isolated = (
             False  # set by the driver: all ensembles vanished at once, so it may be the manager that is cut off
@@ -252,6 +253,7 @@ class Healing:
         for key in [key for key in self.checkpoints if key[0] == graph]:
             del self.checkpoints[key]
         self._left.pop(graph, None)
+        self.told.pop(graph, None)
         self._arriving.pop(graph, None)
         self._states.pop(graph, None)
         self._preparing.pop(graph, None)
@@ -316,6 +318,7 @@ class Healing:
         host_of = {sq: host or left.get(sq, "") for sq, host in state.host_of.items()}
         arriving = self._arriving.pop(graph, set())
         handed = self._states.pop(graph, {})
+        self.told[graph] = self.told.get(graph, 0) + 1
         for host in state.hosts:
             come = [sq for sq in arriving if state.host_of[sq] == host]
             states: dict[int, dict[str, InstanceState]] = {}
