@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench clean
+.PHONY: demo test soak bench clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -18,6 +18,10 @@ test: $(READY)
 	$(VENV)/bin/ruff check src tests examples benchmarks
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pytest
+
+# What `make test` does to ensembles for half a minute, for SOAK_SECONDS (3600), from SEED (1).
+soak: $(READY)
+	$(VENV)/bin/python tests/physical/chaos.py
 
 bench: $(READY)
 	$(VENV)/bin/python benchmarks/simulation.py
