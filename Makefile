@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 BENCH_VENV := .bench-venv
 BENCH_READY := $(BENCH_VENV)/.ready
 
-.PHONY: demo test bench clean
+.PHONY: demo test soak bench clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +20,10 @@ test: $(READY)
 	$(VENV)/bin/ruff check src tests examples benchmarks
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pytest
+
+# What `make test` does to ensembles for half a minute, for SOAK_SECONDS (3600), from SEED (1).
+soak: $(READY)
+	$(VENV)/bin/python tests/physical/chaos.py
 
 # The peers that TickTalk is measured beside have an environment of their own, with TickTalk in it.
 $(BENCH_READY): pyproject.toml benchmarks/requirements.txt

@@ -180,7 +180,7 @@ class Chaos:
         what = self._chance.choice(["kill", "kill", "drain", "drain", "still", "still", "worker", "interrupt"])
         name = self._chance.choice(sorted(ENSEMBLES))
         long = self._chance.uniform(0.2, 4.0)
-        if name not in up or len(up) < 2:
+        if name not in up or len(up) < 2 or "joined" not in self.system.ensembles[name].said:
             return
         self.happened[what] += 1
         self._tell(f"{what} {name} ({long:.1f})")

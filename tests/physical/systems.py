@@ -113,8 +113,9 @@ class Process:
         return status
 
     def view(self) -> Any:
-        """What lives on this ensemble, as it says itself (see `viewed_ensemble`)."""
+        """What lives on this ensemble, as it says itself (see `viewed_ensemble`), once it has joined."""
         assert self._view is not None
+        until(lambda: "joined" in self.said, f"it joins: {self.said}")  # before it would end of the signal
         self._view.unlink(missing_ok=True)
         self.popen.send_signal(signal.SIGUSR1)
         until(self._view.exists, "the ensemble tells what lives on it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -303,4 +304,104 @@ def test_a_drain_whose_target_dies_leaves_everything_somewhere(own: Callable[...
     runs_on(system, "counted")
     assert consecutive([token.value[1] for token in of(system, "counted")])
     assert found(system, "counted")["mapping"]["count-1"] == "b"
+    silent(system)
+
+
+# Changes of a stream.
+
+
+def grid(token: OutputToken, period: int) -> bool:
+    """Whether a stream's token is of an instant of this period, and half as wide."""
+    width = period // 2
+    return (token.start + width // 2) % period == 0 and token.stop - token.start == width
+
+
+def test_a_period_that_is_set_holds_from_the_next_instant_on_and_after_a_loss(own: Callable[..., System]) -> None:
+    system = own().with_ensembles("b", "c")
+    text = HEAD + NUMBERS + "@GRAPHify\ndef main(trigger):\n    return src(trigger, TTPeriod=200000)\n"
+    graph = system.deploy(text, "paced", mapping={"src-1": "b"})
+    system.manager.execute_graph(graph)
+    until(lambda: len(of(system, "paced")) > 3, "it runs")
+    asked = Process("set", "paced", "src-1", "period=70ms", "phase=0", "--manager", system.address)
+    assert asked.wait() == 0 and "src-1: period 70000 us, phase 0 us, interval width 35000 us" in asked.said
+    until(lambda: grid(of(system, "paced")[-1], 70_000), "the new period holds")
+    runs_on(system, "paced", 20)  # and is saved
+    before = len(of(system, "paced"))
+    tokens = of(system, "paced")
+    assert consecutive([token.value for token in tokens])  # no restart
+    changed = next(index for index, token in enumerate(tokens) if token.stop - token.start == 35_000)
+    assert changed > 3 and all(grid(token, 200_000) for token in tokens[:changed])
+    assert all(grid(token, 70_000) for token in tokens[changed:])
+    assert 0 < tokens[changed].start - tokens[changed - 1].start <= 200_000  # the next instant is one of the new grid
+    system.ensembles["b"].popen.kill()
+    until(lambda: of(system, "paced")[-1].ensemble != "b", "it goes on elsewhere")
+    runs_on(system, "paced", 10)
+    assert all(grid(token, 70_000) for token in of(system, "paced")[before:])
+    for change, why in ((("phase=70ms",), "is not below the period"), (("period=0",), "at least 1 microsecond")):
+        refused = Process("set", "paced", "src-1", *change, "--manager", system.address)
+        assert refused.wait() == 1 and why in refused.said and "Traceback" not in refused.said
+    silent(system)
+
+
+# What waits.
+
+NEEDY = COUNTED.replace("    return count(s)", "    with TTConstraint(components=['scale']):\n        return count(s)")
+
+
+def test_what_waits_starts_where_it_fits_and_who_returns_takes_nothing_else(
+    own: Callable[..., System], tmp_path: Path
+) -> None:
+    system = own()
+    views = {name: tmp_path / f"{name}.json" for name in ("edge", "b", "other")}
+    system.begin("edge", view=views["edge"])
+    system.begin("b", "--component", "scale", view=views["b"])
+    assert system.manager.wait_for_ensembles(["edge", "b"], LIMIT) == []
+    on_b = COUNTED.replace("    return count(s)", '    with TTConstraint(name="b"):\n        return count(s)')
+    for name, text in (("needy", NEEDY), ("fixed", on_b), ("ended", on_b)):
+        system.manager.execute_graph(system.deploy(text, name))
+    until(
+        lambda: all((saved(system, name, "count-1") or {}).get("count", 0) > 3 for name in ("needy", "fixed")), "saved"
+    )
+    counted = saved(system, "needy", "count-1")["count"]
+    system.ensembles["b"].popen.kill()
+    until(lambda: all(found(system, name)["waits"] == ["count-1"] for name in ("needy", "fixed", "ended")), "they wait")
+    assert not system.manager.wait("needy", 0.5)  # nothing is done for that
+    asked = Process("status", "needy", "--manager", system.address)
+    assert asked.wait() == 0 and "wait for an ensemble that fits: count-1" in "\n".join(asked.out)
+    system.event("graph 'needy' waits for an ensemble that fits: count-1 wants TTConstraint(components=['scale'])")
+    system.manager.stop_graph("ended")
+    system.begin("other", "--component", "scale", view=views["other"])
+    until(lambda: any(token.ensemble == "other" for token in of(system, "needy")), "it starts where it fits")
+    first = next(token for token in of(system, "needy") if token.ensemble == "other")
+    last = [token for token in of(system, "needy") if token.ensemble == "b"][-1]
+    assert counted < first.value[1] <= last.value[1] + 1
+    assert found(system, "fixed")["waits"] == ["count-1"]
+    before = len(of(system, "fixed"))
+    system.begin("b", "--component", "scale", view=views["b"])
+    until(lambda: len(of(system, "fixed")) > before + 3, "what waited for it goes on")
+    assert found(system, "needy")["mapping"]["count-1"] == "other"
+    view = system.ensembles["b"].view()
+    assert view["graphs"] == ["fixed"] and [here["runs"] for here in view["here"].values()] == [["count-1"]]
+    assert [here["runs"] for here in system.ensembles["other"].view()["here"].values()] == [["count-1"]]
+    silent(system)
+
+
+def test_who_was_cut_off_forgets_a_graph_that_was_stopped_meanwhile(own: Callable[..., System], tmp_path: Path) -> None:
+    system = own().with_ensembles("edge")
+    b = system.begin("b", view=tmp_path / "b.json")
+    assert system.manager.wait_for_ensembles(["b"], LIMIT) == []
+    for name in ("stays", "ends"):
+        system.manager.execute_graph(system.deploy(COUNTED, name, mapping={"src-1": "edge", "count-1": "b"}))
+    until(lambda: len(of(system, "stays")) > 3 and len(of(system, "ends")) > 3, "they run")
+    b.popen.send_signal(signal.SIGSTOP)
+    try:
+        system.event("'b' is gone")
+        system.manager.stop_graph("ends")
+    finally:
+        b.popen.send_signal(signal.SIGCONT)
+    system.event("'b' is back")
+    until(lambda: b.view()["graphs"] == ["stays"], "it forgets what was stopped")
+    until(lambda: [here["runs"] for here in b.view()["here"].values()] == [[]], "what went elsewhere ends there")
+    assert found(system, "stays")["mapping"]["count-1"] == "edge"
+    runs_on(system, "stays")
     silent(system)

@@ -175,3 +175,33 @@ def test_others_decide_whether_who_lost_the_manager_goes_on() -> None:
     assert not verdict()  # it sees nobody
     assert verdict(1_300_000) and verdict(900_000, 1_450_000)  # nobody sees it
     assert not verdict(200_000) and not verdict(1_300_000, 400_000)  # somebody does
+
+
+def test_what_an_ensemble_counted_counts_once_whether_it_is_gone_or_back() -> None:
+    completion = Completion(["a", "b"])
+    said = {"a": {"counts": {"x": {"late": 2}}}, "b": {"counts": {"x": {"late": 3}, "b": {"restarts": 1}}}}
+    answers(completion, **said)
+    assert completion.counts() == {"x": {"late": 5}, "b": {"restarts": 1}}
+    completion.gone("b")
+    assert completion.counts() == {"x": {"late": 5}, "b": {"restarts": 1}}
+    completion.back("b")
+    assert completion.counts() == {"x": {"late": 5}, "b": {"restarts": 1}}
+    completion.ensembles.add("b")
+    said["b"] = {"counts": {"x": {"late": 4}, "b": {"restarts": 1}}}
+    answers(completion, **said)
+    assert completion.counts() == {"x": {"late": 6}, "b": {"restarts": 1}}
+    completion.gone("b")  # and a new start of it begins to count
+    completion.ensembles.add("b")
+    said["b"] = {"counts": {"x": {"late": 1}}}
+    answers(completion, **said)
+    assert completion.counts() == {"x": {"late": 7}, "b": {"restarts": 1}}
+
+
+def test_what_was_answered_before_a_placement_ends_nothing() -> None:
+    completion = Completion(["a"])
+    assert not answers(completion)
+    asked = completion.ask()
+    completion.begin_again()
+    assert not completion.take(report("a", asked), {"a": 0}, 0)
+    assert not answers(completion)
+    assert answers(completion)

@@ -10,7 +10,7 @@ import typer
 
 from ticktalk.cli import arguments
 from ticktalk.engine.generated import run_code, steps_code
-from ticktalk.engine.regions import RegionPlan, find_regions, order_of
+from ticktalk.engine.regions import RegionPlan, find_regions
 from ticktalk.graph.drawing import Format
 from ticktalk.graph.drawing import draw as render
 from ticktalk.graph.drawing.hosts import hosts_of
@@ -57,7 +57,7 @@ def _regions(graph: TTGraph) -> list[tuple[str, RegionPlan]]:
     host_of = {sq.name: asked.get(sq.name, "") for sq in graph.sqs}
     found: list[tuple[str, RegionPlan]] = []
     for host in dict.fromkeys(host_of.values()):
-        for plan in find_regions(graph, host_of, host, order_of(graph)):
+        for plan in find_regions(graph, [sq for sq in graph.sqs if host_of[sq.name] == host]):
             found.append((f"region {len(found) + 1}" + (f" on {host}" if host else ""), plan))
     return found
 

@@ -36,9 +36,10 @@ from ticktalk.engine.instructions import (
 )
 from ticktalk.engine.profile import Meter
 from ticktalk.engine.region import RegionTimers, StreamRegion
-from ticktalk.engine.regions import RegionPlan, find_regions, order_of
+from ticktalk.engine.regions import RegionPlan, find_regions
 from ticktalk.engine.state import InstanceState, Load, Saver
 from ticktalk.engine.values import PLAIN, as_number, handed_on
+from ticktalk.engine.wiring import wiring_of
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
@@ -103,7 +104,8 @@ class PreparedGraph:
         self.regions: list[RegionPlan] | None = None  # found when a context is to have them
         self.clocks = graph.clock_tree()
         self.code = GraphCode(graph)
-        self.order = order_of(graph)
+        self.wiring = wiring_of(graph)
+        self.order = self.wiring.order
         self.sqs = [sq for sq in graph.sqs if host_of[sq.name] == here]
         self._check(self.sqs)
 
@@ -242,13 +244,13 @@ class Context:
 
     def _route_incoming(self) -> None:
         self.incoming = {}
-        for sq in self.prepared.graph.sqs:
-            if sq.name in self.syncs:
-                continue
-            for index, arc in enumerate(sq.arcs):
-                local = [(self.syncs[to.sq], to.port) for to in arc.to if to.sq in self.syncs]
-                if local:
-                    self.incoming[arc_name(sq.name, index)] = local
+        feeders, order = self.prepared.wiring.feeders, self.prepared.order
+        for name in sorted(self.syncs, key=order.__getitem__):
+            sync = self.syncs[name]
+            for port in sync.arc_ports:
+                for producer, arc in feeders.get((name, port), ()):
+                    if producer and producer not in self.syncs:
+                        self.incoming.setdefault(arc_name(producer, arc), []).append((sync, port))
 
     # Instances that move.
 
@@ -483,7 +485,7 @@ class Context:
         plans = prepared.regions if as_drawn else None
         if plans is None:
             grid_of = None if as_drawn else lambda sq: grids.get(sq.name, (sq.period, sq.phase, sq.width))
-            plans = find_regions(prepared.graph, prepared.host_of, prepared.here, prepared.order, grid_of)
+            plans = find_regions(prepared.graph, prepared.sqs, grid_of)
             if as_drawn:
                 prepared.regions = plans
         self.regions = [

@@ -11,15 +11,17 @@ ensemble hands over, then the same placement goes out, without a new generation:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Protocol
 
 from ticktalk.engine.deployment import Deployments, GraphState, Registry
 from ticktalk.engine.hosting import Deployment, Expect, Handed, HandOver, Placed, Placement, ReadyAnswer
 from ticktalk.engine.state import Checkpoint, InstanceState
+from ticktalk.graph.sq import TTSQ
 from ticktalk.language.errors import TTRuntimeError
-from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.mapping.mapper import TTMapper, modules_of, wants_text
+from ticktalk.mapping.ensembles import EnsembleInfo, why_not
+from ticktalk.mapping.mapper import TTMapper, groups, modules_of, wants_text
 
 
 class Ways(Protocol):
@@ -74,6 +76,7 @@ class Healing:
         self._preparing: dict[str, set[str]] = {}  # by graph: who was sent it, and has not said ready
         self._alone: dict[tuple[str, str], list[str]] = {}  # what was told last
         self._said: set[str] = set()  # what was left out of checkpoints
+        self.told: dict[str, int] = {}  # by graph: how often its ensembles were told where its SQs are
         self._moves: dict[str, _Move] = {}  # by graph
         self.isolated = False  # set by the driver: all vanished at once, so it may be the manager that is cut off
         self.draining: dict[str, Callable[[str | None], None]] = {}  # told the problem, or None, when it is empty
@@ -263,6 +266,7 @@ class Healing:
                 held.remove(graph)
                 self._stopped.setdefault(ensemble, set()).add(graph)
         self._left.pop(graph, None)
+        self.told.pop(graph, None)
         self._arriving.pop(graph, None)
         self._states.pop(graph, None)
         self._preparing.pop(graph, None)
@@ -276,11 +280,29 @@ class Healing:
         if self._alone_changed(state):
             self._tell(state)
 
-    def alone(self, state: GraphState, host: str) -> list[str]:
-        """The SQs on `host` that no other ensemble may host."""
-        mine = [sq for sq, its_host in state.host_of.items() if its_host == host]
-        elsewhere = self._find(state, mine, without=host)
-        return [sq for sq in mine if sq not in elsewhere]
+    def alone(self, state: GraphState) -> dict[str, list[str]]:
+        """By ensemble, the SQs that live there and that no other ensemble may host."""
+        graph, needs = state.graph.name, modules_of(state.graph)
+        hosts = self._hosts(state)
+        found: dict[str, list[str]] = {}
+        others: dict[tuple[str, ...], set[str]] = {}  # what a group wants to who may host it: two tell enough
+        for group in groups(state.graph):
+            host = state.host_of[group[0].name]
+            wants = (*(wants_text(sq, needs) for sq in group), *(sq.name for sq in group if self._refused))
+            if wants not in others:
+                may = (e.name for e in hosts if self._may_host(graph, group, e, needs))
+                others[wants] = set(islice(may, 2))
+            if host and not others[wants] - {host}:
+                found.setdefault(host, []).extend(sq.name for sq in group)
+        return found
+
+    def _may_host(
+        self, graph: str, group: list[TTSQ], ensemble: EnsembleInfo, needs: Mapping[str, frozenset[str]]
+    ) -> bool:
+        return all(
+            why_not(sq, ensemble, needs[sq.name]) is None and (graph, sq.name, ensemble.name) not in self._refused
+            for sq in group
+        )
 
     # The steps.
 
@@ -328,18 +350,21 @@ class Healing:
         host_of = {sq: host or left.get(sq, "") for sq, host in state.host_of.items()}
         arriving = self._arriving.pop(graph, set())
         handed = self._states.pop(graph, {})
+        self.told[graph] = self.told.get(graph, 0) + 1
+        found = self.alone(state)
         for host in state.hosts:
             come = [sq for sq in arriving if state.host_of[sq] == host]
             states: dict[int, dict[str, InstanceState]] = {}
             for number in state.live if come else ():
                 known = {**self.checkpoints.get((graph, number), {}), **handed.get(number, {})}
                 states[number] = {sq: known[sq] for sq in come if sq in known}
-            alone = self._alone[graph, host] = self.alone(state, host)
+            alone = self._alone[graph, host] = found.get(host, [])
             self._ways.place(host, Placement(graph, host_of, dict(state.generations), states, alone))
 
     def _alone_changed(self, state: GraphState) -> bool:
         graph = state.graph.name
-        return any(self.alone(state, host) != self._alone.get((graph, host), []) for host in state.hosts)
+        found = self.alone(state)
+        return any(found.get(host, []) != self._alone.get((graph, host), []) for host in state.hosts)
 
     def _go_on(self) -> None:
         """Take every drain as far as it goes now."""
@@ -398,15 +423,18 @@ class Healing:
 
     def _find(self, state: GraphState, sqs: list[str], without: str = "") -> dict[str, str]:
         """Ensembles for SQs, as far as there are any that fit."""
-        graph, manager = state.graph.name, self._registry.manager.name
-        # A deployment file that leaves the manager's own ensemble out means it to host nothing.
-        out = {without, *self.draining} | (
-            {manager} if state.weights and manager not in state.weights.speeds else set()
-        )
-        mapper = TTMapper([ensemble for ensemble in self._registry.all() if ensemble.name not in out])
+        graph, mapper = state.graph.name, TTMapper(self._hosts(state, without))
         return mapper.place(
             state.graph, state.host_of, sqs, lambda sq, name: (graph, sq, name) in self._refused, state.weights
         )
+
+    def _hosts(self, state: GraphState, without: str = "") -> list[EnsembleInfo]:
+        """Those that may be given SQs of a graph, in the order in which they are tried."""
+        out = {without, *self.draining}
+        if state.weights is not None and self._registry.manager.name not in state.weights.speeds:
+            # A deployment file that leaves the manager's own ensemble out means it to host nothing.
+            out.add(self._registry.manager.name)
+        return [ensemble for ensemble in self._registry.all() if ensemble.name not in out]
 
     def _running(self) -> list[GraphState]:
         return [state for state in self._deployments.graphs.values() if state.state in ("ready", "running")]

@@ -153,7 +153,7 @@ class Completion:
         self.done = False
         self.lost = 0
         self.latest: dict[str, IdleReport] = {}
-        self._former: list[Counts] = []  # what ensembles had counted that are gone
+        self._former: list[tuple[str, Counts]] = []  # what ensembles had counted that are gone
         self._before: object = None
         self._different_since: int | None = None
         self._answers: dict[str, IdleReport] = {}
@@ -164,12 +164,25 @@ class Completion:
         self._answers = {}
         return self.round
 
+    def begin_again(self) -> None:
+        """SQs have been placed anew: what was answered before says nothing of now."""
+        self.round += 1
+        self._answers = {}
+        self._before = self._different_since = None
+
     def gone(self, ensemble: str) -> None:
         """An ensemble has died: what it did is no longer waited for, what it counted still counts."""
         self.ensembles.discard(ensemble)
         report = self.latest.pop(ensemble, None)
         if report is not None:
-            self._former.append(report.counts)
+            self._former.append((ensemble, report.counts))
+
+    def back(self, ensemble: str) -> None:
+        """An ensemble was not dead but cut off: it tells itself again what it has counted."""
+        told = [entry for entry in self._former if entry[0] == ensemble]
+        if told:
+            self._former.remove(told[-1])
+            self.latest[ensemble] = IdleReport("", 0, ensemble, 0, "is back", counts=told[-1][1])
 
     def take(self, report: IdleReport, outputs_arrived: Mapping[str, int], now: int) -> bool:
         """Take one ensemble's answer; whether the context is done now.
@@ -207,7 +220,7 @@ class Completion:
 
     def counts(self) -> Counts:
         """What was counted, over all ensembles."""
-        return merged([*self._former, *(report.counts for report in self.latest.values())])
+        return merged([*(counts for _, counts in self._former), *(report.counts for report in self.latest.values())])
 
     @staticmethod
     def _missing(answers: list[IdleReport], outputs_arrived: Mapping[str, int]) -> int:

@@ -12,11 +12,11 @@ a source that feeds nothing but such.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
 from ticktalk.engine.instructions import VALUE_INSTRUCTIONS
+from ticktalk.engine.wiring import wiring_of
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ, TTDestination
 
@@ -66,51 +66,18 @@ class RegionPlan(NamedTuple):
     whole: bool
 
 
-_orders: deque[tuple[TTGraph, dict[str, int]]] = deque(maxlen=4)
-
-
-def order_of(graph: TTGraph) -> dict[str, int]:
-    """SQ name to its place in the order at one tick: by rank, then source order.
-
-    A thousand simulated ensembles that hold one graph share the answer.
-    """
-    for known, order in _orders:
-        if known is graph:
-            return order
-    ranked = sorted(range(len(graph.sqs)), key=lambda index: (graph.sqs[index].rank, index))
-    order = {graph.sqs[index].name: place for place, index in enumerate(ranked)}
-    _orders.append((graph, order))
-    return order
-
-
-def find_regions(
-    graph: TTGraph,
-    host_of: dict[str, str],
-    here: str,
-    order: dict[str, int],
-    grid_of: Callable[[TTSQ], Grid] | None = None,
-) -> list[RegionPlan]:
-    """The regions of `graph` on the ensemble `here`.
+def find_regions(graph: TTGraph, here: list[TTSQ], grid_of: Callable[[TTSQ], Grid] | None = None) -> list[RegionPlan]:
+    """The regions of `graph` on one ensemble.
 
     Args:
         graph: the graph.
-        host_of: SQ name to ensemble name.
-        here: the ensemble.
-        order: SQ name to its place by rank, then source order.
+        here: the SQs that the ensemble hosts.
         grid_of: a source's grid where it is not the graph's any more.
     """
-    by_name = {sq.name: sq for sq in graph.sqs}
-    feeders: dict[tuple[str, int], list[tuple[str, int]]] = {}
-    for source in graph.inputs:
-        for to in source.to:
-            feeders.setdefault((to.sq, to.port), []).append(("", 0))
-    for sq in graph.sqs:
-        for index, arc in enumerate(sq.arcs):
-            for to in arc.to:
-                feeders.setdefault((to.sq, to.port), []).append((sq.name, index))
+    order, by_name, feeders = wiring_of(graph)
     region_of: dict[str, object] = {}
     members: dict[object, list[TTSQ]] = {}
-    for sq in sorted((sq for sq in graph.sqs if host_of[sq.name] == here), key=lambda sq: order[sq.name]):
+    for sq in sorted(here, key=lambda sq: order[sq.name]):
         key: object = None
         if sq.trigger == "grid":
             grid = grid_of(sq) if grid_of is not None else (sq.period, sq.phase, sq.width)

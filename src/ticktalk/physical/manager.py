@@ -61,7 +61,7 @@ class RunningContext:
         self.completion = Completion(hosts)
         self.outputs = 0
         self.outputs_from: dict[str, int] = {}
-        self.rounds_asked_at = 0
+        self.told = 0  # how often its ensembles had been told where its SQs are when they were asked last
         self.ended = threading.Event()
         self.profiles: dict[str, dict[str, tuple[list[int], list[int]]] | None] = {}
 
@@ -200,6 +200,8 @@ class ManagerNode:
     def _back(self, name: str, now: int) -> None:
         """An ensemble that was silent is heard of again: it was cut off, and goes on where it was."""
         info = self.silent.pop(name)
+        for context in self.contexts.values():
+            context.completion.back(name)
         self.heartbeats.take(name, now)
         self.node.receive(Message(RuntimeMsg.BACK, info, "TTRuntimeManagerProcess"))
         self.event(f"{name!r} is back")
@@ -281,6 +283,10 @@ class ManagerNode:
             if context.ended.is_set() or context.completion.done:
                 continue
             state = self.process.deployments.graphs[context.graph]
+            told = self.process.healing.told.get(context.graph, 0)
+            if told != context.told:
+                context.told = told
+                context.completion.begin_again()
             context.completion.ensembles = set(state.hosts)
             request = ReportRequest(context.graph, context.number, context.completion.ask())
             for name in sorted(context.completion.ensembles):
@@ -309,7 +315,9 @@ class ManagerNode:
             and context.completion.take(report, context.outputs_from, stamp)
             and not context.ended.is_set()
         ):
-            if self.process.healing.settled(context.graph, context.number, stamp):
+            healing = self.process.healing
+            as_told = context.told == healing.told.get(context.graph, 0)
+            if as_told and healing.settled(context.graph, context.number, stamp):
                 self._end(context)
             else:
                 context.completion.done = False  # what waits for an ensemble, or moves, has still to go on
