@@ -1,0 +1,38 @@
+"""The README's example of a device that fails: what it says comes out, and what must."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+SAMPLES = [n % 10 for n in range(1, 17)]  # one every 0.5 s, from 0.5 s on
+FAILS, NOTICED = 4_200_000, 6_200_000
+
+
+def test_the_average_goes_on_elsewhere_with_what_it_had_at_the_last_checkpoint() -> None:
+    options = ["--until", "8500ms", "--events", "failover.yaml", "--jsonl"]
+    done = subprocess.run(
+        [sys.executable, "-m", "ticktalk.cli.main", "simulate", "failover.py", *options],
+        cwd=EXAMPLES,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    got = [((row["start"] + row["stop"]) // 2, row["ensemble"], row["value"]) for row in rows]
+    # All that it took until it failed was saved at 4 s, the samples of 4.5, 5, 5.5 and 6 s found nobody.
+    taken: list[int] = []
+    wanted = []
+    for number, value in enumerate(SAMPLES, start=1):
+        instant = number * 500_000
+        if not FAILS < instant <= NOTICED:
+            taken.append(value)
+            host = "edge-1" if instant < FAILS else "edge-2"
+            wanted.append((instant, host, round(sum(taken) / len(taken), 2)))
+    assert got == wanted
+    assert "6.200 s: graph 'failover': average-1 goes on on 'edge-2'" in done.stderr
+    assert "lost: 4 (sample-1 4)" in done.stderr
