@@ -184,6 +184,8 @@ def test_what_an_ensemble_counted_counts_once_whether_it_is_gone_or_back() -> No
     assert completion.counts() == {"x": {"late": 5}, "b": {"restarts": 1}}
     completion.gone("b")
     assert completion.counts() == {"x": {"late": 5}, "b": {"restarts": 1}}
+    completion.take(report("b", 1, **said["b"]), {}, 0)  # on its way when it was taken for dead
+    assert completion.counts() == {"x": {"late": 5}, "b": {"restarts": 1}}
     completion.back("b")
     assert completion.counts() == {"x": {"late": 5}, "b": {"restarts": 1}}
     completion.ensembles.add("b")

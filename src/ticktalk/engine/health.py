@@ -190,6 +190,8 @@ class Completion:
             outputs_arrived: by ensemble, outputs of the context that have reached the manager.
             now: the present root tick.
         """
+        if report.ensemble not in self.ensembles:
+            return self.done  # it was taken for dead; before it is back it counts as it did when it was
         self.latest[report.ensemble] = report
         if report.round != self.round or self.done:
             return self.done
