@@ -95,6 +95,12 @@ class ManagerWatch:
         """Whether it is time to ask the others."""
         return now - self.heard >= self.lease // 2
 
+    @property
+    def last_question(self) -> int:
+        """When to ask the others for the last time before the lease ends: only a recent answer tells whether they
+        still hear the manager, or heard it last a little later than this one."""
+        return self.heard + self.lease - self.lease // 8
+
     def told(self, name: str, silence: int, now: int) -> None:
         """Another ensemble says for how long it has heard nothing of the manager."""
         self._told[name] = now, silence
