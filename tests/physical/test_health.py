@@ -197,6 +197,10 @@ def test_what_an_ensemble_counted_counts_once_whether_it_is_gone_or_back() -> No
     said["b"] = {"counts": {"x": {"late": 1}}}
     answers(completion, **said)
     assert completion.counts() == {"x": {"late": 7}, "b": {"restarts": 1}}
+    completion.gone("b")
+    completion.gone("b")  # a start of it that never said anything
+    completion.back("b")
+    assert completion.counts() == {"x": {"late": 7}, "b": {"restarts": 1}}
 
 
 def test_what_was_answered_before_a_placement_ends_nothing() -> None:

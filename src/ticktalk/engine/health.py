@@ -157,7 +157,8 @@ class Completion:
         self.done = False
         self.lost = 0
         self.latest: dict[str, IdleReport] = {}
-        self._former: list[tuple[str, Counts]] = []  # what ensembles had counted that are gone
+        self._gone: dict[str, IdleReport] = {}  # what those said last that are gone, and may be back
+        self._former: Counts = {}  # what was counted by those that are not
         self._before: object = None
         self._different_since: int | None = None
         self._answers: dict[str, IdleReport] = {}
@@ -177,16 +178,18 @@ class Completion:
     def gone(self, ensemble: str) -> None:
         """An ensemble has died: what it did is no longer waited for, what it counted still counts."""
         self.ensembles.discard(ensemble)
+        before = self._gone.pop(ensemble, None)
+        if before is not None:
+            self._former = merged([self._former, before.counts])
         report = self.latest.pop(ensemble, None)
         if report is not None:
-            self._former.append((ensemble, report.counts))
+            self._gone[ensemble] = report
 
     def back(self, ensemble: str) -> None:
         """An ensemble was not dead but cut off: it tells itself again what it has counted."""
-        told = [entry for entry in self._former if entry[0] == ensemble]
-        if told:
-            self._former.remove(told[-1])
-            self.latest[ensemble] = IdleReport("", 0, ensemble, 0, "is back", counts=told[-1][1])
+        report = self._gone.pop(ensemble, None)
+        if report is not None:
+            self.latest[ensemble] = report
 
     def take(self, report: IdleReport, outputs_arrived: Mapping[str, int], now: int) -> bool:
         """Take one ensemble's answer; whether the context is done now.
@@ -226,7 +229,7 @@ class Completion:
 
     def counts(self) -> Counts:
         """What was counted, over all ensembles."""
-        return merged([*(counts for _, counts in self._former), *(report.counts for report in self.latest.values())])
+        return merged([self._former, *(r.counts for r in self._gone.values()), *(r.counts for r in self.latest.values())])
 
     @staticmethod
     def _missing(answers: list[IdleReport], outputs_arrived: Mapping[str, int]) -> int:
