@@ -229,7 +229,8 @@ class Completion:
 
     def counts(self) -> Counts:
         """What was counted, over all ensembles."""
-        return merged([self._former, *(r.counts for r in self._gone.values()), *(r.counts for r in self.latest.values())])
+        told = [*self._gone.values(), *self.latest.values()]
+        return merged([self._former, *(report.counts for report in told)])
 
     @staticmethod
     def _missing(answers: list[IdleReport], outputs_arrived: Mapping[str, int]) -> int:
