@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 from systems import HEAD, LIMIT, Process, System, alive, children, kill, until
 
+from ticktalk.cli.remote import Remote
+from ticktalk.engine.health import lease
 from ticktalk.engine.outputs import OutputToken
 from ticktalk.engine.values import decode_value
 from ticktalk.language.errors import TTRuntimeError
+from ticktalk.physical.node import free_port
 
 GAP = 5_000_000
 """Microseconds within which a stateful SQ goes on elsewhere: about 2 s when the machine is free."""
@@ -405,3 +408,86 @@ def test_who_was_cut_off_forgets_a_graph_that_was_stopped_meanwhile(own: Callabl
     assert found(system, "stays")["mapping"]["count-1"] == "edge"
     runs_on(system, "stays")
     silent(system)
+
+
+# Without the manager.
+
+MARKED = (
+    HEAD
+    + """
+@STREAMify
+def free(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    print("free", sq_state["n"])
+    return sq_state["n"]
+@STREAMify
+def fixed(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    print("fixed", sq_state["n"])
+    return sq_state["n"]
+@GRAPHify
+def main(trigger):
+    free(trigger, TTPeriod=50000)
+    with TTConstraint(name="a"):
+        fixed(trigger, TTPeriod=50000)
+"""
+)
+
+
+def marks(process: Process, sq: str) -> list[int]:
+    """What an SQ printed on an ensemble."""
+    return [int(line.split()[-1]) for line in list(process.err) if f"{sq} " in line and line.split()[-1].isdigit()]
+
+
+def heard(address: str) -> set[str]:
+    """The ensembles that a manager has heard of in the last second."""
+    with Remote(address, None) as remote:
+        ensembles = remote.ask(do="status")["ensembles"]
+    return {entry["name"] for entry in ensembles if entry["heard_us_ago"] < 1_000_000}
+
+
+def test_who_loses_the_manager_goes_on_with_others_and_holds_what_moves_when_alone(tmp_path: Path) -> None:
+    (tmp_path / "marked.py").write_text(MARKED)
+    (tmp_path / "mapping.json").write_text('{"free-1": "a", "fixed-1": "a"}')
+    port = free_port("127.0.0.1")
+    address = f"127.0.0.1:{port}"
+    manager = Process("manager", "--rx-port", str(port), "--log", str(tmp_path / "out.jsonl"))
+    a, b = (Process("ensemble", name, "--manager", address) for name in ("a", "b"))
+    try:
+        until(lambda: manager.said.count(" joined ") == 2, "both have joined")
+        command = ["deploy", str(tmp_path / "marked.py"), "--mapping", str(tmp_path / "mapping.json"), "--start"]
+        deploy = Process(*command, "--manager", address)
+        assert deploy.wait() == 0, deploy.said
+        until(lambda: len(marks(a, "free")) > 5, "it runs")
+        # Nobody sees the manager: all go on.
+        manager.popen.send_signal(signal.SIGSTOP)
+        before = {sq: len(marks(a, sq)) for sq in ("free", "fixed")}
+        longer_than_the_lease = 2 * lease() // 50_000
+        until(
+            lambda: all(len(marks(a, sq)) > count + longer_than_the_lease for sq, count in before.items()), "both go on"
+        )
+        assert "not heard" not in a.said and "not heard" not in b.said
+        manager.popen.send_signal(signal.SIGCONT)
+        until(lambda: heard(address) == {"a", "b", "runtime-manager"}, "it hears them again")
+        # Alone: what others may host is held, the rest goes on.
+        b.popen.send_signal(signal.SIGSTOP)
+        manager.popen.send_signal(signal.SIGSTOP)
+        until(lambda: "suspended, because others may host them: free-1" in a.said, "what moves is held")
+        held, kept = len(marks(a, "free")), len(marks(a, "fixed"))
+        until(lambda: len(marks(a, "fixed")) > kept + 30, "what only it may host goes on")
+        assert len(marks(a, "free")) <= held + 1
+        b.popen.send_signal(signal.SIGCONT)
+        manager.popen.send_signal(signal.SIGCONT)
+        until(lambda: len(marks(a, "free")) > held + 10, "what was held goes on")
+        assert consecutive(marks(a, "fixed")) and consecutive(marks(a, "free"))
+        with Remote(address, None) as remote:
+            (entry,) = remote.ask(do="status")["graphs"]
+        assert entry["mapping"] == {"free-1": "a", "fixed-1": "a"} and not marks(b, "free")
+        for process in (a, b, manager):
+            assert "Traceback" not in process.said and "error in the runtime" not in process.said
+    finally:
+        for process in (manager, a, b):
+            process.popen.send_signal(signal.SIGCONT)
+            process.end()

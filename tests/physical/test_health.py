@@ -184,6 +184,8 @@ def test_what_an_ensemble_counted_counts_once_whether_it_is_gone_or_back() -> No
     assert completion.counts() == {"x": {"late": 5}, "b": {"restarts": 1}}
     completion.gone("b")
     assert completion.counts() == {"x": {"late": 5}, "b": {"restarts": 1}}
+    completion.take(report("b", 1, **said["b"]), {}, 0)  # on its way when it was taken for dead
+    assert completion.counts() == {"x": {"late": 5}, "b": {"restarts": 1}}
     completion.back("b")
     assert completion.counts() == {"x": {"late": 5}, "b": {"restarts": 1}}
     completion.ensembles.add("b")
@@ -194,6 +196,10 @@ def test_what_an_ensemble_counted_counts_once_whether_it_is_gone_or_back() -> No
     completion.ensembles.add("b")
     said["b"] = {"counts": {"x": {"late": 1}}}
     answers(completion, **said)
+    assert completion.counts() == {"x": {"late": 7}, "b": {"restarts": 1}}
+    completion.gone("b")
+    completion.gone("b")  # a start of it that never said anything
+    completion.back("b")
     assert completion.counts() == {"x": {"late": 7}, "b": {"restarts": 1}}
 
 

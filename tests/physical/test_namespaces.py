@@ -284,3 +284,81 @@ def test_a_link_that_is_cut_for_five_seconds(network: Network, tmp_path: Path) -
     (graph,) = status(network)["graphs"]
     missing = got[-1] - len(got)
     assert missing <= sum(kinds.get("lost", 0) for kinds in graph["counters"].values())
+
+
+MARKED = """
+from ticktalk import STREAMify, GRAPHify
+import time
+@STREAMify
+def free(trigger):
+    global sq_state
+    begun = time.monotonic()
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    print("mark free", sq_state["n"], begun, time.monotonic())
+    return sq_state["n"]
+@STREAMify
+def fixed(trigger):
+    global sq_state
+    begun = time.monotonic()
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    print("mark fixed", sq_state["n"], begun, time.monotonic())
+    return sq_state["n"]
+@GRAPHify
+def main(trigger):
+    free(trigger, TTPeriod=50000)
+    with TTConstraint(name="a"):
+        fixed(trigger, TTPeriod=50000)
+"""
+"""Two streams that say on which host, and when (one clock for all namespaces), they ran."""
+
+
+def marks(ensemble: Command, sq: str) -> list[tuple[int, float, float]]:
+    """Of each firing on an ensemble: its number, and from when to when it ran."""
+    found = []
+    for line in list(ensemble.err):
+        _, mark, said = line.partition("mark ")
+        words = said.split()
+        if mark and len(words) == 4 and words[0] == sq:
+            found.append((int(words[1]), float(words[2]), float(words[3])))
+    return found
+
+
+def test_who_is_cut_off_holds_what_moves_and_what_is_fixed_goes_on(network: Network, tmp_path: Path) -> None:
+    network.forward(True)
+    (tmp_path / "marked.py").write_text(MARKED)
+    (tmp_path / "mapping.json").write_text('{"free-1": "a", "fixed-1": "a"}')
+    manager = network.command("m", "manager", "--ip", "0.0.0.0", "--rx-port", str(PORT), "--insecure")
+    until(lambda: "listens" in manager.said, f"the manager listens: {manager.said}")
+    a = network.command("a", "ensemble", "a", "--manager", f"10.77.1.1:{PORT}")
+    b = network.command("b", "ensemble", "b", "--manager", f"10.77.2.1:{PORT}")
+    until(lambda: "'a' joined" in manager.said and "'b' joined" in manager.said, "they join")
+    asked = ["--mapping", str(tmp_path / "mapping.json"), "--start", "--manager", f"127.0.0.1:{PORT}"]
+    deploy = network.command("m", "deploy", str(tmp_path / "marked.py"), *asked)
+    assert deploy.wait() == 0, deploy.said
+    until(lambda: len(marks(a, "free")) > 40, "it runs, and is saved")
+    network.cut("a")
+    cut_at = time.monotonic()
+    until(lambda: len(marks(b, "free")) > 10, f"what moves goes on on the other side: {manager.said}")
+    until(lambda: time.monotonic() - cut_at >= 5, "five seconds")  # what is tested: a cut of this length
+    network.mend("a", 1)
+    mended_at = time.monotonic()
+    until(lambda: "'a' is back" in manager.said, f"it is back: {manager.said}")
+    until(lambda: "the manager is heard again" in a.said, "it hears the manager")
+    before = len(marks(b, "free")), len(marks(a, "fixed"))
+    until(lambda: len(marks(b, "free")) > before[0] + 20 and len(marks(a, "fixed")) > before[1] + 20, "all goes on")
+    assert "suspended, because others may host them: free-1" in a.said
+    # On one side at any time.
+    there, here = marks(a, "free"), marks(b, "free")
+    assert max(ended for _, _, ended in there) < min(begun for _, begun, _ in here)
+    # From the last checkpoint, and on from there.
+    numbers = [number for number, _, _ in here]
+    assert 1 < numbers[0] <= there[-1][0] + 1 and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    # What is fixed went on meanwhile, and went on after.
+    fixed = marks(a, "fixed")
+    during = [number for number, begun, _ in fixed if cut_at < begun < mended_at]
+    assert len(during) >= 60 and not marks(b, "fixed")
+    assert [number for number, _, _ in fixed] == list(range(1, len(fixed) + 1))
+    (graph,) = status(network)["graphs"]
+    assert graph["mapping"] == {"free-1": "b", "fixed-1": "a"} and graph["waits"] == []
+    for process in (manager, a, b):
+        assert "Traceback" not in process.said and "error in the runtime" not in process.said

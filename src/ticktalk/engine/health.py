@@ -97,6 +97,12 @@ class ManagerWatch:
         """Whether it is time to ask the others."""
         return now - self.heard >= self.lease // 2
 
+    @property
+    def last_question(self) -> int:
+        """When to ask the others for the last time before the lease ends: only a recent answer tells whether they
+        still hear the manager, or heard it last a little later than this one."""
+        return self.heard + self.lease - self.lease // 8
+
     def told(self, name: str, silence: int, now: int) -> None:
         """Another ensemble says for how long it has heard nothing of the manager."""
         self._told[name] = now, silence
@@ -153,7 +159,8 @@ class Completion:
         self.done = False
         self.lost = 0
         self.latest: dict[str, IdleReport] = {}
-        self._former: list[tuple[str, Counts]] = []  # what ensembles had counted that are gone
+        self._gone: dict[str, IdleReport] = {}  # what those said last that are gone, and may be back
+        self._former: Counts = {}  # what was counted by those that are not
         self._before: object = None
         self._different_since: int | None = None
         self._answers: dict[str, IdleReport] = {}
@@ -173,16 +180,18 @@ class Completion:
     def gone(self, ensemble: str) -> None:
         """An ensemble has died: what it did is no longer waited for, what it counted still counts."""
         self.ensembles.discard(ensemble)
+        before = self._gone.pop(ensemble, None)
+        if before is not None:
+            self._former = merged([self._former, before.counts])
         report = self.latest.pop(ensemble, None)
         if report is not None:
-            self._former.append((ensemble, report.counts))
+            self._gone[ensemble] = report
 
     def back(self, ensemble: str) -> None:
         """An ensemble was not dead but cut off: it tells itself again what it has counted."""
-        told = [entry for entry in self._former if entry[0] == ensemble]
-        if told:
-            self._former.remove(told[-1])
-            self.latest[ensemble] = IdleReport("", 0, ensemble, 0, "is back", counts=told[-1][1])
+        report = self._gone.pop(ensemble, None)
+        if report is not None:
+            self.latest[ensemble] = report
 
     def take(self, report: IdleReport, outputs_arrived: Mapping[str, int], now: int) -> bool:
         """Take one ensemble's answer; whether the context is done now.
@@ -192,6 +201,8 @@ class Completion:
             outputs_arrived: by ensemble, outputs of the context that have reached the manager.
             now: the present root tick.
         """
+        if report.ensemble not in self.ensembles:
+            return self.done  # it was taken for dead; before it is back it counts as it did when it was
         self.latest[report.ensemble] = report
         if report.round != self.round or self.done:
             return self.done
@@ -220,7 +231,8 @@ class Completion:
 
     def counts(self) -> Counts:
         """What was counted, over all ensembles."""
-        return merged([*(counts for _, counts in self._former), *(report.counts for report in self.latest.values())])
+        told = [*self._gone.values(), *self.latest.values()]
+        return merged([self._former, *(report.counts for report in told)])
 
     @staticmethod
     def _missing(answers: list[IdleReport], outputs_arrived: Mapping[str, int]) -> int:

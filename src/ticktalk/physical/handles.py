@@ -334,12 +334,15 @@ class EnsembleHandle:
             self.node.overflow,
         )
         self.node.send(self.node.manager, Message(RuntimeMsg.PING, ping, "TTRuntimeManagerProcess"))
-        now = self.node.clock.now()
-        if self._watch.asks(now):
+        self._ask_others()
+        self._check_lease()
+
+    def _ask_others(self) -> None:
+        """Ask the others whether they hear the manager, when it has not been heard for a while."""
+        if self._watch.asks(self.node.clock.now()):
             for name in list(self.node.network_manager.routing_table):
                 if name not in (self.name, self.node.manager):
                     self.node.send(name, Message(NetMsg.ASK, Ask(self.name), "TTNetworkManager"))
-            self._check_lease()
 
     def _pong(self, pong: Pong, stamp: int) -> None:
         now = self.node.clock.now()
@@ -347,6 +350,7 @@ class EnsembleHandle:
         if self._watch.pong(pong.asked, now):
             self._event("the manager is heard again; what was suspended and is still this ensemble's goes on")
             self.node.host.release()
+        self.node.agenda.deliver_at(max(now, self._watch.last_question), self._ask_others)
         # At that tick, before anything later: the time may have been spent where nothing here could run.
         self.node.agenda.deliver_at(max(now, self._watch.heard + self._watch.lease), self._check_lease)
 

@@ -206,7 +206,8 @@ class Moves:
         for number, context in contexts:
             node.workers.forget(context, before[number] - set(context.syncs))
             node.workers.begin(context)
-            states = placement.states.get(number, {})
+            # One that is here already goes on as it is: it is told to who was cut off, should it not have heard.
+            states = {sq: state for sq, state in placement.states.get(number, {}).items() if sq in replaced}
             for sq, state in states.items():
                 if state.body is not None:
                     node.workers.restore(context, sq, state.body)
