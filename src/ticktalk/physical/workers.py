@@ -329,7 +329,8 @@ class Workers:
                 placed.told = True
                 entry = (ident, placed.elsewhere.sq.name, placed.elsewhere.paths, placed.elsewhere.unpack)
                 by_worker.setdefault(placed.worker, []).append(entry)
-        self._starts[graph].append((context.number, context.start_tick, by_worker))
+        if by_worker:
+            self._starts[graph].append((context.number, context.start_tick, by_worker))
         for worker, instances in by_worker.items():
             self._channel(worker).send(("start", graph, context.number, context.start_tick, instances))
 
@@ -350,9 +351,13 @@ class Workers:
             for answer in placed.saved:
                 answer(context, placed.elsewhere.sq.name, None, [])
         # A worker that is replaced is not to begin them again.
-        for _, _, by_worker in self._starts.get(context.prepared.graph.name, ()):
-            for worker, instances in by_worker.items():
+        starts = self._starts.get(context.prepared.graph.name, [])
+        for _, _, by_worker in starts:
+            for worker, instances in list(by_worker.items()):
                 by_worker[worker] = [entry for entry in instances if entry[0] not in gone]
+                if not by_worker[worker]:
+                    del by_worker[worker]
+        starts[:] = [start for start in starts if start[2]]
 
     def save(self, context: Context, name: str, saved: Saved) -> None:
         """Ask for an instance's `sq_state` as it is after the firings that were sent to it."""
