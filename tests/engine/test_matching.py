@@ -144,3 +144,51 @@ def test_tokens_that_hold_for_ever_meet_whenever_they_come() -> None:
     while (tick := agenda.next_tick()) is not None:
         agenda.run_tick(tick)
     assert fired == [(*ever, (0, 1), 1), (5, 9, (2, 3), 3), (7, 8, (5, 4), 5)]
+
+
+BOUND = 640  # long enough that evictions are put off: a token need not go at the very arrival that makes it old
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.integers(2, 3),
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3000), st.integers(1, 700)), max_size=40),
+)
+def test_evictions_that_are_put_off_change_nothing(ports: int, arrivals: list[tuple[int, int, int]]) -> None:
+    """Against a list of waiting tokens that is gone through at every arrival."""
+    sq = TTSQ("f-1", "f", body=True, ports=[TTPort(f"p{k}") for k in range(ports)])
+    counters = Counters()
+    agenda = Agenda()
+    sync = make_sync(sq, 0, agenda, counters, eviction_bound=BOUND)
+    fired: list[Any] = []
+    sync.fire = lambda start, stop, values, now: fired.append((start, stop, values))
+    waiting: list[list[Waiting]] = [[] for _ in range(ports)]
+    wanted: list[Any] = []
+    newest, evicted = -INF, 0
+    for number, (port, start, width) in enumerate(arrivals, start=1):
+        port %= ports
+        sync.receive(port, start, start + width, number)
+        agenda.run_ready(number)
+        token: Waiting = (start, number, start + width, number)
+        newest = max(newest, start)
+        for tokens in waiting:
+            kept = [other for other in tokens if other[2] >= newest - BOUND]
+            evicted += len(tokens) - len(kept)
+            tokens[:] = kept
+        others = [sorted(tokens) for k, tokens in enumerate(waiting) if k != port]
+        chosen = brute_force(start, start + width, others) if all(others) else None
+        if chosen is None:
+            waiting[port].append(token)
+            if token[2] < newest - BOUND:
+                waiting[port].remove(token)
+                evicted += 1
+            continue
+        for other in chosen:
+            next(tokens for tokens in waiting if other in tokens).remove(other)
+        all_of_them = [*chosen[:port], token, *chosen[port:]]
+        begin, end = max(t[0] for t in all_of_them), min(t[2] for t in all_of_them)
+        wanted.append((begin, end, tuple(t[3] for t in all_of_them)))
+    assert fired == wanted
+    assert sync.waiting() == {f"p{k}": len(tokens) for k, tokens in enumerate(waiting) if tokens}
+    sync.settle()
+    assert counters.by_sq.get("f-1", {}).get("evicted", 0) == evicted

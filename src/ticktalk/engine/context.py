@@ -508,6 +508,8 @@ class Context:
     def counts(self) -> Counts:
         """What was counted here."""
         self._flush_regions()
+        for sync in self.syncs.values():
+            sync.settle()
         return self.counters.by_sq
 
     def waiting(self) -> dict[str, dict[str, int]]:

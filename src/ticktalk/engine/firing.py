@@ -136,6 +136,9 @@ class TTSQSync:
         """Port name to number of tokens that wait there."""
         return {}
 
+    def settle(self) -> None:
+        """Count what was put off; before counters are read."""
+
     @property
     def pending(self) -> bool:
         """Whether something will still happen here without a further token."""
@@ -204,7 +207,7 @@ class SinglePortSync(TTSQSync):
 class ArrivalSync(TTSQSync):
     """Arrival of a token at an SQ with several arc inputs, consuming or sticky; order any or forward."""
 
-    __slots__ = ("consuming", "forward", "last_start", "others", "ports", "sticky")
+    __slots__ = ("consuming", "forward", "last_start", "others", "patience", "ports", "sticky")
 
     def __init__(self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int) -> None:
         super().__init__(sq, order, agenda, counters, eviction_bound)
@@ -215,6 +218,8 @@ class ArrivalSync(TTSQSync):
         self.consuming = [slot for slot, is_sticky in enumerate(sticky) if not is_sticky]
         self.others = [[other for other in self.consuming if other != slot] for slot in range(len(sticky))]
         self.sticky: dict[int, Waiting | None] = {slot: None for slot, is_sticky in enumerate(sticky) if is_sticky}
+        # Evicting many at once is cheaper. What has to go can meet nothing but what starts as far back as it ends.
+        self.patience = eviction_bound + eviction_bound // 64
 
     def step(self, now: int) -> None:
         if len(self.inbox) == 1 and not self.remote:
@@ -228,6 +233,8 @@ class ArrivalSync(TTSQSync):
                     self.newest = start
                     if start > self.evict_at:
                         self._evict()
+                elif start < self.newest - self.eviction_bound:
+                    self._evict()
                 token: Waiting = (start, self.number, stop, value)
                 if not self._consider(slot, token, False, now):
                     self._wait(slot, token)
@@ -236,12 +243,15 @@ class ArrivalSync(TTSQSync):
                 return
         # All that came at this tick is there before the first of it is matched.
         arrived: list[tuple[int, Waiting]] = []
+        oldest: Tick = INFINITY
         for port, start, stop, value in self._arrived():
             self.number += 1
             arrived.append((self.slot[port], (start, self.number, stop, value)))
             if start > self.newest:
                 self.newest = start
-        if self.newest > self.evict_at:
+            if start < oldest:
+                oldest = start
+        if self.newest > self.evict_at or oldest < self.newest - self.eviction_bound:
             self._evict()
         for slot, token in arrived:
             if slot in self.sticky:
@@ -258,7 +268,7 @@ class ArrivalSync(TTSQSync):
 
     def _wait(self, slot: int, token: Waiting) -> None:
         self.ports[slot].add(token)
-        go = token[2] + self.eviction_bound
+        go = token[2] + self.patience
         if go < self.evict_at:
             self.evict_at = go
 
@@ -266,6 +276,7 @@ class ArrivalSync(TTSQSync):
         """A sticky value has come: the tokens that wait are considered again, in the order in which they arrived."""
         if None in self.sticky.values():
             return
+        self._evict()
         again = [(token[1], slot, token) for slot in self.consuming for token in self.ports[slot].tokens]
         again.sort(key=lambda entry: entry[0])
         for _, slot, token in again:
@@ -336,12 +347,17 @@ class ArrivalSync(TTSQSync):
         for waiting in self.ports:
             if waiting.tokens:
                 self.counters.add(self.sq.name, "evicted", waiting.evict(limit))
-                self.evict_at = min(self.evict_at, waiting.first_end() + self.eviction_bound)
+                self.evict_at = min(self.evict_at, waiting.first_end() + self.patience)
+
+    def settle(self) -> None:
+        self._evict()
 
     def waiting(self) -> dict[str, int]:
+        self._evict()
         return {self._name(slot): len(self.ports[slot].tokens) for slot in self.consuming if self.ports[slot].tokens}
 
     def save(self, saver: Saver) -> dict[str, Any]:
+        self._evict()
         saved = super().save(saver)
         saved["last_start"] = self.last_start
         settled = [(slot, token) for slot, token in self.sticky.items() if token is not None]
@@ -380,6 +396,8 @@ class PairSync(ArrivalSync):
             self.newest = start
             if start > self.evict_at:
                 self._evict()
+        elif start < self.newest - self.eviction_bound:
+            self._evict()
         token: Waiting = (start, number, stop, value)
         other = self.ports[1 - slot]
         tokens = other.tokens
@@ -388,7 +406,7 @@ class PairSync(ArrivalSync):
         if near and self._consider(slot, token, False, now):
             return
         self.ports[slot].add(token)
-        go = stop + self.eviction_bound
+        go = stop + self.patience
         if go < self.evict_at:
             self.evict_at = go
         if self.newest > self.evict_at:
