@@ -118,9 +118,14 @@ class TTSQSync:
     def save(self, saver: Saver) -> dict[str, Any]:
         """What is needed to go on elsewhere (`restore`)."""
         saved: dict[str, Any] = {"newest": self.newest, "number": self.number}
-        if saver.everything:
-            for name, tokens in (("inbox", self.inbox), ("remote", self.remote)):
-                kept = [(port, saver.token(start, stop, value, "a token")) for port, start, stop, value in tokens]
+        for name, tokens in (("inbox", self.inbox), ("remote", self.remote)):
+            # One without end is a setting: it comes once, also when it has not had its turn yet.
+            kept = [
+                (port, saver.token(start, stop, value, "a token"))
+                for port, start, stop, value in tokens
+                if saver.everything or stop == INFINITY
+            ]
+            if kept:
                 saved[name] = [[port, *token] for port, token in kept if token is not None]
         return saved
 
