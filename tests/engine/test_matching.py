@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.counters import Counters
-from ticktalk.engine.firing import make_sync
+from ticktalk.engine.firing import ArrivalSync, make_sync
 from ticktalk.engine.matching import Port, Waiting, best_set
 from ticktalk.graph.sq import TTSQ, TTPort
 
@@ -146,7 +146,7 @@ def test_tokens_that_hold_for_ever_meet_whenever_they_come() -> None:
     assert fired == [(*ever, (0, 1), 1), (5, 9, (2, 3), 3), (7, 8, (5, 4), 5)]
 
 
-BOUND = 640  # long enough that evictions are put off: a token need not go at the very arrival that makes it old
+BOUND = 640
 
 
 @settings(max_examples=300, deadline=None)
@@ -160,6 +160,8 @@ def test_evictions_that_are_put_off_change_nothing(ports: int, arrivals: list[tu
     counters = Counters()
     agenda = Agenda()
     sync = make_sync(sq, 0, agenda, counters, eviction_bound=BOUND)
+    assert isinstance(sync, ArrivalSync)
+    sync.patience = 100 * BOUND  # they are put off for ever, unless they would be seen
     fired: list[Any] = []
     sync.fire = lambda start, stop, values, now: fired.append((start, stop, values))
     waiting: list[list[Waiting]] = [[] for _ in range(ports)]
