@@ -61,11 +61,12 @@ def started(ensembles: int) -> Row:
     with System({f"e{number}": [] for number in range(ensembles)}) as system:
         relayed = sum(not e["direct"] for e in system.manager.status()["ensembles"])
         state = system.manager.instantiate_and_map_graph(graph)
+        hosts = set(state.host_of.values())
         ready = time.monotonic()
         (output,) = system.run(graph, settle=60.0)
         joined, first = system.joined, system.first_output
-    if output.value != sqs + 1 or len(set(state.host_of.values())) != ensembles:
-        raise Failure(f"the chain gave {output.value!r} on {len(set(state.host_of.values()))} ensembles")
+    if output.value != sqs + 1 or len(hosts) != ensembles:
+        raise Failure(f"the chain gave {output.value!r} on {len(hosts)} ensembles")
     return Row(
         f"{ensembles} ensembles, {sqs} SQs: from launch to first output",
         [first - system.launched],
