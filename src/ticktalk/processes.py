@@ -580,10 +580,13 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
         self.registry.remove(name)
         for other in self.registry.all():
             self._send(other.name, Message(NetMsg.FORGET, name, "TTNetworkManager"))
+        self.healing.lost(name)
+
+    def given_up(self, name: str) -> None:
+        """An ensemble does not come back: what it still prepared is not waited for."""
         for graph, state in list(self.deployments.graphs.items()):
             if name in state.waits_for:
                 self._ready(ReadyAnswer(graph, name, "it has gone"))
-        self.healing.lost(name)
 
     def stop_graph(self, graph: str) -> None:
         """End a graph and forget it.

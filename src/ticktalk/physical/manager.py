@@ -45,6 +45,9 @@ LINGERS_AFTER = 1_200_000
 SURELY_AFTER = 1_600_000
 """Microseconds of silence after which an ensemble whose connection has closed is dead: its lease has ended too."""
 
+GIVEN_UP_AFTER = 10_000_000
+"""Microseconds after which a graph that a silent ensemble was preparing is refused: until then it may only be busy."""
+
 CHECKPOINT = 1_000_000
 """Microseconds between two checkpoints, unless another time is asked for."""
 
@@ -223,12 +226,14 @@ class ManagerNode:
         if name in self.process.registry.ensembles:
             self._gone(name, why)
         self.silent.pop(name, None)
+        self.process.given_up(name)
 
     def _gone(self, name: str, why: str, may_come_back: EnsembleInfo | None = None) -> None:
         self.heartbeats.forget(name)
         self.offsets.pop(name, None)
         if may_come_back is not None:
             self.silent[name] = may_come_back
+            self.node.loop.after(GIVEN_UP_AFTER, lambda: self.process.given_up(name) if name in self.silent else None)
         for context in self.contexts.values():
             context.completion.gone(name)
         self.event(f"{name!r} is gone: {why}")
