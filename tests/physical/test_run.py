@@ -364,7 +364,7 @@ def test_garbage_on_every_key_stops_nothing(system: System, stranger: zenoh.Sess
         arc_key("garbled", "src-1/0"),
         outputs_key("garbled"),
     ]
-    good = token_frame([(1, 0, 1, 2, 3, b"\xc1")])
+    good = token_frame([(1, 0, b"", 1, 2, 3, b"\xc1")])
     for key in keys:
         for frame in (b"", b"\x00", b"\x02" + good[1:], good[:-2], b"\x01" + chance.randbytes(50), b"\x01" * 100_000):
             stranger.put(key, frame, congestion_control=zenoh.CongestionControl.BLOCK)

@@ -26,10 +26,12 @@ from ticktalk.physical.wire import (
     Pong,
     ReportRequest,
     UnsignedCodeError,
+    arcs_as_bytes,
+    arcs_in,
     control_frame,
-    long_token,
+    long_parcel,
     parse_control,
-    parse_tokens,
+    parse_parcels,
     token_frame,
 )
 from ticktalk.processes import ExecuteMsg, Message, NetMsg, Route, RuntimeMsg, SyncMsg
@@ -121,12 +123,21 @@ def test_an_output_of_an_unknown_class_stands_as_its_repr() -> None:
 
 def test_tokens_arrive_with_their_intervals() -> None:
     tokens = [
-        (1, 0, 1, -math.inf, math.inf, encode_value(5)),
-        (2, 3, 99, -5, 10**16, encode_value(b"x" * 100_000)),
-        (2, 3, 100, 7, math.inf, b""),
+        (1, 0, b"", 1, -math.inf, math.inf, encode_value(5)),
+        (2, 3, b"", 99, -5, 10**16, encode_value(b"x" * 100_000)),
+        (2, 3, b"", 100, 7, math.inf, b""),
+        (2, 3, arcs_as_bytes([0, 7, 70_000]), [4, 5, 6], 7, math.inf, encode_value([1, "two", {3}])),
+        (2, 3, arcs_as_bytes([0, 7, 70_000]), 8, 7, 9, encode_value([1, "two", {3}])),
     ]
-    assert parse_tokens(token_frame(tokens)) == tokens
-    assert parse_tokens(token_frame([])) == []
+    assert parse_parcels(token_frame(tokens)) == tokens
+    assert parse_parcels(token_frame([])) == []
+
+
+def test_the_arcs_of_a_parcel_are_read_as_they_were_written() -> None:
+    for arcs in ((), (0,), (3, 1, 2), tuple(range(0, 2**32, 2**28))):
+        assert arcs_in(arcs_as_bytes(arcs)) == arcs
+    with pytest.raises(FrameError):
+        arcs_in(b"\0\0\0\0\0")
 
 
 def test_a_deployment_wants_the_signature_of_the_manager() -> None:
@@ -151,9 +162,9 @@ def test_a_signature_is_of_one_payload() -> None:
         parse_control(altered, verify)
 
 
-@pytest.mark.parametrize("parse", [parse_control, parse_tokens])
+@pytest.mark.parametrize("parse", [parse_control, parse_parcels])
 def test_another_version_is_refused(parse: Any) -> None:
-    frame = control_frame(MESSAGES[1]) if parse is parse_control else token_frame([(1, 0, 1, 2, 3, b"")])
+    frame = control_frame(MESSAGES[1]) if parse is parse_control else token_frame([(1, 0, b"", 1, 2, 3, b"")])
     parse(frame)
     for version in (0, 2, 255):
         with pytest.raises(FrameError, match="version"):
@@ -164,19 +175,19 @@ def test_another_version_is_refused(parse: Any) -> None:
         parse(frame[:1])
 
 
-@pytest.mark.parametrize("parse", [parse_control, parse_tokens])
+@pytest.mark.parametrize("parse", [parse_control, parse_parcels])
 def test_a_frame_that_is_too_long_is_not_read(parse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "MAX_FRAME", 100)
-    frame = token_frame([(1, 0, 1, 2, 3, bytes(101))])
+    frame = token_frame([(1, 0, b"", 1, 2, 3, bytes(101))])
     with pytest.raises(FrameError, match="longer"):
         parse(frame)
 
 
 def test_a_token_frame_is_no_control_frame_nor_the_other_way() -> None:
     with pytest.raises(FrameError):
-        parse_control(token_frame([(1, 0, 1, 2, 3, b"")]))
+        parse_control(token_frame([(1, 0, b"", 1, 2, 3, b"")]))
     with pytest.raises(FrameError):
-        parse_tokens(control_frame(MESSAGES[1]))
+        parse_parcels(control_frame(MESSAGES[1]))
 
 
 def test_an_unknown_kind_is_refused() -> None:
@@ -191,7 +202,7 @@ def test_deep_nesting_is_refused() -> None:
         with pytest.raises(FrameError):
             parse_control(head + bomb)
         with pytest.raises(FrameError):
-            parse_tokens(head + bomb)
+            parse_parcels(head + bomb)
 
 
 def _valid() -> list[bytes]:
@@ -203,8 +214,8 @@ def _valid() -> list[bytes]:
         Message(ExecuteMsg.INSTANTIATE, deployment(), "TTExecuteProcess"),
     ]
     return [control_frame(message) for message in messages] + [
-        token_frame([(1, 0, 1, -math.inf, 5, encode_value([1, 2]))]),
-        token_frame([(1, 0, number, 2, 3.5, b"abc") for number in range(5)]),
+        token_frame([(1, 0, b"", 1, -math.inf, 5, encode_value([1, 2]))]),
+        token_frame([(1, 0, b"", number, 2, 3.5, b"abc") for number in range(5)]),
     ]
 
 
@@ -237,7 +248,7 @@ def test_garbage_is_a_frame_error_and_nothing_else(seed: int) -> None:
             frame = _mutated(chance, chance.choice(valid))
         else:
             frame = bytes([wire.VERSION]) + chance.randbytes(chance.randint(0, 60))
-        for parse in (parse_control, parse_tokens):
+        for parse in (parse_control, parse_parcels):
             try:
                 parse(frame)
             except FrameError:
@@ -300,15 +311,15 @@ def test_any_name_makes_one_part_of_a_key(name: str) -> None:
 
 @pytest.mark.parametrize("length", [0, 1, LONG, 1 << 17])
 def test_a_long_value_crosses_beside_its_token(length: int) -> None:
-    token = (7, 1, 70_000, -5, float("inf"), bytes(range(256)) * (length // 256) + bytes(length % 256))
-    payload, attached = long_token(token)
+    token = (7, 1, b"", 70_000, -5, float("inf"), bytes(range(256)) * (length // 256) + bytes(length % 256))
+    payload, attached = long_parcel(token)
     assert payload is token[-1]
-    assert [(*head, bytes(data)) for *head, data in parse_tokens(payload, attached)] == [token]
+    assert [(*head, bytes(data)) for *head, data in parse_parcels(payload, attached)] == [token]
 
 
 @pytest.mark.parametrize(
-    "attached", [b"", b"\x01", b"\x02\x90", token_frame([]), token_frame([(1, 1, 1, 1, 1, b"")] * 2)]
+    "attached", [b"", b"\x01", b"\x02\x90", token_frame([]), token_frame([(1, 1, b"", 1, 1, 1, b"")] * 2)]
 )
 def test_what_is_attached_to_a_value_is_one_token(attached: bytes) -> None:
     with pytest.raises(FrameError):
-        parse_tokens(b"value", attached)
+        parse_parcels(b"value", attached)

@@ -27,7 +27,7 @@ from ticktalk.engine.firing import (
     TTSQSync,
     make_sync,
 )
-from ticktalk.engine.forwarding import Output, Publish, TTSQForward, arc_name
+from ticktalk.engine.forwarding import Output, Publish, PublishTogether, TTSQForward, arc_name
 from ticktalk.engine.instructions import (
     PASSING_ON,
     SLOW_ON_NUMBERS,
@@ -167,6 +167,7 @@ class Context:
         occupy: makes bodies that run in place take their time; None: they take none.
         meter: measures bodies that run in place.
         movable: SQs may come here and leave while it runs.
+        publish_together: sends what several arcs carry to the same ensembles.
 
     Attributes:
         closed: nothing fires any more.
@@ -186,8 +187,10 @@ class Context:
         movable: bool = False,
         occupy: Occupy | None = None,
         meter: Meter | None = None,
+        publish_together: PublishTogether | None = None,
     ) -> None:
         self._meter = meter
+        self._publish_together = publish_together
         self.closed = False
         self._occupy = occupy
         self.prepared = prepared
@@ -227,7 +230,7 @@ class Context:
         for sq in sqs:
             lose = partial(self.counters.add, sq.name, "lost")
             self.forwards[sq.name] = TTSQForward(
-                sq, self.syncs, host_of, here, self._publish, self._output, lose, fixed
+                sq, self.syncs, host_of, here, self._publish, self._output, lose, fixed, self._publish_together
             )
         deadline_of = {sq.plan_b: sq for sq in sqs if sq.plan_b is not None}
         for sq in sqs:

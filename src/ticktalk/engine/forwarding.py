@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappush
-from typing import Any
+from typing import Any, NamedTuple
 
 from ticktalk.engine.firing import TTSQSync
-from ticktalk.engine.values import PLAIN, Parts, handed_on, plain
+from ticktalk.engine.values import PLAIN, Data, Parts, handed_on, plain
 from ticktalk.graph.sq import TTSQ, TTArc
 from ticktalk.time import Tick, TTEmpty
 
@@ -29,6 +29,26 @@ SendWithin = Callable[[Any, Tick, Tick, list[Any]], None]
 def arc_name(sq: str, index: int) -> str:
     """What an arc is called between ensembles: the SQ's name and the arc's index."""
     return f"{sq}/{index}"
+
+
+class Together(NamedTuple):
+    """Arcs of one SQ that lead to the same other ensembles and nowhere else, so that their tokens go together.
+
+    Attributes:
+        sq: its name.
+        arcs: their indexes.
+        names: what they are called between ensembles.
+        hosts: where they lead.
+    """
+
+    sq: str
+    arcs: tuple[int, ...]
+    names: tuple[str, ...]
+    hosts: list[str]
+
+
+PublishTogether = Callable[[Together, Data, Tick, Tick], None]
+"""`(together, data, start, stop)`: send a token on each of several arcs; `data`: an array of their values."""
 
 
 class _Way:
@@ -59,6 +79,7 @@ class TTSQForward:
         output: takes outputs of the graph.
         lose: told how many tokens had nowhere to go, because no ensemble hosts their consumers at present.
         fixed: its consumers never move, so that tokens may go the shortest way.
+        publish_together: sends what several arcs carry to the same ensembles.
     """
 
     __slots__ = (
@@ -66,9 +87,11 @@ class TTSQForward:
         "_lose",
         "_output",
         "_publish",
+        "_publish_together",
         "_ready",
         "_sq",
         "_tags",
+        "_together",
         "_unpack",
         "_ways",
         "also",
@@ -86,8 +109,10 @@ class TTSQForward:
         output: Output,
         lose: Callable[[int], None],
         fixed: bool = True,
+        publish_together: PublishTogether | None = None,
     ) -> None:
         self._sq = sq
+        self._publish_together = publish_together
         self._here = here
         self._publish = publish
         self._output = output
@@ -110,6 +135,7 @@ class TTSQForward:
             unplaced = sum(not host_of[to.sq] and to.sq not in syncs for to in arc.to)
             way = _Way(name, arc, local, sorted(hosts - {here, ""}), unplaced)
             (self._tags if arc.kind == "tag" else self._ways).append(way)
+        self._together: dict[tuple[tuple[int, ...], ...], Together | None] = {}
         self.local = [entry for way in self._ways for entry in way.local]
         self._ready = self.local[0][0].agenda.ready if self.local else []
 
@@ -191,6 +217,12 @@ class TTSQForward:
 
     def _send(self, value: Any, start: Tick, stop: Tick) -> None:
         if value.__class__ is Parts:
+            if value.together is not None and self._publish_together is not None:
+                paths, data = value.together
+                together = self._that_go_together(tuple(paths))
+                if together is not None:
+                    self._publish_together(together, data, start, stop)
+                    return
             parts = value.by_path
         else:
             parts = unpacked(plain(value) if self._unpack else value, self._unpack)
@@ -198,6 +230,21 @@ class TTSQForward:
             part = parts.get(way.path, _NOTHING)
             if part.__class__ is not TTEmpty:
                 self._along(way, part, start, stop)
+
+    def _that_go_together(self, paths: tuple[tuple[int, ...], ...]) -> Together | None:
+        """The arcs that carry the parts of a result at `paths`, if they lead to the same ensembles and nowhere else."""
+        if paths in self._together:
+            return self._together[paths]
+        here = [way for way in self._ways if way.path in paths]
+        alike = all(way.hosts == here[0].hosts and not (way.local or way.output or way.unplaced) for way in here)
+        together = None
+        if alike and here[0].hosts and len(here) == len(paths):
+            here.sort(key=lambda way: paths.index(way.path))
+            names = tuple(way.name for way in here)
+            arcs = tuple(int(name.rpartition("/")[2]) for name in names)
+            together = Together(self._sq.name, arcs, names, here[0].hosts)
+        self._together[paths] = together
+        return together
 
     def _along(self, way: _Way, value: Any, start: Tick, stop: Tick) -> None:
         if way.hosts:

@@ -7,6 +7,7 @@ the `Outside` it was given.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -18,9 +19,10 @@ from ticktalk.engine.context import Context, PreparedGraph, RunElsewhere
 from ticktalk.engine.counters import Counts
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.firing import EVICTION_BOUND
+from ticktalk.engine.forwarding import Together
 from ticktalk.engine.profile import Meter
 from ticktalk.engine.state import Checkpoint, InstanceState, Load, Saver
-from ticktalk.engine.values import decode_value
+from ticktalk.engine.values import Data, decode_value
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import Tick
@@ -180,6 +182,7 @@ class EnsembleHost:
         self.agenda = agenda
         self.outside = outside
         self.eviction_bound = EVICTION_BOUND
+        self.together: Callable[[str, int, Together, Data, Tick, Tick], None] | None = None  # sends on several arcs
         self.movable = False  # SQs may come and leave while their contexts run
         self.under_way = 0  # root ticks that a token may be under way to here without a number that says its place
         self.alone: dict[str, set[str]] = {}  # by graph, the SQs here that nobody else may host
@@ -227,6 +230,7 @@ class EnsembleHost:
         def report(error: FiringError) -> None:
             outside.firing_error(graph, number, error)
 
+        together = self.together
         context = Context(
             self.prepared[graph],
             number,
@@ -240,6 +244,7 @@ class EnsembleHost:
             self.movable,
             None if self.cores is None else self.cores.occupy,
             self.meter,
+            None if together is None else partial(together, graph, number),
         )
         if start.until is not None:
             context.end_streams(start.until)

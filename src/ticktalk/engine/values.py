@@ -39,12 +39,46 @@ class Encoded:
 
 
 class Parts:
-    """What a body returned, encoded where it ran: the parts that its arcs carry, by their path."""
+    """What a body returned, encoded where it ran: the parts that its arcs carry, by their path.
 
-    __slots__ = ("by_path",)
+    Args:
+        by_path: the parts; or
+        together: a MessagePack array of all of them, and their paths in its order.
+    """
 
-    def __init__(self, by_path: dict[tuple[int, ...], Any]) -> None:
-        self.by_path = by_path
+    __slots__ = ("_by_path", "together")
+
+    def __init__(
+        self,
+        by_path: dict[tuple[int, ...], Any] | None = None,
+        together: tuple[list[tuple[int, ...]], Data] | None = None,
+    ) -> None:
+        self._by_path = by_path
+        self.together = together
+
+    @property
+    def by_path(self) -> dict[tuple[int, ...], Any]:
+        """Each part by itself."""
+        if self._by_path is None:
+            assert self.together is not None
+            paths, data = self.together
+            self._by_path = dict(zip(paths, (Encoded(part) for part in split(data)), strict=True))
+        return self._by_path
+
+
+_raw_parts = msgspec.msgpack.Decoder(list[msgspec.Raw])
+
+
+def split(together: Data) -> list[Data]:
+    """The values of which `encode_value` was given a list, each by itself.
+
+    Raises:
+        ValueFormatError: it is no list.
+    """
+    try:
+        return [memoryview(part) for part in _raw_parts.decode(together)]
+    except msgspec.DecodeError as error:
+        raise ValueFormatError(f"not a list of values: {error}") from None
 
 
 PLAIN: frozenset[type] = frozenset({int, float, bool, str, bytes, type(None), complex, Encoded})
@@ -273,7 +307,7 @@ def _pack(value: Any) -> Any:
             return value
         return _ext(EXT_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
     if kind is list:
-        return [_pack(item) for item in value]
+        return value if _NATIVE.issuperset(map(type, value)) else [_pack(item) for item in value]
     if kind is dict:
         if all(key.__class__ is str for key in value):
             return {key: _pack(item) for key, item in value.items()}

@@ -167,7 +167,8 @@ class Moves:
 
         def missing() -> bool:
             for number, states in placement.states.items():
-                received = node.numbers(placement.graph, number)
+                context = node.host.contexts.get((placement.graph, number))
+                received = {} if context is None else node.passed(placement.graph, number).numbers
                 for state in states.values():
                     for arc, sent in state.sent.items():
                         if arc in received and received[arc] < sent:
@@ -197,7 +198,7 @@ class Moves:
         contexts = [(number, context) for (name, number), context in node.host.contexts.items() if name == graph]
         before = {number: set(context.syncs) for number, context in contexts}
         for number, _ in contexts:
-            node.renew(graph, number, renewed)
+            node.passed(graph, number).renew(renewed)
         replaced = {sq.name for sq in come}
         for number, context in contexts:
             # Those of an older generation end before their successors come.
@@ -211,7 +212,7 @@ class Moves:
             for sq, state in states.items():
                 if state.body is not None:
                     node.workers.restore(context, sq, state.body)
-                node.take_numbers(graph, number, state.sent, state.received)
+                node.passed(graph, number).take_over(state.sent, state.received)
             self._known.setdefault((graph, number), {}).update(states)
         self._expected.get(graph, set()).difference_update(names)
         if not self._expected.get(graph):
@@ -227,6 +228,7 @@ class Moves:
         self, graph: str, number: int, context: Context, come: list[TTSQ], states: dict[str, InstanceState]
     ) -> None:
         kept = self.kept.pop((graph, number), {})
+        passed = self._node.passed(graph, number)
         arrived = {sq.name for sq in come if sq.name in context.syncs}
         for producer in self._node.host.prepared[graph].graph.sqs:
             for index, arc in enumerate(producer.arcs):
@@ -236,8 +238,8 @@ class Moves:
                     taken = state.received.get(name, 0) if state is not None else 0
                     for token, start, stop, data in kept.get(name, ()) if to.sq in arrived else ():
                         if token > taken:
-                            if token > self._node.numbers(graph, number).get(name, 0):
-                                self._node.count((graph, number), name, token)
+                            if token > passed.numbers.get(name, 0):
+                                passed.receive(name, token)
                             context.syncs[to.sq].receive(to.port, start, stop, Encoded(data), from_other_ensemble=True)
         if self._expected.get(graph):
             self.kept[graph, number] = kept  # for those that have still to come

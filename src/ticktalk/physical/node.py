@@ -17,17 +17,18 @@ import socket
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.arc_numbers import ArcNumbers, Bundle, Numbers
 from ticktalk.engine.components import Components
 from ticktalk.engine.context import Context
 from ticktalk.engine.execution import FiringError
-from ticktalk.engine.forwarding import arc_name
+from ticktalk.engine.forwarding import Together, arc_name
 from ticktalk.engine.health import IdleReport
 from ticktalk.engine.hosting import (
     Deployment,
@@ -40,7 +41,7 @@ from ticktalk.engine.hosting import (
     StopGraph,
 )
 from ticktalk.engine.outputs import OutputToken
-from ticktalk.engine.values import Data, Encoded, encoded
+from ticktalk.engine.values import Data, Encoded, ValueFormatError, encoded, split
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.physical.clock import RootClock, monotonic_us
 from ticktalk.physical.link import Link
@@ -50,12 +51,15 @@ from ticktalk.physical.moving import Moves
 from ticktalk.physical.wire import (
     LONG,
     FrameError,
+    Parcel,
     ReportRequest,
     UnsignedCodeError,
+    arcs_as_bytes,
+    arcs_in,
     control_frame,
-    long_token,
+    long_parcel,
     parse_control,
-    parse_tokens,
+    parse_parcels,
     token_frame,
 )
 from ticktalk.physical.workers import Workers, cores
@@ -77,6 +81,9 @@ INBOX = 100_000
 
 EARLY_KEPT = 10_000
 """Tokens kept for a context whose start has not reached this ensemble yet."""
+
+BUNDLES_KEPT = 10_000
+"""Sets of arcs whose tokens come or go together that are remembered."""
 
 Verify = Callable[[bytes, bytes], bool]
 Sign = Callable[[bytes], bytes]
@@ -176,6 +183,7 @@ class Node:
         self.loop = Loop(self.clock, self.agenda)
         self.host = EnsembleHost(name, components, self.agenda, self)
         self.host.movable = True
+        self.host.together = self.publish_together
         self.moves = Moves(self)
         self.workers = Workers(
             name, components, self.loop, self.clock, processes, near, self._count_restart, self.moves.last_body
@@ -190,11 +198,10 @@ class Node:
         self.take_error: Callable[[FiringError], None] | None = None
         self.take_control: dict[Any, Callable[[Any, int], None]] = {}  # what is handled with its stamp
         self.log_error: Callable[[FiringError], None] = lambda error: None
-        self._sent: dict[tuple[str, int], dict[str, int]] = {}
-        self._received: dict[tuple[str, int], dict[str, int]] = {}
-        self._numbers: dict[tuple[str, int], dict[str, int]] = {}
+        self._passed: dict[tuple[str, int], ArcNumbers] = {}
+        self._bundles: dict[tuple[tuple[str, int], str, tuple[int, ...] | bytes, str], tuple[bytes, Bundle]] = {}
         self._outputs: dict[tuple[str, int], int] = {}
-        self._early: dict[tuple[str, int], list[tuple[str, Any, int, int, Tick, Tick]]] = {}
+        self._early: dict[tuple[str, int], list[tuple[str, Parcel]]] = {}
         self._begun: set[tuple[str, int]] = set()
         self._inbox: deque[tuple[str, str, bytes, bytes | None]] = deque()  # token frames that wait for who keeps time
         self._keys: dict[str, list[str]] = {}
@@ -304,19 +311,60 @@ class Node:
     ) -> None:
         """Send a token to every ensemble that consumes the arc: one publication."""
         data = encoded(value)
-        key = (graph, context)
-        numbers = self._sent.setdefault(key, {})
-        number = numbers[arc] = numbers.get(arc, 0) + 1
-        prepared = self.host.prepared.get(graph)
-        generation = prepared.generations.get(arc.rpartition("/")[0], 0) if prepared is not None else 0
-        if self.link is not None:
-            token = (context, generation, number, start, stop, data)
-            if len(data) < LONG:
-                self.link.publish(arc_key(graph, arc), token, token_frame)
-            else:
-                self.link.publish(arc_key(graph, arc), *long_token(token))
+        number = self._passed[graph, context].send(arc)
+        self._publish(graph, context, arc, arc.rpartition("/")[0], b"", number, start, stop, data)
         if self.moves.keeps:
             self.moves.keep(graph, context, arc, number, start, stop, data)
+
+    def publish_together(
+        self, graph: str, context: int, together: Together, data: Data, start: Tick, stop: Tick
+    ) -> None:
+        """Send a token on each of several arcs to all that consume them: one publication, on the key of the first."""
+        arcs, bundle = self._bundle((graph, context), together.sq, together.arcs, "out")
+        numbers = self._passed[graph, context].send_together(bundle)
+        self._publish(graph, context, together.names[0], together.sq, arcs, numbers, start, stop, data)
+        if self.moves.keeps:
+            self._keep_together(graph, context, together.names, numbers, start, stop, data)
+
+    def _publish(
+        self,
+        graph: str,
+        context: int,
+        arc: str,
+        sq: str,
+        arcs: bytes,
+        numbers: Numbers,
+        start: Tick,
+        stop: Tick,
+        data: Data,
+    ) -> None:
+        if self.link is None:
+            return
+        prepared = self.host.prepared.get(graph)
+        generation = prepared.generations.get(sq, 0) if prepared is not None else 0
+        parcel = (context, generation, arcs, numbers, start, stop, data)
+        if len(data) < LONG:
+            self.link.publish(arc_key(graph, arc), parcel, token_frame)
+        else:
+            self.link.publish(arc_key(graph, arc), *long_parcel(parcel))
+
+    def _bundle(self, key: tuple[str, int], sq: str, arcs: tuple[int, ...] | bytes, way: str) -> tuple[bytes, Bundle]:
+        """Arcs of an SQ whose tokens go together, as bytes, and how their tokens are counted."""
+        known = self._bundles.get((key, sq, arcs, way))
+        if known is None:
+            if len(self._bundles) >= BUNDLES_KEPT:
+                self._bundles.clear()
+            indexes = arcs_in(arcs) if isinstance(arcs, bytes) else arcs
+            names = [arc_name(sq, index) for index in indexes]
+            known = self._bundles[key, sq, arcs, way] = (arcs_as_bytes(indexes), Bundle(names))
+        return known
+
+    def _keep_together(
+        self, graph: str, context: int, names: Sequence[str], numbers: Numbers, start: Tick, stop: Tick, data: Data
+    ) -> None:
+        each = numbers if isinstance(numbers, list) else [numbers] * len(names)
+        for name, number, part in zip(names, each, split(data), strict=True):
+            self.moves.keep(graph, context, name, number, start, stop, part)
 
     def _on_tokens(self, graph: str, arc: str, frame: bytes, attached: bytes | None) -> None:
         if not self._inbox and self.loop.visit(monotonic_us(), self._take_tokens, graph, arc, frame, attached):
@@ -333,50 +381,51 @@ class Node:
 
     def _take_tokens(self, graph: str, arc: str, frame: bytes, attached: bytes | None) -> None:
         try:
-            tokens = parse_tokens(frame, attached)
-        except FrameError as error:
+            for parcel in parse_parcels(frame, attached):
+                self._take(graph, arc, parcel)
+        except (FrameError, ValueFormatError) as error:
             self.bad_frames += 1
             logger.debug("a bad frame was dropped: %s", error)
-            return
-        for context, generation, number, start, stop, data in tokens:
-            self._token(graph, context, arc, generation, number, start, stop, data)
 
-    def _token(
-        self, graph: str, context: int, arc: str, generation: int, number: int, start: Tick, stop: Tick, data: Data
-    ) -> None:
+    def _take(self, graph: str, arc: str, parcel: Parcel) -> None:
+        context, generation, arcs, numbers, start, stop, data = parcel
         key = (graph, context)
         if key not in self._begun:
             # The start of this context is still on its way from the manager.
             if graph in self.host.prepared:
                 early = self._early.setdefault(key, [])
                 if len(early) < EARLY_KEPT:
-                    early.append((arc, data, generation, number, start, stop))
+                    early.append((arc, parcel))
             return
         running = self.host.contexts.get(key)
         if running is None:
             return
         sq = arc.rpartition("/")[0]
+        if not arcs:
+            tokens: Sequence[tuple[str, int, Data]] = [(arc, numbers, data)] if isinstance(numbers, int) else ()
+        else:
+            bundle = self._bundle(key, sq, arcs, "in")[1]
+            each = numbers if isinstance(numbers, list) else [numbers] * len(bundle.arcs)
+            parts = split(data)
+            if not len(each) == len(parts) == len(bundle.arcs):
+                raise FrameError("a parcel with more or fewer values than arcs")
+            tokens = list(zip(bundle.arcs, each, parts, strict=True))
         if generation < running.prepared.generations.get(sq, 0):
-            running.counters.add(sq, "stale")  # its SQ has been placed elsewhere since
+            running.counters.add(sq, "stale", len(tokens))  # its SQ has been placed elsewhere since
             return
         if self.moves.keeps:
-            self.moves.keep(graph, context, arc, number, start, stop, data)
-        if arc not in running.incoming:
-            return  # for SQs that have still to come
-        self.count(key, arc, number)
-        running.arrive(arc, Encoded(data), start, stop)
-
-    def count(self, key: tuple[str, int], arc: str, number: int) -> None:
-        """Count a token that came on an arc; a gap before it is counted as lost."""
-        received, numbers = self._received[key], self._numbers[key]
-        if arc not in numbers:
-            # What was sent before this ensemble took part was not for it.
-            received[arc] = numbers[arc] = number - 1
-        received[arc] += 1
-        missing = number - numbers[arc] - 1
-        if missing > 0:
-            self.host.contexts[key].counters.add(arc.rpartition("/")[0], "lost", missing)
-        numbers[arc] = max(number, numbers[arc])
+            for name, number, part in tokens:
+                self.moves.keep(graph, context, name, number, start, stop, part)
+        passed, incoming = self._passed[key], running.incoming
+        counted = False
+        if arcs and all(name in incoming for name in bundle.arcs):
+            passed.receive_together(bundle, numbers)
+            counted = True
+        for name, number, part in tokens:
+            if name in incoming:  # else it is for SQs that have still to come
+                if not counted:
+                    passed.receive(name, number)
+                running.arrive(name, Encoded(part), start, stop)
 
     def output(self, graph: str, context: int, sq: str, value: Any, start: Tick, stop: Tick) -> None:
         """Send an output of the graph to the manager."""
@@ -427,8 +476,10 @@ class Node:
         wanted: dict[str, str] = {}
         for sq in prepared.graph.sqs:
             if prepared.host_of[sq.name] != self.name:
+                # Tokens of arcs that lead to the same ensembles go on the key of one of them.
+                all_of_them = any(to.sq in expected for arc in sq.arcs for to in arc.to)
                 for index, arc in enumerate(sq.arcs):
-                    if any(prepared.host_of[to.sq] == self.name or to.sq in expected for to in arc.to):
+                    if all_of_them or any(prepared.host_of[to.sq] == self.name for to in arc.to):
                         arc_at = arc_name(sq.name, index)
                         wanted[arc_key(graph, arc_at)] = arc_at
         known = self._keys.get(graph, [])
@@ -442,15 +493,14 @@ class Node:
 
     # How many tokens passed on each arc, when SQs move.
 
-    def numbers(self, graph: str, context: int) -> dict[str, int]:
-        """Arc to the number of the last token that came here."""
-        return self._numbers.get((graph, context), {})
+    def passed(self, graph: str, context: int) -> ArcNumbers:
+        """How many tokens of a context came here and went from here."""
+        return self._passed[graph, context]
 
     def numbers_of(self, graph: str, context: int, sq: str) -> tuple[dict[str, int], dict[str, int]]:
         """What an SQ here has sent, and the number of the last token taken on each arc that ends at it."""
-        key = (graph, context)
-        prepared = self.host.prepared[graph]
-        sent, numbers = self._sent.get(key, {}), self._numbers.get(key, {})
+        prepared, passed = self.host.prepared[graph], self._passed[graph, context]
+        sent, numbers = passed.sent, passed.numbers
         mine = {arc: count for arc, count in sent.items() if arc.rpartition("/")[0] == sq}
         taken = {}
         for producer in prepared.graph.sqs:
@@ -461,22 +511,6 @@ class Node:
                 if name in counted and any(to.sq == sq for to in arc.to):
                     taken[name] = counted[name]
         return mine, taken
-
-    def take_numbers(self, graph: str, context: int, sent: dict[str, int], received: dict[str, int]) -> None:
-        """Count on where an instance that came was."""
-        key = (graph, context)
-        self._sent.setdefault(key, {}).update(sent)
-        numbers, counts = self._numbers[key], self._received[key]
-        for arc, number in received.items():
-            if arc not in numbers:
-                numbers[arc] = counts[arc] = number
-
-    def renew(self, graph: str, context: int, sqs: Collection[str]) -> None:
-        """SQs have been placed anew: their successors count from where they begin."""
-        for table in (self._numbers, self._received):
-            counts = table.get((graph, context), {})
-            for arc in [arc for arc in counts if arc.rpartition("/")[0] in sqs]:
-                del counts[arc]
 
     def missing_components(self, sqs: list[Any]) -> str | None:
         """The component that one of `sqs` needs and this ensemble does not have, as a problem; or None."""
@@ -494,14 +528,18 @@ class Node:
             return  # known already: the manager says it again to who was cut off
         context = self.host.wire(start, self.workers.place)
         self.workers.begin(context)
-        self._received[key], self._numbers[key] = dict.fromkeys(context.incoming, 0), dict.fromkeys(context.incoming, 0)
+
+        def count_lost(arc: str, missing: int) -> None:
+            context.counters.add(arc.rpartition("/")[0], "lost", missing)
+
+        self._passed[key] = ArcNumbers(count_lost, context.incoming)
         inputs = {name: Encoded(encoded(value)) for name, value in start.inputs.items()}
 
         def begin() -> None:
             self._begun.add(key)
             context.inject(inputs)
-            for arc, data, generation, number, begin, end in self._early.pop(key, ()):
-                self._token(start.graph, start.context, arc, generation, number, begin, end, data)
+            for arc, parcel in self._early.pop(key, ()):
+                self._take(start.graph, arc, parcel)
             if start.checkpoint:
                 self._save_again(start)
 
@@ -527,16 +565,11 @@ class Node:
         for key in self._keys.pop(graph, ()):
             if self.link is not None:
                 self.link.unsubscribe(key)
-        tables: list[dict[tuple[str, int], Any]] = [
-            self._sent,
-            self._received,
-            self._numbers,
-            self._outputs,
-            self._early,
-        ]
+        tables: list[dict[tuple[str, int], Any]] = [self._passed, self._outputs, self._early]
         for table in tables:
             for context in [context for context in table if context[0] == graph]:
                 del table[context]
+        self._bundles = {known: bundle for known, bundle in self._bundles.items() if known[0][0] != graph}
         self._begun = {key for key in self._begun if key[0] != graph}
 
     def send_report(self, request: ReportRequest) -> None:
@@ -554,7 +587,8 @@ class Node:
         running = self.host.contexts.get(key)
         if running is None:
             return IdleReport(graph, context, self.name, round, "not started")
-        numbers = self._sent.get(key, {})
+        passed = self._passed[key]
+        numbers = passed.sent
         ways = [way for forward in running.forwards.values() for way in forward.to_others()]
         sent = {arc: dict.fromkeys(hosts, numbers[arc]) for arc, hosts in ways if arc in numbers}
         counts = running.counts
@@ -568,7 +602,7 @@ class Node:
             round,
             self._busy(key, running),
             sent,
-            dict(self._received.get(key, {})),
+            dict(passed.received),
             self._outputs.get(key, 0),
             counts,
             running.waiting(),

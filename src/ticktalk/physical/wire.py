@@ -1,18 +1,22 @@
 """Frames between ensembles: versioned, bounded, parsed without running anything.
 
 Every frame begins with a byte that names its version. What follows is MessagePack: a control frame is
-`[kind, recipient, payload, signature]`, a token frame a list of tokens
-`[context, generation, number, start, stop, value]` of the arc whose key it was published on. A long value is
-published by itself, with a token frame attached that holds its token without it.
+`[kind, recipient, payload, signature]`, a token frame a list of parcels
+`[context, generation, arcs, numbers, start, stop, data]`: a token of the arc whose key it was published on (`arcs` is
+empty, `numbers` its number, `data` its value), or one of each of several arcs of that arc's SQ (`arcs_in`; a number for
+each or one for all, `data` an array of their values). Long data are published by themselves, with a token frame
+attached that holds their parcel without them.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
+from ticktalk.engine.arc_numbers import Numbers
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.health import IdleReport
 from ticktalk.engine.hosting import (
@@ -213,10 +217,26 @@ class _Control(msgspec.Struct, array_like=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _control = msgspec.msgpack.Decoder(_Control)
-_tokens = msgspec.msgpack.Decoder(list[tuple[int, int, int, Tick, Tick, memoryview]])
+_parcels = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, int | list[int], Tick, Tick, memoryview]])
 
-Token = tuple[int, int, int, Tick, Tick, Data]
-"""`(context, generation, number, start, stop, value)`: `number` counts the tokens of an arc from one sender."""
+Parcel = tuple[int, int, bytes, Numbers, Tick, Tick, Data]
+"""`(context, generation, arcs, numbers, start, stop, data)`: `numbers` count the tokens of an arc from one sender."""
+
+
+def arcs_as_bytes(arcs: Sequence[int]) -> bytes:
+    """The indexes of the arcs of a parcel as they stand in it."""
+    return struct.pack(f"<{len(arcs)}I", *arcs)
+
+
+def arcs_in(arcs: bytes) -> tuple[int, ...]:
+    """What `arcs_as_bytes` was given.
+
+    Raises:
+        FrameError: they are no such bytes.
+    """
+    if len(arcs) % 4:
+        raise FrameError("the arcs of a parcel are whole numbers of 4 bytes")
+    return struct.unpack(f"<{len(arcs) // 4}I", arcs)
 
 
 def control_frame(message: Message, sign: Callable[[bytes], bytes] | None = None) -> bytes:
@@ -255,32 +275,32 @@ class UnsignedCodeError(FrameError):
     """A deployment that does not carry the signature of the manager that this ensemble joined."""
 
 
-def token_frame(tokens: list[Token]) -> bytes:
-    """Tokens of one arc."""
-    return _HEAD + _encoder.encode(tokens)
+def token_frame(parcels: list[Parcel]) -> bytes:
+    """Tokens of one arc, or of one SQ."""
+    return _HEAD + _encoder.encode(parcels)
 
 
-def long_token(token: Token) -> tuple[bytes | bytearray, bytes]:
-    """A token with a long value as `(payload, attached)`: the value by itself, so that it is not copied."""
-    *head, data = token
+def long_parcel(parcel: Parcel) -> tuple[bytes | bytearray, bytes]:
+    """A parcel with long data as `(payload, attached)`: the data by themselves, so that they are not copied."""
+    *head, data = parcel
     if isinstance(data, memoryview):
         data = bytes(data)
     return data, _HEAD + _encoder.encode([(*head, b"")])
 
 
-def parse_tokens(frame: bytes, attached: bytes | None = None) -> Sequence[Token]:
-    """The tokens in a frame, or the one that is attached to its value; values are views of what they came in.
+def parse_parcels(frame: bytes, attached: bytes | None = None) -> Sequence[Parcel]:
+    """The parcels in a frame, or the one that is attached to its data; data are views of what they came in.
 
     Raises:
         FrameError: the bytes are no token frame.
     """
     try:
         if attached is None:
-            return _tokens.decode(_body(frame))
+            return _parcels.decode(_body(frame))
         if len(frame) > MAX_FRAME:
             raise FrameError(f"a value of {len(frame)} bytes, longer than {MAX_FRAME}")
-        ((context, generation, number, start, stop, _),) = _tokens.decode(_body(attached))
-        return [(context, generation, number, start, stop, frame)]
+        ((*head, _),) = _parcels.decode(_body(attached))
+        return [(*head, frame)]  # type: ignore[list-item]  # mypy forgets the types of `head`
     except FrameError:
         raise
     except (msgspec.DecodeError, ValueError, RecursionError) as error:

@@ -8,6 +8,7 @@ Commands (tuples): `("load", graph, json, sqs)`, `("start", graph, context, tick
 `("fire", id, start, stop, values, now, instant, latest)`, `("save", id)`, `("restore", id, sq_state)`, `("drop", id)`,
 `("stop", graph)`, `("end",)`.
 Answers: `("loaded", graph, problem)`, `("fired", id, parts, start, stop, begun, ended)`,
+`("together", id, paths, data, start, stop, begun, ended)` (data: an array of the parts at those paths),
 `("failed", id, error, begun, ended)`, `("skipped", id)`, `("counted", id, kind)`, `("saved", id, sq_state, left_out)`.
 Times of the host's monotonic clock (`begun`, `ended`, `instant`, `latest`) in microseconds.
 """
@@ -21,7 +22,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -183,7 +184,10 @@ class Worker:
             self._answer(("failed", ident, _sendable(outcome[0]), begun, ended))
         else:
             parts, begin, end = outcome[0]
-            self._answer(("fired", ident, parts, begin, end, begun, ended))
+            if isinstance(parts, _Array):
+                self._answer(("together", ident, parts.paths, parts.data, begin, end, begun, ended))
+            else:
+                self._answer(("fired", ident, parts, begin, end, begun, ended))
 
     def _decode(self, execute: TTSQExecute, data: Data) -> Any:
         return decode_value(data, execute.code.find_class)
@@ -254,15 +258,34 @@ class Worker:
             self._of_graph.setdefault(name, []).append(ident)
 
 
-def _encoder(paths: list[Any], shape: Any) -> Callable[[Any], Any]:
-    """What makes of a result the parts that are wanted, encoded: `[[path, data, shown], ...]`."""
-    wanted = [(tuple(path), output) for path, output in paths]
+class _Array(NamedTuple):
+    """Parts of a result as one MessagePack array, and where in the result they are."""
 
-    def encode(value: Any) -> list[Any]:
-        parts = unpacked(value, shape)
+    paths: list[Any]
+    data: bytes
+
+
+def _encoder(paths: list[Any], shape: Any) -> Callable[[Any], Any]:
+    """What makes of a result the parts that are wanted, encoded: `[[path, data, shown], ...]`, or an `_Array`."""
+    wanted = [(tuple(path), output) for path, output in paths]
+    together = len(wanted) > 1 and not any(output for _, output in wanted)
+    whole = [path for path, _ in wanted]
+    flat = together and whole == [(index,) for index in range(len(shape or ()))]
+
+    def encode(value: Any) -> Any:
+        if flat and value.__class__ in (list, tuple) and len(value) == len(whole):
+            parts = list(value)
+        else:
+            by_path = unpacked(value, shape)
+            parts = [by_path[path] for path in whole]
+        kinds = set(map(type, parts))
+        if together and not any(hasattr(kind, "__array__") for kind in kinds):
+            if TTEmpty not in kinds:
+                return _Array(whole, encode_value(parts))
+            there = [(path, part) for path, part in zip(whole, parts, strict=True) if part.__class__ is not TTEmpty]
+            return _Array([path for path, _ in there], encode_value([part for _, part in there])) if there else []
         encoded = []
-        for path, output in wanted:
-            part = parts[path]
+        for (path, output), part in zip(wanted, parts, strict=True):
             if part.__class__ is TTEmpty:
                 continue
             exact, shown = as_json(part) if output else (True, None)

@@ -469,19 +469,19 @@ class Workers:
             placed.saved.popleft()(placed.context, told.sq.name, answer[2], answer[3])
             return
         instant = placed.in_flight.popleft() if placed.in_flight else None
-        if kind == "fired":
-            _, _, parts, start, stop, begun, ended = answer
+        if kind in ("fired", "together"):
+            _, _, *what, start, stop, begun, ended = answer
             if instant is not None:
                 self._late(placed, begun - instant)
-            placed.costs.add(ended - begun, [len(part[1]) for part in parts or ()])
             self._loop.advance(self._clock.at(ended))
+            parts = _parts(what)
+            placed.costs.add(ended - begun, sizes(parts) if placed.costs.wanted else ())
             if parts is not None:
                 if placed.stamp and placed.grid is not None:
                     middle = self._clock.at((begun + ended) // 2)
                     start = middle - placed.grid.width // 2
                     stop = start + placed.grid.width
-                by_path = {tuple(path): Encoded(data, shown) for path, data, shown in parts}
-                told.send(Parts(by_path), start, stop)
+                told.send(parts, start, stop)
         elif kind == "failed":
             error = answer[2]
             told.report(error if isinstance(error, FiringError) else msgspec.convert(error, FiringError))
@@ -540,6 +540,20 @@ class Workers:
                     self._channel(worker).send(("restore", ident, data))
                 for _ in placed.saved:
                     self._channel(worker).send(("save", ident))
+
+
+def _parts(what: list[Any]) -> Parts | None:
+    """What a body gave: `[parts]`, or `[paths, array]`; None: nothing."""
+    if len(what) == 2:
+        return Parts(together=([tuple(path) for path in what[0]], what[1]))
+    if what[0] is None:
+        return None
+    return Parts({tuple(path): Encoded(data, shown) for path, data, shown in what[0]})
+
+
+def sizes(parts: Parts | None) -> list[int]:
+    """The sizes of tokens."""
+    return [] if parts is None else [len(part.data) for part in parts.by_path.values()]
 
 
 def _as_it_is(data: Data) -> Data:

@@ -1,0 +1,141 @@
+"""How many tokens passed on each arc between ensembles: so that what is lost is seen, and a context's end.
+
+Every token has a number: how many the ensemble it comes from has sent on its arc. Many arcs that always pass tokens
+together are counted as one (`Bundle`) until somebody asks for one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+Numbers = int | list[int]
+"""Of tokens that were sent together: one for each arc, or the one that they all have."""
+
+
+class Bundle:
+    """Arcs whose tokens are sent together."""
+
+    __slots__ = ("arcs", "number", "passed")
+
+    def __init__(self, arcs: Sequence[str]) -> None:
+        self.arcs = arcs
+        self.number = -1  # that all arcs have reached; -1: each has its own, in the table
+        self.passed = 0  # tokens on each arc since they have been one
+
+
+class ArcNumbers:
+    """The tokens of one context that one ensemble sends to others or receives from them.
+
+    Args:
+        lost: told how many tokens are missing before one that came, and the arc.
+        incoming: the arcs on which tokens come here from the start on: those count from the first.
+    """
+
+    def __init__(self, lost: Callable[[str, int], None], incoming: Iterable[str] = ()) -> None:
+        self._lost = lost
+        self._sent: dict[str, int] = {}
+        self._received: dict[str, int] = dict.fromkeys(incoming, 0)
+        self._numbers: dict[str, int] = dict(self._received)  # of the last token that came
+        self._sending: list[Bundle] = []  # those that count as one at present
+        self._receiving: list[Bundle] = []
+
+    # What goes out.
+
+    def send(self, arc: str) -> int:
+        """Count one more token sent on an arc; its number."""
+        if self._sending:
+            self._settle_sent()
+        number = self._sent[arc] = self._sent.get(arc, 0) + 1
+        return number
+
+    def send_together(self, bundle: Bundle) -> Numbers:
+        """Count one more token sent on each arc of a bundle; their numbers."""
+        if bundle.number < 0:
+            self._settle_sent()
+            numbers = [self._sent.get(arc, 0) for arc in bundle.arcs]
+            if min(numbers) != max(numbers):
+                return [self.send(arc) for arc in bundle.arcs]
+            bundle.number = numbers[0]
+            self._sending.append(bundle)
+        bundle.number += 1
+        return bundle.number
+
+    @property
+    def sent(self) -> dict[str, int]:
+        """Arc to the number of the last token sent on it."""
+        self._settle_sent()
+        return self._sent
+
+    def _settle_sent(self) -> None:
+        for bundle in self._sending:
+            self._sent.update(dict.fromkeys(bundle.arcs, bundle.number))
+            bundle.number = -1
+        self._sending.clear()
+
+    # What comes in.
+
+    def receive(self, arc: str, number: int) -> None:
+        """Count a token that came on an arc; a gap before it is counted as lost."""
+        if self._receiving:
+            self._settle_received()
+        received, numbers = self._received, self._numbers
+        if arc not in numbers:
+            # What was sent before this ensemble took part was not for it.
+            received[arc] = numbers[arc] = number - 1
+        received[arc] += 1
+        missing = number - numbers[arc] - 1
+        if missing > 0:
+            self._lost(arc, missing)
+        numbers[arc] = max(number, numbers[arc])
+
+    def receive_together(self, bundle: Bundle, numbers: Numbers) -> None:
+        """Count a token that came on each arc of a bundle."""
+        if isinstance(numbers, list):
+            for arc, number in zip(bundle.arcs, numbers, strict=True):
+                self.receive(arc, number)
+            return
+        if bundle.number != numbers - 1:
+            for arc in bundle.arcs:
+                self.receive(arc, numbers)
+            if all(self._numbers[arc] == numbers for arc in bundle.arcs):
+                bundle.number, bundle.passed = numbers, 0
+                self._receiving.append(bundle)
+            return
+        bundle.number = numbers
+        bundle.passed += 1
+
+    @property
+    def received(self) -> dict[str, int]:
+        """Arc to how many tokens came on it."""
+        self._settle_received()
+        return self._received
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Arc to the number of the last token that came on it."""
+        self._settle_received()
+        return self._numbers
+
+    def _settle_received(self) -> None:
+        for bundle in self._receiving:
+            for arc in bundle.arcs:
+                self._numbers[arc] = bundle.number
+                self._received[arc] += bundle.passed
+            bundle.number, bundle.passed = -1, 0
+        self._receiving.clear()
+
+    # Instances that move.
+
+    def take_over(self, sent: dict[str, int], received: dict[str, int]) -> None:
+        """Count on where an instance that came was."""
+        self.sent.update(sent)
+        numbers = self.numbers
+        for arc, number in received.items():
+            if arc not in numbers:
+                numbers[arc] = self._received[arc] = number
+
+    def renew(self, sqs: Collection[str]) -> None:
+        """SQs have been placed anew: their successors count from where they begin."""
+        for table in (self.numbers, self.received):
+            for arc in [arc for arc in table if arc.rpartition("/")[0] in sqs]:
+                del table[arc]

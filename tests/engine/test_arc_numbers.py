@@ -1,0 +1,77 @@
+"""Numbers of tokens on arcs: bundles count as their arcs do, one by one."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ticktalk.engine.arc_numbers import ArcNumbers, Bundle
+
+ARCS = ["s/0", "s/1", "s/2"]
+Sent = st.lists(st.sets(st.sampled_from(ARCS), min_size=1), max_size=30)
+
+
+class OneByOne:
+    """The same by plain counting: what was sent, and which numbers came."""
+
+    def __init__(self) -> None:
+        self.sent = dict.fromkeys(ARCS, 0)
+        self.came: dict[str, list[int]] = {arc: [] for arc in ARCS}
+
+    def lost(self, arc: str) -> int:
+        came = self.came[arc]
+        return max(came, default=0) - len(came)
+
+
+@given(Sent, st.lists(st.booleans(), min_size=30, max_size=30), st.lists(st.booleans(), min_size=30, max_size=30))
+def test_bundles_count_as_single_tokens_do(
+    firings: list[set[str]], arrives: list[bool], somebody_asks: list[bool]
+) -> None:
+    lost = dict.fromkeys(ARCS, 0)
+
+    def count_lost(arc: str, missing: int) -> None:
+        lost[arc] += missing
+
+    sender, receiver, truth = ArcNumbers(count_lost), ArcNumbers(count_lost, ARCS), OneByOne()
+    bundles: dict[tuple[str, ...], tuple[Bundle, Bundle]] = {}
+    for firing, comes, asks in zip(firings, arrives, somebody_asks, strict=False):
+        arcs = tuple(sorted(firing))
+        for arc in arcs:
+            truth.sent[arc] += 1
+            if comes:
+                truth.came[arc].append(truth.sent[arc])
+        if len(arcs) == 1:
+            number = sender.send(arcs[0])
+            assert number == truth.sent[arcs[0]]
+            if comes:
+                receiver.receive(arcs[0], number)
+        else:
+            out, into = bundles.setdefault(arcs, (Bundle(arcs), Bundle(arcs)))
+            numbers = sender.send_together(out)
+            assert [truth.sent[arc] for arc in arcs] == (
+                numbers if isinstance(numbers, list) else [numbers] * len(arcs)
+            )
+            if comes:
+                receiver.receive_together(into, numbers)
+        if asks:
+            assert sender.sent == {arc: count for arc, count in truth.sent.items() if count}
+            assert receiver.received == {arc: len(came) for arc, came in truth.came.items()}
+            assert receiver.numbers == {arc: max(came, default=0) for arc, came in truth.came.items()}
+    receiver.received  # noqa: B018  # settles
+    assert lost == {arc: truth.lost(arc) for arc in ARCS}
+
+
+def test_an_instance_that_moved_counts_on() -> None:
+    missing: list[tuple[str, int]] = []
+    numbers = ArcNumbers(lambda arc, count: missing.append((arc, count)))
+    both = Bundle(["a/0", "a/1"])
+    numbers.receive_together(both, 7)  # not from the start on: what was sent before was not for this ensemble
+    numbers.receive_together(both, 8)
+    assert not missing and numbers.received == {"a/0": 8, "a/1": 8}
+    numbers.receive_together(both, 10)
+    assert missing == [("a/0", 1), ("a/1", 1)]
+    numbers.take_over({"b/0": 4}, {"a/0": 3, "c/0": 5})
+    assert numbers.send("b/0") == 5 and numbers.numbers == {"a/0": 10, "a/1": 10, "c/0": 5}
+    numbers.renew(["a"])
+    assert numbers.received == {"c/0": 5}
+    assert numbers.send_together(Bundle(["b/0", "b/1"])) == [6, 1]
