@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -65,6 +65,19 @@ class Elsewhere(NamedTuple):
     report: Callable[[FiringError], None]
     tally: Callable[[str], None]
     done: Callable[[], None]
+
+
+class Region(Protocol):
+    """SQs that run together, for as long as nobody needs them one by one."""
+
+    def flush(self) -> None:
+        """Bring to the syncs what they would know by now."""
+
+    def retire(self) -> None:
+        """Give everything back to the general engine, for good."""
+
+    def close(self) -> None:
+        """End it: its context has ended."""
 
 
 RunElsewhere = Callable[["Context", Elsewhere], Fire]
@@ -212,7 +225,8 @@ class Context:
         self.held: set[str] = set()
         self.delayed: dict[str, int] = {}  # until which tick they wait for tokens sent before the last placement
         self._add(prepared.sqs)
-        self.regions: list[StreamRegion] = []
+        self.regions: list[Region] = []
+        self.form_elsewhere: Callable[[Context], Iterable[Region]] | None = None  # regions of bodies that run away
         regions = agenda.regions if run_elsewhere is None and occupy is None and not movable else None
         self._timers = regions if isinstance(regions, RegionTimers) and regions.allowed else None
         self.form_regions()
@@ -265,6 +279,7 @@ class Context:
             states: what they go on with; one that is not there begins anew, on the graph's inputs.
             load: makes values of what was saved.
         """
+        self.dissolve_regions()
         arriving = {sq.name for sq in come}
         for name in [
             name for name in self.syncs if self.prepared.host_of[name] != self.prepared.here or name in arriving
@@ -286,6 +301,7 @@ class Context:
                     execute.memory = load(state.body)
                 if "delayed" in state.sync:
                     self._delay([sq.name], state.sync["delayed"])
+        self.form_regions()
 
     def keep_order(self, before: Mapping[str, str], ticks: int) -> None:
         """Let SQs here wait whose producers have just come as near as this, for what these sent from afar.
@@ -330,6 +346,7 @@ class Context:
 
     def hold(self, names: Iterable[str]) -> None:
         """Let instances fire no more until `release`; what arrives for them waits."""
+        self.dissolve_regions()
         for name in names:
             if name in self.syncs and name not in self.held:
                 self.held.add(name)
@@ -341,9 +358,11 @@ class Context:
             self.held.discard(name)
             if name not in self.delayed:
                 self.syncs[name].release()
+        self.form_regions()
 
     def save(self, names: Iterable[str], saver: Saver) -> dict[str, InstanceState]:
         """What instances need to go on elsewhere; of bodies that run away from here without their `sq_state`."""
+        self._flush_regions()
         found = {}
         for name in names:
             saver.sq = name
@@ -364,7 +383,7 @@ class Context:
             sync.set_grid(period, phase, width, now if after is None else after)
             if sync.change is None:
                 self.form_regions()
-            elif self._timers is not None:
+            elif self._timers is not None or self.form_elsewhere is not None:
                 self.agenda.deliver_at(now + 1, self.form_regions)  # the instant that is due now comes first
 
     def _wire(self, sq: TTSQ, sync: TTSQSync, forward: TTSQForward) -> None:
@@ -477,6 +496,9 @@ class Context:
         A context that was made without regions (another driver, `Simulation.regions`) has none.
         """
         if self._timers is None:
+            if self.form_elsewhere is not None and not self.closed:
+                self.dissolve_regions()
+                self.regions = list(self.form_elsewhere(self))
             return
         prepared = self.prepared
         grids = {
@@ -498,9 +520,7 @@ class Context:
     def dissolve_regions(self) -> None:
         """Let the general engine go on with everything, from the next instants on, until `form_regions`."""
         for region in self.regions:
-            region.dissolve()
-            for source in region.sources:
-                source.region = None
+            region.retire()
         self.regions = []
 
     def _flush_regions(self) -> None:

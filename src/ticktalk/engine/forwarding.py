@@ -6,6 +6,7 @@ one publication per arc; to the manager if the arc is an output of the graph.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from heapq import heappush
 from typing import Any, NamedTuple
@@ -138,6 +139,20 @@ class TTSQForward:
         self._together: dict[tuple[tuple[int, ...], ...], Together | None] = {}
         self.local = [entry for way in self._ways for entry in way.local]
         self._ready = self.local[0][0].agenda.ready if self.local else []
+
+    def outside(self, region: set[tuple[str, int]]) -> TTSQForward:
+        """The same without what goes to ports of a region, given as SQ and port."""
+        rest = copy.copy(self)
+        rest._ways = []
+        rest._together = {}
+        for way in self._ways:
+            local = [(sync, port) for sync, port in way.local if (sync.sq.name, port) not in region]
+            if local or way.hosts or way.output or way.unplaced:
+                arc = TTArc(path=way.path, output=way.output)
+                rest._ways.append(_Way(way.name, arc, local, way.hosts, way.unplaced))
+        rest.local = [entry for way in rest._ways for entry in way.local]
+        rest.send = rest._send
+        return rest
 
     def tag(self, instant: int, start: Tick, stop: Tick) -> None:
         """Send the tag of a firing: its value is the instant."""

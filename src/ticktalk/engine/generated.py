@@ -8,7 +8,7 @@ Two functions are made of the same statements, one block for each SQ in graph or
   before it runs, so that others can have their turns in between.
 
 `ahead_code` writes a third function for many regions of one shape, each with instants of its own: it runs instants
-that were sorted beforehand, and takes the bodies from a table.
+that were sorted beforehand, and takes the bodies from a table. `once_code` writes that of a region on a device.
 
 `v3` is what SQ 3 hands on, `v3_1` to its second consumer within the region; `gone` stands in it where the SQ had
 nothing to say at this instant. All that seldom happens is a call: `hand3` copies what somebody could change,
@@ -120,6 +120,41 @@ def ahead_code(plan: RegionPlan) -> RegionCode:
     return _code(lines)
 
 
+def once_code(nodes: list[RegionNode], roots: int) -> RegionCode:
+    """The function `once` of a region whose instants come from elsewhere, with the values of its roots.
+
+    `once(start, a0_0, a1_0, a1_1, ...)` runs one: `a1_0` is what comes to port 0 of root 1, `gone` where that does not
+    fire. It takes the start of the interval where the others take the instant.
+    """
+    inputs = [[f"a{index}_{port}" for port in _arcs(node)] for index, node in enumerate(nodes[:roots])]
+    given = {name for names in inputs for name in names}
+    known = [name for index, node in enumerate(nodes) for name in _known(index, node) if name not in given]
+    acts = [
+        f"{act}{index}"
+        for index, node in enumerate(nodes)
+        for act in (*(("edge",) if node.edge else ()), "hand", "ended", "absent")
+    ]
+    parameters = ["instant", *(name for names in inputs for name in names), "region", *known, *acts]
+    lines = [(f"def once({', '.join(parameters)}, gone, empty, plain, type, int, float):", -1)]
+    for index, node in enumerate(nodes):
+        block = _block(index, node)
+        if index < roots:
+            names = _names(index, node)
+            otherwise = ["else:", f"    {' = '.join(names)} = gone"] if names else []
+            block = [f"if {inputs[index][0]} is not gone:", *("    " + line for line in block), *otherwise]
+        lines += [("    " + line, index) for line in block if line.strip() != "limit = instant"]
+    return _code(lines)
+
+
+def once_inputs(nodes: list[RegionNode], roots: int) -> list[tuple[int, int]]:
+    """What `once` takes: the root and its port, in order."""
+    return [(index, port) for index, node in enumerate(nodes[:roots]) for port in _arcs(node)]
+
+
+def _arcs(node: RegionNode) -> list[int]:
+    return [port for port, kind in enumerate(node.sq.ports) if kind.constant is None]
+
+
 def ahead_names(plan: RegionPlan) -> list[str]:
     """What a region's entry in the table of `ahead` holds, after its parts and the region itself."""
     return [name for index, node in enumerate(plan.nodes) for name in _known(index, node)]
@@ -157,7 +192,7 @@ def _block(index: int, node: RegionNode, ahead: bool = False) -> list[str]:
     def act(what: str) -> str:
         return f"parts[{index}].{what}" if ahead else f"{what}{index}"
 
-    names = [f"v{index}" if len(node.inner) == 1 else f"v{index}_{way}" for way in range(len(node.inner))]
+    names = _names(index, node)
     all_of_them, each = " = ".join(names), ", ".join(names)
     call = _call(index, node)
     if node.edge:
@@ -196,6 +231,11 @@ def _block(index: int, node: RegionNode, ahead: bool = False) -> list[str]:
     if otherwise:
         block += ["else:", *("    " + line for line in otherwise)]
     return block
+
+
+def _names(index: int, node: RegionNode) -> list[str]:
+    """What an SQ hands on, by wire."""
+    return [f"v{index}" if len(node.inner) == 1 else f"v{index}_{way}" for way in range(len(node.inner))]
 
 
 def _all_there(node: RegionNode, joined: str) -> str:

@@ -442,6 +442,12 @@ class StreamRegion:
             elif source.instant is not None:
                 self.agenda.at(instant, source)
 
+    def retire(self) -> None:
+        """Dissolve for good: its SQs are looked at anew."""
+        self.dissolve()
+        for source in self.sources:
+            source.region = None
+
     def close(self) -> None:
         """End it at once."""
         self.flush()

@@ -81,7 +81,7 @@ def find_regions(graph: TTGraph, here: list[TTSQ], grid_of: Callable[[TTSQ], Gri
         key: object = None
         if sq.trigger == "grid":
             grid = grid_of(sq) if grid_of is not None else (sq.period, sq.phase, sq.width)
-            key = _window(sq, grid, feeders, by_name)
+            key = region_window(sq, grid, feeders, by_name)
         elif _is_plain(sq):
             key = _origin(sq, feeders, by_name, region_of)
         if key is not None and len(members.setdefault(key, [])) < MOST_NODES:
@@ -92,12 +92,12 @@ def find_regions(graph: TTGraph, here: list[TTSQ], grid_of: Callable[[TTSQ], Gri
     return [plan for plan in plans if plan is not None and any(node.inner for node in plan.nodes)]
 
 
-def _window(
+def region_window(
     sq: TTSQ, grid: Grid, feeders: dict[tuple[str, int], list[tuple[str, int]]], by_name: dict[str, TTSQ]
 ) -> object:
     """What a source has in common with all others of its region: its grid, and what its window hangs on."""
     period, _, width = grid
-    if sq.full_token or sq.first_delay or sq.stamp != "instant" or width > period or not _runs_at_once(sq):
+    if sq.full_token or sq.first_delay or sq.stamp != "instant" or width > period or not runs_at_once(sq):
         return None
     arcs = set()
     for index, port in enumerate(sq.ports):
@@ -116,11 +116,11 @@ def _is_plain(sq: TTSQ) -> bool:
         and not sq.singly
         and not sq.full_token
         and (sq.body or sq.function in VALUE_INSTRUCTIONS)
-        and _runs_at_once(sq)
+        and runs_at_once(sq)
     )
 
 
-def _runs_at_once(sq: TTSQ) -> bool:
+def runs_at_once(sq: TTSQ) -> bool:
     tag_used = any(arc.kind == "tag" and arc.to for arc in sq.arcs)
     return sq.single_run is None and not sq.persistent and not tag_used
 

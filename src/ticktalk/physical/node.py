@@ -199,7 +199,9 @@ class Node:
         self.take_control: dict[Any, Callable[[Any, int], None]] = {}  # what is handled with its stamp
         self.log_error: Callable[[FiringError], None] = lambda error: None
         self._passed: dict[tuple[str, int], ArcNumbers] = {}
-        self._bundles: dict[tuple[tuple[str, int], str, tuple[int, ...] | bytes, str], tuple[bytes, Bundle]] = {}
+        self._bundles: dict[
+            tuple[tuple[str, int], str, tuple[int, ...] | bytes, str], tuple[bytes, tuple[int, ...], Bundle]
+        ] = {}
         self._outputs: dict[tuple[str, int], int] = {}
         self._early: dict[tuple[str, int], list[tuple[str, Parcel]]] = {}
         self._begun: set[tuple[str, int]] = set()
@@ -320,7 +322,7 @@ class Node:
         self, graph: str, context: int, together: Together, data: Data, start: Tick, stop: Tick
     ) -> None:
         """Send a token on each of several arcs to all that consume them: one publication, on the key of the first."""
-        arcs, bundle = self._bundle((graph, context), together.sq, together.arcs, "out")
+        arcs, _, bundle = self._bundle((graph, context), together.sq, together.arcs, "out")
         numbers = self._passed[graph, context].send_together(bundle)
         self._publish(graph, context, together.names[0], together.sq, arcs, numbers, start, stop, data)
         if self.moves.keeps:
@@ -348,15 +350,17 @@ class Node:
         else:
             self.link.publish(arc_key(graph, arc), *long_parcel(parcel))
 
-    def _bundle(self, key: tuple[str, int], sq: str, arcs: tuple[int, ...] | bytes, way: str) -> tuple[bytes, Bundle]:
-        """Arcs of an SQ whose tokens go together, as bytes, and how their tokens are counted."""
+    def _bundle(
+        self, key: tuple[str, int], sq: str, arcs: tuple[int, ...] | bytes, way: str
+    ) -> tuple[bytes, tuple[int, ...], Bundle]:
+        """Arcs of an SQ whose tokens go together: as bytes, their indexes, and how their tokens are counted."""
         known = self._bundles.get((key, sq, arcs, way))
         if known is None:
             if len(self._bundles) >= BUNDLES_KEPT:
                 self._bundles.clear()
             indexes = arcs_in(arcs) if isinstance(arcs, bytes) else arcs
             names = [arc_name(sq, index) for index in indexes]
-            known = self._bundles[key, sq, arcs, way] = (arcs_as_bytes(indexes), Bundle(names))
+            known = self._bundles[key, sq, arcs, way] = (arcs_as_bytes(indexes), indexes, Bundle(names))
         return known
 
     def _keep_together(
@@ -401,31 +405,61 @@ class Node:
         if running is None:
             return
         sq = arc.rpartition("/")[0]
-        if not arcs:
-            tokens: Sequence[tuple[str, int, Data]] = [(arc, numbers, data)] if isinstance(numbers, int) else ()
-        else:
-            bundle = self._bundle(key, sq, arcs, "in")[1]
-            each = numbers if isinstance(numbers, list) else [numbers] * len(bundle.arcs)
-            parts = split(data)
-            if not len(each) == len(parts) == len(bundle.arcs):
-                raise FrameError("a parcel with more or fewer values than arcs")
-            tokens = list(zip(bundle.arcs, each, parts, strict=True))
-        if generation < running.prepared.generations.get(sq, 0):
-            running.counters.add(sq, "stale", len(tokens))  # its SQ has been placed elsewhere since
-            return
-        if self.moves.keeps:
-            for name, number, part in tokens:
-                self.moves.keep(graph, context, name, number, start, stop, part)
         passed, incoming = self._passed[key], running.incoming
-        counted = False
-        if arcs and all(name in incoming for name in bundle.arcs):
+        bundle = None
+        indexes: Sequence[int]
+        if arcs:
+            _, indexes, bundle = self._bundle(key, sq, arcs, "in")
+            if isinstance(numbers, list) and len(numbers) != len(indexes):
+                raise FrameError("a parcel with more or fewer numbers than arcs")
+        elif isinstance(numbers, int):
+            indexes = (int(arc.rpartition("/")[2]),)
+        else:
+            raise FrameError("a parcel of one arc with several numbers")
+        if generation < running.prepared.generations.get(sq, 0):
+            running.counters.add(sq, "stale", len(indexes))  # its SQ has been placed elsewhere since
+            return
+        region = self.workers.taking[key].get(sq)
+        if region is not None and not self.moves.keeps and region.takes(indexes):
+            # All of it is for what is run together: nobody looks at it on the way.
+            if bundle is not None:
+                passed.receive_together(bundle, numbers)
+            elif isinstance(numbers, int):
+                passed.receive(arc, numbers)
+            region.take(
+                arcs or indexes[0],
+                indexes,
+                data,
+                start,
+                stop,
+                lambda: self._hand_out(running, sq, arcs, indexes, parcel),
+            )
+            return
+        if region is not None:
+            region.saw(start)
+        names = bundle.arcs if bundle is not None else (arc,)
+        if self.moves.keeps:
+            if bundle is not None:
+                self._keep_together(graph, context, names, numbers, start, stop, data)
+            elif isinstance(numbers, int):
+                self.moves.keep(graph, context, arc, numbers, start, stop, data)
+        if bundle is not None and all(name in incoming for name in names):
             passed.receive_together(bundle, numbers)
-            counted = True
-        for name, number, part in tokens:
-            if name in incoming:  # else it is for SQs that have still to come
-                if not counted:
+        else:
+            each = numbers if isinstance(numbers, list) else [numbers] * len(names)
+            for name, number in zip(names, each, strict=True):
+                if name in incoming:  # else it is for SQs that have still to come
                     passed.receive(name, number)
-                running.arrive(name, Encoded(part), start, stop)
+        self._hand_out(running, sq, arcs, indexes, parcel)
+
+    def _hand_out(self, context: Context, sq: str, arcs: bytes, indexes: Sequence[int], parcel: Parcel) -> None:
+        """Give the tokens of a parcel to the ports that its arcs lead to."""
+        _, _, _, _, start, stop, data = parcel
+        parts = split(data) if arcs else [data]
+        if len(parts) != len(indexes):
+            raise FrameError("a parcel with more or fewer values than arcs")
+        for index, part in zip(indexes, parts, strict=True):
+            context.arrive(arc_name(sq, index), Encoded(part), start, stop)
 
     def output(self, graph: str, context: int, sq: str, value: Any, start: Tick, stop: Tick) -> None:
         """Send an output of the graph to the manager."""

@@ -6,10 +6,12 @@ thread, one that waits holds up no other. An instance runs one firing at a time,
 
 Commands (tuples): `("load", graph, json, sqs)`, `("start", graph, context, tick, instances)`,
 `("fire", id, start, stop, values, now, instant, latest)`, `("save", id)`, `("restore", id, sq_state)`, `("drop", id)`,
-`("stop", graph)`, `("end",)`.
+`("stop", graph)`, `("end",)`; of regions `("form", id, roots, members, feeds)`, `("run", id, start, stop, arcs, data,
+instant, latest)` (see `WorkerRegion`) and `("split", id)`; `("all", commands)`: one after the other.
 Answers: `("loaded", graph, problem)`, `("fired", id, parts, start, stop, begun, ended)`,
 `("together", id, paths, data, start, stop, begun, ended)` (data: an array of the parts at those paths),
 `("failed", id, error, begun, ended)`, `("skipped", id)`, `("counted", id, kind)`, `("saved", id, sq_state, left_out)`.
+`("ran", id, edges, leftovers, errors, start, stop, begun, ended, late)`.
 Times of the host's monotonic clock (`begun`, `ended`, `instant`, `latest`) in microseconds.
 """
 
@@ -22,28 +24,27 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from ticktalk.engine.bodies import BodyError, GraphCode
-from ticktalk.engine.components import Components, Preparing, running
-from ticktalk.engine.execution import BodyOutput, FiringError, TTSQExecute, firing_error
-from ticktalk.engine.forwarding import unpacked
-from ticktalk.engine.outputs import as_json
+from ticktalk.engine.components import IN_REGION, Components, Preparing, running
+from ticktalk.engine.execution import BodyOutput, FiringError, TTSQExecute
 from ticktalk.engine.state import Saver
-from ticktalk.engine.values import Data, decode_value, encode_value
+from ticktalk.engine.values import Data, decode_value
 from ticktalk.graph.graph import TTGraph
 from ticktalk.physical.clock import monotonic_us
 from ticktalk.physical.frames import Frames, by_itself, encode_frame, unsent
 from ticktalk.physical.memory import keep_memory
 from ticktalk.physical.role import Role
-from ticktalk.time import Tick, TTClock, TTEmpty
+from ticktalk.physical.worker_region import Array, Member, WorkerRegion, encoder, failure, sendable, text
+from ticktalk.time import Tick, TTClock
 
 Command = tuple[Any, ...]
 
-OF_INSTANCE = frozenset({"fire", "save", "restore"})
-"""Commands that an instance carries out one after the other."""
+OF_UNIT = frozenset({"fire", "save", "restore", "run", "split"})
+"""Commands that an instance, or all those of a region, carry out one after the other."""
 
 SLOW = 500
 """Microseconds from which on a body counts as slow: what other threads do meanwhile is handed on before it runs."""
@@ -56,25 +57,50 @@ Answer = Callable[[tuple[Any, ...]], None]
 """Sends an answer; called from any thread."""
 
 
-class _Instance:
-    """One SQ of one context: its body, and the firings that wait for it."""
+class _Unit:
+    """What runs one firing at a time: an instance by itself, or a region."""
 
-    __slots__ = ("busy", "encode", "execute", "full", "ident", "lock", "slow", "waits")
+    __slots__ = ("busy", "ident", "lock", "members", "slow", "split", "waits")
+
+    def __init__(self, ident: int) -> None:
+        self.ident = ident
+        self.waits: deque[Command] = deque()
+        self.busy = False
+        self.slow = True  # whether its last firing was; the first may import something
+        self.lock = threading.Lock()
+        self.members: list[_Instance] = []  # of a region
+        self.split = False  # a region that ends when nothing waits
 
     @property
     def loan(self) -> int:
         """Microseconds for which its next firing is waited for before somebody else goes on."""
         return 0 if self.slow else LOAN
 
+
+class _Instance(_Unit):
+    """One SQ of one context: its body, and the firings that wait for it."""
+
+    __slots__ = ("encode", "execute", "full", "unit")
+
     def __init__(self, ident: int, full: bool, execute: TTSQExecute, encode: Callable[[Any], Any]) -> None:
-        self.ident = ident
+        super().__init__(ident)
         self.full = full
         self.execute = execute
         self.encode = encode
-        self.waits: deque[Command] = deque()
-        self.busy = False
-        self.slow = True  # whether its last firing was; the first may import something
-        self.lock = threading.Lock()
+        self.unit: _Unit = self  # whose turn it takes: its own, or a region's
+
+
+class _Region(_Unit):
+    """A region, and the instances that take their turns with it."""
+
+    __slots__ = ("region", "unit")
+
+    def __init__(self, ident: int, region: WorkerRegion, members: list[_Instance]) -> None:
+        super().__init__(ident)
+        self.region = region
+        self.members = members
+        self.slow = False
+        self.unit: _Unit = self
 
 
 class Worker:
@@ -93,8 +119,9 @@ class Worker:
         self._answer = answer
         self._near = Path(near or ".")
         self._graphs: dict[str, tuple[TTGraph, GraphCode, dict[str, TTClock]]] = {}
-        self._instances: dict[int, _Instance] = {}
+        self._units: dict[int, _Instance | _Region] = {}
         self._of_graph: dict[str, list[int]] = {}
+        self._pending: deque[Command] = deque()  # that came with others; read by who has the role of reading
 
     def run(self, receive: Callable[[], Command | None]) -> None:
         """Serve until there are no more commands: `receive` waits for the next one, None: there will be none."""
@@ -105,10 +132,13 @@ class Worker:
 
     def _serve(self, role: Role, receive: Callable[[], Command | None]) -> None:
         while True:
-            command = receive()
+            command = self._pending.popleft() if self._pending else receive()
             if command is None or command[0] == "end":
                 role.end()
                 return
+            if command[0] == "all":
+                self._pending.extend(command[1])
+                continue
             work = self.take(command)
             if work is not None:
                 loan = role.lend(work.loan)
@@ -116,42 +146,91 @@ class Worker:
                 if not role.back(loan):
                     return
 
-    def take(self, command: Command) -> _Instance | None:
-        """Do what a command says at once; or give the instance whose firings are to be run (`run_all`)."""
-        if command[0] in OF_INSTANCE:
+    def take(self, command: Command) -> _Unit | None:
+        """Do what a command says at once; or give the unit whose firings are to be run (`run_all`)."""
+        if command[0] in OF_UNIT:
             return self._take(command)
         self._control(command)
         return None
 
-    def _take(self, command: Command) -> _Instance | None:
-        """The instance to run, or None when another thread runs it and will take this firing too."""
-        instance = self._instances.get(command[1])
-        if instance is None:
+    def _take(self, command: Command) -> _Unit | None:
+        """The unit to run, or None when another thread runs it and will take this firing too."""
+        target = self._units.get(command[1])
+        if target is None:
             return None
-        with instance.lock:
-            instance.waits.append(command)
-            if instance.busy:
-                return None
-            instance.busy = True
-            return instance
-
-    def run_all(self, instance: _Instance) -> None:
-        """Run the firings that wait for an instance."""
         while True:
-            with instance.lock:
-                if not instance.waits:
-                    instance.busy = False
+            unit = target.unit
+            with unit.lock:
+                if unit is target.unit:  # else its region has just been split
+                    unit.waits.append(command)
+                    if unit.busy:
+                        return None
+                    unit.busy = True
+                    return unit
+
+    def run_all(self, unit: _Unit) -> None:
+        """Run the firings that wait for a unit."""
+        while True:
+            with unit.lock:
+                if not unit.waits:
+                    unit.busy = False
+                    if unit.split:
+                        self._part(unit)
                     return
-                command = instance.waits.popleft()
-            if command[0] == "fire":
-                self._fire(instance, command)
+                command = unit.waits.popleft()
+            target = self._units.get(command[1])
+            if isinstance(target, _Region):
+                if command[0] == "run":
+                    self._run(target, command)
+                else:
+                    target.split = True
+            elif target is None:
+                continue
+            elif command[0] == "fire":
+                self._fire(target, command)
             elif command[0] == "save":
                 saver = Saver()
-                saver.sq = instance.execute.name
-                data = saver.body(instance.execute.state.get("sq_state"))
-                self._answer(("saved", instance.ident, data, saver.left_out))
+                saver.sq = target.execute.name
+                data = saver.body(target.execute.state.get("sq_state"))
+                self._answer(("saved", target.ident, data, saver.left_out))
             else:
-                instance.execute.state["sq_state"] = self._decode(instance.execute, command[2])
+                target.execute.state["sq_state"] = self._decode(target.execute, command[2])
+
+    def _part(self, region: _Unit) -> None:
+        """Nothing waits for a region that was split: its instances take turns by themselves again."""
+        self._units.pop(region.ident, None)
+        for instance in region.members:
+            if instance.unit is region:
+                instance.unit = instance
+
+    def _form(self, ident: int, roots: int, members: list[Any], feeds: list[int]) -> None:
+        told = msgspec.convert(members, list[Member])
+        instances = [self._units[member.ident] for member in told]
+        mine = [instance for instance in instances if isinstance(instance, _Instance)]
+        region = WorkerRegion(roots, told, [instance.execute for instance in mine], feeds)
+        unit = self._units[ident] = _Region(ident, region, mine)
+        for instance in mine:
+            with instance.lock:  # nothing waits for it: it was idle when this was decided
+                instance.unit = unit
+
+    def _run(self, unit: _Region, command: Command) -> None:
+        _, ident, start, stop, arcs, data, instant, latest = command
+        begun = monotonic_us()
+        late = False
+        if latest is not None:
+            if begun >= latest:
+                self._answer(("skipped", ident))
+                return
+            late = begun > instant + (stop - (start + (stop - start) // 2))
+        running.current = IN_REGION
+        region = unit.region
+        try:
+            region.run(start, stop, arcs, data)
+        finally:
+            running.current = None
+        ended = monotonic_us()
+        unit.slow = ended - begun > SLOW
+        self._answer(("ran", ident, region.edges, region.leftovers, region.errors, start, stop, begun, ended, late))
 
     def _fire(self, instance: _Instance, command: Command) -> None:
         _, ident, start, stop, values, now, instant, latest = command
@@ -174,17 +253,17 @@ class Worker:
             execute.fire(start, stop, arguments, now)
         except BaseException as error:
             # Whatever a body raises, or its error does when it is shown: who keeps time waits for an answer.
-            outcome[:] = [_failure(execute, error, start, stop)]
+            outcome[:] = [failure(execute, error, start, stop)]
         running.current = None
         ended = monotonic_us()
         instance.slow = ended - begun > SLOW
         if not outcome:
             self._answer(("fired", ident, None, start, stop, begun, ended))
         elif isinstance(outcome[0], FiringError):
-            self._answer(("failed", ident, _sendable(outcome[0]), begun, ended))
+            self._answer(("failed", ident, sendable(outcome[0]), begun, ended))
         else:
             parts, begin, end = outcome[0]
-            if isinstance(parts, _Array):
+            if isinstance(parts, Array):
                 self._answer(("together", ident, parts.paths, parts.data, begin, end, begun, ended))
             else:
                 self._answer(("fired", ident, parts, begin, end, begun, ended))
@@ -197,12 +276,15 @@ class Worker:
             self._answer(("loaded", command[1], self._load(*command[1:])))
         elif command[0] == "start":
             self._start(*command[1:])
+        elif command[0] == "form":
+            self._form(*command[1:])
         elif command[0] == "drop":
-            self._instances.pop(command[1], None)
+            self._units.pop(command[1], None)
         elif command[0] == "stop":
             self._graphs.pop(command[1], None)
-            for ident in self._of_graph.pop(command[1], ()):
-                self._instances.pop(ident, None)
+            gone = {self._units.pop(ident, None) for ident in self._of_graph.pop(command[1], ())}
+            for region in [unit for unit in self._units.values() if gone.intersection(unit.members)]:
+                del self._units[region.ident]
 
     def _load(self, name: str, json: bytes, sqs: list[str]) -> str | None:
         running.current = Preparing(name, self._ensemble)
@@ -214,9 +296,9 @@ class Worker:
             code.try_out([sq for sq in graph.sqs if sq.name in wanted])
             self._graphs[name] = (graph, code, graph.clock_tree())
         except BodyError as error:
-            return _text(str(error))
+            return text(str(error))
         except BaseException as error:  # a statement that ends programs: who keeps time waits for an answer
-            return _text(f"{name}: {type(error).__name__}: {error}")
+            return text(f"{name}: {type(error).__name__}: {error}")
         finally:
             running.current = None
         return self._make_drivers(
@@ -233,9 +315,9 @@ class Worker:
                 try:
                     self._components[name] = make_driver(self._ensemble, name, factory, self._near)
                 except TTError as error:
-                    return _text(str(error))
+                    return text(str(error))
                 except BaseException as error:  # SystemExit, for one
-                    return _text(f"component {name!r} ({factory}): the factory ended with {type(error).__name__}")
+                    return text(f"component {name!r} ({factory}): the factory ended with {type(error).__name__}")
         return None
 
     def _start(self, name: str, context: int, tick: int, instances: list[tuple[int, str, list[Any], Any]]) -> None:
@@ -254,64 +336,8 @@ class Worker:
                 _nowhere_error,
                 context,
             )
-            self._instances[ident] = _Instance(ident, sq.full_token, execute, _encoder(paths, shape))
+            self._units[ident] = _Instance(ident, sq.full_token, execute, encoder(paths, shape))
             self._of_graph.setdefault(name, []).append(ident)
-
-
-class _Array(NamedTuple):
-    """Parts of a result as one MessagePack array, and where in the result they are."""
-
-    paths: list[Any]
-    data: bytes
-
-
-def _encoder(paths: list[Any], shape: Any) -> Callable[[Any], Any]:
-    """What makes of a result the parts that are wanted, encoded: `[[path, data, shown], ...]`, or an `_Array`."""
-    wanted = [(tuple(path), output) for path, output in paths]
-    together = len(wanted) > 1 and not any(output for _, output in wanted)
-    whole = [path for path, _ in wanted]
-    flat = together and whole == [(index,) for index in range(len(shape or ()))]
-
-    def encode(value: Any) -> Any:
-        if flat and value.__class__ in (list, tuple) and len(value) == len(whole):
-            parts = list(value)
-        else:
-            by_path = unpacked(value, shape)
-            parts = [by_path[path] for path in whole]
-        kinds = set(map(type, parts))
-        if together and not any(hasattr(kind, "__array__") for kind in kinds):
-            if TTEmpty not in kinds:
-                return _Array(whole, encode_value(parts))
-            there = [(path, part) for path, part in zip(whole, parts, strict=True) if part.__class__ is not TTEmpty]
-            return _Array([path for path, _ in there], encode_value([part for _, part in there])) if there else []
-        encoded = []
-        for (path, output), part in zip(wanted, parts, strict=True):
-            if part.__class__ is TTEmpty:
-                continue
-            exact, shown = as_json(part) if output else (True, None)
-            encoded.append([path, encode_value(part), None if exact else shown])
-        return encoded
-
-    return encode
-
-
-def _failure(execute: TTSQExecute, error: BaseException, start: Tick, stop: Tick) -> FiringError:
-    """What is told of an error that `TTSQExecute` does not take: KeyboardInterrupt, or one that cannot be shown."""
-    try:
-        return firing_error(execute.sq, execute.ensemble, execute.code, error, start, stop)
-    except Exception:
-        begin, end = (int(tick) if abs(tick) != float("inf") else None for tick in (start, stop))
-        what = f"{type(error).__name__} (it cannot be shown: its text raises, too)"
-        return FiringError(execute.name, execute.ensemble, begin, end, execute.code.file, execute.sq.line, what)
-
-
-def _sendable(error: FiringError) -> FiringError:
-    """`error` with text that can be encoded: a body's message may hold lone surrogates."""
-    return msgspec.structs.replace(error, exception=_text(error.exception), traceback=_text(error.traceback))
-
-
-def _text(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _nowhere(value: Any, start: Tick, stop: Tick) -> None:
@@ -345,6 +371,10 @@ class SocketCommands:
         if answer[0] == "fired" and answer[2] is not None:
             for part in answer[2]:
                 part[1] = by_itself(part[1])
+        elif answer[0] == "ran":
+            for _, *what in answer[2]:
+                for part in what[0] if len(what) == 1 else ():
+                    part[1] = by_itself(part[1])
         buffers = encode_frame(answer)
         with self._lock:
             try:

@@ -15,22 +15,26 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
 
 from ticktalk.engine.components import Components
 from ticktalk.engine.context import Context, Elsewhere, runs_elsewhere
+from ticktalk.engine.device_regions import find_device_regions
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.firing import Fire, GridSync
 from ticktalk.engine.profile import BodyCosts
-from ticktalk.engine.values import Data, Encoded, Parts, encoded
+from ticktalk.engine.values import Data, Parts, encoded
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.physical.clock import RootClock
+from ticktalk.physical.device_region import DeviceRegion
 from ticktalk.physical.frames import Frames, by_itself, encode_frame, unsent
 from ticktalk.physical.loop import Job, Loop
-from ticktalk.physical.worker import OF_INSTANCE, Command, Worker
+from ticktalk.physical.worker import OF_UNIT, Command, Worker
+from ticktalk.physical.worker_region import as_error, parts_of
 from ticktalk.time import Tick
 
 ORDINARY_NICE = 5
@@ -161,7 +165,7 @@ class ThreadChannel:
         if not self._commands or not self._reading.acquire(False):
             return None  # whoever reads sees to what waits
         command = self._commands.popleft()
-        if command[0] not in OF_INSTANCE:
+        if command[0] not in OF_UNIT:
             return 0, self._carry_out, (command,)
         instance = self._worker.take(command)
         self._reading.release()
@@ -186,7 +190,7 @@ class ThreadChannel:
         self._commands.clear()
 
 
-class _Placed:
+class Placed:
     """A body that runs in a worker: what is to be told of its firings."""
 
     __slots__ = (
@@ -194,15 +198,19 @@ class _Placed:
         "costs",
         "elsewhere",
         "grid",
+        "ident",
         "in_flight",
         "lateness",
+        "recent",
+        "region",
         "saved",
         "stamp",
         "told",
         "worker",
     )
 
-    def __init__(self, worker: str, context: Context, elsewhere: Elsewhere, grid: GridSync | None) -> None:
+    def __init__(self, ident: int, worker: str, context: Context, elsewhere: Elsewhere, grid: GridSync | None) -> None:
+        self.ident = ident
         self.worker = worker
         self.context = context
         self.elsewhere = elsewhere
@@ -213,6 +221,20 @@ class _Placed:
         self.told = False  # its worker knows of it
         self.saved: deque[Saved] = deque()  # who asked for its `sq_state`, oldest first
         self.costs = BodyCosts()
+        self.recent: float | None = None  # microseconds of its latest runs by themselves, on average
+        self.region: DeviceRegion | None = None
+
+    def late(self, late: int) -> None:
+        """Its body started so many microseconds after its instant."""
+        if not self.lateness:
+            self.lateness = [0, 0, 0]
+        self.lateness[0] += 1
+        self.lateness[1] += late
+        self.lateness[2] = max(self.lateness[2], late)
+
+    def took(self, time: int) -> None:
+        """Its body ran by itself, for so many microseconds."""
+        self.recent = time if self.recent is None else self.recent + (time - self.recent) / 4
 
 
 class Workers:
@@ -249,10 +271,16 @@ class Workers:
         self._processes = processes and not any(
             driver is not None and not isinstance(driver, str) for driver in components.values()
         )
+        self.mark: Callable[[Data], Any] = by_itself if self._processes else _as_it_is
         self._near = near
         self._count_restart = count_restart
         self._channels: dict[str, Channel] = {}
-        self._placed: dict[int, _Placed] = {}
+        self._placed: dict[int, Placed] = {}
+        self._regions: list[DeviceRegion] = []
+        self._together: dict[int, DeviceRegion] = {}  # by what its worker knows it by
+        self.taking: dict[
+            tuple[str, int], dict[str, DeviceRegion]
+        ] = {}  # by context and the SQ elsewhere that feeds it
         self._next = 0
         self._graphs: dict[str, TTGraph] = {}
         self._assigned: dict[str, dict[str, str]] = {}  # graph -> SQ -> worker
@@ -291,19 +319,15 @@ class Workers:
         sync = context.syncs[sq.name]
         grid = sync if isinstance(sync, GridSync) else None
         worker = self._assigned[context.prepared.graph.name][sq.name]
-        placed = _Placed(worker, context, elsewhere, grid)
+        placed = Placed(ident, worker, context, elsewhere, grid)
         self._placed[ident] = placed
         full = sync.full
-        clock = self._clock
-        mark = by_itself if self._processes else _as_it_is
+        mark = self.mark
 
         def fire(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
             instant = latest = None
             if grid is not None:
-                # The instant lies in the middle of the data's interval: start = instant - width // 2.
-                due = int(start) + grid.width // 2
-                instant = clock.monotonic(due)
-                latest = clock.monotonic(max(int(stop), due + grid.period))
+                instant, latest = self.due(grid, start, stop)
             try:
                 sent = (
                     [(begin, end, mark(encoded(value))) for begin, end, value in values]
@@ -315,10 +339,23 @@ class Workers:
                 elsewhere.done()
                 return
             placed.in_flight.append(instant)
-            # Looked up anew: a worker that died has been replaced.
-            self._channel(worker).send(("fire", ident, start, stop, sent, now, instant, latest))
+            self.send(worker, ("fire", ident, start, stop, sent, now, instant, latest))
 
         return fire
+
+    def due(self, grid: GridSync, start: Tick, stop: Tick) -> tuple[int, int]:
+        """The instant of a source's firing, and when it is too late for it to start (monotonic)."""
+        # The instant lies in the middle of the data's interval: start = instant - width // 2.
+        instant = int(start) + grid.width // 2
+        return self._clock.monotonic(instant), self._clock.monotonic(max(int(stop), instant + grid.period))
+
+    def send(self, worker: str, command: Command) -> None:
+        """Send a command to a worker; looked up anew: one that died has been replaced."""
+        self._channel(worker).send(command)
+
+    def after(self, microseconds: int, call: Callable[[], None]) -> None:
+        """Call `call()` after a time."""
+        self._loop.after(microseconds, call)
 
     def begin(self, context: Context) -> None:
         """Tell the workers of bodies of a context that were placed; before any of them fires."""
@@ -332,10 +369,48 @@ class Workers:
         if by_worker:
             self._starts[graph].append((context.number, context.start_tick, by_worker))
         for worker, instances in by_worker.items():
-            self._channel(worker).send(("start", graph, context.number, context.start_tick, instances))
+            self.send(worker, ("start", graph, context.number, context.start_tick, instances))
+        context.form_elsewhere = self._form
+        context.form_regions()
+
+    # Regions.
+
+    def _form(self, context: Context) -> list[DeviceRegion]:
+        """The regions of a context, as its SQs are placed now; the former ones are retired."""
+        self._regions = [region for region in self._regions if not region.ended]
+        by_worker: dict[str, dict[str, Placed]] = {}
+        for _, placed in self._of(context):
+            name = placed.elsewhere.sq.name
+            placed.region = None
+            if name in context.syncs and name not in context.held and name not in context.delayed:
+                by_worker.setdefault(placed.worker, {})[name] = placed
+        formed = []
+        for mine in by_worker.values():
+            sqs = [placed.elsewhere.sq for placed in mine.values()]
+            for plan in find_device_regions(
+                context.prepared.graph, sqs, lambda name: name not in context.syncs, partial(_grid_of, context)
+            ):
+                parts = [mine[node.sq.name] for node in plan.nodes]
+                region = DeviceRegion(plan, context, self, parts)
+                formed.append(region)
+                for placed in parts:
+                    placed.region = region
+        self._regions += formed
+        key = (context.prepared.graph.name, context.number)
+        self.taking[key] = {region.plan.producer: region for region in formed if region.plan.kind == "token"}
+        return formed
+
+    def register(self, region: DeviceRegion) -> int:
+        """A number by which its worker knows a region."""
+        self._next += 1
+        self._together[self._next] = region
+        return self._next
 
     def busy(self, context: Context, names: Collection[str] | None = None) -> str:
         """The SQ (of `names`, if given) whose body runs or waits to run in this context; empty when there is none."""
+        for region in self._regions:
+            if region.context is context and (name := region.busy(names)):
+                return name
         for placed in self._placed.values():
             name = placed.elsewhere.sq.name
             if placed.context is context and placed.in_flight and (names is None or name in names):
@@ -374,7 +449,7 @@ class Workers:
             if placed.elsewhere.sq.name == name:
                 self._channel(placed.worker).send(("restore", ident, data))
 
-    def _of(self, context: Context) -> list[tuple[int, _Placed]]:
+    def _of(self, context: Context) -> list[tuple[int, Placed]]:
         return [(ident, placed) for ident, placed in self._placed.items() if placed.context is context]
 
     def lateness(self, context: Context) -> dict[str, list[int]]:
@@ -401,6 +476,10 @@ class Workers:
         self._starts.pop(graph, None)
         self._loading.pop(graph, None)
         workers = set((self._assigned.pop(graph, None) or {}).values())
+        for key in [key for key in self.taking if key[0] == graph]:
+            del self.taking[key]
+        self._regions = [region for region in self._regions if region.context.prepared.graph.name != graph]
+        self._together = {i: region for i, region in self._together.items() if region in self._regions}
         gone = [i for i, placed in self._placed.items() if placed.context.prepared.graph.name == graph]
         for ident in gone:
             del self._placed[ident]
@@ -460,7 +539,8 @@ class Workers:
             return
         placed = self._placed.get(answer[1])
         if placed is None:
-            return  # of a graph that was stopped
+            self._region_answer(answer)
+            return
         told = placed.elsewhere
         if kind == "counted":
             told.tally(answer[2])
@@ -472,9 +552,10 @@ class Workers:
         if kind in ("fired", "together"):
             _, _, *what, start, stop, begun, ended = answer
             if instant is not None:
-                self._late(placed, begun - instant)
+                placed.late(begun - instant)
             self._loop.advance(self._clock.at(ended))
-            parts = _parts(what)
+            parts = parts_of(what) if what[0] is not None else None
+            placed.took(ended - begun)
             placed.costs.add(ended - begun, sizes(parts) if placed.costs.wanted else ())
             if parts is not None:
                 if placed.stamp and placed.grid is not None:
@@ -483,18 +564,27 @@ class Workers:
                     stop = start + placed.grid.width
                 told.send(parts, start, stop)
         elif kind == "failed":
-            error = answer[2]
-            told.report(error if isinstance(error, FiringError) else msgspec.convert(error, FiringError))
+            placed.took(answer[4] - answer[3])
+            told.report(as_error(answer[2]))
         elif kind == "skipped":
             told.tally("skipped")
         told.done()
+        if placed.region is not None:
+            placed.region.look_whether_idle()
 
-    def _late(self, placed: _Placed, late: int) -> None:
-        if not placed.lateness:
-            placed.lateness = [0, 0, 0]
-        placed.lateness[0] += 1
-        placed.lateness[1] += late
-        placed.lateness[2] = max(placed.lateness[2], late)
+    def _region_answer(self, answer: Answer) -> None:
+        region = self._together.get(answer[1])
+        if region is None:
+            return  # of a graph that was stopped
+        if answer[0] == "skipped":
+            region.skipped()
+        else:
+            _, _, edges, leftovers, errors, start, stop, begun, ended, late = answer
+            self._loop.advance(self._clock.at(ended))
+            region.ran(edges, leftovers, errors, (start, stop), (begun, ended), late)
+        if region.ended or not region.under_way(answer[1]):
+            del self._together[answer[1]]
+        region.look_whether_idle()
 
     def _loaded(self, graph: str, problem: str | None) -> None:
         waiting = self._loading.get(graph)
@@ -520,6 +610,10 @@ class Workers:
                     placed.elsewhere.tally("lost")
                     placed.elsewhere.done()
                 placed.in_flight.clear()
+        for region in self._regions:
+            if region.worker == worker:
+                region.lost()
+        self._together = {i: region for i, region in self._together.items() if region.worker != worker}
         for graph, assigned in list(self._assigned.items()):  # one that cannot be loaded is stopped on the way
             names = [sq for sq, its_worker in assigned.items() if its_worker == worker]
             if not names:
@@ -542,13 +636,11 @@ class Workers:
                     self._channel(worker).send(("save", ident))
 
 
-def _parts(what: list[Any]) -> Parts | None:
-    """What a body gave: `[parts]`, or `[paths, array]`; None: nothing."""
-    if len(what) == 2:
-        return Parts(together=([tuple(path) for path in what[0]], what[1]))
-    if what[0] is None:
-        return None
-    return Parts({tuple(path): Encoded(data, shown) for path, data, shown in what[0]})
+def _grid_of(context: Context, sq: TTSQ) -> tuple[int, int, int]:
+    """A source's period, phase and width at present."""
+    sync = context.syncs[sq.name]
+    assert isinstance(sync, GridSync)
+    return sync.period, sync.phase, sync.width
 
 
 def sizes(parts: Parts | None) -> list[int]:

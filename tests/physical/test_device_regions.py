@@ -1,0 +1,389 @@
+"""Regions on a device: what runs together gives what the general engine gives."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from test_worker import Host, until
+
+from ticktalk.engine.hosting import Deployment, StartContext
+from ticktalk.engine.values import encode_value
+from ticktalk.language import compile_source
+from ticktalk.physical.manager import in_loop
+from ticktalk.physical.wire import arcs_as_bytes, token_frame
+
+HEAD = "from ticktalk import SQify, STREAMify, GRAPHify, TTClock, TTEmpty, component\n"
+
+NUMBERS = """
+@STREAMify
+def left(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@STREAMify
+def right(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return [sq_state["n"], {"twice": 2 * sq_state["n"]}]
+@SQify
+def named(x, name):
+    return name, x
+"""
+
+ONCE = """
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        start = READ_TTCLOCK(trigger, TTClock=root_clock)
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start, start + {length}))
+"""
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["threads", "process"])
+def host(request: pytest.FixtureRequest) -> Iterator[Host]:
+    made = Host(request.param)
+    yield made
+    made.node.close()
+
+
+@pytest.fixture
+def process_host() -> Iterator[Host]:
+    made = Host(True)
+    yield made
+    made.node.close()
+
+
+def regions(host: Host, graph: str) -> list[Any]:
+    """The regions of a graph's context 1."""
+    found: list[Any] = in_loop(host.node, lambda: list(host.node.host.contexts[graph, 1].regions))
+    return found
+
+
+def together(host: Host, graph: str) -> bool:
+    return any(region.together for region in regions(host, graph))
+
+
+def named(host: Host, graph: str) -> dict[str, list[Any]]:
+    """What came out, by what it is called."""
+    found: dict[str, list[Any]] = {}
+    for name, value in host.values(graph):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def test_instants_cross_at_once_and_nothing_else_changes(host: Host) -> None:
+    text = (
+        NUMBERS
+        + """
+@SQify
+def both(a, b):
+    b[1]["twice"] += 1  # its own: nobody else sees this
+    return a, b
+@SQify
+def odd(a):
+    return a if a % 2 else TTEmpty()
+@SQify
+def breaks(a):
+    if a % 5 == 0:
+        raise ValueError(a)
+    return a
+@SQify
+def join(a, b, c):
+    return a + b, c
+@SQify
+def summed(a):
+    global sq_state
+    sq_state["sum"] = sq_state.get("sum", 0) + a[0]
+    return sq_state["sum"]
+"""
+        + ONCE.format(length=1_500_000)
+        + """
+        a = left(window, TTPeriod=10000)
+        b = right(window, TTPeriod=10000)
+        pair = both(a, b)
+        some = odd(a)
+        rest = breaks(some + 1 - 1)
+        joined = join(rest, some, b)
+        total = summed(joined)
+        some_of_them = MERGE(named(pair, "both"), named(joined, "join"))
+        return MERGE(some_of_them, MERGE(named(total, "summed"), named(rest, "breaks")))
+"""
+    )
+    graph = host.run(text)
+    until(lambda: together(host, graph), "it forms regions")
+    host.finished(graph)
+    by_name = named(host, graph)
+    firings = len(by_name["both"])
+    assert firings > 100
+    numbers = range(1, firings + 1)
+    assert by_name["both"] == [(n, [n, {"twice": 2 * n + 1}]) for n in numbers]
+    assert by_name["breaks"] == [n for n in numbers if n % 2 and n % 5]
+    assert by_name["join"] == [(2 * n, [n, {"twice": 2 * n}]) for n in numbers if n % 2 and n % 5]
+    sums = [sum(2 * k for k in range(1, n + 1) if k % 2 and k % 5) for n in numbers if n % 2 and n % 5]
+    assert by_name["summed"] == sums
+    wrong = [n for n in numbers if n % 2 and n % 5 == 0]
+    errors = host.errors_of(graph)
+    assert [error.exception for error in errors] == [f"ValueError: {n}" for n in wrong]
+    assert all("breaks" in error.traceback and "<region>" not in error.traceback for error in errors)
+    counts = host.counts(graph)
+    assert counts["breaks-1"]["errors"] == len(wrong)
+    starts = sorted({token.start for token in list(host.outputs) if token.graph == graph})
+    assert [b - a for a, b in zip(starts, starts[1:], strict=False)] == [10_000] * (firings - 1)
+
+
+def test_a_body_that_becomes_slow_splits_its_region_until_it_is_fast_again(host: Host) -> None:
+    text = (
+        NUMBERS
+        + """
+@SQify
+def slow_for_a_while(a):
+    import time
+    if 60 <= a < 80:
+        time.sleep(0.004)
+    return a
+@SQify
+def passed(a):
+    return a
+"""
+        + ONCE.format(length=3_000_000)
+        + """
+        return passed(slow_for_a_while(left(window, TTPeriod=10000)))
+"""
+    )
+    graph = host.run(text)
+    until(lambda: together(host, graph), "it is fast")
+    until(lambda: len(host.values(graph)) >= 60, "it comes to where it is slow")
+    until(lambda: not together(host, graph), "it is slow")
+    until(lambda: len(host.values(graph)) >= 80, "it comes to where it is fast again")
+    until(lambda: together(host, graph), "it is fast again")
+    host.finished(graph)
+    values = host.values(graph)
+    assert values == list(range(1, len(values) + 1))
+
+
+def test_what_may_wait_for_hardware_stays_by_itself() -> None:
+    host = Host(False, {"lamp": object()})
+    try:
+        text = (
+            NUMBERS
+            + """
+@SQify
+def lit(a):
+    component("lamp")
+    return a
+@SQify
+def passed(a):
+    return a
+"""
+            + ONCE.format(length=600_000)
+            + """
+        return passed(passed(lit(left(window, TTPeriod=10000))))
+"""
+        )
+        graph = host.run(text)
+        (region,) = regions(host, graph)
+        assert [node.sq.name for node in region.plan.nodes] == ["passed-1", "passed-2"]
+        until(lambda: region.together, "the rest runs together")
+        host.finished(graph)
+        values = host.values(graph)
+        assert len(values) > 40 and values == list(range(1, len(values) + 1))
+    finally:
+        host.node.close()
+
+
+def test_a_killed_worker_ends_its_regions_and_they_form_again(process_host: Host) -> None:
+    host = process_host
+    text = NUMBERS + "@SQify\ndef passed(a):\n    return a\n" + ONCE.format(length=4_000_000)
+    graph = host.run(text + "        return passed(left(window, TTPeriod=10000))\n")
+    until(lambda: together(host, graph), "it forms a region")
+    os.kill(host.worker("main").process.pid, signal.SIGKILL)
+    until(lambda: host.counts(graph).get("edge", {}).get("restarts"), "the worker is replaced")
+    before = len(host.values(graph))
+    until(lambda: len(host.values(graph)) > before + 20, "it goes on")
+    until(lambda: together(host, graph), "it forms a region again")
+    host.finished(graph)
+    values = host.values(graph)
+    again = values.index(1, 1)  # nothing was saved of it
+    assert values[:again] == list(range(1, again + 1))
+    assert values[again:] == list(range(1, len(values) - again + 1))
+
+
+def test_a_grid_that_is_set_forms_regions_anew(host: Host) -> None:
+    text = NUMBERS + "@SQify\ndef both(a, b):\n    return a, b[0]\n" + ONCE.format(length=60_000_000)
+    graph = host.run(text + "        return both(left(window, TTPeriod=10000), right(window, TTPeriod=10000))\n")
+    until(lambda: together(host, graph), "it forms a region")
+    assert [len(region.plan.nodes) for region in regions(host, graph)] == [3]
+
+    def set_grid(name: str, period: int) -> None:
+        context = host.node.host.contexts[graph, 1]
+        in_loop(host.node, lambda: context.set_grid(name, period, 0, period // 2))
+
+    set_grid("left-1", 20_000)
+    until(lambda: not together(host, graph), "the sources are of different rates")
+    assert not [region for region in regions(host, graph) if len(region.plan.nodes) > 2]
+    set_grid("right-1", 20_000)
+    until(lambda: together(host, graph), "they are of one rate again")
+    before = len(host.values(graph))
+    until(lambda: len(host.values(graph)) > before + 10, "it goes on")
+    in_loop(host.node, lambda: host.node.stop_graph(graph))
+
+
+class Receiver(Host):
+    """An ensemble whose SQs are fed by one of another ensemble, which the test is."""
+
+    def begin(self, text: str, elsewhere: str) -> str:
+        """Deploy and start a program whose SQ `elsewhere` is on another ensemble; the graph's name."""
+        self.count += 1
+        graph = compile_source(HEAD + text, f"prog{self.count}.py", f"prog{self.count}")
+        answers: list[Any] = []
+        host_of = {sq.name: "other" if sq.name == elsewhere else "edge" for sq in graph.sqs}
+        in_loop(self.node, lambda: self.node.prepare(Deployment(graph, host_of), answers.append))
+        until(lambda: answers, "the answer to a deployment")
+        self.start(graph.name)
+        self.sent: dict[int, int] = {}
+        until(lambda: (graph.name, 1) in self.node._begun, "it has begun")
+        return graph.name
+
+    def send(self, graph: str, sq: str, values: dict[int, Any], start: int, stop: int) -> None:
+        """Send a token on each of some arcs of the SQ that is elsewhere."""
+        numbers = []
+        for arc in values:
+            self.sent[arc] = self.sent.get(arc, 0) + 1
+            numbers.append(self.sent[arc])
+        if len(values) == 1:
+            ((arc, value),) = values.items()
+            parcel = (1, 0, b"", numbers[0], start, stop, encode_value(value))
+        else:
+            arc = min(values)
+            alike = numbers[0] if len(set(numbers)) == 1 else numbers
+            parcel = (1, 0, arcs_as_bytes(list(values)), alike, start, stop, encode_value(list(values.values())))
+        self.node._on_tokens(graph, f"{sq}/{arc}", token_frame([parcel]), None)  # type: ignore[list-item]
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["threads", "process"])
+def receiver(request: pytest.FixtureRequest) -> Iterator[Receiver]:
+    made = Receiver(request.param)
+    yield made
+    made.node.close()
+
+
+FED = """
+@STREAMify
+def src(trigger):
+    return 1, [2], 3
+@SQify
+def named(x, name):
+    return name, x
+@SQify
+def add(x):
+    global sq_state
+    sq_state["sum"] = sq_state.get("sum", 0) + x
+    return sq_state["sum"]
+@SQify
+def own(x):
+    x.append(0)
+    return x
+@SQify
+def twice(x):
+    return x * 2
+@GRAPHify
+def main(trigger):
+    tag, (a, b, c) = src(trigger, TTPeriod=10000)
+    first, second = named(own(b), "own 1"), named(own(b), "own 2")
+    return MERGE(MERGE(first, second), MERGE(named(add(a), "add"), named(twice(twice(c)), "twice")))
+"""
+
+
+def test_what_comes_with_one_token_runs_together(receiver: Receiver) -> None:
+    graph = receiver.begin(FED, "src-1")
+    expected: dict[str, list[Any]] = {"add": [], "own 1": [], "own 2": [], "twice": []}
+    total = 0
+    (region,) = regions(receiver, graph)
+    assert region.plan.kind == "token" and len(region.plan.nodes) == 9
+    for n in range(200):
+        values: dict[int, Any] = {0: n, 1: [n], 2: n}
+        if n % 7 == 3:
+            del values[1]  # the body had nothing to say there
+        if n % 11 == 5:
+            values = {2: n}
+        receiver.send(graph, "src-1", values, n * 1000, n * 1000 + 1000)
+        if 0 in values:
+            total += n
+            expected["add"].append(total)
+        if 1 in values:
+            expected["own 1"].append([n, 0])
+            expected["own 2"].append([n, 0])
+        expected["twice"].append(4 * n)
+        if n == 40:
+            until(lambda: region.together, "it runs together")
+    assert region.together
+    receiver.finished(graph)
+    assert named(receiver, graph) == expected
+    assert not receiver.counts(graph).get("src-1")
+    report = in_loop(receiver.node, lambda: receiver.node.report(graph, 1, 0))
+    assert report.received == {f"src-1/{arc}": count for arc, count in receiver.sent.items()}
+
+
+def test_sets_out_of_order_and_losses_are_counted_as_ever(receiver: Receiver) -> None:
+    graph = receiver.begin(FED, "src-1")
+    (region,) = regions(receiver, graph)
+    for n in range(40):
+        receiver.send(graph, "src-1", {0: 1, 1: [n], 2: n}, n * 1000, n * 1000 + 1000)
+    until(lambda: region.together, "it runs together")
+    receiver.sent = {arc: count + 3 for arc, count in receiver.sent.items()}  # three are lost
+    receiver.send(graph, "src-1", {0: 1, 1: [40], 2: 40}, 40_000, 41_000)
+    receiver.send(graph, "src-1", {0: 1, 1: [41], 2: 41}, 39_500, 40_500)  # too old for what keeps order
+    receiver.send(graph, "src-1", {0: 1, 1: [42], 2: 42}, 41_000, 42_000)
+    receiver.finished(graph)
+    counts = receiver.counts(graph)
+    assert counts["src-1"] == {"lost": 9}
+    assert counts["add-1"] == {"out_of_order": 1}
+    last = {name: values[-1] for name, values in named(receiver, graph).items()}
+    assert last == {"add": 42, "own 1": [42, 0], "own 2": [42, 0], "twice": 168}
+
+
+def test_parcels_that_are_none_stop_nothing(receiver: Receiver) -> None:
+    graph = receiver.begin(FED, "src-1")
+    (region,) = regions(receiver, graph)
+    for n in range(40):
+        receiver.send(graph, "src-1", {0: 1, 1: [n], 2: n}, n * 1000, n * 1000 + 1000)
+    until(lambda: region.together, "it runs together")
+    three, numbers = arcs_as_bytes([0, 1, 2]), 41
+    bad = [
+        (three, numbers, encode_value([1, 2])),
+        (three, numbers, encode_value(7)),
+        (three, [1, 2], encode_value([1, 2, 3])),
+        (b"abc", numbers, encode_value([1, 2, 3])),
+        (three, numbers, b"\xc1"),
+        (b"", [1], encode_value(1)),
+        (arcs_as_bytes([0, 900_000]), numbers, encode_value([1, 2])),
+    ]
+    for arcs, its_numbers, data in bad:
+        frame = token_frame([(1, 0, arcs, its_numbers, 50_000, 51_000, data)])  # type: ignore[list-item]
+        receiver.node._on_tokens(graph, "src-1/0", frame, None)
+    receiver.sent = dict.fromkeys(receiver.sent, 41)
+    receiver.send(graph, "src-1", {0: 1, 1: [99], 2: 99}, 60_000, 61_000)
+    receiver.finished(graph)
+    last = {name: values[-1] for name, values in named(receiver, graph).items()}
+    assert last["own 1"] == last["own 2"] == [99, 0] and last["twice"] == 4 * 99
+
+
+def test_the_start_of_a_context_may_come_after_its_first_tokens(receiver: Receiver) -> None:
+    receiver.count += 1
+    name = f"early{receiver.count}"
+    graph = compile_source(HEAD + FED, f"{name}.py", name)
+    answers: list[Any] = []
+    host_of = {sq.name: "other" if sq.name == "src-1" else "edge" for sq in graph.sqs}
+    in_loop(receiver.node, lambda: receiver.node.prepare(Deployment(graph, host_of), answers.append))
+    until(lambda: answers, "the answer to a deployment")
+    receiver.sent = {}
+    for n in range(5):
+        receiver.send(name, "src-1", {0: 1, 1: [n], 2: n}, n * 1000, n * 1000 + 1000)
+    start = StartContext(name, 1, receiver.node.clock.now() + 50_000, {"trigger": 1})
+    in_loop(receiver.node, lambda: receiver.node.start_context(start))
+    until(lambda: len(receiver.values(name)) == 20, "all of them arrive")
+    assert ("twice", 4 * 4) in receiver.values(name) and set(receiver.counts(name)) <= {"edge"}
