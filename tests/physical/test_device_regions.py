@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from collections.abc import Iterator
@@ -132,7 +133,7 @@ def summed(a):
     counts = host.counts(graph)
     assert counts["breaks-1"]["errors"] == len(wrong)
     starts = sorted({token.start for token in list(host.outputs) if token.graph == graph})
-    assert [b - a for a, b in zip(starts, starts[1:], strict=False)] == [10_000] * (firings - 1)
+    assert [b - a for a, b in itertools.pairwise(starts)] == [10_000] * (firings - 1)
 
 
 def test_a_body_that_becomes_slow_splits_its_region_until_it_is_fast_again(host: Host) -> None:
