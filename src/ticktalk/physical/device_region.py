@@ -23,11 +23,11 @@ from ticktalk.time import NEG_INFINITY, Tick
 if TYPE_CHECKING:
     from ticktalk.physical.workers import Placed, Workers
 
-FAST = 500
-"""Microseconds that all bodies of a region may take together, whatever the period."""
-
 SHARE = 10
-"""The bodies of a region may take one of so many parts of the period."""
+"""The bodies of a region may take one of so many parts of the period, so that others still have their turns."""
+
+CROSSING = 50
+"""Microseconds that crossing by itself costs about an SQ: a body that takes less gains nothing from overlapping."""
 
 LOOKS_AFTER = 4
 """Firings on the general engine before a region is considered."""
@@ -36,7 +36,7 @@ LOOKS_AGAIN = 64
 """Firings after which it is considered again when it was slow; the next time twice as many, up to 64 times."""
 
 KEPT_BACK = 20_000
-"""Microseconds for which what its roots fire is kept back at most."""
+"""Microseconds for which what its roots fire is kept back at most, beyond what should end what is under way."""
 
 Fired = tuple[int, Tick, Tick, tuple[Any, ...], int]
 """`(root, start, stop, values, now)`"""
@@ -221,18 +221,16 @@ class DeviceRegion:
 
     @property
     def _limit(self) -> float:
-        """Microseconds that a run may take."""
+        """Microseconds that its bodies may take, beyond what crossing costs them."""
         sync = self._syncs[0]
-        if isinstance(sync, GridSync):
-            return sync.period / SHARE
-        return max(FAST, self._gap / SHARE)
+        return (sync.period if isinstance(sync, GridSync) else self._gap) / SHARE
 
     def _look(self) -> None:
         """Close up, if its bodies are fast."""
         costs = [placed.recent for placed in self._placed]
         if None in costs and self._seen < 4 * LOOKS_AFTER:
             return  # some body has not run yet
-        if sum(cost for cost in costs if cost is not None) > self._limit or self._waiting():
+        if sum(max(0, cost - CROSSING) for cost in costs if cost is not None) > self._limit or self._waiting():
             self._later()
             return
         self._state = "closing up"
@@ -243,7 +241,8 @@ class DeviceRegion:
             if self._state == "closing up" and self._tries == tries:
                 self._give_up()
 
-        self._workers.after(KEPT_BACK, give_up)
+        under_way = sum(len(placed.in_flight) * (CROSSING + (placed.recent or 0)) for placed in self._placed)
+        self._workers.after(KEPT_BACK + 4 * int(under_way), give_up)
         self.look_whether_idle()
 
     def _later(self) -> None:
@@ -343,7 +342,7 @@ class DeviceRegion:
                 sync.last_start = max(sync.last_start, self._latest)
             if isinstance(sync, ArrivalSync):
                 sync.reach(self._latest)
-        for index, start in self._last_starts.items():
+        for index, start in self._last_starts.items() if self._state == "together" else ():
             sync = self._syncs[index]
             assert isinstance(sync, SinglePortSync)
             sync.last_start = max(sync.last_start, start)
@@ -415,7 +414,8 @@ class DeviceRegion:
             roots[0].elsewhere.report(as_error(error))
         cost = ended - begun
         self._cost += (cost - self._cost) / 8 if self._cost else cost
-        if self._state == "together" and ident == self._ident and self._cost > self._limit:
+        allowed = self._limit + CROSSING * len(self._placed)
+        if self._state == "together" and ident == self._ident and self._cost > allowed:
             for placed in self._placed:
                 placed.recent = None  # who is slow now is measured anew
             self._seen = 0

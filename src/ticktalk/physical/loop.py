@@ -32,6 +32,9 @@ SWITCH_INTERVAL = 0.0005
 LOAN = 1_000
 """Microseconds for which the role of keeping time is lent, unless a timer is due before."""
 
+TURN = 5_000
+"""Microseconds for which what came in is handled before timers are looked at again."""
+
 EARLY = 0.0002
 """Seconds before an instant at which its sleep is interrupted once: that wakes core and caches, which is most of what
 a long sleep is late by."""
@@ -110,9 +113,15 @@ class Loop:
             role.mutex.release()
         return True
 
-    def do_aside(self, job: Callable[[], Job | None]) -> None:
-        """Do after this turn what may take long: `job()`, in the role, says what, or None when it is done already."""
-        self._jobs.append(job)
+    def do_aside(self, job: Callable[[], Job | None], first: bool = False) -> None:
+        """Do after this turn what may take long: `job()`, in the role, says what, or None when it is done already.
+
+        `first`: before all that waits to be done.
+        """
+        if first:
+            self._jobs.appendleft(job)
+        else:
+            self._jobs.append(job)
 
     def after(self, microseconds: int, call: Callable[[], None]) -> None:
         """Call `call()` after a time; by who keeps time (or before it runs)."""
@@ -236,11 +245,15 @@ class Loop:
             if ready is not None:
                 errors = events & (select.EPOLLHUP | select.EPOLLERR)
                 self._guarded(ready, bool(events & select.EPOLLIN or errors), bool(events & select.EPOLLOUT))
+        now = monotonic_us()
+        until = now + TURN
         for _ in range(len(self._inbox)):
             stamp, call, arguments = self._inbox.popleft()
             self._guarded(self.advance, clock.at(stamp))
             self._guarded(call, *arguments)
-        now = monotonic_us()
+            now = monotonic_us()
+            if now > until:
+                break  # however much comes in, timers have their turn: heartbeats are among them
         while self._timers and self._timers[0][0] <= now:
             self._guarded(heapq.heappop(self._timers)[2])
         self._guarded(agenda.run_until, max(clock.now(), agenda.now))

@@ -287,7 +287,7 @@ class Node:
         if not self.loop.in_loop:
             self.loop.post(self._flush)
         elif link is not None:
-            self.loop.do_aside(lambda: (LOAN, link.flush, ()))
+            self.loop.do_aside(lambda: (LOAN, link.flush, ()), first=True)
 
     def _on_control(self, frame: bytes, attached: bytes | None) -> None:
         self.loop.post(self._control, frame, monotonic_us())
