@@ -15,6 +15,7 @@ from ticktalk.engine.hosting import Deployment, StartContext
 from ticktalk.engine.values import encode_value
 from ticktalk.language import compile_source
 from ticktalk.physical.manager import in_loop
+from ticktalk.physical.tokens import Incoming
 from ticktalk.physical.wire import arcs_as_bytes, token_frame
 
 HEAD = "from ticktalk import SQify, STREAMify, GRAPHify, TTClock, TTEmpty, component\n"
@@ -246,7 +247,7 @@ class Receiver(Host):
         until(lambda: answers, "the answer to a deployment")
         self.start(graph.name)
         self.sent: dict[int, int] = {}
-        until(lambda: (graph.name, 1) in self.node._begun, "it has begun")
+        until(lambda: self.node.tokens.of[graph.name, 1].begun, "it has begun")
         return graph.name
 
     def send(self, graph: str, sq: str, values: dict[int, Any], start: int, stop: int) -> None:
@@ -262,7 +263,7 @@ class Receiver(Host):
             arc = min(values)
             alike = numbers[0] if len(set(numbers)) == 1 else numbers
             parcel = (1, 0, arcs_as_bytes(list(values)), alike, start, stop, encode_value(list(values.values())))
-        self.node._on_tokens(graph, f"{sq}/{arc}", token_frame([parcel]), None)  # type: ignore[list-item]
+        Incoming(self.node.tokens, graph, f"{sq}/{arc}")(token_frame([parcel]), None)  # type: ignore[list-item]
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["threads", "process"])
@@ -365,7 +366,7 @@ def test_parcels_that_are_none_stop_nothing(receiver: Receiver) -> None:
     ]
     for arcs, its_numbers, data in bad:
         frame = token_frame([(1, 0, arcs, its_numbers, 50_000, 51_000, data)])  # type: ignore[list-item]
-        receiver.node._on_tokens(graph, "src-1/0", frame, None)
+        Incoming(receiver.node.tokens, graph, "src-1/0")(frame, None)
     receiver.sent = dict.fromkeys(receiver.sent, 41)
     receiver.send(graph, "src-1", {0: 1, 1: [99], 2: 99}, 60_000, 61_000)
     receiver.finished(graph)

@@ -33,7 +33,8 @@ from ticktalk.physical.clock import RootClock
 from ticktalk.physical.commands import outputs_key
 from ticktalk.physical.joining import HELLO_KEY, JOIN_KEY, RefusedError, hello
 from ticktalk.physical.manager import COMMAND_KEY
-from ticktalk.physical.node import arc_key, control_key, free_port
+from ticktalk.physical.node import control_key, free_port
+from ticktalk.physical.tokens import arc_key
 from ticktalk.physical.trust import EnsembleTrust, ManagerTrust
 from ticktalk.physical.wire import control_frame, token_frame
 from ticktalk.processes import ExecuteMsg, Message

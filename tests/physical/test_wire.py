@@ -17,7 +17,7 @@ from ticktalk.engine.values import Encoded, NoCodecError, encode_value
 from ticktalk.language import compile_source
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.physical import wire
-from ticktalk.physical.node import arc_key, key_part
+from ticktalk.physical.tokens import arc_key, key_part
 from ticktalk.physical.trust import EnsembleTrust, ManagerTrust
 from ticktalk.physical.wire import (
     LONG,

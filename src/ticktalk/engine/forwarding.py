@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from heapq import heappush
-from typing import Any, NamedTuple
+from typing import Any
 
 from ticktalk.engine.firing import TTSQSync
 from ticktalk.engine.values import PLAIN, Data, Parts, handed_on, plain
@@ -32,20 +32,21 @@ def arc_name(sq: str, index: int) -> str:
     return f"{sq}/{index}"
 
 
-class Together(NamedTuple):
+class Together:
     """Arcs of one SQ that lead to the same other ensembles and nowhere else, so that their tokens go together.
 
     Attributes:
         sq: its name.
         arcs: their indexes.
         names: what they are called between ensembles.
-        hosts: where they lead.
     """
 
-    sq: str
-    arcs: tuple[int, ...]
-    names: tuple[str, ...]
-    hosts: list[str]
+    __slots__ = ("arcs", "names", "sq")
+
+    def __init__(self, sq: str, arcs: tuple[int, ...]) -> None:
+        self.sq = sq
+        self.arcs = arcs
+        self.names = tuple(arc_name(sq, index) for index in arcs)
 
 
 PublishTogether = Callable[[Together, Data, Tick, Tick], None]
@@ -84,6 +85,7 @@ class TTSQForward:
     """
 
     __slots__ = (
+        "_alone",
         "_here",
         "_lose",
         "_output",
@@ -137,6 +139,7 @@ class TTSQForward:
             way = _Way(name, arc, local, sorted(hosts - {here, ""}), unplaced)
             (self._tags if arc.kind == "tag" else self._ways).append(way)
         self._together: dict[tuple[tuple[int, ...], ...], Together | None] = {}
+        self._alone = self._ways[0] if len(self._ways) == 1 and self._unpack is None else None
         self.local = [entry for way in self._ways for entry in way.local]
         self._ready = self.local[0][0].agenda.ready if self.local else []
 
@@ -150,6 +153,7 @@ class TTSQForward:
             if local or way.hosts or way.output or way.unplaced:
                 arc = TTArc(path=way.path, output=way.output)
                 rest._ways.append(_Way(way.name, arc, local, way.hosts, way.unplaced))
+        rest._alone = rest._ways[0] if len(rest._ways) == 1 and self._unpack is None else None
         rest.local = [entry for way in rest._ways for entry in way.local]
         rest.send = rest._send
         return rest
@@ -231,6 +235,9 @@ class TTSQForward:
         return send_local if self.send == self._send_local else send
 
     def _send(self, value: Any, start: Tick, stop: Tick) -> None:
+        if self._alone is not None and value.__class__ is not Parts:
+            self._along(self._alone, value, start, stop)
+            return
         if value.__class__ is Parts:
             if value.together is not None and self._publish_together is not None:
                 paths, data = value.together
@@ -255,16 +262,15 @@ class TTSQForward:
         together = None
         if alike and here[0].hosts and len(here) == len(paths):
             here.sort(key=lambda way: paths.index(way.path))
-            names = tuple(way.name for way in here)
-            arcs = tuple(int(name.rpartition("/")[2]) for name in names)
-            together = Together(self._sq.name, arcs, names, here[0].hosts)
+            together = Together(self._sq.name, tuple(int(way.name.rpartition("/")[2]) for way in here))
         self._together[paths] = together
         return together
 
     def _along(self, way: _Way, value: Any, start: Tick, stop: Tick) -> None:
         if way.hosts:
             self._publish(way.name, way.hosts, value, start, stop)
-        plain = value.__class__ in PLAIN
+        if way.local:
+            plain = value.__class__ in PLAIN
         for sync, port in way.local:
             sync.receive(port, start, stop, value if plain else handed_on(value))
         if way.output:

@@ -21,7 +21,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.language.errors import TTError
 from ticktalk.mapping.weights import Weights
 from ticktalk.physical.manager import COMMAND_KEY, ManagerNode, drop
-from ticktalk.physical.node import key_part
+from ticktalk.physical.tokens import key_part
 from ticktalk.processes import DeployRequest, DrainRequest, Message, RuntimeMsg, SetRequest
 
 OUTPUTS_KEY = "ticktalk/outputs"

@@ -407,7 +407,8 @@ class DeviceRegion:
             if late:
                 placed.elsewhere.tally("late_starts")
         for index, *what in edges:
-            self._forwards[index].send(parts_of(what), *interval)
+            forward = self._forwards[index]
+            forward.send(parts_of(what, forward.unpack is None), *interval)
         for index, port, data in leftovers:
             self._syncs[index].receive(port, *interval, Encoded(data))
         for error in errors:

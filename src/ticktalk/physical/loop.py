@@ -88,10 +88,11 @@ class Loop:
         if not self._closed:
             os.eventfd_write(self._wake, 1)
 
-    def visit(self, stamp: int, call: Callable[..., None], *arguments: Any) -> bool:
+    def visit(self, stamp: int, wakes: bool, call: Callable[..., None], *arguments: Any) -> bool:
         """Call `call(*arguments)`, which came in at `stamp`, in this thread, if whoever keeps time sleeps.
 
-        That saves waking another thread. False: it could not be done, so `post` it.
+        That saves waking another thread. False: it could not be done, so `post` it. With `wakes` who keeps time is
+        woken all the same, because there will be something to do aside: it wakes up meanwhile.
         """
         role = self._role
         if self._signalled or not role.mutex.acquire(False):
@@ -100,13 +101,15 @@ class Loop:
             role.mutex.release()
             return False
         self._thread = threading.get_ident()
+        if wakes:
+            self._signal()
         try:
             agenda = self.agenda
             self._guarded(self.advance, self.clock.at(stamp))
             self._guarded(call, *arguments)
             self._guarded(agenda.run_until, max(self.clock.now(), agenda.now))
             tick = agenda.next_tick()
-            if self._jobs or self._inbox or (tick is not None and tick < self._wakes_at):
+            if not wakes and (self._jobs or self._inbox or (tick is not None and tick < self._wakes_at)):
                 self._signal()
         finally:
             self._thread = None

@@ -168,7 +168,7 @@ class Moves:
         def missing() -> bool:
             for number, states in placement.states.items():
                 context = node.host.contexts.get((placement.graph, number))
-                received = {} if context is None else node.passed(placement.graph, number).numbers
+                received = {} if context is None else node.tokens.of[placement.graph, number].numbers.numbers
                 for state in states.values():
                     for arc, sent in state.sent.items():
                         if arc in received and received[arc] < sent:
@@ -198,7 +198,7 @@ class Moves:
         contexts = [(number, context) for (name, number), context in node.host.contexts.items() if name == graph]
         before = {number: set(context.syncs) for number, context in contexts}
         for number, _ in contexts:
-            node.passed(graph, number).renew(renewed)
+            node.tokens.of[graph, number].numbers.renew(renewed)
         replaced = {sq.name for sq in come}
         for number, context in contexts:
             # Those of an older generation end before their successors come.
@@ -212,7 +212,7 @@ class Moves:
             for sq, state in states.items():
                 if state.body is not None:
                     node.workers.restore(context, sq, state.body)
-                node.passed(graph, number).take_over(state.sent, state.received)
+                node.tokens.of[graph, number].numbers.take_over(state.sent, state.received)
             self._known.setdefault((graph, number), {}).update(states)
         self._expected.get(graph, set()).difference_update(names)
         if not self._expected.get(graph):
@@ -228,7 +228,7 @@ class Moves:
         self, graph: str, number: int, context: Context, come: list[TTSQ], states: dict[str, InstanceState]
     ) -> None:
         kept = self.kept.pop((graph, number), {})
-        passed = self._node.passed(graph, number)
+        passed = self._node.tokens.of[graph, number].numbers
         arrived = {sq.name for sq in come if sq.name in context.syncs}
         for producer in self._node.host.prepared[graph].graph.sqs:
             for index, arc in enumerate(producer.arcs):
@@ -339,7 +339,7 @@ class Moves:
     def _whole(
         self, graph: str, number: int, sq: str, state: InstanceState, bodies: dict[tuple[int, str], bytes | None]
     ) -> InstanceState:
-        sent, received = self._node.numbers_of(graph, number, sq)
+        sent, received = self._node.tokens.of[graph, number].of_instance(sq)
         body = bodies.get((number, sq), state.body)
         return msgspec.structs.replace(state, body=body, sent=sent, received=received)
 

@@ -16,19 +16,16 @@ import queue
 import socket
 import sys
 import threading
-from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.arc_numbers import ArcNumbers, Bundle, Numbers
 from ticktalk.engine.components import Components
 from ticktalk.engine.context import Context
 from ticktalk.engine.execution import FiringError
-from ticktalk.engine.forwarding import Together, arc_name
+from ticktalk.engine.forwarding import arc_name
 from ticktalk.engine.health import IdleReport
 from ticktalk.engine.hosting import (
     Deployment,
@@ -41,26 +38,20 @@ from ticktalk.engine.hosting import (
     StopGraph,
 )
 from ticktalk.engine.outputs import OutputToken
-from ticktalk.engine.values import Data, Encoded, ValueFormatError, encoded, split
+from ticktalk.engine.values import Encoded, encoded
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.physical.clock import RootClock, monotonic_us
 from ticktalk.physical.link import Link
 from ticktalk.physical.loop import LOAN, Loop
 from ticktalk.physical.memory import keep_memory
 from ticktalk.physical.moving import Moves
+from ticktalk.physical.tokens import Incoming, Tokens, arc_key
 from ticktalk.physical.wire import (
-    LONG,
     FrameError,
-    Parcel,
     ReportRequest,
     UnsignedCodeError,
-    arcs_as_bytes,
-    arcs_in,
     control_frame,
-    long_parcel,
     parse_control,
-    parse_parcels,
-    token_frame,
 )
 from ticktalk.physical.workers import Workers, cores
 from ticktalk.processes import (
@@ -76,15 +67,6 @@ from ticktalk.time import Tick
 
 logger = logging.getLogger("ticktalk")
 
-INBOX = 100_000
-"""Token frames that may wait to be taken in; beyond that the stalest goes, counted."""
-
-EARLY_KEPT = 10_000
-"""Tokens kept for a context whose start has not reached this ensemble yet."""
-
-BUNDLES_KEPT = 10_000
-"""Sets of arcs whose tokens come or go together that are remembered."""
-
 Verify = Callable[[bytes, bytes], bool]
 Sign = Callable[[bytes], bytes]
 
@@ -92,17 +74,6 @@ Sign = Callable[[bytes], bytes]
 def control_key(ensemble: str) -> str:
     """The key of control messages for an ensemble."""
     return f"ticktalk/ensemble/{ensemble}"
-
-
-@functools.lru_cache(4096)
-def arc_key(graph: str, arc: str) -> str:
-    """The key of an arc: one publication reaches every host that consumes it."""
-    return f"ticktalk/arc/{key_part(graph)}/{key_part(arc)}"
-
-
-def key_part(name: str) -> str:
-    """`name` as one part of a key: graphs are called as files are, keys know wildcards."""
-    return quote(name, safe="")
 
 
 class _InputTokens(TTInputTokenProcess):
@@ -183,11 +154,12 @@ class Node:
         self.loop = Loop(self.clock, self.agenda)
         self.host = EnsembleHost(name, components, self.agenda, self)
         self.host.movable = True
-        self.host.together = self.publish_together
+        self.host.together = lambda graph, context, *token: self.tokens.of[graph, context].publish_together(*token)
         self.moves = Moves(self)
-        self.workers = Workers(
+        self.workers: Workers = Workers(
             name, components, self.loop, self.clock, processes, near, self._count_restart, self.moves.last_body
         )
+        self.tokens: Tokens = Tokens(self)
         self.link: Link | None = None
         self.sign = sign
         self.verify = verify
@@ -198,14 +170,7 @@ class Node:
         self.take_error: Callable[[FiringError], None] | None = None
         self.take_control: dict[Any, Callable[[Any, int], None]] = {}  # what is handled with its stamp
         self.log_error: Callable[[FiringError], None] = lambda error: None
-        self._passed: dict[tuple[str, int], ArcNumbers] = {}
-        self._bundles: dict[
-            tuple[tuple[str, int], str, tuple[int, ...] | bytes, str], tuple[bytes, tuple[int, ...], Bundle]
-        ] = {}
         self._outputs: dict[tuple[str, int], int] = {}
-        self._early: dict[tuple[str, int], list[tuple[str, Parcel]]] = {}
-        self._begun: set[tuple[str, int]] = set()
-        self._inbox: deque[tuple[str, str, bytes, bytes | None]] = deque()  # token frames that wait for who keeps time
         self._keys: dict[str, list[str]] = {}
         self.interface = TTNetworkInterfaceZenoh(self)
         self.network_manager = TTNetworkManager(queue.Queue(), name, self.interface, manager)
@@ -306,160 +271,13 @@ class Node:
         else:
             self.receive(message, stamp)
 
-    # Tokens (`Outside`).
+    # Tokens, outputs and errors (`Outside`).
 
     def publish(
         self, graph: str, context: int, arc: str, ensembles: list[str], value: Any, start: Tick, stop: Tick
     ) -> None:
         """Send a token to every ensemble that consumes the arc: one publication."""
-        data = encoded(value)
-        number = self._passed[graph, context].send(arc)
-        self._publish(graph, context, arc, arc.rpartition("/")[0], b"", number, start, stop, data)
-        if self.moves.keeps:
-            self.moves.keep(graph, context, arc, number, start, stop, data)
-
-    def publish_together(
-        self, graph: str, context: int, together: Together, data: Data, start: Tick, stop: Tick
-    ) -> None:
-        """Send a token on each of several arcs to all that consume them: one publication, on the key of the first."""
-        arcs, _, bundle = self._bundle((graph, context), together.sq, together.arcs, "out")
-        numbers = self._passed[graph, context].send_together(bundle)
-        self._publish(graph, context, together.names[0], together.sq, arcs, numbers, start, stop, data)
-        if self.moves.keeps:
-            self._keep_together(graph, context, together.names, numbers, start, stop, data)
-
-    def _publish(
-        self,
-        graph: str,
-        context: int,
-        arc: str,
-        sq: str,
-        arcs: bytes,
-        numbers: Numbers,
-        start: Tick,
-        stop: Tick,
-        data: Data,
-    ) -> None:
-        if self.link is None:
-            return
-        prepared = self.host.prepared.get(graph)
-        generation = prepared.generations.get(sq, 0) if prepared is not None else 0
-        parcel = (context, generation, arcs, numbers, start, stop, data)
-        if len(data) < LONG:
-            self.link.publish(arc_key(graph, arc), parcel, token_frame)
-        else:
-            self.link.publish(arc_key(graph, arc), *long_parcel(parcel))
-
-    def _bundle(
-        self, key: tuple[str, int], sq: str, arcs: tuple[int, ...] | bytes, way: str
-    ) -> tuple[bytes, tuple[int, ...], Bundle]:
-        """Arcs of an SQ whose tokens go together: as bytes, their indexes, and how their tokens are counted."""
-        known = self._bundles.get((key, sq, arcs, way))
-        if known is None:
-            if len(self._bundles) >= BUNDLES_KEPT:
-                self._bundles.clear()
-            indexes = arcs_in(arcs) if isinstance(arcs, bytes) else arcs
-            names = [arc_name(sq, index) for index in indexes]
-            known = self._bundles[key, sq, arcs, way] = (arcs_as_bytes(indexes), indexes, Bundle(names))
-        return known
-
-    def _keep_together(
-        self, graph: str, context: int, names: Sequence[str], numbers: Numbers, start: Tick, stop: Tick, data: Data
-    ) -> None:
-        each = numbers if isinstance(numbers, list) else [numbers] * len(names)
-        for name, number, part in zip(names, each, split(data), strict=True):
-            self.moves.keep(graph, context, name, number, start, stop, part)
-
-    def _on_tokens(self, graph: str, arc: str, frame: bytes, attached: bytes | None) -> None:
-        if not self._inbox and self.loop.visit(monotonic_us(), self._take_tokens, graph, arc, frame, attached):
-            return
-        self._inbox.append((graph, arc, frame, attached))
-        if len(self._inbox) > INBOX:
-            self._inbox.popleft()  # the stalest; the call that was posted for it takes the next one
-            self.overflow += 1
-        else:
-            self.loop.post(self._tokens)
-
-    def _tokens(self) -> None:
-        self._take_tokens(*self._inbox.popleft())
-
-    def _take_tokens(self, graph: str, arc: str, frame: bytes, attached: bytes | None) -> None:
-        try:
-            for parcel in parse_parcels(frame, attached):
-                self._take(graph, arc, parcel)
-        except (FrameError, ValueFormatError) as error:
-            self.bad_frames += 1
-            logger.debug("a bad frame was dropped: %s", error)
-
-    def _take(self, graph: str, arc: str, parcel: Parcel) -> None:
-        context, generation, arcs, numbers, start, stop, data = parcel
-        key = (graph, context)
-        if key not in self._begun:
-            # The start of this context is still on its way from the manager.
-            if graph in self.host.prepared:
-                early = self._early.setdefault(key, [])
-                if len(early) < EARLY_KEPT:
-                    early.append((arc, parcel))
-            return
-        running = self.host.contexts.get(key)
-        if running is None:
-            return
-        sq = arc.rpartition("/")[0]
-        passed, incoming = self._passed[key], running.incoming
-        bundle = None
-        indexes: Sequence[int]
-        if arcs:
-            _, indexes, bundle = self._bundle(key, sq, arcs, "in")
-            if isinstance(numbers, list) and len(numbers) != len(indexes):
-                raise FrameError("a parcel with more or fewer numbers than arcs")
-        elif isinstance(numbers, int):
-            indexes = (int(arc.rpartition("/")[2]),)
-        else:
-            raise FrameError("a parcel of one arc with several numbers")
-        if generation < running.prepared.generations.get(sq, 0):
-            running.counters.add(sq, "stale", len(indexes))  # its SQ has been placed elsewhere since
-            return
-        region = self.workers.taking[key].get(sq)
-        if region is not None and not self.moves.keeps and region.takes(indexes):
-            # All of it is for what is run together: nobody looks at it on the way.
-            if bundle is not None:
-                passed.receive_together(bundle, numbers)
-            elif isinstance(numbers, int):
-                passed.receive(arc, numbers)
-            region.take(
-                arcs or indexes[0],
-                indexes,
-                data,
-                start,
-                stop,
-                lambda: self._hand_out(running, sq, arcs, indexes, parcel),
-            )
-            return
-        if region is not None:
-            region.saw(start)
-        names = bundle.arcs if bundle is not None else (arc,)
-        if self.moves.keeps:
-            if bundle is not None:
-                self._keep_together(graph, context, names, numbers, start, stop, data)
-            elif isinstance(numbers, int):
-                self.moves.keep(graph, context, arc, numbers, start, stop, data)
-        if bundle is not None and all(name in incoming for name in names):
-            passed.receive_together(bundle, numbers)
-        else:
-            each = numbers if isinstance(numbers, list) else [numbers] * len(names)
-            for name, number in zip(names, each, strict=True):
-                if name in incoming:  # else it is for SQs that have still to come
-                    passed.receive(name, number)
-        self._hand_out(running, sq, arcs, indexes, parcel)
-
-    def _hand_out(self, context: Context, sq: str, arcs: bytes, indexes: Sequence[int], parcel: Parcel) -> None:
-        """Give the tokens of a parcel to the ports that its arcs lead to."""
-        _, _, _, _, start, stop, data = parcel
-        parts = split(data) if arcs else [data]
-        if len(parts) != len(indexes):
-            raise FrameError("a parcel with more or fewer values than arcs")
-        for index, part in zip(indexes, parts, strict=True):
-            context.arrive(arc_name(sq, index), Encoded(part), start, stop)
+        self.tokens.of[graph, context].publish(arc, value, start, stop)
 
     def output(self, graph: str, context: int, sq: str, value: Any, start: Tick, stop: Tick) -> None:
         """Send an output of the graph to the manager."""
@@ -522,29 +340,8 @@ class Node:
                 self.link.unsubscribe(key)
         for key, arc_at in wanted.items():
             if key not in known:
-                self.link.subscribe(key, functools.partial(self._on_tokens, graph, arc_at))
+                self.link.subscribe(key, Incoming(self.tokens, graph, arc_at))
         self._keys[graph] = list(wanted)
-
-    # How many tokens passed on each arc, when SQs move.
-
-    def passed(self, graph: str, context: int) -> ArcNumbers:
-        """How many tokens of a context came here and went from here."""
-        return self._passed[graph, context]
-
-    def numbers_of(self, graph: str, context: int, sq: str) -> tuple[dict[str, int], dict[str, int]]:
-        """What an SQ here has sent, and the number of the last token taken on each arc that ends at it."""
-        prepared, passed = self.host.prepared[graph], self._passed[graph, context]
-        sent, numbers = passed.sent, passed.numbers
-        mine = {arc: count for arc, count in sent.items() if arc.rpartition("/")[0] == sq}
-        taken = {}
-        for producer in prepared.graph.sqs:
-            # What an SQ here has sent to others was taken here too.
-            counted = sent if prepared.host_of[producer.name] == self.name else numbers
-            for index, arc in enumerate(producer.arcs):
-                name = arc_name(producer.name, index)
-                if name in counted and any(to.sq == sq for to in arc.to):
-                    taken[name] = counted[name]
-        return mine, taken
 
     def missing_components(self, sqs: list[Any]) -> str | None:
         """The component that one of `sqs` needs and this ensemble does not have, as a problem; or None."""
@@ -561,19 +358,13 @@ class Node:
         if start.graph not in self.host.prepared or key in self.host.contexts:
             return  # known already: the manager says it again to who was cut off
         context = self.host.wire(start, self.workers.place)
+        self.tokens.add(context)
         self.workers.begin(context)
-
-        def count_lost(arc: str, missing: int) -> None:
-            context.counters.add(arc.rpartition("/")[0], "lost", missing)
-
-        self._passed[key] = ArcNumbers(count_lost, context.incoming)
         inputs = {name: Encoded(encoded(value)) for name, value in start.inputs.items()}
 
         def begin() -> None:
-            self._begun.add(key)
             context.inject(inputs)
-            for arc, parcel in self._early.pop(key, ()):
-                self._take(start.graph, arc, parcel)
+            self.tokens.begin(*key)
             if start.checkpoint:
                 self._save_again(start)
 
@@ -599,12 +390,8 @@ class Node:
         for key in self._keys.pop(graph, ()):
             if self.link is not None:
                 self.link.unsubscribe(key)
-        tables: list[dict[tuple[str, int], Any]] = [self._passed, self._outputs, self._early]
-        for table in tables:
-            for context in [context for context in table if context[0] == graph]:
-                del table[context]
-        self._bundles = {known: bundle for known, bundle in self._bundles.items() if known[0][0] != graph}
-        self._begun = {key for key in self._begun if key[0] != graph}
+        self.tokens.forget(graph)
+        self._outputs = {key: count for key, count in self._outputs.items() if key[0] != graph}
 
     def send_report(self, request: ReportRequest) -> None:
         """Tell the manager how a context stands here."""
@@ -621,7 +408,7 @@ class Node:
         running = self.host.contexts.get(key)
         if running is None:
             return IdleReport(graph, context, self.name, round, "not started")
-        passed = self._passed[key]
+        passed = self.tokens.of[key].numbers
         numbers = passed.sent
         ways = [way for forward in running.forwards.values() for way in forward.to_others()]
         sent = {arc: dict.fromkeys(hosts, numbers[arc]) for arc, hosts in ways if arc in numbers}
@@ -644,7 +431,7 @@ class Node:
         )
 
     def _busy(self, key: tuple[str, int], context: Context) -> str:
-        if key not in self._begun:
+        if not self.tokens.of[key].begun:
             return "about to start"
         if self.moves.under_way(key[0]):
             return "SQs come or leave"

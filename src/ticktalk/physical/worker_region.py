@@ -55,10 +55,13 @@ class Array(NamedTuple):
     data: bytes
 
 
-def parts_of(what: list[Any]) -> Parts:
-    """What a body gave, as it stands in an answer: `[parts]`, or `[paths, array]`."""
+def parts_of(what: list[Any], whole: bool) -> Parts | Encoded:
+    """What a body gave, as it stands in an answer: `[parts]`, or `[paths, array]`; `whole`: nobody unpacks it."""
     if len(what) == 2:
         return Parts(together=([tuple(path) for path in what[0]], what[1]))
+    if whole and len(what[0]) == 1:
+        _, data, shown = what[0][0]
+        return Encoded(data, shown)
     return Parts({tuple(path): Encoded(data, shown) for path, data, shown in what[0]})
 
 

@@ -26,7 +26,7 @@ from ticktalk.engine.device_regions import find_device_regions
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.firing import Fire, GridSync
 from ticktalk.engine.profile import BodyCosts
-from ticktalk.engine.values import Data, Parts, encoded
+from ticktalk.engine.values import Data, Encoded, Parts, encoded
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.physical.clock import RootClock
@@ -287,6 +287,11 @@ class Workers:
         self._loading: dict[str, tuple[set[str], list[str], Callable[[str | None], None]]] = {}
         self._starts: dict[str, list[tuple[int, int, dict[str, list[Any]]]]] = {}
         self._closing = False
+
+    @property
+    def in_processes(self) -> bool:
+        """Whether bodies run in processes of their own; else in threads of this one."""
+        return self._processes
 
     def load(self, graph: TTGraph, sqs: list[TTSQ], loaded: Callable[[str | None], None]) -> None:
         """Have the bodies of `sqs` compiled where they will run; `loaded` is told the problem, or None.
@@ -554,7 +559,7 @@ class Workers:
             if instant is not None:
                 placed.late(begun - instant)
             self._loop.advance(self._clock.at(ended))
-            parts = parts_of(what) if what[0] is not None else None
+            parts = parts_of(what, told.unpack is None) if what[0] is not None else None
             placed.took(ended - begun)
             placed.costs.add(ended - begun, sizes(parts) if placed.costs.wanted else ())
             if parts is not None:
@@ -643,8 +648,10 @@ def _grid_of(context: Context, sq: TTSQ) -> tuple[int, int, int]:
     return sync.period, sync.phase, sync.width
 
 
-def sizes(parts: Parts | None) -> list[int]:
+def sizes(parts: Parts | Encoded | None) -> list[int]:
     """The sizes of tokens."""
+    if isinstance(parts, Encoded):
+        return [len(parts.data)]
     return [] if parts is None else [len(part.data) for part in parts.by_path.values()]
 
 
