@@ -137,6 +137,29 @@ def summed(a):
     assert [b - a for a, b in itertools.pairwise(starts)] == [10_000] * (firings - 1)
 
 
+def test_a_body_is_known_by_its_name(host: Host) -> None:
+    text = (
+        NUMBERS
+        + """
+@SQify
+def who(a):
+    from ticktalk.engine.components import what_runs
+    return what_runs().name, a
+"""
+        + ONCE.format(length=600_000)
+        + """
+        a = left(window, TTPeriod=10000)
+        return MERGE(who(a), who(a))
+"""
+    )
+    graph = host.run(text)
+    until(lambda: together(host, graph), "it forms a region")
+    host.finished(graph)
+    by_name = named(host, graph)
+    numbers = list(range(1, len(host.values(graph)) // 2 + 1))
+    assert by_name == {"who-1": numbers, "who-2": numbers} and len(numbers) > 20
+
+
 def test_a_body_that_becomes_slow_splits_its_region_until_it_is_fast_again(host: Host) -> None:
     text = (
         NUMBERS
@@ -328,6 +351,27 @@ def test_what_comes_with_one_token_runs_together(receiver: Receiver) -> None:
     assert not receiver.counts(graph).get("src-1")
     report = in_loop(receiver.node, lambda: receiver.node.report(graph, 1, 0))
     assert report.received == {f"src-1/{arc}": count for arc, count in receiver.sent.items()}
+
+
+def test_what_is_held_gets_everything_when_it_is_released(receiver: Receiver) -> None:
+    graph = receiver.begin(FED, "src-1")
+    (region,) = regions(receiver, graph)
+    for n in range(40):
+        receiver.send(graph, "src-1", {0: 1, 1: [n], 2: n}, n * 1000, n * 1000 + 1000)
+    until(lambda: region.together, "it runs together")
+    context = receiver.node.host.contexts[graph, 1]
+    in_loop(receiver.node, lambda: context.hold(["add-1"]))
+    for n in range(40, 60):
+        receiver.send(graph, "src-1", {0: 1, 1: [n], 2: n}, n * 1000, n * 1000 + 1000)
+    until(lambda: len(named(receiver, graph)["twice"]) == 60, "what is not held goes on")
+    assert max(named(receiver, graph)["add"]) <= 40
+    in_loop(receiver.node, lambda: context.release(["add-1"]))
+    for n in range(60, 100):
+        receiver.send(graph, "src-1", {0: 1, 1: [n], 2: n}, n * 1000, n * 1000 + 1000)
+    receiver.finished(graph)
+    assert named(receiver, graph)["add"] == list(range(1, 101))
+    assert named(receiver, graph)["twice"] == [4 * n for n in range(100)]
+    assert together(receiver, graph)
 
 
 def test_sets_out_of_order_and_losses_are_counted_as_ever(receiver: Receiver) -> None:

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ticktalk.engine.components import component
+from ticktalk.engine.values import value_decoder
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
@@ -56,6 +57,7 @@ class GraphCode:
 
     def __init__(self, graph: TTGraph) -> None:
         self.graph = graph
+        self.decode = value_decoder(self.find_class)  # of values that may be of the program's classes
         self.file = graph.file or f"{graph.name}.py"
         self._prefix = ""
         self._modules = graph.modules

@@ -22,7 +22,7 @@ from ticktalk.engine.firing import EVICTION_BOUND
 from ticktalk.engine.forwarding import Together
 from ticktalk.engine.profile import Meter
 from ticktalk.engine.state import Checkpoint, InstanceState, Load, Saver
-from ticktalk.engine.values import Data, decode_value
+from ticktalk.engine.values import Data
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import Tick
@@ -286,13 +286,10 @@ class EnsembleHost:
         for sq in come:
             self.handed.get(placement.graph, {}).pop(sq.name, None)
 
-        def decoded(data: bytes) -> Any:
-            return decode_value(data, prepared.code.find_class)
-
         for (graph, number), context in self.contexts.items():
             if graph == placement.graph:
                 states = placement.states.get(number)
-                context.place([] if states is None else come, states or {}, load or decoded)
+                context.place([] if states is None else come, states or {}, load or prepared.code.decode)
                 if self.under_way:
                     context.keep_order(before, self.under_way)
 

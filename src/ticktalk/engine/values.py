@@ -246,16 +246,24 @@ def decode_value(data: Data, classes: Classes | None = None) -> Any:
     Raises:
         ValueFormatError: `data` is malformed, or of a class that is not known here.
     """
-    if data.__class__ is bytearray:
-        data = memoryview(data).toreadonly()  # else its receiver could make an array writable again
-    try:
-        if classes is None:
-            return _plain_decoder.decode(data)
-        return msgspec.msgpack.Decoder(ext_hook=lambda code, content: _unpack(code, content, classes)).decode(data)
-    except ValueFormatError:
-        raise
-    except Exception as error:  # whatever a library makes of hostile bytes
-        raise ValueFormatError(f"not a value: {error}") from None
+    return (_decode_plain if classes is None else value_decoder(classes))(data)
+
+
+def value_decoder(classes: Classes | None) -> Callable[[Data], Any]:
+    """`decode_value` for many values of which some may be of the program's classes."""
+    decode = msgspec.msgpack.Decoder(ext_hook=lambda code, content: _unpack(code, content, classes)).decode
+
+    def decode_data(data: Data) -> Any:
+        if data.__class__ is bytearray:
+            data = memoryview(data).toreadonly()  # else its receiver could make an array writable again
+        try:
+            return decode(data)
+        except ValueFormatError:
+            raise
+        except Exception as error:  # whatever a library makes of hostile bytes
+            raise ValueFormatError(f"not a value: {error}") from None
+
+    return decode_data
 
 
 class _Array:
@@ -443,3 +451,4 @@ def _unpack_object(name: str, form: str, content: Any, classes: Classes | None) 
 
 
 _plain_decoder = msgspec.msgpack.Decoder(ext_hook=lambda code, content: _unpack(code, content))
+_decode_plain = value_decoder(None)

@@ -29,7 +29,7 @@ SHARE = 10
 CROSSING = 50
 """Microseconds that crossing by itself costs about an SQ: a body that takes less gains nothing from overlapping."""
 
-LOOKS_AFTER = 4
+LOOKS_AFTER = 8
 """Firings on the general engine before a region is considered."""
 
 LOOKS_AGAIN = 64
@@ -161,7 +161,7 @@ class DeviceRegion:
 
     def takes(self, arcs: Iterable[int]) -> bool:
         """Whether what came on these arcs is for it, and for nobody else here."""
-        return self._state != "apart" and self.covers.issuperset(arcs)
+        return self._state in ("closing up", "together") and self.covers.issuperset(arcs)
 
     def saw(self, start: Tick) -> None:
         """A token that could have been for it went by the general engine."""
@@ -228,7 +228,7 @@ class DeviceRegion:
     def _look(self) -> None:
         """Close up, if its bodies are fast."""
         costs = [placed.recent for placed in self._placed]
-        if None in costs and self._seen < 4 * LOOKS_AFTER:
+        if None in costs and self._seen < 2 * LOOKS_AFTER:
             return  # some body has not run yet
         if sum(max(0, cost - CROSSING) for cost in costs if cost is not None) > self._limit or self._waiting():
             self._later()

@@ -22,7 +22,7 @@ from typing import Any
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.physical.clock import RootClock, monotonic_us
-from ticktalk.physical.role import Role
+from ticktalk.physical.role import Role, write_event
 
 logger = logging.getLogger("ticktalk.loop")
 
@@ -101,8 +101,9 @@ class Loop:
             role.mutex.release()
             return False
         self._thread = threading.get_ident()
-        if wakes:
-            self._signal()
+        if wakes and not self._closed:
+            self._signalled = True
+            write_event(self._wake)
         try:
             agenda = self.agenda
             self._guarded(self.advance, self.clock.at(stamp))

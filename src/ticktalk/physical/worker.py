@@ -32,7 +32,6 @@ from ticktalk.engine.bodies import BodyError, GraphCode
 from ticktalk.engine.components import IN_REGION, Components, Preparing, running
 from ticktalk.engine.execution import BodyOutput, FiringError, TTSQExecute
 from ticktalk.engine.state import Saver
-from ticktalk.engine.values import Data, decode_value
 from ticktalk.graph.graph import TTGraph
 from ticktalk.physical.clock import monotonic_us
 from ticktalk.physical.frames import Frames, by_itself, encode_frame, unsent
@@ -194,7 +193,7 @@ class Worker:
                 data = saver.body(target.execute.state.get("sq_state"))
                 self._answer(("saved", target.ident, data, saver.left_out))
             else:
-                target.execute.state["sq_state"] = self._decode(target.execute, command[2])
+                target.execute.state["sq_state"] = target.execute.code.decode(command[2])
 
     def _part(self, region: _Unit) -> None:
         """Nothing waits for a region that was split: its instances take turns by themselves again."""
@@ -243,13 +242,14 @@ class Worker:
                 self._answer(("counted", ident, "late_starts"))
         outcome: list[Any] = []
         execute, encode = instance.execute, instance.encode
+        decode = execute.code.decode
         execute.send = lambda value, begin, end: outcome.append((encode(value), begin, end))
         execute.report = outcome.append
         try:
             if instance.full:
-                arguments = tuple([(begin, end, self._decode(execute, data)) for begin, end, data in values])
+                arguments = tuple([(begin, end, decode(data)) for begin, end, data in values])
             else:
-                arguments = tuple([self._decode(execute, data) for data in values])
+                arguments = tuple([decode(data) for data in values])
             execute.fire(start, stop, arguments, now)
         except BaseException as error:
             # Whatever a body raises, or its error does when it is shown: who keeps time waits for an answer.
@@ -267,9 +267,6 @@ class Worker:
                 self._answer(("together", ident, parts.paths, parts.data, begin, end, begun, ended))
             else:
                 self._answer(("fired", ident, parts, begin, end, begun, ended))
-
-    def _decode(self, execute: TTSQExecute, data: Data) -> Any:
-        return decode_value(data, execute.code.find_class)
 
     def _control(self, command: Command) -> None:
         if command[0] == "load":

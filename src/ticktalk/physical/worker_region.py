@@ -19,7 +19,7 @@ from ticktalk.engine.generated import once_code, once_inputs
 from ticktalk.engine.outputs import as_json
 from ticktalk.engine.region import GONE
 from ticktalk.engine.regions import RegionNode, Wire
-from ticktalk.engine.values import PLAIN, Data, Encoded, Parts, ValueFormatError, decode_value, encode_value
+from ticktalk.engine.values import PLAIN, Data, Encoded, Parts, ValueFormatError, encode_value
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTDestination
 from ticktalk.physical.wire import arcs_in
@@ -124,13 +124,13 @@ def text(text: str) -> str:
 class _Part:
     """One SQ: what the generated code calls when more is to be done than to run its body."""
 
-    __slots__ = ("classes", "encode", "execute", "index", "inner", "outer", "ports", "region")
+    __slots__ = ("decode", "encode", "execute", "index", "inner", "outer", "ports", "region")
 
     def __init__(self, region: WorkerRegion, index: int, execute: TTSQExecute, member: Member) -> None:
         self.region = region
         self.index = index
         self.execute = execute
-        self.classes = execute.code.find_class
+        self.decode = execute.code.decode
         self.inner = [tuple(path) for path in member.inner]
         self.outer = bool(member.outer)
         self.ports = list(member.wires)
@@ -159,7 +159,7 @@ class _Part:
         if value.__class__ in PLAIN:
             return [value] * times
         data = encode_value(value)
-        return [decode_value(data, self.classes) for _ in range(times)]
+        return [self.decode(data) for _ in range(times)]
 
     def ended(self, error: BaseException, instant: Tick) -> Any:
         """Take the error of a firing."""
@@ -220,7 +220,7 @@ class WorkerRegion:
                 if kind.constant is not None:
                     names[f"a{index}_{port}"] = decode_constant(kind.constant[0])
             for port, data in member.settled.items():
-                names[f"a{index}_{port}"] = decode_value(data, part.classes)
+                names[f"a{index}_{port}"] = part.decode(data)
         written = once_code(nodes, roots)
         self._lines = written.lines
         self._inputs = once_inputs(nodes, roots)
@@ -250,13 +250,13 @@ class WorkerRegion:
 
     def _each(self, data: list[Data | None]) -> list[Any]:
         return [
-            GONE if part is None else decode_value(part, self._parts[root].classes)
+            GONE if part is None else self._parts[root].decode(part)
             for part, (root, _) in zip(data, self._inputs, strict=True)
         ]
 
     def _values(self, arcs: int | bytes, data: Data) -> list[Any]:
-        classes = self._parts[0].classes
-        value = decode_value(data, classes)
+        decode = self._parts[0].decode
+        value = decode(data)
         values: list[Any] = [value] if isinstance(arcs, int) else list(value)
         count, order, again = self._order(arcs if isinstance(arcs, int) else bytes(arcs))
         if len(values) != count:
@@ -267,7 +267,7 @@ class WorkerRegion:
             for index in again:
                 # Of several that are fed by one arc each gets a value of its own.
                 if values[index].__class__ not in PLAIN:
-                    values[index] = decode_value(encode_value(values[index]), classes)
+                    values[index] = decode(encode_value(values[index]))
         return values
 
     def _order(self, arcs: int | bytes) -> tuple[int, list[int], list[int]]:

@@ -107,7 +107,7 @@ class _Site:
             running.counters.add(sq, "stale")  # its SQ has been placed elsewhere since
             return
         try:
-            received = value if data is None else decode_value(data, running.prepared.code.find_class)
+            received = value if data is None else running.prepared.code.decode(data)
         except ValueFormatError as error:
             running.refuse(arc, start, stop, error)
             return
@@ -144,7 +144,7 @@ class _Site:
             prepared = host.prepared.get(graph) if host is not None else None
             mine = self.host.prepared.get(graph) if self.host is not None else None
             known = mine or prepared
-            value = decode_value(data, known.code.find_class if known is not None else None)
+            value = known.code.decode(data) if known is not None else decode_value(data)
         elif value.__class__ not in PLAIN:
             value = handed_on(value)
         arrival = self._simulation.agenda.now
@@ -302,7 +302,7 @@ class Simulation:
                 return False
             running = site.host.contexts.get((graph, context))
             if running is not None and consumer in running.syncs:
-                received = value if data is None else decode_value(data, running.prepared.code.find_class)
+                received = value if data is None else running.prepared.code.decode(data)
                 running.arrive_at(consumer, arc, received, start, stop)
                 return True
             ensemble = site.host.handed.get(graph, {}).get(consumer, ensemble)
