@@ -556,18 +556,18 @@ class Workers:
         instant = placed.in_flight.popleft() if placed.in_flight else None
         if kind in ("fired", "together"):
             _, _, *what, start, stop, begun, ended = answer
-            if instant is not None:
-                placed.late(begun - instant)
             self._loop.advance(self._clock.at(ended))
             parts = parts_of(what, told.unpack is None) if what[0] is not None else None
-            placed.took(ended - begun)
-            placed.costs.add(ended - begun, sizes(parts) if placed.costs.wanted else ())
             if parts is not None:
                 if placed.stamp and placed.grid is not None:
                     middle = self._clock.at((begun + ended) // 2)
                     start = middle - placed.grid.width // 2
                     stop = start + placed.grid.width
                 told.send(parts, start, stop)
+            if instant is not None:
+                placed.late(begun - instant)
+            placed.took(ended - begun)
+            placed.costs.add(ended - begun, sizes(parts) if placed.costs.wanted else ())
         elif kind == "failed":
             placed.took(answer[4] - answer[3])
             told.report(as_error(answer[2]))
