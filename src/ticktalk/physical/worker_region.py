@@ -77,6 +77,13 @@ def encoder(paths: Sequence[Any], shape: Any) -> Callable[[Any], Any]:
     whole = [path for path, _ in wanted]
     flat = together and whole == [(index,) for index in range(len(shape or ()))]
 
+    def encode_whole(value: Any) -> Any:
+        exact, shown = as_json(value) if wanted[0][1] else (True, None)
+        return [[(), encode_value(value), None if exact else shown]]
+
+    if whole == [()] and shape is None:
+        return encode_whole
+
     def encode(value: Any) -> Any:
         if flat and value.__class__ in (list, tuple) and len(value) == len(whole):
             parts = list(value)
