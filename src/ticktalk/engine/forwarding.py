@@ -236,7 +236,8 @@ class TTSQForward:
 
     def _send(self, value: Any, start: Tick, stop: Tick) -> None:
         if self._alone is not None and value.__class__ is not Parts:
-            self._along(self._alone, value, start, stop)
+            if value.__class__ is not TTEmpty:
+                self._along(self._alone, value, start, stop)
             return
         if value.__class__ is Parts:
             if value.together is not None and self._publish_together is not None:

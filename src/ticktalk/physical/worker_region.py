@@ -78,6 +78,8 @@ def encoder(paths: Sequence[Any], shape: Any) -> Callable[[Any], Any]:
     flat = together and whole == [(index,) for index in range(len(shape or ()))]
 
     def encode_whole(value: Any) -> Any:
+        if value.__class__ is TTEmpty:
+            return []
         exact, shown = as_json(value) if wanted[0][1] else (True, None)
         return [[(), encode_value(value), None if exact else shown]]
 
