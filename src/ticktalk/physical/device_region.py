@@ -57,7 +57,6 @@ class DeviceRegion:
 
     def __init__(self, plan: DevicePlan, context: Context, workers: Workers, placed: list[Placed]) -> None:
         self.plan = plan
-        self.sources: list[GridSync] = []  # none that a region of the agenda would have
         self.context = context
         self._workers = workers
         self._placed = placed
