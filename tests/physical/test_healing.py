@@ -336,7 +336,9 @@ def test_a_period_that_is_set_holds_from_the_next_instant_on_and_after_a_loss(ow
     assert changed > 3 and all(grid(token, 200_000) for token in tokens[:changed])
     assert all(grid(token, 70_000) for token in tokens[changed:])
     between = tokens[changed].start + 35_000 // 2 - (tokens[changed - 1].start + 100_000 // 2)
-    assert 0 < between <= 200_000 + 70_000  # it is set before the next old instant, and the next new one comes
+    # The change comes before another instant of the old grid, and the next instant is one of the new grid.
+    skipped = system.manager.counters("paced").get("src-1", {}).get("skipped", 0)  # for who cannot keep up
+    assert 0 < between <= 200_000 + 70_000 + skipped * 200_000
     system.ensembles["b"].popen.kill()
     until(lambda: of(system, "paced")[-1].ensemble != "b", "it goes on elsewhere")
     runs_on(system, "paced", 10)

@@ -177,6 +177,31 @@ def test_others_decide_whether_who_lost_the_manager_goes_on() -> None:
     assert not verdict(200_000) and not verdict(1_300_000, 400_000)  # somebody does
 
 
+def test_what_others_said_is_of_when_they_said_it() -> None:
+    """The manager goes; b's last heartbeat was answered 490 ms after a's. What b said before does not make it see."""
+    watch = ManagerWatch(0)
+    watch.told("b", 1_300_000 - 490_000, 1_300_000)
+    assert not watch.holds(1_500_000) and not watch.holds(2_000_000)
+    assert watch.holds(2_050_000), "it has heard nothing of b for too long to count on it"
+
+
+def test_a_question_comes_late_enough_to_tell_who_sees_the_manager() -> None:
+    """Whoever is asked and sees it answers after a heartbeat sent at most half a pause before: no answer misleads."""
+    watch = ManagerWatch(0)
+    assert not watch.asks(watch.first_question - 1) and watch.asks(watch.first_question)
+    for question in range(watch.first_question, watch.lease - watch.pause, watch.pause):
+        sees = ManagerWatch(0)
+        sees.told("b", watch.pause // 2 + watch.pause, question + watch.pause + 1)  # as late as it may, heard as early
+        assert sees.holds(watch.lease)
+    assert (watch.lease - watch.first_question) // watch.pause >= 3  # so many times before the lease ends
+
+
+def test_who_holds_asks_nobody() -> None:
+    watch = ManagerWatch(0)
+    assert watch.holds(1_500_000) and not watch.asks(1_600_000)
+    assert watch.pong(1_600_000, 1_601_000) and watch.asks(3_000_000)
+
+
 def test_what_an_ensemble_counted_counts_once_whether_it_is_gone_or_back() -> None:
     completion = Completion(["a", "b"])
     said = {"a": {"counts": {"x": {"late": 2}}}, "b": {"counts": {"x": {"late": 3}, "b": {"restarts": 1}}}}

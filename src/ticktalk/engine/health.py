@@ -74,16 +74,25 @@ class ManagerWatch:
     All times are root ticks of this ensemble. The lease counts from when the heartbeat was sent that was answered
     last, so that it ends here before the manager, which counts from when it came, places anything elsewhere.
 
+    What it compares is when it and the others heard the manager last. When the manager goes, these times differ by at
+    most the time between two heartbeats. So who has heard it more than half a lease later still sees it; who still
+    sees it does hear it so much later, because a question comes later still and makes it send a heartbeat at once.
+
     Args:
         now: when it joined.
         dead_after: after what silence the manager takes this ensemble for dead.
+
+    Attributes:
+        pause: root ticks between two questions, and for which who is asked waits for the manager before it answers:
+            less would tell of the time before the question.
     """
 
     def __init__(self, now: int, dead_after: int = DEAD_AFTER) -> None:
         self.lease = lease(dead_after)
+        self.pause = self.lease // 8
         self.heard = now
         self.held = False
-        self._told: dict[str, tuple[int, int]] = {}  # by ensemble: when it told, and how long it had heard nothing
+        self._told: dict[str, tuple[int, int]] = {}  # by ensemble: when it told, and when it had heard the manager
 
     def pong(self, asked: int, now: int) -> bool:
         """The manager has answered the heartbeat sent at `asked`; whether what is held goes on."""
@@ -93,28 +102,26 @@ class ManagerWatch:
         released, self.held = self.held, False
         return released
 
+    @property
+    def first_question(self) -> int:
+        """When to begin to ask the others: late enough that a heartbeat sent half a pause before tells who sees the
+        manager, early enough that of the answers before the lease ends all but one may be lost or late."""
+        return self.heard + self.lease // 2 + self.pause // 2
+
     def asks(self, now: int) -> bool:
         """Whether it is time to ask the others."""
-        return now - self.heard >= self.lease // 2
-
-    @property
-    def last_question(self) -> int:
-        """When to ask the others for the last time before the lease ends: only a recent answer tells whether they
-        still hear the manager, or heard it last a little later than this one."""
-        return self.heard + self.lease - self.lease // 8
+        return not self.held and now >= self.first_question
 
     def told(self, name: str, silence: int, now: int) -> None:
         """Another ensemble says for how long it has heard nothing of the manager."""
-        self._told[name] = now, silence
+        self._told[name] = now, now - silence
 
     def holds(self, now: int) -> bool:
         """Whether to hold, from now on, what could be placed elsewhere; told once."""
-        silence = now - self.heard
-        if self.held or silence < self.lease:
+        if self.held or now - self.heard < self.lease:
             return False
-        # Heartbeats are half a second apart, so others may have heard it last a little later than this one.
-        recent = [said for at, said in self._told.values() if now - at < self.lease // 2]
-        self.held = not goes_on([said < silence - self.lease // 2 for said in recent])
+        recent = [heard for at, heard in self._told.values() if now - at < self.lease // 2]
+        self.held = not goes_on([heard > self.heard + self.lease // 2 for heard in recent])
         return self.held
 
 

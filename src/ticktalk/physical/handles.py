@@ -211,7 +211,9 @@ class EnsembleHandle:
         self.node.take_control[NetMsg.ASK] = self._asked
         self.node.take_control[NetMsg.TELL] = lambda tell, stamp: self._watch.told(tell.name, tell.silence, stamp)
         self._watch = ManagerWatch(self._started)
-        self.node.loop.every(HEARTBEAT, self._ping)
+        self._pinged_at = self._started
+        self._asked_by: set[str] = set()  # those who want to know when the manager is heard again
+        self.node.loop.every(HEARTBEAT, self._beat)
 
     def run(self) -> None:
         """Join, and serve until stopped."""
@@ -221,11 +223,13 @@ class EnsembleHandle:
                 link = self._join()
                 if link is None:
                     break
-                if not started:
+                self._joined_at = monotonic_us()
+                if started:
+                    in_loop(self.node, self._joined)
+                else:
+                    self._joined()  # before time is kept: the first heartbeat may be due, and joining have taken long
                     self.node.run_in_thread()
                     started = True
-                self._joined_at = monotonic_us()
-                in_loop(self.node, self._joined)
                 self._again.clear()
                 while not self._stop.wait(0.1) and not self._again.is_set():
                     pass
@@ -244,6 +248,7 @@ class EnsembleHandle:
 
     def _joined(self) -> None:
         self._watch = ManagerWatch(self.node.clock.now())
+        self._watch_on()
 
     def _join(self) -> Link | None:
         """Ask until the manager answers; None when stopped before."""
@@ -322,37 +327,42 @@ class EnsembleHandle:
         elif what == "slew":
             self.node.clock.slew(by)
 
-    def _ping(self) -> None:
+    def _beat(self) -> None:
         if self.node.link is None or self._again.is_set():
             return
         self.node.clock.tend(monotonic_us())
+        self._ping()
+        self._check_lease()
+
+    def _ping(self) -> None:
+        self._pinged_at = self.node.clock.now()
         ping = Ping(
             self.name,
-            self.node.clock.now(),
+            self._pinged_at,
             self.discipline.offset,
             self.discipline.uncertainty,
             self.node.overflow,
         )
         self.node.send(self.node.manager, Message(RuntimeMsg.PING, ping, "TTRuntimeManagerProcess"))
-        self._ask_others()
-        self._check_lease()
-
-    def _ask_others(self) -> None:
-        """Ask the others whether they hear the manager, when it has not been heard for a while."""
-        if self._watch.asks(self.node.clock.now()):
-            for name in list(self.node.network_manager.routing_table):
-                if name not in (self.name, self.node.manager):
-                    self.node.send(name, Message(NetMsg.ASK, Ask(self.name), "TTNetworkManager"))
 
     def _pong(self, pong: Pong, stamp: int) -> None:
-        now = self.node.clock.now()
+        now, before = self.node.clock.now(), self._watch.heard
         self._exchange(Exchange(pong.asked, pong.received, pong.answered, stamp))
         if self._watch.pong(pong.asked, now):
             self._event("the manager is heard again; what was suspended and is still this ensemble's goes on")
             self.node.host.release()
-        self.node.agenda.deliver_at(max(now, self._watch.last_question), self._ask_others)
+        if self._watch.heard > before:
+            self._watch_on()
+            for name in self._asked_by:
+                self._tell(name)
+            self._asked_by.clear()
+
+    def _watch_on(self) -> None:
+        """The manager was heard: see to it that its next silence is noticed in time."""
+        watch, now = self._watch, self.node.clock.now()
+        self.node.agenda.deliver_at(max(now, watch.first_question), self._ask_others, watch.heard)
         # At that tick, before anything later: the time may have been spent where nothing here could run.
-        self.node.agenda.deliver_at(max(now, self._watch.heard + self._watch.lease), self._check_lease)
+        self.node.agenda.deliver_at(max(now, watch.heard + watch.lease), self._check_lease)
 
     def _check_lease(self) -> None:
         if self._watch.holds(self.node.clock.now()):
@@ -360,11 +370,29 @@ class EnsembleHandle:
             what = f"; suspended, because others may host them: {', '.join(held)}" if held else ""
             self._event(f"the manager is not heard{what}")
 
+    def _ask_others(self, heard: int) -> None:
+        """Ask the others whether they hear the manager, again and again while it is not heard here."""
+        watch, now = self._watch, self.node.clock.now()
+        if watch.heard != heard or self._again.is_set() or not watch.asks(now):
+            return  # it was heard meanwhile: another series of questions has been planned
+        for name in list(self.node.network_manager.routing_table):
+            if name not in (self.name, self.node.manager):
+                self.node.send(name, Message(NetMsg.ASK, Ask(self.name), "TTNetworkManager"))
+        self.node.agenda.deliver_at(now + watch.pause, self._ask_others, heard)
+
     def _asked(self, ask: Ask, stamp: int) -> None:
+        """Find out whether the manager is there; tell who asks as soon as it is heard, and after a while anyway."""
+        now = self.node.clock.now()
+        if now - self._pinged_at > self._watch.pause // 2:
+            self._ping()
+        self._asked_by.add(ask.name)
+        self.node.agenda.deliver_at(now + self._watch.pause, self._tell, ask.name)
+
+    def _tell(self, name: str) -> None:
         if self._watch.held:
             return  # it has learnt that the manager is there for others: it is no witness that it is not
         silence = self.node.clock.now() - self._watch.heard
-        self.node.send(ask.name, Message(NetMsg.TELL, Tell(self.name, silence), "TTNetworkManager"))
+        self.node.send(name, Message(NetMsg.TELL, Tell(self.name, silence), "TTNetworkManager"))
 
     def _forgotten(self, name: str, stamp: int) -> None:
         if name == self.name:
