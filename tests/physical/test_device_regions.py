@@ -13,6 +13,7 @@ from test_worker import Host, until
 from ticktalk.engine.hosting import Deployment, StartContext
 from ticktalk.engine.values import encode_value
 from ticktalk.language import compile_source
+from ticktalk.physical import device_region
 from ticktalk.physical.manager import in_loop
 from ticktalk.physical.tokens import Incoming
 from ticktalk.physical.wire import arcs_as_bytes, token_frame
@@ -58,6 +59,13 @@ def process_host() -> Iterator[Host]:
     made.node.close()
 
 
+@pytest.fixture
+def generous(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regions form however busy the machine is."""
+    monkeypatch.setattr(device_region, "SHARE", 0.001)
+    monkeypatch.setattr(device_region, "KEPT_BACK", 30_000_000)
+
+
 def regions(host: Host, graph: str) -> list[Any]:
     """The regions of a graph's context 1."""
     found: list[Any] = in_loop(host.node, lambda: list(host.node.host.contexts[graph, 1].regions))
@@ -76,7 +84,7 @@ def named(host: Host, graph: str) -> dict[str, list[Any]]:
     return found
 
 
-def test_instants_cross_at_once_and_nothing_else_changes(host: Host) -> None:
+def test_instants_cross_at_once_and_nothing_else_changes(host: Host, generous: None) -> None:
     text = (
         NUMBERS
         + """
@@ -136,7 +144,7 @@ def summed(a):
     assert len(starts) == firings and not any((start - starts[0]) % 10_000 for start in starts)
 
 
-def test_a_body_is_known_by_its_name(host: Host) -> None:
+def test_a_body_is_known_by_its_name(host: Host, generous: None) -> None:
     text = (
         NUMBERS
         + """
@@ -189,7 +197,7 @@ def passed(a):
     assert values == list(range(1, len(values) + 1))
 
 
-def test_what_may_wait_for_hardware_stays_by_itself() -> None:
+def test_what_may_wait_for_hardware_stays_by_itself(generous: None) -> None:
     host = Host(False, {"lamp": object()})
     try:
         text = (
@@ -219,7 +227,7 @@ def passed(a):
         host.node.close()
 
 
-def test_a_killed_worker_ends_its_regions_and_they_form_again(process_host: Host) -> None:
+def test_a_killed_worker_ends_its_regions_and_they_form_again(process_host: Host, generous: None) -> None:
     host = process_host
     text = NUMBERS + "@SQify\ndef passed(a):\n    return a\n" + ONCE.format(length=4_000_000)
     graph = host.run(text + "        return passed(left(window, TTPeriod=10000))\n")
@@ -236,7 +244,7 @@ def test_a_killed_worker_ends_its_regions_and_they_form_again(process_host: Host
     assert values[again:] == list(range(1, len(values) - again + 1))
 
 
-def test_a_grid_that_is_set_forms_regions_anew(host: Host) -> None:
+def test_a_grid_that_is_set_forms_regions_anew(host: Host, generous: None) -> None:
     text = NUMBERS + "@SQify\ndef both(a, b):\n    return a, b[0]\n" + ONCE.format(length=60_000_000)
     graph = host.run(text + "        return both(left(window, TTPeriod=10000), right(window, TTPeriod=10000))\n")
     until(lambda: together(host, graph), "it forms a region")
@@ -322,7 +330,7 @@ def main(trigger):
 """
 
 
-def test_what_comes_with_one_token_runs_together(receiver: Receiver) -> None:
+def test_what_comes_with_one_token_runs_together(receiver: Receiver, generous: None) -> None:
     graph = receiver.begin(FED, "src-1")
     expected: dict[str, list[Any]] = {"add": [], "own 1": [], "own 2": [], "twice": []}
     total = 0
@@ -352,7 +360,7 @@ def test_what_comes_with_one_token_runs_together(receiver: Receiver) -> None:
     assert report.received == {f"src-1/{arc}": count for arc, count in receiver.sent.items()}
 
 
-def test_what_is_held_gets_everything_when_it_is_released(receiver: Receiver) -> None:
+def test_what_is_held_gets_everything_when_it_is_released(receiver: Receiver, generous: None) -> None:
     graph = receiver.begin(FED, "src-1")
     (region,) = regions(receiver, graph)
     for n in range(40):
@@ -373,7 +381,7 @@ def test_what_is_held_gets_everything_when_it_is_released(receiver: Receiver) ->
     assert together(receiver, graph)
 
 
-def test_sets_out_of_order_and_losses_are_counted_as_ever(receiver: Receiver) -> None:
+def test_sets_out_of_order_and_losses_are_counted_as_ever(receiver: Receiver, generous: None) -> None:
     graph = receiver.begin(FED, "src-1")
     (region,) = regions(receiver, graph)
     for n in range(40):
@@ -391,7 +399,7 @@ def test_sets_out_of_order_and_losses_are_counted_as_ever(receiver: Receiver) ->
     assert last == {"add": 42, "own 1": [42, 0], "own 2": [42, 0], "twice": 168}
 
 
-def test_parcels_that_are_none_stop_nothing(receiver: Receiver) -> None:
+def test_parcels_that_are_none_stop_nothing(receiver: Receiver, generous: None) -> None:
     graph = receiver.begin(FED, "src-1")
     (region,) = regions(receiver, graph)
     for n in range(40):
@@ -417,7 +425,7 @@ def test_parcels_that_are_none_stop_nothing(receiver: Receiver) -> None:
     assert last["own 1"] == last["own 2"] == [99, 0] and last["twice"] == 4 * 99
 
 
-def test_the_start_of_a_context_may_come_after_its_first_tokens(receiver: Receiver) -> None:
+def test_the_start_of_a_context_may_come_after_its_first_tokens(receiver: Receiver, generous: None) -> None:
     receiver.count += 1
     name = f"early{receiver.count}"
     graph = compile_source(HEAD + FED, f"{name}.py", name)

@@ -52,6 +52,7 @@ class Elsewhere(NamedTuple):
     Attributes:
         sq: the SQ.
         paths: the parts of its result that are wanted, and whether each is an output; `unpack`: of which shape it is.
+        all_paths: just the paths.
         send: takes the result, as `Parts`, and its interval.
         report: takes the error of a firing.
         tally: takes a kind of counter to be counted at this SQ.
@@ -61,6 +62,7 @@ class Elsewhere(NamedTuple):
     sq: TTSQ
     paths: list[tuple[tuple[int, ...], bool]]
     unpack: list[Any] | None
+    all_paths: tuple[tuple[int, ...], ...]
     send: Send
     report: Callable[[FiringError], None]
     tally: Callable[[str], None]
@@ -429,7 +431,7 @@ class Context:
         def tally(kind: str) -> None:
             self.counters.add(sq.name, kind)
 
-        return Elsewhere(sq, forward.paths, forward.unpack, send, self._count_error, tally, done)
+        return Elsewhere(sq, forward.paths, forward.unpack, forward.all_paths, send, self._count_error, tally, done)
 
     def _execute(self, sq: TTSQ, send: Send) -> TTSQExecute:
         return TTSQExecute(

@@ -85,6 +85,7 @@ class TTSQForward:
     """
 
     __slots__ = (
+        "_all_together",
         "_alone",
         "_here",
         "_lose",
@@ -97,6 +98,7 @@ class TTSQForward:
         "_together",
         "_unpack",
         "_ways",
+        "all_paths",
         "also",
         "local",
         "send",
@@ -139,7 +141,9 @@ class TTSQForward:
             way = _Way(name, arc, local, sorted(hosts - {here, ""}), unplaced)
             (self._tags if arc.kind == "tag" else self._ways).append(way)
         self._together: dict[tuple[tuple[int, ...], ...], Together | None] = {}
+        self._all_together: Together | None = None
         self._alone = self._ways[0] if len(self._ways) == 1 and self._unpack is None else None
+        self.all_paths = tuple(path for path, _ in self.paths)
         self.local = [entry for way in self._ways for entry in way.local]
         self._ready = self.local[0][0].agenda.ready if self.local else []
 
@@ -153,6 +157,8 @@ class TTSQForward:
             if local or way.hosts or way.output or way.unplaced:
                 arc = TTArc(path=way.path, output=way.output)
                 rest._ways.append(_Way(way.name, arc, local, way.hosts, way.unplaced))
+        rest._all_together = None
+        rest.all_paths = tuple(path for path, _ in rest.paths)
         rest._alone = rest._ways[0] if len(rest._ways) == 1 and self._unpack is None else None
         rest.local = [entry for way in rest._ways for entry in way.local]
         rest.send = rest._send
@@ -242,7 +248,7 @@ class TTSQForward:
         if value.__class__ is Parts:
             if value.together is not None and self._publish_together is not None:
                 paths, data = value.together
-                together = self._that_go_together(tuple(paths))
+                together = self._that_go_together(paths)
                 if together is not None:
                     self._publish_together(together, data, start, stop)
                     return
@@ -256,6 +262,8 @@ class TTSQForward:
 
     def _that_go_together(self, paths: tuple[tuple[int, ...], ...]) -> Together | None:
         """The arcs that carry the parts of a result at `paths`, if they lead to the same ensembles and nowhere else."""
+        if paths is self.all_paths and self._all_together is not None:
+            return self._all_together
         if paths in self._together:
             return self._together[paths]
         here = [way for way in self._ways if way.path in paths]
@@ -265,6 +273,8 @@ class TTSQForward:
             here.sort(key=lambda way: paths.index(way.path))
             together = Together(self._sq.name, tuple(int(way.name.rpartition("/")[2]) for way in here))
         self._together[paths] = together
+        if paths is self.all_paths:
+            self._all_together = together
         return together
 
     def _along(self, way: _Way, value: Any, start: Tick, stop: Tick) -> None:

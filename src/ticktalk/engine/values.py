@@ -51,7 +51,7 @@ class Parts:
     def __init__(
         self,
         by_path: dict[tuple[int, ...], Any] | None = None,
-        together: tuple[list[tuple[int, ...]], Data] | None = None,
+        together: tuple[tuple[tuple[int, ...], ...], Data] | None = None,
     ) -> None:
         self._by_path = by_path
         self.together = together

@@ -407,7 +407,7 @@ class DeviceRegion:
                 placed.elsewhere.tally("late_starts")
         for index, *what in edges:
             forward = self._forwards[index]
-            forward.send(parts_of(what, forward.unpack is None), *interval)
+            forward.send(parts_of(what, forward), *interval)
         for index, port, data in leftovers:
             self._syncs[index].receive(port, *interval, Encoded(data))
         for error in errors:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -48,18 +48,28 @@ class Member(msgspec.Struct, array_like=True):
     settled: dict[int, bytes]
 
 
-class Array(NamedTuple):
-    """Parts of a result as one MessagePack array, and where in the result they are."""
+class Sends(Protocol):
+    """What a result is sent by: the paths of all its parts that go anywhere, and how it is unpacked."""
 
-    paths: list[Any]
+    @property
+    def all_paths(self) -> tuple[tuple[int, ...], ...]: ...
+    @property
+    def unpack(self) -> list[Any] | None: ...
+
+
+class Array(NamedTuple):
+    """Parts of a result as one MessagePack array, and where in the result they are; None: all that are wanted."""
+
+    paths: list[Any] | None
     data: bytes
 
 
-def parts_of(what: list[Any], whole: bool) -> Parts | Encoded:
-    """What a body gave, as it stands in an answer: `[parts]`, or `[paths, array]`; `whole`: nobody unpacks it."""
+def parts_of(what: list[Any], forward: Sends) -> Parts | Encoded:
+    """What a body gave, as it stands in an answer: `[parts]`, or `[paths, array]` (paths None: all)."""
     if len(what) == 2:
-        return Parts(together=([tuple(path) for path in what[0]], what[1]))
-    if whole and len(what[0]) == 1:
+        paths, data = what
+        return Parts(together=(forward.all_paths if paths is None else tuple([tuple(path) for path in paths]), data))
+    if forward.unpack is None and len(what[0]) == 1:
         _, data, shown = what[0][0]
         return Encoded(data, shown)
     return Parts({tuple(path): Encoded(data, shown) for path, data, shown in what[0]})
@@ -95,7 +105,7 @@ def encoder(paths: Sequence[Any], shape: Any) -> Callable[[Any], Any]:
         kinds = set(map(type, parts))
         if together and not any(hasattr(kind, "__array__") for kind in kinds):
             if TTEmpty not in kinds:
-                return Array(whole, encode_value(parts))
+                return Array(None, encode_value(parts))
             there = [(path, part) for path, part in zip(whole, parts, strict=True) if part.__class__ is not TTEmpty]
             return Array([path for path, _ in there], encode_value([part for _, part in there])) if there else []
         encoded = []

@@ -557,7 +557,7 @@ class Workers:
         if kind in ("fired", "together"):
             _, _, *what, start, stop, begun, ended = answer
             self._loop.advance(self._clock.at(ended))
-            parts = parts_of(what, told.unpack is None) if what[0] else None  # not even one: all are empty
+            parts = parts_of(what, told) if kind == "together" or what[0] else None  # else nothing was said
             if parts is not None:
                 if placed.stamp and placed.grid is not None:
                     middle = self._clock.at((begun + ended) // 2)
