@@ -109,7 +109,7 @@ def summed(a):
     sq_state["sum"] = sq_state.get("sum", 0) + a[0]
     return sq_state["sum"]
 """
-        + ONCE.format(length=2_500_000)
+        + ONCE.format(length=1_500_000)
         + """
         a = left(window, TTPeriod=10000)
         b = right(window, TTPeriod=10000)
@@ -122,9 +122,16 @@ def summed(a):
         return MERGE(some_of_them, MERGE(named(total, "summed"), named(rest, "breaks")))
 """
     )
-    graph = host.run(text)
-    until(lambda: together(host, graph), "it forms regions")
-    host.finished(graph)
+
+    def run() -> str:
+        graph = host.run(text)
+        until(lambda: together(host, graph), "it forms regions")
+        return host.finished(graph)
+
+    for _ in range(8):
+        graph = run()
+        if not any(counts.get("skipped") for counts in host.counts(graph).values()):
+            break  # else the machine was busy, and the sources are not in step
     by_name = named(host, graph)
     firings = len(by_name["both"])
     assert firings > 20
