@@ -427,6 +427,12 @@ return show(a), show(fail(a)), show(step(a)), step(show(a))
     assert seen(True) == seen(False)
 
 
+def test_an_instant_at_the_end_of_a_planned_stretch_is_not_lost() -> None:
+    graph = program("return never(src(trigger, TTPeriod=2))", "@SQify\ndef never(x):\n    return TTEmpty()\n")
+    fired = same(graph, contexts=(0, 0), until=140, slices=2).seen[5]
+    assert [fired["runtime-manager", number, "src-1"] for number in (1, 2)] == [69, 69]  # 2, 4, ... 138
+
+
 def test_interrupted_from_the_keyboard_it_can_go_on() -> None:
     more = """
 @SQify

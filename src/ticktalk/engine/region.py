@@ -654,9 +654,10 @@ class RegionTimers:
                         entry = together[-1]
                         break
                     entry = second
-                if not self.left:
-                    entry = end - begin << bits  # the last one stands for the end
-                self._bring_up(begin + (entry >> bits), entry & mask)
+                if self.left:
+                    self._bring_up(begin + (entry >> bits), entry & mask)
+                else:
+                    self._bring_up(end, -1)  # what is due then is not done
                 self._planned = None
             self._restless = CALM
         finally:
