@@ -427,10 +427,36 @@ return show(a), show(fail(a)), show(step(a)), step(show(a))
     assert seen(True) == seen(False)
 
 
+def test_two_tokens_at_one_tick_go_through_a_tree_side_by_side() -> None:
+    graph = program(
+        """
+both = MERGE(src(trigger, TTPeriod=10), other(trigger, TTPeriod=15))
+return show(step(show(both)))
+"""
+    )
+    _, context = regions_of(graph)
+    assert [[node.sq.name for node in tree.plan.nodes] for tree in context.trees] == [["show-1", "step-1", "show-2"]]
+    printed = same(graph, until=31).seen[1].partition("|")[2].splitlines()
+    assert [line.split()[0] for line in printed[-4:]] == ["[show-1]", "[show-1]", "[show-2]", "[show-2]"]  # at 30
+
+
 def test_an_instant_at_the_end_of_a_planned_stretch_is_not_lost() -> None:
     graph = program("return never(src(trigger, TTPeriod=2))", "@SQify\ndef never(x):\n    return TTEmpty()\n")
     fired = same(graph, contexts=(0, 0), until=140, slices=2).seen[5]
     assert [fired["runtime-manager", number, "src-1"] for number in (1, 2)] == [69, 69]  # 2, 4, ... 138
+
+
+def test_a_window_that_ends_within_a_planned_stretch() -> None:
+    graph = program(
+        """
+start = READ_TTCLOCK(trigger)
+window = COPY_TTTIME(trigger, VALUES_TO_TTTIME(start, start + 5))
+return never(src(window, TTPeriod=2))
+""",
+        "@SQify\ndef never(x):\n    return TTEmpty()\n",
+    )
+    fired = same(graph, contexts=(0, 0)).seen[5]
+    assert [fired["runtime-manager", number, "src-1"] for number in (1, 2)] == [2, 2]  # 2, 4
 
 
 def test_interrupted_from_the_keyboard_it_can_go_on() -> None:

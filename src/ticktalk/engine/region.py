@@ -674,7 +674,7 @@ class RegionTimers:
         assert self._planned is not None
         for region in self._planned[2]:
             due = tick + 1 if region.index <= index else tick
-            steps = -((region.next - due) // region.period)
+            steps = -((region.next - min(due, region.limit)) // region.period)
             if steps > 0 and not region.stepping:
                 region.next += steps * region.period
 
