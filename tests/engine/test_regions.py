@@ -99,10 +99,9 @@ def programs(draw: st.DrawFn, hosts: bool = False) -> str:
         else:
             add(f"x{number} = s{number}({window}, TTPeriod={period}, TTPhase={phase}{extra})")
         numbers.append(f"x{number}")
+    kinds = ["call", "call", "call", "call", "operator", "list", "take", "unpack", "sticky", "merge", "shift", "tree"]
     for number in range(draw(st.integers(1, 9))):
-        kind = draw(
-            st.sampled_from(["call", "call", "call", "call", "operator", "list", "take", "unpack", "sticky", "merge"])
-        )
+        kind = draw(st.sampled_from(kinds))
         pick = [draw(st.sampled_from(numbers)) for _ in range(draw(st.integers(1, 3)))]
         name = f"y{number}"
         if kind == "call":
@@ -135,6 +134,32 @@ def programs(draw: st.DrawFn, hosts: bool = False) -> str:
             )
             add(f"{name} = scaled({pick[0]}, gains)")
             numbers.append(name)
+        elif kind == "shift":
+            # Intervals beside those of its stream.
+            delay = draw(st.sampled_from(["1", "7"]))
+            add(f"{name} = ADD_TIME_DELAY({pick[0]}, delay={delay})")
+            numbers.append(name)
+        elif kind == "tree":
+            # SQs with one arc input, behind one that may be of the general engine.
+            function("SQify", "pick2", "x, y", "return x * 10 + y")
+            add(f"{name} = pick2({pick[0]}, {draw(st.sampled_from(numbers))})")
+            grown = [name]
+            for leaf in range(draw(st.integers(1, 6))):
+                body = draw(st.sampled_from([*sorted(BODIES), "list", "scaled"]))
+                above = draw(st.sampled_from(grown[-2:]))
+                if body == "scaled":
+                    function("SQify", "scales", "x, gain", "gain.append(1)\n    return x + len(gain)")
+                    add(f"{name}_{leaf} = scales({above}, gains)")
+                elif body == "list":
+                    function("SQify", "inside", "x", "return [x, 2]")
+                    function("SQify", "first", "xs", "xs.append(x := xs[0])\n    return x")
+                    add(f"{name}_{leaf}_ = inside({above})")
+                    add(f"{name}_{leaf} = first({name}_{leaf}_)")
+                else:
+                    function("SQify", f"{body}1", "x", BODIES[body].replace("sum(more)", "0"))
+                    add(f"{name}_{leaf} = {body}1({above})")
+                grown.append(f"{name}_{leaf}")
+            numbers += grown
         elif kind == "merge":
             add(f"{name} = MERGE({pick[0]}, {pick[-1]})")
             numbers.append(name)
@@ -225,6 +250,31 @@ def test_a_region_does_what_the_general_engine_does(text: str, until: int, bound
 def test_several_ensembles_and_contexts(text: str, delay: int, contexts: tuple[int, ...]) -> None:
     graph = compile_source(text, "net.py", "net")
     same(graph, delay=delay, contexts=contexts)
+
+
+@settings(max_examples=120, deadline=None)
+@given(programs(), st.sampled_from(["stop", "set"]), st.integers(1, 12))
+def test_who_is_told_something_acts_at_once(text: str, what: str, nth: int) -> None:
+    graph = compile_source(text, "net.py", "net")
+    streams = [sq.name for sq in graph.sqs if sq.trigger == "grid"]
+
+    def watch(manager: TTRuntimeManagerSim) -> None:
+        told = 0
+
+        def act(_: Any) -> None:
+            nonlocal told
+            told += 1
+            if told == nth:
+                if what == "stop":
+                    manager.stop_graph(graph)
+                else:
+                    manager.set_grid(graph, streams[0], period=5, phase=0)
+
+        manager.process.outputs.listeners.append(act)
+        manager.on_error(act)
+
+    compared = 3 if what == "stop" else 6
+    assert run(graph, True, watch=watch).seen[:compared] == run(graph, False, watch=watch).seen[:compared]
 
 
 STREAM = """\
@@ -372,6 +422,38 @@ return show(a), show(fail(a)), show(step(a)), step(show(a))
         return run(graph, regions, watch=watch).seen[:3]
 
     assert seen(True) == seen(False)
+
+
+def test_two_tokens_at_one_tick_go_through_a_tree_side_by_side() -> None:
+    graph = program(
+        """
+both = MERGE(src(trigger, TTPeriod=10), other(trigger, TTPeriod=15))
+return show(step(show(both)))
+"""
+    )
+    _, context = regions_of(graph)
+    assert [[node.sq.name for node in tree.plan.nodes] for tree in context.trees] == [["show-1", "step-1", "show-2"]]
+    printed = same(graph, until=31).seen[1].partition("|")[2].splitlines()
+    assert [line.split()[0] for line in printed[-4:]] == ["[show-1]", "[show-1]", "[show-2]", "[show-2]"]  # at 30
+
+
+def test_an_instant_at_the_end_of_a_planned_stretch_is_not_lost() -> None:
+    graph = program("return never(src(trigger, TTPeriod=2))", "@SQify\ndef never(x):\n    return TTEmpty()\n")
+    fired = same(graph, contexts=(0, 0), until=140, slices=2).seen[5]
+    assert [fired["runtime-manager", number, "src-1"] for number in (1, 2)] == [69, 69]  # 2, 4, ... 138
+
+
+def test_a_window_that_ends_within_a_planned_stretch() -> None:
+    graph = program(
+        """
+start = READ_TTCLOCK(trigger)
+window = COPY_TTTIME(trigger, VALUES_TO_TTTIME(start, start + 5))
+return never(src(window, TTPeriod=2))
+""",
+        "@SQify\ndef never(x):\n    return TTEmpty()\n",
+    )
+    fired = same(graph, contexts=(0, 0)).seen[5]
+    assert [fired["runtime-manager", number, "src-1"] for number in (1, 2)] == [2, 2]  # 2, 4
 
 
 def test_interrupted_from_the_keyboard_it_can_go_on() -> None:

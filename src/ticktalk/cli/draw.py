@@ -9,8 +9,8 @@ from typing import Annotated, cast
 import typer
 
 from ticktalk.cli import arguments
-from ticktalk.engine.generated import run_code, steps_code
-from ticktalk.engine.regions import RegionPlan, find_regions
+from ticktalk.engine.generated import run_code, steps_code, tree_code
+from ticktalk.engine.regions import RegionPlan, find_regions, find_trees
 from ticktalk.graph.drawing import Format
 from ticktalk.graph.drawing import draw as render
 from ticktalk.graph.drawing.hosts import hosts_of
@@ -45,6 +45,9 @@ def draw(
     if show_code:
         for number, (label, plan) in enumerate(found):
             print("\n\n" * (number > 0) + f"# {label}: {len(plan.nodes)} of {len(graph.sqs)} SQs")
+            if not plan.sources:
+                print(tree_code(plan, say_which=True).text, end="")
+                continue
             print(run_code(plan, say_which=True).text, end="\n\n")
             print(steps_code(plan, say_which=True).text, end="")
     if not found and (regions or show_code):
@@ -57,7 +60,9 @@ def _regions(graph: TTGraph) -> list[tuple[str, RegionPlan]]:
     host_of = {sq.name: asked.get(sq.name, "") for sq in graph.sqs}
     found: list[tuple[str, RegionPlan]] = []
     for host in dict.fromkeys(host_of.values()):
-        for plan in find_regions(graph, [sq for sq in graph.sqs if host_of[sq.name] == host]):
+        here = [sq for sq in graph.sqs if host_of[sq.name] == host]
+        plans = find_regions(graph, here)
+        for plan in plans + find_trees(graph, here, plans):
             found.append((f"region {len(found) + 1}" + (f" on {host}" if host else ""), plan))
     return found
 

@@ -36,8 +36,9 @@ from ticktalk.engine.instructions import (
 )
 from ticktalk.engine.profile import Meter
 from ticktalk.engine.region import RegionTimers, StreamRegion
-from ticktalk.engine.regions import RegionPlan, find_regions
+from ticktalk.engine.regions import RegionPlan, find_regions, find_trees
 from ticktalk.engine.state import InstanceState, Load, Saver
+from ticktalk.engine.tree import TokenTree
 from ticktalk.engine.values import PLAIN, as_number, handed_on
 from ticktalk.engine.wiring import wiring_of
 from ticktalk.graph.constants import decode_constant
@@ -116,7 +117,7 @@ class PreparedGraph:
         self.host_of = host_of
         self.here = here
         self.components = components
-        self.regions: list[RegionPlan] | None = None  # found when a context is to have them
+        self.regions: list[RegionPlan] | None = None  # found when a context is to have them; and trees
         self.clocks = graph.clock_tree()
         self.code = GraphCode(graph)
         self.wiring = wiring_of(graph)
@@ -229,6 +230,7 @@ class Context:
         self._add(prepared.sqs)
         self.regions: list[Region] = []
         self.form_elsewhere: Callable[[Context], Iterable[Region]] | None = None  # regions of bodies that run away
+        self.trees: list[TokenTree] = []
         regions = agenda.regions if run_elsewhere is None and occupy is None and not movable else None
         self._timers = regions if isinstance(regions, RegionTimers) and regions.allowed else None
         self.form_regions()
@@ -502,6 +504,7 @@ class Context:
                 self.dissolve_regions()
                 self.regions = list(self.form_elsewhere(self))
             return
+        self.dissolve_regions()
         prepared = self.prepared
         grids = {
             name: (sync.period, sync.phase, sync.width)
@@ -513,17 +516,21 @@ class Context:
         if plans is None:
             grid_of = None if as_drawn else lambda sq: grids.get(sq.name, (sq.period, sq.phase, sq.width))
             plans = find_regions(prepared.graph, prepared.sqs, grid_of)
+            plans += find_trees(prepared.graph, prepared.sqs, plans)
             if as_drawn:
                 prepared.regions = plans
-        self.regions = [
-            StreamRegion(plan, self.syncs, self.executes, self.forwards, self.agenda, self._timers) for plan in plans
-        ]
+        parts = self.syncs, self.executes, self.forwards, self.agenda
+        self.regions = [StreamRegion(plan, *parts, self._timers) for plan in plans if plan.sources]
+        self.trees = [TokenTree(plan, *parts) for plan in plans if not plan.sources]
 
     def dissolve_regions(self) -> None:
         """Let the general engine go on with everything, from the next instants on, until `form_regions`."""
         for region in self.regions:
             region.retire()
         self.regions = []
+        for tree in self.trees:
+            tree.dissolve()
+        self.trees = []
 
     def _flush_regions(self) -> None:
         for region in self.regions:
@@ -555,6 +562,8 @@ class Context:
         self.closed = True
         for region in self.regions:
             region.close()
+        for tree in self.trees:
+            tree.dissolve()
         for sync in self.syncs.values():
             sync.close()
 

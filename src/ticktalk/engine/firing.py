@@ -45,6 +45,7 @@ class TTSQSync:
     Attributes:
         inbox: what arrived since the last step from SQs of the same ensemble: `(port, start, stop, value)`.
         remote: the same from other ensembles; it comes first.
+        several: the turn that it has may fire more than once.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class TTSQSync:
         "number",
         "queued",
         "remote",
+        "several",
         "slot",
         "sq",
     )
@@ -71,6 +73,7 @@ class TTSQSync:
         self.key = (order, self)
         self.made: Tick = next(_MADE)
         self.queued = False
+        self.several = False
         self.agenda = agenda
         self.counters = counters
         self.inbox: list[tuple[int, Tick, Tick, Any]] = []
@@ -193,13 +196,16 @@ class SinglePortSync(TTSQSync):
                 self.last_start = start
             self.fire(start, stop, ((start, stop, value) if self.full else value,), now)
             return
-        for _, start, stop, value in self._arrived():
+        arrived = self._arrived()
+        self.several = len(arrived) > 1
+        for _, start, stop, value in arrived:
             if self.forward:
                 if start < self.last_start:
                     self.counters.add(self.sq.name, "out_of_order")
                     continue
                 self.last_start = start
             self.fire(start, stop, ((start, stop, value) if self.full else value,), now)
+        self.several = False
 
     def save(self, saver: Saver) -> dict[str, Any]:
         return {**super().save(saver), "last_start": self.last_start}
@@ -263,11 +269,14 @@ class ArrivalSync(TTSQSync):
                 self.sticky[slot] = token
             else:
                 self._wait(slot, token)
+        # A firing takes a token of each port that consumes: if there is but one, there is but one firing.
+        self.several = all(len(self.ports[slot].tokens) > 1 for slot in self.consuming)
         for slot, token in arrived:
             if slot in self.sticky:
                 self._reconsider(now)
             elif self.ports[slot].holds(token):
                 self._consider(slot, token, True, now)
+        self.several = False
         if self.newest > self.evict_at:
             self._evict()
 

@@ -7,7 +7,9 @@ Two functions are made of the same statements, one block for each SQ in graph or
 * `steps(instant)` is a generator that runs one instant, and gives the place in the order (`o3`) of each further SQ
   before it runs, so that others can have their turns in between.
 
-`ahead_code` writes a third function for many regions of one shape, each with instants of its own: it runs instants
+`tree_code` writes that of a tree: one set of tokens, from its root's firing to its edges.
+
+`ahead_code` writes another for many regions of one shape, each with instants of its own: it runs instants
 that were sorted beforehand, and takes the bodies from a table. `once_code` writes that of a region on a device.
 
 `v3` is what SQ 3 hands on, `v3_1` to its second consumer within the region; `gone` stands in it where the SQ had
@@ -21,7 +23,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ticktalk.engine.execution import unchangeable
-from ticktalk.engine.regions import RegionNode, RegionPlan, Wire
+from ticktalk.engine.regions import RegionNode, RegionPlan
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
 
@@ -47,6 +49,9 @@ _OPERATORS = {
     "NOTIN": "not in",
 }
 """Primitives that are written out."""
+
+
+_ALWAYS = "gone, empty, plain, type, int, float"
 
 
 class RegionCode(NamedTuple):
@@ -126,7 +131,7 @@ def once_code(nodes: list[RegionNode], roots: int) -> RegionCode:
     `once(start, a0_0, a1_0, a1_1, ...)` runs one: `a1_0` is what comes to port 0 of root 1, `gone` where that does not
     fire. It takes the start of the interval where the others take the instant.
     """
-    inputs = [[f"a{index}_{port}" for port in _arcs(node)] for index, node in enumerate(nodes[:roots])]
+    inputs = [[f"a{index}_{port}" for port in _arcs(node.sq)] for index, node in enumerate(nodes[:roots])]
     given = {name for names in inputs for name in names}
     known = [name for index, node in enumerate(nodes) for name in _known(index, node) if name not in given]
     acts = [
@@ -139,7 +144,7 @@ def once_code(nodes: list[RegionNode], roots: int) -> RegionCode:
     for index, node in enumerate(nodes):
         block = _block(index, node)
         if index < roots:
-            names = _names(index, node)
+            names = _results(index, node)
             otherwise = ["else:", f"    {' = '.join(names)} = gone"] if names else []
             block = [f"if {inputs[index][0]} is not gone:", *("    " + line for line in block), *otherwise]
         lines += [("    " + line, index) for line in block if line.strip() != "limit = instant"]
@@ -148,16 +153,69 @@ def once_code(nodes: list[RegionNode], roots: int) -> RegionCode:
 
 def once_inputs(nodes: list[RegionNode], roots: int) -> list[tuple[int, int]]:
     """What `once` takes: the root and its port, in order."""
-    return [(index, port) for index, node in enumerate(nodes[:roots]) for port in _arcs(node)]
-
-
-def _arcs(node: RegionNode) -> list[int]:
-    return [port for port, kind in enumerate(node.sq.ports) if kind.constant is None]
+    return [(index, port) for index, node in enumerate(nodes[:roots]) for port in _arcs(node.sq)]
 
 
 def ahead_names(plan: RegionPlan) -> list[str]:
     """What a region's entry in the table of `ahead` holds, after its parts and the region itself."""
     return [name for index, node in enumerate(plan.nodes) for name in _known(index, node)]
+
+
+def tree_code(plan: RegionPlan, say_which: bool = False) -> RegionCode:
+    """The function `tree` of a tree; `say_which`: with comments that name the SQs.
+
+    It is the `fire` of its root. Where somebody outside may have a turn before its last SQ, or the root may fire once
+    more, it leaves the firing to the general engine; where that shows in between, it leaves it the rest.
+    """
+    given = ", ".join(wire.name for wire in plan.nodes[0].wires.values())
+    lines: list[tuple[str, int]] = [
+        (f"def tree(start, stop, values, now, {', '.join(tree_names(plan))}, {_ALWAYS}):", -1),
+        ("    if root.several or ready and ready[0][0] < last:", -1),
+        ("        return general(start, stop, values, now)", -1),
+        ("    running.current = inside", -1),
+        (f"    {given}, = values", -1),
+    ]
+    for index, node in enumerate(plan.nodes):
+        first = len(lines)
+        lines += [("    " + line, index) for line in _tree_block(index, node)]
+        if say_which:
+            lines[first] = _named(lines[first], node.sq)
+    lines.append(("    running.current = None", -1))
+    return _code(lines)
+
+
+def tree_names(plan: RegionPlan) -> list[str]:
+    """What the function of a tree gets when it is made, as defaults of its last parameters."""
+    names = ["region", "root", "general", "ready", "last", "running", "inside"]
+    for index, node in enumerate(plan.nodes):
+        names += [*_known(index, node), f"e{index}"]
+        if index and len(_arcs(node.sq)) > 1:
+            names.append(f"takes{index}")
+        elif index and node.sq.order == "forward":
+            names += [f"s{index}", f"late{index}"]
+    return names
+
+
+def _tree_block(index: int, node: RegionNode) -> list[str]:
+    """One firing of one SQ of a tree, if its input is there."""
+    leave = [f"if region.left(): return region.leave({index}, locals(), start, stop)"]
+    block = [f"e{index}.fired += 1", *_firing(index, node, "start, stop", leave)]
+    if not index:
+        return block
+    condition = _all_there(node, " and ")
+    (wire,) = node.wires.values()
+    if len(_arcs(node.sq)) > 1:
+        condition += f" and takes{index}({wire.name}, start, stop, now)"
+    elif node.sq.order == "forward":
+        condition += f" and (start >= s{index}.last_start or late{index}())"
+        block.insert(0, f"s{index}.last_start = start")
+    block = [f"if {condition}:", *("    " + line for line in block)]
+    names = _results(index, node)
+    return block + (["else:", f"    {' = '.join(names)} = gone"] if names else [])
+
+
+def _arcs(sq: TTSQ) -> list[int]:
+    return [index for index, port in enumerate(sq.ports) if port.constant is None]
 
 
 def _code(lines: list[tuple[str, int]]) -> RegionCode:
@@ -166,9 +224,7 @@ def _code(lines: list[tuple[str, int]]) -> RegionCode:
 
 def _known_before(plan: RegionPlan) -> str:
     """The parameters of `run` and `steps` that have defaults."""
-    return (
-        "period, region, " + "".join(name + ", " for name in ahead_names(plan)) + "gone, empty, plain, type, int, float"
-    )
+    return "period, region, " + "".join(name + ", " for name in ahead_names(plan)) + _ALWAYS
 
 
 def _known(index: int, node: RegionNode) -> list[str]:
@@ -188,11 +244,28 @@ def _block(index: int, node: RegionNode, ahead: bool = False) -> list[str]:
     """One firing of one SQ, if its inputs are there."""
     instant = "begin + (entry >> bits)" if ahead else "instant"
     leave = [] if ahead else ["limit = instant"]  # `ahead` looks itself whether to leave
+    block = _firing(index, node, instant, leave, ahead)
+    if not node.wires:
+        return block
+    names = _results(index, node)
+    block = [f"if {_all_there(node, ' and ')}:", *("    " + line for line in block)]
+    otherwise = [f"{' = '.join(names)} = gone"] if names else []
+    if len(node.wires) > 1 or node.sq.order == "forward":
+        inputs = ", ".join(wire.name for wire in node.wires.values())
+        absent = f"parts[{index}].absent" if ahead else f"absent{index}"
+        otherwise.insert(0, f"{absent}({instant}, {inputs})")
+    if otherwise:
+        block += ["else:", *("    " + line for line in otherwise)]
+    return block
+
+
+def _firing(index: int, node: RegionNode, when: str, leave: list[str], ahead: bool = False) -> list[str]:
+    """The call of a body, and what becomes of its result; `leave`: what follows when it has told somebody outside."""
 
     def act(what: str) -> str:
         return f"parts[{index}].{what}" if ahead else f"{what}{index}"
 
-    names = _names(index, node)
+    names = _results(index, node)
     all_of_them, each = " = ".join(names), ", ".join(names)
     call = _call(index, node)
     if node.edge:
@@ -200,11 +273,11 @@ def _block(index: int, node: RegionNode, ahead: bool = False) -> list[str]:
         result = [
             f"result = {call}",
             "if type(result) is not empty:",
-            f"    {gives}{act('edge')}(result, {instant})",
+            f"    {gives}{act('edge')}(result, {when})",
             *("    " + line for line in leave),
         ]
         if names:
-            result += ["else:", f"    {gives}{act('hand')}(result, {instant})"]
+            result += ["else:", f"    {gives}{act('hand')}(result, {when})"]
     elif not names:
         result = [call]
     else:
@@ -212,44 +285,30 @@ def _block(index: int, node: RegionNode, ahead: bool = False) -> list[str]:
             f"{all_of_them} = {call}",
             f"kind = type({names[0]})",
             "if kind is not int and kind is not float and kind not in plain:",
-            f"    {each} = {act('hand')}({names[0]}, {instant})",
+            f"    {each} = {act('hand')}({names[0]}, {when})",
         ]
-    block = [
+    return [
         "try:",
         *("    " + line for line in result),
         "except BaseException as error:",
-        f"    {each + ' = ' if names else ''}{act('ended')}(error, {instant})",
+        f"    {each + ' = ' if names else ''}{act('ended')}(error, {when})",
         *("    " + line for line in leave),
     ]
-    if not node.wires:
-        return block
-    block = [f"if {_all_there(node, ' and ')}:", *("    " + line for line in block)]
-    otherwise = [f"{all_of_them} = gone"] if names else []
-    if len(node.wires) > 1 or node.sq.order == "forward":
-        inputs = ", ".join(_name(wire, node) for wire in node.wires.values())
-        otherwise.insert(0, f"{act('absent')}({instant}, {inputs})")
-    if otherwise:
-        block += ["else:", *("    " + line for line in otherwise)]
-    return block
 
 
-def _names(index: int, node: RegionNode) -> list[str]:
-    """What an SQ hands on, by wire."""
+def _results(index: int, node: RegionNode) -> list[str]:
+    """The names of what an SQ hands on, by way."""
     return [f"v{index}" if len(node.inner) == 1 else f"v{index}_{way}" for way in range(len(node.inner))]
 
 
 def _all_there(node: RegionNode, joined: str) -> str:
-    return joined.join(f"{_name(wire, node)} is not gone" for wire in node.wires.values())
-
-
-def _name(wire: Wire, node: RegionNode) -> str:
-    return f"v{wire.node}" if wire.alone else f"v{wire.node}_{wire.way}"
+    return joined.join(f"{wire.name} is not gone" for wire in node.wires.values())
 
 
 def _call(index: int, node: RegionNode) -> str:
     """The call of the body: wires, and `a3_1` for what sits on port 1 of SQ 3 all the time."""
     sq = node.sq
-    own = {port: _name(wire, node) for port, wire in node.wires.items()}
+    own = {port: wire.name for port, wire in node.wires.items()}
     values = {port: own.get(port, f"a{index}_{port}") for port in range(len(sq.ports))}
     if _made_anew(sq):
         arcs = [values[port] for port, kind in enumerate(sq.ports) if kind.constant is None]

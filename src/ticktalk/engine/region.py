@@ -59,46 +59,32 @@ def _compiled(text: str) -> CodeType:
     return next(code for code in module.co_consts if isinstance(code, CodeType))
 
 
-def _function(text: str, names: dict[str, Any]) -> FunctionType:
-    """The function in `text`, whose last parameters get the names that are known when the region starts."""
+def function_of(text: str, names: dict[str, Any], first: str = "period") -> FunctionType:
+    """The function in `text`, whose last parameters get the names that are known when the region starts.
+
+    `first` is the first of them.
+    """
     # What Python learns of a function's callees is kept in its code, so each region has its own.
     code = _compiled(text).replace()
     parameters = code.co_varnames[: code.co_argcount]
-    known = parameters[parameters.index("period") :]
+    known = parameters[parameters.index(first) :]
     return FunctionType(code, names, code.co_name, tuple([names[name] for name in known]))
 
 
-class RegionPart:
+class Part:
     """One SQ of a region: what the generated code calls when more is to be done than to run a body."""
 
-    __slots__ = (
-        "absences",
-        "before_absence",
-        "execute",
-        "last_absence",
-        "node",
-        "partial",
-        "region",
-        "send",
-        "silent",
-        "sync",
-    )
+    __slots__ = ("execute", "node", "partial", "send", "silent", "sync")
 
-    def __init__(
-        self, region: StreamRegion, node: RegionNode, sync: TTSQSync, execute: TTSQExecute, forward: TTSQForward
-    ) -> None:
-        self.region = region
+    def __init__(self, node: RegionNode, sync: TTSQSync, execute: TTSQExecute, forward: TTSQForward) -> None:
         self.node = node
         self.sync = sync
         self.execute = execute
         self.send = forward.within({(to.sq, to.port): index for index, to in enumerate(node.inner)})
         self.silent = [0] * len(node.inner)  # by wire: firings whose result did not go there
         self.partial: list[Any] | None = None  # where a result has gone before sending it on failed
-        self.absences = 0  # instants without a firing
-        self.last_absence: Tick = NEG_INFINITY
-        self.before_absence: Tick = NEG_INFINITY  # the latest instant with a firing before that
 
-    def hand(self, value: Any, instant: int) -> Any:
+    def hand(self, value: Any, *when: Tick) -> Any:
         """What each wire gets of a value that is not known to be unchangeable."""
         if value.__class__ is TTEmpty:
             wires = [GONE] * len(self.silent)
@@ -114,7 +100,30 @@ class RegionPart:
                 self.partial = wires
                 raise
             running.current = IN_REGION
-        return self._on(wires)
+        return self.on(wires)
+
+    def on(self, wires: list[Any]) -> Any:
+        """Values for the wires, as the generated code takes them."""
+        silent = self.silent
+        for index, value in enumerate(wires):
+            if value is GONE:
+                silent[index] += 1
+        return wires[0] if len(wires) == 1 else wires
+
+
+class RegionPart(Part):
+    """One SQ of a region that begins at sources."""
+
+    __slots__ = ("absences", "before_absence", "last_absence", "region")
+
+    def __init__(
+        self, region: StreamRegion, node: RegionNode, sync: TTSQSync, execute: TTSQExecute, forward: TTSQForward
+    ) -> None:
+        super().__init__(node, sync, execute, forward)
+        self.region = region
+        self.absences = 0  # instants without a firing
+        self.last_absence: Tick = NEG_INFINITY
+        self.before_absence: Tick = NEG_INFINITY  # the latest instant with a firing before that
 
     def edge(self, value: Any, instant: int) -> Any:
         """Send a result along all arcs; what each wire gets of it."""
@@ -132,7 +141,7 @@ class RegionPart:
             if region.closed:
                 raise RegionEnded
         running.current = IN_REGION
-        return self._on(wires)
+        return self.on(wires)
 
     def ended(self, error: BaseException, instant: int) -> Any:
         """Report a firing that raised; what each wire has got of it nevertheless."""
@@ -146,14 +155,7 @@ class RegionPart:
         if region.closed:
             raise RegionEnded
         running.current = IN_REGION
-        return self._on(wires)
-
-    def _on(self, wires: list[Any]) -> Any:
-        silent = self.silent
-        for index, value in enumerate(wires):
-            if value is GONE:
-                silent[index] += 1
-        return wires[0] if len(wires) == 1 else wires
+        return self.on(wires)
 
     def absent(self, instant: int, *values: Any) -> None:
         """Not all inputs are there at this instant: those that are wait, as they do wherever they come from."""
@@ -300,7 +302,7 @@ class StreamRegion:
         self.entry = (self.parts, self, *(names[name] for name in ahead_names(self.plan)))
         self.bound = True
         if self.whole:
-            self.run, self.settled = _function(self.shape, names), True
+            self.run, self.settled = function_of(self.shape, names), True
             self.timers.changed(self)
         return True
 
@@ -324,7 +326,7 @@ class StreamRegion:
     def steps(self, instant: int) -> Any:
         """The generator of one instant."""
         if self._steps is None:
-            self._steps = _function(steps_code(self.plan).text, self._names)
+            self._steps = function_of(steps_code(self.plan).text, self._names)
         return self._steps(instant)
 
     def goes_out(self, instant: int) -> None:
@@ -357,7 +359,7 @@ class StreamRegion:
 
     def step(self, now: int) -> None:
         """One SQ's turn."""
-        if self._stepping is None:
+        if self._stepping is None or self.closed:
             return
         if self._stepping == ():
             self._stepping = self.steps(now)
@@ -658,9 +660,10 @@ class RegionTimers:
                         entry = together[-1]
                         break
                     entry = second
-                if not self.left:
-                    entry = end - begin << bits  # the last one stands for the end
-                self._bring_up(begin + (entry >> bits), entry & mask)
+                if self.left:
+                    self._bring_up(begin + (entry >> bits), entry & mask)
+                else:
+                    self._bring_up(end, -1)  # what is due then is not done
                 self._planned = None
             self._restless = CALM
         finally:
@@ -677,7 +680,7 @@ class RegionTimers:
         assert self._planned is not None
         for region in self._planned[2]:
             due = tick + 1 if region.index <= index else tick
-            steps = -((region.next - due) // region.period)
+            steps = -((region.next - min(due, region.limit)) // region.period)
             if steps > 0 and not region.stepping:
                 region.next += steps * region.period
 
