@@ -127,15 +127,12 @@ def test_an_error_in_a_message_ends_nothing_and_is_told(running: Running, caplog
 def test_what_is_due_by_the_clock_comes_before_a_later_message(running: Running) -> None:
     """The clock decides, not the order of handling: a timer due before a message came runs before it."""
     taken: list[str] = []
+    running.loop.post(lambda: taken.append("early"))
     due = running.clock.now() + 1_000
     running.agenda.deliver_at(due, lambda: taken.append("timer"))
-    early = running.clock.now()
-    running.loop.post(lambda: taken.append("early"))
     while running.clock.now() <= due:
         pass
     running.loop.post(lambda: taken.append("late"))
-    if running.clock.at(running.loop._inbox[0][0]) >= due or early >= due:
-        pytest.skip("this host stood still between two statements")
     running.begin()
     settled(running)
     assert taken == ["early", "timer", "late"]
