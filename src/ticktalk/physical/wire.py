@@ -260,11 +260,9 @@ def token_frame(tokens: list[Token]) -> bytes:
     return _HEAD + _encoder.encode(tokens)
 
 
-def long_token(token: Token) -> tuple[bytes | bytearray, bytes]:
+def long_token(token: Token) -> tuple[Data, bytes]:
     """A token with a long value as `(payload, attached)`: the value by itself, so that it is not copied."""
     *head, data = token
-    if isinstance(data, memoryview):
-        data = bytes(data)
     return data, _HEAD + _encoder.encode([(*head, b"")])
 
 
