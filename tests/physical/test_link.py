@@ -18,12 +18,12 @@ LIMIT = 10.0
 """Seconds after which what should come has not."""
 
 
-@pytest.fixture
-def pair() -> Iterator[tuple[Link, Link, list[bytes]]]:
+@pytest.fixture(params=[True, False], ids=["one host", "as from another host"])
+def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Link, Link, list[bytes]]]:
     """Two links, and what comes to the second on `key`."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         at = f"tcp/127.0.0.1:{free.getsockname()[1]}"
-    second = Link("peer", [at], [])
+    second = Link("peer", [at], [], {"transport/shared_memory/enabled": request.param})
     first = Link("peer", [], [at])
     came: list[bytes] = []
     second.subscribe("key", lambda payload, attached: came.append(payload))
