@@ -155,6 +155,14 @@ class Frames:
         message = made()
         return self.next() if message is None else tuple(message)
 
+    def drop(self) -> None:
+        """Let go of shared memory, and of what has not been given; once its sender is gone."""
+        self._message = None  # it refers to this object
+        self._missing.clear()
+        self._placed = _views(None)
+        self._decode = msgspec.msgpack.Decoder(ext_hook=self._placed).decode
+        self._begin = self._end = 0
+
     def _begin_long(self, length: int, here: int) -> None:
         """Make room for what does not come by the chunk, if that much of it is here already."""
         begin = self._begin

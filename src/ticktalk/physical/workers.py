@@ -138,7 +138,8 @@ class ProcessChannel:
             self._closed = True
             self._loop.forget(self._socket.fileno())
             self._socket.close()
-            self._frames, self._writer = Frames(), None  # the memory stays as long as a value in it
+            self._frames.drop()
+            self._writer = None  # the memory stays as long as a value in it
 
     def close(self) -> None:
         self._end()
