@@ -31,6 +31,7 @@ from ticktalk.engine.values import (
     NoCodecError,
     ValueFormatError,
     decode_value,
+    encode_pieces,
     encode_value,
     handed_on,
 )
@@ -698,3 +699,18 @@ def test_nobody_can_write_to_an_array_that_came() -> None:
         array[0] = 1
     with pytest.raises(ValueError):
         array.flags.writeable = True
+
+
+def test_a_long_array_s_memory_is_a_piece_by_itself() -> None:
+    """So that it is copied once, to where it is wanted; short values are whole."""
+    array = np.arange(100_000.0)
+    head, content = encode_pieces(array)
+    assert np.shares_memory(np.frombuffer(content), array)
+    assert len(head) < 50
+    data = bytes(1 << 20)
+    assert encode_pieces(data)[1] is data
+    for value in (array, array[::2], data, np.float64(1), [array], "text", bytes(65_535), bytes(65_536)):
+        assert b"".join(encode_pieces(value)) == encode_value(value)
+    assert decode_value(encode_value(data)) == msgspec.msgpack.decode(encode_value(data)) == data
+    assert encode_value(data) == msgspec.msgpack.encode(data)
+    assert all(len(encode_pieces(value)) == 1 for value in (1, "a", b"a", [array], array[:9]))

@@ -227,11 +227,23 @@ def encode_value(value: Any) -> bytes:
     Raises:
         NoCodecError: some part of it has no codec; the message names the type.
     """
+    return b"".join(encode_pieces(value))
+
+
+def encode_pieces(value: Any) -> tuple[Data, ...]:
+    """`value` as MessagePack, in pieces that follow each other: a long array's memory is one of them, not copied.
+
+    Raises:
+        NoCodecError: as `encode_value`.
+    """
+    kind = value.__class__
     try:
-        packed = value if value.__class__ in _NATIVE else _pack(value)
-        return packed.whole() if packed.__class__ is _Array else _encode(packed)
+        if kind is bytes and len(value) >= _LONG_BYTES:
+            return b"\xc6" + len(value).to_bytes(4, "big"), value
+        packed = value if kind in _NATIVE else _pack(value)
+        return packed.pieces() if packed.__class__ is _Array else (_encode(packed),)
     except OverflowError:
-        return _encode(_pack(value))
+        return (_encode(_pack(value)),)
     except UnicodeEncodeError:
         raise NoCodecError("a string with half a surrogate pair is no text, so it has no codec") from None
     except RecursionError:
@@ -267,7 +279,7 @@ def value_decoder(classes: Classes | None) -> Callable[[Data], Any]:
 
 
 class _Array:
-    """An array (or a NumPy scalar) on its way into MessagePack; its memory is copied once."""
+    """An array (or a NumPy scalar) on its way into MessagePack; its memory is copied once, or left to be copied."""
 
     __slots__ = ("code", "content", "head")
 
@@ -280,16 +292,16 @@ class _Array:
         """As a part of a value."""
         return msgspec.msgpack.Ext(self.code, b"".join((self.head, self.content)))
 
-    def whole(self) -> bytes:
-        """As a value: what `_encode(self.part())` gives."""
+    def pieces(self) -> tuple[Data, ...]:
+        """As a value: pieces of what `_encode(self.part())` gives."""
         length = len(self.head) + len(self.content)
         if length < 2**16:
-            return _encode(self.part())
+            return (_encode(self.part()),)
         if length >= 2**32:
             raise NoCodecError(
                 f"an array of {length} bytes is too long to cross to another ensemble: 4 GB is the limit"
             )
-        return b"".join((b"\xc9", length.to_bytes(4, "big"), bytes([self.code]), self.head, self.content))
+        return b"\xc9" + length.to_bytes(4, "big") + bytes([self.code]) + self.head, self.content
 
 
 def _part(array: Any) -> msgspec.msgpack.Ext:
@@ -300,6 +312,7 @@ def _part(array: Any) -> msgspec.msgpack.Ext:
 
 _encode = msgspec.msgpack.Encoder(enc_hook=_part).encode
 _NATIVE = frozenset({float, bool, str, bytes, type(None)})
+_LONG_BYTES = 2**16  # from here on MessagePack writes a length of 4 bytes
 
 
 def _ext(code: int, content: Any) -> msgspec.msgpack.Ext:

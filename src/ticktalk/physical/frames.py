@@ -2,7 +2,8 @@
 
 A frame is the length of what follows (4 bytes, little end first; its highest bit: there are long values) and a
 MessagePack array. With long values, the array's own length (4 bytes) stands before it, and their bytes come after it,
-in the order in which the array mentions them: so they are neither copied into MessagePack nor out of it.
+in the order in which the array mentions them: so they are neither copied into MessagePack nor out of it. Where memory
+is shared (`Writer`, `Reader`), the frame only says where in it they are.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.engine.values import Data
+from ticktalk.engine.values import Data, encode_pieces
+from ticktalk.physical.arena import Placed, Reader, Writer
 from ticktalk.physical.wire import LONG
 
 CHUNK = 1 << 16
@@ -22,6 +24,7 @@ CHUNK = 1 << 16
 
 _HAS_LONG = 1 << 31
 _BY_ITSELF = 1  # extension code: the length of a long value
+_PLACED = 2  # extension code: where in shared memory a long value is
 
 
 class ByItself:
@@ -38,6 +41,20 @@ def by_itself(data: Data) -> Data | ByItself:
     return data if len(data) < LONG else ByItself(data)
 
 
+def in_shared_memory(value: Any, writer: Writer | None) -> Data | Placed | ByItself:
+    """A value as MessagePack: a long one where its receiver reads it, if there is room.
+
+    Raises:
+        NoCodecError: as `encode_value`.
+    """
+    pieces = encode_pieces(value)
+    if writer is not None and len(pieces[-1]) >= LONG:
+        placed = writer.put(pieces)
+        if placed is not None:
+            return placed
+    return by_itself(b"".join(pieces))
+
+
 _plain_encode = msgspec.msgpack.Encoder(enc_hook=lambda value: _refuse(value)).encode
 
 
@@ -49,8 +66,12 @@ def _refuse(value: Any) -> Any:
     raise _LongValueError
 
 
-def encode_frame(message: tuple[Any, ...]) -> list[Data]:
+def encode_frame(message: tuple[Any, ...], writer: Writer | None = None) -> list[Data]:
     """A command or an answer as buffers that are sent one after the other.
+
+    Args:
+        message: long values in it are marked (`by_itself`), or in shared memory already (`Placed`).
+        writer: of the memory that is shared with the receiver.
 
     Raises:
         OverflowError: it is longer than 2 GB.
@@ -58,16 +79,21 @@ def encode_frame(message: tuple[Any, ...]) -> list[Data]:
     try:
         body = _plain_encode(message)
     except _LongValueError:
-        return _with_long_values(message)
+        return _with_long_values(message, writer)
     if len(body) >= _HAS_LONG:
         raise OverflowError(f"{len(body)} bytes are too long for a frame between an ensemble and its worker")
     return [len(body).to_bytes(4, "little") + body]
 
 
-def _with_long_values(message: tuple[Any, ...]) -> list[Data]:
+def _with_long_values(message: tuple[Any, ...], writer: Writer | None) -> list[Data]:
     found: list[Data] = []
+    placed: list[Placed] = []
 
     def mention(value: Any) -> msgspec.msgpack.Ext:
+        there = value if value.__class__ is Placed else writer.put((value.data,)) if writer is not None else None
+        if there is not None:
+            placed.append(there)
+            return msgspec.msgpack.Ext(_PLACED, there.where)
         found.append(value.data)
         return msgspec.msgpack.Ext(_BY_ITSELF, len(value.data).to_bytes(8, "little"))
 
@@ -75,6 +101,10 @@ def _with_long_values(message: tuple[Any, ...]) -> list[Data]:
     length = 4 + len(body) + sum(len(data) for data in found)
     if length >= _HAS_LONG:
         raise OverflowError(f"{length} bytes are too long for a frame between an ensemble and its worker")
+    for there in placed:
+        there.sent = True
+    if not found:
+        return [len(body).to_bytes(4, "little") + body]
     head = (_HAS_LONG | length).to_bytes(4, "little") + len(body).to_bytes(4, "little")
     return [head + body, *found]
 
@@ -92,9 +122,15 @@ def unsent(buffers: list[Data], sent: int) -> list[memoryview]:
 
 
 class Frames:
-    """What comes from a socket, cut into its frames."""
+    """What comes from a socket, cut into its frames.
 
-    def __init__(self) -> None:
+    Args:
+        reader: of the memory that is shared with the sender.
+    """
+
+    def __init__(self, reader: Reader | None = None) -> None:
+        self._placed = _views(reader)
+        self._decode = msgspec.msgpack.Decoder(ext_hook=self._placed).decode
         self._chunk = memoryview(bytearray(CHUNK))
         self._begin = 0  # of what has come and has not been given yet
         self._end = 0
@@ -102,7 +138,7 @@ class Frames:
         self._missing: deque[memoryview] = deque()  # where that goes
 
     def next(self) -> tuple[Any, ...] | None:
-        """The next message, if it is here whole; long values in it have memory of their own."""
+        """The next message, if it is here whole; long values in it have memory of their own, or are shared."""
         if self._message is None:
             begin, here = self._begin, self._end - self._begin
             if here < 4:
@@ -110,7 +146,7 @@ class Frames:
             length = int.from_bytes(self._chunk[begin : begin + 4], "little")
             if length < here - 3:
                 self._begin = begin + 4 + length
-                return tuple(_decode(self._chunk[begin + 4 : self._begin]))
+                return tuple(self._decode(self._chunk[begin + 4 : self._begin]))
             self._begin_long(length, here)
         made = self._message
         if made is None or self._missing:
@@ -118,6 +154,14 @@ class Frames:
         self._message = None
         message = made()
         return self.next() if message is None else tuple(message)
+
+    def drop(self) -> None:
+        """Let go of shared memory, and of what has not been given; once its sender is gone."""
+        self._message = None  # it refers to this object
+        self._missing.clear()
+        self._placed = _views(None)
+        self._decode = msgspec.msgpack.Decoder(ext_hook=self._placed).decode
+        self._begin = self._end = 0
 
     def _begin_long(self, length: int, here: int) -> None:
         """Make room for what does not come by the chunk, if that much of it is here already."""
@@ -134,7 +178,7 @@ class Frames:
         elif length > CHUNK - 4:
             body = bytearray(length)
             self._begin += 4
-            self._message = lambda: _decode(body)
+            self._message = lambda: self._decode(body)
             self._expect([memoryview(body)])
 
     def _expect_body(self, length: int) -> None:
@@ -146,8 +190,11 @@ class Frames:
 
     def _expect_values(self, body: memoryview) -> None:
         values: list[memoryview] = []
+        placed = self._placed
 
-        def long_value(code: int, mention: memoryview) -> bytearray:
+        def long_value(code: int, mention: memoryview) -> Data:
+            if code == _PLACED:
+                return placed(code, mention)
             value = bytearray(int.from_bytes(mention, "little"))
             values.append(memoryview(value))
             return value
@@ -189,4 +236,11 @@ class Frames:
         return count
 
 
-_decode = msgspec.msgpack.Decoder().decode
+def _views(reader: Reader | None) -> Callable[[int, memoryview], memoryview]:
+    """What gives the values that a frame says are in shared memory."""
+
+    def view(code: int, where: memoryview) -> memoryview:
+        assert reader is not None  # or their sender would have no writer
+        return reader.view(where)
+
+    return view

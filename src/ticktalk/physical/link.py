@@ -16,6 +16,7 @@ from typing import Any
 import zenoh
 
 from ticktalk.language.errors import TTRuntimeError
+from ticktalk.physical.wire import LONG
 
 logger = logging.getLogger("ticktalk.link")
 
@@ -27,6 +28,9 @@ JOINED = 64
 
 CLOSE_LIMIT = 2.0
 """Seconds that closing a session may take."""
+
+POOL = 8 << 20
+"""Bytes of long frames that may be under way to other processes of this host in shared memory of ours."""
 
 Receive = Callable[[bytes, bytes | None], None]
 """Takes a payload, and what was attached to it: called in Zenoh's thread; must not block."""
@@ -80,6 +84,7 @@ class Link:
         self._subscriptions: dict[str, tuple[Receive, Any]] = {}
         self._queryables: dict[str, tuple[Callable[[zenoh.Query], None], Any]] = {}
         self._publishers: dict[str, Any] = {}
+        self._pool = _Pool()
         self._outbox: deque[tuple[str, Any, Join | bytes | None]] = deque()
         self._sending = threading.Lock()  # what is in the outbox is sent in order: by one thread at a time
         self._closing = False
@@ -122,7 +127,7 @@ class Link:
     def _declare_subscriber(self, key: str, receive: Receive) -> Any:
         def sample(sample: zenoh.Sample) -> None:
             attached = sample.attachment
-            receive(sample.payload.to_bytes(), None if attached is None else attached.to_bytes())
+            receive(_taken(sample.payload), None if attached is None else attached.to_bytes())
 
         # A direct callback: no thread per subscriber.
         return self._session.declare_subscriber(key, zenoh.handlers.Callback(sample, indirect=False))
@@ -199,7 +204,7 @@ class Link:
                         reliability=zenoh.Reliability.RELIABLE,
                     )
                     self._publishers[key] = publisher
-                publisher.put(part, attachment=attached)
+                publisher.put(part if len(part) < LONG else self._pool.filled(part), attachment=attached)
             except zenoh.ZError as error:
                 if not self._closing:
                     logger.warning("%s: not sent: %s", key, error)
@@ -246,6 +251,43 @@ class Link:
     def _send_rest(self) -> None:
         with self._sending:
             self._send_all(self._outbox)
+
+
+class _Pool:
+    """Memory that Zenoh hands to other processes of this host as it is: what is put there is copied once less.
+
+    Zenoh calls this interface unstable, so without it, or without room, a frame is given to Zenoh as bytes.
+    """
+
+    def __init__(self) -> None:
+        self._provider: Any = None  # made for the first long frame
+        self._policy: Any = None
+        self._missing = False
+
+    def filled(self, frame: bytes | bytearray | memoryview) -> Any:
+        """`frame` as something to publish; by one thread at a time."""
+        data = bytes(frame) if isinstance(frame, memoryview) else frame
+        if len(data) > POOL // 2 or self._missing:
+            return data
+        try:
+            if self._provider is None:
+                self._provider = zenoh.shm.ShmProvider.default_backend(POOL)
+                self._policy = zenoh.shm.Defragment(zenoh.shm.GarbageCollect())
+            buffer = self._provider.alloc(len(data), self._policy)
+            buffer[0 : len(data)] = data
+            return buffer
+        except zenoh.ZError:
+            self._missing = self._provider is None
+            return data
+        except (AttributeError, TypeError, ImportError):
+            self._missing = True
+            return data
+
+
+def _taken(payload: zenoh.ZBytes) -> bytes:
+    """A payload as bytes of our own; what another process of this host keeps in shared memory, with fewer passes."""
+    shared = payload.as_shm() if len(payload) >= LONG and hasattr(payload, "as_shm") else None
+    return payload.to_bytes() if shared is None else bytes(shared)
 
 
 def _close(session: zenoh.Session) -> None:

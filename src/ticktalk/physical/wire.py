@@ -280,11 +280,9 @@ def token_frame(parcels: list[Parcel]) -> bytes:
     return _HEAD + _encoder.encode(parcels)
 
 
-def long_parcel(parcel: Parcel) -> tuple[bytes | bytearray, bytes]:
+def long_parcel(parcel: Parcel) -> tuple[Data, bytes]:
     """A parcel with long data as `(payload, attached)`: the data by themselves, so that they are not copied."""
     *head, data = parcel
-    if isinstance(data, memoryview):
-        data = bytes(data)
     return data, _HEAD + _encoder.encode([(*head, b"")])
 
 

@@ -32,9 +32,11 @@ from ticktalk.engine.bodies import BodyError, GraphCode
 from ticktalk.engine.components import IN_REGION, Components, Preparing, running
 from ticktalk.engine.execution import BodyOutput, FiringError, TTSQExecute
 from ticktalk.engine.state import Saver
+from ticktalk.engine.values import encode_value
 from ticktalk.graph.graph import TTGraph
+from ticktalk.physical import arena
 from ticktalk.physical.clock import monotonic_us
-from ticktalk.physical.frames import Frames, by_itself, encode_frame, unsent
+from ticktalk.physical.frames import Frames, encode_frame, in_shared_memory, unsent
 from ticktalk.physical.memory import keep_memory
 from ticktalk.physical.role import Role
 from ticktalk.physical.worker_region import Array, Member, WorkerRegion, encoder, failure, sendable, text
@@ -110,12 +112,21 @@ class Worker:
         components: component name to driver object, to factory text `module:name` (made at the first use), or None.
         answer: where answers go.
         near: folder beside which factories' modules are looked for.
+        encode: makes of a value what is answered, as MessagePack.
     """
 
-    def __init__(self, ensemble: str, components: Components, answer: Answer, near: str = "") -> None:
+    def __init__(
+        self,
+        ensemble: str,
+        components: Components,
+        answer: Answer,
+        near: str = "",
+        encode: Callable[[Any], Any] = encode_value,
+    ) -> None:
         self._ensemble = ensemble
         self._components = components
         self._answer = answer
+        self._encode = encode
         self._near = Path(near or ".")
         self._graphs: dict[str, tuple[TTGraph, GraphCode, dict[str, TTClock]]] = {}
         self._units: dict[int, _Instance | _Region] = {}
@@ -206,7 +217,7 @@ class Worker:
         told = msgspec.convert(members, list[Member])
         instances = [self._units[member.ident] for member in told]
         mine = [instance for instance in instances if isinstance(instance, _Instance)]
-        region = WorkerRegion(roots, told, [instance.execute for instance in mine], feeds)
+        region = WorkerRegion(roots, told, [instance.execute for instance in mine], feeds, self._encode)
         unit = self._units[ident] = _Region(ident, region, mine)
         for instance in mine:
             with instance.lock:  # nothing waits for it: it was idle when this was decided
@@ -333,7 +344,7 @@ class Worker:
                 _nowhere_error,
                 context,
             )
-            self._units[ident] = _Instance(ident, sq.full_token, execute, encoder(paths, shape))
+            self._units[ident] = _Instance(ident, sq.full_token, execute, encoder(paths, shape, self._encode))
             self._of_graph.setdefault(name, []).append(ident)
 
 
@@ -346,11 +357,17 @@ def _nowhere_error(error: FiringError) -> None:
 
 
 class SocketCommands:
-    """Commands and answers as frames over a socket to the process that keeps time."""
+    """Commands and answers as frames over a socket to the process that keeps time.
 
-    def __init__(self, connection: socket.socket) -> None:
+    Args:
+        connection: the socket.
+        memory: the descriptor of memory that both share, for long values; None: there is none.
+    """
+
+    def __init__(self, connection: socket.socket, memory: int | None = None) -> None:
         self._socket = connection
-        self._frames = Frames()
+        reader, self._writer = arena.NONE if memory is None else arena.of_worker(memory)
+        self._frames = Frames(reader)
         self._lock = threading.Lock()
 
     def receive(self) -> Command | None:
@@ -364,14 +381,11 @@ class SocketCommands:
             except OSError:
                 return None
 
+    def encode(self, value: Any) -> Any:
+        """A value that will be a part of an answer."""
+        return in_shared_memory(value, self._writer)
+
     def answer(self, answer: tuple[Any, ...]) -> None:
-        if answer[0] == "fired" and answer[2] is not None:
-            for part in answer[2]:
-                part[1] = by_itself(part[1])
-        elif answer[0] == "ran":
-            for _, *what in answer[2]:
-                for part in what[0] if len(what) == 1 else ():
-                    part[1] = by_itself(part[1])
         buffers = encode_frame(answer)
         with self._lock:
             try:
@@ -397,9 +411,12 @@ def main() -> None:
     if settings["nice"]:
         os.nice(settings["nice"])
     keep_memory()
-    commands = SocketCommands(connection)
+    commands = SocketCommands(connection, settings["memory"])
     with BodyOutput(sys.stderr, sys.stderr):
-        Worker(settings["ensemble"], settings["components"], commands.answer, settings["near"]).run(commands.receive)
+        worker = Worker(
+            settings["ensemble"], settings["components"], commands.answer, settings["near"], commands.encode
+        )
+        worker.run(commands.receive)
         sys.stdout.flush()
     os._exit(0)  # threads that still run bodies end with it
 

@@ -48,6 +48,10 @@ class Member(msgspec.Struct, array_like=True):
     settled: dict[int, bytes]
 
 
+Encode = Callable[[Any], Any]
+"""Makes of a value MessagePack, or what stands for it in an answer."""
+
+
 class Sends(Protocol):
     """What a result is sent by: the paths of all its parts that go anywhere, and how it is unpacked."""
 
@@ -61,7 +65,7 @@ class Array(NamedTuple):
     """Parts of a result as one MessagePack array, and where in the result they are; None: all that are wanted."""
 
     paths: list[Any] | None
-    data: bytes
+    data: Any
 
 
 def parts_of(what: list[Any], forward: Sends) -> Parts | Encoded:
@@ -80,7 +84,7 @@ def as_error(error: Any) -> FiringError:
     return error if isinstance(error, FiringError) else msgspec.convert(error, FiringError)
 
 
-def encoder(paths: Sequence[Any], shape: Any) -> Callable[[Any], Any]:
+def encoder(paths: Sequence[Any], shape: Any, encode_part: Encode = encode_value) -> Callable[[Any], Any]:
     """What makes of a result the parts that are wanted, encoded: `[[path, data, shown], ...]`, or an `Array`."""
     wanted = [(tuple(path), output) for path, output in paths]
     together = len(wanted) > 1 and not any(output for _, output in wanted)
@@ -91,7 +95,7 @@ def encoder(paths: Sequence[Any], shape: Any) -> Callable[[Any], Any]:
         if value.__class__ is TTEmpty:
             return []
         exact, shown = as_json(value) if wanted[0][1] else (True, None)
-        return [[(), encode_value(value), None if exact else shown]]
+        return [[(), encode_part(value), None if exact else shown]]
 
     if whole == [()] and shape is None:
         return encode_whole
@@ -105,15 +109,15 @@ def encoder(paths: Sequence[Any], shape: Any) -> Callable[[Any], Any]:
         kinds = set(map(type, parts))
         if together and not any(hasattr(kind, "__array__") for kind in kinds):
             if TTEmpty not in kinds:
-                return Array(None, encode_value(parts))
+                return Array(None, encode_part(parts))
             there = [(path, part) for path, part in zip(whole, parts, strict=True) if part.__class__ is not TTEmpty]
-            return Array([path for path, _ in there], encode_value([part for _, part in there])) if there else []
+            return Array([path for path, _ in there], encode_part([part for _, part in there])) if there else []
         encoded = []
         for (path, output), part in zip(wanted, parts, strict=True):
             if part.__class__ is TTEmpty:
                 continue
             exact, shown = as_json(part) if output else (True, None)
-            encoded.append([path, encode_value(part), None if exact else shown])
+            encoded.append([path, encode_part(part), None if exact else shown])
         return encoded
 
     return encode
@@ -153,7 +157,7 @@ class _Part:
         self.inner = [tuple(path) for path in member.inner]
         self.outer = bool(member.outer)
         self.ports = list(member.wires)
-        self.encode = encoder(member.outer, execute.sq.unpack)
+        self.encode = encoder(member.outer, execute.sq.unpack, region.encode)
 
     def hand(self, value: Any, instant: Tick) -> Any:
         """What each wire gets of a value that is not known to be unchangeable."""
@@ -189,7 +193,7 @@ class _Part:
         """Not all inputs are there: those that are wait with the general engine."""
         for port, value in zip(self.ports, values, strict=True):
             if value is not GONE:
-                self.region.leftovers.append([self.index, port, encode_value(value)])
+                self.region.leftovers.append([self.index, port, self.region.encode(value)])
 
     @staticmethod
     def _on(wires: list[Any]) -> Any:
@@ -204,6 +208,7 @@ class WorkerRegion:
         members: its SQs.
         executes: theirs, in the same order.
         feeds: by root, which arc of the SQ elsewhere feeds it; empty if none does.
+        encode: makes of a value what is answered.
 
     Attributes (after `run`):
         edges: what left the region: `[index, parts]` or `[index, paths, array]`, `index` of the SQ.
@@ -212,13 +217,19 @@ class WorkerRegion:
     """
 
     def __init__(
-        self, roots: int, members: list[Member], executes: list[TTSQExecute], feeds: Sequence[int] = ()
+        self,
+        roots: int,
+        members: list[Member],
+        executes: list[TTSQExecute],
+        feeds: Sequence[int] = (),
+        encode: Encode = encode_value,
     ) -> None:
         self.edges: list[list[Any]] = []
         self.leftovers: list[list[Any]] = []
         self.errors: list[FiringError] = []
         self.stop: Tick = 0
         self._feeds = feeds
+        self.encode = encode
         self._roots = roots
         self._orders: dict[int | bytes, tuple[int, list[int], list[int]]] = {}  # by arcs of a parcel
         nodes = []
@@ -286,7 +297,7 @@ class WorkerRegion:
             for index in again:
                 # Of several that are fed by one arc each gets a value of its own.
                 if values[index].__class__ not in PLAIN:
-                    values[index] = decode(encode_value(values[index]))
+                    values[index] = decode(data if isinstance(arcs, int) else encode_value(values[index]))
         return values
 
     def _order(self, arcs: int | bytes) -> tuple[int, list[int], list[int]]:

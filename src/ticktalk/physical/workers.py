@@ -29,6 +29,7 @@ from ticktalk.engine.profile import BodyCosts
 from ticktalk.engine.values import Data, Encoded, Parts, encoded
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
+from ticktalk.physical import arena
 from ticktalk.physical.clock import RootClock
 from ticktalk.physical.device_region import DeviceRegion
 from ticktalk.physical.frames import Frames, by_itself, encode_frame, unsent
@@ -69,17 +70,21 @@ class ProcessChannel:
         self._loop = loop
         self._on_answer = on_answer
         self._on_death = on_death
-        self._frames = Frames()
+        shared = arena.create()
+        reader, self._writer = arena.NONE if shared is None else arena.of_ensemble(shared[1])
+        self._frames = Frames(reader)
         self._unsent: deque[memoryview] = deque()
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
         for side in (self._socket, theirs):
             side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        command = [sys.executable, "-P", "-m", "ticktalk.physical.worker", str(theirs.fileno()), json.dumps(settings)]
-        self.process = subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=2, close_fds=True
-        )
+        given = [theirs.fileno()] if shared is None else [theirs.fileno(), shared[0]]
+        text = json.dumps({**settings, "memory": None if shared is None else shared[0]})
+        command = [sys.executable, "-P", "-m", "ticktalk.physical.worker", str(theirs.fileno()), text]
+        self.process = subprocess.Popen(command, pass_fds=given, stdin=subprocess.DEVNULL, stdout=2, close_fds=True)
         theirs.close()
+        if shared is not None:
+            os.close(shared[0])
         self._closed = False
         loop.watch(self._socket.fileno(), self._ready)
 
@@ -87,9 +92,9 @@ class ProcessChannel:
         if self._closed:
             return
         if self._unsent:
-            self._unsent.extend(memoryview(buffer) for buffer in encode_frame(command))
+            self._unsent.extend(memoryview(buffer) for buffer in encode_frame(command, self._writer))
             return
-        buffers = encode_frame(command)
+        buffers = encode_frame(command, self._writer)
         try:
             sent = self._socket.send(buffers[0]) if len(buffers) == 1 else self._socket.sendmsg(buffers)
         except BlockingIOError:
@@ -137,6 +142,8 @@ class ProcessChannel:
             self._closed = True
             self._loop.forget(self._socket.fileno())
             self._socket.close()
+            self._frames.drop()
+            self._writer = None  # the memory stays as long as a value in it
 
     def close(self) -> None:
         self._end()
