@@ -94,7 +94,7 @@ class ArcNumbers:
             for arc, number in zip(bundle.arcs, numbers, strict=True):
                 self.receive(arc, number)
             return
-        if bundle.number != numbers - 1:
+        if bundle.number < 0 or bundle.number != numbers - 1:
             for arc in bundle.arcs:
                 self.receive(arc, numbers)
             if all(self._numbers[arc] == numbers for arc in bundle.arcs):

@@ -58,6 +58,7 @@ class Elsewhere(NamedTuple):
         report: takes the error of a firing.
         tally: takes a kind of counter to be counted at this SQ.
         done: called after each firing, however it ended.
+        away: told of so many firings that run away though `Fire` was not called for them: `done` follows for each.
     """
 
     sq: TTSQ
@@ -68,6 +69,7 @@ class Elsewhere(NamedTuple):
     report: Callable[[FiringError], None]
     tally: Callable[[str], None]
     done: Callable[[], None]
+    away: Callable[[int], None]
 
 
 class Region(Protocol):
@@ -165,6 +167,10 @@ class PreparedGraph:
 
 
 _INSTRUCTIONS = {*VALUE_INSTRUCTIONS, *TOKEN_INSTRUCTIONS, "TTFinishByOtherwise"}
+
+
+def _none_counted(firings: int) -> None:
+    pass
 
 
 class Context:
@@ -400,7 +406,8 @@ class Context:
         done = single.done if single else _nothing
         if self._run_elsewhere is not None and runs_elsewhere(sq):
             near = _NumbersHere() if not sq.body and sq.function not in SLOW_ON_NUMBERS else None
-            elsewhere = self._elsewhere(sq, forward, send, near.done if near else done)
+            ends, away = (near.done, near.more) if near else (done, _none_counted)
+            elsewhere = self._elsewhere(sq, forward, send, ends, away)
             fire = self._run_elsewhere(self, elsewhere)
             if near:
                 near.away, near.here = fire, self._execute(sq, send).fire
@@ -429,11 +436,20 @@ class Context:
             return None
         return self._occupy(self, self._elsewhere(sq, forward, send, done), execute)
 
-    def _elsewhere(self, sq: TTSQ, forward: TTSQForward, send: Send, done: Callable[[], None]) -> Elsewhere:
+    def _elsewhere(
+        self,
+        sq: TTSQ,
+        forward: TTSQForward,
+        send: Send,
+        done: Callable[[], None],
+        away: Callable[[int], None] = _none_counted,
+    ) -> Elsewhere:
         def tally(kind: str) -> None:
             self.counters.add(sq.name, kind)
 
-        return Elsewhere(sq, forward.paths, forward.unpack, forward.all_paths, send, self._count_error, tally, done)
+        return Elsewhere(
+            sq, forward.paths, forward.unpack, forward.all_paths, send, self._count_error, tally, done, away
+        )
 
     def _execute(self, sq: TTSQ, send: Send) -> TTSQExecute:
         return TTSQExecute(
@@ -606,6 +622,9 @@ class _NumbersHere:
                 return
         self.under_way += 1
         self.away(start, stop, values, now)
+
+    def more(self, firings: int) -> None:
+        self.under_way += firings
 
     def done(self) -> None:
         self.under_way -= 1

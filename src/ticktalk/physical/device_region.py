@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ticktalk.engine.context import Context
 from ticktalk.engine.device_regions import DevicePlan
 from ticktalk.engine.firing import ArrivalSync, Fire, GridSync, SinglePortSync, TTSQSync
+from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.engine.generated import once_inputs
 from ticktalk.engine.values import Data, Encoded, encoded
 from ticktalk.physical.worker_region import Member, as_error, parts_of
@@ -41,6 +42,22 @@ KEPT_BACK = 20_000
 Fired = tuple[int, Tick, Tick, tuple[Any, ...], int]
 """`(root, start, stop, values, now)`"""
 
+
+class _LastTurn:
+    """A turn after all SQs of a region, at which it looks whether they are idle."""
+
+    def __init__(self, region: DeviceRegion, order: float) -> None:
+        self.key: tuple[Any, Any] = (order, self)
+        self.queued = False
+        self._region = region
+
+    def __lt__(self, other: object) -> bool:
+        return False  # as of regions
+
+    def step(self, now: int) -> None:
+        self._region.look_whether_idle(again=False)
+
+
 Entry = tuple[list[Any], Callable[[], None]]
 """A run of the region, as its command without the id, and what does the same on the general engine."""
 
@@ -61,10 +78,7 @@ class DeviceRegion:
         self._workers = workers
         self._placed = placed
         self._syncs: list[TTSQSync] = [context.syncs[node.sq.name] for node in plan.nodes]
-        inner = [{(to.sq, to.port) for to in node.inner} for node in plan.nodes]
-        self._forwards = [
-            context.forwards[node.sq.name].outside(within) for node, within in zip(plan.nodes, inner, strict=True)
-        ]
+        self._forwards = [self._outside(index) for index in range(len(plan.nodes))]
         self._ident = 0  # in the worker, while it is together
         self._state = "apart"
         self._runs: deque[tuple[int, int | None]] = deque()  # under way: id, and the instant (monotonic)
@@ -73,6 +87,7 @@ class DeviceRegion:
         self._seen = 0
         self._look_at = LOOKS_AFTER
         self._patience = LOOKS_AGAIN
+        self._behind = 0  # runs under way that firings on the general engine must not overtake
         self._cost = 0.0  # microseconds of a run
         self._latest: Tick = NEG_INFINITY  # the start of the latest run
         self._gap = 0.0  # ticks between two tokens
@@ -82,6 +97,7 @@ class DeviceRegion:
         self.queued = False
         last = context.syncs[plan.nodes[plan.roots - 1].sq.name]
         self.key: tuple[Any, Any] = (last.key[0] + 0.5, self)
+        self._last_turn = _LastTurn(self, max(sync.key[0] for sync in self._syncs) + 0.5)
         self._last_starts: dict[int, Tick] = {}  # of roots that a token feeds and that keep order
         self.covers: frozenset[int] = frozenset()  # arcs of another ensemble that feed nothing else here
         if plan.kind == "token":
@@ -99,6 +115,11 @@ class DeviceRegion:
 
     def __lt__(self, other: object) -> bool:
         return False  # of several at one place in the order, which is no SQ's, any may go first
+
+    def _outside(self, index: int) -> TTSQForward:
+        """Where what an SQ sends out of the region goes, as SQs are placed now."""
+        node = self.plan.nodes[index]
+        return self.context.forwards[node.sq.name].outside({(to.sq, to.port) for to in node.inner})
 
     def _covered(self) -> frozenset[int]:
         """Arcs all of whose consumers here are roots."""
@@ -150,6 +171,7 @@ class DeviceRegion:
                 place = position[root] = position.get(root, -1) + 1
                 data.append(mark(encoded(given[root][place])) if root in given else None)
         except TypeError:
+            self.dissolve()
             apart()  # it says what has no codec
             return
         instant = latest = None
@@ -162,10 +184,13 @@ class DeviceRegion:
         """Whether what came on these arcs is for it, and for nobody else here."""
         return self._state in ("closing up", "together") and self.covers.issuperset(arcs)
 
-    def saw(self, start: Tick) -> None:
-        """A token that could have been for it went by the general engine."""
+    def passes(self, arcs: Iterable[int], start: Tick) -> None:
+        """What came on these arcs goes by the general engine: it must overtake nothing of the region."""
         if self._state == "apart":
-            self._saw(start)
+            if self.covers.issuperset(arcs):
+                self._saw(start)
+        elif not self.covers.isdisjoint(arcs):
+            self.dissolve()
 
     def take(
         self, arcs: int | bytes, indexes: Iterable[int], data: Data, start: Tick, stop: Tick, apart: Callable[[], None]
@@ -233,6 +258,10 @@ class DeviceRegion:
             self._later()
             return
         self._state = "closing up"
+        for index in self._last_starts:
+            root = self._syncs[index]
+            assert isinstance(root, SinglePortSync)
+            self._last_starts[index] = root.last_start
         self._tries += 1
         tries = self._tries
 
@@ -248,15 +277,23 @@ class DeviceRegion:
         self._look_at = self._seen + self._patience
         self._patience = min(2 * self._patience, 64 * LOOKS_AGAIN)
 
-    def look_whether_idle(self) -> None:
-        """While it closes up: go together, if nothing of it is under way on the general engine."""
+    def look_whether_idle(self, again: bool = True) -> None:
+        """While it closes up: go together, if nothing of it is under way on the general engine.
+
+        Args:
+            again: look again after the turns of its SQs, if one of them has still to come.
+        """
         if self._state != "closing up":
             return
         inner = self._syncs[self.plan.roots :]
         roots = self._syncs[: self.plan.roots] if self.plan.kind == "token" else []
         if self._runs or any(placed.in_flight or placed.saved for placed in self._placed):
             return
+        if self._workers.still_run(self._placed):
+            return  # by what was a region before
         if any(sync.inbox or sync.remote for sync in (*inner, *roots)):
+            if again:  # what is done here and now ends without an answer
+                self.context.agenda.make_ready(self._last_turn)
             return
         if self._waiting():
             self._give_up()
@@ -295,10 +332,6 @@ class DeviceRegion:
                     settled,
                 )
             )
-        for index in self._last_starts:
-            root = self._syncs[index]
-            assert isinstance(root, SinglePortSync)
-            self._last_starts[index] = root.last_start
         self._ident = workers.register(self)
         self._state = "together"
         self._cost = 0.0
@@ -322,6 +355,12 @@ class DeviceRegion:
         if self._state == "together":
             self.flush()
             self._workers.send(self._placed[0].worker, ("split", self._ident))
+            if self._runs:
+                self._behind = len(self._runs)
+                for placed in self._placed[: self.plan.roots]:
+                    placed.elsewhere.away(self._behind)
+            else:
+                self._workers.unregister(self._ident)
             self._state = "apart"
             self._later()
         elif self._state == "closing up":
@@ -359,6 +398,10 @@ class DeviceRegion:
         """Whether nothing of it is under way or kept back, and no more will be."""
         return self._state in ("closed", "retired") and not self._runs
 
+    def still_runs(self, idents: set[int]) -> bool:
+        """Whether it was retired, and one of these instances is still under way in it."""
+        return self._state == "retired" and bool(self._runs) and any(one.ident in idents for one in self._placed)
+
     def busy(self, names: Iterable[str] | None) -> str:
         """The SQ (of `names`, if given) that runs or waits to; empty when there is none."""
         if not (self._runs or self._kept_back or self._collected):
@@ -381,9 +424,17 @@ class DeviceRegion:
         """Where it runs."""
         return self._placed[0].worker
 
+    def _ended(self) -> tuple[int, int | None]:
+        """A run has ended: its id, and its instant."""
+        if self._behind:
+            self._behind -= 1
+            for placed in self._placed[: self.plan.roots]:
+                placed.elsewhere.done()
+        return self._runs.popleft()
+
     def skipped(self) -> None:
         """An instant was past before its bodies could start."""
-        self._runs.popleft()
+        self._ended()
         for placed in self._placed[: self.plan.roots]:
             placed.elsewhere.tally("skipped")
 
@@ -397,7 +448,7 @@ class DeviceRegion:
         late: bool,
     ) -> None:
         """The bodies have run: `times` of the monotonic clock; the rest as `WorkerRegion` gives it."""
-        ident, instant = self._runs.popleft()
+        ident, instant = self._ended()
         begun, ended = times
         roots = self._placed[: self.plan.roots]
         for placed in roots:
@@ -406,7 +457,9 @@ class DeviceRegion:
             if late:
                 placed.elsewhere.tally("late_starts")
         for index, *what in edges:
-            forward = self._forwards[index]
+            if self._placed[index].gone:
+                continue  # it is elsewhere now
+            forward = self._forwards[index] if self._state != "retired" else self._outside(index)
             forward.send(parts_of(what, forward), *interval)
         for index, port, data in leftovers:
             self._syncs[index].receive(port, *interval, Encoded(data))
@@ -423,10 +476,10 @@ class DeviceRegion:
 
     def lost(self) -> None:
         """Its worker died: what was under way is lost."""
-        for _ in self._runs:
+        while self._runs:
+            self._ended()
             for placed in self._placed[: self.plan.roots]:
                 placed.elsewhere.tally("lost")
-        self._runs.clear()
         self.flush()
         if self._state == "together":
             self._state = "apart"

@@ -150,10 +150,10 @@ class Passing:
         if region is not None and not self._node.moves.keeps and region.takes(indexes):
             # All of it is for what is run together: nobody looks at it on the way.
             self._count(incoming, bundle, numbers)
-            region.take(arcs or indexes[0], indexes, data, start, stop, lambda: self._hand_out(incoming, parcel))
+            region.take(arcs or indexes[0], indexes, data, start, stop, lambda: self._hand_out_later(incoming, parcel))
             return
         if region is not None:
-            region.saw(start)
+            region.passes(indexes, start)
         if bundle is not None:
             self._keep(bundle.arcs, numbers, start, stop, data)
         elif self._node.moves.keeps and isinstance(numbers, int):
@@ -187,6 +187,14 @@ class Passing:
             raise FrameError("a parcel with more or fewer values than arcs")
         for name, part in zip(bundle.arcs, parts, strict=True):
             self.context.arrive(name, Encoded(part), start, stop)
+
+    def _hand_out_later(self, incoming: Incoming, parcel: Parcel) -> None:
+        """The same when who kept a parcel gives it back: one that is bad keeps no other from its way."""
+        try:
+            self._hand_out(incoming, parcel)
+        except (FrameError, ValueFormatError) as error:
+            self._node.bad_frames += 1
+            logger.debug("a bad frame was dropped: %s", error)
 
     def _bundle(self, sq: str, arcs: bytes) -> tuple[tuple[int, ...], Bundle]:
         """Arcs of an SQ whose tokens come together: their indexes, and how their tokens are counted."""
@@ -270,15 +278,24 @@ class Tokens:
             for parcel in parse_parcels(frame, attached):
                 passing = self.of.get((incoming.graph, parcel[0]))
                 if passing is not None and passing.begun:
-                    passing.take(incoming, parcel)
+                    self._take(passing, incoming, parcel)
                 elif incoming.graph in self.node.host.prepared:
                     # The start of this context is still on its way from the manager.
                     early = self._early.setdefault((incoming.graph, parcel[0]), [])
                     if len(early) < EARLY_KEPT:
                         early.append((incoming, parcel))
         except (FrameError, ValueFormatError) as error:
-            self.node.bad_frames += 1
-            logger.debug("a bad frame was dropped: %s", error)
+            self._drop(error)
+
+    def _take(self, passing: Passing, incoming: Incoming, parcel: Parcel) -> None:
+        try:
+            passing.take(incoming, parcel)
+        except (FrameError, ValueFormatError) as error:
+            self._drop(error)
+
+    def _drop(self, error: Exception) -> None:
+        self.node.bad_frames += 1
+        logger.debug("a bad frame was dropped: %s", error)
 
     def add(self, context: Context) -> Passing:
         """A context has been wired."""
@@ -290,7 +307,7 @@ class Tokens:
         passing = self.of[graph, context]
         passing.begun = True
         for incoming, parcel in self._early.pop((graph, context), ()):
-            passing.take(incoming, parcel)
+            self._take(passing, incoming, parcel)
 
     def forget(self, graph: str) -> None:
         """A graph was stopped."""

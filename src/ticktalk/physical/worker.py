@@ -234,10 +234,8 @@ class Worker:
             late = begun > instant + (stop - (start + (stop - start) // 2))
         running.current = IN_REGION
         region = unit.region
-        try:
-            region.run(start, stop, arcs, data)
-        finally:
-            running.current = None
+        region.run(start, stop, arcs, data)
+        running.current = None
         ended = monotonic_us()
         unit.slow = ended - begun > SLOW
         self._answer(("ran", ident, region.edges, region.leftovers, region.errors, start, stop, begun, ended, late))
@@ -291,8 +289,8 @@ class Worker:
         elif command[0] == "stop":
             self._graphs.pop(command[1], None)
             gone = {self._units.pop(ident, None) for ident in self._of_graph.pop(command[1], ())}
-            for region in [unit for unit in self._units.values() if gone.intersection(unit.members)]:
-                del self._units[region.ident]
+            for region in [unit for unit in list(self._units.values()) if gone.intersection(unit.members)]:
+                self._units.pop(region.ident, None)  # it may just have ended by itself, in another thread
 
     def _load(self, name: str, json: bytes, sqs: list[str]) -> str | None:
         running.current = Preparing(name, self._ensemble)

@@ -19,7 +19,7 @@ from ticktalk.engine.generated import once_code, once_inputs
 from ticktalk.engine.outputs import as_json
 from ticktalk.engine.region import GONE
 from ticktalk.engine.regions import RegionNode, Wire
-from ticktalk.engine.values import PLAIN, Data, Encoded, Parts, ValueFormatError, encode_value
+from ticktalk.engine.values import PLAIN, Data, Encoded, Parts, ValueFormatError, encode_value, split
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTDestination
 from ticktalk.physical.wire import arcs_in
@@ -127,7 +127,7 @@ def failure(execute: TTSQExecute, error: BaseException, start: Tick, stop: Tick)
     """What is told of an error, with text that can be encoded: a message may hold lone surrogates."""
     try:
         told = firing_error(execute.sq, execute.ensemble, execute.code, error, start, stop)
-    except Exception:
+    except BaseException:  # what shows it may raise anything
         begin, end = (int(tick) if abs(tick) != float("inf") else None for tick in (start, stop))
         what = f"{type(error).__name__} (it cannot be shown: its text raises, too)"
         told = FiringError(execute.name, execute.ensemble, begin, end, execute.code.file, execute.sq.line, what)
@@ -193,7 +193,10 @@ class _Part:
         """Not all inputs are there: those that are wait with the general engine."""
         for port, value in zip(self.ports, values, strict=True):
             if value is not GONE:
-                self.region.leftovers.append([self.index, port, self.region.encode(value)])
+                try:
+                    self.region.leftovers.append([self.index, port, self.region.encode(value)])
+                except BaseException as error:  # text that no encoding has, a user's codec
+                    self.ended(error, instant)
 
     @staticmethod
     def _on(wires: list[Any]) -> Any:
@@ -243,6 +246,8 @@ class WorkerRegion:
             nodes.append(RegionNode(execute.sq, wires, inner, edge))
             part = _Part(self, index, execute, member)
             self._parts.append(part)
+            anew: dict[int | str, Data] = {}  # what sits on its ports and could be changed: each firing gets its own
+            body = _given_anew(execute.body, anew, part.decode)
             names |= {f"f{index}": execute.body, f"arrange{index}": execute.arrange}
             names |= {f"hand{index}": part.hand, f"edge{index}": part.edge}
             names |= {f"ended{index}": part.ended, f"absent{index}": part.absent}
@@ -250,7 +255,12 @@ class WorkerRegion:
                 if kind.constant is not None:
                     names[f"a{index}_{port}"] = decode_constant(kind.constant[0])
             for port, data in member.settled.items():
-                names[f"a{index}_{port}"] = part.decode(data)
+                kind = execute.sq.ports[port]
+                value = names[f"a{index}_{port}"] = _settled(data, part.decode)
+                if execute.sq.body and not kind.hidden and (value is None or value.__class__ not in PLAIN):
+                    before = [other for other in execute.sq.ports[:port] if not (other.hidden or other.keyword)]
+                    anew[kind.name if kind.keyword else len(before)] = data
+                    names[f"f{index}"] = body
         written = once_code(nodes, roots)
         self._lines = written.lines
         self._inputs = once_inputs(nodes, roots)
@@ -271,12 +281,34 @@ class WorkerRegion:
         """
         self.edges, self.leftovers, self.errors, self.stop = [], [], [], stop
         try:
-            values = self._values(arcs, data) if self._feeds else self._each(data)
-        except Exception as error:  # bytes that are no value, a class that is not known here, a user's codec
+            try:
+                values = self._values(arcs, data) if self._feeds else self._each(data)
+            except BaseException:  # bytes that are no value, a class that is not known here, a user's codec
+                values = self._one_by_one(start, arcs, data)
+        except BaseException as error:
             roots = self._parts[: self._roots]
             self.errors = [failure(part.execute, error, start, stop) for part in roots]
         else:
             self._once(start, *values)
+
+    def _one_by_one(self, start: Tick, arcs: int | bytes, data: Any) -> list[Any]:
+        """The inputs where some cannot be read: an error of the roots that those are for, and of no others."""
+        if self._feeds:
+            came = [arcs] if isinstance(arcs, int) else list(arcs_in(bytes(arcs)))
+            parts = [data] if isinstance(arcs, int) else split(data)
+            by_arc = dict(zip(came, parts, strict=True))
+            data = [by_arc.get(arc) for arc in self._feeds]
+        values: list[Any] = []
+        failed: set[int] = set()
+        for part, (root, _) in zip(data, self._inputs, strict=True):
+            try:
+                values.append(GONE if part is None else self._parts[root].decode(part))
+            except BaseException as error:
+                values.append(GONE)
+                if root not in failed:
+                    failed.add(root)
+                    self._parts[root].ended(error, start)
+        return [GONE if root in failed else value for value, (root, _) in zip(values, self._inputs, strict=True)]
 
     def _each(self, data: list[Data | None]) -> list[Any]:
         return [
@@ -312,6 +344,31 @@ class WorkerRegion:
             in_order = order == list(range(len(came)))
             known = self._orders[arcs] = (len(came), [] if in_order else order, again)
         return known
+
+
+def _settled(data: Data, decode: Callable[[Data], Any]) -> Any:
+    """The value; None, too, where it cannot be read: each firing will tell."""
+    try:
+        return decode(data)
+    except BaseException:
+        return None
+
+
+def _given_anew(
+    body: Callable[..., Any], settled: dict[int | str, Data], decode: Callable[[Data], Any]
+) -> Callable[..., Any]:
+    """`body` that gets, at some places and names, a value that is decoded for each call."""
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        filled = list(arguments)
+        for place, data in settled.items():
+            if isinstance(place, int):
+                filled[place] = decode(data)
+            else:
+                named[place] = decode(data)
+        return body(*filled, **named)
+
+    return call
 
 
 def _function(written: str, names: dict[str, Any]) -> FunctionType:

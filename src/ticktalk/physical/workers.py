@@ -204,6 +204,7 @@ class Placed:
         "context",
         "costs",
         "elsewhere",
+        "gone",
         "grid",
         "ident",
         "in_flight",
@@ -225,6 +226,7 @@ class Placed:
         self.in_flight: deque[int | None] = deque()  # the instants (monotonic) of firings under way, oldest first
         self.stamp = elsewhere.sq.stamp == "body"
         self.lateness: list[int] = []
+        self.gone = False  # its instance here has ended
         self.told = False  # its worker knows of it
         self.saved: deque[Saved] = deque()  # who asked for its `sq_state`, oldest first
         self.costs = BodyCosts()
@@ -418,6 +420,15 @@ class Workers:
         self._together[self._next] = region
         return self._next
 
+    def unregister(self, ident: int) -> None:
+        """Nothing more will be said of a region by this number."""
+        self._together.pop(ident, None)
+
+    def still_run(self, placed: list[Placed]) -> bool:
+        """Whether one of these instances still runs in a region that has been retired."""
+        mine = {one.ident for one in placed}
+        return any(region.still_runs(mine) for region in self._regions)
+
     def busy(self, context: Context, names: Collection[str] | None = None) -> str:
         """The SQ (of `names`, if given) whose body runs or waits to run in this context; empty when there is none."""
         for region in self._regions:
@@ -434,6 +445,7 @@ class Workers:
         gone = [i for i, placed in self._of(context) if placed.elsewhere.sq.name in names]
         for ident in gone:
             placed = self._placed.pop(ident)
+            placed.gone = True
             self._channel(placed.worker).send(("drop", ident))
             for answer in placed.saved:
                 answer(context, placed.elsewhere.sq.name, None, [])
@@ -594,9 +606,12 @@ class Workers:
             _, _, edges, leftovers, errors, start, stop, begun, ended, late = answer
             self._loop.advance(self._clock.at(ended))
             region.ran(edges, leftovers, errors, (start, stop), (begun, ended), late)
-        if region.ended or not region.under_way(answer[1]):
-            del self._together[answer[1]]
+        if not region.under_way(answer[1]):
+            self._together.pop(answer[1], None)
         region.look_whether_idle()
+        if region.ended:
+            for other in self._regions:
+                other.look_whether_idle()
 
     def _loaded(self, graph: str, problem: str | None) -> None:
         waiting = self._loading.get(graph)
