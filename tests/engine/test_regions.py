@@ -253,9 +253,10 @@ def test_several_ensembles_and_contexts(text: str, delay: int, contexts: tuple[i
 
 
 @settings(max_examples=120, deadline=None)
-@given(programs(), st.sampled_from(["stop", "set"]), st.integers(1, 12))
+@given(programs(), st.sampled_from(["stop", "start", "set"]), st.integers(1, 12))
 def test_who_is_told_something_acts_at_once(text: str, what: str, nth: int) -> None:
     graph = compile_source(text, "net.py", "net")
+    inputs = {"gains": [1]} if any(i.name == "gains" for i in graph.inputs) else {}
     streams = [sq.name for sq in graph.sqs if sq.trigger == "grid"]
 
     def watch(manager: TTRuntimeManagerSim) -> None:
@@ -267,6 +268,8 @@ def test_who_is_told_something_acts_at_once(text: str, what: str, nth: int) -> N
             if told == nth:
                 if what == "stop":
                     manager.stop_graph(graph)
+                elif what == "start":
+                    manager.execute_graph(graph, inputs)
                 else:
                     manager.set_grid(graph, streams[0], period=5, phase=0)
 
@@ -422,6 +425,45 @@ return show(a), show(fail(a)), show(step(a)), step(show(a))
         return run(graph, regions, watch=watch).seen[:3]
 
     assert seen(True) == seen(False)
+
+
+STARTS = """
+a{n} = src(trigger, TTPeriod=10, TTPhase={n})
+first{n} = show(a{n})
+b{n} = show(a{n})
+c{n} = show(step(add(odd(b{n}), fail(a{n}))))
+d{n} = show(step(step(b{n})))
+"""
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+@pytest.mark.parametrize("contexts", [(0,), (0, 3)])
+@pytest.mark.parametrize("which", ["output", "error"])
+@pytest.mark.parametrize("nth", [1, 2, 3, 4])
+def test_who_is_told_something_can_start_another_context_in_the_middle_of_an_instant(
+    which: str, nth: int, contexts: tuple[int, ...], streams: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(region, "CALM", 0)  # two regions are planned ahead
+    lines = [STARTS.format(n=number) for number in range(streams)]
+    body = "".join(lines) + "begun = show(step(show(READ_TTCLOCK(trigger))))\nreturn begun"
+    graph = program(body, "@SQify\ndef add(a, b):\n    return a + b\n")
+
+    def watch(manager: TTRuntimeManagerSim) -> None:
+        told = 0
+
+        def start(_: Any) -> None:
+            nonlocal told
+            told += 1
+            if told == nth:
+                manager.execute_graph(graph, {})
+
+        if which == "output":
+            manager.process.outputs.listeners.append(start)
+        else:
+            manager.on_error(start)
+
+    printed = same(graph, watch=watch, contexts=contexts, until=400).seen[1]
+    assert printed.count(f"[show-{streams * 4 + 2}]") == len(contexts) + 1
 
 
 def test_two_tokens_at_one_tick_go_through_a_tree_side_by_side() -> None:
