@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
@@ -427,6 +428,12 @@ return show(a), show(fail(a)), show(step(a)), step(show(a))
     assert seen(True) == seen(False)
 
 
+ADD = """
+@SQify
+def add(a, b):
+    return a + b
+"""
+
 STARTS = """
 a{n} = src(trigger, TTPeriod=10, TTPhase={n})
 first{n} = show(a{n})
@@ -446,7 +453,7 @@ def test_who_is_told_something_can_start_another_context_in_the_middle_of_an_ins
     monkeypatch.setattr(region, "CALM", 0)  # two regions are planned ahead
     lines = [STARTS.format(n=number) for number in range(streams)]
     body = "".join(lines) + "begun = show(step(show(READ_TTCLOCK(trigger))))\nreturn begun"
-    graph = program(body, "@SQify\ndef add(a, b):\n    return a + b\n")
+    graph = program(body, ADD)
 
     def watch(manager: TTRuntimeManagerSim) -> None:
         told = 0
@@ -568,3 +575,26 @@ return fuse(odd(a), b), step(a)
         "@SQify\ndef later():\n    return 2\n",
     )
     same(graph, until=120)
+
+
+def test_a_chain_longer_than_one_function() -> None:
+    chain = "".join(f"b{number + 1} = step(b{number})\n" for number in range(2500))
+    graph = program(f"b0 = src(trigger, TTPeriod=10)\n{chain}return b2500")
+    _, context = regions_of(graph, 12)
+    assert [len(found.parts) for found in context.regions] == [1000]
+    assert [len(tree.parts) for tree in context.trees] == [1000, 501]
+    outputs, _, _, counters, _, fired = same(graph, until=42).seen
+    assert [json.loads(line)["value"] for line in outputs] == [2501, 2502, 2503, 2504]
+    assert not counters and len(fired) == 2501 and set(fired.values()) == {4}
+
+
+def test_sqs_of_two_inputs_more_than_one_function_has() -> None:
+    chain = "".join(f"b{number + 1} = add(b{number}, a)\n" for number in range(1500))
+    graph = program(f"a = src(trigger, TTPeriod=10)\nb0 = odd(a)\n{chain}return b1500", ADD)
+    _, context = regions_of(graph, 12)
+    assert [len(found.parts) for found in context.regions] == [1000]
+    assert not context.trees  # the general engine has the rest
+    outputs, _, _, counters, waiting, fired = same(graph, until=42).seen
+    assert [json.loads(line)["value"] for line in outputs] == [1501, 3 * 1501]  # at 10 and 30
+    assert not counters and set(fired.values()) == {2, 4}
+    assert waiting == {f"add-{number}": {"b": 2} for number in range(1, 1501)}
