@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import simpy
-
 from test_regions import program, regions_of, same
+
 from ticktalk import TTRuntimeManagerSim
 from ticktalk.engine import region
 from ticktalk.engine.execution import BodyOutput
@@ -110,14 +110,21 @@ class Flushed(io.StringIO):
         self.times += 1
 
 
-@pytest.mark.parametrize("left", [False, True])
-def test_after_a_tree_nobody_of_it_runs(left: bool) -> None:
-    body = "r = step(both)\nnever(r)\nreturn r" if left else "never(step(both))"
-    graph = program(BOTH + body, "@SQify\ndef never(x):\n    return TTEmpty()\n")
-    assert trees_of(graph) == [["step-1", "never-1"]]
+AFTER = {
+    "a tree": BOTH + "never(step(both))",
+    "a tree that is left": BOTH + "r = step(both)\nnever(r)\nreturn r",
+    "a region": "never(src(trigger, TTPeriod=10))",
+    "a region in turns": "a = src(trigger, TTPeriod=10)\nlate = ADD_TIME_DELAY(a, delay=100)\nnever(step(step(a)))",
+}
+
+
+@pytest.mark.parametrize("what", AFTER)
+def test_afterwards_nobody_of_it_runs(what: str) -> None:
+    graph = program(AFTER[what], "@SQify\ndef never(x):\n    return TTEmpty()\n")
+    assert bool(trees_of(graph)) == ("tree" in what)
     manager = TTRuntimeManagerSim(None, [], simpy.Environment())
     manager.instantiate_and_map_graph(graph)
-    if left:
+    if "left" in what:
         manager.process.outputs.listeners.append(lambda _: manager.stop_graph(graph))
     manager.execute_graph(graph, {})
     out, err = Flushed(), Flushed()

@@ -167,11 +167,9 @@ class RegionPart(Part):
         arrived = [(port, value) for port, value in zip(self.node.wires, values, strict=True) if value is not GONE]
         if arrived:
             start = instant - region.half
-            running.current = None
             for port, value in arrived:
                 self.sync.inbox.append((port, start, start + region.width, value))
             self.sync.step(instant)
-            running.current = IN_REGION
 
     def fired_last(self, latest: int) -> Tick:
         """The latest instant of the region at which it fired, `latest` being the latest of all."""
