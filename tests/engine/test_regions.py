@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
@@ -253,9 +254,10 @@ def test_several_ensembles_and_contexts(text: str, delay: int, contexts: tuple[i
 
 
 @settings(max_examples=120, deadline=None)
-@given(programs(), st.sampled_from(["stop", "set"]), st.integers(1, 12))
+@given(programs(), st.sampled_from(["stop", "start", "set"]), st.integers(1, 12))
 def test_who_is_told_something_acts_at_once(text: str, what: str, nth: int) -> None:
     graph = compile_source(text, "net.py", "net")
+    inputs = {"gains": [1]} if any(i.name == "gains" for i in graph.inputs) else {}
     streams = [sq.name for sq in graph.sqs if sq.trigger == "grid"]
 
     def watch(manager: TTRuntimeManagerSim) -> None:
@@ -267,6 +269,8 @@ def test_who_is_told_something_acts_at_once(text: str, what: str, nth: int) -> N
             if told == nth:
                 if what == "stop":
                     manager.stop_graph(graph)
+                elif what == "start":
+                    manager.execute_graph(graph, inputs)
                 else:
                     manager.set_grid(graph, streams[0], period=5, phase=0)
 
@@ -424,6 +428,51 @@ return show(a), show(fail(a)), show(step(a)), step(show(a))
     assert seen(True) == seen(False)
 
 
+ADD = """
+@SQify
+def add(a, b):
+    return a + b
+"""
+
+STARTS = """
+a{n} = src(trigger, TTPeriod=10, TTPhase={n})
+first{n} = show(a{n})
+b{n} = show(a{n})
+c{n} = show(step(add(odd(b{n}), fail(a{n}))))
+d{n} = show(step(step(b{n})))
+"""
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+@pytest.mark.parametrize("contexts", [(0,), (0, 3)])
+@pytest.mark.parametrize("which", ["output", "error"])
+@pytest.mark.parametrize("nth", [1, 2, 3, 4])
+def test_who_is_told_something_can_start_another_context_in_the_middle_of_an_instant(
+    which: str, nth: int, contexts: tuple[int, ...], streams: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(region, "CALM", 0)  # two regions are planned ahead
+    lines = [STARTS.format(n=number) for number in range(streams)]
+    body = "".join(lines) + "begun = show(step(show(READ_TTCLOCK(trigger))))\nreturn begun"
+    graph = program(body, ADD)
+
+    def watch(manager: TTRuntimeManagerSim) -> None:
+        told = 0
+
+        def start(_: Any) -> None:
+            nonlocal told
+            told += 1
+            if told == nth:
+                manager.execute_graph(graph, {})
+
+        if which == "output":
+            manager.process.outputs.listeners.append(start)
+        else:
+            manager.on_error(start)
+
+    printed = same(graph, watch=watch, contexts=contexts, until=400).seen[1]
+    assert printed.count(f"[show-{streams * 4 + 2}]") == len(contexts) + 1
+
+
 def test_two_tokens_at_one_tick_go_through_a_tree_side_by_side() -> None:
     graph = program(
         """
@@ -526,3 +575,26 @@ return fuse(odd(a), b), step(a)
         "@SQify\ndef later():\n    return 2\n",
     )
     same(graph, until=120)
+
+
+def test_a_chain_longer_than_one_function() -> None:
+    chain = "".join(f"b{number + 1} = step(b{number})\n" for number in range(2500))
+    graph = program(f"b0 = src(trigger, TTPeriod=10)\n{chain}return b2500")
+    _, context = regions_of(graph, 12)
+    assert [len(found.parts) for found in context.regions] == [1000]
+    assert [len(tree.parts) for tree in context.trees] == [1000, 501]
+    outputs, _, _, counters, _, fired = same(graph, until=42).seen
+    assert [json.loads(line)["value"] for line in outputs] == [2501, 2502, 2503, 2504]
+    assert not counters and len(fired) == 2501 and set(fired.values()) == {4}
+
+
+def test_sqs_of_two_inputs_more_than_one_function_has() -> None:
+    chain = "".join(f"b{number + 1} = add(b{number}, a)\n" for number in range(1500))
+    graph = program(f"a = src(trigger, TTPeriod=10)\nb0 = odd(a)\n{chain}return b1500", ADD)
+    _, context = regions_of(graph, 12)
+    assert [len(found.parts) for found in context.regions] == [1000]
+    assert not context.trees  # the general engine has the rest
+    outputs, _, _, counters, waiting, fired = same(graph, until=42).seen
+    assert [json.loads(line)["value"] for line in outputs] == [1501, 3 * 1501]  # at 10 and 30
+    assert not counters and set(fired.values()) == {2, 4}
+    assert waiting == {f"add-{number}": {"b": 2} for number in range(1, 1501)}

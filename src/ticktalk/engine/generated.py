@@ -3,9 +3,9 @@
 Two functions are made of the same statements, one block for each SQ in graph order:
 
 * `run(instant, limit)` runs instant after instant, as long as they are before `limit`; it leaves after one that has
-  told anything to somebody outside.
+  told anything to somebody outside, and in the middle of one if that gave somebody a turn before its last SQ.
 * `steps(instant)` is a generator that runs one instant, and gives the place in the order (`o3`) of each further SQ
-  before it runs, so that others can have their turns in between.
+  before it runs, so that others can have their turns in between. `rest3` is what is left of it after SQ 3.
 
 `tree_code` writes that of a tree: one set of tokens, from its root's firing to its edges.
 
@@ -75,7 +75,8 @@ def run_code(plan: RegionPlan, say_which: bool = False) -> RegionCode:
     ]
     for index, node in enumerate(plan.nodes):
         first = len(lines)
-        lines += [(" " * 12 + line, index) for line in _block(index, node)]
+        leave = ["limit = instant", *_leave_if_others_are_next(plan, index, "instant", "return instant")]
+        lines += [(" " * 12 + line, index) for line in _block(index, node, leave)]
         if say_which:
             lines[first] = _named(lines[first], node.sq)
     lines += [
@@ -92,15 +93,27 @@ def steps_code(plan: RegionPlan, say_which: bool = False) -> RegionCode:
     """The generator `steps` of a region; `say_which`: with comments that name the SQs."""
     lines: list[tuple[str, int]] = [(f"def steps(instant, {_known_before(plan)}):", -1)]
     for index, node in enumerate(plan.nodes):
-        waits = f"yield o{index}"
-        if node.wires:
-            waits = f"if {_all_there(node, ' or ')}: {waits}"
         first = len(lines)
-        lines += [("    " + line, index) for line in ([waits] if index else []) + _block(index, node)]
+        lines += [("    " + line, index) for line in _step(index, node)]
         if say_which:
             lines[first] = _named(lines[first], node.sq)
     lines.append(("    yield None", -1))
     return _code(lines)
+
+
+def rest_code(plan: RegionPlan, done: int) -> RegionCode:
+    """The generator `rest3(instant, v0, ...)` of a region: `steps` after its SQ at `done`, given `rest_inputs`."""
+    given = "".join(name + ", " for name in rest_inputs(plan, done))
+    lines: list[tuple[str, int]] = [(f"def rest{done}(instant, {given}{_known_before(plan)}):", -1)]
+    for index, node in enumerate(plan.nodes[done + 1 :], done + 1):
+        lines += [("    " + line, index) for line in _step(index, node)]
+    lines.append(("    yield None", -1))
+    return _code(lines)
+
+
+def rest_inputs(plan: RegionPlan, done: int) -> list[str]:
+    """What the SQs up to `done` hand on to those after it."""
+    return [wire.name for node in plan.nodes[done + 1 :] for wire in node.wires.values() if wire.node <= done]
 
 
 def ahead_code(plan: RegionPlan) -> RegionCode:
@@ -112,14 +125,15 @@ def ahead_code(plan: RegionPlan) -> RegionCode:
     """
     names = ", ".join(ahead_names(plan))
     lines = [
-        ("def ahead(entries, entry, table, mask, bits, begin, timers, gone, empty, plain, type, int, float):", -1),
+        (f"def ahead(entries, entry, table, mask, bits, begin, timers, ready, {_ALWAYS}):", -1),
         ("    for following in entries:", -1),
         ("        if following - entry <= mask and following >> bits == entry >> bits:", -1),
         ("            return entry, following", -1),
         (f"        parts, region, {names} = table[entry & mask]", -1),
     ]
     for index, node in enumerate(plan.nodes):
-        lines += [(" " * 8 + line, index) for line in _block(index, node, ahead=True)]
+        leave = _leave_if_others_are_next(plan, index, "begin + (entry >> bits)", "return entry, None")
+        lines += [(" " * 8 + line, index) for line in _block(index, node, leave, ahead=True)]
     lines += [("        if timers.left:", -1), ("            break", -1), ("        entry = following", -1)]
     lines += [("    return entry, None", -1)]
     return _code(lines)
@@ -142,12 +156,12 @@ def once_code(nodes: list[RegionNode], roots: int) -> RegionCode:
     parameters = ["instant", *(name for names in inputs for name in names), "region", *known, *acts]
     lines = [(f"def once({', '.join(parameters)}, gone, empty, plain, type, int, float):", -1)]
     for index, node in enumerate(nodes):
-        block = _block(index, node)
+        block = _block(index, node, [])
         if index < roots:
             names = _results(index, node)
             otherwise = ["else:", f"    {' = '.join(names)} = gone"] if names else []
             block = [f"if {inputs[index][0]} is not gone:", *("    " + line for line in block), *otherwise]
-        lines += [("    " + line, index) for line in block if line.strip() != "limit = instant"]
+        lines += [("    " + line, index) for line in block]
     return _code(lines)
 
 
@@ -223,8 +237,8 @@ def _code(lines: list[tuple[str, int]]) -> RegionCode:
 
 
 def _known_before(plan: RegionPlan) -> str:
-    """The parameters of `run` and `steps` that have defaults."""
-    return "period, region, " + "".join(name + ", " for name in ahead_names(plan)) + _ALWAYS
+    """The parameters of `run`, `steps` and `rest` that have defaults."""
+    return "period, region, ready, " + "".join(name + ", " for name in ahead_names(plan)) + _ALWAYS
 
 
 def _known(index: int, node: RegionNode) -> list[str]:
@@ -240,10 +254,28 @@ def _named(line: tuple[str, int], sq: TTSQ) -> tuple[str, int]:
     return f"{line[0]}  # {sq.name}" + (f", line {sq.line}" if sq.line else ""), line[1]
 
 
-def _block(index: int, node: RegionNode, ahead: bool = False) -> list[str]:
-    """One firing of one SQ, if its inputs are there."""
+def _step(index: int, node: RegionNode) -> list[str]:
+    """One SQ of `steps`."""
+    waits = f"yield o{index}"
+    if node.wires:
+        waits = f"if {_all_there(node, ' or ')}: {waits}"
+    return ([waits] if index else []) + _block(index, node, [])
+
+
+def _leave_if_others_are_next(plan: RegionPlan, index: int, instant: str, leave: str) -> list[str]:
+    """What follows when the SQ at `index` has told somebody outside, who may have given somebody a turn."""
+    if index == len(plan.nodes) - 1:
+        return []
+    return [
+        "if ready and ready[0][0] < region.last:",
+        f"    region.leave({index}, locals(), {instant})",
+        f"    {leave}",
+    ]
+
+
+def _block(index: int, node: RegionNode, leave: list[str], ahead: bool = False) -> list[str]:
+    """One firing of one SQ, if its inputs are there; `leave`: what follows when it has told somebody outside."""
     instant = "begin + (entry >> bits)" if ahead else "instant"
-    leave = [] if ahead else ["limit = instant"]  # `ahead` looks itself whether to leave
     block = _firing(index, node, instant, leave, ahead)
     if not node.wires:
         return block

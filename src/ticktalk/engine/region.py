@@ -18,7 +18,7 @@ from ticktalk.engine.components import IN_REGION, REGION_FILE, Running, running
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing import ArrivalSync, GridSync, SinglePortSync, TTSQSync
 from ticktalk.engine.forwarding import TTSQForward
-from ticktalk.engine.generated import ahead_code, ahead_names, run_code, steps_code
+from ticktalk.engine.generated import ahead_code, ahead_names, rest_code, rest_inputs, run_code, steps_code
 from ticktalk.engine.regions import RegionNode, RegionPlan
 from ticktalk.engine.values import PLAIN, handed_on
 from ticktalk.graph.constants import decode_constant
@@ -167,11 +167,9 @@ class RegionPart(Part):
         arrived = [(port, value) for port, value in zip(self.node.wires, values, strict=True) if value is not GONE]
         if arrived:
             start = instant - region.half
-            running.current = None
             for port, value in arrived:
                 self.sync.inbox.append((port, start, start + region.width, value))
             self.sync.step(instant)
-            running.current = IN_REGION
 
     def fired_last(self, latest: int) -> Tick:
         """The latest instant of the region at which it fired, `latest` being the latest of all."""
@@ -188,6 +186,7 @@ class StreamRegion:
         limit: no instant is due from this tick on.
         run: the generated function, once the region was first due.
         key: its turn when it runs step by step.
+        last: the place in the order of its last SQ.
     """
 
     def __init__(
@@ -223,6 +222,7 @@ class StreamRegion:
         self.queued = False
         self.made = INFINITY  # a sync of the same place was made before, and goes first
         self.key: tuple[Any, Any] = (self.parts[0].sync.key[0], self)
+        self.last = self.parts[-1].sync.key[0]
         self._lines: dict[str, list[int]] = {}
         self._names: dict[str, Any] = {}  # what those of the generated code mean
         self._steps: Callable[[int], Any] | None = None
@@ -272,7 +272,7 @@ class StreamRegion:
         """At the first instant: make the functions, unless something of before is in the way; whether it did."""
         start = self.next - self.half
         names: dict[str, Any] = {"region": self, "gone": GONE, "plain": PLAIN, "empty": TTEmpty, "period": self.period}
-        names |= {"type": type, "int": int, "float": float}
+        names |= {"ready": self.agenda.ready, "type": type, "int": int, "float": float}
         for index, part in enumerate(self.parts):
             sync = part.sync
             settled: dict[int, Any] = {}
@@ -336,6 +336,16 @@ class StreamRegion:
         self.agenda.now = instant
         self.timers.left = True
         self.timers.running = self
+
+    def leave(self, index: int, found: dict[str, Any], instant: int) -> None:
+        """Let what comes after the SQ at `index` go on in turns; `found`: what the function has."""
+        text, lines = rest_code(self.plan, index)
+        rest = function_of(text, self._names)
+        self._lines[rest.__name__] = lines
+        steps = rest(instant, *[found[name] for name in rest_inputs(self.plan, index)])
+        order = next(steps)
+        self.timers.unset(self)
+        self.go_on(self.last if order is None else order, steps)
 
     @property
     def stepping(self) -> bool:
@@ -627,6 +637,7 @@ class RegionTimers:
             self._restless = CALM
             return
         ahead = FunctionType(_compiled(ahead_code(live[0].plan).text), {})
+        ready = self._agenda.ready
         try:
             while not self.left:
                 here = [region for region in live if region.armed and region.next < region.limit]
@@ -647,7 +658,7 @@ class RegionTimers:
                 entry = next(coming)
                 while True:
                     entry, second = ahead(
-                        coming, entry, table, mask, bits, begin, self, GONE, TTEmpty, PLAIN, type, int, float
+                        coming, entry, table, mask, bits, begin, self, ready, GONE, TTEmpty, PLAIN, type, int, float
                     )
                     if second is None:
                         break

@@ -72,9 +72,7 @@ class TreePart(Part):
         if not start < stop:  # overlaps nothing, so it waits
             ((port, _),) = self.node.wires.items()
             sync.inbox.append((port, start, stop, value))
-            running.current = None
             sync.step(now)
-            running.current = IN_REGION
             return False
         sync.number += 1
         if start < sync.newest - sync.eviction_bound:

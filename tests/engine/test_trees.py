@@ -1,0 +1,180 @@
+"""Trees: what happens in the middle of one, against the general engine and by hand."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from typing import Any
+
+import pytest
+import simpy
+from test_regions import program, regions_of, same
+
+from ticktalk import TTRuntimeManagerSim
+from ticktalk.engine import region
+from ticktalk.engine.execution import BodyOutput
+from ticktalk.engine.tree import TokenTree
+
+BOTH = "both = MERGE(src(trigger, TTPeriod=10), other(trigger, TTPeriod=15, TTPhase=4))\n"
+"""Tokens of the general engine: 10 at 4, 1 at 10, 10 at 19, 2 at 20, 3 at 30, 10 at 34."""
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(region, "INSTANTS_BEFORE", 0)
+
+
+def trees_of(graph: Any) -> list[list[str]]:
+    _, context = regions_of(graph)
+    return [[node.sq.name for node in tree.plan.nodes] for tree in context.trees]
+
+
+def shown(seen: tuple[Any, ...]) -> list[str]:
+    """What bodies printed: `show-1: 5`."""
+    out, _, err = seen[1].partition("|")
+    assert not out
+    return [line.replace("[", "").replace("] shows", ":") for line in err.splitlines()]
+
+
+def told(nth: int, which: str, act: Callable[[TTRuntimeManagerSim], None]) -> Callable[[TTRuntimeManagerSim], None]:
+    """A `watch` that acts when it is told the `nth` output, or error."""
+
+    def watch(manager: TTRuntimeManagerSim) -> None:
+        seen: list[Any] = []
+
+        def listen(what: Any) -> None:
+            seen.append(what)
+            if len(seen) == nth:
+                act(manager)
+
+        if which == "output":
+            manager.process.outputs.listeners.append(listen)
+        else:
+            manager.on_error(listen)
+
+    return watch
+
+
+IN_THE_MIDDLE = {
+    "output": "r = show(both)\nx = show(step(step(r)))\n",
+    "error": "r = step(both)\nbad = fail(r)\nx = show(step(step(r)))\n",
+}
+
+
+@pytest.mark.parametrize("which", IN_THE_MIDDLE)
+def test_a_context_that_starts_in_the_middle_has_its_turns_there(which: str) -> None:
+    graph = program(BOTH + IN_THE_MIDDLE[which] + "begun = show(step(show(READ_TTCLOCK(trigger))))\nreturn r")
+    assert len(trees_of(graph)) == 2
+    start = told(2 if which == "output" else 1, which, lambda manager: manager.execute_graph(graph, {}))
+    printed = shown(same(graph, until=35, watch=start).seen)
+    # The newcomer has its turns between what the tree told, and its rest.
+    if which == "output":
+        assert printed[2:6] == ["show-1: 10", "show-3: 4", "show-4: 5", "show-2: 12"]
+    else:
+        assert printed[4:8] == ["show-1: 13", "show-2: 20", "show-3: 21", "show-1: 5"]
+
+
+@pytest.mark.parametrize("which", IN_THE_MIDDLE)
+def test_who_ends_the_context_in_the_middle_ends_the_tree(which: str) -> None:
+    graph = program(BOTH + IN_THE_MIDDLE[which] + "return r")
+    assert len(trees_of(graph)) == 1
+    seen = same(graph, watch=told(3 if which == "output" else 1, which, lambda manager: manager.stop_graph(graph))).seen
+    expected = {
+        "output": ["show-1: 10", "show-2: 12", "show-1: 1"],  # r and x at 4, r at 10
+        "error": ["show-1: 13", "show-1: 4", "show-1: 13"],  # x at 4, 10 and 19
+    }
+    assert shown(seen) == expected[which]
+
+
+def test_interrupted_from_the_keyboard_in_the_middle() -> None:
+    more = "@SQify\ndef interrupted(x):\n    if x == 2:\n        raise KeyboardInterrupt\n    return x\n"
+    graph = program(BOTH + "between = interrupted(show(both))\nreturn step(between)", more)
+    manager = TTRuntimeManagerSim(None, [], simpy.Environment())
+    values: list[int] = []
+    manager.process.outputs.listeners.append(lambda token: values.append(token.value))
+    manager.instantiate_and_map_graph(graph)
+    manager.execute_graph(graph, {})
+    with pytest.raises(KeyboardInterrupt), redirect_stdout(io.StringIO()):
+        manager.simulation.run(25)
+    assert values == [11, 2, 11]  # at 20 it was interrupted
+
+
+class Flushed(io.StringIO):
+    """Counts how often it was flushed."""
+
+    times = 0
+
+    def flush(self) -> None:
+        self.times += 1
+
+
+AFTER = {
+    "a tree": BOTH + "never(step(both))",
+    "a tree that is left": BOTH + "r = step(both)\nnever(r)\nreturn r",
+    "a region": "never(src(trigger, TTPeriod=10))",
+    "a region in turns": "a = src(trigger, TTPeriod=10)\nlate = ADD_TIME_DELAY(a, delay=100)\nnever(step(step(a)))",
+}
+
+
+@pytest.mark.parametrize("what", AFTER)
+def test_afterwards_nobody_of_it_runs(what: str) -> None:
+    graph = program(AFTER[what], "@SQify\ndef never(x):\n    return TTEmpty()\n")
+    assert bool(trees_of(graph)) == ("tree" in what)
+    manager = TTRuntimeManagerSim(None, [], simpy.Environment())
+    manager.instantiate_and_map_graph(graph)
+    if "left" in what:
+        manager.process.outputs.listeners.append(lambda _: manager.stop_graph(graph))
+    manager.execute_graph(graph, {})
+    out, err = Flushed(), Flushed()
+    with BodyOutput(out, err):
+        manager.simulation.run(31)
+        before = out.times, err.times
+        sys.stdout.flush()
+    assert (out.times, err.times) == (before[0] + 1, before[1])
+
+
+MIDDLE = {
+    "an output": ("first = show(both)\nx = show(step(first))\nreturn first", ""),
+    "an error": ("r = step(both)\nbad = fail(r)\nx = show(step(r))\nreturn x", ""),
+    "a copy": (
+        "both2 = listed(show(both))\nfirst = told(both2)\nreturn first",
+        "@SQify\ndef listed(x):\n    return [x]\n\n@SQify\ndef told(x):\n    print('shows', x[0])\n    return x[0]\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MIDDLE)
+def test_what_is_printed_after_something_is_told_is_still_of_bodies(what: str) -> None:
+    body, more = MIDDLE[what]
+    graph = program(BOTH + body, more)
+    assert trees_of(graph)
+    assert shown(same(graph, until=25).seen)
+
+
+def test_who_is_told_an_output_in_the_middle_prints_outside_bodies() -> None:
+    graph = program(BOTH + "r = step(both)\nx = show(r)\nreturn r")
+
+    def watch(manager: TTRuntimeManagerSim) -> None:
+        manager.process.outputs.listeners.append(lambda token: print("told", token.value))
+
+    out, _, err = same(graph, until=12, watch=watch).seen[1].partition("|")
+    assert out.splitlines() == ["told 11", "told 11", "told 2", "told 2"]
+    assert err.splitlines() == ["[show-1] shows 11", "[show-1] shows 2"]
+
+
+def test_what_an_sq_outside_feeds_on_comes_before_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = program(BOTH + "r = show(both)\na = step(r)\no = show(fuse(r, r))\nc = show(step(step(a)))\nreturn c")
+    left: list[int] = []
+    leave = TokenTree.leave
+    monkeypatch.setattr(TokenTree, "leave", lambda self, index, *rest: (left.append(index), leave(self, index, *rest)))
+    assert trees_of(graph) == [["show-1", "step-1"], ["fuse-1", "show-2"], ["step-2", "step-3", "show-3"]]
+    same(graph, until=35)
+    assert not left
+
+
+def test_two_trees_behind_one_sq_have_their_turns_by_rank() -> None:
+    graph = program(BOTH + "a = show(step(show(both)))\nb = show(step(show(both)))\nreturn a")
+    assert trees_of(graph) == [["show-1", "step-1", "show-2"], ["show-3", "step-2", "show-4"]]
+    assert shown(same(graph, until=6).seen) == ["show-1: 10", "show-3: 10", "show-2: 11", "show-4: 11"]
