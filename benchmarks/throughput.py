@@ -87,7 +87,7 @@ LARGE = Load(
     1 << 20,
     131_072,
     4,
-    (10_000, 5_000, 2_500, 1_250, 600, 300),
+    (10_000, 5_000, 2_500, 1_600, 1_250, 1_000, 800, 600, 450),
     {"--workers 0": at_least(0.5), "default": at_least(0.4)},
 )
 
@@ -123,16 +123,16 @@ class Flow:
         return self._graphs[period]
 
     def search(self, seconds: float) -> None:
-        """Find the period at which the most tokens reach bodies."""
+        """Find the period at which the most tokens reach bodies; the better of two tries at each."""
         most = 0.0
         behind = 0
         for period in self._load.periods:
-            reached = self.tokens_per_second(seconds, period)
+            reached = max(self.tokens_per_second(seconds, period) for _ in range(2))
             if reached > most * 1.02:
                 self.best, most, behind = period, reached, 0
             else:
                 behind += 1
-                if behind == 2:
+                if behind == 3:
                     return
 
     def tokens_per_second(self, seconds: float, period: int | None = None) -> float:

@@ -34,6 +34,7 @@ from ticktalk.engine.values import (
     encode_pieces,
     encode_value,
     handed_on,
+    split,
 )
 from ticktalk.language import compile_source
 
@@ -713,4 +714,19 @@ def test_a_long_array_s_memory_is_a_piece_by_itself() -> None:
         assert b"".join(encode_pieces(value)) == encode_value(value)
     assert decode_value(encode_value(data)) == msgspec.msgpack.decode(encode_value(data)) == data
     assert encode_value(data) == msgspec.msgpack.encode(data)
-    assert all(len(encode_pieces(value)) == 1 for value in (1, "a", b"a", [array], array[:9]))
+    assert all(len(encode_pieces(value)) == 1 for value in (1, "a", b"a", array[:9]))
+
+
+def test_a_list_of_arrays_is_the_same_in_pieces() -> None:
+    long = np.arange(100_000).reshape(1000, 100)
+    for count in (1, 3, 15, 16, 70_000):
+        values: list[Any] = [long, 1, "two", np.float32(3), (4, {5}), np.zeros((0, 3))][:count]
+        values += [None] * (count - len(values))
+        pieces = encode_pieces(values)
+        data = b"".join(pieces)
+        assert data == encode_value(values)
+        assert any(len(piece) == long.nbytes for piece in pieces)  # its memory is not copied
+        back = decode_value(data)
+        assert len(back) == count and (back[0] == long).all() and not back[0].flags.writeable
+        assert back[1:5] == values[1:5] and back[6:] == values[6:]
+        assert [decode_value(part) is None for part in split(data)] == [v is None for v in values]

@@ -360,8 +360,8 @@ class Chaos:
         return (
             now["descriptors"] <= before["descriptors"] + 4
             and now["threads"] <= before["threads"]
-            # Whoever keeps time, whoever stands by, and the first one, which waits for the end once it was held up.
-            and now["keep time"] <= 3
+            # Whoever keeps time, two who stand by, and the first one, which waits for the end once it was held up.
+            and now["keep time"] <= 4
             and max(now["workers"]) <= 2
             and max(now["ensembles"]) <= max(before["ensembles"]) + 8
             and not now["moves"]

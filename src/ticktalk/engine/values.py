@@ -241,7 +241,13 @@ def encode_pieces(value: Any) -> tuple[Data, ...]:
         if kind is bytes and len(value) >= _LONG_BYTES:
             return b"\xc6" + len(value).to_bytes(4, "big"), value
         packed = value if kind in _NATIVE else _pack(value)
-        return packed.pieces() if packed.__class__ is _Array else (_encode(packed),)
+        if packed.__class__ is _Array:
+            return packed.pieces()
+        if packed.__class__ is list and any(item.__class__ is _Array for item in packed):
+            # As MessagePack has it: the length, then one item after the other.
+            each = [item.pieces() if item.__class__ is _Array else (_encode(item),) for item in packed]
+            return _array_head(len(packed)), *[piece for pieces in each for piece in pieces]
+        return (_encode(packed),)
     except OverflowError:
         return (_encode(_pack(value)),)
     except UnicodeEncodeError:
@@ -302,6 +308,13 @@ class _Array:
                 f"an array of {length} bytes is too long to cross to another ensemble: 4 GB is the limit"
             )
         return b"\xc9" + length.to_bytes(4, "big") + bytes([self.code]) + self.head, self.content
+
+
+def _array_head(length: int) -> bytes:
+    """How MessagePack begins an array."""
+    if length < 16:
+        return bytes([0x90 | length])
+    return b"\xdc" + length.to_bytes(2, "big") if length < 2**16 else b"\xdd" + length.to_bytes(4, "big")
 
 
 def _part(array: Any) -> msgspec.msgpack.Ext:

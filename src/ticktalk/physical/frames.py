@@ -48,7 +48,7 @@ def in_shared_memory(value: Any, writer: Writer | None) -> Data | Placed | ByIts
         NoCodecError: as `encode_value`.
     """
     pieces = encode_pieces(value)
-    if writer is not None and len(pieces[-1]) >= LONG:
+    if writer is not None and sum(map(len, pieces)) >= LONG:
         placed = writer.put(pieces)
         if placed is not None:
             return placed

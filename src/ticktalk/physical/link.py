@@ -29,7 +29,7 @@ JOINED = 64
 CLOSE_LIMIT = 2.0
 """Seconds that closing a session may take."""
 
-POOL = 8 << 20
+POOL = 32 << 20
 """Bytes of long frames that may be under way to other processes of this host in shared memory of ours."""
 
 Receive = Callable[[bytes, bytes | None], None]

@@ -32,6 +32,9 @@ SWITCH_INTERVAL = 0.0005
 LOAN = 1_000
 """Microseconds for which the role of keeping time is lent, unless a timer is due before."""
 
+SHORT = 100
+"""Microseconds for which it is lent in any case, but to what is slow: as long as it takes to wake another thread."""
+
 TURN = 5_000
 """Microseconds for which what came in is handled before timers are looked at again."""
 
@@ -233,7 +236,7 @@ class Loop:
 
     def _lend(self, microseconds: int, call: Callable[..., None], arguments: tuple[Any, ...]) -> bool:
         """Do something with the role lent; whether this thread still has it."""
-        due = self._until_next() * 1e6
+        due = max(SHORT, self._until_next() * 1e6)
         self._thread = None
         loan = self._role.lend(int(min(microseconds, due)))
         self._guarded(call, *arguments)

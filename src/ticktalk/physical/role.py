@@ -26,6 +26,10 @@ def write_event(descriptor: int) -> None:
     _libc.eventfd_write(descriptor, ctypes.c_uint64(1))
 
 
+SPARE = 2
+"""Threads that stand by at most: one takes over, the other is there for it until who was held up is back."""
+
+
 class _Setting(ctypes.Structure):
     """`struct itimerspec`."""
 
@@ -112,8 +116,8 @@ class Role:
     def _stand_by(self) -> None:
         while True:
             with self._count:
-                if self.ended.is_set() or self._standing_by:
-                    return  # one is enough
+                if self.ended.is_set() or self._standing_by == SPARE:
+                    return
                 self._standing_by += 1
             self._timer.wait()
             with self._count:

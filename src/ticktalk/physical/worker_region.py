@@ -48,6 +48,9 @@ class Member(msgspec.Struct, array_like=True):
     settled: dict[int, bytes]
 
 
+TOGETHER = 16 << 20
+"""Bytes of arrays up to which what one firing sends on several arcs goes together."""
+
 Encode = Callable[[Any], Any]
 """Makes of a value MessagePack, or what stands for it in an answer."""
 
@@ -107,7 +110,7 @@ def encoder(paths: Sequence[Any], shape: Any, encode_part: Encode = encode_value
             by_path = unpacked(value, shape)
             parts = [by_path[path] for path in whole]
         kinds = set(map(type, parts))
-        if together and not any(hasattr(kind, "__array__") for kind in kinds):
+        if together and not _too_long(kinds, parts):
             if TTEmpty not in kinds:
                 return Array(None, encode_part(parts))
             there = [(path, part) for path, part in zip(whole, parts, strict=True) if part.__class__ is not TTEmpty]
@@ -121,6 +124,13 @@ def encoder(paths: Sequence[Any], shape: Any, encode_part: Encode = encode_value
         return encoded
 
     return encode
+
+
+def _too_long(kinds: set[type], parts: list[Any]) -> bool:
+    """Whether what goes together would be a very long frame."""
+    if not any(hasattr(kind, "nbytes") for kind in kinds):
+        return False
+    return sum(getattr(part, "nbytes", 0) for part in parts) > TOGETHER
 
 
 def failure(execute: TTSQExecute, error: BaseException, start: Tick, stop: Tick) -> FiringError:
