@@ -2,7 +2,7 @@
 
 A stream is driven by the clock and not by what its receiver can take, so how fast it may send is searched for: a
 stream's body returns a list of `CHANNELS` values, which the graph unpacks to as many arcs, each with a sink of its own
-on the other ensemble; the number of channels is fixed, and the period is halved until tokens that reach bodies no
+on the other ensemble; the number of channels is fixed, and the period is made shorter until tokens that reach bodies no
 longer become more. The best period is then measured in every round. Only what a sink's body counted counts, over the
 time in which it counted: skipped instants and dropped tokens add nothing. Zenoh alone: messages of the same size on one
 key, a publisher that waits when the subscriber does not follow, counted in the callback, which makes bytes or an
@@ -77,8 +77,8 @@ SMALL = Load(
     "bytes(64)",
     64,
     64,
-    100,
-    (10_000, 5_000, 2_500, 1_250, 600, 300, 150),
+    250,
+    (10_000, 5_000, 2_500, 1_250, 900, 600, 450),
     {"--workers 0": at_least(0.3), "default": at_least(0.3)},
 )
 LARGE = Load(
