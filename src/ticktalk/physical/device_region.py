@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ticktalk.engine.context import Context
@@ -30,14 +31,22 @@ SHARE = 10
 CROSSING = 50
 """Microseconds that crossing by itself costs about an SQ: a body that takes less gains nothing from overlapping."""
 
-LOOKS_AFTER = 8
-"""Firings on the general engine before a region is considered."""
+ONCE = 2_000
+"""Microseconds more that they may take when they are measured by themselves: once, and the first time, it may be by
+chance. How long they take together is seen then."""
 
-LOOKS_AGAIN = 64
-"""Firings after which it is considered again when it was slow; the next time twice as many, up to 64 times."""
+LOOKS_AFTER = 1
+"""Firings on the general engine before a region closes up for the first time: what comes after them waits for them, so
+that not more and more is under way where tokens come faster than the general engine can take them."""
 
-KEPT_BACK = 20_000
-"""Microseconds for which what its roots fire is kept back at most, beyond what should end what is under way."""
+LOOKS_AGAIN = 8
+"""Firings after which it is considered again when it was slow; each further time after four times as many."""
+
+LOOKS_LEAST = 4096
+"""Firings after which it is considered again in any case."""
+
+KEPT_BACK = 100_000
+"""Microseconds for which what its roots fire is kept back although nothing that is under way ends."""
 
 Fired = tuple[int, Tick, Tick, tuple[Any, ...], int]
 """`(root, start, stop, values, now)`"""
@@ -238,23 +247,21 @@ class DeviceRegion:
         self._seen += 1
         if abs(start) != float("inf"):
             gap = abs(start - self._gap_from) if self._seen > 1 else 0
-            self._gap += (gap - self._gap) / 8
+            self._gap += (gap - self._gap) / (8 if self._gap else 1)
             self._gap_from = start
         if self._state == "apart" and self._seen >= self._look_at and not self.queued:
             self.context.agenda.make_ready(self)  # after all its roots
 
     @property
     def _limit(self) -> float:
-        """Microseconds that its bodies may take, beyond what crossing costs them."""
+        """Microseconds that its bodies may take."""
         sync = self._syncs[0]
-        return (sync.period if isinstance(sync, GridSync) else self._gap) / SHARE
+        period = sync.period if isinstance(sync, GridSync) else self._gap
+        return period / SHARE + CROSSING * len(self._placed)
 
     def _look(self) -> None:
-        """Close up, if its bodies are fast."""
-        costs = [placed.recent for placed in self._placed]
-        if None in costs and self._seen < 2 * LOOKS_AFTER:
-            return  # some body has not run yet
-        if sum(max(0, cost - CROSSING) for cost in costs if cost is not None) > self._limit or self._waiting():
+        """Close up, if its bodies are fast as far as is known."""
+        if self._slow() or self._waiting():
             self._later()
             return
         self._state = "closing up"
@@ -263,19 +270,28 @@ class DeviceRegion:
             assert isinstance(root, SinglePortSync)
             self._last_starts[index] = root.last_start
         self._tries += 1
-        tries = self._tries
+        self._workers.after(KEPT_BACK, partial(self._go_on_waiting, self._tries, self._left()))
+        self.look_whether_idle()
 
-        def give_up() -> None:
-            if self._state == "closing up" and self._tries == tries:
+    def _left(self) -> int:
+        """How much of its SQs is under way on the general engine."""
+        return sum(len(placed.in_flight) + len(placed.saved) for placed in self._placed)
+
+    def _go_on_waiting(self, tries: int, left: int) -> None:
+        """Give up closing up if nothing of it has ended meanwhile: some body holds it up."""
+        if self._state == "closing up" and self._tries == tries:
+            if self._left() < left:
+                self._workers.after(KEPT_BACK, partial(self._go_on_waiting, tries, self._left()))
+            else:
                 self._give_up()
 
-        under_way = sum(len(placed.in_flight) * (CROSSING + (placed.recent or 0)) for placed in self._placed)
-        self._workers.after(KEPT_BACK + 4 * int(under_way), give_up)
-        self.look_whether_idle()
+    def _slow(self) -> bool:
+        """Whether its bodies take too long to run one after the other, as far as they were measured by themselves."""
+        return sum(placed.recent or 0 for placed in self._placed) > self._limit + ONCE
 
     def _later(self) -> None:
         self._look_at = self._seen + self._patience
-        self._patience = min(2 * self._patience, 64 * LOOKS_AGAIN)
+        self._patience = min(4 * self._patience, LOOKS_LEAST)
 
     def look_whether_idle(self, again: bool = True) -> None:
         """While it closes up: go together, if nothing of it is under way on the general engine.
@@ -287,7 +303,7 @@ class DeviceRegion:
             return
         inner = self._syncs[self.plan.roots :]
         roots = self._syncs[: self.plan.roots] if self.plan.kind == "token" else []
-        if self._runs or any(placed.in_flight or placed.saved for placed in self._placed):
+        if self._runs or self._left():
             return
         if self._workers.still_run(self._placed):
             return  # by what was a region before
@@ -295,7 +311,7 @@ class DeviceRegion:
             if again:  # what is done here and now ends without an answer
                 self.context.agenda.make_ready(self._last_turn)
             return
-        if self._waiting():
+        if self._slow() or self._waiting():
             self._give_up()
             return
         self._begin()
@@ -466,9 +482,8 @@ class DeviceRegion:
         for error in errors:
             roots[0].elsewhere.report(as_error(error))
         cost = ended - begun
-        self._cost += (cost - self._cost) / 8 if self._cost else cost
-        allowed = self._limit + CROSSING * len(self._placed)
-        if self._state == "together" and ident == self._ident and self._cost > allowed:
+        self._cost += (cost - self._cost) / 8
+        if self._state == "together" and ident == self._ident and self._cost > self._limit:
             for placed in self._placed:
                 placed.recent = None  # who is slow now is measured anew
             self._seen = 0

@@ -67,7 +67,7 @@ class _Unit:
         self.ident = ident
         self.waits: deque[Command] = deque()
         self.busy = False
-        self.slow = True  # whether its last firing was; the first may import something
+        self.slow = False  # whether its last firing was
         self.lock = threading.Lock()
         self.members: list[_Instance] = []  # of a region
         self.split = False  # a region that ends when nothing waits
@@ -100,7 +100,6 @@ class _Region(_Unit):
         super().__init__(ident)
         self.region = region
         self.members = members
-        self.slow = False
         self.unit: _Unit = self
 
 

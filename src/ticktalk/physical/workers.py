@@ -243,7 +243,10 @@ class Placed:
 
     def took(self, time: int) -> None:
         """Its body ran by itself, for so many microseconds."""
-        self.recent = time if self.recent is None else self.recent + (time - self.recent) / 4
+        if self.recent is None:
+            self.recent = time
+        else:
+            self.recent += (time - self.recent) / (4 if time > self.recent else 2)  # the first run is mostly dear
 
 
 class Workers:
@@ -571,6 +574,8 @@ class Workers:
             return
         if kind == "saved":
             placed.saved.popleft()(placed.context, told.sq.name, answer[2], answer[3])
+            if placed.region is not None:
+                placed.region.look_whether_idle()
             return
         instant = placed.in_flight.popleft() if placed.in_flight else None
         if kind in ("fired", "together"):
