@@ -419,6 +419,21 @@ def test_a_mapping_error_lists_each_sq_its_constraint_and_what_each_ensemble_lac
     assert not any(ensemble.host.prepared for ensemble in ensembles), "nothing is instantiated"
 
 
+def test_a_mapping_error_says_what_many_sqs_lack_alike_once() -> None:
+    program = graph(UNPLACEABLE[: UNPLACEABLE.index("@GRAPHify")] + f"""
+@GRAPHify
+def many(a, b):
+    with TTConstraint(name="mars"):
+        for value in [a, b, a, b]:
+            go(value)
+""")
+    manager = TTRuntimeManagerSim(None, [TTEnsemble(None, "edge")], simpy.Environment())
+    with pytest.raises(TTMappingError) as refused:
+        manager.instantiate_and_map_graph(program)
+    text = str(refused.value)
+    assert "go-1, go-2, go-3, go-4 (line" in text and text.count("'edge' is not 'mars'") == 1
+
+
 def test_unconstrained_sqs_go_to_the_first_to_join_and_the_manager_is_last() -> None:
     program = graph(STREAMS)
     env = simpy.Environment()

@@ -197,6 +197,31 @@ def test_a_worker_that_is_killed_is_replaced_and_its_instances_go_on(own: Callab
     assert found(system, "counted")["mapping"]["count-1"] == "b"
 
 
+def test_what_rests_is_not_saved_again_until_something_comes(own: Callable[..., System]) -> None:
+    system = own(checkpoint=20_000).with_ensembles("edge")
+    host = system.manager._handle.node.host
+    times: dict[str, int] = {}
+    checkpoint = host.checkpoint
+
+    def counted(graph: str, number: int) -> Any:
+        times[graph] = times.get(graph, 0) + 1
+        return checkpoint(graph, number)
+
+    host.checkpoint = counted
+    here = {"src-1": "edge", "count-1": "runtime-manager"}
+    slow = system.deploy(COUNTED.replace("100000", "400000"), "slow", mapping=here)
+    system.manager.execute_graph(slow, length=1_600_000)
+    # What came last is saved, although nothing is under way in between.
+    until(lambda: (saved(system, "slow", "count-1") or {}).get("count") == 4, "all that came is saved")
+    assert system.manager.wait(slow, LIMIT)
+    busy = system.deploy(COUNTED.replace("100000", "10000"), "busy", mapping=here)
+    system.manager.execute_graph(busy)
+    until(lambda: times.get("busy", 0) > 5, "the other is saved")
+    before = times["slow"], times["busy"]
+    until(lambda: times["busy"] > before[1] + 10, "the other is saved again and again")
+    assert times["slow"] == before[0] <= 25, "a graph that is done is not saved again"
+
+
 # A drain.
 
 

@@ -134,10 +134,13 @@ class TTMapper:
 
     def _explain(self, graph: TTGraph, unplaced: list[TTSQ]) -> str:
         needs = modules_of(graph)
-        lines = [f"no ensemble may host these SQs of graph {graph.name!r}, so nothing was instantiated:"]
+        alike: dict[tuple[str, ...], list[str]] = {}
         for sq in unplaced:
-            lines.append(f"  {sq.name} (line {sq.line}) wants {wants_text(sq, needs)}")
-            lines += [f"    {ensemble.name!r} {why_not(sq, ensemble, needs[sq.name])}" for ensemble in self.ensembles]
+            reasons = [f"    {ensemble.name!r} {why_not(sq, ensemble, needs[sq.name])}" for ensemble in self.ensembles]
+            alike.setdefault((f"(line {sq.line}) wants {wants_text(sq, needs)}", *reasons), []).append(sq.name)
+        lines = [f"no ensemble may host these SQs of graph {graph.name!r}, so nothing was instantiated:"]
+        for (wants, *reasons), names in alike.items():
+            lines += [f"  {', '.join(names)} {wants}", *reasons]
         lines.append("  let an ensemble join that fits, or change the constraint")
         return "\n".join(lines)
 

@@ -45,6 +45,9 @@ LOOKS_AGAIN = 8
 LOOKS_LEAST = 4096
 """Firings after which it is considered again in any case."""
 
+AT_ONCE = 6
+"""Times the limit that one run counts for at most: one that the machine held up splits no region, two do."""
+
 KEPT_BACK = 100_000
 """Microseconds for which what its roots fire is kept back although nothing that is under way ends."""
 
@@ -481,7 +484,7 @@ class DeviceRegion:
             self._syncs[index].receive(port, *interval, Encoded(data))
         for error in errors:
             roots[0].elsewhere.report(as_error(error))
-        cost = ended - begun
+        cost = min(ended - begun, AT_ONCE * self._limit)
         self._cost += (cost - self._cost) / 8
         if self._state == "together" and ident == self._ident and self._cost > self._limit:
             for placed in self._placed:

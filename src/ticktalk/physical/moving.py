@@ -58,6 +58,7 @@ class Moves:
         self.kept: dict[tuple[str, int], dict[str, list[Kept]]] = {}  # by context and arc: tokens for those
         self._known: dict[tuple[str, int], dict[str, InstanceState]] = {}  # what the manager has of each instance
         self._said: set[str] = set()
+        self._rested: dict[tuple[str, int], int] = {}  # by context that was idle when it was saved: what had come
 
     # One thing after the other.
 
@@ -69,6 +70,8 @@ class Moves:
             job(lambda: self._done(graph))
 
     def _done(self, graph: str) -> None:
+        for key in [key for key in self._rested if key[0] == graph]:
+            del self._rested[key]  # other SQs may be here now
         jobs = self._jobs.get(graph)
         if jobs:
             jobs.popleft()
@@ -85,7 +88,7 @@ class Moves:
         """A graph was stopped."""
         self._jobs.pop(graph, None)
         self._expected.pop(graph, None)
-        for table in (self.kept, self._known):
+        for table in (self.kept, self._known, self._rested):
             for key in [key for key in table if key[0] == graph]:
                 del table[key]
 
@@ -267,7 +270,7 @@ class Moves:
                     return
                 handed = node.host.hand_over(order)
                 states = {
-                    number: {sq: self._whole(order.graph, number, sq, state, bodies) for sq, state in found.items()}
+                    number: self._whole(order.graph, number, found, bodies)
                     for number, found in handed.states.items()
                 }
                 for context in contexts:
@@ -284,13 +287,13 @@ class Moves:
         """Send the manager what it does not know yet of the instances of a context."""
         node = self._node
         context = node.host.contexts.get((graph, number))
-        if context is None or graph in self._jobs:
+        if context is None or graph in self._jobs or self._rests(context):
             return
         taken = node.host.checkpoint(graph, number)
 
         def send(bodies: dict[tuple[int, str], bytes | None], left_out: list[str]) -> None:
             known = self._known.setdefault((graph, number), {})
-            states = {sq: self._whole(graph, number, sq, state, bodies) for sq, state in taken.states.items()}
+            states = self._whole(graph, number, taken.states, bodies)
             changed = {sq: state for sq, state in states.items() if known.get(sq) != state}
             known.update(changed)
             new = [text for text in (*taken.left_out, *left_out) if text not in self._said]
@@ -337,11 +340,28 @@ class Moves:
             self._node.workers.save(context, name, answer)
 
     def _whole(
-        self, graph: str, number: int, sq: str, state: InstanceState, bodies: dict[tuple[int, str], bytes | None]
-    ) -> InstanceState:
-        sent, received = self._node.tokens.of[graph, number].of_instance(sq)
-        body = bodies.get((number, sq), state.body)
-        return msgspec.structs.replace(state, body=body, sent=sent, received=received)
+        self,
+        graph: str,
+        number: int,
+        states: dict[str, InstanceState],
+        bodies: dict[tuple[int, str], bytes | None],
+    ) -> dict[str, InstanceState]:
+        passed = self._node.tokens.of[graph, number].of_instances(states)
+        return {
+            sq: msgspec.structs.replace(
+                state, body=bodies.get((number, sq), state.body), sent=passed[sq][0], received=passed[sq][1]
+            )
+            for sq, state in states.items()
+        }
+
+    def _rests(self, context: Context) -> bool:
+        """Whether a context was idle when it was saved last, still is, and nothing has come: nothing has changed."""
+        key = (context.prepared.graph.name, context.number)
+        before = self._rested.pop(key, None)
+        if self._node.busy(key, context):
+            return False
+        self._rested[key] = came = self._node.tokens.of[key].came
+        return came == before
 
     def _contexts(self, graph: str) -> list[Context]:
         return [context for (name, _), context in self._node.host.contexts.items() if name == graph]

@@ -421,7 +421,7 @@ class Node:
             context,
             self.name,
             round,
-            self._busy(key, running),
+            self.busy(key, running),
             sent,
             dict(passed.received),
             self._outputs.get(key, 0),
@@ -430,7 +430,8 @@ class Node:
             self.workers.lateness(running),
         )
 
-    def _busy(self, key: tuple[str, int], context: Context) -> str:
+    def busy(self, key: tuple[str, int], context: Context) -> str:
+        """Why a context is not idle here; empty when it is."""
         if not self.tokens.of[key].begun:
             return "about to start"
         if self.moves.under_way(key[0]):

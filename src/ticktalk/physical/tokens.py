@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ from ticktalk.engine.arc_numbers import ArcNumbers, Bundle, Numbers
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import Together, arc_name
 from ticktalk.engine.values import Data, Encoded, ValueFormatError, encode_value, split
+from ticktalk.engine.wiring import wiring_of
 from ticktalk.physical.clock import monotonic_us
 from ticktalk.physical.wire import (
     LONG,
@@ -63,15 +64,18 @@ class Passing:
         context: wired here.
         numbers: how many passed on each arc.
         begun: its start tick has come.
+        came: parcels that came.
     """
 
     def __init__(self, node: Node, context: Context) -> None:
         self.context = context
         self.numbers = ArcNumbers(self._lost, context.incoming)
         self.begun = False
+        self.came = 0
         self._node = node
         self._graph = context.prepared.graph.name
         self._number = context.number
+        self._by_name = wiring_of(context.prepared.graph).by_name
         self._arcs: dict[str, tuple[str, str]] = {}  # by arc, its key and its SQ
         self._sent: dict[Together, tuple[str, bytes, Bundle]] = {}
         self._came: dict[tuple[str, bytes], tuple[tuple[int, ...], Bundle]] = {}
@@ -135,6 +139,7 @@ class Passing:
         """
         _, generation, arcs, numbers, start, stop, data = parcel
         context, sq = self.context, incoming.sq
+        self.came += 1
         bundle = None
         indexes: tuple[int, ...] = incoming.indexes
         if arcs:
@@ -206,20 +211,22 @@ class Passing:
             known = self._came[sq, arcs] = (indexes, Bundle([arc_name(sq, index) for index in indexes]))
         return known
 
-    def of_instance(self, sq: str) -> tuple[dict[str, int], dict[str, int]]:
-        """What an SQ here has sent, and the number of the last token taken on each arc that ends at it."""
+    def of_instances(self, sqs: Iterable[str]) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
+        """What each of these SQs has sent from here, and the number of the last token taken on each arc to it."""
         prepared = self.context.prepared
-        sent, numbers = self.numbers.sent, self.numbers.numbers
-        mine = {arc: count for arc, count in sent.items() if arc.rpartition("/")[0] == sq}
-        taken = {}
-        for producer in prepared.graph.sqs:
-            # What an SQ here has sent to others was taken here too.
-            counted = sent if prepared.host_of[producer.name] == prepared.here else numbers
-            for index, arc in enumerate(producer.arcs):
-                name = arc_name(producer.name, index)
-                if name in counted and any(to.sq == sq for to in arc.to):
-                    taken[name] = counted[name]
-        return mine, taken
+        found: dict[str, tuple[dict[str, int], dict[str, int]]] = {name: ({}, {}) for name in sqs}
+        sent = self.numbers.sent
+        for arc, count in sent.items():
+            found.get(arc.rpartition("/")[0], ({}, {}))[0][arc] = count
+        for counted in (sent, self.numbers.numbers):
+            for name, number in counted.items():
+                sq, _, index = name.rpartition("/")
+                # What an SQ here has sent to others was taken here too.
+                if (prepared.host_of[sq] == prepared.here) == (counted is sent):
+                    for to in self._by_name[sq].arcs[int(index)].to:
+                        if to.sq in found:
+                            found[to.sq][1][name] = number
+        return found
 
 
 class Incoming:

@@ -288,6 +288,7 @@ class Workers:
         self._count_restart = count_restart
         self._channels: dict[str, Channel] = {}
         self._placed: dict[int, Placed] = {}
+        self._of: dict[Context, dict[str, Placed]] = {}  # the same by context and SQ
         self._regions: list[DeviceRegion] = []
         self._together: dict[int, DeviceRegion] = {}  # by what its worker knows it by
         self.taking: dict[
@@ -338,6 +339,7 @@ class Workers:
         worker = self._assigned[context.prepared.graph.name][sq.name]
         placed = Placed(ident, worker, context, elsewhere, grid)
         self._placed[ident] = placed
+        self._of.setdefault(context, {})[sq.name] = placed
         full = sync.full
         mark = self.mark
 
@@ -378,10 +380,10 @@ class Workers:
         """Tell the workers of bodies of a context that were placed; before any of them fires."""
         graph = context.prepared.graph.name
         by_worker: dict[str, list[Any]] = {}
-        for ident, placed in self._placed.items():
-            if placed.context is context and not placed.told:
+        for placed in self._of.get(context, {}).values():
+            if not placed.told:
                 placed.told = True
-                entry = (ident, placed.elsewhere.sq.name, placed.elsewhere.paths, placed.elsewhere.unpack)
+                entry = (placed.ident, placed.elsewhere.sq.name, placed.elsewhere.paths, placed.elsewhere.unpack)
                 by_worker.setdefault(placed.worker, []).append(entry)
         if by_worker:
             self._starts[graph].append((context.number, context.start_tick, by_worker))
@@ -396,8 +398,7 @@ class Workers:
         """The regions of a context, as its SQs are placed now; the former ones are retired."""
         self._regions = [region for region in self._regions if not region.ended]
         by_worker: dict[str, dict[str, Placed]] = {}
-        for _, placed in self._of(context):
-            name = placed.elsewhere.sq.name
+        for name, placed in self._of.get(context, {}).items():
             placed.region = None
             if name in context.syncs and name not in context.held and name not in context.delayed:
                 by_worker.setdefault(placed.worker, {})[name] = placed
@@ -437,15 +438,15 @@ class Workers:
         for region in self._regions:
             if region.context is context and (name := region.busy(names)):
                 return name
-        for placed in self._placed.values():
-            name = placed.elsewhere.sq.name
-            if placed.context is context and placed.in_flight and (names is None or name in names):
+        for name, placed in self._of.get(context, {}).items():
+            if placed.in_flight and (names is None or name in names):
                 return name
         return ""
 
     def forget(self, context: Context, names: Collection[str]) -> None:
         """End instances of a context; what they still do is seen by nobody."""
-        gone = [i for i, placed in self._of(context) if placed.elsewhere.sq.name in names]
+        mine = self._of.get(context, {})
+        gone = [mine.pop(name).ident for name in names if name in mine]
         for ident in gone:
             placed = self._placed.pop(ident)
             placed.gone = True
@@ -463,35 +464,28 @@ class Workers:
 
     def save(self, context: Context, name: str, saved: Saved) -> None:
         """Ask for an instance's `sq_state` as it is after the firings that were sent to it."""
-        for ident, placed in self._of(context):
-            if placed.elsewhere.sq.name == name:
-                placed.saved.append(saved)
-                self._channel(placed.worker).send(("save", ident))
-                return
-        saved(context, name, None, [])
+        placed = self._of.get(context, {}).get(name)
+        if placed is None:
+            saved(context, name, None, [])
+        else:
+            placed.saved.append(saved)
+            self.send(placed.worker, ("save", placed.ident))
 
     def restore(self, context: Context, name: str, data: bytes) -> None:
         """Let an instance go on with an `sq_state`, before it fires again."""
-        for ident, placed in self._of(context):
-            if placed.elsewhere.sq.name == name:
-                self._channel(placed.worker).send(("restore", ident, data))
-
-    def _of(self, context: Context) -> list[tuple[int, Placed]]:
-        return [(ident, placed) for ident, placed in self._placed.items() if placed.context is context]
+        placed = self._of.get(context, {}).get(name)
+        if placed is not None:
+            self.send(placed.worker, ("restore", placed.ident, data))
 
     def lateness(self, context: Context) -> dict[str, list[int]]:
         """By stream: count, mean and worst of how late its bodies started after their instants (microseconds)."""
-        return {
-            placed.elsewhere.sq.name: placed.lateness
-            for placed in self._placed.values()
-            if placed.context is context and placed.lateness
-        }
+        return {name: placed.lateness for name, placed in self._of.get(context, {}).items() if placed.lateness}
 
     def profile(self, context: Context) -> dict[str, tuple[list[int], list[int]]]:
         """By function: times (microseconds) of some of its runs, and sizes (bytes) of their tokens."""
         found: dict[str, tuple[list[int], list[int]]] = {}
-        for placed in self._placed.values():
-            if placed.context is context and placed.elsewhere.sq.body:
+        for placed in self._of.get(context, {}).values():
+            if placed.elsewhere.sq.body:
                 times, sizes = found.setdefault(placed.elsewhere.sq.function, ([], []))
                 times += placed.costs.times
                 sizes += placed.costs.sizes
@@ -507,9 +501,9 @@ class Workers:
             del self.taking[key]
         self._regions = [region for region in self._regions if region.context.prepared.graph.name != graph]
         self._together = {i: region for i, region in self._together.items() if region in self._regions}
-        gone = [i for i, placed in self._placed.items() if placed.context.prepared.graph.name == graph]
-        for ident in gone:
-            del self._placed[ident]
+        for context in [context for context in self._of if context.prepared.graph.name == graph]:
+            for placed in self._of.pop(context).values():
+                del self._placed[placed.ident]
         for worker in workers:
             if worker.startswith("persistent "):
                 if worker in self._channels:
