@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import zenoh
 
-from ticktalk.physical.link import POOL, Link
+from ticktalk.physical.link import IN_POOL, POOLS, Link
 from ticktalk.physical.wire import LONG
 
 LIMIT = 10.0
@@ -54,7 +54,8 @@ def test_frames_arrive_as_they_were(
     if missing:
         monkeypatch.setattr(zenoh, "shm", None)
     chance = random.Random(3)
-    lengths = [0, 1, LONG - 1, LONG, LONG + 1, 1 << 20, POOL // 2, POOL // 2 + 1, POOL + 5, *[1 << 20] * 20]
+    edges = [size // IN_POOL + more for size in POOLS for more in (-1, 0, 1)]
+    lengths = [0, 1, LONG - 1, LONG, LONG + 1, 1 << 20, *edges, *[1 << 20] * 20]
     kinds: list[Any] = [bytes, bytearray, lambda data: memoryview(bytearray(data))]
     sent = [chance.randbytes(length) for length in lengths]
     first, _, came = pair

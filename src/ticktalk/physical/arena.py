@@ -25,7 +25,7 @@ HALF = 64 << 20
 PLACES = 255
 """Values that may be in a half at once."""
 
-KEPT = 16 << 20
+KEPT = 32 << 20
 """Bytes that a half keeps when there is nothing in it."""
 
 _CLOSED = PLACES  # the last mark: the reader wants nothing here any more

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import zenoh
 
+from ticktalk.engine.values import Data
 from ticktalk.language.errors import TTRuntimeError
 from ticktalk.physical.wire import LONG
 
@@ -29,8 +31,18 @@ JOINED = 64
 CLOSE_LIMIT = 2.0
 """Seconds that closing a session may take."""
 
-POOL = 32 << 20
-"""Bytes of long frames that may be under way to other processes of this host in shared memory of ours."""
+POOLS = 16 << 20, 64 << 20
+"""Bytes of memory that is shared with other processes of this host. Little, because a processor's caches hold little:
+copying by way of what they hold takes half the time. The second one is for frames that are too long for the first."""
+
+IN_POOL = 3
+"""Frames that have to fit into a pool: one is written, one is read, and one is on its way."""
+
+PIECE = 1 << 18
+"""Bytes that are copied at once where it takes two passes: they stay in a cache between them."""
+
+ROOM = 0.002
+"""Seconds for which room in a pool is waited for."""
 
 Receive = Callable[[bytes, bytes | None], None]
 """Takes a payload, and what was attached to it: called in Zenoh's thread; must not block."""
@@ -84,7 +96,7 @@ class Link:
         self._subscriptions: dict[str, tuple[Receive, Any]] = {}
         self._queryables: dict[str, tuple[Callable[[zenoh.Query], None], Any]] = {}
         self._publishers: dict[str, Any] = {}
-        self._pool = _Pool()
+        self._pools = [_Pool(size) for size in POOLS]
         self._outbox: deque[tuple[str, Any, Join | bytes | None]] = deque()
         self._sending = threading.Lock()  # what is in the outbox is sent in order: by one thread at a time
         self._closing = False
@@ -204,10 +216,15 @@ class Link:
                         reliability=zenoh.Reliability.RELIABLE,
                     )
                     self._publishers[key] = publisher
-                publisher.put(part if len(part) < LONG else self._pool.filled(part), attachment=attached)
+                publisher.put(part if len(part) < LONG else self._shared(part), attachment=attached)
             except zenoh.ZError as error:
                 if not self._closing:
                     logger.warning("%s: not sent: %s", key, error)
+
+    def _shared(self, frame: Data) -> Any:
+        """A long frame as something to publish: in memory that is shared, if it is to be had."""
+        shared = next((pool.filled(frame) for pool in self._pools if len(frame) <= pool.longest), None)
+        return shared or (bytes(frame) if isinstance(frame, memoryview) else frame)
 
     def peers(self) -> set[str]:
         """The Zenoh ids to which there is a direct transport."""
@@ -257,31 +274,53 @@ class _Pool:
     """Memory that Zenoh hands to other processes of this host as it is: what is put there is copied once less.
 
     Zenoh calls this interface unstable, so without it, or without room, a frame is given to Zenoh as bytes.
+
+    Args:
+        size: bytes of it.
+
+    Attributes:
+        longest: bytes of a frame at most.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.longest = size // IN_POOL
         self._provider: Any = None  # made for the first long frame
         self._policy: Any = None
         self._missing = False
 
-    def filled(self, frame: bytes | bytearray | memoryview) -> Any:
-        """`frame` as something to publish; by one thread at a time."""
-        data = bytes(frame) if isinstance(frame, memoryview) else frame
-        if len(data) > POOL // 2 or self._missing:
-            return data
+    def filled(self, frame: Data) -> Any:
+        """`frame` as something to publish, or None; by one thread at a time. May block for a moment."""
+        if self._missing:
+            return None
         try:
             if self._provider is None:
-                self._provider = zenoh.shm.ShmProvider.default_backend(POOL)
+                self._provider = zenoh.shm.ShmProvider.default_backend(self._size)
                 self._policy = zenoh.shm.Defragment(zenoh.shm.GarbageCollect())
-            buffer = self._provider.alloc(len(data), self._policy)
-            buffer[0 : len(data)] = data
+            buffer = self._room(len(frame))
+            if buffer is None:
+                return None
+            if isinstance(frame, memoryview):  # Zenoh takes no views
+                for begin in range(0, len(frame), PIECE):
+                    piece = bytes(frame[begin : begin + PIECE])
+                    buffer[begin : begin + len(piece)] = piece
+            else:
+                buffer[0 : len(frame)] = frame
             return buffer
-        except zenoh.ZError:
-            self._missing = self._provider is None
-            return data
-        except (AttributeError, TypeError, ImportError):
+        except (zenoh.ZError, AttributeError, TypeError, ImportError):
             self._missing = True
-            return data
+            return None
+
+    def _room(self, length: int) -> Any:
+        """Memory for a frame, waited for as long as whoever reads may be about to be done; None: there is none."""
+        until = time.monotonic() + ROOM
+        while True:
+            try:
+                return self._provider.alloc(length, self._policy)
+            except zenoh.ZError:
+                if time.monotonic() > until:
+                    return None
+                time.sleep(ROOM / 20)
 
 
 def _taken(payload: zenoh.ZBytes) -> bytes:

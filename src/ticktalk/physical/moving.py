@@ -270,8 +270,7 @@ class Moves:
                     return
                 handed = node.host.hand_over(order)
                 states = {
-                    number: self._whole(order.graph, number, found, bodies)
-                    for number, found in handed.states.items()
+                    number: self._whole(order.graph, number, found, bodies) for number, found in handed.states.items()
                 }
                 for context in contexts:
                     node.workers.forget(context, order.to)
