@@ -420,7 +420,7 @@ def test_a_mapping_error_lists_each_sq_its_constraint_and_what_each_ensemble_lac
 
 
 def test_a_mapping_error_says_what_many_sqs_lack_alike_once() -> None:
-    program = graph(UNPLACEABLE[: UNPLACEABLE.index("@GRAPHify")] + f"""
+    program = graph(UNPLACEABLE[: UNPLACEABLE.index("@GRAPHify")] + """
 @GRAPHify
 def many(a, b):
     with TTConstraint(name="mars"):
