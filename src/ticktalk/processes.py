@@ -79,6 +79,9 @@ class NetMsg(enum.Enum):
     PONG = enum.auto()  # Pong: the manager's half of a clock exchange
     ASK = enum.auto()  # Ask: an ensemble that has lost the manager asks another for how long it has not heard of it
     TELL = enum.auto()  # Tell: the answer
+    OFFER = enum.auto()  # Offer: memory in which an ensemble's values can be read by others on its host
+    ACCEPTED = enum.auto()  # Accepted: one reads there
+    SETTLE = enum.auto()  # Settle: values that were sent to it that way, should it not have them
     SHUT_DOWN = enum.auto()  # reason: the system ends, or this ensemble was drained
 
 

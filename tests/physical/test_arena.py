@@ -19,33 +19,43 @@ from test_worker import STREAM, Host, until
 
 from ticktalk.engine.values import decode_value, encode_value
 from ticktalk.physical import arena
-from ticktalk.physical.arena import HALF, KEPT, PLACES, Placed, Reader, Writer
+from ticktalk.physical.arena import KEPT, PLACES, SIZE, Memory, Placed, Reader, Writer
 from ticktalk.physical.frames import Frames, by_itself, encode_frame, in_shared_memory
 from ticktalk.physical.manager import in_loop
 from ticktalk.physical.wire import LONG
 
 
 class Shared:
-    """Both sides of both halves, as two processes have them: with a mapping each."""
+    """Both ends of a memory each way, as an ensemble and its worker have them: with a mapping each."""
 
     def __init__(self) -> None:
-        made = arena.create()
-        assert made is not None
-        self.descriptor, memory = made
-        self.memory = memory
-        self.reader, self.writer = arena.of_ensemble(memory)
-        self.far_reader, self.far_writer = arena.of_worker(os.dup(self.descriptor))
+        there, back = made(), made()
+        self.memory = there
+        self.reader, self.writer = Reader(back), Writer(there)
+        far_there, far_back = other_end(there), other_end(back)
+        self.far_reader, self.far_writer = Reader(far_there), Writer(far_back)
 
     def taken(self) -> int:
-        """Places of the half to the worker that are marked."""
-        return bytes(self.memory[:PLACES]).count(1)
+        """Places in the memory to the worker that are marked."""
+        return sum(map(bool, self.memory.row(0)))
+
+
+def made() -> Memory:
+    memory = arena.create()
+    assert memory is not None
+    return memory
+
+
+def other_end(memory: Memory) -> Memory:
+    """The same memory as another process has it."""
+    found = arena.opened(os.getpid(), memory.descriptor, memory.nonce)
+    assert found is not None and found.nonce == memory.nonce and found.map is not memory.map
+    return found
 
 
 @pytest.fixture
 def shared() -> Iterator[Shared]:
-    made = Shared()
-    yield made
-    os.close(made.descriptor)
+    yield Shared()
 
 
 def crossed(writer: Writer, reader: Reader, *pieces: bytes) -> memoryview | None:
@@ -90,14 +100,14 @@ def test_nothing_is_overwritten_as_long_as_it_is_looked_at(shared: Shared) -> No
 
 
 def test_what_does_not_fit_is_refused_until_there_is_room(shared: Shared) -> None:
-    assert shared.writer.put([bytes(HALF)]) is None
+    assert shared.writer.put([bytes(SIZE)]) is None
     held = [crossed(shared.writer, shared.far_reader, bytes(LONG)) for _ in range(PLACES)]
     assert None not in held
     assert shared.writer.put([bytes(LONG)]) is None
     del held[17]
     assert crossed(shared.writer, shared.far_reader, bytes(LONG)) is not None
     held.clear()
-    large = bytes(HALF - HALF // 8)
+    large = bytes(SIZE - SIZE // 8)
     first = crossed(shared.writer, shared.far_reader, large)
     assert first is not None
     assert shared.writer.put([large]) is None
@@ -105,9 +115,9 @@ def test_what_does_not_fit_is_refused_until_there_is_room(shared: Shared) -> Non
     assert crossed(shared.writer, shared.far_reader, large) == large
 
 
-def test_the_halves_do_not_touch(shared: Shared) -> None:
-    there = crossed(shared.writer, shared.far_reader, b"a" * (HALF - HALF // 8))
-    back = crossed(shared.far_writer, shared.reader, b"b" * (HALF - HALF // 8))
+def test_the_two_ways_do_not_touch(shared: Shared) -> None:
+    there = crossed(shared.writer, shared.far_reader, b"a" * (SIZE - SIZE // 8))
+    back = crossed(shared.far_writer, shared.reader, b"b" * (SIZE - SIZE // 8))
     assert there is not None and back is not None
     assert bytes(there[:9]) == bytes(there[-9:]) == b"a" * 9
     assert bytes(back[:9]) == bytes(back[-9:]) == b"b" * 9
@@ -122,9 +132,9 @@ def test_a_value_that_is_not_sent_gives_its_place_back(shared: Shared) -> None:
 
 def test_memory_is_given_back_to_the_kernel(shared: Shared) -> None:
     def here() -> int:
-        return os.fstat(shared.descriptor).st_blocks * 512
+        return os.fstat(shared.memory.descriptor).st_blocks * 512
 
-    most = HALF - HALF // 8
+    most = SIZE - SIZE // 8
     assert most > KEPT + KEPT // 2
     view = crossed(shared.writer, shared.far_reader, b"x" * most)
     assert here() >= most
@@ -139,7 +149,6 @@ def test_a_value_outlives_the_sides(shared: Shared) -> None:
     """As when a worker is replaced, and its last results are still waiting."""
     other = Shared()
     view = crossed(other.far_writer, other.reader, b"kept" * LONG)
-    os.close(other.descriptor)
     del other
     gc.collect()
     assert view is not None and view == b"kept" * LONG
@@ -167,10 +176,10 @@ def through(shared: Shared | None, message: tuple[Any, ...]) -> tuple[Any, ...]:
     """A message sent and received, with or without shared memory."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        buffers = encode_frame(message, shared.writer if shared else None)
+        buffers = encode_frame(message, (lambda data: shared.writer.put((data,))) if shared else None)
         sender = threading.Thread(target=lambda: [ours.sendall(buffer) for buffer in buffers], daemon=True)
         sender.start()
-        frames = Frames(shared.far_reader if shared else None)
+        frames = Frames({0: shared.far_reader} if shared else None)
         while (got := frames.next()) is None:
             frames.fill(theirs)
         sender.join()
@@ -210,7 +219,7 @@ VALUES: dict[str, Callable[[], Any]] = {
     "text": lambda: "täxt" * 100_000,
     "list": lambda: list(range(100_000)),
     "arrays in a dict": lambda: {"a": numpy.arange(50_000), "b": [numpy.ones(9), None]},
-    "longer than a half": lambda: numpy.arange((HALF >> 3) + 1),
+    "longer than a memory": lambda: numpy.arange((SIZE >> 3) + 1),
 }
 
 
@@ -228,7 +237,7 @@ def same(left: Any, right: Any) -> bool:
 def test_a_value_arrives_as_it_left(shared: Shared, name: str) -> None:
     value = VALUES[name]()
     encoded = in_shared_memory(value, shared.writer)
-    if name not in ("no items", "no dimension", "longer than a half"):
+    if name not in ("no items", "no dimension", "longer than a memory"):
         assert isinstance(encoded, Placed)
     (data,) = through(shared, (encoded,))
     assert bytes(data) == encode_value(value)
@@ -248,10 +257,11 @@ def host() -> Iterator[Host]:
     made.node.close()
 
 
-def marks(host: Host, half: int) -> int:
-    """Places that are taken in a half of the main worker's memory."""
-    memory = host.worker("main")._writer._map
-    return bytes(memory[half * HALF : half * HALF + PLACES]).count(1)
+def marks(host: Host) -> int:
+    """Places that are taken in the memories between an ensemble and its main worker."""
+    channel = host.worker("main")
+    memories = [channel._writer.memory, channel._back]
+    return sum(sum(map(bool, memory.row(row))) for memory in memories for row in range(memory.used))
 
 
 def test_arrays_are_passed_by_value(host: Host) -> None:
@@ -335,7 +345,7 @@ def main(trigger):
     in_loop(host.node, lambda: host.node.stop_graph(graph))
     tidy = "import gc\n@SQify\ndef f(x):\n    return gc.collect()\n@GRAPHify\ndef main(x):\n    return f(x)\n"
     host.finished(host.run(tidy, x=1))  # bodies that have ended, and errors, refer to themselves
-    until(lambda: marks(host, 0) == marks(host, 1) == 0, "every place is free again")
+    until(lambda: marks(host) == 0, "every place is free again")
 
 
 def test_a_body_that_forks_goes_on(host: Host) -> None:

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import zenoh
 
-from ticktalk.physical.link import IN_POOL, POOLS, Link
+from ticktalk.physical.link import Link
 from ticktalk.physical.wire import LONG
 
 LIMIT = 10.0
@@ -46,16 +45,10 @@ def wait_for_last(sender: Link, came: list[bytes], last: bytes) -> None:
     assert came[-1] == last
 
 
-@pytest.mark.parametrize("missing", [False, True], ids=["shared memory", "no interface to it"])
-def test_frames_arrive_as_they_were(
-    pair: tuple[Link, Link, list[bytes]], missing: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Longer and shorter than any limit, more at once than the memory holds, and of every kind."""
-    if missing:
-        monkeypatch.setattr(zenoh, "shm", None)
+def test_frames_arrive_as_they_were(pair: tuple[Link, Link, list[bytes]]) -> None:
+    """Long and short, many at once, and of every kind."""
     chance = random.Random(3)
-    edges = [size // IN_POOL + more for size in POOLS for more in (-1, 0, 1)]
-    lengths = [0, 1, LONG - 1, LONG, LONG + 1, 1 << 20, *edges, *[1 << 20] * 20]
+    lengths = [0, 1, LONG - 1, LONG, LONG + 1, 1 << 20, 20_000_001, *[1 << 20] * 20]
     kinds: list[Any] = [bytes, bytearray, lambda data: memoryview(bytearray(data))]
     sent = [chance.randbytes(length) for length in lengths]
     first, _, came = pair
@@ -66,11 +59,34 @@ def test_frames_arrive_as_they_were(
     assert all(type(data) is bytes for data in came)
 
 
-def test_what_is_sent_is_what_it_was_when_it_was_published(pair: tuple[Link, Link, list[bytes]]) -> None:
-    first, _, came = pair
-    data = bytearray(1 << 20)
-    for number in range(30):
-        data[:] = bytes([number]) * len(data)
-        first.publish("key", data)
-    wait_for_last(first, came, b"end")
-    assert [(frame[0], frame[-1], len(frame)) for frame in came[:-1]] == [(n, n, 1 << 20) for n in range(30)]
+def test_what_gives_a_frame_is_asked_when_it_is_sent(pair: tuple[Link, Link, list[bytes]]) -> None:
+    first, second, _ = pair
+    attachments: list[bytes | None] = []
+    second.subscribe("given", lambda payload, attached: attachments.append(attached))
+    chosen = {"attached": b"early"}
+    sent: list[None] = []
+    first.waiting = lambda: sent.append(None)  # somebody will see to it
+    first.publish("given", lambda: (b"", chosen["attached"]))
+    assert sent
+    chosen["attached"] = b"late"
+    end = time.monotonic() + LIMIT
+    first.flush()
+    while not attachments and time.monotonic() < end:
+        first.publish("given", lambda: (b"", chosen["attached"]))  # until the subscription is known
+        first.flush()
+        time.sleep(0.005)
+    assert attachments[0] == b"late"
+
+
+def test_a_link_knows_whether_somebody_subscribes(pair: tuple[Link, Link, list[bytes]]) -> None:
+    first, second, _ = pair
+    assert not first.subscribed("some")
+    for wanted in (True, False, True):
+        if wanted:
+            second.subscribe("some", lambda payload, attached: None)
+        else:
+            second.unsubscribe("some")
+        end = time.monotonic() + LIMIT
+        while first.subscribed("some") is not wanted and time.monotonic() < end:
+            time.sleep(0.005)
+        assert first.subscribed("some") is wanted

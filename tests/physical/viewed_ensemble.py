@@ -1,7 +1,7 @@
 """`ticktalk ensemble`, which also tells what lives on it: on SIGUSR1 it writes that to `TICKTALK_VIEW`.
 
 Its own view, asked in the thread that keeps time: which SQs of which context have an instance here, which of them are
-suspended, and how many file descriptors it has.
+suspended, how many file descriptors it has, and how many values others read in its memory.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def view() -> dict[str, Any]:
         },
         "graphs": sorted(host.prepared),
         "descriptors": len(os.listdir("/proc/self/fd")),
+        "handed": ensembles[0]._handle.node.sharing.handed,
     }
 
 

@@ -39,13 +39,15 @@ class Together:
         sq: its name.
         arcs: their indexes.
         names: what they are called between ensembles.
+        ensembles: where they lead.
     """
 
-    __slots__ = ("arcs", "names", "sq")
+    __slots__ = ("arcs", "ensembles", "names", "sq")
 
-    def __init__(self, sq: str, arcs: tuple[int, ...]) -> None:
+    def __init__(self, sq: str, arcs: tuple[int, ...], ensembles: list[str]) -> None:
         self.sq = sq
         self.arcs = arcs
+        self.ensembles = ensembles
         self.names = tuple(arc_name(sq, index) for index in arcs)
 
 
@@ -271,7 +273,8 @@ class TTSQForward:
         together = None
         if alike and here[0].hosts and len(here) == len(paths):
             here.sort(key=lambda way: paths.index(way.path))
-            together = Together(self._sq.name, tuple(int(way.name.rpartition("/")[2]) for way in here))
+            indexes = tuple(int(way.name.rpartition("/")[2]) for way in here)
+            together = Together(self._sq.name, indexes, here[0].hosts)
         self._together[paths] = together
         if paths is self.all_paths:
             self._all_together = together

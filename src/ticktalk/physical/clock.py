@@ -6,6 +6,7 @@ for the time by itself: `RootClock` is given a monotonic reading, `ClockDiscipli
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import deque
 from typing import NamedTuple
@@ -23,6 +24,16 @@ SAMPLES = 16
 def monotonic_us() -> int:
     """This host's monotonic clock, the same in all its processes, in microseconds."""
     return time.monotonic_ns() // 1000
+
+
+@functools.cache
+def boot_id() -> str:
+    """What two processes on one running host have in common; empty where it cannot be told."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 class RootClock:

@@ -3,7 +3,8 @@
 A frame is the length of what follows (4 bytes, little end first; its highest bit: there are long values) and a
 MessagePack array. With long values, the array's own length (4 bytes) stands before it, and their bytes come after it,
 in the order in which the array mentions them: so they are neither copied into MessagePack nor out of it. Where memory
-is shared (`Writer`, `Reader`), the frame only says where in it they are.
+is shared (`Writer`, `Reader`), the frame only says where they are: in the memory between the two (number 0), or in
+another that the receiver was told of.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import msgspec
 
 from ticktalk.engine.values import Data, encode_pieces
-from ticktalk.physical.arena import Placed, Reader, Writer
+from ticktalk.physical.arena import Placed, Reader, Writer, number_of
 from ticktalk.physical.wire import LONG
 
 CHUNK = 1 << 16
@@ -66,12 +67,16 @@ def _refuse(value: Any) -> Any:
     raise _LongValueError
 
 
-def encode_frame(message: tuple[Any, ...], writer: Writer | None = None) -> list[Data]:
+Place = Callable[[Data], Placed | None]
+"""Puts a long value where its receiver reads it, or hands it on from where it is; None: it has to be sent."""
+
+
+def encode_frame(message: tuple[Any, ...], place: Place | None = None) -> list[Data]:
     """A command or an answer as buffers that are sent one after the other.
 
     Args:
         message: long values in it are marked (`by_itself`), or in shared memory already (`Placed`).
-        writer: of the memory that is shared with the receiver.
+        place: puts long values into memory that is shared with the receiver.
 
     Raises:
         OverflowError: it is longer than 2 GB.
@@ -79,18 +84,18 @@ def encode_frame(message: tuple[Any, ...], writer: Writer | None = None) -> list
     try:
         body = _plain_encode(message)
     except _LongValueError:
-        return _with_long_values(message, writer)
+        return _with_long_values(message, place)
     if len(body) >= _HAS_LONG:
         raise OverflowError(f"{len(body)} bytes are too long for a frame between an ensemble and its worker")
     return [len(body).to_bytes(4, "little") + body]
 
 
-def _with_long_values(message: tuple[Any, ...], writer: Writer | None) -> list[Data]:
+def _with_long_values(message: tuple[Any, ...], place: Place | None) -> list[Data]:
     found: list[Data] = []
     placed: list[Placed] = []
 
     def mention(value: Any) -> msgspec.msgpack.Ext:
-        there = value if value.__class__ is Placed else writer.put((value.data,)) if writer is not None else None
+        there = value if value.__class__ is Placed else None if place is None else place(value.data)
         if there is not None:
             placed.append(there)
             return msgspec.msgpack.Ext(_PLACED, there.where)
@@ -125,11 +130,11 @@ class Frames:
     """What comes from a socket, cut into its frames.
 
     Args:
-        reader: of the memory that is shared with the sender.
+        readers: of the memories in which values of the sender may be, by number.
     """
 
-    def __init__(self, reader: Reader | None = None) -> None:
-        self._placed = _views(reader)
+    def __init__(self, readers: dict[int, Reader] | None = None) -> None:
+        self._placed = _views({} if readers is None else readers)
         self._decode = msgspec.msgpack.Decoder(ext_hook=self._placed).decode
         self._chunk = memoryview(bytearray(CHUNK))
         self._begin = 0  # of what has come and has not been given yet
@@ -159,7 +164,7 @@ class Frames:
         """Let go of shared memory, and of what has not been given; once its sender is gone."""
         self._message = None  # it refers to this object
         self._missing.clear()
-        self._placed = _views(None)
+        self._placed = _views({})
         self._decode = msgspec.msgpack.Decoder(ext_hook=self._placed).decode
         self._begin = self._end = 0
 
@@ -236,11 +241,10 @@ class Frames:
         return count
 
 
-def _views(reader: Reader | None) -> Callable[[int, memoryview], memoryview]:
+def _views(readers: dict[int, Reader]) -> Callable[[int, memoryview], memoryview]:
     """What gives the values that a frame says are in shared memory."""
 
     def view(code: int, where: memoryview) -> memoryview:
-        assert reader is not None  # or their sender would have no writer
-        return reader.view(where)
+        return readers[number_of(where)].view(where)
 
     return view

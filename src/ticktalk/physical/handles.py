@@ -13,7 +13,7 @@ from ticktalk.engine.deployment import IN_USE
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.health import ManagerWatch
 from ticktalk.language.errors import TTRuntimeError
-from ticktalk.physical.clock import ClockDiscipline, Exchange, monotonic_us
+from ticktalk.physical.clock import ClockDiscipline, Exchange, boot_id, monotonic_us
 from ticktalk.physical.commands import Commands
 from ticktalk.physical.joining import (
     JOIN_KEY,
@@ -29,7 +29,7 @@ from ticktalk.physical.joining import (
 )
 from ticktalk.physical.link import Link, NobodyAnswersError
 from ticktalk.physical.manager import HEARTBEAT, Callbacks, ManagerNode, RunningContext, in_loop
-from ticktalk.physical.node import Node, boot_id, describe_host, free_port
+from ticktalk.physical.node import Node, describe_host, free_port
 from ticktalk.physical.trust import EnsembleTrust, ManagerTrust
 from ticktalk.physical.wire import Ask, Ping, Pong, Tell
 from ticktalk.processes import Message, NetMsg, RuntimeMsg, TTRuntimeManagerProcess

@@ -9,16 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import zenoh
 
-from ticktalk.engine.values import Data
 from ticktalk.language.errors import TTRuntimeError
-from ticktalk.physical.wire import LONG
 
 logger = logging.getLogger("ticktalk.link")
 
@@ -30,19 +27,6 @@ JOINED = 64
 
 CLOSE_LIMIT = 2.0
 """Seconds that closing a session may take."""
-
-POOLS = 16 << 20, 64 << 20
-"""Bytes of memory that is shared with other processes of this host. Little, because a processor's caches hold little:
-copying by way of what they hold takes half the time. The second one is for frames that are too long for the first."""
-
-IN_POOL = 3
-"""Frames that have to fit into a pool: one is written, one is read, and one is on its way."""
-
-PIECE = 1 << 18
-"""Bytes that are copied at once where it takes two passes: they stay in a cache between them."""
-
-ROOM = 0.002
-"""Seconds for which room in a pool is waited for."""
 
 Receive = Callable[[bytes, bytes | None], None]
 """Takes a payload, and what was attached to it: called in Zenoh's thread; must not block."""
@@ -96,8 +80,7 @@ class Link:
         self._subscriptions: dict[str, tuple[Receive, Any]] = {}
         self._queryables: dict[str, tuple[Callable[[zenoh.Query], None], Any]] = {}
         self._publishers: dict[str, Any] = {}
-        self._pools = [_Pool(size) for size in POOLS]
-        self._outbox: deque[tuple[str, Any, Join | bytes | None]] = deque()
+        self._outbox: deque[tuple[str, Any, Join | None]] = deque()
         self._sending = threading.Lock()  # what is in the outbox is sent in order: by one thread at a time
         self._closing = False
         self._session = self._open()
@@ -139,7 +122,7 @@ class Link:
     def _declare_subscriber(self, key: str, receive: Receive) -> Any:
         def sample(sample: zenoh.Sample) -> None:
             attached = sample.attachment
-            receive(_taken(sample.payload), None if attached is None else attached.to_bytes())
+            receive(sample.payload.to_bytes(), None if attached is None else attached.to_bytes())
 
         # A direct callback: no thread per subscriber.
         return self._session.declare_subscriber(key, zenoh.handlers.Callback(sample, indirect=False))
@@ -149,6 +132,17 @@ class Link:
         found = self._subscriptions.pop(key, None)
         if found is not None:
             found[1].undeclare()
+
+    def subscribed(self, key: str) -> bool:
+        """Whether somebody subscribes to `key`, as far as is known here at present; may block."""
+        try:
+            publisher = self._publishers.get(key)
+            if publisher is None:
+                publisher = self._publishers[key] = self._session.declare_publisher(key)
+            status: Any = publisher.matching_status
+        except zenoh.ZError:
+            return False  # the session has just ended
+        return bool(status.matching)
 
     def answer_queries(self, key: str, query: Callable[[zenoh.Query], None]) -> None:
         """Call `query(query)` for queries on `key`, in Zenoh's thread; whoever replies drops it afterwards."""
@@ -166,13 +160,14 @@ class Link:
             return None if reason == b"Timeout" else (False, reason)
         return None
 
-    def publish(self, key: str, part: Any, join: Join | bytes | None = None) -> None:
+    def publish(self, key: str, part: Any, join: Join | None = None) -> None:
         """Have a frame published on `key`, in order; never blocks.
 
         Args:
             key: where.
-            part: the frame; or, with `join`, what may become one frame with others that wait beside it.
-            join: makes the frame; or bytes that are attached to it.
+            part: the frame; or what gives it, and what is attached to it, when it is sent; or, with `join`, what may
+                become one frame with others that wait beside it.
+            join: makes the frame.
         """
         outbox = self._outbox
         if len(outbox) >= OUTBOX:
@@ -194,12 +189,14 @@ class Link:
             finally:
                 self._sending.release()
 
-    def _send_all(self, outbox: deque[tuple[str, Any, Join | bytes | None]]) -> None:
+    def _send_all(self, outbox: deque[tuple[str, Any, Join | None]]) -> None:
         while outbox:
             try:
                 key, part, join = outbox.popleft()
-                attached = join if isinstance(join, bytes) else None
-                if callable(join):
+                attached = None
+                if join is None and callable(part):
+                    part, attached = part()
+                elif join is not None:
                     parts = [part]
                     while outbox and outbox[0][2] is join and outbox[0][0] == key and len(parts) < JOINED:
                         parts.append(outbox.popleft()[1])
@@ -216,15 +213,11 @@ class Link:
                         reliability=zenoh.Reliability.RELIABLE,
                     )
                     self._publishers[key] = publisher
-                publisher.put(part if len(part) < LONG else self._shared(part), attachment=attached)
+                # Zenoh takes no views.
+                publisher.put(bytes(part) if part.__class__ is memoryview else part, attachment=attached)
             except zenoh.ZError as error:
                 if not self._closing:
                     logger.warning("%s: not sent: %s", key, error)
-
-    def _shared(self, frame: Data) -> Any:
-        """A long frame as something to publish: in memory that is shared, if it is to be had."""
-        shared = next((pool.filled(frame) for pool in self._pools if len(frame) <= pool.longest), None)
-        return shared or (bytes(frame) if isinstance(frame, memoryview) else frame)
 
     def peers(self) -> set[str]:
         """The Zenoh ids to which there is a direct transport."""
@@ -268,65 +261,6 @@ class Link:
     def _send_rest(self) -> None:
         with self._sending:
             self._send_all(self._outbox)
-
-
-class _Pool:
-    """Memory that Zenoh hands to other processes of this host as it is: what is put there is copied once less.
-
-    Zenoh calls this interface unstable, so without it, or without room, a frame is given to Zenoh as bytes.
-
-    Args:
-        size: bytes of it.
-
-    Attributes:
-        longest: bytes of a frame at most.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self.longest = size // IN_POOL
-        self._provider: Any = None  # made for the first long frame
-        self._policy: Any = None
-        self._missing = False
-
-    def filled(self, frame: Data) -> Any:
-        """`frame` as something to publish, or None; by one thread at a time. May block for a moment."""
-        if self._missing:
-            return None
-        try:
-            if self._provider is None:
-                self._provider = zenoh.shm.ShmProvider.default_backend(self._size)
-                self._policy = zenoh.shm.Defragment(zenoh.shm.GarbageCollect())
-            buffer = self._room(len(frame))
-            if buffer is None:
-                return None
-            if isinstance(frame, memoryview):  # Zenoh takes no views
-                for begin in range(0, len(frame), PIECE):
-                    piece = bytes(frame[begin : begin + PIECE])
-                    buffer[begin : begin + len(piece)] = piece
-            else:
-                buffer[0 : len(frame)] = frame
-            return buffer
-        except (zenoh.ZError, AttributeError, TypeError, ImportError):
-            self._missing = True
-            return None
-
-    def _room(self, length: int) -> Any:
-        """Memory for a frame, waited for as long as whoever reads may be about to be done; None: there is none."""
-        until = time.monotonic() + ROOM
-        while True:
-            try:
-                return self._provider.alloc(length, self._policy)
-            except zenoh.ZError:
-                if time.monotonic() > until:
-                    return None
-                time.sleep(ROOM / 20)
-
-
-def _taken(payload: zenoh.ZBytes) -> bytes:
-    """A payload as bytes of our own; what another process of this host keeps in shared memory, with fewer passes."""
-    shared = payload.as_shm() if len(payload) >= LONG and hasattr(payload, "as_shm") else None
-    return payload.to_bytes() if shared is None else bytes(shared)
 
 
 def _close(session: zenoh.Session) -> None:

@@ -167,10 +167,15 @@ class Loop:
         threading.Thread(target=call, daemon=True).start()
 
     def advance(self, tick: int) -> None:
-        """Bring the agenda to root tick `tick`, at which something came in; due timers run first."""
+        """Bring the agenda to root tick `tick`, at which something came in; what is due or ready has its turn first.
+
+        So what comes in late, too, is considered in the order in which it came, and not as if it came at once.
+        """
         agenda = self.agenda
         if tick > agenda.now:
             agenda.run_until(tick)
+        elif agenda.ready:
+            agenda.run_ready(agenda.now)
 
     @property
     def in_loop(self) -> bool:

@@ -40,11 +40,12 @@ from ticktalk.engine.hosting import (
 from ticktalk.engine.outputs import OutputToken
 from ticktalk.engine.values import Encoded, encoded
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.physical.clock import RootClock, monotonic_us
+from ticktalk.physical.clock import RootClock, boot_id, monotonic_us
 from ticktalk.physical.link import Link
 from ticktalk.physical.loop import LOAN, Loop
 from ticktalk.physical.memory import keep_memory
 from ticktalk.physical.moving import Moves
+from ticktalk.physical.sharing import Sharing
 from ticktalk.physical.tokens import Incoming, Tokens, arc_key
 from ticktalk.physical.wire import (
     FrameError,
@@ -156,8 +157,18 @@ class Node:
         self.host.movable = True
         self.host.together = lambda graph, context, *token: self.tokens.of[graph, context].publish_together(*token)
         self.moves = Moves(self)
+        self.take_control: dict[Any, Callable[[Any, int], None]] = {}  # what is handled with its stamp
+        self.sharing = Sharing(self)
         self.workers: Workers = Workers(
-            name, components, self.loop, self.clock, processes, near, self._count_restart, self.moves.last_body
+            name,
+            components,
+            self.loop,
+            self.clock,
+            processes,
+            near,
+            self._count_restart,
+            self.moves.last_body,
+            self.sharing.encode,
         )
         self.tokens: Tokens = Tokens(self)
         self.link: Link | None = None
@@ -168,7 +179,6 @@ class Node:
         self.overflow = 0
         self.take_output: Callable[[OutputToken], None] | None = None  # on the manager's own ensemble
         self.take_error: Callable[[FiringError], None] | None = None
-        self.take_control: dict[Any, Callable[[Any, int], None]] = {}  # what is handled with its stamp
         self.log_error: Callable[[FiringError], None] = lambda error: None
         self._outputs: dict[tuple[str, int], int] = {}
         self._keys: dict[str, list[str]] = {}
@@ -277,7 +287,7 @@ class Node:
         self, graph: str, context: int, arc: str, ensembles: list[str], value: Any, start: Tick, stop: Tick
     ) -> None:
         """Send a token to every ensemble that consumes the arc: one publication."""
-        self.tokens.of[graph, context].publish(arc, value, start, stop)
+        self.tokens.of[graph, context].publish(arc, ensembles, value, start, stop)
 
     def output(self, graph: str, context: int, sq: str, value: Any, start: Tick, stop: Tick) -> None:
         """Send an output of the graph to the manager."""
@@ -324,6 +334,8 @@ class Node:
         """Subscribe to the arcs that end here, or at SQs that will come here; to no others of the graph."""
         if self.link is None:
             return
+        if expected:
+            self.sharing.want_whole()
         prepared = self.host.prepared[graph]
         wanted: dict[str, str] = {}
         for sq in prepared.graph.sqs:
@@ -484,15 +496,6 @@ def _modules() -> list[str]:
     for finder in [module for name, module in sys.modules.items() if name.startswith("__editable__")]:
         names |= {name.partition(".")[0] for name in getattr(finder, "MAPPING", ())}
     return sorted(names - {"__pycache__"})
-
-
-def boot_id() -> str:
-    """What two processes on one running host have in common; empty where it cannot be told."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
 
 
 def free_port(ip: str) -> int:

@@ -25,7 +25,6 @@ from ticktalk.physical.wire import (
     Parcel,
     arcs_as_bytes,
     arcs_in,
-    long_parcel,
     parse_parcels,
     token_frame,
 )
@@ -85,8 +84,8 @@ class Passing:
 
     # What goes out.
 
-    def publish(self, arc: str, value: Any, start: Tick, stop: Tick) -> None:
-        """Send a token to all that consume an arc.
+    def publish(self, arc: str, ensembles: Sequence[str], value: Any, start: Tick, stop: Tick) -> None:
+        """Send a token to all that consume an arc, on these ensembles.
 
         Raises:
             NoCodecError: before anything is sent.
@@ -96,7 +95,7 @@ class Passing:
         if known is None:
             known = self._arcs[arc] = (arc_key(self._graph, arc), arc.rpartition("/")[0])
         number = self.numbers.send(arc)
-        self._publish(*known, b"", number, start, stop, data)
+        self._publish(*known, b"", number, start, stop, data, ensembles)
         moves = self._node.moves
         if moves.keeps:
             moves.keep(self._graph, self._number, arc, number, start, stop, data)
@@ -109,10 +108,20 @@ class Passing:
             known = self._sent[together] = (key, arcs_as_bytes(together.arcs), Bundle(together.names))
         key, arcs, bundle = known
         numbers = self.numbers.send_together(bundle)
-        self._publish(key, together.sq, arcs, numbers, start, stop, data)
+        self._publish(key, together.sq, arcs, numbers, start, stop, data, together.ensembles)
         self._keep(together.names, numbers, start, stop, data)
 
-    def _publish(self, key: str, sq: str, arcs: bytes, numbers: Numbers, start: Tick, stop: Tick, data: Data) -> None:
+    def _publish(
+        self,
+        key: str,
+        sq: str,
+        arcs: bytes,
+        numbers: Numbers,
+        start: Tick,
+        stop: Tick,
+        data: Data,
+        ensembles: Sequence[str],
+    ) -> None:
         link = self._node.link
         if link is None:
             return
@@ -120,7 +129,7 @@ class Passing:
         if len(data) < LONG:
             link.publish(key, parcel, token_frame)
         else:
-            link.publish(key, *long_parcel(parcel))
+            link.publish(key, functools.partial(self._node.sharing.frame, parcel, ensembles))
 
     def _keep(self, names: Sequence[str], numbers: Numbers, start: Tick, stop: Tick, data: Data) -> None:
         moves = self._node.moves
@@ -282,7 +291,7 @@ class Tokens:
     def take(self, incoming: Incoming, frame: bytes, attached: bytes | None) -> None:
         """Take in a frame; a bad one is counted and dropped."""
         try:
-            for parcel in parse_parcels(frame, attached):
+            for parcel in parse_parcels(frame, attached, self.node.sharing.view):
                 passing = self.of.get((incoming.graph, parcel[0]))
                 if passing is not None and passing.begun:
                     self._take(passing, incoming, parcel)

@@ -5,7 +5,8 @@ Every frame begins with a byte that names its version. What follows is MessagePa
 `[context, generation, arcs, numbers, start, stop, data]`: a token of the arc whose key it was published on (`arcs` is
 empty, `numbers` its number, `data` its value), or one of each of several arcs of that arc's SQ (`arcs_in`; a number for
 each or one for all, `data` an array of their values). Long data are published by themselves, with a token frame
-attached that holds their parcel without them.
+attached that holds their parcel without them; or not at all, if that parcel says instead where in shared memory they
+are.
 """
 
 from __future__ import annotations
@@ -81,6 +82,32 @@ class Tell(msgspec.Struct, frozen=True, array_like=True):
 
     name: str
     silence: int
+
+
+class Offer(msgspec.Struct, frozen=True, array_like=True):
+    """Memory in which an ensemble's values can be read: under which descriptor a process has it, and by which row."""
+
+    name: str
+    boot_id: str
+    process: int
+    descriptor: int
+    nonce: bytes
+    row: int
+
+
+class Accepted(msgspec.Struct, frozen=True, array_like=True):
+    """An ensemble reads in a memory that it was offered."""
+
+    name: str
+    nonce: bytes
+    row: int
+
+
+class Settle(msgspec.Struct, frozen=True, array_like=True):
+    """Places of values in a memory that were sent to an ensemble long ago; those that it has not got are lost."""
+
+    nonce: bytes
+    places: list[int]
 
 
 class ReportRequest(msgspec.Struct, frozen=True):
@@ -199,6 +226,9 @@ _CODECS: dict[Any, _Codec] = {
     RuntimeMsg.HANDED: _plain(Handed),
     NetMsg.ASK: _plain(Ask),
     NetMsg.TELL: _plain(Tell),
+    NetMsg.OFFER: _plain(Offer),
+    NetMsg.ACCEPTED: _plain(Accepted),
+    NetMsg.SETTLE: _plain(Settle),
     ExecuteMsg.INSTANTIATE: _plain(Deployment),
 }
 _KINDS = {f"{kind.__class__.__name__}.{kind.name}": kind for kind in _CODECS}
@@ -218,6 +248,8 @@ class _Control(msgspec.Struct, array_like=True):
 _encoder = msgspec.msgpack.Encoder()
 _control = msgspec.msgpack.Decoder(_Control)
 _parcels = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, int | list[int], Tick, Tick, memoryview]])
+
+View = Callable[[memoryview], Data | None]
 
 Parcel = tuple[int, int, bytes, Numbers, Tick, Tick, Data]
 """`(context, generation, arcs, numbers, start, stop, data)`: `numbers` count the tokens of an arc from one sender."""
@@ -280,14 +312,23 @@ def token_frame(parcels: list[Parcel]) -> bytes:
     return _HEAD + _encoder.encode(parcels)
 
 
-def long_parcel(parcel: Parcel) -> tuple[Data, bytes]:
-    """A parcel with long data as `(payload, attached)`: the data by themselves, so that they are not copied."""
+def long_parcel(parcel: Parcel, where: bytes = b"") -> tuple[Data, bytes]:
+    """A parcel with long data as `(payload, attached)`: the data by themselves, so that they are not copied.
+
+    Args:
+        parcel: the parcel.
+        where: instead of the data, if not empty.
+    """
     *head, data = parcel
-    return data, _HEAD + _encoder.encode([(*head, b"")])
+    return b"" if where else data, _HEAD + _encoder.encode([(*head, where)])
 
 
-def parse_parcels(frame: bytes, attached: bytes | None = None) -> Sequence[Parcel]:
+def parse_parcels(frame: bytes, attached: bytes | None = None, view: View = lambda where: None) -> Sequence[Parcel]:
     """The parcels in a frame, or the one that is attached to its data; data are views of what they came in.
+
+    Args:
+        frame, attached: as they came.
+        view: gives the data that are somewhere else; None: they are not for this ensemble.
 
     Raises:
         FrameError: the bytes are no token frame.
@@ -297,8 +338,11 @@ def parse_parcels(frame: bytes, attached: bytes | None = None) -> Sequence[Parce
             return _parcels.decode(_body(frame))
         if len(frame) > MAX_FRAME:
             raise FrameError(f"a value of {len(frame)} bytes, longer than {MAX_FRAME}")
-        ((*head, _),) = _parcels.decode(_body(attached))
-        return [(*head, frame)]  # type: ignore[list-item]  # mypy forgets the types of `head`
+        ((*head, where),) = _parcels.decode(_body(attached))
+        data = view(where) if len(where) else frame
+        if data is None:
+            return []
+        return [(*head, data)]  # type: ignore[list-item]  # mypy forgets the types of `head`
     except FrameError:
         raise
     except (msgspec.DecodeError, ValueError, RecursionError) as error:

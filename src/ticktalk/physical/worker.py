@@ -12,6 +12,8 @@ Answers: `("loaded", graph, problem)`, `("fired", id, parts, start, stop, begun,
 `("together", id, paths, data, start, stop, begun, ended)` (data: an array of the parts at those paths),
 `("failed", id, error, begun, ended)`, `("skipped", id)`, `("counted", id, kind)`, `("saved", id, sq_state, left_out)`.
 `("ran", id, edges, leftovers, errors, start, stop, begun, ended, late)`.
+Between processes also: `("map", number, process, descriptor, nonce, row)`, answered by `("mapped", number, whether)`,
+and `("unmap", number)`: memory of other ensembles.
 Times of the host's monotonic clock (`begun`, `ended`, `instant`, `latest`) in microseconds.
 """
 
@@ -22,7 +24,7 @@ import socket
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ from ticktalk.engine.execution import BodyOutput, FiringError, TTSQExecute
 from ticktalk.engine.state import Saver
 from ticktalk.engine.values import encode_value
 from ticktalk.graph.graph import TTGraph
-from ticktalk.physical import arena
+from ticktalk.physical.arena import BACK, PATIENCE, Memory, Reader, Writer, opened
 from ticktalk.physical.clock import monotonic_us
 from ticktalk.physical.frames import Frames, encode_frame, in_shared_memory, unsent
 from ticktalk.physical.memory import keep_memory
@@ -358,25 +360,47 @@ class SocketCommands:
 
     Args:
         connection: the socket.
-        memory: the descriptor of memory that both share, for long values; None: there is none.
+        memories: the descriptors of memory for long values, to here and from here; empty: there is none.
     """
 
-    def __init__(self, connection: socket.socket, memory: int | None = None) -> None:
+    def __init__(self, connection: socket.socket, memories: Sequence[int] = ()) -> None:
         self._socket = connection
-        reader, self._writer = arena.NONE if memory is None else arena.of_worker(memory)
-        self._frames = Frames(reader)
+        self._readers: dict[int, Reader] = {}  # by the number of their memory
+        self._writer: Writer | None = None
+        if memories:
+            there, back = [Memory(descriptor) for descriptor in memories]
+            # What is written here comes back for other bodies.
+            self._readers |= {0: Reader(there), BACK: Reader(back, BACK)}
+            self._writer = Writer(back, PATIENCE)
+            there.close()
+            back.close()
+        self._frames = Frames(self._readers)
         self._lock = threading.Lock()
 
     def receive(self) -> Command | None:
         while True:
             ready = self._frames.next()
             if ready is not None:
+                if ready[0] == "map":
+                    self._map(*ready[1:])
+                    continue
+                if ready[0] == "unmap":
+                    self._readers.pop(ready[1], None)
+                    continue
                 return ready
             try:
                 if not self._frames.fill(self._socket):
                     return None
             except OSError:
                 return None
+
+    def _map(self, number: int, process: int, descriptor: int, nonce: bytes, row: int) -> None:
+        """Read in another memory, too."""
+        memory = opened(process, descriptor, nonce)
+        reads = memory is not None and memory.claim(row)
+        if memory is not None and reads:
+            self._readers[number] = Reader(memory, row)
+        self.answer(("mapped", number, reads))
 
     def encode(self, value: Any) -> Any:
         """A value that will be a part of an answer."""
@@ -408,7 +432,7 @@ def main() -> None:
     if settings["nice"]:
         os.nice(settings["nice"])
     keep_memory()
-    commands = SocketCommands(connection, settings["memory"])
+    commands = SocketCommands(connection, settings["memories"])
     with BodyOutput(sys.stderr, sys.stderr):
         worker = Worker(
             settings["ensemble"], settings["components"], commands.answer, settings["near"], commands.encode

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -26,10 +26,11 @@ from ticktalk.engine.device_regions import find_device_regions
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.firing import Fire, GridSync
 from ticktalk.engine.profile import BodyCosts
-from ticktalk.engine.values import Data, Encoded, Parts, encoded
+from ticktalk.engine.values import Data, Encoded, Parts, encode_value, encoded
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.physical import arena
+from ticktalk.physical.arena import Memory
 from ticktalk.physical.clock import RootClock
 from ticktalk.physical.device_region import DeviceRegion
 from ticktalk.physical.frames import Frames, by_itself, encode_frame, unsent
@@ -70,21 +71,31 @@ class ProcessChannel:
         self._loop = loop
         self._on_answer = on_answer
         self._on_death = on_death
-        shared = arena.create()
-        reader, self._writer = arena.NONE if shared is None else arena.of_ensemble(shared[1])
-        self._frames = Frames(reader)
+        self.rows: dict[bytes, int] = {}  # by memory that it reads in or will read in, its row
+        self._maps: dict[bytes, int] = {}  # the number by which it knows a memory that it reads in
+        self._asked: dict[int, bytes] = {}  # the same while it opens it
+        self._number = arena.BACK
+        there, back = arena.create(), arena.create()
+        self._writer = self._back = None
+        given = []
+        if there is not None and back is not None:
+            self._writer, self._back = arena.Writer(there), back
+            back.use(arena.BACK + 1)
+            self.rows[back.nonce] = self._maps[back.nonce] = arena.BACK
+            given = [there.descriptor, back.descriptor]
+        self._frames = Frames({} if self._back is None else {0: arena.Reader(self._back)})
         self._unsent: deque[memoryview] = deque()
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
         for side in (self._socket, theirs):
             side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        given = [theirs.fileno()] if shared is None else [theirs.fileno(), shared[0]]
-        text = json.dumps({**settings, "memory": None if shared is None else shared[0]})
+        text = json.dumps({**settings, "memories": given})
         command = [sys.executable, "-P", "-m", "ticktalk.physical.worker", str(theirs.fileno()), text]
+        given.append(theirs.fileno())
         self.process = subprocess.Popen(command, pass_fds=given, stdin=subprocess.DEVNULL, stdout=2, close_fds=True)
         theirs.close()
-        if shared is not None:
-            os.close(shared[0])
+        if there is not None:
+            there.close()
         self._closed = False
         loop.watch(self._socket.fileno(), self._ready)
 
@@ -92,9 +103,9 @@ class ProcessChannel:
         if self._closed:
             return
         if self._unsent:
-            self._unsent.extend(memoryview(buffer) for buffer in encode_frame(command, self._writer))
+            self._unsent.extend(memoryview(buffer) for buffer in encode_frame(command, self._place))
             return
-        buffers = encode_frame(command, self._writer)
+        buffers = encode_frame(command, self._place)
         try:
             sent = self._socket.send(buffers[0]) if len(buffers) == 1 else self._socket.sendmsg(buffers)
         except BlockingIOError:
@@ -104,6 +115,30 @@ class ProcessChannel:
         self._unsent.extend(unsent(buffers, sent))
         if self._unsent:
             self._loop.watch_writing(self._socket.fileno(), True)
+
+    def _place(self, data: Data) -> arena.Placed | None:
+        """Put a long value where the worker reads it, or let it read it where it is."""
+        found = arena.lent(data)
+        number = None if found is None else self._maps.get(found.memory.nonce)
+        if found is not None and number is not None:
+            handed = found.to(self.rows[found.memory.nonce], number)
+            if handed is not None:
+                return handed
+        return self._writer.put((data,)) if self._writer is not None else None
+
+    def share(self, memory: Memory, row: int) -> None:
+        """Let the worker read in another memory, too."""
+        self.rows[memory.nonce] = row
+        self._number += 1
+        self._asked[self._number] = memory.nonce
+        self.send(("map", self._number, os.getpid(), memory.descriptor, memory.nonce, row))
+
+    def share_no_more(self, nonce: bytes) -> None:
+        """No value in that memory will be handed to the worker."""
+        self.rows.pop(nonce, None)
+        number = self._maps.pop(nonce, None)
+        if number is not None:
+            self.send(("unmap", number))
 
     def _ready(self, readable: bool, writable: bool) -> None:
         if writable:
@@ -120,7 +155,12 @@ class ProcessChannel:
                 self._on_death()
                 return
             while (answer := self._frames.next()) is not None:
-                self._on_answer(answer)
+                if answer[0] == "mapped":
+                    nonce = self._asked.pop(answer[1])
+                    if answer[2] and nonce in self.rows:
+                        self._maps[nonce] = answer[1]
+                else:
+                    self._on_answer(answer)
 
     def _flush(self) -> None:
         while self._unsent:
@@ -144,6 +184,10 @@ class ProcessChannel:
             self._socket.close()
             self._frames.drop()
             self._writer = None  # the memory stays as long as a value in it
+            self._maps.clear()
+            if self._back is not None:
+                self._back.close()
+                self._back = None
 
     def close(self) -> None:
         self._end()
@@ -161,7 +205,9 @@ class ThreadChannel:
         self._loop = loop
         self._on_answer = on_answer
         self._commands: deque[Command] = deque()
-        self._worker = Worker(settings["ensemble"], settings["components"], self.answer, settings["near"])
+        self._worker = Worker(
+            settings["ensemble"], settings["components"], self.answer, settings["near"], settings["encode"]
+        )
         self._reading = threading.Lock()  # a command is carried out before the next is read; a body need not end
 
     def send(self, command: Command) -> None:
@@ -261,6 +307,7 @@ class Workers:
         near: folder beside which factories' modules are looked for.
         count_restart: told when a worker died and was replaced.
         last_body: gives the `sq_state` of an instance as it was last saved.
+        encode: makes MessagePack of what bodies in threads return.
     """
 
     def __init__(
@@ -273,9 +320,12 @@ class Workers:
         near: str = "",
         count_restart: Callable[[str], None] = lambda worker: None,
         last_body: Callable[[Context, str], bytes | None] = lambda context, sq: None,
+        encode: Callable[[Any], Data] = encode_value,
     ) -> None:
         self._ensemble = ensemble
         self._last_body = last_body
+        self._encode = encode
+        self._memories: dict[bytes, tuple[Memory, Sequence[int]]] = {}  # of others, with rows to read by
         self._components = components
         self._loop = loop
         self._clock = clock
@@ -548,10 +598,34 @@ class Workers:
             }
             if self._processes:
                 channel = ProcessChannel(self._loop, settings, self._answer, lambda: self._died(worker))
+                for memory, rows in self._memories.values():
+                    self._share(channel, memory, rows)
             else:
+                settings["encode"] = self._encode
                 channel = ThreadChannel(self._loop, settings, self._answer)
             self._channels[worker] = channel
         return channel
+
+    def share(self, memory: Memory, rows: Sequence[int]) -> None:
+        """Let workers read in another ensemble's memory: each by one of these rows, as long as there are some."""
+        self._memories[memory.nonce] = (memory, rows)
+        for channel in self._process_channels():
+            self._share(channel, memory, rows)
+
+    def _share(self, channel: ProcessChannel, memory: Memory, rows: Sequence[int]) -> None:
+        used = {other.rows.get(memory.nonce) for other in self._process_channels()}
+        row = next((row for row in rows if row not in used and memory.clear(row)), None)
+        if row is not None:
+            channel.share(memory, row)
+
+    def share_no_more(self, nonce: bytes) -> None:
+        """Let them forget a memory."""
+        self._memories.pop(nonce, None)
+        for channel in self._process_channels():
+            channel.share_no_more(nonce)
+
+    def _process_channels(self) -> list[ProcessChannel]:
+        return [channel for channel in self._channels.values() if isinstance(channel, ProcessChannel)]
 
     def _answer(self, answer: Answer) -> None:
         kind = answer[0]
