@@ -8,12 +8,14 @@ of their sync at once. `dissolve` gives the instants back to the sources; the ge
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from heapq import heapify, heappop, heappush, heapreplace
+from math import ceil
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
+from ticktalk.engine.bodies import NOTHING
 from ticktalk.engine.components import IN_REGION, REGION_FILE, Running, running
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing import ArrivalSync, GridSync, SinglePortSync, TTSQSync
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 GONE = object()
 """What the generated code has where an SQ had nothing to say at an instant."""
 
+ALWAYS: dict[str, Any] = {"gone": GONE, "nothing": NOTHING, "empty": TTEmpty, "plain": PLAIN}
+ALWAYS |= {"type": type, "int": int, "float": float}
+"""What the generated code calls by these names."""
+
 INSTANTS_BEFORE = 4
 """Instants that run on the general engine before a region's code is made: graphs that hardly run need none."""
 
@@ -40,9 +46,15 @@ PLANNED = 64  # instants of each, on average: sorting merges what is in order al
 AT_ONCE = 4096  # instants of regions in a row, after which is looked whether to plan
 CALM = 8  # how often in a row those ran undisturbed before it is planned again
 
+FAR = 1 << 40  # ticks that a region runs on for: a range of what fits a machine word is the fastest
+
 NEVER = 1 << 126  # a tick after all others, as an int: comparing ints is what the innermost loop does
 _BITS = 24
 _MASK = (1 << _BITS) - 1
+
+
+Run = Callable[[Sequence[int]], int]
+"""Runs instants of a region, one or a range; gives the next one."""
 
 
 class RegionEnded(Exception):
@@ -214,7 +226,7 @@ class StreamRegion:
         self.period = self.width = self.half = 0
         self.begun = self.next = self.counted = 0
         self.limit = 0
-        self.run: Callable[[int, float], int] = self._run_first
+        self.run: Run = self._run_first
         self.bound = False  # what its code calls is known
         self.settled = False  # it has its `run`
         self.shape = ""  # the text of its function
@@ -271,8 +283,7 @@ class StreamRegion:
     def bind(self) -> bool:
         """At the first instant: make the functions, unless something of before is in the way; whether it did."""
         start = self.next - self.half
-        names: dict[str, Any] = {"region": self, "gone": GONE, "plain": PLAIN, "empty": TTEmpty, "period": self.period}
-        names |= {"ready": self.agenda.ready, "type": type, "int": int, "float": float}
+        names = {**ALWAYS, "region": self, "period": self.period, "ready": self.agenda.ready}
         for index, part in enumerate(self.parts):
             sync = part.sync
             settled: dict[int, Any] = {}
@@ -299,17 +310,18 @@ class StreamRegion:
         self.shape, lines = run_code(self.plan)
         self._lines = {"run": lines}
         self._names = names
-        self.entry = (self.parts, self, *(names[name] for name in ahead_names(self.plan)))
+        self.entry = tuple([names[name] for name in ahead_names(self.plan)])
         self.bound = True
         if self.whole:
             self.run, self.settled = function_of(self.shape, names), True
             self.timers.changed(self)
         return True
 
-    def _run_first(self, instant: int, limit: float) -> int:
+    def _run_first(self, instants: Sequence[int]) -> int:
         """Stands in for `run` until there is one, and where an instant always has to run step by step."""
         if not self.bound and self.whole and self.bind():
-            return self.run(instant, 0)
+            return self.run(instants)
+        instant = instants[0]
         self.agenda.now = instant
         self.timers.left = True
         self.timers.unset(self)
@@ -495,7 +507,7 @@ class RegionTimers:
     def __init__(self, agenda: Agenda) -> None:
         self._agenda = agenda
         self._heap = [NEVER << _BITS] * 3  # so that the three at the top are always there
-        self._regions: list[tuple[Callable[[int, float], int], int, int, StreamRegion]] = []
+        self._regions: list[tuple[Run, int, int, StreamRegion]] = []
         self._free: list[int] = []
         self._changes = 0  # of what is due, other than by running on
         self._planned: tuple[int, int, list[StreamRegion]] | None = None  # begin and bits of the entries, whose
@@ -559,6 +571,7 @@ class RegionTimers:
         Nothing else is due before `stop`.
         """
         heap, regions = self._heap, self._regions
+        last = NEVER if stop == INFINITY else ceil(stop)  # ints are compared with ints faster
         tick = self._agenda.now
         changes = self._changes
         running.current = IN_REGION
@@ -571,7 +584,7 @@ class RegionTimers:
                     break
                 entry = heap[0]
                 due = entry >> _BITS
-                if due >= stop:
+                if due >= last:
                     break
                 tick = due
                 run, step, limit, region = regions[entry & _MASK]
@@ -591,14 +604,14 @@ class RegionTimers:
                     # It is the next one due once more: then it may run on up to the first of the others.
                     second, third = heap[1], heap[2]
                     other = (second if second < third else third) >> _BITS
-                    until = other if other < limit else limit
-                    instant = run(tick, until if until < stop else stop)
+                    until = min(other, limit, last, tick + FAR)
+                    instant = run(range(tick, until, region.period))
                     tick = max(tick, instant - region.period)
                     if self._changes == changes and instant < limit:
                         heapreplace(heap, instant << _BITS | entry & _MASK)
                         continue
                 else:
-                    instant = run(tick, 0)
+                    instant = run((tick,))
                     if not self.left and instant < limit:
                         continue
                 if self._changes != changes or instant >= limit:
@@ -647,8 +660,9 @@ class RegionTimers:
                 end = int(min(begin + stretch, stop))
                 entries: list[int] = []
                 table: list[Any] = [None] * len(self._regions)
+                regions = table.copy()
                 for region in here:
-                    table[region.index] = region.entry
+                    table[region.index], regions[region.index] = region.entry, region
                     first, last = region.next - begin, min(end, region.limit) - begin
                     entries += range(first << bits | region.index, last << bits, region.period << bits)
                 entries.sort()
@@ -657,9 +671,7 @@ class RegionTimers:
                 coming = iter(entries)
                 entry = next(coming)
                 while True:
-                    entry, second = ahead(
-                        coming, entry, table, mask, bits, begin, self, ready, GONE, TTEmpty, PLAIN, type, int, float
-                    )
+                    entry, second = ahead(coming, entry, table, regions, mask, bits, begin, self, ready, **ALWAYS)
                     if second is None:
                         break
                     together = [entry]
