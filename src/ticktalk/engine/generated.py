@@ -99,7 +99,6 @@ def steps_code(plan: RegionPlan, say_which: bool = False) -> RegionCode:
         lines += [("    " + line, index) for line in _step(index, node)]
         if say_which:
             lines[first] = _named(lines[first], node.sq)
-    lines.append(("    yield None", -1))
     return _code(lines)
 
 
@@ -109,7 +108,6 @@ def rest_code(plan: RegionPlan, done: int) -> RegionCode:
     lines: list[tuple[str, int]] = [(f"def rest{done}(instant, {given}{_known_before(plan)}):", -1)]
     for index, node in enumerate(plan.nodes[done + 1 :], done + 1):
         lines += [("    " + line, index) for line in _step(index, node)]
-    lines.append(("    yield None", -1))
     return _code(lines)
 
 

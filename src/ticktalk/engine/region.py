@@ -71,13 +71,13 @@ def _compiled(text: str) -> CodeType:
     return next(code for code in module.co_consts if isinstance(code, CodeType))
 
 
-def function_of(text: str, names: dict[str, Any], first: str = "period") -> FunctionType:
+def function_of(text: str, names: dict[str, Any], first: str = "period", own: bool = True) -> FunctionType:
     """The function in `text`, whose last parameters get the names that are known when the region starts.
 
-    `first` is the first of them.
+    `first` is the first of them; `own`: what Python learns of a function's callees is kept in its code, so a region
+    has its own of what runs often.
     """
-    # What Python learns of a function's callees is kept in its code, so each region has its own.
-    code = _compiled(text).replace()
+    code = _compiled(text).replace() if own else _compiled(text)
     parameters = code.co_varnames[: code.co_argcount]
     known = parameters[parameters.index(first) :]
     return FunctionType(code, names, code.co_name, tuple([names[name] for name in known]))
@@ -338,7 +338,10 @@ class StreamRegion:
     def steps(self, instant: int) -> Any:
         """The generator of one instant."""
         if self._steps is None:
-            self._steps = function_of(steps_code(self.plan).text, self._names)
+            texts = self.timers.steps
+            if self.shape not in texts:
+                texts[self.shape] = steps_code(self.plan).text
+            self._steps = function_of(texts[self.shape], self._names, own=False)
         return self._steps(instant)
 
     def goes_out(self, instant: int) -> None:
@@ -355,7 +358,7 @@ class StreamRegion:
         rest = function_of(text, self._names)
         self._lines[rest.__name__] = lines
         steps = rest(instant, *[found[name] for name in rest_inputs(self.plan, index)])
-        order = next(steps)
+        order = next(steps, None)
         self.timers.unset(self)
         self.go_on(self.last if order is None else order, steps)
 
@@ -487,6 +490,7 @@ class RegionTimers:
         idle: no region is due at any time.
         left: a region has told something to somebody outside, who may have done anything.
         running: the region that did.
+        steps: by the text of a region's function, that of its generator.
     """
 
     __slots__ = (
@@ -502,6 +506,7 @@ class RegionTimers:
         "idle",
         "left",
         "running",
+        "steps",
     )
 
     def __init__(self, agenda: Agenda) -> None:
@@ -517,6 +522,7 @@ class RegionTimers:
         self.idle = True
         self.left = False
         self.running: StreamRegion | None = None
+        self.steps: dict[str, str] = {}
 
     def next_tick(self) -> int:
         """The next instant of any region; `NEVER`: there is none."""
@@ -649,7 +655,7 @@ class RegionTimers:
         if stretch * rate < len(live) or any(region.shape != live[0].shape for region in live):
             self._restless = CALM
             return
-        ahead = FunctionType(_compiled(ahead_code(live[0].plan).text), {})
+        ahead = function_of(ahead_code(live[0].plan).text, ALWAYS, "gone", own=False)
         ready = self._agenda.ready
         try:
             while not self.left:
@@ -671,14 +677,14 @@ class RegionTimers:
                 coming = iter(entries)
                 entry = next(coming)
                 while True:
-                    entry, second = ahead(coming, entry, table, regions, mask, bits, begin, self, ready, **ALWAYS)
+                    entry, second = ahead(coming, entry, table, regions, mask, bits, begin, self, ready)
                     if second is None:
                         break
                     together = [entry]
                     while second >> bits == entry >> bits:
                         together.append(second)
                         second = next(coming)
-                    self._run_together(begin + (entry >> bits), [self._regions[each & mask][3] for each in together])
+                    self._run_together(begin + (entry >> bits), [regions[each & mask] for each in together])
                     if self.left:
                         entry = together[-1]
                         break
@@ -740,7 +746,7 @@ class RegionTimers:
         while turns and not self.left:
             _, steps, region = turns[0]
             try:
-                order = next(steps)
+                order = next(steps, None)
             except RegionEnded:
                 order = None
             if order is not None:
