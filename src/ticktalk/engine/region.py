@@ -586,7 +586,9 @@ class RegionTimers:
         Nothing else is due before `stop`.
         """
         heap, regions = self._heap, self._regions
-        last = NEVER if stop == INFINITY else ceil(stop)  # ints are compared with ints faster
+        # An int, as ints are compared with ints faster, and one that is the end of a fast range.
+        last = min(ceil(stop) if stop < NEVER else NEVER, (heap[0] >> _BITS) + FAR)
+        end = last << _BITS
         tick = self._agenda.now
         changes = self._changes
         running.current = IN_REGION
@@ -594,14 +596,11 @@ class RegionTimers:
             if MANY <= self._settled == len(regions) - len(self._free) and not self._restless:
                 self._run_planned(stop)
                 changes = self._changes
-            for _ in range(AT_ONCE):
-                if self.left:
-                    break
+            for _ in range(0 if self.left else AT_ONCE):
                 entry = heap[0]
-                due = entry >> _BITS
-                if due >= last:
+                if entry >= end:
                     break
-                tick = due
+                tick = entry >> _BITS
                 run, step, limit, region = regions[entry & _MASK]
                 again = entry + step
                 heapreplace(heap, again)
@@ -614,17 +613,18 @@ class RegionTimers:
                         heapreplace(heap, other + step)
                         together.append(region)
                     self._run_together(tick, together)
+                    if self.left:
+                        break
                     continue
                 if first is again:
                     # It is the next one due once more: then it may run on up to the first of the others.
                     second, third = heap[1], heap[2]
                     other = (second if second < third else third) >> _BITS
-                    until = min(other, limit, last, tick + FAR)
-                    instant = run(range(tick, until, region.period))
+                    until = other if other < limit else limit
+                    instant = run(range(tick, until if until < last else last, region.period))
                     tick = max(tick, instant - region.period)
                     if self._changes == changes and instant < limit:
                         heapreplace(heap, instant << _BITS | entry & _MASK)
-                        continue
                 else:
                     instant = run((tick,))
                     if not self.left and instant < limit:
@@ -632,6 +632,8 @@ class RegionTimers:
                 if self._changes != changes or instant >= limit:
                     self._set(region, instant)
                     changes = self._changes
+                if self.left:
+                    break
             self._restless -= self._restless > 0 and not self.left
         except RegionEnded:
             pass
