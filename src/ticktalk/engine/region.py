@@ -39,7 +39,7 @@ ALWAYS |= {"type": type, "int": int, "float": float}
 INSTANTS_BEFORE = 4
 """Instants that run on the general engine before a region's code is made: graphs that hardly run need none."""
 
-MANY = 16
+MANY = 4
 """Regions from which on it pays to sort their instants beforehand."""
 
 PLANNED = 20  # instants of each, on average: few enough to stay in a cache while they are sorted and run
