@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.engine import region
 from ticktalk.engine.execution import BodyOutput
+from ticktalk.engine.generated import ahead_code
 from ticktalk.engine.outputs import json_line
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language import compile_source
@@ -503,6 +504,44 @@ return never(src(window, TTPeriod=2))
     )
     fired = same(graph, contexts=(0, 0)).seen[5]
     assert [fired["runtime-manager", number, "src-1"] for number in (1, 2)] == [2, 2]  # 2, 4
+
+
+def test_streams_that_share_code_keep_their_states_and_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(region, "CALM", 0)
+    more = """
+@SQify
+def divided(x):
+    return 60 // (x % 16)
+
+@SQify
+def tell(x):
+    print(x)
+    return TTEmpty()
+"""
+    periods = [7, 9, 10, 12]
+    graph = program("\n".join(f"tell(divided(src(trigger, TTPeriod={period})))" for period in periods), more)
+    written: list[str] = []
+    monkeypatch.setattr(region, "ahead_code", lambda plan: written.append(plan.nodes[0].sq.name) or ahead_code(plan))
+    _, printed, errors, _, _, _ = same(graph, until=400).seen
+    assert written
+    told = printed.partition("|")[2].splitlines()
+    for number, period in enumerate(periods, 1):
+        samples = range(1, 399 // period + 1)
+        mine = [line for line in told if line.startswith(f"[tell-{number}] ")]
+        assert mine == [f"[tell-{number}] {60 // (n % 16)}" for n in samples if n % 16]
+        assert [error.sq for error in errors].count(f"divided-{number}") == len(samples) // 16
+
+
+def test_what_streams_that_are_planned_ahead_tell_is_taken_at_its_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(region, "CALM", 0)
+    body = """
+a = odd(src(trigger, TTPeriod=7))
+b = odd(src(trigger, TTPeriod=10))
+return READ_TTCLOCK(MERGE(a, b))
+"""
+    outputs = same(program(body), until=400).seen[0]
+    told = sorted([*range(7, 400, 14), *range(10, 400, 20)])
+    assert [json.loads(line)["value"] for line in outputs] == told
 
 
 def test_interrupted_from_the_keyboard_it_can_go_on() -> None:

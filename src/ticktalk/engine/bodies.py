@@ -34,9 +34,10 @@ from ticktalk.time import TTClock, TTEmpty, TTTime, TTToken
 _KNOWN = {"component": component, "TTClock": TTClock, "TTEmpty": TTEmpty, "TTTime": TTTime, "TTToken": TTToken}
 """Constructs that a body knows without import, as a graph body does."""
 
-_NOTHING = "_ticktalk_nothing"
+NOTHING = TTEmpty()
 """What `return TTEmpty()` returns: one object for all, so that a firing that says nothing makes none."""
 
+_NAN = float("nan")  # stands for it in a syntax tree, which takes no object; none that a program writes is this one
 
 _numbers = itertools.count(1)
 
@@ -70,7 +71,6 @@ class GraphCode:
         self.module.__dict__["__builtins__"] = self._builtins
         self.module.__file__ = self.file
         self.module.__dict__.update(_KNOWN)
-        self.module.__dict__[_NOTHING] = TTEmpty()
         if not _is_importable(graph.name):
             # Dataclasses look their module up there; a program called like an installed module stays out.
             sys.modules[graph.name] = self.module
@@ -179,7 +179,7 @@ class GraphCode:
             if without_empties and "TTEmpty()" in source:
                 parsed = _returning_nothing(ast.parse(text, self.file))
             code: types.CodeType = compile(parsed, self.file, "exec", flags=flags, dont_inherit=True)
-            return code
+            return code if parsed is text else _with_nothing(code)
         except (SyntaxError, ValueError) as error:
             at = getattr(error, "lineno", None) or line
             python = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -255,8 +255,14 @@ def _returning_nothing(module: ast.Module) -> ast.Module:
         if isinstance(node, ast.Return) and isinstance(call := node.value, ast.Call):
             named = isinstance(call.func, ast.Name) and call.func.id == "TTEmpty"
             if named and not call.args and not call.keywords:
-                node.value = ast.copy_location(ast.Name(_NOTHING, ast.Load()), call)
+                node.value = ast.copy_location(ast.Constant(_NAN), call)
     return module
+
+
+def _with_nothing(code: types.CodeType) -> types.CodeType:
+    """`code` with `NOTHING` where `_returning_nothing` has put `_NAN`: a constant is faster than a global."""
+    constants = [_with_nothing(item) if isinstance(item, types.CodeType) else item for item in code.co_consts]
+    return code.replace(co_consts=tuple(NOTHING if item is _NAN else item for item in constants))
 
 
 def _bound(node: ast.AST) -> tuple[str, ...]:

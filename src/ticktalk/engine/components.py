@@ -46,7 +46,9 @@ class _InRegion:
             frame = frame.f_back  # type: ignore[assignment]
         if frame is None:
             return None
-        found: Running = frame.f_locals["region"].at_line(frame.f_code.co_name, frame.f_lineno)
+        known = frame.f_locals
+        region = known["regions"][known["entry"] & known["mask"]] if "regions" in known else known["region"]
+        found: Running = region.at_line(frame.f_code.co_name, frame.f_lineno)
         return found
 
 

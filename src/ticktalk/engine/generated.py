@@ -2,8 +2,8 @@
 
 Two functions are made of the same statements, one block for each SQ in graph order:
 
-* `run(instant, limit)` runs instant after instant, as long as they are before `limit`; it leaves after one that has
-  told anything to somebody outside, and in the middle of one if that gave somebody a turn before its last SQ.
+* `run(instants)` runs instant after instant, and gives the next one; it leaves after one that has told anything to
+  somebody outside, and in the middle of one if that gave somebody a turn before its last SQ.
 * `steps(instant)` is a generator that runs one instant, and gives the place in the order (`o3`) of each further SQ
   before it runs, so that others can have their turns in between. `rest3` is what is left of it after SQ 3.
 
@@ -51,7 +51,7 @@ _OPERATORS = {
 """Primitives that are written out."""
 
 
-_ALWAYS = "gone, empty, plain, type, int, float"
+_ALWAYS = "gone, nothing, empty, plain, type, int, float"
 
 
 class RegionCode(NamedTuple):
@@ -69,22 +69,24 @@ class RegionCode(NamedTuple):
 def run_code(plan: RegionPlan, say_which: bool = False) -> RegionCode:
     """The function `run` of a region; `say_which`: with comments that name the SQs."""
     lines: list[tuple[str, int]] = [
-        (f"def run(instant, limit, {_known_before(plan)}):", -1),
+        (f"def run(instants, {_known_before(plan)}):", -1),
+        ("    left = False", -1),
         ("    try:", -1),
-        ("        while True:", -1),
+        ("        for instant in instants:", -1),
     ]
     for index, node in enumerate(plan.nodes):
         first = len(lines)
-        leave = ["limit = instant", *_leave_if_others_are_next(plan, index, "instant", "return instant")]
+        leave = ["left = True", *_leave_if_others_are_next(plan, index, "instant", "return instant")]
         lines += [(" " * 12 + line, index) for line in _block(index, node, leave)]
         if say_which:
             lines[first] = _named(lines[first], node.sq)
     lines += [
-        ("            instant += period", -1),
-        ("            if instant >= limit:", -1),
-        ("                return instant", -1),
+        ("            if left:", -1),
+        ("                break", -1),
+        ("        instant += period", -1),
         ("    finally:", -1),
         ("        region.next = instant", -1),
+        ("    return instant", -1),
     ]
     return _code(lines)
 
@@ -97,7 +99,6 @@ def steps_code(plan: RegionPlan, say_which: bool = False) -> RegionCode:
         lines += [("    " + line, index) for line in _step(index, node)]
         if say_which:
             lines[first] = _named(lines[first], node.sq)
-    lines.append(("    yield None", -1))
     return _code(lines)
 
 
@@ -107,7 +108,6 @@ def rest_code(plan: RegionPlan, done: int) -> RegionCode:
     lines: list[tuple[str, int]] = [(f"def rest{done}(instant, {given}{_known_before(plan)}):", -1)]
     for index, node in enumerate(plan.nodes[done + 1 :], done + 1):
         lines += [("    " + line, index) for line in _step(index, node)]
-    lines.append(("    yield None", -1))
     return _code(lines)
 
 
@@ -123,18 +123,20 @@ def ahead_code(plan: RegionPlan) -> RegionCode:
     gives. An entry is the tick, counted from `begin`, and in the last `bits` bits the region's place in `table`. It
     gives the last entry it ran, and None; or, where two are due at one tick, both, and has run neither.
     """
-    names = ", ".join(ahead_names(plan))
+    names = "".join(name + ", " for name in ahead_names(plan))
     lines = [
-        (f"def ahead(entries, entry, table, mask, bits, begin, timers, ready, {_ALWAYS}):", -1),
+        (f"def ahead(entries, entry, table, regions, mask, bits, begin, timers, ready, {_ALWAYS}):", -1),
+        ("    left = False", -1),
         ("    for following in entries:", -1),
         ("        if following - entry <= mask and following >> bits == entry >> bits:", -1),
         ("            return entry, following", -1),
-        (f"        parts, region, {names} = table[entry & mask]", -1),
+        (f"        {names}= table[entry & mask]", -1),
     ]
     for index, node in enumerate(plan.nodes):
-        leave = _leave_if_others_are_next(plan, index, "begin + (entry >> bits)", "return entry, None")
+        if_next = _leave_if_others_are_next(plan, index, "begin + (entry >> bits)", "return entry, None")
+        leave = ["left = timers.left", *if_next]
         lines += [(" " * 8 + line, index) for line in _block(index, node, leave, ahead=True)]
-    lines += [("        if timers.left:", -1), ("            break", -1), ("        entry = following", -1)]
+    lines += [("        if left:", -1), ("            break", -1), ("        entry = following", -1)]
     lines += [("    return entry, None", -1)]
     return _code(lines)
 
@@ -154,7 +156,7 @@ def once_code(nodes: list[RegionNode], roots: int) -> RegionCode:
         for act in (*(("edge",) if node.edge else ()), "hand", "ended", "absent")
     ]
     parameters = ["instant", *(name for names in inputs for name in names), "region", *known, *acts]
-    lines = [(f"def once({', '.join(parameters)}, gone, empty, plain, type, int, float):", -1)]
+    lines = [(f"def once({', '.join(parameters)}, {_ALWAYS}):", -1)]
     for index, node in enumerate(nodes):
         block = _block(index, node, [])
         if index < roots:
@@ -171,7 +173,7 @@ def once_inputs(nodes: list[RegionNode], roots: int) -> list[tuple[int, int]]:
 
 
 def ahead_names(plan: RegionPlan) -> list[str]:
-    """What a region's entry in the table of `ahead` holds, after its parts and the region itself."""
+    """What a region's entry in the table of `ahead` holds."""
     return [name for index, node in enumerate(plan.nodes) for name in _known(index, node)]
 
 
@@ -284,8 +286,7 @@ def _block(index: int, node: RegionNode, leave: list[str], ahead: bool = False) 
     otherwise = [f"{' = '.join(names)} = gone"] if names else []
     if len(node.wires) > 1 or node.sq.order == "forward":
         inputs = ", ".join(wire.name for wire in node.wires.values())
-        absent = f"parts[{index}].absent" if ahead else f"absent{index}"
-        otherwise.insert(0, f"{absent}({instant}, {inputs})")
+        otherwise.insert(0, f"{_act('absent', index, ahead)}({instant}, {inputs})")
     if otherwise:
         block += ["else:", *("    " + line for line in otherwise)]
     return block
@@ -293,10 +294,7 @@ def _block(index: int, node: RegionNode, leave: list[str], ahead: bool = False) 
 
 def _firing(index: int, node: RegionNode, when: str, leave: list[str], ahead: bool = False) -> list[str]:
     """The call of a body, and what becomes of its result; `leave`: what follows when it has told somebody outside."""
-
-    def act(what: str) -> str:
-        return f"parts[{index}].{what}" if ahead else f"{what}{index}"
-
+    edge, hand, ended = [_act(what, index, ahead) for what in ("edge", "hand", "ended")]
     names = _results(index, node)
     all_of_them, each = " = ".join(names), ", ".join(names)
     call = _call(index, node)
@@ -304,12 +302,12 @@ def _firing(index: int, node: RegionNode, when: str, leave: list[str], ahead: bo
         gives = f"{each} = " if names else ""
         result = [
             f"result = {call}",
-            "if type(result) is not empty:",
-            f"    {gives}{act('edge')}(result, {when})",
+            "if result is not nothing and type(result) is not empty:",
+            f"    {gives}{edge}(result, {when})",
             *("    " + line for line in leave),
         ]
         if names:
-            result += ["else:", f"    {gives}{act('hand')}(result, {when})"]
+            result += ["else:", f"    {gives}{hand}(result, {when})"]
     elif not names:
         result = [call]
     else:
@@ -317,15 +315,20 @@ def _firing(index: int, node: RegionNode, when: str, leave: list[str], ahead: bo
             f"{all_of_them} = {call}",
             f"kind = type({names[0]})",
             "if kind is not int and kind is not float and kind not in plain:",
-            f"    {each} = {act('hand')}({names[0]}, {when})",
+            f"    {each} = {hand}({names[0]}, {when})",
         ]
     return [
         "try:",
         *("    " + line for line in result),
         "except BaseException as error:",
-        f"    {each + ' = ' if names else ''}{act('ended')}(error, {when})",
+        f"    {each + ' = ' if names else ''}{ended}(error, {when})",
         *("    " + line for line in leave),
     ]
+
+
+def _act(what: str, index: int, ahead: bool) -> str:
+    """What is called when more is to be done than to run a body; `ahead`: found when it is needed."""
+    return f"(region := regions[entry & mask]).parts[{index}].{what}" if ahead else f"{what}{index}"
 
 
 def _results(index: int, node: RegionNode) -> list[str]:

@@ -8,12 +8,14 @@ of their sync at once. `dissolve` gives the instants back to the sources; the ge
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from heapq import heapify, heappop, heappush, heapreplace
+from math import ceil
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
+from ticktalk.engine.bodies import NOTHING
 from ticktalk.engine.components import IN_REGION, REGION_FILE, Running, running
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing import ArrivalSync, GridSync, SinglePortSync, TTSQSync
@@ -30,19 +32,29 @@ if TYPE_CHECKING:
 GONE = object()
 """What the generated code has where an SQ had nothing to say at an instant."""
 
+ALWAYS: dict[str, Any] = {"gone": GONE, "nothing": NOTHING, "empty": TTEmpty, "plain": PLAIN}
+ALWAYS |= {"type": type, "int": int, "float": float}
+"""What the generated code calls by these names."""
+
 INSTANTS_BEFORE = 4
 """Instants that run on the general engine before a region's code is made: graphs that hardly run need none."""
 
-MANY = 16
+MANY = 4
 """Regions from which on it pays to sort their instants beforehand."""
 
-PLANNED = 64  # instants of each, on average: sorting merges what is in order already
+PLANNED = 20  # instants of each, on average: few enough to stay in a cache while they are sorted and run
 AT_ONCE = 4096  # instants of regions in a row, after which is looked whether to plan
 CALM = 8  # how often in a row those ran undisturbed before it is planned again
+
+FAR = 1 << 40  # ticks that a region runs on for: a range of what fits a machine word is the fastest
 
 NEVER = 1 << 126  # a tick after all others, as an int: comparing ints is what the innermost loop does
 _BITS = 24
 _MASK = (1 << _BITS) - 1
+
+
+Run = Callable[[Sequence[int]], int]
+"""Runs instants of a region, one or a range; gives the next one."""
 
 
 class RegionEnded(Exception):
@@ -59,16 +71,25 @@ def _compiled(text: str) -> CodeType:
     return next(code for code in module.co_consts if isinstance(code, CodeType))
 
 
-def function_of(text: str, names: dict[str, Any], first: str = "period") -> FunctionType:
+def function_of(text: str, names: dict[str, Any], first: str = "period", own: bool = True) -> FunctionType:
     """The function in `text`, whose last parameters get the names that are known when the region starts.
 
-    `first` is the first of them.
+    `first` is the first of them; `own`: what Python learns of a function's callees is kept in its code, so a region
+    has its own of what runs often.
     """
-    # What Python learns of a function's callees is kept in its code, so each region has its own.
-    code = _compiled(text).replace()
+    code = _compiled(text).replace() if own else _compiled(text)
     parameters = code.co_varnames[: code.co_argcount]
     known = parameters[parameters.index(first) :]
     return FunctionType(code, names, code.co_name, tuple([names[name] for name in known]))
+
+
+def _what_it_does(value: Any) -> int:
+    """The same for functions that may stand in for each other: one that names nothing is no other in each instance."""
+    if isinstance(value, FunctionType) and not (value.__closure__ or value.__defaults__ or value.__kwdefaults__):
+        code = value.__code__
+        if not code.co_names and not any(isinstance(constant, CodeType) for constant in code.co_consts):
+            return id(code)
+    return id(value)
 
 
 class Part:
@@ -214,7 +235,7 @@ class StreamRegion:
         self.period = self.width = self.half = 0
         self.begun = self.next = self.counted = 0
         self.limit = 0
-        self.run: Callable[[int, float], int] = self._run_first
+        self.run: Run = self._run_first
         self.bound = False  # what its code calls is known
         self.settled = False  # it has its `run`
         self.shape = ""  # the text of its function
@@ -271,8 +292,7 @@ class StreamRegion:
     def bind(self) -> bool:
         """At the first instant: make the functions, unless something of before is in the way; whether it did."""
         start = self.next - self.half
-        names: dict[str, Any] = {"region": self, "gone": GONE, "plain": PLAIN, "empty": TTEmpty, "period": self.period}
-        names |= {"ready": self.agenda.ready, "type": type, "int": int, "float": float}
+        names = {**ALWAYS, "region": self, "period": self.period, "ready": self.agenda.ready}
         for index, part in enumerate(self.parts):
             sync = part.sync
             settled: dict[int, Any] = {}
@@ -299,17 +319,18 @@ class StreamRegion:
         self.shape, lines = run_code(self.plan)
         self._lines = {"run": lines}
         self._names = names
-        self.entry = (self.parts, self, *(names[name] for name in ahead_names(self.plan)))
+        self.entry = tuple([names[name] for name in ahead_names(self.plan)])
         self.bound = True
         if self.whole:
             self.run, self.settled = function_of(self.shape, names), True
             self.timers.changed(self)
         return True
 
-    def _run_first(self, instant: int, limit: float) -> int:
+    def _run_first(self, instants: Sequence[int]) -> int:
         """Stands in for `run` until there is one, and where an instant always has to run step by step."""
         if not self.bound and self.whole and self.bind():
-            return self.run(instant, 0)
+            return self.run(instants)
+        instant = instants[0]
         self.agenda.now = instant
         self.timers.left = True
         self.timers.unset(self)
@@ -326,7 +347,10 @@ class StreamRegion:
     def steps(self, instant: int) -> Any:
         """The generator of one instant."""
         if self._steps is None:
-            self._steps = function_of(steps_code(self.plan).text, self._names)
+            texts = self.timers.steps
+            if self.shape not in texts:
+                texts[self.shape] = steps_code(self.plan).text
+            self._steps = function_of(texts[self.shape], self._names, own=False)
         return self._steps(instant)
 
     def goes_out(self, instant: int) -> None:
@@ -343,7 +367,7 @@ class StreamRegion:
         rest = function_of(text, self._names)
         self._lines[rest.__name__] = lines
         steps = rest(instant, *[found[name] for name in rest_inputs(self.plan, index)])
-        order = next(steps)
+        order = next(steps, None)
         self.timers.unset(self)
         self.go_on(self.last if order is None else order, steps)
 
@@ -475,6 +499,7 @@ class RegionTimers:
         idle: no region is due at any time.
         left: a region has told something to somebody outside, who may have done anything.
         running: the region that did.
+        steps: by the text of a region's function, that of its generator.
     """
 
     __slots__ = (
@@ -490,21 +515,23 @@ class RegionTimers:
         "idle",
         "left",
         "running",
+        "steps",
     )
 
     def __init__(self, agenda: Agenda) -> None:
         self._agenda = agenda
         self._heap = [NEVER << _BITS] * 3  # so that the three at the top are always there
-        self._regions: list[tuple[Callable[[int, float], int], int, int, StreamRegion]] = []
+        self._regions: list[tuple[Run, int, int, StreamRegion]] = []
         self._free: list[int] = []
         self._changes = 0  # of what is due, other than by running on
-        self._planned: tuple[int, int, list[StreamRegion]] | None = None  # begin and bits of the entries, whose
+        self._planned: list[StreamRegion] | None = None  # whose instants are run from a sorted list
         self._settled = 0  # regions here whose instants run as a whole
         self._restless = 0  # how often to wait before planning ahead again
         self.allowed = True
         self.idle = True
         self.left = False
         self.running: StreamRegion | None = None
+        self.steps: dict[str, str] = {}
 
     def next_tick(self) -> int:
         """The next instant of any region; `NEVER`: there is none."""
@@ -559,6 +586,9 @@ class RegionTimers:
         Nothing else is due before `stop`.
         """
         heap, regions = self._heap, self._regions
+        # An int, as ints are compared with ints faster, and one that is the end of a fast range.
+        last = min(ceil(stop) if stop < NEVER else NEVER, (heap[0] >> _BITS) + FAR)
+        end = last << _BITS
         tick = self._agenda.now
         changes = self._changes
         running.current = IN_REGION
@@ -566,14 +596,11 @@ class RegionTimers:
             if MANY <= self._settled == len(regions) - len(self._free) and not self._restless:
                 self._run_planned(stop)
                 changes = self._changes
-            for _ in range(AT_ONCE):
-                if self.left:
-                    break
+            for _ in range(0 if self.left else AT_ONCE):
                 entry = heap[0]
-                due = entry >> _BITS
-                if due >= stop:
+                if entry >= end:
                     break
-                tick = due
+                tick = entry >> _BITS
                 run, step, limit, region = regions[entry & _MASK]
                 again = entry + step
                 heapreplace(heap, again)
@@ -586,24 +613,27 @@ class RegionTimers:
                         heapreplace(heap, other + step)
                         together.append(region)
                     self._run_together(tick, together)
+                    if self.left:
+                        break
                     continue
                 if first is again:
                     # It is the next one due once more: then it may run on up to the first of the others.
                     second, third = heap[1], heap[2]
                     other = (second if second < third else third) >> _BITS
                     until = other if other < limit else limit
-                    instant = run(tick, until if until < stop else stop)
+                    instant = run(range(tick, until if until < last else last, region.period))
                     tick = max(tick, instant - region.period)
                     if self._changes == changes and instant < limit:
                         heapreplace(heap, instant << _BITS | entry & _MASK)
-                        continue
                 else:
-                    instant = run(tick, 0)
+                    instant = run((tick,))
                     if not self.left and instant < limit:
                         continue
                 if self._changes != changes or instant >= limit:
                     self._set(region, instant)
                     changes = self._changes
+                if self.left:
+                    break
             self._restless -= self._restless > 0 and not self.left
         except RegionEnded:
             pass
@@ -636,37 +666,40 @@ class RegionTimers:
         if stretch * rate < len(live) or any(region.shape != live[0].shape for region in live):
             self._restless = CALM
             return
-        ahead = FunctionType(_compiled(ahead_code(live[0].plan).text), {})
+        ahead = function_of(ahead_code(live[0].plan).text, ALWAYS, "gone", own=False)
         ready = self._agenda.ready
+        # While nobody outside is told anything, these stay as they are.
+        rows = [(region, region.index, region.period << bits, region.limit) for region in live if region.armed]
+        table: list[Any] = [None] * len(self._regions)
+        regions = table.copy()
+        alike: dict[Any, Any] = {}
+        for region, index, _, _ in rows:
+            same = [alike.setdefault(_what_it_does(each), each) for each in region.entry]
+            table[index], regions[index] = alike.setdefault(tuple(map(id, same)), tuple(same)), region
         try:
             while not self.left:
-                here = [region for region in live if region.armed and region.next < region.limit]
-                begin = min([region.next for region in here], default=NEVER)
+                begin = min([region.next for region, _, _, limit in rows if region.next < limit], default=NEVER)
                 if stop - begin < stretch / 4:
                     return
                 end = int(min(begin + stretch, stop))
                 entries: list[int] = []
-                table: list[Any] = [None] * len(self._regions)
-                for region in here:
-                    table[region.index] = region.entry
-                    first, last = region.next - begin, min(end, region.limit) - begin
-                    entries += range(first << bits | region.index, last << bits, region.period << bits)
+                for region, index, step, limit in rows:
+                    last = end if end < limit else limit
+                    entries += range(region.next - begin << bits | index, last - begin << bits, step)
                 entries.sort()
                 entries.append(stretch + 1 << bits)  # after all others
-                self._planned = (begin, bits, here)
+                self._planned = [region for region, _, _, _ in rows]
                 coming = iter(entries)
                 entry = next(coming)
                 while True:
-                    entry, second = ahead(
-                        coming, entry, table, mask, bits, begin, self, ready, GONE, TTEmpty, PLAIN, type, int, float
-                    )
+                    entry, second = ahead(coming, entry, table, regions, mask, bits, begin, self, ready)
                     if second is None:
                         break
                     together = [entry]
                     while second >> bits == entry >> bits:
                         together.append(second)
                         second = next(coming)
-                    self._run_together(begin + (entry >> bits), [self._regions[each & mask][3] for each in together])
+                    self._run_together(begin + (entry >> bits), [regions[each & mask] for each in together])
                     if self.left:
                         entry = together[-1]
                         break
@@ -689,7 +722,7 @@ class RegionTimers:
     def _bring_up(self, tick: int, index: int) -> None:
         """What was planned has run up to and with `tick` at the regions up to `index`."""
         assert self._planned is not None
-        for region in self._planned[2]:
+        for region in self._planned:
             due = tick + 1 if region.index <= index else tick
             steps = -((region.next - min(due, region.limit)) // region.period)
             if steps > 0 and not region.stepping:
@@ -728,7 +761,7 @@ class RegionTimers:
         while turns and not self.left:
             _, steps, region = turns[0]
             try:
-                order = next(steps)
+                order = next(steps, None)
             except RegionEnded:
                 order = None
             if order is not None:

@@ -16,9 +16,8 @@ from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing import ArrivalSync, TTSQSync
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.engine.generated import tree_code, tree_names
-from ticktalk.engine.region import GONE, Part, function_of
+from ticktalk.engine.region import ALWAYS, GONE, Part, function_of
 from ticktalk.engine.regions import RegionNode, RegionPlan
-from ticktalk.engine.values import PLAIN
 from ticktalk.graph.constants import decode_constant
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick, TTEmpty
 
@@ -131,9 +130,8 @@ class TokenTree:
 
     def _bound(self) -> Callable[[Tick, Tick, tuple[Any, ...], int], None] | None:
         """The function, made now and the `fire` of the root; None: settled values are not there yet."""
-        names: dict[str, Any] = {"region": self, "root": self.root, "general": self._general, "last": self.last}
+        names = {**ALWAYS, "region": self, "root": self.root, "general": self._general, "last": self.last}
         names |= {"ready": self.agenda.ready, "running": running, "inside": IN_REGION}
-        names |= {"gone": GONE, "empty": TTEmpty, "plain": PLAIN, "type": type, "int": int, "float": float}
         for index, part in enumerate(self.parts):
             sync, execute = part.sync, part.execute
             if index and isinstance(sync, ArrivalSync):

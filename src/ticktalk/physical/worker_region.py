@@ -17,7 +17,7 @@ from ticktalk.engine.execution import FiringError, TTSQExecute, firing_error
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.engine.generated import once_code, once_inputs
 from ticktalk.engine.outputs import as_json
-from ticktalk.engine.region import GONE
+from ticktalk.engine.region import ALWAYS, GONE
 from ticktalk.engine.regions import RegionNode, Wire
 from ticktalk.engine.values import PLAIN, Data, Encoded, Parts, ValueFormatError, encode_value, split
 from ticktalk.graph.constants import decode_constant
@@ -246,8 +246,7 @@ class WorkerRegion:
         self._roots = roots
         self._orders: dict[int | bytes, tuple[int, list[int], list[int]]] = {}  # by arcs of a parcel
         nodes = []
-        names: dict[str, Any] = {"region": self, "gone": GONE, "plain": PLAIN, "empty": TTEmpty}
-        names |= {"type": type, "int": int, "float": float}
+        names = {**ALWAYS, "region": self}
         self._parts = []
         for index, (member, execute) in enumerate(zip(members, executes, strict=True)):
             wires = {port: Wire(*wire) for port, wire in sorted(member.wires.items())}
