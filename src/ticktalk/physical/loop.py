@@ -22,7 +22,7 @@ from typing import Any
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.physical.clock import RootClock, monotonic_us
-from ticktalk.physical.role import Role, write_event
+from ticktalk.physical.role import Role
 
 logger = logging.getLogger("ticktalk.loop")
 
@@ -91,11 +91,11 @@ class Loop:
         if not self._closed:
             os.eventfd_write(self._wake, 1)
 
-    def visit(self, stamp: int, wakes: bool, call: Callable[..., None], *arguments: Any) -> bool:
+    def visit(self, stamp: int, call: Callable[..., None], *arguments: Any) -> bool:
         """Call `call(*arguments)`, which came in at `stamp`, in this thread, if whoever keeps time sleeps.
 
-        That saves waking another thread. False: it could not be done, so `post` it. With `wakes` who keeps time is
-        woken all the same, because there will be something to do aside: it wakes up meanwhile.
+        That saves waking another thread, but where there is something to do aside. False: it could not be done, so
+        `post` it.
         """
         role = self._role
         if self._signalled or not role.mutex.acquire(False):
@@ -104,20 +104,18 @@ class Loop:
             role.mutex.release()
             return False
         self._thread = threading.get_ident()
-        if wakes and not self._closed:
-            self._signalled = True
-            write_event(self._wake)
         try:
             agenda = self.agenda
             self._guarded(self.advance, self.clock.at(stamp))
             self._guarded(call, *arguments)
             self._guarded(agenda.run_until, max(self.clock.now(), agenda.now))
             tick = agenda.next_tick()
-            if not wakes and (self._jobs or self._inbox or (tick is not None and tick < self._wakes_at)):
-                self._signal()
+            wakes = bool(self._jobs or self._inbox) or (tick is not None and tick < self._wakes_at)
         finally:
             self._thread = None
             role.mutex.release()
+        if wakes and not self._signalled:
+            self._signal()  # last: who is woken needs the interpreter's lock, and the role
         return True
 
     def do_aside(self, job: Callable[[], Job | None], first: bool = False) -> None:

@@ -21,11 +21,6 @@ _TFD_CLOEXEC = 0o2000000
 _libc = ctypes.PyDLL(None, use_errno=True)  # these calls are short: the interpreter's lock is kept
 
 
-def write_event(descriptor: int) -> None:
-    """`os.eventfd_write(descriptor, 1)`, but who is woken by it does not get the interpreter's lock at once."""
-    _libc.eventfd_write(descriptor, ctypes.c_uint64(1))
-
-
 SPARE = 2
 """Threads that stand by at most: one takes over, the other is there for it until who was held up is back."""
 

@@ -248,13 +248,11 @@ class Incoming:
         self.indexes = (int(index),)
         self._tokens = tokens
         self._visit = tokens.node.loop.visit
-        self._wakes = not tokens.node.workers.in_processes
 
     def __call__(self, frame: bytes, attached: bytes | None) -> None:
         """Take in a frame at once if nobody else keeps time, else have it taken in."""
         tokens = self._tokens
-        # Where bodies run in threads of this process, one will have to be woken: better now than after the parsing.
-        if not tokens.inbox and self._visit(monotonic_us(), self._wakes, tokens.take, self, frame, attached):
+        if not tokens.inbox and self._visit(monotonic_us(), tokens.take, self, frame, attached):
             return
         tokens.put(self, frame, attached)
 
