@@ -248,11 +248,12 @@ class Incoming:
         self.indexes = (int(index),)
         self._tokens = tokens
         self._visit = tokens.node.loop.visit
+        self._visits = tokens.node.workers.in_processes
 
     def __call__(self, frame: bytes, attached: bytes | None) -> None:
         """Take in a frame at once if nobody else keeps time, else have it taken in."""
         tokens = self._tokens
-        if not tokens.inbox and self._visit(monotonic_us(), tokens.take, self, frame, attached):
+        if self._visits and not tokens.inbox and self._visit(monotonic_us(), tokens.take, self, frame, attached):
             return
         tokens.put(self, frame, attached)
 
