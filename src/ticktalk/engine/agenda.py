@@ -168,7 +168,10 @@ class Agenda:
 
     def run_until(self, now: int) -> None:
         """Bring the agenda to `now`: what is due up to and with it, and what is ready (real time)."""
-        self.run_ready(now)
+        if self.ready:
+            self.run_ready(now)
+        else:
+            self.now = now
         ticks = self._ticks
         while ticks and ticks[0] <= now:
             tick = heappop(ticks)

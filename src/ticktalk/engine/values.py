@@ -269,7 +269,7 @@ def decode_value(data: Data, classes: Classes | None = None) -> Any:
 
 def value_decoder(classes: Classes | None) -> Callable[[Data], Any]:
     """`decode_value` for many values of which some may be of the program's classes."""
-    decode = msgspec.msgpack.Decoder(ext_hook=lambda code, content: _unpack(code, content, classes)).decode
+    decode = msgspec.msgpack.Decoder(ext_hook=lambda code, content: _unpack(code, content, decode_data, classes)).decode
 
     def decode_data(data: Data) -> Any:
         if data.__class__ is bytearray:
@@ -420,7 +420,9 @@ def _unpack_numpy(code: int, content: memoryview) -> Any:
     return array.view()
 
 
-def _unpack(code: int, content: memoryview, classes: Classes | None = None) -> Any:
+def _unpack(code: int, content: memoryview, decode: Callable[[Data], Any], classes: Classes | None) -> Any:
+    if code == EXT_TUPLE:
+        return tuple(decode(content))
     if code == EXT_INT:
         return int.from_bytes(content, "big", signed=True)
     if code == EXT_COMPLEX:
@@ -429,9 +431,7 @@ def _unpack(code: int, content: memoryview, classes: Classes | None = None) -> A
         return _unpack_numpy(code, content)
     if code == EXT_BYTEARRAY:
         return bytearray(content)
-    inner: Any = decode_value(content, classes)
-    if code == EXT_TUPLE:
-        return tuple(inner)
+    inner: Any = decode(content)
     if code == EXT_SET:
         return set(inner)
     if code == EXT_FROZENSET:
@@ -476,5 +476,5 @@ def _unpack_object(name: str, form: str, content: Any, classes: Classes | None) 
     raise ValueFormatError(f"{name} is no dataclass, enum or named tuple of the program that is known here")
 
 
-_plain_decoder = msgspec.msgpack.Decoder(ext_hook=lambda code, content: _unpack(code, content))
+_plain_decoder = msgspec.msgpack.Decoder()
 _decode_plain = value_decoder(None)

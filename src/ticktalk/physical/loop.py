@@ -65,7 +65,7 @@ class Loop:
         self.agenda = agenda
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._epoll.register(self._wake, select.EPOLLIN)
+        self._epoll.register(self._wake, select.EPOLLIN | select.EPOLLET)  # told once, so it need not be read
         self._inbox: deque[tuple[int, Callable[..., None], tuple[Any, ...]]] = deque()
         self._signalled = False
         self._watched: dict[int, Ready] = {}
@@ -205,6 +205,7 @@ class Loop:
             self._signalled = False  # before the inbox is looked at, so that nothing posted meanwhile sleeps in it
             if not self._inbox:
                 self._thread = None
+                self._role.rest(monotonic_us() + int(wait * 1e6) + LOAN)
                 mutex.release()
                 self._sleep(epoll, wait)
                 mutex.acquire()
@@ -248,9 +249,6 @@ class Loop:
     def _turn(self) -> None:
         clock, agenda = self.clock, self.agenda
         for descriptor, events in self._epoll.poll(0):
-            if descriptor == self._wake:
-                os.eventfd_read(self._wake)
-                continue
             ready = self._watched.get(descriptor)
             if ready is not None:
                 errors = events & (select.EPOLLHUP | select.EPOLLERR)

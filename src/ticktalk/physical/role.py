@@ -2,8 +2,9 @@
 
 Waking another thread costs more than most of what a thread is woken for. So whoever has the role (keeps time, reads
 commands) does itself what might take long, a body for one, and lends the role meanwhile: if it is not back within a
-limit, a thread that stands by takes the role. That one sleeps on a timer of the kernel which is set and cleared
-without waking it, so nothing is woken as long as nothing takes long.
+limit, a thread that stands by takes the role. That one sleeps on a timer of the kernel, and looks when it goes off
+whether there is a loan that is overdue. The timer is set before there is nothing to do (`rest`), for when something is
+to be done again; by `lend`, which somebody waits for, only if it would go off too late.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+
+from ticktalk.physical.clock import monotonic_us
 
 _PR_SET_TIMERSLACK = 29
 _CLOCK_MONOTONIC = 1
@@ -68,7 +71,8 @@ class _Timer:
         os.read(self._descriptor, 8)
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        descriptor, self._descriptor = self._descriptor, -1
+        os.close(descriptor)
 
 
 class Role:
@@ -94,6 +98,8 @@ class Role:
         self._standing_by = 0
         self._lent = 0  # the number of the present loan; 0: there is none
         self._loans = 0
+        self._due = 0  # when the role has to be back (monotonic microseconds)
+        self._goes_off = 0  # when the timer wakes somebody; 0: it is not set
         self.ended = threading.Event()
 
     def hold(self) -> None:
@@ -122,11 +128,12 @@ class Role:
                         self._timer.close()
                     return
             self.mutex.acquire()
-            if self._lent:
+            if self._lent and monotonic_us() >= self._due:
                 self._lent = 0
                 self._begin()
-            else:
-                self.mutex.release()  # it was back just in time
+                continue
+            self._look_at(self._due if self._lent else 0)
+            self.mutex.release()
 
     def lend(self, microseconds: int) -> int:
         """Give the role up for a while; if it is not taken back within so long, another thread has it.
@@ -138,7 +145,10 @@ class Role:
             threading.Thread(target=self._stand_by, name=self._name, daemon=True).start()
         self._loans += 1
         self._lent = loan = self._loans
-        self._timer.set(microseconds)
+        now = monotonic_us()
+        self._due = due = now + microseconds
+        if not now < self._goes_off <= due:
+            self._look_at(due)
         self.mutex.release()
         return loan
 
@@ -147,10 +157,22 @@ class Role:
         self.mutex.acquire()
         if self._lent == loan:
             self._lent = 0
-            self._timer.clear()
             return True
         self.mutex.release()
         return False
+
+    def rest(self, until: int = 0) -> None:
+        """There is nothing to do in the role until a time (monotonic microseconds; 0: nobody knows); by who has it."""
+        if self._goes_off != until:
+            self._look_at(until)
+
+    def _look_at(self, time: int) -> None:
+        """Have a thread that stands by look then; 0: not at all."""
+        self._goes_off = time
+        if time:
+            self._timer.set(time - monotonic_us())
+        else:
+            self._timer.clear()
 
     def end(self) -> None:
         """Let nobody have the role any more; by who has it."""

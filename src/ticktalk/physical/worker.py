@@ -60,6 +60,10 @@ Answer = Callable[[tuple[Any, ...]], None]
 """Sends an answer; called from any thread."""
 
 
+Receive = Callable[[Callable[[], None]], Command | None]
+"""Waits for the next command, None: there will be none; calls what it is given before it waits."""
+
+
 class _Unit:
     """What runs one firing at a time: an instance by itself, or a region."""
 
@@ -134,16 +138,16 @@ class Worker:
         self._of_graph: dict[str, list[int]] = {}
         self._pending: deque[Command] = deque()  # that came with others; read by who has the role of reading
 
-    def run(self, receive: Callable[[], Command | None]) -> None:
-        """Serve until there are no more commands: `receive` waits for the next one, None: there will be none."""
+    def run(self, receive: Receive) -> None:
+        """Serve until there are no more commands."""
         role = Role(lambda: self._serve(role, receive), "ticktalk bodies")
         # A body that never returns must not keep this thread, whose end is that of the process.
         threading.Thread(target=role.hold, name="ticktalk bodies", daemon=True).start()
         role.ended.wait()
 
-    def _serve(self, role: Role, receive: Callable[[], Command | None]) -> None:
+    def _serve(self, role: Role, receive: Receive) -> None:
         while True:
-            command = self._pending.popleft() if self._pending else receive()
+            command = self._pending.popleft() if self._pending else receive(role.rest)
             if command is None or command[0] == "end":
                 role.end()
                 return
@@ -377,7 +381,7 @@ class SocketCommands:
         self._frames = Frames(self._readers)
         self._lock = threading.Lock()
 
-    def receive(self) -> Command | None:
+    def receive(self, rest: Callable[[], None]) -> Command | None:
         while True:
             ready = self._frames.next()
             if ready is not None:
@@ -388,6 +392,7 @@ class SocketCommands:
                     self._readers.pop(ready[1], None)
                     continue
                 return ready
+            rest()
             try:
                 if not self._frames.fill(self._socket):
                     return None
