@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from ticktalk.physical.clock import monotonic_us
 from ticktalk.physical.role import Role
 
 LIMIT = 10.0
@@ -97,3 +98,46 @@ def test_the_end_gives_everything_back() -> None:
         end.wait(0.01)
     left = set(os.listdir("/proc/self/fd")) - before
     raise AssertionError(f"left: {left}, {threading.enumerate()}")
+
+
+def test_a_loan_with_slack_has_none_once_somebody_hurries() -> None:
+    lent, gate = threading.Event(), threading.Event()
+    served: list[int] = []
+    back: list[bool] = []
+
+    def serve() -> None:
+        served.append(threading.get_ident())
+        if len(served) == 1:
+            role.rest(monotonic_us() + NEVER)  # that is when somebody would look
+            loan = role.lend(1_000, 2 * NEVER)
+            lent.set()
+            gate.wait(LIMIT)
+            back.append(role.back(loan))
+            return
+        gate.set()
+        role.end()
+
+    role = Role(serve, "test")
+    thread = threading.Thread(target=role.hold, daemon=True)
+    thread.start()
+    assert lent.wait(LIMIT)
+    role.hurry()
+    assert role.ended.wait(LIMIT)
+    thread.join(LIMIT)
+    assert len(set(served)) == 2 and back == [False]
+
+
+def test_who_looks_too_early_looks_again_when_a_loan_is_due() -> None:
+    """The timer is left set from one loan to the next, which is due later."""
+    gate = threading.Event()
+    waited: list[bool] = []
+    jobs: list[tuple[int, Callable[[], Any]]] = [
+        (20_000, lambda: None),
+        (40_000, lambda: waited.append(gate.wait(LIMIT))),
+        (NEVER, gate.set),
+    ]
+    serving = Serving(jobs)
+    serving.finished()
+    while not waited:
+        threading.Event().wait(0.001)
+    assert waited == [True] and len(serving.servers) == 2

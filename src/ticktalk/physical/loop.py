@@ -82,6 +82,11 @@ class Loop:
 
     def post(self, call: Callable[..., None], *arguments: Any) -> None:
         """Have who keeps time call `call(*arguments)`; from any thread, never blocks."""
+        self.hand_back(call, *arguments)
+        self._role.hurry()
+
+    def hand_back(self, call: Callable[..., None], *arguments: Any) -> None:
+        """The same for what is done aside, at its end: nobody has to be quick."""
         self._inbox.append((monotonic_us(), call, arguments))
         if not self._signalled:
             self._signal()
@@ -240,9 +245,14 @@ class Loop:
 
     def _lend(self, microseconds: int, call: Callable[..., None], arguments: tuple[Any, ...]) -> bool:
         """Do something with the role lent; whether this thread still has it."""
-        due = max(SHORT, self._until_next() * 1e6)
+        due = max(SHORT, int(self._until_next() * 1e6))
         self._thread = None
-        loan = self._role.lend(int(min(microseconds, due)))
+        if not microseconds or self._jobs or self._inbox or self._watched:
+            loan = self._role.lend(min(microseconds, due))
+        else:
+            loan = self._role.lend(min(microseconds, due), due + LOAN)
+            if self._inbox:
+                self._role.hurry()
         self._guarded(call, *arguments)
         return self._role.back(loan)
 

@@ -135,8 +135,12 @@ class Role:
             self._look_at(self._due if self._lent else 0)
             self.mutex.release()
 
-    def lend(self, microseconds: int) -> int:
+    def lend(self, microseconds: int, slack: int = 0) -> int:
         """Give the role up for a while; if it is not taken back within so long, another thread has it.
+
+        Args:
+            microseconds: how long.
+            slack: how long it may be if nobody calls `hurry`; setting the timer can cost more than what is done.
 
         Returns:
             The number of the loan, for `back`.
@@ -146,11 +150,16 @@ class Role:
         self._loans += 1
         self._lent = loan = self._loans
         now = monotonic_us()
-        self._due = due = now + microseconds
-        if not now < self._goes_off <= due:
-            self._look_at(due)
+        self._due = now + microseconds
+        if not now < self._goes_off <= now + max(microseconds, slack):
+            self._look_at(self._due)
         self.mutex.release()
         return loan
+
+    def hurry(self) -> None:
+        """Somebody waits for the role: a loan has no slack any more; from any thread."""
+        if self._lent and self._goes_off > self._due:
+            self._look_at(self._due)
 
     def back(self, loan: int) -> bool:
         """Take the role back; False: another thread has it for good."""

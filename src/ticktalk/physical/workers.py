@@ -237,7 +237,7 @@ class ThreadChannel:
             self._loop.do_aside(self._next)
 
     def answer(self, answer: Answer) -> None:
-        self._loop.post(self._on_answer, answer)
+        self._loop.hand_back(self._on_answer, answer)
 
     def close(self) -> None:
         self._commands.clear()
