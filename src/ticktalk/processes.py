@@ -82,6 +82,8 @@ class NetMsg(enum.Enum):
     OFFER = enum.auto()  # Offer: memory in which an ensemble's values can be read by others on its host
     ACCEPTED = enum.auto()  # Accepted: one reads there
     SETTLE = enum.auto()  # Settle: values that were sent to it that way, should it not have them
+    HOW_FAR = enum.auto()  # HowFar: one to which SQs will come asks who sends to them how much it has sent
+    SO_FAR = enum.auto()  # SoFar: the answer
     SHUT_DOWN = enum.auto()  # reason: the system ends, or this ensemble was drained
 
 

@@ -70,8 +70,10 @@ def test_an_instance_that_moved_counts_on() -> None:
     assert not missing and numbers.received == {"a/0": 8, "a/1": 8}
     numbers.receive_together(both, 10)
     assert missing == [("a/0", 1), ("a/1", 1)]
-    numbers.take_over({"b/0": 4}, {"a/0": 3, "c/0": 5})
-    assert numbers.send("b/0") == 5 and numbers.numbers == {"a/0": 10, "a/1": 10, "c/0": 5}
+    numbers.take_over({"b/0": 4}, {"a/0": 30, "c/0": 5})
+    assert numbers.send("b/0") == 5
+    assert numbers.numbers == {"a/0": 30, "a/1": 10, "c/0": 5}
+    assert numbers.received["a/0"] == 30
     numbers.renew(["a"])
     assert numbers.received == {"c/0": 5}
     assert numbers.send_together(Bundle(["b/0", "b/1"])) == [6, 1]

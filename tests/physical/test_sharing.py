@@ -21,6 +21,7 @@ from ticktalk.engine.values import Data, decode_value, encode_value
 from ticktalk.physical import arena, sharing
 from ticktalk.physical.arena import PLACES, ROWS, SIZE, Memory
 from ticktalk.physical.sharing import BLOCK, WHOLE, Sharing
+from ticktalk.physical.tokens import Incoming
 from ticktalk.physical.wire import LONG, FrameError, Offer, Parcel, Settle, parse_parcels
 from ticktalk.processes import Message, NetMsg
 
@@ -40,6 +41,7 @@ class Node:
             post=lambda call, *arguments: call(*arguments),
             every=lambda pause, call: None,
             after=lambda pause, call: self.later.append(call),
+            visit=None,
         )
         self.workers = SimpleNamespace(
             in_processes=False,
@@ -53,6 +55,7 @@ class Node:
             unsubscribe=self.subscribed.discard,
         )
         self.sharing = Sharing(self)  # type: ignore[arg-type]
+        self.incoming = Incoming(SimpleNamespace(node=self), "graph", "src-1/0")  # type: ignore[arg-type]
         network[name] = self
 
     def send(self, ensemble: str, message: Message) -> None:
@@ -75,12 +78,13 @@ class Node:
         return self.sharing.encode(value)
 
     def publish(self, data: Data, *ensembles: str) -> tuple[Data, bytes]:
-        return self.sharing.frame(parcel(data), ensembles)
+        (frame,) = self.sharing.frames(parcel(data), ensembles)
+        return frame
 
     def receive(self, frame: tuple[Data, bytes]) -> Data | None:
         """What arrives of a frame; None: nothing for this ensemble."""
         payload, attached = frame
-        parcels = parse_parcels(bytes(payload), attached, self.sharing.view)
+        parcels = parse_parcels(bytes(payload), attached, self.incoming.find)
         return parcels[0][-1] if parcels else None
 
     def tend(self) -> None:
@@ -199,6 +203,29 @@ def test_while_somebody_wants_whole_values_they_are_sent(nodes: Nodes) -> None:
     assert not in_place(frame) and b.receive(frame) is not None
     c.later.pop()()
     assert in_place(a.publish(a.value(bytes(LONG)), "b"))
+
+
+def test_who_begins_to_take_tokens_while_a_place_is_sent_gets_the_value_itself(nodes: Nodes) -> None:
+    """It says so before it takes any: what was decided just before is put right just after."""
+    a, b = nodes("a", "b")
+    c = Node("c", a.network)
+    data = a.value(bytes(range(256)) * 100)
+    wanted = bytes(data)
+    frames = a.sharing.frames(parcel(data), ["b"])
+    place = next(frames)
+    assert in_place(place)
+    c.sharing.want_whole()
+    assert c.receive(place) is None
+    ((payload, attached),) = frames
+    assert bytes(payload) == wanted
+    first = b.receive(place)
+    assert first is not None and bytes(first) == wanted
+    assert b.receive((payload, attached)) is None  # it has that value
+    assert c.receive((payload, attached)) == wanted
+    assert c.receive((payload, attached)) is None
+    # Who came between the two took no part before: the value was not for it.
+    d = Node("d", a.network)
+    assert d.receive((payload, attached)) is None
 
 
 def test_the_same_value_again_is_sent_while_it_is_on_its_way(nodes: Nodes) -> None:
@@ -330,7 +357,7 @@ def test_what_is_no_such_memory_is_not_opened(nodes: Nodes, tmp_path: Path) -> N
 def test_bad_places_are_refused(nodes: Nodes) -> None:
     a, b = nodes("a", "b")
     _, attached = a.publish(a.value(bytes(LONG)), "b")
-    whole = parse_parcels(b"", attached, lambda where: where)[0][-1]
+    whole = parse_parcels(b"", attached, lambda head, where, payload: where)[0][-1]
     pieces = arena._WHERE.unpack(whole[16:])
     assert b.sharing.view(memoryview(bytes(16) + whole[16:])) is None  # a memory that nobody offered
     for wrong in (b"x", bytes(whole) + b"x", bytes(whole[:-1])):

@@ -127,12 +127,10 @@ class ArcNumbers:
     # Instances that move.
 
     def take_over(self, sent: dict[str, int], received: dict[str, int]) -> None:
-        """Count on where an instance that came was."""
+        """Count on where instances that came were, on arcs that nobody else here sends on or receives from."""
         self.sent.update(sent)
-        numbers = self.numbers
-        for arc, number in received.items():
-            if arc not in numbers:
-                numbers[arc] = self._received[arc] = number
+        self.numbers.update(received)
+        self._received.update(received)
 
     def renew(self, sqs: Collection[str]) -> None:
         """SQs have been placed anew: their successors count from where they begin."""

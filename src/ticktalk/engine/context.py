@@ -6,7 +6,7 @@ Both are given everything they talk to; neither knows which driver runs them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -480,10 +480,12 @@ class Context:
                     value = inputs[source.name]
                     syncs[to.sq].receive(to.port, NEG_INFINITY, INFINITY, handed_on(value))
 
-    def arrive(self, arc: str, value: Any, start: Tick, stop: Tick) -> None:
-        """Take a token from another ensemble, for all its consumers here."""
+    def arrive(self, arc: str, value: Any, start: Tick, stop: Tick, without: Collection[str] = ()) -> None:
+        """Take a token from another ensemble, for all its consumers here but some."""
         plain = value.__class__ in PLAIN
         destinations = self.incoming.get(arc, ())
+        if without:
+            destinations = [(sync, port) for sync, port in destinations if sync.sq.name not in without]
         for sync, port in destinations:
             own = value if plain or len(destinations) == 1 else handed_on(value)
             sync.receive(port, start, stop, own, from_other_ensemble=True)

@@ -51,6 +51,7 @@ class _Move:
         self.to = to
         self.waits_for = set(to.values())
         self.expected = self.ordered = self.handed = False  # how far it is
+        self.sent: dict[int, dict[str, int]] = {}  # by context and arc: the last token that is not kept where they go
 
 
 class Healing:
@@ -220,6 +221,9 @@ class Healing:
         if move is not None:
             if answer.expected != move.handed:
                 move.waits_for.discard(answer.ensemble)
+            for number, counts in answer.sent.items():
+                sent = move.sent.setdefault(number, {})
+                sent.update({arc: max(count, sent.get(arc, 0)) for arc, count in counts.items()})
             self._go_on()
 
     def handed(self, handed: Handed) -> None:
@@ -377,7 +381,7 @@ class Healing:
                     self._ways.expect(host, Expect(graph, [sq for sq, to in move.to.items() if to == host]))
             elif not move.waits_for and not move.ordered:
                 move.ordered = True
-                self._ways.hand_over(move.source, HandOver(graph, dict(move.to)))
+                self._ways.hand_over(move.source, HandOver(graph, dict(move.to), move.sent))
             elif move.handed and not move.waits_for:
                 del self._moves[graph]
                 if move.to:

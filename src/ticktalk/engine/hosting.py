@@ -91,7 +91,8 @@ class Placement(msgspec.Struct, frozen=True):
 class Placed(msgspec.Struct, frozen=True):
     """What an ensemble says of SQs that are to come: they are there, or the problem that keeps them away.
 
-    `expected`: it holds them ready, and keeps their tokens until they come.
+    `expected`: it holds them ready, and keeps their tokens until they come: by context and arc, what was sent after
+    the token of this number of `sent`.
     """
 
     graph: str
@@ -99,6 +100,7 @@ class Placed(msgspec.Struct, frozen=True):
     sqs: list[str]
     problem: str | None = None
     expected: bool = False
+    sent: dict[int, dict[str, int]] = {}
 
 
 class Expect(msgspec.Struct, frozen=True):
@@ -109,10 +111,14 @@ class Expect(msgspec.Struct, frozen=True):
 
 
 class HandOver(msgspec.Struct, frozen=True):
-    """SQs of the receiver go to other ensembles: SQ to ensemble. It ends them and sends what they go on with."""
+    """SQs of the receiver go to other ensembles: SQ to ensemble. It ends them and sends what they go on with.
+
+    `sent`: by context and arc, the token up to which they take all before they end.
+    """
 
     graph: str
     to: dict[str, str]
+    sent: dict[int, dict[str, int]] = {}
 
 
 class Handed(msgspec.Struct, frozen=True):

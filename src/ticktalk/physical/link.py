@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import zenoh
@@ -165,8 +165,8 @@ class Link:
 
         Args:
             key: where.
-            part: the frame; or what gives it, and what is attached to it, when it is sent; or, with `join`, what may
-                become one frame with others that wait beside it.
+            part: the frame; or what gives, when it is sent, one or more of them, each with what is attached to it; or,
+                with `join`, what may become one frame with others that wait beside it.
             join: makes the frame.
         """
         outbox = self._outbox
@@ -193,14 +193,14 @@ class Link:
         while outbox:
             try:
                 key, part, join = outbox.popleft()
-                attached = None
-                if join is None and callable(part):
-                    part, attached = part()
-                elif join is not None:
+                frames: Iterable[tuple[Any, bytes | None]]
+                if join is None:
+                    frames = part() if callable(part) else ((part, None),)
+                else:
                     parts = [part]
                     while outbox and outbox[0][2] is join and outbox[0][0] == key and len(parts) < JOINED:
                         parts.append(outbox.popleft()[1])
-                    part = join(parts)
+                    frames = ((join(parts), None),)
             except IndexError:
                 return  # the last one became too old meanwhile
             try:
@@ -213,8 +213,9 @@ class Link:
                         reliability=zenoh.Reliability.RELIABLE,
                     )
                     self._publishers[key] = publisher
-                # Zenoh takes no views.
-                publisher.put(bytes(part) if part.__class__ is memoryview else part, attachment=attached)
+                for frame, attached in frames:
+                    # Zenoh takes no views.
+                    publisher.put(bytes(frame) if frame.__class__ is memoryview else frame, attachment=attached)
             except zenoh.ZError as error:
                 if not self._closing:
                     logger.warning("%s: not sent: %s", key, error)

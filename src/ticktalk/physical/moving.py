@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,7 +21,8 @@ from ticktalk.engine.hosting import Expect, Handed, HandOver, Placed, Placement
 from ticktalk.engine.state import Checkpoint, InstanceState
 from ticktalk.engine.values import Data, Encoded
 from ticktalk.graph.sq import TTSQ
-from ticktalk.processes import Message, RuntimeMsg
+from ticktalk.physical.wire import HowFar, SoFar
+from ticktalk.processes import Message, NetMsg, RuntimeMsg
 from ticktalk.time import Tick
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ KEPT = 100_000
 
 Kept = tuple[int, Tick, Tick, Data]
 """`(number, start, stop, value)`"""
+
+Passed = dict[int, dict[str, int]]
+"""By context and arc, the number of a token."""
 
 Job = Callable[[Callable[[], None]], None]
 """Does something, and calls what it is given when it is done."""
@@ -59,6 +64,9 @@ class Moves:
         self._known: dict[tuple[str, int], dict[str, InstanceState]] = {}  # what the manager has of each instance
         self._said: set[str] = set()
         self._rested: dict[tuple[str, int], int] = {}  # by context that was idle when it was saved: what had come
+        self._answers: dict[str, Callable[[SoFar], None]] = {}  # by graph: takes what was asked of who sends
+        node.take_control[NetMsg.HOW_FAR] = lambda asked, stamp: self._tell_how_far(asked)
+        node.take_control[NetMsg.SO_FAR] = lambda answer, stamp: self._so_far(answer)
 
     # One thing after the other.
 
@@ -88,6 +96,7 @@ class Moves:
         """A graph was stopped."""
         self._jobs.pop(graph, None)
         self._expected.pop(graph, None)
+        self._answers.pop(graph, None)
         for table in (self.kept, self._known, self._rested):
             for key in [key for key in table if key[0] == graph]:
                 del table[key]
@@ -103,10 +112,16 @@ class Moves:
                 done()
                 return
 
-            def loaded(problem: str | None) -> None:
-                placed = Placed(expect.graph, self._node.name, expect.sqs, problem, expected=True)
+            def tell(problem: str | None, sent: Passed) -> None:
+                placed = Placed(expect.graph, self._node.name, expect.sqs, problem, expected=True, sent=sent)
                 self._tell(RuntimeMsg.PLACED, placed)
                 done()
+
+            def loaded(problem: str | None) -> None:
+                if problem is not None:
+                    tell(problem, {})
+                else:
+                    self._ask_how_far(expect, partial(tell, None))
 
             prepared = self._node.host.prepared.get(expect.graph)
             if prepared is None:
@@ -115,6 +130,54 @@ class Moves:
                 self._load(expect.graph, [prepared.graph.sq(name) for name in expect.sqs], loaded)
 
         self.do(expect.graph, job)
+
+    def _ask_how_far(self, expect: Expect, then: Callable[[Passed], None]) -> None:
+        """Ask who sends to SQs that will come what they have sent so far: all that comes after that is kept here."""
+        node, graph = self._node, expect.graph
+        prepared = node.host.prepared[graph]
+        arcs: dict[str, list[str]] = {}
+        for producer in prepared.graph.sqs:
+            host = prepared.host_of[producer.name]
+            for index, arc in enumerate(producer.arcs):
+                if host and any(to.sq in expect.sqs for to in arc.to):
+                    arcs.setdefault(host, []).append(arc_name(producer.name, index))
+        sent: Passed = {}
+        missing = set(arcs)
+
+        def take(answer: SoFar) -> None:
+            for number, counts in answer.sent.items():
+                sent.setdefault(number, {}).update(counts)
+            missing.discard(answer.name)
+            if not missing:
+                end()
+
+        def end() -> None:
+            if self._answers.get(graph) is take:
+                del self._answers[graph]
+                then(sent)
+
+        self._answers[graph] = take
+        for host, names in arcs.items():
+            node.send(host, Message(NetMsg.HOW_FAR, HowFar(node.name, graph, names), "TTNetworkManager"))
+        if missing:
+            node.loop.after(UNDER_WAY_LIMIT, end)  # one of them may be gone
+        else:
+            end()
+
+    def _tell_how_far(self, asked: HowFar) -> None:
+        node = self._node
+        sent = {
+            number: {arc: count for arc, count in passing.numbers.sent.items() if arc in asked.arcs}
+            for (graph, number), passing in node.tokens.of.items()
+            if graph == asked.graph
+        }
+        answer = SoFar(node.name, asked.graph, sent)
+        node.send(asked.name, Message(NetMsg.SO_FAR, answer, "TTNetworkManager"))
+
+    def _so_far(self, answer: SoFar) -> None:
+        take = self._answers.get(answer.graph)
+        if take is not None:
+            take(answer)
 
     def _expect_no_more(self, graph: str) -> None:
         if self._expected.pop(graph, None) is not None:
@@ -133,7 +196,13 @@ class Moves:
             come = host.arriving(placement)
 
             def loaded(problem: str | None) -> None:
-                self._when_all_came(placement, lambda: self._enter(placement, come, problem, done))
+                # What handed-over SQs had sent here: what they send next must not overtake it.
+                sent: Passed = {}
+                for number, states in placement.states.items():
+                    counts = sent.setdefault(number, {})
+                    for state in states.values():
+                        counts.update(state.sent)
+                self._when_came(placement.graph, sent, lambda: self._enter(placement, come, problem, done))
 
             if come:
                 self._load(placement.graph, come, loaded)
@@ -164,18 +233,17 @@ class Moves:
         """Whether SQs are to come here."""
         return bool(self._expected)
 
-    def _when_all_came(self, placement: Placement, then: Callable[[], None]) -> None:
-        """Wait until what handed-over SQs had sent here has come: what they send next must not overtake it."""
+    def _when_came(self, graph: str, sent: Passed, then: Callable[[], None]) -> None:
+        """Wait until tokens of these numbers have come on arcs that lead here, but not for long."""
         node, now = self._node, self._node.agenda.now
 
         def missing() -> bool:
-            for number, states in placement.states.items():
-                context = node.host.contexts.get((placement.graph, number))
-                received = {} if context is None else node.tokens.of[placement.graph, number].numbers.numbers
-                for state in states.values():
-                    for arc, sent in state.sent.items():
-                        if arc in received and received[arc] < sent:
-                            return True
+            for number, counts in sent.items():
+                passing = node.tokens.of.get((graph, number))
+                if passing is not None:
+                    received = passing.numbers.numbers
+                    if any(received.get(arc, count) < count for arc, count in counts.items()):
+                        return True
             return False
 
         def look() -> None:
@@ -201,7 +269,7 @@ class Moves:
         contexts = [(number, context) for (name, number), context in node.host.contexts.items() if name == graph]
         before = {number: set(context.syncs) for number, context in contexts}
         for number, _ in contexts:
-            node.tokens.of[graph, number].numbers.renew(renewed)
+            node.tokens.of[graph, number].renew(renewed)
         replaced = {sq.name for sq in come}
         for number, context in contexts:
             # Those of an older generation end before their successors come.
@@ -215,7 +283,7 @@ class Moves:
             for sq, state in states.items():
                 if state.body is not None:
                     node.workers.restore(context, sq, state.body)
-                node.tokens.of[graph, number].numbers.take_over(state.sent, state.received)
+            node.tokens.of[graph, number].come(states, renewed)
             self._known.setdefault((graph, number), {}).update(states)
         self._expected.get(graph, set()).difference_update(names)
         if not self._expected.get(graph):
@@ -254,9 +322,13 @@ class Moves:
 
         def job(done: Callable[[], None]) -> None:
             node = self._node
-            contexts = self._contexts(order.graph)
-            for context in contexts:
-                context.hold(order.to)
+            contexts: list[Context] = []
+
+            def begin() -> None:
+                contexts.extend(self._contexts(order.graph))
+                for context in contexts:
+                    context.hold(order.to)
+                look()
 
             def look() -> None:
                 if any(node.workers.busy(context, order.to) for context in contexts):
@@ -278,7 +350,7 @@ class Moves:
                 self._tell(RuntimeMsg.HANDED, handed)
                 done()
 
-            look()
+            self._when_came(order.graph, order.sent, begin)
 
         self.do(order.graph, job)
 

@@ -156,8 +156,8 @@ class Node:
         self.host = EnsembleHost(name, components, self.agenda, self)
         self.host.movable = True
         self.host.together = lambda graph, context, *token: self.tokens.of[graph, context].publish_together(*token)
-        self.moves = Moves(self)
         self.take_control: dict[Any, Callable[[Any, int], None]] = {}  # what is handled with its stamp
+        self.moves = Moves(self)
         self.sharing = Sharing(self)
         self.workers: Workers = Workers(
             name,

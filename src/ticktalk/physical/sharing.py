@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ticktalk.engine.values import Data, encode_pieces
 from ticktalk.physical import arena
 from ticktalk.physical.arena import SENT, Memory, Placed, Reader, Writer
 from ticktalk.physical.clock import boot_id, monotonic_us
-from ticktalk.physical.wire import LONG, Accepted, FrameError, Offer, Parcel, Settle, long_parcel
+from ticktalk.physical.wire import AGAIN, LONG, Accepted, FrameError, Offer, Parcel, Settle, long_parcel
 from ticktalk.processes import Message, NetMsg
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 WHOLE = "ticktalk/whole"
 """The key that an ensemble subscribes to as long as it wants values themselves."""
 
-AGAIN = 30_000_000
+OFFER_AGAIN = 30_000_000
 """Microseconds after which a memory is offered again to who did not accept it."""
 
 TEND = 10_000_000
@@ -91,7 +91,7 @@ class _Mine:
 
     def may_offer(self, ensemble: str, now: int) -> bool:
         """Whether it was not offered to an ensemble lately."""
-        return now - self.offered.get(ensemble, -AGAIN) >= AGAIN
+        return now - self.offered.get(ensemble, -OFFER_AGAIN) >= OFFER_AGAIN
 
     def _is_gone(self, ensemble: str, now: int) -> bool:
         """Whether an ensemble has ended, or cannot read."""
@@ -164,9 +164,15 @@ class Sharing:
                     return reader.view(placed.where)
         return b"".join(pieces)
 
-    def frame(self, parcel: Parcel, ensembles: Sequence[str]) -> tuple[Data, bytes]:
-        """A parcel with long data for some ensembles as `(payload, attached)`, at the moment at which it is sent."""
-        return long_parcel(parcel, self._hand(parcel[-1], ensembles))
+    def frames(self, parcel: Parcel, ensembles: Sequence[str]) -> Iterator[tuple[Data, bytes]]:
+        """A parcel with long data for some ensembles as `(payload, attached)`: sent one by one.
+
+        There are two of them where it turns out, when a place has been sent, that others may have got that, too.
+        """
+        where = self._hand(parcel[-1], ensembles)
+        yield long_parcel(parcel, where)
+        if where and self._whole_is_wanted():
+            yield long_parcel(parcel, AGAIN)
 
     def _hand(self, data: Data, ensembles: Sequence[str]) -> bytes:
         """Let all these ensembles read a value: where it is; empty: not all can."""
@@ -184,8 +190,7 @@ class Sharing:
             if mine is None or any(mine.may_offer(name, now) for name in missing):
                 self._node.loop.post(self._offer, memory, missing)
             return b""
-        # Asked last, of what is known now: who wants whole values says so before it subscribes to arcs.
-        if self._node.link is None or self._node.link.subscribed(WHOLE):
+        if self._whole_is_wanted():
             return b""
         handed: list[Placed] = []
         for name in ensembles:
@@ -197,6 +202,10 @@ class Sharing:
             placed.sent = True
         self.handed += 1
         return memory.nonce + handed[0].where
+
+    def _whole_is_wanted(self) -> bool:
+        """Whether some ensemble takes tokens that are not known to be for it; who does says so before it takes any."""
+        return self._node.link is None or self._node.link.subscribed(WHOLE)
 
     def _offer(self, memory: Memory, ensembles: Sequence[str]) -> None:
         mine = self._mine.setdefault(memory.nonce, _Mine(memory))

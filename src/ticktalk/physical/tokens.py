@@ -9,19 +9,22 @@ from __future__ import annotations
 import functools
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ticktalk.engine.arc_numbers import ArcNumbers, Bundle, Numbers
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import Together, arc_name
+from ticktalk.engine.state import InstanceState
 from ticktalk.engine.values import Data, Encoded, ValueFormatError, encode_value, split
 from ticktalk.engine.wiring import wiring_of
 from ticktalk.physical.clock import monotonic_us
 from ticktalk.physical.wire import (
+    AGAIN,
     LONG,
     FrameError,
+    Head,
     Parcel,
     arcs_as_bytes,
     arcs_in,
@@ -78,6 +81,7 @@ class Passing:
         self._arcs: dict[str, tuple[str, str]] = {}  # by arc, its key and its SQ
         self._sent: dict[Together, tuple[str, bytes, Bundle]] = {}
         self._came: dict[tuple[str, bytes], tuple[tuple[int, ...], Bundle]] = {}
+        self._took: dict[str, dict[str, int]] = {}  # by arc and SQ: the last token that it took before it came here
 
     def _lost(self, arc: str, missing: int) -> None:
         self.context.counters.add(arc.rpartition("/")[0], "lost", missing)
@@ -129,7 +133,7 @@ class Passing:
         if len(data) < LONG:
             link.publish(key, parcel, token_frame)
         else:
-            link.publish(key, functools.partial(self._node.sharing.frame, parcel, ensembles))
+            link.publish(key, functools.partial(self._node.sharing.frames, parcel, ensembles))
 
     def _keep(self, names: Sequence[str], numbers: Numbers, start: Tick, stop: Tick, data: Data) -> None:
         moves = self._node.moves
@@ -160,8 +164,9 @@ class Passing:
         if generation < context.prepared.generations.get(sq, 0):
             context.counters.add(sq, "stale", len(indexes))  # its SQ has been placed elsewhere since
             return
+        passed_by = self._passed_by(incoming, bundle, numbers) if self._took else {}
         region = self._node.workers.taking[self._graph, self._number].get(sq)
-        if region is not None and not self._node.moves.keeps and region.takes(indexes):
+        if region is not None and not self._node.moves.keeps and not passed_by and region.takes(indexes):
             # All of it is for what is run together: nobody looks at it on the way.
             self._count(incoming, bundle, numbers)
             region.take(arcs or indexes[0], indexes, data, start, stop, lambda: self._hand_out_later(incoming, parcel))
@@ -172,12 +177,60 @@ class Passing:
             self._keep(bundle.arcs, numbers, start, stop, data)
         elif self._node.moves.keeps and isinstance(numbers, int):
             self._node.moves.keep(self._graph, self._number, incoming.arc, numbers, start, stop, data)
-        self._count(incoming, bundle, numbers)
-        self._hand_out(incoming, parcel)
+        self._count(incoming, bundle, numbers, passed_by)
+        self._hand_out(incoming, parcel, passed_by)
 
-    def _count(self, incoming: Incoming, bundle: Bundle | None, numbers: Numbers) -> None:
-        """Count what came, but for what is for SQs that have still to come."""
+    def come(self, states: Mapping[str, InstanceState], renewed: Collection[str]) -> None:
+        """Instances have come: they count on where they were, and what they took there is not for them here.
+
+        Args:
+            states: theirs, by SQ.
+            renewed: SQs that were placed anew together with them: what is on its way from before is stale anyway.
+        """
         here = self.context.incoming
+        passed: dict[str, int] = {}
+        for sq, state in states.items():
+            for arc, number in state.received.items():
+                destinations = here.get(arc, ())
+                if all(sync.sq.name in states for sync, _ in destinations):
+                    passed[arc] = min(number, passed.get(arc, number))
+                if destinations and arc.rpartition("/")[0] not in renewed:
+                    self._took.setdefault(arc, {})[sq] = number
+            self.numbers.take_over(state.sent, {})
+        self.numbers.take_over({}, passed)
+
+    def renew(self, sqs: Collection[str]) -> None:
+        """SQs have been placed anew: what they send from now on is counted from where they begin."""
+        self.numbers.renew(sqs)
+        for arc in [arc for arc in self._took if arc.rpartition("/")[0] in sqs]:
+            del self._took[arc]
+
+    def _passed_by(self, incoming: Incoming, bundle: Bundle | None, numbers: Numbers) -> dict[str, set[str]]:
+        """By arc, SQs that took what came before they came here: it was under way to here when they did."""
+        arcs = [incoming.arc] if bundle is None else bundle.arcs
+        each = numbers if isinstance(numbers, list) else [numbers] * len(arcs)
+        found = {}
+        for arc, number in zip(arcs, each, strict=True):
+            took = self._took.get(arc)
+            if took is not None:
+                sqs = {sq for sq, last in took.items() if number <= last}
+                if sqs:
+                    found[arc] = sqs
+                else:
+                    del self._took[arc]
+        return found
+
+    def _count(
+        self, incoming: Incoming, bundle: Bundle | None, numbers: Numbers, passed_by: Mapping[str, set[str]] = {}
+    ) -> None:
+        """Count what came, but for what is for SQs that have still to come, or for nobody here."""
+        here = self.context.incoming
+        if passed_by:
+            here = {
+                arc: found
+                for arc, found in here.items()
+                if any(sync.sq.name not in passed_by.get(arc, ()) for sync, _ in found)
+            }
         if bundle is None:
             if incoming.arc in here and isinstance(numbers, int):
                 self.numbers.receive(incoming.arc, numbers)
@@ -189,18 +242,18 @@ class Passing:
                 if name in here:
                     self.numbers.receive(name, number)
 
-    def _hand_out(self, incoming: Incoming, parcel: Parcel) -> None:
-        """Give the tokens of a parcel to the ports that its arcs lead to."""
+    def _hand_out(self, incoming: Incoming, parcel: Parcel, passed_by: Mapping[str, set[str]] = {}) -> None:
+        """Give the tokens of a parcel to the ports that its arcs lead to, but for those of some SQs."""
         _, _, arcs, _, start, stop, data = parcel
         if not arcs:
-            self.context.arrive(incoming.arc, Encoded(data), start, stop)
+            self.context.arrive(incoming.arc, Encoded(data), start, stop, passed_by.get(incoming.arc, ()))
             return
         _, bundle = self._bundle(incoming.sq, arcs)
         parts = split(data)
         if len(parts) != len(bundle.arcs):
             raise FrameError("a parcel with more or fewer values than arcs")
         for name, part in zip(bundle.arcs, parts, strict=True):
-            self.context.arrive(name, Encoded(part), start, stop)
+            self.context.arrive(name, Encoded(part), start, stop, passed_by.get(name, ()))
 
     def _hand_out_later(self, incoming: Incoming, parcel: Parcel) -> None:
         """The same when who kept a parcel gives it back: one that is bad keeps no other from its way."""
@@ -249,6 +302,7 @@ class Incoming:
         self._tokens = tokens
         self._visit = tokens.node.loop.visit
         self._visits = tokens.node.workers.in_processes
+        self._missed: Head | None = None  # of the latest parcel, if its data were not for this ensemble to look at
 
     def __call__(self, frame: bytes, attached: bytes | None) -> None:
         """Take in a frame at once if nobody else keeps time, else have it taken in."""
@@ -256,6 +310,20 @@ class Incoming:
         if self._visits and not tokens.inbox and self._visit(monotonic_us(), tokens.take, self, frame, attached):
             return
         tokens.put(self, frame, attached)
+
+    def find(self, head: Head, where: memoryview, payload: bytes) -> Data | None:
+        """The data of a parcel that are somewhere else, or came again; None: they are not for this ensemble.
+
+        Raises:
+            FrameError: what is said of where they are is wrong.
+        """
+        missed, self._missed = self._missed, None
+        if where == AGAIN:
+            return payload if missed == head else None
+        data = self._tokens.node.sharing.view(where)
+        if data is None:
+            self._missed = head
+        return data
 
 
 class Tokens:
@@ -290,7 +358,7 @@ class Tokens:
     def take(self, incoming: Incoming, frame: bytes, attached: bytes | None) -> None:
         """Take in a frame; a bad one is counted and dropped."""
         try:
-            for parcel in parse_parcels(frame, attached, self.node.sharing.view):
+            for parcel in parse_parcels(frame, attached, incoming.find):
                 passing = self.of.get((incoming.graph, parcel[0]))
                 if passing is not None and passing.begun:
                     self._take(passing, incoming, parcel)

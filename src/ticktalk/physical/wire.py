@@ -71,6 +71,25 @@ class Pong(msgspec.Struct, frozen=True, array_like=True):
     answered: int
 
 
+class HowFar(msgspec.Struct, frozen=True, array_like=True):
+    """An ensemble to which SQs will come asks one that sends to them how much it has sent on these arcs.
+
+    What is sent after that has been asked goes to the new place, too: whoever asks subscribed before.
+    """
+
+    name: str
+    graph: str
+    arcs: list[str]
+
+
+class SoFar(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to a `HowFar`: by context and arc, the number of the last token sent."""
+
+    name: str
+    graph: str
+    sent: dict[int, dict[str, int]]
+
+
 class Ask(msgspec.Struct, frozen=True, array_like=True):
     """An ensemble that has lost the manager asks another for how long it has heard nothing of it."""
 
@@ -229,6 +248,8 @@ _CODECS: dict[Any, _Codec] = {
     NetMsg.OFFER: _plain(Offer),
     NetMsg.ACCEPTED: _plain(Accepted),
     NetMsg.SETTLE: _plain(Settle),
+    NetMsg.HOW_FAR: _plain(HowFar),
+    NetMsg.SO_FAR: _plain(SoFar),
     ExecuteMsg.INSTANTIATE: _plain(Deployment),
 }
 _KINDS = {f"{kind.__class__.__name__}.{kind.name}": kind for kind in _CODECS}
@@ -249,7 +270,14 @@ _encoder = msgspec.msgpack.Encoder()
 _control = msgspec.msgpack.Decoder(_Control)
 _parcels = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, int | list[int], Tick, Tick, memoryview]])
 
-View = Callable[[memoryview], Data | None]
+Head = list[Any]
+"""What a parcel is without its data."""
+
+Find = Callable[[Head, memoryview, bytes], Data | None]
+"""`(head, where, payload)`: the data of a parcel whose payload is not all there is to it; None: there are none."""
+
+AGAIN = b"\0"
+"""In place of where data are: the payload is what was said to be somewhere, for who was not to look there."""
 
 Parcel = tuple[int, int, bytes, Numbers, Tick, Tick, Data]
 """`(context, generation, arcs, numbers, start, stop, data)`: `numbers` count the tokens of an arc from one sender."""
@@ -317,18 +345,22 @@ def long_parcel(parcel: Parcel, where: bytes = b"") -> tuple[Data, bytes]:
 
     Args:
         parcel: the parcel.
-        where: instead of the data, if not empty.
+        where: instead of the data, if not empty; or `AGAIN`.
     """
     *head, data = parcel
-    return b"" if where else data, _HEAD + _encoder.encode([(*head, where)])
+    return data if where in (b"", AGAIN) else b"", _HEAD + _encoder.encode([(*head, where)])
 
 
-def parse_parcels(frame: bytes, attached: bytes | None = None, view: View = lambda where: None) -> Sequence[Parcel]:
+def _nowhere(head: Head, where: memoryview, payload: bytes) -> None:
+    return None
+
+
+def parse_parcels(frame: bytes, attached: bytes | None = None, find: Find = _nowhere) -> Sequence[Parcel]:
     """The parcels in a frame, or the one that is attached to its data; data are views of what they came in.
 
     Args:
         frame, attached: as they came.
-        view: gives the data that are somewhere else; None: they are not for this ensemble.
+        find: gives data that are somewhere else, or came again.
 
     Raises:
         FrameError: the bytes are no token frame.
@@ -339,7 +371,7 @@ def parse_parcels(frame: bytes, attached: bytes | None = None, view: View = lamb
         if len(frame) > MAX_FRAME:
             raise FrameError(f"a value of {len(frame)} bytes, longer than {MAX_FRAME}")
         ((*head, where),) = _parcels.decode(_body(attached))
-        data = view(where) if len(where) else frame
+        data = find(head, where, frame) if len(where) else frame
         if data is None:
             return []
         return [(*head, data)]  # type: ignore[list-item]  # mypy forgets the types of `head`

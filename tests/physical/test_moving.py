@@ -1,0 +1,217 @@
+"""An SQ that goes from one ensemble to another and back takes each token once, whatever overtakes what on the way."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from ticktalk.engine.hosting import Deployment, Expect, Handed, HandOver, Placement, ReadyAnswer, StartContext
+from ticktalk.engine.values import decode_value, encode_value, plain
+from ticktalk.language import compile_source
+from ticktalk.physical.manager import in_loop
+from ticktalk.physical.node import Node
+from ticktalk.physical.tokens import arc_key
+from ticktalk.physical.wire import LONG, SoFar, control_frame, long_parcel, parse_control, token_frame
+from ticktalk.processes import Message, NetMsg, RuntimeMsg
+
+LIMIT = 30.0
+
+PROGRAM = """
+from ticktalk import SQify, STREAMify, GRAPHify
+@STREAMify
+def src(trigger):
+    return 1
+@SQify
+def total(x):
+    global sq_state
+    sq_state["sum"] = sq_state.get("sum", 0) + len(x)
+    return sq_state["sum"]
+@SQify
+def other(x):
+    return len(x)
+@GRAPHify
+def main(trigger):
+    s = src(trigger, TTPeriod=1000)
+    return total(s), other(s)
+"""
+
+
+def until(count: int, found: Callable[[], list[Any]]) -> list[Any]:
+    """What `found` gives, as soon as that has so many entries, or after `LIMIT`."""
+    end = time.monotonic() + LIMIT
+    while len(found()) < count and time.monotonic() < end:
+        time.sleep(0.001)
+    return found()
+
+
+class Network:
+    """Stands for the network, the manager and who sends: what is for an ensemble waits until it is delivered."""
+
+    def __init__(self) -> None:
+        self.links: list[Link] = []
+        self.sent = 0  # tokens
+        self.told: deque[Any] = deque()  # to the manager
+        self.said: list[tuple[str, int, int]] = []  # by SQs: key, start, value
+
+    def publish(self, key: str, frame: bytes, attached: bytes | None = None) -> None:
+        for link in self.links:
+            receive = link.receives.get(key)
+            if receive is not None:
+                link.under_way.append((receive, frame, attached))
+
+    def take(self, key: str, part: Any) -> None:
+        """What an ensemble publishes."""
+        if not key.startswith("ticktalk/ensemble/"):
+            self.said.append((key, int(part[4]), plain(decode_value(part[-1]))))
+            return
+        message = parse_control(part)
+        if key.endswith("/a"):
+            assert message.msg_type == NetMsg.HOW_FAR
+            answer = SoFar("a", "moved", {1: dict.fromkeys(message.payload.arcs, self.sent)})
+            frame = control_frame(Message(NetMsg.SO_FAR, answer, "TTNetworkManager"))
+            self.publish(f"ticktalk/ensemble/{message.payload.name}", frame)
+        else:
+            self.told.append(message)
+
+    def wait_for(self, kind: RuntimeMsg, meanwhile: Callable[[], None]) -> Any:
+        """What an ensemble tells the manager; meanwhile things go on."""
+        end = time.monotonic() + LIMIT
+        while time.monotonic() < end:
+            while self.told:
+                message = self.told.popleft()
+                if message.msg_type == kind:
+                    return message.payload
+            meanwhile()
+            time.sleep(0.001)
+        raise AssertionError(f"no {kind}")
+
+
+class Link:
+    """What an ensemble has of it."""
+
+    def __init__(self, network: Network) -> None:
+        self.receives: dict[str, Callable[[bytes, bytes | None], None]] = {}
+        self.under_way: deque[tuple[Callable[[bytes, bytes | None], None], bytes, bytes | None]] = deque()
+        self.waiting: Callable[[], None] = lambda: None
+        self._network = network
+        network.links.append(self)
+
+    def subscribe(self, key: str, receive: Callable[[bytes, bytes | None], None]) -> None:
+        self.receives[key] = receive
+
+    def unsubscribe(self, key: str) -> None:
+        del self.receives[key]
+        self.under_way = deque([entry for entry in self.under_way if entry[0] in self.receives.values()])
+
+    def subscribed(self, key: str) -> bool:
+        return False
+
+    def publish(self, key: str, part: Any, join: Any = None) -> None:
+        self._network.take(key, part)
+
+    def deliver(self, count: int) -> None:
+        for _ in range(min(count, len(self.under_way))):
+            receive, frame, attached = self.under_way.popleft()
+            receive(frame, attached)
+
+    def close(self, grace: float) -> None:
+        pass
+
+
+def run(seed: int, processes: bool, length: int, other_on: str) -> None:
+    chance = random.Random(seed)
+    network = Network()
+    graph = compile_source(PROGRAM, "moved.py", "moved")
+    host_of = {"src-1": "a", "total-1": "b", "other-1": other_on, "TUPLE-1": "a"}
+    generations = {"total-1": 0}
+    nodes = {name: Node(name, {}, manager="runtime-manager", processes=processes) for name in "bd"}
+    links = {name: Link(network) for name in nodes}
+    tick = 0
+    for name, node in nodes.items():
+        node.open(links[name])  # type: ignore[arg-type]
+        node.run_in_thread()
+
+    def publish(count: int) -> None:
+        for _ in range(count):
+            network.sent += 1
+            sent = network.sent
+            parcel = (1, 0, b"", sent, tick + 1000 * sent, tick + 1000 * sent + 500, encode_value(bytes(length)))
+            frame, attached = long_parcel(parcel) if length >= LONG else (token_frame([parcel]), None)
+            network.publish(arc_key("moved", "src-1/0"), bytes(frame), attached)
+
+    def meanwhile() -> None:
+        for _ in range(chance.randrange(4)):
+            publish(chance.randrange(3))
+            links[chance.choice("bd")].deliver(chance.randrange(4))
+
+    def slowly() -> None:
+        if chance.random() < 0.2:
+            publish(1)
+        if chance.random() < 0.5:
+            links[chance.choice("bd")].deliver(1)
+
+    def said(sq: str) -> list[int]:
+        """What an SQ gave, in the order of intervals; as soon as that is enough."""
+        key = arc_key("moved", f"{sq}/0")
+        return until(
+            network.sent, lambda: [value for _, value in sorted(entry[1:] for entry in network.said if entry[0] == key)]
+        )
+
+    try:
+        for node in nodes.values():
+            answers: list[ReadyAnswer] = []
+            in_loop(node, partial(node.prepare, Deployment(graph, host_of), answers.append))
+            assert until(1, lambda answers=answers: answers)[0].problem is None  # type: ignore[misc]
+        tick = nodes["b"].clock.now()
+        for node in nodes.values():
+            in_loop(node, partial(node.start_context, StartContext("moved", 1, tick, {"trigger": 1})))
+        for _ in range(3 + seed % 2):
+            meanwhile()
+            old = host_of["total-1"]
+            new = "d" if old == "b" else "b"
+            in_loop(nodes[new], partial(nodes[new].moves.expect, Expect("moved", ["total-1"])))
+            expected = network.wait_for(RuntimeMsg.PLACED, slowly)
+            assert expected.problem is None and expected.expected
+            meanwhile()
+            in_loop(nodes[old], partial(nodes[old].moves.hand_over, HandOver("moved", {"total-1": new}, expected.sent)))
+            handed: Handed = network.wait_for(RuntimeMsg.HANDED, slowly)
+            meanwhile()
+            host_of = {**host_of, "total-1": new}
+            generations = {"total-1": generations["total-1"] + 1}
+            for name in chance.sample("bd", 2):
+                placement = Placement("moved", host_of, generations, handed.states if name == new else {})
+                in_loop(nodes[name], partial(nodes[name].moves.place, placement))
+                if name == new:
+                    assert network.wait_for(RuntimeMsg.PLACED, slowly).problem is None
+                meanwhile()
+            meanwhile()
+        publish(1)
+        for link in links.values():
+            link.deliver(10 * network.sent)
+        sent = network.sent
+        assert said("total-1") == [length * number for number in range(1, sent + 1)]
+        if other_on in nodes:
+            assert said("other-1") == [length] * sent
+        reports = {name: in_loop(node, partial(node.report, "moved", 1, 0)) for name, node in nodes.items()}
+        assert not any(kinds for report in reports.values() for kinds in report.counts.values()), reports
+        assert reports[host_of["total-1"]].received["src-1/0"] == sent
+    finally:
+        for node in nodes.values():
+            node.close()
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("other_on", ["a", "d"])
+def test_each_token_once(seed: int, other_on: str) -> None:
+    run(seed, False, 40, other_on)
+
+
+@pytest.mark.parametrize("other_on", ["a", "d"])
+def test_each_token_once_with_processes_and_long_values(other_on: str) -> None:
+    run(100, True, LONG, other_on)
