@@ -579,3 +579,27 @@ def test_the_end_leaves_no_thread_and_no_process(processes: bool) -> None:
     if processes:
         assert all(channel.process.returncode is not None for channel in channels.values())
     assert set(os.listdir("/proc/self/fd")) <= descriptors
+
+
+@pytest.mark.parametrize("instants", [1, 30], ids=["by itself", "in a region"])
+def test_what_a_body_gave_is_kept_by_nobody(instants: int) -> None:
+    """Else what a graph sent last would take up room as long as the graph is there."""
+    host = Host(False)
+    host.node.take_output = lambda token: None
+    host.node.sharing._needs_own = True  # as if some other ensemble consumed it
+    try:
+        text = """
+import numpy
+@STREAMify
+def src(trigger):
+    return numpy.zeros(100_000)
+@SQify
+def same(x):
+    return x
+""" + STREAM.format(length=instants * 20_000, last="same", period=20_000, width=10_000)
+        host.finished(host.run(text))
+        memories = host.node.sharing._own
+        assert memories is not None
+        until(lambda: not any(memories[0].memory.row(0)), "all room is free again")
+    finally:
+        host.node.close()

@@ -238,12 +238,11 @@ class Worker:
                 return
             late = begun > instant + (stop - (start + (stop - start) // 2))
         running.current = IN_REGION
-        region = unit.region
-        region.run(start, stop, arcs, data)
+        edges, leftovers, errors = unit.region.run(start, stop, arcs, data)
         running.current = None
         ended = monotonic_us()
         unit.slow = ended - begun > SLOW
-        self._answer(("ran", ident, region.edges, region.leftovers, region.errors, start, stop, begun, ended, late))
+        self._answer(("ran", ident, edges, leftovers, errors, start, stop, begun, ended, late))
 
     def _fire(self, instance: _Instance, command: Command) -> None:
         _, ident, start, stop, values, now, instant, latest = command
@@ -268,6 +267,7 @@ class Worker:
         except BaseException as error:
             # Whatever a body raises, or its error does when it is shown: who keeps time waits for an answer.
             outcome[:] = [failure(execute, error, start, stop)]
+        execute.send, execute.report = _nowhere, _nowhere_error  # what was sent is not kept: the room is wanted
         running.current = None
         ended = monotonic_us()
         instance.slow = ended - begun > SLOW

@@ -223,10 +223,8 @@ class WorkerRegion:
         feeds: by root, which arc of the SQ elsewhere feeds it; empty if none does.
         encode: makes of a value what is answered.
 
-    Attributes (after `run`):
-        edges: what left the region: `[index, parts]` or `[index, paths, array]`, `index` of the SQ.
-        leftovers: values that found no partner: `[index, port, data]`.
-        errors: of firings.
+    Attributes (while it runs):
+        edges, leftovers, errors: what `run` will give.
     """
 
     def __init__(
@@ -279,7 +277,9 @@ class WorkerRegion:
         """The SQ whose firing is at a line of the generated code."""
         return self._parts[self._lines[line]].execute
 
-    def run(self, start: Tick, stop: Tick, arcs: int | bytes, data: Any) -> None:
+    def run(
+        self, start: Tick, stop: Tick, arcs: int | bytes, data: Any
+    ) -> tuple[list[list[Any]], list[list[Any]], list[FiringError]]:
         """Run the bodies on what came.
 
         Args:
@@ -287,8 +287,12 @@ class WorkerRegion:
             arcs: of a token from another ensemble: the index of its arc, or the bytes of several (`wire.arcs_in`).
             data: the value of that arc, an array of those of several; else of each input of each root (None: it
                 does not fire).
+
+        Returns:
+            What left the region: `[index, parts]` or `[index, paths, array]`, `index` of the SQ; values that found no
+            partner: `[index, port, data]`; errors of firings. None of it is kept here: the room it takes is wanted.
         """
-        self.edges, self.leftovers, self.errors, self.stop = [], [], [], stop
+        self.stop = stop
         try:
             try:
                 values = self._values(arcs, data) if self._feeds else self._each(data)
@@ -299,6 +303,9 @@ class WorkerRegion:
             self.errors = [failure(part.execute, error, start, stop) for part in roots]
         else:
             self._once(start, *values)
+        left = self.edges, self.leftovers, self.errors
+        self.edges, self.leftovers, self.errors = [], [], []
+        return left
 
     def _one_by_one(self, start: Tick, arcs: int | bytes, data: Any) -> list[Any]:
         """The inputs where some cannot be read: an error of the roots that those are for, and of no others."""
