@@ -19,7 +19,7 @@ from systems import HEAD, LIMIT, System, kill, until
 
 from ticktalk.engine.values import Data, decode_value, encode_value
 from ticktalk.physical import arena, sharing
-from ticktalk.physical.arena import PLACES, ROWS, SIZE, Memory
+from ticktalk.physical.arena import PLACES, ROWS, SENT, SIZE, Memory
 from ticktalk.physical.sharing import BLOCK, WHOLE, Sharing
 from ticktalk.physical.tokens import Incoming
 from ticktalk.physical.wire import LONG, FrameError, Offer, Parcel, Settle, parse_parcels
@@ -254,6 +254,31 @@ def test_what_is_lost_on_the_way_takes_no_room_for_long(nodes: Nodes) -> None:
     assert [b.receive(frame) for frame in lost] == [None] * 3  # later than anything can be
 
 
+def test_what_is_said_of_a_value_does_not_hold_for_the_next_one_in_its_place(nodes: Nodes) -> None:
+    a, b = nodes("a", "b")
+
+    def publish() -> tuple[Data, bytes]:
+        frame = a.publish(a.value(bytes(LONG)), "b")
+        assert in_place(frame) and a.taken == 1
+        return frame
+
+    for _ in range(300):
+        assert b.receive(publish()) is not None
+    first = publish()
+    a.tend()
+    assert b.receive(first) is not None
+    second = publish()
+    a.tend()
+    assert not a.sent  # on its way at both looks, but not the same
+    a.tend()
+    assert [message.msg_type for _, message in a.sent] == [NetMsg.SETTLE]
+    assert b.receive(second) is not None  # before it hears of that
+    third = publish()
+    a.deliver()
+    assert b.receive(second) is None
+    assert [b.receive(third) is None, a.taken] == [False, 0]
+
+
 def test_who_is_gone_holds_nothing(nodes: Nodes) -> None:
     a, b, c = nodes("a", "b", "c")
     kept = b.receive(a.publish(a.value(bytes(LONG)), "b"))
@@ -365,10 +390,12 @@ def test_bad_places_are_refused(nodes: Nodes) -> None:
             b.sharing.view(memoryview(wrong))
     for begin, length in ((0, LONG), (SIZE, 1), (SIZE - 5, 6), (2**63, 2**63), (pieces[2], SIZE)):
         with pytest.raises(FrameError):
-            b.sharing.view(memoryview(bytes(whole[:16]) + arena._WHERE.pack(0, pieces[1], begin, length)))
-    assert b.sharing.view(memoryview(bytes(whole[:16]) + arena._WHERE.pack(0, PLACES, pieces[2], LONG))) is None
-    b.take_control[NetMsg.SETTLE](Settle(bytes(16), [0]), 0)
-    b.take_control[NetMsg.SETTLE](Settle(a.memory.nonce, [-1, PLACES, 10**9]), 0)
+            b.sharing.view(memoryview(bytes(whole[:16]) + arena._WHERE.pack(*pieces[:2], begin, length)))
+    for other in ((0, pieces[1]), (1, pieces[1]), (pieces[0] + 1, pieces[1]), (0, PLACES), (pieces[0], PLACES)):
+        assert b.sharing.view(memoryview(bytes(whole[:16]) + arena._WHERE.pack(*other, pieces[2], LONG))) is None
+    b.take_control[NetMsg.SETTLE](Settle(bytes(16), [(0, SENT)]), 0)
+    wrong_ones = [(place, mark) for place in (-1, PLACES, 10**9) for mark in (0, SENT, 300)]
+    b.take_control[NetMsg.SETTLE](Settle(a.memory.nonce, wrong_ones), 0)
     assert b.sharing.view(memoryview(bytes(whole))) is not None
 
 

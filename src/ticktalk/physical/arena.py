@@ -57,8 +57,9 @@ WHERE = _NONCE + _WHERE.size
 _LOCK = struct.Struct("hhqqi4x")  # the kernel's `struct flock`
 _NAME = "ticktalk"
 
-SENT, HELD = 1, 2
-"""Marks: a value is on its way to a process that may not get it; that process has it, or will have it."""
+HELD, SENT = 1, 2
+"""Marks: a process has a value, or will have it; from `SENT` on: it is on its way to a process that may not get it. Of
+those each time another one is taken: what is said of one value does not hold for the next one in its place."""
 
 
 class Memory:
@@ -223,8 +224,15 @@ class Lent(NamedTuple):
     begin: int
     length: int
 
-    def to(self, row: int, number: int = 0, mark: int = HELD) -> Placed | None:
+    def to(self, row: int, number: int = 0) -> Placed | None:
         """Hand it to the process that reads by a row and knows the memory by a number; None: that cannot be."""
+        return self._to(row, HELD, number)
+
+    def send_to(self, row: int, mark: int) -> Placed | None:
+        """Send it to the process that reads by a row and knows the memory by its nonce; None: that cannot be."""
+        return self._to(row, mark, mark)
+
+    def _to(self, row: int, mark: int, number: int) -> Placed | None:
         marks = self.memory.row(row)
         if marks[self.place] or marks[_CLOSED]:
             return None
@@ -332,18 +340,18 @@ class Reader:
         Raises:
             ValueError: there is no such place.
         """
-        _, place, begin, length = _WHERE.unpack(where)
-        if self._marks[place] != SENT:
+        mark, place, begin, length = _WHERE.unpack(where)
+        if self._marks[place] != mark or mark < SENT:
             return None
         if begin < _FIRST or begin + length > SIZE:
             raise ValueError(f"{length} bytes at {begin} of a memory of {SIZE}")
         self._marks[place] = HELD
         return self.view(where)
 
-    def settle(self, places: Sequence[int]) -> None:
-        """Free places of values that should have come and have not."""
-        for place in places:
-            if 0 <= place < PLACES and self._marks[place] == SENT:
+    def settle(self, places: Sequence[tuple[int, int]]) -> None:
+        """Free places of values that should have come and have not: place and mark of each."""
+        for place, mark in places:
+            if 0 <= place < PLACES and self._marks[place] == mark >= SENT:
                 self._marks[place] = 0
 
     def view(self, where: bytes | memoryview) -> memoryview:

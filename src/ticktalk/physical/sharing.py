@@ -50,7 +50,7 @@ class _Mine:
         blocks: by ensemble, the first of its rows.
         accepted: ensembles that read in it.
         offered: when it was offered, by ensemble.
-        under_way: by ensemble, places of values that were on their way to it at the last look.
+        under_way: by ensemble, values that were on their way to it at the last look: place and mark of each.
     """
 
     def __init__(self, memory: Memory) -> None:
@@ -58,7 +58,8 @@ class _Mine:
         self.blocks: dict[str, int] = {}
         self.accepted: set[str] = set()
         self.offered: dict[str, int] = {}
-        self.under_way: dict[str, set[int]] = {}
+        self.under_way: dict[str, set[tuple[int, int]]] = {}
+        self._turns = bytearray(arena.PLACES)
 
     def reads(self, ensemble: str) -> bool:
         """Whether an ensemble reads in it, and lives."""
@@ -69,6 +70,11 @@ class _Mine:
         self.accepted.discard(ensemble)
         self.offered.pop(ensemble, None)
         return False
+
+    def mark(self, place: int) -> int:
+        """By which the value that is in a place now is sent."""
+        turn = self._turns[place] = (self._turns[place] + 1) % (256 - SENT)
+        return SENT + turn
 
     def offer(self, ensemble: str, now: int) -> int | None:
         """The first row for an ensemble that does not read yet; None: there is none for it now."""
@@ -100,15 +106,15 @@ class _Mine:
     def _clear(self, first: int) -> bool:
         return all(self.memory.clear(row) for row in range(first, first + BLOCK))
 
-    def tend(self) -> dict[str, list[int]]:
-        """Free what processes that are gone had; by ensemble, places of what did not get to it."""
+    def tend(self) -> dict[str, list[tuple[int, int]]]:
+        """Free what processes that are gone had; by ensemble, place and mark of what did not get to it."""
         lost = {}
         for ensemble, first in self.blocks.items():
             for row in range(first, first + BLOCK):
                 if any(self.memory.row(row)):
                     self.memory.clear(row)
             marks = bytes(self.memory.row(first)[: arena.PLACES])
-            under_way = {place for place, mark in enumerate(marks) if mark == SENT}
+            under_way = {(place, mark) for place, mark in enumerate(marks) if mark >= SENT}
             # The ensemble gets what was sent before what it is told now, or does not get it.
             both = under_way & self.under_way.get(ensemble, set())
             self.under_way[ensemble] = under_way
@@ -193,8 +199,9 @@ class Sharing:
         if self._whole_is_wanted():
             return b""
         handed: list[Placed] = []
+        mark = mine.mark(found.place)
         for name in ensembles:
-            placed = found.to(mine.blocks[name], mark=SENT)
+            placed = found.send_to(mine.blocks[name], mark)
             if placed is None:
                 return b""
             handed.append(placed)

@@ -123,10 +123,10 @@ class Accepted(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Settle(msgspec.Struct, frozen=True, array_like=True):
-    """Places of values in a memory that were sent to an ensemble long ago; those that it has not got are lost."""
+    """Values in a memory that were sent to an ensemble long ago, by place and mark; those it has not got are lost."""
 
     nonce: bytes
-    places: list[int]
+    places: list[tuple[int, int]]
 
 
 class ReportRequest(msgspec.Struct, frozen=True):
