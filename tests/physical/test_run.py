@@ -203,6 +203,33 @@ def test_a_port_in_use_is_said(system: System, tmp_path: Path) -> None:
         assert "the port is in use" in process.said and "Traceback" not in process.said
 
 
+def test_a_port_that_somebody_takes_meanwhile_is_not_insisted_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where any port will do, the one that was free when it was looked for may be taken a moment later."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        found: list[int] = []
+
+        def free(ip: str) -> int:
+            found.append(port if len(found) % 2 == 0 else free_port(ip))
+            return found[-1]
+
+        monkeypatch.setattr("ticktalk.physical.handles.free_port", free)
+        with TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0) as manager:
+            assert len(found) == 2 and manager.address == f"127.0.0.1:{found[1]}"
+            ensemble = TTEnsemble(None, "other")
+            thread = threading.Thread(target=ensemble.run_phy, args=(manager.address,), daemon=True)
+            thread.start()
+            try:
+                assert manager.wait_for_ensembles(["other"], LIMIT) == []
+                (joined,) = [e for e in manager.status()["ensembles"] if e["name"] == "other"]
+                assert found[2] == port and joined["address"] == f"127.0.0.1:{found[3]}"
+            finally:
+                ensemble.stop()
+                thread.join(LIMIT)
+
+
 def test_other_addresses_want_credentials() -> None:
     """Nothing listens: the refusal comes first (192.0.2.1 is nobody's)."""
     refused = Process("manager", "--ip", "192.0.2.1")

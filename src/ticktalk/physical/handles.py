@@ -27,7 +27,7 @@ from ticktalk.physical.joining import (
     own_address,
     say_insecure,
 )
-from ticktalk.physical.link import Link, NobodyAnswersError
+from ticktalk.physical.link import Link, NobodyAnswersError, PortInUseError
 from ticktalk.physical.manager import HEARTBEAT, Callbacks, ManagerNode, RunningContext, in_loop
 from ticktalk.physical.node import Node, describe_host, free_port
 from ticktalk.physical.trust import EnsembleTrust, ManagerTrust
@@ -36,6 +36,9 @@ from ticktalk.processes import Message, NetMsg, RuntimeMsg, TTRuntimeManagerProc
 
 SETTLED_AFTER = 1_000_000
 """Microseconds after a join for which "I do not know you" still answers a heartbeat from before it."""
+
+PORT_TRIES = 10
+"""Ports that a manager tries which were free when it looked."""
 
 RETRY = 0.3
 """Seconds between two attempts to join."""
@@ -77,11 +80,8 @@ class ManagerHandle:
         self.callbacks = Callbacks()
         name = process.ensemble_name or ""
         self.node = Node(name, components, name, workers > 0, near, trust.sign, trust.verify)
-        port = rx_port or free_port(ip)
-        self.address = f"{'[' + ip + ']' if ':' in ip else ip}:{port}"
-        listen = endpoint(self.address, secure)
         try:
-            link = Link("router", [listen], [], trust.settings, self.node.count_overflow)
+            link = self._listen(ip, rx_port, trust)
         except TTRuntimeError:
             self.node.loop.close()
             raise
@@ -95,6 +95,17 @@ class ManagerHandle:
         self._process = process
         self._closed = False
         self.node.run_in_thread()
+
+    def _listen(self, ip: str, rx_port: int, trust: ManagerTrust, tries: int = PORT_TRIES) -> Link:
+        port = rx_port or free_port(ip)
+        self.address = f"{'[' + ip + ']' if ':' in ip else ip}:{port}"
+        listen = endpoint(self.address, trust.credentials is not None)
+        try:
+            return Link("router", [listen], [], trust.settings, self.node.count_overflow)
+        except PortInUseError:
+            if rx_port or tries == 1:
+                raise
+            return self._listen(ip, rx_port, trust, tries - 1)  # somebody took the one that was free
 
     def start(self, graph: str, inputs: dict[str, Any], length: int | None = None) -> RunningContext:
         """Start a graph; its streams end `length` microseconds after, if given."""
@@ -194,6 +205,7 @@ class EnsembleHandle:
         self._manager = manager
         self._trust = EnsembleTrust(credentials)
         self._ip = ip or own_address(manager)
+        self._any_port = not rx_port
         self._rx_port = rx_port or free_port(self._ip)
         self._bind = f"#bind={self._ip}:{tx_port}" if tx_port else ""
         self._clock = clock
@@ -295,6 +307,11 @@ class EnsembleHandle:
                 )
             except NobodyAnswersError:
                 return None  # the manager has gone meanwhile
+            except PortInUseError:
+                if not self._any_port:
+                    raise
+                self._rx_port = free_port(self._ip)  # somebody took the one that was free
+                return None
             self.node.open(link)
         direct = link.mode == "peer"
         info = describe_host(self.name, self.node.components, address, link.zid, direct, self._started)

@@ -43,6 +43,10 @@ class NobodyAnswersError(LinkError):
     """Nobody answers where the session has to connect to; trying again may help."""
 
 
+class PortInUseError(LinkError):
+    """Somebody else listens where the session was to listen."""
+
+
 class Link:
     """A Zenoh session and what is declared on it.
 
@@ -108,7 +112,7 @@ class Link:
     def _why(self, text: str) -> LinkError:
         listen = ", ".join(self._listen)
         if "os error 98" in text or "Address already in use" in text:
-            return LinkError(f"{listen}: the port is in use: choose another with --rx-port, or 0 for any")
+            return PortInUseError(f"{listen}: the port is in use: choose another with --rx-port, or 0 for any")
         if "os error 99" in text:
             return LinkError(f"{listen}: this host has no such address: choose another with --ip")
         if "Unable to connect" in text or "Timeout" in text or "refused" in text:

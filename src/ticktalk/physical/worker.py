@@ -434,8 +434,6 @@ def main() -> None:
     settings = json.loads(sys.argv[2])
     # Ctrl-C at a terminal reaches the whole group: the process that keeps time ends its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if settings["nice"]:
-        os.nice(settings["nice"])
     keep_memory()
     commands = SocketCommands(connection, settings["memories"])
     with BodyOutput(sys.stderr, sys.stderr):

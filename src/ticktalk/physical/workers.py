@@ -93,6 +93,8 @@ class ProcessChannel:
         command = [sys.executable, "-P", "-m", "ticktalk.physical.worker", str(theirs.fileno()), text]
         given.append(theirs.fileno())
         self.process = subprocess.Popen(command, pass_fds=given, stdin=subprocess.DEVNULL, stdout=2, close_fds=True)
+        # From the start on: what it takes to get ready must not keep anybody from their heartbeats.
+        os.setpriority(os.PRIO_PROCESS, self.process.pid, os.getpriority(os.PRIO_PROCESS, 0) + settings["nice"])
         theirs.close()
         if there is not None:
             there.close()
