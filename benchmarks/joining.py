@@ -13,7 +13,7 @@ from benchmarks.measure import Effort, Failure, Row, Say, at_most
 from benchmarks.system import System, program
 
 SQS_PER_ENSEMBLE = 10
-ENSEMBLES = (2, 10, 50)
+ENSEMBLES = (2, 10, 30)
 SQS = (100, 1_000, 10_000)
 """Of the graphs that are made ready on 2 ensembles."""
 CEILING_START = at_most(30.0)
