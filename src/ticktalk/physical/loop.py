@@ -82,8 +82,10 @@ class Loop:
 
     def post(self, call: Callable[..., None], *arguments: Any) -> None:
         """Have who keeps time call `call(*arguments)`; from any thread, never blocks."""
-        self.hand_back(call, *arguments)
+        self._inbox.append((monotonic_us(), call, arguments))
         self._role.hurry()
+        if not self._signalled:
+            self._signal()  # last: who is woken needs the interpreter's lock
 
     def hand_back(self, call: Callable[..., None], *arguments: Any) -> None:
         """The same for what is done aside, at its end: nobody has to be quick."""
