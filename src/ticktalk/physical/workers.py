@@ -366,7 +366,8 @@ class Workers:
         known = self._assigned.setdefault(graph.name, {})
         here = [sq for sq in graph.sqs if sq.name in known]
         new = [sq for sq in sqs if runs_elsewhere(sq) and sq.name not in known]
-        assigned = {sq.name: self._assign([*here, *new])[sq.name] for sq in new}
+        by_name = self._assign([*here, *new])
+        assigned = {sq.name: by_name[sq.name] for sq in new}
         self._graphs[graph.name] = graph
         known.update(assigned)
         self._starts.setdefault(graph.name, [])
