@@ -1,4 +1,4 @@
-"""What is published arrives, long or short, with and without Zenoh's shared memory."""
+"""What is published arrives, long or short."""
 
 from __future__ import annotations
 

@@ -135,11 +135,12 @@ class Moves:
         """Ask who sends to SQs that will come what they have sent so far: all that comes after that is kept here."""
         node, graph = self._node, expect.graph
         prepared = node.host.prepared[graph]
+        coming = set(expect.sqs)
         arcs: dict[str, list[str]] = {}
         for producer in prepared.graph.sqs:
             host = prepared.host_of[producer.name]
             for index, arc in enumerate(producer.arcs):
-                if host and any(to.sq in expect.sqs for to in arc.to):
+                if host and any(to.sq in coming for to in arc.to):
                     arcs.setdefault(host, []).append(arc_name(producer.name, index))
         sent: Passed = {}
         missing = set(arcs)
@@ -166,11 +167,11 @@ class Moves:
 
     def _tell_how_far(self, asked: HowFar) -> None:
         node = self._node
-        sent = {
-            number: {arc: count for arc, count in passing.numbers.sent.items() if arc in asked.arcs}
-            for (graph, number), passing in node.tokens.of.items()
-            if graph == asked.graph
-        }
+        sent: Passed = {}
+        for (graph, number), passing in node.tokens.of.items():
+            if graph == asked.graph:
+                counts = passing.numbers.sent
+                sent[number] = {arc: counts[arc] for arc in asked.arcs if arc in counts}
         answer = SoFar(node.name, asked.graph, sent)
         node.send(asked.name, Message(NetMsg.SO_FAR, answer, "TTNetworkManager"))
 

@@ -5,8 +5,8 @@ it offers that memory to the ensembles that it is for; one that runs on the same
 accepts. From then on they are sent where values are. What is for anybody else, too, is sent whole, and so is everything
 while an ensemble takes tokens that nobody knows to be for it, because SQs will come to it: it subscribes to `WHOLE`.
 
-State belongs to who keeps time. `frame` is called by who sends, and what it looks at may change at any moment; `encode`
-by bodies in threads.
+State belongs to who keeps time. `frames` is called by who sends, and what it looks at may change at any moment;
+`encode` by bodies in threads.
 """
 
 from __future__ import annotations

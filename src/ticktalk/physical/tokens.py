@@ -188,16 +188,17 @@ class Passing:
             renewed: SQs that were placed anew together with them: what is on its way from before is stale anyway.
         """
         here = self.context.incoming
+        sent: dict[str, int] = {}
         passed: dict[str, int] = {}
         for sq, state in states.items():
+            sent |= state.sent
             for arc, number in state.received.items():
                 destinations = here.get(arc, ())
                 if all(sync.sq.name in states for sync, _ in destinations):
                     passed[arc] = min(number, passed.get(arc, number))
                 if destinations and arc.rpartition("/")[0] not in renewed:
                     self._took.setdefault(arc, {})[sq] = number
-            self.numbers.take_over(state.sent, {})
-        self.numbers.take_over({}, passed)
+        self.numbers.take_over(sent, passed)
 
     def renew(self, sqs: Collection[str]) -> None:
         """SQs have been placed anew: what they send from now on is counted from where they begin."""
