@@ -14,9 +14,9 @@ from typing import Any
 
 from benchmarks.measure import Failure
 from ticktalk import TTGraph
-from ticktalk.engine.outputs import OutputToken
 from ticktalk.language import compile_source
-from ticktalk.manager import TTRuntimeManagerPhysical
+from ticktalk.manager.outputs import OutputToken
+from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
 JOIN_LIMIT = 60.0
 """Seconds."""

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 import simpy
 
-from ticktalk.engine.outputs import OutputToken
 from ticktalk.language import compile_program, compile_source
+from ticktalk.manager.outputs import OutputToken
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.processes import StartRequest
 from ticktalkpython import RuntimeManager

@@ -4,11 +4,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ticktalk.engine.codec import register_codec
     from ticktalk.engine.components import component
     from ticktalk.engine.execution import FiringError
-    from ticktalk.engine.outputs import OutputToken
-    from ticktalk.engine.values import register_codec
     from ticktalk.ensemble import TTEnsemble
+    from ticktalk.errors import (
+        TTError,
+        TTGraphError,
+        TTInputError,
+        TTMappingError,
+        TTRuntimeError,
+        TTSyntaxError,
+    )
     from ticktalk.graph.graph import TTGraph
     from ticktalk.graph.sq import TTSQ, TTFiringRule
     from ticktalk.language import (
@@ -24,17 +31,10 @@ if TYPE_CHECKING:
         TTSingleRunTimeout,
         compile_program,
     )
-    from ticktalk.language.errors import (
-        TTError,
-        TTGraphError,
-        TTInputError,
-        TTMappingError,
-        TTRuntimeError,
-        TTSyntaxError,
-    )
-    from ticktalk.manager import TTRuntimeManager, TTRuntimeManagerPhysical, TTRuntimeManagerSim
+    from ticktalk.manager.outputs import OutputToken
     from ticktalk.mapping.mapper import TTMapper
     from ticktalk.processes import Message, RuntimeMsg
+    from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical, TTRuntimeManagerSim
     from ticktalk.time import TTClock, TTEmpty, TTTag, TTTime, TTToken
 
 # Where each public name lives. They are loaded at first use: a worker process that runs one body on a small device
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 _PLACES = {
     "ticktalk.engine.components": ["component"],
     "ticktalk.engine.execution": ["FiringError"],
-    "ticktalk.engine.outputs": ["OutputToken"],
-    "ticktalk.engine.values": ["register_codec"],
+    "ticktalk.manager.outputs": ["OutputToken"],
+    "ticktalk.engine.codec": ["register_codec"],
     "ticktalk.ensemble": ["TTEnsemble"],
     "ticktalk.graph.graph": ["TTGraph"],
     "ticktalk.graph.sq": ["TTSQ", "TTFiringRule"],
@@ -60,7 +60,7 @@ _PLACES = {
         "TTSingleRunTimeout",
         "compile_program",
     ],
-    "ticktalk.language.errors": [
+    "ticktalk.errors": [
         "TTError",
         "TTGraphError",
         "TTInputError",
@@ -68,7 +68,7 @@ _PLACES = {
         "TTRuntimeError",
         "TTSyntaxError",
     ],
-    "ticktalk.manager": ["TTRuntimeManager", "TTRuntimeManagerPhysical", "TTRuntimeManagerSim"],
+    "ticktalk.runtime_manager": ["TTRuntimeManager", "TTRuntimeManagerPhysical", "TTRuntimeManagerSim"],
     "ticktalk.mapping.mapper": ["TTMapper"],
     "ticktalk.processes": ["Message", "RuntimeMsg"],
     "ticktalk.time": ["TTClock", "TTEmpty", "TTTag", "TTTime", "TTToken"],

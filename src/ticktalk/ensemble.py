@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ticktalk.engine.components import as_components
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.hosting import EnsembleHost
-from ticktalk.language.errors import TTRuntimeError
+from ticktalk.errors import TTRuntimeError
 from ticktalk.mapping.ensembles import EnsembleInfo, check_ensemble_name
 from ticktalk.processes import (
     DEFAULT_RUNTIME_MANAGER_NAME,

@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import msgspec
 
-from ticktalk.engine.deployment import Deployments, Errors, GraphState, Registry, not_prepared
 from ticktalk.engine.execution import FiringError
-from ticktalk.engine.healing import Healing
 from ticktalk.engine.hosting import (
     Deployment,
     EnsembleHost,
@@ -33,9 +31,11 @@ from ticktalk.engine.hosting import (
     StopGraph,
     TokenMessage,
 )
-from ticktalk.engine.outputs import OutputLog, OutputToken
+from ticktalk.errors import TTError, TTRuntimeError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.language.errors import TTError, TTRuntimeError
+from ticktalk.manager.deployments import Deployments, Errors, GraphState, Registry, not_prepared
+from ticktalk.manager.healing import Healing
+from ticktalk.manager.outputs import OutputLog, OutputToken
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.weights import Weights
 

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import yaml
 
-from ticktalk.language.errors import TTError
-from ticktalk.language.problems import did_you_mean
+from ticktalk.errors import TTError
 from ticktalk.mapping.ensembles import check_ensemble_name
+from ticktalk.problems import did_you_mean
 
 DURATIONS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000}
 

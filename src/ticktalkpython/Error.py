@@ -1,6 +1,6 @@
 """What a user can mend."""
 
-from ticktalk.language.errors import (
+from ticktalk.errors import (
     TTError,
     TTGraphError,
     TTInputError,

@@ -1,7 +1,7 @@
 """The runtime manager."""
 
-from ticktalk.manager import TTRuntimeManager, TTRuntimeManagerPhysical, TTRuntimeManagerSim
 from ticktalk.processes import DEFAULT_RUNTIME_MANAGER_NAME, Message, TTRuntimeManagerProcess, logger
+from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical, TTRuntimeManagerSim
 
 __all__ = [
     "DEFAULT_RUNTIME_MANAGER_NAME",

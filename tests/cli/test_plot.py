@@ -15,8 +15,8 @@ import pytest
 
 from ticktalk.cli import plot
 from ticktalk.cli.plot import check_plot_file, plot_outputs
-from ticktalk.engine.outputs import OutputToken
-from ticktalk.language.errors import TTError
+from ticktalk.errors import TTError
+from ticktalk.manager.outputs import OutputToken
 
 pytest.importorskip("matplotlib")
 numpy = pytest.importorskip("numpy")

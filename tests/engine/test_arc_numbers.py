@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticktalk.engine.arc_numbers import ArcNumbers, Bundle
+from ticktalk.hosted.arc_numbers import ArcNumbers, Bundle
 
 ARCS = ["s/0", "s/1", "s/2"]
 Sent = st.lists(st.sets(st.sampled_from(ARCS), min_size=1), max_size=30)

@@ -12,8 +12,8 @@ import pytest
 import simpy
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim, compile_program
-from ticktalk.engine.outputs import OutputToken
 from ticktalk.graph.graph import TTGraph
+from ticktalk.manager.outputs import OutputToken
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec, LinkSpec, parse_deployment
 
 HEAD = "from ticktalk import *\n"

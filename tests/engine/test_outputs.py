@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticktalk.engine.outputs import OutputLog, OutputToken, json_line, stable_repr
+from ticktalk.manager.outputs import OutputLog, OutputToken, json_line, stable_repr
 
 
 class Colour(enum.Enum):
@@ -216,7 +216,7 @@ def test_sets_with_nan_are_sorted_too() -> None:
 RUN = """
 import collections, dataclasses, types
 from typing import Any, NamedTuple
-from ticktalk.engine.outputs import stable_repr
+from ticktalk.manager.outputs import stable_repr
 @dataclasses.dataclass
 class Bag:
     items: Any

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
-from ticktalk.engine import region
+from ticktalk.accelerate import stream_region as region
+from ticktalk.accelerate.generated import ahead_code
 from ticktalk.engine.execution import BodyOutput
-from ticktalk.engine.generated import ahead_code
-from ticktalk.engine.outputs import json_line
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language import compile_source
+from ticktalk.manager.outputs import json_line
 
 HEADER = """\
 from ticktalk import GRAPHify, SQify, STREAMify, TTClock, TTConstraint, TTEmpty

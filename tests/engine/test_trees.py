@@ -13,9 +13,9 @@ import simpy
 from test_regions import program, regions_of, same
 
 from ticktalk import TTRuntimeManagerSim
-from ticktalk.engine import region
+from ticktalk.accelerate import stream_region as region
+from ticktalk.accelerate.token_tree import TokenTree
 from ticktalk.engine.execution import BodyOutput
-from ticktalk.engine.tree import TokenTree
 
 BOTH = "both = MERGE(src(trigger, TTPeriod=10), other(trigger, TTPeriod=15, TTPhase=4))\n"
 """Tokens of the general engine: 10 at 4, 1 at 10, 10 at 19, 2 at 20, 3 at 30, 10 at 34."""

@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim, register_codec
-from ticktalk.engine.values import (
+from ticktalk.engine.codec import (
     EXT_ARRAY,
     EXT_DATETIME,
     EXT_DICT,

@@ -10,7 +10,7 @@ import pytest
 from world import MANAGER, MS, S, World, graph_of
 
 from ticktalk.engine.firing import TTSQSync
-from ticktalk.language.errors import TTRuntimeError
+from ticktalk.errors import TTRuntimeError
 from ticktalk.simulation.event_file import Event
 
 

@@ -14,8 +14,8 @@ from test_oracle import as_graph
 from world import MANAGER, MS, S, World, graph_of
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
+from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.sq import TTDestination
-from ticktalk.language.errors import TTRuntimeError
 
 NAMES = ["a", "b", "c", "d"]
 

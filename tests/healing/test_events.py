@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from world import HEAD, MANAGER, S
 
-from ticktalk.language.errors import TTError
+from ticktalk.errors import TTError
 from ticktalk.simulation.event_file import parse_events
 
 THERE = ["a", "b", "long-name"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from world import MS, S, World, graph_of
 
-from ticktalk.language.errors import TTRuntimeError
+from ticktalk.errors import TTRuntimeError
 
 STREAM = "return count(trigger, TTPeriod=250000)"
 WIDE = "return count(trigger, TTPeriod=250000, TTDataIntervalWidth=50000)"

@@ -12,10 +12,10 @@ from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.engine.context import Context
 from ticktalk.engine.firing import DeadlineSync, TTSQSync
 from ticktalk.engine.forwarding import TTSQForward
-from ticktalk.engine.outputs import OutputToken
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.language import compile_source
+from ticktalk.manager.outputs import OutputToken
 from ticktalk.simulation.event_file import parse_events
 from ticktalk.simulation.faults import Faults
 

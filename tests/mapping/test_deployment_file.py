@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ticktalk.language.errors import TTError
+from ticktalk.errors import TTError
 from ticktalk.mapping.deployment_file import CostSpec, EnsembleSpec, LinkSpec, parse_deployment, read_deployment
 
 GOOD = """\

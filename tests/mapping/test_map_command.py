@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from ticktalk.cli.map import map_command
-from ticktalk.language.errors import TTError
+from ticktalk.errors import TTError
 from ticktalk.mapping.mapping_file import read_mapping
 
 app = typer.Typer(pretty_exceptions_enable=False)

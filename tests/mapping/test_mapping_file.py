@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from ticktalk.cli.simulate import simulate
-from ticktalk.language.errors import TTError
+from ticktalk.errors import TTError
 from ticktalk.mapping.mapping_file import parse_mapping, read_mapping
 
 app = typer.Typer(pretty_exceptions_enable=False)

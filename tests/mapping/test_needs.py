@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from ticktalk.errors import TTMappingError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.needs import needed_modules
 from ticktalk.language.compiler import compile_program
-from ticktalk.language.errors import TTMappingError
 from ticktalk.mapping.deployment_file import EnsembleSpec, parse_deployment
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.heft import heft

@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 
 from ticktalk.cli.placement import over_joined
 from ticktalk.cli.simulate import simulate
+from ticktalk.errors import TTError, TTMappingError
 from ticktalk.language.compiler import compile_program
-from ticktalk.language.errors import TTError, TTMappingError
 from ticktalk.mapping.deployment_file import parse_deployment
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.mapping_file import parse_mapping

@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim, compile_program
 from ticktalk.cli.simulate import simulate
-from ticktalk.engine.profile import SAMPLES_KEPT, BodyCosts, Meter
-from ticktalk.language.errors import TTError
+from ticktalk.engine.meter import SAMPLES_KEPT, BodyCosts, Meter
+from ticktalk.errors import TTError
 from ticktalk.mapping.deployment_file import (
     CostSpec,
     DeploymentFile,

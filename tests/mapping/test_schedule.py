@@ -8,8 +8,8 @@ from fractions import Fraction
 import pytest
 from problems import graph_of, hosts
 
+from ticktalk.errors import TTMappingError
 from ticktalk.graph.sq import TTConstraintSpec
-from ticktalk.language.errors import TTMappingError
 from ticktalk.mapping.bound import bound
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec, LinkSpec
 from ticktalk.mapping.schedule import (

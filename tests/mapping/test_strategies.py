@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from problems import graph_of, hosts, least_balance, least_latency, random_problem, tangled_problem
 
+from ticktalk.errors import TTError, TTMappingError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTConstraintSpec
-from ticktalk.language.errors import TTError, TTMappingError
 from ticktalk.mapping import heft as heft_module
 from ticktalk.mapping.bound import bound
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec

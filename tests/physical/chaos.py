@@ -20,8 +20,8 @@ from typing import Any
 
 from systems import HEAD, LIMIT, Process, System, alive, children, kill, until
 
-from ticktalk.language.errors import TTRuntimeError
-from ticktalk.physical.manager import in_loop
+from ticktalk.errors import TTRuntimeError
+from ticktalk.physical.manager_node import in_loop
 
 LEFT = (
     HEAD

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ticktalk.engine.execution import FiringError
-from ticktalk.engine.outputs import OutputToken
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language import compile_source
-from ticktalk.manager import TTRuntimeManagerPhysical
+from ticktalk.manager.outputs import OutputToken
+from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
 LIMIT = 30.0
 """Seconds after which a condition that should come true has failed."""

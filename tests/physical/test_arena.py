@@ -17,12 +17,12 @@ import numpy
 import pytest
 from test_worker import STREAM, Host, until
 
-from ticktalk.engine.values import decode_value, encode_value
-from ticktalk.physical import arena
-from ticktalk.physical.arena import KEPT, PLACES, SIZE, Memory, Placed, Reader, Writer
-from ticktalk.physical.frames import Frames, by_itself, encode_frame, in_shared_memory
-from ticktalk.physical.manager import in_loop
-from ticktalk.physical.wire import LONG
+from ticktalk.engine.codec import decode_value, encode_value
+from ticktalk.physical.manager_node import in_loop
+from ticktalk.physical.memory import arena
+from ticktalk.physical.memory.arena import KEPT, PLACES, SIZE, Memory, Placed, Reader, Writer
+from ticktalk.physical.network.wire import LONG
+from ticktalk.physical.workers.frames import Frames, by_itself, encode_frame, in_shared_memory
 
 
 class Shared:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from ticktalk.physical.clock import (
+from ticktalk.physical.timekeeping.root_clock import (
     SAMPLES,
     SLEW_PPM,
     STEP_LIMIT,

@@ -27,11 +27,11 @@ from typer.testing import CliRunner
 
 from ticktalk.cli.keys import keys_app
 from ticktalk.language import TTError
-from ticktalk.physical import authority, credentials
-from ticktalk.physical.authority import REVOCATIONS_FILE, init_authority, issue, issued, revoke
-from ticktalk.physical.credentials import Credentials
-from ticktalk.physical.revocations import Revocations
-from ticktalk.physical.signing import Signer
+from ticktalk.physical.trust import authority, credentials
+from ticktalk.physical.trust.authority import REVOCATIONS_FILE, init_authority, issue, issued, revoke
+from ticktalk.physical.trust.credentials import Credentials
+from ticktalk.physical.trust.revocations import Revocations
+from ticktalk.physical.trust.signing import Signer
 
 LIMIT = 20.0
 """Seconds after which a condition that should come true has failed."""

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from ticktalk.physical.frames import CHUNK, ByItself, Frames, by_itself, encode_frame, unsent
-from ticktalk.physical.wire import LONG
+from ticktalk.physical.network.wire import LONG
+from ticktalk.physical.workers.frames import CHUNK, ByItself, Frames, by_itself, encode_frame, unsent
 
 
 def through(messages: list[tuple[Any, ...]], pieces: random.Random | None = None) -> list[tuple[Any, ...]]:

@@ -13,10 +13,10 @@ import pytest
 from systems import HEAD, LIMIT, Process, System, alive, children, kill, until
 
 from ticktalk.cli.remote import Remote
-from ticktalk.engine.health import lease
-from ticktalk.engine.outputs import OutputToken
-from ticktalk.engine.values import decode_value
-from ticktalk.language.errors import TTRuntimeError
+from ticktalk.engine.codec import decode_value
+from ticktalk.errors import TTRuntimeError
+from ticktalk.hosted.health import lease
+from ticktalk.manager.outputs import OutputToken
 from ticktalk.physical.node import free_port
 
 GAP = 5_000_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ticktalk.engine.health import DEAD_AFTER, LOST_AFTER, Completion, Heartbeats, IdleReport, ManagerWatch
+from ticktalk.hosted.health import DEAD_AFTER, LOST_AFTER, Completion, Heartbeats, IdleReport, ManagerWatch
 
 
 def report(ensemble: str, round: int, **said: object) -> IdleReport:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ticktalk.physical.link import Link
-from ticktalk.physical.wire import LONG
+from ticktalk.physical.network.link import Link
+from ticktalk.physical.network.wire import LONG
 
 LIMIT = 10.0
 """Seconds after which what should come has not."""

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from ticktalk.engine.agenda import Agenda
-from ticktalk.physical.clock import RootClock, monotonic_us
-from ticktalk.physical.loop import Loop
+from ticktalk.physical.timekeeping.loop import Loop
+from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 
 LIMIT = 20.0
 """Seconds after which a condition that should come true has failed."""

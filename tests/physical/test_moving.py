@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from ticktalk.engine.codec import decode_value, encode_value, plain
 from ticktalk.engine.hosting import Deployment, Expect, Handed, HandOver, Placement, ReadyAnswer, StartContext
-from ticktalk.engine.values import decode_value, encode_value, plain
 from ticktalk.language import compile_source
-from ticktalk.physical.manager import in_loop
+from ticktalk.physical.manager_node import in_loop
+from ticktalk.physical.network.tokens import arc_key
+from ticktalk.physical.network.wire import LONG, SoFar, control_frame, long_parcel, parse_control, token_frame
 from ticktalk.physical.node import Node
-from ticktalk.physical.tokens import arc_key
-from ticktalk.physical.wire import LONG, SoFar, control_frame, long_parcel, parse_control, token_frame
 from ticktalk.processes import Message, NetMsg, RuntimeMsg
 
 LIMIT = 30.0

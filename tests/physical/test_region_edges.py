@@ -10,13 +10,13 @@ import pytest
 from test_device_regions import HEAD, NUMBERS, ONCE, Receiver, named, regions, together
 from test_worker import Host, until
 
+from ticktalk.accelerate import device_region
+from ticktalk.engine.codec import encode_value
 from ticktalk.engine.hosting import Deployment, StartContext
-from ticktalk.engine.values import encode_value
 from ticktalk.language import compile_source
-from ticktalk.physical import device_region
-from ticktalk.physical.manager import in_loop
-from ticktalk.physical.tokens import Incoming
-from ticktalk.physical.wire import arcs_as_bytes, token_frame
+from ticktalk.physical.manager_node import in_loop
+from ticktalk.physical.network.tokens import Incoming
+from ticktalk.physical.network.wire import arcs_as_bytes, token_frame
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["threads", "process"])

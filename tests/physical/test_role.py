@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ticktalk.physical.clock import monotonic_us
-from ticktalk.physical.role import Role
+from ticktalk.physical.timekeeping.role import Role
+from ticktalk.physical.timekeeping.root_clock import monotonic_us
 
 LIMIT = 10.0
 """Seconds after which a condition that should come true has failed."""

@@ -20,25 +20,25 @@ import zenoh
 from systems import ENDLESS, HEAD, LIMIT, ONE, Process, System, alive, children, until
 
 from ticktalk.cli.remote import Remote
-from ticktalk.engine.health import lease
+from ticktalk.engine.codec import encode_value
 from ticktalk.engine.hosting import Deployment
-from ticktalk.engine.outputs import OutputToken, as_json
-from ticktalk.engine.values import encode_value
 from ticktalk.ensemble import TTEnsemble
+from ticktalk.errors import TTError, TTInputError, TTRuntimeError
 from ticktalk.graph.graph import TTGraph
+from ticktalk.hosted.health import lease
 from ticktalk.language import compile_program, compile_source
-from ticktalk.language.errors import TTError, TTInputError, TTRuntimeError
-from ticktalk.manager import TTRuntimeManagerPhysical, TTRuntimeManagerSim
+from ticktalk.manager.outputs import OutputToken, as_json
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.physical.clock import RootClock
 from ticktalk.physical.commands import outputs_key
-from ticktalk.physical.joining import HELLO_KEY, JOIN_KEY, RefusedError, hello
-from ticktalk.physical.manager import COMMAND_KEY
+from ticktalk.physical.manager_node import COMMAND_KEY
+from ticktalk.physical.network.joining import HELLO_KEY, JOIN_KEY, RefusedError, hello
+from ticktalk.physical.network.tokens import arc_key
+from ticktalk.physical.network.wire import control_frame, token_frame
 from ticktalk.physical.node import control_key, free_port
-from ticktalk.physical.tokens import arc_key
-from ticktalk.physical.trust import EnsembleTrust, ManagerTrust
-from ticktalk.physical.wire import control_frame, token_frame
+from ticktalk.physical.timekeeping.root_clock import RootClock
+from ticktalk.physical.trust.trust import EnsembleTrust, ManagerTrust
 from ticktalk.processes import ExecuteMsg, Message
+from ticktalk.runtime_manager import TTRuntimeManagerPhysical, TTRuntimeManagerSim
 
 CASES = Path(__file__).parents[1] / "conformance" / "cases"
 

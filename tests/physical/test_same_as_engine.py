@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from test_device_regions import HEAD, Receiver
 
+from ticktalk.accelerate import device_region
 from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.codec import plain
 from ticktalk.engine.hosting import Deployment, EnsembleHost, StartContext
-from ticktalk.engine.values import plain
 from ticktalk.language import compile_source
-from ticktalk.physical import device_region
-from ticktalk.physical.manager import in_loop
+from ticktalk.physical.manager_node import in_loop
 
 BODIES = """
 @STREAMify

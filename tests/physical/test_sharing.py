@@ -17,12 +17,12 @@ import numpy
 import pytest
 from systems import HEAD, LIMIT, System, kill, until
 
-from ticktalk.engine.values import Data, decode_value, encode_value
-from ticktalk.physical import arena, sharing
-from ticktalk.physical.arena import PLACES, ROWS, SENT, SIZE, Memory
-from ticktalk.physical.sharing import BLOCK, WHOLE, Sharing
-from ticktalk.physical.tokens import Incoming
-from ticktalk.physical.wire import LONG, FrameError, Offer, Parcel, Settle, parse_parcels
+from ticktalk.engine.codec import Data, decode_value, encode_value
+from ticktalk.physical.memory import arena, sharing
+from ticktalk.physical.memory.arena import PLACES, ROWS, SENT, SIZE, Memory
+from ticktalk.physical.memory.sharing import BLOCK, WHOLE, Sharing
+from ticktalk.physical.network.tokens import Incoming
+from ticktalk.physical.network.wire import LONG, FrameError, Offer, Parcel, Settle, parse_parcels
 from ticktalk.processes import Message, NetMsg
 
 

@@ -9,17 +9,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from ticktalk.engine.codec import Encoded, NoCodecError, encode_value
 from ticktalk.engine.execution import FiringError
-from ticktalk.engine.health import IdleReport
 from ticktalk.engine.hosting import Deployment, ReadyAnswer, StartContext, StopGraph
-from ticktalk.engine.outputs import OutputToken
-from ticktalk.engine.values import Encoded, NoCodecError, encode_value
+from ticktalk.hosted.health import IdleReport
 from ticktalk.language import compile_source
+from ticktalk.manager.outputs import OutputToken
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.physical import wire
-from ticktalk.physical.tokens import arc_key, key_part
-from ticktalk.physical.trust import EnsembleTrust, ManagerTrust
-from ticktalk.physical.wire import (
+from ticktalk.physical.network import wire
+from ticktalk.physical.network.tokens import arc_key, key_part
+from ticktalk.physical.network.wire import (
     LONG,
     FrameError,
     Ping,
@@ -34,6 +33,7 @@ from ticktalk.physical.wire import (
     parse_parcels,
     token_frame,
 )
+from ticktalk.physical.trust.trust import EnsembleTrust, ManagerTrust
 from ticktalk.processes import ExecuteMsg, Message, NetMsg, Route, RuntimeMsg, SyncMsg
 
 PROGRAM = """

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from ticktalk.engine.codec import plain
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.hosting import Deployment, ReadyAnswer, StartContext
-from ticktalk.engine.outputs import OutputToken
-from ticktalk.engine.values import plain
 from ticktalk.language import compile_source
-from ticktalk.physical.manager import in_loop
+from ticktalk.manager.outputs import OutputToken
+from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.node import Node
 
 LIMIT = 10.0

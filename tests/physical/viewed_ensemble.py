@@ -14,7 +14,7 @@ from typing import Any
 
 from ticktalk.cli.entry import main
 from ticktalk.ensemble import TTEnsemble
-from ticktalk.physical.manager import in_loop
+from ticktalk.physical.manager_node import in_loop
 
 ensembles: list[TTEnsemble] = []
 
@@ -50,8 +50,8 @@ def tell(number: int, frame: Any) -> None:
 
 
 if __name__ == "__main__":
-    import ticktalk.cli.ensemble
+    import ticktalk.cli.ensemble_command
 
-    ticktalk.cli.ensemble.TTEnsemble = Viewed  # type: ignore[misc]
+    ticktalk.cli.ensemble_command.TTEnsemble = Viewed  # type: ignore[misc]
     signal.signal(signal.SIGUSR1, tell)
     main()

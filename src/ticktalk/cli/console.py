@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ticktalk.engine.counters import Counts, counter_lines
 from ticktalk.engine.execution import FiringError
-from ticktalk.engine.outputs import OutputToken, json_line, stable_repr
+from ticktalk.manager.outputs import OutputToken, json_line, stable_repr
 from ticktalk.time import INFINITY, NEG_INFINITY
 
 console = Console(stderr=True)

@@ -8,14 +8,14 @@ from typing import Annotated, cast
 
 import typer
 
+from ticktalk.accelerate.generated import run_code, steps_code, tree_code
+from ticktalk.accelerate.regions import RegionPlan, find_regions, find_trees
 from ticktalk.cli import arguments
-from ticktalk.engine.generated import run_code, steps_code, tree_code
-from ticktalk.engine.regions import RegionPlan, find_regions, find_trees
+from ticktalk.errors import TTError
 from ticktalk.graph.drawing import Format
 from ticktalk.graph.drawing import draw as render
 from ticktalk.graph.drawing.hosts import hosts_of
 from ticktalk.graph.graph import TTGraph
-from ticktalk.language.errors import TTError
 
 
 def draw(

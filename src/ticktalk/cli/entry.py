@@ -22,7 +22,7 @@ def main() -> None:
         os.execv(sys.executable, command)
     if sys.argv[1:2] == ["ensemble"]:
         # On a small device, and fifty times on one machine, it counts what is loaded: no compiler, no simulator.
-        from ticktalk.cli.ensemble import app
+        from ticktalk.cli.ensemble_command import app
     else:
         from ticktalk.cli.main import app
     from ticktalk.cli.guard import run_guarded

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from ticktalk.language.errors import TTError
+from ticktalk.errors import TTError
 
 
 def run_guarded(app: typer.Typer) -> None:

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ticktalk.physical import authority
-from ticktalk.physical.certificates import check_address, check_certificate_name
+from ticktalk.physical.trust import authority
+from ticktalk.physical.trust.certificates import check_address, check_certificate_name
 
 keys_app = typer.Typer(
     name="keys",

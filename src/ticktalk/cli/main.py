@@ -10,10 +10,10 @@ import typer
 
 from ticktalk.cli import remote
 from ticktalk.cli.draw import draw
-from ticktalk.cli.ensemble import ensemble
+from ticktalk.cli.ensemble_command import ensemble
 from ticktalk.cli.guard import run_guarded
 from ticktalk.cli.keys import keys_app
-from ticktalk.cli.manager import manager
+from ticktalk.cli.manager_command import manager
 from ticktalk.cli.map import map_command
 from ticktalk.cli.run import run
 from ticktalk.cli.simulate import simulate

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ticktalk.cli import arguments
 from ticktalk.cli.placement import tell_doubts
-from ticktalk.language.errors import TTError
+from ticktalk.errors import TTError
 from ticktalk.mapping.deployment_file import read_deployment
 from ticktalk.mapping.schedule import MappingProblem, Objective, Plan
 

@@ -10,14 +10,14 @@ from typing import NamedTuple
 import typer
 
 from ticktalk.cli.arguments import EnsembleOption, all_ensembles, constraint_names, ensembles
+from ticktalk.errors import TTError, TTMappingError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.language.errors import TTError, TTMappingError
-from ticktalk.language.problems import did_you_mean
 from ticktalk.mapping.deployment_file import DeploymentFile, EnsembleSpec, read_deployment
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.mapping_file import MappingFile, read_mapping
 from ticktalk.mapping.schedule import MappingProblem
 from ticktalk.mapping.weights import Weights
+from ticktalk.problems import did_you_mean
 from ticktalk.processes import DEFAULT_RUNTIME_MANAGER_NAME
 
 

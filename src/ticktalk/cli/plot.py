@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from ticktalk.engine.outputs import stable_repr
+from ticktalk.errors import TTError
 from ticktalk.graph.drawing.captions import printable, shortened
 from ticktalk.graph.drawing.hosts import COLOURS
-from ticktalk.language.errors import TTError
+from ticktalk.manager.outputs import stable_repr
 from ticktalk.time import Tick
 
 ENDINGS = ("png", "svg", "pdf", "jpg", "jpeg", "webp")

@@ -9,8 +9,8 @@ from pathlib import Path
 import typer
 
 from ticktalk.cli.arguments import EnsembleOption
+from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.language.errors import TTError
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec, LinkSpec, read_deployment
 from ticktalk.mapping.measured import completed, costs_of
 from ticktalk.mapping.write_deployment import deployment_text

@@ -17,7 +17,7 @@ from rich.table import Table
 from ticktalk.cli import arguments
 from ticktalk.cli.console import status_tables
 from ticktalk.cli.placement import over_joined
-from ticktalk.language.errors import TTError
+from ticktalk.errors import TTError
 from ticktalk.mapping.deployment_file import read_deployment
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.mapping_file import read_mapping
@@ -176,7 +176,7 @@ def outputs(
 
 
 def _start(remote: Remote, graph: str, values: dict[str, Any], as_json: bool) -> None:
-    from ticktalk.engine.values import encode_value
+    from ticktalk.engine.codec import encode_value
 
     answer = remote.ask(do="start", graph=graph, inputs=encode_value(values))
     _tell(answer, as_json, f"{graph} starts")
@@ -209,9 +209,9 @@ class Remote:
     """
 
     def __init__(self, manager: str, credentials: str | None) -> None:
-        from ticktalk.physical.joining import endpoint
-        from ticktalk.physical.link import Link
-        from ticktalk.physical.trust import EnsembleTrust
+        from ticktalk.physical.network.joining import endpoint
+        from ticktalk.physical.network.link import Link
+        from ticktalk.physical.trust.trust import EnsembleTrust
 
         self._manager = arguments.address(manager, "--manager")
         self._trust = EnsembleTrust(credentials)
@@ -230,7 +230,7 @@ class Remote:
             TTError: the manager refuses, or does not answer.
         """
         from ticktalk.physical.commands import Question
-        from ticktalk.physical.manager import COMMAND_KEY
+        from ticktalk.physical.manager_node import COMMAND_KEY
 
         asked = self._trust.ask(msgspec.msgpack.encode(Question(**question)))
         answer = self._link.ask(COMMAND_KEY, asked, ANSWER_LIMIT)

@@ -17,14 +17,14 @@ from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr, p
 from ticktalk.cli.placement import placement
 from ticktalk.cli.plot import check_plot_file, plot_outputs
 from ticktalk.cli.profile import check_profile_file, write_profile
-from ticktalk.drivers import make_driver
 from ticktalk.engine.execution import BodyOutput
-from ticktalk.engine.outputs import OutputToken
-from ticktalk.engine.profile import Meter
+from ticktalk.engine.meter import Meter
 from ticktalk.ensemble import TTEnsemble
-from ticktalk.language.errors import TTError
-from ticktalk.manager import TTRuntimeManagerSim
+from ticktalk.errors import TTError
+from ticktalk.factories import make_driver
+from ticktalk.manager.outputs import OutputToken
 from ticktalk.processes import DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.runtime_manager import TTRuntimeManagerSim
 from ticktalk.simulation.event_file import joining_ensembles, read_events
 from ticktalk.simulation.faults import Faults
 

@@ -12,8 +12,12 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from ticktalk.accelerate.regions import RegionPlan, find_regions, find_trees
+from ticktalk.accelerate.stream_region import RegionTimers, StreamRegion
+from ticktalk.accelerate.token_tree import TokenTree
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.bodies import BodyError, GraphCode
+from ticktalk.engine.codec import PLAIN, as_number, handed_on
 from ticktalk.engine.components import Components
 from ticktalk.engine.counters import Counters, Counts
 from ticktalk.engine.execution import FiringError, Send, TTSQExecute, firing_error
@@ -34,12 +38,8 @@ from ticktalk.engine.instructions import (
     TOKEN_INSTRUCTIONS,
     VALUE_INSTRUCTIONS,
 )
-from ticktalk.engine.profile import Meter
-from ticktalk.engine.region import RegionTimers, StreamRegion
-from ticktalk.engine.regions import RegionPlan, find_regions, find_trees
+from ticktalk.engine.meter import Meter
 from ticktalk.engine.state import InstanceState, Load, Saver
-from ticktalk.engine.tree import TokenTree
-from ticktalk.engine.values import PLAIN, as_number, handed_on
 from ticktalk.engine.wiring import wiring_of
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph

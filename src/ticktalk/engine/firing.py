@@ -19,11 +19,11 @@ from itertools import count
 from typing import Any, Protocol
 
 from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.codec import plain
 from ticktalk.engine.counters import Counters
 from ticktalk.engine.instructions import TOKEN_INSTRUCTIONS
 from ticktalk.engine.matching import Port, Waiting, best_set
 from ticktalk.engine.state import Load, Saver
-from ticktalk.engine.values import plain
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import INFINITY, NEG_INFINITY, ROOT, Tick, TTClock
 from ticktalk.time.clock import whole_tick

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from heapq import heappush
 from typing import Any
 
+from ticktalk.engine.codec import PLAIN, Data, Parts, handed_on, plain
 from ticktalk.engine.firing import TTSQSync
-from ticktalk.engine.values import PLAIN, Data, Parts, handed_on, plain
 from ticktalk.graph.sq import TTSQ, TTArc
 from ticktalk.time import Tick, TTEmpty
 

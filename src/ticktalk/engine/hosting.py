@@ -14,21 +14,21 @@ import msgspec
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.bodies import BodyError
+from ticktalk.engine.codec import Data
 from ticktalk.engine.components import Components, Preparing, running
 from ticktalk.engine.context import Context, PreparedGraph, RunElsewhere
 from ticktalk.engine.counters import Counts
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.firing import EVICTION_BOUND
 from ticktalk.engine.forwarding import Together
-from ticktalk.engine.profile import Meter
+from ticktalk.engine.meter import Meter
 from ticktalk.engine.state import Checkpoint, InstanceState, Load, Saver
-from ticktalk.engine.values import Data
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import Tick
 
 if TYPE_CHECKING:
-    from ticktalk.engine.cores import Cores
+    from ticktalk.simulation.cores import Cores
 
 
 class Deployment(msgspec.Struct, frozen=True):

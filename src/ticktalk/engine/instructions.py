@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.engine.values import plain
+from ticktalk.engine.codec import plain
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick, TTClock

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.engine.values import NoCodecError, encoded, type_name
+from ticktalk.engine.codec import NoCodecError, encoded, type_name
 from ticktalk.time import Tick
 
 SavedToken = list[Any]

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
+from ticktalk.errors import TTGraphError
 from ticktalk.graph.sq import TTSQ, TTArc, TTDestination
-from ticktalk.language.errors import TTGraphError
 from ticktalk.time import ROOT, TTClock
 
 FORMAT = "ticktalk-graph"

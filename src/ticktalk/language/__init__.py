@@ -2,6 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ticktalk.errors import (
+    Problem,
+    TTError,
+    TTGraphError,
+    TTInputError,
+    TTMappingError,
+    TTRuntimeError,
+    TTSyntaxError,
+)
 from ticktalk.language.decorators import (
     GRAPHify,
     SQify,
@@ -12,15 +21,6 @@ from ticktalk.language.decorators import (
     TTPlanB,
     TTQuery,
     TTSingleRunTimeout,
-)
-from ticktalk.language.errors import (
-    Problem,
-    TTError,
-    TTGraphError,
-    TTInputError,
-    TTMappingError,
-    TTRuntimeError,
-    TTSyntaxError,
 )
 
 if TYPE_CHECKING:

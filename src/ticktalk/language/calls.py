@@ -14,9 +14,9 @@ from ticktalk.language.expressions import Expressions
 from ticktalk.language.folding import CannotFold
 from ticktalk.language.instructions import INSTRUCTIONS, REQUIRED
 from ticktalk.language.network import Network, Node, Port
-from ticktalk.language.problems import Place, Problems, did_you_mean
 from ticktalk.language.templates import STREAM_KEYWORDS, Parameter, Template
 from ticktalk.language.values import UNKNOWN, Arc, Constant, Data, Foreign, Listing, Reference, Unknown, Value
+from ticktalk.problems import Place, Problems, did_you_mean
 from ticktalk.time import ROOT, TTClock
 from ticktalk.time.clock import whole_tick
 

@@ -18,13 +18,13 @@ import tokenize
 import warnings
 from pathlib import Path
 
+from ticktalk.errors import TTError, TTSyntaxError
 from ticktalk.graph.graph import TTClockSpec, TTGraph
-from ticktalk.language.errors import TTError, TTSyntaxError
 from ticktalk.language.graph_body import GraphBody
 from ticktalk.language.module import Module
-from ticktalk.language.problems import Problems
 from ticktalk.language.scope import ModuleScope
 from ticktalk.language.siblings import Siblings
+from ticktalk.problems import Problems
 
 
 def compile_program(path: str | Path) -> TTGraph:

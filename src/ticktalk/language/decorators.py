@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any, NoReturn, TypeVar
 
-from ticktalk.language.errors import TTError
+from ticktalk.errors import TTError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

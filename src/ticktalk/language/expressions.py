@@ -17,8 +17,8 @@ from ticktalk.language.folding import CannotFold
 from ticktalk.language.imports import KNOWN, construct_at
 from ticktalk.language.instructions import INSTRUCTIONS
 from ticktalk.language.network import Branch, Network, Node, Port
-from ticktalk.language.problems import Place, Problems, did_you_mean
 from ticktalk.language.values import UNKNOWN, Arc, Constant, Data, Foreign, Listing, Reference, Unknown, Value
+from ticktalk.problems import Place, Problems, did_you_mean
 from ticktalk.time import TTClock
 
 MOST_STEPS = 1_000_000

@@ -14,10 +14,10 @@ from ticktalk.language.calls import Argument, Calls, made_since
 from ticktalk.language.expressions import Expressions, GiveUp, reference_to
 from ticktalk.language.imports import is_ticktalk, ticktalk_names
 from ticktalk.language.network import Network, Node, Port, TooLarge
-from ticktalk.language.problems import Problems
 from ticktalk.language.scope import ModuleScope, bound_names
 from ticktalk.language.templates import FunctionNode, check_body, parameters_of
 from ticktalk.language.values import UNKNOWN, Arc, Constant, Data, Listing, Reference, Unknown
+from ticktalk.problems import Problems
 from ticktalk.time import TTClock
 
 _Ending = Literal["return", "break", "continue"]

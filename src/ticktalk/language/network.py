@@ -14,8 +14,8 @@ from typing import Any
 from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.graph import TTInput
 from ticktalk.graph.sq import TTSQ, TTArc, TTConstraintSpec, TTDestination, TTPort
-from ticktalk.language.problems import Place
 from ticktalk.language.values import Arc, Constant
+from ticktalk.problems import Place
 
 MOST_SQS = 200_000
 

@@ -16,7 +16,7 @@ import random
 from collections.abc import Sequence
 from fractions import Fraction
 
-from ticktalk.language.errors import TTMappingError
+from ticktalk.errors import TTMappingError
 from ticktalk.mapping.bound import bound
 from ticktalk.mapping.schedule import (
     MappingProblem,

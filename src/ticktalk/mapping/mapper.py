@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from ticktalk.errors import TTMappingError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.needs import NONE, needed_modules
 from ticktalk.graph.sq import TTSQ
-from ticktalk.language.errors import TTMappingError
-from ticktalk.language.problems import did_you_mean
 from ticktalk.mapping.ensembles import EnsembleInfo, why_not
 from ticktalk.mapping.weights import Loads, Weights
+from ticktalk.problems import did_you_mean
 
 LISTED = 20
 """Ensembles that a message names at most."""

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ticktalk.errors import TTError, TTMappingError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.language.errors import TTError, TTMappingError
 from ticktalk.mapping.ensembles import EnsembleInfo, check_ensemble_name
 from ticktalk.mapping.mapper import TTMapper
 

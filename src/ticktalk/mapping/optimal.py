@@ -12,7 +12,7 @@ import os
 from fractions import Fraction
 from typing import Any
 
-from ticktalk.language.errors import TTError, TTMappingError
+from ticktalk.errors import TTError, TTMappingError
 from ticktalk.mapping.bound import bound
 from ticktalk.mapping.heft import heft, rank_order
 from ticktalk.mapping.schedule import MappingProblem, Objective, Plan

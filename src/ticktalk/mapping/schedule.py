@@ -17,8 +17,8 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from ticktalk.errors import TTMappingError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.language.errors import TTMappingError
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, LinkSpec
 from ticktalk.mapping.ensembles import why_not
 from ticktalk.mapping.mapper import TTMapper, modules_of

@@ -13,15 +13,15 @@ from typing import Any
 import msgspec
 import zenoh
 
-from ticktalk.engine.deployment import GraphState
+from ticktalk.engine.codec import decode_value
 from ticktalk.engine.hosting import SetGrid
-from ticktalk.engine.outputs import OutputToken, json_line
-from ticktalk.engine.values import decode_value
+from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.language.errors import TTError
+from ticktalk.manager.deployments import GraphState
+from ticktalk.manager.outputs import OutputToken, json_line
 from ticktalk.mapping.weights import Weights
-from ticktalk.physical.manager import COMMAND_KEY, ManagerNode, drop
-from ticktalk.physical.tokens import key_part
+from ticktalk.physical.manager_node import COMMAND_KEY, ManagerNode, drop
+from ticktalk.physical.network.tokens import key_part
 from ticktalk.processes import DeployRequest, DrainRequest, Message, RuntimeMsg, SetRequest
 
 OUTPUTS_KEY = "ticktalk/outputs"

@@ -9,13 +9,13 @@ from typing import Any
 
 from ticktalk.engine.components import Components
 from ticktalk.engine.counters import Counts
-from ticktalk.engine.deployment import IN_USE
 from ticktalk.engine.execution import FiringError
-from ticktalk.engine.health import ManagerWatch
-from ticktalk.language.errors import TTRuntimeError
-from ticktalk.physical.clock import ClockDiscipline, Exchange, boot_id, monotonic_us
+from ticktalk.errors import TTRuntimeError
+from ticktalk.hosted.health import ManagerWatch
+from ticktalk.manager.deployments import IN_USE
 from ticktalk.physical.commands import Commands
-from ticktalk.physical.joining import (
+from ticktalk.physical.manager_node import HEARTBEAT, Callbacks, ManagerNode, RunningContext, in_loop
+from ticktalk.physical.network.joining import (
     JOIN_KEY,
     RefusedError,
     Welcome,
@@ -27,11 +27,11 @@ from ticktalk.physical.joining import (
     own_address,
     say_insecure,
 )
-from ticktalk.physical.link import Link, NobodyAnswersError, PortInUseError
-from ticktalk.physical.manager import HEARTBEAT, Callbacks, ManagerNode, RunningContext, in_loop
+from ticktalk.physical.network.link import Link, NobodyAnswersError, PortInUseError
+from ticktalk.physical.network.wire import Ask, Ping, Pong, Tell
 from ticktalk.physical.node import Node, describe_host, free_port
-from ticktalk.physical.trust import EnsembleTrust, ManagerTrust
-from ticktalk.physical.wire import Ask, Ping, Pong, Tell
+from ticktalk.physical.timekeeping.root_clock import ClockDiscipline, Exchange, boot_id, monotonic_us
+from ticktalk.physical.trust.trust import EnsembleTrust, ManagerTrust
 from ticktalk.processes import Message, NetMsg, RuntimeMsg, TTRuntimeManagerProcess
 
 SETTLED_AFTER = 1_000_000

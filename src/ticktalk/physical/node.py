@@ -22,11 +22,11 @@ from typing import Any
 import msgspec
 
 from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.codec import Encoded, encoded
 from ticktalk.engine.components import Components
 from ticktalk.engine.context import Context
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.forwarding import arc_name
-from ticktalk.engine.health import IdleReport
 from ticktalk.engine.hosting import (
     Deployment,
     EnsembleHost,
@@ -37,24 +37,24 @@ from ticktalk.engine.hosting import (
     StartContext,
     StopGraph,
 )
-from ticktalk.engine.outputs import OutputToken
-from ticktalk.engine.values import Encoded, encoded
+from ticktalk.hosted.health import IdleReport
+from ticktalk.hosted.moving import Moves
+from ticktalk.manager.outputs import OutputToken
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.physical.clock import RootClock, boot_id, monotonic_us
-from ticktalk.physical.link import Link
-from ticktalk.physical.loop import LOAN, Loop
-from ticktalk.physical.memory import keep_memory
-from ticktalk.physical.moving import Moves
-from ticktalk.physical.sharing import Sharing
-from ticktalk.physical.tokens import Incoming, Tokens, arc_key
-from ticktalk.physical.wire import (
+from ticktalk.physical.memory.allocator import keep_memory
+from ticktalk.physical.memory.sharing import Sharing
+from ticktalk.physical.network.link import Link
+from ticktalk.physical.network.tokens import Incoming, Tokens, arc_key
+from ticktalk.physical.network.wire import (
     FrameError,
     ReportRequest,
     UnsignedCodeError,
     control_frame,
     parse_control,
 )
-from ticktalk.physical.workers import Workers, cores
+from ticktalk.physical.timekeeping.loop import LOAN, Loop
+from ticktalk.physical.timekeeping.root_clock import RootClock, boot_id, monotonic_us
+from ticktalk.physical.workers.workers import Workers, cores
 from ticktalk.processes import (
     DEFAULT_RUNTIME_MANAGER_NAME,
     Message,

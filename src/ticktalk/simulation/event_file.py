@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 
 import yaml
 
-from ticktalk.language.problems import did_you_mean
+from ticktalk.problems import did_you_mean
 from ticktalk.yaml_file import YamlFile, kind_of, number, read_text
 
 Kind = Literal["fail", "recover", "join", "cut", "heal", "slow"]

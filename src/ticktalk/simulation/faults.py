@@ -11,10 +11,10 @@ from fractions import Fraction
 from typing import Any
 
 from ticktalk.engine.agenda import Turn
-from ticktalk.engine.health import DEAD_AFTER, goes_on, lease
 from ticktalk.ensemble import TTEnsemble
-from ticktalk.manager import TTRuntimeManagerSim
+from ticktalk.hosted.health import DEAD_AFTER, goes_on, lease
 from ticktalk.processes import Message, RuntimeMsg
+from ticktalk.runtime_manager import TTRuntimeManagerSim
 from ticktalk.simulation.driver import Simulation
 from ticktalk.simulation.event_file import Event
 

@@ -6,10 +6,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.codec import encode_value
 from ticktalk.engine.context import PreparedGraph
-from ticktalk.engine.cores import Cores
-from ticktalk.engine.values import encode_value
 from ticktalk.mapping.deployment_file import DeploymentFile, EnsembleSpec
+from ticktalk.simulation.cores import Cores
 
 
 class Timing:

@@ -1,0 +1,396 @@
+"""A region in its worker: runs the bodies of one instant, or behind one token, and says what leaves it.
+
+Within a region a value is passed as it is between ensembles: encoded and decoded, unless nobody can change it. So it
+makes no difference to a program whether its SQs form a region.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import FunctionType
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from ticktalk.accelerate.generated import once_code, once_inputs
+from ticktalk.accelerate.regions import RegionNode, Wire
+from ticktalk.accelerate.stream_region import ALWAYS, GONE
+from ticktalk.engine.codec import PLAIN, Data, Encoded, Parts, ValueFormatError, encode_value, split
+from ticktalk.engine.components import REGION_FILE, Running
+from ticktalk.engine.execution import FiringError, TTSQExecute, firing_error
+from ticktalk.engine.forwarding import unpacked
+from ticktalk.graph.constants import decode_constant
+from ticktalk.graph.sq import TTDestination
+from ticktalk.manager.outputs import as_json
+from ticktalk.physical.network.wire import arcs_in
+from ticktalk.time import Tick, TTEmpty
+
+ORDERS_KEPT = 1000
+"""Sets of arcs that came together that are remembered."""
+
+
+class Member(msgspec.Struct, array_like=True):
+    """One SQ of a region, as its worker is told.
+
+    Attributes:
+        ident: the instance's.
+        wires: by port that is fed within the region: the place of the SQ that feeds it, which of its wires this is,
+            and whether it is the only one.
+        inner: by wire that begins here, the path of the part of the result that goes there.
+        outer: the paths of what leaves the region, and whether it is an output.
+        settled: by port, what sits there for good.
+    """
+
+    ident: int
+    wires: dict[int, tuple[int, int, bool]]
+    inner: list[list[int]]
+    outer: list[tuple[list[int], bool]]
+    settled: dict[int, bytes]
+
+
+TOGETHER = 16 << 20
+"""Bytes of arrays up to which what one firing sends on several arcs goes together."""
+
+Encode = Callable[[Any], Any]
+"""Makes of a value MessagePack, or what stands for it in an answer."""
+
+
+class Sends(Protocol):
+    """What a result is sent by: the paths of all its parts that go anywhere, and how it is unpacked."""
+
+    @property
+    def all_paths(self) -> tuple[tuple[int, ...], ...]: ...
+    @property
+    def unpack(self) -> list[Any] | None: ...
+
+
+class Array(NamedTuple):
+    """Parts of a result as one MessagePack array, and where in the result they are; None: all that are wanted."""
+
+    paths: list[Any] | None
+    data: Any
+
+
+def parts_of(what: list[Any], forward: Sends) -> Parts | Encoded:
+    """What a body gave, as it stands in an answer: `[parts]`, or `[paths, array]` (paths None: all)."""
+    if len(what) == 2:
+        paths, data = what
+        return Parts(together=(forward.all_paths if paths is None else tuple([tuple(path) for path in paths]), data))
+    if forward.unpack is None and len(what[0]) == 1:
+        _, data, shown = what[0][0]
+        return Encoded(data, shown)
+    return Parts({tuple(path): Encoded(data, shown) for path, data, shown in what[0]})
+
+
+def as_error(error: Any) -> FiringError:
+    """An error of a firing as it stands in an answer."""
+    return error if isinstance(error, FiringError) else msgspec.convert(error, FiringError)
+
+
+def encoder(paths: Sequence[Any], shape: Any, encode_part: Encode = encode_value) -> Callable[[Any], Any]:
+    """What makes of a result the parts that are wanted, encoded: `[[path, data, shown], ...]`, or an `Array`."""
+    wanted = [(tuple(path), output) for path, output in paths]
+    together = len(wanted) > 1 and not any(output for _, output in wanted)
+    whole = [path for path, _ in wanted]
+    flat = together and whole == [(index,) for index in range(len(shape or ()))]
+
+    def encode_whole(value: Any) -> Any:
+        if value.__class__ is TTEmpty:
+            return []
+        exact, shown = as_json(value) if wanted[0][1] else (True, None)
+        return [[(), encode_part(value), None if exact else shown]]
+
+    if whole == [()] and shape is None:
+        return encode_whole
+
+    def encode(value: Any) -> Any:
+        if flat and value.__class__ in (list, tuple) and len(value) == len(whole):
+            parts = list(value)
+        else:
+            by_path = unpacked(value, shape)
+            parts = [by_path[path] for path in whole]
+        kinds = set(map(type, parts))
+        if together and not _too_long(kinds, parts):
+            if TTEmpty not in kinds:
+                return Array(None, encode_part(parts))
+            there = [(path, part) for path, part in zip(whole, parts, strict=True) if part.__class__ is not TTEmpty]
+            return Array([path for path, _ in there], encode_part([part for _, part in there])) if there else []
+        encoded = []
+        for (path, output), part in zip(wanted, parts, strict=True):
+            if part.__class__ is TTEmpty:
+                continue
+            exact, shown = as_json(part) if output else (True, None)
+            encoded.append([path, encode_part(part), None if exact else shown])
+        return encoded
+
+    return encode
+
+
+def _too_long(kinds: set[type], parts: list[Any]) -> bool:
+    """Whether what goes together would be a very long frame."""
+    if not any(hasattr(kind, "nbytes") for kind in kinds):
+        return False
+    return sum(getattr(part, "nbytes", 0) for part in parts) > TOGETHER
+
+
+def failure(execute: TTSQExecute, error: BaseException, start: Tick, stop: Tick) -> FiringError:
+    """What is told of an error, with text that can be encoded: a message may hold lone surrogates."""
+    try:
+        told = firing_error(execute.sq, execute.ensemble, execute.code, error, start, stop)
+    except BaseException:  # what shows it may raise anything
+        begin, end = (int(tick) if abs(tick) != float("inf") else None for tick in (start, stop))
+        what = f"{type(error).__name__} (it cannot be shown: its text raises, too)"
+        told = FiringError(execute.name, execute.ensemble, begin, end, execute.code.file, execute.sq.line, what)
+    return sendable(told)
+
+
+def sendable(error: FiringError) -> FiringError:
+    """`error` with text that can be encoded."""
+    return msgspec.structs.replace(error, exception=text(error.exception), traceback=text(error.traceback))
+
+
+def text(text: str) -> str:
+    """`text` without what no encoding has."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+class _Part:
+    """One SQ: what the generated code calls when more is to be done than to run its body."""
+
+    __slots__ = ("decode", "encode", "execute", "index", "inner", "outer", "ports", "region")
+
+    def __init__(self, region: WorkerRegion, index: int, execute: TTSQExecute, member: Member) -> None:
+        self.region = region
+        self.index = index
+        self.execute = execute
+        self.decode = execute.code.decode
+        self.inner = [tuple(path) for path in member.inner]
+        self.outer = bool(member.outer)
+        self.ports = list(member.wires)
+        self.encode = encoder(member.outer, execute.sq.unpack, region.encode)
+
+    def hand(self, value: Any, instant: Tick) -> Any:
+        """What each wire gets of a value that is not known to be unchangeable."""
+        if value.__class__ is TTEmpty:
+            return self._on([GONE] * len(self.inner))
+        return self._on(self._passed(value, len(self.inner)))
+
+    def edge(self, value: Any, instant: Tick) -> Any:
+        """Take what leaves the region; what each wire gets."""
+        sent = self.encode(value) if self.outer else []
+        wires: list[Any] = []
+        if self.inner:
+            parts = unpacked(value, self.execute.sq.unpack if any(self.inner) else None)
+            for path in self.inner:
+                part = parts[path]
+                wires += [GONE] if part.__class__ is TTEmpty else self._passed(part, 1)
+        if sent:
+            self.region.edges.append([self.index, *sent] if isinstance(sent, Array) else [self.index, sent])
+        return self._on(wires)
+
+    def _passed(self, value: Any, times: int) -> list[Any]:
+        if value.__class__ in PLAIN:
+            return [value] * times
+        data = encode_value(value)
+        return [self.decode(data) for _ in range(times)]
+
+    def ended(self, error: BaseException, instant: Tick) -> Any:
+        """Take the error of a firing."""
+        self.region.errors.append(failure(self.execute, error, instant, self.region.stop))
+        return self._on([GONE] * len(self.inner))
+
+    def absent(self, instant: Tick, *values: Any) -> None:
+        """Not all inputs are there: those that are wait with the general engine."""
+        for port, value in zip(self.ports, values, strict=True):
+            if value is not GONE:
+                try:
+                    self.region.leftovers.append([self.index, port, self.region.encode(value)])
+                except BaseException as error:  # text that no encoding has, a user's codec
+                    self.ended(error, instant)
+
+    @staticmethod
+    def _on(wires: list[Any]) -> Any:
+        return wires[0] if len(wires) == 1 else wires
+
+
+class WorkerRegion:
+    """The SQs of a region in their worker.
+
+    Args:
+        roots: how many of the members, the first ones, are its roots.
+        members: its SQs.
+        executes: theirs, in the same order.
+        feeds: by root, which arc of the SQ elsewhere feeds it; empty if none does.
+        encode: makes of a value what is answered.
+
+    Attributes (while it runs):
+        edges, leftovers, errors: what `run` will give.
+    """
+
+    def __init__(
+        self,
+        roots: int,
+        members: list[Member],
+        executes: list[TTSQExecute],
+        feeds: Sequence[int] = (),
+        encode: Encode = encode_value,
+    ) -> None:
+        self.edges: list[list[Any]] = []
+        self.leftovers: list[list[Any]] = []
+        self.errors: list[FiringError] = []
+        self.stop: Tick = 0
+        self._feeds = feeds
+        self.encode = encode
+        self._roots = roots
+        self._orders: dict[int | bytes, tuple[int, list[int], list[int]]] = {}  # by arcs of a parcel
+        nodes = []
+        names = {**ALWAYS, "region": self}
+        self._parts = []
+        for index, (member, execute) in enumerate(zip(members, executes, strict=True)):
+            wires = {port: Wire(*wire) for port, wire in sorted(member.wires.items())}
+            edge = bool(member.outer) or any(member.inner)
+            inner = [TTDestination("", 0) for _ in member.inner]
+            nodes.append(RegionNode(execute.sq, wires, inner, edge))
+            part = _Part(self, index, execute, member)
+            self._parts.append(part)
+            anew: dict[int | str, Data] = {}  # what sits on its ports and could be changed: each firing gets its own
+            body = _given_anew(execute.body, anew, part.decode)
+            names |= {f"f{index}": execute.body, f"arrange{index}": execute.arrange}
+            names |= {f"hand{index}": part.hand, f"edge{index}": part.edge}
+            names |= {f"ended{index}": part.ended, f"absent{index}": part.absent}
+            for port, kind in enumerate(execute.sq.ports):
+                if kind.constant is not None:
+                    names[f"a{index}_{port}"] = decode_constant(kind.constant[0])
+            for port, data in member.settled.items():
+                kind = execute.sq.ports[port]
+                value = names[f"a{index}_{port}"] = _settled(data, part.decode)
+                if execute.sq.body and not kind.hidden and (value is None or value.__class__ not in PLAIN):
+                    before = [other for other in execute.sq.ports[:port] if not (other.hidden or other.keyword)]
+                    anew[kind.name if kind.keyword else len(before)] = data
+                    names[f"f{index}"] = body
+        written = once_code(nodes, roots)
+        self._lines = written.lines
+        self._inputs = once_inputs(nodes, roots)
+        self._once = _function(written.text, names)
+
+    def at_line(self, function: str, line: int) -> Running:
+        """The SQ whose firing is at a line of the generated code."""
+        return self._parts[self._lines[line]].execute
+
+    def run(
+        self, start: Tick, stop: Tick, arcs: int | bytes, data: Any
+    ) -> tuple[list[list[Any]], list[list[Any]], list[FiringError]]:
+        """Run the bodies on what came.
+
+        Args:
+            start, stop: the interval.
+            arcs: of a token from another ensemble: the index of its arc, or the bytes of several (`wire.arcs_in`).
+            data: the value of that arc, an array of those of several; else of each input of each root (None: it
+                does not fire).
+
+        Returns:
+            What left the region: `[index, parts]` or `[index, paths, array]`, `index` of the SQ; values that found no
+            partner: `[index, port, data]`; errors of firings. None of it is kept here: the room it takes is wanted.
+        """
+        self.stop = stop
+        try:
+            try:
+                values = self._values(arcs, data) if self._feeds else self._each(data)
+            except BaseException:  # bytes that are no value, a class that is not known here, a user's codec
+                values = self._one_by_one(start, arcs, data)
+        except BaseException as error:
+            roots = self._parts[: self._roots]
+            self.errors = [failure(part.execute, error, start, stop) for part in roots]
+        else:
+            self._once(start, *values)
+        left = self.edges, self.leftovers, self.errors
+        self.edges, self.leftovers, self.errors = [], [], []
+        return left
+
+    def _one_by_one(self, start: Tick, arcs: int | bytes, data: Any) -> list[Any]:
+        """The inputs where some cannot be read: an error of the roots that those are for, and of no others."""
+        if self._feeds:
+            came = [arcs] if isinstance(arcs, int) else list(arcs_in(bytes(arcs)))
+            parts = [data] if isinstance(arcs, int) else split(data)
+            by_arc = dict(zip(came, parts, strict=True))
+            data = [by_arc.get(arc) for arc in self._feeds]
+        values: list[Any] = []
+        failed: set[int] = set()
+        for part, (root, _) in zip(data, self._inputs, strict=True):
+            try:
+                values.append(GONE if part is None else self._parts[root].decode(part))
+            except BaseException as error:
+                values.append(GONE)
+                if root not in failed:
+                    failed.add(root)
+                    self._parts[root].ended(error, start)
+        return [GONE if root in failed else value for value, (root, _) in zip(values, self._inputs, strict=True)]
+
+    def _each(self, data: list[Data | None]) -> list[Any]:
+        return [
+            GONE if part is None else self._parts[root].decode(part)
+            for part, (root, _) in zip(data, self._inputs, strict=True)
+        ]
+
+    def _values(self, arcs: int | bytes, data: Data) -> list[Any]:
+        decode = self._parts[0].decode
+        value = decode(data)
+        values: list[Any] = [value] if isinstance(arcs, int) else list(value)
+        count, order, again = self._order(arcs if isinstance(arcs, int) else bytes(arcs))
+        if len(values) != count:
+            raise ValueFormatError(f"{len(values)} values came for {count} arcs")
+        if order:
+            values.append(GONE)
+            values = [values[place] for place in order]
+            for index in again:
+                # Of several that are fed by one arc each gets a value of its own.
+                if values[index].__class__ not in PLAIN:
+                    values[index] = decode(data if isinstance(arcs, int) else encode_value(values[index]))
+        return values
+
+    def _order(self, arcs: int | bytes) -> tuple[int, list[int], list[int]]:
+        """How many values come; by root, which is its (empty: in order); roots whose value another root has, too."""
+        known = self._orders.get(arcs)
+        if known is None:
+            came = {arc: index for index, arc in enumerate([arcs] if isinstance(arcs, int) else arcs_in(arcs))}
+            order = [came.get(arc, len(came)) for arc in self._feeds]
+            again = [index for index, place in enumerate(order) if place < len(came) and place in order[:index]]
+            if len(self._orders) >= ORDERS_KEPT:
+                self._orders.clear()
+            in_order = order == list(range(len(came)))
+            known = self._orders[arcs] = (len(came), [] if in_order else order, again)
+        return known
+
+
+def _settled(data: Data, decode: Callable[[Data], Any]) -> Any:
+    """The value; None, too, where it cannot be read: each firing will tell."""
+    try:
+        return decode(data)
+    except BaseException:
+        return None
+
+
+def _given_anew(
+    body: Callable[..., Any], settled: dict[int | str, Data], decode: Callable[[Data], Any]
+) -> Callable[..., Any]:
+    """`body` that gets, at some places and names, a value that is decoded for each call."""
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        filled = list(arguments)
+        for place, data in settled.items():
+            if isinstance(place, int):
+                filled[place] = decode(data)
+            else:
+                named[place] = decode(data)
+        return body(*filled, **named)
+
+    return call
+
+
+def _function(written: str, names: dict[str, Any]) -> FunctionType:
+    """The function in `written`, whose parameters from `region` on get what is known beforehand."""
+    module = compile(written, REGION_FILE, "exec", dont_inherit=True)
+    code = next(code for code in module.co_consts if hasattr(code, "co_varnames"))
+    parameters = code.co_varnames[: code.co_argcount]
+    known = parameters[parameters.index("region") :]
+    return FunctionType(code, names, code.co_name, tuple([names[name] for name in known]))

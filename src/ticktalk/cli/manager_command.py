@@ -1,0 +1,184 @@
+"""`ticktalk manager`: the user's console. Watch ensembles join, deploy, start, follow outputs, status, stop.
+
+Without a terminal it only serves the other commands.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ticktalk.cli import arguments
+from ticktalk.cli.console import status_tables
+from ticktalk.cli.signals import on_interrupt
+from ticktalk.engine.execution import FiringError
+from ticktalk.errors import TTError
+from ticktalk.manager.outputs import OutputToken, stable_repr
+from ticktalk.runtime_manager import TTRuntimeManagerPhysical
+from ticktalk.time import INFINITY, NEG_INFINITY
+
+HELP = """\
+deploy PROGRAM|GRAPH.json [NAME]   map a graph, distribute it, wait until it is ready
+start GRAPH [INPUT=VALUE ...]      start it
+follow [GRAPH]                     show its outputs as they come (again: stop showing them)
+rates                              outputs per second of each graph
+status                             ensembles, graphs, counters, errors
+stop GRAPH                         end it
+drain ENSEMBLE                     move all that lives there to others, then let it end
+set GRAPH SQ [period=..] [phase=..]  change a stream while it runs, such as period=250ms
+quit                               end the manager; ensembles wait for the next
+shutdown                           end the manager and every ensemble"""
+
+
+def manager(
+    ip: Annotated[str, typer.Option(help="The address on which ensembles reach it.")] = "127.0.0.1",
+    rx_port: Annotated[int, typer.Option(help="The port on which it listens; 0: any that is free.")] = 5555,
+    tx_port: Annotated[int, typer.Option(help="The local port of outgoing connections; 0: any.")] = 0,
+    log: Annotated[Path | None, typer.Option(metavar="FILE", help="Append the outputs to FILE as JSON lines.")] = None,
+    component: Annotated[
+        list[str] | None, typer.Option(metavar="NAME[=MODULE:FACTORY]", help="A component of its own.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker processes; 0: in threads.")] = 1,
+    checkpoint: Annotated[
+        str, typer.Option(help="How often what SQs need to go on elsewhere is saved; 0s: never.")
+    ] = "1s",
+    credentials: Annotated[str | None, typer.Option(metavar="FILE", help="The manager's bundle of keys.")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Go without keys on an address others reach.")] = False,
+) -> None:
+    """The runtime manager: ensembles join it, graphs are deployed to it."""
+    stopped = threading.Event()
+    save_every = arguments.duration(checkpoint)
+    try:
+        runtime = TTRuntimeManagerPhysical(
+            log,
+            ip,
+            rx_port,
+            tx_port,
+            components=arguments.own_components(component or []),
+            workers=workers,
+            credentials=credentials,
+            insecure=insecure,
+            near=str(Path.cwd()),
+            checkpoint=save_every,
+        )
+    except OSError as error:
+        raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
+    everything = False
+
+    def shut_down() -> None:
+        nonlocal everything
+        everything = True
+        stopped.set()
+
+    runtime.on_shut_down(shut_down)
+    try:
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            on_interrupt(stopped.set)
+            console = _Console(runtime, stopped)
+            threading.Thread(target=console.read, daemon=True).start()
+            while not stopped.wait(0.2):
+                pass
+            everything = everything or console.everything
+        else:
+            runtime.on_event(_say)
+            runtime.on_error(_say)
+            on_interrupt(stopped.set)
+            print(f"the manager listens at {runtime.address}", file=sys.stderr, flush=True)
+            while not stopped.wait(0.2):
+                pass
+    finally:
+        runtime.stop(ensembles=everything)
+
+
+def _say(event: str | FiringError) -> None:
+    print(event, file=sys.stderr, flush=True)
+
+
+class _Console:
+    """Reads commands from the terminal and shows what happens."""
+
+    def __init__(self, runtime: TTRuntimeManagerPhysical, stopped: threading.Event) -> None:
+        self._runtime = runtime
+        self._stopped = stopped
+        self._console = Console()
+        self._followed: set[str] = set()
+        self._counts: dict[str, int] = {}
+        self._since = time.monotonic()
+        self.everything = False
+        runtime.on_event(lambda event: self._console.print(event, style="cyan", highlight=False))
+        runtime.on_error(lambda error: self._console.print(str(error), style="red", highlight=False))
+        runtime.on_output(self._output)
+        self._console.print(
+            f"the manager listens at [b]{runtime.address}[/b]; on each device:"
+            f" ticktalk ensemble NAME --manager {runtime.address}\n'help' lists what can be done here"
+        )
+
+    def read(self) -> None:
+        """Read and do commands until the end."""
+        while not self._stopped.is_set():
+            try:
+                line = input("ticktalk> ")
+            except (EOFError, KeyboardInterrupt):
+                break
+            try:
+                self._do(shlex.split(line))
+            except (TTError, typer.BadParameter, ValueError) as error:
+                self._console.print(str(error), style="red", markup=False, highlight=False)
+        self._stopped.set()
+
+    def _do(self, words: list[str]) -> None:
+        match words:
+            case []:
+                pass
+            case ["help" | "?"]:
+                self._console.print(HELP, markup=False, highlight=False)
+            case ["deploy", program, *name] if len(name) <= 1:
+                graph = arguments.load_graph(program)
+                state = self._runtime.instantiate_and_map_graph(graph, name=name[0] if name else None)
+                self._console.print(
+                    f"{state.graph.name} is ready: {len(state.host_of)} SQs on {len(state.hosts)} hosts"
+                )
+            case ["start", graph_name, *given]:
+                self._runtime.execute_graph(graph_name, arguments.inputs(given))
+            case ["follow", *names]:
+                for followed in names or list(self._runtime.process.deployments.graphs):
+                    self._followed ^= {followed}
+            case ["rates"]:
+                self._rates()
+            case ["status"]:
+                for table in status_tables(self._runtime.status()):
+                    self._console.print(table)
+            case ["stop", graph_name]:
+                self._runtime.stop_graph(graph_name)
+            case ["drain", name]:
+                self._runtime.drain(name)
+            case ["set", graph_name, sq, *changes] if changes:
+                self._runtime.set_grid(graph_name, sq, **arguments.grid_changes(changes))
+            case ["quit" | "exit"]:
+                self._stopped.set()
+            case ["shutdown"]:
+                self.everything = True
+                self._stopped.set()
+            case _:
+                self._console.print(f"not understood: {' '.join(words)}; 'help' lists what can be done here")
+
+    def _output(self, token: OutputToken) -> None:
+        self._counts[token.graph] = self._counts.get(token.graph, 0) + 1
+        if token.graph in self._followed:
+            start = "-inf" if token.start == NEG_INFINITY else str(token.start)
+            stop = "inf" if token.stop == INFINITY else str(token.stop)
+            text = f"{token.graph} [{start}, {stop}) {token.sq} on {token.ensemble}: {stable_repr(token.value)}"
+            self._console.print(text, markup=False, highlight=False)
+
+    def _rates(self) -> None:
+        now = time.monotonic()
+        for graph, count in self._counts.items():
+            self._console.print(f"{graph}: {count / (now - self._since):.1f} outputs/s")
+        self._counts, self._since = {}, now

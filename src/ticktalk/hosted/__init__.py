@@ -1,0 +1,1 @@
+"""What both drivers do for instances on an ensemble: moves, leases, checkpoints, reports of being idle (sans-I/O)."""

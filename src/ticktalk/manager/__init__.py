@@ -1,0 +1,1 @@
+"""The runtime manager's rules and state (sans-I/O)."""

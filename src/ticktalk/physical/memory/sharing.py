@@ -1,0 +1,298 @@
+"""Values that ensembles of one host read where they were written, in place of copies that are sent.
+
+A long value is in a memory of its own ensemble: its worker's, or where bodies run in threads, the ensemble's. Who sends
+it offers that memory to the ensembles that it is for; one that runs on the same host for the same user can open it, and
+accepts. From then on they are sent where values are. What is for anybody else, too, is sent whole, and so is everything
+while an ensemble takes tokens that nobody knows to be for it, because SQs will come to it: it subscribes to `WHOLE`.
+
+State belongs to who keeps time. `frames` is called by who sends, and what it looks at may change at any moment;
+`encode` by bodies in threads.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from ticktalk.engine.codec import Data, encode_pieces
+from ticktalk.physical.memory import arena
+from ticktalk.physical.memory.arena import SENT, Memory, Placed, Reader, Writer
+from ticktalk.physical.network.wire import AGAIN, LONG, Accepted, FrameError, Offer, Parcel, Settle, long_parcel
+from ticktalk.physical.timekeeping.root_clock import boot_id, monotonic_us
+from ticktalk.processes import Message, NetMsg
+
+if TYPE_CHECKING:
+    from ticktalk.physical.node import Node
+
+WHOLE = "ticktalk/whole"
+"""The key that an ensemble subscribes to as long as it wants values themselves."""
+
+OFFER_AGAIN = 30_000_000
+"""Microseconds after which a memory is offered again to who did not accept it."""
+
+TEND = 10_000_000
+"""Microseconds between two looks for what processes that are gone have left; and for which whole values are wanted
+once nothing needs them any more: all producers know by then where their consumers are."""
+
+BLOCK = 4
+"""Rows that an ensemble gets: one for itself, the others for its workers."""
+
+FIRST_BLOCK = 2
+"""The first row that is not for the ensemble whose memory it is, or its worker."""
+
+
+class _Mine:
+    """A memory of this ensemble that others may read.
+
+    Attributes:
+        blocks: by ensemble, the first of its rows.
+        accepted: ensembles that read in it.
+        offered: when it was offered, by ensemble.
+        under_way: by ensemble, values that were on their way to it at the last look: place and mark of each.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self.blocks: dict[str, int] = {}
+        self.accepted: set[str] = set()
+        self.offered: dict[str, int] = {}
+        self.under_way: dict[str, set[tuple[int, int]]] = {}
+        self._turns = bytearray(arena.PLACES)
+
+    def reads(self, ensemble: str) -> bool:
+        """Whether an ensemble reads in it, and lives."""
+        if ensemble not in self.accepted:
+            return False
+        if self.memory.claimed(self.blocks[ensemble]):
+            return True
+        self.accepted.discard(ensemble)
+        self.offered.pop(ensemble, None)
+        return False
+
+    def mark(self, place: int) -> int:
+        """By which the value that is in a place now is sent."""
+        turn = self._turns[place] = (self._turns[place] + 1) % (256 - SENT)
+        return SENT + turn
+
+    def offer(self, ensemble: str, now: int) -> int | None:
+        """The first row for an ensemble that does not read yet; None: there is none for it now."""
+        if not self.may_offer(ensemble, now):
+            return None
+        self.offered[ensemble] = now
+        first = self.blocks.get(ensemble)
+        if first is None:
+            first = FIRST_BLOCK + BLOCK * len(self.blocks)
+            if first + BLOCK > arena.ROWS:
+                gone = next((name for name in self.blocks if self._is_gone(name, now)), None)
+                if gone is None:
+                    return None
+                first = self.blocks.pop(gone)
+            self.blocks[ensemble] = first
+        if not self._clear(first):
+            return None  # somebody of that name still looks at something
+        self.memory.use(max(self.memory.used, first + BLOCK))
+        return first
+
+    def may_offer(self, ensemble: str, now: int) -> bool:
+        """Whether it was not offered to an ensemble lately."""
+        return now - self.offered.get(ensemble, -OFFER_AGAIN) >= OFFER_AGAIN
+
+    def _is_gone(self, ensemble: str, now: int) -> bool:
+        """Whether an ensemble has ended, or cannot read."""
+        return ensemble not in self.accepted and self.may_offer(ensemble, now) and self._clear(self.blocks[ensemble])
+
+    def _clear(self, first: int) -> bool:
+        return all(self.memory.clear(row) for row in range(first, first + BLOCK))
+
+    def tend(self) -> dict[str, list[tuple[int, int]]]:
+        """Free what processes that are gone had; by ensemble, place and mark of what did not get to it."""
+        lost = {}
+        for ensemble, first in self.blocks.items():
+            for row in range(first, first + BLOCK):
+                if any(self.memory.row(row)):
+                    self.memory.clear(row)
+            marks = bytes(self.memory.row(first)[: arena.PLACES])
+            under_way = {(place, mark) for place, mark in enumerate(marks) if mark >= SENT}
+            # The ensemble gets what was sent before what it is told now, or does not get it.
+            both = under_way & self.under_way.get(ensemble, set())
+            self.under_way[ensemble] = under_way
+            if both and ensemble in self.accepted:
+                lost[ensemble] = sorted(both)
+        return lost
+
+
+class Sharing:
+    """See above.
+
+    Args:
+        node: the ensemble's.
+
+    Attributes:
+        handed: values of which only the place was sent.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.handed = 0
+        self._node = node
+        self._mine: dict[bytes, _Mine] = {}
+        self._theirs: dict[bytes, Reader] = {}
+        self._own: tuple[Writer, Reader] | None = None  # where bodies run in threads
+        self._needs_own = False
+        self._making = threading.Lock()
+        self._wants_whole = False
+        node.take_control[NetMsg.OFFER] = lambda offer, stamp: self._offered(offer)
+        node.take_control[NetMsg.ACCEPTED] = lambda accepted, stamp: self._accepted(accepted)
+        node.take_control[NetMsg.SETTLE] = lambda settle, stamp: self._settle(settle)
+        node.loop.every(TEND, self._tend)
+
+    # What goes out.
+
+    def encode(self, value: object) -> Data:
+        """A value as MessagePack; a long one where other ensembles can read it, if there is somebody to read it.
+
+        Raises:
+            NoCodecError: as `encode_value`.
+        """
+        pieces = encode_pieces(value)
+        if self._needs_own and sum(map(len, pieces)) >= LONG:
+            with self._making:
+                if self._own is None:
+                    memory = arena.create()
+                    self._needs_own = memory is not None
+                    self._own = None if memory is None else (Writer(memory), Reader(memory))
+            if self._own is not None:
+                writer, reader = self._own
+                placed = writer.put(pieces)
+                if placed is not None:
+                    placed.sent = True
+                    return reader.view(placed.where)
+        return b"".join(pieces)
+
+    def frames(self, parcel: Parcel, ensembles: Sequence[str]) -> Iterator[tuple[Data, bytes]]:
+        """A parcel with long data for some ensembles as `(payload, attached)`: sent one by one.
+
+        There are two of them where it turns out, when a place has been sent, that others may have got that, too.
+        """
+        where = self._hand(parcel[-1], ensembles)
+        yield long_parcel(parcel, where)
+        if where and self._whole_is_wanted():
+            yield long_parcel(parcel, AGAIN)
+
+    def _hand(self, data: Data, ensembles: Sequence[str]) -> bytes:
+        """Let all these ensembles read a value: where it is; empty: not all can."""
+        found = arena.lent(data)
+        if found is None:
+            self._needs_own = not self._node.workers.in_processes
+            return b""
+        memory = found.memory
+        if not memory.own or memory.closed:
+            return b""
+        mine = self._mine.get(memory.nonce)
+        missing = [name for name in ensembles if mine is None or not mine.reads(name)]
+        if mine is None or missing:
+            now = monotonic_us()
+            if mine is None or any(mine.may_offer(name, now) for name in missing):
+                self._node.loop.post(self._offer, memory, missing)
+            return b""
+        if self._whole_is_wanted():
+            return b""
+        handed: list[Placed] = []
+        mark = mine.mark(found.place)
+        for name in ensembles:
+            placed = found.send_to(mine.blocks[name], mark)
+            if placed is None:
+                return b""
+            handed.append(placed)
+        for placed in handed:
+            placed.sent = True
+        self.handed += 1
+        return memory.nonce + handed[0].where
+
+    def _whole_is_wanted(self) -> bool:
+        """Whether some ensemble takes tokens that are not known to be for it; who does says so before it takes any."""
+        return self._node.link is None or self._node.link.subscribed(WHOLE)
+
+    def _offer(self, memory: Memory, ensembles: Sequence[str]) -> None:
+        mine = self._mine.setdefault(memory.nonce, _Mine(memory))
+        now = monotonic_us()
+        for name in ensembles:
+            row = None if memory.closed else mine.offer(name, now)
+            if row is not None:
+                offer = Offer(self._node.name, boot_id(), os.getpid(), memory.descriptor, memory.nonce, row)
+                self._send(name, NetMsg.OFFER, offer)
+
+    def _accepted(self, accepted: Accepted) -> None:
+        mine = self._mine.get(accepted.nonce)
+        if mine is not None and mine.blocks.get(accepted.name) == accepted.row:
+            mine.accepted.add(accepted.name)
+
+    # What comes in.
+
+    def view(self, where: memoryview) -> memoryview | None:
+        """The value that an ensemble says is there; None: it is not for this one.
+
+        Raises:
+            FrameError: it says it wrongly.
+        """
+        if len(where) != arena.WHERE:
+            raise FrameError("not the place of a value")
+        nonce, place = arena.parted(where)
+        reader = self._theirs.get(nonce)
+        try:
+            data = None if reader is None else reader.take(place)
+        except ValueError as error:
+            raise FrameError(str(error)) from None
+        if data is None:
+            self.want_whole()  # its sender does not know yet that something here consumes it
+        return data
+
+    def _offered(self, offer: Offer) -> None:
+        if not offer.boot_id or offer.boot_id != boot_id() or not 0 < offer.row <= arena.ROWS - BLOCK:
+            return
+        if offer.nonce not in self._theirs:
+            memory = arena.opened(offer.process, offer.descriptor, offer.nonce)
+            if memory is None or not memory.claim(offer.row):
+                return
+            self._theirs[offer.nonce] = Reader(memory, offer.row)
+            self._node.workers.share(memory, range(offer.row + 1, offer.row + BLOCK))
+        self._send(offer.name, NetMsg.ACCEPTED, Accepted(self._node.name, offer.nonce, offer.row))
+
+    def _settle(self, settle: Settle) -> None:
+        reader = self._theirs.get(settle.nonce)
+        if reader is not None:
+            reader.settle(settle.places)
+
+    def want_whole(self) -> None:
+        """Have others send values themselves, for a while."""
+        link = self._node.link
+        if not self._wants_whole and link is not None:
+            self._wants_whole = True
+            link.subscribe(WHOLE, lambda frame, attached: None)
+            self._node.loop.after(TEND, self._want_no_more)
+
+    def _want_no_more(self) -> None:
+        link = self._node.link
+        if self._node.moves.keeps or link is None:
+            self._node.loop.after(TEND, self._want_no_more)
+        else:
+            self._wants_whole = False
+            link.unsubscribe(WHOLE)
+
+    # Both.
+
+    def _tend(self) -> None:
+        for nonce, mine in list(self._mine.items()):
+            if mine.memory.closed:
+                del self._mine[nonce]  # of a worker that is gone
+                continue
+            for name, places in mine.tend().items():
+                self._send(name, NetMsg.SETTLE, Settle(nonce, places))
+        for nonce, reader in list(self._theirs.items()):
+            if not reader.memory.owned:
+                del self._theirs[nonce]
+                self._node.workers.share_no_more(nonce)
+
+    def _send(self, ensemble: str, kind: NetMsg, payload: Offer | Accepted | Settle) -> None:
+        self._node.send(ensemble, Message(kind, payload, "TTNetworkManager"))

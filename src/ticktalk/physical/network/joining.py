@@ -1,0 +1,153 @@
+"""How an ensemble joins: it asks until the manager answers, then opens its own session, then is taken in.
+
+1. *Hello*, as a client: the manager refuses (a name in use, another protocol version), or says who is where and with
+   which key it signs code.
+2. The ensemble opens its session as a peer, with a connection of its own to every ensemble that joined before. If it
+   cannot reach one of them it opens as a client instead, and the manager relays for it.
+3. *Join*: the manager enters it and tells all others.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from typing import Any
+
+import msgspec
+
+from ticktalk.errors import TTRuntimeError
+from ticktalk.manager.deployments import PROTOCOL
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.physical.network.link import Link, LinkError
+from ticktalk.physical.trust.trust import EnsembleTrust
+
+HELLO_KEY = "ticktalk/hello"
+JOIN_KEY = "ticktalk/join"
+
+ANSWER_LIMIT = 3.0
+"""Seconds to wait for the manager's answer to one question."""
+
+REACH_LIMIT = 1.5
+"""Seconds in which a direct connection to every other ensemble has to come about."""
+
+
+class RefusedError(TTRuntimeError):
+    """The manager does not let this ensemble join; the message says why."""
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """An ensemble as a joining one has to know it."""
+
+    name: str
+    address: str
+    zid: str
+    direct: bool
+
+
+class Welcome(msgspec.Struct, frozen=True):
+    """The manager's answer: who is where, with which key it signs code, and its root clock."""
+
+    manager: str
+    peers: list[Peer]
+    signing_key: bytes = b""
+    boot_id: str = ""
+    now: int = 0
+
+
+def endpoint(address: str, secure: bool) -> str:
+    """`IP:PORT` as a Zenoh endpoint."""
+    return f"{'tls' if secure else 'tcp'}/{address}"
+
+
+def own_address(manager: str) -> str:
+    """The address of this host on the way to the manager (`IP:PORT`)."""
+    host, _, port = manager.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((host, int(port)))
+        except OSError as error:
+            raise TTRuntimeError(f"the manager's address {manager} cannot be reached: {error.strerror}") from None
+        return str(probe.getsockname()[0])
+
+
+def hello(info: EnsembleInfo, manager: str, trust: EnsembleTrust, bind: str = "") -> Welcome | None:
+    """Ask the manager whether `info` may join; None when nobody answers.
+
+    Raises:
+        RefusedError: the manager refuses.
+    """
+    try:
+        address = endpoint(manager, trust.secure) + bind
+        link = Link("client", [], [address], trust.settings, timeout_ms=int(ANSWER_LIMIT * 1000))
+    except LinkError:
+        return None
+    try:
+        return ask(link, HELLO_KEY, info, trust)
+    finally:
+        link.close(0)
+
+
+def ask(link: Link, key: str, info: EnsembleInfo, trust: EnsembleTrust) -> Welcome | None:
+    """Ask over an open link.
+
+    Raises:
+        RefusedError: the manager refuses.
+    """
+    answer = link.ask(key, trust.ask(msgspec.msgpack.encode(info)), ANSWER_LIMIT)
+    if answer is None:
+        return None
+    accepted, payload = answer
+    if not accepted:
+        raise RefusedError(payload.decode("utf-8", "replace"))
+    try:
+        return msgspec.msgpack.decode(payload, type=Welcome)
+    except msgspec.DecodeError:
+        raise RefusedError(
+            f"the manager's answer is not understood; this ensemble speaks protocol version {PROTOCOL}:"
+            " install the same version of ticktalk on both"
+        ) from None
+
+
+def open_session(
+    welcome: Welcome, manager: str, listen: str, trust: EnsembleTrust, bind: str, link_options: dict[str, Any]
+) -> Link:
+    """A session that reaches all others: directly if it can, through the manager if not."""
+    peers = [peer for peer in welcome.peers if peer.direct and peer.address]
+    manager = endpoint(manager, trust.secure) + bind
+    connect = [manager, *(endpoint(peer.address, trust.secure) for peer in peers)]
+    link = Link("peer", [endpoint(listen, trust.secure)], connect, trust.settings, **link_options)
+    if unreached(link, peers, REACH_LIMIT):
+        try:
+            link.reopen("client", [manager])
+        except LinkError:
+            link.close(0)
+            raise
+    return link
+
+
+def unreached(link: Link, peers: list[Peer], limit: float) -> list[Peer]:
+    """Those of `peers` to which no direct connection has come about within `limit` seconds."""
+    until = time.monotonic() + limit
+    while True:
+        connected = link.peers()
+        missing = [peer for peer in peers if peer.zid not in connected]
+        if not missing or time.monotonic() >= until:
+            return missing
+        time.sleep(0.05)  # asking costs more than waiting, fifty times on one machine
+
+
+def is_loopback(ip: str) -> bool:
+    """Whether only this host can reach the address."""
+    return ip in ("localhost", "::1") or ip.startswith("127.")
+
+
+def say_insecure() -> None:
+    """What `--insecure` means; said at every start."""
+    print(
+        "warning: --insecure: anybody who can reach this address can read and forge tokens, and have code of theirs"
+        " run on every ensemble that joins; use `ticktalk keys init` and --credentials instead",
+        file=sys.stderr,
+    )

@@ -1,0 +1,1 @@
+"""Credentials: who is who, and whose code runs."""

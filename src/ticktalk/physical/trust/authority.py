@@ -1,0 +1,326 @@
+"""The authority of a system: a folder from which its owner issues and revokes credentials.
+
+    ticktalk-keys/
+        runtime-manager.json    the manager's credentials, and beside them one file per ensemble, to copy
+        revocations.signed      the revocation list, for the manager
+        authority/              stays here: ca.pem, ca.key, signing.key
+            issued/             every certificate ever issued, in their order
+
+Whoever has `authority/` can let anybody take part. It need not be on the manager's host.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from ticktalk.errors import TTError
+from ticktalk.physical.trust.certificates import (
+    addresses_of,
+    authority_certificate,
+    certificate_pem,
+    check_address,
+    check_certificate_name,
+    common_name,
+    ensemble_certificate,
+    private_pem,
+    public_pem,
+    serial_text,
+)
+from ticktalk.physical.trust.credentials import VERSION, Bundle, Role
+from ticktalk.physical.trust.revocations import Revocation, Revocations
+from ticktalk.physical.trust.signing import REVOCATION, Signer, Verifier, require_cryptography
+from ticktalk.processes import DEFAULT_RUNTIME_MANAGER_NAME
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+DIRECTORY = Path("ticktalk-keys")
+REVOCATIONS_FILE = "revocations.signed"  # no `.json`: an ensemble may be called `revocations`
+VALID_FOR = timedelta(days=365)
+AUTHORITY_VALID_FOR = timedelta(days=3653)
+LOOPBACK = ("127.0.0.1", "localhost")
+
+
+class Issued(NamedTuple):
+    """A certificate that the authority issued; times are UTC, `revoked` is None while it is not."""
+
+    name: str
+    serial: str
+    addresses: list[str]
+    expires: datetime
+    revoked: datetime | None
+
+
+class _Authority(NamedTuple):
+    certificate: x509.Certificate
+    key: EllipticCurvePrivateKey
+    signing_key: Ed25519PrivateKey
+
+
+def init_authority(directory: Path, addresses: Iterable[str] = ()) -> Path:
+    """Make an authority, an empty revocation list, and the manager's credentials.
+
+    Args:
+        addresses: IP addresses and host names at which ensembles reach the manager; loopback is added.
+
+    Returns:
+        the manager's credentials.
+
+    Raises:
+        ValueError: an address is none.
+        TTError: the folder has an authority already, or cannot be written.
+    """
+    require_cryptography()
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    addresses = [check_address(address) for address in addresses]
+    home = directory / "authority"
+    if home.exists():
+        raise TTError(
+            f"{home}: there is an authority already, and every credential it issued would become void: "
+            "name another folder with --directory, or move this one away"
+        )
+    key = ec.generate_private_key(ec.SECP256R1())
+    signing_key = Ed25519PrivateKey.generate()
+    now = datetime.now(UTC).replace(microsecond=0)
+    authority = _Authority(authority_certificate(key, now, now + AUTHORITY_VALID_FOR), key, signing_key)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # All of it or nothing: it is made beside its place, and moved there.
+        made = Path(tempfile.mkdtemp(prefix=".authority-", dir=directory))
+        try:
+            (made / "issued").mkdir(mode=0o700)
+            _write(made / "ca.pem", certificate_pem(authority.certificate))
+            _write(made / "ca.key", private_pem(key))
+            _write(made / "signing.key", private_pem(signing_key))
+            _write(directory / REVOCATIONS_FILE, Revocations(0, now).encode(_list_signer(authority)))
+            made.rename(home)
+        except BaseException:
+            shutil.rmtree(made, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise TTError(f"{directory}: the authority cannot be written there: {error.strerror}") from None
+    return issue(directory, DEFAULT_RUNTIME_MANAGER_NAME, addresses)
+
+
+def issue(
+    directory: Path,
+    name: str,
+    addresses: Iterable[str] | None = None,
+    valid_for: timedelta = VALID_FOR,
+    path: Path | None = None,
+) -> Path:
+    """Make credentials for an ensemble, or anew for the manager (by its name).
+
+    Certificates that the name has already stay valid: revoke them first if they are lost.
+
+    Args:
+        addresses: IP addresses and host names at which others may reach it. None: those of the certificate it had
+            last. Without any, it takes part as well: it connects to others, not they to it.
+        valid_for: from now; not beyond the authority itself.
+        path: the file to write; default: `NAME.json` in the folder. One that exists is replaced.
+
+    Returns:
+        the file, readable by its owner only.
+
+    Raises:
+        ValueError: the name, an address or the time is none.
+        TTError: there is no authority in the folder, or a file cannot be written.
+    """
+    require_cryptography()
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    check_certificate_name(name)
+    if addresses is None:
+        before = [certificate for certificate in _certificates(directory) if common_name(certificate) == name]
+        addresses = addresses_of(before[-1]) if before else []
+    addresses = [check_address(address) for address in addresses]
+    role: Role = "ensemble"
+    if name == DEFAULT_RUNTIME_MANAGER_NAME:
+        role = "manager"
+        addresses += LOOPBACK
+    authority = _open(directory)
+    now = datetime.now(UTC).replace(microsecond=0)
+    left = authority.certificate.not_valid_after_utc - now
+    if left <= timedelta(0):
+        raise TTError(
+            f"{directory}: the authority expired {-left.days} days ago: move its folder away, make a new one with "
+            "`ticktalk keys init`, and issue all credentials anew"
+        )
+    if valid_for <= timedelta(0):
+        raise ValueError("a certificate must be valid for some time")
+    if valid_for > left:
+        raise ValueError(f"a certificate cannot outlive its authority, which is valid for {left.days} more days")
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = ensemble_certificate(
+        authority.certificate, authority.key, key, name, list(dict.fromkeys(addresses)), now, now + valid_for
+    )
+    bundle = Bundle(
+        format="ticktalk-credentials",
+        version=VERSION,
+        name=name,
+        role=role,
+        ca_certificate=certificate_pem(authority.certificate).decode(),
+        certificate=certificate_pem(certificate).decode(),
+        private_key=private_pem(key).decode(),
+        verify_key=public_pem(authority.signing_key).decode(),
+        signing_key=private_pem(authority.signing_key).decode() if role == "manager" else "",
+    )
+    path = path or directory / f"{name}.json"
+    try:
+        # On record before it is out: what is not on record cannot be revoked.
+        record = _record(directory, certificate)
+        try:
+            _write(path, msgspec.json.format(msgspec.json.encode(bundle), indent=2) + b"\n")
+        except OSError:
+            record.unlink()
+            raise
+    except OSError as error:
+        raise TTError(f"{path}: the credentials cannot be written: {error.strerror}") from None
+    return path
+
+
+def revoke(directory: Path, name: str) -> Path:
+    """Revoke every certificate that `name` has; a later `issue` makes a new, valid one.
+
+    Returns:
+        the revocation list.
+
+    Raises:
+        TTError: the name has no certificate to revoke; it is the manager's; the list on disk was altered.
+    """
+    require_cryptography()
+    if name == DEFAULT_RUNTIME_MANAGER_NAME:
+        raise TTError(
+            "the manager's credentials hold the key that signs code and the revocation list itself, so they cannot be "
+            "revoked: move the folder away, make a new authority with `ticktalk keys init`, and issue all credentials "
+            "anew"
+        )
+    listed = issued(directory)
+    mine = [item for item in listed if item.name == name]
+    valid = [item for item in mine if item.revoked is None]
+    if not mine:
+        names = ", ".join(dict.fromkeys(repr(item.name) for item in listed))
+        raise TTError(f"{directory}: no credentials were issued to {name!r}; they were to {names}")
+    if not valid:
+        raise TTError(f"{directory}: all credentials of {name!r} are revoked already")
+    authority = _open(directory)
+    now = datetime.now(UTC).replace(microsecond=0)
+    more = [Revocation(item.name, item.serial, now) for item in valid]
+    path = directory / REVOCATIONS_FILE
+    following = _revocations(directory, authority).with_revoked(more, now)
+    try:
+        _write(path, following.encode(_list_signer(authority)))
+    except OSError as error:
+        raise TTError(f"{path}: the revocation list cannot be written: {error.strerror}") from None
+    return path
+
+
+def issued(directory: Path) -> list[Issued]:
+    """Every certificate that was issued, in that order.
+
+    Raises:
+        TTError: there is no authority in the folder, or the revocation list was altered.
+    """
+    require_cryptography()
+    revoked = {item.serial: item.time for item in _revocations(directory, _open(directory)).revoked}
+    return [
+        Issued(
+            name=common_name(certificate),
+            serial=serial_text(certificate.serial_number),
+            addresses=addresses_of(certificate),
+            expires=certificate.not_valid_after_utc,
+            revoked=revoked.get(serial_text(certificate.serial_number)),
+        )
+        for certificate in _certificates(directory)
+    ]
+
+
+def _open(directory: Path) -> _Authority:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    home = directory / "authority"
+    try:
+        certificate = x509.load_pem_x509_certificate((home / "ca.pem").read_bytes())
+        key = load_pem_private_key((home / "ca.key").read_bytes(), None)
+        signing_key = load_pem_private_key((home / "signing.key").read_bytes(), None)
+    except FileNotFoundError as error:
+        raise TTError(
+            f"{error.filename}: not found, so there is no authority in {directory}: make one with "
+            "`ticktalk keys init`, or name its folder with --directory"
+        ) from None
+    except OSError as error:
+        raise TTError(f"{error.filename}: the authority cannot be read: {error.strerror}") from None
+    except (ValueError, TypeError):
+        raise TTError(f"{home}: the authority's files are damaged: bring them back from a copy") from None
+    if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(signing_key, Ed25519PrivateKey):
+        raise TTError(f"{home}: the authority's keys are of another kind: bring them back from a copy")
+    if key.public_key() != certificate.public_key():
+        raise TTError(f"{home}: ca.key does not fit ca.pem: bring both back from the same copy")
+    return _Authority(certificate, key, signing_key)
+
+
+def _revocations(directory: Path, authority: _Authority) -> Revocations:
+    return Revocations.load(directory / REVOCATIONS_FILE, Verifier(authority.signing_key.public_key(), REVOCATION))
+
+
+def _list_signer(authority: _Authority) -> Signer:
+    return Signer(authority.signing_key, REVOCATION)
+
+
+def _certificates(directory: Path) -> list[x509.Certificate]:
+    from cryptography import x509
+
+    certificates = []
+    for path in _records(directory):
+        try:
+            certificates.append(x509.load_pem_x509_certificate(path.read_bytes()))
+        except OSError as error:
+            raise TTError(f"{path}: the record of a certificate cannot be read: {error.strerror}") from None
+        except ValueError:
+            raise TTError(f"{path}: the record of a certificate is damaged: bring it back from a copy") from None
+    return certificates
+
+
+def _records(directory: Path) -> list[Path]:
+    return sorted((directory / "authority" / "issued").glob("*.pem"), key=lambda path: (len(path.stem), path.stem))
+
+
+def _record(directory: Path, certificate: x509.Certificate) -> Path:
+    number = len(_records(directory)) + 1
+    while True:
+        path = directory / "authority" / "issued" / f"{number:04}.pem"
+        try:
+            with path.open("xb") as file:
+                file.write(certificate_pem(certificate))
+            return path
+        except FileExistsError:  # someone else issues at this moment
+            number += 1
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Put a file in place at once, readable by its owner only from the first byte on."""
+    handle, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)  # mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

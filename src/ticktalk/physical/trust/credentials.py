@@ -1,0 +1,306 @@
+"""Credentials: the one file that lets an ensemble, or the manager, take part in a system on a network.
+
+A bundle is a JSON file: the authority's certificate, a certificate whose common name is the ensemble's name, its
+private key, and the public key by which the manager's signature is known. The manager's has the private one too.
+`authority` makes them; here they are read, checked and handed to Zenoh.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import msgspec
+
+from ticktalk.errors import TTError
+from ticktalk.physical.trust.certificates import common_name, serial_text
+from ticktalk.physical.trust.signing import CODE, REVOCATION, Signer, Verifier, require_cryptography
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+logger = logging.getLogger("ticktalk.credentials")
+
+VERSION = 1
+
+Role = Literal["manager", "ensemble"]
+
+
+class Bundle(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The file. Certificates and keys are PEM; `verify_key` and `signing_key` are Ed25519."""
+
+    format: Literal["ticktalk-credentials"]
+    version: int
+    name: str
+    role: Role
+    ca_certificate: str
+    certificate: str
+    private_key: str
+    verify_key: str
+    signing_key: str = ""
+
+
+class _Head(msgspec.Struct):
+    """What every version of the file has."""
+
+    format: Literal["ticktalk-credentials"]
+    version: int
+
+
+_PROOF = b"ticktalk-asks-v1\0"
+
+
+class Asker(NamedTuple):
+    """Who asks: the common name and the serial number of the certificate shown."""
+
+    name: str
+    serial: str
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A bundle that was found to be whole.
+
+    Attributes:
+        path: the file.
+        name: the ensemble's name, the common name of its certificate.
+        role: "manager" or "ensemble".
+        serial: the certificate's serial number, as `serial_text` writes it.
+        expires: when the certificate ceases to be valid, UTC.
+    """
+
+    path: Path
+    name: str
+    role: Role
+    serial: str
+    expires: datetime
+    _bundle: Bundle = field(repr=False)
+    _verify_key: Ed25519PublicKey = field(repr=False)
+    _signing_key: Ed25519PrivateKey | None = field(repr=False)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Credentials:
+        """Read a bundle and check all that can be checked without others.
+
+        Raises:
+            TTError: the file cannot be read, is no bundle or a damaged one; its key does not fit its certificate;
+                another authority issued it; it is not valid yet, or no more.
+        """
+        require_cryptography()
+        path = Path(path)
+        bundle = _read(path)
+        again = _again(bundle.name, bundle.role)
+        try:
+            ca, certificate, verify_key, signing_key, fits = _parse(bundle)
+        except (ValueError, TypeError) as error:
+            raise TTError(f"{path}: these credentials are damaged ({error}): copy the file again, or {again}") from None
+        if not fits:
+            raise TTError(f"{path}: the private key does not fit the certificate of {bundle.name!r}: {again}")
+        if not _issued_by(certificate, ca):
+            raise TTError(
+                f"{path}: the certificate of {bundle.name!r} was not issued by the authority in the same file: {again}"
+            )
+        name = common_name(certificate)
+        if name != bundle.name:
+            raise TTError(
+                f"{path}: these are credentials for {bundle.name!r} with the certificate of {name!r}: {again}"
+            )
+        if bundle.role == "manager" and (signing_key is None or signing_key.public_key() != verify_key):
+            raise TTError(f"{path}: the manager's signing key is missing or does not fit its public half: {again}")
+        _check_time(path, f"the certificate of {name!r}", certificate, again)
+        _check_time(path, "the certificate of the authority", ca, "make a new one with `ticktalk keys init`")
+        _warn_if_open(path)
+        return cls(
+            path=path,
+            name=name,
+            role=bundle.role,
+            serial=serial_text(certificate.serial_number),
+            expires=certificate.not_valid_after_utc,
+            _bundle=bundle,
+            _verify_key=verify_key,
+            _signing_key=signing_key,
+        )
+
+    def zenoh_config(self) -> dict[str, Any]:
+        """Configuration of Zenoh by key: TLS only, both sides show a certificate of this authority."""
+        certificate = _base64(self._bundle.certificate)
+        private_key = _base64(self._bundle.private_key)
+        config: dict[str, Any] = {
+            "transport/link/protocols": ["tls"],
+            "transport/link/tls/root_ca_certificate_base64": _base64(self._bundle.ca_certificate),
+            "transport/link/tls/enable_mtls": True,
+            "transport/link/tls/verify_name_on_connect": True,
+            "transport/link/tls/close_link_on_expiration": True,
+        }
+        for side in ("listen", "connect"):
+            config[f"transport/link/tls/{side}_private_key_base64"] = private_key
+            config[f"transport/link/tls/{side}_certificate_base64"] = certificate
+        return config
+
+    def signer(self) -> Signer:
+        """What signs code as the manager.
+
+        Raises:
+            TTError: these are not the manager's credentials.
+        """
+        if self.role != "manager" or self._signing_key is None:
+            raise TTError(
+                f"{self.path}: these are the credentials of ensemble {self.name!r}, which cannot sign for the manager: "
+                "use the file that `ticktalk keys init` made"
+            )
+        return Signer(self._signing_key, CODE)
+
+    def verifier(self) -> Verifier:
+        """What tells code that the manager signed."""
+        return Verifier(self._verify_key, CODE)
+
+    def prove(self, payload: bytes) -> tuple[str, bytes]:
+        """This certificate (PEM) and a signature of `payload` by its key."""
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        key = load_pem_private_key(self._bundle.private_key.encode(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return self._bundle.certificate, key.sign(_PROOF + payload, ec.ECDSA(hashes.SHA256()))
+
+    def check_proof(self, payload: bytes, certificate: str, signature: bytes) -> Asker:
+        """Who asks, by what `prove` gave there.
+
+        Raises:
+            TTError: there is no proof, or it is not that of a valid certificate of this authority.
+        """
+        from cryptography import x509
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        if not certificate:
+            raise TTError("this manager wants credentials: give --credentials FILE, as `ticktalk keys issue` makes it")
+        try:
+            shown = x509.load_pem_x509_certificate(certificate.encode())
+            ca = x509.load_pem_x509_certificate(self._bundle.ca_certificate.encode())
+            key = shown.public_key()
+            if not isinstance(key, ec.EllipticCurvePublicKey):
+                raise ValueError("no key of this authority")
+            key.verify(signature, _PROOF + payload, ec.ECDSA(hashes.SHA256()))
+        except (ValueError, InvalidSignature):
+            raise TTError("the credentials shown are damaged, or not the asker's own") from None
+        now = datetime.now(UTC)
+        name = common_name(shown)
+        if not _issued_by(shown, ca) or not shown.not_valid_before_utc <= now <= shown.not_valid_after_utc:
+            raise TTError(f"the certificate of {name!r} has expired, or is of another authority: issue a new one")
+        return Asker(name, serial_text(shown.serial_number))
+
+    def revocation_verifier(self) -> Verifier:
+        """What tells a revocation list that the authority signed."""
+        return Verifier(self._verify_key, REVOCATION)
+
+
+def _read(path: Path) -> Bundle:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise TTError(
+            f"{path}: there are no such credentials: make them with `ticktalk keys issue NAME` and copy the file here"
+        ) from None
+    except OSError as error:
+        raise TTError(f"{path}: the credentials cannot be read: {error.strerror}") from None
+    try:
+        head = msgspec.json.decode(data, type=_Head)
+        if head.version != VERSION:
+            raise TTError(
+                f"{path}: credentials of version {head.version}, and this ticktalk reads version {VERSION}: "
+                "use the same ticktalk here as where they were made, or issue them anew"
+            )
+        return msgspec.json.decode(data, type=Bundle)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise TTError(
+            f"{path}: no credentials, or damaged ones ({error}): give the file that `ticktalk keys issue NAME` made"
+        ) from None
+
+
+def _parse(
+    bundle: Bundle,
+) -> tuple[x509.Certificate, x509.Certificate, Ed25519PublicKey, Ed25519PrivateKey | None, bool]:
+    """The authority's certificate, the own, the keys of signatures, and whether the private key fits the own.
+
+    Raises:
+        ValueError, TypeError: a part cannot be read.
+    """
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+    part = ""
+    try:
+        part = "ca_certificate"
+        ca = x509.load_pem_x509_certificate(bundle.ca_certificate.encode())
+        part = "certificate"
+        certificate = x509.load_pem_x509_certificate(bundle.certificate.encode())
+        held = certificate.public_key()
+        part = "private_key"
+        fits = load_pem_private_key(bundle.private_key.encode(), None).public_key() == held
+        part = "verify_key"
+        verify_key = load_pem_public_key(bundle.verify_key.encode())
+        if not isinstance(verify_key, Ed25519PublicKey):
+            raise ValueError("it is not an Ed25519 key")
+        signing_key: Ed25519PrivateKey | None = None
+        if bundle.signing_key:
+            part = "signing_key"
+            loaded = load_pem_private_key(bundle.signing_key.encode(), None)
+            if not isinstance(loaded, Ed25519PrivateKey):
+                raise ValueError("it is not an Ed25519 key")
+            signing_key = loaded
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        # What the library says is long, and about the encoding; the part is what the user can look at.
+        raise ValueError(f"`{part}` cannot be read") from None
+    return ca, certificate, verify_key, signing_key, fits
+
+
+def _issued_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        certificate.verify_directly_issued_by(ca)
+        ca.verify_directly_issued_by(ca)
+        return ca.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+        return False
+
+
+def _check_time(path: Path, what: str, certificate: x509.Certificate, remedy: str) -> None:
+    now = datetime.now(UTC)
+    if certificate.not_valid_after_utc < now:
+        raise TTError(f"{path}: {what} expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC: {remedy}")
+    if now < certificate.not_valid_before_utc:
+        raise TTError(
+            f"{path}: {what} is valid from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on, and this host's "
+            f"clock says {now:%Y-%m-%d %H:%M} UTC: set the clock"
+        )
+
+
+def _warn_if_open(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if os.name == "posix" and mode & 0o077:
+        logger.warning("%s: other users of this host can read this private key: chmod 600 %s", path, path)
+
+
+def _again(name: str, role: Role) -> str:
+    and_then = "" if role == "manager" else " and copy the file here"
+    return f"issue a new one with `ticktalk keys issue {name}`{and_then}"
+
+
+def _base64(pem: str) -> str:
+    return base64.b64encode(pem.encode()).decode()

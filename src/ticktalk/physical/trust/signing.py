@@ -1,0 +1,78 @@
+"""Signatures of the manager: Ed25519, each good for one purpose only.
+
+What is signed begins with a prefix that names the purpose, so a signature of code is none of a revocation list. What
+else it must hold (which graph, for whom, how new) is up to who signs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ticktalk.errors import TTError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+CODE = b"ticktalk-code-v1\0"
+"""Purpose: code that an ensemble is to run."""
+
+REVOCATION = b"ticktalk-revocations-v1\0"
+"""Purpose: a list of revoked certificates."""
+
+
+class Signer:
+    """Signs as the manager.
+
+    Args:
+        key: the manager's private key.
+        purpose: what its signatures are good for.
+    """
+
+    __slots__ = ("_key", "_purpose")
+
+    def __init__(self, key: Ed25519PrivateKey, purpose: bytes = CODE) -> None:
+        self._key = key
+        self._purpose = purpose
+
+    def sign(self, payload: bytes) -> bytes:
+        """The signature, 64 bytes."""
+        return self._key.sign(self._purpose + payload)
+
+
+class Verifier:
+    """Tells what the manager signed from what others did.
+
+    Args:
+        key: the manager's public key.
+        purpose: what a signature must be good for.
+    """
+
+    __slots__ = ("_key", "_purpose")
+
+    def __init__(self, key: Ed25519PublicKey, purpose: bytes = CODE) -> None:
+        self._key = key
+        self._purpose = purpose
+
+    def verify(self, payload: bytes, signature: bytes) -> bool:
+        """Whether the manager signed `payload` for this purpose."""
+        from cryptography.exceptions import InvalidSignature
+
+        try:
+            self._key.verify(signature, self._purpose + payload)
+        except InvalidSignature:
+            return False
+        return True
+
+
+def require_cryptography() -> None:
+    """Check that credentials can be used at all, before a module of `cryptography` is imported.
+
+    Raises:
+        TTError: the package is missing or broken.
+    """
+    try:
+        import cryptography.x509  # noqa: F401
+    except ImportError as error:
+        raise TTError(
+            f"credentials need the package `cryptography`, which cannot be imported ({error}): pip install cryptography"
+        ) from None

@@ -1,0 +1,762 @@
+"""The workers of an ensemble, as the thread that keeps time sees them.
+
+Ordinary bodies run in the main worker, plan Bs (and SQs that share a component with one) in a second one, an SQ with
+`TTPersistent=True` in one of its own. Workers are started when a graph needs them. One that dies is replaced and
+counted; what was in flight in it is lost, its instances go on from what was last saved of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import msgspec
+
+from ticktalk.accelerate.device_region import DeviceRegion
+from ticktalk.accelerate.device_regions import find_device_regions
+from ticktalk.accelerate.worker_region import as_error, parts_of
+from ticktalk.engine.codec import Data, Encoded, Parts, encode_value, encoded
+from ticktalk.engine.components import Components
+from ticktalk.engine.context import Context, Elsewhere, runs_elsewhere
+from ticktalk.engine.execution import FiringError
+from ticktalk.engine.firing import Fire, GridSync
+from ticktalk.engine.meter import BodyCosts
+from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ
+from ticktalk.physical.memory import arena
+from ticktalk.physical.memory.arena import Memory
+from ticktalk.physical.timekeeping.loop import Job, Loop
+from ticktalk.physical.timekeeping.root_clock import RootClock
+from ticktalk.physical.workers.frames import Frames, by_itself, encode_frame, unsent
+from ticktalk.physical.workers.worker import OF_UNIT, Command, Worker
+from ticktalk.time import Tick
+
+ORDINARY_NICE = 5
+"""How much ordinary workers give way: beside busy ones plan B's worker still starts in time."""
+
+Answer = tuple[Any, ...]
+
+Saved = Callable[[Context, str, bytes | None, list[str]], None]
+"""`(context, sq, sq_state, left_out)`: takes an instance's `sq_state` as MessagePack, and what of it has no codec."""
+
+
+class Channel(Protocol):
+    """The way to one worker."""
+
+    def send(self, command: Command) -> None:
+        """Send a command; never blocks."""
+
+    def close(self) -> None:
+        """End the worker."""
+
+
+class ProcessChannel:
+    """A worker process behind a socket; what it says comes to `on_answer` in the thread that keeps time."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        settings: dict[str, Any],
+        on_answer: Callable[[Answer], None],
+        on_death: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._on_answer = on_answer
+        self._on_death = on_death
+        self.rows: dict[bytes, int] = {}  # by memory that it reads in or will read in, its row
+        self._maps: dict[bytes, int] = {}  # the number by which it knows a memory that it reads in
+        self._asked: dict[int, bytes] = {}  # the same while it opens it
+        self._number = arena.BACK
+        there, back = arena.create(), arena.create()
+        self._writer = self._back = None
+        given = []
+        if there is not None and back is not None:
+            self._writer, self._back = arena.Writer(there), back
+            back.use(arena.BACK + 1)
+            self.rows[back.nonce] = self._maps[back.nonce] = arena.BACK
+            given = [there.descriptor, back.descriptor]
+        self._frames = Frames({} if self._back is None else {0: arena.Reader(self._back)})
+        self._unsent: deque[memoryview] = deque()
+        self._socket, theirs = socket.socketpair()
+        self._socket.setblocking(False)
+        for side in (self._socket, theirs):
+            side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        text = json.dumps({**settings, "memories": given})
+        command = [sys.executable, "-P", "-m", "ticktalk.physical.workers.worker", str(theirs.fileno()), text]
+        given.append(theirs.fileno())
+        self.process = subprocess.Popen(command, pass_fds=given, stdin=subprocess.DEVNULL, stdout=2, close_fds=True)
+        # From the start on: what it takes to get ready must not keep anybody from their heartbeats.
+        os.setpriority(os.PRIO_PROCESS, self.process.pid, os.getpriority(os.PRIO_PROCESS, 0) + settings["nice"])
+        theirs.close()
+        if there is not None:
+            there.close()
+        self._closed = False
+        loop.watch(self._socket.fileno(), self._ready)
+
+    def send(self, command: Command) -> None:
+        if self._closed:
+            return
+        if self._unsent:
+            self._unsent.extend(memoryview(buffer) for buffer in encode_frame(command, self._place))
+            return
+        buffers = encode_frame(command, self._place)
+        try:
+            sent = self._socket.send(buffers[0]) if len(buffers) == 1 else self._socket.sendmsg(buffers)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # it died: the end of file on the other way says so
+        self._unsent.extend(unsent(buffers, sent))
+        if self._unsent:
+            self._loop.watch_writing(self._socket.fileno(), True)
+
+    def _place(self, data: Data) -> arena.Placed | None:
+        """Put a long value where the worker reads it, or let it read it where it is."""
+        found = arena.lent(data)
+        number = None if found is None else self._maps.get(found.memory.nonce)
+        if found is not None and number is not None:
+            handed = found.to(self.rows[found.memory.nonce], number)
+            if handed is not None:
+                return handed
+        return self._writer.put((data,)) if self._writer is not None else None
+
+    def share(self, memory: Memory, row: int) -> None:
+        """Let the worker read in another memory, too."""
+        self.rows[memory.nonce] = row
+        self._number += 1
+        self._asked[self._number] = memory.nonce
+        self.send(("map", self._number, os.getpid(), memory.descriptor, memory.nonce, row))
+
+    def share_no_more(self, nonce: bytes) -> None:
+        """No value in that memory will be handed to the worker."""
+        self.rows.pop(nonce, None)
+        number = self._maps.pop(nonce, None)
+        if number is not None:
+            self.send(("unmap", number))
+
+    def _ready(self, readable: bool, writable: bool) -> None:
+        if writable:
+            self._flush()
+        if readable and not self._closed:
+            try:
+                count = self._frames.fill(self._socket)
+            except BlockingIOError:
+                return
+            except OSError:
+                count = 0
+            if not count:
+                self._end()
+                self._on_death()
+                return
+            while (answer := self._frames.next()) is not None:
+                if answer[0] == "mapped":
+                    nonce = self._asked.pop(answer[1])
+                    if answer[2] and nonce in self.rows:
+                        self._maps[nonce] = answer[1]
+                else:
+                    self._on_answer(answer)
+
+    def _flush(self) -> None:
+        while self._unsent:
+            try:
+                sent = self._socket.send(self._unsent[0])
+            except BlockingIOError:
+                return
+            except OSError:
+                self._unsent.clear()
+                break
+            if sent < len(self._unsent[0]):
+                self._unsent[0] = self._unsent[0][sent:]
+                return
+            self._unsent.popleft()
+        self._loop.watch_writing(self._socket.fileno(), False)
+
+    def _end(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._loop.forget(self._socket.fileno())
+            self._socket.close()
+            self._frames.drop()
+            self._writer = None  # the memory stays as long as a value in it
+            self._maps.clear()
+            if self._back is not None:
+                self._back.close()
+                self._back = None
+
+    def close(self) -> None:
+        self._end()
+        try:
+            self.process.wait(0.5)  # it sees the end of the socket, and goes
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class ThreadChannel:
+    """A worker in threads of this process: the lowest latency, but a long C call in a body holds up time itself."""
+
+    def __init__(self, loop: Loop, settings: dict[str, Any], on_answer: Callable[[Answer], None]) -> None:
+        self._loop = loop
+        self._on_answer = on_answer
+        self._commands: deque[Command] = deque()
+        self._worker = Worker(
+            settings["ensemble"], settings["components"], self.answer, settings["near"], settings["encode"]
+        )
+        self._reading = threading.Lock()  # a command is carried out before the next is read; a body need not end
+
+    def send(self, command: Command) -> None:
+        self._commands.append(command)
+        self._loop.do_aside(self._next)
+
+    def _next(self) -> Job | None:
+        if not self._commands or not self._reading.acquire(False):
+            return None  # whoever reads sees to what waits
+        command = self._commands.popleft()
+        if command[0] not in OF_UNIT:
+            return 0, self._carry_out, (command,)
+        instance = self._worker.take(command)
+        self._reading.release()
+        return None if instance is None else (instance.loan, self._worker.run_all, (instance,))
+
+    def _carry_out(self, command: Command) -> None:
+        """It may import something, so it may take long."""
+        try:
+            self._worker.take(command)
+        finally:
+            self._reading.release()
+            self._loop.post(self._read_on)
+
+    def _read_on(self) -> None:
+        for _ in self._commands:
+            self._loop.do_aside(self._next)
+
+    def answer(self, answer: Answer) -> None:
+        self._loop.hand_back(self._on_answer, answer)
+
+    def close(self) -> None:
+        self._commands.clear()
+
+
+class Placed:
+    """A body that runs in a worker: what is to be told of its firings."""
+
+    __slots__ = (
+        "context",
+        "costs",
+        "elsewhere",
+        "gone",
+        "grid",
+        "ident",
+        "in_flight",
+        "lateness",
+        "recent",
+        "region",
+        "saved",
+        "stamp",
+        "told",
+        "worker",
+    )
+
+    def __init__(self, ident: int, worker: str, context: Context, elsewhere: Elsewhere, grid: GridSync | None) -> None:
+        self.ident = ident
+        self.worker = worker
+        self.context = context
+        self.elsewhere = elsewhere
+        self.grid = grid
+        self.in_flight: deque[int | None] = deque()  # the instants (monotonic) of firings under way, oldest first
+        self.stamp = elsewhere.sq.stamp == "body"
+        self.lateness: list[int] = []
+        self.gone = False  # its instance here has ended
+        self.told = False  # its worker knows of it
+        self.saved: deque[Saved] = deque()  # who asked for its `sq_state`, oldest first
+        self.costs = BodyCosts()
+        self.recent: float | None = None  # microseconds of its latest runs by themselves, on average
+        self.region: DeviceRegion | None = None
+
+    def late(self, late: int) -> None:
+        """Its body started so many microseconds after its instant."""
+        if not self.lateness:
+            self.lateness = [0, 0, 0]
+        self.lateness[0] += 1
+        self.lateness[1] += late
+        self.lateness[2] = max(self.lateness[2], late)
+
+    def took(self, time: int) -> None:
+        """Its body ran by itself, for so many microseconds."""
+        if self.recent is None:
+            self.recent = time
+        else:
+            self.recent += (time - self.recent) / (4 if time > self.recent else 2)  # the first run is mostly dear
+
+
+class Workers:
+    """Owned by the thread that keeps time.
+
+    Args:
+        ensemble: the ensemble's name.
+        components: component name to factory text, driver object, or None.
+        loop: for the sockets to worker processes.
+        clock: the root clock.
+        processes: whether bodies run in processes (else in threads of this one).
+        near: folder beside which factories' modules are looked for.
+        count_restart: told when a worker died and was replaced.
+        last_body: gives the `sq_state` of an instance as it was last saved.
+        encode: makes MessagePack of what bodies in threads return.
+    """
+
+    def __init__(
+        self,
+        ensemble: str,
+        components: Components,
+        loop: Loop,
+        clock: RootClock,
+        processes: bool = True,
+        near: str = "",
+        count_restart: Callable[[str], None] = lambda worker: None,
+        last_body: Callable[[Context, str], bytes | None] = lambda context, sq: None,
+        encode: Callable[[Any], Data] = encode_value,
+    ) -> None:
+        self._ensemble = ensemble
+        self._last_body = last_body
+        self._encode = encode
+        self._memories: dict[bytes, tuple[Memory, Sequence[int]]] = {}  # of others, with rows to read by
+        self._components = components
+        self._loop = loop
+        self._clock = clock
+        # A driver object cannot be given to another process: its SQs run here.
+        self._processes = processes and not any(
+            driver is not None and not isinstance(driver, str) for driver in components.values()
+        )
+        self.mark: Callable[[Data], Any] = by_itself if self._processes else _as_it_is
+        self._near = near
+        self._count_restart = count_restart
+        self._channels: dict[str, Channel] = {}
+        self._placed: dict[int, Placed] = {}
+        self._of: dict[Context, dict[str, Placed]] = {}  # the same by context and SQ
+        self._regions: list[DeviceRegion] = []
+        self._together: dict[int, DeviceRegion] = {}  # by what its worker knows it by
+        self.taking: dict[
+            tuple[str, int], dict[str, DeviceRegion]
+        ] = {}  # by context and the SQ elsewhere that feeds it
+        self._next = 0
+        self._graphs: dict[str, TTGraph] = {}
+        self._assigned: dict[str, dict[str, str]] = {}  # graph -> SQ -> worker
+        self._loading: dict[str, tuple[set[str], list[str], Callable[[str | None], None]]] = {}
+        self._starts: dict[str, list[tuple[int, int, dict[str, list[Any]]]]] = {}
+        self._closing = False
+
+    @property
+    def in_processes(self) -> bool:
+        """Whether bodies run in processes of their own; else in threads of this one."""
+        return self._processes
+
+    def load(self, graph: TTGraph, sqs: list[TTSQ], loaded: Callable[[str | None], None]) -> None:
+        """Have the bodies of `sqs` compiled where they will run; `loaded` is told the problem, or None.
+
+        More SQs of a graph may be loaded later, one load after the other.
+        """
+        known = self._assigned.setdefault(graph.name, {})
+        here = [sq for sq in graph.sqs if sq.name in known]
+        new = [sq for sq in sqs if runs_elsewhere(sq) and sq.name not in known]
+        by_name = self._assign([*here, *new])
+        assigned = {sq.name: by_name[sq.name] for sq in new}
+        self._graphs[graph.name] = graph
+        known.update(assigned)
+        self._starts.setdefault(graph.name, [])
+        by_worker: dict[str, list[str]] = {}
+        for sq, worker in assigned.items():
+            by_worker.setdefault(worker, []).append(sq)
+        if not by_worker:
+            loaded(None)
+            return
+        self._loading[graph.name] = (set(by_worker), [], loaded)
+        text = msgspec.json.encode(graph)
+        for worker, names in by_worker.items():
+            self._channel(worker).send(("load", graph.name, text, names))
+
+    def place(self, context: Context, elsewhere: Elsewhere) -> Fire:
+        """What fires one body in its worker (`RunElsewhere`); `begin` tells the workers afterwards."""
+        self._next += 1
+        ident = self._next
+        sq = elsewhere.sq
+        sync = context.syncs[sq.name]
+        grid = sync if isinstance(sync, GridSync) else None
+        worker = self._assigned[context.prepared.graph.name][sq.name]
+        placed = Placed(ident, worker, context, elsewhere, grid)
+        self._placed[ident] = placed
+        self._of.setdefault(context, {})[sq.name] = placed
+        full = sync.full
+        mark = self.mark
+
+        def fire(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+            instant = latest = None
+            if grid is not None:
+                instant, latest = self.due(grid, start, stop)
+            try:
+                sent = (
+                    [(begin, end, mark(encoded(value))) for begin, end, value in values]
+                    if full
+                    else [mark(encoded(value)) for value in values]
+                )
+            except TypeError as error:
+                elsewhere.report(FiringError(sq.name, self._ensemble, None, None, "", sq.line, str(error)))
+                elsewhere.done()
+                return
+            placed.in_flight.append(instant)
+            self.send(worker, ("fire", ident, start, stop, sent, now, instant, latest))
+
+        return fire
+
+    def due(self, grid: GridSync, start: Tick, stop: Tick) -> tuple[int, int]:
+        """The instant of a source's firing, and when it is too late for it to start (monotonic)."""
+        # The instant lies in the middle of the data's interval: start = instant - width // 2.
+        instant = int(start) + grid.width // 2
+        return self._clock.monotonic(instant), self._clock.monotonic(max(int(stop), instant + grid.period))
+
+    def send(self, worker: str, command: Command) -> None:
+        """Send a command to a worker; looked up anew: one that died has been replaced."""
+        self._channel(worker).send(command)
+
+    def after(self, microseconds: int, call: Callable[[], None]) -> None:
+        """Call `call()` after a time."""
+        self._loop.after(microseconds, call)
+
+    def begin(self, context: Context) -> None:
+        """Tell the workers of bodies of a context that were placed; before any of them fires."""
+        graph = context.prepared.graph.name
+        by_worker: dict[str, list[Any]] = {}
+        for placed in self._of.get(context, {}).values():
+            if not placed.told:
+                placed.told = True
+                entry = (placed.ident, placed.elsewhere.sq.name, placed.elsewhere.paths, placed.elsewhere.unpack)
+                by_worker.setdefault(placed.worker, []).append(entry)
+        if by_worker:
+            self._starts[graph].append((context.number, context.start_tick, by_worker))
+        for worker, instances in by_worker.items():
+            self.send(worker, ("start", graph, context.number, context.start_tick, instances))
+        context.form_elsewhere = self._form
+        context.form_regions()
+
+    # Regions.
+
+    def _form(self, context: Context) -> list[DeviceRegion]:
+        """The regions of a context, as its SQs are placed now; the former ones are retired."""
+        self._regions = [region for region in self._regions if not region.ended]
+        by_worker: dict[str, dict[str, Placed]] = {}
+        for name, placed in self._of.get(context, {}).items():
+            placed.region = None
+            if name in context.syncs and name not in context.held and name not in context.delayed:
+                by_worker.setdefault(placed.worker, {})[name] = placed
+        formed = []
+        for mine in by_worker.values():
+            sqs = [placed.elsewhere.sq for placed in mine.values()]
+            for plan in find_device_regions(
+                context.prepared.graph, sqs, lambda name: name not in context.syncs, partial(_grid_of, context)
+            ):
+                parts = [mine[node.sq.name] for node in plan.nodes]
+                region = DeviceRegion(plan, context, self, parts)
+                formed.append(region)
+                for placed in parts:
+                    placed.region = region
+        self._regions += formed
+        key = (context.prepared.graph.name, context.number)
+        self.taking[key] = {region.plan.producer: region for region in formed if region.plan.kind == "token"}
+        return formed
+
+    def register(self, region: DeviceRegion) -> int:
+        """A number by which its worker knows a region."""
+        self._next += 1
+        self._together[self._next] = region
+        return self._next
+
+    def unregister(self, ident: int) -> None:
+        """Nothing more will be said of a region by this number."""
+        self._together.pop(ident, None)
+
+    def still_run(self, placed: list[Placed]) -> bool:
+        """Whether one of these instances still runs in a region that has been retired."""
+        mine = {one.ident for one in placed}
+        return any(region.still_runs(mine) for region in self._regions)
+
+    def busy(self, context: Context, names: Collection[str] | None = None) -> str:
+        """The SQ (of `names`, if given) whose body runs or waits to run in this context; empty when there is none."""
+        for region in self._regions:
+            if region.context is context and (name := region.busy(names)):
+                return name
+        for name, placed in self._of.get(context, {}).items():
+            if placed.in_flight and (names is None or name in names):
+                return name
+        return ""
+
+    def forget(self, context: Context, names: Collection[str]) -> None:
+        """End instances of a context; what they still do is seen by nobody."""
+        mine = self._of.get(context, {})
+        gone = [mine.pop(name).ident for name in names if name in mine]
+        for ident in gone:
+            placed = self._placed.pop(ident)
+            placed.gone = True
+            self._channel(placed.worker).send(("drop", ident))
+            for answer in placed.saved:
+                answer(context, placed.elsewhere.sq.name, None, [])
+        # A worker that is replaced is not to begin them again.
+        starts = self._starts.get(context.prepared.graph.name, [])
+        for _, _, by_worker in starts:
+            for worker, instances in list(by_worker.items()):
+                by_worker[worker] = [entry for entry in instances if entry[0] not in gone]
+                if not by_worker[worker]:
+                    del by_worker[worker]
+        starts[:] = [start for start in starts if start[2]]
+
+    def save(self, context: Context, name: str, saved: Saved) -> None:
+        """Ask for an instance's `sq_state` as it is after the firings that were sent to it."""
+        placed = self._of.get(context, {}).get(name)
+        if placed is None:
+            saved(context, name, None, [])
+        else:
+            placed.saved.append(saved)
+            self.send(placed.worker, ("save", placed.ident))
+
+    def restore(self, context: Context, name: str, data: bytes) -> None:
+        """Let an instance go on with an `sq_state`, before it fires again."""
+        placed = self._of.get(context, {}).get(name)
+        if placed is not None:
+            self.send(placed.worker, ("restore", placed.ident, data))
+
+    def lateness(self, context: Context) -> dict[str, list[int]]:
+        """By stream: count, mean and worst of how late its bodies started after their instants (microseconds)."""
+        return {name: placed.lateness for name, placed in self._of.get(context, {}).items() if placed.lateness}
+
+    def profile(self, context: Context) -> dict[str, tuple[list[int], list[int]]]:
+        """By function: times (microseconds) of some of its runs, and sizes (bytes) of their tokens."""
+        found: dict[str, tuple[list[int], list[int]]] = {}
+        for placed in self._of.get(context, {}).values():
+            if placed.elsewhere.sq.body:
+                times, sizes = found.setdefault(placed.elsewhere.sq.function, ([], []))
+                times += placed.costs.times
+                sizes += placed.costs.sizes
+        return found
+
+    def stop(self, graph: str) -> None:
+        """Forget a graph."""
+        self._graphs.pop(graph, None)
+        self._starts.pop(graph, None)
+        self._loading.pop(graph, None)
+        workers = set((self._assigned.pop(graph, None) or {}).values())
+        for key in [key for key in self.taking if key[0] == graph]:
+            del self.taking[key]
+        self._regions = [region for region in self._regions if region.context.prepared.graph.name != graph]
+        self._together = {i: region for i, region in self._together.items() if region in self._regions}
+        for context in [context for context in self._of if context.prepared.graph.name == graph]:
+            for placed in self._of.pop(context).values():
+                del self._placed[placed.ident]
+        for worker in workers:
+            if worker.startswith("persistent "):
+                if worker in self._channels:
+                    self._loop.spawn(self._channels.pop(worker).close)
+            elif worker in self._channels:
+                self._channels[worker].send(("stop", graph))
+
+    def close(self) -> None:
+        """End every worker."""
+        self._closing = True
+        for channel in self._channels.values():
+            channel.close()
+        self._channels.clear()
+
+    def _assign(self, sqs: list[TTSQ]) -> dict[str, str]:
+        """SQ to worker. A component lives in one process, and the SQs that use it run there."""
+        components = {sq.name: {name for c in sq.constraints for name in c.components if sq.body} for sq in sqs}
+        urgent = set().union(*(components[sq.name] for sq in sqs if sq.trigger == "plan_b"))
+        users: dict[str, int] = {}
+        for names in components.values():
+            for name in names:
+                users[name] = users.get(name, 0) + 1
+        assigned = {}
+        for sq in sqs:
+            mine = components[sq.name]
+            if sq.trigger == "plan_b" or mine & urgent:
+                assigned[sq.name] = "plan B"
+            elif sq.persistent and all(users[name] == 1 for name in mine):
+                assigned[sq.name] = f"persistent {sq.name}"
+            else:
+                assigned[sq.name] = "main"
+        return assigned
+
+    def _channel(self, worker: str) -> Channel:
+        channel = self._channels.get(worker)
+        if channel is None:
+            settings = {
+                "ensemble": self._ensemble,
+                "components": self._components,
+                "near": self._near,
+                "nice": 0 if worker == "plan B" else ORDINARY_NICE,
+            }
+            if self._processes:
+                channel = ProcessChannel(self._loop, settings, self._answer, lambda: self._died(worker))
+                for memory, rows in self._memories.values():
+                    self._share(channel, memory, rows)
+            else:
+                settings["encode"] = self._encode
+                channel = ThreadChannel(self._loop, settings, self._answer)
+            self._channels[worker] = channel
+        return channel
+
+    def share(self, memory: Memory, rows: Sequence[int]) -> None:
+        """Let workers read in another ensemble's memory: each by one of these rows, as long as there are some."""
+        self._memories[memory.nonce] = (memory, rows)
+        for channel in self._process_channels():
+            self._share(channel, memory, rows)
+
+    def _share(self, channel: ProcessChannel, memory: Memory, rows: Sequence[int]) -> None:
+        used = {other.rows.get(memory.nonce) for other in self._process_channels()}
+        row = next((row for row in rows if row not in used and memory.clear(row)), None)
+        if row is not None:
+            channel.share(memory, row)
+
+    def share_no_more(self, nonce: bytes) -> None:
+        """Let them forget a memory."""
+        self._memories.pop(nonce, None)
+        for channel in self._process_channels():
+            channel.share_no_more(nonce)
+
+    def _process_channels(self) -> list[ProcessChannel]:
+        return [channel for channel in self._channels.values() if isinstance(channel, ProcessChannel)]
+
+    def _answer(self, answer: Answer) -> None:
+        kind = answer[0]
+        if kind == "loaded":
+            self._loaded(answer[1], answer[2])
+            return
+        placed = self._placed.get(answer[1])
+        if placed is None:
+            self._region_answer(answer)
+            return
+        told = placed.elsewhere
+        if kind == "counted":
+            told.tally(answer[2])
+            return
+        if kind == "saved":
+            placed.saved.popleft()(placed.context, told.sq.name, answer[2], answer[3])
+            if placed.region is not None:
+                placed.region.look_whether_idle()
+            return
+        instant = placed.in_flight.popleft() if placed.in_flight else None
+        if kind in ("fired", "together"):
+            _, _, *what, start, stop, begun, ended = answer
+            self._loop.advance(self._clock.at(ended))
+            parts = parts_of(what, told) if kind == "together" or what[0] else None  # else nothing was said
+            if parts is not None:
+                if placed.stamp and placed.grid is not None:
+                    middle = self._clock.at((begun + ended) // 2)
+                    start = middle - placed.grid.width // 2
+                    stop = start + placed.grid.width
+                told.send(parts, start, stop)
+            if instant is not None:
+                placed.late(begun - instant)
+            placed.took(ended - begun)
+            placed.costs.add(ended - begun, sizes(parts) if placed.costs.wanted else ())
+        elif kind == "failed":
+            placed.took(answer[4] - answer[3])
+            told.report(as_error(answer[2]))
+        elif kind == "skipped":
+            told.tally("skipped")
+        told.done()
+        if placed.region is not None:
+            placed.region.look_whether_idle()
+
+    def _region_answer(self, answer: Answer) -> None:
+        region = self._together.get(answer[1])
+        if region is None:
+            return  # of a graph that was stopped
+        if answer[0] == "skipped":
+            region.skipped()
+        else:
+            _, _, edges, leftovers, errors, start, stop, begun, ended, late = answer
+            self._loop.advance(self._clock.at(ended))
+            region.ran(edges, leftovers, errors, (start, stop), (begun, ended), late)
+        if not region.under_way(answer[1]):
+            self._together.pop(answer[1], None)
+        region.look_whether_idle()
+        if region.ended:
+            for other in self._regions:
+                other.look_whether_idle()
+
+    def _loaded(self, graph: str, problem: str | None) -> None:
+        waiting = self._loading.get(graph)
+        if waiting is None:
+            return
+        workers, problems, loaded = waiting
+        if problem is not None:
+            problems.append(problem)
+        workers.pop()
+        if not workers:
+            del self._loading[graph]
+            loaded("; ".join(dict.fromkeys(problems)) or None)
+
+    def _died(self, worker: str) -> None:
+        """Replace a worker: its graphs are loaded again, what was in flight is lost, its instances are restored."""
+        self._channels.pop(worker, None)
+        if self._closing:
+            return
+        self._count_restart(worker)
+        for placed in self._placed.values():
+            if placed.worker == worker:
+                for _ in placed.in_flight:
+                    placed.elsewhere.tally("lost")
+                    placed.elsewhere.done()
+                placed.in_flight.clear()
+        for region in self._regions:
+            if region.worker == worker:
+                region.lost()
+        self._together = {i: region for i, region in self._together.items() if region.worker != worker}
+        for graph, assigned in list(self._assigned.items()):  # one that cannot be loaded is stopped on the way
+            names = [sq for sq, its_worker in assigned.items() if its_worker == worker]
+            if not names:
+                continue
+            if graph in self._loading:
+                self._loaded(graph, f"the worker process ({worker}) died while it prepared the graph")
+                continue
+            channel = self._channel(worker)
+            channel.send(("load", graph, msgspec.json.encode(self._graphs[graph]), names))
+            for number, tick, by_worker in self._starts[graph]:
+                if worker in by_worker:
+                    channel.send(("start", graph, number, tick, by_worker[worker]))
+        for ident, placed in list(self._placed.items()):
+            if placed.worker == worker:
+                name = placed.elsewhere.sq.name
+                data = self._last_body(placed.context, name)
+                if data is not None:
+                    self._channel(worker).send(("restore", ident, data))
+                for _ in placed.saved:
+                    self._channel(worker).send(("save", ident))
+
+
+def _grid_of(context: Context, sq: TTSQ) -> tuple[int, int, int]:
+    """A source's period, phase and width at present."""
+    sync = context.syncs[sq.name]
+    assert isinstance(sync, GridSync)
+    return sync.period, sync.phase, sync.width
+
+
+def sizes(parts: Parts | Encoded | None) -> list[int]:
+    """The sizes of tokens."""
+    if isinstance(parts, Encoded):
+        return [len(parts.data)]
+    return [] if parts is None else [len(part.data) for part in parts.by_path.values()]
+
+
+def _as_it_is(data: Data) -> Data:
+    return data
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,419 @@
+"""The runtime manager, as its user holds it: the documented handles.
+
+The manager is an ensemble with one process more, `TTRuntimeManagerProcess`; these classes wrap it.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import simpy
+
+from ticktalk.engine.components import as_components
+from ticktalk.engine.counters import Counts, merged
+from ticktalk.engine.execution import FiringError
+from ticktalk.engine.meter import Meter
+from ticktalk.ensemble import TTEnsemble, start_in
+from ticktalk.errors import TTRuntimeError
+from ticktalk.graph.graph import TTGraph
+from ticktalk.manager.deployments import GraphState
+from ticktalk.manager.outputs import OutputToken
+from ticktalk.mapping.weights import Weights
+from ticktalk.processes import (
+    DEFAULT_RUNTIME_MANAGER_NAME,
+    DeployRequest,
+    DrainRequest,
+    Message,
+    RuntimeMsg,
+    SetRequest,
+    StartRequest,
+    StopRequest,
+    TTRuntimeManagerProcess,
+)
+from ticktalk.simulation.driver import Simulation
+
+if TYPE_CHECKING:
+    from ticktalk.mapping.deployment_file import DeploymentFile
+
+
+class TTRuntimeManager:
+    """An entity to manage the environment at run time: programs start from here.
+
+    Technically an ensemble, in that it has a network interface and may host SQs. `TTRuntimeManagerSim` and
+    `TTRuntimeManagerPhysical` are its two variants.
+
+    Args:
+        log_file: where output tokens are appended, one JSON object a line: a path, an open file, or None.
+        name: its name on the network; ensembles look for `runtime-manager`.
+    """
+
+    def __init__(self, log_file: Any, name: str = DEFAULT_RUNTIME_MANAGER_NAME) -> None:
+        self.log_file = log_file
+        self.name = name
+        self.process = TTRuntimeManagerProcess(log_file, queue.Queue(), name)
+
+    def instantiate_and_map_graph(
+        self,
+        graph: TTGraph,
+        *,
+        name: str | None = None,
+        mapping: Mapping[str, str] | None = None,
+        weights: Weights | None = None,
+    ) -> GraphState:
+        """Generate a mapping of the graph's SQs to ensembles and distribute them; returns when all are ready.
+
+        Args:
+            graph: the compiled program.
+            name: what to call it here; default: the graph's own name, its program's file stem.
+            mapping: SQ name to ensemble name, made beforehand; checked like one made here.
+            weights: what SQs cost where: what has to be placed anew later goes where it costs least.
+
+        Raises:
+            TTMappingError: some SQ cannot be placed; nothing is instantiated.
+            TTRuntimeError: the name is in use, or an ensemble cannot prepare its SQs (the message says why).
+        """
+        if not isinstance(graph, TTGraph):
+            raise TypeError(f"a TTGraph is wanted, such as compile_program gives, not {graph!r}")
+        request = DeployRequest(graph, name, mapping, Future(), weights)
+        state: GraphState = self._ask(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, request)
+        return state
+
+    def send_to_runtime(self, msg: Message) -> None:
+        """Pass a message to the actual runtime manager process; a proxy for the user-level environment."""
+        self.process.input_msg(msg)
+
+    def stop_graph(self, graph: TTGraph | str) -> None:
+        """End a graph: nothing of it fires any more, and its name is free.
+
+        Raises:
+            TTRuntimeError: there is no such graph.
+        """
+        self._ask(RuntimeMsg.STOP_GRAPH, StopRequest(_name(graph), Future()))
+
+    def drain(self, ensemble: str) -> None:
+        """Move all that lives on an ensemble elsewhere, losing nothing, then let it go.
+
+        Raises:
+            TTRuntimeError: there is no such ensemble, or something may live nowhere else; then nothing has moved.
+        """
+        self._ask(RuntimeMsg.DRAIN, DrainRequest(ensemble, Future()))
+
+    def set_grid(self, graph: TTGraph | str, sq: str, *, period: int | None = None, phase: int | None = None) -> None:
+        """Change a stream's period or phase while it runs, from its next instant on.
+
+        Args:
+            graph: the graph, or its name.
+            sq: the stream's SQ, such as `sample-1`.
+            period: root ticks; None: as it is. An interval width of half the period goes with it.
+            phase: root ticks, below the period; None: as it is.
+
+        Raises:
+            TTRuntimeError: there is no such graph or stream, or the phase does not fit the period.
+        """
+        self._ask(RuntimeMsg.SET_GRID, SetRequest(_name(graph), sq, period, phase, Future()))
+
+    def on_output(self, callback: Callable[[OutputToken], None]) -> None:
+        """Call `callback` with every output token that reaches the manager, in order of arrival."""
+        self.process.outputs.listeners.append(callback)
+
+    def on_error(self, callback: Callable[[FiringError], None]) -> None:
+        """Call `callback` with every error of a firing."""
+        self.process.errors.listeners.append(callback)
+
+    @property
+    def errors(self) -> list[FiringError]:
+        """The latest errors of firings."""
+        return list(self.process.errors.kept)
+
+    @property
+    def ensembles(self) -> list[str]:
+        """The names of the ensembles, in the order of joining, the manager's own last."""
+        return [info.name for info in self.process.registry.all()]
+
+    def _ask(self, kind: RuntimeMsg, request: Any) -> Any:
+        self.send_to_runtime(Message(kind, request, "TTRuntimeManagerProcess"))
+        return self._result(request.reply)
+
+    def _result(self, reply: Future[Any]) -> Any:
+        raise NotImplementedError("use TTRuntimeManagerSim or TTRuntimeManagerPhysical")
+
+
+class TTRuntimeManagerSim(TTRuntimeManager):
+    """A simulated runtime manager: can directly reach any ensemble, clock or SQ; uses a simulated network.
+
+    Args:
+        log_file: see `TTRuntimeManager`.
+        ensembles: the ensembles that compose the system, in the order of joining. May be empty, when other
+            ensembles are created afterwards and join as any physical one would.
+        sim: the SimPy environment, which the user's own processes may share.
+        name: see `TTRuntimeManager`.
+        network_delay: root ticks (microseconds) that every token takes between two ensembles.
+        components: of the manager's own ensemble.
+        deployment: how long bodies take on which ensemble, and tokens on their way, in place of `network_delay`.
+        meter: measures what bodies cost on this machine.
+
+    Raises:
+        TTRuntimeError: an ensemble is refused; the message says why.
+    """
+
+    def __init__(
+        self,
+        log_file: Any,
+        ensembles: Iterable[TTEnsemble],
+        sim: simpy.Environment,
+        name: str = DEFAULT_RUNTIME_MANAGER_NAME,
+        *,
+        network_delay: int = 0,
+        components: Mapping[str, Any] | Iterable[str] | None = None,
+        deployment: DeploymentFile | None = None,
+        meter: Meter | None = None,
+    ) -> None:
+        super().__init__(log_file, name)
+        self.sim = sim
+        self.simulation = Simulation.of(sim)
+        if network_delay < 0:
+            raise ValueError(f"a network delay is 0 or more microseconds, not {network_delay}")
+        if network_delay:
+            self.simulation.network_delay = network_delay
+        if deployment is not None:
+            from ticktalk.simulation.timing import Timing  # a device that takes part for real never needs it
+
+            self.simulation.timing = Timing(deployment, self.simulation.agenda)
+        self.simulation.meter = meter
+        if deployment is not None or meter is not None:
+            self.simulation.regions = False  # a region runs an instant at once, its bodies one after another
+        self.ensemble = TTEnsemble(None, name, True, components=components, manager=name)
+        if name in self.simulation.sites:
+            raise TTRuntimeError(f"there is an ensemble named {name!r} in this simulation already: choose another name")
+        self.ensemble.attach(self.simulation)
+        network = self.ensemble.network_manager
+        inputs, executes = self.ensemble.input_token_process, self.ensemble.execute_process
+        assert network is not None and inputs is not None and executes is not None
+        site = self.simulation.sites[name]
+        site.take_output = self.process.outputs.add
+        site.take_error = self.process.errors.add
+        network.setup_proc_intfc(
+            inputs.input_msg, executes.input_msg, self.process.input_msg, sim_process=network.sim_process
+        )
+        self.process.setup_proc_intfc(network.input_msg, start_in(self.simulation, self.process))
+        self.process.registry.manager = self.ensemble.info()
+        self.simulation.arrived(name)
+        self.simulation.settle()
+        for ensemble in ensembles:
+            ensemble.manager = name
+            ensemble.attach(self.simulation)
+            ensemble.join()
+
+    def execute_graph(self, graph: TTGraph | str, inputs: Mapping[str, Any] | None = None) -> int:
+        """Start a graph at the environment's present tick; returns the context's number.
+
+        Args:
+            graph: the graph, or its name.
+            inputs: one value per graph input; one named `trigger` defaults to 1.
+
+        Raises:
+            TTRuntimeError: it is not instantiated.
+            TTInputError: a value is missing, or for no input.
+        """
+        request = StartRequest(_name(graph), dict(inputs or {}), self.simulation.now(), Future())
+        context: int = self._ask(RuntimeMsg.EXECUTE_GRAPH, request)
+        for listener in self.simulation.on_start:
+            listener(request.graph, context, request.start_tick)
+        return context
+
+    def on_output(self, callback: Callable[[OutputToken], None]) -> None:
+        """Call `callback` with every output token, at its simulated time of arrival (`sim.now`)."""
+        self.simulation.exact = True
+        super().on_output(callback)
+
+    def counters(self, graph: TTGraph | str) -> Counts:
+        """What was skipped, evicted, late or dropped, over all ensembles: SQ to kind to count."""
+        return merged(counts for host in self.simulation.hosts() for counts in host.counts(_name(graph)))
+
+    def waiting(self, graph: TTGraph | str) -> dict[str, dict[str, int]]:
+        """The tokens that wait: SQ to port to number."""
+        found: dict[str, dict[str, int]] = {}
+        for site in self.simulation.sites.values():
+            for (name, _), context in site.host.contexts.items() if site.host is not None and site.alive else ():
+                if name == _name(graph):
+                    found.update(context.waiting())
+        return found
+
+    def drain(self, ensemble: str) -> None:
+        """As `TTRuntimeManager.drain`; made with `Faults`, so that SQs can move."""
+        if not self.simulation.movable:
+            raise TTRuntimeError("SQs do not move in this simulation: make a Faults(manager) before anything starts")
+        super().drain(ensemble)
+
+    def endless_streams(self) -> list[str]:
+        """The streams that are open and whose window has no end."""
+        return [
+            stream
+            for site in self.simulation.sites.values()
+            if site.host is not None
+            for context in site.host.contexts.values()
+            for stream in context.endless
+        ]
+
+    def send_to_runtime(self, msg: Message) -> None:
+        """Pass a message to the runtime manager process; what follows from it takes no simulated time."""
+        super().send_to_runtime(msg)
+        self.simulation.settle()
+
+    def close(self) -> None:
+        """Close the output log."""
+        self.process.outputs.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _result(self, reply: Future[Any]) -> Any:
+        if not reply.done():
+            raise TTRuntimeError("the runtime manager did not answer")  # a rule sent nothing: a defect of ours
+        return reply.result()
+
+
+class TTRuntimeManagerPhysical(TTRuntimeManager):
+    """A runtime manager on a physical device; one ensemble takes on this role.
+
+    Args:
+        log_file: see `TTRuntimeManager`.
+        ip: the address of the runtime manager; accessible by all ensembles that wish to join. On any address but
+            loopback, credentials are wanted.
+        rx_port: the port on which it listens; 0: any that is free (`address` says which).
+        tx_port: the local port of outgoing connections; 0: any. The manager is called by others, so it needs none.
+        name: see `TTRuntimeManager`.
+        components: of the manager's own ensemble: names, or names with drivers or factory texts `module:name`.
+        workers: 1: bodies run in worker processes; 0: in threads of this one.
+        credentials: the manager's bundle, as `ticktalk keys init` makes it.
+        insecure: go without credentials on an address that others can reach.
+        near: folder beside which modules of factories are looked for.
+        checkpoint: microseconds between two checkpoints of what every SQ needs to go on elsewhere; 0: none.
+
+    Raises:
+        TTRuntimeError: the port is in use, the host has no such address, or credentials are missing.
+    """
+
+    def __init__(
+        self,
+        log_file: Any,
+        ip: str,
+        rx_port: int,
+        tx_port: int,
+        name: str = DEFAULT_RUNTIME_MANAGER_NAME,
+        *,
+        components: Mapping[str, Any] | Iterable[str] | None = None,
+        workers: int = 1,
+        credentials: str | None = None,
+        insecure: bool = False,
+        near: str = "",
+        checkpoint: int = 1_000_000,
+    ) -> None:
+        from ticktalk.physical.handles import ManagerHandle
+
+        super().__init__(log_file, name)
+        self.ip, self.rx_port, self.tx_port = ip, rx_port, tx_port
+        self._handle = ManagerHandle(
+            self.process, as_components(components), ip, rx_port, workers, credentials, insecure, near, checkpoint
+        )
+
+    @property
+    def address(self) -> str:
+        """Where ensembles find it: `IP:PORT`."""
+        return self._handle.address
+
+    def execute_graph(
+        self, graph: TTGraph | str, inputs: Mapping[str, Any] | None = None, *, length: int | None = None
+    ) -> int:
+        """Start a graph, a little ahead of now so that it begins everywhere at one tick; the context's number.
+
+        Args:
+            graph: the graph, or its name.
+            inputs: one value per graph input; one named `trigger` defaults to 1.
+            length: microseconds after which its streams end (exclusive); None: as long as their windows last.
+
+        Raises:
+            TTRuntimeError: it is not instantiated.
+            TTInputError: a value is missing, or for no input.
+        """
+        return self._handle.start(_name(graph), dict(inputs or {}), length).number
+
+    def wait(self, graph: TTGraph | str | None = None, timeout: float | None = None) -> bool:
+        """Wait until a graph (or every graph) is done: no stream open, no deadline pending, no token under way.
+
+        Args:
+            graph: the graph, or its name.
+            timeout: seconds; None: for ever.
+
+        Returns:
+            Whether it is done.
+        """
+        return self._handle.wait(None if graph is None else _name(graph), timeout)
+
+    def wait_for_ensembles(self, names: Iterable[str], timeout: float | None = None) -> list[str]:
+        """Wait until the ensembles of these names have joined; those that have not within `timeout` seconds."""
+        return self._handle.wait_for_ensembles(names, timeout)
+
+    def stop_graph(self, graph: TTGraph | str) -> None:
+        """End a graph: nothing of it fires any more, and its name is free.
+
+        Raises:
+            TTRuntimeError: there is no such graph.
+        """
+        self._handle.stop_graph(_name(graph))
+
+    def stop(self, ensembles: bool = False) -> None:
+        """End: graphs stop, workers exit, sockets close; with `ensembles`, those that joined end too."""
+        self._handle.close(ensembles)
+
+    def counters(self, graph: TTGraph | str) -> Counts:
+        """What was skipped, evicted, late or dropped, over all ensembles: SQ to kind to count."""
+        return self._handle.counters(_name(graph))
+
+    def profile(self, graph: TTGraph | str) -> list[tuple[str, list[int], list[int]]]:
+        """Some of the times (microseconds) and token sizes (bytes) of each function's runs, from every ensemble."""
+        return self._handle.profile(_name(graph))
+
+    def on_shut_down(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when somebody asks, from elsewhere, that the system end."""
+        self._handle.commands.shut_down = callback
+
+    def status(self) -> dict[str, Any]:
+        """Who is there, which graphs live where, how they stand: plain JSON data."""
+        return self._handle.status()
+
+    def on_output(self, callback: Callable[[OutputToken], None]) -> None:
+        """Call `callback` with every output token, in order of arrival, in a thread of its own."""
+        super().on_output(self._handle.callbacks.wrap(callback))
+
+    def on_error(self, callback: Callable[[FiringError], None]) -> None:
+        """Call `callback` with every error of a firing, in a thread of its own."""
+        super().on_error(self._handle.callbacks.wrap(callback))
+
+    def on_event(self, callback: Callable[[str], None]) -> None:
+        """Call `callback` with a line for everything that happens: joins, losses, graphs that are done."""
+        self._handle.on_event(self._handle.callbacks.wrap(callback))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _result(self, reply: Future[Any]) -> Any:
+        return reply.result()
+
+
+def _name(graph: TTGraph | str) -> str:
+    return graph if isinstance(graph, str) else graph.name

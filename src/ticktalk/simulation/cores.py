@@ -1,0 +1,243 @@
+"""Cores: bodies that take their time, for drivers in which calling one takes none.
+
+A firing of an SQ that costs time waits, in the order in which firings were decided, until its instance is idle and a
+core of the ensemble is free; then it runs for the time it takes on the reference, divided by the ensemble's speed. Its
+body is called when it starts, and its result is sent when it ends, before anything else of that tick. What costs
+nothing runs at once, without a core. As on a device, plan Bs and SQs with `TTPersistent=True` have a worker of their
+own and wait for no core.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from fractions import Fraction
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.codec import Parts, handed_on, plain
+from ticktalk.engine.execution import FiringError, TTSQExecute
+from ticktalk.engine.firing import Fire, GridSync
+from ticktalk.engine.forwarding import unpacked
+from ticktalk.time import Tick, TTEmpty
+
+if TYPE_CHECKING:
+    from ticktalk.engine.context import Context, Elsewhere
+
+
+class _Firing(NamedTuple):
+    """A firing that was decided at tick `decided`; `latest`: a stream's starts before it, or is skipped."""
+
+    number: int
+    start: Tick
+    stop: Tick
+    values: tuple[Any, ...]
+    decided: int
+    latest: Tick | None
+
+
+class _Instance:
+    """An SQ of one context: its body, the firings that wait for it, and what the one under way has given."""
+
+    __slots__ = ("context", "elsewhere", "execute", "grid", "life", "number", "own", "results", "runs", "time", "waits")
+
+    def __init__(
+        self, context: Context, elsewhere: Elsewhere, execute: TTSQExecute, time: int, number: int, life: int
+    ) -> None:
+        sq = elsewhere.sq
+        sync = context.syncs[sq.name]
+        self.context = context
+        self.elsewhere = elsewhere
+        self.execute = execute
+        self.time = time
+        self.number = number
+        self.life = life
+        self.grid = sync if isinstance(sync, GridSync) else None
+        self.own = sq.persistent or sq.trigger == "plan_b"
+        self.waits: deque[_Firing] = deque()
+        self.runs = False
+        self.results: list[FiringError | tuple[Parts, Tick, Tick]] = []
+        execute.send = self._take
+        execute.report = self.results.append
+
+    def _take(self, value: Any, start: Tick, stop: Tick) -> None:
+        """Keep a result until the run ends, as it is now: nobody changes it meanwhile."""
+        shape = self.elsewhere.unpack
+        parts = unpacked(plain(value) if shape else value, shape)
+        kept = {path: parts[path] for path, _ in self.elsewhere.paths}
+        self.results.append(
+            (
+                Parts({path: part if part.__class__ is TTEmpty else handed_on(part) for path, part in kept.items()}),
+                start,
+                stop,
+            )
+        )
+
+    def __lt__(self, other: _Instance) -> bool:
+        return self.number < other.number
+
+
+class Cores:
+    """The cores of one ensemble.
+
+    Args:
+        agenda: the ensemble's timers.
+        cores: how many bodies run at once.
+        speed: times the reference.
+        times: function to what a run of it takes on the reference (microseconds); left out: nothing.
+    """
+
+    def __init__(self, agenda: Agenda, cores: int, speed: Fraction, times: Mapping[str, int]) -> None:
+        self._agenda = agenda
+        self._cores = cores
+        self._speed = speed
+        self._times = times
+        self._slowness = Fraction(1)
+        self._free = cores
+        self._ready: list[tuple[int, _Instance]] = []  # idle instances by the number of the firing that is next
+        self._firings = 0
+        self._instances = 0
+        self._life = 0
+        self._placed: list[_Instance] = []
+        self._idle: list[tuple[Context, Collection[str], Callable[[], None]]] = []  # who waits for which instances
+
+    def occupy(self, context: Context, elsewhere: Elsewhere, execute: TTSQExecute) -> Fire | None:
+        """What fires a body in its time; None when it takes none."""
+        time = self._times.get(elsewhere.sq.function, 0)
+        if not time:
+            return None
+        self._instances += 1
+        instance = _Instance(context, elsewhere, execute, time, self._instances, self._life)
+        self._placed.append(instance)
+        grid = instance.grid
+
+        def fire(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+            if instance.life != self._life or context.closed:
+                return
+            # A stream's instant lies in the middle of its interval: start = instant - width // 2.
+            latest = None if grid is None else max(stop, start + grid.width // 2 + grid.period)
+            self._firings += 1
+            instance.waits.append(_Firing(self._firings, start, stop, values, now, latest))
+            if not instance.runs and len(instance.waits) == 1:
+                self._next(instance)
+
+        return fire
+
+    def slow(self, factor: Fraction | int | float) -> None:
+        """From now on bodies take `factor` times as long as at first; those that run already are not affected.
+
+        Raises:
+            ValueError: the factor is not above 0.
+        """
+        if not factor > 0:
+            raise ValueError(f"a factor is above 0, not {factor}")
+        self._slowness = Fraction(factor)
+
+    def fail(self) -> None:
+        """The ensemble has died: what waits or runs is lost, and what was placed fires no more."""
+        for instance in self._placed:
+            for _ in range(len(instance.waits) + instance.runs):
+                instance.elsewhere.tally("lost")
+        self._life += 1
+        self._placed.clear()
+        self._idle.clear()
+        self._free = self._cores
+        self._ready.clear()
+
+    def when_idle(self, context: Context, names: Collection[str], then: Callable[[], None]) -> None:
+        """Call `then` when none of these instances of a context has anything to do, now or later; they get no more."""
+        if self._busy(context, names):
+            self._idle.append((context, names, then))
+        else:
+            then()
+
+    def forget(self, context: Context, names: Collection[str]) -> None:
+        """Instances of a context have ended."""
+        self._placed = [i for i in self._placed if i.context is not context or i.elsewhere.sq.name not in names]
+
+    def _busy(self, context: Context, names: Collection[str]) -> bool:
+        return any(
+            instance.context is context and instance.elsewhere.sq.name in names and (instance.runs or instance.waits)
+            for instance in self._placed
+        )
+
+    def _next(self, instance: _Instance) -> None:
+        """An idle instance has a firing to run."""
+        if instance.own:
+            while instance.waits and not self._begin(instance):
+                pass
+        else:
+            heappush(self._ready, (instance.waits[0].number, instance))
+            self._fill()
+
+    def _fill(self) -> None:
+        """Have the free cores run what waits for them."""
+        while self._free and self._ready:
+            instance = heappop(self._ready)[1]
+            if self._begin(instance):
+                self._free -= 1
+            elif instance.waits:
+                heappush(self._ready, (instance.waits[0].number, instance))
+
+    def _begin(self, instance: _Instance) -> bool:
+        """Call the body for the firing that is next; False when it is too late for that."""
+        _, start, stop, values, decided, latest = instance.waits.popleft()
+        now = self._agenda.now
+        if instance.context.closed:
+            return False
+        if latest is not None:
+            if now >= latest:
+                instance.elsewhere.tally("skipped")
+                instance.elsewhere.done()
+                return False
+            if now >= stop > decided:
+                instance.elsewhere.tally("late_starts")
+        length = math.ceil(instance.time * self._slowness / self._speed)
+        instance.results.clear()
+        instance.execute.fire(start, stop, values, now)
+        instance.runs = True
+        middle = None
+        if instance.grid is not None and instance.elsewhere.sq.stamp == "body":
+            middle = now + length // 2
+        self._agenda.deliver_at(now + length, self._end, instance, middle)
+        return True
+
+    def _end(self, instance: _Instance, middle: int | None) -> None:
+        """A run ends: its result is sent, and who waits for its core or instance is next."""
+        if instance.life != self._life:
+            return
+        instance.runs = False
+        if not instance.own:
+            self._free += 1
+        if not instance.context.closed:
+            self._send(instance, middle)
+            instance.elsewhere.done()
+            if instance.waits:
+                self._next(instance)
+        self._fill()
+        if self._idle:
+            waiting, self._idle = self._idle, []
+            for context, names, then in waiting:
+                self.when_idle(context, names, then)
+
+    def _send(self, instance: _Instance, middle: int | None) -> None:
+        elsewhere = instance.elsewhere
+        results = instance.results[:]
+        for result in results:
+            if isinstance(result, FiringError):
+                elsewhere.report(result)
+                continue
+            parts, start, stop = result
+            if middle is not None and instance.grid is not None:
+                start = middle - instance.grid.width // 2
+                stop = start + instance.grid.width
+            try:
+                elsewhere.send(parts, start, stop)
+            except Exception as error:  # no codec: an error of that firing
+                instance.results.clear()
+                instance.execute.failed(error, start, stop)
+                for failure in instance.results:
+                    if isinstance(failure, FiringError):
+                        elsewhere.report(failure)
