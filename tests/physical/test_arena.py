@@ -20,7 +20,7 @@ from test_worker import STREAM, Host, until
 from ticktalk.engine.codec import decode_value, encode_value
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.memory import arena
-from ticktalk.physical.memory.arena import KEPT, PLACES, SIZE, Memory, Placed, Reader, Writer
+from ticktalk.physical.memory.arena import KEPT, PLACES, SIZE, Memory, Reader, SharedValue, Writer
 from ticktalk.physical.network.wire import LONG
 from ticktalk.physical.workers.frames import Frames, by_itself, encode_frame, in_shared_memory
 
@@ -238,7 +238,7 @@ def test_a_value_arrives_as_it_left(shared: Shared, name: str) -> None:
     value = VALUES[name]()
     encoded = in_shared_memory(value, shared.writer)
     if name not in ("no items", "no dimension", "longer than a memory"):
-        assert isinstance(encoded, Placed)
+        assert isinstance(encoded, SharedValue)
     (data,) = through(shared, (encoded,))
     assert bytes(data) == encode_value(value)
     got = decode_value(data)

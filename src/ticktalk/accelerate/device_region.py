@@ -23,7 +23,8 @@ from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.time import NEG_INFINITY, Tick
 
 if TYPE_CHECKING:
-    from ticktalk.physical.workers.workers import Placed, Workers
+    from ticktalk.physical.workers.worker_body import WorkerBody
+    from ticktalk.physical.workers.workers import Workers
 
 SHARE = 10
 """The bodies of a region may take one of so many parts of the period, so that others still have their turns."""
@@ -84,7 +85,7 @@ class DeviceRegion:
         placed: by node, its body in the worker.
     """
 
-    def __init__(self, plan: DevicePlan, context: Context, workers: Workers, placed: list[Placed]) -> None:
+    def __init__(self, plan: DevicePlan, context: Context, workers: Workers, placed: list[WorkerBody]) -> None:
         self.plan = plan
         self.context = context
         self._workers = workers

@@ -195,7 +195,7 @@ def parted(where: memoryview) -> tuple[bytes, memoryview]:
     return bytes(where[:_NONCE]), where[_NONCE:]
 
 
-class Placed:
+class SharedValue:
     """A value that was handed to a process, on its way there; if it does not get there, its place is free again.
 
     Attributes:
@@ -224,20 +224,20 @@ class Lent(NamedTuple):
     begin: int
     length: int
 
-    def to(self, row: int, number: int = 0) -> Placed | None:
+    def to(self, row: int, number: int = 0) -> SharedValue | None:
         """Hand it to the process that reads by a row and knows the memory by a number; None: that cannot be."""
         return self._to(row, HELD, number)
 
-    def send_to(self, row: int, mark: int) -> Placed | None:
+    def send_to(self, row: int, mark: int) -> SharedValue | None:
         """Send it to the process that reads by a row and knows the memory by its nonce; None: that cannot be."""
         return self._to(row, mark, mark)
 
-    def _to(self, row: int, mark: int, number: int) -> Placed | None:
+    def _to(self, row: int, mark: int, number: int) -> SharedValue | None:
         marks = self.memory.row(row)
         if marks[self.place] or marks[_CLOSED]:
             return None
         marks[self.place] = mark
-        return Placed(marks, self.place, _WHERE.pack(number, self.place, self.begin, self.length))
+        return SharedValue(marks, self.place, _WHERE.pack(number, self.place, self.begin, self.length))
 
 
 def lent(data: Data) -> Lent | None:
@@ -266,7 +266,7 @@ class Writer:
         self._patience = patience
         self._waits = True
 
-    def put(self, pieces: Sequence[Data]) -> Placed | None:
+    def put(self, pieces: Sequence[Data]) -> SharedValue | None:
         """Write a value; None: it does not fit now, or its reader wants nothing here any more."""
         length = sum(map(len, pieces))
         if length > SIZE - _FIRST or self._first[_CLOSED]:
@@ -281,7 +281,7 @@ class Writer:
         if found is None:
             return None
         begin, place = found
-        placed = Placed(self._first, place, _WHERE.pack(0, place, begin, length))
+        placed = SharedValue(self._first, place, _WHERE.pack(0, place, begin, length))
         for piece in pieces:
             self.memory.bytes[begin : begin + len(piece)] = piece
             begin += len(piece)

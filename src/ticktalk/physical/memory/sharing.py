@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from ticktalk.engine.codec import Data, encode_pieces
 from ticktalk.physical.memory import arena
-from ticktalk.physical.memory.arena import SENT, Memory, Placed, Reader, Writer
+from ticktalk.physical.memory.arena import SENT, Memory, Reader, SharedValue, Writer
 from ticktalk.physical.network.wire import AGAIN, LONG, Accepted, FrameError, Offer, Parcel, Settle, long_parcel
 from ticktalk.physical.timekeeping.root_clock import boot_id, monotonic_us
 from ticktalk.processes import Message, NetMsg
@@ -198,7 +198,7 @@ class Sharing:
             return b""
         if self._whole_is_wanted():
             return b""
-        handed: list[Placed] = []
+        handed: list[SharedValue] = []
         mark = mine.mark(found.place)
         for name in ensembles:
             placed = found.send_to(mine.blocks[name], mark)

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from ticktalk.engine.codec import Data, encode_pieces
-from ticktalk.physical.memory.arena import Placed, Reader, Writer, number_of
+from ticktalk.physical.memory.arena import Reader, SharedValue, Writer, number_of
 from ticktalk.physical.network.wire import LONG
 
 CHUNK = 1 << 16
@@ -42,7 +42,7 @@ def by_itself(data: Data) -> Data | ByItself:
     return data if len(data) < LONG else ByItself(data)
 
 
-def in_shared_memory(value: Any, writer: Writer | None) -> Data | Placed | ByItself:
+def in_shared_memory(value: Any, writer: Writer | None) -> Data | SharedValue | ByItself:
     """A value as MessagePack: a long one where its receiver reads it, if there is room.
 
     Raises:
@@ -67,7 +67,7 @@ def _refuse(value: Any) -> Any:
     raise _LongValueError
 
 
-Place = Callable[[Data], Placed | None]
+Place = Callable[[Data], SharedValue | None]
 """Puts a long value where its receiver reads it, or hands it on from where it is; None: it has to be sent."""
 
 
@@ -75,7 +75,7 @@ def encode_frame(message: tuple[Any, ...], place: Place | None = None) -> list[D
     """A command or an answer as buffers that are sent one after the other.
 
     Args:
-        message: long values in it are marked (`by_itself`), or in shared memory already (`Placed`).
+        message: long values in it are marked (`by_itself`), or in shared memory already (`SharedValue`).
         place: puts long values into memory that is shared with the receiver.
 
     Raises:
@@ -92,10 +92,10 @@ def encode_frame(message: tuple[Any, ...], place: Place | None = None) -> list[D
 
 def _with_long_values(message: tuple[Any, ...], place: Place | None) -> list[Data]:
     found: list[Data] = []
-    placed: list[Placed] = []
+    placed: list[SharedValue] = []
 
     def mention(value: Any) -> msgspec.msgpack.Ext:
-        there = value if value.__class__ is Placed else None if place is None else place(value.data)
+        there = value if value.__class__ is SharedValue else None if place is None else place(value.data)
         if there is not None:
             placed.append(there)
             return msgspec.msgpack.Ext(_PLACED, there.where)

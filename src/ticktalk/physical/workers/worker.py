@@ -56,7 +56,9 @@ LOAN = 1_000
 """Microseconds for which a body that was not slow is waited for before another thread reads on."""
 
 
-Answer = Callable[[tuple[Any, ...]], None]
+Answer = tuple[Any, ...]
+
+SendAnswer = Callable[[Answer], None]
 """Sends an answer; called from any thread."""
 
 
@@ -124,7 +126,7 @@ class Worker:
         self,
         ensemble: str,
         components: Components,
-        answer: Answer,
+        answer: SendAnswer,
         near: str = "",
         encode: Callable[[Any], Any] = encode_value,
     ) -> None:
@@ -411,7 +413,7 @@ class SocketCommands:
         """A value that will be a part of an answer."""
         return in_shared_memory(value, self._writer)
 
-    def answer(self, answer: tuple[Any, ...]) -> None:
+    def answer(self, answer: Answer) -> None:
         buffers = encode_frame(answer)
         with self._lock:
             try:

@@ -7,16 +7,10 @@ counted; what was in flight in it is lost, its instances go on from what was las
 
 from __future__ import annotations
 
-import json
 import os
-import socket
-import subprocess
-import sys
-import threading
-from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -28,273 +22,19 @@ from ticktalk.engine.components import Components
 from ticktalk.engine.context import Context, Elsewhere, runs_elsewhere
 from ticktalk.engine.execution import FiringError
 from ticktalk.engine.firing import Fire, GridSync
-from ticktalk.engine.meter import BodyCosts
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
-from ticktalk.physical.memory import arena
 from ticktalk.physical.memory.arena import Memory
-from ticktalk.physical.timekeeping.loop import Job, Loop
+from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock
-from ticktalk.physical.workers.frames import Frames, by_itself, encode_frame, unsent
-from ticktalk.physical.workers.worker import OF_UNIT, Command, Worker
+from ticktalk.physical.workers.channels import Channel, ProcessChannel, ThreadChannel
+from ticktalk.physical.workers.frames import by_itself
+from ticktalk.physical.workers.worker import Answer, Command
+from ticktalk.physical.workers.worker_body import TakeState, WorkerBody, nothing
 from ticktalk.time import Tick
 
 ORDINARY_NICE = 5
 """How much ordinary workers give way: beside busy ones plan B's worker still starts in time."""
-
-Answer = tuple[Any, ...]
-
-Saved = Callable[[Context, str, bytes | None, list[str]], None]
-"""`(context, sq, sq_state, left_out)`: takes an instance's `sq_state` as MessagePack, and what of it has no codec."""
-
-
-class Channel(Protocol):
-    """The way to one worker."""
-
-    def send(self, command: Command) -> None:
-        """Send a command; never blocks."""
-
-    def close(self) -> None:
-        """End the worker."""
-
-
-class ProcessChannel:
-    """A worker process behind a socket; what it says comes to `on_answer` in the thread that keeps time."""
-
-    def __init__(
-        self,
-        loop: Loop,
-        settings: dict[str, Any],
-        on_answer: Callable[[Answer], None],
-        on_death: Callable[[], None],
-    ) -> None:
-        self._loop = loop
-        self._on_answer = on_answer
-        self._on_death = on_death
-        self.rows: dict[bytes, int] = {}  # by memory that it reads in or will read in, its row
-        self._maps: dict[bytes, int] = {}  # the number by which it knows a memory that it reads in
-        self._asked: dict[int, bytes] = {}  # the same while it opens it
-        self._number = arena.BACK
-        there, back = arena.create(), arena.create()
-        self._writer = self._back = None
-        given = []
-        if there is not None and back is not None:
-            self._writer, self._back = arena.Writer(there), back
-            back.use(arena.BACK + 1)
-            self.rows[back.nonce] = self._maps[back.nonce] = arena.BACK
-            given = [there.descriptor, back.descriptor]
-        self._frames = Frames({} if self._back is None else {0: arena.Reader(self._back)})
-        self._unsent: deque[memoryview] = deque()
-        self._socket, theirs = socket.socketpair()
-        self._socket.setblocking(False)
-        for side in (self._socket, theirs):
-            side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        text = json.dumps({**settings, "memories": given})
-        command = [sys.executable, "-P", "-m", "ticktalk.physical.workers.worker", str(theirs.fileno()), text]
-        given.append(theirs.fileno())
-        self.process = subprocess.Popen(command, pass_fds=given, stdin=subprocess.DEVNULL, stdout=2, close_fds=True)
-        # From the start on: what it takes to get ready must not keep anybody from their heartbeats.
-        os.setpriority(os.PRIO_PROCESS, self.process.pid, os.getpriority(os.PRIO_PROCESS, 0) + settings["nice"])
-        theirs.close()
-        if there is not None:
-            there.close()
-        self._closed = False
-        loop.watch(self._socket.fileno(), self._ready)
-
-    def send(self, command: Command) -> None:
-        if self._closed:
-            return
-        if self._unsent:
-            self._unsent.extend(memoryview(buffer) for buffer in encode_frame(command, self._place))
-            return
-        buffers = encode_frame(command, self._place)
-        try:
-            sent = self._socket.send(buffers[0]) if len(buffers) == 1 else self._socket.sendmsg(buffers)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            return  # it died: the end of file on the other way says so
-        self._unsent.extend(unsent(buffers, sent))
-        if self._unsent:
-            self._loop.watch_writing(self._socket.fileno(), True)
-
-    def _place(self, data: Data) -> arena.Placed | None:
-        """Put a long value where the worker reads it, or let it read it where it is."""
-        found = arena.lent(data)
-        number = None if found is None else self._maps.get(found.memory.nonce)
-        if found is not None and number is not None:
-            handed = found.to(self.rows[found.memory.nonce], number)
-            if handed is not None:
-                return handed
-        return self._writer.put((data,)) if self._writer is not None else None
-
-    def share(self, memory: Memory, row: int) -> None:
-        """Let the worker read in another memory, too."""
-        self.rows[memory.nonce] = row
-        self._number += 1
-        self._asked[self._number] = memory.nonce
-        self.send(("map", self._number, os.getpid(), memory.descriptor, memory.nonce, row))
-
-    def share_no_more(self, nonce: bytes) -> None:
-        """No value in that memory will be handed to the worker."""
-        self.rows.pop(nonce, None)
-        number = self._maps.pop(nonce, None)
-        if number is not None:
-            self.send(("unmap", number))
-
-    def _ready(self, readable: bool, writable: bool) -> None:
-        if writable:
-            self._flush()
-        if readable and not self._closed:
-            try:
-                count = self._frames.fill(self._socket)
-            except BlockingIOError:
-                return
-            except OSError:
-                count = 0
-            if not count:
-                self._end()
-                self._on_death()
-                return
-            while (answer := self._frames.next()) is not None:
-                if answer[0] == "mapped":
-                    nonce = self._asked.pop(answer[1])
-                    if answer[2] and nonce in self.rows:
-                        self._maps[nonce] = answer[1]
-                else:
-                    self._on_answer(answer)
-
-    def _flush(self) -> None:
-        while self._unsent:
-            try:
-                sent = self._socket.send(self._unsent[0])
-            except BlockingIOError:
-                return
-            except OSError:
-                self._unsent.clear()
-                break
-            if sent < len(self._unsent[0]):
-                self._unsent[0] = self._unsent[0][sent:]
-                return
-            self._unsent.popleft()
-        self._loop.watch_writing(self._socket.fileno(), False)
-
-    def _end(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._loop.forget(self._socket.fileno())
-            self._socket.close()
-            self._frames.drop()
-            self._writer = None  # the memory stays as long as a value in it
-            self._maps.clear()
-            if self._back is not None:
-                self._back.close()
-                self._back = None
-
-    def close(self) -> None:
-        self._end()
-        try:
-            self.process.wait(0.5)  # it sees the end of the socket, and goes
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-class ThreadChannel:
-    """A worker in threads of this process: the lowest latency, but a long C call in a body holds up time itself."""
-
-    def __init__(self, loop: Loop, settings: dict[str, Any], on_answer: Callable[[Answer], None]) -> None:
-        self._loop = loop
-        self._on_answer = on_answer
-        self._commands: deque[Command] = deque()
-        self._worker = Worker(
-            settings["ensemble"], settings["components"], self.answer, settings["near"], settings["encode"]
-        )
-        self._reading = threading.Lock()  # a command is carried out before the next is read; a body need not end
-
-    def send(self, command: Command) -> None:
-        self._commands.append(command)
-        self._loop.do_aside(self._next)
-
-    def _next(self) -> Job | None:
-        if not self._commands or not self._reading.acquire(False):
-            return None  # whoever reads sees to what waits
-        command = self._commands.popleft()
-        if command[0] not in OF_UNIT:
-            return 0, self._carry_out, (command,)
-        instance = self._worker.take(command)
-        self._reading.release()
-        return None if instance is None else (instance.loan, self._worker.run_all, (instance,))
-
-    def _carry_out(self, command: Command) -> None:
-        """It may import something, so it may take long."""
-        try:
-            self._worker.take(command)
-        finally:
-            self._reading.release()
-            self._loop.post(self._read_on)
-
-    def _read_on(self) -> None:
-        for _ in self._commands:
-            self._loop.do_aside(self._next)
-
-    def answer(self, answer: Answer) -> None:
-        self._loop.hand_back(self._on_answer, answer)
-
-    def close(self) -> None:
-        self._commands.clear()
-
-
-class Placed:
-    """A body that runs in a worker: what is to be told of its firings."""
-
-    __slots__ = (
-        "context",
-        "costs",
-        "elsewhere",
-        "gone",
-        "grid",
-        "ident",
-        "in_flight",
-        "lateness",
-        "recent",
-        "region",
-        "saved",
-        "stamp",
-        "told",
-        "worker",
-    )
-
-    def __init__(self, ident: int, worker: str, context: Context, elsewhere: Elsewhere, grid: GridSync | None) -> None:
-        self.ident = ident
-        self.worker = worker
-        self.context = context
-        self.elsewhere = elsewhere
-        self.grid = grid
-        self.in_flight: deque[int | None] = deque()  # the instants (monotonic) of firings under way, oldest first
-        self.stamp = elsewhere.sq.stamp == "body"
-        self.lateness: list[int] = []
-        self.gone = False  # its instance here has ended
-        self.told = False  # its worker knows of it
-        self.saved: deque[Saved] = deque()  # who asked for its `sq_state`, oldest first
-        self.costs = BodyCosts()
-        self.recent: float | None = None  # microseconds of its latest runs by themselves, on average
-        self.region: DeviceRegion | None = None
-
-    def late(self, late: int) -> None:
-        """Its body started so many microseconds after its instant."""
-        if not self.lateness:
-            self.lateness = [0, 0, 0]
-        self.lateness[0] += 1
-        self.lateness[1] += late
-        self.lateness[2] = max(self.lateness[2], late)
-
-    def took(self, time: int) -> None:
-        """Its body ran by itself, for so many microseconds."""
-        if self.recent is None:
-            self.recent = time
-        else:
-            self.recent += (time - self.recent) / (4 if time > self.recent else 2)  # the first run is mostly dear
 
 
 class Workers:
@@ -339,8 +79,8 @@ class Workers:
         self._near = near
         self._count_restart = count_restart
         self._channels: dict[str, Channel] = {}
-        self._placed: dict[int, Placed] = {}
-        self._of: dict[Context, dict[str, Placed]] = {}  # the same by context and SQ
+        self._placed: dict[int, WorkerBody] = {}
+        self._of: dict[Context, dict[str, WorkerBody]] = {}  # the same by context and SQ
         self._regions: list[DeviceRegion] = []
         self._together: dict[int, DeviceRegion] = {}  # by what its worker knows it by
         self.taking: dict[
@@ -390,7 +130,7 @@ class Workers:
         sync = context.syncs[sq.name]
         grid = sync if isinstance(sync, GridSync) else None
         worker = self._assigned[context.prepared.graph.name][sq.name]
-        placed = Placed(ident, worker, context, elsewhere, grid)
+        placed = WorkerBody(ident, worker, context, elsewhere, grid)
         self._placed[ident] = placed
         self._of.setdefault(context, {})[sq.name] = placed
         full = sync.full
@@ -450,9 +190,9 @@ class Workers:
     def _form(self, context: Context) -> list[DeviceRegion]:
         """The regions of a context, as its SQs are placed now; the former ones are retired."""
         self._regions = [region for region in self._regions if not region.ended]
-        by_worker: dict[str, dict[str, Placed]] = {}
+        by_worker: dict[str, dict[str, WorkerBody]] = {}
         for name, placed in self._of.get(context, {}).items():
-            placed.region = None
+            placed.ended = nothing
             if name in context.syncs and name not in context.held and name not in context.delayed:
                 by_worker.setdefault(placed.worker, {})[name] = placed
         formed = []
@@ -465,7 +205,7 @@ class Workers:
                 region = DeviceRegion(plan, context, self, parts)
                 formed.append(region)
                 for placed in parts:
-                    placed.region = region
+                    placed.ended = region.look_whether_idle
         self._regions += formed
         key = (context.prepared.graph.name, context.number)
         self.taking[key] = {region.plan.producer: region for region in formed if region.plan.kind == "token"}
@@ -481,7 +221,7 @@ class Workers:
         """Nothing more will be said of a region by this number."""
         self._together.pop(ident, None)
 
-    def still_run(self, placed: list[Placed]) -> bool:
+    def still_run(self, placed: list[WorkerBody]) -> bool:
         """Whether one of these instances still runs in a region that has been retired."""
         mine = {one.ident for one in placed}
         return any(region.still_runs(mine) for region in self._regions)
@@ -515,7 +255,7 @@ class Workers:
                     del by_worker[worker]
         starts[:] = [start for start in starts if start[2]]
 
-    def save(self, context: Context, name: str, saved: Saved) -> None:
+    def save(self, context: Context, name: str, saved: TakeState) -> None:
         """Ask for an instance's `sq_state` as it is after the firings that were sent to it."""
         placed = self._of.get(context, {}).get(name)
         if placed is None:
@@ -645,8 +385,7 @@ class Workers:
             return
         if kind == "saved":
             placed.saved.popleft()(placed.context, told.sq.name, answer[2], answer[3])
-            if placed.region is not None:
-                placed.region.look_whether_idle()
+            placed.ended()
             return
         instant = placed.in_flight.popleft() if placed.in_flight else None
         if kind in ("fired", "together"):
@@ -669,8 +408,7 @@ class Workers:
         elif kind == "skipped":
             told.tally("skipped")
         told.done()
-        if placed.region is not None:
-            placed.region.look_whether_idle()
+        placed.ended()
 
     def _region_answer(self, answer: Answer) -> None:
         region = self._together.get(answer[1])

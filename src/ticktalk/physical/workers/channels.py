@@ -1,0 +1,217 @@
+"""The way to one worker: a process behind a socket, or threads of this process."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ticktalk.engine.codec import Data
+from ticktalk.physical.memory import arena
+from ticktalk.physical.memory.arena import Memory
+from ticktalk.physical.timekeeping.loop import Job, Loop
+from ticktalk.physical.workers.frames import Frames, encode_frame, unsent
+from ticktalk.physical.workers.worker import OF_UNIT, Answer, Command, Worker
+
+
+class Channel(Protocol):
+    """The way to one worker."""
+
+    def send(self, command: Command) -> None:
+        """Send a command; never blocks."""
+
+    def close(self) -> None:
+        """End the worker."""
+
+
+class ProcessChannel:
+    """A worker process behind a socket; what it says comes to `on_answer` in the thread that keeps time."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        settings: dict[str, Any],
+        on_answer: Callable[[Answer], None],
+        on_death: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._on_answer = on_answer
+        self._on_death = on_death
+        self.rows: dict[bytes, int] = {}  # by memory that it reads in or will read in, its row
+        self._maps: dict[bytes, int] = {}  # the number by which it knows a memory that it reads in
+        self._asked: dict[int, bytes] = {}  # the same while it opens it
+        self._number = arena.BACK
+        there, back = arena.create(), arena.create()
+        self._writer = self._back = None
+        given = []
+        if there is not None and back is not None:
+            self._writer, self._back = arena.Writer(there), back
+            back.use(arena.BACK + 1)
+            self.rows[back.nonce] = self._maps[back.nonce] = arena.BACK
+            given = [there.descriptor, back.descriptor]
+        self._frames = Frames({} if self._back is None else {0: arena.Reader(self._back)})
+        self._unsent: deque[memoryview] = deque()
+        self._socket, theirs = socket.socketpair()
+        self._socket.setblocking(False)
+        for side in (self._socket, theirs):
+            side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        text = json.dumps({**settings, "memories": given})
+        command = [sys.executable, "-P", "-m", "ticktalk.physical.workers.worker", str(theirs.fileno()), text]
+        given.append(theirs.fileno())
+        self.process = subprocess.Popen(command, pass_fds=given, stdin=subprocess.DEVNULL, stdout=2, close_fds=True)
+        # From the start on: what it takes to get ready must not keep anybody from their heartbeats.
+        os.setpriority(os.PRIO_PROCESS, self.process.pid, os.getpriority(os.PRIO_PROCESS, 0) + settings["nice"])
+        theirs.close()
+        if there is not None:
+            there.close()
+        self._closed = False
+        loop.watch(self._socket.fileno(), self._ready)
+
+    def send(self, command: Command) -> None:
+        if self._closed:
+            return
+        if self._unsent:
+            self._unsent.extend(memoryview(buffer) for buffer in encode_frame(command, self._place))
+            return
+        buffers = encode_frame(command, self._place)
+        try:
+            sent = self._socket.send(buffers[0]) if len(buffers) == 1 else self._socket.sendmsg(buffers)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # it died: the end of file on the other way says so
+        self._unsent.extend(unsent(buffers, sent))
+        if self._unsent:
+            self._loop.watch_writing(self._socket.fileno(), True)
+
+    def _place(self, data: Data) -> arena.SharedValue | None:
+        """Put a long value where the worker reads it, or let it read it where it is."""
+        found = arena.lent(data)
+        number = None if found is None else self._maps.get(found.memory.nonce)
+        if found is not None and number is not None:
+            handed = found.to(self.rows[found.memory.nonce], number)
+            if handed is not None:
+                return handed
+        return self._writer.put((data,)) if self._writer is not None else None
+
+    def share(self, memory: Memory, row: int) -> None:
+        """Let the worker read in another memory, too."""
+        self.rows[memory.nonce] = row
+        self._number += 1
+        self._asked[self._number] = memory.nonce
+        self.send(("map", self._number, os.getpid(), memory.descriptor, memory.nonce, row))
+
+    def share_no_more(self, nonce: bytes) -> None:
+        """No value in that memory will be handed to the worker."""
+        self.rows.pop(nonce, None)
+        number = self._maps.pop(nonce, None)
+        if number is not None:
+            self.send(("unmap", number))
+
+    def _ready(self, readable: bool, writable: bool) -> None:
+        if writable:
+            self._flush()
+        if readable and not self._closed:
+            try:
+                count = self._frames.fill(self._socket)
+            except BlockingIOError:
+                return
+            except OSError:
+                count = 0
+            if not count:
+                self._end()
+                self._on_death()
+                return
+            while (answer := self._frames.next()) is not None:
+                if answer[0] == "mapped":
+                    nonce = self._asked.pop(answer[1])
+                    if answer[2] and nonce in self.rows:
+                        self._maps[nonce] = answer[1]
+                else:
+                    self._on_answer(answer)
+
+    def _flush(self) -> None:
+        while self._unsent:
+            try:
+                sent = self._socket.send(self._unsent[0])
+            except BlockingIOError:
+                return
+            except OSError:
+                self._unsent.clear()
+                break
+            if sent < len(self._unsent[0]):
+                self._unsent[0] = self._unsent[0][sent:]
+                return
+            self._unsent.popleft()
+        self._loop.watch_writing(self._socket.fileno(), False)
+
+    def _end(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._loop.forget(self._socket.fileno())
+            self._socket.close()
+            self._frames.drop()
+            self._writer = None  # the memory stays as long as a value in it
+            self._maps.clear()
+            if self._back is not None:
+                self._back.close()
+                self._back = None
+
+    def close(self) -> None:
+        self._end()
+        try:
+            self.process.wait(0.5)  # it sees the end of the socket, and goes
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class ThreadChannel:
+    """A worker in threads of this process: the lowest latency, but a long C call in a body holds up time itself."""
+
+    def __init__(self, loop: Loop, settings: dict[str, Any], on_answer: Callable[[Answer], None]) -> None:
+        self._loop = loop
+        self._on_answer = on_answer
+        self._commands: deque[Command] = deque()
+        self._worker = Worker(
+            settings["ensemble"], settings["components"], self.answer, settings["near"], settings["encode"]
+        )
+        self._reading = threading.Lock()  # a command is carried out before the next is read; a body need not end
+
+    def send(self, command: Command) -> None:
+        self._commands.append(command)
+        self._loop.do_aside(self._next)
+
+    def _next(self) -> Job | None:
+        if not self._commands or not self._reading.acquire(False):
+            return None  # whoever reads sees to what waits
+        command = self._commands.popleft()
+        if command[0] not in OF_UNIT:
+            return 0, self._carry_out, (command,)
+        instance = self._worker.take(command)
+        self._reading.release()
+        return None if instance is None else (instance.loan, self._worker.run_all, (instance,))
+
+    def _carry_out(self, command: Command) -> None:
+        """It may import something, so it may take long."""
+        try:
+            self._worker.take(command)
+        finally:
+            self._reading.release()
+            self._loop.post(self._read_on)
+
+    def _read_on(self) -> None:
+        for _ in self._commands:
+            self._loop.do_aside(self._next)
+
+    def answer(self, answer: Answer) -> None:
+        self._loop.hand_back(self._on_answer, answer)
+
+    def close(self) -> None:
+        self._commands.clear()
