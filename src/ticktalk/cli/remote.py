@@ -229,10 +229,10 @@ class Remote:
         Raises:
             TTError: the manager refuses, or does not answer.
         """
-        from ticktalk.physical.commands import Question
+        from ticktalk.physical.commands import Command
         from ticktalk.physical.manager_node import COMMAND_KEY
 
-        asked = self._trust.ask(msgspec.msgpack.encode(Question(**question)))
+        asked = self._trust.ask(msgspec.msgpack.encode(Command(**question)))
         answer = self._link.ask(COMMAND_KEY, asked, ANSWER_LIMIT)
         if answer is None:
             raise TTError(

@@ -11,7 +11,6 @@ from concurrent.futures import Future
 from typing import Any
 
 import msgspec
-import zenoh
 
 from ticktalk.engine.codec import decode_value
 from ticktalk.engine.hosting import SetGrid
@@ -20,7 +19,8 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.deployments import GraphState
 from ticktalk.manager.outputs import OutputToken, json_line
 from ticktalk.mapping.weights import Weights
-from ticktalk.physical.manager_node import COMMAND_KEY, ManagerNode, drop
+from ticktalk.network_interface import Question
+from ticktalk.physical.manager_node import COMMAND_KEY, ManagerNode
 from ticktalk.physical.network.tokens import key_part
 from ticktalk.processes import DeployRequest, DrainRequest, Message, RuntimeMsg, SetRequest
 
@@ -35,7 +35,7 @@ def outputs_key(graph: str) -> str:
     return f"{OUTPUTS_KEY}/{key_part(graph)}"
 
 
-class Question(msgspec.Struct, omit_defaults=True):
+class Command(msgspec.Struct, omit_defaults=True):
     """What a command asks.
 
     Attributes:
@@ -84,31 +84,23 @@ class Commands:
         """Answer from now on; once the link is open."""
         link = self._manager.node.link
         assert link is not None
-        link.answer_queries(COMMAND_KEY, lambda query: self._manager.node.loop.post(self._query, query))
+        link.answer(COMMAND_KEY, lambda question: self._manager.node.loop.post(self._answer, question))
 
-    def _query(self, query: zenoh.Query) -> None:
-        payload = query.payload.to_bytes() if query.payload is not None else b""
-
-        def refuse(error: BaseException) -> None:
-            query.reply_err(str(error).encode())
-            drop(query)
-
+    def _answer(self, question: Question) -> None:
         def reply(answer: Any) -> None:
-            query.reply(COMMAND_KEY, msgspec.msgpack.encode(answer))
-            drop(query)
+            question.answer(msgspec.msgpack.encode(answer))
 
         try:
-            question = msgspec.msgpack.decode(self._manager.trust.open(payload), type=Question)
-            answer = self._do(question)
+            answer = self._do(msgspec.msgpack.decode(self._manager.trust.open(question.payload), type=Command))
         except (TTError, msgspec.DecodeError, ValueError) as error:
-            refuse(error)
+            question.refuse(str(error))
             return
         if isinstance(answer, Future):
 
             def settled(future: Future[Any]) -> None:
                 error = future.exception()
                 if error is not None:
-                    refuse(error)
+                    question.refuse(str(error))
                 else:
                     reply(_told(future.result()))
 
@@ -116,41 +108,41 @@ class Commands:
         else:
             reply(answer)
 
-    def _do(self, question: Question) -> Any:
+    def _do(self, command: Command) -> Any:
         manager = self._manager
-        if question.do == "deploy":
-            graph = TTGraph.from_json(question.json, "the graph sent")
-            request = DeployRequest(graph, question.graph or None, question.mapping, Future(), question.weights)
+        if command.do == "deploy":
+            graph = TTGraph.from_json(command.json, "the graph sent")
+            request = DeployRequest(graph, command.graph or None, command.mapping, Future(), command.weights)
             message = Message(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, request, "TTRuntimeManagerProcess")
             manager.node.receive(message)
             return request.reply
-        if question.do in ("drain", "set"):
+        if command.do in ("drain", "set"):
             kind = RuntimeMsg.DRAIN
-            order: DrainRequest | SetRequest = DrainRequest(question.name, Future())
-            if question.do == "set":
+            order: DrainRequest | SetRequest = DrainRequest(command.name, Future())
+            if command.do == "set":
                 kind = RuntimeMsg.SET_GRID
-                order = SetRequest(question.graph, question.name, question.period, question.phase, Future())
+                order = SetRequest(command.graph, command.name, command.period, command.phase, Future())
             manager.node.receive(Message(kind, order, "TTRuntimeManagerProcess"))
             return order.reply
-        if question.do == "start":
-            running = manager.start(question.graph, decode_value(question.inputs) if question.inputs else {})
+        if command.do == "start":
+            running = manager.start(command.graph, decode_value(command.inputs) if command.inputs else {})
             return {"context": running.number, "start_tick": running.start_tick}
-        if question.do == "stop":
-            manager.stop_graph(question.graph)
-            self._rows.pop(question.graph, None)
+        if command.do == "stop":
+            manager.stop_graph(command.graph)
+            self._rows.pop(command.graph, None)
             return {}
-        if question.do == "status":
+        if command.do == "status":
             return manager.status()
-        if question.do == "ensembles":
+        if command.do == "ensembles":
             return msgspec.to_builtins(manager.process.registry.all())
-        if question.do == "outputs":
-            manager.process.deployments.state_of(question.graph)
-            return {"rows": self._rows.get(question.graph, [])}
-        if question.do == "shut down":
+        if command.do == "outputs":
+            manager.process.deployments.state_of(command.graph)
+            return {"rows": self._rows.get(command.graph, [])}
+        if command.do == "shut down":
             if self.shut_down is not None:
                 self.shut_down()
             return {}
-        raise TTError(f"the manager knows no command {question.do!r}: install the same version of ticktalk on both")
+        raise TTError(f"the manager knows no command {command.do!r}: install the same version of ticktalk on both")
 
     def _output(self, token: OutputToken) -> None:
         line = json_line(token.row())

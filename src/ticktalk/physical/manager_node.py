@@ -9,7 +9,6 @@ from concurrent.futures import Future
 from typing import Any
 
 import msgspec
-import zenoh
 
 from ticktalk.engine.codec import Encoded, NoCodecError, encoded
 from ticktalk.engine.counters import Counts
@@ -18,6 +17,7 @@ from ticktalk.errors import TTError, TTInputError
 from ticktalk.hosted.health import DEAD_AFTER, Completion, Heartbeats, IdleReport
 from ticktalk.manager.outputs import OutputToken
 from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.network_interface import Question
 from ticktalk.physical.network.joining import HELLO_KEY, JOIN_KEY, Peer, Welcome
 from ticktalk.physical.network.wire import Ping, Pong, ReportRequest, shown_value
 from ticktalk.physical.node import Node
@@ -107,8 +107,8 @@ class ManagerNode:
         """Answer joins, and watch over who joined; once the link is open."""
         link = self.node.link
         assert link is not None
-        link.answer_queries(HELLO_KEY, lambda query: self.node.loop.post(self._hello, query, False))
-        link.answer_queries(JOIN_KEY, lambda query: self.node.loop.post(self._hello, query, True))
+        link.answer(HELLO_KEY, lambda question: self.node.loop.post(self._hello, question, False))
+        link.answer(JOIN_KEY, lambda question: self.node.loop.post(self._hello, question, True))
         self.node.loop.every(WATCH_PERIOD, self._watch)
         self.node.loop.every(REPORT_PERIOD, self._ask_reports)
 
@@ -120,16 +120,14 @@ class ManagerNode:
 
     # Joins and heartbeats.
 
-    def _hello(self, query: zenoh.Query, join: bool) -> None:
-        payload = query.payload.to_bytes() if query.payload is not None else b""
+    def _hello(self, question: Question, join: bool) -> None:
         try:
-            info = msgspec.msgpack.decode(self.trust.open(payload), type=EnsembleInfo)
-            self.trust.open(payload, info.name)
+            info = msgspec.msgpack.decode(self.trust.open(question.payload), type=EnsembleInfo)
+            self.trust.open(question.payload, info.name)
         except (TTError, msgspec.DecodeError) as error:
             self.node.bad_frames += 1
             self.event(f"refused an ensemble: {error}")
-            query.reply_err(str(error).encode())
-            drop(query)
+            question.refuse(str(error))
             return
         registry = self.process.registry
         heard = self.heartbeats.seen.get(info.name, 0)
@@ -137,8 +135,7 @@ class ManagerNode:
         if refusal is not None:
             if join or info.protocol != self.process.registry.manager.protocol:
                 self.event(f"refused {info.name!r}: {refusal}")
-            query.reply_err(refusal.encode())
-            drop(query)
+            question.refuse(refusal)
             return
         peers = [Peer(e.name, e.address, e.zid, e.direct) for e in registry.ensembles.values() if e.name != info.name]
         key, now = self.trust.public_key, self.node.clock.now()
@@ -150,8 +147,7 @@ class ManagerNode:
             way = "" if info.direct else ", relayed by the manager"
             self._reunite()
             self.event(f"{info.name!r} joined from {info.address}{way}")
-        query.reply(str(query.key_expr), msgspec.msgpack.encode(welcome))
-        drop(query)
+        question.answer(msgspec.msgpack.encode(welcome))
 
     def _ping(self, ping: Ping, received: int) -> None:
         if ping.name in self.silent:
@@ -421,11 +417,6 @@ class ManagerNode:
             "errors": errors.count,
             "latest_errors": [str(error) for error in errors.kept[-5:]],
         }
-
-
-def drop(query: zenoh.Query) -> None:
-    """Say that there will be no further reply: who asked waits no longer."""
-    query.drop()  # type: ignore[no-untyped-call]
 
 
 def in_loop(node: Node, act: Callable[[], Any]) -> Any:

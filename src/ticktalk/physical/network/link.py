@@ -16,6 +16,7 @@ from typing import Any
 import zenoh
 
 from ticktalk.errors import TTRuntimeError
+from ticktalk.network_interface import Answer, Handle, Receive
 
 logger = logging.getLogger("ticktalk.link")
 
@@ -27,9 +28,6 @@ JOINED = 64
 
 CLOSE_LIMIT = 2.0
 """Seconds that closing a session may take."""
-
-Receive = Callable[[bytes, bytes | None], None]
-"""Takes a payload, and what was attached to it: called in Zenoh's thread; must not block."""
 
 Join = Callable[[list[Any]], bytes]
 """Makes one frame of parts."""
@@ -82,7 +80,7 @@ class Link:
         self._overflow = overflow
         self.waiting: Callable[[], None] = self.flush
         self._subscriptions: dict[str, tuple[Receive, Any]] = {}
-        self._queryables: dict[str, tuple[Callable[[zenoh.Query], None], Any]] = {}
+        self._queryables: dict[str, tuple[Handle, Any]] = {}
         self._publishers: dict[str, Any] = {}
         self._outbox: deque[tuple[str, Any, Join | None]] = deque()
         self._sending = threading.Lock()  # what is in the outbox is sent in order: by one thread at a time
@@ -148,14 +146,17 @@ class Link:
             return False  # the session has just ended
         return bool(status.matching)
 
-    def answer_queries(self, key: str, query: Callable[[zenoh.Query], None]) -> None:
-        """Call `query(query)` for queries on `key`, in Zenoh's thread; whoever replies drops it afterwards."""
-        self._queryables[key] = (query, self._declare_queryable(key, query))
+    def answer(self, key: str, handle: Handle) -> None:
+        """Call `handle(question)` for questions on `key`, in Zenoh's thread."""
+        self._queryables[key] = (handle, self._declare_queryable(key, handle))
 
-    def _declare_queryable(self, key: str, query: Callable[[zenoh.Query], None]) -> Any:
+    def _declare_queryable(self, key: str, handle: Handle) -> Any:
+        def query(query: zenoh.Query) -> None:
+            handle(_Query(key, query))
+
         return self._session.declare_queryable(key, zenoh.handlers.Callback(query, indirect=False), complete=True)
 
-    def ask(self, key: str, payload: bytes, timeout: float) -> tuple[bool, bytes] | None:
+    def ask(self, key: str, payload: bytes, timeout: float) -> Answer | None:
         """Query `key`: `(True, reply)`, `(False, reason)`, or None when nobody answered in time. Blocks."""
         for reply in self._session.get(key, payload=payload, timeout=timeout, target=zenoh.QueryTarget.BEST_MATCHING):
             if reply.ok is not None:
@@ -245,8 +246,8 @@ class Link:
         self._session = self._open()
         for key, (receive, _) in list(self._subscriptions.items()):
             self._subscriptions[key] = (receive, self._declare_subscriber(key, receive))
-        for key, (query, _) in list(self._queryables.items()):
-            self._queryables[key] = (query, self._declare_queryable(key, query))
+        for key, (handle, _) in list(self._queryables.items()):
+            self._queryables[key] = (handle, self._declare_queryable(key, handle))
 
     def close(self, grace: float = 1.0) -> None:
         """Send what waits, for at most `grace` seconds, and end the session. Blocks."""
@@ -266,6 +267,23 @@ class Link:
     def _send_rest(self) -> None:
         with self._sending:
             self._send_all(self._outbox)
+
+
+class _Query:
+    """A question (`Question`): who asked waits until it is dropped."""
+
+    def __init__(self, key: str, query: zenoh.Query) -> None:
+        self._key = key
+        self._query = query
+        self.payload = query.payload.to_bytes() if query.payload is not None else b""
+
+    def answer(self, answer: bytes) -> None:
+        self._query.reply(self._key, answer)
+        self._query.drop()  # type: ignore[no-untyped-call]
+
+    def refuse(self, reason: str) -> None:
+        self._query.reply_err(reason.encode())
+        self._query.drop()  # type: ignore[no-untyped-call]
 
 
 def _close(session: zenoh.Session) -> None:
