@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.measure import Failure
 from ticktalk import TTGraph
 from ticktalk.language import compile_source
-from ticktalk.manager.outputs import OutputToken
+from ticktalk.payloads import OutputToken
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
 JOIN_LIMIT = 60.0

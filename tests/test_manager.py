@@ -20,9 +20,8 @@ import pytest
 import simpy
 
 from ticktalk.language import compile_program, compile_source
-from ticktalk.manager.outputs import OutputToken
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.processes import StartRequest
+from ticktalk.payloads import OutputToken, StartRequest
 from ticktalkpython import RuntimeManager
 from ticktalkpython.Ensemble import TTEnsemble
 from ticktalkpython.Error import TTError, TTInputError, TTMappingError, TTRuntimeError
@@ -420,13 +419,16 @@ def test_a_mapping_error_lists_each_sq_its_constraint_and_what_each_ensemble_lac
 
 
 def test_a_mapping_error_says_what_many_sqs_lack_alike_once() -> None:
-    program = graph(UNPLACEABLE[: UNPLACEABLE.index("@GRAPHify")] + """
+    program = graph(
+        UNPLACEABLE[: UNPLACEABLE.index("@GRAPHify")]
+        + """
 @GRAPHify
 def many(a, b):
     with TTConstraint(name="mars"):
         for value in [a, b, a, b]:
             go(value)
-""")
+"""
+    )
     manager = TTRuntimeManagerSim(None, [TTEnsemble(None, "edge")], simpy.Environment())
     with pytest.raises(TTMappingError) as refused:
         manager.instantiate_and_map_graph(program)

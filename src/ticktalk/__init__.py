@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ticktalk.engine.codec import register_codec
     from ticktalk.engine.components import component
-    from ticktalk.engine.execution import FiringError
     from ticktalk.ensemble import TTEnsemble
     from ticktalk.errors import (
         TTError,
@@ -31,9 +30,9 @@ if TYPE_CHECKING:
         TTSingleRunTimeout,
         compile_program,
     )
-    from ticktalk.manager.outputs import OutputToken
     from ticktalk.mapping.mapper import TTMapper
-    from ticktalk.processes import Message, RuntimeMsg
+    from ticktalk.messages import Message, RuntimeMsg
+    from ticktalk.payloads import FiringError, OutputToken
     from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical, TTRuntimeManagerSim
     from ticktalk.time import TTClock, TTEmpty, TTTag, TTTime, TTToken
 

@@ -7,20 +7,14 @@ import queue
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.engine.components import as_components
-from ticktalk.engine.execution import FiringError
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.errors import TTRuntimeError
 from ticktalk.mapping.ensembles import EnsembleInfo, check_ensemble_name
-from ticktalk.processes import (
-    DEFAULT_RUNTIME_MANAGER_NAME,
-    Message,
-    NetMsg,
-    TTExecuteProcess,
-    TTInputTokenProcess,
-    TTNetworkManager,
-    TTProcess,
-)
+from ticktalk.messages import Message, NetMsg
+from ticktalk.payloads import FiringError
+from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
 
 if TYPE_CHECKING:
     import simpy

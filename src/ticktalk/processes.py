@@ -11,175 +11,40 @@ from __future__ import annotations
 import enum
 import logging
 import queue
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import msgspec
-
-from ticktalk.engine.execution import FiringError
-from ticktalk.engine.hosting import (
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.engine.hosting import EnsembleHost
+from ticktalk.errors import TTError, TTRuntimeError
+from ticktalk.manager.deployments import Deployments, Errors, GraphState, Registry, not_prepared
+from ticktalk.manager.healing import Healing
+from ticktalk.manager.outputs import OutputLog
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.messages import RECIPIENTS, Envelope, ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg
+from ticktalk.payloads import (
     Deployment,
-    EnsembleHost,
+    DeployRequest,
+    DrainRequest,
     Expect,
     HandOver,
     Placed,
     Placement,
     ReadyAnswer,
+    Route,
     SetGrid,
+    SetRequest,
     StartContext,
+    StartRequest,
     StopGraph,
-    TokenMessage,
+    StopRequest,
 )
-from ticktalk.errors import TTError, TTRuntimeError
-from ticktalk.graph.graph import TTGraph
-from ticktalk.manager.deployments import Deployments, Errors, GraphState, Registry, not_prepared
-from ticktalk.manager.healing import Healing
-from ticktalk.manager.outputs import OutputLog, OutputToken
-from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.mapping.weights import Weights
 
 if TYPE_CHECKING:
     import simpy
 
-DEFAULT_RUNTIME_MANAGER_NAME = "runtime-manager"
-"""The name of the runtime manager's ensemble, unless it is given another; ensembles look for this one."""
-
 logger = logging.getLogger("TTPython.RuntimeManager")
-
-
-class SyncMsg(enum.Enum):
-    """What a `TTInputTokenProcess` is told."""
-
-    INSTANTIATE = enum.auto()  # Deployment: ports and firing rules of the SQs placed here
-    START = enum.auto()  # StartContext
-    INPUT_TOKEN = enum.auto()  # TokenMessage
-    STOP = enum.auto()  # StopGraph: a graph's name
-    REPORT = enum.auto()  # ReportRequest: is a context idle, and what passed on its arcs
-    PLACE = enum.auto()  # Placement: where the SQs of a graph are from now on
-    EXPECT = enum.auto()  # Expect: SQs will come here
-    HAND_OVER = enum.auto()  # HandOver: SQs go from here
-    SET_GRID = enum.auto()  # SetGrid: another period and phase for a stream
-
-
-class ExecuteMsg(enum.Enum):
-    """What a `TTExecuteProcess` is told."""
-
-    INSTANTIATE = enum.auto()  # Deployment: the bodies of the SQs placed here
-
-
-class NetMsg(enum.Enum):
-    """What a `TTNetworkManager` is told."""
-
-    JOIN = enum.auto()  # EnsembleInfo: ask the manager to let this ensemble join
-    ROUTE = enum.auto()  # Route: an ensemble and its address
-    FORGET = enum.auto()  # name: an ensemble has left
-    REFUSED = enum.auto()  # reason: the manager does not let this ensemble join
-    SEND = enum.auto()  # Envelope: send a message to another ensemble's process
-    PONG = enum.auto()  # Pong: the manager's half of a clock exchange
-    ASK = enum.auto()  # Ask: an ensemble that has lost the manager asks another for how long it has not heard of it
-    TELL = enum.auto()  # Tell: the answer
-    OFFER = enum.auto()  # Offer: memory in which an ensemble's values can be read by others on its host
-    ACCEPTED = enum.auto()  # Accepted: one reads there
-    SETTLE = enum.auto()  # Settle: values that were sent to it that way, should it not have them
-    HOW_FAR = enum.auto()  # HowFar: one to which SQs will come asks who sends to them how much it has sent
-    SO_FAR = enum.auto()  # SoFar: the answer
-    SHUT_DOWN = enum.auto()  # reason: the system ends, or this ensemble was drained
-
-
-class RuntimeMsg(enum.Enum):
-    """What a `TTRuntimeManagerProcess` is told."""
-
-    JOIN = enum.auto()  # EnsembleInfo
-    LEAVE = enum.auto()  # ensemble name
-    INSTANTIATE_AND_MAP_GRAPH = enum.auto()  # TTGraph or DeployRequest
-    READY = enum.auto()  # ReadyAnswer
-    EXECUTE_GRAPH = enum.auto()  # StartRequest
-    OUTPUT_TOKEN = enum.auto()  # OutputToken
-    FIRING_ERROR = enum.auto()  # FiringError
-    STOP_GRAPH = enum.auto()  # StopRequest
-    PING = enum.auto()  # Ping: an ensemble's heartbeat
-    REPORT = enum.auto()  # IdleReport
-    BACK = enum.auto()  # EnsembleInfo: an ensemble that was cut off is reached again
-    DRAIN = enum.auto()  # DrainRequest
-    SET_GRID = enum.auto()  # SetRequest
-    CHECKPOINT = enum.auto()  # Checkpoint
-    PLACED = enum.auto()  # Placed
-    HANDED = enum.auto()  # Handed
-
-
-class Message(NamedTuple):
-    """What travels between processes.
-
-    Attributes:
-        msg_type: a `SyncMsg`, `ExecuteMsg`, `NetMsg` or `RuntimeMsg`.
-        payload: what that type says it is.
-        process_recipient: the class of the process it is for, or that class's name.
-    """
-
-    msg_type: enum.Enum
-    payload: Any
-    process_recipient: Any
-
-
-class Route(NamedTuple):
-    """An entry of the routing table: who is where."""
-
-    name: str
-    address: str
-
-
-class Envelope(NamedTuple):
-    """A message for a process of another ensemble."""
-
-    ensemble: str
-    message: Message
-
-
-class DeployRequest(msgspec.Struct):
-    """Map, distribute and prepare `graph`; `reply` gets the `GraphState` when it is ready, or the error.
-
-    `weights`: what its SQs cost where, for when they have to be placed anew.
-    """
-
-    graph: TTGraph
-    name: str | None = None
-    mapping: Mapping[str, str] | None = None
-    reply: Any = None
-    weights: Weights | None = None
-
-
-class StartRequest(msgspec.Struct):
-    """Start a graph that is ready; `reply` gets the context's number, or the error."""
-
-    graph: str
-    inputs: dict[str, Any] = {}
-    start_tick: int = 0
-    reply: Any = None
-
-
-class StopRequest(msgspec.Struct):
-    """End a graph; `reply` gets None, or the error."""
-
-    graph: str
-    reply: Any = None
-
-
-class DrainRequest(msgspec.Struct):
-    """Move all that lives on an ensemble, then let it go; `reply` gets None when it is empty, or the error."""
-
-    ensemble: str
-    reply: Any = None
-
-
-class SetRequest(msgspec.Struct):
-    """Change a stream's period and phase (root ticks; None: as it is); `reply` gets the `SetGrid`, or the error."""
-
-    graph: str
-    sq: str
-    period: int | None = None
-    phase: int | None = None
-    reply: Any = None
 
 
 class TTNetworkInterface(Protocol):
@@ -226,9 +91,7 @@ class TTProcess:
 
     def handle_message(self, msg: Message) -> None:
         """Respond to a message meant for this process; any other is ignored without notification."""
-        recipient = msg.process_recipient
-        recipient = recipient if isinstance(recipient, str) else getattr(recipient, "__name__", None)
-        if isinstance(msg.msg_type, self.accepts) and recipient == self._recipient_name():
+        if isinstance(msg.msg_type, self.accepts) and msg.recipient_name == RECIPIENTS[self.accepts]:
             self._respond(msg.msg_type, msg.payload)
 
     def run_sim(self, sim: simpy.Environment) -> Generator[simpy.Event, Any, None]:
@@ -272,13 +135,6 @@ class TTProcess:
             else:
                 self.handle_message(message)
 
-    @classmethod
-    def _recipient_name(cls) -> str:
-        for kind in cls.__mro__:
-            if "accepts" in kind.__dict__:
-                return kind.__name__
-        return cls.__name__
-
     def _respond(self, kind: enum.Enum, payload: Any) -> None:
         raise NotImplementedError
 
@@ -307,7 +163,7 @@ class TTNetworkManager(TTProcess):
         self.manager = manager
         self.routing_table: dict[str, str] = {}
         self.refused: str | None = None
-        self._inputs: dict[str, Callable[[Message], None]] = {}
+        self._inputs: dict[str | None, Callable[[Message], None]] = {}
 
     def setup_proc_intfc(
         self,
@@ -328,9 +184,7 @@ class TTNetworkManager(TTProcess):
 
     def receive(self, message: Message) -> None:
         """Take a message from another ensemble to the process it is for."""
-        recipient = message.process_recipient
-        name = recipient if isinstance(recipient, str) else recipient.__name__
-        callback = self._inputs.get(name)
+        callback = self._inputs.get(message.recipient_name)
         if callback is not None:
             callback(message)
 
@@ -711,13 +565,9 @@ __all__ = [
     "DEFAULT_RUNTIME_MANAGER_NAME",
     "DeployRequest",
     "DrainRequest",
-    "Envelope",
     "ExecuteMsg",
-    "FiringError",
     "Message",
     "NetMsg",
-    "OutputToken",
-    "Route",
     "RuntimeMsg",
     "SetRequest",
     "StartRequest",
@@ -729,5 +579,4 @@ __all__ = [
     "TTNetworkManager",
     "TTProcess",
     "TTRuntimeManagerProcess",
-    "TokenMessage",
 ]

@@ -13,27 +13,26 @@ from typing import TYPE_CHECKING, Any, Self
 
 import simpy
 
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.engine.components import as_components
 from ticktalk.engine.counters import Counts, merged
-from ticktalk.engine.execution import FiringError
 from ticktalk.engine.meter import Meter
 from ticktalk.ensemble import TTEnsemble, start_in
 from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.deployments import GraphState
-from ticktalk.manager.outputs import OutputToken
 from ticktalk.mapping.weights import Weights
-from ticktalk.processes import (
-    DEFAULT_RUNTIME_MANAGER_NAME,
+from ticktalk.messages import Message, RuntimeMsg
+from ticktalk.payloads import (
     DeployRequest,
     DrainRequest,
-    Message,
-    RuntimeMsg,
+    FiringError,
+    OutputToken,
     SetRequest,
     StartRequest,
     StopRequest,
-    TTRuntimeManagerProcess,
 )
+from ticktalk.processes import TTRuntimeManagerProcess
 from ticktalk.simulation.driver import Simulation
 
 if TYPE_CHECKING:

@@ -1,6 +1,8 @@
 """The runtime manager."""
 
-from ticktalk.processes import DEFAULT_RUNTIME_MANAGER_NAME, Message, TTRuntimeManagerProcess, logger
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.messages import Message
+from ticktalk.processes import TTRuntimeManagerProcess, logger
 from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical, TTRuntimeManagerSim
 
 __all__ = [

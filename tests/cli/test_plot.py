@@ -16,7 +16,7 @@ import pytest
 from ticktalk.cli import plot
 from ticktalk.cli.plot import check_plot_file, plot_outputs
 from ticktalk.errors import TTError
-from ticktalk.manager.outputs import OutputToken
+from ticktalk.payloads import OutputToken
 
 pytest.importorskip("matplotlib")
 numpy = pytest.importorskip("numpy")

@@ -13,8 +13,8 @@ import simpy
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim, compile_program
 from ticktalk.graph.graph import TTGraph
-from ticktalk.manager.outputs import OutputToken
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec, LinkSpec, parse_deployment
+from ticktalk.payloads import OutputToken
 
 HEAD = "from ticktalk import *\n"
 

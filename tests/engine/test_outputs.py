@@ -20,7 +20,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticktalk.manager.outputs import OutputLog, OutputToken, json_line, stable_repr
+from ticktalk.json_text import json_line, stable_repr
+from ticktalk.manager.outputs import OutputLog
+from ticktalk.payloads import OutputToken
 
 
 class Colour(enum.Enum):
@@ -216,7 +218,7 @@ def test_sets_with_nan_are_sorted_too() -> None:
 RUN = """
 import collections, dataclasses, types
 from typing import Any, NamedTuple
-from ticktalk.manager.outputs import stable_repr
+from ticktalk.json_text import stable_repr
 @dataclasses.dataclass
 class Bag:
     items: Any

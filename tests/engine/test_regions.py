@@ -17,8 +17,8 @@ from ticktalk.accelerate import stream_region as region
 from ticktalk.accelerate.generated import ahead_code
 from ticktalk.engine.execution import BodyOutput
 from ticktalk.graph.graph import TTGraph
+from ticktalk.json_text import json_line
 from ticktalk.language import compile_source
-from ticktalk.manager.outputs import json_line
 
 HEADER = """\
 from ticktalk import GRAPHify, SQify, STREAMify, TTClock, TTConstraint, TTEmpty

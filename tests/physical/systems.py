@@ -13,10 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ticktalk.engine.execution import FiringError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language import compile_source
-from ticktalk.manager.outputs import OutputToken
+from ticktalk.payloads import FiringError, OutputToken
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
 LIMIT = 30.0

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from ticktalk.engine.codec import plain
-from ticktalk.engine.hosting import Deployment, ReadyAnswer, StartContext
 from ticktalk.language import compile_source
-from ticktalk.manager.outputs import OutputToken
+from ticktalk.payloads import Deployment, OutputToken, ReadyAnswer, StartContext
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.node import Node
 

@@ -12,8 +12,8 @@ from test_worker import Host, until
 
 from ticktalk.accelerate import device_region
 from ticktalk.engine.codec import encode_value
-from ticktalk.engine.hosting import Deployment, StartContext
 from ticktalk.language import compile_source
+from ticktalk.payloads import Deployment, StartContext
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.network.tokens import Incoming
 from ticktalk.physical.network.wire import arcs_as_bytes, token_frame

@@ -16,7 +16,7 @@ from ticktalk.cli.remote import Remote
 from ticktalk.engine.codec import decode_value
 from ticktalk.errors import TTRuntimeError
 from ticktalk.hosted.health import lease
-from ticktalk.manager.outputs import OutputToken
+from ticktalk.payloads import OutputToken
 from ticktalk.physical.node import free_port
 
 GAP = 5_000_000

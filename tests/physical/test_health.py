@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ticktalk.hosted.health import DEAD_AFTER, LOST_AFTER, Completion, Heartbeats, IdleReport, ManagerWatch
+from ticktalk.hosted.health import DEAD_AFTER, LOST_AFTER, Completion, Heartbeats, ManagerWatch
+from ticktalk.payloads import IdleReport
 
 
 def report(ensemble: str, round: int, **said: object) -> IdleReport:

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from ticktalk.engine.codec import decode_value, encode_value, plain
-from ticktalk.engine.hosting import Deployment, Expect, Handed, HandOver, Placement, ReadyAnswer, StartContext
 from ticktalk.language import compile_source
+from ticktalk.messages import Message, NetMsg, RuntimeMsg
+from ticktalk.payloads import Deployment, Expect, Handed, HandOver, Placement, ReadyAnswer, SoFar, StartContext
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.network.tokens import arc_key
-from ticktalk.physical.network.wire import LONG, SoFar, control_frame, long_parcel, parse_control, token_frame
+from ticktalk.physical.network.wire import LONG, control_frame, long_parcel, parse_control, token_frame
 from ticktalk.physical.node import Node
-from ticktalk.processes import Message, NetMsg, RuntimeMsg
 
 LIMIT = 30.0
 

@@ -21,14 +21,15 @@ from systems import ENDLESS, HEAD, LIMIT, ONE, Process, System, alive, children,
 
 from ticktalk.cli.remote import Remote
 from ticktalk.engine.codec import encode_value
-from ticktalk.engine.hosting import Deployment
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.errors import TTError, TTInputError, TTRuntimeError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.health import lease
+from ticktalk.json_text import as_json
 from ticktalk.language import compile_program, compile_source
-from ticktalk.manager.outputs import OutputToken, as_json
 from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.messages import ExecuteMsg, Message
+from ticktalk.payloads import Deployment, OutputToken
 from ticktalk.physical.commands import outputs_key
 from ticktalk.physical.manager_node import COMMAND_KEY
 from ticktalk.physical.network.joining import HELLO_KEY, JOIN_KEY, RefusedError, hello
@@ -37,7 +38,6 @@ from ticktalk.physical.network.wire import control_frame, token_frame
 from ticktalk.physical.node import control_key, free_port
 from ticktalk.physical.timekeeping.root_clock import RootClock
 from ticktalk.physical.trust.trust import EnsembleTrust, ManagerTrust
-from ticktalk.processes import ExecuteMsg, Message
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical, TTRuntimeManagerSim
 
 CASES = Path(__file__).parents[1] / "conformance" / "cases"

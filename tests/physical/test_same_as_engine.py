@@ -16,8 +16,9 @@ from test_device_regions import HEAD, Receiver
 from ticktalk.accelerate import device_region
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.codec import plain
-from ticktalk.engine.hosting import Deployment, EnsembleHost, StartContext
+from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.language import compile_source
+from ticktalk.payloads import Deployment, StartContext
 from ticktalk.physical.manager_node import in_loop
 
 BODIES = """

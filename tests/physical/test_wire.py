@@ -10,20 +10,27 @@ import msgspec
 import pytest
 
 from ticktalk.engine.codec import Encoded, NoCodecError, encode_value
-from ticktalk.engine.execution import FiringError
-from ticktalk.engine.hosting import Deployment, ReadyAnswer, StartContext, StopGraph
-from ticktalk.hosted.health import IdleReport
 from ticktalk.language import compile_source
-from ticktalk.manager.outputs import OutputToken
 from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.messages import ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg
+from ticktalk.payloads import (
+    Deployment,
+    FiringError,
+    IdleReport,
+    OutputToken,
+    Ping,
+    Pong,
+    ReadyAnswer,
+    ReportRequest,
+    Route,
+    StartContext,
+    StopGraph,
+)
 from ticktalk.physical.network import wire
 from ticktalk.physical.network.tokens import arc_key, key_part
 from ticktalk.physical.network.wire import (
     LONG,
     FrameError,
-    Ping,
-    Pong,
-    ReportRequest,
     UnsignedCodeError,
     arcs_as_bytes,
     arcs_in,
@@ -34,7 +41,6 @@ from ticktalk.physical.network.wire import (
     token_frame,
 )
 from ticktalk.physical.trust.trust import EnsembleTrust, ManagerTrust
-from ticktalk.processes import ExecuteMsg, Message, NetMsg, Route, RuntimeMsg, SyncMsg
 
 PROGRAM = """
 from ticktalk import SQify, GRAPHify

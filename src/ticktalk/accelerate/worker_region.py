@@ -17,11 +17,12 @@ from ticktalk.accelerate.regions import RegionNode, Wire
 from ticktalk.accelerate.stream_region import ALWAYS, GONE
 from ticktalk.engine.codec import PLAIN, Data, Encoded, Parts, ValueFormatError, encode_value, split
 from ticktalk.engine.components import REGION_FILE, Running
-from ticktalk.engine.execution import FiringError, TTSQExecute, firing_error
+from ticktalk.engine.execution import TTSQExecute, firing_error
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTDestination
-from ticktalk.manager.outputs import as_json
+from ticktalk.json_text import as_json
+from ticktalk.payloads import FiringError
 from ticktalk.physical.network.wire import arcs_in
 from ticktalk.time import Tick, TTEmpty
 

@@ -12,8 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ticktalk.engine.counters import Counts, counter_lines
-from ticktalk.engine.execution import FiringError
-from ticktalk.manager.outputs import OutputToken, json_line, stable_repr
+from ticktalk.json_text import json_line, stable_repr
+from ticktalk.payloads import FiringError, OutputToken
 from ticktalk.time import INFINITY, NEG_INFINITY
 
 console = Console(stderr=True)

@@ -18,9 +18,9 @@ from rich.console import Console
 from ticktalk.cli import arguments
 from ticktalk.cli.console import status_tables
 from ticktalk.cli.signals import on_interrupt
-from ticktalk.engine.execution import FiringError
 from ticktalk.errors import TTError
-from ticktalk.manager.outputs import OutputToken, stable_repr
+from ticktalk.json_text import stable_repr
+from ticktalk.payloads import FiringError, OutputToken
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 from ticktalk.time import INFINITY, NEG_INFINITY
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import typer
 
 from ticktalk.cli.arguments import EnsembleOption, all_ensembles, constraint_names, ensembles
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.errors import TTError, TTMappingError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.deployment_file import DeploymentFile, EnsembleSpec, read_deployment
@@ -18,7 +19,6 @@ from ticktalk.mapping.mapping_file import MappingFile, read_mapping
 from ticktalk.mapping.schedule import MappingProblem
 from ticktalk.mapping.weights import Weights
 from ticktalk.problems import did_you_mean
-from ticktalk.processes import DEFAULT_RUNTIME_MANAGER_NAME
 
 
 class Placement(NamedTuple):

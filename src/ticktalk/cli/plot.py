@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from ticktalk.errors import TTError
 from ticktalk.graph.drawing.captions import printable, shortened
 from ticktalk.graph.drawing.hosts import COLOURS
-from ticktalk.manager.outputs import stable_repr
+from ticktalk.json_text import stable_repr
 from ticktalk.time import Tick
 
 ENDINGS = ("png", "svg", "pdf", "jpg", "jpeg", "webp")

@@ -9,12 +9,12 @@ from pathlib import Path
 import typer
 
 from ticktalk.cli.arguments import EnsembleOption
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec, LinkSpec, read_deployment
 from ticktalk.mapping.measured import completed, costs_of
 from ticktalk.mapping.write_deployment import deployment_text
-from ticktalk.processes import DEFAULT_RUNTIME_MANAGER_NAME
 
 Samples = Iterable[tuple[str, list[int], list[int]]]
 

@@ -17,11 +17,11 @@ from ticktalk.cli.placement import placement
 from ticktalk.cli.plot import check_plot_file, plot_outputs
 from ticktalk.cli.profile import check_profile_file, write_profile
 from ticktalk.cli.signals import on_interrupt
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.manager.outputs import OutputToken
 from ticktalk.mapping.mapper import TTMapper
-from ticktalk.processes import DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.payloads import OutputToken
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
 JOIN_LIMIT = 30.0

@@ -17,13 +17,13 @@ from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr, p
 from ticktalk.cli.placement import placement
 from ticktalk.cli.plot import check_plot_file, plot_outputs
 from ticktalk.cli.profile import check_profile_file, write_profile
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.engine.execution import BodyOutput
 from ticktalk.engine.meter import Meter
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.errors import TTError
 from ticktalk.factories import make_driver
-from ticktalk.manager.outputs import OutputToken
-from ticktalk.processes import DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.payloads import OutputToken
 from ticktalk.runtime_manager import TTRuntimeManagerSim
 from ticktalk.simulation.event_file import joining_ensembles, read_events
 from ticktalk.simulation.faults import Faults

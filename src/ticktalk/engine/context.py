@@ -20,7 +20,7 @@ from ticktalk.engine.bodies import BodyError, GraphCode
 from ticktalk.engine.codec import PLAIN, as_number, handed_on
 from ticktalk.engine.components import Components
 from ticktalk.engine.counters import Counters, Counts
-from ticktalk.engine.execution import FiringError, Send, TTSQExecute, firing_error
+from ticktalk.engine.execution import Send, TTSQExecute, firing_error
 from ticktalk.engine.firing import (
     EVICTION_BOUND,
     DeadlineSync,
@@ -39,11 +39,12 @@ from ticktalk.engine.instructions import (
     VALUE_INSTRUCTIONS,
 )
 from ticktalk.engine.meter import Meter
-from ticktalk.engine.state import InstanceState, Load, Saver
+from ticktalk.engine.state import Load, Saver
 from ticktalk.engine.wiring import wiring_of
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
+from ticktalk.payloads import FiringError, InstanceState
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 
 

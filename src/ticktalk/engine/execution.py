@@ -11,40 +11,17 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, TextIO
 
-import msgspec
-
 from ticktalk.engine.bodies import GraphCode
 from ticktalk.engine.components import REGION_FILE, Components, running, what_runs
 from ticktalk.engine.instructions import TOKEN_INSTRUCTIONS, VALUE_INSTRUCTIONS, Setting
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
-from ticktalk.time import INFINITY, NEG_INFINITY, ROOT, Tick, TTClock, TTEmpty, TTTag, TTTime, TTToken
-from ticktalk.time.interval import interval_text
+from ticktalk.payloads import FiringError
+from ticktalk.time import ROOT, Tick, TTClock, TTEmpty, TTTag, TTTime, TTToken
 
 Send = Callable[[Any, Tick, Tick], None]
 
 _PACKAGE = str(Path(__file__).parents[1]) + os.sep
-
-
-class FiringError(msgspec.Struct, frozen=True):
-    """A firing that raised: what the log and the manager get. Ticks of the root clock; None: an infinite end."""
-
-    sq: str
-    ensemble: str
-    start: int | None
-    stop: int | None
-    file: str
-    line: int
-    exception: str
-    traceback: str = ""
-
-    def __str__(self) -> str:
-        start = NEG_INFINITY if self.start is None else self.start
-        stop = INFINITY if self.stop is None else self.stop
-        return (
-            f"{self.file}:{self.line}: SQ {self.sq} on {self.ensemble}, interval"
-            f" {interval_text(start, stop)}: {self.exception}"
-        )
 
 
 class TTSQExecute:

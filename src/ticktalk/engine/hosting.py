@@ -10,151 +10,34 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
-
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.bodies import BodyError
 from ticktalk.engine.codec import Data
 from ticktalk.engine.components import Components, Preparing, running
 from ticktalk.engine.context import Context, PreparedGraph, RunElsewhere
 from ticktalk.engine.counters import Counts
-from ticktalk.engine.execution import FiringError
 from ticktalk.engine.firing import EVICTION_BOUND
 from ticktalk.engine.forwarding import Together
 from ticktalk.engine.meter import Meter
-from ticktalk.engine.state import Checkpoint, InstanceState, Load, Saver
-from ticktalk.graph.graph import TTGraph
+from ticktalk.engine.state import Load, Saver
 from ticktalk.graph.sq import TTSQ
+from ticktalk.payloads import (
+    Checkpoint,
+    Deployment,
+    Expect,
+    FiringError,
+    Handed,
+    HandOver,
+    Placement,
+    ReadyAnswer,
+    SetGrid,
+    StartContext,
+    TokenMessage,
+)
 from ticktalk.time import Tick
 
 if TYPE_CHECKING:
     from ticktalk.simulation.cores import Cores
-
-
-class Deployment(msgspec.Struct, frozen=True):
-    """A graph on its way to the ensembles: all of it, and who hosts which SQ.
-
-    `generations` says how often an SQ has been placed anew (left out: never): receivers drop tokens of an older one.
-    """
-
-    graph: TTGraph
-    host_of: dict[str, str]
-    generations: dict[str, int] = {}
-
-
-class ReadyAnswer(msgspec.Struct, frozen=True):
-    """What an ensemble says of a deployment: ready, or the problem that keeps it from being so."""
-
-    graph: str
-    ensemble: str
-    problem: str | None = None
-
-
-class StartContext(msgspec.Struct, frozen=True):
-    """One start of a graph: the same for every ensemble.
-
-    Attributes:
-        graph: the graph's name.
-        context: the number of the start.
-        start_tick: when it starts (root ticks).
-        inputs: the graph's inputs.
-        until: the root tick from which on no stream fires; None: as long as their windows last.
-        checkpoint: root ticks between two checkpoints of its instances; 0: none.
-    """
-
-    graph: str
-    context: int
-    start_tick: int
-    inputs: dict[str, Any]
-    until: int | None = None
-    checkpoint: int = 0
-
-
-class Placement(msgspec.Struct, frozen=True):
-    """Where the SQs of a graph are from now on.
-
-    Attributes:
-        graph: the graph's name.
-        host_of: SQ to ensemble; "" for one that waits for an ensemble that fits.
-        generations: SQ to how often it has been placed anew.
-        states: by context that goes on, what the instances go on with that come to the receiver.
-        alone: the receiver's SQs that no other ensemble may host: it keeps them when it loses the manager.
-    """
-
-    graph: str
-    host_of: dict[str, str]
-    generations: dict[str, int]
-    states: dict[int, dict[str, InstanceState]] = {}
-    alone: list[str] = []
-
-
-class Placed(msgspec.Struct, frozen=True):
-    """What an ensemble says of SQs that are to come: they are there, or the problem that keeps them away.
-
-    `expected`: it holds them ready, and keeps their tokens until they come: by context and arc, what was sent after
-    the token of this number of `sent`.
-    """
-
-    graph: str
-    ensemble: str
-    sqs: list[str]
-    problem: str | None = None
-    expected: bool = False
-    sent: dict[int, dict[str, int]] = {}
-
-
-class Expect(msgspec.Struct, frozen=True):
-    """These SQs, and no others of the graph, will come to the receiver: it prepares them and keeps what arrives."""
-
-    graph: str
-    sqs: list[str]
-
-
-class HandOver(msgspec.Struct, frozen=True):
-    """SQs of the receiver go to other ensembles: SQ to ensemble. It ends them and sends what they go on with.
-
-    `sent`: by context and arc, the token up to which they take all before they end.
-    """
-
-    graph: str
-    to: dict[str, str]
-    sent: dict[int, dict[str, int]] = {}
-
-
-class Handed(msgspec.Struct, frozen=True):
-    """What handed-over instances go on with, by context."""
-
-    graph: str
-    ensemble: str
-    states: dict[int, dict[str, InstanceState]]
-    left_out: list[str] = []
-
-
-class SetGrid(msgspec.Struct, frozen=True):
-    """Another period, phase and interval width (root ticks) for a stream, from its next instant on."""
-
-    graph: str
-    sq: str
-    period: int
-    phase: int
-    width: int
-
-
-class StopGraph(msgspec.Struct, frozen=True):
-    """End a graph: its contexts fire no more, its name is free."""
-
-    graph: str
-
-
-class TokenMessage(msgspec.Struct, frozen=True):
-    """A token between two ensembles: on which arc of which context, its value and interval (root ticks)."""
-
-    graph: str
-    context: int
-    arc: str
-    value: Any
-    start: Tick
-    stop: Tick
 
 
 class Outside(Protocol):

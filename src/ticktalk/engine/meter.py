@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ticktalk.engine.codec import encode_value, plain
-from ticktalk.engine.execution import FiringError, TTSQExecute
+from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.forwarding import unpacked
+from ticktalk.payloads import FiringError
 from ticktalk.time import Tick, TTEmpty
 
 SAMPLES_KEPT = 200

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from ticktalk.engine.codec import NoCodecError, encoded, type_name
 from ticktalk.time import Tick
 
@@ -18,37 +16,6 @@ SavedToken = list[Any]
 
 Load = Callable[[bytes], Any]
 """Makes a value of what was saved."""
-
-
-class InstanceState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One instance of one context.
-
-    Attributes:
-        sync: what its firing rule keeps (`TTSQSync.save`).
-        body: its `sq_state` as MessagePack; None: it has none, or it was not to be had.
-        sent: (when it moves) arc to the number of tokens it has sent to other ensembles.
-        received: (when it moves) arc to the number of the last token that it has taken from another ensemble.
-    """
-
-    sync: dict[str, Any] = {}
-    body: bytes | None = None
-    sent: dict[str, int] = {}
-    received: dict[str, int] = {}
-
-
-class Checkpoint(msgspec.Struct, frozen=True):
-    """The instances of one context on one ensemble, as they were at `tick` (root): those that changed since the last.
-
-    `left_out` names what has no codec, such as "count-1: sq_state['camera'] (VideoCapture)".
-    """
-
-    graph: str
-    context: int
-    ensemble: str
-    tick: int
-    states: dict[str, InstanceState]
-    generations: dict[str, int] = {}
-    left_out: list[str] = []
 
 
 class Saver:

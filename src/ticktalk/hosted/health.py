@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from ticktalk.engine.counters import Counts, merged
+from ticktalk.payloads import IdleReport
 
 DEAD_AFTER = 2_000_000
 """Root ticks without a heartbeat after which an ensemble counts as dead."""
@@ -37,35 +36,6 @@ def goes_on(sees: list[bool]) -> bool:
         sees: of the other ensembles that it reaches, whether each sees the manager.
     """
     return bool(sees) and not any(sees)
-
-
-class IdleReport(msgspec.Struct, frozen=True):
-    """What an ensemble says of a context when asked: whether it is idle, and what passed on each arc.
-
-    Attributes:
-        round: the number of the question.
-        busy: why it is not idle; empty when it is.
-        sent: arc to receiving ensemble to the number of tokens sent.
-        received: arc to the number of tokens received.
-        outputs: outputs sent to the manager.
-        counts: SQ to kind to count.
-        waiting: SQ to port to number of tokens that wait.
-        lateness: stream to [firings, sum, worst] of how late its bodies started after their instants (microseconds).
-        profile: function to some of its runs' times (microseconds) and its tokens' sizes (bytes); None: not asked for.
-    """
-
-    graph: str
-    context: int
-    ensemble: str
-    round: int
-    busy: str = ""
-    sent: dict[str, dict[str, int]] = {}
-    received: dict[str, int] = {}
-    outputs: int = 0
-    counts: Counts = {}
-    waiting: dict[str, dict[str, int]] = {}
-    lateness: dict[str, list[int]] = {}
-    profile: dict[str, tuple[list[int], list[int]]] | None = None
 
 
 class ManagerWatch:

@@ -18,11 +18,9 @@ import msgspec
 from ticktalk.engine.codec import Data, Encoded
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import arc_name
-from ticktalk.engine.hosting import Expect, Handed, HandOver, Placed, Placement
-from ticktalk.engine.state import Checkpoint, InstanceState
 from ticktalk.graph.sq import TTSQ
-from ticktalk.physical.network.wire import HowFar, SoFar
-from ticktalk.processes import Message, NetMsg, RuntimeMsg
+from ticktalk.messages import Message, NetMsg, RuntimeMsg
+from ticktalk.payloads import Checkpoint, Expect, Handed, HandOver, HowFar, InstanceState, Placed, Placement, SoFar
 from ticktalk.time import Tick
 
 if TYPE_CHECKING:

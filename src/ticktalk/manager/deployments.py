@@ -12,14 +12,13 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.engine.execution import FiringError
-from ticktalk.engine.hosting import Deployment, ReadyAnswer, SetGrid, StartContext
 from ticktalk.errors import TTInputError, TTRuntimeError
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.mapper import TTMapper
 from ticktalk.mapping.weights import Weights
+from ticktalk.payloads import Deployment, FiringError, ReadyAnswer, SetGrid, StartContext
 
 PROTOCOL = 1
 """The version of the messages between manager and ensembles."""

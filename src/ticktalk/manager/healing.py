@@ -15,13 +15,22 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Protocol
 
-from ticktalk.engine.hosting import Deployment, Expect, Handed, HandOver, Placed, Placement, ReadyAnswer
-from ticktalk.engine.state import Checkpoint, InstanceState
 from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.sq import TTSQ
 from ticktalk.manager.deployments import Deployments, GraphState, Registry
 from ticktalk.mapping.ensembles import EnsembleInfo, why_not
 from ticktalk.mapping.mapper import TTMapper, groups, modules_of, wants_text
+from ticktalk.payloads import (
+    Checkpoint,
+    Deployment,
+    Expect,
+    Handed,
+    HandOver,
+    InstanceState,
+    Placed,
+    Placement,
+    ReadyAnswer,
+)
 
 
 class Ways(Protocol):

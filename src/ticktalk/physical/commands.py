@@ -13,16 +13,16 @@ from typing import Any
 import msgspec
 
 from ticktalk.engine.codec import decode_value
-from ticktalk.engine.hosting import SetGrid
 from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
+from ticktalk.json_text import json_line
 from ticktalk.manager.deployments import GraphState
-from ticktalk.manager.outputs import OutputToken, json_line
 from ticktalk.mapping.weights import Weights
+from ticktalk.messages import Message, RuntimeMsg
 from ticktalk.network_interface import Question
+from ticktalk.payloads import DeployRequest, DrainRequest, OutputToken, SetGrid, SetRequest
 from ticktalk.physical.manager_node import COMMAND_KEY, ManagerNode
 from ticktalk.physical.network.tokens import key_part
-from ticktalk.processes import DeployRequest, DrainRequest, Message, RuntimeMsg, SetRequest
 
 OUTPUTS_KEY = "ticktalk/outputs"
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from ticktalk.engine.components import Components
 from ticktalk.engine.counters import Counts
-from ticktalk.engine.execution import FiringError
 from ticktalk.errors import TTRuntimeError
 from ticktalk.hosted.health import ManagerWatch
 from ticktalk.manager.deployments import IN_USE
+from ticktalk.messages import Message, NetMsg, RuntimeMsg
+from ticktalk.payloads import Ask, FiringError, Ping, Pong, Tell
 from ticktalk.physical.commands import Commands
 from ticktalk.physical.manager_node import HEARTBEAT, Callbacks, ManagerNode, RunningContext, in_loop
 from ticktalk.physical.network.joining import (
@@ -28,11 +29,10 @@ from ticktalk.physical.network.joining import (
     say_insecure,
 )
 from ticktalk.physical.network.link import Link, NobodyAnswersError, PortInUseError
-from ticktalk.physical.network.wire import Ask, Ping, Pong, Tell
 from ticktalk.physical.node import Node, describe_host, free_port
 from ticktalk.physical.timekeeping.root_clock import ClockDiscipline, Exchange, boot_id, monotonic_us
 from ticktalk.physical.trust.trust import EnsembleTrust, ManagerTrust
-from ticktalk.processes import Message, NetMsg, RuntimeMsg, TTRuntimeManagerProcess
+from ticktalk.processes import TTRuntimeManagerProcess
 
 SETTLED_AFTER = 1_000_000
 """Microseconds after a join for which "I do not know you" still answers a heartbeat from before it."""

@@ -12,18 +12,18 @@ import msgspec
 
 from ticktalk.engine.codec import Encoded, NoCodecError, encoded
 from ticktalk.engine.counters import Counts
-from ticktalk.engine.execution import FiringError
 from ticktalk.errors import TTError, TTInputError
-from ticktalk.hosted.health import DEAD_AFTER, Completion, Heartbeats, IdleReport
-from ticktalk.manager.outputs import OutputToken
+from ticktalk.hosted.health import DEAD_AFTER, Completion, Heartbeats
 from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.messages import Message, NetMsg, RuntimeMsg, SyncMsg
 from ticktalk.network_interface import Question
+from ticktalk.payloads import FiringError, IdleReport, OutputToken, Ping, Pong, ReportRequest
 from ticktalk.physical.network.joining import HELLO_KEY, JOIN_KEY, Peer, Welcome
-from ticktalk.physical.network.wire import Ping, Pong, ReportRequest, shown_value
+from ticktalk.physical.network.wire import shown_value
 from ticktalk.physical.node import Node
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.trust.trust import ManagerTrust
-from ticktalk.processes import Message, NetMsg, RuntimeMsg, SyncMsg, TTRuntimeManagerProcess
+from ticktalk.processes import TTRuntimeManagerProcess
 
 logger = logging.getLogger("ticktalk")
 

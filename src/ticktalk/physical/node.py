@@ -21,49 +21,38 @@ from typing import Any
 
 import msgspec
 
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.codec import Encoded, encoded
 from ticktalk.engine.components import Components
 from ticktalk.engine.context import Context
-from ticktalk.engine.execution import FiringError
 from ticktalk.engine.forwarding import arc_name
-from ticktalk.engine.hosting import (
+from ticktalk.engine.hosting import EnsembleHost
+from ticktalk.hosted.moving import Moves
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.messages import Message, RuntimeMsg
+from ticktalk.payloads import (
     Deployment,
-    EnsembleHost,
     Expect,
+    FiringError,
     HandOver,
+    IdleReport,
+    OutputToken,
     Placement,
     ReadyAnswer,
+    ReportRequest,
     StartContext,
     StopGraph,
 )
-from ticktalk.hosted.health import IdleReport
-from ticktalk.hosted.moving import Moves
-from ticktalk.manager.outputs import OutputToken
-from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.physical.memory.allocator import keep_memory
 from ticktalk.physical.memory.sharing import Sharing
 from ticktalk.physical.network.link import Link
 from ticktalk.physical.network.tokens import Incoming, Tokens, arc_key
-from ticktalk.physical.network.wire import (
-    FrameError,
-    ReportRequest,
-    UnsignedCodeError,
-    control_frame,
-    parse_control,
-)
+from ticktalk.physical.network.wire import FrameError, UnsignedCodeError, control_frame, parse_control
 from ticktalk.physical.timekeeping.loop import LOAN, Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, boot_id, monotonic_us
 from ticktalk.physical.workers.workers import Workers, cores
-from ticktalk.processes import (
-    DEFAULT_RUNTIME_MANAGER_NAME,
-    Message,
-    RuntimeMsg,
-    TTExecuteProcess,
-    TTInputTokenProcess,
-    TTNetworkManager,
-    TTProcess,
-)
+from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
 from ticktalk.time import Tick
 
 logger = logging.getLogger("ticktalk")

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.codec import Parts, handed_on, plain
-from ticktalk.engine.execution import FiringError, TTSQExecute
+from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing import Fire, GridSync
 from ticktalk.engine.forwarding import unpacked
+from ticktalk.payloads import FiringError
 from ticktalk.time import Tick, TTEmpty
 
 if TYPE_CHECKING:

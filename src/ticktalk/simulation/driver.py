@@ -17,13 +17,14 @@ import simpy
 from ticktalk.accelerate.stream_region import RegionTimers
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.codec import PLAIN, ValueFormatError, decode_value, encode_value, handed_on
-from ticktalk.engine.execution import FiringError, keep_bodies_from_stdout
+from ticktalk.engine.execution import keep_bodies_from_stdout
 from ticktalk.engine.forwarding import arc_name
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.engine.meter import Meter
-from ticktalk.manager.outputs import OutputToken
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.processes import Message, TTNetworkManager, TTProcess
+from ticktalk.messages import Message
+from ticktalk.payloads import FiringError, OutputToken
+from ticktalk.processes import TTNetworkManager, TTProcess
 from ticktalk.time import Tick
 
 if TYPE_CHECKING:

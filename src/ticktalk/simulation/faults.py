@@ -13,7 +13,7 @@ from typing import Any
 from ticktalk.engine.agenda import Turn
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.hosted.health import DEAD_AFTER, goes_on, lease
-from ticktalk.processes import Message, RuntimeMsg
+from ticktalk.messages import Message, RuntimeMsg
 from ticktalk.runtime_manager import TTRuntimeManagerSim
 from ticktalk.simulation.driver import Simulation
 from ticktalk.simulation.event_file import Event

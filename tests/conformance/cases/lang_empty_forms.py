@@ -2,11 +2,13 @@ import ticktalk as tt
 from ticktalkpython.Empty import TTEmpty as Nothing
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
+
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
+
 
 @SQify
 def f(x):
@@ -20,6 +22,7 @@ def f(x):
         pass
     else:
         return x
+
 
 @GRAPHify
 def main(trigger):

@@ -1,8 +1,10 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
+
 @SQify
 async def f(x):
     return x
+
 
 @GRAPHify
 def main(a):

@@ -1,5 +1,6 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
+
 @GRAPHify
 def main():
     return 3

@@ -1,8 +1,10 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
+
 @SQify
 def f(x, **rest):
     return x
+
 
 @GRAPHify
 def main(a):

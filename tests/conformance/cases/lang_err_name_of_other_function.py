@@ -1,9 +1,11 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
+
 @SQify
 def f(x):
     inner = 3
     return inner
+
 
 @GRAPHify
 def main(a):

@@ -1,5 +1,6 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
+
 @SQify
 def f(x):
     return x + 1

@@ -1,8 +1,10 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
+
 @SQify
 def g(x, y):
     return x
+
 
 @GRAPHify
 def main(a):

@@ -1,8 +1,10 @@
 import ticktalk as tt
 
+
 @tt.SQify
 def f(x):
     return x + 1
+
 
 @tt.GRAPHify
 def main(a, b):

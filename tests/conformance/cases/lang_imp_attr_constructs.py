@@ -1,8 +1,10 @@
 import ticktalk as tt
 
+
 @tt.STREAMify
 def src(trigger):
     return 5
+
 
 @tt.GRAPHify
 def main(trigger):

@@ -1,8 +1,10 @@
 from ticktalkpython import SQ
 
+
 @SQ.SQify
 def f(x):
     return x + 1
+
 
 @SQ.GRAPHify
 def main(a, b):

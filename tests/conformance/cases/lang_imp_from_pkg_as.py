@@ -1,8 +1,10 @@
 from ticktalkpython import SQ as q
 
+
 @q.SQify
 def f(x):
     return x + 1
+
 
 @q.GRAPHify
 def main(a, b):

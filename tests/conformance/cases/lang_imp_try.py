@@ -3,9 +3,11 @@ try:
 except ImportError:
     from ticktalkpython.SQ import SQify, GRAPHify
 
+
 @SQify
 def f(x):
     return x + 1
+
 
 @GRAPHify
 def main(a, b):

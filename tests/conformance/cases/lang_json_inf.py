@@ -1,8 +1,10 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
+
 @SQify
 def f(x):
-    return -float('inf')
+    return -float("inf")
+
 
 @GRAPHify
 def main(a):

@@ -1,8 +1,10 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
+
 @SQify
 def f(x):
-    return [1.5, float('nan')]
+    return [1.5, float("nan")]
+
 
 @GRAPHify
 def main(a):

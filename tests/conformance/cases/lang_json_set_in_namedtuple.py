@@ -1,11 +1,13 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
 from collections import namedtuple
-Pair = namedtuple('Pair', 'a b')
+
+Pair = namedtuple("Pair", "a b")
+
 
 @SQify
 def f(x):
-    return Pair(x, {'e', 'd', 'c', 'b', 'a'})
+    return Pair(x, {"e", "d", "c", "b", "a"})
 
 
 @GRAPHify

@@ -1,8 +1,10 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
+
 @SQify
 def g(x):
     return [type(x).__name__, x]
+
 
 @GRAPHify
 def main(a, b):

@@ -5,12 +5,15 @@ import functools
 LOG = []
 COUNT = 0
 
+
 def twice(fn):
     @functools.wraps(fn)
     def inner(x):
         fn(x)
         fn(x)
+
     return inner
+
 
 @twice
 def note(x):
@@ -18,10 +21,12 @@ def note(x):
     COUNT += 1
     LOG.append(x)
 
+
 @SQify
 def f(x):
     note(x)
     return LOG, COUNT
+
 
 @GRAPHify
 def main(a):

@@ -3,6 +3,7 @@ from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 X = 9
 max = 5
 
+
 @SQify
 def f(x):
     X = 3
@@ -11,6 +12,7 @@ def f(x):
         return X
 
     return [g(), [X for X in range(2)], (lambda y=X: y)(), max]
+
 
 @GRAPHify
 def main(a):

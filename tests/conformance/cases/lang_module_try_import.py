@@ -5,9 +5,11 @@ try:
 except ImportError:
     fast = None
 
+
 @SQify
 def f(x):
     return fast is None
+
 
 @GRAPHify
 def main(a):

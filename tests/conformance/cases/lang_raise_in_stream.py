@@ -1,5 +1,6 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
+
 @STREAMify
 def src(trigger):
     global sq_state
@@ -7,6 +8,7 @@ def src(trigger):
     if sq_state["n"] == 3:
         raise RuntimeError("sensor")
     return sq_state["n"]
+
 
 @GRAPHify
 def main(trigger):

@@ -1,8 +1,10 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
+
 @STREAMify
 def src(trigger):
     raise ValueError("never")
+
 
 @GRAPHify
 def main(trigger):

@@ -25,6 +25,7 @@ def pb():
 @SQify
 def prod(x, y):
     from ticktalkpython.Empty import TTEmpty
+
     return TTEmpty() if x % 2 == 0 else x * y
 
 

@@ -6,6 +6,7 @@ from ticktalkpython.Instructions import *
 @SQify
 def never(x):
     from ticktalkpython.Empty import TTEmpty
+
     return TTEmpty()
 
 

@@ -13,6 +13,7 @@ def src(trigger):
 @SQify
 def where(tok, k, TTExecuteOnFullToken=True):
     from ticktalkpython.TTToken import TTToken
+
     return TTToken([tok.tag.sq, tok.tag.p, tok.tag.e, k.tag.p], tok.time)
 
 

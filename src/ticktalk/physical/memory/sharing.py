@@ -17,11 +17,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ticktalk.engine.codec import Data, encode_pieces
+from ticktalk.messages import Message, NetMsg
+from ticktalk.payloads import Accepted, Offer, Settle
 from ticktalk.physical.memory import arena
 from ticktalk.physical.memory.arena import SENT, Memory, Reader, SharedValue, Writer
-from ticktalk.physical.network.wire import AGAIN, LONG, Accepted, FrameError, Offer, Parcel, Settle, long_parcel
+from ticktalk.physical.network.wire import AGAIN, LONG, FrameError, Parcel, long_parcel
 from ticktalk.physical.timekeeping.root_clock import boot_id, monotonic_us
-from ticktalk.processes import Message, NetMsg
 
 if TYPE_CHECKING:
     from ticktalk.physical.node import Node

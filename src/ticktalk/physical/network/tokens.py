@@ -16,9 +16,9 @@ from urllib.parse import quote
 from ticktalk.engine.codec import Data, Encoded, ValueFormatError, encode_value, split
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import Together, arc_name
-from ticktalk.engine.state import InstanceState
 from ticktalk.engine.wiring import wiring_of
 from ticktalk.hosted.arc_numbers import ArcNumbers, Bundle, Numbers
+from ticktalk.payloads import InstanceState
 from ticktalk.physical.network.wire import (
     AGAIN,
     LONG,

@@ -18,25 +18,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ticktalk.engine.codec import Data, Encoded, ValueFormatError, decode_value, encode_value, encoded
-from ticktalk.engine.execution import FiringError
-from ticktalk.engine.hosting import (
-    Deployment,
-    Expect,
-    Handed,
-    HandOver,
-    Placed,
-    Placement,
-    ReadyAnswer,
-    SetGrid,
-    StartContext,
-    StopGraph,
-)
-from ticktalk.engine.state import Checkpoint
 from ticktalk.hosted.arc_numbers import Numbers
-from ticktalk.hosted.health import IdleReport
-from ticktalk.manager.outputs import OutputToken
-from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.processes import ExecuteMsg, Message, NetMsg, Route, RuntimeMsg, SyncMsg
+from ticktalk.messages import ROWS, Message, RuntimeMsg, SyncMsg
+from ticktalk.payloads import (
+    OutputToken,
+    StartContext,
+)
 from ticktalk.time import Tick
 
 VERSION = 1
@@ -51,91 +38,6 @@ _HEAD = bytes([VERSION])
 
 class FrameError(ValueError):
     """Bytes that are no frame of this version."""
-
-
-class Ping(msgspec.Struct, frozen=True, array_like=True):
-    """A heartbeat of an ensemble, and its half of a clock exchange; ticks of the sender's root clock."""
-
-    name: str
-    asked: int
-    offset: int = 0
-    uncertainty: int = 0
-    dropped: int = 0
-
-
-class Pong(msgspec.Struct, frozen=True, array_like=True):
-    """The manager's answer to a `Ping`; `received` and `answered` on the manager's root clock."""
-
-    asked: int
-    received: int
-    answered: int
-
-
-class HowFar(msgspec.Struct, frozen=True, array_like=True):
-    """An ensemble to which SQs will come asks one that sends to them how much it has sent on these arcs.
-
-    What is sent after that has been asked goes to the new place, too: whoever asks subscribed before.
-    """
-
-    name: str
-    graph: str
-    arcs: list[str]
-
-
-class SoFar(msgspec.Struct, frozen=True, array_like=True):
-    """The answer to a `HowFar`: by context and arc, the number of the last token sent."""
-
-    name: str
-    graph: str
-    sent: dict[int, dict[str, int]]
-
-
-class Ask(msgspec.Struct, frozen=True, array_like=True):
-    """An ensemble that has lost the manager asks another for how long it has heard nothing of it."""
-
-    name: str
-
-
-class Tell(msgspec.Struct, frozen=True, array_like=True):
-    """The answer to `Ask`: microseconds since the manager was heard of."""
-
-    name: str
-    silence: int
-
-
-class Offer(msgspec.Struct, frozen=True, array_like=True):
-    """Memory in which an ensemble's values can be read: under which descriptor a process has it, and by which row."""
-
-    name: str
-    boot_id: str
-    process: int
-    descriptor: int
-    nonce: bytes
-    row: int
-
-
-class Accepted(msgspec.Struct, frozen=True, array_like=True):
-    """An ensemble reads in a memory that it was offered."""
-
-    name: str
-    nonce: bytes
-    row: int
-
-
-class Settle(msgspec.Struct, frozen=True, array_like=True):
-    """Values in a memory that were sent to an ensemble long ago, by place and mark; those it has not got are lost."""
-
-    nonce: bytes
-    places: list[tuple[int, int]]
-
-
-class ReportRequest(msgspec.Struct, frozen=True):
-    """The manager asks for an `IdleReport`, with what bodies cost if `profile` is set."""
-
-    graph: str
-    context: int
-    round: int
-    profile: bool = False
 
 
 class _StartWire(msgspec.Struct):
@@ -220,43 +122,10 @@ def _plain(kind: Any) -> _Codec:
     return _Codec(lambda payload: payload, decoder.decode)
 
 
-_CODECS: dict[Any, _Codec] = {
-    RuntimeMsg.JOIN: _plain(EnsembleInfo),
-    RuntimeMsg.LEAVE: _plain(str),
-    RuntimeMsg.READY: _plain(ReadyAnswer),
-    RuntimeMsg.FIRING_ERROR: _plain(FiringError),
-    RuntimeMsg.OUTPUT_TOKEN: _Codec(_output_out, _output_in),
-    RuntimeMsg.PING: _plain(Ping),
-    RuntimeMsg.REPORT: _plain(IdleReport),
-    NetMsg.ROUTE: _plain(Route),
-    NetMsg.FORGET: _plain(str),
-    NetMsg.REFUSED: _plain(str),
-    NetMsg.PONG: _plain(Pong),
-    NetMsg.SHUT_DOWN: _plain(str),
-    SyncMsg.START: _Codec(_start_out, _start_in),
-    SyncMsg.STOP: _plain(StopGraph),
-    SyncMsg.REPORT: _plain(ReportRequest),
-    SyncMsg.PLACE: _plain(Placement),
-    SyncMsg.EXPECT: _plain(Expect),
-    SyncMsg.HAND_OVER: _plain(HandOver),
-    SyncMsg.SET_GRID: _plain(SetGrid),
-    RuntimeMsg.CHECKPOINT: _plain(Checkpoint),
-    RuntimeMsg.PLACED: _plain(Placed),
-    RuntimeMsg.HANDED: _plain(Handed),
-    NetMsg.ASK: _plain(Ask),
-    NetMsg.TELL: _plain(Tell),
-    NetMsg.OFFER: _plain(Offer),
-    NetMsg.ACCEPTED: _plain(Accepted),
-    NetMsg.SETTLE: _plain(Settle),
-    NetMsg.HOW_FAR: _plain(HowFar),
-    NetMsg.SO_FAR: _plain(SoFar),
-    ExecuteMsg.INSTANTIATE: _plain(Deployment),
-}
+_WITH_VALUES = {SyncMsg.START: _Codec(_start_out, _start_in), RuntimeMsg.OUTPUT_TOKEN: _Codec(_output_out, _output_in)}
+_CODECS = {kind: _WITH_VALUES[kind] if row.values else _plain(row.payload) for kind, row in ROWS.items() if row.crosses}
 _KINDS = {f"{kind.__class__.__name__}.{kind.name}": kind for kind in _CODECS}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
-
-SIGNED = frozenset({ExecuteMsg.INSTANTIATE})
-"""Messages that carry code: taken only with the manager's signature."""
 
 
 class _Control(msgspec.Struct, array_like=True):
@@ -306,10 +175,8 @@ def control_frame(message: Message, sign: Callable[[bytes], bytes] | None = None
         NoCodecError: the payload holds a value without codec.
     """
     payload = _encoder.encode(_CODECS[message.msg_type].out(message.payload))
-    signature = sign(payload) if sign is not None and message.msg_type in SIGNED else b""
-    recipient = message.process_recipient
-    recipient = recipient if isinstance(recipient, str) else recipient.__name__
-    return _HEAD + _encoder.encode(_Control(_NAMES[message.msg_type], recipient, payload, signature))
+    signature = sign(payload) if sign is not None and ROWS[message.msg_type].signed else b""
+    return _HEAD + _encoder.encode(_Control(_NAMES[message.msg_type], message.recipient_name or "", payload, signature))
 
 
 def parse_control(frame: bytes, verify: Callable[[bytes, bytes], bool] | None = None) -> Message:
@@ -322,7 +189,7 @@ def parse_control(frame: bytes, verify: Callable[[bytes, bytes], bool] | None = 
     try:
         control = _control.decode(body)
         kind = _KINDS[control.kind]
-        if kind in SIGNED and verify is not None and not verify(control.payload, control.signature):
+        if ROWS[kind].signed and verify is not None and not verify(control.payload, control.signature):
             raise UnsignedCodeError("code without the manager's signature")
         return Message(kind, _CODECS[kind].back(control.payload), control.recipient)
     except (msgspec.DecodeError, KeyError, ValueError, RecursionError) as error:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.errors import TTError
 from ticktalk.physical.trust.certificates import (
     addresses_of,
@@ -37,7 +38,6 @@ from ticktalk.physical.trust.certificates import (
 from ticktalk.physical.trust.credentials import VERSION, Bundle, Role
 from ticktalk.physical.trust.revocations import Revocation, Revocations
 from ticktalk.physical.trust.signing import REVOCATION, Signer, Verifier, require_cryptography
-from ticktalk.processes import DEFAULT_RUNTIME_MANAGER_NAME
 
 if TYPE_CHECKING:
     from cryptography import x509

@@ -34,9 +34,10 @@ from ticktalk.accelerate.worker_region import Array, Member, WorkerRegion, encod
 from ticktalk.engine.bodies import BodyError, GraphCode
 from ticktalk.engine.codec import encode_value
 from ticktalk.engine.components import IN_REGION, Components, Preparing, running
-from ticktalk.engine.execution import BodyOutput, FiringError, TTSQExecute
+from ticktalk.engine.execution import BodyOutput, TTSQExecute
 from ticktalk.engine.state import Saver
 from ticktalk.graph.graph import TTGraph
+from ticktalk.payloads import FiringError
 from ticktalk.physical.memory.allocator import keep_memory
 from ticktalk.physical.memory.arena import BACK, PATIENCE, Memory, Reader, Writer, opened
 from ticktalk.physical.timekeeping.role import Role

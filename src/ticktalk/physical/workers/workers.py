@@ -20,10 +20,10 @@ from ticktalk.accelerate.worker_region import as_error, parts_of
 from ticktalk.engine.codec import Data, Encoded, Parts, encode_value, encoded
 from ticktalk.engine.components import Components
 from ticktalk.engine.context import Context, Elsewhere, runs_elsewhere
-from ticktalk.engine.execution import FiringError
 from ticktalk.engine.firing import Fire, GridSync
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
+from ticktalk.payloads import FiringError
 from ticktalk.physical.memory.arena import Memory
 from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock

@@ -1,0 +1,155 @@
+"""How values read as text: as JSON lines, and as a repr that is the same in every run.
+
+What JSON cannot hold exactly is `"repr"` in place of `"value"`; sets are sorted, addresses left out, so that a
+simulated run prints the same bytes every time.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import enum
+import json
+import math
+import re
+import sys
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+def json_line(row: dict[str, Any]) -> str:
+    """`row` as one line of JSON, without the line's end; ints of any size are numbers."""
+    try:
+        return _dump(row)
+    except ValueError:
+        with _any_digits():
+            return _dump(row)
+
+
+@contextmanager
+def _any_digits() -> Iterator[None]:
+    """Let ints be written beyond Python's limit for decimal digits."""
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(limit)
+
+
+def _dump(row: dict[str, Any]) -> str:
+    text = json.dumps(row, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(row)
+
+
+def as_json(value: Any) -> tuple[bool, Any]:
+    """`(True, JSON data)` if JSON can hold `value` exactly (a tuple is a list), else `(False, its repr)`."""
+    try:
+        return True, _json(value)
+    except (_NotExact, RecursionError):
+        return False, stable_repr(value)
+
+
+class _NotExact(Exception):
+    pass
+
+
+def _json(value: Any) -> Any:
+    kind = value.__class__
+    if value is None or kind is bool or kind is int or kind is str:
+        return value
+    if kind is float:
+        if math.isfinite(value):
+            return value
+        raise _NotExact
+    if isinstance(value, enum.Enum):
+        raise _NotExact
+    if isinstance(value, (list, tuple)):
+        return [_json(item) for item in value]
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise _NotExact
+        return {str(key): _json(item) for key, item in value.items()}
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, (numpy.bool_, numpy.integer, numpy.floating)):
+        plain = value.item()
+        if plain.__class__ in (bool, int, float):
+            return _json(plain)
+        raise _NotExact
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, str):
+        return str(value)
+    raise _NotExact
+
+
+def stable_repr(value: Any) -> str:
+    """`repr(value)` that is the same in every run: sets sorted, no addresses."""
+    try:
+        try:
+            return _repr(value)
+        except ValueError:
+            with _any_digits():
+                return _repr(value)
+    except Exception as error:
+        return f"<{type(value).__qualname__} whose repr raises {type(error).__name__}>"
+
+
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+
+
+def _repr(value: Any) -> str:
+    kind = value.__class__
+    if kind is list:
+        return "[" + ", ".join(map(_repr, value)) + "]"
+    if kind is tuple:
+        return "(" + ", ".join(map(_repr, value)) + ("," if len(value) == 1 else "") + ")"
+    if kind is dict:
+        return "{" + ", ".join(f"{_repr(key)}: {_repr(item)}" for key, item in value.items()) + "}"
+    if kind is set or kind is frozenset:
+        if not value:
+            return repr(value)
+        items = _in_order(value)
+        text = "{" + ", ".join(map(_repr, items)) + "}"
+        return text if kind is set else f"frozenset({text})"
+    parts = _parts(value)
+    if parts is not None:
+        return parts
+    text = repr(value)
+    return text if kind is str else _ADDRESS.sub("", text)
+
+
+def _in_order(items: Any) -> list[Any]:
+    """A set's items in their own order if they have one, else by type and repr."""
+    kinds = {item.__class__ for item in items}
+    ordered = kinds <= {bool, int, float} or (len(kinds) == 1 and not kinds & {set, frozenset})
+    if ordered and all(item == item for item in items):  # NaN is in no order
+        try:
+            return sorted(items)
+        except TypeError:
+            pass
+    return sorted(items, key=lambda item: (type(item).__qualname__, _repr(item)))
+
+
+def _parts(value: Any) -> str | None:
+    """The repr of what holds other values, a set among them perhaps; None of what does not."""
+    kind = type(value)
+    if dataclasses.is_dataclass(value) and kind.__dataclass_params__.repr:
+        shown = [
+            f"{field.name}={_repr(getattr(value, field.name))}" for field in dataclasses.fields(value) if field.repr
+        ]
+        return f"{kind.__qualname__}({', '.join(shown)})"
+    if isinstance(value, tuple) and hasattr(kind, "_fields"):
+        return f"{kind.__name__}({', '.join(f'{n}={_repr(v)}' for n, v in zip(kind._fields, value, strict=True))})"
+    if kind is types.SimpleNamespace:
+        return f"namespace({', '.join(f'{name}={_repr(item)}' for name, item in vars(value).items())})"
+    if kind is collections.deque:
+        bound = "" if value.maxlen is None else f", maxlen={value.maxlen}"
+        return f"deque({_repr(list(value))}{bound})"
+    if kind is collections.defaultdict:
+        return f"defaultdict({_repr(value.default_factory)}, {_repr(dict(value))})"
+    if kind is collections.OrderedDict:
+        return f"OrderedDict({_repr(list(value.items()) if sys.version_info < (3, 12) else dict(value))})"
+    return None

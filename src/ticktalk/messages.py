@@ -1,0 +1,218 @@
+"""Messages between processes: their kinds, and one row for each that says all there is to say of it.
+
+A process of an ensemble is told something by a `Message`. Its kind, the member of an enum, says what it is. The row of
+a kind in `ROWS` says what it carries, which process it is for, whether it crosses between devices, and whether it is
+taken only with the manager's signature. Frames are written and read by these rows (`physical/network/wire.py`), and
+`message` addresses by them. A process answers a kind by an entry in its `handlers` (`processes.py`).
+
+To add a message: a member, a row, and a handler.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, NamedTuple
+
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.payloads import (
+    Accepted,
+    Ask,
+    Checkpoint,
+    Deployment,
+    DeployRequest,
+    DrainRequest,
+    Expect,
+    FiringError,
+    Handed,
+    HandOver,
+    HowFar,
+    IdleReport,
+    Offer,
+    OutputToken,
+    Ping,
+    Placed,
+    Placement,
+    Pong,
+    ReadyAnswer,
+    ReportRequest,
+    Route,
+    SetGrid,
+    SetRequest,
+    Settle,
+    SoFar,
+    StartContext,
+    StartRequest,
+    StopGraph,
+    StopRequest,
+    Tell,
+    TokenMessage,
+)
+
+
+class SyncMsg(enum.Enum):
+    """Messages for a `TTInputTokenProcess`."""
+
+    INSTANTIATE = enum.auto()
+    START = enum.auto()
+    INPUT_TOKEN = enum.auto()
+    STOP = enum.auto()
+    REPORT = enum.auto()
+    PLACE = enum.auto()
+    EXPECT = enum.auto()
+    HAND_OVER = enum.auto()
+    SET_GRID = enum.auto()
+
+
+class ExecuteMsg(enum.Enum):
+    """Messages for a `TTExecuteProcess`."""
+
+    INSTANTIATE = enum.auto()
+
+
+class NetMsg(enum.Enum):
+    """Messages for a `TTNetworkManager`."""
+
+    JOIN = enum.auto()
+    ROUTE = enum.auto()
+    FORGET = enum.auto()
+    REFUSED = enum.auto()
+    SEND = enum.auto()
+    PONG = enum.auto()
+    ASK = enum.auto()
+    TELL = enum.auto()
+    OFFER = enum.auto()
+    ACCEPTED = enum.auto()
+    SETTLE = enum.auto()
+    HOW_FAR = enum.auto()
+    SO_FAR = enum.auto()
+    SHUT_DOWN = enum.auto()
+
+
+class RuntimeMsg(enum.Enum):
+    """Messages for a `TTRuntimeManagerProcess`."""
+
+    JOIN = enum.auto()
+    LEAVE = enum.auto()
+    INSTANTIATE_AND_MAP_GRAPH = enum.auto()
+    READY = enum.auto()
+    EXECUTE_GRAPH = enum.auto()
+    OUTPUT_TOKEN = enum.auto()
+    FIRING_ERROR = enum.auto()
+    STOP_GRAPH = enum.auto()
+    PING = enum.auto()
+    REPORT = enum.auto()
+    BACK = enum.auto()
+    DRAIN = enum.auto()
+    SET_GRID = enum.auto()
+    CHECKPOINT = enum.auto()
+    PLACED = enum.auto()
+    HANDED = enum.auto()
+
+
+Kind = SyncMsg | ExecuteMsg | NetMsg | RuntimeMsg
+
+RECIPIENTS: dict[type[enum.Enum], str] = {
+    SyncMsg: "TTInputTokenProcess",
+    ExecuteMsg: "TTExecuteProcess",
+    NetMsg: "TTNetworkManager",
+    RuntimeMsg: "TTRuntimeManagerProcess",
+}
+"""The process that each family of messages is for."""
+
+
+class Message(NamedTuple):
+    """What travels between processes.
+
+    Attributes:
+        msg_type: a `SyncMsg`, `ExecuteMsg`, `NetMsg` or `RuntimeMsg`.
+        payload: what the row of that kind says.
+        process_recipient: the class of the process it is for, or that class's name.
+    """
+
+    msg_type: enum.Enum
+    payload: Any
+    process_recipient: Any
+
+    @property
+    def recipient_name(self) -> str | None:
+        """The name of the process's class; None: it says no process."""
+        recipient = self.process_recipient
+        return recipient if isinstance(recipient, str) else getattr(recipient, "__name__", None)
+
+
+class Envelope(NamedTuple):
+    """A message for a process of another ensemble."""
+
+    ensemble: str
+    message: Message
+
+
+class Row(NamedTuple):
+    """All there is to say of one kind of message.
+
+    Attributes:
+        payload: the type of what it carries.
+        doc: what it says or asks for.
+        crosses: it goes between devices; others stay within a process, so nobody can send them from outside.
+        signed: it carries code: it is taken only with the manager's signature.
+        values: it holds values of programs, which have an encoding of their own.
+    """
+
+    payload: Any
+    doc: str
+    crosses: bool = True
+    signed: bool = False
+    values: bool = False
+
+
+ROWS: dict[enum.Enum, Row] = {
+    # For the ports and firing rules of an ensemble.
+    SyncMsg.INSTANTIATE: Row(Deployment, "prepare the ports and firing rules of the SQs placed here", crosses=False),
+    SyncMsg.START: Row(StartContext, "start a context", values=True),
+    SyncMsg.INPUT_TOKEN: Row(TokenMessage, "a token for SQs of this ensemble", crosses=False),
+    SyncMsg.STOP: Row(StopGraph, "end a graph"),
+    SyncMsg.REPORT: Row(ReportRequest, "say whether a context is idle, and what passed on its arcs"),
+    SyncMsg.PLACE: Row(Placement, "where the SQs of a graph are from now on"),
+    SyncMsg.EXPECT: Row(Expect, "SQs will come here"),
+    SyncMsg.HAND_OVER: Row(HandOver, "SQs go from here"),
+    SyncMsg.SET_GRID: Row(SetGrid, "another period and phase for a stream"),
+    # For the bodies of an ensemble.
+    ExecuteMsg.INSTANTIATE: Row(Deployment, "prepare the SQs placed here", signed=True),
+    # For the network manager of an ensemble.
+    NetMsg.JOIN: Row(EnsembleInfo, "ask the manager to let this ensemble join", crosses=False),
+    NetMsg.ROUTE: Row(Route, "an ensemble and its address"),
+    NetMsg.FORGET: Row(str, "the ensemble of this name has left"),
+    NetMsg.REFUSED: Row(str, "the manager does not let this ensemble join, and why"),
+    NetMsg.SEND: Row(Envelope, "send a message to a process of another ensemble", crosses=False),
+    NetMsg.PONG: Row(Pong, "the manager's answer to a heartbeat: its half of a clock exchange"),
+    NetMsg.ASK: Row(Ask, "an ensemble that has lost the manager asks for how long it was not heard of"),
+    NetMsg.TELL: Row(Tell, "the answer to ASK"),
+    NetMsg.OFFER: Row(Offer, "memory in which the sender's values can be read by ensembles of its host"),
+    NetMsg.ACCEPTED: Row(Accepted, "the sender reads in the memory it was offered"),
+    NetMsg.SETTLE: Row(Settle, "values that were sent through shared memory, should they not have come"),
+    NetMsg.HOW_FAR: Row(HowFar, "a receiver to which SQs will come asks how much was sent to them"),
+    NetMsg.SO_FAR: Row(SoFar, "the answer to HOW_FAR"),
+    NetMsg.SHUT_DOWN: Row(str, "the system ends, or this ensemble was drained; the reason"),
+    # For the manager.
+    RuntimeMsg.JOIN: Row(EnsembleInfo, "an ensemble joins"),
+    RuntimeMsg.LEAVE: Row(str, "the ensemble of this name leaves"),
+    RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH: Row(DeployRequest, "deploy a graph; or the graph alone", crosses=False),
+    RuntimeMsg.READY: Row(ReadyAnswer, "the answer to a deployment"),
+    RuntimeMsg.EXECUTE_GRAPH: Row(StartRequest, "start a graph", crosses=False),
+    RuntimeMsg.OUTPUT_TOKEN: Row(OutputToken, "an output of a graph", values=True),
+    RuntimeMsg.FIRING_ERROR: Row(FiringError, "a firing raised"),
+    RuntimeMsg.STOP_GRAPH: Row(StopRequest, "end a graph", crosses=False),
+    RuntimeMsg.PING: Row(Ping, "an ensemble's heartbeat: its half of a clock exchange"),
+    RuntimeMsg.REPORT: Row(IdleReport, "the answer to SyncMsg.REPORT"),
+    RuntimeMsg.BACK: Row(EnsembleInfo, "an ensemble that was cut off is reached again", crosses=False),
+    RuntimeMsg.DRAIN: Row(DrainRequest, "move all that lives on an ensemble", crosses=False),
+    RuntimeMsg.SET_GRID: Row(SetRequest, "change a stream's period and phase", crosses=False),
+    RuntimeMsg.CHECKPOINT: Row(Checkpoint, "instances as they are now"),
+    RuntimeMsg.PLACED: Row(Placed, "SQs that were to come are expected, or there, or cannot come"),
+    RuntimeMsg.HANDED: Row(Handed, "what instances that were handed over go on with"),
+}
+
+
+def message(kind: enum.Enum, payload: Any) -> Message:
+    """A message of this kind, addressed to the process it is for."""
+    return Message(kind, payload, RECIPIENTS[kind.__class__])

@@ -1,0 +1,420 @@
+"""What messages carry: plain data, one struct for each payload. `messages.py` says which message carries which.
+
+Ticks are those of the root clock unless a field says otherwise; microseconds are of the clock of whoever measured.
+The structs that cross between devices hold fields in the order in which they are on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from ticktalk.graph.graph import TTGraph
+from ticktalk.json_text import as_json
+from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+from ticktalk.time.interval import interval_text
+
+if TYPE_CHECKING:
+    from ticktalk.mapping.weights import Weights
+
+# Requests to the manager. `reply` is a future of this process, or None; it never crosses.
+
+
+class DeployRequest(msgspec.Struct):
+    """Map, distribute and prepare `graph`; `reply` gets the `GraphState` when it is ready, or the error.
+
+    `weights`: what its SQs cost where, for when they have to be placed anew.
+    """
+
+    graph: TTGraph
+    name: str | None = None
+    mapping: Mapping[str, str] | None = None
+    reply: Any = None
+    weights: Weights | None = None
+
+
+class StartRequest(msgspec.Struct):
+    """Start a graph that is ready; `reply` gets the context's number, or the error."""
+
+    graph: str
+    inputs: dict[str, Any] = {}
+    start_tick: int = 0
+    reply: Any = None
+
+
+class StopRequest(msgspec.Struct):
+    """End a graph; `reply` gets None, or the error."""
+
+    graph: str
+    reply: Any = None
+
+
+class DrainRequest(msgspec.Struct):
+    """Move all that lives on an ensemble, then let it go; `reply` gets None when it is empty, or the error."""
+
+    ensemble: str
+    reply: Any = None
+
+
+class SetRequest(msgspec.Struct):
+    """Change a stream's period and phase (ticks; None: as it is); `reply` gets the `SetGrid`, or the error."""
+
+    graph: str
+    sq: str
+    period: int | None = None
+    phase: int | None = None
+    reply: Any = None
+
+
+# Deployments, starts and ends.
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """A graph on its way to the ensembles: all of it, and who hosts which SQ.
+
+    `generations` says how often an SQ has been placed anew (left out: never): receivers drop tokens of an older one.
+    """
+
+    graph: TTGraph
+    host_of: dict[str, str]
+    generations: dict[str, int] = {}
+
+
+class ReadyAnswer(msgspec.Struct, frozen=True):
+    """An ensemble's answer to a deployment: ready, or the problem that keeps it from being so."""
+
+    graph: str
+    ensemble: str
+    problem: str | None = None
+
+
+class StartContext(msgspec.Struct, frozen=True):
+    """One start of a graph: the same for every ensemble.
+
+    Attributes:
+        graph: the graph's name.
+        context: the number of the start.
+        start_tick: when it starts.
+        inputs: the graph's inputs.
+        until: the tick from which on no stream fires; None: as long as their windows last.
+        checkpoint: ticks between two checkpoints of its instances; 0: none.
+    """
+
+    graph: str
+    context: int
+    start_tick: int
+    inputs: dict[str, Any]
+    until: int | None = None
+    checkpoint: int = 0
+
+
+class StopGraph(msgspec.Struct, frozen=True):
+    """End a graph: its contexts fire no more, its name is free."""
+
+    graph: str
+
+
+class SetGrid(msgspec.Struct, frozen=True):
+    """Another period, phase and interval width (ticks) for a stream, from its next instant on."""
+
+    graph: str
+    sq: str
+    period: int
+    phase: int
+    width: int
+
+
+# Tokens, outputs and errors.
+
+
+class TokenMessage(msgspec.Struct, frozen=True):
+    """A token between two ensembles: on which arc of which context, its value and interval."""
+
+    graph: str
+    context: int
+    arc: str
+    value: Any
+    start: Tick
+    stop: Tick
+
+
+class OutputToken(msgspec.Struct, frozen=True):
+    """An output token of a graph, as it reached the manager.
+
+    Attributes:
+        graph: the graph's name.
+        value: its value.
+        start, stop: its interval, root ticks, possibly infinite.
+        sq: the SQ that sent it.
+        ensemble: the ensemble that hosts the SQ.
+        context: the start it belongs to.
+        arrival: the root tick at which it reached the manager.
+    """
+
+    graph: str
+    value: Any
+    start: Tick
+    stop: Tick
+    sq: str
+    ensemble: str
+    context: int = 0
+    arrival: int = 0
+
+    def row(self) -> dict[str, Any]:
+        """The token as a JSON object: `value` or `repr`, ticks of the root clock, None for an infinite end."""
+        row: dict[str, Any] = {"graph": self.graph}
+        exact, shown = as_json(self.value)
+        row["value" if exact else "repr"] = shown
+        row["start"] = None if self.start == NEG_INFINITY else self.start
+        row["stop"] = None if self.stop == INFINITY else self.stop
+        row["sq"] = self.sq
+        row["ensemble"] = self.ensemble
+        return row
+
+    def log_row(self) -> dict[str, Any]:
+        """`row` with `context` and `arrival`, as the output log has it."""
+        return {**self.row(), "context": self.context, "arrival": self.arrival}
+
+
+class FiringError(msgspec.Struct, frozen=True):
+    """A firing that raised, for the log and the manager. Ticks of the root clock; None: an infinite end."""
+
+    sq: str
+    ensemble: str
+    start: int | None
+    stop: int | None
+    file: str
+    line: int
+    exception: str
+    traceback: str = ""
+
+    def __str__(self) -> str:
+        start = NEG_INFINITY if self.start is None else self.start
+        stop = INFINITY if self.stop is None else self.stop
+        return (
+            f"{self.file}:{self.line}: SQ {self.sq} on {self.ensemble}, interval"
+            f" {interval_text(start, stop)}: {self.exception}"
+        )
+
+
+# Instances that move, and their checkpoints.
+
+
+class InstanceState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One instance of one context, as it goes on elsewhere.
+
+    Attributes:
+        sync: what its firing rule keeps (`TTSQSync.save`).
+        body: its `sq_state` as MessagePack; None: it has none, or it was not to be had.
+        sent: (when it moves) arc to the number of tokens it has sent to other ensembles.
+        received: (when it moves) arc to the number of the last token that it has taken from another ensemble.
+    """
+
+    sync: dict[str, Any] = {}
+    body: bytes | None = None
+    sent: dict[str, int] = {}
+    received: dict[str, int] = {}
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """The instances of one context on one ensemble, as they were at `tick`: those that changed since the last.
+
+    `left_out` names what has no codec, such as "count-1: sq_state['camera'] (VideoCapture)".
+    """
+
+    graph: str
+    context: int
+    ensemble: str
+    tick: int
+    states: dict[str, InstanceState]
+    generations: dict[str, int] = {}
+    left_out: list[str] = []
+
+
+class Placement(msgspec.Struct, frozen=True):
+    """Where the SQs of a graph are from now on.
+
+    Attributes:
+        graph: the graph's name.
+        host_of: SQ to ensemble; "" for one that waits for an ensemble that fits.
+        generations: SQ to how often it has been placed anew.
+        states: by context, what the instances that come to the receiver go on with.
+        alone: the receiver's SQs that no other ensemble may host: it keeps them when it loses the manager.
+    """
+
+    graph: str
+    host_of: dict[str, str]
+    generations: dict[str, int]
+    states: dict[int, dict[str, InstanceState]] = {}
+    alone: list[str] = []
+
+
+class Expect(msgspec.Struct, frozen=True):
+    """These SQs, and no others of the graph, will come to the receiver: it prepares them and keeps what arrives."""
+
+    graph: str
+    sqs: list[str]
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """An ensemble's answer about SQs that are to come: they are there, or the problem that keeps them away.
+
+    `expected`: it holds them ready, and keeps their tokens until they come: by context and arc, what was sent after
+    the token of this number of `sent`.
+    """
+
+    graph: str
+    ensemble: str
+    sqs: list[str]
+    problem: str | None = None
+    expected: bool = False
+    sent: dict[int, dict[str, int]] = {}
+
+
+class HandOver(msgspec.Struct, frozen=True):
+    """SQs of the receiver go to other ensembles: SQ to ensemble. It ends them and sends what they go on with.
+
+    `sent`: by context and arc, the token up to which they take all before they end.
+    """
+
+    graph: str
+    to: dict[str, str]
+    sent: dict[int, dict[str, int]] = {}
+
+
+class Handed(msgspec.Struct, frozen=True):
+    """What handed-over instances go on with, by context."""
+
+    graph: str
+    ensemble: str
+    states: dict[int, dict[str, InstanceState]]
+    left_out: list[str] = []
+
+
+class HowFar(msgspec.Struct, frozen=True, array_like=True):
+    """An ensemble to which SQs will come asks a sender how much it has sent on these arcs.
+
+    The ensemble has subscribed before it asks. So what is sent after the question reaches the new place, too.
+    """
+
+    name: str
+    graph: str
+    arcs: list[str]
+
+
+class SoFar(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to a `HowFar`: by context and arc, the number of the last token sent."""
+
+    name: str
+    graph: str
+    sent: dict[int, dict[str, int]]
+
+
+# Being alive, clocks, and being done.
+
+
+class Ping(msgspec.Struct, frozen=True, array_like=True):
+    """A heartbeat of an ensemble, and its half of a clock exchange; ticks of the sender's root clock."""
+
+    name: str
+    asked: int
+    offset: int = 0
+    uncertainty: int = 0
+    dropped: int = 0
+
+
+class Pong(msgspec.Struct, frozen=True, array_like=True):
+    """The manager's answer to a `Ping`; `received` and `answered` on the manager's root clock."""
+
+    asked: int
+    received: int
+    answered: int
+
+
+class Ask(msgspec.Struct, frozen=True, array_like=True):
+    """An ensemble that has lost the manager asks another for how long it has heard nothing of it."""
+
+    name: str
+
+
+class Tell(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to `Ask`: microseconds since the manager was heard of."""
+
+    name: str
+    silence: int
+
+
+class ReportRequest(msgspec.Struct, frozen=True):
+    """The manager asks for an `IdleReport`, with what bodies cost if `profile` is set."""
+
+    graph: str
+    context: int
+    round: int
+    profile: bool = False
+
+
+class IdleReport(msgspec.Struct, frozen=True):
+    """An ensemble's report of a context: whether it is idle, and what passed on each arc.
+
+    Attributes:
+        round: the number of the question.
+        busy: why it is not idle; empty when it is.
+        sent: arc to receiving ensemble to the number of tokens sent.
+        received: arc to the number of tokens received.
+        outputs: outputs sent to the manager.
+        counts: SQ to kind to count.
+        waiting: SQ to port to number of tokens that wait.
+        lateness: stream to [firings, sum, worst] of how late its bodies started after their instants (microseconds).
+        profile: function to some of its runs' times (microseconds) and its tokens' sizes (bytes); None: not asked for.
+    """
+
+    graph: str
+    context: int
+    ensemble: str
+    round: int
+    busy: str = ""
+    sent: dict[str, dict[str, int]] = {}
+    received: dict[str, int] = {}
+    outputs: int = 0
+    counts: dict[str, dict[str, int]] = {}
+    waiting: dict[str, dict[str, int]] = {}
+    lateness: dict[str, list[int]] = {}
+    profile: dict[str, tuple[list[int], list[int]]] | None = None
+
+
+# The network: who is where, and memory that ensembles of one host share.
+
+
+class Route(NamedTuple):
+    """An entry of the routing table: which ensemble is where."""
+
+    name: str
+    address: str
+
+
+class Offer(msgspec.Struct, frozen=True, array_like=True):
+    """Memory in which an ensemble's values can be read: under which descriptor a process has it, and by which row."""
+
+    name: str
+    boot_id: str
+    process: int
+    descriptor: int
+    nonce: bytes
+    row: int
+
+
+class Accepted(msgspec.Struct, frozen=True, array_like=True):
+    """An ensemble reads in a memory that it was offered."""
+
+    name: str
+    nonce: bytes
+    row: int
+
+
+class Settle(msgspec.Struct, frozen=True, array_like=True):
+    """Values in a memory that were sent to an ensemble long ago, by place and mark; those it has not got are lost."""
+
+    nonce: bytes
+    places: list[tuple[int, int]]
