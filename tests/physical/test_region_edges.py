@@ -309,5 +309,5 @@ def test_a_region_that_has_split_is_forgotten(receiver: Receiver) -> None:
         context = receiver.node.host.contexts[graph, 1]
         in_loop(receiver.node, lambda context=context: (context.hold([]), context.form_regions()))
     assert named(receiver, graph)["a"] == list(range(n))
-    of_graph = [r for r in receiver.node.workers._together.values() if r.context.prepared.graph.name == graph]
+    of_graph = [r for r in receiver.node.workers.parts._together.values() if r.context.prepared.graph.name == graph]
     assert not of_graph

@@ -9,22 +9,18 @@ are to be moved, saved by themselves or set anew. So nothing overtakes anything 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ticktalk.accelerate.device_regions import DevicePlan
 from ticktalk.accelerate.generated import once_inputs
 from ticktalk.accelerate.worker_region import Member, as_error, parts_of
 from ticktalk.engine.codec import Data, Encoded, encoded
-from ticktalk.engine.context import Context
+from ticktalk.engine.context import Context, Elsewhere
 from ticktalk.engine.firing import ArrivalSync, Fire, GridSync, SinglePortSync, TTSQSync
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.time import NEG_INFINITY, Tick
-
-if TYPE_CHECKING:
-    from ticktalk.physical.workers.worker_body import WorkerBody
-    from ticktalk.physical.workers.workers import Workers
 
 SHARE = 10
 """The bodies of a region may take one of so many parts of the period, so that others still have their turns."""
@@ -56,6 +52,61 @@ Fired = tuple[int, Tick, Tick, tuple[Any, ...], int]
 """`(root, start, stop, values, now)`"""
 
 
+class Body(Protocol):
+    """One body in its worker.
+
+    Attributes:
+        ident: the number by which its worker knows it.
+        elsewhere: what takes its errors and counts.
+        gone: its instance here has ended.
+        recent: microseconds of its latest runs by themselves, on average; None: not measured.
+        ended: called when a firing or a save of it has ended.
+    """
+
+    ident: int
+    worker: str
+    elsewhere: Elsewhere
+    gone: bool
+    recent: float | None
+    ended: Callable[[], None] | None
+
+    @property
+    def in_flight(self) -> Sized:
+        """The firings under way."""
+
+    @property
+    def saved(self) -> Sized:
+        """The saves under way."""
+
+    def late(self, late: int) -> None:
+        """Its body started so many microseconds after its instant."""
+
+
+class Device(Protocol):
+    """What a part asks of the workers, and of what knows all parts of its device."""
+
+    mark: Callable[[Data], Any]
+    """Makes of a value what stands for it in a command."""
+
+    def send(self, worker: str, command: tuple[Any, ...]) -> None:
+        """Send a command to a worker."""
+
+    def due(self, grid: GridSync, start: Tick, stop: Tick) -> tuple[int, int]:
+        """The instant of a source's firing, and when it is too late for it to start (monotonic)."""
+
+    def after(self, microseconds: int, call: Callable[[], None]) -> None:
+        """Call `call()` after a time."""
+
+    def register(self, part: DeviceRegion) -> int:
+        """A number by which its worker knows a part."""
+
+    def unregister(self, number: int) -> None:
+        """No answer about this number will come."""
+
+    def still_run(self, bodies: list[Body]) -> bool:
+        """Whether one of these bodies still runs in a part that has been retired."""
+
+
 class _LastTurn:
     """A turn after all SQs of a region, at which it looks whether they are idle."""
 
@@ -81,14 +132,14 @@ class DeviceRegion:
     Args:
         plan: which SQs.
         context: their context.
-        workers: that it goes to.
+        device: the way to its worker.
         placed: by node, its body in the worker.
     """
 
-    def __init__(self, plan: DevicePlan, context: Context, workers: Workers, placed: list[WorkerBody]) -> None:
+    def __init__(self, plan: DevicePlan, context: Context, device: Device, placed: list[Body]) -> None:
         self.plan = plan
         self.context = context
-        self._workers = workers
+        self._device = device
         self._placed = placed
         self._syncs: list[TTSQSync] = [context.syncs[node.sq.name] for node in plan.nodes]
         self._forwards = [self._outside(index) for index in range(len(plan.nodes))]
@@ -175,7 +226,7 @@ class DeviceRegion:
             for index, begin, end, values, now in fired:
                 self._fires[index](begin, end, values, now)
 
-        mark = self._workers.mark
+        mark = self._device.mark
         given: dict[int, tuple[Any, ...]] = {index: values for index, _, _, values, _ in fired}
         position: dict[int, int] = {}
         data: list[Any] = []
@@ -190,7 +241,7 @@ class DeviceRegion:
         instant = latest = None
         sync = self._syncs[0]
         if isinstance(sync, GridSync):
-            instant, latest = self._workers.due(sync, start, stop)
+            instant, latest = self._device.due(sync, start, stop)
         self._enter(start, ([start, stop, b"", data, instant, latest], apart))
 
     def takes(self, arcs: Iterable[int]) -> bool:
@@ -226,7 +277,7 @@ class DeviceRegion:
                 apart()
                 return
             self._last_starts.update(dict.fromkeys(mine, start))
-        self._enter(start, ([start, stop, arcs, self._workers.mark(data), None, None], apart))
+        self._enter(start, ([start, stop, arcs, self._device.mark(data), None, None], apart))
 
     def _enter(self, start: Tick, entry: Entry) -> None:
         self._saw(start)
@@ -242,7 +293,7 @@ class DeviceRegion:
         command = entry[0]
         self._runs.append((self._ident, command[4]))
         self._latest = max(self._latest, command[0])
-        self._workers.send(self._placed[0].worker, ("run", self._ident, *command))
+        self._device.send(self._placed[0].worker, ("run", self._ident, *command))
 
     # Together or apart.
 
@@ -274,7 +325,7 @@ class DeviceRegion:
             assert isinstance(root, SinglePortSync)
             self._last_starts[index] = root.last_start
         self._tries += 1
-        self._workers.after(KEPT_BACK, partial(self._go_on_waiting, self._tries, self._left()))
+        self._device.after(KEPT_BACK, partial(self._go_on_waiting, self._tries, self._left()))
         self.look_whether_idle()
 
     def _left(self) -> int:
@@ -285,7 +336,7 @@ class DeviceRegion:
         """Give up closing up if nothing of it has ended meanwhile: some body holds it up."""
         if self._state == "closing up" and self._tries == tries:
             if self._left() < left:
-                self._workers.after(KEPT_BACK, partial(self._go_on_waiting, tries, self._left()))
+                self._device.after(KEPT_BACK, partial(self._go_on_waiting, tries, self._left()))
             else:
                 self._give_up()
 
@@ -309,7 +360,7 @@ class DeviceRegion:
         roots = self._syncs[: self.plan.roots] if self.plan.kind == "token" else []
         if self._runs or self._left():
             return
-        if self._workers.still_run(self._placed):
+        if self._device.still_run(self._placed):
             return  # by what was a region before
         if any(sync.inbox or sync.remote for sync in (*inner, *roots)):
             if again:  # what is done here and now ends without an answer
@@ -334,7 +385,7 @@ class DeviceRegion:
         return False
 
     def _begin(self) -> None:
-        workers = self._workers
+        device = self._device
         members = []
         for placed, node, sync, forward in zip(self._placed, self.plan.nodes, self._syncs, self._forwards, strict=True):
             paths = {(to.sq, to.port): arc.path for arc in node.sq.arcs if arc.kind != "tag" for to in arc.to}
@@ -352,10 +403,10 @@ class DeviceRegion:
                     settled,
                 )
             )
-        self._ident = workers.register(self)
+        self._ident = device.register(self)
         self._state = "together"
         self._cost = 0.0
-        workers.send(self._placed[0].worker, ("form", self._ident, self.plan.roots, members, list(self.plan.feeds)))
+        device.send(self._placed[0].worker, ("form", self._ident, self.plan.roots, members, list(self.plan.feeds)))
         kept_back, self._kept_back = self._kept_back, []
         for entry in kept_back:
             self._run(entry)
@@ -374,13 +425,13 @@ class DeviceRegion:
             self.step(self.context.agenda.now)
         if self._state == "together":
             self.flush()
-            self._workers.send(self._placed[0].worker, ("split", self._ident))
+            self._device.send(self._placed[0].worker, ("split", self._ident))
             if self._runs:
                 self._behind = len(self._runs)
                 for placed in self._placed[: self.plan.roots]:
                     placed.elsewhere.away(self._behind)
             else:
-                self._workers.unregister(self._ident)
+                self._device.unregister(self._ident)
             self._state = "apart"
             self._later()
         elif self._state == "closing up":

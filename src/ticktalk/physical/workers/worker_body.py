@@ -13,10 +13,6 @@ TakeState = Callable[[Context, str, bytes | None, list[str]], None]
 """`(context, sq, sq_state, left_out)`: takes an instance's `sq_state` as MessagePack, and what of it has no codec."""
 
 
-def nothing() -> None:
-    """What is called where nobody waits for a body."""
-
-
 class WorkerBody:
     """A body that runs in a worker.
 
@@ -59,7 +55,7 @@ class WorkerBody:
         self.saved: deque[TakeState] = deque()  # who asked for its `sq_state`, oldest first
         self.costs = BodyCosts()
         self.recent: float | None = None  # microseconds of its latest runs by themselves, on average
-        self.ended: Callable[[], None] = nothing  # called when a firing or a save of it has ended
+        self.ended: Callable[[], None] | None = None  # called when a firing or a save of it has ended
 
     def late(self, late: int) -> None:
         """Its body started so many microseconds after its instant."""

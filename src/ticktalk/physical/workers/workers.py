@@ -8,14 +8,12 @@ counted; what was in flight in it is lost, its instances go on from what was las
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from ticktalk.accelerate.device_region import DeviceRegion
-from ticktalk.accelerate.device_regions import find_device_regions
+from ticktalk.accelerate.device_parts import DeviceParts
 from ticktalk.accelerate.worker_region import as_error, parts_of
 from ticktalk.engine.codec import Data, Encoded, Parts, encode_value, encoded
 from ticktalk.engine.components import Components
@@ -30,7 +28,7 @@ from ticktalk.physical.timekeeping.root_clock import RootClock
 from ticktalk.physical.workers.channels import Channel, ProcessChannel, ThreadChannel
 from ticktalk.physical.workers.frames import by_itself
 from ticktalk.physical.workers.worker import Answer, Command
-from ticktalk.physical.workers.worker_body import TakeState, WorkerBody, nothing
+from ticktalk.physical.workers.worker_body import TakeState, WorkerBody
 from ticktalk.time import Tick
 
 ORDINARY_NICE = 5
@@ -81,17 +79,13 @@ class Workers:
         self._channels: dict[str, Channel] = {}
         self._placed: dict[int, WorkerBody] = {}
         self._of: dict[Context, dict[str, WorkerBody]] = {}  # the same by context and SQ
-        self._regions: list[DeviceRegion] = []
-        self._together: dict[int, DeviceRegion] = {}  # by what its worker knows it by
-        self.taking: dict[
-            tuple[str, int], dict[str, DeviceRegion]
-        ] = {}  # by context and the SQ elsewhere that feeds it
         self._next = 0
         self._graphs: dict[str, TTGraph] = {}
         self._assigned: dict[str, dict[str, str]] = {}  # graph -> SQ -> worker
         self._loading: dict[str, tuple[set[str], list[str], Callable[[str | None], None]]] = {}
         self._starts: dict[str, list[tuple[int, int, dict[str, list[Any]]]]] = {}
         self._closing = False
+        self.parts = DeviceParts(self)
 
     @property
     def in_processes(self) -> bool:
@@ -124,8 +118,7 @@ class Workers:
 
     def place(self, context: Context, elsewhere: Elsewhere) -> Fire:
         """What fires one body in its worker (`RunElsewhere`); `begin` tells the workers afterwards."""
-        self._next += 1
-        ident = self._next
+        ident = self.number()
         sq = elsewhere.sq
         sync = context.syncs[sq.name]
         grid = sync if isinstance(sync, GridSync) else None
@@ -165,6 +158,19 @@ class Workers:
         """Send a command to a worker; looked up anew: one that died has been replaced."""
         self._channel(worker).send(command)
 
+    def number(self) -> int:
+        """A number by which no body and no part of a context is known yet."""
+        self._next += 1
+        return self._next
+
+    def bodies(self, context: Context) -> Mapping[str, WorkerBody]:
+        """By SQ, a context's bodies in workers."""
+        return self._of.get(context, {})
+
+    def ended_at(self, microseconds: int) -> None:
+        """Bodies ended at this time (monotonic), and what they sent is looked at next."""
+        self._loop.advance(self._clock.at(microseconds))
+
     def after(self, microseconds: int, call: Callable[[], None]) -> None:
         """Call `call()` after a time."""
         self._loop.after(microseconds, call)
@@ -182,55 +188,13 @@ class Workers:
             self._starts[graph].append((context.number, context.start_tick, by_worker))
         for worker, instances in by_worker.items():
             self.send(worker, ("start", graph, context.number, context.start_tick, instances))
-        context.form_elsewhere = self._form
+        context.form_elsewhere = self.parts.form
         context.form_regions()
-
-    # Regions.
-
-    def _form(self, context: Context) -> list[DeviceRegion]:
-        """The regions of a context, as its SQs are placed now; the former ones are retired."""
-        self._regions = [region for region in self._regions if not region.ended]
-        by_worker: dict[str, dict[str, WorkerBody]] = {}
-        for name, placed in self._of.get(context, {}).items():
-            placed.ended = nothing
-            if name in context.syncs and name not in context.held and name not in context.delayed:
-                by_worker.setdefault(placed.worker, {})[name] = placed
-        formed = []
-        for mine in by_worker.values():
-            sqs = [placed.elsewhere.sq for placed in mine.values()]
-            for plan in find_device_regions(
-                context.prepared.graph, sqs, lambda name: name not in context.syncs, partial(_grid_of, context)
-            ):
-                parts = [mine[node.sq.name] for node in plan.nodes]
-                region = DeviceRegion(plan, context, self, parts)
-                formed.append(region)
-                for placed in parts:
-                    placed.ended = region.look_whether_idle
-        self._regions += formed
-        key = (context.prepared.graph.name, context.number)
-        self.taking[key] = {region.plan.producer: region for region in formed if region.plan.kind == "token"}
-        return formed
-
-    def register(self, region: DeviceRegion) -> int:
-        """A number by which its worker knows a region."""
-        self._next += 1
-        self._together[self._next] = region
-        return self._next
-
-    def unregister(self, ident: int) -> None:
-        """Nothing more will be said of a region by this number."""
-        self._together.pop(ident, None)
-
-    def still_run(self, placed: list[WorkerBody]) -> bool:
-        """Whether one of these instances still runs in a region that has been retired."""
-        mine = {one.ident for one in placed}
-        return any(region.still_runs(mine) for region in self._regions)
 
     def busy(self, context: Context, names: Collection[str] | None = None) -> str:
         """The SQ (of `names`, if given) whose body runs or waits to run in this context; empty when there is none."""
-        for region in self._regions:
-            if region.context is context and (name := region.busy(names)):
-                return name
+        if name := self.parts.busy(context, names):
+            return name
         for name, placed in self._of.get(context, {}).items():
             if placed.in_flight and (names is None or name in names):
                 return name
@@ -290,10 +254,7 @@ class Workers:
         self._starts.pop(graph, None)
         self._loading.pop(graph, None)
         workers = set((self._assigned.pop(graph, None) or {}).values())
-        for key in [key for key in self.taking if key[0] == graph]:
-            del self.taking[key]
-        self._regions = [region for region in self._regions if region.context.prepared.graph.name != graph]
-        self._together = {i: region for i, region in self._together.items() if region in self._regions}
+        self.parts.stop(graph)
         for context in [context for context in self._of if context.prepared.graph.name == graph]:
             for placed in self._of.pop(context).values():
                 del self._placed[placed.ident]
@@ -377,7 +338,7 @@ class Workers:
             return
         placed = self._placed.get(answer[1])
         if placed is None:
-            self._region_answer(answer)
+            self.parts.answer(answer)
             return
         told = placed.elsewhere
         if kind == "counted":
@@ -385,12 +346,13 @@ class Workers:
             return
         if kind == "saved":
             placed.saved.popleft()(placed.context, told.sq.name, answer[2], answer[3])
-            placed.ended()
+            if placed.ended is not None:
+                placed.ended()
             return
         instant = placed.in_flight.popleft() if placed.in_flight else None
         if kind in ("fired", "together"):
             _, _, *what, start, stop, begun, ended = answer
-            self._loop.advance(self._clock.at(ended))
+            self.ended_at(ended)
             parts = parts_of(what, told) if kind == "together" or what[0] else None  # else nothing was said
             if parts is not None:
                 if placed.stamp and placed.grid is not None:
@@ -408,24 +370,8 @@ class Workers:
         elif kind == "skipped":
             told.tally("skipped")
         told.done()
-        placed.ended()
-
-    def _region_answer(self, answer: Answer) -> None:
-        region = self._together.get(answer[1])
-        if region is None:
-            return  # of a graph that was stopped
-        if answer[0] == "skipped":
-            region.skipped()
-        else:
-            _, _, edges, leftovers, errors, start, stop, begun, ended, late = answer
-            self._loop.advance(self._clock.at(ended))
-            region.ran(edges, leftovers, errors, (start, stop), (begun, ended), late)
-        if not region.under_way(answer[1]):
-            self._together.pop(answer[1], None)
-        region.look_whether_idle()
-        if region.ended:
-            for other in self._regions:
-                other.look_whether_idle()
+        if placed.ended is not None:
+            placed.ended()
 
     def _loaded(self, graph: str, problem: str | None) -> None:
         waiting = self._loading.get(graph)
@@ -451,10 +397,7 @@ class Workers:
                     placed.elsewhere.tally("lost")
                     placed.elsewhere.done()
                 placed.in_flight.clear()
-        for region in self._regions:
-            if region.worker == worker:
-                region.lost()
-        self._together = {i: region for i, region in self._together.items() if region.worker != worker}
+        self.parts.died(worker)
         for graph, assigned in list(self._assigned.items()):  # one that cannot be loaded is stopped on the way
             names = [sq for sq, its_worker in assigned.items() if its_worker == worker]
             if not names:
@@ -475,13 +418,6 @@ class Workers:
                     self._channel(worker).send(("restore", ident, data))
                 for _ in placed.saved:
                     self._channel(worker).send(("save", ident))
-
-
-def _grid_of(context: Context, sq: TTSQ) -> tuple[int, int, int]:
-    """A source's period, phase and width at present."""
-    sync = context.syncs[sq.name]
-    assert isinstance(sync, GridSync)
-    return sync.period, sync.phase, sync.width
 
 
 def sizes(parts: Parts | Encoded | None) -> list[int]:
