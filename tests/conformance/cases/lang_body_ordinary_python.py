@@ -1,6 +1,5 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def f(x: "SomeType", y: int = 2) -> "list[str]":
     """A docstring."""
@@ -24,7 +23,6 @@ def f(x: "SomeType", y: int = 2) -> "list[str]":
     while (n := len(done)) < 5:
         done.append(n)
     return [done, total, name, c["a"], list(acc([1, 2, 3])), f"{x:03d}", f.__name__]
-
 
 @GRAPHify
 def main(a):

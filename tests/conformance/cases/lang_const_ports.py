@@ -1,10 +1,8 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def f(x, y, z):
     return [x, y, z]
-
 
 @GRAPHify
 def main(a, b):

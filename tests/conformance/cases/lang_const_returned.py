@@ -1,6 +1,5 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @GRAPHify
 def main(a):
     return 5

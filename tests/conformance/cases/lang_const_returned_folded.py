@@ -1,7 +1,6 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @GRAPHify
 def main(a):
-    x = "p"
-    return x + "q"
+    x = 'p'
+    return x + 'q'

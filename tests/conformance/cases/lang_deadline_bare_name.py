@@ -1,30 +1,24 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
 
-
 from ticktalk import TTEmpty
-
 
 @SQify
 def drop(x, nth):
     return TTEmpty() if x % nth == 0 else x
 
-
 @SQify
 def pb():
     return -1
 
-
 @SQify
 def pb_of(x):
     return -x
-
 
 @GRAPHify
 def main(trigger):

@@ -1,25 +1,20 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
 
-
 from ticktalk import TTEmpty
-
 
 @SQify
 def never(x):
     return TTEmpty()
 
-
 @SQify
 def pb():
     return -1
-
 
 @GRAPHify
 def main(trigger):

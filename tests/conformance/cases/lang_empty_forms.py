@@ -2,13 +2,11 @@ import ticktalk as tt
 from ticktalkpython.Empty import TTEmpty as Nothing
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
-
 
 @SQify
 def f(x):
@@ -22,7 +20,6 @@ def f(x):
         pass
     else:
         return x
-
 
 @GRAPHify
 def main(trigger):

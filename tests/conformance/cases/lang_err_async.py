@@ -1,10 +1,8 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 async def f(x):
     return x
-
 
 @GRAPHify
 def main(a):

@@ -1,14 +1,11 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def f(x):
     return x + 1
-
 
 @GRAPHify
 def main(a):
     class K:
         pass
-
     return a

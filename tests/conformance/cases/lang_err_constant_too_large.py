@@ -1,12 +1,10 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def f(x):
     return x + 1
 
-
 @GRAPHify
 def main(a):
-    x = 10**10**10
+    x = 10 ** 10 ** 10
     return a + 1

@@ -1,13 +1,11 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def f(x):
     return x + 1
 
-
 @GRAPHify
 def main(a):
-    with TTConstraint(nam="x"):
+    with TTConstraint(nam='x'):
         f(a)
     return a

@@ -1,12 +1,10 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def f(x):
     return x + 1
 
-
 @GRAPHify
 def main(a):
-    x = f(f"{a}")
+    x = f(f'{a}')
     return a

@@ -2,7 +2,6 @@ from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
 NAME = "café"
 
-
 @GRAPHify
 def main(a):
     return "café" + a + missing

@@ -1,11 +1,9 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def f(x):
     inner = 3
     return inner
-
 
 @GRAPHify
 def main(a):

@@ -1,9 +1,7 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 def helper(x):
     return x
-
 
 @GRAPHify
 def main(a):

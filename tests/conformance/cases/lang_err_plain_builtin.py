@@ -1,10 +1,8 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def f(x):
     return x + 1
-
 
 @GRAPHify
 def main(a):

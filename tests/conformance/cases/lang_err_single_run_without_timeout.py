@@ -1,17 +1,14 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
 
-
 @SQify
 def f(x):
     return x + 1
-
 
 @GRAPHify
 def main(trigger):

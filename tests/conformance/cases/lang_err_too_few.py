@@ -1,10 +1,8 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def g(x, y):
     return x
-
 
 @GRAPHify
 def main(a):

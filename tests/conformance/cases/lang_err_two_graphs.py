@@ -1,15 +1,12 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def f(x):
     return x + 1
 
-
 @GRAPHify
 def main(a):
     return f(a)
-
 
 @GRAPHify
 def second(a):

@@ -1,22 +1,18 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
 
-
 from ticktalk import TTEmpty
-
 
 @SQify
 def odd(a, TTExecuteOnFullToken=True):
     if a.value % 2 == 0:
         return TTEmpty()
     return a
-
 
 @GRAPHify
 def main(trigger):

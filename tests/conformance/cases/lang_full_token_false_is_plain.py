@@ -1,10 +1,8 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def f(x, TTExecuteOnFullToken=False):
     return x
-
 
 @GRAPHify
 def main(a):

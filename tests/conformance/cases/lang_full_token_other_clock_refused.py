@@ -1,22 +1,18 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
 
-
 @SQify
 def other(a, TTExecuteOnFullToken=True):
     from ticktalk import TTToken, TTTime, TTClock
-
     if a.value == 2:
         clock = TTClock("elsewhere", a.time.clock, 10, 0)
         return TTToken(0, TTTime(clock, 1, 2))
     return a
-
 
 @GRAPHify
 def main(trigger):

@@ -1,21 +1,17 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
 
-
 @SQify
 def twice(a, b, TTExecuteOnFullToken=True):
     from ticktalkpython.TTToken import TTToken
     from ticktalkpython.Time import TTTime
-
     t = TTTime(a.time.clock, a.time.start_tick + 1000, b.time.stop_tick)
     return TTToken([a.value, b.value], t)
-
 
 @GRAPHify
 def main(trigger):

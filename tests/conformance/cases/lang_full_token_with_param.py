@@ -1,19 +1,15 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
 
-
 @SQify
 def f(x, TTExecuteOnFullToken=True, k=1):
     from ticktalk import TTToken, TTTime
-
     return TTToken(x.value * k, TTTime(x.time.clock, x.time.start_tick, x.time.stop_tick + k))
-
 
 @GRAPHify
 def main(trigger):

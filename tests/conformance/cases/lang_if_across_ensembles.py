@@ -1,17 +1,14 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
 
-
 @SQify
 def g(x):
     return -x
-
 
 @GRAPHify
 def main(trigger):
@@ -19,6 +16,6 @@ def main(trigger):
         start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
         window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 2000000))
         s = src(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000)
-        with TTConstraint(name="far"):
+        with TTConstraint(name='far'):
             x = g(s)
         return x if s % 2 else s * 10

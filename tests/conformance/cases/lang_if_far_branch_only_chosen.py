@@ -1,24 +1,20 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
 
-
 @SQify
 def odd(x):
     assert x % 2 == 1
     return ["odd", x]
 
-
 @SQify
 def even(x):
     assert x % 2 == 0
     return ["even", x]
-
 
 @GRAPHify
 def main(trigger):
@@ -26,8 +22,8 @@ def main(trigger):
         start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
         window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 2000000))
         s = src(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000)
-        with TTConstraint(name="near"):
+        with TTConstraint(name='near'):
             t = s + 0
-        with TTConstraint(name="far"):
+        with TTConstraint(name='far'):
             y = odd(t) if s % 2 else even(t)
         return y

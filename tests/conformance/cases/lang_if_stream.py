@@ -1,37 +1,30 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
 
-
 @SQify
 def yes(x):
     return ["yes", x]
-
 
 @SQify
 def no(x):
     return ["no", x]
 
-
 @SQify
 def boom(x):
     raise ValueError("must not run")
-
 
 @SQify
 def k():
     return 42
 
-
 @SQify
 def k_boom():
     raise ValueError("must not run")
-
 
 @GRAPHify
 def main(trigger):

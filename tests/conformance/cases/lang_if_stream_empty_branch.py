@@ -1,20 +1,16 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
 
-
 from ticktalk import TTEmpty
-
 
 @SQify
 def odd(x):
     return TTEmpty() if x % 2 == 0 else x
-
 
 @GRAPHify
 def main(trigger):

@@ -1,10 +1,8 @@
 import ticktalk as tt
 
-
 @tt.SQify
 def f(x):
     return x + 1
-
 
 @tt.GRAPHify
 def main(a, b):

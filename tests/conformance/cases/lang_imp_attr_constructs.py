@@ -1,10 +1,8 @@
 import ticktalk as tt
 
-
 @tt.STREAMify
 def src(trigger):
     return 5
-
 
 @tt.GRAPHify
 def main(trigger):

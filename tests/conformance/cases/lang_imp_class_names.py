@@ -11,14 +11,9 @@ from ticktalkpython.Ensemble import TTEnsemble
 from ticktalkpython.RuntimeManager import TTRuntimeManagerSim, TTRuntimeManagerPhysical
 from ticktalkpython.IPC import Message
 
-
 @SQify
 def f(x):
-    return [
-        c.__name__
-        for c in (TTTime, TTToken, TTClock, TTTag, TTEmpty, TTGraph, TTMapper, TTEnsemble, TTRuntimeManagerSim, Message)
-    ]
-
+    return [c.__name__ for c in (TTTime, TTToken, TTClock, TTTag, TTEmpty, TTGraph, TTMapper, TTEnsemble, TTRuntimeManagerSim, Message)]
 
 @GRAPHify
 def main(a):

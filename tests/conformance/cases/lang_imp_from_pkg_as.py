@@ -1,10 +1,8 @@
 from ticktalkpython import SQ as q
 
-
 @q.SQify
 def f(x):
     return x + 1
-
 
 @q.GRAPHify
 def main(a, b):

@@ -2,11 +2,9 @@ import ticktalk as tt
 from ticktalkpython.SQ import GRAPHify
 from ticktalkpython.Clock import TTClock as Clock
 
-
 @tt.STREAMify
 def src(trigger):
     return 5
-
 
 @GRAPHify
 def main(trigger):

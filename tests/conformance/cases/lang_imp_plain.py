@@ -1,10 +1,8 @@
 import ticktalk
 
-
 @ticktalk.SQify
 def f(x):
     return x + 1
-
 
 @ticktalk.GRAPHify
 def main(a, b):

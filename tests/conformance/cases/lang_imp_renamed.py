@@ -1,15 +1,12 @@
 from ticktalkpython.SQ import SQify as node, STREAMify as source, GRAPHify as net
 
-
 @source
 def src(trigger):
     return 5
 
-
 @node
 def f(x):
     return x + 1
-
 
 @net
 def main(trigger):

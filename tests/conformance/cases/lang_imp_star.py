@@ -1,10 +1,8 @@
 from ticktalkpython.SQ import *
 
-
 @SQify
 def f(x):
     return x + 1
-
 
 @GRAPHify
 def main(a, b):

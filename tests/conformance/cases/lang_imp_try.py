@@ -3,11 +3,9 @@ try:
 except ImportError:
     from ticktalkpython.SQ import SQify, GRAPHify
 
-
 @SQify
 def f(x):
     return x + 1
-
 
 @GRAPHify
 def main(a, b):

@@ -1,10 +1,8 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def f(x):
-    return [-(2**64)]
-
+    return [-(2 ** 64)]
 
 @GRAPHify
 def main(a):

@@ -1,10 +1,8 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def f(x):
-    return b"ab"
-
+    return b'ab'
 
 @GRAPHify
 def main(a):

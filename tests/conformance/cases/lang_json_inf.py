@@ -1,10 +1,8 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def f(x):
-    return -float("inf")
-
+    return -float('inf')
 
 @GRAPHify
 def main(a):

@@ -1,10 +1,8 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def f(x):
-    return float("nan")
-
+    return float('nan')
 
 @GRAPHify
 def main(a):

@@ -1,6 +1,5 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 class Thing:
     def __init__(self, n):
         self.n = n
@@ -8,16 +7,13 @@ class Thing:
     def __repr__(self):
         return f"<Thing {self.n}>"
 
-
 @SQify
 def f(x):
     return Thing(x)
 
-
 @SQify
 def g(t):
     return [t, {"k": (t,)}]
-
 
 @GRAPHify
 def main(a):

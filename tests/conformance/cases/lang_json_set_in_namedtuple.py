@@ -1,13 +1,11 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
 from collections import namedtuple
-
-Pair = namedtuple("Pair", "a b")
-
+Pair = namedtuple('Pair', 'a b')
 
 @SQify
 def f(x):
-    return Pair(x, {"e", "d", "c", "b", "a"})
+    return Pair(x, {'e', 'd', 'c', 'b', 'a'})
 
 
 @GRAPHify

@@ -1,10 +1,8 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def f(x):
-    return {"b", "a", "c"}
-
+    return {'b', 'a', 'c'}
 
 @GRAPHify
 def main(a):

@@ -1,15 +1,12 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def f(x):
     return x + 1
 
-
 @SQify
 def g(x, y, z):
     return [x, y, z]
-
 
 @GRAPHify
 def main(a):

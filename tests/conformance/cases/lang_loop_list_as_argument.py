@@ -1,10 +1,8 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def g(x):
     return [type(x).__name__, x]
-
 
 @GRAPHify
 def main(a, b):

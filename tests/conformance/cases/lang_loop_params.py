@@ -1,22 +1,18 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
 
-
 @SQify
 def scale(x, k=1):
     return x * k
 
-
 @SQify
 def g(a, b, c):
     return [a, b, c]
-
 
 @GRAPHify
 def main(trigger):

@@ -1,20 +1,15 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger, first=0):
     global sq_state
     sq_state["n"] = sq_state.get("n", first) + 1
     return sq_state["n"]
 
-
 @GRAPHify
 def main(trigger):
     with TTClock.root() as root_clock:
         start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
         window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 1000000))
-        ss = [
-            src(window, first=100 * i, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000)
-            for i in range(3)
-        ]
+        ss = [src(window, first=100 * i, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000) for i in range(3)]
         return ss

@@ -4,22 +4,18 @@ L = []
 D = {"l": L}
 A = B = {}
 
-
 def add(x):
     D["l"].append(x)
     A["x"] = x
-
 
 @SQify
 def f(x):
     add(x)
     return [L, D["l"] is L, B]
 
-
 @SQify
 def g(x):
     return [L, D, A]
-
 
 @GRAPHify
 def main(a):

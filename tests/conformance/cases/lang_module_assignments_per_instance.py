@@ -1,20 +1,16 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
 
-
 SEEN = []
 COUNT = 0
 
-
 class Shared:
     n = 0
-
 
 @SQify
 def f(x):
@@ -23,7 +19,6 @@ def f(x):
     SEEN.append(x)
     Shared.n += 1
     return [COUNT, len(SEEN), Shared.n]
-
 
 @GRAPHify
 def main(trigger):

@@ -5,15 +5,12 @@ import functools
 LOG = []
 COUNT = 0
 
-
 def twice(fn):
     @functools.wraps(fn)
     def inner(x):
         fn(x)
         fn(x)
-
     return inner
-
 
 @twice
 def note(x):
@@ -21,12 +18,10 @@ def note(x):
     COUNT += 1
     LOG.append(x)
 
-
 @SQify
 def f(x):
     note(x)
     return LOG, COUNT
-
 
 @GRAPHify
 def main(a):

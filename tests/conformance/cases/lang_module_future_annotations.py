@@ -6,7 +6,6 @@ from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 def f(x: Undefined) -> Nope:
     return x + 1
 
-
 @GRAPHify
 def main(a):
     return f(a)

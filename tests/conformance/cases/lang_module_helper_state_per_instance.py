@@ -1,31 +1,25 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
 
-
 CACHE = {}
-
 
 def remember(x):
     CACHE[x] = True
     return len(CACHE)
 
-
 @SQify
 def f(x):
     return remember(x)
-
 
 @SQify
 def g(x):
     remember(-x)
     return remember(x)
-
 
 @GRAPHify
 def main(trigger):

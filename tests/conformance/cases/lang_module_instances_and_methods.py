@@ -1,6 +1,5 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 class Filter:
     def __init__(self):
         self.t = 0
@@ -9,16 +8,13 @@ class Filter:
         self.t += x
         return self.t
 
-
 FILTER = Filter()
 STEP = FILTER.step
-
 
 @SQify
 def f(x):
     FILTER.step(x)
     return STEP(x)
-
 
 @GRAPHify
 def main(a):

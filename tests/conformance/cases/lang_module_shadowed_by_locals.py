@@ -3,7 +3,6 @@ from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 X = 9
 max = 5
 
-
 @SQify
 def f(x):
     X = 3
@@ -12,7 +11,6 @@ def f(x):
         return X
 
     return [g(), [X for X in range(2)], (lambda y=X: y)(), max]
-
 
 @GRAPHify
 def main(a):

@@ -2,11 +2,9 @@ from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
 from math import *
 
-
 @SQify
 def f(x):
     return floor(sqrt(x))
-
 
 @GRAPHify
 def main(a):

@@ -5,11 +5,9 @@ try:
 except ImportError:
     fast = None
 
-
 @SQify
 def f(x):
     return fast is None
-
 
 @GRAPHify
 def main(a):

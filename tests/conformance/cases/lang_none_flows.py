@@ -1,15 +1,12 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def f(x):
     pass
 
-
 @SQify
 def g(x):
     return x is None
-
 
 @GRAPHify
 def main(a):

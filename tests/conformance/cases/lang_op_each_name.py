@@ -1,6 +1,5 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @GRAPHify
 def main(a, b):
     x0 = a + b
@@ -9,7 +8,7 @@ def main(a, b):
     x3 = a / b
     x4 = a // b
     x5 = a % b
-    x6 = a**b
+    x6 = a ** b
     x7 = -a
     x8 = +a
     x9 = ~a

@@ -2,11 +2,9 @@ from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
 K = 5
 
-
 @SQify
 def f(x, k=K, m=2 * 3, *, z=1, none=None):
     return [x, k, m, z, none]
-
 
 @GRAPHify
 def main(a):

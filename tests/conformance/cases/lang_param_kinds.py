@@ -1,10 +1,8 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def f(x, /, z, *, y, k=1):
     return [x, z, y, k]
-
 
 @GRAPHify
 def main(a):

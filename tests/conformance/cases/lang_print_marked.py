@@ -2,7 +2,6 @@ from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
 import sys
 
-
 @SQify
 def talk(x):
     print("hello", x)
@@ -11,7 +10,6 @@ def talk(x):
     sys.stdout.write("written\n")
     print("to err", file=sys.stderr)
     return x
-
 
 @GRAPHify
 def main(a):

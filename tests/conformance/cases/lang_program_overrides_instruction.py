@@ -1,15 +1,12 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @SQify
 def ABS(x):
-    return "mine"
-
+    return 'mine'
 
 @SQify
 def f(x):
     return 1
-
 
 @GRAPHify
 def main(a):

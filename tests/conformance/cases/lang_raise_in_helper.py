@@ -1,16 +1,13 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
 
-
 def helper(x):
     return 1 / (x - 2)
-
 
 @SQify
 def risky(x):
@@ -18,7 +15,6 @@ def risky(x):
     sq_state["n"] = sq_state.get("n", 0) + 1
     helper(x)
     return sq_state["n"]
-
 
 @GRAPHify
 def main(trigger):

@@ -1,6 +1,5 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
@@ -8,7 +7,6 @@ def src(trigger):
     if sq_state["n"] == 3:
         raise RuntimeError("sensor")
     return sq_state["n"]
-
 
 @GRAPHify
 def main(trigger):

@@ -1,12 +1,10 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
-
 
 @SQify
 def risky(x):
@@ -14,11 +12,9 @@ def risky(x):
         raise ValueError("two is bad")
     return x
 
-
 @SQify
 def after(x):
     return x * 10
-
 
 @GRAPHify
 def main(trigger):

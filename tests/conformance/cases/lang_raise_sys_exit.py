@@ -1,15 +1,12 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
 
-
 import sys
-
 
 @SQify
 def quits(x):
@@ -18,7 +15,6 @@ def quits(x):
     if x == 3:
         exit()
     return x
-
 
 @GRAPHify
 def main(trigger):

@@ -1,23 +1,19 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
 
-
 N = 0
-
 
 @SQify
 def f(x):
     global sq_state, N
     N += 1
-    sq_state["k"] = N
+    sq_state['k'] = N
     return [sq_state, N]
-
 
 @GRAPHify
 def main(trigger):

@@ -1,19 +1,16 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
 
-
 @SQify
 def total(x):
     global sq_state
     sq_state["t"] = sq_state.get("t", 0) + x
     return sq_state["t"]
-
 
 @GRAPHify
 def main(trigger):

@@ -1,12 +1,10 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
-
 
 @SQify
 def count(x):
@@ -17,7 +15,6 @@ def count(x):
     sq_state["n"] += x
     sq_state["seen"].append(x)
     return [sq_state["n"], type(sq_state) is dict, sq_state["seen"]]
-
 
 @GRAPHify
 def main(trigger):

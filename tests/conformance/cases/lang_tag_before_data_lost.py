@@ -1,10 +1,8 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     raise ValueError("never")
-
 
 @GRAPHify
 def main(trigger):

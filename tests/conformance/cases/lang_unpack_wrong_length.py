@@ -1,12 +1,10 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
-
 
 @SQify
 def f(x):
@@ -19,7 +17,6 @@ def f(x):
     if x == 5:
         return ()
     return [x, -x]
-
 
 @GRAPHify
 def main(trigger):

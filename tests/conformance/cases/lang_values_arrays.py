@@ -2,7 +2,6 @@ from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
 import numpy as np
 
-
 @STREAMify
 def src(trigger):
     global sq_state
@@ -10,26 +9,22 @@ def src(trigger):
     a += 1
     return a
 
-
 @SQify
 def f(x):
     global sq_state
     sq_state.setdefault("all", []).append(x)
     return [v.tolist() for v in sq_state["all"]]
 
-
 @SQify
 def writes(x):
     x[0] = 5
     return 0
-
 
 @SQify
 def flag(x):
     y = x.copy()
     y[0] = 9
     return [bool(x.flags.writeable), y.tolist()]
-
 
 @GRAPHify
 def main(trigger):

@@ -1,12 +1,10 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
-
 
 @SQify
 def vandal(x, c, k=[1]):
@@ -14,11 +12,9 @@ def vandal(x, c, k=[1]):
     k.append(x)
     return [c, len(k) > 0]
 
-
 @SQify
 def reader(x, c):
     return c
-
 
 @GRAPHify
 def main(trigger):

@@ -1,19 +1,15 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 class Thing:
     pass
-
 
 @SQify
 def f(x):
     return Thing() if x == 7 else x
 
-
 @SQify
 def g(t):
     return t
-
 
 @GRAPHify
 def main(a, b):

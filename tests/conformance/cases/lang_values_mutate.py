@@ -1,6 +1,5 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
-
 @STREAMify
 def src(trigger):
     global sq_state
@@ -8,20 +7,17 @@ def src(trigger):
     l.append(len(l))
     return l
 
-
 @SQify
 def vandal(x):
     x.append("spoiled")
     x[0] = "gone"
     return x
 
-
 @SQify
 def keeper(x):
     global sq_state
     sq_state.setdefault("all", []).append(x)
     return sq_state["all"]
-
 
 @GRAPHify
 def main(trigger):

@@ -18,7 +18,6 @@ def pb():
 @SQify
 def half(x):
     from ticktalkpython.Empty import TTEmpty
-
     return TTEmpty() if x % 2 == 0 else x * 10
 
 

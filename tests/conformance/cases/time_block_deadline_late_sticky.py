@@ -23,7 +23,6 @@ def pb():
 @SQify
 def half(x, k):
     from ticktalkpython.Empty import TTEmpty
-
     return TTEmpty() if x % 2 == 0 else x * k
 
 

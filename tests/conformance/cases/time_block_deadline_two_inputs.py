@@ -25,7 +25,6 @@ def pb():
 @SQify
 def prod(x, y):
     from ticktalkpython.Empty import TTEmpty
-
     return TTEmpty() if x % 2 == 0 else x * y
 
 

@@ -20,7 +20,6 @@ def pbcount():
 @SQify
 def half(x):
     from ticktalkpython.Empty import TTEmpty
-
     return TTEmpty() if x % 2 == 0 else x * 10
 
 

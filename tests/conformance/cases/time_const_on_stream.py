@@ -15,6 +15,4 @@ def main(trigger):
     with TTClock.root() as root_clock:
         start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
         window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 1200000))
-        return CONST(
-            src(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000), const=[1, "two"]
-        )
+        return CONST(src(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000), const=[1, 'two'])

@@ -6,7 +6,6 @@ from ticktalkpython.Instructions import *
 @SQify
 def never(x):
     from ticktalkpython.Empty import TTEmpty
-
     return TTEmpty()
 
 

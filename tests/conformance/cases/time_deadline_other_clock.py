@@ -13,7 +13,6 @@ def src(trigger):
 @SQify
 def drop(x, nth):
     from ticktalkpython.Empty import TTEmpty
-
     return TTEmpty() if x % nth == 0 else x
 
 

@@ -22,8 +22,4 @@ def main(trigger):
         window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 1700000))
 
         limit = COPY_TTTIME(1200000, VALUES_TO_TTTIME(0, 990000))
-        return TTFinishByOtherwise(
-            src(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000),
-            TTTimeDeadline=limit,
-            TTPlanB=pb(),
-        )
+        return TTFinishByOtherwise(src(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000), TTTimeDeadline=limit, TTPlanB=pb())

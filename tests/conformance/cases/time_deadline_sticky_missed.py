@@ -21,8 +21,4 @@ def main(trigger):
         start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
         window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 1700000))
 
-        return TTFinishByOtherwise(
-            src(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000),
-            TTTimeDeadline=400000,
-            TTPlanB=pb(),
-        )
+        return TTFinishByOtherwise(src(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000), TTTimeDeadline=400000, TTPlanB=pb())

@@ -12,9 +12,9 @@ def fuse(a, b):
 def main(trigger):
     with TTClock.root() as root_clock:
         with TTConstraint(name="near"):
-            d = COPY_TTTIME("d", VALUES_TO_TTTIME(500000, 2000000))
+            d = COPY_TTTIME('d', VALUES_TO_TTTIME(500000, 2000000))
         with TTConstraint(name="far"):
-            a = COPY_TTTIME("a", VALUES_TO_TTTIME(0, 1000000))
-            c = COPY_TTTIME("c", VALUES_TO_TTTIME(31000001, 31000002))
+            a = COPY_TTTIME('a', VALUES_TO_TTTIME(0, 1000000))
+            c = COPY_TTTIME('c', VALUES_TO_TTTIME(31000001, 31000002))
             r = fuse(a, MERGE(c, d))
         return r

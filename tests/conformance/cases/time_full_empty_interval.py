@@ -15,15 +15,9 @@ def none(tok, TTExecuteOnFullToken=True):
     from ticktalkpython.Time import TTTime
     from ticktalkpython.TTToken import TTToken
     from ticktalkpython.Empty import TTEmpty
-
     if tok.value == 3:
         return TTEmpty()
-    return TTToken(
-        tok.value,
-        TTTime(
-            tok.time.clock, 5 if tok.value == 1 else tok.time.start_tick, 5 if tok.value == 1 else tok.time.stop_tick
-        ),
-    )
+    return TTToken(tok.value, TTTime(tok.time.clock, 5 if tok.value == 1 else tok.time.start_tick, 5 if tok.value == 1 else tok.time.stop_tick))
 
 
 @GRAPHify

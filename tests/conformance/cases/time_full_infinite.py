@@ -7,7 +7,6 @@ from ticktalkpython.Instructions import *
 def peek(tok, TTExecuteOnFullToken=True):
     from ticktalkpython.Time import TTTime
     from ticktalkpython.TTToken import TTToken
-
     return TTToken((tok.time.start_tick, tok.time.stop_tick), TTTime(tok.time.clock, 0, tok.time.stop_tick))
 
 

@@ -20,7 +20,6 @@ def src2(trigger):
 @SQify
 def ends(a, b, TTExecuteOnFullToken=True):
     from ticktalkpython.TTToken import TTToken
-
     return TTToken((a.time.start_tick, a.time.stop_tick, b.time.start_tick, b.time.stop_tick), b.time)
 
 

@@ -13,7 +13,6 @@ def src(trigger):
 @SQify
 def where(tok, k, TTExecuteOnFullToken=True):
     from ticktalkpython.TTToken import TTToken
-
     return TTToken([tok.tag.sq, tok.tag.p, tok.tag.e, k.tag.p], tok.time)
 
 

@@ -14,7 +14,6 @@ def src(trigger):
 def widen(tok, k, TTExecuteOnFullToken=True):
     from ticktalkpython.Time import TTTime
     from ticktalkpython.TTToken import TTToken
-
     return TTToken(tok.value + k.value, TTTime(tok.time.clock, tok.time.start_tick - 10000, tok.time.stop_tick + 10000))
 
 

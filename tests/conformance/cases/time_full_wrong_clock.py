@@ -15,7 +15,6 @@ def odd(tok, TTExecuteOnFullToken=True):
     from ticktalkpython.Clock import TTClock
     from ticktalkpython.Time import TTTime
     from ticktalkpython.TTToken import TTToken
-
     if tok.value == 1:
         ms = TTClock("ms", TTClock.root(), 1000, 0)
         return TTToken(1, TTTime(ms, 450, 550))

@@ -11,6 +11,6 @@ def fuse(a, b):
 @GRAPHify
 def main(trigger):
     with TTClock.root() as root_clock:
-        x = MERGE(COPY_TTTIME("x1", VALUES_TO_TTTIME(990, 2000)), COPY_TTTIME("x2", VALUES_TO_TTTIME(0, 1000)))
-        y = COPY_TTTIME("y", VALUES_TO_TTTIME(0, 1000))
+        x = MERGE(COPY_TTTIME('x1', VALUES_TO_TTTIME(990, 2000)), COPY_TTTIME('x2', VALUES_TO_TTTIME(0, 1000)))
+        y = COPY_TTTIME('y', VALUES_TO_TTTIME(0, 1000))
         return fuse(x, y)

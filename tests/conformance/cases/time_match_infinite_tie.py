@@ -16,7 +16,5 @@ def ident(x):
 @GRAPHify
 def main(trigger):
     with TTClock.root() as root_clock:
-        p = MERGE(
-            COPY_TTTIME("p1", VALUES_TO_TTTIME(5, GET_INFINITY(trigger))), ident(ident(ident(ident(ident("p2")))))
-        )
+        p = MERGE(COPY_TTTIME("p1", VALUES_TO_TTTIME(5, GET_INFINITY(trigger))), ident(ident(ident(ident(ident("p2"))))))
         return fuse(trigger, p)

@@ -11,7 +11,5 @@ def fuse(a, b):
 @GRAPHify
 def main(trigger):
     with TTClock.root() as root_clock:
-        p = MERGE(
-            COPY_TTTIME("p1", VALUES_TO_TTTIME(0, 1000)), COPY_TTTIME("p2", VALUES_TO_TTTIME(5, GET_INFINITY(trigger)))
-        )
+        p = MERGE(COPY_TTTIME("p1", VALUES_TO_TTTIME(0, 1000)), COPY_TTTIME("p2", VALUES_TO_TTTIME(5, GET_INFINITY(trigger))))
         return fuse(trigger, p)

@@ -18,7 +18,6 @@ def ident(x):
 @SQify
 def drop(x, nth):
     from ticktalkpython.Empty import TTEmpty
-
     return TTEmpty() if x % nth == 0 else x
 
 

@@ -13,14 +13,12 @@ def src(trigger):
 @SQify
 def drop(x, nth):
     from ticktalkpython.Empty import TTEmpty
-
     return TTEmpty() if x % nth == 0 else x
 
 
 @SQify
 def never(x):
     from ticktalkpython.Empty import TTEmpty
-
     return TTEmpty()
 
 

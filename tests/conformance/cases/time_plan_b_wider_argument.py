@@ -27,7 +27,6 @@ def src3(trigger):
 @SQify
 def drop(x, nth):
     from ticktalkpython.Empty import TTEmpty
-
     return TTEmpty() if x % nth == 0 else x
 
 

@@ -30,4 +30,4 @@ def main(trigger):
 
         s = src(window, TTPeriod=1000000, TTDataIntervalWidth=1000000)
         t = src2(window, TTPeriod=100000, TTDataIntervalWidth=100000)
-        return fuse3(s, t, COPY_TTTIME("k", VALUES_TO_TTTIME(700000, 3000000)))
+        return fuse3(s, t, COPY_TTTIME('k', VALUES_TO_TTTIME(700000, 3000000)))

@@ -29,9 +29,5 @@ def main(trigger):
             start_time = READ_TTCLOCK(trigger, TTClock=root_clock)
             window = COPY_TTTIME(1, VALUES_TO_TTTIME(start_time, start_time + 2000000))
 
-            r = fuse3(
-                src(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000),
-                COPY_TTTIME("k", VALUES_TO_TTTIME(400000, 1470000)),
-                late,
-            )
+            r = fuse3(src(window, TTClock=root_clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000), COPY_TTTIME('k', VALUES_TO_TTTIME(400000, 1470000)), late)
         return r

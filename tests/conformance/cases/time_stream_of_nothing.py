@@ -7,7 +7,6 @@ from ticktalkpython.Instructions import *
 def odd(trigger):
     global sq_state
     from ticktalkpython.Empty import TTEmpty
-
     sq_state["n"] = sq_state.get("n", 0) + 1
     if sq_state["n"] == 2:
         return "two"
