@@ -184,7 +184,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
             self.simulation.timing = Timing(deployment, self.simulation.agenda)
         self.simulation.meter = meter
         if deployment is not None or meter is not None:
-            self.simulation.regions = False  # a region runs an instant at once, its bodies one after another
+            self.simulation.accelerator = None  # it runs an instant at once, its bodies one after another
         self.ensemble = TTEnsemble(None, name, True, components=components, manager=name)
         if name in self.simulation.sites:
             raise TTRuntimeError(f"there is an ensemble named {name!r} in this simulation already: choose another name")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.accelerate import stream_region as region
 from ticktalk.accelerate.generated import ahead_code
+from ticktalk.accelerate.token_tree import TokenTree
 from ticktalk.engine.execution import BodyOutput
 from ticktalk.graph.graph import TTGraph
 from ticktalk.json_text import json_line
@@ -196,7 +197,8 @@ def run(
     env = simpy.Environment()
     names = sorted({name for sq in graph.sqs for spec in sq.constraints for name in spec.names})
     manager = TTRuntimeManagerSim(None, [TTEnsemble(None, name) for name in names], env, network_delay=delay)
-    manager.simulation.regions = regions
+    if not regions:
+        manager.simulation.accelerator = None
     for site in manager.simulation.sites.values():
         site.host.eviction_bound = bound
     outputs: list[str] = []
@@ -334,6 +336,14 @@ def regions_of(graph: TTGraph, until: int = 50) -> tuple[TTRuntimeManagerSim, An
     return manager, context
 
 
+def regions_in(context: Any) -> list[Any]:
+    return [part for part in context.accelerated if not isinstance(part, TokenTree)]
+
+
+def trees_in(context: Any) -> list[Any]:
+    return [part for part in context.accelerated if isinstance(part, TokenTree)]
+
+
 FUSION = """
 a = src(trigger, TTPeriod=10)
 b = other(trigger, TTPeriod=10)
@@ -353,7 +363,7 @@ return show(ADD_TIME_DELAY(a, delay=3)), step(late), MERGE(a, b)
 """
     )
     _, context = regions_of(graph)
-    found = {tuple(part.node.sq.name for part in region.parts) for region in context.regions}
+    found = {tuple(part.node.sq.name for part in region.parts) for region in regions_in(context)}
     assert found == {("src-1", "other-1", "step-1", "ADD-1", "fuse-1")}
 
 
@@ -482,7 +492,8 @@ return show(step(show(both)))
 """
     )
     _, context = regions_of(graph)
-    assert [[node.sq.name for node in tree.plan.nodes] for tree in context.trees] == [["show-1", "step-1", "show-2"]]
+    found = [[node.sq.name for node in tree.plan.nodes] for tree in trees_in(context)]
+    assert found == [["show-1", "step-1", "show-2"]]
     printed = same(graph, until=31).seen[1].partition("|")[2].splitlines()
     assert [line.split()[0] for line in printed[-4:]] == ["[show-1]", "[show-1]", "[show-2]", "[show-2]"]  # at 30
 
@@ -574,7 +585,8 @@ def test_a_period_that_is_set_while_it_runs(how: str) -> None:
 
     def seen(regions: bool) -> Any:
         manager = TTRuntimeManagerSim(None, [], simpy.Environment())
-        manager.simulation.regions = regions
+        if not regions:
+            manager.simulation.accelerator = None
         outputs: list[str] = []
         manager.process.outputs.listeners.append(lambda token: outputs.append(json_line(token.log_row())))
         manager.instantiate_and_map_graph(graph)
@@ -583,12 +595,12 @@ def test_a_period_that_is_set_while_it_runs(how: str) -> None:
         armed = []
         for tick, which, period in CHANGES:
             manager.simulation.run(tick)
-            armed.append(any(region.armed for region in context.regions))
+            armed.append(any(region.armed for region in regions_in(context)))
             if how == "dissolve":
-                context.dissolve_regions()
-                assert not context.regions and context.pending
+                context.decelerate()
+                assert not regions_in(context) and context.pending
                 manager.simulation.run(tick + 4)
-                context.form_regions()
+                context.accelerate()
                 continue
             for name in ("src-1", "other-1") if which == "all" else (which,):
                 context.set_grid(name, period, 0, period // 2, tick - 1)
@@ -620,8 +632,8 @@ def test_a_chain_longer_than_one_function() -> None:
     chain = "".join(f"b{number + 1} = step(b{number})\n" for number in range(2500))
     graph = program(f"b0 = src(trigger, TTPeriod=10)\n{chain}return b2500")
     _, context = regions_of(graph, 12)
-    assert [len(found.parts) for found in context.regions] == [1000]
-    assert [len(tree.parts) for tree in context.trees] == [1000, 501]
+    assert [len(found.parts) for found in regions_in(context)] == [1000]
+    assert [len(tree.parts) for tree in trees_in(context)] == [1000, 501]
     outputs, _, _, counters, _, fired = same(graph, until=42).seen
     assert [json.loads(line)["value"] for line in outputs] == [2501, 2502, 2503, 2504]
     assert not counters and len(fired) == 2501 and set(fired.values()) == {4}
@@ -631,8 +643,8 @@ def test_sqs_of_two_inputs_more_than_one_function_has() -> None:
     chain = "".join(f"b{number + 1} = add(b{number}, a)\n" for number in range(1500))
     graph = program(f"a = src(trigger, TTPeriod=10)\nb0 = odd(a)\n{chain}return b1500", ADD)
     _, context = regions_of(graph, 12)
-    assert [len(found.parts) for found in context.regions] == [1000]
-    assert not context.trees  # the general engine has the rest
+    assert [len(found.parts) for found in regions_in(context)] == [1000]
+    assert not trees_in(context)  # the general engine has the rest
     outputs, _, _, counters, waiting, fired = same(graph, until=42).seen
     assert [json.loads(line)["value"] for line in outputs] == [1501, 3 * 1501]  # at 10 and 30
     assert not counters and set(fired.values()) == {2, 4}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import simpy
-from test_regions import program, regions_of, same
+from test_regions import program, regions_of, same, trees_in
 
 from ticktalk import TTRuntimeManagerSim
 from ticktalk.accelerate import stream_region as region
@@ -28,7 +28,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def trees_of(graph: Any) -> list[list[str]]:
     _, context = regions_of(graph)
-    return [[node.sq.name for node in tree.plan.nodes] for tree in context.trees]
+    return [[node.sq.name for node in tree.plan.nodes] for tree in trees_in(context)]
 
 
 def shown(seen: tuple[Any, ...]) -> list[str]:

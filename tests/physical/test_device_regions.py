@@ -68,7 +68,7 @@ def generous(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def regions(host: Host, graph: str) -> list[Any]:
     """The regions of a graph's context 1."""
-    found: list[Any] = in_loop(host.node, lambda: list(host.node.host.contexts[graph, 1].regions))
+    found: list[Any] = in_loop(host.node, lambda: list(host.node.host.contexts[graph, 1].accelerated))
     return found
 
 

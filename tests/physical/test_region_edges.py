@@ -99,7 +99,7 @@ def slow(x):
     for later in range(n + 1, n + 5):
         send(receiver, graph, {0: later, 1: later}, later)
     context = receiver.node.host.contexts[graph, 1]
-    in_loop(receiver.node, lambda: (context.hold([]), context.form_regions()))
+    in_loop(receiver.node, lambda: (context.hold([]), context.accelerate()))
     for later in range(n + 5, n + 20):
         send(receiver, graph, {0: later, 1: later}, later)
     gate.touch()
@@ -307,7 +307,7 @@ def test_a_region_that_has_split_is_forgotten(receiver: Receiver) -> None:
     for _ in range(5):
         n = warm(receiver, graph, lambda n: {0: n}, n)
         context = receiver.node.host.contexts[graph, 1]
-        in_loop(receiver.node, lambda context=context: (context.hold([]), context.form_regions()))
+        in_loop(receiver.node, lambda context=context: (context.hold([]), context.accelerate()))
     assert named(receiver, graph)["a"] == list(range(n))
     of_graph = [r for r in receiver.node.workers.parts._together.values() if r.context.prepared.graph.name == graph]
     assert not of_graph

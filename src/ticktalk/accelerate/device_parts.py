@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from ticktalk.accelerate.device_region import Body, DeviceRegion
 from ticktalk.accelerate.device_regions import find_device_regions
+from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.codec import Data
-from ticktalk.engine.context import Context
 from ticktalk.engine.firing import GridSync
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import Tick
@@ -24,7 +24,7 @@ class Workers(Protocol):
     def number(self) -> int:
         """A number by which no body and no part is known yet."""
 
-    def bodies(self, context: Context) -> Mapping[str, Body]:
+    def bodies(self, context: ContextParts) -> Mapping[str, Body]:
         """By SQ, a context's bodies in workers."""
 
     def ended_at(self, microseconds: int) -> None:
@@ -57,13 +57,13 @@ class DeviceParts:
         self._together: dict[int, DeviceRegion] = {}  # by the number by which its worker knows it
         self.taking: dict[tuple[str, int], dict[str, DeviceRegion]] = {}
 
-    def form(self, context: Context) -> list[DeviceRegion]:
+    def form(self, context: ContextParts) -> list[DeviceRegion]:
         """The parts of a context, as its SQs are placed now; the former ones are retired."""
         self._parts = [part for part in self._parts if not part.ended]
         by_worker: dict[str, dict[str, Body]] = {}
         for name, body in self._workers.bodies(context).items():
             body.ended = None
-            if name in context.syncs and name not in context.held and name not in context.delayed:
+            if name in context.syncs and name not in context.waiting_to_fire:
                 by_worker.setdefault(body.worker, {})[name] = body
         formed = []
         for mine in by_worker.values():
@@ -96,7 +96,7 @@ class DeviceParts:
         mine = {body.ident for body in bodies}
         return any(part.still_runs(mine) for part in self._parts)
 
-    def busy(self, context: Context, names: Collection[str] | None = None) -> str:
+    def busy(self, context: ContextParts, names: Collection[str] | None = None) -> str:
         """The SQ (of `names`, if given) that runs or waits to run in a part of this context; empty: there is none."""
         for part in self._parts:
             if part.context is context and (name := part.busy(names)):
@@ -137,7 +137,7 @@ class DeviceParts:
         self._together = {number: part for number, part in self._together.items() if part in self._parts}
 
 
-def _grid_of(context: Context, sq: TTSQ) -> tuple[int, int, int]:
+def _grid_of(context: ContextParts, sq: TTSQ) -> tuple[int, int, int]:
     """A source's period, phase and width at present."""
     sync = context.syncs[sq.name]
     assert isinstance(sync, GridSync)

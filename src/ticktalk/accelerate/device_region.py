@@ -16,8 +16,9 @@ from typing import Any, Protocol
 from ticktalk.accelerate.device_regions import DevicePlan
 from ticktalk.accelerate.generated import once_inputs
 from ticktalk.accelerate.worker_region import Member, as_error, parts_of
+from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.codec import Data, Encoded, encoded
-from ticktalk.engine.context import Context, Elsewhere
+from ticktalk.engine.context import Elsewhere
 from ticktalk.engine.firing import ArrivalSync, Fire, GridSync, SinglePortSync, TTSQSync
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.time import NEG_INFINITY, Tick
@@ -136,7 +137,7 @@ class DeviceRegion:
         placed: by node, its body in the worker.
     """
 
-    def __init__(self, plan: DevicePlan, context: Context, device: Device, placed: list[Body]) -> None:
+    def __init__(self, plan: DevicePlan, context: ContextParts, device: Device, placed: list[Body]) -> None:
         self.plan = plan
         self.context = context
         self._device = device

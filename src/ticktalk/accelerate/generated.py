@@ -186,7 +186,7 @@ def tree_code(plan: RegionPlan, say_which: bool = False) -> RegionCode:
     given = ", ".join(wire.name for wire in plan.nodes[0].wires.values())
     lines: list[tuple[str, int]] = [
         (f"def tree(start, stop, values, now, {', '.join(tree_names(plan))}, {_ALWAYS}):", -1),
-        ("    if root.several or ready and ready[0][0] < last:", -1),
+        ("    if root.may_fire_again or ready and ready[0][0] < last:", -1),
         ("        return general(start, stop, values, now)", -1),
         ("    running.current = inside", -1),
         (f"    {given}, = values", -1),

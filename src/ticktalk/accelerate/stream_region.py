@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from ticktalk.accelerate.generated import ahead_code, ahead_names, rest_code, rest_inputs, run_code, steps_code
 from ticktalk.accelerate.regions import RegionNode, RegionPlan
+from ticktalk.accelerate.which_runs import IN_REGION
 from ticktalk.engine.bodies import NOTHING
 from ticktalk.engine.codec import PLAIN, handed_on
-from ticktalk.engine.components import IN_REGION, REGION_FILE, Running, running
-from ticktalk.engine.execution import TTSQExecute
+from ticktalk.engine.components import Running, running
+from ticktalk.engine.execution import GENERATED, TTSQExecute
 from ticktalk.engine.firing import ArrivalSync, GridSync, SinglePortSync, TTSQSync
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.graph.constants import decode_constant
@@ -67,7 +68,7 @@ _WRITTEN = {"run": run_code, "steps": steps_code, "ahead": ahead_code}
 @lru_cache(64)
 def _compiled(text: str) -> CodeType:
     """The code of the function in `text`; many regions are of one shape."""
-    module = compile(text, REGION_FILE, "exec", dont_inherit=True)
+    module = compile(text, GENERATED, "exec", dont_inherit=True)
     return next(code for code in module.co_consts if isinstance(code, CodeType))
 
 
@@ -249,7 +250,7 @@ class StreamRegion:
         self._steps: Callable[[int], Any] | None = None
         self._stepping: Any = None  # the generator of the instant that is run step by step
         for source in self.sources:
-            source.region = self
+            source.taker = self
 
     # A sync of the same place has its turn first: a source takes what arrives before its instant.
     def __lt__(self, other: object) -> bool:
@@ -482,7 +483,7 @@ class StreamRegion:
         """Dissolve for good: its SQs are looked at anew."""
         self.dissolve()
         for source in self.sources:
-            source.region = None
+            source.taker = None
 
     def close(self) -> None:
         """End it at once."""
@@ -495,7 +496,6 @@ class RegionTimers:
     """The next instants of an agenda's regions: ints of the tick and the region's place, so that a heap is fast.
 
     Attributes:
-        allowed: contexts that start now may have regions.
         idle: no region is due at any time.
         left: a region has told something to somebody outside, who may have done anything.
         running: the region that did.
@@ -511,7 +511,6 @@ class RegionTimers:
         "_regions",
         "_restless",
         "_settled",
-        "allowed",
         "idle",
         "left",
         "running",
@@ -527,7 +526,6 @@ class RegionTimers:
         self._planned: list[StreamRegion] | None = None  # whose instants are run from a sorted list
         self._settled = 0  # regions here whose instants run as a whole
         self._restless = 0  # how often to wait before planning ahead again
-        self.allowed = True
         self.idle = True
         self.left = False
         self.running: StreamRegion | None = None

@@ -14,7 +14,8 @@ from ticktalk.accelerate import stream_region as regions
 from ticktalk.accelerate.generated import tree_code, tree_names
 from ticktalk.accelerate.regions import RegionNode, RegionPlan
 from ticktalk.accelerate.stream_region import ALWAYS, GONE, Part, function_of
-from ticktalk.engine.components import IN_REGION, Running, running
+from ticktalk.accelerate.which_runs import IN_REGION
+from ticktalk.engine.components import Running, running
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing import ArrivalSync, TTSQSync
 from ticktalk.engine.forwarding import TTSQForward
@@ -114,10 +115,15 @@ class TokenTree:
         self._general = self.root.fire
         self.root.fire = self._fire_first
 
-    def dissolve(self) -> None:
+    def flush(self) -> None:
+        """Nothing to bring: its syncs know everything after each firing."""
+
+    def retire(self) -> None:
         """Leave all further firings to the general engine."""
         self.ended = True
         self.root.fire = self._general
+
+    close = retire
 
     def _fire_first(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
         """Stands in for the function until there is one."""

@@ -16,8 +16,8 @@ from ticktalk.accelerate.generated import once_code, once_inputs
 from ticktalk.accelerate.regions import RegionNode, Wire
 from ticktalk.accelerate.stream_region import ALWAYS, GONE
 from ticktalk.engine.codec import PLAIN, Data, Encoded, Parts, ValueFormatError, encode_value, split
-from ticktalk.engine.components import REGION_FILE, Running
-from ticktalk.engine.execution import TTSQExecute, firing_error
+from ticktalk.engine.components import Running
+from ticktalk.engine.execution import GENERATED, TTSQExecute, firing_error
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTDestination
@@ -390,7 +390,7 @@ def _given_anew(
 
 def _function(written: str, names: dict[str, Any]) -> FunctionType:
     """The function in `written`, whose parameters from `region` on get what is known beforehand."""
-    module = compile(written, REGION_FILE, "exec", dont_inherit=True)
+    module = compile(written, GENERATED, "exec", dont_inherit=True)
     code = next(code for code in module.co_consts if hasattr(code, "co_varnames"))
     parameters = code.co_varnames[: code.co_argcount]
     known = parameters[parameters.index("region") :]

@@ -28,14 +28,13 @@ class Turn(Protocol):
         """Take what arrived and what is due at root tick `now`."""
 
 
-class Regions(Protocol):
-    """What has instants of its own (`engine.region`): many of one stream at a time, where nothing else is due."""
+class OtherInstants(Protocol):
+    """Instants beside the agenda's timers: whoever has them runs many at a time, where nothing else is due."""
 
-    allowed: bool
     idle: bool  # none of them is due
 
     def next_tick(self) -> int:
-        """The next instant; after all ticks, if there is none."""
+        """The tick of the next one; after all ticks, if there is none."""
 
     def begin(self, tick: int) -> None:
         """Make ready what is due at `tick`."""
@@ -47,12 +46,12 @@ class Regions(Protocol):
 class Agenda:
     """Timers, messages under way, and the SQs that are ready; all times in root ticks."""
 
-    __slots__ = ("_arrivals", "_due", "_ticks", "now", "on_endless", "ready", "regions")
+    __slots__ = ("_arrivals", "_due", "_ticks", "now", "on_endless", "others", "ready")
 
     def __init__(self, now: int = 0) -> None:
         self.now = now
         self.ready: list[tuple[Any, Any]] = []
-        self.regions: Regions | None = None
+        self.others: OtherInstants | None = None
         self.on_endless: Callable[[str], None] = _allow  # told the name of a stream whose window has no end
         self._ticks: list[int] = []
         self._due: dict[int, list[Turn]] = {}
@@ -61,8 +60,8 @@ class Agenda:
     def next_tick(self) -> int | None:
         """The next tick at which something is due, or None."""
         tick = self._ticks[0] if self._ticks else None
-        if self.regions is not None and not self.regions.idle:
-            instant = self.regions.next_tick()
+        if self.others is not None and not self.others.idle:
+            instant = self.others.next_tick()
             if tick is None:
                 return instant if instant < _NO_TICK else None
             if instant < tick:
@@ -115,13 +114,13 @@ class Agenda:
 
     def run_tick(self, tick: int, limit: float | None = None) -> None:
         """Do all that is due at `tick`, the earliest of the agenda; where that is easy, more, but before `limit`."""
-        ticks, regions = self._ticks, self.regions
-        if regions is not None and regions.idle:
-            regions = None
-        alone = regions is not None and (not ticks or ticks[0] > tick)
-        if regions is not None and alone and not self.ready:
+        ticks, others = self._ticks, self.others
+        if others is not None and others.idle:
+            others = None
+        alone = others is not None and (not ticks or ticks[0] > tick)
+        if others is not None and alone and not self.ready:
             stop = tick + 1 if limit is None else limit
-            regions.run_before(ticks[0] if ticks and ticks[0] < stop else stop)
+            others.run_before(ticks[0] if ticks and ticks[0] < stop else stop)
             if self.ready:
                 self.run_ready(self.now)
             return
@@ -133,8 +132,8 @@ class Agenda:
             for deliver, message in self._arrivals.pop(tick, ()):
                 deliver(*message)
         due = self._due.pop(tick, ())
-        if regions is not None and regions.next_tick() == tick:
-            regions.begin(tick)
+        if others is not None and others.next_tick() == tick:
+            others.begin(tick)
         if not ready and len(due) == 1:
             if not due[0].queued:  # else it is held
                 due[0].step(tick)  # nobody else could have the first turn
@@ -152,7 +151,7 @@ class Agenda:
         """Do all that is due before what `peek` says; it is asked anew each time."""
         ticks = self._ticks
         while True:
-            if self.regions is None or self.regions.idle:
+            if self.others is None or self.others.idle:
                 if not ticks:
                     return
                 tick = ticks[0]

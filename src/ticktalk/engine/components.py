@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
@@ -27,38 +26,24 @@ class _Thread(threading.local):
 
 
 running = _Thread()
-"""What this thread runs; set around every body, and to `IN_REGION` around all those of a region."""
-
-REGION_FILE = "<region>"
-"""What the code of regions is called instead of a file."""
+"""What this thread runs; set around every body, or to a `OneOfMany` around those that run in one piece."""
 
 
-class _InRegion:
-    """Stands for whichever SQ of a region runs: that is found out when somebody asks."""
+class OneOfMany:
+    """Stands for whichever of several SQs runs: that is found out when somebody asks."""
 
-    name = ensemble = REGION_FILE
+    name = ensemble = "?"
     components: Components | None = None
 
     def find(self) -> Running | None:
-        """The SQ whose body was called by the region's code."""
-        frame = sys._getframe(1)
-        while frame is not None and frame.f_code.co_filename != REGION_FILE:
-            frame = frame.f_back  # type: ignore[assignment]
-        if frame is None:
-            return None
-        known = frame.f_locals
-        region = known["regions"][known["entry"] & known["mask"]] if "regions" in known else known["region"]
-        found: Running = region.at_line(frame.f_code.co_name, frame.f_lineno)
-        return found
-
-
-IN_REGION = _InRegion()
+        """The SQ whose body runs in this thread; None: none does."""
+        raise NotImplementedError
 
 
 def what_runs() -> Running | None:
     """What this thread runs; None: nothing of a program."""
     current = running.current
-    return current.find() if isinstance(current, _InRegion) else current
+    return current.find() if isinstance(current, OneOfMany) else current
 
 
 class Preparing(NamedTuple):

@@ -1,24 +1,17 @@
 """One start of one graph on one ensemble: its SQs' sync, execute and forward parts, wired to one another.
 
-`PreparedGraph` is what an ensemble holds of a graph between distribution and start; `Context` is a start of it.
-Both are given everything they talk to; neither knows which driver runs them.
+It is given everything it talks to, and does not know which driver runs it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-import msgspec
-
-from ticktalk.accelerate.regions import RegionPlan, find_regions, find_trees
-from ticktalk.accelerate.stream_region import RegionTimers, StreamRegion
-from ticktalk.accelerate.token_tree import TokenTree
+from ticktalk.engine.acceleration import Accelerated, Accelerator
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.bodies import BodyError, GraphCode
 from ticktalk.engine.codec import PLAIN, as_number, handed_on
-from ticktalk.engine.components import Components
 from ticktalk.engine.counters import Counters, Counts
 from ticktalk.engine.execution import Send, TTSQExecute, firing_error
 from ticktalk.engine.firing import (
@@ -32,17 +25,11 @@ from ticktalk.engine.firing import (
     make_sync,
 )
 from ticktalk.engine.forwarding import Output, Publish, PublishTogether, TTSQForward, arc_name
-from ticktalk.engine.instructions import (
-    PASSING_ON,
-    SLOW_ON_NUMBERS,
-    TOKEN_INSTRUCTIONS,
-    VALUE_INSTRUCTIONS,
-)
+from ticktalk.engine.instructions import PASSING_ON, SLOW_ON_NUMBERS, VALUE_INSTRUCTIONS
 from ticktalk.engine.meter import Meter
+from ticktalk.engine.prepared import PreparedGraph
 from ticktalk.engine.state import Load, Saver
-from ticktalk.engine.wiring import wiring_of
 from ticktalk.graph.constants import decode_constant
-from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.payloads import FiringError, InstanceState
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
@@ -73,101 +60,11 @@ class Elsewhere(NamedTuple):
     away: Callable[[int], None]
 
 
-class Region(Protocol):
-    """SQs that run together, for as long as nobody needs them one by one."""
-
-    def flush(self) -> None:
-        """Bring to the syncs what they would know by now."""
-
-    def retire(self) -> None:
-        """Give everything back to the general engine, for good."""
-
-    def close(self) -> None:
-        """End it: its context has ended."""
-
-
 RunElsewhere = Callable[["Context", Elsewhere], Fire]
 """Makes what fires a body away from here (in a worker), for drivers that do not run bodies in place."""
 
 Occupy = Callable[["Context", Elsewhere, TTSQExecute], Fire | None]
 """Makes what fires a body here that takes time; None for one that takes none."""
-
-
-class PreparedGraph:
-    """A graph as one ensemble holds it.
-
-    Args:
-        graph: the whole graph: an ensemble has to know where its arcs lead.
-        host_of: SQ name to ensemble name.
-        here: this ensemble's name.
-        components: this ensemble's drivers.
-        generations: SQ name to how often it has been placed anew; left out: never.
-
-    Raises:
-        BodyError: an SQ placed here cannot be prepared here.
-    """
-
-    def __init__(
-        self,
-        graph: TTGraph,
-        host_of: dict[str, str],
-        here: str,
-        components: Components,
-        generations: dict[str, int] | None = None,
-    ) -> None:
-        self.graph = graph
-        self.generations = generations or {}
-        self.host_of = host_of
-        self.here = here
-        self.components = components
-        self.regions: list[RegionPlan] | None = None  # found when a context is to have them; and trees
-        self.clocks = graph.clock_tree()
-        self.code = GraphCode(graph)
-        self.wiring = wiring_of(graph)
-        self.order = self.wiring.order
-        self.sqs = [sq for sq in graph.sqs if host_of[sq.name] == here]
-        self._check(self.sqs)
-
-    def prepare_code(self) -> None:
-        """Compile the bodies placed here, run the module-level statements they need, and make each body once.
-
-        Raises:
-            BodyError: one of them cannot be prepared here.
-        """
-        self.code.try_out(self.sqs)
-
-    def arriving(self, host_of: dict[str, str], generations: dict[str, int]) -> list[TTSQ]:
-        """The SQs that another mapping places here and this one does not."""
-        old, kept = self.generations, self.host_of
-        return [
-            sq
-            for sq in self.graph.sqs
-            if host_of[sq.name] == self.here
-            and (kept[sq.name] != self.here or old.get(sq.name, 0) != generations.get(sq.name, 0))
-        ]
-
-    def place(self, host_of: dict[str, str], generations: dict[str, int]) -> None:
-        """Take on another mapping."""
-        self.host_of, self.generations = host_of, generations
-        self.regions = None
-        self.sqs = [sq for sq in self.graph.sqs if host_of[sq.name] == self.here]
-
-    def set_grid(self, name: str, period: int, phase: int, width: int) -> None:
-        """A stream's grid from now on (root ticks), also for instances made later."""
-        changed = msgspec.structs.replace(self.graph.sq(name), period=period, phase=phase, width=width)
-        sqs = [changed if sq.name == name else sq for sq in self.graph.sqs]
-        self.graph = msgspec.structs.replace(self.graph, sqs=sqs)
-        self.regions = None
-        self.sqs = [sq for sq in sqs if self.host_of[sq.name] == self.here]
-
-    @staticmethod
-    def _check(sqs: list[TTSQ]) -> None:
-        for sq in sqs:
-            if not sq.body and sq.function not in _INSTRUCTIONS:
-                raise BodyError(f"{sq.name}: this TickTalk has no instruction {sq.function}")
-
-
-_INSTRUCTIONS = {*VALUE_INSTRUCTIONS, *TOKEN_INSTRUCTIONS, "TTFinishByOtherwise"}
 
 
 def _none_counted(firings: int) -> None:
@@ -191,9 +88,11 @@ class Context:
         meter: measures bodies that run in place.
         movable: SQs may come here and leave while it runs.
         publish_together: sends what several arcs carry to the same ensembles.
+        accelerator: runs settled parts faster; None: the general engine runs everything.
 
     Attributes:
         closed: nothing fires any more.
+        accelerated: what the accelerator has taken over.
     """
 
     def __init__(
@@ -211,6 +110,7 @@ class Context:
         occupy: Occupy | None = None,
         meter: Meter | None = None,
         publish_together: PublishTogether | None = None,
+        accelerator: Accelerator | None = None,
     ) -> None:
         self._meter = meter
         self._publish_together = publish_together
@@ -235,12 +135,9 @@ class Context:
         self.held: set[str] = set()
         self.delayed: dict[str, int] = {}  # until which tick they wait for tokens sent before the last placement
         self._add(prepared.sqs)
-        self.regions: list[Region] = []
-        self.form_elsewhere: Callable[[Context], Iterable[Region]] | None = None  # regions of bodies that run away
-        self.trees: list[TokenTree] = []
-        regions = agenda.regions if run_elsewhere is None and occupy is None and not movable else None
-        self._timers = regions if isinstance(regions, RegionTimers) and regions.allowed else None
-        self.form_regions()
+        self._accelerator = accelerator
+        self.accelerated: list[Accelerated] = []
+        self.accelerate()
 
     def _add(self, sqs: list[TTSQ]) -> None:
         """Make the parts of SQs that are placed here, and wire them."""
@@ -290,7 +187,7 @@ class Context:
             states: what they go on with; one that is not there begins anew, on the graph's inputs.
             load: makes values of what was saved.
         """
-        self.dissolve_regions()
+        self.decelerate()
         arriving = {sq.name for sq in come}
         for name in [
             name for name in self.syncs if self.prepared.host_of[name] != self.prepared.here or name in arriving
@@ -312,7 +209,7 @@ class Context:
                     execute.memory = load(state.body)
                 if "delayed" in state.sync:
                     self._delay([sq.name], state.sync["delayed"])
-        self.form_regions()
+        self.accelerate()
 
     def keep_order(self, before: Mapping[str, str], ticks: int) -> None:
         """Let SQs here wait whose producers have just come as near as this, for what these sent from afar.
@@ -357,7 +254,7 @@ class Context:
 
     def hold(self, names: Iterable[str]) -> None:
         """Let instances fire no more until `release`; what arrives for them waits."""
-        self.dissolve_regions()
+        self.decelerate()
         for name in names:
             if name in self.syncs and name not in self.held:
                 self.held.add(name)
@@ -369,11 +266,11 @@ class Context:
             self.held.discard(name)
             if name not in self.delayed:
                 self.syncs[name].release()
-        self.form_regions()
+        self.accelerate()
 
     def save(self, names: Iterable[str], saver: Saver) -> dict[str, InstanceState]:
         """What instances need to go on elsewhere; of bodies that run away from here without their `sq_state`."""
-        self._flush_regions()
+        self._flush()
         found = {}
         for name in names:
             saver.sq = name
@@ -390,12 +287,12 @@ class Context:
         sync = self.syncs.get(name)
         if isinstance(sync, GridSync):
             now = self.agenda.now
-            self.dissolve_regions()
+            self.decelerate()
             sync.set_grid(period, phase, width, now if after is None else after)
             if sync.change is None:
-                self.form_regions()
-            elif self._timers is not None or self.form_elsewhere is not None:
-                self.agenda.deliver_at(now + 1, self.form_regions)  # the instant that is due now comes first
+                self.accelerate()
+            elif self._accelerator is not None:
+                self.agenda.deliver_at(now + 1, self.accelerate)  # the instant that is due now comes first
 
     def _wire(self, sq: TTSQ, sync: TTSQSync, forward: TTSQForward) -> None:
         if isinstance(sync, DeadlineSync):
@@ -513,59 +410,40 @@ class Context:
         """The streams that are open and whose window has no end."""
         return [name for name, sync in self.syncs.items() if isinstance(sync, GridSync) and sync.endless]
 
-    def form_regions(self) -> None:
-        """Find the regions, as the sources' grids are now; each takes over when its sources agree.
+    # The accelerator.
 
-        A context that was made without regions (another driver, `Simulation.regions`) has none.
-        """
-        if self._timers is None:
-            if self.form_elsewhere is not None and not self.closed:
-                self.dissolve_regions()
-                self.regions = list(self.form_elsewhere(self))
-            return
-        self.dissolve_regions()
-        prepared = self.prepared
-        grids = {
-            name: (sync.period, sync.phase, sync.width)
-            for name, sync in self.syncs.items()
-            if isinstance(sync, GridSync)
-        }
-        as_drawn = all(grid == (sq.period, sq.phase, sq.width) for sq in prepared.sqs if (grid := grids.get(sq.name)))
-        plans = prepared.regions if as_drawn else None
-        if plans is None:
-            grid_of = None if as_drawn else lambda sq: grids.get(sq.name, (sq.period, sq.phase, sq.width))
-            plans = find_regions(prepared.graph, prepared.sqs, grid_of)
-            plans += find_trees(prepared.graph, prepared.sqs, plans)
-            if as_drawn:
-                prepared.regions = plans
-        parts = self.syncs, self.executes, self.forwards, self.agenda
-        self.regions = [StreamRegion(plan, *parts, self._timers) for plan in plans if plan.sources]
-        self.trees = [TokenTree(plan, *parts) for plan in plans if not plan.sources]
+    def accelerate(self) -> None:
+        """Let the accelerator, if there is one, take over what it can, as SQs are placed and set now."""
+        self.decelerate()
+        if self._accelerator is not None and not self.closed:
+            self.accelerated = list(self._accelerator.form(self))
 
-    def dissolve_regions(self) -> None:
-        """Let the general engine go on with everything, from the next instants on, until `form_regions`."""
-        for region in self.regions:
-            region.retire()
-        self.regions = []
-        for tree in self.trees:
-            tree.dissolve()
-        self.trees = []
+    def decelerate(self) -> None:
+        """Let the general engine go on with everything, from the next instants on, until `accelerate`."""
+        for part in self.accelerated:
+            part.retire()
+        self.accelerated = []
 
-    def _flush_regions(self) -> None:
-        for region in self.regions:
-            region.flush()
+    def _flush(self) -> None:
+        for part in self.accelerated:
+            part.flush()
+
+    @property
+    def waiting_to_fire(self) -> set[str]:
+        """The SQs that take no turns at present."""
+        return self.held | self.delayed.keys()
 
     @property
     def counts(self) -> Counts:
         """What was counted here."""
-        self._flush_regions()
+        self._flush()
         for sync in self.syncs.values():
             sync.settle()
         return self.counters.by_sq
 
     def waiting(self) -> dict[str, dict[str, int]]:
         """SQ to port to number of tokens that wait there."""
-        self._flush_regions()
+        self._flush()
         found = {name: sync.waiting() for name, sync in self.syncs.items()}
         return {name: ports for name, ports in found.items() if ports}
 
@@ -579,10 +457,8 @@ class Context:
     def close(self) -> None:
         """End it: nothing fires any more, timers that are still due find nothing to do."""
         self.closed = True
-        for region in self.regions:
-            region.close()
-        for tree in self.trees:
-            tree.dissolve()
+        for part in self.accelerated:
+            part.close()
         for sync in self.syncs.values():
             sync.close()
 

@@ -12,7 +12,7 @@ from types import FunctionType
 from typing import Any, TextIO
 
 from ticktalk.engine.bodies import GraphCode
-from ticktalk.engine.components import REGION_FILE, Components, running, what_runs
+from ticktalk.engine.components import Components, running, what_runs
 from ticktalk.engine.instructions import TOKEN_INSTRUCTIONS, VALUE_INSTRUCTIONS, Setting
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
@@ -20,6 +20,9 @@ from ticktalk.payloads import FiringError
 from ticktalk.time import ROOT, Tick, TTClock, TTEmpty, TTTag, TTTime, TTToken
 
 Send = Callable[[Any, Tick, Tick], None]
+
+GENERATED = "<generated>"
+"""What code that the runtime makes is called instead of a file; tracebacks that people see leave it out."""
 
 _PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
@@ -277,7 +280,7 @@ def _traceback(sq: TTSQ, code: GraphCode, error: BaseException) -> str:
 
 
 def _is_ours(file: str) -> bool:
-    return file == REGION_FILE or file.startswith(_PACKAGE)
+    return file == GENERATED or file.startswith(_PACKAGE)
 
 
 class BodyOutput:

@@ -45,7 +45,7 @@ class TTSQSync:
     Attributes:
         inbox: what arrived since the last step from SQs of the same ensemble: `(port, start, stop, value)`.
         remote: the same from other ensembles; it comes first.
-        several: the turn that it has may fire more than once.
+        may_fire_again: the turn that it has may fire more than once.
     """
 
     __slots__ = (
@@ -59,11 +59,11 @@ class TTSQSync:
         "inbox",
         "key",
         "made",
+        "may_fire_again",
         "newest",
         "number",
         "queued",
         "remote",
-        "several",
         "slot",
         "sq",
     )
@@ -73,7 +73,7 @@ class TTSQSync:
         self.key = (order, self)
         self.made: Tick = next(_MADE)
         self.queued = False
-        self.several = False
+        self.may_fire_again = False
         self.agenda = agenda
         self.counters = counters
         self.inbox: list[tuple[int, Tick, Tick, Any]] = []
@@ -197,7 +197,7 @@ class SinglePortSync(TTSQSync):
             self.fire(start, stop, ((start, stop, value) if self.full else value,), now)
             return
         arrived = self._arrived()
-        self.several = len(arrived) > 1
+        self.may_fire_again = len(arrived) > 1
         for _, start, stop, value in arrived:
             if self.forward:
                 if start < self.last_start:
@@ -205,7 +205,7 @@ class SinglePortSync(TTSQSync):
                     continue
                 self.last_start = start
             self.fire(start, stop, ((start, stop, value) if self.full else value,), now)
-        self.several = False
+        self.may_fire_again = False
 
     def save(self, saver: Saver) -> dict[str, Any]:
         return {**super().save(saver), "last_start": self.last_start}
@@ -270,13 +270,13 @@ class ArrivalSync(TTSQSync):
             else:
                 self._wait(slot, token)
         # A firing takes a token of each port that consumes: if there is but one, there is but one firing.
-        self.several = all(len(self.ports[slot].tokens) > 1 for slot in self.consuming)
+        self.may_fire_again = all(len(self.ports[slot].tokens) > 1 for slot in self.consuming)
         for slot, token in arrived:
             if slot in self.sticky:
                 self._reconsider(now)
             elif self.ports[slot].holds(token):
                 self._consider(slot, token, True, now)
-        self.several = False
+        self.may_fire_again = False
         if self.newest > self.evict_at:
             self._evict()
 
@@ -349,7 +349,7 @@ class ArrivalSync(TTSQSync):
         return True
 
     def reach(self, start: Tick) -> None:
-        """A token that starts at `start` came here and was used, with others of a region."""
+        """A token that starts at `start` came to this SQ and was used, though no sync saw it."""
         if start > self.newest:
             self.newest = start
             if start > self.evict_at:
@@ -454,10 +454,10 @@ class PairSync(ArrivalSync):
         return True
 
 
-class Region(Protocol):
-    """What runs the instants of several sources together (`engine.region`)."""
+class Taker(Protocol):
+    """What may take over the instants of several sources, to run them together."""
 
-    armed: bool
+    armed: bool  # it has them now
 
     def dissolve(self) -> None:
         """Give the instants back to the sources."""
@@ -484,9 +484,9 @@ class GridSync(TTSQSync):
         "not_before",
         "period",
         "phase",
-        "region",
         "settled",
         "tag",
+        "taker",
         "values",
         "width",
         "window_start",
@@ -508,16 +508,16 @@ class GridSync(TTSQSync):
         self.not_before: Tick | None = None  # set by the first firing
         self.instant: int | None = None  # the next one due
         self.tag: Send | None = None
-        self.region: Region | None = None  # has the instants while it is armed
+        self.taker: Taker | None = None
         self.change: tuple[int, int, int] | None = None  # of the grid, after what is due now
 
     def step(self, now: int) -> None:
-        region = self.region
+        taker = self.taker
         arrived = self._arrived() if self.inbox or self.remote else None
-        if region is not None and region.armed:
+        if taker is not None and taker.armed:
             if not arrived:
                 return
-            region.dissolve()
+            taker.dissolve()
         if arrived:
             for port, start, stop, value in arrived:
                 self.settled[self.slot[port]] = (start, 0, stop, value)
@@ -528,8 +528,8 @@ class GridSync(TTSQSync):
             instant = self.instant
         if self.change is not None:
             self.set_grid(*self.change, now)
-        if region is not None:
-            region.source_stepped(self)
+        if taker is not None:
+            taker.source_stepped(self)
 
     def _open_window(self, now: int) -> None:
         if not self._settle():
@@ -614,8 +614,8 @@ class GridSync(TTSQSync):
 
     def end_before(self, tick: int) -> None:
         """Let no instant at `tick` or later be due."""
-        if self.region is not None:
-            self.region.dissolve()
+        if self.taker is not None:
+            self.taker.dissolve()
         self.last = tick - 1
         self.end = min(self.end, self.last)
         if self.instant is not None and self.instant > self.end:
@@ -628,8 +628,8 @@ class GridSync(TTSQSync):
 
     def set_grid(self, period: int, phase: int, width: int, now: int) -> None:
         """Change period, phase and interval width (root ticks) for the instants later than `now`."""
-        if self.region is not None:
-            self.region.dissolve()
+        if self.taker is not None:
+            self.taker.dissolve()
         self.change = None
         if (period, phase, width) == (self.period, self.phase, self.width):
             return

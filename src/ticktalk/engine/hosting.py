@@ -10,15 +10,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.bodies import BodyError
 from ticktalk.engine.codec import Data
 from ticktalk.engine.components import Components, Preparing, running
-from ticktalk.engine.context import Context, PreparedGraph, RunElsewhere
+from ticktalk.engine.context import Context, RunElsewhere
 from ticktalk.engine.counters import Counts
 from ticktalk.engine.firing import EVICTION_BOUND
 from ticktalk.engine.forwarding import Together
 from ticktalk.engine.meter import Meter
+from ticktalk.engine.prepared import PreparedGraph
 from ticktalk.engine.state import Load, Saver
 from ticktalk.graph.sq import TTSQ
 from ticktalk.payloads import (
@@ -42,6 +44,10 @@ if TYPE_CHECKING:
 
 class Outside(Protocol):
     """What a context on an ensemble talks to."""
+
+    @property
+    def accelerator(self) -> Accelerator | None:
+        """What contexts that start now are given."""
 
     def publish(
         self, graph: str, context: int, arc: str, ensembles: list[str], value: Any, start: Tick, stop: Tick
@@ -134,6 +140,7 @@ class EnsembleHost:
             None if self.cores is None else self.cores.occupy,
             self.meter,
             None if together is None else partial(together, graph, number),
+            outside.accelerator,
         )
         if start.until is not None:
             context.end_streams(start.until)

@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.codec import Encoded, encoded
 from ticktalk.engine.components import Components
@@ -159,6 +160,7 @@ class Node:
             self.moves.last_body,
             self.sharing.encode,
         )
+        self.accelerator: Accelerator | None = self.workers.parts
         self.tokens: Tokens = Tokens(self)
         self.link: Link | None = None
         self.sign = sign

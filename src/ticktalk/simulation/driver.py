@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import simpy
 
-from ticktalk.accelerate.stream_region import RegionTimers
+from ticktalk.accelerate.in_simulation import SimulationAccelerator
+from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.codec import PLAIN, ValueFormatError, decode_value, encode_value, handed_on
 from ticktalk.engine.execution import keep_bodies_from_stdout
@@ -65,6 +66,11 @@ class _Site:
         self.take_output: Any = None  # on the manager's own ensemble
         self.take_error: Any = None
         self.log_error: Any = None
+
+    @property
+    def accelerator(self) -> Accelerator | None:
+        """What contexts that start now are given."""
+        return self._simulation.accelerator
 
     def publish(
         self, graph: str, context: int, arc: str, ensembles: list[str], value: Any, start: Tick, stop: Tick
@@ -167,7 +173,7 @@ class Simulation:
         timing: how long bodies and tokens take, as a deployment file says; None: bodies no time, tokens that delay.
         meter: measures what bodies cost on this machine.
         exact: one SimPy timeout per distinct instant, so that `env.now` is always the present tick.
-        regions: whether parts of a graph may run an instant at once; not where bodies take time, or are measured.
+        accelerator: given to contexts that start; None: not where bodies take time, are measured, or SQs may move.
         sites: the ensembles by name.
         former: what ensembles held that have failed: their counters still count.
         cuts: the pairs of ensembles between which no message gets through.
@@ -179,7 +185,7 @@ class Simulation:
     def __init__(self, env: simpy.Environment) -> None:
         self.env = env
         self.agenda = Agenda(int(env.now))
-        self._regions = self.agenda.regions = RegionTimers(self.agenda)
+        self.accelerator: Accelerator | None = SimulationAccelerator(self.agenda)
         self.network_delay = 0
         self.timing: Timing | None = None
         self.meter: Meter | None = None
@@ -212,15 +218,6 @@ class Simulation:
             env._ticktalk_simulation = found  # type: ignore[attr-defined]
         return found
 
-    @property
-    def regions(self) -> bool:
-        """Whether contexts that start now run what is settled before as generated code."""
-        return self._regions.allowed
-
-    @regions.setter
-    def regions(self, allowed: bool) -> None:
-        self._regions.allowed = allowed
-
     def now(self) -> int:
         """The present root tick."""
         return max(self.agenda.now, int(self.env.now))
@@ -234,7 +231,7 @@ class Simulation:
     def make_movable(self) -> None:
         """Let SQs move between ensembles while their contexts run; before anything starts."""
         self.movable = True
-        self.regions = False
+        self.accelerator = None
         for site in self.sites.values():
             if site.host is not None:
                 site.host.movable, site.host.under_way = True, self.network_delay

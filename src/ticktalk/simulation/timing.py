@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.codec import encode_value
-from ticktalk.engine.context import PreparedGraph
+from ticktalk.engine.prepared import PreparedGraph
 from ticktalk.mapping.deployment_file import DeploymentFile, EnsembleSpec
 from ticktalk.simulation.cores import Cores
 

@@ -30,10 +30,11 @@ from typing import Any
 
 import msgspec
 
+from ticktalk.accelerate.which_runs import IN_REGION
 from ticktalk.accelerate.worker_region import Array, Member, WorkerRegion, encoder, failure, sendable, text
 from ticktalk.engine.bodies import BodyError, GraphCode
 from ticktalk.engine.codec import encode_value
-from ticktalk.engine.components import IN_REGION, Components, Preparing, running
+from ticktalk.engine.components import Components, Preparing, running
 from ticktalk.engine.execution import BodyOutput, TTSQExecute
 from ticktalk.engine.state import Saver
 from ticktalk.graph.graph import TTGraph

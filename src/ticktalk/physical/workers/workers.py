@@ -15,6 +15,7 @@ import msgspec
 
 from ticktalk.accelerate.device_parts import DeviceParts
 from ticktalk.accelerate.worker_region import as_error, parts_of
+from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.codec import Data, Encoded, Parts, encode_value, encoded
 from ticktalk.engine.components import Components
 from ticktalk.engine.context import Context, Elsewhere, runs_elsewhere
@@ -78,7 +79,7 @@ class Workers:
         self._count_restart = count_restart
         self._channels: dict[str, Channel] = {}
         self._placed: dict[int, WorkerBody] = {}
-        self._of: dict[Context, dict[str, WorkerBody]] = {}  # the same by context and SQ
+        self._of: dict[ContextParts, dict[str, WorkerBody]] = {}  # the same by context and SQ
         self._next = 0
         self._graphs: dict[str, TTGraph] = {}
         self._assigned: dict[str, dict[str, str]] = {}  # graph -> SQ -> worker
@@ -163,7 +164,7 @@ class Workers:
         self._next += 1
         return self._next
 
-    def bodies(self, context: Context) -> Mapping[str, WorkerBody]:
+    def bodies(self, context: ContextParts) -> Mapping[str, WorkerBody]:
         """By SQ, a context's bodies in workers."""
         return self._of.get(context, {})
 
@@ -188,8 +189,6 @@ class Workers:
             self._starts[graph].append((context.number, context.start_tick, by_worker))
         for worker, instances in by_worker.items():
             self.send(worker, ("start", graph, context.number, context.start_tick, instances))
-        context.form_elsewhere = self.parts.form
-        context.form_regions()
 
     def busy(self, context: Context, names: Collection[str] | None = None) -> str:
         """The SQ (of `names`, if given) whose body runs or waits to run in this context; empty when there is none."""
