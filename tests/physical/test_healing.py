@@ -15,7 +15,7 @@ from systems import HEAD, LIMIT, Process, System, alive, children, kill, until
 from ticktalk.cli.remote import Remote
 from ticktalk.engine.codec import decode_value
 from ticktalk.errors import TTRuntimeError
-from ticktalk.hosted.health import lease
+from ticktalk.hosted.lease import Times
 from ticktalk.payloads import OutputToken
 from ticktalk.physical.node import free_port
 
@@ -492,7 +492,7 @@ def test_who_loses_the_manager_goes_on_with_others_and_holds_what_moves_when_alo
         # Nobody sees the manager: all go on.
         manager.popen.send_signal(signal.SIGSTOP)
         before = {sq: len(marks(a, sq)) for sq in ("free", "fixed")}
-        longer_than_the_lease = 2 * lease() // 50_000
+        longer_than_the_lease = 2 * Times().lease // 50_000
         until(
             lambda: all(len(marks(a, sq)) > count + longer_than_the_lease for sq, count in before.items()), "both go on"
         )

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from ticktalk.hosted.health import DEAD_AFTER, LOST_AFTER, Completion, Heartbeats, ManagerWatch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ticktalk.hosted.completion import Completion
+from ticktalk.hosted.lease import DEAD_AFTER, ManagerWatch, Times
+from ticktalk.manager.liveness import Heartbeats
 from ticktalk.payloads import IdleReport
+
+LOST_AFTER = Times().lost_after
 
 
 def report(ensemble: str, round: int, **said: object) -> IdleReport:
@@ -152,6 +159,19 @@ def test_outputs_are_counted_by_who_sent_them() -> None:
         round = completion.ask()
         completion.take(report("a", round, outputs=5), {"a": 4, "dead": 9}, now)
     assert completion.done and completion.lost == 1
+
+
+@given(st.integers(1_000, 10**9))
+def test_whatever_the_silence_that_counts_as_death_the_lease_ends_first(dead_after: int) -> None:
+    """An SQ is placed elsewhere only when the ensemble that had it has held it: so it never runs twice."""
+    times = Times(dead_after)
+    assert 2 * times.heartbeat < times.lingers_after < times.lease < times.surely_after < times.dead_after
+    assert times.dead_after <= times.lost_after < times.given_up_after
+    watch, heartbeats = ManagerWatch(0, dead_after), Heartbeats(dead_after)
+    heartbeats.take("a", 0)
+    assert watch.holds(times.lease) and not heartbeats.silent(times.lease, times.surely_after)
+    assert heartbeats.dead(dead_after + 1) == ["a"]
+    assert watch.lease == times.lease and watch.first_question + 3 * watch.pause < times.lease
 
 
 def test_the_lease_ends_before_the_manager_acts() -> None:

@@ -24,7 +24,7 @@ from ticktalk.engine.codec import encode_value
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.errors import TTError, TTInputError, TTRuntimeError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.hosted.health import lease
+from ticktalk.hosted.lease import Times
 from ticktalk.json_text import as_json
 from ticktalk.language import compile_program, compile_source
 from ticktalk.mapping.ensembles import EnsembleInfo
@@ -143,7 +143,9 @@ def test_an_ensemble_waits_for_its_manager() -> None:
     try:
         until(lambda: "nobody answers" in early.said, "it says that it waits")
         said_at = time.monotonic()
-        until(lambda: time.monotonic() - said_at > lease() / 1e6, "it waits for longer than a manager may be silent")
+        until(
+            lambda: time.monotonic() - said_at > Times().lease / 1e6, "it waits for longer than a manager may be silent"
+        )
         system = System(port=port)
         try:
             assert system.manager.wait_for_ensembles(["early"], LIMIT) == []

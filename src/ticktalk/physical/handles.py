@@ -10,12 +10,12 @@ from typing import Any
 from ticktalk.engine.components import Components
 from ticktalk.engine.counters import Counts
 from ticktalk.errors import TTRuntimeError
-from ticktalk.hosted.health import ManagerWatch
+from ticktalk.hosted.lease import ManagerWatch, Times
 from ticktalk.manager.deployments import IN_USE
 from ticktalk.messages import Message, NetMsg, RuntimeMsg
 from ticktalk.payloads import Ask, FiringError, Ping, Pong, Tell
 from ticktalk.physical.commands import Commands
-from ticktalk.physical.manager_node import HEARTBEAT, Callbacks, ManagerNode, RunningContext, in_loop
+from ticktalk.physical.manager_node import Callbacks, ManagerNode, RunningContext, in_loop
 from ticktalk.physical.network.joining import (
     JOIN_KEY,
     RefusedError,
@@ -225,7 +225,7 @@ class EnsembleHandle:
         self._watch = ManagerWatch(self._started)
         self._pinged_at = self._started
         self._asked_by: set[str] = set()  # those who want to know when the manager is heard again
-        self.node.loop.every(HEARTBEAT, self._beat)
+        self.node.loop.every(Times().heartbeat, self._beat)
 
     def run(self) -> None:
         """Join, and serve until stopped."""

@@ -13,7 +13,9 @@ import msgspec
 from ticktalk.engine.codec import Encoded, NoCodecError, encoded
 from ticktalk.engine.counters import Counts
 from ticktalk.errors import TTError, TTInputError
-from ticktalk.hosted.health import DEAD_AFTER, Completion, Heartbeats
+from ticktalk.hosted.completion import Completion
+from ticktalk.hosted.lease import Times
+from ticktalk.manager.liveness import Heartbeats
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import Message, NetMsg, RuntimeMsg, SyncMsg
 from ticktalk.network_interface import Question
@@ -27,8 +29,8 @@ from ticktalk.processes import TTRuntimeManagerProcess
 
 logger = logging.getLogger("ticktalk")
 
-HEARTBEAT = 500_000
-"""Microseconds between heartbeats."""
+TIMES = Times()
+"""For how long an ensemble may be silent."""
 
 WATCH_PERIOD = 200_000
 """Microseconds between two looks who is silent."""
@@ -38,15 +40,6 @@ REPORT_PERIOD = 100_000
 
 START_LEAD = 100_000
 """Root ticks between a start and its start tick: every ensemble has heard of it by then."""
-
-LINGERS_AFTER = 1_200_000
-"""Microseconds of silence after which a newer start of an ensemble takes over its name."""
-
-SURELY_AFTER = 1_600_000
-"""Microseconds of silence after which an ensemble whose connection has closed is dead: its lease has ended too."""
-
-GIVEN_UP_AFTER = 10_000_000
-"""Microseconds after which a graph that a silent ensemble was preparing is refused: until then it may only be busy."""
 
 CHECKPOINT = 1_000_000
 """Microseconds between two checkpoints, unless another time is asked for."""
@@ -131,7 +124,7 @@ class ManagerNode:
             return
         registry = self.process.registry
         heard = self.heartbeats.seen.get(info.name, 0)
-        refusal = registry.refusal(info, self.node.clock.now() - heard > LINGERS_AFTER)
+        refusal = registry.refusal(info, self.node.clock.now() - heard > TIMES.lingers_after)
         if refusal is not None:
             if join or info.protocol != self.process.registry.manager.protocol:
                 self.event(f"refused {info.name!r}: {refusal}")
@@ -178,9 +171,9 @@ class ManagerNode:
         now = self.node.clock.now()
         late: int = now - self._watched_at - WATCH_PERIOD
         self._watched_at = now
-        if late > HEARTBEAT:
+        if late > TIMES.heartbeat:
             self.heartbeats.excuse(late)
-        silent = self.heartbeats.silent(now, SURELY_AFTER)
+        silent = self.heartbeats.silent(now, TIMES.surely_after)
         if silent and self.node.link is not None:
             connected = self.node.link.peers()
             dead = set(self.heartbeats.dead(now))
@@ -188,7 +181,7 @@ class ManagerNode:
             for name in silent:
                 info = registry.get(name)
                 if name in dead or info is None or info.zid not in connected:
-                    if len(registry) > 1 and len(self.heartbeats.silent(now, 2 * HEARTBEAT)) == len(registry):
+                    if len(registry) > 1 and len(self.heartbeats.silent(now, 2 * TIMES.heartbeat)) == len(registry):
                         self.process.healing.isolated = True
                         self.event(
                             "no ensemble is heard of: the manager may be cut off, so it places nothing elsewhere"
@@ -215,7 +208,7 @@ class ManagerNode:
                 healing.reunited()
                 self.node._drain()
 
-            self.node.loop.after(DEAD_AFTER, reunited)
+            self.node.loop.after(TIMES.dead_after, reunited)
 
     def _left(self, name: str, why: str) -> None:
         """An ensemble is gone and does not come back as it was."""
@@ -229,7 +222,9 @@ class ManagerNode:
         self.offsets.pop(name, None)
         if may_come_back is not None:
             self.silent[name] = may_come_back
-            self.node.loop.after(GIVEN_UP_AFTER, lambda: self.process.given_up(name) if name in self.silent else None)
+            self.node.loop.after(
+                TIMES.given_up_after, lambda: self.process.given_up(name) if name in self.silent else None
+            )
         for context in self.contexts.values():
             context.completion.gone(name)
         self.event(f"{name!r} is gone: {why}")

@@ -12,7 +12,7 @@ from typing import Any
 
 from ticktalk.engine.agenda import Turn
 from ticktalk.ensemble import TTEnsemble
-from ticktalk.hosted.health import DEAD_AFTER, goes_on, lease
+from ticktalk.hosted.lease import DEAD_AFTER, Times, goes_on
 from ticktalk.messages import Message, RuntimeMsg
 from ticktalk.runtime_manager import TTRuntimeManagerSim
 from ticktalk.simulation.driver import Simulation
@@ -129,7 +129,7 @@ class Faults:
         if name not in self._lost_since:
             self._lost_since[name] = now
             at = self.simulation.agenda.deliver_at
-            at(now + lease(self.noticed_after), self._watch)
+            at(now + Times(self.noticed_after).lease, self._watch)
             at(now + self.noticed_after, self._notice, name, now)
 
     def _notice(self, name: str, since: int) -> None:
@@ -176,7 +176,7 @@ class Faults:
         One that holds its own is no witness: it has learnt that the manager is there for others.
         """
         now, simulation, manager = self.simulation.agenda.now, self.simulation, self.manager.name
-        asked = [name for name, since in self._lost_since.items() if now - since >= lease(self.noticed_after)]
+        asked = [name for name, since in self._lost_since.items() if now - since >= Times(self.noticed_after).lease]
         again = True
         while again:
             again = False
