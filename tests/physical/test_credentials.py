@@ -28,9 +28,9 @@ from typer.testing import CliRunner
 from ticktalk.cli.keys import keys_app
 from ticktalk.language import TTError
 from ticktalk.physical.trust import authority, credentials
-from ticktalk.physical.trust.authority import REVOCATIONS_FILE, init_authority, issue, issued, revoke
+from ticktalk.physical.trust.authority import init_authority, issue, issued, revoke
 from ticktalk.physical.trust.credentials import Credentials
-from ticktalk.physical.trust.revocations import Revocations
+from ticktalk.physical.trust.revocations import REVOCATIONS_FILE, Revocations
 from ticktalk.physical.trust.signing import Signer
 
 LIMIT = 20.0
@@ -449,8 +449,8 @@ def test_without_cryptography(made: Path, tmp_path: Path) -> None:
     program = (
         "import sys; sys.modules['cryptography'] = None\n"
         "from pathlib import Path\n"
-        "from ticktalk.language import TTError\n"
-        "from ticktalk.physical import authority, credentials\n"
+        "from ticktalk.errors import TTError\n"
+        "from ticktalk.physical.trust import authority, credentials\n"
         "for call in (lambda: credentials.Credentials.load(sys.argv[1]),\n"
         "             lambda: authority.init_authority(Path(sys.argv[2])),\n"
         "             lambda: authority.issue(Path(sys.argv[2]), 'a'), lambda: authority.issued(Path(sys.argv[2]))):\n"

@@ -6,7 +6,7 @@
         authority/              stays here: ca.pem, ca.key, signing.key
             issued/             every certificate ever issued, in their order
 
-Whoever has `authority/` can let anybody take part. It need not be on the manager's host.
+The owner of `authority/` decides who takes part. The folder need not be on the manager's host.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from ticktalk.physical.trust.certificates import (
     serial_text,
 )
 from ticktalk.physical.trust.credentials import VERSION, Bundle, Role
-from ticktalk.physical.trust.revocations import Revocation, Revocations
+from ticktalk.physical.trust.revocations import REVOCATIONS_FILE, Revocation, Revocations
 from ticktalk.physical.trust.signing import REVOCATION, Signer, Verifier, require_cryptography
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 DIRECTORY = Path("ticktalk-keys")
-REVOCATIONS_FILE = "revocations.signed"  # no `.json`: an ensemble may be called `revocations`
 VALID_FOR = timedelta(days=365)
 AUTHORITY_VALID_FOR = timedelta(days=3653)
 LOOPBACK = ("127.0.0.1", "localhost")

@@ -1,4 +1,4 @@
-"""The certificates of a system, and what can stand in them: X.509 with P-256 keys, written as PEM.
+"""The certificates of a system and the rules for their content: X.509 with P-256 keys, written as PEM.
 
 An ensemble's certificate serves both ends of a link, as all may listen and connect. Its common name is the ensemble's
 name; its alternative names are the addresses at which others may connect to it.
@@ -88,7 +88,7 @@ def ensemble_certificate(
 
 
 def common_name(certificate: x509.Certificate) -> str:
-    """Whose certificate it is; empty if it does not say."""
+    """The name for which it was issued; empty if there is none in it."""
     from cryptography.x509.oid import NameOID
 
     return "".join(str(item.value) for item in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME))

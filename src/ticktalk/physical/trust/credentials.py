@@ -47,7 +47,7 @@ class Bundle(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _Head(msgspec.Struct):
-    """What every version of the file has."""
+    """The fields that every version of the file has."""
 
     format: Literal["ticktalk-credentials"]
     version: int
@@ -56,8 +56,8 @@ class _Head(msgspec.Struct):
 _PROOF = b"ticktalk-asks-v1\0"
 
 
-class Asker(NamedTuple):
-    """Who asks: the common name and the serial number of the certificate shown."""
+class Requester(NamedTuple):
+    """The common name and the serial number of the certificate in a request."""
 
     name: str
     serial: str
@@ -65,7 +65,7 @@ class Asker(NamedTuple):
 
 @dataclass(frozen=True)
 class Credentials:
-    """A bundle that was found to be whole.
+    """A bundle that was checked.
 
     Attributes:
         path: the file.
@@ -86,7 +86,7 @@ class Credentials:
 
     @classmethod
     def load(cls, path: str | Path) -> Credentials:
-        """Read a bundle and check all that can be checked without others.
+        """Read a bundle and check it, as far as that is possible without a network.
 
         Raises:
             TTError: the file cannot be read, is no bundle or a damaged one; its key does not fit its certificate;
@@ -128,7 +128,7 @@ class Credentials:
         )
 
     def zenoh_config(self) -> dict[str, Any]:
-        """Configuration of Zenoh by key: TLS only, both sides show a certificate of this authority."""
+        """Configuration of Zenoh by key: TLS only, and both sides show a certificate of this authority."""
         certificate = _base64(self._bundle.certificate)
         private_key = _base64(self._bundle.private_key)
         config: dict[str, Any] = {
@@ -144,7 +144,7 @@ class Credentials:
         return config
 
     def signer(self) -> Signer:
-        """What signs code as the manager.
+        """The signer of code, for the manager.
 
         Raises:
             TTError: these are not the manager's credentials.
@@ -157,7 +157,7 @@ class Credentials:
         return Signer(self._signing_key, CODE)
 
     def verifier(self) -> Verifier:
-        """What tells code that the manager signed."""
+        """The check of the manager's signature under code."""
         return Verifier(self._verify_key, CODE)
 
     def prove(self, payload: bytes) -> tuple[str, bytes]:
@@ -170,8 +170,8 @@ class Credentials:
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         return self._bundle.certificate, key.sign(_PROOF + payload, ec.ECDSA(hashes.SHA256()))
 
-    def check_proof(self, payload: bytes, certificate: str, signature: bytes) -> Asker:
-        """Who asks, by what `prove` gave there.
+    def check_proof(self, payload: bytes, certificate: str, signature: bytes) -> Requester:
+        """The requester, if its proof (`prove`) holds.
 
         Raises:
             TTError: there is no proof, or it is not that of a valid certificate of this authority.
@@ -196,10 +196,10 @@ class Credentials:
         name = common_name(shown)
         if not _issued_by(shown, ca) or not shown.not_valid_before_utc <= now <= shown.not_valid_after_utc:
             raise TTError(f"the certificate of {name!r} has expired, or is of another authority: issue a new one")
-        return Asker(name, serial_text(shown.serial_number))
+        return Requester(name, serial_text(shown.serial_number))
 
     def revocation_verifier(self) -> Verifier:
-        """What tells a revocation list that the authority signed."""
+        """The check of the authority's signature under a revocation list."""
         return Verifier(self._verify_key, REVOCATION)
 
 
@@ -229,7 +229,7 @@ def _read(path: Path) -> Bundle:
 def _parse(
     bundle: Bundle,
 ) -> tuple[x509.Certificate, x509.Certificate, Ed25519PublicKey, Ed25519PrivateKey | None, bool]:
-    """The authority's certificate, the own, the keys of signatures, and whether the private key fits the own.
+    """The authority's certificate, the own one, the keys of signatures, and whether the private key fits the own one.
 
     Raises:
         ValueError, TypeError: a part cannot be read.
@@ -260,7 +260,7 @@ def _parse(
                 raise ValueError("it is not an Ed25519 key")
             signing_key = loaded
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        # What the library says is long, and about the encoding; the part is what the user can look at.
+        # The library's message is long and about the encoding. The user can look at the named part.
         raise ValueError(f"`{part}` cannot be read") from None
     return ca, certificate, verify_key, signing_key, fits
 

@@ -1,7 +1,7 @@
-"""The revocation list: which certificates are taken back, signed, newer ones told from older.
+"""The revocation list: the certificates that were taken back, numbered and signed, and their refusal.
 
-Zenoh's TLS has none, so the manager reads it, gives it out and refuses who is on it. A certificate is revoked by its
-serial number, so its owner's name can be issued another.
+Zenoh's TLS knows no such list. So the manager reads it and refuses requests that show a certificate on it. A
+certificate is revoked by its serial number, so another one can be issued to the same name.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ import msgspec
 from ticktalk.errors import TTError
 from ticktalk.physical.trust.signing import Signer, Verifier
 
+REVOCATIONS_FILE = "revocations.signed"
+"""Its name has no `.json`: an ensemble may be called `revocations`."""
+
 
 class Revocation(msgspec.Struct, frozen=True):
-    """One certificate that was taken back: whose it was, its serial number, when."""
+    """One certificate that was taken back: its common name, its serial number, and when."""
 
     name: str
     serial: str
@@ -41,7 +44,7 @@ class Revocations(msgspec.Struct, frozen=True):
     Attributes:
         number: grows by one with each list of an authority: of two, the one with the higher number counts.
         time: when it was made, UTC.
-        revoked: the certificates on it, in the order they were revoked.
+        revoked: the certificates on it, in the order of their revocation.
     """
 
     number: int
@@ -67,11 +70,11 @@ class Revocations(msgspec.Struct, frozen=True):
 
     @classmethod
     def decode(cls, data: bytes, verifier: Verifier, origin: str = "revocation list") -> Revocations:
-        """The list that `data`, a file's content, holds.
+        """Read a list from the content of its file.
 
         Args:
             verifier: of the purpose `signing.REVOCATION`.
-            origin: where it came from, for messages.
+            origin: the name of its origin, for messages.
 
         Raises:
             TTError: it is no list, or does not carry the authority's signature.
@@ -108,3 +111,45 @@ class Revocations(msgspec.Struct, frozen=True):
     def is_revoked(self, serial: str) -> bool:
         """Whether the certificate with this serial number (`Credentials.serial`) was taken back."""
         return any(item.serial == serial for item in self.revoked)
+
+
+class RevocationFile:
+    """The manager's copy of the list, read again when it changes: revoking takes effect while the manager runs.
+
+    Args:
+        path: the file.
+        verifier: of the purpose `signing.REVOCATION`.
+
+    Raises:
+        TTError: as `Revocations.load`.
+    """
+
+    def __init__(self, path: Path, verifier: Verifier) -> None:
+        self._path = path
+        self._verifier = verifier
+        self._changed = self._time()
+        self._list = Revocations.load(path, verifier)
+
+    def check(self, name: str, serial: str) -> None:
+        """Refuse a revoked certificate.
+
+        Args:
+            name: its common name.
+            serial: its serial number (`Credentials.serial`).
+
+        Raises:
+            TTError: it was revoked; or the list on disk does not hold any more.
+        """
+        changed = self._time()
+        if changed != self._changed:
+            self._list = Revocations.load(self._path, self._verifier)
+            self._changed = changed
+        if self._list.is_revoked(serial):
+            raise TTError(f"the certificate of {name!r} was revoked: issue a new one with `ticktalk keys issue {name}`")
+
+    def _time(self) -> int:
+        """When the file was changed; 0: it is not there."""
+        try:
+            return self._path.stat().st_mtime_ns
+        except OSError:
+            return 0

@@ -1,7 +1,7 @@
 """Signatures of the manager: Ed25519, each good for one purpose only.
 
-What is signed begins with a prefix that names the purpose, so a signature of code is none of a revocation list. What
-else it must hold (which graph, for whom, how new) is up to who signs.
+The signed bytes begin with a prefix that names the purpose, so a signature of code does not serve for a revocation
+list. The caller of `sign` decides what else they must hold (which graph, for which ensemble, how new).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Signer:
 
     Args:
         key: the manager's private key.
-        purpose: what its signatures are good for.
+        purpose: the one use of its signatures.
     """
 
     __slots__ = ("_key", "_purpose")
@@ -40,11 +40,11 @@ class Signer:
 
 
 class Verifier:
-    """Tells what the manager signed from what others did.
+    """Checks the manager's signatures.
 
     Args:
         key: the manager's public key.
-        purpose: what a signature must be good for.
+        purpose: the one use that a signature must be for.
     """
 
     __slots__ = ("_key", "_purpose")
