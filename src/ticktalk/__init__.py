@@ -117,7 +117,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     place = _PLACE_OF.get(name)
     if place is None and name.isupper():
-        place = "ticktalk.language.instructions"  # SQRT, RESAMPLE, ...: programs may import them from here too
+        place = "ticktalk.instructions"  # SQRT, RESAMPLE, ...: programs may import them from here too
     if place is None or not hasattr(import_module(place), name):
         raise AttributeError(f"module 'ticktalk' has no attribute {name!r}")
     found = getattr(import_module(place), name)

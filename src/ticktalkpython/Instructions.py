@@ -1,4 +1,4 @@
 """The instructions, callable by name."""
 
-from ticktalk.language.instructions import *  # noqa: F403
-from ticktalk.language.instructions import __all__  # noqa: F401
+from ticktalk.instructions import *  # noqa: F403
+from ticktalk.instructions import __all__  # noqa: F401

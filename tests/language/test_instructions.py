@@ -1,18 +1,23 @@
 """The instructions as importable names."""
 
+import ast
 import inspect
 import logging
 
 import pytest
+import simpy
 
-from ticktalk.language import instructions
-from ticktalk.language.instructions import INSTRUCTIONS, REQUIRED
+from ticktalk import instructions
+from ticktalk.instructions import BY_NAME, INSTRUCTIONS, REQUIRED
+from ticktalk.language import compile_source
+from ticktalk.language.folding import OPERATORS
+from ticktalk.runtime_manager import TTRuntimeManagerSim
 from ticktalk.time import INFINITY, NEG_INFINITY, ROOT, TTTime, TTToken
 
 
 def test_the_table_and_the_functions_agree():
-    assert set(instructions.__all__) == set(INSTRUCTIONS)
-    for name, instruction in INSTRUCTIONS.items():
+    assert set(instructions.__all__) == set(BY_NAME)
+    for name, instruction in BY_NAME.items():
         parameters = inspect.signature(getattr(instructions, name)).parameters
         assert set(parameters) == {*instruction.inputs, *instruction.settings}
         assert tuple(parameters)[: len(instruction.inputs)] == instruction.inputs
@@ -53,3 +58,24 @@ def test_syslog_logs_and_passes_on(caplog):
     with caplog.at_level(logging.INFO):
         assert instructions.SYSLOG(5) == 5
     assert "5" in caplog.text
+
+
+def test_syslog_has_one_logger_in_a_graph_and_outside(caplog):
+    program = "@GRAPHify\ndef main(trigger):\n    return SYSLOG(trigger)\n"
+    environment = simpy.Environment()
+    manager = TTRuntimeManagerSim(None, [], environment)
+    with caplog.at_level(logging.INFO), manager:
+        instructions.SYSLOG("outside")
+        manager.instantiate_and_map_graph(compile_source(program, "program.py", "program"))
+        manager.execute_graph("program", {"trigger": "inside"})
+        environment.run(until=10)
+    assert [(record.name, record.getMessage()) for record in caplog.records] == [
+        ("ticktalk.SYSLOG", "outside"),
+        ("ticktalk.SYSLOG", "inside"),
+    ]
+
+
+def test_each_operator_of_python_is_one_instruction():
+    operators = [*ast.operator.__subclasses__(), *ast.unaryop.__subclasses__(), *ast.cmpop.__subclasses__()]
+    assert OPERATORS.keys() == set(operators) - {ast.MatMult}
+    assert all(row is INSTRUCTIONS[row.name] and row.doc for row in OPERATORS.values())

@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 from ticktalk.accelerate.regions import MOST_NODES, Grid, RegionNode, Wire, region_window, runs_at_once
-from ticktalk.engine.instructions import PASSING_ON, VALUE_INSTRUCTIONS
 from ticktalk.engine.wiring import Wiring, wiring_of
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ, TTDestination
+from ticktalk.instructions import OPENING
 
 Kind = Literal["instant", "token", "firing"]
 
@@ -87,7 +87,7 @@ def find_device_regions(
 def _settles(sq: TTSQ) -> bool:
     """Whether a firing is just the function of the values, with the interval that the firing rule gives."""
     return (
-        (sq.body or (sq.function in VALUE_INSTRUCTIONS and sq.function not in PASSING_ON))
+        (sq.body or sq.function in OPENING)
         and sq.trigger in ("arrival", "grid")
         and not (sq.singly or sq.full_token or sq.first_delay)
         and sq.stamp == "instant"

@@ -26,30 +26,7 @@ from ticktalk.accelerate.regions import RegionNode, RegionPlan
 from ticktalk.engine.execution import unchangeable
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
-
-_OPERATORS = {
-    "ADD": "+",
-    "SUB": "-",
-    "MULT": "*",
-    "DIV": "/",
-    "FLOORDIV": "//",
-    "MOD": "%",
-    "BITAND": "&",
-    "BITOR": "|",
-    "BITXOR": "^",
-    "EQ": "==",
-    "NEQ": "!=",
-    "LT": "<",
-    "LTE": "<=",
-    "GT": ">",
-    "GTE": ">=",
-    "IS": "is",
-    "ISNOT": "is not",
-    "IN": "in",
-    "NOTIN": "not in",
-}
-"""Primitives that are written out."""
-
+from ticktalk.instructions import INSTRUCTIONS
 
 _ALWAYS = "gone, nothing, empty, plain, type, int, float"
 
@@ -350,7 +327,7 @@ def _call(index: int, node: RegionNode) -> str:
         return f"arrange{index}(f{index}, ({''.join(value + ', ' for value in arcs)}))"
     visible = [port for port, kind in enumerate(sq.ports) if not kind.hidden]
     if _operator(sq):
-        return f"{values[visible[0]]} {_OPERATORS[sq.function]} {values[visible[1]]}"
+        return f"{values[visible[0]]} {INSTRUCTIONS[sq.function].operator} {values[visible[1]]}"
     arguments = [
         f"{sq.ports[port].name}={values[port]}" if sq.ports[port].keyword else values[port] for port in visible
     ]
@@ -358,7 +335,9 @@ def _call(index: int, node: RegionNode) -> str:
 
 
 def _operator(sq: TTSQ) -> bool:
-    return not sq.body and sq.function in _OPERATORS and sum(not port.hidden for port in sq.ports) == 2
+    if sq.body or sum(not port.hidden for port in sq.ports) != 2:
+        return False
+    return sq.function in INSTRUCTIONS and INSTRUCTIONS[sq.function].operator != ""
 
 
 def _made_anew(sq: TTSQ) -> bool:

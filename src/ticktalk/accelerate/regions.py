@@ -20,10 +20,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ticktalk.engine.instructions import VALUE_INSTRUCTIONS
 from ticktalk.engine.wiring import wiring_of
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ, TTDestination
+from ticktalk.instructions import ON_VALUES
 
 Feeders = dict[tuple[str, int], list[tuple[str, int]]]
 
@@ -176,7 +176,7 @@ def _is_plain(sq: TTSQ) -> bool:
         sq.trigger == "arrival"
         and not sq.singly
         and not sq.full_token
-        and (sq.body or sq.function in VALUE_INSTRUCTIONS)
+        and (sq.body or sq.function in ON_VALUES)
         and runs_at_once(sq)
     )
 

@@ -25,12 +25,12 @@ from ticktalk.engine.firing import (
     make_sync,
 )
 from ticktalk.engine.forwarding import Output, Publish, PublishTogether, TTSQForward, arc_name
-from ticktalk.engine.instructions import PASSING_ON, SLOW_ON_NUMBERS, VALUE_INSTRUCTIONS
 from ticktalk.engine.meter import Meter
 from ticktalk.engine.prepared import PreparedGraph
 from ticktalk.engine.state import Load, Saver
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
+from ticktalk.instructions import INSTRUCTIONS, OPENING
 from ticktalk.payloads import FiringError, InstanceState
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 
@@ -303,7 +303,7 @@ class Context:
         send = single.send if single else forward.send
         done = single.done if single else _nothing
         if self._run_elsewhere is not None and runs_elsewhere(sq):
-            near = _NumbersHere() if not sq.body and sq.function not in SLOW_ON_NUMBERS else None
+            near = _NumbersHere() if not sq.body and not INSTRUCTIONS[sq.function].slow else None
             ends, away = (near.done, near.more) if near else (done, _none_counted)
             elsewhere = self._elsewhere(sq, forward, send, ends, away)
             fire = self._run_elsewhere(self, elsewhere)
@@ -474,9 +474,7 @@ class Context:
 
 def runs_elsewhere(sq: TTSQ) -> bool:
     """Whether an SQ looks at values, as bodies and most instructions do: such may run away from who keeps time."""
-    if sq.body:
-        return True
-    return sq.function in VALUE_INSTRUCTIONS and sq.function not in PASSING_ON
+    return sq.body or sq.function in OPENING
 
 
 class _NumbersHere:

@@ -12,10 +12,11 @@ from types import FunctionType
 from typing import Any, TextIO
 
 from ticktalk.engine.bodies import GraphCode
+from ticktalk.engine.codec import plain
 from ticktalk.engine.components import Components, running, what_runs
-from ticktalk.engine.instructions import TOKEN_INSTRUCTIONS, VALUE_INSTRUCTIONS, Setting
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
+from ticktalk.instructions import INSTRUCTIONS, ON_TOKENS, Setting
 from ticktalk.payloads import FiringError
 from ticktalk.time import ROOT, Tick, TTClock, TTEmpty, TTTag, TTTime, TTToken
 
@@ -91,13 +92,19 @@ class TTSQExecute:
             body, self.state = code.body(sq)
             self.body, self.arrange = _call_shape(sq, body, tags)
             self.fire = self._fire_full if sq.full_token else self._fire
-        elif sq.function in TOKEN_INSTRUCTIONS:
-            self.body, self.arrange = _call_shape(sq, TOKEN_INSTRUCTIONS[sq.function], tags, full=True)
-            self._setting = Setting(sq, clock, start_tick)
+            return
+        compute = INSTRUCTIONS[sq.function].compute
+        if sq.function in ON_TOKENS:
+            self.body, self.arrange = _call_shape(sq, compute, tags, full=True)
+            self._setting = Setting(self._parameter, clock, start_tick, (sq.period, sq.phase, sq.width), plain)
             self.fire = self._fire_instruction
         else:
-            self.body, self.arrange = _call_shape(sq, VALUE_INSTRUCTIONS[sq.function], tags)
+            self.body, self.arrange = _call_shape(sq, compute, tags)
             self.fire = self._fire
+
+    def _parameter(self, name: str) -> Any:
+        """What an instruction's call fixed under this name; decoded anew each time, as somebody may change it."""
+        return decode_constant(self.sq.instruction.get(name))
 
     def _fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
         """Run the body on `values` and send its result on [start, stop)."""

@@ -21,10 +21,10 @@ from typing import Any, Protocol
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.codec import plain
 from ticktalk.engine.counters import Counters
-from ticktalk.engine.instructions import TOKEN_INSTRUCTIONS
 from ticktalk.engine.matching import Port, Waiting, best_set
 from ticktalk.engine.state import Load, Saver
 from ticktalk.graph.sq import TTSQ
+from ticktalk.instructions import ON_TOKENS
 from ticktalk.time import INFINITY, NEG_INFINITY, ROOT, Tick, TTClock
 from ticktalk.time.clock import whole_tick
 
@@ -85,7 +85,7 @@ class TTSQSync:
         self.newest: Tick = NEG_INFINITY  # the newest finite start seen on any port
         self.evict_at: Tick = INFINITY  # a newest start at which some waiting token may have to go
         self.eviction_bound = eviction_bound
-        self.full = sq.full_token or (not sq.body and sq.function in TOKEN_INSTRUCTIONS)
+        self.full = sq.full_token or (not sq.body and sq.function in ON_TOKENS)
         self.fire: Fire = _not_wired
 
     def __lt__(self, other: TTSQSync) -> bool:
@@ -1021,6 +1021,6 @@ def make_sync(
     arcs = sum(port.constant is None for port in sq.ports)
     if arcs == 1 or sq.singly:
         return SinglePortSync(sq, order, agenda, counters, eviction_bound)
-    full = sq.full_token or (not sq.body and sq.function in TOKEN_INSTRUCTIONS)
+    full = sq.full_token or (not sq.body and sq.function in ON_TOKENS)
     pair = arcs == 2 and not full and not any(port.sticky for port in sq.ports)
     return (PairSync if pair else ArrivalSync)(sq, order, agenda, counters, eviction_bound)

@@ -6,10 +6,10 @@ import msgspec
 
 from ticktalk.engine.bodies import BodyError, GraphCode
 from ticktalk.engine.components import Components
-from ticktalk.engine.instructions import TOKEN_INSTRUCTIONS, VALUE_INSTRUCTIONS
 from ticktalk.engine.wiring import wiring_of
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
+from ticktalk.instructions import INSTRUCTIONS
 
 
 class PreparedGraph:
@@ -79,8 +79,5 @@ class PreparedGraph:
     @staticmethod
     def _check(sqs: list[TTSQ]) -> None:
         for sq in sqs:
-            if not sq.body and sq.function not in _INSTRUCTIONS:
+            if not sq.body and sq.function not in (*INSTRUCTIONS, "TTFinishByOtherwise"):
                 raise BodyError(f"{sq.name}: this TickTalk has no instruction {sq.function}")
-
-
-_INSTRUCTIONS = {*VALUE_INSTRUCTIONS, *TOKEN_INSTRUCTIONS, "TTFinishByOtherwise"}

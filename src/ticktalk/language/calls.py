@@ -9,10 +9,10 @@ from typing import Any
 
 from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.sq import TTConstraintSpec
+from ticktalk.instructions import BY_NAME, REQUIRED
 from ticktalk.language import folding
 from ticktalk.language.expressions import Expressions
 from ticktalk.language.folding import CannotFold
-from ticktalk.language.instructions import INSTRUCTIONS, REQUIRED
 from ticktalk.language.network import Network, Node, Port
 from ticktalk.language.templates import STREAM_KEYWORDS, Parameter, Template
 from ticktalk.language.values import UNKNOWN, Arc, Constant, Data, Foreign, Listing, Reference, Unknown, Value
@@ -317,7 +317,7 @@ class Calls:
         return value.value if isinstance(value, Constant) and isinstance(value.value, str) else None
 
     def _instruction(self, node: ast.expr, name: str, arguments: list[Argument], plan_b: bool) -> Node | None:
-        instruction = INSTRUCTIONS[name]
+        instruction = BY_NAME[name]
         self._evaluate_for_sq(arguments)
         parameters = [Parameter(parameter) for parameter in instruction.inputs]
         parameters += [
@@ -347,7 +347,7 @@ class Calls:
 
     def _instruction_settings(self, name: str, bound: dict[str, Argument]) -> dict[str, Any] | None:
         """The fields that an instruction's settings make; None after a problem."""
-        settings = INSTRUCTIONS[name].settings
+        settings = BY_NAME[name].settings
         fields: dict[str, Any] = {}
         clock = self._clock(bound.get("TTClock"))
         if clock is None:
@@ -726,9 +726,7 @@ class Calls:
         ]
         for value, argument in zip(lowered, arguments, strict=True):
             if value is None:
-                instruction = (
-                    f"write `{name.upper()}(...)`" if name.upper() in INSTRUCTIONS else "write an SQ that does it"
-                )
+                instruction = f"write `{name.upper()}(...)`" if name.upper() in BY_NAME else "write an SQ that does it"
                 return self._problem(
                     argument.where, f"`{name}` is computed at compile time, but this is an arc", instruction
                 )

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from ticktalk.graph.constants import encode_constant
+from ticktalk.instructions import BY_NAME
 from ticktalk.language import folding
-from ticktalk.language.folding import CannotFold
+from ticktalk.language.folding import OPERATORS, CannotFold
 from ticktalk.language.imports import KNOWN, construct_at
-from ticktalk.language.instructions import INSTRUCTIONS
 from ticktalk.language.network import Branch, Network, Node, Port
 from ticktalk.language.values import UNKNOWN, Arc, Constant, Data, Foreign, Listing, Reference, Unknown, Value
 from ticktalk.problems import Place, Problems, did_you_mean
@@ -509,11 +509,11 @@ class Expressions:
         joined = self._list_operation(place, operator, left, right)
         if joined is not None:
             return joined
-        name, function = folding.BINARY[type(operator)]
+        row = OPERATORS[type(operator)]
         a, b = self.lower(left, place), self.lower(right, place)
         if isinstance(a, Constant) and isinstance(b, Constant):
-            return self.fold(place, function, a.value, b.value)
-        return self.add(name, place, [self.to_port(left, place), self.to_port(right, place)])
+            return self.fold(place, row.compute, a.value, b.value)
+        return self.add(row.name, place, [self.to_port(left, place), self.to_port(right, place)])
 
     def _list_operation(self, place: Place, operator: ast.operator, left: Data, right: Data) -> Data | None:
         if isinstance(operator, ast.Add):
@@ -532,13 +532,13 @@ class Expressions:
         value = self.data(node.operand)
         if isinstance(value, Listing) and isinstance(node.op, ast.Not):
             return Constant(not value.items)
-        name, function = folding.UNARY[type(node.op)]
+        row = OPERATORS[type(node.op)]
         lowered = self.lower(value, node.operand)
         if isinstance(lowered, Unknown):
             return UNKNOWN
         if lowered is not None:
-            return self.fold(node, function, lowered.value)
-        return self.add(name, node, [self.to_port(value, node.operand)])
+            return self.fold(node, row.compute, lowered.value)
+        return self.add(row.name, node, [self.to_port(value, node.operand)])
 
     def _boolean(self, node: ast.BoolOp) -> Data:
         values = [self.data(operand) for operand in node.values]
@@ -568,13 +568,15 @@ class Expressions:
         return links[0] if len(links) == 1 else self._join("AND", node, links, [node] * len(links))
 
     def _link(self, node: ast.Compare, operator: ast.cmpop, values: list[Data], places: list[ast.expr]) -> Data:
-        name, function = folding.COMPARE[type(operator)]
+        row = OPERATORS[type(operator)]
         a, b = (self.lower(value, place) for value, place in zip(values, places, strict=True))
         if isinstance(a, Unknown) or isinstance(b, Unknown):
             return UNKNOWN
         if a is not None and b is not None:
-            return self.fold(node, function, a.value, b.value)
-        return self.add(name, node, [self.to_port(value, place) for value, place in zip(values, places, strict=True)])
+            return self.fold(node, row.compute, a.value, b.value)
+        return self.add(
+            row.name, node, [self.to_port(value, place) for value, place in zip(values, places, strict=True)]
+        )
 
     def _conditional(self, node: ast.IfExp) -> Value:
         test = self.data(node.test)
@@ -714,7 +716,7 @@ def reference_to(path: str) -> Reference:
     construct = construct_at(path)
     if construct is None:
         return Reference("module", path)
-    return Reference("instruction" if construct in INSTRUCTIONS else "construct", construct)
+    return Reference("instruction" if construct in BY_NAME else "construct", construct)
 
 
 def _as_tuple(value: Data, other: Data) -> Data:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from ticktalk.graph.constants import encode_constant
+from ticktalk.instructions import INSTRUCTIONS, Instruction
 
 LIMIT = 1_000_000
 """The most items, characters or steps of one constant."""
@@ -23,38 +24,19 @@ _DEPTH = 100
 _SEQUENCES = (str, bytes, list, tuple)
 _SIZED = (*_SEQUENCES, set, frozenset, dict)
 
-BINARY: dict[type[ast.operator], tuple[str, Callable[[Any, Any], Any]]] = {
-    ast.Add: ("ADD", operator.add),
-    ast.Sub: ("SUB", operator.sub),
-    ast.Mult: ("MULT", operator.mul),
-    ast.Div: ("DIV", operator.truediv),
-    ast.FloorDiv: ("FLOORDIV", operator.floordiv),
-    ast.Mod: ("MOD", operator.mod),
-    ast.Pow: ("POW", operator.pow),
-    ast.BitAnd: ("BITAND", operator.and_),
-    ast.BitOr: ("BITOR", operator.or_),
-    ast.BitXor: ("BITXOR", operator.xor),
-    ast.LShift: ("LSHIFT", operator.lshift),
-    ast.RShift: ("RSHIFT", operator.rshift),
-}
-UNARY: dict[type[ast.unaryop], tuple[str, Callable[[Any], Any]]] = {
-    ast.USub: ("NEG", operator.neg),
-    ast.UAdd: ("POS", operator.pos),
-    ast.Invert: ("INVERT", operator.invert),
-    ast.Not: ("NOT", operator.not_),
-}
-COMPARE: dict[type[ast.cmpop], tuple[str, Callable[[Any, Any], Any]]] = {
-    ast.Eq: ("EQ", operator.eq),
-    ast.NotEq: ("NEQ", operator.ne),
-    ast.Lt: ("LT", operator.lt),
-    ast.LtE: ("LTE", operator.le),
-    ast.Gt: ("GT", operator.gt),
-    ast.GtE: ("GTE", operator.ge),
-    ast.Is: ("IS", operator.is_),
-    ast.IsNot: ("ISNOT", operator.is_not),
-    ast.In: ("IN", lambda a, b: a in b),
-    ast.NotIn: ("NOTIN", lambda a, b: a not in b),
-}
+
+def _syntax_of(row: Instruction) -> type[ast.AST]:
+    """The class by which Python's syntax tree says the operator of an instruction."""
+    a, *b = row.inputs
+    expression = ast.parse(f"{a} {row.operator} {b[0]}" if b else f"{row.operator} {a}", mode="eval").body
+    match expression:
+        case ast.BinOp(op=found) | ast.UnaryOp(op=found) | ast.Compare(ops=[found]):
+            return type(found)
+    raise AssertionError(row.name)
+
+
+OPERATORS: dict[type[ast.AST], Instruction] = {_syntax_of(row): row for row in INSTRUCTIONS.values() if row.operator}
+"""The instruction that each operator of the language becomes, or that computes it at compile time."""
 
 BUILTINS: dict[str, Callable[..., Any]] = {
     **{
@@ -261,7 +243,7 @@ def _check_growth(function: Callable[..., Any], operands: Sequence[Any]) -> None
         text = a if isinstance(a, str) else a.decode("latin-1")
         widths = b if isinstance(b, tuple) else (b,)
         too_large = _wide(text) or ("*" in text and any(_is_large(width) for width in widths))
-    elif function in (COMPARE[ast.In][1], COMPARE[ast.NotIn][1]) and isinstance(b, range):
+    elif function in (INSTRUCTIONS["IN"].compute, INSTRUCTIONS["NOTIN"].compute) and isinstance(b, range):
         # Python walks a range to look for what is no int.
         too_large = type(a) not in (int, bool) and _length(b) > LIMIT
     if too_large:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Mapping
 
-from ticktalk.language.instructions import INSTRUCTIONS
+from ticktalk.instructions import BY_NAME
 
 PACKAGES = ("ticktalk", "ticktalkpython")
 DECORATORS = frozenset({"SQify", "STREAMify", "GRAPHify"})
 CONSTRUCTS = frozenset(
     {"TTClock", "TTConstraint", "TTQuery", "TTFinishByOtherwise", "TTPlanB", "TTDeadline", "TTSingleRunTimeout"}
 )
-KNOWN = DECORATORS | CONSTRUCTS | INSTRUCTIONS.keys() | {"component"}
+KNOWN = DECORATORS | CONSTRUCTS | BY_NAME.keys() | {"component"}
 
 
 def is_ticktalk(module: str | None) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ, TTArc, TTPort
-from ticktalk.language.instructions import INSTRUCTIONS
+from ticktalk.instructions import INSTRUCTIONS
 
 _UNITS = ((3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1_000, "ms"), (1, "µs"))
 _COLLECTIONS = ("TUPLE", "LIST", "SET", "DICT", "MERGE")

@@ -1,0 +1,386 @@
+"""The instructions: SQs that come with TickTalk. One row says all there is to know about each.
+
+Two kinds. An instruction *on values* computes a plain function of the values, and its result holds where the intervals
+of its inputs meet. One *on tokens* gets each input as `(start, stop, value)`, in root ticks, with a `Setting`, and says
+itself which tokens it sends: a list of `(value, start, stop)`.
+
+A program calls most of them by name in its graph. Outside of a graph they are plain functions (`ADD(1, 2) == 3`; those
+on tokens take `TTToken`s). The others are *primitives*: the compiler makes them of Python's syntax.
+
+The columns that others read: the compiler takes `inputs`, `settings` and `operator` (an expression with that operator
+becomes the instruction, and is computed at compile time where its operands are constants); the engine takes `compute`
+and `on_tokens`; generated code writes out an `operator` between two values, and calls `compute` where there is none.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import math
+import operator
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ticktalk.time import INFINITY, NEG_INFINITY, ROOT, Tick, TTClock, TTTime, TTToken
+from ticktalk.time.clock import whole_tick
+from ticktalk.time.interval import interval_text
+
+REQUIRED = object()
+"""In place of a setting's default: a call must give it."""
+
+Sent = list[tuple[Any, Tick, Tick]]
+Input = tuple[Tick, Tick, Any]
+
+_syslog = logging.getLogger("ticktalk.SYSLOG")
+
+
+class Instruction(NamedTuple):
+    """One row of the table.
+
+    Attributes:
+        name: what a program calls, and `TTSQ.function` says.
+        inputs: names of its inputs; each takes an arc or a constant. Empty for a primitive of any number of operands.
+        compute: `(*values) -> value`; on tokens: `(setting, *tokens) -> sent`.
+        doc: what it does, for programmers.
+        settings: what a call fixes at compile time, with defaults (`REQUIRED`: none).
+        operator: how Python writes it, if it is an operator.
+        on_tokens: it computes with tokens, not with values.
+        opens: it looks at its inputs' values; one that passes them on as they are leaves encoded values encoded.
+        slow: it can take long even on two small numbers.
+        by_name: a program may call it by name; if not, it is a primitive.
+        outside: what calling it outside a graph does, where that is not `compute`; it may raise.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    compute: Callable[..., Any]
+    doc: str
+    settings: dict[str, Any] = {}
+    operator: str = ""
+    on_tokens: bool = False
+    opens: bool = True
+    slow: bool = False
+    by_name: bool = True
+    outside: Callable[..., Any] | None = None
+
+    def port_name(self, index: int) -> str:
+        """The name of a port: an input that has a meaning has its name, an operand its position."""
+        name = self.inputs[index]
+        return name if len(name) > 1 else str(index)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+class Setting(msgspec.Struct):
+    """What an instruction on tokens knows beside its inputs; times in root ticks.
+
+    Attributes:
+        parameter: gives what a call fixed under a name, a fresh object each time; None if it fixed nothing.
+        clock: the clock it is set to.
+        start_tick: when its context started, the same on every ensemble.
+        grid: period, phase and interval width of the grid it is set to.
+        opened: gives the value that an input's value stands for, where that came encoded.
+        now: the present tick.
+        state: its own, for the life of the context.
+    """
+
+    parameter: Callable[[str], Any]
+    clock: TTClock = ROOT
+    start_tick: int = 0
+    grid: tuple[int, int, int] = (0, 0, 0)
+    opened: Callable[[Any], Any] = _as_it_is
+    now: int = 0
+    state: dict[str, Any] = {}
+
+
+INSTRUCTIONS: dict[str, Instruction] = {}
+"""All of them by name."""
+
+
+def _primitive(name: str, inputs: tuple[str, ...], compute: Callable[..., Any], doc: str, **columns: Any) -> None:
+    INSTRUCTIONS[name] = Instruction(name, inputs, compute, doc, by_name=False, **columns)
+
+
+def _instruction(
+    name: str, inputs: tuple[str, ...], compute: Callable[..., Any], doc: str, **columns: Any
+) -> Callable[..., Any]:
+    """Add the row of an instruction that programs call; gives the function to call outside a graph."""
+    row = INSTRUCTIONS[name] = Instruction(name, inputs, compute, doc, **columns)
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    empty = inspect.Parameter.empty
+    parameters = [inspect.Parameter(parameter, kind) for parameter in inputs]
+    # What a call must give comes first, as in any signature.
+    for setting, default in sorted(row.settings.items(), key=lambda item: item[1] is not REQUIRED):
+        parameters.append(inspect.Parameter(setting, kind, default=empty if default is REQUIRED else default))
+    signature = inspect.Signature(parameters)
+
+    def function(*arguments: Any, **named: Any) -> Any:
+        bound = signature.bind(*arguments, **named)
+        bound.apply_defaults()
+        if row.outside is not None:
+            return row.outside(**bound.arguments)
+        return _on_plain_tokens(row, bound.arguments) if row.on_tokens else row.compute(*bound.args)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    function.__signature__ = signature  # type: ignore[attr-defined]
+    return function
+
+
+def _on_plain_tokens(row: Instruction, arguments: dict[str, Any]) -> TTToken:
+    """The token that one on tokens makes of `TTToken`s, on the clock of the last one's interval."""
+    tokens = [arguments[name] for name in row.inputs]
+    inputs = [(token.time.start_tick, token.time.stop_tick, token.value) for token in tokens]
+    ((value, start, stop),) = row.compute(Setting(arguments.get), *inputs)
+    return TTToken(value, TTTime(tokens[-1].time.clock, start, stop))
+
+
+def _in_a_graph_only(name: str) -> Callable[..., Any]:
+    def refuse(**arguments: Any) -> Any:
+        raise TypeError(f"{name} means something in a @GRAPHify function only; compile the program and simulate it")
+
+    return refuse
+
+
+# What they compute.
+
+
+def _and(*values: Any) -> Any:
+    value = True
+    for value in values:
+        if not value:
+            return value
+    return value
+
+
+def _or(*values: Any) -> Any:
+    value = False
+    for value in values:
+        if value:
+            return value
+    return value
+
+
+def _dict(*items: Any) -> dict[Any, Any]:
+    return dict(zip(items[::2], items[1::2], strict=True))
+
+
+def _getitem(value: Any, *index: Any) -> Any:
+    return value[slice(*index)] if len(index) == 3 else value[index[0]]
+
+
+def _log(value: Any) -> Any:
+    _syslog.info("%s", value)
+    return value
+
+
+def _tuple(*values: Any) -> tuple[Any, ...]:
+    return values
+
+
+def _read_ttclock(setting: Setting, trigger: Input) -> Sent:
+    start, stop, _ = trigger
+    # At the start of a context every ensemble must read the same, however late the trigger gets there.
+    now = setting.start_tick if start == NEG_INFINITY and stop == INFINITY else setting.now
+    return [(setting.clock.from_root(now) + (setting.parameter("delay") or 0), start, stop)]
+
+
+def _time_token(setting: Setting, trigger: Input) -> Sent:
+    start, stop, _ = trigger
+    return [(setting.now, start, stop)]
+
+
+def _const(setting: Setting, trigger: Input) -> Sent:
+    return [(setting.parameter("const"), trigger[0], trigger[1])]
+
+
+def _if(setting: Setting, value: Input, condition: Input) -> Sent:
+    if bool(setting.opened(condition[2])) is not setting.parameter("when"):
+        return []
+    return [(value[2], max(value[0], condition[0]), min(value[1], condition[1]))]
+
+
+def _tttime_to_values(setting: Setting, token: Input) -> Sent:
+    start, stop, _ = token
+    return [((start, stop), start, stop)]
+
+
+def _values_to_tttime(setting: Setting, a: Input, b: Input) -> Sent:
+    start = _end(setting.opened(a[2]), NEG_INFINITY)
+    stop = _end(setting.opened(b[2]), INFINITY)
+    if not start < stop:
+        raise ValueError(f"an interval holds at least one tick: {interval_text(start, stop)} is empty")
+    return [(None, start, stop)]
+
+
+def _end(value: Any, infinity: Tick) -> Tick:
+    return infinity if isinstance(value, float) and value == infinity else whole_tick(value, "an interval's end")
+
+
+def _copy_tttime(setting: Setting, value: Input, time: Input) -> Sent:
+    return [(value[2], time[0], time[1])]
+
+
+def _add_time_delay(setting: Setting, token: Input) -> Sent:
+    delay = whole_tick(setting.parameter("delay"), "a delay")
+    start, stop, value = token
+    return [(value, start + delay, stop + delay)]
+
+
+def _set_timeout(setting: Setting, token: Input) -> Sent:
+    start, stop, value = token
+    if stop == INFINITY:
+        raise ValueError(f"SET_TIMEOUT begins where the interval ends, but {interval_text(start, stop)} has no end")
+    return [(value, stop, INFINITY)]
+
+
+def _get_infinity(setting: Setting, trigger: Input) -> Sent:
+    return [(INFINITY, trigger[0], trigger[1])]
+
+
+def _get_neg_infinity(setting: Setting, trigger: Input) -> Sent:
+    return [(NEG_INFINITY, trigger[0], trigger[1])]
+
+
+def _resample(setting: Setting, token: Input) -> Sent:
+    """For each instant of the new grid in [centre of the token before, centre of this one): its value there."""
+    start, stop, value = token
+    if start == NEG_INFINITY or stop == INFINITY:
+        raise ValueError(f"RESAMPLE needs tokens with a centre, but {interval_text(start, stop)} has none")
+    centre = int(start + (stop - start) // 2)
+    value = setting.opened(value)
+    before = setting.state.get("last")
+    if before is not None and centre < before[0]:
+        return []
+    setting.state["last"] = (centre, value)
+    if before is None:
+        return []
+    first, first_value = before
+    period, phase, width = setting.grid
+    linear = setting.parameter("order") == 1
+    sent: Sent = []
+    instant = -((phase - first) // period) * period + phase
+    while instant < centre:
+        result = first_value
+        if linear:
+            result = first_value + (value - first_value) * (instant - first) / (centre - first)
+        begin = instant - width // 2
+        sent.append((result, begin, begin + width))
+        instant += period
+    return sent
+
+
+# On values, written as operators.
+
+ADD = _instruction("ADD", ("a", "b"), operator.add, "`a + b`.", operator="+")
+SUB = _instruction("SUB", ("a", "b"), operator.sub, "`a - b`.", operator="-")
+MULT = _instruction("MULT", ("a", "b"), operator.mul, "`a * b`.", operator="*")
+DIV = _instruction("DIV", ("a", "b"), operator.truediv, "`a / b`.", operator="/")
+EQ = _instruction("EQ", ("a", "b"), operator.eq, "`a == b`.", operator="==")
+NEQ = _instruction("NEQ", ("a", "b"), operator.ne, "`a != b`.", operator="!=")
+LT = _instruction("LT", ("a", "b"), operator.lt, "`a < b`.", operator="<")
+LTE = _instruction("LTE", ("a", "b"), operator.le, "`a <= b`.", operator="<=")
+GT = _instruction("GT", ("a", "b"), operator.gt, "`a > b`.", operator=">")
+GTE = _instruction("GTE", ("a", "b"), operator.ge, "`a >= b`.", operator=">=")
+NEG = _instruction("NEG", ("a",), operator.neg, "`-a`.", operator="-")
+NOT = _instruction("NOT", ("a",), operator.not_, "`not a`.", operator="not")
+_primitive("FLOORDIV", ("a", "b"), operator.floordiv, "`a // b`.", operator="//")
+_primitive("MOD", ("a", "b"), operator.mod, "`a % b`.", operator="%")
+_primitive("POW", ("a", "b"), operator.pow, "`a ** b`.", operator="**", slow=True)
+_primitive("BITAND", ("a", "b"), operator.and_, "`a & b`.", operator="&")
+_primitive("BITOR", ("a", "b"), operator.or_, "`a | b`.", operator="|")
+_primitive("BITXOR", ("a", "b"), operator.xor, "`a ^ b`.", operator="^")
+_primitive("LSHIFT", ("a", "b"), operator.lshift, "`a << b`.", operator="<<", slow=True)
+_primitive("RSHIFT", ("a", "b"), operator.rshift, "`a >> b`.", operator=">>")
+_primitive("IS", ("a", "b"), operator.is_, "`a is b`.", operator="is")
+_primitive("ISNOT", ("a", "b"), operator.is_not, "`a is not b`.", operator="is not")
+_primitive("IN", ("a", "b"), lambda item, container: item in container, "`a in b`.", operator="in")
+_primitive("NOTIN", ("a", "b"), lambda item, container: item not in container, "`a not in b`.", operator="not in")
+_primitive("POS", ("a",), operator.pos, "`+a`.", operator="+")
+_primitive("INVERT", ("a",), operator.invert, "`~a`.", operator="~")
+
+# On values.
+
+ABS = _instruction("ABS", ("a",), abs, "The absolute value of `a`.")
+MIN = _instruction("MIN", ("a", "b"), min, "The lesser of the two.")
+MAX = _instruction("MAX", ("a", "b"), max, "The greater of the two.")
+SQRT = _instruction("SQRT", ("a",), math.sqrt, "The square root of `a`.")
+TUPLE_2 = _instruction("TUPLE_2", ("a", "b"), _tuple, "`(a, b)`.")
+TUPLE_3 = _instruction("TUPLE_3", ("a", "b", "c"), _tuple, "`(a, b, c)`.")
+SYSLOG = _instruction("SYSLOG", ("a",), _log, 'Log `a` through `logging.getLogger("ticktalk.SYSLOG")` and pass it on.')
+MERGE = _instruction(
+    "MERGE", ("a", "b"), _as_it_is, "Either input, as it comes: in a graph only.",
+    opens=False, outside=_in_a_graph_only("MERGE"),
+)  # fmt: skip
+_primitive("RETURN", ("a",), _as_it_is, "The value that a graph returns, where no SQ computes it.", opens=False)
+_primitive("UNPACK", ("a",), _as_it_is, "A sequence whose elements go separate ways: `p, q = ...`.")
+_primitive("AND", (), _and, "`a and b`, of any number.")
+_primitive("OR", (), _or, "`a or b`, of any number.")
+_primitive("GETITEM", (), _getitem, "`a[b]`, and `a[b:c:d]`.")
+_primitive("TUPLE", (), _tuple, "`(a, b, ...)`.")
+_primitive("LIST", (), lambda *values: list(values), "`[a, b, ...]`.")
+_primitive("SET", (), lambda *values: set(values), "`{a, b, ...}`.")
+_primitive("DICT", (), _dict, "`{a: b, c: d, ...}`.")
+
+# On tokens.
+
+CONST = _instruction(
+    "CONST", ("trigger",), _const, "`const`, whenever `trigger` comes.",
+    settings={"const": REQUIRED}, on_tokens=True, outside=lambda trigger, const: const,
+)  # fmt: skip
+TIME_TOKEN = _instruction(
+    "TIME_TOKEN", ("trigger",), _time_token, "Now on the root clock: in a graph only.",
+    on_tokens=True, outside=_in_a_graph_only("TIME_TOKEN"),
+)  # fmt: skip
+READ_TTCLOCK = _instruction(
+    "READ_TTCLOCK", ("trigger",), _read_ttclock, "Now plus `delay` in ticks of `TTClock`: in a graph only.",
+    settings={"TTClock": ROOT, "delay": 0}, on_tokens=True, outside=_in_a_graph_only("READ_TTCLOCK"),
+)  # fmt: skip
+TTTIME_TO_VALUES = _instruction(
+    "TTTIME_TO_VALUES", ("a",), _tttime_to_values, "The value `(start, stop)` of the token's interval, on it.",
+    on_tokens=True,
+)  # fmt: skip
+VALUES_TO_TTTIME = _instruction(
+    "VALUES_TO_TTTIME", ("a", "b"), _values_to_tttime, "The interval [a, b) of the root clock; the value is None.",
+    on_tokens=True, outside=lambda a, b: TTToken(None, TTTime(ROOT, a.value, b.value)),
+)  # fmt: skip
+COPY_TTTIME = _instruction(
+    "COPY_TTTIME", ("value", "time"), _copy_tttime, "The value of one on the interval of the other.", on_tokens=True
+)
+ADD_TIME_DELAY = _instruction(
+    "ADD_TIME_DELAY", ("a",), _add_time_delay, "The token, its interval `delay` ticks of the interval's clock later.",
+    settings={"delay": REQUIRED}, on_tokens=True,
+)  # fmt: skip
+SET_TIMEOUT = _instruction(
+    "SET_TIMEOUT", ("a",), _set_timeout, "The value from its interval's end to infinity.", on_tokens=True
+)
+GET_INFINITY = _instruction(
+    "GET_INFINITY", ("trigger",), _get_infinity, "Positive infinity: the end of an interval without end.",
+    on_tokens=True, outside=lambda trigger: INFINITY,
+)  # fmt: skip
+GET_NEG_INFINITY = _instruction(
+    "GET_NEG_INFINITY", ("trigger",), _get_neg_infinity, "Negative infinity: the start of an interval without start.",
+    on_tokens=True, outside=lambda trigger: NEG_INFINITY,
+)  # fmt: skip
+RESAMPLE = _instruction(
+    "RESAMPLE", ("stream",), _resample, "The stream on another grid: in a graph only.",
+    settings={"TTClock": ROOT, "TTPeriod": REQUIRED, "TTPhase": 0, "order": 0},
+    on_tokens=True, outside=_in_a_graph_only("RESAMPLE"),
+)  # fmt: skip
+_primitive(
+    "IF", ("value", "condition"), _if, "The value, where the condition is as the branch wants it.", on_tokens=True
+)
+
+BY_NAME = {row.name: row for row in INSTRUCTIONS.values() if row.by_name}
+"""Those that a program calls by name."""
+
+ON_TOKENS = frozenset(row.name for row in INSTRUCTIONS.values() if row.on_tokens)
+ON_VALUES = INSTRUCTIONS.keys() - ON_TOKENS
+OPENING = frozenset(name for name in ON_VALUES if INSTRUCTIONS[name].opens)
+"""Instructions on values that look at them."""
+
+__all__ = [*BY_NAME]
