@@ -13,16 +13,17 @@ import logging
 import queue
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.errors import TTError, TTRuntimeError
+from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.deployments import Deployments, Errors, GraphState, Registry, not_prepared
 from ticktalk.manager.healing import Healing
 from ticktalk.manager.outputs import OutputLog
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.messages import RECIPIENTS, Envelope, ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg
+from ticktalk.messages import RECIPIENTS, Envelope, ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg, message
 from ticktalk.payloads import (
     Deployment,
     DeployRequest,
@@ -60,13 +61,15 @@ class TTProcess:
     Args:
         input_queue: a `queue.Queue` or `multiprocessing.Queue` of messages for this process.
         ensemble_name: the name of the ensemble it belongs to.
-    """
 
-    accepts: ClassVar[type[enum.Enum]]
+    Attributes:
+        handlers: what responds to each kind of message, given its payload. A driver may put its own in their place.
+    """
 
     def __init__(self, input_queue: Any, ensemble_name: str | None = None) -> None:
         self.input_queue = input_queue
         self.ensemble_name = ensemble_name
+        self.handlers: dict[enum.Enum, Callable[[Any], object]] = {}
         self.sim_process: simpy.Process | None = None
         self.wake: Callable[[], None] | None = None  # on a device: tells who serves the queue that something is in it
         self._waits = False  # in `run_sim`, for an interrupt
@@ -91,8 +94,9 @@ class TTProcess:
 
     def handle_message(self, msg: Message) -> None:
         """Respond to a message meant for this process; any other is ignored without notification."""
-        if isinstance(msg.msg_type, self.accepts) and msg.recipient_name == RECIPIENTS[self.accepts]:
-            self._respond(msg.msg_type, msg.payload)
+        handler = self.handlers.get(msg.msg_type)
+        if handler is not None and msg.recipient_name == RECIPIENTS[msg.msg_type.__class__]:
+            handler(msg.payload)
 
     def run_sim(self, sim: simpy.Environment) -> Generator[simpy.Event, Any, None]:
         """The run loop in simulation; run it as a `simpy.Process`."""
@@ -135,9 +139,6 @@ class TTProcess:
             else:
                 self.handle_message(message)
 
-    def _respond(self, kind: enum.Enum, payload: Any) -> None:
-        raise NotImplementedError
-
 
 class TTNetworkManager(TTProcess):
     """Carries messages between the processes of this ensemble and those of others.
@@ -148,8 +149,6 @@ class TTNetworkManager(TTProcess):
         interface: what reaches other ensembles (`TTNetworkInterface`).
         manager: the name of the runtime manager's ensemble.
     """
-
-    accepts = NetMsg
 
     def __init__(
         self,
@@ -164,6 +163,14 @@ class TTNetworkManager(TTProcess):
         self.routing_table: dict[str, str] = {}
         self.refused: str | None = None
         self._inputs: dict[str | None, Callable[[Message], None]] = {}
+        self.handlers = {
+            NetMsg.JOIN: self._join,
+            NetMsg.ROUTE: self._route,
+            NetMsg.FORGET: lambda name: self.routing_table.pop(name, None),
+            NetMsg.REFUSED: self._refused,
+            NetMsg.SHUT_DOWN: self._shut_down,
+            NetMsg.SEND: self._send,
+        }
 
     def setup_proc_intfc(
         self,
@@ -182,39 +189,45 @@ class TTNetworkManager(TTProcess):
         self._inputs = {name: callback for name, callback in callbacks.items() if callback is not None}
         self.sim_process = sim_process
 
-    def receive(self, message: Message) -> None:
+    def receive(self, msg: Message) -> None:
         """Take a message from another ensemble to the process it is for."""
-        callback = self._inputs.get(message.recipient_name)
+        callback = self._inputs.get(msg.recipient_name)
         if callback is not None:
-            callback(message)
+            callback(msg)
 
-    def _respond(self, kind: enum.Enum, payload: Any) -> None:
+    def _over_network(self) -> TTNetworkInterface:
         if self.interface is None:
             raise TTRuntimeError("this process has no network interface yet")
-        if kind is NetMsg.JOIN:
-            self.interface.send(self.manager, Message(RuntimeMsg.JOIN, payload, "TTRuntimeManagerProcess"))
-        elif kind is NetMsg.ROUTE:
-            self.routing_table[payload.name] = payload.address
-        elif kind is NetMsg.FORGET:
-            self.routing_table.pop(payload, None)
-        elif kind is NetMsg.REFUSED:
-            self.refused = payload
-            logger.error("ensemble %r was refused: %s", self.ensemble_name, payload)
-        elif kind is NetMsg.SHUT_DOWN:
-            leave = Message(RuntimeMsg.LEAVE, self.ensemble_name, "TTRuntimeManagerProcess")
-            self.interface.send(self.manager, leave)
-        elif kind is NetMsg.SEND:
-            if payload.ensemble == self.ensemble_name:
-                self.receive(payload.message)
-            else:
-                self.interface.send(payload.ensemble, payload.message)
+        return self.interface
+
+    def _join(self, info: EnsembleInfo) -> None:
+        self._over_network().send(self.manager, message(RuntimeMsg.JOIN, info))
+
+    def _route(self, route: Route) -> None:
+        self.routing_table[route.name] = route.address
+
+    def _refused(self, reason: str) -> None:
+        self.refused = reason
+        logger.error("ensemble %r was refused: %s", self.ensemble_name, reason)
+
+    def _shut_down(self, reason: str) -> None:
+        self._over_network().send(self.manager, message(RuntimeMsg.LEAVE, self.ensemble_name))
+
+    def _send(self, envelope: Envelope) -> None:
+        if envelope.ensemble == self.ensemble_name:
+            self.receive(envelope.message)
+        else:
+            self._over_network().send(envelope.ensemble, envelope.message)
 
 
 class _BesideNetworkManager(TTProcess):
     """A process that reaches all others through the `TTNetworkManager` of its ensemble."""
 
-    def __init__(self, input_queue: Any, ensemble_name: str | None = None) -> None:
+    def __init__(
+        self, input_queue: Any, ensemble_name: str | None = None, manager: str = DEFAULT_RUNTIME_MANAGER_NAME
+    ) -> None:
         super().__init__(input_queue, ensemble_name)
+        self.manager = manager
         self._network: Callable[[Message], None] = _nobody
 
     def setup_proc_intfc(
@@ -230,11 +243,17 @@ class _BesideNetworkManager(TTProcess):
         self._network = input_network_func
         self.sim_process = sim_process
 
+    def send(self, ensemble: str, kind: enum.Enum, payload: Any) -> None:
+        """Send a message to the process of an ensemble that it is for."""
+        self._network(message(NetMsg.SEND, Envelope(ensemble, message(kind, payload))))
+
+    def tell(self, kind: RuntimeMsg, payload: Any) -> None:
+        """Send the manager a message."""
+        self.send(self.manager, kind, payload)
+
 
 class TTInputTokenProcess(_BesideNetworkManager):
     """Ports, firing rules and timers of the SQs placed on this ensemble (`ticktalk.engine.firing`)."""
-
-    accepts = SyncMsg
 
     def __init__(
         self,
@@ -243,78 +262,44 @@ class TTInputTokenProcess(_BesideNetworkManager):
         host: EnsembleHost | None = None,
         manager: str = DEFAULT_RUNTIME_MANAGER_NAME,
     ) -> None:
-        super().__init__(input_queue, ensemble_name)
+        super().__init__(input_queue, ensemble_name, manager)
         self.host = host
-        self.manager = manager
+        if host is not None:
+            self.handlers = {
+                SyncMsg.START: host.start,
+                SyncMsg.INPUT_TOKEN: host.arrive,
+                SyncMsg.STOP: lambda stop: host.stop(stop.graph),
+                SyncMsg.PLACE: lambda placement: self._place(host, placement),
+                SyncMsg.EXPECT: lambda expect: self._expect(host, expect),
+                SyncMsg.HAND_OVER: lambda order: self._hand_over(host, order),
+                SyncMsg.SET_GRID: host.set_grid,
+            }
 
-    def _respond(self, kind: enum.Enum, payload: Any) -> None:
-        assert self.host is not None, "this process serves no ensemble yet"
-        if kind is SyncMsg.START:
-            self.start(payload)
-        elif kind is SyncMsg.INPUT_TOKEN:
-            self.host.arrive(payload)
-        elif kind is SyncMsg.STOP:
-            self.stop_graph(payload)
-        elif kind is SyncMsg.REPORT:
-            self.report(payload)
-        elif kind is SyncMsg.PLACE:
-            self.place(payload)
-        elif kind is SyncMsg.EXPECT:
-            self.expect(payload)
-        elif kind is SyncMsg.HAND_OVER:
-            self.hand_over(payload)
-        elif kind is SyncMsg.SET_GRID:
-            self.host.set_grid(payload)
-
-    def start(self, start: StartContext) -> None:
-        """Start a context here."""
-        assert self.host is not None
-        self.host.start(start)
-
-    def stop_graph(self, stop: StopGraph) -> None:
-        """End a graph here."""
-        assert self.host is not None
-        self.host.stop(stop.graph)
-
-    def report(self, request: Any) -> None:
-        """Tell the manager how a context here stands; simulated ones are seen directly."""
-
-    def place(self, placement: Placement) -> None:
+    def _place(self, host: EnsembleHost, placement: Placement) -> None:
         """Keep to where the SQs of a graph are from now on; tell the manager of those that came."""
-        assert self.host is not None
-        if placement.graph not in self.host.prepared:
+        if placement.graph not in host.prepared:
             return
-        come = self.host.arriving(placement)
+        come = host.arriving(placement)
         names = [sq.name for sq in come]
-        problem = self.host.try_out(Expect(placement.graph, names))
-        self.host.place(placement, [] if problem else come)
+        problem = host.try_out(Expect(placement.graph, names))
+        host.place(placement, [] if problem else come)
         if names:
-            self.tell(RuntimeMsg.PLACED, Placed(placement.graph, self.host.name, names, problem))
+            self.tell(RuntimeMsg.PLACED, Placed(placement.graph, host.name, names, problem))
 
-    def expect(self, expect: Expect) -> None:
+    def _expect(self, host: EnsembleHost, expect: Expect) -> None:
         """Prepare for SQs that will come."""
-        assert self.host is not None
         if expect.sqs:
-            problem = self.host.try_out(expect)
-            self.tell(RuntimeMsg.PLACED, Placed(expect.graph, self.host.name, expect.sqs, problem, expected=True))
+            problem = host.try_out(expect)
+            self.tell(RuntimeMsg.PLACED, Placed(expect.graph, host.name, expect.sqs, problem, expected=True))
 
-    def hand_over(self, order: HandOver) -> None:
+    def _hand_over(self, host: EnsembleHost, order: HandOver) -> None:
         """Give up SQs that go elsewhere."""
-        host = self.host
-        assert host is not None
         host.when_idle(order, lambda: self.tell(RuntimeMsg.HANDED, host.hand_over(order)))
-
-    def tell(self, kind: RuntimeMsg, payload: Any) -> None:
-        """Send the manager a message."""
-        message = Message(kind, payload, "TTRuntimeManagerProcess")
-        self._network(Message(NetMsg.SEND, Envelope(self.manager, message), "TTNetworkManager"))
 
 
 class TTExecuteProcess(_BesideNetworkManager):
     """Bodies of the SQs placed on this ensemble (`ticktalk.engine.execution`)."""
 
-    accepts = ExecuteMsg
-
     def __init__(
         self,
         input_queue: Any,
@@ -322,23 +307,12 @@ class TTExecuteProcess(_BesideNetworkManager):
         host: EnsembleHost | None = None,
         manager: str = DEFAULT_RUNTIME_MANAGER_NAME,
     ) -> None:
-        super().__init__(input_queue, ensemble_name)
+        super().__init__(input_queue, ensemble_name, manager)
         self.host = host
-        self.manager = manager
-
-    def _respond(self, kind: enum.Enum, payload: Any) -> None:
-        if kind is ExecuteMsg.INSTANTIATE:
-            self.prepare(payload)
-
-    def prepare(self, deployment: Deployment) -> None:
-        """Make the bodies placed here ready, and tell the manager."""
-        assert self.host is not None
-        self.tell(self.host.prepare(deployment))
-
-    def tell(self, answer: ReadyAnswer) -> None:
-        """Send the manager this ensemble's answer to a deployment."""
-        message = Message(RuntimeMsg.READY, answer, "TTRuntimeManagerProcess")
-        self._network(Message(NetMsg.SEND, Envelope(self.manager, message), "TTNetworkManager"))
+        if host is not None:
+            self.handlers = {
+                ExecuteMsg.INSTANTIATE: lambda deployment: self.tell(RuntimeMsg.READY, host.prepare(deployment))
+            }
 
 
 class TTRuntimeManagerProcess(_BesideNetworkManager):
@@ -353,82 +327,79 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
         ensemble_name: the name of this ensemble.
     """
 
-    accepts = RuntimeMsg
-
     def __init__(self, log_file: Any, input_queue: Any, ensemble_name: str | None = None) -> None:
-        super().__init__(input_queue, ensemble_name or DEFAULT_RUNTIME_MANAGER_NAME)
+        name = ensemble_name or DEFAULT_RUNTIME_MANAGER_NAME
+        super().__init__(input_queue, name, name)
         self.outputs = OutputLog(log_file)
         self.errors = Errors()
-        self.registry = Registry(EnsembleInfo(self.ensemble_name or DEFAULT_RUNTIME_MANAGER_NAME))
+        self.registry = Registry(EnsembleInfo(name))
         self.deployments = Deployments(self.registry, self._distribute, self._start, self._stop)
         self.healing = Healing(self.registry, self.deployments, _Ways(self))
         self.event: Callable[[str], None] = logger.info  # told a line for what happens to ensembles and their work
         self.join_listeners: list[Callable[[EnsembleInfo], None]] = []
         self._deploy_replies: dict[str, Future[GraphState]] = {}
+        self.handlers = {
+            RuntimeMsg.OUTPUT_TOKEN: self.outputs.add,
+            RuntimeMsg.FIRING_ERROR: self.errors.add,
+            RuntimeMsg.JOIN: self._joined,
+            RuntimeMsg.LEAVE: self._leave,
+            RuntimeMsg.BACK: self._back,
+            RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH: self._answering(self._deploy),
+            RuntimeMsg.READY: self._ready,
+            RuntimeMsg.EXECUTE_GRAPH: self._answering(
+                lambda request: self.deployments.start(request.graph, request.inputs, request.start_tick)
+            ),
+            RuntimeMsg.STOP_GRAPH: self._answering(lambda request: self.stop_graph(request.graph)),
+            RuntimeMsg.DRAIN: self._answering(self._drain),
+            RuntimeMsg.SET_GRID: self._answering(self._set_grid),
+            RuntimeMsg.CHECKPOINT: self.healing.checkpoint,
+            RuntimeMsg.PLACED: self.healing.placed,
+            RuntimeMsg.HANDED: self.healing.handed,
+        }
 
-    def _respond(self, kind: enum.Enum, payload: Any) -> None:
-        if kind is RuntimeMsg.OUTPUT_TOKEN:
-            self.outputs.add(payload)
-        elif kind is RuntimeMsg.FIRING_ERROR:
-            self.errors.add(payload)
-        elif kind is RuntimeMsg.JOIN:
-            if self._join(payload):
-                self.healing.joined(payload)
-        elif kind is RuntimeMsg.LEAVE:
-            self._leave(payload)
-        elif kind is RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH:
-            request = payload if isinstance(payload, DeployRequest) else DeployRequest(payload)
-            self._answer(request, lambda: self._deploy(request))
-        elif kind is RuntimeMsg.READY:
-            self._ready(payload)
-        elif kind is RuntimeMsg.EXECUTE_GRAPH:
-            self._answer(payload, lambda: self.deployments.start(payload.graph, payload.inputs, payload.start_tick))
-        elif kind is RuntimeMsg.STOP_GRAPH:
-            self._answer(payload, lambda: self.stop_graph(payload.graph))
-        elif kind is RuntimeMsg.BACK:
-            self._join(payload)
-            self.healing.back(payload)
-            self._set_grids_again(payload.name)
-        elif kind is RuntimeMsg.DRAIN:
-            self._answer(payload, lambda: self._drain(payload))
-        elif kind is RuntimeMsg.SET_GRID:
-            self._answer(payload, lambda: self._set_grid(payload))
-        elif kind is RuntimeMsg.CHECKPOINT:
-            self.healing.checkpoint(payload)
-        elif kind is RuntimeMsg.PLACED:
-            self.healing.placed(payload)
-        elif kind is RuntimeMsg.HANDED:
-            self.healing.handed(payload)
+    def _joined(self, info: EnsembleInfo) -> None:
+        if self._join(info):
+            self.healing.joined(info)
 
-    def _answer(self, request: Any, act: Callable[[], Any]) -> None:
-        """Do what a request asks for, and tell the one who asks of the result or the error."""
-        try:
-            result = act()
-        except TTError as error:
-            if request.reply is None:
-                logger.error("%s", error)
+    def _back(self, info: EnsembleInfo) -> None:
+        self._join(info)
+        self.healing.back(info)
+        self._set_grids_again(info.name)
+
+    def _answering(self, act: Callable[[Any], Any]) -> Callable[[Any], None]:
+        """A handler that does what a request asks for, and gives the requester the result or the error."""
+
+        def handler(payload: Any) -> None:
+            request = DeployRequest(payload) if isinstance(payload, TTGraph) else payload
+            try:
+                result = act(request)
+            except TTError as error:
+                if request.reply is None:
+                    logger.error("%s", error)
+                else:
+                    request.reply.set_exception(error)
             else:
-                request.reply.set_exception(error)
-        else:
-            if request.reply is not None and result is not _LATER:
-                request.reply.set_result(result)
+                if request.reply is not None and result is not _LATER:
+                    request.reply.set_result(result)
+
+        return handler
 
     def _join(self, info: EnsembleInfo) -> bool:
         refusal = self.registry.refusal(info)
         if refusal is not None:
             logger.warning("refused %r: %s", info.name, refusal)
-            self._send(info.name, Message(NetMsg.REFUSED, refusal, "TTNetworkManager"), info.address)
+            self.send(info.name, NetMsg.REFUSED, refusal)
             return False
         known = self.registry.all()
         self.registry.add(info)
         own = Route(info.name, info.address)
-        self._network(Message(NetMsg.ROUTE, own, "TTNetworkManager"))
+        self._network(message(NetMsg.ROUTE, own))
         for other in known:
             if other.name == info.name:
                 continue
-            self._send(info.name, Message(NetMsg.ROUTE, Route(other.name, other.address), "TTNetworkManager"))
+            self.send(info.name, NetMsg.ROUTE, Route(other.name, other.address))
             if other.name != self.ensemble_name:
-                self._send(other.name, Message(NetMsg.ROUTE, own, "TTNetworkManager"))
+                self.send(other.name, NetMsg.ROUTE, own)
         for listener in self.join_listeners:
             listener(info)
         return True
@@ -438,7 +409,7 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
             return
         self.registry.remove(name)
         for other in self.registry.all():
-            self._send(other.name, Message(NetMsg.FORGET, name, "TTNetworkManager"))
+            self.send(other.name, NetMsg.FORGET, name)
         self.healing.lost(name)
 
     def given_up(self, name: str) -> None:
@@ -469,14 +440,14 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
     def _set_grid(self, request: SetRequest) -> SetGrid:
         change = self.deployments.set_grid(request.graph, request.sq, request.period, request.phase)
         for host in self.deployments.graphs[request.graph].hosts:
-            self._send(host, Message(SyncMsg.SET_GRID, change, "TTInputTokenProcess"))
+            self.send(host, SyncMsg.SET_GRID, change)
         return change
 
     def _set_grids_again(self, ensemble: str) -> None:
         """Tell an ensemble that was cut off what was changed meanwhile."""
         for state in self.deployments.graphs.values():
             for change in state.grids.values() if ensemble in state.hosts else ():
-                self._send(ensemble, Message(SyncMsg.SET_GRID, change, "TTInputTokenProcess"))
+                self.send(ensemble, SyncMsg.SET_GRID, change)
 
     def _deploy(self, request: DeployRequest) -> Any:
         name = request.name or request.graph.name
@@ -516,16 +487,13 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
             reply.set_result(state)
 
     def _distribute(self, ensemble: str, deployment: Deployment) -> None:
-        self._send(ensemble, Message(ExecuteMsg.INSTANTIATE, deployment, "TTExecuteProcess"))
+        self.send(ensemble, ExecuteMsg.INSTANTIATE, deployment)
 
     def _start(self, ensemble: str, start: StartContext) -> None:
-        self._send(ensemble, Message(SyncMsg.START, start, "TTInputTokenProcess"))
+        self.send(ensemble, SyncMsg.START, start)
 
     def _stop(self, ensemble: str, graph: str) -> None:
-        self._send(ensemble, Message(SyncMsg.STOP, StopGraph(graph), "TTInputTokenProcess"))
-
-    def _send(self, ensemble: str, message: Message, address: str = "") -> None:
-        self._network(Message(NetMsg.SEND, Envelope(ensemble, message), "TTNetworkManager"))
+        self.send(ensemble, SyncMsg.STOP, StopGraph(graph))
 
 
 class _Ways:
@@ -535,29 +503,25 @@ class _Ways:
         self._process = process
 
     def place(self, ensemble: str, placement: Placement) -> None:
-        self._sync(ensemble, SyncMsg.PLACE, placement)
+        self._process.send(ensemble, SyncMsg.PLACE, placement)
 
     def expect(self, ensemble: str, expect: Expect) -> None:
-        self._sync(ensemble, SyncMsg.EXPECT, expect)
+        self._process.send(ensemble, SyncMsg.EXPECT, expect)
 
     def hand_over(self, ensemble: str, order: HandOver) -> None:
-        self._sync(ensemble, SyncMsg.HAND_OVER, order)
+        self._process.send(ensemble, SyncMsg.HAND_OVER, order)
 
     def dismiss(self, ensemble: str) -> None:
-        reason = Message(NetMsg.SHUT_DOWN, "it was drained: nothing lives here any more", "TTNetworkManager")
-        self._process._send(ensemble, reason)
+        self._process.send(ensemble, NetMsg.SHUT_DOWN, "it was drained: nothing lives here any more")
 
     def event(self, text: str) -> None:
         self._process.event(text)
-
-    def _sync(self, ensemble: str, kind: SyncMsg, payload: Any) -> None:
-        self._process._send(ensemble, Message(kind, payload, "TTInputTokenProcess"))
 
 
 _LATER = object()
 
 
-def _nobody(message: Message) -> None:
+def _nobody(msg: Message) -> None:
     raise TTRuntimeError("this process is not connected yet: call setup_proc_intfc first")
 
 

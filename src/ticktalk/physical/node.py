@@ -31,19 +31,15 @@ from ticktalk.engine.forwarding import arc_name
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.moving import Moves
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.messages import Message, RuntimeMsg
+from ticktalk.messages import ExecuteMsg, Message, RuntimeMsg, SyncMsg
 from ticktalk.payloads import (
     Deployment,
-    Expect,
     FiringError,
-    HandOver,
     IdleReport,
     OutputToken,
-    Placement,
     ReadyAnswer,
     ReportRequest,
     StartContext,
-    StopGraph,
 )
 from ticktalk.physical.memory.allocator import keep_memory
 from ticktalk.physical.memory.sharing import Sharing
@@ -65,39 +61,6 @@ Sign = Callable[[bytes], bytes]
 def control_key(ensemble: str) -> str:
     """The key of control messages for an ensemble."""
     return f"ticktalk/ensemble/{ensemble}"
-
-
-class _InputTokens(TTInputTokenProcess):
-    """The documented process, on a device: contexts begin at their start tick, bodies run in workers."""
-
-    node: Node
-
-    def start(self, start: StartContext) -> None:
-        self.node.start_context(start)
-
-    def place(self, placement: Placement) -> None:
-        self.node.moves.place(placement)
-
-    def expect(self, expect: Expect) -> None:
-        self.node.moves.expect(expect)
-
-    def hand_over(self, order: HandOver) -> None:
-        self.node.moves.hand_over(order)
-
-    def stop_graph(self, stop: StopGraph) -> None:
-        self.node.stop_graph(stop.graph)
-
-    def report(self, request: ReportRequest) -> None:
-        self.node.send_report(request)
-
-
-class _Bodies(TTExecuteProcess):
-    """The documented process, on a device: bodies are compiled where they will run."""
-
-    node: Node
-
-    def prepare(self, deployment: Deployment) -> None:
-        self.node.prepare(deployment, self.tell)
 
 
 class TTNetworkInterfaceZenoh:
@@ -175,11 +138,19 @@ class Node:
         self._keys: dict[str, list[str]] = {}
         self.interface = TTNetworkInterfaceZenoh(self)
         self.network_manager = TTNetworkManager(queue.Queue(), name, self.interface, manager)
-        inputs = _InputTokens(queue.Queue(), name, self.host)
-        bodies = _Bodies(queue.Queue(), name, self.host, manager)
-        inputs.node = bodies.node = self
-        self.input_token_process: TTInputTokenProcess = inputs
-        self.execute_process: TTExecuteProcess = bodies
+        self.input_token_process = inputs = TTInputTokenProcess(queue.Queue(), name, self.host, manager)
+        self.execute_process = bodies = TTExecuteProcess(queue.Queue(), name, self.host, manager)
+        # On a device contexts begin at their start tick, bodies are compiled and run in workers, and moves take time.
+        inputs.handlers |= {
+            SyncMsg.START: self.start_context,
+            SyncMsg.STOP: lambda stop: self.stop_graph(stop.graph),
+            SyncMsg.REPORT: self.send_report,
+            SyncMsg.PLACE: self.moves.place,
+            SyncMsg.EXPECT: self.moves.expect,
+            SyncMsg.HAND_OVER: self.moves.hand_over,
+        }
+        ready = functools.partial(bodies.tell, RuntimeMsg.READY)
+        bodies.handlers[ExecuteMsg.INSTANTIATE] = lambda deployment: self.prepare(deployment, ready)
         self.processes: list[TTProcess] = [self.network_manager, inputs, bodies]
         self.network_manager.setup_proc_intfc(inputs.input_msg, bodies.input_msg)
         inputs.setup_proc_intfc(self.network_manager.input_msg)
