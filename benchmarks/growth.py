@@ -18,7 +18,7 @@ import simpy
 from benchmarks.measure import Effort, Failure, Floor, Row, Say, at_most
 from benchmarks.peers import in_ticktalk
 from ticktalk import TTGraph, TTRuntimeManagerSim
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 
 SAMPLES = 50_000
 MANY_SAMPLES = 1_000_000

@@ -21,7 +21,7 @@ import simpy
 
 from benchmarks.measure import Effort, Failure, Row, Say, at_most
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 
 SQS = (100, 1_000, 10_000, 100_000)
 ENSEMBLES = (10, 100, 1_000)

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.measure import Failure
 from ticktalk import TTGraph
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import OutputToken
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import simpy
 
-from ticktalk.language import compile_program, compile_source
+from ticktalk.language.compiler import compile_program, compile_source
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import OutputToken, StartRequest
 from ticktalkpython import RuntimeManager
@@ -633,7 +633,7 @@ def main(trigger):
 RUN = """
 import io, sys, simpy
 from ticktalk import TTEnsemble, TTGraph, TTRuntimeManagerSim
-from ticktalk.language import compile_program
+from ticktalk.language.compiler import compile_program
 path, saved = sys.argv[1:]
 graph = compile_program(path)
 if saved != "-":

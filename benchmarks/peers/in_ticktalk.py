@@ -8,7 +8,7 @@ import simpy
 from benchmarks.peers import ran
 from benchmarks.peers.run import without_counting
 from ticktalk import TTRuntimeManagerSim
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 
 BUILT_AFTER = 300_000
 """Microseconds of simulated time that come first, untimed: in them regions are built, as peers build their graphs."""

@@ -17,18 +17,17 @@ if TYPE_CHECKING:
     )
     from ticktalk.graph.graph import TTGraph
     from ticktalk.graph.sq import TTSQ, TTFiringRule
-    from ticktalk.language import (
+    from ticktalk.language.compiler import TTCompile, compile_program
+    from ticktalk.language.decorators import (
         GRAPHify,
         SQify,
         STREAMify,
-        TTCompile,
         TTConstraint,
         TTDeadline,
         TTFinishByOtherwise,
         TTPlanB,
         TTQuery,
         TTSingleRunTimeout,
-        compile_program,
     )
     from ticktalk.mapping.mapper import TTMapper
     from ticktalk.messages import Message, RuntimeMsg
@@ -46,18 +45,17 @@ _PLACES = {
     "ticktalk.ensemble": ["TTEnsemble"],
     "ticktalk.graph.graph": ["TTGraph"],
     "ticktalk.graph.sq": ["TTSQ", "TTFiringRule"],
-    "ticktalk.language": [
+    "ticktalk.language.compiler": ["TTCompile", "compile_program"],
+    "ticktalk.language.decorators": [
         "GRAPHify",
         "SQify",
         "STREAMify",
-        "TTCompile",
         "TTConstraint",
         "TTDeadline",
         "TTFinishByOtherwise",
         "TTPlanB",
         "TTQuery",
         "TTSingleRunTimeout",
-        "compile_program",
     ],
     "ticktalk.errors": [
         "TTError",

@@ -11,7 +11,6 @@ from typing import TypeVar
 import yaml
 
 from ticktalk.errors import TTError
-from ticktalk.mapping.ensembles import check_ensemble_name
 from ticktalk.problems import did_you_mean
 
 DURATIONS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000}
@@ -113,21 +112,17 @@ class YamlFile:
         self.wrong(node, f"`{what}` is a list, each entry with a `-`, not {kind_of(node)}")
         return []
 
-    def names(self, node: yaml.Node, what: str) -> list[str]:
+    def names(self, node: yaml.Node, what: str, check: Callable[[str], str]) -> list[str]:
         if not isinstance(node, yaml.SequenceNode):
             self.wrong(node, f"`{what}` is a list such as [a, b], not {kind_of(node)}")
             return []
-        return [name for entry in node.value if (name := self.name(entry, what)) is not None]
+        return [name for entry in node.value if (name := self.name(entry, what, check)) is not None]
 
-    def name(self, node: yaml.Node, what: str) -> str | None:
-        """The name of an ensemble, of a component or of a Python module."""
+    def name(self, node: yaml.Node, what: str, check: Callable[[str], str]) -> str | None:
+        """A name as `check` gives it; None, if it raises `ValueError`."""
         text = self.text(node, what)
-        if text is None:
-            return None
-        if what in ("components", "modules"):
-            return text
         try:
-            return check_ensemble_name(text)
+            return None if text is None else check(text)
         except ValueError as error:
             self.wrong(node, str(error))
             return None

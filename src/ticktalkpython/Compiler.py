@@ -1,5 +1,5 @@
 """From a program to its graph."""
 
-from ticktalk.language import TTCompile, compile_program
+from ticktalk.language.compiler import TTCompile, compile_program
 
 __all__ = ["TTCompile", "compile_program"]

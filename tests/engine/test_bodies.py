@@ -11,7 +11,8 @@ import pytest
 import simpy
 
 from ticktalk import TTEnsemble, TTGraph, TTRuntimeManagerSim
-from ticktalk.language import TTError, compile_program
+from ticktalk.errors import TTError
+from ticktalk.language.compiler import compile_program
 
 HEAD = "from ticktalk import SQify, STREAMify, GRAPHify, TTEmpty\n"
 

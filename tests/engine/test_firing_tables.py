@@ -20,7 +20,7 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.counters import Counters
 from ticktalk.engine.firing import EVICTION_BOUND, DeadlineSync, GridSync, PlanBSync, SingleRun, TTSQSync, make_sync
 from ticktalk.graph.sq import TTSQ, TTFiringRule, TTPort
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 from ticktalk.time import INFINITY, ROOT
 
 ARRIVAL = re.compile(r"(far )?(B\.)?(\S+) \[(\S+), (\S+)\) (\S+)")

@@ -19,7 +19,7 @@ from ticktalk.accelerate.token_tree import TokenTree
 from ticktalk.engine.execution import BodyOutput
 from ticktalk.graph.graph import TTGraph
 from ticktalk.json_text import json_line
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 
 HEADER = """\
 from ticktalk import GRAPHify, SQify, STREAMify, TTClock, TTConstraint, TTEmpty

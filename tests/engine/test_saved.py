@@ -9,7 +9,7 @@ from ticktalk.engine.codec import decode_value
 from ticktalk.engine.counters import Counters
 from ticktalk.engine.firing import TTSQSync, make_sync
 from ticktalk.engine.state import Saver
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 
 STREAM = """from ticktalk import STREAMify, GRAPHify

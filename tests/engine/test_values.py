@@ -36,7 +36,7 @@ from ticktalk.engine.codec import (
     handed_on,
     split,
 )
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 
 
 @dataclasses.dataclass

@@ -14,7 +14,7 @@ from ticktalk.engine.firing import DeadlineSync, TTSQSync
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import OutputToken
 from ticktalk.simulation.event_file import parse_events
 from ticktalk.simulation.faults import Faults

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ticktalk.errors import TTSyntaxError
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
-from ticktalk.language import TTSyntaxError, compile_source
+from ticktalk.language.compiler import compile_source
 
 HEAD = """\
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock

@@ -6,7 +6,7 @@ import pytest
 from snippets import compiled, drawn
 
 from ticktalk.graph.constants import decode_constant
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 
 SAME = [
     "1 + 2 * 3 - 4 / 5 // 6 % 7",

@@ -4,13 +4,14 @@ import types
 
 import pytest
 
-from ticktalk.language import GRAPHify, SQify, STREAMify, TTError
+from ticktalk.errors import TTError
 from ticktalk.language import decorators as constructs
+from ticktalk.language.decorators import GRAPHify, SQify, STREAMify
 
 
 def module_of(text):
     module = types.ModuleType("program")
-    exec("from ticktalk.language import SQify, STREAMify, GRAPHify\n" + text, module.__dict__)
+    exec("from ticktalk.language.decorators import SQify, STREAMify, GRAPHify\n" + text, module.__dict__)
     return module
 
 

@@ -3,7 +3,8 @@
 import pytest
 from snippets import STREAM, compiled, problems
 
-from ticktalk.language import TTError, TTSyntaxError, compile_program, compile_source
+from ticktalk.errors import TTError, TTSyntaxError
+from ticktalk.language.compiler import compile_program, compile_source
 
 BODY = [
     # body, line, column, part of what is wrong, part of what to write instead

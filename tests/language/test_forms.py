@@ -5,7 +5,7 @@ from snippets import FIRST_LINE, STREAM, compiled, drawn
 
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTArc, TTConstraintSpec, TTDestination
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 
 
 def forms(*table: tuple[str, str]) -> pytest.MarkDecorator:
@@ -505,7 +505,7 @@ def test_state_in_a_nested_function_counts():
 
 
 def test_a_graph_is_named_after_its_file(tmp_path):
-    from ticktalk.language import TTCompile
+    from ticktalk.language.compiler import TTCompile
 
     path = tmp_path / "my prog.py"
     path.write_text("@GRAPHify\ndef main(a): return a\n")

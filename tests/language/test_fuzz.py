@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from snippets import CLOCK_PROGRAM, program
 
+from ticktalk.errors import TTSyntaxError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.language import TTSyntaxError, compile_source
+from ticktalk.language.compiler import compile_source
 
 SEEDS = [
     CLOCK_PROGRAM,

@@ -5,8 +5,8 @@ import json
 import pytest
 from snippets import STREAM, compiled
 
+from ticktalk.errors import TTGraphError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.language import TTGraphError
 
 BODY = (
     STREAM + "p, (q, r) = two(s)\nx = g(p, b, k=(1, {2: float('inf')})) if q < 3 else h()\n"
@@ -38,7 +38,7 @@ def test_the_same_program_gives_the_same_file(file):
 
 def test_loading_runs_nothing(tmp_path):
     path = tmp_path / "graph.json"
-    from ticktalk.language import compile_source
+    from ticktalk.language.compiler import compile_source
 
     ran = tmp_path / "ran"
     text = f"X = open({str(ran)!r}, 'w')\n@SQify\ndef f(x): return X\n@GRAPHify\ndef main(a): return f(a)\n"

@@ -9,7 +9,7 @@ import simpy
 
 from ticktalk import instructions
 from ticktalk.instructions import BY_NAME, INSTRUCTIONS, REQUIRED
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 from ticktalk.language.folding import OPERATORS
 from ticktalk.runtime_manager import TTRuntimeManagerSim
 from ticktalk.time import INFINITY, NEG_INFINITY, ROOT, TTTime, TTToken

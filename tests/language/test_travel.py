@@ -2,7 +2,8 @@
 
 import pytest
 
-from ticktalk.language import TTSyntaxError, compile_program, compile_source
+from ticktalk.errors import TTSyntaxError
+from ticktalk.language.compiler import compile_program, compile_source
 
 PROGRAM = '''\
 """A program."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ticktalk.graph.graph import TTGraph
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.mapper import TTMapper
 from ticktalk.mapping.weights import Weights

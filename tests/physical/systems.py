@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ticktalk.graph.graph import TTGraph
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import FiringError, OutputToken
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 

@@ -26,7 +26,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 from typer.testing import CliRunner
 
 from ticktalk.cli.keys import keys_app
-from ticktalk.language import TTError
+from ticktalk.errors import TTError
 from ticktalk.physical.trust import authority, credentials
 from ticktalk.physical.trust.authority import init_authority, issue, issued, revoke
 from ticktalk.physical.trust.credentials import Credentials

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ticktalk.engine.codec import plain
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import Deployment, OutputToken, ReadyAnswer, StartContext
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.node import Node

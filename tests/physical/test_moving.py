@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ticktalk.engine.codec import decode_value, encode_value, plain
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 from ticktalk.messages import Message, NetMsg, RuntimeMsg
 from ticktalk.payloads import Deployment, Expect, Handed, HandOver, Placement, ReadyAnswer, SoFar, StartContext
 from ticktalk.physical.manager_node import in_loop

@@ -12,7 +12,7 @@ from test_worker import Host, until
 
 from ticktalk.accelerate import device_region
 from ticktalk.engine.codec import encode_value
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import Deployment, StartContext
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.network.tokens import Incoming

@@ -26,7 +26,7 @@ from ticktalk.errors import TTError, TTInputError, TTRuntimeError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.lease import Times
 from ticktalk.json_text import as_json
-from ticktalk.language import compile_program, compile_source
+from ticktalk.language.compiler import compile_program, compile_source
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, Message
 from ticktalk.payloads import Deployment, OutputToken

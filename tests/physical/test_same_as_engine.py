@@ -17,7 +17,7 @@ from ticktalk.accelerate import device_region
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.codec import plain
 from ticktalk.engine.hosting import EnsembleHost
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import Deployment, StartContext
 from ticktalk.physical.manager_node import in_loop
 

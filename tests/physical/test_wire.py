@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from ticktalk.engine.codec import Encoded, NoCodecError, encode_value
-from ticktalk.language import compile_source
+from ticktalk.language.compiler import compile_source
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg
 from ticktalk.payloads import (

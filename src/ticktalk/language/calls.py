@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ticktalk.defaults import interval_width
 from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.sq import TTConstraintSpec
 from ticktalk.instructions import BY_NAME, REQUIRED
 from ticktalk.language import folding
 from ticktalk.language.expressions import Expressions
 from ticktalk.language.folding import CannotFold
-from ticktalk.language.network import Network, Node, Port
+from ticktalk.language.network import Arc, Constant, Network, Node, Port
 from ticktalk.language.templates import STREAM_KEYWORDS, Parameter, Template
-from ticktalk.language.values import UNKNOWN, Arc, Constant, Data, Foreign, Listing, Reference, Unknown, Value
+from ticktalk.language.values import UNKNOWN, Data, Foreign, Listing, Reference, Unknown, Value
 from ticktalk.problems import Place, Problems, did_you_mean
 from ticktalk.time import ROOT, TTClock
 from ticktalk.time.clock import whole_tick
@@ -406,7 +407,7 @@ class Calls:
                 return None
             fields["width"] = width
         else:
-            fields["width"] = max(1, int(grid["period"]) // 2)
+            fields["width"] = interval_width(grid["period"])
         delay = self._ticks(given.get("TTFirstInstanceDelay"), "TTFirstInstanceDelay", 0, least=0, clock=clock)
         if delay is None:
             return None

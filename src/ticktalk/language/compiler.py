@@ -38,6 +38,10 @@ def compile_program(path: str | Path) -> TTGraph:
     return compile_source(_read(file), str(path), file.stem, file.absolute().parent)
 
 
+TTCompile = compile_program
+"""The documented name."""
+
+
 def compile_source(text: str, file: str, name: str, directory: Path | None = None) -> TTGraph:
     """Compile the text of a program.
 

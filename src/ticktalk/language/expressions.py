@@ -16,8 +16,8 @@ from ticktalk.instructions import BY_NAME
 from ticktalk.language import folding
 from ticktalk.language.folding import OPERATORS, CannotFold
 from ticktalk.language.imports import KNOWN, construct_at
-from ticktalk.language.network import Branch, Network, Node, Port
-from ticktalk.language.values import UNKNOWN, Arc, Constant, Data, Foreign, Listing, Reference, Unknown, Value
+from ticktalk.language.network import Arc, Branch, Constant, Network, Node, Port
+from ticktalk.language.values import UNKNOWN, Data, Foreign, Listing, Reference, Unknown, Value
 from ticktalk.problems import Place, Problems, did_you_mean
 from ticktalk.time import TTClock
 

@@ -13,10 +13,10 @@ from ticktalk.language import folding
 from ticktalk.language.calls import Argument, Calls, made_since
 from ticktalk.language.expressions import Expressions, GiveUp, reference_to
 from ticktalk.language.imports import is_ticktalk, ticktalk_names
-from ticktalk.language.network import Network, Node, Port, TooLarge
+from ticktalk.language.network import Arc, Constant, Network, Node, Port, TooLarge
 from ticktalk.language.scope import ModuleScope, bound_names
 from ticktalk.language.templates import FunctionNode, check_body, parameters_of
-from ticktalk.language.values import UNKNOWN, Arc, Constant, Data, Listing, Reference, Unknown
+from ticktalk.language.values import UNKNOWN, Data, Listing, Reference, Unknown
 from ticktalk.problems import Problems
 from ticktalk.time import TTClock
 

@@ -9,15 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.graph import TTInput
 from ticktalk.graph.sq import TTSQ, TTArc, TTConstraintSpec, TTDestination, TTPort
-from ticktalk.language.values import Arc, Constant
 from ticktalk.problems import Place
 
 MOST_SQS = 200_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constant:
+    """A value known at compile time. A list is a `Listing` instead, so that it can be changed."""
+
+    value: Any
+
+
+@dataclass(slots=True, eq=False)
+class Arc:
+    """An output of a graph input or SQ: see `TTArc`, which it becomes."""
+
+    source: Source
+    kind: Literal["value", "tag"] = "value"
+    path: tuple[int, ...] = ()
+    name: str = ""
+    to: list[TTDestination] = field(default_factory=list)
+    returned: bool = False
 
 
 @dataclass(eq=False, slots=True)

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from ticktalk.language.calls import Calls
 from ticktalk.language.expressions import Expressions, GiveUp, reference_to
 from ticktalk.language.imports import DECORATORS, construct_of, imported_names, ticktalk_names
+from ticktalk.language.network import Constant
 from ticktalk.language.templates import FunctionNode, Template, read_template
-from ticktalk.language.values import Constant, Foreign, Listing, Reference, Value
+from ticktalk.language.values import Foreign, Listing, Reference, Value
 from ticktalk.problems import Problems
 
 Compound = (ast.If, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.For, ast.AsyncFor, ast.While, ast.Match)

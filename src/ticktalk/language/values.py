@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-from ticktalk.graph.sq import TTDestination
-
-if TYPE_CHECKING:
-    from ticktalk.language.network import Branch, Source
-    from ticktalk.language.templates import Template
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Constant:
-    """A value known at compile time. A list is a `Listing` instead, so that it can be changed."""
-
-    value: Any
-
-
-@dataclass(slots=True, eq=False)
-class Arc:
-    """An output of a graph input or SQ: see `TTArc`, which it becomes."""
-
-    source: Source
-    kind: Literal["value", "tag"] = "value"
-    path: tuple[int, ...] = ()
-    name: str = ""
-    to: list[TTDestination] = field(default_factory=list)
-    returned: bool = False
+from ticktalk.language.network import Arc, Branch, Constant
+from ticktalk.language.templates import Template
 
 
 @dataclass(slots=True, eq=False)

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from ticktalk.defaults import interval_width
 from ticktalk.errors import TTInputError, TTRuntimeError
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
@@ -219,7 +220,7 @@ class Deployments:
             raise TTRuntimeError(
                 f"{sq}: the phase is {new_phase} us, which is not below the period, {new_period} us: set phase= too"
             )
-        width = max(1, new_period // 2) if found.width == max(1, found.period // 2) else found.width
+        width = interval_width(new_period) if found.width == interval_width(found.period) else found.width
         changed = msgspec.structs.replace(found, period=new_period, phase=new_phase, width=width)
         sqs = [changed if each.name == sq else each for each in state.graph.sqs]
         state.graph = msgspec.structs.replace(state.graph, sqs=sqs)

@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 import yaml
 
-from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.mapping.ensembles import EnsembleInfo, check_ensemble_name
 from ticktalk.problems import did_you_mean
 from ticktalk.yaml_file import LARGEST, YamlFile, number, read_text, with_unit
 
@@ -181,13 +181,13 @@ class _Reader(YamlFile):
             if isinstance(node, yaml.MappingNode):
                 self.wrong(node, "an ensemble has a `name`")
             return
-        name = self.name(found["name"], "name")
+        name = self.name(found["name"], "name", check_ensemble_name)
         if name is None:
             return
         if name in ensembles:
             self.wrong(found["name"], f"ensemble {name!r} is there twice")
             return
-        components = self.names(found["components"], "components") if "components" in found else []
+        components = self.names(found["components"], "components", str) if "components" in found else []
         ensembles[name] = EnsembleSpec(
             name,
             tuple(dict.fromkeys(components)),
@@ -198,7 +198,7 @@ class _Reader(YamlFile):
         )
 
     def modules(self, node: yaml.Node) -> tuple[str, ...]:
-        names = dict.fromkeys(self.names(node, "modules"))
+        names = dict.fromkeys(self.names(node, "modules", str))
         for name in names:
             if not name.isidentifier():
                 self.wrong(node, f"`modules`: {name!r} is no top-level module, such as numpy")
@@ -242,7 +242,7 @@ class _Reader(YamlFile):
         ensembles: dict[str, EnsembleSpec],
         links: dict[tuple[str, str], LinkSpec],
     ) -> None:
-        names = self.names(node, "between")
+        names = self.names(node, "between", check_ensemble_name)
         if not isinstance(node, yaml.SequenceNode) or len(names) < len(node.value):
             return  # told already
         if len(names) != 2 or names[0] == names[1]:

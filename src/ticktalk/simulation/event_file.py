@@ -23,6 +23,7 @@ from typing import Literal, NamedTuple
 
 import yaml
 
+from ticktalk.mapping.ensembles import check_ensemble_name
 from ticktalk.problems import did_you_mean
 from ticktalk.yaml_file import YamlFile, kind_of, number, read_text
 
@@ -117,7 +118,7 @@ class _Reader(YamlFile):
         kind, what = kinds[0], found[kinds[0]]
         line = what.start_mark.line + 1
         if kind in ("cut", "heal"):
-            names = self.names(what, kind)
+            names = self.names(what, kind, check_ensemble_name)
             if isinstance(what, yaml.SequenceNode) and len(names) == len(what.value):
                 if len(names) == 2 and names[0] != names[1]:
                     return Event(at, kind, tuple(names), line=line)
@@ -130,7 +131,7 @@ class _Reader(YamlFile):
             return None
         name, _, listed = text.partition("=") if kind == "join" else (text, "", "")
         components = tuple(dict.fromkeys(part.strip() for part in listed.split(",") if part.strip()))
-        named = self.name(yaml.ScalarNode("", name.strip(), what.start_mark, what.end_mark), kind)
+        named = self.name(yaml.ScalarNode("", name.strip(), what.start_mark, what.end_mark), kind, check_ensemble_name)
         return None if named is None else Event(at, kind, (named,), components, line=line)
 
     def slow(self, at: int, node: yaml.Node, line: int) -> Event | None:
@@ -142,7 +143,7 @@ class _Reader(YamlFile):
         if not found:
             return None
         factor = self.of(found, "factor", self.factor, Fraction(1))
-        name = self.name(found["ensemble"], "ensemble")
+        name = self.name(found["ensemble"], "ensemble", check_ensemble_name)
         return None if name is None else Event(at, "slow", (name,), factor=factor, line=line)
 
     @staticmethod
