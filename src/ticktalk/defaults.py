@@ -1,7 +1,7 @@
-"""Defaults that more than one file uses, each in one place; what is derived from another one is a function of it.
+"""Defaults that more than one file uses, each in one place; what follows from another one is a function of it.
 
-Microseconds and root ticks are the same length. Times that follow from how long an ensemble may be silent are in
-`hosted/lease.py`, beside the rule that they serve.
+Root ticks are microseconds. The times of silence are in `hosted/lease.py`, beside the rule that they serve. A default
+that only one file uses stands in that file.
 """
 
 from __future__ import annotations
@@ -9,7 +9,19 @@ from __future__ import annotations
 DEFAULT_RUNTIME_MANAGER_NAME = "runtime-manager"
 """The name of the runtime manager's ensemble, unless it is given another; ensembles look for this one."""
 
+RX_PORT = 5555
+"""The port on which a manager listens, unless it is given another."""
+
+WORKERS = 1
+"""Bodies run in worker processes (1), not in threads of the process that keeps time (0)."""
+
+CHECKPOINT_PERIOD = 1_000_000
+"""Root ticks between two checkpoints of every instance."""
+
+EVICTION_BOUND = 30_000_000
+"""Root ticks by which a waiting token's end may lie behind the newest start seen at its SQ."""
+
 
 def interval_width(period: int) -> int:
-    """The width of the intervals of a stream that sets none, from its period; both in root ticks."""
+    """The width of a stream's intervals, unless the program gives one: half its period; both in root ticks."""
     return max(1, period // 2)

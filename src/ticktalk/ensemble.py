@@ -7,7 +7,7 @@ import queue
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME, WORKERS
 from ticktalk.engine.components import as_components
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.errors import TTRuntimeError
@@ -134,7 +134,7 @@ class TTEnsemble:
         ip: str | None = None,
         rx_port: int = 0,
         tx_port: int = 0,
-        workers: int = 1,
+        workers: int = WORKERS,
         credentials: str | None = None,
         clock: str = "manager",
         near: str = "",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import simpy
 
-from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, WORKERS
 from ticktalk.engine.components import as_components
 from ticktalk.engine.counters import Counts, merged
 from ticktalk.engine.meter import Meter
@@ -311,11 +311,11 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         name: str = DEFAULT_RUNTIME_MANAGER_NAME,
         *,
         components: Mapping[str, Any] | Iterable[str] | None = None,
-        workers: int = 1,
+        workers: int = WORKERS,
         credentials: str | None = None,
         insecure: bool = False,
         near: str = "",
-        checkpoint: int = 1_000_000,
+        checkpoint: int = CHECKPOINT_PERIOD,
     ) -> None:
         from ticktalk.physical.handles import ManagerHandle
 

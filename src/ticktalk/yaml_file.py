@@ -10,10 +10,9 @@ from typing import TypeVar
 
 import yaml
 
+from ticktalk.durations import UNITS
 from ticktalk.errors import TTError
 from ticktalk.problems import did_you_mean
-
-DURATIONS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000}
 
 LARGEST = 2**40
 """Microseconds, bytes (times a thousand), cores: more than this is a slip of the pen, and would overflow a solver."""
@@ -152,7 +151,7 @@ class YamlFile:
     def duration(text: str) -> int | str:
         if number(text) == 0:
             return 0
-        found = with_unit(text, DURATIONS)
+        found = with_unit(text, UNITS)
         if found is None:
             return "a duration is a number and a unit (us, ms, s, min, h), such as 20ms"
         if found.denominator != 1:

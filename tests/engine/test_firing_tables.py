@@ -16,9 +16,10 @@ import pytest
 import simpy
 
 from ticktalk import TTClock, TTRuntimeManagerSim
+from ticktalk.defaults import EVICTION_BOUND
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.counters import Counters
-from ticktalk.engine.firing import EVICTION_BOUND, DeadlineSync, GridSync, PlanBSync, SingleRun, TTSQSync, make_sync
+from ticktalk.engine.firing import DeadlineSync, GridSync, PlanBSync, SingleRun, TTSQSync, make_sync
 from ticktalk.graph.sq import TTSQ, TTFiringRule, TTPort
 from ticktalk.language.compiler import compile_source
 from ticktalk.time import INFINITY, ROOT

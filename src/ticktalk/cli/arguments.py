@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import typer
 
+from ticktalk.defaults import RX_PORT
+from ticktalk.durations import UNITS
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.ensembles import check_ensemble_name
-
-UNITS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000}
 
 
 def duration(text: str) -> int:
@@ -159,7 +159,7 @@ def address(text: str, option: str) -> str:
     """
     host, colon, port = text.rpartition(":")
     if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise typer.BadParameter(f"{option} {text!r}: write IP:PORT, such as 127.0.0.1:5555")
+        raise typer.BadParameter(f"{option} {text!r}: write IP:PORT, such as 127.0.0.1:{RX_PORT}")
     return text
 
 

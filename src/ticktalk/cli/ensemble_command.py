@@ -12,6 +12,7 @@ import typer
 
 from ticktalk.cli import arguments
 from ticktalk.cli.signals import on_interrupt
+from ticktalk.defaults import WORKERS
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.mapping.ensembles import check_ensemble_name
 
@@ -34,7 +35,7 @@ def ensemble(
         list[str] | None,
         typer.Option(metavar="NAME[=MODULE:FACTORY]", help="A component, and what makes its driver."),
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker processes; 0: in threads.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker processes; 0: in threads.")] = WORKERS,
     credentials: Annotated[str | None, typer.Option(metavar="FILE", help="This ensemble's bundle of keys.")] = None,
     clock: Annotated[
         str, typer.Option(help="manager: follow the manager's clock; system: trust this host's.")

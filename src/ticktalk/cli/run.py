@@ -17,7 +17,8 @@ from ticktalk.cli.placement import placement
 from ticktalk.cli.plot import check_plot_file, plot_outputs
 from ticktalk.cli.profile import check_profile_file, write_profile
 from ticktalk.cli.signals import on_interrupt
-from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, WORKERS
+from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.mapper import TTMapper
@@ -53,10 +54,10 @@ def run(
     mapping: Annotated[
         Path | None, typer.Option(metavar="FILE", help="JSON: SQ to ensemble, such as `ticktalk map -o` writes.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker processes; 0: in threads.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker processes; 0: in threads.")] = WORKERS,
     checkpoint: Annotated[
         str, typer.Option(help="How often what SQs need to go on elsewhere is saved; 0s: never.")
-    ] = "1s",
+    ] = duration_text(CHECKPOINT_PERIOD),
     log: Annotated[Path | None, typer.Option(metavar="FILE", help="Append the outputs to FILE as JSON lines.")] = None,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per output token, no more.")] = False,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the outputs over time.")] = None,

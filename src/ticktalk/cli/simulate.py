@@ -17,12 +17,14 @@ from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr, p
 from ticktalk.cli.placement import placement
 from ticktalk.cli.plot import check_plot_file, plot_outputs
 from ticktalk.cli.profile import check_profile_file, write_profile
-from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.durations import duration_text
 from ticktalk.engine.execution import BodyOutput
 from ticktalk.engine.meter import Meter
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.errors import TTError
 from ticktalk.factories import make_driver
+from ticktalk.hosted.lease import DEAD_AFTER
 from ticktalk.payloads import OutputToken
 from ticktalk.runtime_manager import TTRuntimeManagerSim
 from ticktalk.simulation.event_file import joining_ensembles, read_events
@@ -62,10 +64,12 @@ def simulate(
     events: Annotated[
         Path | None, typer.Option(metavar="FILE.yaml", help="What fails, recovers, joins, is cut off, and when.")
     ] = None,
-    notice: Annotated[str, typer.Option(help="How long a failure takes to be noticed (--events).")] = "2s",
+    notice: Annotated[str, typer.Option(help="How long a failure takes to be noticed (--events).")] = duration_text(
+        DEAD_AFTER
+    ),
     checkpoint: Annotated[
         str, typer.Option(help="How often what SQs need to go on is saved (--events); 0s: never.")
-    ] = "1s",
+    ] = duration_text(CHECKPOINT_PERIOD),
     log: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append the outputs to FILE, a JSON object a line.")
     ] = None,

@@ -9,21 +9,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+from ticktalk.defaults import EVICTION_BOUND
 from ticktalk.engine.acceleration import Accelerated, Accelerator
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.codec import PLAIN, as_number, handed_on
 from ticktalk.engine.counters import Counters, Counts
 from ticktalk.engine.execution import Send, TTSQExecute, firing_error
-from ticktalk.engine.firing import (
-    EVICTION_BOUND,
-    DeadlineSync,
-    Fire,
-    GridSync,
-    PlanBSync,
-    SingleRun,
-    TTSQSync,
-    make_sync,
-)
+from ticktalk.engine.firing import DeadlineSync, Fire, GridSync, PlanBSync, SingleRun, TTSQSync, make_sync
 from ticktalk.engine.forwarding import Output, Publish, PublishTogether, TTSQForward, arc_name
 from ticktalk.engine.meter import Meter
 from ticktalk.engine.prepared import PreparedGraph

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any, Protocol
 
+from ticktalk.defaults import EVICTION_BOUND
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.codec import plain
 from ticktalk.engine.counters import Counters
@@ -31,10 +32,6 @@ from ticktalk.time.clock import whole_tick
 Fire = Callable[[Tick, Tick, tuple[Any, ...], int], None]
 Send = Callable[[Any, Tick, Tick], None]
 Report = Callable[[str, Tick, Tick, BaseException], None]
-
-EVICTION_BOUND = 30_000_000
-"""Root ticks by which a waiting token's end may lie behind the newest start seen at its SQ."""
-
 
 _MADE = count()
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ticktalk.defaults import EVICTION_BOUND
 from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.bodies import BodyError
@@ -17,7 +18,6 @@ from ticktalk.engine.codec import Data
 from ticktalk.engine.components import Components, Preparing, running
 from ticktalk.engine.context import Context, RunElsewhere
 from ticktalk.engine.counters import Counts
-from ticktalk.engine.firing import EVICTION_BOUND
 from ticktalk.engine.forwarding import Together
 from ticktalk.engine.meter import Meter
 from ticktalk.engine.prepared import PreparedGraph

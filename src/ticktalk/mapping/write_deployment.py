@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from ticktalk.durations import duration_text
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec, LinkSpec
 
 
@@ -40,7 +41,7 @@ def _ensemble(spec: EnsembleSpec) -> dict[str, Any]:
 
 
 def _link(link: LinkSpec) -> dict[str, str]:
-    made = {"latency": _duration(link.latency)}
+    made = {"latency": duration_text(link.latency)}
     if link.bandwidth is not None:
         # Bits where a number of bytes would have more digits than are read.
         bits = len(_decimal(link.bandwidth).partition(".")[2]) > 15
@@ -51,19 +52,12 @@ def _link(link: LinkSpec) -> dict[str, str]:
 def _cost(cost: CostSpec) -> dict[str, str]:
     made = {}
     if cost.time is not None:
-        made["time"] = _duration(cost.time)
+        made["time"] = duration_text(cost.time)
     if cost.bytes is not None:
         made["bytes"] = _size(cost.bytes)
     if cost.memory is not None:
         made["memory"] = _size(cost.memory)
     return made
-
-
-def _duration(us: int) -> str:
-    for unit, size in (("s", 1_000_000), ("ms", 1_000)):
-        if us and us % size == 0:
-            return f"{us // size}{unit}"
-    return f"{us}us"
 
 
 def _size(count: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ticktalk.defaults import CHECKPOINT_PERIOD
 from ticktalk.engine.codec import Encoded, NoCodecError, encoded
 from ticktalk.engine.counters import Counts
 from ticktalk.errors import TTError, TTInputError
@@ -40,9 +41,6 @@ REPORT_PERIOD = 100_000
 
 START_LEAD = 100_000
 """Root ticks between a start and its start tick: every ensemble has heard of it by then."""
-
-CHECKPOINT = 1_000_000
-"""Microseconds between two checkpoints, unless another time is asked for."""
 
 COMMAND_KEY = "ticktalk/command"
 
@@ -77,7 +75,7 @@ class ManagerNode:
         self.trust = trust
         self.heartbeats = Heartbeats()
         self._watched_at = node.clock.now()
-        self.checkpoint = CHECKPOINT  # microseconds; 0: none
+        self.checkpoint = CHECKPOINT_PERIOD  # microseconds; 0: none
         self.offsets: dict[str, tuple[int, int]] = {}
         self.contexts: dict[int, RunningContext] = {}
         self.events: list[Callable[[str], None]] = []

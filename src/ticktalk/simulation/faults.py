@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
 
+from ticktalk.defaults import CHECKPOINT_PERIOD
 from ticktalk.engine.agenda import Turn
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.hosted.lease import DEAD_AFTER, Times, goes_on
@@ -36,7 +37,7 @@ class Faults:
         self,
         manager: TTRuntimeManagerSim,
         noticed_after: int = DEAD_AFTER,
-        checkpoint: int = 1_000_000,
+        checkpoint: int = CHECKPOINT_PERIOD,
         components: Callable[[str, Iterable[str]], dict[str, Any]] = lambda name, listed: dict.fromkeys(listed),
     ) -> None:
         self.manager = manager
