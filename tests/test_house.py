@@ -20,7 +20,7 @@ LONGEST = 500
 """Lines of a file."""
 
 SEMANTICS = ("ticktalk.time", "ticktalk.engine")
-SEMANTICS_LINES = 3_250  # on its way to 3,000
+SEMANTICS_LINES = 3_310  # on its way to 3,000
 """Lines of code of the ring of semantics: without blank lines, comments and docstrings."""
 
 RINGS = [
@@ -70,7 +70,6 @@ TOO_LONG = {
     "ticktalk.accelerate.device_region",
     "ticktalk.accelerate.stream_region",
     "ticktalk.engine.context",
-    "ticktalk.engine.firing",
     "ticktalk.language.calls",
     "ticktalk.language.expressions",
     "ticktalk.mapping.heft",

@@ -33,8 +33,8 @@ class Workers(Protocol):
     def send(self, worker: str, command: tuple[Any, ...]) -> None:
         """Send a command to a worker."""
 
-    def due(self, grid: GridSync, start: Tick, stop: Tick) -> tuple[int, int]:
-        """The instant of a source's firing, and when it is too late for it to start (monotonic)."""
+    def due(self, grid: GridSync, start: Tick) -> tuple[int, int]:
+        """The instant of a source's firing, and the next one (monotonic)."""
 
     def after(self, microseconds: int, call: Callable[[], None]) -> None:
         """Call `call()` after a time."""

@@ -92,8 +92,8 @@ class Device(Protocol):
     def send(self, worker: str, command: tuple[Any, ...]) -> None:
         """Send a command to a worker."""
 
-    def due(self, grid: GridSync, start: Tick, stop: Tick) -> tuple[int, int]:
-        """The instant of a source's firing, and when it is too late for it to start (monotonic)."""
+    def due(self, grid: GridSync, start: Tick) -> tuple[int, int]:
+        """The instant of a source's firing, and the next one (monotonic)."""
 
     def after(self, microseconds: int, call: Callable[[], None]) -> None:
         """Call `call()` after a time."""
@@ -239,11 +239,11 @@ class DeviceRegion:
             self.dissolve()
             apart()  # it says what has no codec
             return
-        instant = latest = None
+        instant = following = None
         sync = self._syncs[0]
         if isinstance(sync, GridSync):
-            instant, latest = self._device.due(sync, start, stop)
-        self._enter(start, ([start, stop, b"", data, instant, latest], apart))
+            instant, following = self._device.due(sync, start)
+        self._enter(start, ([start, stop, b"", data, instant, following], apart))
 
     def takes(self, arcs: Iterable[int]) -> bool:
         """Whether what came on these arcs is for it, and for nobody else here."""

@@ -21,6 +21,7 @@ from ticktalk.engine.codec import Parts, handed_on, plain
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing import Fire, GridSync
 from ticktalk.engine.forwarding import unpacked
+from ticktalk.engine.lateness import lateness
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick, TTEmpty
 
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
 
 
 class _Firing(NamedTuple):
-    """A firing that was decided at tick `decided`; `latest`: a stream's starts before it, or is skipped."""
+    """A firing that was decided at tick `decided`; `following`: a stream's next instant."""
 
     number: int
     start: Tick
     stop: Tick
     values: tuple[Any, ...]
     decided: int
-    latest: Tick | None
+    following: Tick | None
 
 
 class _Instance:
@@ -118,9 +119,9 @@ class Cores:
             if instance.life != self._life or context.closed:
                 return
             # A stream's instant lies in the middle of its interval: start = instant - width // 2.
-            latest = None if grid is None else max(stop, start + grid.width // 2 + grid.period)
+            following = None if grid is None else start + grid.width // 2 + grid.period
             self._firings += 1
-            instance.waits.append(_Firing(self._firings, start, stop, values, now, latest))
+            instance.waits.append(_Firing(self._firings, start, stop, values, now, following))
             if not instance.runs and len(instance.waits) == 1:
                 self._next(instance)
 
@@ -184,17 +185,17 @@ class Cores:
 
     def _begin(self, instance: _Instance) -> bool:
         """Call the body for the firing that is next; False when it is too late for that."""
-        _, start, stop, values, decided, latest = instance.waits.popleft()
+        _, start, stop, values, decided, following = instance.waits.popleft()
         now = self._agenda.now
         if instance.context.closed:
             return False
-        if latest is not None:
-            if now >= latest:
-                instance.elsewhere.tally("skipped")
-                instance.elsewhere.done()
-                return False
-            if now >= stop > decided:
-                instance.elsewhere.tally("late_starts")
+        late = None if following is None else lateness(now, stop, following)
+        if late == "skipped":
+            instance.elsewhere.tally(late)
+            instance.elsewhere.done()
+            return False
+        if late is not None and decided < stop:  # else it has been counted
+            instance.elsewhere.tally(late)
         length = math.ceil(instance.time * self._slowness / self._speed)
         instance.results.clear()
         instance.execute.fire(start, stop, values, now)

@@ -5,16 +5,17 @@ also runs the body, and lends the role of reading meanwhile (`Role`): a body tha
 thread, one that waits holds up no other. An instance runs one firing at a time, in the order of the commands.
 
 Commands (tuples): `("load", graph, json, sqs)`, `("start", graph, context, tick, instances)`,
-`("fire", id, start, stop, values, now, instant, latest)`, `("save", id)`, `("restore", id, sq_state)`, `("drop", id)`,
+`("fire", id, start, stop, values, now, instant, following)`, `("save", id)`, `("restore", id, sq_state)`,
+`("drop", id)`,
 `("stop", graph)`, `("end",)`; of regions `("form", id, roots, members, feeds)`, `("run", id, start, stop, arcs, data,
-instant, latest)` (see `WorkerRegion`) and `("split", id)`; `("all", commands)`: one after the other.
+instant, following)` (see `WorkerRegion`) and `("split", id)`; `("all", commands)`: one after the other.
 Answers: `("loaded", graph, problem)`, `("fired", id, parts, start, stop, begun, ended)`,
 `("together", id, paths, data, start, stop, begun, ended)` (data: an array of the parts at those paths),
 `("failed", id, error, begun, ended)`, `("skipped", id)`, `("counted", id, kind)`, `("saved", id, sq_state, left_out)`.
 `("ran", id, edges, leftovers, errors, start, stop, begun, ended, late)`.
 Between processes also: `("map", number, process, descriptor, nonce, row)`, answered by `("mapped", number, whether)`,
 and `("unmap", number)`: memory of other ensembles.
-Times of the host's monotonic clock (`begun`, `ended`, `instant`, `latest`) in microseconds.
+Times of the host's monotonic clock (`begun`, `ended`, `instant`, `following`: the next one) in microseconds.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from ticktalk.engine.bodies import BodyError, GraphCode
 from ticktalk.engine.codec import encode_value
 from ticktalk.engine.components import Components, Preparing, running
 from ticktalk.engine.execution import BodyOutput, TTSQExecute
+from ticktalk.engine.lateness import lateness
 from ticktalk.engine.state import Saver
 from ticktalk.graph.graph import TTGraph
 from ticktalk.payloads import FiringError
@@ -233,30 +235,28 @@ class Worker:
                 instance.unit = unit
 
     def _run(self, unit: _Region, command: Command) -> None:
-        _, ident, start, stop, arcs, data, instant, latest = command
+        _, ident, start, stop, arcs, data, instant, following = command
         begun = monotonic_us()
-        late = False
-        if latest is not None:
-            if begun >= latest:
-                self._answer(("skipped", ident))
-                return
-            late = begun > instant + (stop - (start + (stop - start) // 2))
+        late = _lateness(begun, start, stop, instant, following)
+        if late == "skipped":
+            self._answer((late, ident))
+            return
         running.current = IN_REGION
         edges, leftovers, errors = unit.region.run(start, stop, arcs, data)
         running.current = None
         ended = monotonic_us()
         unit.slow = ended - begun > SLOW
-        self._answer(("ran", ident, edges, leftovers, errors, start, stop, begun, ended, late))
+        self._answer(("ran", ident, edges, leftovers, errors, start, stop, begun, ended, late is not None))
 
     def _fire(self, instance: _Instance, command: Command) -> None:
-        _, ident, start, stop, values, now, instant, latest = command
+        _, ident, start, stop, values, now, instant, following = command
         begun = monotonic_us()
-        if latest is not None:
-            if begun >= latest:
-                self._answer(("skipped", ident))
-                return
-            if begun > instant + (stop - (start + (stop - start) // 2)):
-                self._answer(("counted", ident, "late_starts"))
+        late = _lateness(begun, start, stop, instant, following)
+        if late == "skipped":
+            self._answer((late, ident))
+            return
+        if late is not None and now < stop:  # else it was late when it was decided, and has been counted
+            self._answer(("counted", ident, late))
         outcome: list[Any] = []
         execute, encode = instance.execute, instance.encode
         decode = execute.code.decode
@@ -353,6 +353,14 @@ class Worker:
             )
             self._units[ident] = _Instance(ident, sq.full_token, execute, encoder(paths, shape, self._encode))
             self._of_graph.setdefault(name, []).append(ident)
+
+
+def _lateness(begun: int, start: Tick, stop: Tick, instant: int | None, following: int) -> str | None:
+    """How a stream's firing counts whose body starts now; None: in time, or no stream's."""
+    if instant is None:
+        return None
+    # The instant lies in the middle of the interval, which ends as long after it on this clock as on the root clock.
+    return lateness(begun, instant + stop - (start + (stop - start) // 2), following)
 
 
 def _nowhere(value: Any, start: Tick, stop: Tick) -> None:

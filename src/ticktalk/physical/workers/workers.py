@@ -131,9 +131,9 @@ class Workers:
         mark = self.mark
 
         def fire(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
-            instant = latest = None
+            instant = following = None
             if grid is not None:
-                instant, latest = self.due(grid, start, stop)
+                instant, following = self.due(grid, start)
             try:
                 sent = (
                     [(begin, end, mark(encoded(value))) for begin, end, value in values]
@@ -145,15 +145,15 @@ class Workers:
                 elsewhere.done()
                 return
             placed.in_flight.append(instant)
-            self.send(worker, ("fire", ident, start, stop, sent, now, instant, latest))
+            self.send(worker, ("fire", ident, start, stop, sent, now, instant, following))
 
         return fire
 
-    def due(self, grid: GridSync, start: Tick, stop: Tick) -> tuple[int, int]:
-        """The instant of a source's firing, and when it is too late for it to start (monotonic)."""
+    def due(self, grid: GridSync, start: Tick) -> tuple[int, int]:
+        """The instant of a source's firing, and the next one (monotonic)."""
         # The instant lies in the middle of the data's interval: start = instant - width // 2.
         instant = int(start) + grid.width // 2
-        return self._clock.monotonic(instant), self._clock.monotonic(max(int(stop), instant + grid.period))
+        return self._clock.monotonic(instant), self._clock.monotonic(instant + grid.period)
 
     def send(self, worker: str, command: Command) -> None:
         """Send a command to a worker; looked up anew: one that died has been replaced."""

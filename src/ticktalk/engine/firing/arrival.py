@@ -1,0 +1,291 @@
+"""Firing at the arrival of a token: on it alone, or on the best set that holds it, one token per port."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.counters import Counters
+from ticktalk.engine.firing.base import TTSQSync, loaded, values_of
+from ticktalk.engine.matching import Port, Waiting, best_set
+from ticktalk.engine.state import Load, Saver
+from ticktalk.graph.sq import TTSQ
+from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+
+
+class SinglePortSync(TTSQSync):
+    """Arrival at an SQ with one arc input: every token is a set of its own. `MERGE` too: its ports fire singly."""
+
+    __slots__ = ("forward", "last_start")
+
+    def __init__(self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int) -> None:
+        super().__init__(sq, order, agenda, counters, eviction_bound)
+        self.forward = sq.order == "forward"
+        self.last_start: Tick = NEG_INFINITY
+
+    def step(self, now: int) -> None:
+        if len(self.inbox) == 1 and not self.remote:
+            _, start, stop, value = self.inbox.pop()
+            if self.forward:
+                if start < self.last_start:
+                    self.counters.add(self.sq.name, "out_of_order")
+                    return
+                self.last_start = start
+            self.fire(start, stop, ((start, stop, value) if self.full else value,), now)
+            return
+        arrived = self._arrived()
+        self.may_fire_again = len(arrived) > 1
+        for _, start, stop, value in arrived:
+            if self.forward:
+                if start < self.last_start:
+                    self.counters.add(self.sq.name, "out_of_order")
+                    continue
+                self.last_start = start
+            self.fire(start, stop, ((start, stop, value) if self.full else value,), now)
+        self.may_fire_again = False
+
+    def save(self, saver: Saver) -> dict[str, Any]:
+        return {**super().save(saver), "last_start": self.last_start}
+
+    def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
+        self.last_start = saved["last_start"]
+        super().restore(saved, load, now)
+
+
+class ArrivalSync(TTSQSync):
+    """Arrival of a token at an SQ with several arc inputs, consuming or sticky; order any or forward."""
+
+    __slots__ = ("consuming", "forward", "last_start", "others", "patience", "ports", "sticky")
+
+    def __init__(self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int) -> None:
+        super().__init__(sq, order, agenda, counters, eviction_bound)
+        self.forward = sq.order == "forward"
+        self.last_start: Tick = NEG_INFINITY
+        sticky = [sq.ports[port].sticky for port in self.arc_ports]
+        self.ports = [Port() for _ in sticky]  # those of sticky slots stay empty
+        self.consuming = [slot for slot, is_sticky in enumerate(sticky) if not is_sticky]
+        self.others = [[other for other in self.consuming if other != slot] for slot in range(len(sticky))]
+        self.sticky: dict[int, Waiting | None] = {slot: None for slot, is_sticky in enumerate(sticky) if is_sticky}
+        # Evicting many at once is cheaper. What has to go can meet nothing but what starts as far back as it ends.
+        self.patience = eviction_bound + eviction_bound // 64
+
+    def step(self, now: int) -> None:
+        if len(self.inbox) == 1 and not self.remote:
+            # One arrival alone need not wait on its port before it is matched.
+            port, start, stop, value = self.inbox[0]
+            slot = self.slot[port]
+            if slot not in self.sticky:
+                self.inbox.clear()
+                self.number += 1
+                if start > self.newest:
+                    self.newest = start
+                    if start > self.evict_at:
+                        self._evict()
+                elif start < self.newest - self.eviction_bound:
+                    self._evict()
+                token: Waiting = (start, self.number, stop, value)
+                if not self._consider(slot, token, False, now):
+                    self._wait(slot, token)
+                    if self.newest > self.evict_at:
+                        self._evict()
+                return
+        # All that came at this tick is there before the first of it is matched.
+        arrived: list[tuple[int, Waiting]] = []
+        oldest: Tick = INFINITY
+        for port, start, stop, value in self._arrived():
+            self.number += 1
+            arrived.append((self.slot[port], (start, self.number, stop, value)))
+            if start > self.newest:
+                self.newest = start
+            if start < oldest:
+                oldest = start
+        if self.newest > self.evict_at or oldest < self.newest - self.eviction_bound:
+            self._evict()
+        for slot, token in arrived:
+            if slot in self.sticky:
+                self.sticky[slot] = token
+            else:
+                self._wait(slot, token)
+        # A firing takes a token of each port that consumes: if there is but one, there is but one firing.
+        self.may_fire_again = all(len(self.ports[slot].tokens) > 1 for slot in self.consuming)
+        for slot, token in arrived:
+            if slot in self.sticky:
+                self._reconsider(now)
+            elif self.ports[slot].holds(token):
+                self._consider(slot, token, True, now)
+        self.may_fire_again = False
+        if self.newest > self.evict_at:
+            self._evict()
+
+    def _wait(self, slot: int, token: Waiting) -> None:
+        self.ports[slot].add(token)
+        go = token[2] + self.patience
+        if go < self.evict_at:
+            self.evict_at = go
+
+    def _reconsider(self, now: int) -> None:
+        """A sticky value has come: the tokens that wait are considered again, in the order in which they arrived."""
+        if None in self.sticky.values():
+            return
+        self._evict()
+        again = [(token[1], slot, token) for slot in self.consuming for token in self.ports[slot].tokens]
+        again.sort(key=lambda entry: entry[0])
+        for _, slot, token in again:
+            if self.ports[slot].holds(token):
+                self._consider(slot, token, True, now)
+
+    def _consider(self, slot: int, token: Waiting, waits: bool, now: int) -> bool:
+        """Fire on the best set that holds `token` (which `waits` on its port, or has just come), if there is one."""
+        start, _, stop, _ = token
+        if self.sticky:
+            for settled in self.sticky.values():
+                if settled is None:
+                    return False
+                if settled[0] > start:
+                    start = settled[0]
+                if settled[2] < stop:
+                    stop = settled[2]
+            if not start < stop:
+                return False
+        others = self.others[slot]
+        candidates = []
+        for other in others:
+            overlapping = self.ports[other].overlapping(start, stop)
+            if not overlapping:
+                return False
+            candidates.append(overlapping)
+        if len(candidates) == 1 and len(candidates[0]) == 1:
+            chosen = candidates[0]
+        elif candidates:
+            best = best_set(start, stop, candidates)
+            if best is None:
+                return False
+            chosen = best
+        else:
+            chosen = []
+        used: list[Any] = [None] * len(self.ports)
+        used[slot] = token
+        if waits:
+            self.ports[slot].remove(token)
+        for other, partner in zip(others, chosen, strict=True):
+            used[other] = partner
+            if partner[0] > start:
+                start = partner[0]
+            if partner[2] < stop:
+                stop = partner[2]
+        for other in others:
+            self.ports[other].remove(used[other])
+        for port, settled in self.sticky.items():
+            used[port] = settled
+        if self.forward:
+            if start < self.last_start:
+                self.counters.add(self.sq.name, "out_of_order")
+                return True
+            self.last_start = start
+        self.fire(start, stop, values_of(used, self.full), now)
+        return True
+
+    def reach(self, start: Tick) -> None:
+        """A token that starts at `start` came to this SQ and was used, though no sync saw it."""
+        if start > self.newest:
+            self.newest = start
+            if start > self.evict_at:
+                self._evict()
+
+    def _evict(self) -> None:
+        limit = self.newest - self.eviction_bound
+        self.evict_at = INFINITY
+        for waiting in self.ports:
+            if waiting.tokens:
+                self.counters.add(self.sq.name, "evicted", waiting.evict(limit))
+                self.evict_at = min(self.evict_at, waiting.first_end() + self.patience)
+
+    def settle(self) -> None:
+        self._evict()
+
+    def waiting(self) -> dict[str, int]:
+        self._evict()
+        return {self._name(slot): len(self.ports[slot].tokens) for slot in self.consuming if self.ports[slot].tokens}
+
+    def save(self, saver: Saver) -> dict[str, Any]:
+        self._evict()
+        saved = super().save(saver)
+        saved["last_start"] = self.last_start
+        settled = [(slot, token) for slot, token in self.sticky.items() if token is not None]
+        saved["sticky"] = [entry for slot, token in settled if (entry := self._saved(slot, token, saver))]
+        # A token that waits may be used after this. One without end is a setting: it comes once.
+        saved["ports"] = [
+            entry
+            for slot in self.consuming
+            for token in self.ports[slot].tokens
+            if (saver.everything or token[2] == INFINITY) and (entry := self._saved(slot, token, saver))
+        ]
+        return saved
+
+    def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
+        self.last_start = saved["last_start"]
+        for slot, *token in saved["sticky"]:
+            self.sticky[slot] = loaded(token, load)
+        for slot, *token in saved["ports"]:
+            self._wait(slot, loaded(token, load))
+        super().restore(saved, load, now)
+
+
+class PairSync(ArrivalSync):
+    """`ArrivalSync` for the most common of its SQs: two ports that consume, plain values; written for speed."""
+
+    __slots__ = ()
+
+    def step(self, now: int) -> None:
+        if len(self.inbox) != 1 or self.remote:
+            super().step(now)
+            return
+        port, start, stop, value = self.inbox.pop()
+        slot = self.slot[port]
+        number = self.number = self.number + 1
+        if start > self.newest:
+            self.newest = start
+            if start > self.evict_at:
+                self._evict()
+        elif start < self.newest - self.eviction_bound:
+            self._evict()
+        token: Waiting = (start, number, stop, value)
+        other = self.ports[1 - slot]
+        tokens = other.tokens
+        # Where the last one to start cannot reach this one, as mostly where there is no partner, none can.
+        near = tokens and not tokens[-1][0] + other.widest <= start  # true of infinite ones too
+        if near and self._consider(slot, token, False, now):
+            return
+        self.ports[slot].add(token)
+        go = stop + self.patience
+        if go < self.evict_at:
+            self.evict_at = go
+        if self.newest > self.evict_at:
+            self._evict()
+
+    def _consider(self, slot: int, token: Waiting, waits: bool, now: int) -> bool:
+        start, _, stop, value = token
+        other = self.ports[1 - slot]
+        overlapping = other.overlapping(start, stop)
+        if not overlapping:
+            return False
+        partner = overlapping[0]
+        if len(overlapping) > 1:
+            best = best_set(start, stop, [overlapping])
+            if best is None:
+                return False
+            partner = best[0]
+        if waits:
+            self.ports[slot].remove(token)
+        other.remove(partner)
+        if partner[0] > start:
+            start = partner[0]
+        if partner[2] < stop:
+            stop = partner[2]
+        if self.forward:
+            if start < self.last_start:
+                self.counters.add(self.sq.name, "out_of_order")
+                return True
+            self.last_start = start
+        self.fire(start, stop, (partner[3], value) if slot else (value, partner[3]), now)
+        return True

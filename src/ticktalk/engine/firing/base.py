@@ -1,0 +1,179 @@
+"""What every firing rule shares: an inbox, turns in the agenda's order, counters, and how an instance is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.counters import Counters
+from ticktalk.engine.matching import Waiting
+from ticktalk.engine.state import Load, Saver
+from ticktalk.graph.sq import TTSQ
+from ticktalk.instructions import ON_TOKENS
+from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+
+Fire = Callable[[Tick, Tick, tuple[Any, ...], int], None]
+"""`(start, stop, values, now)`: run the body on a set that was decided at root tick `now`."""
+
+Send = Callable[[Any, Tick, Tick], None]
+"""`(value, start, stop)`: send a result."""
+
+_MADE = count()
+
+
+class TTSQSync:
+    """What every firing rule shares: an inbox, a place in the order of its agenda, counters.
+
+    Attributes:
+        inbox: what arrived since the last step from SQs of the same ensemble: `(port, start, stop, value)`.
+        remote: the same from other ensembles; it comes first.
+        may_fire_again: the turn that it has may fire more than once.
+    """
+
+    __slots__ = (
+        "agenda",
+        "arc_ports",
+        "counters",
+        "evict_at",
+        "eviction_bound",
+        "fire",
+        "full",
+        "inbox",
+        "key",
+        "made",
+        "may_fire_again",
+        "newest",
+        "number",
+        "queued",
+        "remote",
+        "slot",
+        "sq",
+    )
+
+    def __init__(self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int) -> None:
+        self.sq = sq
+        self.key = (order, self)
+        self.made: Tick = next(_MADE)
+        self.queued = False
+        self.may_fire_again = False
+        self.agenda = agenda
+        self.counters = counters
+        self.inbox: list[tuple[int, Tick, Tick, Any]] = []
+        self.remote: list[tuple[int, Tick, Tick, Any]] = []
+        # Constants sit on their ports for good; only ports at which an arc ends take part in matching.
+        self.arc_ports = [index for index, port in enumerate(sq.ports) if port.constant is None]
+        self.slot = {port: slot for slot, port in enumerate(self.arc_ports)}
+        self.number = 0  # of arrivals so far
+        self.newest: Tick = NEG_INFINITY  # the newest finite start seen on any port
+        self.evict_at: Tick = INFINITY  # a newest start at which some waiting token may have to go
+        self.eviction_bound = eviction_bound
+        self.full = takes_full_tokens(sq)
+        self.fire: Fire = not_wired
+
+    def __lt__(self, other: TTSQSync) -> bool:
+        # Of two instances of one SQ at one tick (one cut off, one in its place) the older goes first.
+        return self.made < other.made
+
+    def receive(self, port: int, start: Tick, stop: Tick, value: Any, from_other_ensemble: bool = False) -> None:
+        """Take a token that arrives at the present tick; it is considered at this SQ's turn."""
+        (self.remote if from_other_ensemble else self.inbox).append((port, start, stop, value))
+        if not self.queued:
+            self.agenda.make_ready(self)
+
+    def step(self, now: int) -> None:
+        """Consider what arrived, and what is due, at root tick `now`."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Fire no more; timers that are still due find nothing to do, and leave its place to one that comes after."""
+        self.hold()
+        self.inbox.clear()
+        self.remote.clear()
+
+    def hold(self) -> None:
+        """Take no turn until `release`; what arrives and what is due waits."""
+        self.agenda.withdraw(self)
+        self.queued = True  # so nobody makes it ready
+
+    def release(self) -> None:
+        """Take turns again, one at once."""
+        self.queued = False
+        self.agenda.make_ready(self)
+
+    def save(self, saver: Saver) -> dict[str, Any]:
+        """What is needed to go on elsewhere (`restore`)."""
+        saved: dict[str, Any] = {"newest": self.newest, "number": self.number}
+        for name, tokens in (("inbox", self.inbox), ("remote", self.remote)):
+            # One without end is a setting: it comes once, also when it has not had its turn yet.
+            kept = [
+                (port, saver.token(start, stop, value, "a token"))
+                for port, start, stop, value in tokens
+                if saver.everything or stop == INFINITY
+            ]
+            if kept:
+                saved[name] = [[port, *token] for port, token in kept if token is not None]
+        return saved
+
+    def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
+        """Go on where `save` was called, at root tick `now`."""
+        self.newest, self.number = saved["newest"], saved["number"]
+        self.inbox[:0] = [(port, start, stop, load(data)) for port, start, stop, data in saved.get("inbox", ())]
+        self.remote[:0] = [(port, start, stop, load(data)) for port, start, stop, data in saved.get("remote", ())]
+        if not self.queued:
+            self.agenda.make_ready(self)
+
+    def waiting(self) -> dict[str, int]:
+        """Port name to number of tokens that wait there."""
+        return {}
+
+    def settle(self) -> None:
+        """Count what was put off; before counters are read."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether something will still happen here without a further token."""
+        return False
+
+    def _arrived(self) -> list[tuple[int, Tick, Tick, Any]]:
+        if self.remote:
+            arrived = self.remote + self.inbox
+            self.remote.clear()
+        else:
+            arrived = self.inbox[:]
+        self.inbox.clear()
+        return arrived
+
+    def _saved(self, slot: int, token: Waiting, saver: Saver) -> list[Any] | None:
+        """`[slot, start, number, stop, value]`, or None when the value has no codec."""
+        start, number, stop, value = token
+        port = self._name(slot) if slot < len(self.arc_ports) else "data"
+        kept = saver.token(start, stop, value, f"the token on {port}")
+        return None if kept is None else [slot, start, number, stop, kept[2]]
+
+    def _name(self, slot: int) -> str:
+        return self.sq.ports[self.arc_ports[slot]].name
+
+
+def takes_full_tokens(sq: TTSQ) -> bool:
+    """Whether an SQ works on tokens with their intervals, not on values alone."""
+    return sq.full_token or (not sq.body and sq.function in ON_TOKENS)
+
+
+def not_wired(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+    """Stands in for `Fire` until the SQ has a body."""
+    raise RuntimeError("this SQ has no body yet")
+
+
+def values_of(tokens: list[Any], full: bool) -> tuple[Any, ...]:
+    """A set of tokens as `Fire` takes it; `full`: with their intervals."""
+    if full:
+        return tuple([(token[0], token[2], token[3]) for token in tokens])
+    return tuple([token[3] for token in tokens])
+
+
+def loaded(token: list[Any], load: Load) -> Waiting:
+    """A waiting token of what was saved of it."""
+    start, number, stop, data = token
+    return start, number, stop, load(data)

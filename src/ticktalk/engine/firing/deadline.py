@@ -1,0 +1,293 @@
+"""Firing by a deadline: data that comes in time passes; at a deadline without data, plan B fires."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.codec import plain
+from ticktalk.engine.counters import Counters
+from ticktalk.engine.firing.base import Fire, Send, TTSQSync, loaded, not_wired, values_of
+from ticktalk.engine.matching import Port, Waiting, best_set
+from ticktalk.engine.state import Load, Saver
+from ticktalk.graph.sq import TTSQ
+from ticktalk.time import INFINITY, ROOT, Tick, TTClock
+from ticktalk.time.clock import whole_tick
+
+Report = Callable[[str, Tick, Tick, BaseException], None]
+"""`(sq, start, stop, error)`: takes an error that is no body's."""
+
+
+class PlanBSync(TTSQSync):
+    """The inputs of a plan B: they wait until its deadline asks for those that overlap its interval."""
+
+    __slots__ = ("ports",)
+
+    def __init__(self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int) -> None:
+        super().__init__(sq, order, agenda, counters, eviction_bound)
+        self.ports = [Port() for _ in self.arc_ports]
+
+    def step(self, now: int) -> None:
+        for port, start, stop, value in self._arrived():
+            slot = self.slot[port]
+            self.number += 1
+            waiting = self.ports[slot]
+            token = (start, self.number, stop, value)
+            if self.sq.ports[port].sticky:
+                waiting.tokens = [token]
+            else:
+                waiting.add(token)
+                self.newest = max(self.newest, start)
+                self.counters.add(self.sq.name, "evicted", waiting.evict(self.newest - self.eviction_bound))
+
+    def take(self, start: Tick, stop: Tick) -> tuple[Any, ...]:
+        """The values of the best set of inputs that overlaps [start, stop).
+
+        Raises:
+            LookupError: an input has not arrived.
+        """
+        if not self.ports:
+            return ()
+        candidates = [list(waiting.overlapping(start, stop)) for waiting in self.ports]
+        chosen = best_set(start, stop, candidates) if all(candidates) else None
+        if chosen is None:
+            missing = [self._name(slot) for slot, tokens in enumerate(candidates) if not tokens]
+            which = ", ".join(missing) or "a set that overlaps in time"
+            raise LookupError(f"plan B {self.sq.name} was due, but its input had not arrived: {which}")
+        for slot, (waiting, token) in enumerate(zip(self.ports, chosen, strict=True)):
+            if not self.sq.ports[self.arc_ports[slot]].sticky:
+                waiting.remove(token)
+        return values_of(chosen, self.full)
+
+    def waiting(self) -> dict[str, int]:
+        return {self._name(slot): len(port.tokens) for slot, port in enumerate(self.ports) if port.tokens}
+
+    def save(self, saver: Saver) -> dict[str, Any]:
+        saved = super().save(saver)
+        saved["ports"] = [
+            entry
+            for slot, port in enumerate(self.ports)
+            for token in port.tokens
+            if (entry := self._saved(slot, token, saver))
+        ]
+        return saved
+
+    def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
+        for slot, *token in saved["ports"]:
+            self.ports[slot].add(loaded(token, load))
+        super().restore(saved, load, now)
+
+
+class DeadlineSync(TTSQSync):
+    """A deadline: data that comes in time passes; at the deadline without data, plan B fires.
+
+    Port 0 takes the data, port 1 the deadlines (value: an absolute tick of `clock`). `pass_on` sends data on;
+    `plan_b_fire` runs plan B. A waiting entry's value is `(arrival tick, value)` for data, the root tick of the
+    deadline for a deadline.
+    """
+
+    __slots__ = (
+        "answered",
+        "clock",
+        "data",
+        "due",
+        "missed",
+        "pass_on",
+        "plan_b",
+        "plan_b_fire",
+        "report",
+        "sticky_data",
+        "sticky_deadline",
+    )
+
+    def __init__(
+        self,
+        sq: TTSQ,
+        order: int,
+        agenda: Agenda,
+        counters: Counters,
+        eviction_bound: int,
+        clock: TTClock = ROOT,
+    ) -> None:
+        super().__init__(sq, order, agenda, counters, eviction_bound)
+        self.clock = clock
+        self.data = Port()
+        self.due = Port()  # deadlines that wait for data
+        self.missed = Port()  # deadlines that passed without; what overlaps them comes late
+        self.sticky_data = sq.ports[0].sticky or sq.ports[0].constant is not None
+        self.sticky_deadline = sq.ports[1].sticky or sq.ports[1].constant is not None
+        self.answered: set[int] = set()  # sticky deadlines that data has met
+        self.pass_on: Send = _no_send
+        self.plan_b: PlanBSync | None = None
+        self.plan_b_fire: Fire = not_wired
+        self.report: Report = _no_report
+
+    def step(self, now: int) -> None:
+        arrived: list[tuple[bool, Waiting]] = []
+        token: Waiting
+        for port, start, stop, value in self._arrived():
+            self.number += 1
+            if start > self.newest:
+                self.newest = start
+            if port == 0:
+                token = (start, self.number, stop, (now, value))
+                if self.sticky_data:
+                    self.data.tokens = []
+                self.data.add(token)
+            else:
+                try:
+                    tick = plain(value)
+                    if tick != INFINITY:
+                        tick = whole_tick(tick, "a deadline")
+                    deadline = self.clock.to_root(tick) + self.sq.offset
+                except ValueError as error:
+                    self.report(self.sq.name, start, stop, error)
+                    continue
+                token = (start, self.number, stop, deadline)
+                if self.sticky_deadline:
+                    self.due.tokens, self.missed.tokens = [], []
+                self.due.add(token)
+                if now < deadline < INFINITY:
+                    self.agenda.at(int(deadline), self)
+            arrived.append((port == 0, token))
+        for is_data, token in arrived:
+            if is_data and self.sticky_data:
+                for pending in sorted(self.due.tokens, key=_by_arrival):
+                    self._deadline(pending, now)
+            elif is_data:
+                if self.data.holds(token):
+                    self._data(token, now)
+            elif self.sticky_deadline and not self.sticky_data:
+                for data in sorted(self.data.tokens, key=_by_arrival):
+                    self._data(data, now)
+            elif self.due.holds(token):
+                self._deadline(token, now)
+        for token in [token for token in self.due.tokens if token[3] <= now]:
+            self._pass(token, now)
+        if arrived:
+            limit = self.newest - self.eviction_bound
+            if not self.sticky_data:
+                self.counters.add(self.sq.name, "evicted", self.data.evict(limit))
+            if not self.sticky_deadline:
+                self.missed.evict(limit)
+
+    def _data(self, token: Waiting, now: int) -> None:
+        """Data came: it meets the deadline it overlaps most; if that one has passed, the data is late."""
+        start, _, stop, (arrival, _) = token
+        known = sorted([*self.due.overlapping(start, stop), *self.missed.overlapping(start, stop)])
+        chosen = best_set(start, stop, [known]) if known else None
+        if chosen is None:
+            return
+        deadline = chosen[0]
+        if arrival < deadline[3]:
+            if not self.sticky_data:
+                self.data.remove(token)
+            self._meet(deadline, token)
+            return
+        self.data.remove(token)
+        self.counters.add(self.sq.name, "late")
+        if not self.sticky_deadline and self.missed.holds(deadline):
+            self.missed.remove(deadline)
+        elif self.due.holds(deadline):
+            # Due at this very tick: the deadline is missed, and its late data has been seen.
+            self._pass(deadline, now)
+            if self.missed.holds(deadline) and not self.sticky_deadline:
+                self.missed.remove(deadline)
+
+    def _deadline(self, token: Waiting, now: int) -> None:
+        """A deadline came: data that reached the port before it passes, even if the deadline itself comes later."""
+        start, _, stop, deadline = token
+        in_time = [data for data in self.data.overlapping(start, stop) if data[3][0] < deadline]
+        chosen = best_set(start, stop, [in_time]) if in_time else None
+        if chosen is not None:
+            if not self.sticky_data:
+                self.data.remove(chosen[0])
+            self._meet(token, chosen[0])
+        elif deadline <= now:
+            self._pass(token, now)
+
+    def _meet(self, deadline: Waiting, data: Waiting) -> None:
+        if self.sticky_deadline:
+            self.answered.add(deadline[1])
+        else:
+            self.due.remove(deadline)
+        self.pass_on(data[3][1], max(deadline[0], data[0]), min(deadline[2], data[2]))
+
+    def _pass(self, token: Waiting, now: int) -> None:
+        """The deadline passes."""
+        self.due.remove(token)
+        self.missed.add(token)
+        if token[1] in self.answered:
+            self.answered.discard(token[1])
+            return
+        # Data that waits and overlaps came too late for this deadline.
+        start, _, stop, deadline = token
+        late = [data for data in self.data.overlapping(start, stop) if data[3][0] >= deadline]
+        if late and not self.sticky_data:
+            chosen = best_set(start, stop, [late])
+            if chosen is not None:
+                self.data.remove(chosen[0])
+                self.counters.add(self.sq.name, "late")
+                if not self.sticky_deadline:
+                    self.missed.remove(token)
+        if self.plan_b is None:
+            self.counters.add(self.sq.name, "missed")
+            return
+        try:
+            values = self.plan_b.take(start, stop)
+        except LookupError as error:
+            self.report(self.plan_b.sq.name, start, stop, error)
+            return
+        self.counters.add(self.sq.name, "plan_b")
+        self.plan_b_fire(start, stop, values, now)
+
+    def close(self) -> None:
+        super().close()
+        self.due.tokens = []
+
+    @property
+    def pending(self) -> bool:
+        return any(token[3] < INFINITY for token in self.due.tokens)
+
+    def waiting(self) -> dict[str, int]:
+        counts = {"data": len(self.data.tokens), "deadline": len(self.due.tokens)}
+        return {name: count for name, count in counts.items() if count}
+
+    def save(self, saver: Saver) -> dict[str, Any]:
+        saved = super().save(saver)
+        saved["due"] = [list(token) for token in self.due.tokens]
+        saved["missed"] = [list(token) for token in self.missed.tokens]
+        saved["answered"] = sorted(self.answered)
+        saved["data"] = [
+            [token[3][0], entry]
+            for token in self.data.tokens
+            if (saver.everything or self.sticky_data or token[2] == INFINITY)
+            and (entry := self._saved(0, (*token[:3], token[3][1]), saver))
+        ]
+        return saved
+
+    def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
+        for port, name in ((self.due, "due"), (self.missed, "missed")):
+            for start, number, stop, deadline in saved[name]:
+                port.add((start, number, stop, deadline))
+        self.answered = set(saved["answered"])
+        for arrival, entry in saved["data"]:
+            start, number, stop, value = loaded(entry[1:], load)
+            self.data.add((start, number, stop, (arrival, value)))
+        for token in self.due.tokens:
+            if now < token[3] < INFINITY:
+                self.agenda.at(int(token[3]), self)
+        super().restore(saved, load, now)
+
+
+def _by_arrival(token: Waiting) -> int:
+    return token[1]
+
+
+def _no_send(value: Any, start: Tick, stop: Tick) -> None:
+    raise RuntimeError("this SQ leads nowhere yet")
+
+
+def _no_report(sq: str, start: Tick, stop: Tick, error: BaseException) -> None:
+    raise error

@@ -1,0 +1,223 @@
+"""Firing at the instants of a grid: a `@STREAMify` SQ is driven by time, within the window that its inputs leave."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.counters import Counters
+from ticktalk.engine.firing.base import Send, TTSQSync, loaded, values_of
+from ticktalk.engine.lateness import lateness
+from ticktalk.engine.matching import Waiting
+from ticktalk.engine.state import Load, Saver
+from ticktalk.graph.sq import TTSQ
+from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+
+
+class Taker(Protocol):
+    """What may take over the instants of several sources, to run them together."""
+
+    armed: bool  # it has them now
+
+    def dissolve(self) -> None:
+        """Give the instants back to the sources."""
+
+    def source_stepped(self, source: GridSync) -> None:
+        """A source had its turn."""
+
+
+class GridSync(TTSQSync):
+    """A grid of instants (`@STREAMify`): all inputs are sticky, their intersection is the window (start, end].
+
+    `fire`'s interval is the data's: `width` ticks, `start = instant - width // 2`. `tag`, if set, is called with the
+    instant and that interval before `fire`.
+    """
+
+    __slots__ = (
+        "change",
+        "considered",
+        "end",
+        "first_delay",
+        "instant",
+        "known",
+        "last",
+        "not_before",
+        "period",
+        "phase",
+        "settled",
+        "tag",
+        "taker",
+        "values",
+        "width",
+        "window_start",
+    )
+
+    def __init__(self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int) -> None:
+        super().__init__(sq, order, agenda, counters, eviction_bound)
+        self.period = sq.period
+        self.phase = sq.phase
+        self.width = sq.width
+        self.settled: list[Waiting | None] = [None] * len(self.arc_ports)
+        self.values: tuple[Any, ...] = ()  # of the settled tokens, as `fire` takes them
+        self.window_start: Tick = INFINITY
+        self.end: Tick = NEG_INFINITY
+        self.last: Tick = INFINITY  # no instant is due after this tick, whatever the window
+        self.considered: Tick = NEG_INFINITY  # the last instant that fired or was counted as skipped
+        self.known: Tick = NEG_INFINITY  # when the window was
+        self.first_delay = sq.first_delay
+        self.not_before: Tick | None = None  # set by the first firing
+        self.instant: int | None = None  # the next one due
+        self.tag: Send | None = None
+        self.taker: Taker | None = None
+        self.change: tuple[int, int, int] | None = None  # of the grid, after what is due now
+
+    def step(self, now: int) -> None:
+        taker = self.taker
+        arrived = self._arrived() if self.inbox or self.remote else None
+        if taker is not None and taker.armed:
+            if not arrived:
+                return
+            taker.dissolve()
+        if arrived:
+            for port, start, stop, value in arrived:
+                self.settled[self.slot[port]] = (start, 0, stop, value)
+            self._open_window(now)
+        instant = self.instant
+        while instant is not None and instant <= now:
+            self._due(instant, now)
+            instant = self.instant
+        if self.change is not None:
+            self.set_grid(*self.change, now)
+        if taker is not None:
+            taker.source_stepped(self)
+
+    def _open_window(self, now: int) -> None:
+        if not self._settle():
+            return
+        self.known = now
+        passed = max(self.window_start, self.considered)
+        if self.not_before is not None:
+            passed = max(passed, self.not_before)
+        if passed != NEG_INFINITY:
+            self._skip_between(passed, min(now, self.end))
+        self._next_after(max(now, self.window_start))
+
+    def _settle(self) -> bool:
+        """Take the window from the tokens that are there; whether there is one."""
+        settled = [token for token in self.settled if token is not None]
+        if len(settled) < len(self.settled):
+            return False
+        self.values = values_of(settled, self.full)
+        self.window_start = max(token[0] for token in settled)
+        self.end = min(self.last, *[token[2] for token in settled])
+        if not self.window_start < self.end:
+            self.instant = None
+            return False
+        if self.end == INFINITY:
+            self.agenda.on_endless(self.sq.name)
+        return True
+
+    def _skip_between(self, after: Tick, upto: Tick) -> None:
+        """Count the instants in (after, upto] as skipped."""
+        if upto > after:
+            skipped = (upto - self.phase) // self.period - (after - self.phase) // self.period
+            self.counters.add(self.sq.name, "skipped", int(skipped))
+            self.considered = upto
+
+    def _next_after(self, tick: Tick) -> None:
+        """Make the first instant later than `tick` the next one due, if the window holds it."""
+        if self.not_before is not None and tick < self.not_before:
+            tick = self.not_before
+        if tick == INFINITY:
+            self.instant = None
+            return
+        instant = int((tick - self.phase) // self.period + 1) * self.period + self.phase
+        if instant > self.end:
+            self.instant = None
+        elif instant != self.instant:
+            self.instant = instant
+            if instant > self.agenda.now:
+                self.agenda.at(instant, self)
+
+    def _due(self, instant: int, now: int) -> None:
+        self.considered = instant
+        start = instant - self.width // 2
+        stop = start + self.width
+        instant_after = instant + self.period
+        if self.first_delay:
+            if self.not_before is None and (now < stop or now < instant_after):
+                self.not_before = instant + self.first_delay
+            self.instant = None
+            self._next_after(instant)
+        elif instant_after > self.end:
+            self.instant = None
+        else:
+            self.instant = instant_after
+            if instant_after > now:
+                self.agenda.at(instant_after, self)
+        late = lateness(now, stop, instant_after)
+        if late is not None:
+            self.counters.add(self.sq.name, late)
+            if late == "skipped":
+                return
+        if self.tag is not None:
+            self.tag(instant, start, stop)
+        self.fire(start, stop, self.values, now)
+
+    @property
+    def pending(self) -> bool:
+        return self.instant is not None
+
+    def close(self) -> None:
+        super().close()
+        self.instant, self.window_start = None, INFINITY
+
+    def end_before(self, tick: int) -> None:
+        """Let no instant at `tick` or later be due."""
+        if self.taker is not None:
+            self.taker.dissolve()
+        self.last = tick - 1
+        self.end = min(self.end, self.last)
+        if self.instant is not None and self.instant > self.end:
+            self.instant = None
+
+    @property
+    def endless(self) -> bool:
+        """Whether the stream is open and its window has no end."""
+        return self.instant is not None and self.end == INFINITY
+
+    def set_grid(self, period: int, phase: int, width: int, now: int) -> None:
+        """Change period, phase and interval width (root ticks) for the instants later than `now`."""
+        if self.taker is not None:
+            self.taker.dissolve()
+        self.change = None
+        if (period, phase, width) == (self.period, self.phase, self.width):
+            return
+        if self.instant is not None and self.instant <= now:
+            self.change = period, phase, width  # that one is still to have its turn
+            return
+        self.period, self.phase, self.width = period, phase, width
+        if self.window_start < self.end:
+            self.instant = None
+            self._next_after(max(now, self.considered, self.window_start))
+            if self.instant is not None and self.instant <= self.agenda.now:
+                self.agenda.make_ready(self)
+
+    def save(self, saver: Saver) -> dict[str, Any]:
+        saved = super().save(saver)
+        saved["settled"] = [
+            None if token is None else self._saved(slot, token, saver) for slot, token in enumerate(self.settled)
+        ]
+        saved["considered"], saved["not_before"], saved["known"] = self.considered, self.not_before, self.known
+        return saved
+
+    def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
+        self.settled = [None if token is None else loaded(token[1:], load) for token in saved["settled"]]
+        self.considered, self.not_before, self.known = saved["considered"], saved["not_before"], saved["known"]
+        if self._settle():
+            # Instants that passed meanwhile are skipped, but for the last ones: those may still start late.
+            passed = max(self.window_start, self.considered, self.known, self.not_before or NEG_INFINITY)
+            past = now - 2 * max(self.period, self.width)
+            self._skip_between(passed, min(past, self.end))
+            self._next_after(max(passed, past))
+        super().restore(saved, load, now)

@@ -1,0 +1,56 @@
+"""At most one firing in flight (`TTSingleRunTimeout`), whatever the firing rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ticktalk.engine.counters import Counters
+from ticktalk.engine.firing.base import Fire, Send, not_wired
+from ticktalk.graph.sq import TTSQ
+from ticktalk.time import NEG_INFINITY, Tick
+
+
+class SingleRun:
+    """At most one firing of an SQ in flight (`TTSingleRunTimeout`).
+
+    Inputs that come meanwhile are dropped and counted. It is free again when the body ends, however it ends, or
+    `timeout` root ticks after it was taken; a result that comes later than that is dropped and counted. An
+    instance runs its firings one at a time and in order, so the first result is that of the first firing.
+
+    Args:
+        sq: the SQ.
+        counters: where drops are counted.
+        send: where results go.
+    """
+
+    __slots__ = ("_counters", "_send", "_sq", "ended", "fire_body", "free_at", "taken", "timeout")
+
+    def __init__(self, sq: TTSQ, counters: Counters, send: Send) -> None:
+        self._sq = sq.name
+        self._counters = counters
+        self._send = send
+        self.timeout = sq.single_run or 0
+        self.taken = 0  # firings begun, and ended
+        self.ended = 0
+        self.free_at: Tick = NEG_INFINITY
+        self.fire_body: Fire = not_wired
+
+    def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        """Take the set unless a firing is in flight."""
+        if self.ended < self.taken and now < self.free_at:
+            self._counters.add(self._sq, "busy")
+            return
+        self.taken += 1
+        self.free_at = now + self.timeout
+        self.fire_body(start, stop, values, now)
+
+    def send(self, value: Any, start: Tick, stop: Tick) -> None:
+        """Pass a result on, unless a later firing has taken its place."""
+        if self.ended + 1 < self.taken:
+            self._counters.add(self._sq, "late_results")
+        else:
+            self._send(value, start, stop)
+
+    def done(self) -> None:
+        """The body of the oldest firing in flight has ended."""
+        self.ended += 1
