@@ -76,24 +76,19 @@ class TTEnsemble:
         Raises:
             TTRuntimeError: it is on one already.
         """
-        from ticktalk.simulation.driver import TTNetworkInterfaceSim
-
         if self._simulation is not None:
             raise TTRuntimeError(f"ensemble {self.name!r} takes part in a simulation already: make another one")
         self._simulation = simulation
         site = simulation.add(self.name, self.manager, self.info())
         self.host = EnsembleHost(self.name, self.components, simulation.agenda, site)
-        self.host.movable, self.host.under_way = simulation.movable, simulation.network_delay
-        site.host = self.host
+        self.host.movable, self.host.under_way = simulation.movable, simulation.network.delay
         if simulation.timing is not None:
             self.host.cores = simulation.timing.cores_of(self.name)
         self.host.meter = simulation.meter
         site.log_error = self.log_error
         if any(driver is not None for driver in self.components.values()):
             simulation.exact = True
-        self.network_manager = TTNetworkManager(
-            queue.Queue(), self.name, TTNetworkInterfaceSim(simulation, self.name), self.manager
-        )
+        self.network_manager = TTNetworkManager(queue.Queue(), self.name, site.interface, self.manager)
         self.input_token_process = TTInputTokenProcess(queue.Queue(), self.name, self.host, self.manager)
         self.execute_process = TTExecuteProcess(queue.Queue(), self.name, self.host, self.manager)
         started = [
@@ -104,9 +99,9 @@ class TTEnsemble:
         )
         self.input_token_process.setup_proc_intfc(self.network_manager.input_msg, started[1])
         self.execute_process.setup_proc_intfc(self.network_manager.input_msg, started[2])
-        site.network_manager = self.network_manager
+        site.serve(self.host, self.input_token_process, self.execute_process)
         if not self.is_runtime_mgr:
-            simulation.arrived(self.name)
+            site.interface.open(self.network_manager.receive)
 
     def info(self) -> EnsembleInfo:
         """What the ensemble says of itself when it joins."""
@@ -120,7 +115,7 @@ class TTEnsemble:
         """
         if self._simulation is None or self.network_manager is None:
             raise TTRuntimeError(f"ensemble {self.name!r} is on no network: pass sim=, or give it to a manager")
-        if self._simulation.sites[self.name].network_manager is not self.network_manager:
+        if self._simulation.sites[self.name].host is not self.host:
             raise TTRuntimeError(f"the name {self.name!r} is in use by an ensemble that joined before: choose another")
         self.network_manager.input_msg(Message(NetMsg.JOIN, self.info(), "TTNetworkManager"))
         self._simulation.settle()

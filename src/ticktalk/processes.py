@@ -13,7 +13,7 @@ import logging
 import queue
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.engine.hosting import EnsembleHost
@@ -24,6 +24,7 @@ from ticktalk.manager.healing import Healing
 from ticktalk.manager.outputs import OutputLog
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import RECIPIENTS, Envelope, ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg, message
+from ticktalk.network_interface import TTNetworkInterface
 from ticktalk.payloads import (
     Deployment,
     DeployRequest,
@@ -46,13 +47,6 @@ if TYPE_CHECKING:
     import simpy
 
 logger = logging.getLogger("TTPython.RuntimeManager")
-
-
-class TTNetworkInterface(Protocol):
-    """The seam between the rules and a network: simulated (`TTNetworkInterfaceSim`) or real (`...Zenoh`)."""
-
-    def send(self, ensemble: str, message: Message) -> None:
-        """Send a control message to a process of an ensemble; never blocks."""
 
 
 class TTProcess:

@@ -23,6 +23,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.deployments import GraphState
 from ticktalk.mapping.weights import Weights
 from ticktalk.messages import Message, RuntimeMsg
+from ticktalk.network_keys import OUTPUT
 from ticktalk.payloads import (
     DeployRequest,
     DrainRequest,
@@ -177,11 +178,9 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         if network_delay < 0:
             raise ValueError(f"a network delay is 0 or more microseconds, not {network_delay}")
         if network_delay:
-            self.simulation.network_delay = network_delay
+            self.simulation.network.delay = network_delay
         if deployment is not None:
-            from ticktalk.simulation.timing import Timing  # a device that takes part for real never needs it
-
-            self.simulation.timing = Timing(deployment, self.simulation.agenda)
+            self.simulation.take_times(deployment)
         self.simulation.meter = meter
         if deployment is not None or meter is not None:
             self.simulation.accelerator = None  # it runs an instant at once, its bodies one after another
@@ -200,7 +199,8 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         )
         self.process.setup_proc_intfc(network.input_msg, start_in(self.simulation, self.process))
         self.process.registry.manager = self.ensemble.info()
-        self.simulation.arrived(name)
+        site.interface.subscribe(OUTPUT, site.take_output_of)
+        site.interface.open(network.receive)
         self.simulation.settle()
         for ensemble in ensembles:
             ensemble.manager = name

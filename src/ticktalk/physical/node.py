@@ -137,7 +137,8 @@ class Node:
         self._outputs: dict[tuple[str, int], int] = {}
         self._keys: dict[str, list[str]] = {}
         self.interface = TTNetworkInterfaceZenoh(self)
-        self.network_manager = TTNetworkManager(queue.Queue(), name, self.interface, manager)
+        interface: Any = self.interface
+        self.network_manager = TTNetworkManager(queue.Queue(), name, interface, manager)
         self.input_token_process = inputs = TTInputTokenProcess(queue.Queue(), name, self.host, manager)
         self.execute_process = bodies = TTExecuteProcess(queue.Queue(), name, self.host, manager)
         # On a device contexts begin at their start tick, bodies are compiled and run in workers, and moves take time.

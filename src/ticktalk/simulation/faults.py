@@ -89,7 +89,7 @@ class Faults:
     def cut(self, one: str, other: str) -> None:
         """No message gets through between two ensembles from now on."""
         self._tell(f"the link between {one!r} and {other!r} is cut")
-        self.simulation.cuts.add(frozenset((one, other)))
+        self.simulation.network.cut(one, other)
         if self.manager.name in (one, other):
             self._silent(other if one == self.manager.name else one)
         self._watch()
@@ -97,11 +97,12 @@ class Faults:
     def heal(self, one: str, other: str) -> None:
         """Messages get through again."""
         self._tell(f"the link between {one!r} and {other!r} is whole again")
-        self.simulation.cuts.discard(frozenset((one, other)))
+        self.simulation.network.heal(one, other)
         name = other if one == self.manager.name else one
         if self.manager.name in (one, other) and self.simulation.sites[name].alive:
             self._heard(name)
-        self.simulation.resend(one, other)
+        self.simulation.network.send_waiting(one, other)
+        self.simulation.settle()
         self._watch()
 
     def slow(self, name: str, factor: Fraction | float) -> None:
@@ -140,7 +141,7 @@ class Faults:
 
     def _leave(self, name: str) -> None:
         self._noticed.add(name)
-        self.simulation.hang_up(name)
+        self.simulation.network.hang_up(name)
         registry, healing = self.manager.process.registry, self.manager.process.healing
         if len(registry.ensembles) > 1 and all(each in self._lost_since for each in registry.ensembles):
             healing.isolated = True
@@ -186,10 +187,10 @@ class Faults:
                 if not site.alive or site.host is None:
                     continue
                 sees = [
-                    simulation.reachable(other, manager)
+                    simulation.network.connected(other, manager)
                     for other in simulation.sites
                     if other not in (name, manager) and other not in self._suspended
-                    if simulation.sites[other].alive and simulation.reachable(name, other)
+                    if simulation.sites[other].alive and simulation.network.connected(name, other)
                 ]
                 if not goes_on(sees):
                     again = again or name not in self._suspended
@@ -234,7 +235,7 @@ class _Checkpoints(Turn):
                 continue
             for site in simulation.sites.values():
                 host = site.host
-                heard = site.alive and simulation.reachable(site.name, self._faults.manager.name)
+                heard = site.alive and simulation.network.connected(site.name, self._faults.manager.name)
                 if heard and host is not None and (graph, number) in host.contexts:
                     healing.checkpoint(host.checkpoint(graph, number))
             if simulation.agenda.nothing_but(self):

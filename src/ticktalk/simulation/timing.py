@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.codec import encode_value
+from ticktalk.engine.codec import Data, encode_value
 from ticktalk.engine.prepared import PreparedGraph
 from ticktalk.mapping.deployment_file import DeploymentFile, EnsembleSpec
 from ticktalk.simulation.cores import Cores
@@ -38,21 +39,22 @@ class Timing:
             cores = self._cores[ensemble] = Cores(self._agenda, spec.cores, spec.speed, self._times)
         return cores
 
-    def arrival(
-        self, sender: str, receiver: str, prepared: PreparedGraph | None, sq: str, value: Any, data: bytes | None
-    ) -> int:
-        """When a token that is sent now arrives: after the link's latency and its bytes by the link's bandwidth.
+    def arrival(self, sender: str, receiver: str, size: Callable[[], int]) -> int:
+        """When what is sent now arrives: after the link's latency and the time that its bandwidth needs for the bytes.
 
-        A later token never overtakes an earlier one. `data` is the value encoded, if it has been; `sq` says whose
-        output it is: what the deployment file gives for its function is believed.
+        A later one never overtakes an earlier one. `size` is asked for the bytes only where they matter.
         """
         link = self.deployment.link(sender, receiver)
-        size = 0 if link.bandwidth is None else self._size(prepared, sq, value, data)
-        tick = max(self._agenda.now + link.transfer(size), self._latest.get((sender, receiver), 0))
+        length = 0 if link.bandwidth is None else size()
+        tick = max(self._agenda.now + link.transfer(length), self._latest.get((sender, receiver), 0))
         self._latest[sender, receiver] = tick
         return tick
 
-    def _size(self, prepared: PreparedGraph | None, sq: str, value: Any, data: bytes | None) -> int:
+    def size(self, prepared: PreparedGraph | None, sq: str, value: Any, data: Data | None) -> int:
+        """The bytes of a result of an SQ.
+
+        What the deployment file gives for its function is believed. `data` is the value encoded, if it has been.
+        """
         if prepared is not None:
             functions = self._functions.get(prepared)
             if functions is None:

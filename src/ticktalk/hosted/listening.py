@@ -1,0 +1,57 @@
+"""The arcs that an ensemble subscribes to: those that end here, or at SQs that will come here; no others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+from ticktalk.engine.forwarding import arc_name
+from ticktalk.engine.prepared import PreparedGraph
+from ticktalk.network_interface import Receive, TTNetworkInterface
+from ticktalk.network_keys import arc_key
+
+
+class Listening:
+    """The subscriptions of one ensemble to the arcs of its graphs.
+
+    Args:
+        network: where it subscribes.
+        receiver: `(graph, arc)`: makes what takes the tokens of an arc.
+    """
+
+    def __init__(
+        self,
+        network: TTNetworkInterface,
+        receiver: Callable[[str, str], Receive],
+    ) -> None:
+        self._network = network
+        self._receiver = receiver
+        self._keys: dict[str, list[str]] = {}
+
+    def listen(self, graph: str, arcs: Iterable[str]) -> None:
+        """Subscribe to these arcs of a graph, and to no others of it."""
+        wanted = {arc_key(graph, arc): arc for arc in arcs}
+        known = self._keys.get(graph, [])
+        for key in known:
+            if key not in wanted:
+                self._network.unsubscribe(key)
+        for key, arc in wanted.items():
+            if key not in known:
+                self._network.subscribe(key, self._receiver(graph, arc))
+        self._keys[graph] = list(wanted)
+
+    def stop(self, graph: str) -> None:
+        """Take nothing more of a graph."""
+        for key in self._keys.pop(graph, ()):
+            self._network.unsubscribe(key)
+
+
+def arcs_to(prepared: PreparedGraph, expected: Collection[str] = ()) -> Iterator[str]:
+    """The arcs of SQs elsewhere that end at an SQ here, or that may carry tokens for SQs that will come."""
+    here = prepared.here
+    for sq in prepared.graph.sqs:
+        if prepared.host_of[sq.name] != here:
+            # Tokens of arcs that lead to the same ensembles go on the key of one of them.
+            all_of_them = any(to.sq in expected for arc in sq.arcs for to in arc.to)
+            for index, arc in enumerate(sq.arcs):
+                if all_of_them or any(prepared.host_of[to.sq] == here for to in arc.to):
+                    yield arc_name(sq.name, index)

@@ -1,0 +1,215 @@
+"""The network between simulated ensembles: who is on it, which links are cut, how long what is published takes.
+
+Control messages and questions take no simulated time. What is published takes the delay, or the time that a deployment
+file gives for its bytes; a link keeps order, and at one tick things arrive in the order in which they were published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ticktalk.engine.agenda import Agenda
+from ticktalk.messages import Message
+from ticktalk.network_interface import Answer, Handle, Join, Receive
+
+if TYPE_CHECKING:
+    from ticktalk.simulation.timing import Timing
+
+
+class SimulatedNetwork:
+    """What all ensembles of one simulation share.
+
+    Args:
+        agenda: the simulation's.
+
+    Attributes:
+        delay: root ticks that a publication takes from one ensemble to another.
+        timing: gives that time instead, if a deployment file does.
+        members: by name, the ensembles that are on the network.
+        size: the bytes of a payload, where they matter for the time.
+        cuts: the pairs of ensembles between which nothing gets through.
+    """
+
+    def __init__(self, agenda: Agenda) -> None:
+        self.agenda = agenda
+        self.delay = 0
+        self.timing: Timing | None = None
+        self.size: Callable[[Any], int] = len
+        self.members: dict[str, TTNetworkInterfaceSim] = {}
+        self.cuts: set[frozenset[str]] = set()
+        self._waiting: list[tuple[str, str, Message]] = []  # sender, receiver, message: until their link is whole
+        self._early: dict[str, list[Message]] = {}  # by ensemble: until it is on the network
+
+    def enter(self, name: str) -> TTNetworkInterfaceSim:
+        """An end of the network for an ensemble; while another one has that name, nothing reaches the new one."""
+        interface = TTNetworkInterfaceSim(self, name)
+        self.members.setdefault(name, interface)
+        return interface
+
+    def leave(self, name: str) -> None:
+        """Forget an ensemble; its name is free."""
+        self.members.pop(name, None)
+
+    def connected(self, one: str, other: str) -> bool:
+        """Whether messages get through between two ensembles."""
+        return not self.cuts or one == other or frozenset((one, other)) not in self.cuts
+
+    def cut(self, one: str, other: str) -> None:
+        """Let nothing through between two ensembles."""
+        self.cuts.add(frozenset((one, other)))
+
+    def heal(self, one: str, other: str) -> None:
+        """Let messages through again."""
+        self.cuts.discard(frozenset((one, other)))
+
+    def send_waiting(self, one: str, other: str) -> None:
+        """Send the control messages that waited for a link to be whole."""
+        waited = [entry for entry in self._waiting if {entry[0], entry[1]} == {one, other}]
+        self._waiting = [entry for entry in self._waiting if {entry[0], entry[1]} != {one, other}]
+        for _, ensemble, message in waited:
+            self._deliver(ensemble, message)
+
+    def hang_up(self, name: str) -> None:
+        """Drop the messages that wait to get to an ensemble, or from it: its session has ended."""
+        self._waiting = [entry for entry in self._waiting if name not in entry[:2]]
+
+    def send(self, sender: str, ensemble: str, message: Message) -> None:
+        """Bring a control message to an ensemble: now, when their link is whole, or when it comes."""
+        if self.connected(sender, ensemble):
+            self._deliver(ensemble, message)
+        else:
+            self._waiting.append((sender, ensemble, message))
+
+    def _deliver(self, ensemble: str, message: Message) -> None:
+        member = self.members.get(ensemble)
+        if member is None or member.take is None:
+            self._early.setdefault(ensemble, []).append(message)
+        elif member.alive:
+            member.take(message)
+
+    def arrived(self, name: str) -> None:
+        """An ensemble takes messages now: those sent to it before reach it."""
+        for message in self._early.pop(name, ()):
+            self._deliver(name, message)
+
+    def arrival(self, sender: str, receiver: str, payload: Any) -> int:
+        """The root tick at which a payload that is published now arrives."""
+        if self.timing is None:
+            return self.agenda.now + self.delay
+        return self.timing.arrival(sender, receiver, partial(self.size, payload))
+
+
+class TTNetworkInterfaceSim:
+    """The simulated network as one ensemble sees it: the seam at which the physical one takes its place.
+
+    Attributes:
+        name: the ensemble's.
+        alive: its process has not failed.
+        take: takes the control messages for it; None: not yet.
+        lost: told of a payload that did not reach an ensemble.
+    """
+
+    def __init__(self, network: SimulatedNetwork, name: str) -> None:
+        self._network = network
+        self.name = name
+        self.alive = True
+        self.take: Callable[[Message], None] | None = None
+        self.lost: Callable[[Any], None] = lambda payload: None
+        self.subscriptions: dict[str, Receive] = {}
+        self.handles: dict[str, Handle] = {}
+
+    @property
+    def identity(self) -> str:
+        """The ensemble's name."""
+        return self.name
+
+    def open(self, take: Callable[[Message], None]) -> None:
+        """Take control messages from now on; those sent before come now."""
+        self.take = take
+        self._network.arrived(self.name)
+
+    def send(self, ensemble: str, message: Message) -> None:
+        """Send a control message; it takes no simulated time, but waits while the link is cut."""
+        self._network.send(self.name, ensemble, message)
+
+    def publish(self, key: str, part: Any, join: Join | None = None, to: Sequence[str] | None = None) -> None:
+        """Publish on a key; with `to`, it reaches these ensembles only."""
+        if to is None:
+            to = [name for name, member in sorted(self._network.members.items()) if key in member.subscriptions]
+        if join is not None:
+            part = join([part])
+        elif callable(part):
+            for payload, attached in part():
+                for ensemble in to:
+                    self._bring(ensemble, key, payload, attached)
+            return
+        for ensemble in to:
+            self._bring(ensemble, key, part, None)
+
+    def _bring(self, ensemble: str, key: str, payload: Any, attached: Any) -> None:
+        network = self._network
+        if network.cuts and not network.connected(self.name, ensemble):
+            self.lost(payload)
+            return
+        tick = network.arrival(self.name, ensemble, payload)
+        if tick > network.agenda.now:
+            network.agenda.deliver_at(tick, self._arrive, ensemble, key, payload, attached)
+        else:
+            self._arrive(ensemble, key, payload, attached)
+
+    def _arrive(self, ensemble: str, key: str, payload: Any, attached: Any) -> None:
+        member = self._network.members.get(ensemble)
+        receive = member.subscriptions.get(key) if member is not None and member.alive else None
+        if receive is None:
+            self.lost(payload)
+        else:
+            receive(payload, attached)
+
+    def subscribe(self, key: str, receive: Receive) -> None:
+        """Have `receive` called with what others publish on a key."""
+        self.subscriptions[key] = receive
+
+    def unsubscribe(self, key: str) -> None:
+        """Take no more from a key."""
+        self.subscriptions.pop(key, None)
+
+    def subscribed(self, key: str) -> bool:
+        """Whether an ensemble subscribes to a key."""
+        return any(key in member.subscriptions for member in self._network.members.values())
+
+    def ask(self, key: str, payload: bytes, timeout: float) -> Answer | None:
+        """Ask a question; one that is not answered at once is not answered in time."""
+        for name in sorted(self.reachable()):
+            handle = self._network.members[name].handles.get(key)
+            if handle is not None:
+                question = _Question(payload)
+                handle(question)
+                return question.answered
+        return None
+
+    def answer(self, key: str, handle: Handle) -> None:
+        """Have `handle` answer the questions that others ask on a key."""
+        self.handles[key] = handle
+
+    def reachable(self) -> set[str]:
+        """The names of the other ensembles that live and to which no link is cut."""
+        network = self._network
+        return {
+            name
+            for name, member in network.members.items()
+            if member.alive and name != self.name and network.connected(self.name, name)
+        }
+
+
+class _Question:
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+        self.answered: Answer | None = None
+
+    def answer(self, answer: bytes) -> None:
+        self.answered = True, answer
+
+    def refuse(self, reason: str) -> None:
+        self.answered = False, reason.encode()
