@@ -112,7 +112,7 @@ def arrows(found: dict[str, Path]) -> set[tuple[str, str]]:
             pairs.add((name, module))
             while "." in module.partition(".")[2]:
                 module = module.rpartition(".")[0]
-                if not name.startswith(module):
+                if not name.startswith(f"{module}."):
                     pairs.add((name, module))
     return {(one, other) for one, other in pairs if one != other}
 
