@@ -485,6 +485,16 @@ def test_a_function_of_the_program_goes_before_an_instruction():
     assert [(sq.name, sq.body) for sq in graph.sqs] == [("ADD-1", False), ("ADD-2", True)]
 
 
+@forms(
+    ("ys = []\nx = f([*ys, a])", "LIST-1(a); f-1(LIST-1)*"),
+    ("ys = []\nx = f((*ys, a, *()))", "TUPLE-1(a); f-1(TUPLE-1)*"),
+    ("ys = []\nys.extend([])\nx = f(ys)", "f-1([])*"),
+    ("ys = [a]\nys.extend(())\nys += []\nx = f(ys)", "LIST-1(a); f-1(LIST-1)*"),
+)
+def test_taking_apart_what_is_empty_adds_nothing(body, expected):
+    check(body, expected)
+
+
 def test_signatures():
     text = (
         "@SQify\ndef f(x, /, y, k=2, *, z, w=3, TTExecuteOnFullToken=True): return x\n"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Literal
 
 from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.sq import TTConstraintSpec
 from ticktalk.language import folding
-from ticktalk.language.calls import Argument, Calls, made_since
-from ticktalk.language.expressions import Expressions, GiveUp, reference_to
+from ticktalk.language.arguments import Argument, Refused
+from ticktalk.language.constructs import made_since
+from ticktalk.language.evaluation import GiveUp
+from ticktalk.language.expressions import Expressions, reference_to
 from ticktalk.language.imports import is_ticktalk, ticktalk_names
 from ticktalk.language.network import Arc, Constant, Network, Node, Port, TooLarge
 from ticktalk.language.scope import ModuleScope, bound_names
@@ -46,12 +48,11 @@ class GraphBody:
         self.network = Network(inputs or ["trigger"])
         local_names = frozenset(name for statement in node.body for name in bound_names(statement))
         self.expressions = Expressions(problems, scope, self.network, local_names)
-        self.calls = Calls(self.expressions, self.network)
+        self.calls = self.expressions.calls
         self._deadlines: list[int | None] = []
         self._plans: list[Argument] = []
         self._plans_used: set[int] = set()  # those around which, or in which, there is a deadline
         defaults = Expressions(problems, scope, None)
-        Calls(defaults, None)
         for parameter in parameters:
             if parameter.default is not None:
                 try:
@@ -164,13 +165,14 @@ class GraphBody:
         if innermost is None:
             return UNKNOWN
         ticks = innermost
-        plan_b = None
+        constructs, plan_b = self.calls.constructs, None
         if self._plans:
-            # The argument is evaluated anew, so that every deadline has a plan B of its own.
-            plan_b = self.calls.plan_b(Argument(self._plans[-1].place))
-            if plan_b is None:
+            try:
+                # The argument is evaluated anew, so that every deadline has a plan B of its own.
+                plan_b = constructs.plan_b(Argument(self._plans[-1].place))
+            except Refused:
                 return UNKNOWN
-        return self.calls.deadline(node, made.whole, made.tag, plan_b, plan_b is not None, offset=ticks)
+        return constructs.deadline(node, made.whole, made.tag, plan_b, plan_b is not None, offset=ticks)
 
     def _assign(self, targets: Sequence[ast.expr], node: ast.expr) -> None:
         value, tag = self._value(node)
@@ -299,12 +301,16 @@ class GraphBody:
                 return
             name = callee.name if isinstance(callee, Reference) and callee.kind == "construct" else None
         if isinstance(node, ast.Call) and name in ("TTConstraint", "TTQuery", "TTPlanB", "TTDeadline"):
-            if name in ("TTConstraint", "TTQuery"):
-                self._constrain(node, name)
-            elif name == "TTDeadline":
-                self._deadlines.append(self._deadline_block(node))
-            else:
-                self._plan_block(node)
+            with suppress(Refused):
+                if name in ("TTConstraint", "TTQuery"):
+                    self._constrain(node, name)
+                elif name == "TTDeadline":
+                    self._deadlines.append(None)
+                    self._deadlines[-1] = self._deadline_block(node)
+                else:
+                    self._plans.append(
+                        self.calls.constructs.keywords_of(node, "TTPlanB", required=("plan_b",))["plan_b"]
+                    )
             if item.optional_vars is not None:
                 self.problems.report(item.optional_vars, f"{name} binds nothing", "leave out `as ...`")
                 self.expressions.assign(item.optional_vars, UNKNOWN)
@@ -320,9 +326,7 @@ class GraphBody:
             self.expressions.assign(item.optional_vars, value)
 
     def _constrain(self, node: ast.Call, construct: str) -> None:
-        given = self.calls.keywords_of(node, construct, optional=("name", "components"))
-        if given is None:
-            return
+        given = self.calls.constructs.keywords_of(node, construct, optional=("name", "components"))
         texts: dict[str, list[str]] = {"name": [], "components": []}
         for name, argument in given.items():
             value = self.expressions.known(self.expressions.data(argument.place), argument.place, f"`{name}`")
@@ -344,15 +348,15 @@ class GraphBody:
             return
         self.network.constraints = [*self.network.constraints, TTConstraintSpec(texts["name"], texts["components"])]
 
-    def _deadline_block(self, node: ast.Call) -> int | None:
-        """The root ticks that a `TTDeadline` allows; None after a problem."""
-        given = self.calls.keywords_of(node, "TTDeadline", required=("TTClock", "deadline"))
-        return None if given is None else self.calls.duration(given["TTClock"], given["deadline"])
+    def _deadline_block(self, node: ast.Call) -> int:
+        """The root ticks that a `TTDeadline` allows.
 
-    def _plan_block(self, node: ast.Call) -> None:
-        given = self.calls.keywords_of(node, "TTPlanB", required=("plan_b",))
-        if given is not None:
-            self._plans.append(given["plan_b"])
+        Raises:
+            Refused: it is wrong, which is reported.
+        """
+        constructs = self.calls.constructs
+        given = constructs.keywords_of(node, "TTDeadline", required=("TTClock", "deadline"))
+        return constructs.duration(given["TTClock"], given["deadline"])
 
     def _import(self, statement: ast.Import | ast.ImportFrom) -> None:
         ours = ticktalk_names(statement)

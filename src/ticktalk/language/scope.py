@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from ticktalk.language.calls import Calls
-from ticktalk.language.expressions import Expressions, GiveUp, reference_to
+from ticktalk.language.evaluation import GiveUp
+from ticktalk.language.expressions import Expressions, reference_to
 from ticktalk.language.imports import DECORATORS, construct_of, imported_names, ticktalk_names
 from ticktalk.language.network import Constant
 from ticktalk.language.templates import FunctionNode, Template, read_template
@@ -44,7 +44,6 @@ class ModuleScope:
         # Constants are computed in the order of the statements, with problems thrown away: what is not known
         # at compile time matters only where a graph uses it.
         self._constants = Expressions(Problems(problems.file, ""), self, None)
-        Calls(self._constants, None)
         for statement in tree.body:
             self._read(statement, problems)
 

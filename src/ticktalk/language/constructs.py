@@ -1,0 +1,211 @@
+"""Constructs that are called: clocks, deadlines and their plans B, single runs; and the arguments of `with` blocks."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import Any
+
+from ticktalk.language import folding
+from ticktalk.language.arguments import (
+    COMMON_KEYWORDS,
+    MOST_TICKS,
+    OPTIONAL,
+    Argument,
+    Arguments,
+    Attempts,
+    Refused,
+    Signature,
+)
+from ticktalk.language.instances import Instances
+from ticktalk.language.network import Arc, Constant, Network, Node, Port
+from ticktalk.language.templates import Parameter
+from ticktalk.language.values import Data, Foreign, Reference, Unknown, Value
+from ticktalk.time import ROOT, TTClock
+
+
+class Constructs:
+    """Evaluates constructs. What is wrong is reported, then `Refused` is raised."""
+
+    def __init__(self, arguments: Arguments, instances: Instances) -> None:
+        self._arguments = arguments
+        self._expressions = arguments.expressions
+        self._instances = instances
+
+    def call(self, node: ast.Call, callee: Reference) -> Data:
+        """The value of the call of a construct."""
+        arguments = self._arguments.of(node)
+        match callee.name:
+            case "TTClock.root":
+                if arguments:
+                    raise self._arguments.refused(arguments[0].where, "TTClock.root() takes no arguments")
+                return Constant(ROOT)
+            case "TTClock":
+                return self._new_clock(node, arguments)
+            case "TTFinishByOtherwise":
+                return self._finish_by_otherwise(node, arguments)
+            case "TTSingleRunTimeout":
+                return self._single_run(node, arguments)
+            case "TTConstraint" | "TTQuery" | "TTPlanB" | "TTDeadline":
+                what = f"{callee.name} stands in a `with` only"
+                raise self._arguments.refused(node, what, f"write `with {callee.name}(...):`")
+            case "component":
+                raise self._arguments.refused(
+                    node,
+                    "component() has a meaning in the body of an SQ only",
+                    "call it there, and place SQs with `with TTConstraint(components=[...]):`",
+                )
+        if callee.kind == "module":
+            what = f"`{ast.unparse(node.func)}` is nothing that a graph can call"
+            raise self._arguments.refused(node.func, what)
+        what = f"{callee.name} is a decorator"
+        raise self._arguments.refused(node.func, what, f"write `@{callee.name}` above a `def`")
+
+    def keywords_of(
+        self, node: ast.Call, name: str, required: Sequence[str] = (), optional: Sequence[str] = ()
+    ) -> dict[str, Argument]:
+        """The arguments of a construct in a `with`, by parameter."""
+        parameters = [*map(Parameter, required), *(Parameter(parameter, OPTIONAL) for parameter in optional)]
+        return self._arguments.bind(node, Signature(f"`{name}`", parameters), self._arguments.of(node))
+
+    def duration(self, clock: Argument, ticks: Argument) -> int:
+        """A number of ticks of a clock, in root ticks."""
+        return self._arguments.ticks(ticks, "the deadline", 0, least=0, clock=self._arguments.clock(clock))
+
+    def _new_clock(self, node: ast.Call, arguments: list[Argument]) -> Data:
+        self._arguments.evaluate(arguments)
+        parameters = [
+            Parameter("name"),
+            Parameter("parent"),
+            Parameter("period", OPTIONAL),
+            Parameter("epoch", OPTIONAL),
+        ]
+        bound = self._arguments.bind(node, Signature("`TTClock`", parameters), arguments)
+        given: dict[str, Any] = {}
+        for name, argument in bound.items():
+            value = self._expressions.known(argument.given, argument.place, f"the {name} of a clock")
+            if isinstance(value, Unknown):
+                raise Refused
+            given[name] = value.value
+        if given["parent"] is None:
+            raise self._arguments.refused(
+                bound["parent"].where, "a clock needs a parent", "count it on `TTClock.root()`"
+            )
+        try:
+            clock = TTClock(**given)
+        except (TypeError, ValueError) as error:
+            raise self._arguments.refused(node, str(error)) from None
+        if not clock.name.strip() or folding.why_not_storable(clock.name) is not None:
+            raise self._arguments.refused(node, "a clock needs a name that can be read")
+        if clock.root_period >= MOST_TICKS or abs(clock.root_epoch) >= MOST_TICKS:
+            raise self._arguments.refused(
+                node, "the period and the epoch of a clock are less than 2**62 ticks of the root clock"
+            )
+        self._arguments.register(clock, node)
+        return Constant(clock)
+
+    # -- deadlines
+
+    def _finish_by_otherwise(self, node: ast.Call, arguments: list[Argument]) -> Data:
+        read = self._arguments
+        parameters = [Parameter("data"), Parameter("TTTimeDeadline")]
+        parameters += [Parameter(p, OPTIONAL) for p in ("TTPlanB", "TTWillContinue")]
+        signature = Signature("`TTFinishByOtherwise`", parameters, [*COMMON_KEYWORDS, "TTClock"])
+        try:
+            bound = read.bind(node, signature, arguments)
+        except Refused:
+            read.evaluate([a for a in arguments if a.keyword is None or a.keyword.arg != "TTPlanB"])
+            raise
+        # Plan B's call is no value here: it is made last, and fires at the deadline only.
+        plan = bound.get("TTPlanB")
+        read.evaluate_for_sq([argument for argument in bound.values() if argument is not plan])
+        attempts = Attempts()
+        with attempts:
+            will_continue = read.flag(bound.get("TTWillContinue"), "TTWillContinue", True)
+        with attempts:
+            clock = read.clock(bound.get("TTClock"))
+        fields = self._instances.common(bound)
+        with attempts:
+            data = read.port(bound["data"])
+        with attempts:
+            deadline = read.port(bound["TTTimeDeadline"])
+            if isinstance(deadline, Constant):
+                deadline = Constant(read.ticks(bound["TTTimeDeadline"], "TTTimeDeadline", 0))
+        plan_b = None if plan is None else self.plan_b(plan)
+        attempts.check()
+        will_continue = will_continue and plan_b is not None
+        return self.deadline(node, data, deadline, plan_b, will_continue, clock=clock.name, **fields)
+
+    def deadline(
+        self,
+        node: ast.expr,
+        data: Arc | Constant,
+        deadline: Arc | Constant,
+        plan_b: Node | None,
+        will_continue: bool,
+        **fields: Any,
+    ) -> Data:
+        """The SQ of a deadline; its plan B exists already. `fields`: further fields of the `TTSQ`."""
+        made = self._arguments.network.add(
+            "TTFinishByOtherwise",
+            node,
+            [Port("data", data), Port("deadline", deadline)],
+            trigger="deadline",
+            plan_b=None if plan_b is None else plan_b.sq.name,
+            will_continue=will_continue,
+            **fields,
+        )
+        if plan_b is not None:
+            made.plan_b = plan_b
+            plan_b.is_silent = will_continue
+            # They are placed together, so what holds for one's host holds for the other's.
+            both = [*made.sq.constraints, *(c for c in plan_b.sq.constraints if c not in made.sq.constraints)]
+            made.sq.constraints, plan_b.sq.constraints = both, list(both)
+        return made.whole
+
+    def plan_b(self, argument: Argument) -> Node:
+        """The SQ that fires when there is no data: of a call, or of a bare function called without arguments."""
+        expression = argument.place
+        function = expression.func if isinstance(expression, ast.Call) else expression
+        if argument.value is None and isinstance(function, ast.Name | ast.Attribute):
+            callee = self._expressions.evaluate(function)
+            if isinstance(callee, Unknown):
+                raise Refused
+            if isinstance(callee, Reference) and callee.kind in ("function", "instruction"):
+                return self._instances.make(expression, callee, plan_b=True)
+            if isinstance(callee, Foreign):
+                raise self._arguments.refused(function, callee.what, callee.instead)
+        raise self._arguments.refused(
+            argument.where, "TTPlanB takes a call such as g(x)", "write the call of an @SQify function"
+        )
+
+    def _single_run(self, node: ast.Call, arguments: list[Argument]) -> Data:
+        parameters = [Parameter("call"), Parameter("TTTimeout")]
+        bound = self._arguments.bind(node, Signature("`TTSingleRunTimeout`", parameters, ["TTClock"]), arguments)
+        network = self._arguments.network
+        target = bound["call"]
+        before = len(network.nodes)
+        self._arguments.evaluate([target])
+        clock = self._arguments.clock(bound.get("TTClock"))
+        timeout = self._arguments.ticks(bound["TTTimeout"], "TTTimeout", 0, least=1, clock=clock)
+        value = target.given
+        if isinstance(value, Unknown):
+            raise Refused
+        called = made_since(network, value, before)
+        if not isinstance(target.place, ast.Call) or called is None:
+            raise self._arguments.refused(
+                target.where, "TTSingleRunTimeout takes a call such as g(x)", "write the call here"
+            )
+        called.sq.single_run = timeout
+        return value
+
+
+def made_since(network: Network, value: Value, before: int) -> Node | None:
+    """The SQ whose whole value this is, if it was made after the first `before` ones."""
+    if not isinstance(value, Arc) or value.path or value.kind != "value":
+        return None
+    source = value.source
+    if not isinstance(source, Node) or source.sq.trigger == "deadline":
+        return None
+    # It is among the last ones: only gates can follow the SQ of a call.
+    return source if any(node is source for node in reversed(network.nodes[before:])) else None

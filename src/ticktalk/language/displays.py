@@ -1,0 +1,132 @@
+"""Displays and comprehensions: lists, tuples, sets and dicts, and strings with values in them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+
+from ticktalk.language import folding
+from ticktalk.language.folding import CannotFold
+from ticktalk.language.network import Constant
+from ticktalk.language.targets import Targets
+from ticktalk.language.values import UNKNOWN, Data, Listing, Unknown, Value
+
+
+class Displays(Targets):
+    """Evaluates displays; a comprehension binds its targets in a scope of its own."""
+
+    def _constant(self, node: ast.Constant) -> Data:
+        return Constant(node.value)
+
+    def _list(self, node: ast.List) -> Data:
+        return Listing(self.elements(node.elts))
+
+    def _tuple(self, node: ast.Tuple) -> Data:
+        listing = Listing(self.elements(node.elts), is_tuple=True)
+        lowered = self.lower(listing, node)
+        return listing if lowered is None or isinstance(lowered, Unknown) else lowered
+
+    def elements(self, nodes: Sequence[ast.expr]) -> list[Value]:
+        """The values of a display's elements, starred ones in place."""
+        values: list[Value] = []
+        for node in nodes:
+            if isinstance(node, ast.Starred):
+                items = self.items(self.data(node.value), node)
+                values.extend([UNKNOWN] if items is None else items)
+            else:
+                values.append(self.data(node))
+        return values
+
+    def _dict(self, node: ast.Dict) -> Data:
+        operands: list[Data] = []
+        places: list[ast.expr] = []
+        for key, value in zip(node.keys, node.values, strict=True):
+            if key is None:
+                return self.problem(value, "`**` in a dict display is not taken apart in a graph", "write out each key")
+            operands += [self.data(key), self.data(value)]
+            places += [key, value]
+        return self._pairs(node, operands, places)
+
+    def _pairs(self, node: ast.expr, operands: list[Data], places: list[ast.expr]) -> Data:
+        lowered = [self.lower(operand, place) for operand, place in zip(operands, places, strict=True)]
+        if all(isinstance(value, Constant) for value in lowered):
+            constants = [value.value for value in lowered if isinstance(value, Constant)]
+            return self.fold(node, lambda: dict(zip(constants[::2], constants[1::2], strict=True)))
+        ports = [self.to_port(operand, place) for operand, place in zip(operands, places, strict=True)]
+        return self.add("DICT", node, ports)
+
+    def _set(self, node: ast.Set) -> Data:
+        for element in node.elts:
+            if isinstance(element, ast.Starred):
+                return self.problem(
+                    element, "`*` in a set display is not taken apart in a graph", "write out each element"
+                )
+        return self._elements_of_set(node, [self.data(element) for element in node.elts], node.elts)
+
+    def _elements_of_set(self, node: ast.expr, operands: list[Data], places: Sequence[ast.expr]) -> Data:
+        lowered = [self.lower(operand, place) for operand, place in zip(operands, places, strict=True)]
+        if all(isinstance(value, Constant) for value in lowered):
+            constants = [value.value for value in lowered if isinstance(value, Constant)]
+            return self.fold(node, lambda: set(constants))
+        ports = [self.to_port(operand, place) for operand, place in zip(operands, places, strict=True)]
+        return self.add("SET", node, ports)
+
+    def _list_comprehension(self, node: ast.ListComp | ast.GeneratorExp) -> Data:
+        values: list[Value] = []
+        self._comprehend(node.generators, lambda: values.append(self.data(node.elt)))
+        return Listing(values)
+
+    def _set_comprehension(self, node: ast.SetComp) -> Data:
+        values: list[Data] = []
+        self._comprehend(node.generators, lambda: values.append(self.data(node.elt)))
+        return self._elements_of_set(node, values, [node.elt] * len(values))
+
+    def _dict_comprehension(self, node: ast.DictComp) -> Data:
+        values: list[Data] = []
+        self._comprehend(node.generators, lambda: values.extend((self.data(node.key), self.data(node.value))))
+        return self._pairs(node, values, [node.key, node.value] * (len(values) // 2))
+
+    def _comprehend(self, generators: Sequence[ast.comprehension], each: Callable[[], None]) -> None:
+        with self.inner_scope():
+            self._generate(generators, each)
+
+    def _generate(self, generators: Sequence[ast.comprehension], each: Callable[[], None]) -> None:
+        if not generators:
+            each()
+            return
+        first = generators[0]
+        if first.is_async:
+            self.problem(first.target, "`async for` has no meaning in a graph", "write a plain comprehension")
+        for item in self.loop_items(first.iter):
+            self.spend(first.iter)
+            self.assign(first.target, item)
+            if all(self._chosen(condition) for condition in first.ifs):
+                self._generate(generators[1:], each)
+
+    def _chosen(self, condition: ast.expr) -> bool:
+        truth = self.truth(self.data(condition), condition)
+        if truth is None:
+            self.problem(
+                condition,
+                "the condition of a comprehension must be known at compile time, but this is an arc",
+                "write `x if condition else y` for its element",
+            )
+        return truth is not False
+
+    def _f_string(self, node: ast.JoinedStr) -> Data:
+        parts: list[str] = []
+        for part in node.values:
+            if isinstance(part, ast.Constant):
+                parts.append(str(part.value))
+                continue
+            assert isinstance(part, ast.FormattedValue)
+            value = self.known(self.data(part.value), part.value, "what an f-string of a graph shows")
+            spec = self._f_string(part.format_spec) if isinstance(part.format_spec, ast.JoinedStr) else Constant("")
+            if not isinstance(value, Constant) or not isinstance(spec, Constant):
+                return UNKNOWN
+            try:
+                parts.append(folding.fold_format(value.value, part.conversion, spec.value))
+            except CannotFold as error:
+                return self.problem(part.value, str(error))
+        self.spend(node, sum(map(len, parts)) // 1000)
+        return Constant("".join(parts))

@@ -1,0 +1,251 @@
+"""What all evaluation of a graph body's expressions shares: scopes, and values as ports, constants, truths, items.
+
+How each kind of expression is evaluated is in `displays.py`, `operators.py` and `calls.py`; `targets.py` binds names.
+`expressions.py` puts them together.
+
+Nothing of the program is run: constants are computed here, by `ticktalk.language.folding`.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol, Self
+
+from ticktalk.language import folding
+from ticktalk.language.folding import CannotFold
+from ticktalk.language.network import Arc, Constant, Network, Port
+from ticktalk.language.values import UNKNOWN, Data, Foreign, Listing, Reference, Unknown, Value
+from ticktalk.problems import Place, Problems
+
+MOST_STEPS = 1_000_000
+"""Steps of unrolling at compile time: a program that needs more never ends, or its graph is of no use."""
+
+
+class GiveUp(Exception):
+    """Evaluation cannot go on at all; the problem is reported already."""
+
+
+class ModuleNames(Protocol):
+    """What the names at module level mean in a graph."""
+
+    def lookup(self, name: str) -> Value | None:
+        """The meaning of a name that the module binds; None if it binds no such name."""
+
+    def names(self) -> Iterable[str]:
+        """All names that the module binds."""
+
+
+class Evaluation:
+    """Evaluates expressions in the scopes of a graph body.
+
+    Args:
+        problems: collects the mistakes.
+        module: the names at module level.
+        network: the graph that is made; None at module level, where nothing makes an SQ.
+        local_names: names that the graph body binds anywhere, so that they never mean the module's.
+    """
+
+    def __init__(
+        self,
+        problems: Problems,
+        module: ModuleNames,
+        network: Network | None,
+        local_names: frozenset[str] = frozenset(),
+    ) -> None:
+        self.problems = problems
+        self.module = module
+        self.network = network
+        self.local_names = local_names
+        self.scopes: list[dict[str, Value]] = [{}]
+        self._steps = 0
+
+    def evaluate(self, node: ast.expr) -> Value:
+        """The value of an expression, or what it refers to."""
+        raise NotImplementedError
+
+    def aside(self) -> Self:
+        """An evaluation at module level whose problems nobody sees."""
+        return type(self)(Problems("", ""), self.module, None)
+
+    def data(self, node: ast.expr) -> Data:
+        """The value of an expression; a function, module or the like is a problem."""
+        value = self.evaluate(node)
+        if isinstance(value, Reference):
+            if value.kind == "module":
+                return self.problem(node, f"`{ast.unparse(node)}` is a module, not a value")
+            return self.problem(
+                node, f"`{ast.unparse(node)}` is not a value in a graph", f"call it: `{ast.unparse(node)}(...)`"
+            )
+        if isinstance(value, Foreign):
+            return self.problem(node, value.what, value.instead)
+        return value
+
+    def operand(self, node: ast.expr) -> Arc | Constant | Unknown:
+        """The value of an expression as it comes to a port."""
+        return self.to_port(self.data(node), node)
+
+    def problem(self, place: Place, what: str, instead: str = "") -> Unknown:
+        """Report a problem; the value of what is wrong is unknown."""
+        self.problems.report(place, what, instead)
+        return UNKNOWN
+
+    def spend(self, place: Place, steps: int = 1) -> None:
+        """Count steps of unrolling.
+
+        Raises:
+            GiveUp: there were too many.
+        """
+        self._steps += steps
+        if self._steps > MOST_STEPS:
+            self.problem(
+                place,
+                f"too large to unroll: more than {MOST_STEPS} steps at compile time",
+                "a graph's loops are unrolled; put the loop into an SQ",
+            )
+            raise GiveUp
+
+    def bind(self, name: str, value: Value) -> None:
+        """Let `name` mean `value` from here on; the first name an arc gets is its own."""
+        if isinstance(value, Arc) and not value.name and value.source is not None:
+            value.name = name
+        self.scopes[-1][name] = value
+
+    def add(self, function: str, place: Place, operands: Sequence[Arc | Constant | Unknown], **fields: Any) -> Data:
+        """A new SQ of a primitive whose ports are named by their positions."""
+        known = [operand for operand in operands if not isinstance(operand, Unknown)]
+        if len(known) < len(operands) or self.network is None:
+            return UNKNOWN
+        ports = [Port(str(index), operand) for index, operand in enumerate(known)]
+        return self.network.add(function, place, ports, **fields).whole
+
+    def to_port(self, value: Data, place: Place) -> Arc | Constant | Unknown:
+        """`value` as something that can be on a port; a compile-time list with arcs becomes an SQ."""
+        if isinstance(value, Listing):
+            lowered = self.lower(value, place)
+            if lowered is None:
+                return self._listing_sq(value, place)
+            value = lowered
+        if isinstance(value, Constant):
+            reason = folding.why_not_storable(value.value)
+            if reason is not None:
+                return self.problem(place, f"this constant cannot be given to an SQ: {reason}")
+        return value
+
+    def lower(self, value: Data, place: Place) -> Constant | Unknown | None:
+        """The value if it is known at compile time; None if an arc is in it."""
+        if isinstance(value, Constant | Unknown):
+            return value
+        if isinstance(value, Arc):
+            return None
+        self.spend(place, len(value.items))
+        items: list[Any] = []
+        has_arc = False
+        for item in value.items:
+            lowered = self.lower(item, place) if isinstance(item, Constant | Arc | Listing | Unknown) else UNKNOWN
+            if isinstance(lowered, Unknown):
+                return UNKNOWN
+            if lowered is None:
+                has_arc = True
+            else:
+                items.append(lowered.value)
+        if has_arc:
+            return None
+        return Constant(tuple(items) if value.is_tuple else items)
+
+    def lift(self, value: Any, frozen: bool = False) -> Data:
+        """The constant `value`; lists in it as compile-time lists."""
+        if type(value) is list:
+            return Listing([self.lift(item, frozen) for item in value], frozen=frozen)
+        return Constant(value)
+
+    def known(self, value: Data, place: Place, what: str) -> Constant | Unknown:
+        """`value`, which must be known at compile time; `what` it is, for the message."""
+        lowered = self.lower(value, place)
+        if lowered is None:
+            return self.problem(place, f"{what} must be known at compile time, but this is an arc")
+        return lowered
+
+    def truth(self, value: Data, place: Place) -> bool | Unknown | None:
+        """The truth of a value that is known at compile time; None if only its token tells."""
+        if isinstance(value, Listing):
+            return bool(value.items)
+        if isinstance(value, Arc):
+            return None
+        return self._truth_of(value, place)
+
+    def items(self, value: Data, place: Place) -> list[Value] | None:
+        """The items that a loop, an unpacking or a star sees; None when there was a problem."""
+        if isinstance(value, Listing):
+            return list(value.items)
+        if isinstance(value, Constant):
+            try:
+                return [self.lift(item, frozen=True) for item in folding.items_of(value.value)]
+            except CannotFold as error:
+                self.problem(place, str(error))
+        elif isinstance(value, Arc):
+            self.problem(
+                place,
+                "the length of an arc's value is not known at compile time",
+                "loop over a list of arcs, or put the loop into an SQ; `p, q = ...` unpacks a known number of elements",
+            )
+        return None
+
+    def loop_items(self, node: ast.expr) -> list[Value]:
+        """The items of a loop; after a problem, one that is unknown, so that the loop's body is seen."""
+        value = self.data(node)
+        if isinstance(value, Unknown):
+            return [UNKNOWN]
+        items = self.items(value, node)
+        return [UNKNOWN] if items is None else items
+
+    def fold(self, place: Place, function: Callable[..., Any], *operands: Any) -> Data:
+        """The result of a computation with constants, as a value."""
+        try:
+            return self.lift(folding.fold(function, *operands))
+        except CannotFold as error:
+            return self.problem(place, str(error))
+
+    def may_change(self, listing: Listing, place: Place) -> bool:
+        """Whether a compile-time list can be changed here; if not, a problem is reported."""
+        if listing.frozen:
+            self.problem(place, "this list is part of a constant and cannot be changed", "copy it: `list(...)`")
+            return False
+        if self.network is not None and self.network.branch is not None:
+            self.problem(
+                place,
+                "a list cannot be changed in a conditional expression, because it is changed at compile time",
+                "write `xs.append(a if c else b)`",
+            )
+            return False
+        return True
+
+    @contextmanager
+    def inner_scope(self) -> Iterator[None]:
+        """The scope of a comprehension."""
+        self.scopes.append({})
+        try:
+            yield
+        finally:
+            self.scopes.pop()
+
+    def _truth_of(self, value: Constant | Unknown, place: Place) -> bool | Unknown:
+        if isinstance(value, Unknown):
+            return UNKNOWN
+        folded = self.fold(place, bool, value.value)
+        return folded.value if isinstance(folded, Constant) else UNKNOWN
+
+    def _listing_sq(self, listing: Listing, place: Place) -> Arc | Unknown:
+        """The `LIST` or `TUPLE` SQ of a compile-time list; a tuple cannot change, so it becomes one only once."""
+        if self.network is None:
+            return UNKNOWN
+        if listing.arc is not None and self.network.is_visible(listing.arc[1]):
+            return listing.arc[0]
+        items = [item for item in listing.items if isinstance(item, Constant | Arc | Listing | Unknown)]
+        made = self.add("TUPLE" if listing.is_tuple else "LIST", place, [self.to_port(item, place) for item in items])
+        if not isinstance(made, Arc):
+            return UNKNOWN
+        if listing.is_tuple:
+            listing.arc = (made, self.network.branch)
+        return made
