@@ -488,7 +488,7 @@ def test_a_function_of_the_program_goes_before_an_instruction():
 @forms(
     ("ys = []\nx = f([*ys, a])", "LIST-1(a); f-1(LIST-1)*"),
     ("ys = []\nx = f((*ys, a, *()))", "TUPLE-1(a); f-1(TUPLE-1)*"),
-    ("ys = []\nys.extend([])\nx = f(ys)", "f-1([])*"),
+    ("ys = []\nys.extend([])\nx = f(ys)", "f-1([], !a)*"),
     ("ys = [a]\nys.extend(())\nys += []\nx = f(ys)", "LIST-1(a); f-1(LIST-1)*"),
 )
 def test_taking_apart_what_is_empty_adds_nothing(body, expected):
