@@ -16,7 +16,7 @@ from problems import graph_of, hosts, least_balance, least_latency, random_probl
 from ticktalk.errors import TTError, TTMappingError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTConstraintSpec
-from ticktalk.mapping import heft as heft_module
+from ticktalk.mapping import balance, mending, packing
 from ticktalk.mapping.bound import bound
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec
 from ticktalk.mapping.heft import heft
@@ -108,8 +108,8 @@ def test_an_empty_graph(objective: Objective) -> None:
 @pytest.mark.parametrize("objective", BOTH)
 def test_work_grows_no_faster_than_sqs_times_ensembles(objective: Objective, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted in lines of Python, which no busy machine makes more; what has a budget (mending) is off."""
-    for budget in ("TRIES", "SWAPS", "SHAKES"):
-        monkeypatch.setattr(heft_module, budget, 0)
+    for module, budget in ((mending, "TRIES"), (balance, "SWAPS"), (balance, "SHAKES")):
+        monkeypatch.setattr(module, budget, 0)
 
     def lines(sqs: int, ensembles: int) -> int:
         problem = random_problem(1, sqs, [1 + k % 7 / 2 for k in range(ensembles)])
@@ -187,7 +187,7 @@ def test_where_memory_is_nearly_full_a_packing_is_found(seed: int) -> None:
 
 @needs_ortools
 def test_optimal_packs_what_heft_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heft_module, "PACKINGS", 0)
+    monkeypatch.setattr(packing, "PACKINGS", 0)
     problem = full_problem(1, 0)
     with pytest.raises(TTMappingError, match="or look longer with --strategy optimal"):
         heft(problem)
