@@ -10,7 +10,7 @@ import typer
 
 from ticktalk.accelerate.generated import run_code, steps_code, tree_code
 from ticktalk.accelerate.regions import RegionPlan, find_regions, find_trees
-from ticktalk.cli import arguments
+from ticktalk.cli import arguments, options
 from ticktalk.errors import TTError
 from ticktalk.graph.drawing import Format
 from ticktalk.graph.drawing import draw as render
@@ -19,7 +19,7 @@ from ticktalk.graph.graph import TTGraph
 
 
 def draw(
-    program: Annotated[str, typer.Argument(metavar="PROGRAM|GRAPH.json", help="A program, or a compiled graph.")],
+    program: options.Program,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE.svg|.dot|.mmd", help="Its ending says which kind.")
     ] = None,

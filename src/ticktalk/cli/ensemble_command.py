@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ticktalk.cli import arguments
+from ticktalk.cli import arguments, options
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.defaults import WORKERS
 from ticktalk.ensemble import TTEnsemble
@@ -27,16 +27,13 @@ def _only_one_command() -> None:
 @app.command()
 def ensemble(
     name: Annotated[str, typer.Argument(help="The ensemble's name, unique in its system.")],
-    manager: Annotated[str, typer.Option(metavar="IP:PORT", help="Where the runtime manager listens.")],
+    manager: options.Manager,
     ip: Annotated[str | None, typer.Option(help="The address on which others reach this ensemble.")] = None,
     rx_port: Annotated[int, typer.Option(help="The port on which it listens; 0: any that is free.")] = 0,
     tx_port: Annotated[int, typer.Option(help="The local port of the connection to the manager; 0: any.")] = 0,
-    component: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME[=MODULE:FACTORY]", help="A component, and what makes its driver."),
-    ] = None,
-    workers: Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker processes; 0: in threads.")] = WORKERS,
-    credentials: Annotated[str | None, typer.Option(metavar="FILE", help="This ensemble's bundle of keys.")] = None,
+    component: options.OwnComponents = None,
+    workers: options.Workers = WORKERS,
+    credentials: options.Credentials = None,
     clock: Annotated[
         str, typer.Option(help="manager: follow the manager's clock; system: trust this host's.")
     ] = "manager",

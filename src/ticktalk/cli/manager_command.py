@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ticktalk.cli import arguments
+from ticktalk.cli import arguments, options
 from ticktalk.cli.console import status_tables
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.defaults import CHECKPOINT_PERIOD, RX_PORT, WORKERS
@@ -43,15 +43,11 @@ def manager(
     ip: Annotated[str, typer.Option(help="The address on which ensembles reach it.")] = "127.0.0.1",
     rx_port: Annotated[int, typer.Option(help="The port on which it listens; 0: any that is free.")] = RX_PORT,
     tx_port: Annotated[int, typer.Option(help="The local port of outgoing connections; 0: any.")] = 0,
-    log: Annotated[Path | None, typer.Option(metavar="FILE", help="Append the outputs to FILE as JSON lines.")] = None,
-    component: Annotated[
-        list[str] | None, typer.Option(metavar="NAME[=MODULE:FACTORY]", help="A component of its own.")
-    ] = None,
-    workers: Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker processes; 0: in threads.")] = WORKERS,
-    checkpoint: Annotated[
-        str, typer.Option(help="How often what SQs need to go on elsewhere is saved; 0s: never.")
-    ] = duration_text(CHECKPOINT_PERIOD),
-    credentials: Annotated[str | None, typer.Option(metavar="FILE", help="The manager's bundle of keys.")] = None,
+    log: options.Log = None,
+    component: options.OwnComponents = None,
+    workers: options.Workers = WORKERS,
+    checkpoint: options.Checkpoint = duration_text(CHECKPOINT_PERIOD),
+    credentials: options.Credentials = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Go without keys on an address others reach.")] = False,
 ) -> None:
     """The runtime manager: ensembles join it, graphs are deployed to it."""

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ticktalk.cli import arguments
+from ticktalk.cli import arguments, options
 from ticktalk.cli.placement import tell_doubts
 from ticktalk.errors import TTError
 from ticktalk.mapping.deployment_file import read_deployment
@@ -24,7 +24,7 @@ NAMES_SHOWN = 12
 
 
 def map_command(
-    program: Annotated[str, typer.Argument(metavar="PROGRAM|GRAPH.json", help="A program, or a compiled graph.")],
+    program: options.Program,
     deployment: Annotated[Path, typer.Option(metavar="FILE", help="YAML: the ensembles, their links, what SQs cost.")],
     objective: Annotated[
         Objective, typer.Option(help="latency: when the last SQ ends; balance: the largest load of a host.")

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ticktalk.cli import arguments
+from ticktalk.cli import arguments, options
 from ticktalk.cli.console import status_tables
 from ticktalk.cli.placement import over_joined
 from ticktalk.errors import TTError
@@ -23,29 +23,23 @@ from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.mapping_file import read_mapping
 from ticktalk.mapping.weights import Weights
 
-Manager = Annotated[str, typer.Option("--manager", metavar="IP:PORT", help="Where the runtime manager listens.")]
-Credentials = Annotated[str | None, typer.Option("--credentials", metavar="FILE", help="A bundle of keys.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 ANSWER_LIMIT = 30.0
 """Seconds in which a manager answers: preparing a large graph on many ensembles takes some."""
 
 
 def deploy(
-    program: Annotated[str, typer.Argument(metavar="PROGRAM|GRAPH.json", help="A program, or a compiled graph.")],
-    manager: Manager,
+    program: options.Program,
+    manager: options.Manager,
     name: Annotated[str, typer.Option(help="What to call the graph there; default: its program's stem.")] = "",
     deployment: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="YAML: ensembles, links, costs; maps over those that have joined."),
     ] = None,
-    mapping: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="JSON: SQ to ensemble, such as `ticktalk map -o` writes.")
-    ] = None,
+    mapping: options.Mapping = None,
     start: Annotated[bool, typer.Option("--start", help="Start it when it is ready.")] = False,
-    input: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A graph input, for --start.")] = None,
-    credentials: Credentials = None,
-    as_json: Json = False,
+    input: options.Inputs = None,
+    credentials: options.Credentials = None,
+    as_json: options.Json = False,
 ) -> None:
     """Map a graph, distribute it to the ensembles, and wait until all are ready."""
     graph = arguments.load_graph(program)
@@ -71,10 +65,10 @@ def deploy(
 
 def start(
     graph: Annotated[str, typer.Argument(help="The graph's name.")],
-    manager: Manager,
-    input: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A graph input.")] = None,
-    credentials: Credentials = None,
-    as_json: Json = False,
+    manager: options.Manager,
+    input: options.Inputs = None,
+    credentials: options.Credentials = None,
+    as_json: options.Json = False,
 ) -> None:
     """Start a graph that was deployed."""
     with Remote(manager, credentials) as remote:
@@ -82,9 +76,9 @@ def start(
 
 
 def stop(
-    manager: Manager,
+    manager: options.Manager,
     graph: Annotated[str | None, typer.Argument(help="The graph's name; without one, the whole system ends.")] = None,
-    credentials: Credentials = None,
+    credentials: options.Credentials = None,
 ) -> None:
     """End a graph, or the whole system: the manager and every ensemble."""
     with Remote(manager, credentials) as remote:
@@ -94,8 +88,8 @@ def stop(
 
 def drain(
     ensemble: Annotated[str, typer.Argument(metavar="NAME", help="The ensemble.")],
-    manager: Manager,
-    credentials: Credentials = None,
+    manager: options.Manager,
+    credentials: options.Credentials = None,
 ) -> None:
     """Move all that lives on an ensemble to others, losing nothing, then let the ensemble end."""
     with Remote(manager, credentials) as remote:
@@ -107,9 +101,9 @@ def set_grid(
     graph: Annotated[str, typer.Argument(help="The graph's name.")],
     sq: Annotated[str, typer.Argument(metavar="SQ-NAME", help="A stream's SQ, such as sample-1.")],
     changes: Annotated[list[str], typer.Argument(metavar="period=DURATION|phase=DURATION...", help="Such as 250ms.")],
-    manager: Manager,
-    credentials: Credentials = None,
-    as_json: Json = False,
+    manager: options.Manager,
+    credentials: options.Credentials = None,
+    as_json: options.Json = False,
 ) -> None:
     """Change a stream's period or phase while it runs; it takes effect from its next instant."""
     given = arguments.grid_changes(changes)
@@ -126,10 +120,10 @@ def set_grid(
 
 
 def status(
-    manager: Manager,
+    manager: options.Manager,
     graph: Annotated[str | None, typer.Argument(help="Show this graph only.")] = None,
-    credentials: Credentials = None,
-    as_json: Json = False,
+    credentials: options.Credentials = None,
+    as_json: options.Json = False,
 ) -> None:
     """Who is there, which graphs live where, and how they stand."""
     with Remote(manager, credentials) as remote:
@@ -148,10 +142,10 @@ def status(
 
 def outputs(
     graph: Annotated[str, typer.Argument(help="The graph's name.")],
-    manager: Manager,
+    manager: options.Manager,
     follow: Annotated[bool, typer.Option("--follow", help="Go on until Ctrl-C.")] = False,
-    credentials: Credentials = None,
-    as_json: Json = False,
+    credentials: options.Credentials = None,
+    as_json: options.Json = False,
 ) -> None:
     """The outputs of a graph, one JSON object a line: the latest, and with --follow those to come."""
     coming: queue.SimpleQueue[str] = queue.SimpleQueue()

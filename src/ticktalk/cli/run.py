@@ -7,11 +7,11 @@ import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from ticktalk.cli import arguments
+from ticktalk.cli import arguments, options
 from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr
 from ticktalk.cli.placement import placement
 from ticktalk.cli.plot import check_plot_file, plot_outputs
@@ -33,38 +33,20 @@ GRACE = 2.0
 
 
 def run(
-    program: Annotated[str, typer.Argument(metavar="PROGRAM|GRAPH.json", help="A program, or a compiled graph.")],
-    until: Annotated[
-        str | None, typer.Option(help="How long, such as 20s (exclusive); default: until nothing is left to do.")
-    ] = None,
-    input: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A graph input: a Python literal, else text.")
-    ] = None,
-    ensemble: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME[=COMPONENT,...]", help="An ensemble; default: one per name constraints ask for."),
-    ] = None,
-    component: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ENSEMBLE.NAME=MODULE:FACTORY", help="A component and what makes its driver."),
-    ] = None,
-    deployment: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="YAML: the ensembles, their links, what SQs cost.")
-    ] = None,
-    mapping: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="JSON: SQ to ensemble, such as `ticktalk map -o` writes.")
-    ] = None,
-    workers: Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker processes; 0: in threads.")] = WORKERS,
-    checkpoint: Annotated[
-        str, typer.Option(help="How often what SQs need to go on elsewhere is saved; 0s: never.")
-    ] = duration_text(CHECKPOINT_PERIOD),
-    log: Annotated[Path | None, typer.Option(metavar="FILE", help="Append the outputs to FILE as JSON lines.")] = None,
-    jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per output token, no more.")] = False,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the outputs over time.")] = None,
-    profile: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what bodies cost as a deployment file (YAML).")
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a body raised.")] = False,
+    program: options.Program,
+    until: options.Until = None,
+    input: options.Inputs = None,
+    ensemble: options.Ensembles = None,
+    component: options.Components = None,
+    deployment: options.Deployment = None,
+    mapping: options.Mapping = None,
+    workers: options.Workers = WORKERS,
+    checkpoint: options.Checkpoint = duration_text(CHECKPOINT_PERIOD),
+    log: options.Log = None,
+    jsonl: options.Jsonl = False,
+    plot: options.Plot = None,
+    profile: options.Profile = None,
+    strict: options.Strict = False,
 ) -> None:
     """Run a program in real time on this machine: a manager, and one OS process per ensemble."""
     length = arguments.duration(until) if until is not None else None

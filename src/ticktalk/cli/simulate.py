@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import simpy
 import typer
 
-from ticktalk.cli import arguments
+from ticktalk.cli import arguments, options
 from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr, progress
 from ticktalk.cli.placement import placement
 from ticktalk.cli.plot import check_plot_file, plot_outputs
@@ -32,32 +32,14 @@ from ticktalk.simulation.faults import Faults
 
 
 def simulate(
-    program: Annotated[str, typer.Argument(metavar="PROGRAM|GRAPH.json", help="A program, or a compiled graph.")],
-    until: Annotated[
-        str | None, typer.Option(help="How long, such as 20s (exclusive); default: until nothing is left to do.")
-    ] = None,
+    program: options.Program,
+    until: options.Until = None,
     start: Annotated[int, typer.Option(metavar="TICK", help="The root clock's tick at which it starts.")] = 0,
-    input: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="A graph input; VALUE is a Python literal, else text."),
-    ] = None,
-    ensemble: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME[=COMPONENT,...]", help="An ensemble; default: one per name that constraints ask for."
-        ),
-    ] = None,
-    component: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ENSEMBLE.NAME=MODULE:FACTORY", help="A component and what makes its driver."),
-    ] = None,
-    deployment: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="YAML: the ensembles, their links, what SQs cost; all takes its time."),
-    ] = None,
-    mapping: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="JSON: SQ to ensemble, such as `ticktalk map -o` writes.")
-    ] = None,
+    input: options.Inputs = None,
+    ensemble: options.Ensembles = None,
+    component: options.Components = None,
+    deployment: options.Deployment = None,
+    mapping: options.Mapping = None,
     network_delay: Annotated[
         str | None, typer.Option(help="What every token between two ensembles takes; default: nothing.")
     ] = None,
@@ -70,17 +52,11 @@ def simulate(
     checkpoint: Annotated[
         str, typer.Option(help="How often what SQs need to go on is saved (--events); 0s: never.")
     ] = duration_text(CHECKPOINT_PERIOD),
-    log: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Append the outputs to FILE, a JSON object a line.")
-    ] = None,
-    jsonl: Annotated[
-        bool, typer.Option("--jsonl", help="Print one JSON object per output token, nothing else.")
-    ] = False,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the outputs over time.")] = None,
-    profile: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what bodies cost as a deployment file (YAML).")
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if a body raised.")] = False,
+    log: options.Log = None,
+    jsonl: options.Jsonl = False,
+    plot: options.Plot = None,
+    profile: options.Profile = None,
+    strict: options.Strict = False,
 ) -> None:
     """Run a program in simulated time."""
     length = arguments.duration(until) if until is not None else None

@@ -1,0 +1,45 @@
+"""Options and arguments that several commands take, each with its one help text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Program = Annotated[str, typer.Argument(metavar="PROGRAM|GRAPH.json", help="A program, or a compiled graph.")]
+Until = Annotated[
+    str | None, typer.Option(help="How long, such as 20s (exclusive); default: until nothing is left to do.")
+]
+Inputs = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="A graph input; VALUE is a Python literal, else text.")
+]
+Ensembles = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME[=COMPONENT,...]", help="An ensemble; default: one per name that constraints ask for."),
+]
+Components = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ENSEMBLE.NAME=MODULE:FACTORY", help="A component and what makes its driver."),
+]
+OwnComponents = Annotated[
+    list[str] | None, typer.Option(metavar="NAME[=MODULE:FACTORY]", help="A component, and what makes its driver.")
+]
+Deployment = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="YAML: the ensembles, their links, what SQs cost.")
+]
+Mapping = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="JSON: SQ to ensemble, such as `ticktalk map -o` writes.")
+]
+Workers = Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker processes; 0: in threads.")]
+Checkpoint = Annotated[str, typer.Option(help="How often what SQs need to go on elsewhere is saved; 0s: never.")]
+Log = Annotated[Path | None, typer.Option(metavar="FILE", help="Append the outputs to FILE, a JSON object a line.")]
+Jsonl = Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per output token, nothing else.")]
+Plot = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the outputs over time.")]
+Profile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write what bodies cost as a deployment file (YAML).")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if a body raised.")]
+Manager = Annotated[str, typer.Option("--manager", metavar="IP:PORT", help="Where the runtime manager listens.")]
+Credentials = Annotated[str | None, typer.Option("--credentials", metavar="FILE", help="A bundle of keys.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
