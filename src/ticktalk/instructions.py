@@ -19,7 +19,7 @@ import logging
 import math
 import operator
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
@@ -139,10 +139,14 @@ def _on_plain_tokens(row: Instruction, arguments: dict[str, Any]) -> TTToken:
     return TTToken(value, TTTime(tokens[-1].time.clock, start, stop))
 
 
-def _in_a_graph_only(name: str) -> Callable[..., Any]:
-    def refuse(**arguments: Any) -> Any:
+def in_a_graph_only(name: str, doc: str = "") -> Callable[..., NoReturn]:
+    """A function in place of something that has no meaning outside a graph."""
+
+    def refuse(*arguments: Any, **named: Any) -> NoReturn:
         raise TypeError(f"{name} means something in a @GRAPHify function only; compile the program and simulate it")
 
+    refuse.__name__ = refuse.__qualname__ = name
+    refuse.__doc__ = doc
     return refuse
 
 
@@ -314,7 +318,7 @@ TUPLE_3 = _instruction("TUPLE_3", ("a", "b", "c"), _tuple, "`(a, b, c)`.")
 SYSLOG = _instruction("SYSLOG", ("a",), _log, 'Log `a` through `logging.getLogger("ticktalk.SYSLOG")` and pass it on.')
 MERGE = _instruction(
     "MERGE", ("a", "b"), _as_it_is, "Either input, as it comes: in a graph only.",
-    opens=False, outside=_in_a_graph_only("MERGE"),
+    opens=False, outside=in_a_graph_only("MERGE"),
 )  # fmt: skip
 _primitive("RETURN", ("a",), _as_it_is, "The value that a graph returns, where no SQ computes it.", opens=False)
 _primitive("UNPACK", ("a",), _as_it_is, "A sequence whose elements go separate ways: `p, q = ...`.")
@@ -334,11 +338,11 @@ CONST = _instruction(
 )  # fmt: skip
 TIME_TOKEN = _instruction(
     "TIME_TOKEN", ("trigger",), _time_token, "Now on the root clock: in a graph only.",
-    on_tokens=True, outside=_in_a_graph_only("TIME_TOKEN"),
+    on_tokens=True, outside=in_a_graph_only("TIME_TOKEN"),
 )  # fmt: skip
 READ_TTCLOCK = _instruction(
     "READ_TTCLOCK", ("trigger",), _read_ttclock, "Now plus `delay` in ticks of `TTClock`: in a graph only.",
-    settings={"TTClock": ROOT, "delay": 0}, on_tokens=True, outside=_in_a_graph_only("READ_TTCLOCK"),
+    settings={"TTClock": ROOT, "delay": 0}, on_tokens=True, outside=in_a_graph_only("READ_TTCLOCK"),
 )  # fmt: skip
 TTTIME_TO_VALUES = _instruction(
     "TTTIME_TO_VALUES", ("a",), _tttime_to_values, "The value `(start, stop)` of the token's interval, on it.",
@@ -369,7 +373,7 @@ GET_NEG_INFINITY = _instruction(
 RESAMPLE = _instruction(
     "RESAMPLE", ("stream",), _resample, "The stream on another grid: in a graph only.",
     settings={"TTClock": ROOT, "TTPeriod": REQUIRED, "TTPhase": 0, "order": 0},
-    on_tokens=True, outside=_in_a_graph_only("RESAMPLE"),
+    on_tokens=True, outside=in_a_graph_only("RESAMPLE"),
 )  # fmt: skip
 _primitive(
     "IF", ("value", "condition"), _if, "The value, where the condition is as the branch wants it.", on_tokens=True

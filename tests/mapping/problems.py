@@ -1,16 +1,16 @@
-"""Graphs and deployments for the tests of mapping, and the optimum by looking at everything."""
+"""Graphs and deployments for the tests of mapping; the checker of schedules; the optimum by exhaustive search."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import product
 
 from ticktalk.graph.graph import TTGraph, TTInput
 from ticktalk.graph.sq import TTSQ, TTArc, TTConstraintSpec, TTDestination, TTPort
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec, LinkSpec
-from ticktalk.mapping.schedule import MappingProblem
+from ticktalk.mapping.schedule import MappingProblem, Slot
 
 
 def graph_of(
@@ -153,3 +153,54 @@ def least_balance(problem: MappingProblem) -> Fraction:
             best = load if best is None or load < best else best
     assert best is not None
     return best
+
+
+def check_schedule(problem: MappingProblem, schedule: Iterable[Slot]) -> list[str]:
+    """What is wrong with a schedule under the model, a line each; empty when it is valid."""
+    wrong: list[str] = []
+    slot_of: dict[int, Slot] = {}
+    index = {name: k for k, name in enumerate(problem.names)}
+    hosts = {name: k for k, name in enumerate(problem.hosts)}
+    for slot in schedule:
+        if slot.sq not in index or slot.ensemble not in hosts or index[slot.sq] in slot_of:
+            wrong.append(f"{slot.sq} on {slot.ensemble}: not known, or there twice")
+        else:
+            slot_of[index[slot.sq]] = slot
+    wrong += [f"{name}: not scheduled" for name, k in index.items() if k not in slot_of]
+    if wrong:
+        return wrong
+    host_of = [hosts[slot_of[sq].ensemble] for sq in range(len(problem.names))]
+    for sq, slot in sorted(slot_of.items()):
+        if host_of[sq] not in problem.eligible[problem.group[sq]]:
+            wrong.append(f"{slot.sq}: must not be on {slot.ensemble}")
+        if slot.start < 0 or slot.end - slot.start != problem.duration(sq, host_of[sq]):
+            wrong.append(f"{slot.sq}: runs from {slot.start} to {slot.end}")
+        for source in problem.before[sq]:
+            there = slot_of[source].end + problem.transfer(source, host_of[source], host_of[sq])
+            if slot.start < there:
+                wrong.append(f"{slot.sq}: starts at {slot.start}, but a token is there at {there}")
+    for group in problem.groups:
+        if len({host_of[sq] for sq in group}) > 1:
+            wrong.append(f"{', '.join(problem.names[sq] for sq in group)}: not together")
+    for host, capacity in enumerate(problem.capacity):
+        need = sum(problem.needs[sq] for sq, at in enumerate(host_of) if at == host)
+        if capacity is not None and need > capacity:
+            wrong.append(f"{problem.hosts[host]}: needs {need} bytes, has {capacity}")
+    for host in set(host_of):
+        wrong += _overlaps(problem, host, [slot_of[sq] for sq, at in enumerate(host_of) if at == host])
+    return wrong
+
+
+def _overlaps(problem: MappingProblem, host: int, slots: list[Slot]) -> list[str]:
+    # An end before a start at the same time frees the core; an SQ that takes no time still wants a free one.
+    changes = sorted(
+        [(slot.end, 0, -1) for slot in slots if slot.end > slot.start]
+        + [(slot.start, 1, 0) for slot in slots if slot.end == slot.start]
+        + [(slot.start, 2, 1) for slot in slots if slot.end > slot.start]
+    )
+    running = 0
+    for at, _, change in changes:
+        running += change
+        if running + (change == 0) > problem.cores[host]:
+            return [f"{problem.hosts[host]}: more than {problem.cores[host]} SQs at {at}"]
+    return []

@@ -1,4 +1,4 @@
-"""The model of cost against tables made by hand, and what the checker of schedules finds."""
+"""The model of cost against tables made by hand, and the checker of schedules against wrong ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import pytest
-from problems import graph_of, hosts
+from problems import check_schedule, graph_of, hosts
 
 from ticktalk.errors import TTMappingError
 from ticktalk.graph.sq import TTConstraintSpec
@@ -17,7 +17,6 @@ from ticktalk.mapping.schedule import (
     Objective,
     Slot,
     Timeline,
-    check_schedule,
     schedule_in_order,
 )
 

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from problems import graph_of, hosts, least_balance, least_latency, random_problem, tangled_problem
+from problems import check_schedule, graph_of, hosts, least_balance, least_latency, random_problem, tangled_problem
 
 from ticktalk.errors import TTError, TTMappingError
 from ticktalk.graph.graph import TTGraph
@@ -22,7 +22,7 @@ from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleS
 from ticktalk.mapping.heft import heft
 from ticktalk.mapping.mapper import TTMapper
 from ticktalk.mapping.optimal import optimal
-from ticktalk.mapping.schedule import MappingProblem, Objective, check_schedule
+from ticktalk.mapping.schedule import MappingProblem, Objective
 
 BOTH = list(Objective)
 needs_ortools = pytest.mark.skipif(

@@ -13,6 +13,7 @@ from types import CodeType
 from typing import Any, NoReturn, TypeVar
 
 from ticktalk.errors import TTError
+from ticktalk.instructions import in_a_graph_only
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -82,35 +83,9 @@ def _names_state(code: CodeType) -> bool:
     )
 
 
-def TTFinishByOtherwise(*arguments: Any, **keywords: Any) -> NoReturn:
-    """A deadline with a plan B: in a graph only."""
-    raise _in_a_graph_only("TTFinishByOtherwise")
-
-
-def TTSingleRunTimeout(*arguments: Any, **keywords: Any) -> NoReturn:
-    """At most one firing in flight: in a graph only."""
-    raise _in_a_graph_only("TTSingleRunTimeout")
-
-
-def TTConstraint(*arguments: Any, **keywords: Any) -> NoReturn:
-    """Hosts allowed for the SQs in a `with` block: in a graph only."""
-    raise _in_a_graph_only("TTConstraint")
-
-
-def TTQuery(*arguments: Any, **keywords: Any) -> NoReturn:
-    """Another name of `TTConstraint`: in a graph only."""
-    raise _in_a_graph_only("TTQuery")
-
-
-def TTPlanB(*arguments: Any, **keywords: Any) -> NoReturn:
-    """What fires when a `TTDeadline` is missed: in a graph only."""
-    raise _in_a_graph_only("TTPlanB")
-
-
-def TTDeadline(*arguments: Any, **keywords: Any) -> NoReturn:
-    """A deadline for the calls in a `with` block: in a graph only."""
-    raise _in_a_graph_only("TTDeadline")
-
-
-def _in_a_graph_only(name: str) -> TypeError:
-    return TypeError(f"{name} means something in a @GRAPHify function only; compile the program and simulate it")
+TTFinishByOtherwise = in_a_graph_only("TTFinishByOtherwise", "A deadline with a plan B: in a graph only.")
+TTSingleRunTimeout = in_a_graph_only("TTSingleRunTimeout", "At most one firing in flight: in a graph only.")
+TTConstraint = in_a_graph_only("TTConstraint", "Hosts allowed for the SQs in a `with` block: in a graph only.")
+TTQuery = in_a_graph_only("TTQuery", "Another name of `TTConstraint`: in a graph only.")
+TTPlanB = in_a_graph_only("TTPlanB", "The call that fires when a `TTDeadline` is missed: in a graph only.")
+TTDeadline = in_a_graph_only("TTDeadline", "A deadline for the calls in a `with` block: in a graph only.")

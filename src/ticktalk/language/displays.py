@@ -45,15 +45,7 @@ class Displays(Targets):
                 return self.problem(value, "`**` in a dict display is not taken apart in a graph", "write out each key")
             operands += [self.data(key), self.data(value)]
             places += [key, value]
-        return self._pairs(node, operands, places)
-
-    def _pairs(self, node: ast.expr, operands: list[Data], places: list[ast.expr]) -> Data:
-        lowered = [self.lower(operand, place) for operand, place in zip(operands, places, strict=True)]
-        if all(isinstance(value, Constant) for value in lowered):
-            constants = [value.value for value in lowered if isinstance(value, Constant)]
-            return self.fold(node, lambda: dict(zip(constants[::2], constants[1::2], strict=True)))
-        ports = [self.to_port(operand, place) for operand, place in zip(operands, places, strict=True)]
-        return self.add("DICT", node, ports)
+        return self.computed("DICT", node, operands, places)
 
     def _set(self, node: ast.Set) -> Data:
         for element in node.elts:
@@ -61,15 +53,7 @@ class Displays(Targets):
                 return self.problem(
                     element, "`*` in a set display is not taken apart in a graph", "write out each element"
                 )
-        return self._elements_of_set(node, [self.data(element) for element in node.elts], node.elts)
-
-    def _elements_of_set(self, node: ast.expr, operands: list[Data], places: Sequence[ast.expr]) -> Data:
-        lowered = [self.lower(operand, place) for operand, place in zip(operands, places, strict=True)]
-        if all(isinstance(value, Constant) for value in lowered):
-            constants = [value.value for value in lowered if isinstance(value, Constant)]
-            return self.fold(node, lambda: set(constants))
-        ports = [self.to_port(operand, place) for operand, place in zip(operands, places, strict=True)]
-        return self.add("SET", node, ports)
+        return self.computed("SET", node, [self.data(element) for element in node.elts], node.elts)
 
     def _list_comprehension(self, node: ast.ListComp | ast.GeneratorExp) -> Data:
         values: list[Value] = []
@@ -79,12 +63,12 @@ class Displays(Targets):
     def _set_comprehension(self, node: ast.SetComp) -> Data:
         values: list[Data] = []
         self._comprehend(node.generators, lambda: values.append(self.data(node.elt)))
-        return self._elements_of_set(node, values, [node.elt] * len(values))
+        return self.computed("SET", node, values, [node.elt] * len(values))
 
     def _dict_comprehension(self, node: ast.DictComp) -> Data:
         values: list[Data] = []
         self._comprehend(node.generators, lambda: values.extend((self.data(node.key), self.data(node.value))))
-        return self._pairs(node, values, [node.key, node.value] * (len(values) // 2))
+        return self.computed("DICT", node, values, [node.key, node.value] * (len(values) // 2))
 
     def _comprehend(self, generators: Sequence[ast.comprehension], each: Callable[[], None]) -> None:
         with self.inner_scope():

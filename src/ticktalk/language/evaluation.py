@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, Self
 
+from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language import folding
 from ticktalk.language.folding import CannotFold
 from ticktalk.language.network import Arc, Constant, Network, Port
@@ -112,13 +113,21 @@ class Evaluation:
             value.name = name
         self.scopes[-1][name] = value
 
-    def add(self, function: str, place: Place, operands: Sequence[Arc | Constant | Unknown], **fields: Any) -> Data:
+    def computed(self, name: str, place: Place, operands: Sequence[Data], places: Sequence[Place]) -> Data:
+        """The result of a primitive: computed here if all operands are known, else by a new SQ."""
+        lowered = [self.lower(operand, at) for operand, at in zip(operands, places, strict=True)]
+        known = [value.value for value in lowered if isinstance(value, Constant)]
+        if len(known) == len(lowered):
+            return self.fold(place, INSTRUCTIONS[name].compute, *known)
+        return self.add(name, place, operands, places)
+
+    def add(self, name: str, place: Place, operands: Sequence[Data], places: Sequence[Place]) -> Data:
         """A new SQ of a primitive whose ports are named by their positions."""
-        known = [operand for operand in operands if not isinstance(operand, Unknown)]
-        if len(known) < len(operands) or self.network is None:
+        ports = [self.to_port(operand, at) for operand, at in zip(operands, places, strict=True)]
+        known = [Port(str(index), port) for index, port in enumerate(ports) if not isinstance(port, Unknown)]
+        if len(known) < len(ports) or self.network is None:
             return UNKNOWN
-        ports = [Port(str(index), operand) for index, operand in enumerate(known)]
-        return self.network.add(function, place, ports, **fields).whole
+        return self.network.add(name, place, known).whole
 
     def to_port(self, value: Data, place: Place) -> Arc | Constant | Unknown:
         """`value` as something that can be on a port; a compile-time list with arcs becomes an SQ."""
@@ -243,7 +252,7 @@ class Evaluation:
         if listing.arc is not None and self.network.is_visible(listing.arc[1]):
             return listing.arc[0]
         items = [item for item in listing.items if isinstance(item, Constant | Arc | Listing | Unknown)]
-        made = self.add("TUPLE" if listing.is_tuple else "LIST", place, [self.to_port(item, place) for item in items])
+        made = self.add("TUPLE" if listing.is_tuple else "LIST", place, items, [place] * len(items))
         if not isinstance(made, Arc):
             return UNKNOWN
         if listing.is_tuple:

@@ -38,11 +38,7 @@ class Operators(Evaluation):
         joined = self._list_operation(place, operator, left, right)
         if joined is not None:
             return joined
-        row = OPERATORS[type(operator)]
-        a, b = self.lower(left, place), self.lower(right, place)
-        if isinstance(a, Constant) and isinstance(b, Constant):
-            return self.fold(place, row.compute, a.value, b.value)
-        return self.add(row.name, place, [self.to_port(left, place), self.to_port(right, place)])
+        return self.computed(OPERATORS[type(operator)].name, place, [left, right], [place, place])
 
     def _list_operation(self, place: Place, operator: ast.operator, left: Data, right: Data) -> Data | None:
         if isinstance(operator, ast.Add):
@@ -61,13 +57,7 @@ class Operators(Evaluation):
         value = self.data(node.operand)
         if isinstance(value, Listing) and isinstance(node.op, ast.Not):
             return Constant(not value.items)
-        row = OPERATORS[type(node.op)]
-        lowered = self.lower(value, node.operand)
-        if isinstance(lowered, Unknown):
-            return UNKNOWN
-        if lowered is not None:
-            return self.fold(node, row.compute, lowered.value)
-        return self.add(row.name, node, [self.to_port(value, node.operand)])
+        return self.computed(OPERATORS[type(node.op)].name, node, [value], [node.operand])
 
     def _boolean(self, node: ast.BoolOp) -> Data:
         values = [self.data(operand) for operand in node.values]
@@ -79,9 +69,7 @@ class Operators(Evaluation):
         if any(isinstance(value, Unknown) for value in lowered):
             return UNKNOWN
         if any(value is None for value in lowered):
-            return self.add(
-                name, node, [self.to_port(value, place) for value, place in zip(values, places, strict=True)]
-            )
+            return self.add(name, node, values, places)
         for value in values:
             truth = self.truth(value, node)
             if isinstance(truth, Unknown) or truth is (name == "OR"):
@@ -97,15 +85,9 @@ class Operators(Evaluation):
         return links[0] if len(links) == 1 else self._join("AND", node, links, [node] * len(links))
 
     def _link(self, node: ast.Compare, operator: ast.cmpop, values: list[Data], places: list[ast.expr]) -> Data:
-        row = OPERATORS[type(operator)]
-        a, b = (self.lower(value, place) for value, place in zip(values, places, strict=True))
-        if isinstance(a, Unknown) or isinstance(b, Unknown):
+        if any(isinstance(value, Unknown) for value in values):
             return UNKNOWN
-        if a is not None and b is not None:
-            return self.fold(node, row.compute, a.value, b.value)
-        return self.add(
-            row.name, node, [self.to_port(value, place) for value, place in zip(values, places, strict=True)]
-        )
+        return self.computed(OPERATORS[type(operator)].name, node, values, places)
 
     def _conditional(self, node: ast.IfExp) -> Value:
         test = self.data(node.test)
@@ -167,7 +149,7 @@ class Operators(Evaluation):
                 return self.lift(folding.fold(lambda a, b: a[b], container.value, key.value), frozen=True)
             except CannotFold as error:
                 return self.problem(node, str(error))
-        return self.add("GETITEM", node, [self.to_port(value, node.value), self.to_port(index, node.slice)])
+        return self.add("GETITEM", node, [value, index], [node.value, node.slice])
 
     def _slice(self, node: ast.Slice) -> Data | list[Arc | Constant | Unknown]:
         """The slice if its bounds are known, else the three bounds."""
