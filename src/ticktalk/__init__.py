@@ -38,39 +38,23 @@ if TYPE_CHECKING:
 # Where each public name lives. They are loaded at first use: a worker process that runs one body on a small device
 # need not load the compiler, the simulator and the network.
 _PLACES = {
-    "ticktalk.engine.components": ["component"],
-    "ticktalk.engine.execution": ["FiringError"],
-    "ticktalk.manager.outputs": ["OutputToken"],
-    "ticktalk.engine.codec": ["register_codec"],
-    "ticktalk.ensemble": ["TTEnsemble"],
-    "ticktalk.graph.graph": ["TTGraph"],
-    "ticktalk.graph.sq": ["TTSQ", "TTFiringRule"],
-    "ticktalk.language.compiler": ["TTCompile", "compile_program"],
-    "ticktalk.language.decorators": [
-        "GRAPHify",
-        "SQify",
-        "STREAMify",
-        "TTConstraint",
-        "TTDeadline",
-        "TTFinishByOtherwise",
-        "TTPlanB",
-        "TTQuery",
-        "TTSingleRunTimeout",
-    ],
-    "ticktalk.errors": [
-        "TTError",
-        "TTGraphError",
-        "TTInputError",
-        "TTMappingError",
-        "TTRuntimeError",
-        "TTSyntaxError",
-    ],
-    "ticktalk.runtime_manager": ["TTRuntimeManager", "TTRuntimeManagerPhysical", "TTRuntimeManagerSim"],
-    "ticktalk.mapping.mapper": ["TTMapper"],
-    "ticktalk.processes": ["Message", "RuntimeMsg"],
-    "ticktalk.time": ["TTClock", "TTEmpty", "TTTag", "TTTime", "TTToken"],
+    "ticktalk.engine.components": "component",
+    "ticktalk.payloads": "FiringError OutputToken",
+    "ticktalk.engine.codec": "register_codec",
+    "ticktalk.ensemble": "TTEnsemble",
+    "ticktalk.graph.graph": "TTGraph",
+    "ticktalk.graph.sq": "TTSQ TTFiringRule",
+    "ticktalk.language.compiler": "TTCompile compile_program",
+    "ticktalk.language.decorators": (
+        "GRAPHify SQify STREAMify TTConstraint TTDeadline TTFinishByOtherwise TTPlanB TTQuery TTSingleRunTimeout"
+    ),
+    "ticktalk.errors": "TTError TTGraphError TTInputError TTMappingError TTRuntimeError TTSyntaxError",
+    "ticktalk.runtime_manager": "TTRuntimeManager TTRuntimeManagerPhysical TTRuntimeManagerSim",
+    "ticktalk.mapping.mapper": "TTMapper",
+    "ticktalk.messages": "Message RuntimeMsg",
+    "ticktalk.time": "TTClock TTEmpty TTTag TTTime TTToken",
 }
-_PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
+_PLACE_OF = {name: place for place, names in _PLACES.items() for name in names.split()}
 
 __all__ = [
     "TTSQ",
