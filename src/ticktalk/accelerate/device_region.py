@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from ticktalk.accelerate.device_regions import DevicePlan
 from ticktalk.accelerate.generated import once_inputs
+from ticktalk.accelerate.sends import outside
 from ticktalk.accelerate.worker_region import Member, as_error, parts_of
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.codec import Data, Encoded, encoded
@@ -184,7 +185,7 @@ class DeviceRegion:
     def _outside(self, index: int) -> TTSQForward:
         """Where what an SQ sends out of the region goes, as SQs are placed now."""
         node = self.plan.nodes[index]
-        return self.context.forwards[node.sq.name].outside({(to.sq, to.port) for to in node.inner})
+        return outside(self.context.forwards[node.sq.name], {(to.sq, to.port) for to in node.inner})
 
     def _covered(self) -> frozenset[int]:
         """Arcs all of whose consumers here are roots."""

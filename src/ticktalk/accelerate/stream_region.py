@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ticktalk.accelerate.generated import ahead_code, ahead_names, rest_code, rest_inputs, run_code, steps_code
 from ticktalk.accelerate.regions import RegionNode, RegionPlan
+from ticktalk.accelerate.sends import within
 from ticktalk.accelerate.which_runs import IN_REGION
 from ticktalk.engine.bodies import NOTHING
 from ticktalk.engine.codec import PLAIN, handed_on
@@ -102,7 +103,7 @@ class Part:
         self.node = node
         self.sync = sync
         self.execute = execute
-        self.send = forward.within({(to.sq, to.port): index for index, to in enumerate(node.inner)})
+        self.send = within(forward, {(to.sq, to.port): index for index, to in enumerate(node.inner)})
         self.silent = [0] * len(node.inner)  # by wire: firings whose result did not go there
         self.partial: list[Any] | None = None  # where a result has gone before sending it on failed
 

@@ -312,10 +312,10 @@ class Context:
         if single:
             single.fire_body = fire
             fire = single.fire
-        if forward.has_tag and sq.trigger == "arrival":
+        if forward.tags and sq.trigger == "arrival":
             fire = _tagged(fire, forward)
         sync.fire = fire
-        if isinstance(sync, GridSync) and self.forwards[sq.name].has_tag:
+        if isinstance(sync, GridSync) and self.forwards[sq.name].tags:
             sync.tag = self.forwards[sq.name].tag
 
     def _occupied(
