@@ -54,7 +54,7 @@ SANS_IO = ("time", "engine", "accelerate", "hosted", "manager")
 KNOWN: set[tuple[str, str]] = {
     ("ticktalk.accelerate.worker_region", "ticktalk.physical"),
     ("ticktalk.accelerate.worker_region", "ticktalk.physical.network"),
-    ("ticktalk.accelerate.worker_region", "ticktalk.physical.network.wire"),
+    ("ticktalk.accelerate.worker_region", "ticktalk.physical.network.token_frames"),
     ("ticktalk.engine.hosting", "ticktalk.simulation"),
     ("ticktalk.engine.hosting", "ticktalk.simulation.cores"),
     ("ticktalk.hosted.moving", "ticktalk.physical"),

@@ -29,14 +29,14 @@ def control_key(ensemble: str) -> str:
 @functools.lru_cache(4096)
 def arc_key(graph: str, arc: str) -> str:
     """The key of an arc: one publication reaches every ensemble that consumes it."""
-    return f"ticktalk/arc/{_part(graph)}/{_part(arc)}"
+    return f"ticktalk/arc/{key_part(graph)}/{key_part(arc)}"
 
 
 def outputs_key(graph: str) -> str:
     """The key on which the manager publishes a graph's outputs, for commands that follow them."""
-    return f"ticktalk/outputs/{_part(graph)}"
+    return f"ticktalk/outputs/{key_part(graph)}"
 
 
-def _part(name: str) -> str:
+def key_part(name: str) -> str:
     """`name` as one part of a key: graphs are called as files are, keys know wildcards."""
     return quote(name, safe="")

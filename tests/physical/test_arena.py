@@ -21,7 +21,7 @@ from ticktalk.engine.codec import decode_value, encode_value
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.memory import arena
 from ticktalk.physical.memory.arena import KEPT, PLACES, SIZE, Memory, Reader, SharedValue, Writer
-from ticktalk.physical.network.wire import LONG
+from ticktalk.physical.network.frames import LONG
 from ticktalk.physical.workers.frames import Frames, by_itself, encode_frame, in_shared_memory
 
 

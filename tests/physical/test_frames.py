@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ticktalk.physical.network.wire import LONG
+from ticktalk.physical.network.frames import LONG
 from ticktalk.physical.workers.frames import CHUNK, ByItself, Frames, by_itself, encode_frame, unsent
 
 

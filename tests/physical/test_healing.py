@@ -17,7 +17,7 @@ from ticktalk.engine.codec import decode_value
 from ticktalk.errors import TTRuntimeError
 from ticktalk.hosted.lease import Times
 from ticktalk.payloads import OutputToken
-from ticktalk.physical.node import free_port
+from ticktalk.physical.host_facts import free_port
 
 GAP = 5_000_000
 """Microseconds within which a stateful SQ goes on elsewhere: about 2 s when the machine is free."""

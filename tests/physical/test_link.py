@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from ticktalk.physical.network.frames import LONG
 from ticktalk.physical.network.link import Link
-from ticktalk.physical.network.wire import LONG
+from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 
 LIMIT = 10.0
 """Seconds after which what should come has not."""
@@ -21,9 +22,10 @@ LIMIT = 10.0
 def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Link, Link, list[bytes]]]:
     """Two links, and what comes to the second on `key`."""
     with socket.create_server(("127.0.0.1", 0)) as free:
-        at = f"tcp/127.0.0.1:{free.getsockname()[1]}"
-    second = Link("peer", [at], [], {"transport/shared_memory/enabled": request.param})
-    first = Link("peer", [], [at])
+        at = f"127.0.0.1:{free.getsockname()[1]}"
+    first, second = TTNetworkInterfaceZenoh(), TTNetworkInterfaceZenoh()
+    second.open("peer", at, settings={"transport/shared_memory/enabled": request.param})
+    first.open("peer", connect=[at])
     came: list[bytes] = []
     second.subscribe("key", lambda payload, attached: came.append(payload))
     began = time.monotonic()

@@ -14,10 +14,13 @@ import pytest
 from ticktalk.engine.codec import decode_value, encode_value, plain
 from ticktalk.language.compiler import compile_source
 from ticktalk.messages import Message, NetMsg, RuntimeMsg
+from ticktalk.network_keys import arc_key
 from ticktalk.payloads import Deployment, Expect, Handed, HandOver, Placement, ReadyAnswer, SoFar, StartContext
 from ticktalk.physical.manager_node import in_loop
-from ticktalk.physical.network.tokens import arc_key
-from ticktalk.physical.network.wire import LONG, control_frame, long_parcel, parse_control, token_frame
+from ticktalk.physical.network.control_frames import control_frame, parse_control
+from ticktalk.physical.network.frames import LONG
+from ticktalk.physical.network.token_frames import long_parcel, token_frame
+from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 from ticktalk.physical.node import Node
 
 LIMIT = 30.0
@@ -54,7 +57,7 @@ class Network:
     """Stands for the network, the manager and who sends: what is for an ensemble waits until it is delivered."""
 
     def __init__(self) -> None:
-        self.links: list[Link] = []
+        self.links: list[FakeLink] = []
         self.sent = 0  # tokens
         self.told: deque[Any] = deque()  # to the manager
         self.said: list[tuple[str, int, int]] = []  # by SQs: key, start, value
@@ -92,13 +95,13 @@ class Network:
         raise AssertionError(f"no {kind}")
 
 
-class Link:
+class FakeLink(TTNetworkInterfaceZenoh):
     """What an ensemble has of it."""
 
     def __init__(self, network: Network) -> None:
+        super().__init__()
         self.receives: dict[str, Callable[[bytes, bytes | None], None]] = {}
         self.under_way: deque[tuple[Callable[[bytes, bytes | None], None], bytes, bytes | None]] = deque()
-        self.waiting: Callable[[], None] = lambda: None
         self._network = network
         network.links.append(self)
 
@@ -112,16 +115,13 @@ class Link:
     def subscribed(self, key: str) -> bool:
         return False
 
-    def publish(self, key: str, part: Any, join: Any = None) -> None:
+    def publish(self, key: str, part: Any, join: Any = None, to: Any = None) -> None:
         self._network.take(key, part)
 
     def deliver(self, count: int) -> None:
         for _ in range(min(count, len(self.under_way))):
             receive, frame, attached = self.under_way.popleft()
             receive(frame, attached)
-
-    def close(self, grace: float) -> None:
-        pass
 
 
 def run(seed: int, processes: bool, length: int, other_on: str) -> None:
@@ -130,11 +130,10 @@ def run(seed: int, processes: bool, length: int, other_on: str) -> None:
     graph = compile_source(PROGRAM, "moved.py", "moved")
     host_of = {"src-1": "a", "total-1": "b", "other-1": other_on, "TUPLE-1": "a"}
     generations = {"total-1": 0}
-    nodes = {name: Node(name, {}, manager="runtime-manager", processes=processes) for name in "bd"}
-    links = {name: Link(network) for name in nodes}
+    links = {name: FakeLink(network) for name in "bd"}
+    nodes = {name: Node(name, {}, manager="runtime-manager", processes=processes, link=links[name]) for name in links}
     tick = 0
-    for name, node in nodes.items():
-        node.open(links[name])  # type: ignore[arg-type]
+    for node in nodes.values():
         node.run_in_thread()
 
     def publish(count: int) -> None:

@@ -29,13 +29,12 @@ from ticktalk.json_text import as_json
 from ticktalk.language.compiler import compile_program, compile_source
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, Message
+from ticktalk.network_keys import COMMAND, HELLO, JOIN, arc_key, control_key, outputs_key
 from ticktalk.payloads import Deployment, OutputToken
-from ticktalk.physical.commands import outputs_key
-from ticktalk.physical.manager_node import COMMAND_KEY
-from ticktalk.physical.network.joining import HELLO_KEY, JOIN_KEY, RefusedError, hello
-from ticktalk.physical.network.tokens import arc_key
-from ticktalk.physical.network.wire import control_frame, token_frame
-from ticktalk.physical.node import control_key, free_port
+from ticktalk.physical.host_facts import free_port
+from ticktalk.physical.network.control_frames import control_frame
+from ticktalk.physical.network.joining import RefusedError, hello
+from ticktalk.physical.network.token_frames import token_frame
 from ticktalk.physical.timekeeping.root_clock import RootClock
 from ticktalk.physical.trust.trust import EnsembleTrust, ManagerTrust
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical, TTRuntimeManagerSim
@@ -401,7 +400,7 @@ def test_garbage_on_every_key_stops_nothing(system: System, stranger: zenoh.Sess
     for key in keys:
         for frame in (b"", b"\x00", b"\x02" + good[1:], good[:-2], b"\x01" + chance.randbytes(50), b"\x01" * 100_000):
             stranger.put(key, frame, congestion_control=zenoh.CongestionControl.BLOCK)
-    for key in (HELLO_KEY, JOIN_KEY, COMMAND_KEY):
+    for key in (HELLO, JOIN, COMMAND):
         for payload in (b"", b"\xc1", chance.randbytes(40), msgspec.msgpack.encode([b"\xc1"])):
             replies = list(stranger.get(key, payload=payload, timeout=LIMIT))
             assert replies and all(reply.ok is None for reply in replies)

@@ -19,12 +19,14 @@ from systems import HEAD, LIMIT, System, kill, until
 
 from ticktalk.engine.codec import Data, decode_value, encode_value
 from ticktalk.messages import Message, NetMsg
+from ticktalk.network_keys import WHOLE
 from ticktalk.payloads import Offer, Settle
 from ticktalk.physical.memory import arena, sharing
 from ticktalk.physical.memory.arena import PLACES, ROWS, SENT, SIZE, Memory
-from ticktalk.physical.memory.sharing import BLOCK, WHOLE, Sharing
+from ticktalk.physical.memory.sharing import BLOCK, Sharing
+from ticktalk.physical.network.frames import LONG, FrameError
+from ticktalk.physical.network.token_frames import Parcel, parse_parcels
 from ticktalk.physical.network.tokens import Incoming
-from ticktalk.physical.network.wire import LONG, FrameError, Parcel, parse_parcels
 
 
 class Node:

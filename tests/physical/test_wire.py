@@ -13,6 +13,7 @@ from ticktalk.engine.codec import Encoded, NoCodecError, encode_value
 from ticktalk.language.compiler import compile_source
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg
+from ticktalk.network_keys import arc_key, key_part
 from ticktalk.payloads import (
     Deployment,
     FiringError,
@@ -26,20 +27,10 @@ from ticktalk.payloads import (
     StartContext,
     StopGraph,
 )
-from ticktalk.physical.network import wire
-from ticktalk.physical.network.tokens import arc_key, key_part
-from ticktalk.physical.network.wire import (
-    LONG,
-    FrameError,
-    UnsignedCodeError,
-    arcs_as_bytes,
-    arcs_in,
-    control_frame,
-    long_parcel,
-    parse_control,
-    parse_parcels,
-    token_frame,
-)
+from ticktalk.physical.network import frames
+from ticktalk.physical.network.control_frames import UnsignedCodeError, control_frame, parse_control
+from ticktalk.physical.network.frames import LONG, FrameError
+from ticktalk.physical.network.token_frames import arcs_as_bytes, arcs_in, long_parcel, parse_parcels, token_frame
 from ticktalk.physical.trust.trust import EnsembleTrust, ManagerTrust
 
 PROGRAM = """
@@ -183,7 +174,7 @@ def test_another_version_is_refused(parse: Any) -> None:
 
 @pytest.mark.parametrize("parse", [parse_control, parse_parcels])
 def test_a_frame_that_is_too_long_is_not_read(parse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "MAX_FRAME", 100)
+    monkeypatch.setattr(frames, "MAX_FRAME", 100)
     frame = token_frame([(1, 0, b"", 1, 2, 3, bytes(101))])
     with pytest.raises(FrameError, match="longer"):
         parse(frame)
@@ -199,11 +190,11 @@ def test_a_token_frame_is_no_control_frame_nor_the_other_way() -> None:
 def test_an_unknown_kind_is_refused() -> None:
     control = msgspec.msgpack.encode(["NetMsg.EXPLODE", "TTNetworkManager", b"", b""])
     with pytest.raises(FrameError):
-        parse_control(bytes([wire.VERSION]) + control)
+        parse_control(bytes([frames.VERSION]) + control)
 
 
 def test_deep_nesting_is_refused() -> None:
-    head = bytes([wire.VERSION])
+    head = bytes([frames.VERSION])
     for bomb in (b"\x91" * 1_000_000, b"\xdd\xff\xff\xff\xff", b"\x81\xa1a" * 100_000, b"\xc6\xff\xff\xff\xff"):
         with pytest.raises(FrameError):
             parse_control(head + bomb)
@@ -253,7 +244,7 @@ def test_garbage_is_a_frame_error_and_nothing_else(seed: int) -> None:
         if round % 3:
             frame = _mutated(chance, chance.choice(valid))
         else:
-            frame = bytes([wire.VERSION]) + chance.randbytes(chance.randint(0, 60))
+            frame = bytes([frames.VERSION]) + chance.randbytes(chance.randint(0, 60))
         for parse in (parse_control, parse_parcels):
             try:
                 parse(frame)
@@ -281,7 +272,7 @@ def test_a_value_that_is_none_is_no_frame_or_stands_as_unknown(content: Any) -> 
     )
     control = msgspec.msgpack.encode(["RuntimeMsg.OUTPUT_TOKEN", "TTRuntimeManagerProcess", payload, b""])
     try:
-        message = parse_control(bytes([wire.VERSION]) + control)
+        message = parse_control(bytes([frames.VERSION]) + control)
     except FrameError:
         return
     assert "not known here" in repr(message.payload.value)
@@ -296,7 +287,7 @@ def test_an_array_of_a_strange_kind_is_no_value(dtype: str) -> None:
     )
     control = msgspec.msgpack.encode(["RuntimeMsg.OUTPUT_TOKEN", "TTRuntimeManagerProcess", payload, b""])
     try:
-        parse_control(bytes([wire.VERSION]) + control)
+        parse_control(bytes([frames.VERSION]) + control)
     except FrameError:
         pass
 

@@ -23,7 +23,7 @@ from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTDestination
 from ticktalk.json_text import as_json
 from ticktalk.payloads import FiringError
-from ticktalk.physical.network.wire import arcs_in
+from ticktalk.physical.network.token_frames import arcs_in
 from ticktalk.time import Tick, TTEmpty
 
 ORDERS_KEPT = 1000

@@ -203,15 +203,14 @@ class Remote:
     """
 
     def __init__(self, manager: str, credentials: str | None) -> None:
-        from ticktalk.physical.network.joining import endpoint
-        from ticktalk.physical.network.link import Link
+        from ticktalk.physical.network.joining import client
         from ticktalk.physical.trust.trust import EnsembleTrust
 
         self._manager = arguments.address(manager, "--manager")
         self._trust = EnsembleTrust(credentials)
         hint = "" if credentials is None else " that accepts this certificate"
         try:
-            self._link = Link("client", [], [endpoint(self._manager, self._trust.secure)], self._trust.settings)
+            self._link = client(self._manager, self._trust)
         except TTError:
             raise TTError(
                 f"no manager answers at {self._manager}{hint}: start one with `ticktalk manager`, or check --manager"
@@ -223,11 +222,11 @@ class Remote:
         Raises:
             TTError: the manager refuses, or does not answer.
         """
+        from ticktalk.network_keys import COMMAND
         from ticktalk.physical.commands import Command
-        from ticktalk.physical.manager_node import COMMAND_KEY
 
         asked = self._trust.ask(msgspec.msgpack.encode(Command(**question)))
-        answer = self._link.ask(COMMAND_KEY, asked, ANSWER_LIMIT)
+        answer = self._link.ask(COMMAND, asked, ANSWER_LIMIT)
         if answer is None:
             raise TTError(
                 f"no manager answers at {self._manager}: start one with `ticktalk manager`, or check --manager"
@@ -239,7 +238,7 @@ class Remote:
 
     def listen(self, graph: str, take: Any) -> None:
         """Have `take(row)` called with every output of a graph from now on."""
-        from ticktalk.physical.commands import outputs_key
+        from ticktalk.network_keys import outputs_key
 
         self._link.subscribe(outputs_key(graph), lambda payload, attached: take(payload.decode()))
 

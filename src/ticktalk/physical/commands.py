@@ -20,19 +20,12 @@ from ticktalk.manager.deployments import GraphState
 from ticktalk.mapping.weights import Weights
 from ticktalk.messages import Message, RuntimeMsg
 from ticktalk.network_interface import Question
+from ticktalk.network_keys import COMMAND, outputs_key
 from ticktalk.payloads import DeployRequest, DrainRequest, OutputToken, SetGrid, SetRequest
-from ticktalk.physical.manager_node import COMMAND_KEY, ManagerNode
-from ticktalk.physical.network.tokens import key_part
-
-OUTPUTS_KEY = "ticktalk/outputs"
+from ticktalk.physical.manager_node import ManagerNode
 
 OUTPUTS_KEPT = 1000
 """Output rows per graph that `outputs` shows to who comes late."""
-
-
-def outputs_key(graph: str) -> str:
-    """The key of a graph's outputs."""
-    return f"{OUTPUTS_KEY}/{key_part(graph)}"
 
 
 class Command(msgspec.Struct, omit_defaults=True):
@@ -82,9 +75,7 @@ class Commands:
 
     def begin(self) -> None:
         """Answer from now on; once the link is open."""
-        link = self._manager.node.link
-        assert link is not None
-        link.answer(COMMAND_KEY, lambda question: self._manager.node.loop.post(self._answer, question))
+        self._manager.node.link.answer(COMMAND, lambda question: self._manager.node.loop.post(self._answer, question))
 
     def _answer(self, question: Question) -> None:
         def reply(answer: Any) -> None:
@@ -150,6 +141,4 @@ class Commands:
         rows.append(line)
         if len(rows) > 2 * OUTPUTS_KEPT:
             del rows[:-OUTPUTS_KEPT]
-        link = self._manager.node.link
-        if link is not None:
-            link.publish(outputs_key(token.graph), line.encode())
+        self._manager.node.link.publish(outputs_key(token.graph), line.encode())

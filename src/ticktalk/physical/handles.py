@@ -13,23 +13,23 @@ from ticktalk.errors import TTRuntimeError
 from ticktalk.hosted.lease import ManagerWatch, Times
 from ticktalk.manager.deployments import IN_USE
 from ticktalk.messages import Message, NetMsg, RuntimeMsg
+from ticktalk.network_keys import JOIN
 from ticktalk.payloads import Ask, FiringError, Ping, Pong, Tell
 from ticktalk.physical.commands import Commands
+from ticktalk.physical.host_facts import describe_host, free_port
 from ticktalk.physical.manager_node import Callbacks, ManagerNode, RunningContext, in_loop
 from ticktalk.physical.network.joining import (
-    JOIN_KEY,
     RefusedError,
     Welcome,
     ask,
-    endpoint,
     hello,
     is_loopback,
     open_session,
     own_address,
     say_insecure,
 )
-from ticktalk.physical.network.link import Link, NobodyAnswersError, PortInUseError
-from ticktalk.physical.node import Node, describe_host, free_port
+from ticktalk.physical.network.link import NobodyAnswersError, PortInUseError
+from ticktalk.physical.node import Node
 from ticktalk.physical.timekeeping.root_clock import ClockDiscipline, Exchange, boot_id, monotonic_us
 from ticktalk.physical.trust.trust import EnsembleTrust, ManagerTrust
 from ticktalk.processes import TTRuntimeManagerProcess
@@ -81,12 +81,12 @@ class ManagerHandle:
         name = process.ensemble_name or ""
         self.node = Node(name, components, name, workers > 0, near, trust.sign, trust.verify)
         try:
-            link = self._listen(ip, rx_port, trust)
+            self._listen(ip, rx_port, trust)
         except TTRuntimeError:
             self.node.loop.close()
             raise
-        self.node.open(link)
-        process.registry.manager = describe_host(name, components, self.address, link.zid, True, self.node.clock.now())
+        identity, now = self.node.link.identity, self.node.clock.now()
+        process.registry.manager = describe_host(name, components, self.address, identity, True, now)
         self.manager = ManagerNode(self.node, process, trust)
         self.manager.checkpoint = checkpoint
         self.commands = Commands(self.manager)
@@ -96,16 +96,16 @@ class ManagerHandle:
         self._closed = False
         self.node.run_in_thread()
 
-    def _listen(self, ip: str, rx_port: int, trust: ManagerTrust, tries: int = PORT_TRIES) -> Link:
+    def _listen(self, ip: str, rx_port: int, trust: ManagerTrust, tries: int = PORT_TRIES) -> None:
         port = rx_port or free_port(ip)
         self.address = f"{'[' + ip + ']' if ':' in ip else ip}:{port}"
-        listen = endpoint(self.address, trust.credentials is not None)
+        secure = trust.credentials is not None
         try:
-            return Link("router", [listen], [], trust.settings, self.node.count_overflow)
+            self.node.link.open("router", self.address, secure=secure, settings=trust.settings)
         except PortInUseError:
             if rx_port or tries == 1:
                 raise
-            return self._listen(ip, rx_port, trust, tries - 1)  # somebody took the one that was free
+            self._listen(ip, rx_port, trust, tries - 1)  # somebody took the one that was free
 
     def start(self, graph: str, inputs: dict[str, Any], length: int | None = None) -> RunningContext:
         """Start a graph; its streams end `length` microseconds after, if given."""
@@ -207,7 +207,7 @@ class EnsembleHandle:
         self._ip = ip or own_address(manager)
         self._any_port = not rx_port
         self._rx_port = rx_port or free_port(self._ip)
-        self._bind = f"#bind={self._ip}:{tx_port}" if tx_port else ""
+        self._bind = f"{self._ip}:{tx_port}" if tx_port else ""
         self._clock = clock
         self._event = on_event or (lambda text: None)
         self._stop = threading.Event()
@@ -232,8 +232,7 @@ class EnsembleHandle:
         started = False
         try:
             while not self._stop.is_set():
-                link = self._join()
-                if link is None:
+                if not self._join():
                     break
                 self._joined_at = monotonic_us()
                 if started:
@@ -246,7 +245,7 @@ class EnsembleHandle:
                 while not self._stop.wait(0.1) and not self._again.is_set():
                     pass
         finally:
-            if started and self.node.link is not None and not self._again.is_set():
+            if started and self.node.link.is_open and not self._again.is_set():
                 try:
                     bye = Message(RuntimeMsg.LEAVE, self.name, "TTRuntimeManagerProcess")
                     in_loop(self.node, lambda: self.node.send(self.node.manager, bye))
@@ -262,8 +261,8 @@ class EnsembleHandle:
         self._watch = ManagerWatch(self.node.clock.now())
         self._watch_on()
 
-    def _join(self) -> Link | None:
-        """Ask until the manager answers; None when stopped before."""
+    def _join(self) -> bool:
+        """Ask until the manager answers; False when stopped before."""
         told = False
         began = time.monotonic()
         while not self._stop.is_set():
@@ -287,42 +286,33 @@ class EnsembleHandle:
                 self._stop.wait(RETRY)
                 continue
             self._take_key(welcome)
-            link = self._enter(welcome, address)
-            if link is not None:
-                return link
+            if self._enter(welcome, address):
+                return True
             self._stop.wait(RETRY)
-        return None
+        return False
 
-    def _enter(self, welcome: Welcome, address: str) -> Link | None:
+    def _enter(self, welcome: Welcome, address: str) -> bool:
         link = self.node.link
-        if link is None:
+        if not link.is_open:
             try:
-                link = open_session(
-                    welcome,
-                    self._manager,
-                    address,
-                    self._trust,
-                    self._bind,
-                    {"overflow": self.node.count_overflow},
-                )
+                open_session(link, welcome, self._manager, address, self._trust, self._bind)
             except NobodyAnswersError:
-                return None  # the manager has gone meanwhile
+                return False  # the manager has gone meanwhile
             except PortInUseError:
                 if not self._any_port:
                     raise
                 self._rx_port = free_port(self._ip)  # somebody took the one that was free
-                return None
-            self.node.open(link)
+                return False
         direct = link.mode == "peer"
-        info = describe_host(self.name, self.node.components, address, link.zid, direct, self._started)
+        info = describe_host(self.name, self.node.components, address, link.identity, direct, self._started)
         asked = self.node.clock.now()
-        answer = ask(link, JOIN_KEY, info, self._trust)
+        answer = ask(link, JOIN, info, self._trust)
         if answer is None:
-            return None
+            return False
         self._take_clock(answer, asked, self.node.clock.now())
         way = "" if link.mode == "peer" else " (relayed by the manager)"
         self._event(f"{self.name!r} joined {welcome.manager!r} at {self._manager}{way}")
-        return link
+        return True
 
     def _take_key(self, welcome: Welcome) -> None:
         """Code is taken only with the signature of the manager that let this ensemble in."""
@@ -345,7 +335,7 @@ class EnsembleHandle:
             self.node.clock.slew(by)
 
     def _beat(self) -> None:
-        if self.node.link is None or self._again.is_set():
+        if not self.node.link.is_open or self._again.is_set():
             return
         self.node.clock.tend(monotonic_us())
         self._ping()

@@ -20,9 +20,10 @@ from ticktalk.manager.liveness import Heartbeats
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import Message, NetMsg, RuntimeMsg, SyncMsg
 from ticktalk.network_interface import Question
+from ticktalk.network_keys import HELLO, JOIN
 from ticktalk.payloads import FiringError, IdleReport, OutputToken, Ping, Pong, ReportRequest
-from ticktalk.physical.network.joining import HELLO_KEY, JOIN_KEY, Peer, Welcome
-from ticktalk.physical.network.wire import shown_value
+from ticktalk.physical.network.control_frames import shown_value
+from ticktalk.physical.network.joining import Peer, Welcome
 from ticktalk.physical.node import Node
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.trust.trust import ManagerTrust
@@ -41,8 +42,6 @@ REPORT_PERIOD = 100_000
 
 START_LEAD = 100_000
 """Root ticks between a start and its start tick: every ensemble has heard of it by then."""
-
-COMMAND_KEY = "ticktalk/command"
 
 
 class RunningContext:
@@ -97,9 +96,8 @@ class ManagerNode:
     def begin(self) -> None:
         """Answer joins, and watch over who joined; once the link is open."""
         link = self.node.link
-        assert link is not None
-        link.answer(HELLO_KEY, lambda question: self.node.loop.post(self._hello, question, False))
-        link.answer(JOIN_KEY, lambda question: self.node.loop.post(self._hello, question, True))
+        link.answer(HELLO, lambda question: self.node.loop.post(self._hello, question, False))
+        link.answer(JOIN, lambda question: self.node.loop.post(self._hello, question, True))
         self.node.loop.every(WATCH_PERIOD, self._watch)
         self.node.loop.every(REPORT_PERIOD, self._ask_reports)
 
@@ -172,8 +170,8 @@ class ManagerNode:
         if late > TIMES.heartbeat:
             self.heartbeats.excuse(late)
         silent = self.heartbeats.silent(now, TIMES.surely_after)
-        if silent and self.node.link is not None:
-            connected = self.node.link.peers()
+        if silent:
+            connected = self.node.link.reachable()
             dead = set(self.heartbeats.dead(now))
             registry = self.process.registry.ensembles
             for name in silent:

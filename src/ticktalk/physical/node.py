@@ -9,12 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
-import pkgutil
-import platform
 import queue
-import socket
-import sys
 import threading
 from collections.abc import Callable, Collection
 from typing import Any
@@ -27,11 +22,11 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.codec import Encoded, encoded
 from ticktalk.engine.components import Components
 from ticktalk.engine.context import Context
-from ticktalk.engine.forwarding import arc_name
 from ticktalk.engine.hosting import EnsembleHost
+from ticktalk.hosted.listening import Listening, arcs_to
 from ticktalk.hosted.moving import Moves
-from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, Message, RuntimeMsg, SyncMsg
+from ticktalk.network_keys import control_key
 from ticktalk.payloads import (
     Deployment,
     FiringError,
@@ -43,12 +38,14 @@ from ticktalk.payloads import (
 )
 from ticktalk.physical.memory.allocator import keep_memory
 from ticktalk.physical.memory.sharing import Sharing
+from ticktalk.physical.network.control_frames import UnsignedCodeError, parse_control
+from ticktalk.physical.network.frames import FrameError
 from ticktalk.physical.network.link import Link
-from ticktalk.physical.network.tokens import Incoming, Tokens, arc_key
-from ticktalk.physical.network.wire import FrameError, UnsignedCodeError, control_frame, parse_control
+from ticktalk.physical.network.tokens import Incoming, Tokens
+from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 from ticktalk.physical.timekeeping.loop import LOAN, Loop
-from ticktalk.physical.timekeeping.root_clock import RootClock, boot_id, monotonic_us
-from ticktalk.physical.workers.workers import Workers, cores
+from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
+from ticktalk.physical.workers.workers import Workers
 from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
 from ticktalk.time import Tick
 
@@ -56,26 +53,6 @@ logger = logging.getLogger("ticktalk")
 
 Verify = Callable[[bytes, bytes], bool]
 Sign = Callable[[bytes], bytes]
-
-
-def control_key(ensemble: str) -> str:
-    """The key of control messages for an ensemble."""
-    return f"ticktalk/ensemble/{ensemble}"
-
-
-class TTNetworkInterfaceZenoh:
-    """The network as one ensemble on a device sees it: control messages as frames on the key of their ensemble."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-
-    def send(self, ensemble: str, message: Message) -> None:
-        """Send a control message; one to this ensemble itself is taken at once."""
-        node = self._node
-        if ensemble == node.name:
-            node.receive(message)
-        elif node.link is not None:
-            node.link.publish(control_key(ensemble), control_frame(message, node.sign))
 
 
 class Node:
@@ -88,6 +65,7 @@ class Node:
         processes: whether bodies run in worker processes; else in threads of this one.
         near: folder beside which factories' modules are looked for.
         sign, verify: the manager's signature on code.
+        link: its end of the network; None: Zenoh's.
     """
 
     def __init__(
@@ -99,8 +77,10 @@ class Node:
         near: str = "",
         sign: Sign | None = None,
         verify: Verify | None = None,
+        link: Link | None = None,
     ) -> None:
         self.name = name
+        self.link = link or TTNetworkInterfaceZenoh()
         self.manager = manager
         self.components = components
         self.clock = RootClock()
@@ -125,8 +105,6 @@ class Node:
         )
         self.accelerator: Accelerator | None = self.workers.parts
         self.tokens: Tokens = Tokens(self)
-        self.link: Link | None = None
-        self.sign = sign
         self.verify = verify
         self.bad_frames = 0
         self.restarts = 0
@@ -135,10 +113,11 @@ class Node:
         self.take_error: Callable[[FiringError], None] | None = None
         self.log_error: Callable[[FiringError], None] = lambda error: None
         self._outputs: dict[tuple[str, int], int] = {}
-        self._keys: dict[str, list[str]] = {}
-        self.interface = TTNetworkInterfaceZenoh(self)
-        interface: Any = self.interface
-        self.network_manager = TTNetworkManager(queue.Queue(), name, interface, manager)
+        self._listening = Listening(self.link, functools.partial(Incoming, self.tokens))
+        self.link.name, self.link.take, self.link.sign = name, self.receive, sign
+        self.link.waiting, self.link.overflow = self._flush, self.count_overflow
+        self.link.subscribe(control_key(name), self._on_control)
+        self.network_manager = TTNetworkManager(queue.Queue(), name, self.link, manager)
         self.input_token_process = inputs = TTInputTokenProcess(queue.Queue(), name, self.host, manager)
         self.execute_process = bodies = TTExecuteProcess(queue.Queue(), name, self.host, manager)
         # On a device contexts begin at their start tick, bodies are compiled and run in workers, and moves take time.
@@ -195,15 +174,14 @@ class Node:
         if self._thread is not None:
             self._thread.join(5)
         self.workers.close()
-        if self.link is not None:
-            self.link.close(grace)
+        self.link.close(grace)
         self.loop.close()
 
     # The network interface: control messages.
 
     def send(self, ensemble: str, message: Message) -> None:
         """Send a control message to an ensemble's process."""
-        self.interface.send(ensemble, message)
+        self.link.send(ensemble, message)
 
     def receive(self, message: Message, stamp: int | None = None) -> None:
         """Take a control message to the process it is for."""
@@ -214,18 +192,11 @@ class Node:
         self.network_manager.receive(message)
         self._drain()
 
-    def open(self, link: Link) -> None:
-        """Take part on the network through `link`."""
-        self.link = link
-        link.waiting = self._flush
-        link.subscribe(control_key(self.name), self._on_control)
-
     def _flush(self) -> None:
-        link = self.link
         if not self.loop.in_loop:
             self.loop.post(self._flush)
-        elif link is not None:
-            self.loop.do_aside(lambda: (LOAN, link.flush, ()), first=True)
+        else:
+            self.loop.do_aside(lambda: (LOAN, self.link.flush, ()), first=True)
 
     def _on_control(self, frame: bytes, attached: bytes | None) -> None:
         self.loop.post(self._control, frame, monotonic_us())
@@ -295,28 +266,9 @@ class Node:
 
     def listen(self, graph: str, expected: Collection[str] = ()) -> None:
         """Subscribe to the arcs that end here, or at SQs that will come here; to no others of the graph."""
-        if self.link is None:
-            return
         if expected:
             self.sharing.want_whole()
-        prepared = self.host.prepared[graph]
-        wanted: dict[str, str] = {}
-        for sq in prepared.graph.sqs:
-            if prepared.host_of[sq.name] != self.name:
-                # Tokens of arcs that lead to the same ensembles go on the key of one of them.
-                all_of_them = any(to.sq in expected for arc in sq.arcs for to in arc.to)
-                for index, arc in enumerate(sq.arcs):
-                    if all_of_them or any(prepared.host_of[to.sq] == self.name for to in arc.to):
-                        arc_at = arc_name(sq.name, index)
-                        wanted[arc_key(graph, arc_at)] = arc_at
-        known = self._keys.get(graph, [])
-        for key in known:
-            if key not in wanted:
-                self.link.unsubscribe(key)
-        for key, arc_at in wanted.items():
-            if key not in known:
-                self.link.subscribe(key, Incoming(self.tokens, graph, arc_at))
-        self._keys[graph] = list(wanted)
+        self._listening.listen(graph, arcs_to(self.host.prepared[graph], expected))
 
     def missing_components(self, sqs: list[Any]) -> str | None:
         """The component that one of `sqs` needs and this ensemble does not have, as a problem; or None."""
@@ -362,9 +314,7 @@ class Node:
         self.moves.forget(graph)
         self.workers.stop(graph)
         self.host.stop(graph)
-        for key in self._keys.pop(graph, ()):
-            if self.link is not None:
-                self.link.unsubscribe(key)
+        self._listening.stop(graph)
         self.tokens.forget(graph)
         self._outputs = {key: count for key, count in self._outputs.items() if key[0] != graph}
 
@@ -426,43 +376,3 @@ class Node:
     def _count_restart(self, worker: str) -> None:
         self.restarts += 1
         logger.warning("ensemble %r: its %s worker died and was replaced", self.name, worker)
-
-
-def describe_host(
-    name: str, components: Components, address: str, zid: str, direct: bool, started: int
-) -> EnsembleInfo:
-    """What an ensemble on this host says of itself when it joins."""
-    return EnsembleInfo(
-        name,
-        address,
-        sorted(components),
-        cores(),
-        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        platform.python_version(),
-        _modules(),
-        boot_id=boot_id(),
-        started=started,
-        zid=zid,
-        direct=direct,
-    )
-
-
-@functools.cache
-def _modules() -> list[str]:
-    """The top-level modules that bodies can import here, and rather too many: what is missing rules this host out."""
-    # Drivers' factories make the current directory importable, too.
-    names = {module.name for module in pkgutil.iter_modules([*sys.path, "."])}
-    for place in sys.path:
-        if os.path.isdir(place):
-            with os.scandir(place) as entries:  # a folder without `__init__.py` is a package, too
-                names |= {entry.name for entry in entries if entry.name.isidentifier() and entry.is_dir()}
-    for finder in [module for name, module in sys.modules.items() if name.startswith("__editable__")]:
-        names |= {name.partition(".")[0] for name in getattr(finder, "MAPPING", ())}
-    return sorted(names - {"__pycache__"})
-
-
-def free_port(ip: str) -> int:
-    """A port nobody listens on at `ip`."""
-    with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as probe:
-        probe.bind((ip, 0))
-        return int(probe.getsockname()[1])

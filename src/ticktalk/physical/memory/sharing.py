@@ -18,17 +18,16 @@ from typing import TYPE_CHECKING
 
 from ticktalk.engine.codec import Data, encode_pieces
 from ticktalk.messages import Message, NetMsg
+from ticktalk.network_keys import WHOLE
 from ticktalk.payloads import Accepted, Offer, Settle
 from ticktalk.physical.memory import arena
 from ticktalk.physical.memory.arena import SENT, Memory, Reader, SharedValue, Writer
-from ticktalk.physical.network.wire import AGAIN, LONG, FrameError, Parcel, long_parcel
+from ticktalk.physical.network.frames import LONG, FrameError
+from ticktalk.physical.network.token_frames import AGAIN, Parcel, long_parcel
 from ticktalk.physical.timekeeping.root_clock import boot_id, monotonic_us
 
 if TYPE_CHECKING:
     from ticktalk.physical.node import Node
-
-WHOLE = "ticktalk/whole"
-"""The key that an ensemble subscribes to as long as it wants values themselves."""
 
 OFFER_AGAIN = 30_000_000
 """Microseconds after which a memory is offered again to who did not accept it."""
@@ -213,7 +212,7 @@ class Sharing:
 
     def _whole_is_wanted(self) -> bool:
         """Whether some ensemble takes tokens that are not known to be for it; who does says so before it takes any."""
-        return self._node.link is None or self._node.link.subscribed(WHOLE)
+        return self._node.link.subscribed(WHOLE)
 
     def _offer(self, memory: Memory, ensembles: Sequence[str]) -> None:
         mine = self._mine.setdefault(memory.nonce, _Mine(memory))
@@ -267,19 +266,17 @@ class Sharing:
 
     def want_whole(self) -> None:
         """Have others send values themselves, for a while."""
-        link = self._node.link
-        if not self._wants_whole and link is not None:
+        if not self._wants_whole:
             self._wants_whole = True
-            link.subscribe(WHOLE, lambda frame, attached: None)
+            self._node.link.subscribe(WHOLE, lambda frame, attached: None)
             self._node.loop.after(TEND, self._want_no_more)
 
     def _want_no_more(self) -> None:
-        link = self._node.link
-        if self._node.moves.keeps or link is None:
+        if self._node.moves.keeps:
             self._node.loop.after(TEND, self._want_no_more)
         else:
             self._wants_whole = False
-            link.unsubscribe(WHOLE)
+            self._node.link.unsubscribe(WHOLE)
 
     # Both.
 

@@ -12,18 +12,16 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from typing import Any
 
 import msgspec
 
 from ticktalk.errors import TTRuntimeError
 from ticktalk.manager.deployments import PROTOCOL
 from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.network_keys import HELLO
 from ticktalk.physical.network.link import Link, LinkError
+from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 from ticktalk.physical.trust.trust import EnsembleTrust
-
-HELLO_KEY = "ticktalk/hello"
-JOIN_KEY = "ticktalk/join"
 
 ANSWER_LIMIT = 3.0
 """Seconds to wait for the manager's answer to one question."""
@@ -55,11 +53,6 @@ class Welcome(msgspec.Struct, frozen=True):
     now: int = 0
 
 
-def endpoint(address: str, secure: bool) -> str:
-    """`IP:PORT` as a Zenoh endpoint."""
-    return f"{'tls' if secure else 'tcp'}/{address}"
-
-
 def own_address(manager: str) -> str:
     """The address of this host on the way to the manager (`IP:PORT`)."""
     host, _, port = manager.rpartition(":")
@@ -80,14 +73,24 @@ def hello(info: EnsembleInfo, manager: str, trust: EnsembleTrust, bind: str = ""
         RefusedError: the manager refuses.
     """
     try:
-        address = endpoint(manager, trust.secure) + bind
-        link = Link("client", [], [address], trust.settings, timeout_ms=int(ANSWER_LIMIT * 1000))
+        link = client(manager, trust, bind)
     except LinkError:
         return None
     try:
-        return ask(link, HELLO_KEY, info, trust)
+        return ask(link, HELLO, info, trust)
     finally:
         link.close(0)
+
+
+def client(manager: str, trust: EnsembleTrust, bind: str = "") -> Link:
+    """A session of a command, or of an ensemble that has not joined: it asks the manager questions.
+
+    Raises:
+        LinkError: nobody answers.
+    """
+    link = TTNetworkInterfaceZenoh()
+    link.open("client", connect=[manager], secure=trust.secure, settings=trust.settings, bind=bind)
+    return link
 
 
 def ask(link: Link, key: str, info: EnsembleInfo, trust: EnsembleTrust) -> Welcome | None:
@@ -111,28 +114,24 @@ def ask(link: Link, key: str, info: EnsembleInfo, trust: EnsembleTrust) -> Welco
         ) from None
 
 
-def open_session(
-    welcome: Welcome, manager: str, listen: str, trust: EnsembleTrust, bind: str, link_options: dict[str, Any]
-) -> Link:
-    """A session that reaches all others: directly if it can, through the manager if not."""
+def open_session(link: Link, welcome: Welcome, manager: str, listen: str, trust: EnsembleTrust, bind: str) -> None:
+    """Open a session that reaches all others: directly if it can, through the manager if not.
+
+    Raises:
+        LinkError: as `Link.open`.
+    """
     peers = [peer for peer in welcome.peers if peer.direct and peer.address]
-    manager = endpoint(manager, trust.secure) + bind
-    connect = [manager, *(endpoint(peer.address, trust.secure) for peer in peers)]
-    link = Link("peer", [endpoint(listen, trust.secure)], connect, trust.settings, **link_options)
+    connect = [manager, *(peer.address for peer in peers)]
+    link.open("peer", listen, connect, trust.secure, trust.settings, bind)
     if unreached(link, peers, REACH_LIMIT):
-        try:
-            link.reopen("client", [manager])
-        except LinkError:
-            link.close(0)
-            raise
-    return link
+        link.open("client", "", [manager], trust.secure, trust.settings, bind)
 
 
 def unreached(link: Link, peers: list[Peer], limit: float) -> list[Peer]:
     """Those of `peers` to which no direct connection has come about within `limit` seconds."""
     until = time.monotonic() + limit
     while True:
-        connected = link.peers()
+        connected = link.reachable()
         missing = [peer for peer in peers if peer.zid not in connected]
         if not missing or time.monotonic() >= until:
             return missing

@@ -11,18 +11,17 @@ import logging
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from ticktalk.engine.codec import Data, Encoded, ValueFormatError, encode_value, split
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import Together, arc_name
 from ticktalk.engine.wiring import wiring_of
 from ticktalk.hosted.arc_numbers import ArcNumbers, Bundle, Numbers
+from ticktalk.network_keys import arc_key
 from ticktalk.payloads import InstanceState
-from ticktalk.physical.network.wire import (
+from ticktalk.physical.network.frames import LONG, FrameError
+from ticktalk.physical.network.token_frames import (
     AGAIN,
-    LONG,
-    FrameError,
     Head,
     Parcel,
     arcs_as_bytes,
@@ -46,17 +45,6 @@ EARLY_KEPT = 10_000
 
 BUNDLES_KEPT = 10_000
 """Sets of arcs whose tokens come together that are remembered for a context."""
-
-
-@functools.lru_cache(4096)
-def arc_key(graph: str, arc: str) -> str:
-    """The key of an arc: one publication reaches every host that consumes it."""
-    return f"ticktalk/arc/{key_part(graph)}/{key_part(arc)}"
-
-
-def key_part(name: str) -> str:
-    """`name` as one part of a key: graphs are called as files are, keys know wildcards."""
-    return quote(name, safe="")
 
 
 class Passing:
@@ -127,8 +115,6 @@ class Passing:
         ensembles: Sequence[str],
     ) -> None:
         link = self._node.link
-        if link is None:
-            return
         parcel = (self._number, self.context.prepared.generations.get(sq, 0), arcs, numbers, start, stop, data)
         if len(data) < LONG:
             link.publish(key, parcel, token_frame)

@@ -18,7 +18,7 @@ import msgspec
 
 from ticktalk.engine.codec import Data, encode_pieces
 from ticktalk.physical.memory.arena import Reader, SharedValue, Writer, number_of
-from ticktalk.physical.network.wire import LONG
+from ticktalk.physical.network.frames import LONG
 
 CHUNK = 1 << 16
 """Bytes that are received at once; a longer frame gets memory of its own."""

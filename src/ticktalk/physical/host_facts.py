@@ -1,0 +1,55 @@
+"""What an ensemble says of the host it runs on."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pkgutil
+import platform
+import socket
+import sys
+
+from ticktalk.engine.components import Components
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.physical.timekeeping.root_clock import boot_id
+from ticktalk.physical.workers.workers import cores
+
+
+def describe_host(
+    name: str, components: Components, address: str, zid: str, direct: bool, started: int
+) -> EnsembleInfo:
+    """What an ensemble on this host says of itself when it joins."""
+    return EnsembleInfo(
+        name,
+        address,
+        sorted(components),
+        cores(),
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        platform.python_version(),
+        _modules(),
+        boot_id=boot_id(),
+        started=started,
+        zid=zid,
+        direct=direct,
+    )
+
+
+@functools.cache
+def _modules() -> list[str]:
+    """The top-level modules that bodies can import here, and rather too many: what is missing rules this host out."""
+    # Drivers' factories make the current directory importable, too.
+    names = {module.name for module in pkgutil.iter_modules([*sys.path, "."])}
+    for place in sys.path:
+        if os.path.isdir(place):
+            with os.scandir(place) as entries:  # a folder without `__init__.py` is a package, too
+                names |= {entry.name for entry in entries if entry.name.isidentifier() and entry.is_dir()}
+    for finder in [module for name, module in sys.modules.items() if name.startswith("__editable__")]:
+        names |= {name.partition(".")[0] for name in getattr(finder, "MAPPING", ())}
+    return sorted(names - {"__pycache__"})
+
+
+def free_port(ip: str) -> int:
+    """A port nobody listens on at `ip`."""
+    with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as probe:
+        probe.bind((ip, 0))
+        return int(probe.getsockname()[1])

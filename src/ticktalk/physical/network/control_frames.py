@@ -1,0 +1,150 @@
+"""Control frames: messages between processes of different ensembles, by their rows in `ticktalk.messages`.
+
+A frame is `[kind, recipient, payload, signature]`. The payload is MessagePack of its own, so that it can be signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ticktalk.engine.codec import Data, Encoded, ValueFormatError, decode_value, encode_value, encoded
+from ticktalk.messages import ROWS, Message, RuntimeMsg, SyncMsg
+from ticktalk.payloads import OutputToken, StartContext
+from ticktalk.physical.network.frames import HEAD, FrameError, body
+from ticktalk.time import Tick
+
+
+class UnsignedCodeError(FrameError):
+    """A deployment that does not carry the signature of the manager that this ensemble joined."""
+
+
+class _Control(msgspec.Struct, array_like=True):
+    kind: str
+    recipient: str
+    payload: bytes
+    signature: bytes = b""
+
+
+def control_frame(message: Message, sign: Callable[[bytes], bytes] | None = None) -> bytes:
+    """A message for a process of another ensemble.
+
+    Raises:
+        NoCodecError: the payload holds a value without codec.
+    """
+    payload = _encoder.encode(_CODECS[message.msg_type].out(message.payload))
+    signature = sign(payload) if sign is not None and ROWS[message.msg_type].signed else b""
+    return HEAD + _encoder.encode(_Control(_NAMES[message.msg_type], message.recipient_name or "", payload, signature))
+
+
+def parse_control(frame: bytes, verify: Callable[[bytes, bytes], bool] | None = None) -> Message:
+    """The message in a frame.
+
+    Raises:
+        FrameError: the bytes are no control frame, or it carries code without the manager's signature.
+    """
+    content = body(frame)
+    try:
+        control = _control.decode(content)
+        kind = _KINDS[control.kind]
+        if ROWS[kind].signed and verify is not None and not verify(control.payload, control.signature):
+            raise UnsignedCodeError("code without the manager's signature")
+        return Message(kind, _CODECS[kind].back(control.payload), control.recipient)
+    except (msgspec.DecodeError, KeyError, ValueError, RecursionError) as error:
+        if isinstance(error, FrameError):
+            raise
+        raise FrameError(f"not a control frame: {error}") from None
+
+
+class _StartWire(msgspec.Struct):
+    graph: str
+    context: int
+    start_tick: int
+    inputs: bytes
+    until: int | None
+    checkpoint: int
+
+
+class _OutputWire(msgspec.Struct):
+    graph: str
+    value: bytes
+    shown: str | None
+    start: Tick
+    stop: Tick
+    sq: str
+    ensemble: str
+    context: int
+
+
+class Opaque:
+    """A value of a class that is not known here; its repr is what was shown where it came from."""
+
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+
+    def __repr__(self) -> str:
+        return self._shown
+
+
+def _start_out(start: StartContext) -> Any:
+    return _StartWire(
+        start.graph, start.context, start.start_tick, encode_value(start.inputs), start.until, start.checkpoint
+    )
+
+
+def _start_in(data: bytes) -> StartContext:
+    wire = msgspec.msgpack.decode(data, type=_StartWire)
+    return StartContext(
+        wire.graph, wire.context, wire.start_tick, decode_value(wire.inputs), wire.until, wire.checkpoint
+    )
+
+
+def _output_out(token: OutputToken) -> Any:
+    shown = token.value.shown if token.value.__class__ is Encoded else None
+    return _OutputWire(
+        token.graph,
+        bytes(encoded(token.value)),
+        shown,
+        token.start,
+        token.stop,
+        token.sq,
+        token.ensemble,
+        token.context,
+    )
+
+
+def _output_in(data: bytes) -> OutputToken:
+    wire = msgspec.msgpack.decode(data, type=_OutputWire)
+    return OutputToken(
+        wire.graph, shown_value(wire.value, wire.shown), wire.start, wire.stop, wire.sq, wire.ensemble, wire.context
+    )
+
+
+def shown_value(data: Data, shown: str | None) -> Any:
+    """An output's value; one of a class of the program, which is not known here, stands as its repr."""
+    try:
+        return decode_value(data)
+    except ValueFormatError:
+        return Opaque(shown or "<a value of a class that is not known here>")
+
+
+class _Codec(NamedTuple):
+    out: Callable[[Any], Any]
+    back: Callable[[bytes], Any]
+
+
+def _plain(kind: Any) -> _Codec:
+    decoder = msgspec.msgpack.Decoder(kind)
+    return _Codec(lambda payload: payload, decoder.decode)
+
+
+_WITH_VALUES = {SyncMsg.START: _Codec(_start_out, _start_in), RuntimeMsg.OUTPUT_TOKEN: _Codec(_output_out, _output_in)}
+_CODECS = {kind: _WITH_VALUES[kind] if row.values else _plain(row.payload) for kind, row in ROWS.items() if row.crosses}
+_KINDS = {f"{kind.__class__.__name__}.{kind.name}": kind for kind in _CODECS}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+_encoder = msgspec.msgpack.Encoder()
+_control = msgspec.msgpack.Decoder(_Control)

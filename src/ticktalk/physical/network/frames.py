@@ -1,0 +1,44 @@
+"""What a frame between ensembles is: its version, and how long it may be.
+
+A frame begins with a byte that names its version. What follows is MessagePack, parsed without running anything:
+`control_frames` has messages, `token_frames` tokens.
+"""
+
+from __future__ import annotations
+
+VERSION = 1
+
+MAX_FRAME = 256 * 1024 * 1024
+"""Bytes; a longer frame is dropped unread."""
+
+LONG = 1 << 14
+"""Bytes from which on a value is not copied where that can be helped."""
+
+HEAD = bytes([VERSION])
+"""The first bytes of a frame."""
+
+
+class FrameError(ValueError):
+    """Bytes that are no frame of this version."""
+
+
+def body(frame: bytes) -> memoryview:
+    """What follows the head.
+
+    Raises:
+        FrameError: the frame is too long, or of another version.
+    """
+    check_length(frame)
+    if not frame or frame[0] != VERSION:
+        raise FrameError(f"a frame of version {frame[0] if frame else None}, not {VERSION}")
+    return memoryview(frame)[1:]
+
+
+def check_length(data: bytes) -> None:
+    """Take no more than a frame may have.
+
+    Raises:
+        FrameError: there is more.
+    """
+    if len(data) > MAX_FRAME:
+        raise FrameError(f"{len(data)} bytes, longer than {MAX_FRAME}")

@@ -1,0 +1,100 @@
+"""Token frames: the tokens that go from one ensemble to others.
+
+A frame is a list of parcels `[context, generation, arcs, numbers, start, stop, data]`. A parcel is a token of the arc
+whose key it is published on: `arcs` is empty, `numbers` its number, `data` its value. Or it is a token of each of
+several arcs of that arc's SQ: `arcs` has their indexes (`arcs_in`), `numbers` a number for each or one for all, `data`
+an array of their values.
+
+Long data are published by themselves, with a frame attached that holds their parcel without them. If the parcel says
+where in shared memory they are, they are not published.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from ticktalk.engine.codec import Data
+from ticktalk.hosted.arc_numbers import Numbers
+from ticktalk.physical.network.frames import HEAD, FrameError, body, check_length
+from ticktalk.time import Tick
+
+Head = list[Any]
+"""What a parcel is without its data."""
+
+Find = Callable[[Head, memoryview, bytes], Data | None]
+"""`(head, where, payload)`: the data of a parcel whose payload is not all there is to it; None: there are none."""
+
+AGAIN = b"\0"
+"""In place of where data are: the payload holds them, for receivers to which the parcel before gave only a place."""
+
+Parcel = tuple[int, int, bytes, Numbers, Tick, Tick, Data]
+"""`(context, generation, arcs, numbers, start, stop, data)`: `numbers` count the tokens of an arc from one sender."""
+
+
+def token_frame(parcels: list[Parcel]) -> bytes:
+    """Tokens of one arc, or of one SQ."""
+    return HEAD + _encoder.encode(parcels)
+
+
+def long_parcel(parcel: Parcel, where: bytes = b"") -> tuple[Data, bytes]:
+    """A parcel with long data as `(payload, attached)`: the data by themselves, so that they are not copied.
+
+    Args:
+        parcel: the parcel.
+        where: instead of the data, if not empty; or `AGAIN`.
+    """
+    *head, data = parcel
+    return data if where in (b"", AGAIN) else b"", HEAD + _encoder.encode([(*head, where)])
+
+
+def _nowhere(head: Head, where: memoryview, payload: bytes) -> None:
+    return None
+
+
+def parse_parcels(frame: bytes, attached: bytes | None = None, find: Find = _nowhere) -> Sequence[Parcel]:
+    """The parcels in a frame, or the one that is attached to its data; data are views of what they came in.
+
+    Args:
+        frame, attached: as they came.
+        find: gives data that are somewhere else, or came again.
+
+    Raises:
+        FrameError: the bytes are no token frame.
+    """
+    try:
+        if attached is None:
+            return _parcels.decode(body(frame))
+        check_length(frame)
+        ((*head, where),) = _parcels.decode(body(attached))
+        data = find(head, where, frame) if len(where) else frame
+        if data is None:
+            return []
+        return [(*head, data)]  # type: ignore[list-item]  # mypy forgets the types of `head`
+    except FrameError:
+        raise
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise FrameError(f"not a token frame: {error}") from None
+
+
+def arcs_as_bytes(arcs: Sequence[int]) -> bytes:
+    """The indexes of the arcs of a parcel as they stand in it."""
+    return struct.pack(f"<{len(arcs)}I", *arcs)
+
+
+def arcs_in(arcs: bytes) -> tuple[int, ...]:
+    """What `arcs_as_bytes` was given.
+
+    Raises:
+        FrameError: they are no such bytes.
+    """
+    if len(arcs) % 4:
+        raise FrameError("the arcs of a parcel are whole numbers of 4 bytes")
+    return struct.unpack(f"<{len(arcs) // 4}I", arcs)
+
+
+_encoder = msgspec.msgpack.Encoder()
+_parcels = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, int | list[int], Tick, Tick, memoryview]])

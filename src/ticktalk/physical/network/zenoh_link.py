@@ -1,0 +1,176 @@
+"""The network between devices by Eclipse Zenoh: the only file that knows it.
+
+A host that others cannot reach opens as a client: the manager, a router, then relays for it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import zenoh
+
+from ticktalk.network_interface import Answer, Handle, Receive
+from ticktalk.physical.network.link import Link, LinkError, NobodyAnswersError, PortInUseError, Withdraw
+
+logger = logging.getLogger("ticktalk.link")
+
+CLOSE_LIMIT = 2.0
+"""Seconds that closing a session may take."""
+
+
+class TTNetworkInterfaceZenoh(Link):
+    """A Zenoh session and what is declared on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._session: Any = None
+        self._publishers: dict[str, Any] = {}
+
+    def _start(
+        self,
+        mode: str,
+        listen: str,
+        connect: Sequence[str],
+        secure: bool,
+        settings: Mapping[str, Any],
+        bind: str,
+        timeout: float,
+    ) -> None:
+        over = "tls" if secure else "tcp"
+        there = [f"{over}/{address}" for address in connect]
+        if bind:
+            there[0] += f"#bind={bind}"
+        here = [f"{over}/{listen}"] if listen else []
+        config = zenoh.Config()
+        settings = {
+            "mode": mode,
+            "listen/endpoints": here,
+            "connect/endpoints": there,
+            "scouting/multicast/enabled": False,
+            "scouting/delay": 0,
+            "connect/retry": {"period_init_ms": 200, "period_max_ms": 1000, "period_increase_factor": 2},
+            **settings,
+        }
+        if connect:
+            settings["connect/timeout_ms"] = int(timeout * 1000)
+        for key, value in settings.items():
+            config.insert_json5(key, json.dumps(value))
+        try:
+            self._session = zenoh.open(config)
+        except zenoh.ZError as error:
+            raise _why(str(error), ", ".join(here), ", ".join(there)) from None
+
+    def _end(self) -> None:
+        # Zenoh can take 5 s when a peer stands still.
+        session = self._session
+
+        def close() -> None:
+            try:
+                session.close()
+            except zenoh.ZError as error:
+                logger.debug("closing: %s", error)
+
+        self._publishers.clear()
+        closer = threading.Thread(target=close, daemon=True)
+        closer.start()
+        closer.join(CLOSE_LIMIT)
+
+    def _subscribe(self, key: str, receive: Receive) -> Withdraw:
+        def sample(sample: zenoh.Sample) -> None:
+            attached = sample.attachment
+            receive(sample.payload.to_bytes(), None if attached is None else attached.to_bytes())
+
+        # A direct callback: no thread per subscriber.
+        subscriber = self._session.declare_subscriber(key, zenoh.handlers.Callback(sample, indirect=False))
+
+        def withdraw() -> None:
+            try:
+                subscriber.undeclare()
+            except zenoh.ZError as error:
+                raise LinkError(str(error)) from None
+
+        return withdraw
+
+    def _answer(self, key: str, handle: Handle) -> None:
+        def query(query: zenoh.Query) -> None:
+            handle(_Query(key, query))
+
+        self._session.declare_queryable(key, zenoh.handlers.Callback(query, indirect=False), complete=True)
+
+    def _put(self, key: str, payload: Any, attached: bytes | None) -> None:
+        try:
+            publisher = self._publishers.get(key)
+            if publisher is None:
+                publisher = self._publishers[key] = self._session.declare_publisher(
+                    key,
+                    congestion_control=zenoh.CongestionControl.BLOCK,
+                    express=True,
+                    reliability=zenoh.Reliability.RELIABLE,
+                )
+            # Zenoh takes no views.
+            publisher.put(bytes(payload) if payload.__class__ is memoryview else payload, attachment=attached)
+        except zenoh.ZError as error:
+            raise LinkError(str(error)) from None
+
+    def subscribed(self, key: str) -> bool:
+        """Whether somebody subscribes to `key`, as far as is known here at present; may block."""
+        if not self.is_open:
+            return False
+        try:
+            publisher = self._publishers.get(key)
+            if publisher is None:
+                publisher = self._publishers[key] = self._session.declare_publisher(key)
+            status: Any = publisher.matching_status
+        except zenoh.ZError:
+            return False  # the session has just ended
+        return bool(status.matching)
+
+    def ask(self, key: str, payload: bytes, timeout: float) -> Answer | None:
+        """Query `key`; blocks."""
+        for reply in self._session.get(key, payload=payload, timeout=timeout, target=zenoh.QueryTarget.BEST_MATCHING):
+            if reply.ok is not None:
+                return True, reply.ok.payload.to_bytes()
+            reason = reply.err.payload.to_bytes() if reply.err is not None else b""
+            return None if reason == b"Timeout" else (False, reason)
+        return None
+
+    def reachable(self) -> set[str]:
+        """The Zenoh ids to which there is a direct transport."""
+        return {str(transport.zid) for transport in self._session.info.transports()} if self.is_open else set()
+
+    @property
+    def identity(self) -> str:
+        """This session's Zenoh id."""
+        return str(self._session.info.zid())
+
+
+class _Query:
+    """A question (`Question`): the requester waits until it is dropped."""
+
+    def __init__(self, key: str, query: zenoh.Query) -> None:
+        self._key = key
+        self._query = query
+        self.payload = query.payload.to_bytes() if query.payload is not None else b""
+
+    def answer(self, answer: bytes) -> None:
+        self._query.reply(self._key, answer)
+        self._query.drop()  # type: ignore[no-untyped-call]
+
+    def refuse(self, reason: str) -> None:
+        self._query.reply_err(reason.encode())
+        self._query.drop()  # type: ignore[no-untyped-call]
+
+
+def _why(text: str, listen: str, connect: str) -> LinkError:
+    """What Zenoh says when a session does not open, in words that help."""
+    if "os error 98" in text or "Address already in use" in text:
+        return PortInUseError(f"{listen}: the port is in use: choose another with --rx-port, or 0 for any")
+    if "os error 99" in text:
+        return LinkError(f"{listen}: this host has no such address: choose another with --ip")
+    if "Unable to connect" in text or "Timeout" in text or "refused" in text:
+        return NobodyAnswersError(f"nobody answers at {connect}")
+    return LinkError(f"the network session cannot be opened: {text}")
