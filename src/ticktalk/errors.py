@@ -1,4 +1,4 @@
-"""What can be wrong with a program or a graph, and how it is told."""
+"""The errors that users get, and how a problem of a program is shown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class TTError(Exception):
-    """Something the user can mend: the message says what is wrong, where, and what to do.
+    """A mistake that the user can mend: the message says what is wrong, where, and what to do.
 
     The command line prints it without a traceback and exits with 1.
     """
@@ -25,7 +25,7 @@ class Problem(NamedTuple):
     def __str__(self) -> str:
         text = f"{self.file}:{self.line}:{self.column}: error: {self.what}"
         if self.source.strip():
-            # Tabs stay tabs, so the caret stands below what the user sees.
+            # Tabs stay tabs, so the caret stands below the character that is meant.
             lead = "".join(c if c == "\t" else " " for c in self.source[: self.column - 1])
             text += f"\n    {self.source.rstrip()}\n    {lead}^"
         if self.instead:
@@ -37,7 +37,7 @@ class TTSyntaxError(TTError):
     """A program that is not one: every problem of the file, in the order of its lines.
 
     Attributes:
-        problems: what is wrong, each with its place and what to write instead.
+        problems: each with its place and what to write instead.
     """
 
     def __init__(self, problems: list[Problem]) -> None:

@@ -1,4 +1,4 @@
-"""The instructions: SQs that come with TickTalk. One row says all there is to know about each.
+"""The instructions: SQs that come with TickTalk. Each has one row, which holds all facts about it.
 
 Two kinds. An instruction *on values* computes a plain function of the values, and its result holds where the intervals
 of its inputs meet. One *on tokens* gets each input as `(start, stop, value)`, in root ticks, with a `Setting`, and says
@@ -40,17 +40,17 @@ class Instruction(NamedTuple):
     """One row of the table.
 
     Attributes:
-        name: what a program calls, and `TTSQ.function` says.
+        name: as in a program, and in `TTSQ.function`.
         inputs: names of its inputs; each takes an arc or a constant. Empty for a primitive of any number of operands.
         compute: `(*values) -> value`; on tokens: `(setting, *tokens) -> sent`.
-        doc: what it does, for programmers.
-        settings: what a call fixes at compile time, with defaults (`REQUIRED`: none).
+        doc: its effect, for programmers.
+        settings: fixed by a call at compile time, with defaults (`REQUIRED`: none).
         operator: how Python writes it, if it is an operator.
         on_tokens: it computes with tokens, not with values.
         opens: it looks at its inputs' values; one that passes them on as they are leaves encoded values encoded.
         slow: it can take long even on two small numbers.
         by_name: a program may call it by name; if not, it is a primitive.
-        outside: what calling it outside a graph does, where that is not `compute`; it may raise.
+        outside: the function to call outside a graph, where that is not `compute`; it may raise.
     """
 
     name: str
@@ -76,10 +76,10 @@ def _as_it_is(value: Any) -> Any:
 
 
 class Setting(msgspec.Struct):
-    """What an instruction on tokens knows beside its inputs; times in root ticks.
+    """The circumstances of an instruction on tokens, beside its inputs; times in root ticks.
 
     Attributes:
-        parameter: gives what a call fixed under a name, a fresh object each time; None if it fixed nothing.
+        parameter: gives the constant that a call fixed under a name, fresh each time; None if there is none.
         clock: the clock it is set to.
         start_tick: when its context started, the same on every ensemble.
         grid: period, phase and interval width of the grid it is set to.
@@ -150,7 +150,7 @@ def in_a_graph_only(name: str, doc: str = "") -> Callable[..., NoReturn]:
     return refuse
 
 
-# What they compute.
+# The functions.
 
 
 def _and(*values: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Reading YAML files that people write: every mistake is found at once and told with its line."""
+"""Reading YAML files that people write: all mistakes are reported at once, each with its line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def read_text(path: str | Path, what: str) -> str:
-    """The text of a file; `what` says what it is, for messages.
+    """The text of a file; `what` names its kind in messages.
 
     Raises:
         TTError: it cannot be read, or is no UTF-8 text.
@@ -36,11 +36,11 @@ def read_text(path: str | Path, what: str) -> str:
 
 
 class YamlFile:
-    """Walks YAML nodes and gathers mistakes by line; what is wrong is left out and reading goes on.
+    """Walks YAML nodes and gathers mistakes by line; an erroneous entry is left out and reading goes on.
 
     Args:
         file: its name, for messages.
-        what: what the file is, such as "deployment file".
+        what: its kind, such as "deployment file".
     """
 
     def __init__(self, file: str, what: str) -> None:
@@ -133,7 +133,7 @@ class YamlFile:
         return str(node.value)
 
     def of(self, found: dict[str, yaml.Node], key: str, read: Callable[[str], T | str], otherwise: T) -> T:
-        """The value at `key`: `read` gives it, or (as text) what is wrong with it."""
+        """The value at `key`; `read` gives the value, or a text that says why it is wrong."""
         if key not in found:
             return otherwise
         text = self.text(found[key], key)
@@ -145,7 +145,7 @@ class YamlFile:
             return otherwise
         return value
 
-    # What a value says: the value, or (as text) what is wrong with it.
+    # Readers of values: they give the value, or a text that says why it is wrong.
 
     @staticmethod
     def duration(text: str) -> int | str:

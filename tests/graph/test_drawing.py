@@ -1,4 +1,4 @@
-"""Drawings: what must be true of every picture, whatever the graph."""
+"""Drawings: properties of every picture, for any graph."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def deadline_graph() -> TTGraph:
     )  # fmt: skip
 
 
-def test_a_picture_says_what_matters_of_an_sq() -> None:
+def test_a_picture_shows_the_settings_of_an_sq() -> None:
     graph = deadline_graph()
     picture = Picture(draw(graph, "svg"))
     texts = picture.texts()
@@ -236,7 +236,7 @@ def test_a_picture_says_what_matters_of_an_sq() -> None:
     ]
 
 
-def test_a_mapping_says_the_hosts() -> None:
+def test_a_mapping_makes_the_groups() -> None:
     graph = deadline_graph()
     picture = Picture(draw(graph, "svg", {"capture-1": "rsu", "detect-1": "rsu", "ADD-1": "edge"}))
     assert set(picture.hosts) == {"rsu", "edge"}
@@ -246,7 +246,7 @@ def test_a_mapping_says_the_hosts() -> None:
     assert 'host0["edge"]' in draw(graph, "mmd", {"ADD-1": "edge"})
 
 
-def test_a_plan_b_that_comes_after_its_deadline_is_linked_all_the_same() -> None:
+def test_a_plan_b_after_its_deadline_is_linked_too() -> None:
     graph = deadline_graph()
     late = graph.sq("late-1")
     late.plan_b = "after-1"
@@ -286,7 +286,7 @@ def nasty_graph() -> TTGraph:
     )  # fmt: skip
 
 
-def test_any_name_survives() -> None:
+def test_any_name_can_be_drawn() -> None:
     graph = nasty_graph()
     text = draw(graph, "svg")
     picture = Picture(text)
@@ -361,7 +361,7 @@ def test_an_empty_graph_is_a_picture_too() -> None:
     draw(TTGraph("nothing"), "svg")
 
 
-def test_a_format_that_is_none() -> None:
+def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(ValueError, match="'svg', 'dot' or 'mmd'"):
         draw(TTGraph("g"), "png")  # type: ignore[arg-type]
 
@@ -379,7 +379,7 @@ def chain(length: int) -> TTGraph:
     return TTGraph("chain", inputs=[TTInput("trigger", [TTDestination(name, 1) for name in names[:-1]])], sqs=sqs)
 
 
-def test_a_long_chain_takes_neither_recursion_nor_long() -> None:
+def test_a_long_chain_takes_no_recursion_and_little_time() -> None:
     graph = chain(400)
     start = time.perf_counter()
     picture = Picture(draw(graph, "svg"))

@@ -1,4 +1,4 @@
-"""What is known at compile time is computed as Python computes it, and loops are unrolled."""
+"""Constants are computed as Python computes them, and loops are unrolled."""
 
 import math
 
@@ -43,7 +43,7 @@ SAME = [
 
 
 @pytest.mark.parametrize("expression", SAME)
-def test_folding_is_python(expression):
+def test_constants_are_computed_as_python_computes_them(expression):
     (sq,) = compiled(f"return {expression}").sqs
     assert sq.function == "RETURN"
     expected = eval(expression)  # one of the literals above
@@ -53,7 +53,7 @@ def test_folding_is_python(expression):
     assert decode_constant(sq.ports[0].constant[0]) == expected
 
 
-def test_not_a_number():
+def test_not_a_number_is_a_constant_too():
     (sq,) = compiled("return float('nan')").sqs
     assert math.isnan(decode_constant(sq.ports[0].constant[0]))
 

@@ -66,7 +66,7 @@ def test_a_stateful_function_has_a_state_of_its_own(decorator):
     assert (module.count.__name__, module.count.__doc__) == ("count", "Counts.")
 
 
-def test_the_module_s_own_names_stay_visible_and_can_be_replaced():
+def test_the_names_of_the_module_stay_visible_and_can_be_replaced():
     module = module_of(COUNTER.format(decorator="SQify"))
     module.later = lambda x: -x
     module.sq_state = "the module's own"
@@ -83,7 +83,7 @@ def test_a_function_without_state_is_itself():
     assert f.sq_state == {}
 
 
-def test_a_graph_is_not_called():
+def test_a_graph_cannot_be_called():
     @GRAPHify
     def main(trigger):
         """Joins."""
@@ -96,6 +96,6 @@ def test_a_graph_is_not_called():
 @pytest.mark.parametrize(
     "name", ["TTConstraint", "TTDeadline", "TTFinishByOtherwise", "TTPlanB", "TTQuery", "TTSingleRunTimeout"]
 )
-def test_constructs_mean_something_in_a_graph_only(name):
+def test_constructs_are_refused_outside_a_graph(name):
     with pytest.raises(TypeError, match=f"{name} means something in a @GRAPHify"):
         getattr(constructs, name)(1, x=2)

@@ -1,4 +1,4 @@
-"""Every problem is told at its place, with what to write instead; all of a file at once."""
+"""Every problem is reported at its place, with the remedy; all of a file at once."""
 
 import pytest
 from snippets import STREAM, compiled, problems
@@ -192,7 +192,7 @@ def test_problems_of_a_file(text, line, column, what, instead):
     assert what in problem.what and instead in problem.instead
 
 
-def test_how_a_problem_is_printed():
+def test_a_problem_is_printed_with_its_line_and_a_caret():
     with pytest.raises(TTSyntaxError) as caught:
         compile_source("@GRAPHify\ndef main(a):\n\treturn aa\n", "p.py", "p")
     assert str(caught.value) == "p.py:3:9: error: `aa` is not defined\n    \treturn aa\n    \t       ^"
@@ -221,7 +221,7 @@ def test_a_problem_in_an_unrolled_loop_is_reported_once():
         "sum([[1]] * 10000, [])",
     ],
 )  # fmt: skip
-def test_what_would_take_forever_is_refused(expression):
+def test_expressions_that_would_take_forever_are_refused(expression):
     (found,) = problems(f"x = f({expression})")
     assert "too large" in found[2]
 
@@ -250,7 +250,7 @@ def test_large_or_deep_programs_end_in_a_message(body):
     assert "too" in found[2]
 
 
-def test_files_that_are_no_programs(tmp_path):
+def test_files_that_are_no_programs_are_refused(tmp_path):
     with pytest.raises(TTError, match="cannot be read: No such file"):
         compile_program(tmp_path / "none.py")
     with pytest.raises(TTError, match="it is a directory"):

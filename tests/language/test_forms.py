@@ -69,7 +69,7 @@ def test_operators_and_displays(body, expected):
     check(body, expected)
 
 
-def test_a_slice_with_arcs_says_so():
+def test_a_slice_with_arcs_is_marked_as_one():
     sq = compiled("x = a[1:b]").sqs[0]
     assert sq.instruction == {"slice": True}
     assert [port.name for port in sq.ports] == ["value", "lower", "upper", "step"]
@@ -143,7 +143,7 @@ def test_arcs_are_named_by_the_program():
     assert f.arcs == [TTArc("x", output=True)]
 
 
-def test_the_whole_value_stays_if_it_is_used_beside_its_elements():
+def test_the_whole_value_keeps_its_arc_beside_its_elements():
     (sq,) = compiled("y = two(a)\np, q = y\nreturn y").sqs
     assert [(arc.path, arc.output) for arc in sq.arcs] == [((), True), ((0,), True), ((1,), True)]
 
@@ -164,7 +164,7 @@ def test_streams(body, expected):
     check(body, expected)
 
 
-def test_what_a_stream_is():
+def test_sqs_behind_a_stream_are_streams():
     graph = compiled(STREAM + "x = f(s)\ny = count(s)\nz = count(a)\ntag, d = src(b, TTPeriod=9)\nw = f(tag)")
     src, x, y, z, _, w = graph.sqs
     assert [sq.stream for sq in (src, x, y, z, w)] == [True, True, True, False, True]
@@ -174,7 +174,7 @@ def test_what_a_stream_is():
     assert [sq.rank for sq in graph.sqs] == [0, 1, 1, 0, 0, 1]
 
 
-def test_what_goes_back_in_time_is_dropped_by_stateful_arrivals_only():
+def test_only_stateful_arrivals_drop_tokens_that_go_back_in_time():
     text = (
         "@STREAMify\ndef s(x):\n  global sq_state\n  return x\n@SQify\ndef c(x):\n  global sq_state\n  return x\n"
         "@GRAPHify\ndef main(a):\n  x = s(a, TTPeriod=5)\n  s(x, TTPeriod=5)\n"
@@ -491,7 +491,7 @@ def test_a_function_of_the_program_goes_before_an_instruction():
     ("ys = []\nys.extend([])\nx = f(ys)", "f-1([], !a)*"),
     ("ys = [a]\nys.extend(())\nys += []\nx = f(ys)", "LIST-1(a); f-1(LIST-1)*"),
 )
-def test_taking_apart_what_is_empty_adds_nothing(body, expected):
+def test_unpacking_an_empty_list_adds_nothing(body, expected):
     check(body, expected)
 
 

@@ -1,4 +1,4 @@
-"""Whatever is done to a program, the compiler answers with a graph or with problems, and never with a crash."""
+"""The compiler answers any edited program with a graph or with problems, never with a crash."""
 
 import keyword
 import re

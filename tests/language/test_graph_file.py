@@ -1,4 +1,4 @@
-"""A graph file: what is saved is what is loaded, anything else is refused, and loading runs nothing."""
+"""A graph file: a saved graph loads as it was, anything else is refused, and loading runs nothing."""
 
 import json
 
@@ -22,7 +22,7 @@ def file(tmp_path):
     return path
 
 
-def test_round_trip(file):
+def test_a_saved_graph_loads_as_it_was(file):
     graph = compiled(BODY)
     loaded = TTGraph.load(file)
     assert loaded == graph
@@ -47,13 +47,13 @@ def test_loading_runs_nothing(tmp_path):
     assert not ran.exists()
 
 
-def test_altered(file):
+def test_an_altered_file_is_refused(file):
     file.write_text(file.read_text().replace("rsu", "xyz"))
     with pytest.raises(TTGraphError, match="altered"):
         TTGraph.load(file)
 
 
-def test_truncated(file):
+def test_a_truncated_file_is_refused(file):
     file.write_bytes(file.read_bytes()[:-40])
     with pytest.raises(TTGraphError, match="truncated"):
         TTGraph.load(file)
@@ -69,21 +69,21 @@ def test_truncated(file):
         ({"sha256": ""}, "altered"),
     ],
 )
-def test_others(file, change, message):
+def test_files_of_another_format_are_refused(file, change, message):
     file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
     with pytest.raises(TTGraphError, match=message):
         TTGraph.load(file)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"null", b"\xff\xfe", b"{}", b"[" * 100000])
-def test_no_graph_at_all(tmp_path, content):
+def test_a_file_that_is_no_graph_is_refused(tmp_path, content):
     path = tmp_path / "graph.json"
     path.write_bytes(content)
     with pytest.raises(TTGraphError):
         TTGraph.load(path)
 
 
-def test_no_file(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(TTGraphError, match="cannot be read"):
         TTGraph.load(tmp_path / "none.json")
     with pytest.raises(TTGraphError, match="cannot be written"):

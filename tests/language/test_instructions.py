@@ -15,7 +15,7 @@ from ticktalk.runtime_manager import TTRuntimeManagerSim
 from ticktalk.time import INFINITY, NEG_INFINITY, ROOT, TTTime, TTToken
 
 
-def test_the_table_and_the_functions_agree():
+def test_the_table_and_the_importable_functions_agree():
     assert set(instructions.__all__) == set(BY_NAME)
     for name, instruction in BY_NAME.items():
         parameters = inspect.signature(getattr(instructions, name)).parameters
@@ -35,11 +35,11 @@ def test_the_table_and_the_functions_agree():
         ("GET_INFINITY", (1,), INFINITY), ("GET_NEG_INFINITY", (1,), NEG_INFINITY),
     ],
 )  # fmt: skip
-def test_value_level_ones_compute(name, arguments, expected):
+def test_instructions_on_values_compute_outside_a_graph(name, arguments, expected):
     assert getattr(instructions, name)(*arguments) == expected
 
 
-def test_token_level_ones_compute_on_tokens():
+def test_instructions_on_tokens_compute_on_tokens_outside_a_graph():
     a, b = TTToken(5, TTTime(ROOT, 0, 10)), TTToken(8, TTTime(ROOT, 20, 30))
     assert instructions.TTTIME_TO_VALUES(a) == TTToken((0, 10), a.time)
     assert instructions.VALUES_TO_TTTIME(a, b) == TTToken(None, TTTime(ROOT, 5, 8))
@@ -49,7 +49,7 @@ def test_token_level_ones_compute_on_tokens():
 
 
 @pytest.mark.parametrize("name", ["MERGE", "TIME_TOKEN", "READ_TTCLOCK", "RESAMPLE"])
-def test_the_others_mean_something_in_a_graph_only(name):
+def test_the_others_are_refused_outside_a_graph(name):
     with pytest.raises(TypeError, match=f"{name} means something in a @GRAPHify"):
         getattr(instructions, name)(1, 2) if name in ("MERGE", "RESAMPLE") else getattr(instructions, name)(1)
 

@@ -1,4 +1,4 @@
-"""What travels with a graph: bodies, the module-level statements they need, modules beside the program."""
+"""Sources that travel with a graph: bodies, module-level statements they need, modules beside the program."""
 
 import pytest
 
@@ -95,7 +95,7 @@ def test_a_body_travels_without_our_decorator_and_at_its_line(graph):
     assert g.source == "@functools.wraps(\n    helper\n)\n\ndef g(x): return f(x) + N\n"
 
 
-def test_what_a_body_needs_travels(graph):
+def test_statements_that_a_body_needs_travel(graph):
     assert needs(graph, "f") == [
         "from __future__ import annotations",
         "import functools",
@@ -123,12 +123,12 @@ def test_a_decorated_function_travels_as_a_plain_one(graph):
     assert "@functools.cache  # keeps results" in needs(graph, "g")
 
 
-def test_what_no_body_needs_stays(graph):
+def test_statements_that_no_body_needs_stay(graph):
     text = "\n".join(statement.source for statement in graph.statements)
     assert "UNUSED" not in text and "print" not in text and "__main__" not in text and "GRAPHify" not in text
 
 
-def test_what_a_statement_assigns(graph):
+def test_statements_list_the_names_they_assign(graph):
     assigns = {s.source.split("\n")[0]: s.assigns for s in graph.statements}
     assert assigns["N = 3"] == ["N"]
     assert assigns["M += 1"] == ["M"]
@@ -141,7 +141,7 @@ def test_statements_keep_their_lines(graph):
     assert all(s.source.split("\n")[0] in lines[s.line - 1] for s in graph.statements)
 
 
-def test_a_local_name_is_not_the_module_s(graph):
+def test_a_local_name_needs_no_statement_of_the_module(graph):
     assert needs(graph, "pure") == ["from __future__ import annotations"]
     assert "N = 3" in needs(graph, "g")
 
@@ -186,7 +186,7 @@ def test_modules_beside_the_program_travel(tmp_path):
     assert graph.modules["one"] == "import two\nimport math\nx = 1\n"
 
 
-def test_a_module_that_is_wrong_is_reported_where_it_is_imported(tmp_path):
+def test_an_erroneous_module_is_reported_at_its_import(tmp_path):
     path = write(
         tmp_path, prog="import one\n@SQify\ndef f(x): return one.x\n" + MAIN, one="import two\n", two="x = (\n"
     )
@@ -196,5 +196,5 @@ def test_a_module_that_is_wrong_is_reported_where_it_is_imported(tmp_path):
     assert problem.line == 1 and "`two.py`" in problem.what and "line 1" in problem.what
 
 
-def test_no_directory_no_modules(tmp_path):
+def test_without_a_directory_no_modules_travel(tmp_path):
     assert compile_source("import one\n@SQify\ndef f(x): return one.x\n" + MAIN, "p.py", "p").modules == {}

@@ -1,4 +1,4 @@
-"""The deployment file: what it says, and every mistake with its line."""
+"""The deployment file: its entries, and every mistake with its line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ costs:
 """
 
 
-def test_what_it_says() -> None:
+def test_all_entries_are_read() -> None:
     deployment = parse_deployment(GOOD)
     assert deployment.ensembles == (
         EnsembleSpec("edge", ("camera", "gps")),
@@ -41,7 +41,7 @@ def test_what_it_says() -> None:
     assert deployment.costs == {"fuse": CostSpec(2_000_000, 1_500, 10_000_000), "step": CostSpec(6_000, 12)}
 
 
-def test_a_way_is_latency_and_bytes_by_bandwidth_rounded_up() -> None:
+def test_a_transfer_takes_the_latency_and_bytes_by_bandwidth_rounded_up() -> None:
     assert LinkSpec(100, Fraction(1_250_000)).transfer(1_000) == 900
     assert LinkSpec(100, Fraction(3_000_000)).transfer(1_000) == 434
     assert LinkSpec(100).transfer(10**9) == LinkSpec(100, Fraction(1)).transfer(0) == 100
@@ -134,7 +134,7 @@ def test_every_mistake_has_its_line(text: str) -> None:
         assert any(line.startswith(f"d.yaml:{number}: error: ") and what in line for line in lines), (what, lines)
 
 
-def test_nested_too_deeply() -> None:
+def test_a_file_nested_too_deeply_is_refused() -> None:
     with pytest.raises(TTError, match=r"d\.yaml:1: error: "):
         parse_deployment("[" * 100_000, "d.yaml")
 
@@ -150,7 +150,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert len(read_deployment(bad).ensembles) == 3
 
 
-def test_doubts() -> None:
+def test_probable_mistakes_are_reported() -> None:
     doubts = parse_deployment(GOOD, "d.yaml").doubts(["fuse", "steps", "ADD"], ["fuse", "steps"])
     assert doubts == [
         "d.yaml:13: the graph has no function 'step'; did you mean `steps`?",

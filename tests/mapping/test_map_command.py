@@ -83,7 +83,7 @@ def test_the_file_is_a_mapping_for_deploy(files: tuple[str, str], tmp_path: Path
     assert read_mapping(made).mapping == MAPPING
 
 
-def test_mistakes(files: tuple[str, str], tmp_path: Path) -> None:
+def test_mistakes_are_reported(files: tuple[str, str], tmp_path: Path) -> None:
     for option in (["--strategy", "best"], ["--objective", "cost"], ["--time-limit", "5"], ["--time-limit", "0s"]):
         assert CliRunner().invoke(app, [files[0], "--deployment", files[1], *option]).exit_code == 2
     (tmp_path / "d.yaml").write_text(DEPLOYMENT.replace("camera", "lidar"))

@@ -1,4 +1,4 @@
-"""The mapping file: what it says, every mistake with its line, and what the commands make of it."""
+"""The mapping file: its entries, every mistake with its line, and the commands that read it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def main(trigger):
 GOOD = {"look-1": "edge", "look-2": "far", "show-1": "rsu"}
 
 
-def test_bare_or_as_map_writes_it() -> None:
+def test_a_mapping_is_read_alone_or_as_map_writes_it() -> None:
     bare = parse_mapping('\ufeff{"a-1": "x",\n "b\\u002d1"\t:"y"}'[1:])
     assert bare.mapping == {"a-1": "x", "b-1": "y"}
     assert bare.lines == {"a-1": 1, "b-1": 2}
@@ -100,12 +100,12 @@ def test_the_ensembles_of_a_mapping_are_made_up(tmp_path: Path) -> None:
     assert (row["sq"], row["ensemble"], row["value"]) == ("show-1", "rsu", 1)
 
 
-def test_the_managers_own_may_host(tmp_path: Path) -> None:
+def test_the_ensemble_of_the_manager_may_host(tmp_path: Path) -> None:
     result = simulated(tmp_path, json.dumps(GOOD | {"look-2": "runtime-manager"}), *DRIVER)
     assert result.exit_code == 0
 
 
-def test_what_does_not_go_with_the_graph(tmp_path: Path) -> None:
+def test_a_mapping_for_another_graph_is_refused(tmp_path: Path) -> None:
     bad = '{\n"look-1": "rsu",\n"lok-2": "edge",\n"show-1": "edge"}'
     result = simulated(tmp_path, bad, "--ensemble", "edge", "--ensemble", "rsu=screen")
     assert isinstance(result.exception, TTError)
@@ -118,6 +118,6 @@ def test_what_does_not_go_with_the_graph(tmp_path: Path) -> None:
     ]
 
 
-def test_an_ensemble_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_ensemble_is_reported(tmp_path: Path) -> None:
     result = simulated(tmp_path, json.dumps(GOOD), "--ensemble", "edge", "--ensemble", "rsu=screen")
     assert "m.json:1: error: look-2: mapped to 'far', which is no --ensemble of this run" in str(result.exception)

@@ -46,7 +46,7 @@ def compiled(folder: Path, module: str, body: str = "return x", **beside: str) -
         ("import numpy", "import ticktalk\n    return numpy", {"numpy"}),
     ],
 )
-def test_what_fails_for_sure(tmp_path: Path, module: str, body: str, needs: set[str]) -> None:
+def test_only_imports_that_are_sure_to_run_count(tmp_path: Path, module: str, body: str, needs: set[str]) -> None:
     beside = {
         "beside": "import further\nx = 1\n",
         "further": "import cv2\nimport beside\n",

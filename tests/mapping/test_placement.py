@@ -1,4 +1,4 @@
-"""Where a run's SQs go: `--deployment`, alone and beside the other options that say so."""
+"""The mapping of a run: `--deployment`, alone and beside the other options for it."""
 
 from __future__ import annotations
 
@@ -62,19 +62,19 @@ def simulated(folder: Path, *options: str) -> Result:
     return CliRunner().invoke(app, [*files, *camera, *options])
 
 
-def test_the_file_says_the_ensembles_and_heft_who_hosts_what(folder: Path) -> None:
+def test_the_file_gives_the_ensembles_and_heft_the_mapping(folder: Path) -> None:
     result = simulated(folder)
     assert result.exit_code == 0, result.exception
     assert json.loads((folder / "log").read_text())["ensemble"] == "rsu"
 
 
-def test_a_mapping_goes_before(folder: Path) -> None:
+def test_a_mapping_goes_before_heft(folder: Path) -> None:
     (folder / "m.json").write_text(json.dumps(BEST | {"fuse-1": "slow"}))
     assert simulated(folder, "--mapping", str(folder / "m.json")).exit_code == 0
     assert json.loads((folder / "log").read_text())["ensemble"] == "slow"
 
 
-def test_the_managers_own_hosts_nothing_unless_it_is_named(folder: Path) -> None:
+def test_the_ensemble_of_the_manager_hosts_only_if_it_is_named(folder: Path) -> None:
     (folder / "m.json").write_text(json.dumps(BEST | {"fuse-1": "runtime-manager"}))
     result = simulated(folder, "--mapping", str(folder / "m.json"))
     assert "mapped to 'runtime-manager', which is not in" in str(result.exception)
@@ -82,7 +82,7 @@ def test_the_managers_own_hosts_nothing_unless_it_is_named(folder: Path) -> None
     assert simulated(folder, "--mapping", str(folder / "m.json")).exit_code == 0
 
 
-def test_a_mapping_for_which_there_is_not_enough_memory(folder: Path) -> None:
+def test_a_mapping_that_needs_too_much_memory_is_refused(folder: Path) -> None:
     (folder / "d.yaml").write_text(DEPLOYMENT.replace("10MB", "5MB"))
     (folder / "m.json").write_text(json.dumps(BEST))
     result = simulated(folder, "--mapping", str(folder / "m.json"))
@@ -97,13 +97,13 @@ def test_a_mapping_for_which_there_is_not_enough_memory(folder: Path) -> None:
         (["--component", "edg.camera=builtins:list"], "there is no ensemble 'edg' in"),
     ],
 )
-def test_what_does_not_go_with_a_deployment_file(folder: Path, options: list[str], said: str) -> None:
+def test_options_that_contradict_a_deployment_file_are_refused(folder: Path, options: list[str], said: str) -> None:
     result = simulated(folder, *options)
     assert result.exit_code == 2
     assert said in " ".join(result.output.replace("│", " ").split())
 
 
-def test_over_those_that_have_joined(folder: Path) -> None:
+def test_deploy_maps_over_the_ensembles_that_have_joined(folder: Path) -> None:
     graph = compile_program(str(folder / "prog.py"))
     deployment = parse_deployment(DEPLOYMENT, "d.yaml")
     slow, edge, rsu = EnsembleInfo("slow"), EnsembleInfo("edge", components=["camera"]), EnsembleInfo("rsu")
@@ -122,7 +122,7 @@ def test_over_those_that_have_joined(folder: Path) -> None:
         over_joined(graph, deployment, made, [slow, edge], "m:1")
 
 
-def test_simulated_times_are_those_that_map_predicts(folder: Path) -> None:
+def test_simulated_times_equal_the_ones_that_map_predicts(folder: Path) -> None:
     from ticktalk.cli.map import map_command
 
     planner = typer.Typer(pretty_exceptions_enable=False)

@@ -1,4 +1,4 @@
-"""Where SQs go that have lost their ensemble: by hand."""
+"""The new ensembles of SQs that have lost theirs: cases made by hand."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ def placed(weights: Weights | None, lost: tuple[str, ...], **rest: str) -> dict[
     return TTMapper(ENSEMBLES).place(graph(), host_of, lost, weights=weights)
 
 
-def test_without_costs_the_first_that_fits_takes_all() -> None:
+def test_without_costs_the_first_ensemble_that_fits_takes_all() -> None:
     assert placed(None, SQS) == dict.fromkeys(SQS, "a")
 
 
-def test_with_costs_each_goes_where_it_ends_first() -> None:
+def test_with_costs_each_sq_goes_to_the_least_busy_ensemble() -> None:
     # b is twice as fast: it takes the first (10/2 = 5 against 10), then it ties with a (10 each), which joined first,
     # then b again (10 against 20 and 10 on c: b joined before c); light costs nothing: c is idle.
     weights = Weights(times={"heavy": 10}, speeds={"b": 2.0})
     assert placed(weights, SQS) == {"heavy-1": "b", "heavy-2": "a", "heavy-3": "b", "light-1": "c"}
 
 
-def test_what_stays_counts_and_cores_share() -> None:
+def test_sqs_that_stay_count_and_cores_share_the_load() -> None:
     weights = Weights(times={"heavy": 10, "light": 1}, cores={"c": 4})
     # c's four cores make 5 of two heavy ones, (10 + 10) / 4; a has one already.
     assert placed(weights, ("heavy-3",), heavy_1="a", heavy_2="c", light_1="b") == {"heavy-3": "c"}
 
 
-def test_memory_binds() -> None:
+def test_sqs_only_go_where_memory_is_left() -> None:
     weights = Weights(needs={"heavy": 100}, memory={"a": 150, "b": 99, "c": 100})
     assert placed(weights, SQS) == {"heavy-1": "a", "heavy-2": "c", "light-1": "a"}  # nothing is left for heavy-3

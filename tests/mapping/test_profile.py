@@ -101,7 +101,7 @@ def test_a_time_is_at_least_a_microsecond_and_several_hosts_count() -> None:
     assert costs_of([("f", [1, 9], [5]), ("f", [9], [])]) == {"f": CostSpec(9, 5)}
 
 
-def test_what_is_given_is_kept() -> None:
+def test_given_costs_are_kept() -> None:
     given = {"f": CostSpec(None, 7, 9), "g": CostSpec(0), "other": CostSpec(3)}
     measured = {"f": CostSpec(50, 60), "g": CostSpec(50, 60), "h": CostSpec(1)}
     assert completed(given, measured) == {
@@ -113,7 +113,7 @@ def test_what_is_given_is_kept() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_what_is_written_reads_back_the_same(seed: int) -> None:
+def test_a_written_deployment_reads_back_the_same(seed: int) -> None:
     chance = random.Random(seed)
     names = ["no", "1", "null", "a-b.c", "x_y", "ütz"]
     specs = tuple(
@@ -158,7 +158,7 @@ def simulated(folder: Path, *options: str) -> Result:
     return CliRunner().invoke(app, [str(folder / "prog.py"), "--until", "1s", *options])
 
 
-def test_simulate_writes_what_it_saw(tmp_path: Path) -> None:
+def test_simulate_writes_measured_costs(tmp_path: Path) -> None:
     made = tmp_path / "p.yaml"
     options = ["--profile", str(made), "--ensemble", "a=camera", "--ensemble", "b", "--network-delay", "2ms"]
     result = simulated(tmp_path, *options)
@@ -174,7 +174,7 @@ def test_simulate_writes_what_it_saw(tmp_path: Path) -> None:
     assert read_deployment(made).ensembles == (EnsembleSpec("runtime-manager"),)
 
 
-def test_what_a_deployment_file_gives_is_written_again(tmp_path: Path) -> None:
+def test_the_entries_of_a_deployment_file_are_written_again(tmp_path: Path) -> None:
     (tmp_path / "d.yaml").write_text(
         "ensembles:\n- {name: a, speed: 2}\ncosts:\n  tick: {time: 5ms}\n  other: {time: 1ms}\n"
     )
@@ -187,7 +187,7 @@ def test_what_a_deployment_file_gives_is_written_again(tmp_path: Path) -> None:
     assert read.costs["halves"].time is not None
 
 
-def test_nothing_is_written_over_that_is_no_deployment_file(tmp_path: Path) -> None:
+def test_only_a_deployment_file_is_overwritten(tmp_path: Path) -> None:
     result = simulated(tmp_path, "--profile", str(tmp_path / "prog.py"))
     assert isinstance(result.exception, TTError)
     assert "it is no deployment file, so it is not written over" in str(result.exception)
@@ -202,7 +202,7 @@ def test_nothing_is_written_over_that_is_no_deployment_file(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])
-def test_run_gathers_it_from_every_ensemble(tmp_path: Path, workers: str) -> None:
+def test_run_gathers_costs_from_every_ensemble(tmp_path: Path, workers: str) -> None:
     (tmp_path / "prog.py").write_text(
         "from ticktalk import *\n@SQify\ndef f(x):\n    return b'12345678'\n@SQify\ndef g(x):\n    return len(x)\n"
         "@GRAPHify\ndef main(trigger):\n    with TTConstraint(name='a'):\n        x = f(trigger)\n"

@@ -50,7 +50,7 @@ TABLES: list[tuple[str, Sequence[float], int, Sequence[int], list[tuple[int, int
 
 
 @pytest.mark.parametrize(("what", "speeds", "cores", "host_of", "expected"), TABLES, ids=[row[0] for row in TABLES])
-def test_tables(
+def test_schedules_made_by_hand(
     what: str, speeds: Sequence[float], cores: int, host_of: Sequence[int], expected: list[tuple[int, int]]
 ) -> None:
     problem = diamond(*speeds, cores=cores)
@@ -77,7 +77,7 @@ def test_balance_is_work_by_speed_and_cores() -> None:
     assert problem.balance([0, 0, 1, 1]) == Fraction(5000, 3)
 
 
-def test_a_gap_is_used_and_what_takes_no_time_still_wants_a_core() -> None:
+def test_gaps_are_used_and_an_sq_without_duration_needs_a_core() -> None:
     line = Timeline(1)
     assert line.take(100, 50) == 100
     assert line.take(0, 100) == 0  # the gap before
@@ -106,7 +106,7 @@ def test_the_checker_finds(mistake: str) -> None:
     assert expected in check_schedule(problem, [slot for slot in slots if slot is not None])
 
 
-def test_the_checker_finds_what_binds() -> None:
+def test_the_checker_finds_broken_constraints() -> None:
     problem = MappingProblem(
         graph_of(DIAMOND, {"s": TTConstraintSpec(["b"])}, {"l": "r"}),
         DeploymentFile(
@@ -125,7 +125,7 @@ def test_the_checker_finds_what_binds() -> None:
     ]
 
 
-def test_a_bound_knows_constraints_apart_from_each_other() -> None:
+def test_a_bound_looks_at_each_constraint_alone() -> None:
     """s only on a, l only on b: the token must travel."""
     problem = MappingProblem(
         graph_of(DIAMOND, {"s": TTConstraintSpec(["a"]), "l": TTConstraintSpec(["b"])}),
@@ -134,7 +134,7 @@ def test_a_bound_knows_constraints_apart_from_each_other() -> None:
     assert bound(problem, Objective.latency) == 1000 + 800 + 4000 + 1000
 
 
-def test_an_sq_that_fits_nowhere_is_told() -> None:
+def test_an_sq_that_fits_nowhere_is_reported() -> None:
     graph = graph_of(DIAMOND, {"s": TTConstraintSpec(components=["camera"])})
     with pytest.raises(TTMappingError, match=r"s .line 0. wants TTConstraint.*\n    'a' has no component 'camera'"):
         MappingProblem(graph, DeploymentFile("d", hosts(1)))

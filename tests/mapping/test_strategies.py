@@ -66,7 +66,7 @@ def test_balance_is_near_the_optimum() -> None:
             assert plan.bound <= least <= plan.balance <= least * Fraction(11, 10)
 
 
-def test_the_same_every_time() -> None:
+def test_a_problem_always_has_the_same_plan() -> None:
     assert heft(random_problem(3, 12)) == heft(random_problem(3, 12))
 
 
@@ -180,13 +180,13 @@ def full_problem(seed: int, spare: int) -> MappingProblem:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_where_memory_is_nearly_full_a_packing_is_found(seed: int) -> None:
+def test_a_packing_is_found_where_memory_is_nearly_full(seed: int) -> None:
     problem = full_problem(seed, 2)
     assert check_schedule(problem, heft(problem).schedule) == []
 
 
 @needs_ortools
-def test_optimal_packs_what_heft_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_optimal_finds_a_packing_where_heft_finds_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "PACKINGS", 0)
     problem = full_problem(1, 0)
     with pytest.raises(TTMappingError, match="or look longer with --strategy optimal"):

@@ -1,4 +1,4 @@
-"""Clocks: a tree of tick counters, converted exactly; what is no clock is refused."""
+"""Clocks: a tree of tick counters, converted exactly; erroneous ones are refused."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_clock_shows_the_last_tick_that_has_begun(clocks: tuple[TTClock, TTClo
 
 
 @given(two_clocks(), TICKS)
-def test_step_by_step_upwards_is_the_way_to_the_root(clocks: tuple[TTClock, TTClock], tick: int) -> None:
+def test_going_up_step_by_step_leads_to_the_root_tick(clocks: tuple[TTClock, TTClock], tick: int) -> None:
     by_hand, clock = tick, clocks[0]
     while clock.parent is not None:
         by_hand = clock.epoch + by_hand * clock.period
@@ -121,7 +121,7 @@ def test_the_root_clock_is_one_and_counts_itself() -> None:
         (("c", None, 1, 10), ValueError, "needs a parent"),
     ],
 )
-def test_what_is_no_clock_is_refused(arguments: tuple, error: type[Exception], message: str) -> None:
+def test_erroneous_clocks_are_refused(arguments: tuple, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         TTClock(*arguments)
 

@@ -59,7 +59,7 @@ def test_intersection_is_idempotent(a: TTTime) -> None:
 
 
 @given(intervals(), intervals())
-def test_intersection_is_that_of_the_root_ticks(a: TTTime, b: TTTime) -> None:
+def test_intersection_equals_the_intersection_of_root_ticks(a: TTTime, b: TTTime) -> None:
     (a0, a1), (b0, b1) = root_ends(a), root_ends(b)
     expected = (max(a0, b0), min(a1, b1)) if max(a0, b0) < min(a1, b1) else None
     assert root_ends(a.intersect(b)) == expected
@@ -85,7 +85,7 @@ def test_overlap_is_symmetric_and_means_a_common_tick(a: TTTime, b: TTTime) -> N
 
 
 @given(intervals())
-def test_what_only_touches_does_not_overlap(a: TTTime) -> None:
+def test_intervals_that_only_touch_do_not_overlap(a: TTTime) -> None:
     if a.stop_tick != math.inf:
         after = TTTime(a.clock, a.stop_tick, a.stop_tick + 1)
         assert not a.overlaps(after)
@@ -130,7 +130,7 @@ def test_an_open_end_leaves_the_other_end(a: TTTime) -> None:
 
 
 @given(intervals())
-def test_on_an_ancestor_it_is_the_same_stretch_exactly(a: TTTime) -> None:
+def test_an_interval_on_an_ancestor_is_exactly_the_same_stretch(a: TTTime) -> None:
     for clock in a.clock.ancestors():
         same = a.on(clock)
         assert same.clock == clock
@@ -138,7 +138,7 @@ def test_on_an_ancestor_it_is_the_same_stretch_exactly(a: TTTime) -> None:
         assert all(isinstance(end, int) or math.isinf(end) for end in (same.start_tick, same.stop_tick))
 
 
-def test_on_what_is_no_ancestor_it_cannot_be_told() -> None:
+def test_an_interval_cannot_be_converted_to_a_clock_that_is_no_ancestor() -> None:
     with pytest.raises(ValueError, match="'frames' is no ancestor of clock 'ms'"):
         TTTime(MS, 0, 1).on(FRAMES)
 
@@ -187,7 +187,7 @@ def test_equal_means_same_clock_and_ends(a: TTTime, b: TTTime) -> None:
         (False, True),
     ],
 )
-def test_what_is_no_interval_is_refused(start: object, stop: object) -> None:
+def test_erroneous_intervals_are_refused(start: object, stop: object) -> None:
     with pytest.raises(ValueError):
         TTTime(ROOT, start, stop)
 

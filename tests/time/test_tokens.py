@@ -1,4 +1,4 @@
-"""Tokens are immutable: a value, the interval in which it holds, and where it belongs."""
+"""Tokens are immutable: a value, the interval in which it holds, and the port to which it belongs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_token_cannot_be_changed(attribute: str) -> None:
     assert not hasattr(token, "__dict__")
 
 
-def test_a_token_holds_what_it_was_given() -> None:
+def test_a_token_holds_its_value_interval_and_tag() -> None:
     tag = TTTag(3, "fuse-1", 1, "rsu")
     token = TTToken([1], TIME, tag)
     assert (token.value, token.time, token.tag) == ([1], TIME, tag)
@@ -35,7 +35,7 @@ def test_a_tokens_time_is_an_interval(time: object) -> None:
         TTToken(1, time)
 
 
-def test_equality_is_that_of_all_three() -> None:
+def test_tokens_are_equal_if_value_interval_and_tag_are() -> None:
     token = TTToken({"a": 1}, TIME, TTTag(1))
     assert token == TTToken({"a": 1}, TTTime(ROOT, 10, 20), TTTag(1))
     assert token != TTToken({"a": 2}, TIME, TTTag(1))
@@ -50,7 +50,7 @@ def test_a_token_is_not_hashable_as_its_value_may_not_be() -> None:
         hash(TTToken(1, TIME))
 
 
-def test_empty_says_what_it_is() -> None:
+def test_the_empty_result_has_a_readable_repr() -> None:
     assert repr(TTEmpty()) == "TTEmpty()"
     with pytest.raises(AttributeError):
         TTEmpty().value = 1

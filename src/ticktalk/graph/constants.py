@@ -1,6 +1,6 @@
 """Compile-time constants as JSON: exact, readable, and decoded without evaluating anything.
 
-JSON's own scalars stand for themselves. What JSON lacks is an object with one key that names the type:
+JSON's own scalars stand for themselves. Other types are an object with one key that names the type:
 `{"tuple": [1, 2]}`, `{"int": "36893488147419103232"}`, `{"float": "inf"}`, `{"dict": [[1, "a"]]}`.
 """
 

@@ -31,7 +31,7 @@ class TTClockSpec(msgspec.Struct, frozen=True):
 
 
 class TTFunction(msgspec.Struct, omit_defaults=True):
-    """A body as it travels: its source and what it needs of its module.
+    """A body as it travels: its source, and the statements of its module that it needs.
 
     Attributes:
         name: the function's name in the program.
@@ -83,7 +83,7 @@ class TTGraph(msgspec.Struct, omit_defaults=True):
         name: the program's file stem.
         file: the program's file name, as messages show it.
         inputs: the graph's inputs in order.
-        sqs: the nodes in source order (an SQ comes after those whose tokens it consumes).
+        sqs: the nodes in source order (an SQ comes after the ones whose tokens it consumes).
         clocks: clocks other than the root, parents first.
         functions: the bodies, by function name.
         statements: module-level statements that bodies need, in source order.

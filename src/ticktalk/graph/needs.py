@@ -1,8 +1,8 @@
 """The Python modules without which a body is sure to fail, so that it is not placed where they are missing.
 
-An import counts if nothing stands between it and the error: at the top of the program or of a module that travels, or
-of the body itself; not inside `try`, `if`, another function, a class, nor behind a `return`. The standard library, what
-travels with the program and TickTalk itself are everywhere.
+An import counts if it is sure to run: at the top of the program, of a module that travels, or of the body itself; not
+inside `try`, `if`, another function, a class, nor behind a `return`. The standard library, the sources that travel with
+the program and TickTalk itself are everywhere.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def needed_modules(graph: TTGraph) -> dict[str, frozenset[str]]:
 
 
 def _through(top: str, sources: dict[str, list[str]]) -> set[str]:
-    """All that importing a module that travels imports in turn."""
+    """The modules that the import of a travelling module imports in turn."""
     found: set[str] = set()
     waiting = [top]
     seen: set[str] = set()
@@ -95,7 +95,7 @@ def _sure(statements: list[ast.stmt]) -> set[str]:
 
 
 def _may_leave(statement: ast.stmt) -> bool:
-    """Whether what follows may not be reached: a `return` or `raise` somewhere in this statement."""
+    """Whether the next statement may not be reached: there is a `return` or `raise` somewhere in this one."""
     return not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and any(
         isinstance(node, ast.Return | ast.Raise) for node in ast.walk(statement)
     )

@@ -1,4 +1,4 @@
-"""The nodes of a graph and what joins them: SQs, ports, arcs.
+"""The nodes of a graph and their connections: SQs, ports, arcs.
 
 Everything here is plain, immutable-by-convention data: the compiler makes it, the graph file stores it,
 ensembles are sent it. What happens at run time lives in `ticktalk.engine`.
@@ -54,7 +54,7 @@ class TTDestination(msgspec.Struct, array_like=True, frozen=True):
 
 
 class TTArc(msgspec.Struct, omit_defaults=True):
-    """What carries tokens from one output of an SQ to the ports that consume it.
+    """Carries tokens from one output of an SQ to the ports that consume it.
 
     Attributes:
         name: the program's variable, or "" for an unnamed expression.
@@ -93,7 +93,7 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
     Times are in ticks of the root clock.
 
     Attributes:
-        name: `<function>-<k>`, or what `TTName` pins.
+        name: `<function>-<k>`, or as given by `TTName`.
         function: the name of the program's function, of an instruction, or of a primitive.
         line: the line of the program where it is used.
         body: the function is the program's (its source is in `TTGraph.functions`), not an instruction.
@@ -101,8 +101,8 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
         arcs: outputs; `unpack` says of which shape the returned sequence must be, if any arc has a path.
         unpack: None, or nested lengths: `[None, None]` a sequence of 2, `[None, [None, None]]` its second one of 2 too.
         parameters: compile-time parameters that the call overrides, name to encoded constant.
-        instruction: what an instruction is set to (`clock`, `delay`, `order`, ...), name to encoded constant.
-        trigger: what makes it fire: the arrival of a token; a grid of instants; a deadline; "plan_b": its deadline.
+        instruction: the settings of an instruction (`delay`, `order`, ...), name to encoded constant.
+        trigger: the cause of firings: the arrival of a token; a grid of instants; a deadline; "plan_b": its deadline.
         order: "forward": a set that starts before the last one fired is dropped.
         singly: its ports fire one by one (`MERGE`).
         stream: its output is a stream.
@@ -118,7 +118,7 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
         plan_b: (deadline) the SQ that fires when there is no data, or None.
         will_continue: (deadline) plan B's value takes the data's place.
         offset: (deadline) root ticks added to the deadline token's value.
-        rank: the longest way from the graph's inputs, in SQs.
+        rank: the length of the longest path from the graph's inputs, in SQs.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The arguments of calls: taken apart, evaluated, brought to parameters; and those that are fixed at compile time."""
+"""The arguments of calls: how they are taken apart, evaluated and bound, and which are fixed at compile time."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Refused(Exception):
 
 
 class Attempts:
-    """Parts of a call that are all tried, so that the problems of all show, before the call is refused.
+    """Tries all parts of a call before it refuses the call, so that the problems of all parts show.
 
-    `with attempts:` around each part; `check` at the end.
+    `with attempts:` stands around each part, `check` at the end.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Argument:
         place: where it stands.
         keyword: the keyword it is given by.
         value: its value, once it is evaluated.
-        uncertain: it stands for what a star would have given, had there not been a problem.
+        uncertain: it stands in place of the arguments that an erroneous star would have given.
     """
 
     place: ast.expr
@@ -86,12 +86,12 @@ class Argument:
 
 @dataclass(slots=True)
 class Signature:
-    """What a call takes.
+    """The parameters of a call.
 
     Attributes:
-        shown: what is called, for messages.
+        shown: the callee, for messages.
         parameters: in their order; those with a default may be left out.
-        keywords: what it takes by keyword beside them.
+        keywords: further parameters, by keyword only.
     """
 
     shown: str
@@ -100,7 +100,7 @@ class Signature:
 
 
 class Arguments:
-    """Reads the arguments of the calls in one graph body. What is wrong is reported, then `Refused` is raised.
+    """Reads the arguments of the calls in one graph body. A mistake is reported, then `Refused` is raised.
 
     Attributes:
         clocks: clocks other than the root by name, parents first.
@@ -122,7 +122,7 @@ class Arguments:
         return self.expressions.network
 
     def refused(self, place: Place, what: str, instead: str = "") -> Refused:
-        """Report a problem; gives what to raise."""
+        """Report a problem; the caller raises the result."""
         self.expressions.problem(place, what, instead)
         return Refused()
 
@@ -161,7 +161,7 @@ class Arguments:
         return [Argument(place, value=UNKNOWN, uncertain=True)]
 
     def evaluate(self, arguments: Sequence[Argument]) -> None:
-        """Evaluate what is not evaluated yet, from left to right."""
+        """Evaluate the arguments that are not evaluated yet, from left to right."""
         for argument in arguments:
             if argument.value is None:
                 argument.value = self.expressions.data(argument.place)
@@ -228,10 +228,10 @@ class Arguments:
         hint = did_you_mean(name, [*known, *_ALL_KEYWORDS]) or f"it takes {_listed(known)}"
         return self.refused(argument.where, f"{signature.shown} has no parameter `{name}`", hint)
 
-    # -- as ports, and as what is fixed at compile time; all of them raise `Refused` after a problem
+    # -- as ports, and as constants that are fixed at compile time; all of them raise `Refused` after a problem
 
     def port(self, argument: Argument) -> Arc | Constant:
-        """What an evaluated argument brings to a port."""
+        """The arc or constant that an evaluated argument brings to a port."""
         value = self.expressions.to_port(argument.given, argument.place)
         if isinstance(value, Unknown):
             raise Refused

@@ -27,11 +27,11 @@ _LIST_METHODS = {
 """Methods of a compile-time list, with the least and the most arguments of each."""
 
 _OF_LISTS = frozenset({"len", "zip", "enumerate", "reversed", "list", "tuple", "bool"})
-"""Builtins that look at the items of a compile-time list, not into them: arcs may be among these."""
+"""Builtins that handle the items of a compile-time list without looking into them: items may be arcs."""
 
 
 class BuiltinCalls:
-    """Computes calls. What is wrong is reported, then `Refused` is raised."""
+    """Computes calls. A mistake is reported, then `Refused` is raised."""
 
     def __init__(self, arguments: Arguments) -> None:
         self._arguments = arguments
@@ -122,7 +122,7 @@ class BuiltinCalls:
     # -- methods
 
     def method(self, node: ast.Call, function: ast.Attribute) -> Data | None:
-        """The value of a method call on what is known at compile time; None if the callee is something else."""
+        """The value of a method call on a constant or compile-time list; None if the callee is something else."""
         base = self._expressions.evaluate(function.value)
         if isinstance(base, Constant) and isinstance(base.value, TTClock):
             what = "a clock's methods have no meaning in a graph"

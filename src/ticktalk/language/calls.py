@@ -1,9 +1,9 @@
-"""Calls in a graph body: each goes to what can evaluate it.
+"""Calls in a graph body: this file finds out which of the others evaluates a call.
 
 arguments.py       the arguments of all calls
 instances.py       functions of the program and instructions: SQs
 constructs.py      clocks, deadlines, single runs
-builtin_calls.py   builtins and methods of what is known at compile time
+builtin_calls.py   builtins, and methods of constants and compile-time lists
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Calls:
     """Evaluates the calls of a graph body.
 
     Attributes:
-        constructs: evaluates constructs, also those in a `with`.
+        constructs: evaluates constructs, also the ones in a `with`.
     """
 
     def __init__(self, expressions: Evaluation) -> None:

@@ -1,11 +1,12 @@
 """The compiler: one Python file with function templates and a graph becomes a `TTGraph`.
 
-The file is parsed, never imported or run. The graph's body is evaluated once on its syntax tree: what is known at
-compile time is computed, every other expression becomes an SQ. Read on in this order:
+The file is parsed, never imported or run. The graph's body is evaluated once on its syntax tree: expressions of
+constants are computed, every other expression becomes an SQ. Read on in this order:
 
-    scope.py        what the module's names mean; `templates.py`: the decorated functions; `imports.py`: what is ours
-    graph_body.py   the statements of the graph; `expressions.py`, `calls.py`, `folding.py`: what they hold
-    network.py      the SQs and arcs that this makes
+    scope.py        the meaning of module-level names; `templates.py`: decorated functions; `imports.py`: imports
+    graph_body.py   the statements of the graph; `expressions.py` and `calls.py`: the expressions in them
+    folding.py      computing with constants
+    network.py      the SQs and arcs of the graph
     module.py       the sources that travel with the graph; `siblings.py`: modules beside the program
 """
 
@@ -48,7 +49,7 @@ def compile_source(text: str, file: str, name: str, directory: Path | None = Non
     Args:
         text: the program.
         file: its file's name, as messages show it.
-        name: the graph's name; what no name may hold becomes `_`.
+        name: the graph's name; characters that no name may hold become `_`.
         directory: where modules beside the program lie; None for no such modules.
 
     Raises:
@@ -124,7 +125,7 @@ def _parse(text: str, problems: Problems) -> ast.Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(text)
-            # The parser lets through what only the compiler refuses, such as two parameters of one name.
+            # Python's compiler finds mistakes that its parser does not, such as two parameters of one name.
             compile(tree, problems.file.replace("\0", ""), "exec", dont_inherit=True)
             return tree
     except SyntaxError as error:

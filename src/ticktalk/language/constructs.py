@@ -25,7 +25,7 @@ from ticktalk.time import ROOT, TTClock
 
 
 class Constructs:
-    """Evaluates constructs. What is wrong is reported, then `Refused` is raised."""
+    """Evaluates constructs. A mistake is reported, then `Refused` is raised."""
 
     def __init__(self, arguments: Arguments, instances: Instances) -> None:
         self._arguments = arguments
@@ -158,7 +158,7 @@ class Constructs:
         if plan_b is not None:
             made.plan_b = plan_b
             plan_b.is_silent = will_continue
-            # They are placed together, so what holds for one's host holds for the other's.
+            # They are placed together, so both need a host that meets the constraints of both.
             both = [*made.sq.constraints, *(c for c in plan_b.sq.constraints if c not in made.sq.constraints)]
             made.sq.constraints, plan_b.sq.constraints = both, list(both)
         return made.whole

@@ -1,7 +1,7 @@
 """The decorators and constructs as importable names.
 
 The compiler reads them in the program's text and never calls them. When a program is imported as plain Python (to
-unit-test its functions), a decorated function is the plain function, and what only has a meaning in a graph says so.
+unit-test its functions), a decorated function is the plain function, and a construct raises an error that says why.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _with_state(function: _Function) -> _Function:
     @functools.wraps(function)
     def stateful(*arguments: Any, **keywords: Any) -> Any:
         # The body says `global sq_state`, so for the time of the call its module's name is bound to this
-        # function's own dict; a function called meanwhile binds its own, and gives back what it found.
+        # function's own dict. A function called meanwhile binds its own dict, then restores this one.
         with _swapping:
             missing = object()
             before = namespace.get("sq_state", missing)

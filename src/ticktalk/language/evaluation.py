@@ -1,4 +1,4 @@
-"""What all evaluation of a graph body's expressions shares: scopes, and values as ports, constants, truths, items.
+"""The base of all evaluation of a graph body's expressions: scopes; values as ports, constants, truths, items.
 
 How each kind of expression is evaluated is in `displays.py`, `operators.py` and `calls.py`; `targets.py` binds names.
 `expressions.py` puts them together.
@@ -63,11 +63,11 @@ class Evaluation:
         self._steps = 0
 
     def evaluate(self, node: ast.expr) -> Value:
-        """The value of an expression, or what it refers to."""
+        """The value of an expression, or the function, module or construct that it names."""
         raise NotImplementedError
 
     def aside(self) -> Self:
-        """An evaluation at module level whose problems nobody sees."""
+        """An evaluation at module level whose problems are not reported."""
         return type(self)(Problems("", ""), self.module, None)
 
     def data(self, node: ast.expr) -> Data:
@@ -88,7 +88,7 @@ class Evaluation:
         return self.to_port(self.data(node), node)
 
     def problem(self, place: Place, what: str, instead: str = "") -> Unknown:
-        """Report a problem; the value of what is wrong is unknown."""
+        """Report a problem; the value of the erroneous expression is unknown."""
         self.problems.report(place, what, instead)
         return UNKNOWN
 
@@ -130,7 +130,7 @@ class Evaluation:
         return self.network.add(name, place, known).whole
 
     def to_port(self, value: Data, place: Place) -> Arc | Constant | Unknown:
-        """`value` as something that can be on a port; a compile-time list with arcs becomes an SQ."""
+        """`value` as a port takes it; a compile-time list with arcs becomes an SQ."""
         if isinstance(value, Listing):
             lowered = self.lower(value, place)
             if lowered is None:
@@ -170,14 +170,14 @@ class Evaluation:
         return Constant(value)
 
     def known(self, value: Data, place: Place, what: str) -> Constant | Unknown:
-        """`value`, which must be known at compile time; `what` it is, for the message."""
+        """`value`, which must be known at compile time; `what` names it in the message."""
         lowered = self.lower(value, place)
         if lowered is None:
             return self.problem(place, f"{what} must be known at compile time, but this is an arc")
         return lowered
 
     def truth(self, value: Data, place: Place) -> bool | Unknown | None:
-        """The truth of a value that is known at compile time; None if only its token tells."""
+        """The truth of a value that is known at compile time; None of an arc."""
         if isinstance(value, Listing):
             return bool(value.items)
         if isinstance(value, Arc):

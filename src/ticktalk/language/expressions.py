@@ -1,6 +1,6 @@
 """Expressions of a graph body: folded where everything is known at compile time, else made into SQs.
 
-This file says what names and attributes mean, and which method evaluates which kind of expression.
+This file finds the meaning of names and attributes, and the method that evaluates each kind of expression.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Expressions(Displays, Operators):
         self.calls = Calls(self)
 
     def evaluate(self, node: ast.expr) -> Value:
-        """The value of an expression, or what it refers to."""
+        """The value of an expression, or the function, module or construct that it names."""
         method = _EVALUATE.get(type(node))
         if method is None:
             return self.problem(node, *_refused_expression(node))
@@ -96,7 +96,7 @@ class Expressions(Displays, Operators):
 
 
 def reference_to(path: str) -> Reference:
-    """What a dotted path of ours refers to."""
+    """The construct, instruction or module at a dotted path of TickTalk."""
     construct = construct_at(path)
     if construct is None:
         return Reference("module", path)

@@ -244,7 +244,7 @@ def _check_growth(function: Callable[..., Any], operands: Sequence[Any]) -> None
         widths = b if isinstance(b, tuple) else (b,)
         too_large = _wide(text) or ("*" in text and any(_is_large(width) for width in widths))
     elif function in (INSTRUCTIONS["IN"].compute, INSTRUCTIONS["NOTIN"].compute) and isinstance(b, range):
-        # Python walks a range to look for what is no int.
+        # Python walks the whole range to look for anything that is no int.
         too_large = type(a) not in (int, bool) and _length(b) > LIMIT
     if too_large:
         raise _too_large()

@@ -44,14 +44,14 @@ class GraphBody:
         inputs = [parameter.name for parameter in parameters]
         if not inputs and node.args.vararg is None and node.args.kwarg is None:
             problems.report(node, f"the graph `{node.name}` has no input", f"write `def {node.name}(trigger):`")
-        # Evaluation goes on without inputs, to see what else is wrong.
+        # Evaluation goes on without inputs, to find further mistakes.
         self.network = Network(inputs or ["trigger"])
         local_names = frozenset(name for statement in node.body for name in bound_names(statement))
         self.expressions = Expressions(problems, scope, self.network, local_names)
         self.calls = self.expressions.calls
         self._deadlines: list[int | None] = []
         self._plans: list[Argument] = []
-        self._plans_used: set[int] = set()  # those around which, or in which, there is a deadline
+        self._plans_used: set[int] = set()  # plans with a deadline around or inside them
         defaults = Expressions(problems, scope, None)
         for parameter in parameters:
             if parameter.default is not None:
@@ -68,7 +68,7 @@ class GraphBody:
             self.expressions.scopes[0][source.name] = source.whole
 
     def evaluate(self) -> None:
-        """Evaluate the body; the SQs are in `network`, what is wrong in the problems."""
+        """Evaluate the body: its SQs go to `network`, its mistakes to the problems."""
         try:
             self._block(self.node.body)
         except GiveUp:
@@ -373,7 +373,7 @@ class GraphBody:
 
 
 def _refused_statement(statement: ast.stmt) -> tuple[str, str]:
-    """What is wrong with a statement that a graph does not have, and what to write instead."""
+    """Why a graph has no such statement, and what to write instead."""
     match statement:
         case ast.While():
             return "`while` has no meaning in a graph: its end is not known at compile time", (

@@ -1,4 +1,4 @@
-"""How a name in a program is found to be TickTalk's: through any import, or because nothing else binds it."""
+"""Which names in a program are TickTalk's: by any import, or because nothing else binds them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def is_ticktalk(module: str | None) -> bool:
 
 
 def ticktalk_names(statement: ast.Import | ast.ImportFrom) -> dict[str, str]:
-    """The names of ours that an import binds, each with the dotted path of what it is bound to."""
+    """The names that an import binds to objects of TickTalk, each with its dotted path."""
     bound: dict[str, str] = {}
     if isinstance(statement, ast.Import):
         for alias in statement.names:

@@ -19,7 +19,7 @@ from ticktalk.time import TTClock
 
 
 class Instances:
-    """Makes the SQs of calls. What is wrong is reported, then `Refused` is raised.
+    """Makes the SQs of calls. A mistake is reported, then `Refused` is raised.
 
     Attributes:
         used: the templates of which there are instances, by name.
@@ -39,7 +39,7 @@ class Instances:
         return self._instruction(node, callee.name, arguments, plan_b)
 
     def common(self, bound: dict[str, Argument]) -> dict[str, Any]:
-        """What `TTName` and `TTPersistent` set; one that is wrong is reported and left out."""
+        """The fields that `TTName` and `TTPersistent` set; an erroneous one is reported and left out."""
         fields: dict[str, Any] = {}
         with suppress(Refused):
             if "TTName" in bound:
@@ -136,7 +136,7 @@ class Instances:
         clock = read.clock(given.get("TTClock"))
         fields: dict[str, Any] = {"trigger": "grid", "clock": clock.name}
         fields.update(self._grid(clock, given["TTPeriod"], given.get("TTPhase")))
-        # What the call says goes before what the signature says, under either name.
+        # Under either name, the call goes before the signature.
         name = older if older in bound or width not in given else width
         usual = interval_width(fields["period"])
         fields["width"] = read.ticks(given.get(name), name, usual, least=1, clock=clock)

@@ -1,4 +1,4 @@
-"""What travels: the source of each body, and the module-level statements that it needs."""
+"""The sources that travel with a graph: each body, and the module-level statements that it needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ticktalk.language.templates import FunctionNode, Template, components_in
 
 @dataclass(slots=True, eq=False)
 class Statement:
-    """A module-level statement: what it binds, changes in place, and reads."""
+    """A module-level statement: the names that it binds, changes in place, and reads."""
 
     node: ast.stmt
     binds: set[str]
@@ -100,7 +100,7 @@ class Module:
         ]
 
     def _reads(self, node: ast.stmt) -> set[str]:
-        """The module's names that a statement reads: at once, or when what it defines is called."""
+        """The module's names that a statement reads: at once, or when the function it defines is called."""
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             return _names_in([node])
         outside: list[ast.AST] = [d for d in node.decorator_list if not self._is_ours(node, d)]

@@ -109,7 +109,7 @@ class Node(Source):
         self.plan_b: Node | None = None
 
     def finish(self) -> None:
-        """Settle what follows from the SQs before: stream, sticky ports, order, rank; and the arcs that remain."""
+        """Settle the fields that follow from earlier SQs: stream, sticky ports, order, rank; and which arcs remain."""
         sq = self.sq
         from_stream = any(arc.source.stream for arc in self.ends if arc is not None)
         self.stream = sq.stream = self.is_source or from_stream
@@ -146,7 +146,7 @@ class Node(Source):
 
 @dataclass(slots=True)
 class Port:
-    """A port to be made: its name and what is on it."""
+    """A port to be made: its name, and the arc or constant on it."""
 
     name: str
     value: Arc | Constant
@@ -165,7 +165,7 @@ class Network:
         inputs: the graph's inputs.
         nodes: its SQs in the order of evaluation.
         branch: the conditional branch that is being evaluated.
-        constraints: those of the `with` blocks around what is being evaluated.
+        constraints: of the `with` blocks around the present expression.
     """
 
     def __init__(self, inputs: Sequence[str]) -> None:
@@ -194,7 +194,7 @@ class Network:
         """A new SQ in the present branch.
 
         Args:
-            ports: what is on its ports; arcs from outside the branch are gated on the way.
+            ports: its ports; arcs from outside the branch are gated on the way.
             pinned: its name, if the program says it.
             at_deadline: it is a plan B: its deadline fires it, so it needs no trigger.
             fields: further fields of the `TTSQ`.
@@ -230,7 +230,7 @@ class Network:
         return self._gated(self.branch.condition, self.branch, place)
 
     def is_visible(self, branch: Branch | None) -> bool:
-        """Whether what was made in `branch` may be used in the present one."""
+        """Whether SQs of `branch` may be used in the present one."""
         here = self.branch
         while here is not None and here is not branch:
             here = here.parent

@@ -1,4 +1,4 @@
-"""What the names at module level mean in a graph: templates, constants, constructs of ours, or nothing."""
+"""The meaning of module-level names in a graph: templates, constants, TickTalk's constructs, or none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ModuleScope:
 
     Attributes:
         tree: the program.
-        imports: names bound by imports of ours, with the dotted path of what they are bound to.
+        imports: names bound to objects of TickTalk by an import, with their dotted paths.
         bound: names bound to anything.
         templates: the decorated functions by name.
         graph: the function of the graph, if there is one, and its decorator.
@@ -41,8 +41,8 @@ class ModuleScope:
             for inner in statements_in(statement):
                 if isinstance(inner, ast.Import | ast.ImportFrom):
                     self.imports.update(ticktalk_names(inner))
-        # Constants are computed in the order of the statements, with problems thrown away: what is not known
-        # at compile time matters only where a graph uses it.
+        # Constants are computed in the order of the statements. Problems are thrown away: a name whose value is not
+        # known at compile time matters only where a graph uses it.
         self._constants = Expressions(Problems(problems.file, ""), self, None)
         for statement in tree.body:
             self._read(statement, problems)
@@ -186,7 +186,7 @@ class ModuleScope:
 
 
 def statements_in(statement: ast.stmt) -> Iterator[ast.stmt]:
-    """A statement and those inside it, but not what functions and classes hold."""
+    """A statement and the statements inside it, without those of functions and classes."""
     waiting: list[ast.AST] = [statement]
     while waiting:
         node = waiting.pop()

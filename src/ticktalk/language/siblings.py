@@ -1,4 +1,4 @@
-"""Modules that lie beside a program and are imported by what travels: they travel too."""
+"""Modules that lie beside a program and are imported by travelling sources: they travel too."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Siblings:
         self.sources: dict[str, str] = {}
 
     def add(self, nodes: Iterable[ast.stmt]) -> None:
-        """Add what these statements of the program import, and what that imports in turn."""
+        """Add the modules that these statements of the program import, and the ones that those import in turn."""
         for node in nodes:
             for statement, top in _imported(node):
                 self._add_module(top, statement)

@@ -1,4 +1,4 @@
-"""Targets of assignments and loops: names, elements of what is taken apart, items of compile-time lists."""
+"""Targets of assignments and loops: names, elements of a value that is unpacked, items of compile-time lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Function templates: the decorated functions of a program, and what their signatures mean."""
+"""Function templates: the decorated functions of a program, and the meaning of their signatures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STREAM_KEYWORDS = (
     "TTFirstInstanceDelay",
     "TTStamp",
 )
-"""What a call of a `@STREAMify` function sets; defaults for them may stand in its signature."""
+"""Settings of a call of a `@STREAMify` function; defaults for them may stand in its signature."""
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -69,7 +69,7 @@ def read_template(
     bound: Collection[str],
     problems: Problems,
 ) -> Template:
-    """The template that a decorated function is; what is refused about it goes to `problems`."""
+    """The template of a decorated function; its mistakes go to `problems`."""
     template = Template(node.name, node, decorator, kind == "STREAMify")  # type: ignore[arg-type]
     check_body(node, f"@{kind}", problems)
     for parameter in parameters_of(node, f"@{kind}", problems):

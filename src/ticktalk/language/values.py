@@ -1,4 +1,4 @@
-"""What an expression of a graph body can be at compile time."""
+"""The kinds of value that an expression of a graph body has at compile time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Listing:
     """A compile-time list, or a tuple display that has not become an SQ (yet).
 
     Attributes:
-        frozen: it is part of a constant; what is done to it would be seen by nobody.
+        frozen: it is part of a constant, so a change of it would have no effect.
         arc: (tuple) the SQ it became, and the branch in which it did.
     """
 
@@ -35,14 +35,14 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Foreign:
-    """A module-level name without a meaning in a graph: why, and what to do instead."""
+    """A module-level name without a meaning in a graph: the reason, and the remedy."""
 
     what: str
     instead: str
 
 
 class Unknown:
-    """The value of an erroneous expression: whatever is done to it is no further problem."""
+    """The value of an erroneous expression: its use causes no further problem."""
 
     __slots__ = ()
 

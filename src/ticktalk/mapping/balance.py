@@ -10,14 +10,14 @@ from ticktalk.mapping.packing import Room, has_room
 from ticktalk.mapping.schedule import MappingProblem
 
 SWAPS = 3_000_000
-"""Moves and swaps that are looked at at most to even out a balance."""
+"""At most so many moves and swaps are examined to even out a balance."""
 
 SHAKES, SHAKEN = 60, 200
 """How often a balance is shaken up, and of how many groups at most."""
 
 
 def largest_first(problem: MappingProblem, order: Sequence[int], fixed: dict[int, int]) -> list[int] | None:
-    """Each SQ's host: the largest group first, to the least loaded; None: no memory was left for some group."""
+    """The host of each SQ: the largest group first, to the least loaded; None: no memory was left for some group."""
     host_of = [-1] * len(order)
     work = [sum(problem.work[sq] for sq in group) for group in problem.groups]
     cost = _cost(problem)
@@ -38,7 +38,7 @@ def largest_first(problem: MappingProblem, order: Sequence[int], fixed: dict[int
         loads[best] += amount * cost[best]
         for sq in problem.groups[group]:
             host_of[sq] = best
-    # What takes no time burdens nobody: it goes where its tokens come from, or go to.
+    # An SQ that takes no time burdens no host: it goes where its tokens come from, or go to.
     for sq, group in enumerate(problem.group):
         if not work[group] and not problem.memory[group] and problem.groups[group][0] == sq and group not in fixed:
             near = [host_of[other] for other in problem.before[sq] + problem.after[sq]]
@@ -49,7 +49,7 @@ def largest_first(problem: MappingProblem, order: Sequence[int], fixed: dict[int
 
 
 def _cost(problem: MappingProblem) -> list[float]:
-    """What a microsecond of work on the reference adds to each host's load."""
+    """The load that a microsecond of work on the reference adds to each host."""
     return [float(1 / (speed * cores)) for speed, cores in zip(problem.speeds, problem.cores, strict=True)]
 
 
@@ -79,7 +79,10 @@ def evened(problem: MappingProblem, host_of: list[int], least: Fraction) -> list
 
 
 def _even_out(problem: MappingProblem, host_of: list[int], least: Fraction, budget: int) -> int:
-    """Move groups off the most loaded host, or swap them with others, as long as that helps. The budget left."""
+    """Move groups off the most loaded host, or swap them with others, as long as that helps.
+
+    Gives the budget that is left.
+    """
     work = [sum(problem.work[sq] for sq in group) for group in problem.groups]
     cost = _cost(problem)
     allowed = {id(hosts): frozenset(hosts) for hosts in problem.eligible}

@@ -1,4 +1,4 @@
-"""Lower bounds: no mapping is better than this, so what a mapping costs can be told from what it must cost."""
+"""Lower bounds of a mapping's objective, by which one sees how far a mapping may be from the best."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from fractions import Fraction
 
 from ticktalk.mapping.schedule import MappingProblem, Objective
 
-WAYS_LIMIT = 3_000_000
-"""SQs times (hosts + links) up to which the longest way through the graph is followed host by host."""
+PATH_LIMIT = 3_000_000
+"""SQs times (hosts + links) up to which the longest path through the graph is followed host by host."""
 
 WINDOWS_LIMIT = 60
-"""SQs up to which every window between a head and a tail is looked at."""
+"""SQs up to which every window between a head and a tail is examined."""
 
 
 def bound(problem: MappingProblem, objective: Objective) -> Fraction:
@@ -24,8 +24,8 @@ def bound(problem: MappingProblem, objective: Objective) -> Fraction:
     tails = _tails(problem, shortest)
     best = max(Fraction(head + length) for head, length in zip(heads, shortest, strict=True))
     links = sum(len(links) for links in problem.links_of)
-    if len(problem.names) * (len(problem.hosts) + links) <= WAYS_LIMIT:
-        best = max(best, Fraction(_ways(problem)))
+    if len(problem.names) * (len(problem.hosts) + links) <= PATH_LIMIT:
+        best = max(best, Fraction(_longest_path(problem)))
     best = max(best, _area(problem, range(len(problem.names))))
     if len(problem.names) <= WINDOWS_LIMIT:
         for head in set(heads):
@@ -49,18 +49,18 @@ def _heads(problem: MappingProblem) -> list[int]:
 
 
 def _tails(problem: MappingProblem, shortest: list[int]) -> list[int]:
-    """What is left after each SQ's end at the least."""
+    """The least time from each SQ's end to the end of the graph."""
     tails = [0] * len(shortest)
     for sq in reversed(range(len(shortest))):
         tails[sq] = max((tails[target] + shortest[target] for target in problem.after[sq]), default=0)
     return tails
 
 
-def _ways(problem: MappingProblem) -> int:
-    """The longest way through the graph, every SQ where that is best for it.
+def _longest_path(problem: MappingProblem) -> int:
+    """The longest path through the graph, every SQ on the best host for it.
 
-    Cores are free at any time, but for one thing: of the sources of an SQ, those whose tokens would come too late from
-    elsewhere run on its own host, and share the cores there.
+    Cores are free at any time, with one exception. Sources of an SQ whose tokens would come too late from elsewhere run
+    on its own host, and share the cores there.
     """
     ends: list[dict[int, int]] = []
     least: list[int] = []  # of an SQ's token anywhere else, links of their own apart
@@ -92,7 +92,7 @@ def _ways(problem: MappingProblem) -> int:
 
 
 def _together(near: list[tuple[int, int, int, int]], ready: int, cores: int) -> int:
-    """When all these tokens are there, at the earliest, if as many as is best are made here."""
+    """The earliest time at which all these tokens are here, if the best number of them is made here."""
     near.sort(reverse=True)
     best = max(ready, near[0][0])  # all from elsewhere
     here: list[tuple[int, int, int, int]] = []
@@ -111,7 +111,7 @@ def _together(near: list[tuple[int, int, int, int]], ready: int, cores: int) -> 
 
 
 def _area(problem: MappingProblem, sqs: range | list[int]) -> Fraction:
-    """The work of these SQs, spread evenly over all cores that may do it: all, and those of each constraint."""
+    """The work of these SQs, spread evenly over the cores that may do it: all cores, and those of each constraint."""
     work: dict[int, int] = {}
     hosts: dict[int, list[int]] = {}
     for sq in sqs:

@@ -1,4 +1,4 @@
-"""The deployment file: on what a program runs, and what its parts cost there. YAML:
+"""The deployment file: the ensembles and links on which a program runs, and the costs of its functions. YAML:
 
     ensembles:
       - name: rsu
@@ -6,7 +6,7 @@
         speed: 4            # times the reference; default 1
         cores: 2            # default 1
         memory: 512MB       # default: enough
-        modules: [numpy]    # those it can import beside the standard library; default: all
+        modules: [numpy]    # importable beside the standard library; default: all
     links:
       - default: {latency: 5ms, bandwidth: 10Mbit/s}
       - between: [rsu, car]
@@ -16,7 +16,7 @@
       fuse: {time: 6ms, bytes: 2kB, memory: 10MB}   # a run on the reference, an output token, an instance
 
 Between two ensembles for which no link is given, and no default, tokens take no time. Everything is checked, and all
-mistakes are told at once, each on a line that begins with FILE:LINE.
+mistakes are reported at once, each on a line that begins with FILE:LINE.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class EnsembleSpec(NamedTuple):
     """An ensemble of the file.
 
     `speed` is relative to the reference; `memory` in bytes, None: enough for anything; `modules` the Python modules
-    that it can import beside the standard library, None: not told.
+    that it can import beside the standard library, None: unknown.
     """
 
     name: str
@@ -55,14 +55,14 @@ class EnsembleSpec(NamedTuple):
     modules: tuple[str, ...] | None = None
 
     def info(self) -> EnsembleInfo:
-        """What such an ensemble says of itself when it joins."""
-        # An empty list would say that nothing was told.
+        """The description that such an ensemble gives when it joins."""
+        # An empty list would mean: unknown.
         modules = [] if self.modules is None else ["builtins", *self.modules]
         return EnsembleInfo(self.name, self.name, list(self.components), self.cores, self.memory or 0, modules=modules)
 
 
 class LinkSpec(NamedTuple):
-    """A way between two ensembles, the same in both directions. `latency` in us, `bandwidth` in bytes/s, None: any."""
+    """A link between two ensembles, the same in both directions. `latency` in us, `bandwidth` in bytes/s, None: any."""
 
     latency: int = 0
     bandwidth: Fraction | None = None
@@ -75,7 +75,7 @@ class LinkSpec(NamedTuple):
 
 
 class CostSpec(NamedTuple):
-    """What an SQ of a function costs: us of a run on the reference, bytes of an output token, bytes of an instance.
+    """The costs of an SQ of a function: us of a run on the reference, bytes of an output token, bytes of an instance.
 
     None: not given; it counts as 0 where nothing is measured.
     """
@@ -109,11 +109,11 @@ class DeploymentFile(NamedTuple):
         return self.links.get((min(one, other), max(one, other)), self.default)
 
     def doubts(self, functions: Iterable[str], bodies: Iterable[str]) -> list[str]:
-        """What is probably not meant: costs of functions that the graph does not use, bodies without costs.
+        """Probable mistakes: costs of functions that the graph does not use, bodies without costs.
 
         Args:
             functions: every function, instruction and primitive of the graph.
-            bodies: those that the program defines.
+            bodies: the functions that the program defines.
         """
         used = set(functions)
         found = []
@@ -244,7 +244,7 @@ class _Reader(YamlFile):
     ) -> None:
         names = self.names(node, "between", check_ensemble_name)
         if not isinstance(node, yaml.SequenceNode) or len(names) < len(node.value):
-            return  # told already
+            return  # reported already
         if len(names) != 2 or names[0] == names[1]:
             self.wrong(node, "a link is between two ensembles: write `between: [a, b]`")
             return
@@ -264,7 +264,7 @@ class _Reader(YamlFile):
             self.of(found, "memory", self.size, None),
         )
 
-    # What a value says.
+    # Readers of values.
 
     @staticmethod
     def speed(text: str) -> Fraction | str:

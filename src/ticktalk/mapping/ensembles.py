@@ -1,4 +1,4 @@
-"""What the manager knows of each ensemble, and whether it may host an SQ."""
+"""The description of an ensemble, and whether it may host an SQ."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ticktalk.graph.sq import TTSQ
 
 
 class EnsembleInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an ensemble says of itself when it joins.
+    """The description that an ensemble gives when it joins.
 
     Attributes:
         name: unique in its system.
         address: where it is reached, such as `tcp/127.0.0.1:5555`; in simulation its name.
-        components: names of what it has.
+        components: their names.
         cores: processor cores.
         memory: bytes.
         python: its Python version, such as "3.11.7".
-        modules: top-level modules it can import; empty: not told.
+        modules: top-level modules it can import; empty: unknown.
         protocol: the version of the protocol it speaks.
         boot_id: of its host: two with one boot id share a clock.
         started: when it started (root ticks): a newer start takes over a lingering name.

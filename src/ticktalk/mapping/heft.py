@@ -40,13 +40,13 @@ def heft(problem: MappingProblem, objective: Objective = Objective.latency) -> P
 
 
 def rank_order(problem: MappingProblem) -> list[int]:
-    """The SQs in the order of their upward ranks, each after those whose tokens it consumes."""
+    """The SQs in the order of their upward ranks, each after the sources of its tokens."""
     ranks = upward_ranks(problem)
     return _topological(problem, sorted(range(len(ranks)), key=lambda sq: (-ranks[sq], sq)))
 
 
 def upward_ranks(problem: MappingProblem) -> list[float]:
-    """The longest way from each SQ's start to the end of the graph, in mean times and transfers (us)."""
+    """The longest path from each SQ's start to the end of the graph, in mean times and transfers (us)."""
     count = len(problem.hosts)
     pairs = count * (count - 1) / 2
     deployment = problem.deployment
@@ -73,7 +73,7 @@ def upward_ranks(problem: MappingProblem) -> list[float]:
 
 
 def _topological(problem: MappingProblem, order: Sequence[int]) -> list[int]:
-    """`order` with every SQ after those whose tokens it consumes; ranks have it so, but for rounding."""
+    """`order` with every SQ after the sources of its tokens; it differs only where ranks were rounded."""
     done = [False] * len(order)
     made: list[int] = []
     for sq in order:
@@ -90,10 +90,10 @@ def _topological(problem: MappingProblem, order: Sequence[int]) -> list[int]:
 
 
 def _first_to_end(problem: MappingProblem, order: Sequence[int], fixed: dict[int, int]) -> list[int] | None:
-    """Each SQ's host: where it ends first; None: no memory was left for some SQ.
+    """The host on which each SQ ends first; None: no memory was left for some SQ.
 
     Args:
-        problem: what is mapped.
+        problem: the graph and the deployment.
         order: of the SQs, the most urgent first.
         fixed: groups whose host is known.
     """

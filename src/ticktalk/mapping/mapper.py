@@ -20,8 +20,8 @@ class TTMapper:
     """Gives every SQ an ensemble that satisfies its constraints.
 
     Args:
-        ensembles: those that may host, in the order of joining, the manager's own last.
-        absent: what any other ensemble is, for messages.
+        ensembles: the possible hosts, in the order of joining, the manager's own last.
+        absent: why any other ensemble cannot host, for messages.
     """
 
     def __init__(self, ensembles: Sequence[EnsembleInfo], absent: str = "has not joined") -> None:
@@ -66,7 +66,7 @@ class TTMapper:
         return {sq.name: mapping[sq.name] for sq in graph.sqs}
 
     def problems(self, graph: TTGraph, mapping: Mapping[str, str]) -> list[tuple[str, str]]:
-        """What keeps a mapping made beforehand from being used: the SQ, and what is wrong with its place."""
+        """The mistakes of a mapping made beforehand: the SQ, and what is wrong with its place."""
         by_name = {ensemble.name: ensemble for ensemble in self.ensembles}
         known = _listed(by_name)
         names = {sq.name for sq in graph.sqs}
@@ -105,7 +105,7 @@ class TTMapper:
         not_there: Callable[[str, str], bool] = lambda sq, ensemble: False,
         weights: Weights | None = None,
     ) -> dict[str, str]:
-        """Ensembles for some SQs of a graph that is placed otherwise; those that fit nowhere are left out.
+        """Ensembles for some SQs of a graph whose others are placed; SQs that fit nowhere are left out.
 
         Each goes to the ensemble that is least busy with it (`weights`); of equals, to the first in the order of
         joining. A deadline and its plan B stay together. `not_there(sq, ensemble)` rules out more than constraints do.
@@ -174,7 +174,7 @@ def modules_of(graph: TTGraph) -> dict[str, frozenset[str]]:
 
 
 def wants_text(sq: TTSQ, needs: Mapping[str, frozenset[str]]) -> str:
-    """What an SQ wants of its ensemble, for messages."""
+    """The demands of an SQ on its ensemble, for messages."""
     wants = [str(constraint) for constraint in sq.constraints]
     wants += [f"the module {name!r}" for name in sorted(needs[sq.name])]
     return " and ".join(wants) or "any ensemble"

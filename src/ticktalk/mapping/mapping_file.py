@@ -2,9 +2,9 @@
 
     {"look-1": "edge", "fuse-1": "rsu"}
 
-In a file of `ticktalk map` that object is under `mapping`; what stands beside it is not looked at. A mapping is for one
-version of a graph: SQs are numbered in source order, so after an edit `fuse-1` may be another use of `fuse`. What the
-graph does not have is therefore a mistake, as is an SQ left out. All mistakes are told at once, each on a line that
+In a file of `ticktalk map` that object is under `mapping`; other keys are ignored. A mapping is for one version of a
+graph: SQs are numbered in source order, so after an edit `fuse-1` may be another use of `fuse`. An SQ that the graph
+does not have is therefore a mistake, as is an SQ left out. All mistakes are reported at once, each on a line that
 begins with FILE:LINE.
 """
 
@@ -20,6 +20,7 @@ from ticktalk.errors import TTError, TTMappingError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.ensembles import EnsembleInfo, check_ensemble_name
 from ticktalk.mapping.mapper import TTMapper
+from ticktalk.yaml_file import read_text
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _decoder = json.JSONDecoder()
@@ -46,9 +47,9 @@ class MappingFile(NamedTuple):
         """The mapping, if it holds for this graph and these ensembles.
 
         Args:
-            graph: what is mapped.
-            ensembles: those that may host.
-            absent: what any other ensemble is, such as "has not joined".
+            graph: the graph.
+            ensembles: the possible hosts.
+            absent: why any other ensemble cannot host, such as "has not joined".
             needs: function to the bytes of memory that an SQ of it takes; left out: none.
 
         Raises:
@@ -73,14 +74,7 @@ def read_mapping(path: str | Path) -> MappingFile:
     Raises:
         TTError: it cannot be read, or is no mapping: a line for each mistake.
     """
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise TTError(f"{path}: the mapping file cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise TTError(f"{path}:{line}: error: not UTF-8 text") from None
-    return parse_mapping(text, str(path))
+    return parse_mapping(read_text(path, "mapping file"), str(path))
 
 
 def parse_mapping(text: str, file: str = "mapping") -> MappingFile:

@@ -1,4 +1,4 @@
-"""Costs that were measured, beside those that were given."""
+"""Measured costs, and how they complete given ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def costs_of(samples: Iterable[tuple[str, list[int], list[int]]]) -> dict[str, C
 
 
 def completed(given: Mapping[str, CostSpec], measured: Mapping[str, CostSpec]) -> dict[str, CostSpec]:
-    """The costs that were given, and what was measured where nothing was."""
+    """The given costs, and the measured ones where none is given."""
     made = dict(given)
     for function, found in measured.items():
         cost = given.get(function, CostSpec())

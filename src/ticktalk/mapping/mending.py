@@ -78,7 +78,7 @@ class _Candidate:
         self._critical: list[int] | None = None
 
     def critical(self) -> list[int]:
-        """A chain of SQs, each of which starts when the one before lets it, up to the last end."""
+        """A chain of SQs, each of which starts as soon as the one before permits, up to the last end."""
         if self._critical is None:
             problem = self.problem
             ended: dict[tuple[int, int], list[int]] = {}

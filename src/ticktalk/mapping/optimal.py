@@ -1,7 +1,7 @@
 """The strategy that proves its answer: the model of `schedule` as constraints for OR-Tools CP-SAT.
 
-Needs the extra `ticktalk[optimal]`. Starts from what `heft` finds. Without a proof at the time limit, the answer is the
-best found so far, with the bound that was proven.
+Needs the extra `ticktalk[optimal]`. It starts from the mapping of `heft`. Without a proof at the time limit, the answer
+is the best found so far, with the bound that was proven.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class _Latency(_Model):
                     self.model.add(start >= end + took).only_enforce_if(there, arrives)
 
     def order(self, solver: Any) -> list[int]:
-        """By start, what takes no time first, and that in the graph's order, which no arc goes against."""
+        """By start; SQs that take no time come first, in the graph's order, which no arc goes against."""
         return sorted(
             range(len(self.starts)), key=lambda sq: (solver.value(self.starts[sq]), solver.value(self.ends[sq]), sq)
         )

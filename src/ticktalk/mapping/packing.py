@@ -1,4 +1,4 @@
-"""Memory: what hosts have left, and packings that fit into it where memory is tight."""
+"""Memory of hosts: how much is left, and packings that fit where it is tight."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ticktalk.errors import TTMappingError
 from ticktalk.mapping.schedule import MappingProblem
 
 PACKINGS = 200_000
-"""Steps in which a packing is looked for."""
+"""Steps after which the search for a packing ends."""
 
 
 class Room:
@@ -62,7 +62,7 @@ def _search_packing(problem: MappingProblem, tightest_first: bool) -> dict[int, 
     room = Room(problem, {})
 
     def hosts_for(group: int) -> list[int]:
-        """Those with room, the one to try first at the end."""
+        """The hosts with room, the one to try first at the end."""
         hosts = [host for host in problem.eligible[group] if room.has(host, problem.memory[group])]
         if tightest_first:
             hosts.sort(key=lambda host: float("inf") if (left := room.free[host]) is None else left)

@@ -1,4 +1,4 @@
-"""What a mapping costs: the model in which mappings are compared, and schedules in it.
+"""The cost of a mapping: the model in which mappings are compared, and schedules in it.
 
 One set of tokens enters at 0. An SQ starts when all its inputs are at its host and a core of it is free; it takes its
 time on the reference divided by the host's speed. A token between two hosts takes the link's latency plus its bytes by
@@ -6,7 +6,7 @@ the bandwidth, within a host nothing; the graph's inputs are everywhere at 0. An
 up to whole microseconds. The *latency* is when the last SQ ends. The *balance* is the largest load of a host: the sum
 of time/speed of its SQs, divided by its cores.
 
-A deadline and its plan B are placed together, so what is placed is a group of SQs, mostly of one.
+A deadline and its plan B are placed together, so groups of SQs are placed, most of them of one SQ.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ROWS_KEPT = 500_000
 
 
 class Objective(enum.StrEnum):
-    """What a mapping is to make small."""
+    """The quantity that a mapping is to make small."""
 
     latency = "latency"
     balance = "balance"
@@ -47,10 +47,10 @@ class Slot(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A mapping with what is predicted of it.
+    """A mapping with its predicted schedule.
 
     Attributes:
-        objective: what was to be small.
+        objective: the quantity that was to be small.
         mapping: SQ to ensemble.
         schedule: in the order of starts.
         latency: when the last SQ ends (us).
@@ -69,7 +69,7 @@ class Plan(NamedTuple):
 
     @property
     def value(self) -> Fraction:
-        """What the objective is of this plan (us)."""
+        """The objective of this plan (us)."""
         return Fraction(self.latency) if self.objective is Objective.latency else self.balance
 
     @property
@@ -87,7 +87,7 @@ class MappingProblem:
         hosts: the ensembles' names; `speeds`, `cores`, `capacity` (bytes, None: without limit) go with them.
         work: each SQ's time on the reference (us).
         sizes: the bytes of each SQ's output tokens; `needs`: the bytes of memory it needs.
-        before, after: the SQs whose tokens an SQ consumes, and who consumes its own.
+        before, after: the SQs whose tokens an SQ consumes, and the ones that consume its own.
         group: the group of each SQ; `groups`: the SQs of each group.
         eligible: the hosts of each group, the fastest first.
         memory: the bytes that each group needs; `scarce`: some need memory, and not every ensemble has enough for all.
@@ -131,14 +131,14 @@ class MappingProblem:
         return self.durations(sq)[self.speed_class[host]]
 
     def transfer(self, source: int, host: int, other: int) -> int:
-        """What a token of an SQ takes from one host to another (us)."""
+        """The time of a token of an SQ from one host to another (us)."""
         if host == other:
             return 0
         link = self.links_of[host].get(other)
         return self.default_transfer(source) if link is None else link.transfer(self.sizes[source])
 
     def default_transfer(self, source: int) -> int:
-        """What a token of an SQ takes between two hosts that have no link of their own."""
+        """The time of a token of an SQ between two hosts that have no link of their own (us)."""
         size = self.sizes[source]
         found = self._transfers.get(size)
         if found is None:
@@ -146,7 +146,7 @@ class MappingProblem:
         return found
 
     def load(self, work: int, host: int) -> Fraction:
-        """What so much work (us on the reference) adds to a host's load."""
+        """The load that so much work (us on the reference) adds to a host."""
         return Fraction(work) / (self.speeds[host] * self.cores[host])
 
     def balance(self, host_of: Sequence[int]) -> Fraction:
@@ -254,7 +254,7 @@ class MappingProblem:
 
 
 class Timeline:
-    """When the cores of one host are taken."""
+    """The times at which the cores of one host are taken."""
 
     __slots__ = ("free", "gaps")
 
@@ -265,7 +265,7 @@ class Timeline:
         """Idle times of a core before that, as (end, start) in order of end."""
 
     def earliest(self, ready: int, duration: int) -> int:
-        """When an SQ that is ready then could start."""
+        """The first possible start of an SQ that is ready then."""
         at = self.free[0] if self.free[0] > ready else ready
         if at > ready and self.gaps:
             for k in range(bisect_right(self.gaps, (ready + duration, -1)), len(self.gaps)):
@@ -277,7 +277,7 @@ class Timeline:
         return at
 
     def take(self, ready: int, duration: int) -> int:
-        """Have an SQ run as early as it can; the start."""
+        """Let an SQ run as early as it can; gives its start."""
         at = self.earliest(ready, duration)
         if at < self.free[0]:
             for k, (end, start) in enumerate(self.gaps):
@@ -306,12 +306,12 @@ def timelines(problem: MappingProblem) -> list[Timeline]:
 
 
 def schedule_in_order(problem: MappingProblem, host_of: Sequence[int], order: Iterable[int]) -> list[int]:
-    """When each SQ starts (us), if SQs take the first time that suits them in this order.
+    """The start of each SQ (us), if SQs in this order take the first time that suits them.
 
     Args:
-        problem: what is mapped.
+        problem: the graph and the deployment.
         host_of: the host of each SQ.
-        order: every SQ once, after those whose tokens it consumes.
+        order: every SQ once, after the sources of its tokens.
     """
     lines: dict[int, Timeline] = {}
     starts = [0] * len(host_of)

@@ -1,4 +1,4 @@
-"""What the manager knows of costs, so that what it places anew while a graph runs goes where it costs least."""
+"""Costs as the manager knows them, so that it places SQs anew on the least busy ensemble while a graph runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Weights(msgspec.Struct, frozen=True):
     """The costs of functions and the means of ensembles, of a deployment file.
 
     Attributes:
-        times: function to what a run takes on the reference (us); left out: nothing.
+        times: function to the time of a run on the reference (us); left out: none.
         needs: function to the bytes of memory of an instance; left out: none.
         speeds: ensemble to times the reference; left out: 1.
         cores: ensemble to cores; left out: 1.
@@ -27,7 +27,7 @@ class Weights(msgspec.Struct, frozen=True):
 
     @staticmethod
     def of(deployment: DeploymentFile) -> Weights:
-        """Those of a deployment file."""
+        """The weights of a deployment file."""
         specs = deployment.ensembles
         return Weights(
             {function: cost.time for function, cost in deployment.costs.items() if cost.time},
@@ -43,7 +43,7 @@ class Loads:
 
     Args:
         weights: None: nothing costs anything.
-        sqs: those that are placed, and where.
+        sqs: the placed SQs, with their ensembles.
     """
 
     def __init__(self, weights: Weights | None, sqs: list[tuple[TTSQ, str]]) -> None:

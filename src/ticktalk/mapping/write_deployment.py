@@ -65,7 +65,7 @@ def _size(count: int) -> str:
 
 
 def _decimal(value: Fraction) -> str:
-    """A number exactly; those of a file have an end, as they were read from decimals."""
+    """A number as an exact decimal; a number that was read from a file has one."""
     whole, rest = divmod(value, 1)
     digits = ""
     while rest:

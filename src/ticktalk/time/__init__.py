@@ -1,4 +1,4 @@
-"""What flows: clocks, time-intervals, tokens and their tags."""
+"""Clocks, time-intervals, tokens and their tags."""
 
 from ticktalk.time.clock import ROOT, Tick, TTClock
 from ticktalk.time.interval import INFINITY, NEG_INFINITY, TTTime

@@ -28,7 +28,7 @@ class TTClock:
     """A clock: its tick `k` is tick `epoch + k * period` of its parent.
 
     Args:
-        name: what the clock is called in messages and graph files.
+        name: as in messages and graph files.
         parent: the clock it is counted on; None for the root clock only.
         period: ticks of the parent in one tick of this clock; at least 1.
         epoch: the parent's tick at which this clock shows 0.

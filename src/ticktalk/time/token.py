@@ -1,4 +1,4 @@
-"""Tokens: a value, the time-interval in which it holds, and where it belongs."""
+"""Tokens: a value, the time-interval in which it holds, and the port to which it belongs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ticktalk.time.interval import TTTime
 
 
 class TTTag(NamedTuple):
-    """Where a token belongs.
+    """The port to which a token belongs.
 
     Attributes:
         u: the context: one start of one graph.
@@ -27,9 +27,9 @@ class TTToken:
     """A value that holds during an interval.
 
     Args:
-        value: any Python object; what crosses to another ensemble needs a codec.
+        value: any Python object; one that crosses to another ensemble needs a codec.
         time: the interval in which the value holds.
-        tag: where the token belongs; the runtime sets it, a body need not.
+        tag: the port to which it belongs; the runtime sets it, a body need not.
 
     Tokens are immutable; a body with `TTExecuteOnFullToken=True` gets and returns them.
     """
@@ -65,7 +65,7 @@ class TTToken:
 
 
 class TTEmpty:
-    """Returned by a body that has nothing to say: no token is emitted for that firing."""
+    """The result of a firing that sends no token."""
 
     __slots__ = ()
 

@@ -1,7 +1,7 @@
 """Pictures of a graph: SVG that needs nothing installed, Graphviz DOT, Mermaid.
 
-What a picture says about an SQ is in `captions`, which SQs are drawn as one host in `hosts`; a file for each
-format says how it is written. Where things are in an SVG is settled by `layout` and, before it, `ordering`.
+`captions` has the text on an SQ, `hosts` the groups of SQs that are drawn as one host. Each format has a file. In an
+SVG, `ordering` settles the order of boxes, then `layout` their places.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def draw(graph: TTGraph, format: Format, host_of: Mapping[str, str] | None = Non
         graph: a compiled graph.
         format: "svg", "dot" (Graphviz) or "mmd" (Mermaid).
         host_of: SQ name to ensemble name, as a mapper gives it; SQs it leaves out are in no group. Without it,
-            what the SQs' constraints ask for makes the groups.
+            the SQs' constraints make the groups.
 
     Raises:
         ValueError: there is no such format.

@@ -1,4 +1,4 @@
-"""What a picture says about SQs, ports and arcs, whatever its format."""
+"""The text on SQs, ports and arcs in a picture of any format."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _COLLECTIONS = ("TUPLE", "LIST", "SET", "DICT", "MERGE")
 
 
 class PortCaption(NamedTuple):
-    """A port: what is written beside it, and which of the four kinds it is."""
+    """A port: the text beside it, and its kind."""
 
     text: str
     kind: Literal["consumes", "sticky", "constant", "hidden"]
 
 
 class Caption(NamedTuple):
-    """What is written on an SQ.
+    """The text on an SQ.
 
     Attributes:
         name: the SQ's name.
-        function: `fuse()` for a body of the program, `ADD` for what comes with TickTalk.
+        function: `fuse()` for a body of the program, `ADD` for an instruction.
         rule: the label of its firing rule.
         timing: when a stream fires, when a deadline is; or "".
-        notes: whatever else is set, one remark each.
+        notes: all other settings, one remark each.
         constraints: `on: rsu`, `needs: camera`.
         ports: in the order of `TTSQ.ports`.
     """
@@ -44,7 +44,7 @@ class Caption(NamedTuple):
 
 
 def caption(sq: TTSQ) -> Caption:
-    """What is written on `sq`."""
+    """The text on `sq`."""
     return Caption(
         name=printable(sq.name),
         function=printable(sq.function) + ("()" if sq.body else ""),
@@ -57,14 +57,14 @@ def caption(sq: TTSQ) -> Caption:
 
 
 def arc_label(arc: TTArc) -> str:
-    """The variable that the arc is in the program; else which part of the result it carries, or ""."""
+    """The arc's variable in the program; else the part of the result that it carries, or ""."""
     if arc.name:
         return printable(arc.name)
     return "tag" if arc.kind == "tag" else "".join(f"[{index}]" for index in arc.path)
 
 
 def output_label(sq: TTSQ, arc: TTArc) -> str:
-    """What an output of the graph is called: its variable, else the SQ that it comes from."""
+    """The name of an output of the graph: its variable, else its SQ."""
     if arc.name:
         return printable(arc.name)
     return printable(sq.name) + ("" if arc.kind == "value" and not arc.path else f" {arc_label(arc)}")
@@ -107,7 +107,7 @@ def shortened(text: str, limit: int) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` on one line, with what no XML file and no UTF-8 file can hold replaced."""
+    """`text` on one line, without characters that an XML or UTF-8 file cannot hold."""
     if text.isprintable():
         return text
     line = " ".join(text.splitlines())

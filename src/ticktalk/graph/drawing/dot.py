@@ -54,7 +54,7 @@ def draw_dot(graph: TTGraph, host: dict[str, str]) -> str:
 
 
 def _table(sq: TTSQ) -> str:
-    """An HTML-like label: a row for each thing said, a cell with a port for each port."""
+    """An HTML-like label: a row for each remark, a cell for each port."""
     told = caption(sq)
     rows = [f"<B>{escape(told.name)}</B>", f"{escape(told.function)} · <I>{escape(told.rule)}</I>"]
     rows += [escape(text) for text in (told.timing, *told.notes) if text]

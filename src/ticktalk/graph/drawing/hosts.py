@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTConstraintSpec
 
-# Okabe and Ito's colours, told apart with any kind of colour vision; the ones closest to grey and white left out.
+# Okabe and Ito's colours, distinct to any kind of colour vision, without the ones closest to grey and white.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#B8A800", "#6A51A3")
 
 
 def hosts_of(graph: TTGraph, host_of: Mapping[str, str] | None) -> dict[str, str]:
     """SQ name to the name of its group, for the SQs that are in one.
 
-    Without `host_of`, a group is what the constraints ask for: `rsu`, `rsu | edge` (either), `needs camera`.
+    Without `host_of`, the constraints make the groups: `rsu`, `rsu | edge` (either), `needs camera`.
     """
     if host_of is not None:
         return {sq.name: host_of[sq.name] for sq in graph.sqs if sq.name in host_of}

@@ -1,6 +1,6 @@
-"""Where boxes and wires go: layers from left to right, lanes from top to bottom.
+"""The places of boxes and wires: layers from left to right, lanes from top to bottom.
 
-A box's layer is the longest way to it, so every wire goes to the right. A wire that passes layers gets a
+A box's layer is the length of the longest path to it, so every wire goes to the right. A wire that passes layers gets a
 bend in each, which takes room there as a box does: wires never run through boxes. A lane is a horizontal band
 with the boxes of one host, so hosts are rectangles that do not overlap. All lengths are in pixels.
 """
@@ -35,13 +35,13 @@ Point = tuple[float, float]
 
 @dataclass(eq=False, slots=True)
 class Box:
-    """Something that wires join.
+    """A box, at which wires begin and end.
 
     Attributes:
         width, height: its size. The width may grow to that of its layer.
         lane: index of the lane it is in.
         side: "first" and "last" boxes stand left and right of all others.
-        late: it stands as far right as what it leads to allows.
+        late: it stands as far right as the boxes that it leads to allow.
         layer, x, y: where `place` puts it: its left upper corner.
     """
 
@@ -57,11 +57,11 @@ class Box:
 
 @dataclass(eq=False, slots=True)
 class Wire:
-    """What goes from one box to some others, all of which come later in the list of boxes.
+    """A wire from one box to some others, all of which come later in the list of boxes.
 
     Attributes:
         source: index of the box it begins at, on its right edge.
-        leaves: how far below the box's top.
+        leaves: the distance of its begin from the box's top.
         ends: index of a box, and how far below its top the wire ends, on its left edge.
         label: the width of the text at its begin.
         routes: for each end the points that the wire passes, as `place` finds them. Between two of one height it is
@@ -88,12 +88,12 @@ class Lane:
 
 
 def place(boxes: list[Box], wires: list[Wire], lanes: list[Lane]) -> tuple[float, float]:
-    """Set where every box, wire and lane is; the size of the whole.
+    """Set the place of every box, wire and lane; gives the size of the whole.
 
     Args:
         boxes: wires go from earlier ones to later ones.
         wires: each with at least one end.
-        lanes: in any order; they are placed such that wires between them are short.
+        lanes: in any order; lanes with wires between them are placed near one another.
     """
     _set_layers(boxes, wires)
     layout = _Layout(boxes, wires, lanes)
@@ -193,7 +193,7 @@ class _Layout:
         self._set_bands(rank_of_lane, runs)
         self._relax(runs)
         for _ in range(3):
-            # What one pass moves makes room for the next.
+            # The moves of one pass make room for the next.
             self._straighten(runs)
         for box, y in zip(self.boxes, self.y, strict=False):
             box.y = y
@@ -230,7 +230,7 @@ class _Layout:
         self.bottom = max(0.0, y - LANE_GAP)
 
     def _relax(self, runs: list[list[tuple[int, list[int], list[float]]]]) -> None:
-        """Move nodes towards those they are linked to, within their lanes, until wires are as straight as may be."""
+        """Move nodes towards their neighbours, within their lanes, until wires are as straight as may be."""
         before: list[list[tuple[int, float, float]]] = [[] for _ in self.layer]
         after: list[list[tuple[int, float, float]]] = [[] for _ in self.layer]
         for link in self.links:
@@ -370,7 +370,7 @@ class _Layout:
 def _nearest(towards: Iterable[tuple[float, float]], offsets: list[float], low: float, high: float) -> list[float]:
     """Places nearest to where each node wants to be (place, weight), in order and apart by `offsets`, within bounds.
 
-    Pooling of adjacent violators: what would overlap is moved as one.
+    Pooling of adjacent violators: nodes that would overlap are moved as one.
     """
     pools: list[tuple[float, float, int]] = []  # place of its first node less the offset, weight, nodes
     for (y, weight), offset in zip(towards, offsets, strict=True):

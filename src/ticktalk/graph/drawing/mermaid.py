@@ -10,7 +10,7 @@ from ticktalk.graph.drawing.hosts import colours_of
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 
-# What ends a quoted label, begins an entity, markup or a directive: written as Mermaid's `#code;`.
+# Characters that end a quoted label, or begin an entity, markup or a directive: written as Mermaid's `#code;`.
 _ESCAPES = {ord(c): f"#{ord(c)};" for c in '"#&<>`%\\'}
 
 

@@ -1,7 +1,7 @@
-"""In which order the nodes of a layer stand, so that few wires cross; and in which order the lanes.
+"""The order of the nodes in a layer, so that few wires cross; and the order of the lanes.
 
-Barycenter sweeps (Sugiyama, Tagawa and Toda, 1981): left to right and back, each layer is sorted by where the
-neighbours of its nodes stand; the order with the fewest crossings wins.
+Barycenter sweeps (Sugiyama, Tagawa and Toda, 1981): left to right and back, each layer is sorted by the places
+of the neighbours of its nodes; the order with the fewest crossings wins.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def ordered_layers(
     between: list[list[tuple[int, float, int, float]]] = [[] for _ in columns]
     layer_of = {node: index for index, column in enumerate(columns) for node in column}
     for link in links:
-        # Where at a box a wire ends decides between wires of one box.
+        # Between wires of one box, the place at the box decides.
         leaves = link.leaves / (height[link.left] + 1)
         enters = link.enters / (height[link.right] + 1)
         before[link.right].append((link.left, leaves))
@@ -78,7 +78,7 @@ def _crossings(between: Iterable[list[tuple[int, float, int, float]]], at: list[
     for links in between:
         ends = sorted((at[left] + leaves, at[right] + enters) for left, leaves, right, enters in links)
         rank = {end: index + 1 for index, end in enumerate(sorted({end for _, end in ends}))}
-        # A Fenwick tree counts, for each right end, those seen before that lie below it.
+        # A Fenwick tree counts, for each right end, the earlier ones that lie below it.
         tree = [0] * (len(rank) + 1)
         for seen, (_, end) in enumerate(ends):
             index = rank[end]
@@ -125,7 +125,7 @@ def _swapped(
 
 
 def ordered_lanes(count: int, wires: Iterable[tuple[int, int]]) -> list[int]:
-    """The rank of each lane from top to bottom, such that wires (lane, lane) between lanes are short."""
+    """The rank of each lane from top to bottom, so that wires (lane, lane) between lanes are short."""
     ties: list[dict[int, int]] = [{} for _ in range(count)]
     for left, right in wires:
         if left != right:

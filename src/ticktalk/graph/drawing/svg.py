@@ -1,4 +1,4 @@
-"""A graph as SVG, complete in itself: no script, no style sheet, no font that is not there anyway.
+"""A graph as SVG, complete in itself: no script, no style sheet, only fonts that every system has.
 
 Each SQ is a `<g class="sq" data-sq="NAME">` and each arc to a port one `<path class="arc ..." data-from= data-to=
 data-port=>`, so a page or a test can find them.
@@ -36,7 +36,7 @@ LINE = 15.0  # of a remark
 WIDEST = 250.0  # of a box
 PILL = 26.0
 
-# Widths of Arial's letters in thousandths of the size; what is not here is 560.
+# Widths of Arial's letters in thousandths of the size; all others are 560 wide.
 _WIDTHS = {
     **dict.fromkeys("ijl'", 225),
     **dict.fromkeys(" ftI.,:;!/\\|[]", 285),
@@ -61,7 +61,7 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
 
 
 class _Arc(NamedTuple):
-    """A wire with what it stands for: `style` is "stream", "single", "tag" or "plan-b"."""
+    """A wire with its meaning: `style` is "stream", "single", "tag" or "plan-b"."""
 
     wire: Wire
     style: str
@@ -78,7 +78,7 @@ class _SQBox(NamedTuple):
 
 
 def draw_svg(graph: TTGraph, host: dict[str, str]) -> str:
-    """`graph` as SVG; `host` says which SQs are in which group."""
+    """`graph` as SVG; `host`: SQ name to its group."""
     scene = _Scene(graph, host)
     return scene.text()
 
@@ -154,7 +154,7 @@ class _Scene:
             enters = made.ports[-1] + ROW if made.ports else made.box.height - ROW
             leaves = _output_height(self.sqs[plan_b.name], len(plan_b.arcs))
             if begin > end:
-                # Plan B uses what comes after its deadline, so it stands right of it and the line goes there.
+                # A plan B that uses later SQs stands right of its deadline, so the line goes there.
                 begin, end = end, begin
                 leaves, enters = enters, self.sqs[plan_b.name].box.height / 2
             wire = Wire(begin, leaves, [(end, enters)], text_width("plan B", SMALL) + 12)
@@ -305,7 +305,7 @@ def _output_height(made: _SQBox, position: int) -> float:
 
 
 def _outputs(sq: TTSQ) -> int:
-    """How many wires leave: its arcs, and what joins a plan B to its deadline."""
+    """How many wires leave: its arcs, and the line from a plan B to its deadline."""
     return len(sq.arcs) + (sq.trigger == "plan_b")
 
 
@@ -404,7 +404,7 @@ def _clock(x: float, y: float, colour: str) -> list[str]:
 
 
 class _Legend:
-    """What the colours, lines and marks of this picture mean, in rows no wider than `room`."""
+    """The legend of colours, lines and marks, in rows no wider than `room`."""
 
     def __init__(self, groups: list[str], colours: dict[str, str], kinds: set[str], room: float) -> None:
         self.lines: list[str] = []
@@ -477,7 +477,7 @@ def _text(x: float, y: float, text: str, size: float, fill: str, attributes: str
 
 
 def _fitted(text: str, size: float, room: float, bold: bool = False) -> str:
-    """`text`, cut to what fits `room` pixels."""
+    """`text`, cut to fit `room` pixels."""
     if text_width(text, size, bold) <= room:
         return text
     # Widths of letters differ, so the number that fits is found from the text itself.
