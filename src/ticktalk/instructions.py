@@ -49,6 +49,8 @@ class Instruction(NamedTuple):
         on_tokens: it computes with tokens, not with values.
         opens: it looks at its inputs' values; one that passes them on as they are leaves encoded values encoded.
         slow: it can take long even on two small numbers.
+        singly: its ports fire one by one, each token by itself.
+        forward: it drops tokens that go back in time.
         by_name: a program may call it by name; if not, it is a primitive.
         outside: the function to call outside a graph, where that is not `compute`; it may raise.
     """
@@ -62,6 +64,8 @@ class Instruction(NamedTuple):
     on_tokens: bool = False
     opens: bool = True
     slow: bool = False
+    singly: bool = False
+    forward: bool = False
     by_name: bool = True
     outside: Callable[..., Any] | None = None
 
@@ -318,7 +322,7 @@ TUPLE_3 = _instruction("TUPLE_3", ("a", "b", "c"), _tuple, "`(a, b, c)`.")
 SYSLOG = _instruction("SYSLOG", ("a",), _log, 'Log `a` through `logging.getLogger("ticktalk.SYSLOG")` and pass it on.')
 MERGE = _instruction(
     "MERGE", ("a", "b"), _as_it_is, "Either input, as it comes: in a graph only.",
-    opens=False, outside=in_a_graph_only("MERGE"),
+    opens=False, singly=True, outside=in_a_graph_only("MERGE"),
 )  # fmt: skip
 _primitive("RETURN", ("a",), _as_it_is, "The value that a graph returns, where no SQ computes it.", opens=False)
 _primitive("UNPACK", ("a",), _as_it_is, "A sequence whose elements go separate ways: `p, q = ...`.")
@@ -373,7 +377,7 @@ GET_NEG_INFINITY = _instruction(
 RESAMPLE = _instruction(
     "RESAMPLE", ("stream",), _resample, "The stream on another grid: in a graph only.",
     settings={"TTClock": ROOT, "TTPeriod": REQUIRED, "TTPhase": 0, "order": 0},
-    on_tokens=True, outside=in_a_graph_only("RESAMPLE"),
+    on_tokens=True, forward=True, outside=in_a_graph_only("RESAMPLE"),
 )  # fmt: skip
 _primitive(
     "IF", ("value", "condition"), _if, "The value, where the condition is as the branch wants it.", on_tokens=True

@@ -485,6 +485,16 @@ def test_a_function_of_the_program_goes_before_an_instruction():
     assert [(sq.name, sq.body) for sq in graph.sqs] == [("ADD-1", False), ("ADD-2", True)]
 
 
+def test_a_function_of_the_program_has_no_rules_of_an_instruction_of_its_name():
+    text = (
+        "@STREAMify\ndef s(x): return x\n@SQify\ndef MERGE(x, y): return x\n@SQify\ndef RESAMPLE(x): return x\n"
+        "@GRAPHify\ndef main(a, b):\n  x = MERGE(s(a, TTPeriod=5), b)\n  return RESAMPLE(x)\n"
+    )
+    graph = compile_source(text, "p.py", "p")
+    assert drawn(graph) == ["s-1(~a)", "MERGE-1(s-1, ~b)", "RESAMPLE-1(MERGE-1)*"]
+    assert graph.sq("RESAMPLE-1").order == "any"
+
+
 @forms(
     ("ys = []\nx = f([*ys, a])", "LIST-1(a); f-1(LIST-1)*"),
     ("ys = []\nx = f((*ys, a, *()))", "TUPLE-1(a); f-1(TUPLE-1)*"),

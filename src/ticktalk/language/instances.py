@@ -183,7 +183,7 @@ class Instances:
             argument = bound[parameter]
             with attempts:
                 value = self._arguments.port(argument)
-                if name == "MERGE" and isinstance(value, Constant):
+                if instruction.singly and isinstance(value, Constant):
                     # Its ports fire one by one, so a constant is a token of its own, sent once.
                     value = network.add("RETURN", argument.place, [Port("0", value)]).whole
                 ports.append(Port(instruction.port_name(index), value))
@@ -195,7 +195,7 @@ class Instances:
     def _instruction_settings(self, name: str, bound: dict[str, Argument]) -> dict[str, Any]:
         """The fields that an instruction's settings make."""
         settings = BY_NAME[name].settings
-        fields: dict[str, Any] = {"singly": True} if name == "MERGE" else {}
+        fields: dict[str, Any] = {}
         clock = self._arguments.clock(bound.get("TTClock"))
         if "TTClock" in settings:
             fields["clock"] = clock.name
@@ -203,7 +203,7 @@ class Instances:
             fields["instruction"] = {"delay": self._arguments.ticks(bound.get("delay"), "delay", 0)}
         if "const" in settings:
             fields["instruction"] = {"const": encode_constant(self._arguments.fixed(bound["const"], "const"))}
-        if name == "RESAMPLE":
+        if "TTPeriod" in settings:
             attempts = Attempts()
             with attempts:
                 order = self._arguments.ticks(bound.get("order"), "order", 0)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.graph import TTInput
 from ticktalk.graph.sq import TTSQ, TTArc, TTConstraintSpec, TTDestination, TTPort
+from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.problems import Place
 
 MOST_SQS = 200_000
@@ -114,9 +115,9 @@ class Node(Source):
         from_stream = any(arc.source.stream for arc in self.ends if arc is not None)
         self.stream = sq.stream = self.is_source or from_stream
         for port, arc in zip(sq.ports, self.ends, strict=True):
-            if arc is not None and sq.function != "MERGE":
+            if arc is not None and not sq.singly:
                 port.sticky = self.is_source or (from_stream and not arc.source.stream)
-        if sq.function == "RESAMPLE" or (sq.trigger == "arrival" and sq.stateful and from_stream):
+        if sq.trigger == "arrival" and sq.stateful and from_stream:
             sq.order = "forward"
         before = [arc.source.rank for arc in self.ends if arc is not None]
         if self.plan_b is not None:
@@ -217,7 +218,7 @@ class Network:
 
     def join(self, place: Place, yes: Arc, no: Arc) -> Node:
         """The `MERGE` of two branches' values, each from its branch, in the present one."""
-        return self._connect("MERGE", place, [Port("0", yes), Port("1", no)], self.branch, None, {"singly": True})
+        return self._connect("MERGE", place, [Port("0", yes), Port("1", no)], self.branch, None, {})
 
     def here(self, arc: Arc, place: Place) -> Arc:
         """`arc` as it is seen in the present branch."""
@@ -267,6 +268,9 @@ class Network:
         name = self.use(function)
         if pinned is not None:
             name = pinned
+        row = None if fields.get("body") else INSTRUCTIONS.get(function)
+        if row is not None:
+            fields.update(singly=row.singly, order="forward" if row.forward else "any")
         constraints = [*self.constraints, *fields.pop("constraints", [])]
         node = Node(
             TTSQ(name=name, function=function, line=place.lineno, constraints=constraints, **fields), branch, place
