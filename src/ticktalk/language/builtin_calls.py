@@ -9,10 +9,10 @@ from typing import Any
 
 from ticktalk.instructions import BY_NAME
 from ticktalk.language import folding
-from ticktalk.language.arguments import Argument, Arguments, Attempts, Refused
+from ticktalk.language.call_arguments import Argument, Arguments, Attempts, Refused
+from ticktalk.language.draft import Arc, Constant
 from ticktalk.language.folding import CannotFold
-from ticktalk.language.network import Arc, Constant
-from ticktalk.language.values import UNKNOWN, Data, Foreign, Listing, Unknown, Value
+from ticktalk.language.meanings import UNKNOWN, Foreign, Listing, Meaning, Unknown, Value
 from ticktalk.time import TTClock
 
 _LIST_METHODS = {
@@ -39,7 +39,7 @@ class BuiltinCalls:
 
     # -- builtins
 
-    def function(self, node: ast.Call, name: str) -> Data:
+    def function(self, node: ast.Call, name: str) -> Value:
         """The value of the call of a builtin."""
         arguments = self._arguments.of(node)
         self._arguments.evaluate(arguments)
@@ -63,7 +63,7 @@ class BuiltinCalls:
         except CannotFold as error:
             raise self._arguments.refused(node, str(error)) from None
 
-    def _of_lists(self, node: ast.Call, name: str, arguments: list[Argument]) -> Data:
+    def _of_lists(self, node: ast.Call, name: str, arguments: list[Argument]) -> Value:
         match name:
             case "len":
                 if len(arguments) != 1:
@@ -83,7 +83,7 @@ class BuiltinCalls:
         column = self._columns(arguments)[0]
         return Listing(column[::-1] if name == "reversed" else column, is_tuple=name == "tuple")
 
-    def _zip(self, node: ast.Call, arguments: list[Argument]) -> Data:
+    def _zip(self, node: ast.Call, arguments: list[Argument]) -> Value:
         columns = self._columns(arguments, ("strict",))
         strict = False
         with suppress(Refused):
@@ -92,7 +92,7 @@ class BuiltinCalls:
             raise self._arguments.refused(node, "ValueError: the arguments of zip() have different lengths")
         return Listing([Listing(list(row), is_tuple=True) for row in zip(*columns, strict=False)])
 
-    def _enumerate(self, node: ast.Call, arguments: list[Argument]) -> Data:
+    def _enumerate(self, node: ast.Call, arguments: list[Argument]) -> Value:
         starts = [a for i, a in enumerate(arguments) if i == 1 or (a.keyword is not None and a.keyword.arg == "start")]
         attempts = Attempts()
         with attempts:
@@ -103,14 +103,14 @@ class BuiltinCalls:
         self._expressions.spend(node, len(items))
         return Listing([Listing([Constant(start + i), item], is_tuple=True) for i, item in enumerate(items)])
 
-    def _items(self, argument: Argument) -> list[Value]:
+    def _items(self, argument: Argument) -> list[Meaning]:
         items = self._expressions.items(argument.given, argument.place)
         if items is None:
             raise Refused
         return items
 
-    def _columns(self, arguments: list[Argument], keywords: Sequence[str] = ()) -> list[list[Value]]:
-        columns: list[list[Value]] = []
+    def _columns(self, arguments: list[Argument], keywords: Sequence[str] = ()) -> list[list[Meaning]]:
+        columns: list[list[Meaning]] = []
         for argument in arguments:
             if argument.keyword is None:
                 columns.append(self._items(argument))
@@ -121,7 +121,7 @@ class BuiltinCalls:
 
     # -- methods
 
-    def method(self, node: ast.Call, function: ast.Attribute) -> Data | None:
+    def method(self, node: ast.Call, function: ast.Attribute) -> Value | None:
         """The value of a method call on a constant or compile-time list; None if the callee is something else."""
         base = self._expressions.evaluate(function.value)
         if isinstance(base, Constant) and isinstance(base.value, TTClock):
@@ -156,7 +156,7 @@ class BuiltinCalls:
         except CannotFold as error:
             raise self._arguments.refused(function, str(error)) from None
 
-    def _list_method(self, node: ast.Call, listing: Listing, name: str, arguments: list[Argument]) -> Data:
+    def _list_method(self, node: ast.Call, listing: Listing, name: str, arguments: list[Argument]) -> Value:
         if name == "copy" and not arguments:
             return Listing(list(listing.items))
         least, most = _LIST_METHODS[name]

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import ast
 
-from ticktalk.language.arguments import Arguments, Refused
 from ticktalk.language.builtin_calls import BuiltinCalls
+from ticktalk.language.call_arguments import Arguments, Refused
 from ticktalk.language.constructs import Constructs
+from ticktalk.language.draft import Arc
 from ticktalk.language.evaluation import Evaluation
 from ticktalk.language.instances import Instances
-from ticktalk.language.network import Arc
+from ticktalk.language.meanings import UNKNOWN, Foreign, Reference, Unknown, Value
 from ticktalk.language.templates import Template
-from ticktalk.language.values import UNKNOWN, Data, Foreign, Reference, Unknown
 from ticktalk.time import TTClock
 
 
@@ -45,14 +45,14 @@ class Calls:
         """The templates of which there are instances, by name."""
         return self._instances.used
 
-    def call(self, node: ast.Call) -> Data:
+    def call(self, node: ast.Call) -> Value:
         """The value of a call."""
         try:
             return self._value(node)
         except Refused:
             return UNKNOWN
 
-    def _value(self, node: ast.Call) -> Data:
+    def _value(self, node: ast.Call) -> Value:
         if isinstance(node.func, ast.Attribute):
             method = self._builtins.method(node, node.func)
             if method is not None:

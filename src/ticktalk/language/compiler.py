@@ -6,7 +6,7 @@ constants are computed, every other expression becomes an SQ. Read on in this or
     scope.py        the meaning of module-level names; `templates.py`: decorated functions; `imports.py`: imports
     graph_body.py   the statements of the graph; `expressions.py` and `calls.py`: the expressions in them
     folding.py      computing with constants
-    network.py      the SQs and arcs of the graph
+    draft.py        the SQs and arcs of the graph while it is made
     module.py       the sources that travel with the graph; `siblings.py`: modules beside the program
 """
 
@@ -84,7 +84,7 @@ def _compile(tree: ast.Module, text: str, file: str, name: str, directory: Path 
         siblings.add(nodes)
         sources = siblings.sources
     problems.raise_any()
-    inputs, sqs = body.network.finish()
+    inputs, sqs = body.draft.finish()
     clocks = [
         TTClockSpec(clock.name, clock.parent.name, clock.period, clock.epoch)
         for clock in body.calls.clocks.values()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ticktalk.language import folding
-from ticktalk.language.arguments import (
+from ticktalk.language.call_arguments import (
     COMMON_KEYWORDS,
     MOST_TICKS,
     OPTIONAL,
@@ -17,10 +17,10 @@ from ticktalk.language.arguments import (
     Refused,
     Signature,
 )
+from ticktalk.language.draft import Arc, Constant, GraphDraft, PortDraft, SQDraft
 from ticktalk.language.instances import Instances
-from ticktalk.language.network import Arc, Constant, Network, Node, Port
+from ticktalk.language.meanings import Foreign, Meaning, Reference, Unknown, Value
 from ticktalk.language.templates import Parameter
-from ticktalk.language.values import Data, Foreign, Reference, Unknown, Value
 from ticktalk.time import ROOT, TTClock
 
 
@@ -32,7 +32,7 @@ class Constructs:
         self._expressions = arguments.expressions
         self._instances = instances
 
-    def call(self, node: ast.Call, callee: Reference) -> Data:
+    def call(self, node: ast.Call, callee: Reference) -> Value:
         """The value of the call of a construct."""
         arguments = self._arguments.of(node)
         match callee.name:
@@ -72,7 +72,7 @@ class Constructs:
         """A number of ticks of a clock, in root ticks."""
         return self._arguments.ticks(ticks, "the deadline", 0, least=0, clock=self._arguments.clock(clock))
 
-    def _new_clock(self, node: ast.Call, arguments: list[Argument]) -> Data:
+    def _new_clock(self, node: ast.Call, arguments: list[Argument]) -> Value:
         self._arguments.evaluate(arguments)
         parameters = [
             Parameter("name"),
@@ -106,7 +106,7 @@ class Constructs:
 
     # -- deadlines
 
-    def _finish_by_otherwise(self, node: ast.Call, arguments: list[Argument]) -> Data:
+    def _finish_by_otherwise(self, node: ast.Call, arguments: list[Argument]) -> Value:
         read = self._arguments
         parameters = [Parameter("data"), Parameter("TTTimeDeadline")]
         parameters += [Parameter(p, OPTIONAL) for p in ("TTPlanB", "TTWillContinue")]
@@ -141,15 +141,15 @@ class Constructs:
         node: ast.expr,
         data: Arc | Constant,
         deadline: Arc | Constant,
-        plan_b: Node | None,
+        plan_b: SQDraft | None,
         will_continue: bool,
         **fields: Any,
-    ) -> Data:
+    ) -> Value:
         """The SQ of a deadline; its plan B exists already. `fields`: further fields of the `TTSQ`."""
-        made = self._arguments.network.add(
+        made = self._arguments.draft.add(
             "TTFinishByOtherwise",
             node,
-            [Port("data", data), Port("deadline", deadline)],
+            [PortDraft("data", data), PortDraft("deadline", deadline)],
             trigger="deadline",
             plan_b=None if plan_b is None else plan_b.sq.name,
             will_continue=will_continue,
@@ -163,7 +163,7 @@ class Constructs:
             made.sq.constraints, plan_b.sq.constraints = both, list(both)
         return made.whole
 
-    def plan_b(self, argument: Argument) -> Node:
+    def plan_b(self, argument: Argument) -> SQDraft:
         """The SQ that fires when there is no data: of a call, or of a bare function called without arguments."""
         expression = argument.place
         function = expression.func if isinstance(expression, ast.Call) else expression
@@ -179,19 +179,19 @@ class Constructs:
             argument.where, "TTPlanB takes a call such as g(x)", "write the call of an @SQify function"
         )
 
-    def _single_run(self, node: ast.Call, arguments: list[Argument]) -> Data:
+    def _single_run(self, node: ast.Call, arguments: list[Argument]) -> Value:
         parameters = [Parameter("call"), Parameter("TTTimeout")]
         bound = self._arguments.bind(node, Signature("`TTSingleRunTimeout`", parameters, ["TTClock"]), arguments)
-        network = self._arguments.network
+        draft = self._arguments.draft
         target = bound["call"]
-        before = len(network.nodes)
+        before = len(draft.sqs)
         self._arguments.evaluate([target])
         clock = self._arguments.clock(bound.get("TTClock"))
         timeout = self._arguments.ticks(bound["TTTimeout"], "TTTimeout", 0, least=1, clock=clock)
         value = target.given
         if isinstance(value, Unknown):
             raise Refused
-        called = made_since(network, value, before)
+        called = made_since(draft, value, before)
         if not isinstance(target.place, ast.Call) or called is None:
             raise self._arguments.refused(
                 target.where, "TTSingleRunTimeout takes a call such as g(x)", "write the call here"
@@ -200,12 +200,12 @@ class Constructs:
         return value
 
 
-def made_since(network: Network, value: Value, before: int) -> Node | None:
+def made_since(draft: GraphDraft, value: Meaning, before: int) -> SQDraft | None:
     """The SQ whose whole value this is, if it was made after the first `before` ones."""
     if not isinstance(value, Arc) or value.path or value.kind != "value":
         return None
     source = value.source
-    if not isinstance(source, Node) or source.sq.trigger == "deadline":
+    if not isinstance(source, SQDraft) or source.sq.trigger == "deadline":
         return None
     # It is among the last ones: only gates can follow the SQ of a call.
-    return source if any(node is source for node in reversed(network.nodes[before:])) else None
+    return source if any(node is source for node in reversed(draft.sqs[before:])) else None

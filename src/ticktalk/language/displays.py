@@ -6,29 +6,29 @@ import ast
 from collections.abc import Callable, Sequence
 
 from ticktalk.language import folding
+from ticktalk.language.draft import Constant
 from ticktalk.language.folding import CannotFold
-from ticktalk.language.network import Constant
+from ticktalk.language.meanings import UNKNOWN, Listing, Meaning, Unknown, Value
 from ticktalk.language.targets import Targets
-from ticktalk.language.values import UNKNOWN, Data, Listing, Unknown, Value
 
 
 class Displays(Targets):
     """Evaluates displays; a comprehension binds its targets in a scope of its own."""
 
-    def _constant(self, node: ast.Constant) -> Data:
+    def _constant(self, node: ast.Constant) -> Value:
         return Constant(node.value)
 
-    def _list(self, node: ast.List) -> Data:
+    def _list(self, node: ast.List) -> Value:
         return Listing(self.elements(node.elts))
 
-    def _tuple(self, node: ast.Tuple) -> Data:
+    def _tuple(self, node: ast.Tuple) -> Value:
         listing = Listing(self.elements(node.elts), is_tuple=True)
         lowered = self.lower(listing, node)
         return listing if lowered is None or isinstance(lowered, Unknown) else lowered
 
-    def elements(self, nodes: Sequence[ast.expr]) -> list[Value]:
+    def elements(self, nodes: Sequence[ast.expr]) -> list[Meaning]:
         """The values of a display's elements, starred ones in place."""
-        values: list[Value] = []
+        values: list[Meaning] = []
         for node in nodes:
             if isinstance(node, ast.Starred):
                 items = self.items(self.data(node.value), node)
@@ -37,8 +37,8 @@ class Displays(Targets):
                 values.append(self.data(node))
         return values
 
-    def _dict(self, node: ast.Dict) -> Data:
-        operands: list[Data] = []
+    def _dict(self, node: ast.Dict) -> Value:
+        operands: list[Value] = []
         places: list[ast.expr] = []
         for key, value in zip(node.keys, node.values, strict=True):
             if key is None:
@@ -47,7 +47,7 @@ class Displays(Targets):
             places += [key, value]
         return self.computed("DICT", node, operands, places)
 
-    def _set(self, node: ast.Set) -> Data:
+    def _set(self, node: ast.Set) -> Value:
         for element in node.elts:
             if isinstance(element, ast.Starred):
                 return self.problem(
@@ -55,18 +55,18 @@ class Displays(Targets):
                 )
         return self.computed("SET", node, [self.data(element) for element in node.elts], node.elts)
 
-    def _list_comprehension(self, node: ast.ListComp | ast.GeneratorExp) -> Data:
-        values: list[Value] = []
+    def _list_comprehension(self, node: ast.ListComp | ast.GeneratorExp) -> Value:
+        values: list[Meaning] = []
         self._comprehend(node.generators, lambda: values.append(self.data(node.elt)))
         return Listing(values)
 
-    def _set_comprehension(self, node: ast.SetComp) -> Data:
-        values: list[Data] = []
+    def _set_comprehension(self, node: ast.SetComp) -> Value:
+        values: list[Value] = []
         self._comprehend(node.generators, lambda: values.append(self.data(node.elt)))
         return self.computed("SET", node, values, [node.elt] * len(values))
 
-    def _dict_comprehension(self, node: ast.DictComp) -> Data:
-        values: list[Data] = []
+    def _dict_comprehension(self, node: ast.DictComp) -> Value:
+        values: list[Value] = []
         self._comprehend(node.generators, lambda: values.extend((self.data(node.key), self.data(node.value))))
         return self.computed("DICT", node, values, [node.key, node.value] * (len(values) // 2))
 
@@ -97,7 +97,7 @@ class Displays(Targets):
             )
         return truth is not False
 
-    def _f_string(self, node: ast.JoinedStr) -> Data:
+    def _f_string(self, node: ast.JoinedStr) -> Value:
         parts: list[str] = []
         for part in node.values:
             if isinstance(part, ast.Constant):

@@ -15,9 +15,9 @@ from typing import Any, Protocol, Self
 
 from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language import folding
+from ticktalk.language.draft import Arc, Constant, GraphDraft, PortDraft
 from ticktalk.language.folding import CannotFold
-from ticktalk.language.network import Arc, Constant, Network, Port
-from ticktalk.language.values import UNKNOWN, Data, Foreign, Listing, Reference, Unknown, Value
+from ticktalk.language.meanings import UNKNOWN, Foreign, Listing, Meaning, Reference, Unknown, Value
 from ticktalk.problems import Place, Problems
 
 MOST_STEPS = 1_000_000
@@ -31,7 +31,7 @@ class GiveUp(Exception):
 class ModuleNames(Protocol):
     """What the names at module level mean in a graph."""
 
-    def lookup(self, name: str) -> Value | None:
+    def lookup(self, name: str) -> Meaning | None:
         """The meaning of a name that the module binds; None if it binds no such name."""
 
     def names(self) -> Iterable[str]:
@@ -44,7 +44,7 @@ class Evaluation:
     Args:
         problems: collects the mistakes.
         module: the names at module level.
-        network: the graph that is made; None at module level, where nothing makes an SQ.
+        draft: the graph that is made; None at module level, where nothing makes an SQ.
         local_names: names that the graph body binds anywhere, so that they never mean the module's.
     """
 
@@ -52,17 +52,17 @@ class Evaluation:
         self,
         problems: Problems,
         module: ModuleNames,
-        network: Network | None,
+        draft: GraphDraft | None,
         local_names: frozenset[str] = frozenset(),
     ) -> None:
         self.problems = problems
         self.module = module
-        self.network = network
+        self.draft = draft
         self.local_names = local_names
-        self.scopes: list[dict[str, Value]] = [{}]
+        self.scopes: list[dict[str, Meaning]] = [{}]
         self._steps = 0
 
-    def evaluate(self, node: ast.expr) -> Value:
+    def evaluate(self, node: ast.expr) -> Meaning:
         """The value of an expression, or the function, module or construct that it names."""
         raise NotImplementedError
 
@@ -70,7 +70,7 @@ class Evaluation:
         """An evaluation at module level whose problems are not reported."""
         return type(self)(Problems("", ""), self.module, None)
 
-    def data(self, node: ast.expr) -> Data:
+    def data(self, node: ast.expr) -> Value:
         """The value of an expression; a function, module or the like is a problem."""
         value = self.evaluate(node)
         if isinstance(value, Reference):
@@ -107,13 +107,13 @@ class Evaluation:
             )
             raise GiveUp
 
-    def bind(self, name: str, value: Value) -> None:
+    def bind(self, name: str, value: Meaning) -> None:
         """Let `name` mean `value` from here on; the first name an arc gets is its own."""
         if isinstance(value, Arc) and not value.name and value.source is not None:
             value.name = name
         self.scopes[-1][name] = value
 
-    def computed(self, name: str, place: Place, operands: Sequence[Data], places: Sequence[Place]) -> Data:
+    def computed(self, name: str, place: Place, operands: Sequence[Value], places: Sequence[Place]) -> Value:
         """The result of a primitive: computed here if all operands are known, else by a new SQ."""
         lowered = [self.lower(operand, at) for operand, at in zip(operands, places, strict=True)]
         known = [value.value for value in lowered if isinstance(value, Constant)]
@@ -121,15 +121,15 @@ class Evaluation:
             return self.fold(place, INSTRUCTIONS[name].compute, *known)
         return self.add(name, place, operands, places)
 
-    def add(self, name: str, place: Place, operands: Sequence[Data], places: Sequence[Place]) -> Data:
+    def add(self, name: str, place: Place, operands: Sequence[Value], places: Sequence[Place]) -> Value:
         """A new SQ of a primitive whose ports are named by their positions."""
         ports = [self.to_port(operand, at) for operand, at in zip(operands, places, strict=True)]
-        known = [Port(str(index), port) for index, port in enumerate(ports) if not isinstance(port, Unknown)]
-        if len(known) < len(ports) or self.network is None:
+        known = [PortDraft(str(index), port) for index, port in enumerate(ports) if not isinstance(port, Unknown)]
+        if len(known) < len(ports) or self.draft is None:
             return UNKNOWN
-        return self.network.add(name, place, known).whole
+        return self.draft.add(name, place, known).whole
 
-    def to_port(self, value: Data, place: Place) -> Arc | Constant | Unknown:
+    def to_port(self, value: Value, place: Place) -> Arc | Constant | Unknown:
         """`value` as a port takes it; a compile-time list with arcs becomes an SQ."""
         if isinstance(value, Listing):
             lowered = self.lower(value, place)
@@ -142,7 +142,7 @@ class Evaluation:
                 return self.problem(place, f"this constant cannot be given to an SQ: {reason}")
         return value
 
-    def lower(self, value: Data, place: Place) -> Constant | Unknown | None:
+    def lower(self, value: Value, place: Place) -> Constant | Unknown | None:
         """The value if it is known at compile time; None if an arc is in it."""
         if isinstance(value, Constant | Unknown):
             return value
@@ -163,20 +163,20 @@ class Evaluation:
             return None
         return Constant(tuple(items) if value.is_tuple else items)
 
-    def lift(self, value: Any, frozen: bool = False) -> Data:
+    def lift(self, value: Any, frozen: bool = False) -> Value:
         """The constant `value`; lists in it as compile-time lists."""
         if type(value) is list:
             return Listing([self.lift(item, frozen) for item in value], frozen=frozen)
         return Constant(value)
 
-    def known(self, value: Data, place: Place, what: str) -> Constant | Unknown:
+    def known(self, value: Value, place: Place, what: str) -> Constant | Unknown:
         """`value`, which must be known at compile time; `what` names it in the message."""
         lowered = self.lower(value, place)
         if lowered is None:
             return self.problem(place, f"{what} must be known at compile time, but this is an arc")
         return lowered
 
-    def truth(self, value: Data, place: Place) -> bool | Unknown | None:
+    def truth(self, value: Value, place: Place) -> bool | Unknown | None:
         """The truth of a value that is known at compile time; None of an arc."""
         if isinstance(value, Listing):
             return bool(value.items)
@@ -184,7 +184,7 @@ class Evaluation:
             return None
         return self._truth_of(value, place)
 
-    def items(self, value: Data, place: Place) -> list[Value] | None:
+    def items(self, value: Value, place: Place) -> list[Meaning] | None:
         """The items that a loop, an unpacking or a star sees; None when there was a problem."""
         if isinstance(value, Listing):
             return list(value.items)
@@ -201,7 +201,7 @@ class Evaluation:
             )
         return None
 
-    def loop_items(self, node: ast.expr) -> list[Value]:
+    def loop_items(self, node: ast.expr) -> list[Meaning]:
         """The items of a loop; after a problem, one that is unknown, so that the loop's body is seen."""
         value = self.data(node)
         if isinstance(value, Unknown):
@@ -209,7 +209,7 @@ class Evaluation:
         items = self.items(value, node)
         return [UNKNOWN] if items is None else items
 
-    def fold(self, place: Place, function: Callable[..., Any], *operands: Any) -> Data:
+    def fold(self, place: Place, function: Callable[..., Any], *operands: Any) -> Value:
         """The result of a computation with constants, as a value."""
         try:
             return self.lift(folding.fold(function, *operands))
@@ -221,7 +221,7 @@ class Evaluation:
         if listing.frozen:
             self.problem(place, "this list is part of a constant and cannot be changed", "copy it: `list(...)`")
             return False
-        if self.network is not None and self.network.branch is not None:
+        if self.draft is not None and self.draft.branch is not None:
             self.problem(
                 place,
                 "a list cannot be changed in a conditional expression, because it is changed at compile time",
@@ -247,14 +247,14 @@ class Evaluation:
 
     def _listing_sq(self, listing: Listing, place: Place) -> Arc | Unknown:
         """The `LIST` or `TUPLE` SQ of a compile-time list; a tuple cannot change, so it becomes one only once."""
-        if self.network is None:
+        if self.draft is None:
             return UNKNOWN
-        if listing.arc is not None and self.network.is_visible(listing.arc[1]):
+        if listing.arc is not None and self.draft.is_visible(listing.arc[1]):
             return listing.arc[0]
         items = [item for item in listing.items if isinstance(item, Constant | Arc | Listing | Unknown)]
         made = self.add("TUPLE" if listing.is_tuple else "LIST", place, items, [place] * len(items))
         if not isinstance(made, Arc):
             return UNKNOWN
         if listing.is_tuple:
-            listing.arc = (made, self.network.branch)
+            listing.arc = (made, self.draft.branch)
         return made

@@ -14,11 +14,11 @@ from ticktalk.instructions import BY_NAME
 from ticktalk.language import folding
 from ticktalk.language.calls import Calls
 from ticktalk.language.displays import Displays
+from ticktalk.language.draft import Arc, Constant, GraphDraft
 from ticktalk.language.evaluation import ModuleNames
 from ticktalk.language.imports import KNOWN, construct_at
-from ticktalk.language.network import Arc, Constant, Network
+from ticktalk.language.meanings import UNKNOWN, Foreign, Meaning, Reference, Unknown, Value
 from ticktalk.language.operators import Operators
-from ticktalk.language.values import UNKNOWN, Data, Foreign, Reference, Unknown, Value
 from ticktalk.problems import Problems, did_you_mean
 from ticktalk.time import TTClock
 
@@ -34,20 +34,20 @@ class Expressions(Displays, Operators):
         self,
         problems: Problems,
         module: ModuleNames,
-        network: Network | None,
+        draft: GraphDraft | None,
         local_names: frozenset[str] = frozenset(),
     ) -> None:
-        super().__init__(problems, module, network, local_names)
+        super().__init__(problems, module, draft, local_names)
         self.calls = Calls(self)
 
-    def evaluate(self, node: ast.expr) -> Value:
+    def evaluate(self, node: ast.expr) -> Meaning:
         """The value of an expression, or the function, module or construct that it names."""
         method = _EVALUATE.get(type(node))
         if method is None:
             return self.problem(node, *_refused_expression(node))
         return method(self, node)
 
-    def _name(self, node: ast.Name) -> Value:
+    def _name(self, node: ast.Name) -> Meaning:
         for scope in reversed(self.scopes):
             if node.id in scope:
                 return scope[node.id]
@@ -68,7 +68,7 @@ class Expressions(Displays, Operators):
         visible = {*self.module.names(), *KNOWN, *folding.BUILTINS, *(name for scope in self.scopes for name in scope)}
         return self.problem(node, f"`{node.id}` is not defined", did_you_mean(node.id, visible))
 
-    def _attribute(self, node: ast.Attribute) -> Value:
+    def _attribute(self, node: ast.Attribute) -> Meaning:
         base = self.evaluate(node.value)
         if isinstance(base, Unknown):
             return UNKNOWN
@@ -91,7 +91,7 @@ class Expressions(Displays, Operators):
             return Constant(getattr(base.value, node.attr))
         return self.problem(node, f"the attribute `.{node.attr}` of a constant has no meaning in a graph")
 
-    def _call(self, node: ast.Call) -> Data:
+    def _call(self, node: ast.Call) -> Value:
         return self.calls.call(node)
 
 
@@ -119,7 +119,7 @@ def _refused_expression(node: ast.expr) -> tuple[str, str]:
             return f"`{type(node).__name__}` has no meaning in a graph", "put it into an SQ"
 
 
-_EVALUATE: dict[type[ast.expr], Callable[[Expressions, Any], Value]] = {
+_EVALUATE: dict[type[ast.expr], Callable[[Expressions, Any], Meaning]] = {
     ast.Name: Expressions._name,
     ast.Attribute: Expressions._attribute,
     ast.Constant: Expressions._constant,

@@ -10,15 +10,15 @@ from typing import Literal
 from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.sq import TTConstraintSpec
 from ticktalk.language import folding
-from ticktalk.language.arguments import Argument, Refused
+from ticktalk.language.call_arguments import Argument, Refused
 from ticktalk.language.constructs import made_since
+from ticktalk.language.draft import Arc, Constant, GraphDraft, PortDraft, SQDraft, TooLarge
 from ticktalk.language.evaluation import GiveUp
 from ticktalk.language.expressions import Expressions, reference_to
 from ticktalk.language.imports import is_ticktalk, ticktalk_names
-from ticktalk.language.network import Arc, Constant, Network, Node, Port, TooLarge
+from ticktalk.language.meanings import UNKNOWN, Listing, Reference, Unknown, Value
 from ticktalk.language.scope import ModuleScope, bound_names
 from ticktalk.language.templates import FunctionNode, check_body, parameters_of
-from ticktalk.language.values import UNKNOWN, Data, Listing, Reference, Unknown
 from ticktalk.problems import Problems
 from ticktalk.time import TTClock
 
@@ -32,7 +32,7 @@ class GraphBody:
     """Evaluates the body of a graph.
 
     Attributes:
-        network: the graph that is made.
+        draft: the graph that is made.
         calls: evaluates calls; afterwards holds the clocks and templates in use.
     """
 
@@ -45,9 +45,9 @@ class GraphBody:
         if not inputs and node.args.vararg is None and node.args.kwarg is None:
             problems.report(node, f"the graph `{node.name}` has no input", f"write `def {node.name}(trigger):`")
         # Evaluation goes on without inputs, to find further mistakes.
-        self.network = Network(inputs or ["trigger"])
+        self.draft = GraphDraft(inputs or ["trigger"])
         local_names = frozenset(name for statement in node.body for name in bound_names(statement))
-        self.expressions = Expressions(problems, scope, self.network, local_names)
+        self.expressions = Expressions(problems, scope, self.draft, local_names)
         self.calls = self.expressions.calls
         self._deadlines: list[int | None] = []
         self._plans: list[Argument] = []
@@ -61,14 +61,14 @@ class GraphBody:
                     problems.report(parameter.default, f"the default of `{parameter.name}` cannot be computed")
                     continue
                 if isinstance(value, Constant):
-                    self.network.defaults[parameter.name] = encode_constant(value.value)
+                    self.draft.defaults[parameter.name] = encode_constant(value.value)
                 elif value is None:
                     problems.report(parameter.default, f"the default of the input `{parameter.name}` is a constant")
-        for source in self.network.inputs:
+        for source in self.draft.inputs:
             self.expressions.scopes[0][source.name] = source.whole
 
     def evaluate(self) -> None:
-        """Evaluate the body: its SQs go to `network`, its mistakes to the problems."""
+        """Evaluate the body: its SQs go to `draft`, its mistakes to the problems."""
         try:
             self._block(self.node.body)
         except GiveUp:
@@ -79,9 +79,9 @@ class GraphBody:
                 "give one of them another `TTName`",
             )  # fmt: skip
 
-    def _pinned_twice(self) -> Iterator[tuple[str, Node]]:
+    def _pinned_twice(self) -> Iterator[tuple[str, SQDraft]]:
         self._first: dict[str, int] = {}
-        for node in self.network.nodes:
+        for node in self.draft.sqs:
             if node.sq.name in self._first:
                 yield node.sq.name, node
             self._first.setdefault(node.sq.name, node.sq.line)
@@ -103,7 +103,7 @@ class GraphBody:
         return None
 
     def _unwind(self) -> None:
-        self.network.branch = None
+        self.draft.branch = None
         del self.expressions.scopes[1:]
 
     def _statement(self, statement: ast.stmt) -> _Ending | None:
@@ -147,11 +147,11 @@ class GraphBody:
 
     # -- assignments and returns
 
-    def _value(self, node: ast.expr) -> tuple[Data, Arc | None]:
+    def _value(self, node: ast.expr) -> tuple[Value, Arc | None]:
         """The value of a statement, with the tag arc if it is a stream's call; deadlines around it are made."""
-        before = len(self.network.nodes)
+        before = len(self.draft.sqs)
         value = self.expressions.data(node)
-        made = made_since(self.network, value, before)
+        made = made_since(self.draft, value, before)
         if made is None or not isinstance(node, _MAKES_AN_SQ):
             return value, None
         tag = made.tag if made.is_source and isinstance(node, ast.Call) else None
@@ -159,7 +159,7 @@ class GraphBody:
             value = self._by_deadline(node, made)
         return value, tag
 
-    def _by_deadline(self, node: ast.expr, made: Node) -> Data:
+    def _by_deadline(self, node: ast.expr, made: SQDraft) -> Value:
         """The deadline SQ that a `with TTDeadline(...)` asks for around `made`."""
         innermost = self._deadlines[-1]
         if innermost is None:
@@ -186,7 +186,7 @@ class GraphBody:
                 value = self._settle(value, node)
                 self.expressions.assign(target, value)
 
-    def _assign_stream(self, target: ast.Tuple | ast.List, value: Data, tag: Arc) -> None:
+    def _assign_stream(self, target: ast.Tuple | ast.List, value: Value, tag: Arc) -> None:
         elements = target.elts
         if len(elements) == 2 and not any(isinstance(element, ast.Starred) for element in elements):
             self.expressions.assign(elements[0], tag)
@@ -201,7 +201,7 @@ class GraphBody:
         for element in elements:
             self.expressions.assign(element, UNKNOWN)
 
-    def _settle(self, value: Data, node: ast.expr) -> Data:
+    def _settle(self, value: Value, node: ast.expr) -> Value:
         """A tuple display that is bound or stands alone is a value, so with arcs in it, it is an SQ."""
         if isinstance(value, Listing) and value.is_tuple and isinstance(node, ast.Tuple):
             return self.expressions.to_port(value, node)
@@ -232,8 +232,8 @@ class GraphBody:
         value = self.expressions.to_port(self._value(node)[0], node)
         if isinstance(value, Unknown):
             return
-        if isinstance(value, Constant) or not isinstance(value.source, Node):
-            value = self.network.add("RETURN", node, [Port("0", value)]).whole
+        if isinstance(value, Constant) or not isinstance(value.source, SQDraft):
+            value = self.draft.add("RETURN", node, [PortDraft("0", value)]).whole
         value.returned = True
 
     # -- blocks
@@ -273,7 +273,7 @@ class GraphBody:
 
     @contextmanager
     def _entered(self, items: Sequence[ast.withitem]) -> Iterator[None]:
-        constraints = list(self.network.constraints)
+        constraints = list(self.draft.constraints)
         deadlines, plans = list(self._deadlines), list(self._plans)
         try:
             for item in items:
@@ -288,7 +288,7 @@ class GraphBody:
                         plan.place, "a plan B without a deadline never fires",
                         "write `with TTDeadline(clock, ticks):` inside, around the calls it stands in for",
                     )  # fmt: skip
-            self.network.constraints = constraints
+            self.draft.constraints = constraints
             self._deadlines, self._plans = deadlines, plans
 
     def _enter(self, item: ast.withitem) -> None:
@@ -346,7 +346,7 @@ class GraphBody:
                 node, f"{construct} says nothing", f'write `{construct}(name="...")` or `components=["..."]`'
             )
             return
-        self.network.constraints = [*self.network.constraints, TTConstraintSpec(texts["name"], texts["components"])]
+        self.draft.constraints = [*self.draft.constraints, TTConstraintSpec(texts["name"], texts["components"])]
 
     def _deadline_block(self, node: ast.Call) -> int:
         """The root ticks that a `TTDeadline` allows.

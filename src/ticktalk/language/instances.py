@@ -11,10 +11,18 @@ from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.sq import TTConstraintSpec
 from ticktalk.instructions import BY_NAME, REQUIRED
 from ticktalk.language import folding
-from ticktalk.language.arguments import COMMON_KEYWORDS, OPTIONAL, Argument, Arguments, Attempts, Refused, Signature
-from ticktalk.language.network import Constant, Node, Port
+from ticktalk.language.call_arguments import (
+    COMMON_KEYWORDS,
+    OPTIONAL,
+    Argument,
+    Arguments,
+    Attempts,
+    Refused,
+    Signature,
+)
+from ticktalk.language.draft import Constant, PortDraft, SQDraft
+from ticktalk.language.meanings import Reference
 from ticktalk.language.templates import STREAM_KEYWORDS, Parameter, Template
-from ticktalk.language.values import Reference
 from ticktalk.time import TTClock
 
 
@@ -30,7 +38,7 @@ class Instances:
         self._expressions = arguments.expressions
         self.used: dict[str, Template] = {}
 
-    def make(self, node: ast.expr, callee: Reference, plan_b: bool = False) -> Node:
+    def make(self, node: ast.expr, callee: Reference, plan_b: bool = False) -> SQDraft:
         """A new instance of a function or instruction, called at `node` (without arguments, if that is no call)."""
         arguments = self._arguments.of(node)
         self._arguments.evaluate_for_sq(arguments)
@@ -57,14 +65,14 @@ class Instances:
 
     # -- functions of the program
 
-    def _function(self, node: ast.expr, template: Template, arguments: list[Argument], plan_b: bool) -> Node:
+    def _function(self, node: ast.expr, template: Template, arguments: list[Argument], plan_b: bool) -> SQDraft:
         keywords = [*COMMON_KEYWORDS, *(STREAM_KEYWORDS if template.stream else ())]
         if plan_b and template.stream:
             what = f"`{template.name}` is a stream, so it cannot be a plan B"
             raise self._arguments.refused(node, what, "write an @SQify function")
         bound = self._arguments.bind(node, Signature(f"`{template.name}`", template.parameters, keywords), arguments)
-        network = self._arguments.network
-        ports: list[Port] = []
+        draft = self._arguments.draft
+        ports: list[PortDraft] = []
         values: dict[str, Any] = {}  # of parameters that are fixed at compile time
         attempts = Attempts()
         for parameter in template.parameters:
@@ -74,7 +82,7 @@ class Instances:
             with attempts:
                 if parameter.default is None:
                     port = self._arguments.port(argument)
-                    ports.append(Port(parameter.name, port, keyword=parameter.keyword_only))
+                    ports.append(PortDraft(parameter.name, port, keyword=parameter.keyword_only))
                 else:
                     values[parameter.name] = self._arguments.fixed(argument, parameter.name)
         parameters = {name: encode_constant(value) for name, value in values.items()}
@@ -86,7 +94,7 @@ class Instances:
         for name in template.defaults.keys() & bound.keys() - {"TTClock"}:
             parameters[name] = encode_constant(self._arguments.fixed(bound[name], name))
         self.used[template.name] = template
-        made = network.add(
+        made = draft.add(
             template.name,
             node,
             ports,
@@ -168,7 +176,7 @@ class Instances:
 
     # -- instructions
 
-    def _instruction(self, node: ast.expr, name: str, arguments: list[Argument], plan_b: bool) -> Node:
+    def _instruction(self, node: ast.expr, name: str, arguments: list[Argument], plan_b: bool) -> SQDraft:
         instruction = BY_NAME[name]
         parameters = [Parameter(parameter) for parameter in instruction.inputs]
         parameters += [
@@ -176,8 +184,8 @@ class Instances:
             for setting, default in instruction.settings.items()
         ]
         bound = self._arguments.bind(node, Signature(f"`{name}`", parameters, COMMON_KEYWORDS), arguments)
-        network = self._arguments.network
-        ports: list[Port] = []
+        draft = self._arguments.draft
+        ports: list[PortDraft] = []
         attempts = Attempts()
         for index, parameter in enumerate(instruction.inputs):
             argument = bound[parameter]
@@ -185,12 +193,12 @@ class Instances:
                 value = self._arguments.port(argument)
                 if instruction.singly and isinstance(value, Constant):
                     # Its ports fire one by one, so a constant is a token of its own, sent once.
-                    value = network.add("RETURN", argument.place, [Port("0", value)]).whole
-                ports.append(Port(instruction.port_name(index), value))
+                    value = draft.add("RETURN", argument.place, [PortDraft("0", value)]).whole
+                ports.append(PortDraft(instruction.port_name(index), value))
         fields = self.common(bound)
         fields.update(self._instruction_settings(name, bound))
         attempts.check()
-        return network.add(name, node, ports, at_deadline=plan_b, **fields)
+        return draft.add(name, node, ports, at_deadline=plan_b, **fields)
 
     def _instruction_settings(self, name: str, bound: dict[str, Argument]) -> dict[str, Any]:
         """The fields that an instruction's settings make."""

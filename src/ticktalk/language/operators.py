@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 from ticktalk.graph.constants import encode_constant
 from ticktalk.language import folding
+from ticktalk.language.draft import Arc, Branch, Constant, PortDraft
 from ticktalk.language.evaluation import Evaluation
 from ticktalk.language.folding import OPERATORS, CannotFold
-from ticktalk.language.network import Arc, Branch, Constant, Port
-from ticktalk.language.values import UNKNOWN, Data, Listing, Unknown, Value
+from ticktalk.language.meanings import UNKNOWN, Listing, Meaning, Unknown, Value
 from ticktalk.problems import Place
 
 
 class Operators(Evaluation):
     """Evaluates operators."""
 
-    def _binary(self, node: ast.BinOp) -> Data:
+    def _binary(self, node: ast.BinOp) -> Value:
         # The left side can be a thousand additions deep; it is walked without recursion.
         spine: list[ast.BinOp] = []
         left: ast.expr = node
@@ -29,7 +29,7 @@ class Operators(Evaluation):
             value = self.binary(operation, operation.op, value, self.data(operation.right))
         return value
 
-    def binary(self, place: ast.expr | ast.stmt, operator: ast.operator, left: Data, right: Data) -> Data:
+    def binary(self, place: ast.expr | ast.stmt, operator: ast.operator, left: Value, right: Value) -> Value:
         """`left operator right`."""
         if isinstance(operator, ast.MatMult):
             return self.problem(place, "`@` is no operator of a graph", "write an SQ that returns `a @ b`")
@@ -40,7 +40,7 @@ class Operators(Evaluation):
             return joined
         return self.computed(OPERATORS[type(operator)].name, place, [left, right], [place, place])
 
-    def _list_operation(self, place: Place, operator: ast.operator, left: Data, right: Data) -> Data | None:
+    def _list_operation(self, place: Place, operator: ast.operator, left: Value, right: Value) -> Value | None:
         if isinstance(operator, ast.Add):
             a, b = _as_tuple(left, right), _as_tuple(right, left)
             if isinstance(a, Listing) and isinstance(b, Listing) and a.is_tuple == b.is_tuple:
@@ -53,18 +53,18 @@ class Operators(Evaluation):
                     return Listing(listing.items * times.value, is_tuple=listing.is_tuple)
         return None
 
-    def _unary(self, node: ast.UnaryOp) -> Data:
+    def _unary(self, node: ast.UnaryOp) -> Value:
         value = self.data(node.operand)
         if isinstance(value, Listing) and isinstance(node.op, ast.Not):
             return Constant(not value.items)
         return self.computed(OPERATORS[type(node.op)].name, node, [value], [node.operand])
 
-    def _boolean(self, node: ast.BoolOp) -> Data:
+    def _boolean(self, node: ast.BoolOp) -> Value:
         values = [self.data(operand) for operand in node.values]
         name = "AND" if isinstance(node.op, ast.And) else "OR"
         return self._join(name, node, values, node.values)
 
-    def _join(self, name: str, node: ast.expr, values: Sequence[Data], places: Sequence[ast.expr]) -> Data:
+    def _join(self, name: str, node: ast.expr, values: Sequence[Value], places: Sequence[ast.expr]) -> Value:
         lowered = [self.lower(value, place) for value, place in zip(values, places, strict=True)]
         if any(isinstance(value, Unknown) for value in lowered):
             return UNKNOWN
@@ -76,48 +76,48 @@ class Operators(Evaluation):
                 return UNKNOWN if isinstance(truth, Unknown) else value
         return values[-1]
 
-    def _compare(self, node: ast.Compare) -> Data:
+    def _compare(self, node: ast.Compare) -> Value:
         places = [node.left, *node.comparators]
         values = [self.data(place) for place in places]
-        links: list[Data] = []
+        links: list[Value] = []
         for index, operator in enumerate(node.ops):
             links.append(self._link(node, operator, values[index : index + 2], places[index : index + 2]))
         return links[0] if len(links) == 1 else self._join("AND", node, links, [node] * len(links))
 
-    def _link(self, node: ast.Compare, operator: ast.cmpop, values: list[Data], places: list[ast.expr]) -> Data:
+    def _link(self, node: ast.Compare, operator: ast.cmpop, values: list[Value], places: list[ast.expr]) -> Value:
         if any(isinstance(value, Unknown) for value in values):
             return UNKNOWN
         return self.computed(OPERATORS[type(operator)].name, node, values, places)
 
-    def _conditional(self, node: ast.IfExp) -> Value:
+    def _conditional(self, node: ast.IfExp) -> Meaning:
         test = self.data(node.test)
         truth = self.truth(test, node.test)
         if isinstance(truth, bool):
             return self.evaluate(node.body if truth else node.orelse)
-        if not isinstance(test, Arc) or self.network is None:
+        if not isinstance(test, Arc) or self.draft is None:
             self.data(node.body)
             self.data(node.orelse)
             return UNKNOWN
-        network = self.network
-        outer, condition = network.branch, network.here(test, node.test)
+        draft = self.draft
+        outer, condition = draft.branch, draft.here(test, node.test)
         values: list[Arc | Unknown] = []
         for when, side in ((True, node.body), (False, node.orelse)):
-            network.branch = Branch(outer, condition, when)
+            draft.branch = Branch(outer, condition, when)
             try:
                 value = self.operand(side)
                 if isinstance(value, Constant):
                     instruction = {"const": encode_constant(value.value)}
-                    trigger = Port("trigger", network.trigger(side))
-                    value = network.add("CONST", side, [trigger], instruction=instruction).whole
-                values.append(network.here(value, side) if isinstance(value, Arc) else UNKNOWN)
+                    trigger = PortDraft("trigger", draft.trigger(side))
+                    value = draft.add("CONST", side, [trigger], instruction=instruction).whole
+                values.append(draft.here(value, side) if isinstance(value, Arc) else UNKNOWN)
             finally:
-                network.branch = outer
+                draft.branch = outer
         yes, no = values
         if isinstance(yes, Unknown) or isinstance(no, Unknown):
             return UNKNOWN
-        return network.join(node, yes, no).whole
+        return draft.join(node, yes, no).whole
 
-    def _subscript(self, node: ast.Subscript) -> Data:
+    def _subscript(self, node: ast.Subscript) -> Value:
         value = self.data(node.value)
         if isinstance(node.slice, ast.Slice):
             index = self._slice(node.slice)
@@ -151,7 +151,7 @@ class Operators(Evaluation):
                 return self.problem(node, str(error))
         return self.add("GETITEM", node, [value, index], [node.value, node.slice])
 
-    def _slice(self, node: ast.Slice) -> Data | list[Arc | Constant | Unknown]:
+    def _slice(self, node: ast.Slice) -> Value | list[Arc | Constant | Unknown]:
         """The slice if its bounds are known, else the three bounds."""
         bounds = [
             Constant(None) if part is None else self.operand(part) for part in (node.lower, node.upper, node.step)
@@ -160,15 +160,15 @@ class Operators(Evaluation):
             return Constant(slice(*(bound.value for bound in bounds if isinstance(bound, Constant))))
         return bounds
 
-    def _slice_sq(self, node: ast.Subscript, operands: list[Arc | Constant | Unknown]) -> Data:
+    def _slice_sq(self, node: ast.Subscript, operands: list[Arc | Constant | Unknown]) -> Value:
         known = [operand for operand in operands if not isinstance(operand, Unknown)]
-        if len(known) < len(operands) or self.network is None:
+        if len(known) < len(operands) or self.draft is None:
             return UNKNOWN
         names = ("value", "lower", "upper", "step")
-        ports = [Port(name, operand) for name, operand in zip(names, known, strict=True)]
-        return self.network.add("GETITEM", node, ports, instruction={"slice": True}).whole
+        ports = [PortDraft(name, operand) for name, operand in zip(names, known, strict=True)]
+        return self.draft.add("GETITEM", node, ports, instruction={"slice": True}).whole
 
-    def _slice_element(self, node: ast.Slice) -> Data:
+    def _slice_element(self, node: ast.Slice) -> Value:
         value = self._slice(node)
         if isinstance(value, list):
             return self.problem(
@@ -179,7 +179,7 @@ class Operators(Evaluation):
         return value
 
 
-def _as_tuple(value: Data, other: Data) -> Data:
+def _as_tuple(value: Value, other: Value) -> Value:
     """A constant tuple as a `Listing` where it meets one."""
     if isinstance(value, Constant) and isinstance(value.value, tuple) and isinstance(other, Listing):
         return Listing([Constant(item) for item in value.value], is_tuple=True)

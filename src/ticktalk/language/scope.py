@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
+from ticktalk.language.draft import Constant
 from ticktalk.language.evaluation import GiveUp
 from ticktalk.language.expressions import Expressions, reference_to
 from ticktalk.language.imports import DECORATORS, construct_of, imported_names, ticktalk_names
-from ticktalk.language.network import Constant
+from ticktalk.language.meanings import Foreign, Listing, Meaning, Reference
 from ticktalk.language.templates import FunctionNode, Template, read_template
-from ticktalk.language.values import Foreign, Listing, Reference, Value
 from ticktalk.problems import Problems
 
 Compound = (ast.If, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.For, ast.AsyncFor, ast.While, ast.Match)
@@ -33,7 +33,7 @@ class ModuleScope:
         self.bound: set[str] = set()
         self.templates: dict[str, Template] = {}
         self.graph: tuple[FunctionNode, ast.expr] | None = None
-        self._meanings: dict[str, Value] = {}
+        self._meanings: dict[str, Meaning] = {}
         for statement in tree.body:
             for name in bound_names(statement):
                 self.bound.add(name)
@@ -47,7 +47,7 @@ class ModuleScope:
         for statement in tree.body:
             self._read(statement, problems)
 
-    def lookup(self, name: str) -> Value | None:
+    def lookup(self, name: str) -> Meaning | None:
         """The meaning of a name that the module binds; None if it binds no such name."""
         return self._meanings.get(name)
 

@@ -6,15 +6,15 @@ import ast
 from typing import Any
 
 from ticktalk.language import folding
+from ticktalk.language.draft import Arc, Constant, PortDraft, SQDraft
 from ticktalk.language.evaluation import Evaluation
-from ticktalk.language.network import Arc, Constant, Node, Port
-from ticktalk.language.values import UNKNOWN, Listing, Unknown, Value
+from ticktalk.language.meanings import UNKNOWN, Listing, Meaning, Unknown
 
 
 class Targets(Evaluation):
     """Binds targets."""
 
-    def assign(self, target: ast.expr, value: Value) -> None:
+    def assign(self, target: ast.expr, value: Meaning) -> None:
         """Bind a target of an assignment or loop, taking the value apart as the target says."""
         if isinstance(target, ast.Name):
             self.bind(target.id, value)
@@ -27,11 +27,11 @@ class Targets(Evaluation):
         else:
             self.problem(target, "an attribute cannot be set in a graph", "bind a name")
 
-    def _assign_elements(self, target: ast.Tuple | ast.List, value: Value) -> None:
+    def _assign_elements(self, target: ast.Tuple | ast.List, value: Meaning) -> None:
         if isinstance(value, Arc):
             self._unpack_arc(target, value)
             return
-        items: list[Value] | None = None
+        items: list[Meaning] | None = None
         if isinstance(value, Constant | Listing):
             items = self.items(value, target)
         if items is None:
@@ -53,7 +53,7 @@ class Targets(Evaluation):
         for element, item in zip(target.elts, items, strict=True):
             self.assign(element, item)
 
-    def _assign_item(self, target: ast.Subscript, value: Value) -> None:
+    def _assign_item(self, target: ast.Subscript, value: Meaning) -> None:
         container, index = self.data(target.value), self.data(target.slice)
         if isinstance(container, Unknown) or isinstance(index, Unknown):
             return
@@ -74,13 +74,13 @@ class Targets(Evaluation):
 
     def _unpack_arc(self, target: ast.Tuple | ast.List, arc: Arc) -> None:
         shape = self._shape(target)
-        if shape is None or self.network is None:
+        if shape is None or self.draft is None:
             for name in [n for n in ast.walk(target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]:
                 self.bind(name.id, UNKNOWN)
             return
         node = arc.source
-        if not isinstance(node, Node) or arc.path or arc.kind == "tag":
-            node = self.network.add("UNPACK", target, [Port("0", arc)])
+        if not isinstance(node, SQDraft) or arc.path or arc.kind == "tag":
+            node = self.draft.add("UNPACK", target, [PortDraft("0", arc)])
         sq = node.sq
         if sq.unpack is not None and sq.unpack != shape:
             self.problem(target, f"the value of {sq.name} is unpacked in two different ways", "unpack it once")
@@ -104,7 +104,7 @@ class Targets(Evaluation):
             return None
         return shape
 
-    def _bind_elements(self, target: ast.Tuple | ast.List, node: Node, path: tuple[int, ...]) -> None:
+    def _bind_elements(self, target: ast.Tuple | ast.List, node: SQDraft, path: tuple[int, ...]) -> None:
         for index, element in enumerate(target.elts):
             if isinstance(element, ast.Tuple | ast.List):
                 self._bind_elements(element, node, (*path, index))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ticktalk.language import folding
+from ticktalk.language.draft import Arc, Constant, GraphDraft
 from ticktalk.language.evaluation import Evaluation
-from ticktalk.language.network import Arc, Constant, Network
+from ticktalk.language.meanings import UNKNOWN, Listing, Unknown, Value
 from ticktalk.language.templates import STREAM_KEYWORDS, Parameter
-from ticktalk.language.values import UNKNOWN, Data, Listing, Unknown
 from ticktalk.problems import Place, did_you_mean
 from ticktalk.time import ROOT, TTClock
 from ticktalk.time.clock import whole_tick
@@ -69,7 +69,7 @@ class Argument:
 
     place: ast.expr
     keyword: ast.keyword | None = None
-    value: Data | None = None
+    value: Value | None = None
     uncertain: bool = False
 
     @property
@@ -78,7 +78,7 @@ class Argument:
         return self.place if self.keyword is None else self.keyword
 
     @property
-    def given(self) -> Data:
+    def given(self) -> Value:
         """Its value, which is evaluated."""
         assert self.value is not None
         return self.value
@@ -111,15 +111,15 @@ class Arguments:
         self.clocks: dict[str, TTClock] = {}
 
     @property
-    def network(self) -> Network:
+    def draft(self) -> GraphDraft:
         """The graph that is made.
 
         Raises:
             Refused: at module level, where nothing makes an SQ.
         """
-        if self.expressions.network is None:
+        if self.expressions.draft is None:
             raise Refused
-        return self.expressions.network
+        return self.expressions.draft
 
     def refused(self, place: Place, what: str, instead: str = "") -> Refused:
         """Report a problem; the caller raises the result."""
@@ -300,7 +300,7 @@ class Arguments:
 
     def register(self, clock: TTClock, place: Place) -> None:
         """Add a clock and its parents to the graph's."""
-        if self.expressions.network is None:
+        if self.expressions.draft is None:
             return
         for one in reversed(clock.ancestors()):
             if one.parent is None:

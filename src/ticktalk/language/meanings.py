@@ -1,11 +1,11 @@
-"""The kinds of value that an expression of a graph body has at compile time."""
+"""The meaning of an expression of a graph body at compile time: a value, or something that can be called."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from ticktalk.language.network import Arc, Branch, Constant
+from ticktalk.language.draft import Arc, Branch, Constant
 from ticktalk.language.templates import Template
 
 
@@ -18,7 +18,7 @@ class Listing:
         arc: (tuple) the SQ it became, and the branch in which it did.
     """
 
-    items: list[Value]
+    items: list[Meaning]
     is_tuple: bool = False
     frozen: bool = False
     arc: tuple[Arc, Branch | None] | None = None
@@ -26,7 +26,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """A name that is no value: something to call, or a module of ours."""
+    """A name that is no value: a function, instruction, construct, builtin, or a module of TickTalk."""
 
     kind: Literal["function", "instruction", "construct", "builtin", "module"]
     name: str
@@ -49,5 +49,7 @@ class Unknown:
 
 UNKNOWN = Unknown()
 
-Data = Constant | Arc | Listing | Unknown
-Value = Data | Reference | Foreign
+Value = Constant | Arc | Listing | Unknown
+"""A value: an SQ or a computation can take it."""
+Meaning = Value | Reference | Foreign
+"""All that a name or an expression can mean."""

@@ -18,6 +18,7 @@ from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.problems import Place
 
 MOST_SQS = 200_000
+"""A graph with more SQs is a mistake, such as a loop that was not meant to be unrolled."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +30,7 @@ class Constant:
 
 @dataclass(slots=True, eq=False)
 class Arc:
-    """An output of a graph input or SQ: see `TTArc`, which it becomes."""
+    """An output of a graph input or SQ; it becomes a `TTArc`."""
 
     source: Source
     kind: Literal["value", "tag"] = "value"
@@ -50,7 +51,7 @@ class Branch:
 
 
 class Source:
-    """What arcs begin at: a graph input or an SQ.
+    """The begin of arcs: a graph input or an SQ.
 
     Attributes:
         branch: the branch in which its tokens are there; None outside of all.
@@ -85,7 +86,7 @@ class Source:
         return self._arcs[kind, path]
 
 
-class Input(Source):
+class InputDraft(Source):
     """An input of the graph."""
 
     __slots__ = ("name",)
@@ -95,8 +96,8 @@ class Input(Source):
         self.name = name
 
 
-class Node(Source):
-    """An SQ, and the arcs that end at its ports (None: a constant)."""
+class SQDraft(Source):
+    """An SQ while the graph is made, and the arcs that end at its ports (None: a constant)."""
 
     __slots__ = ("ends", "is_silent", "is_source", "place", "plan_b", "sq")
 
@@ -107,7 +108,7 @@ class Node(Source):
         self.ends: list[Arc | None] = []
         self.is_source = False  # of a @STREAMify function
         self.is_silent = False  # a plan B whose value goes on through its deadline
-        self.plan_b: Node | None = None
+        self.plan_b: SQDraft | None = None
 
     def finish(self) -> None:
         """Settle the fields that follow from earlier SQs: stream, sticky ports, order, rank; and which arcs remain."""
@@ -146,7 +147,7 @@ class Node(Source):
 
 
 @dataclass(slots=True)
-class Port:
+class PortDraft:
     """A port to be made: its name, and the arc or constant on it."""
 
     name: str
@@ -156,23 +157,23 @@ class Port:
 
 
 class TooLarge(Exception):
-    """The graph has more SQs than anyone meant."""
+    """The graph has more than `MOST_SQS` SQs."""
 
 
-class Network:
+class GraphDraft:
     """The graph while it is made.
 
     Attributes:
         inputs: the graph's inputs.
-        nodes: its SQs in the order of evaluation.
+        sqs: its SQs in the order of evaluation.
         branch: the conditional branch that is being evaluated.
         constraints: of the `with` blocks around the present expression.
     """
 
     def __init__(self, inputs: Sequence[str]) -> None:
-        self.inputs = [Input(name) for name in inputs]
+        self.inputs = [InputDraft(name) for name in inputs]
         self.defaults: dict[str, Any] = {}  # of inputs, encoded
-        self.nodes: list[Node] = []
+        self.sqs: list[SQDraft] = []
         self.branch: Branch | None = None
         self.constraints: list[TTConstraintSpec] = []
         self._uses: dict[str, int] = {}
@@ -186,12 +187,12 @@ class Network:
         self,
         function: str,
         place: Place,
-        ports: Sequence[Port],
+        ports: Sequence[PortDraft],
         *,
         pinned: str | None = None,
         at_deadline: bool = False,
         **fields: Any,
-    ) -> Node:
+    ) -> SQDraft:
         """A new SQ in the present branch.
 
         Args:
@@ -205,27 +206,27 @@ class Network:
             TypeError: a constant cannot be stored in a graph.
         """
         gated = [
-            Port(port.name, self._gated(port.value, self.branch, place), port.keyword, port.hidden)
+            PortDraft(port.name, self._gated(port.value, self.branch, place), port.keyword, port.hidden)
             if isinstance(port.value, Arc)
             else port
             for port in ports
         ]
         if not at_deadline and not any(isinstance(port.value, Arc) for port in gated):
-            gated.append(Port("trigger", self.trigger(place), hidden=True))
+            gated.append(PortDraft("trigger", self.trigger(place), hidden=True))
         if at_deadline:
             fields["trigger"] = "plan_b"
         return self._connect(function, place, gated, self.branch, pinned, fields)
 
-    def join(self, place: Place, yes: Arc, no: Arc) -> Node:
+    def join(self, place: Place, yes: Arc, no: Arc) -> SQDraft:
         """The `MERGE` of two branches' values, each from its branch, in the present one."""
-        return self._connect("MERGE", place, [Port("0", yes), Port("1", no)], self.branch, None, {})
+        return self._connect("MERGE", place, [PortDraft("0", yes), PortDraft("1", no)], self.branch, None, {})
 
     def here(self, arc: Arc, place: Place) -> Arc:
-        """`arc` as it is seen in the present branch."""
+        """`arc` as an SQ of the present branch gets it."""
         return self._gated(arc, self.branch, place)
 
     def trigger(self, place: Place) -> Arc:
-        """What fires an SQ without arc inputs: the graph's first input, or the branch's gated condition."""
+        """The arc that fires an SQ without arc inputs: the graph's first input, or the branch's gated condition."""
         if self.branch is None:
             return self.inputs[0].whole
         return self._gated(self.branch.condition, self.branch, place)
@@ -238,7 +239,7 @@ class Network:
         return here is branch
 
     def _gated(self, arc: Arc, branch: Branch | None, place: Place) -> Arc:
-        """`arc` as it is seen in `branch`: led through the gates of all branches it is not in."""
+        """`arc` as an SQ of `branch` gets it: led through the gates of all branches it is not in."""
         entered: list[Branch] = []
         here = branch
         while here is not None and here is not arc.source.branch:
@@ -247,7 +248,7 @@ class Network:
         for inner in reversed(entered):
             gate = inner.gates.get(arc)
             if gate is None:
-                ports = [Port("value", arc), Port("condition", inner.condition)]
+                ports = [PortDraft("value", arc), PortDraft("condition", inner.condition)]
                 settings = {"instruction": {"when": inner.when}}
                 gate = self._connect("IF", place, ports, inner, None, settings).whole
                 inner.gates[arc] = gate
@@ -258,12 +259,12 @@ class Network:
         self,
         function: str,
         place: Place,
-        ports: Sequence[Port],
+        ports: Sequence[PortDraft],
         branch: Branch | None,
         pinned: str | None,
         fields: dict[str, Any],
-    ) -> Node:
-        if len(self.nodes) >= MOST_SQS:
+    ) -> SQDraft:
+        if len(self.sqs) >= MOST_SQS:
             raise TooLarge(f"the graph has more than {MOST_SQS} SQs")
         name = self.use(function)
         if pinned is not None:
@@ -272,7 +273,7 @@ class Network:
         if row is not None:
             fields.update(singly=row.singly, order="forward" if row.forward else "any")
         constraints = [*self.constraints, *fields.pop("constraints", [])]
-        node = Node(
+        node = SQDraft(
             TTSQ(name=name, function=function, line=place.lineno, constraints=constraints, **fields), branch, place
         )
         for index, port in enumerate(ports):
@@ -284,12 +285,12 @@ class Network:
                 node.ends.append(None)
                 constant = [encode_constant(port.value.value)]
                 node.sq.ports.append(TTPort(port.name, constant=constant, keyword=port.keyword))
-        self.nodes.append(node)
+        self.sqs.append(node)
         return node
 
     def finish(self) -> tuple[list[TTInput], list[TTSQ]]:
         """The inputs and SQs of the graph."""
-        for node in self.nodes:
+        for node in self.sqs:
             node.finish()
         inputs = [
             TTInput(
@@ -299,4 +300,4 @@ class Network:
             )
             for source in self.inputs
         ]
-        return inputs, [node.sq for node in self.nodes]
+        return inputs, [node.sq for node in self.sqs]
