@@ -163,7 +163,7 @@ def test_a_message_says_what_it_is_and_for_whom() -> None:
 def test_handle_message_responds_to_its_own(recipient: Any) -> None:
     made, sent = process()
     made.handle_message(Message(RuntimeMsg.JOIN, EnsembleInfo("edge", "edge"), recipient))
-    assert list(made.registry.ensembles) == ["edge"] and sent
+    assert list(made.state.ensembles) == ["edge"] and sent
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_handle_message_ignores_others_without_notification(
 ) -> None:
     made, sent = process()
     assert made.handle_message(Message(kind, EnsembleInfo("edge", "edge"), recipient)) is None
-    assert not sent and not made.registry.ensembles and not caplog.records
+    assert not sent and not made.state.ensembles and not caplog.records
 
 
 def test_get_next_input_pulls_in_order() -> None:
@@ -211,14 +211,14 @@ def test_run_sim_is_run_as_a_simpy_process_and_input_msg_interrupts_it() -> None
             made.input_msg(join(f"twin{at}"))  # a second message before the process had its turn
             yield env.timeout(0)
             yield env.timeout(0)
-            seen.append((env.now, list(made.registry.ensembles)))
+            seen.append((env.now, list(made.state.ensembles)))
 
     env.process(user())
     env.run()
     assert [at for at, _ in seen] == [0, 5, 7]
     assert [len(names) for _, names in seen] == [2, 4, 6]
     assert running.is_alive, "it waits indefinitely for the next"
-    assert not made.registry.ensembles.keys() ^ {f"{n}{at}" for n in ("edge", "twin") for at in (0, 5, 7)}
+    assert not made.state.ensembles.keys() ^ {f"{n}{at}" for n in ("edge", "twin") for at in (0, 5, 7)}
 
 
 def test_run_sim_handles_what_came_before_it_started() -> None:
@@ -227,20 +227,20 @@ def test_run_sim_handles_what_came_before_it_started() -> None:
     made.input_msg(join("early"))
     env.process(made.run_sim(env))
     env.run()
-    assert list(made.registry.ensembles) == ["early"]
+    assert list(made.state.ensembles) == ["early"]
 
 
 @pytest.mark.parametrize("make_queue", [queue.Queue, multiprocessing.Queue])
 def test_run_phy_in_a_thread(make_queue: Callable[[], Any]) -> None:
     joined = threading.Event()
     made, sent = process(make_queue())
-    made.join_listeners.append(lambda info: joined.set())
+    made.requests.watchers.append(lambda event: joined.set())
     thread = threading.Thread(target=made.run_phy, daemon=True)
     thread.start()
     made.input_msg(Message(NetMsg.JOIN, None, "TTNetworkManager"))  # not for it
     made.input_msg(Message(RuntimeMsg.JOIN, EnsembleInfo("edge", "edge"), "TTRuntimeManagerProcess"))
     assert joined.wait(10)
-    assert list(made.registry.ensembles) == ["edge"] and sent
+    assert list(made.state.ensembles) == ["edge"] and sent
     made.stop()
     thread.join(10)
     assert not thread.is_alive()
@@ -255,7 +255,7 @@ def test_stop_ends_the_run_loop_after_what_is_in_the_queue() -> None:
     thread.start()
     thread.join(10)
     assert not thread.is_alive()
-    assert list(made.registry.ensembles) == ["a", "b", "c"]
+    assert list(made.state.ensembles) == ["a", "b", "c"]
 
 
 def test_a_process_that_is_not_connected_says_so() -> None:
@@ -287,7 +287,7 @@ def test_a_message_that_cannot_be_met_is_logged(caplog: pytest.LogCaptureFixture
     program = graph(placed("name='nowhere'"))
     manager.send_to_runtime(Message(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, program, TTRuntimeManagerProcess))
     assert any("nowhere" in record.getMessage() for record in caplog.records)
-    assert not manager.process.deployments.graphs
+    assert not manager.process.state.graphs
 
 
 def test_outputs_run_on_the_users_environment() -> None:
@@ -354,7 +354,7 @@ def test_what_is_no_name_is_refused(name: Any) -> None:
 def test_another_protocol_version_is_refused_with_the_reason() -> None:
     made, sent = process()
     made.handle_message(join("old", protocol=99))
-    assert not made.registry.ensembles
+    assert not made.state.ensembles
     (message,) = sent
     assert message.payload.ensemble == "old" and message.payload.message.msg_type is NetMsg.REFUSED
     assert "version 99" in message.payload.message.payload
@@ -414,7 +414,7 @@ def test_a_mapping_error_lists_each_sq_its_constraint_and_what_each_ensemble_lac
     assert "'edge' is not 'mars'; has no component 'arm'" in of_go
     assert "'hub' is not 'mars'\n" in of_go
     assert "'runtime-manager' is not 'mars'; has no component 'gpu', 'arm'" in of_go
-    assert not manager.process.deployments.graphs
+    assert not manager.process.state.graphs
     assert not any(ensemble.host.prepared for ensemble in ensembles), "nothing is instantiated"
 
 

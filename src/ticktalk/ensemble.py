@@ -154,7 +154,7 @@ class TTEnsemble:
             RefusedError: the manager does not let it join; the message says why.
             TTRuntimeError: the port is in use, or the credentials do not hold.
         """
-        from ticktalk.physical.handles import EnsembleHandle
+        from ticktalk.physical.ensemble_handle import EnsembleHandle
 
         self._handle = EnsembleHandle(
             self.name,

@@ -75,6 +75,11 @@ class RuntimeMsg(enum.Enum):
     CHECKPOINT = enum.auto()
     PLACED = enum.auto()
     HANDED = enum.auto()
+    STATUS = enum.auto()
+    ENSEMBLES = enum.auto()
+    OUTPUTS = enum.auto()
+    PROFILE = enum.auto()
+    SHUT_DOWN = enum.auto()
 
 
 Kind = SyncMsg | ExecuteMsg | NetMsg | RuntimeMsg
@@ -180,6 +185,11 @@ ROWS: dict[enum.Enum, Row] = {
     RuntimeMsg.CHECKPOINT: Row(carry.Checkpoint, "instances as they are now"),
     RuntimeMsg.PLACED: Row(carry.Placed, "SQs that were to come are expected, or there, or cannot come"),
     RuntimeMsg.HANDED: Row(carry.Handed, "what instances that were handed over go on with"),
+    RuntimeMsg.STATUS: Row(carry.StatusRequest, "how everything stands", crosses=False),
+    RuntimeMsg.ENSEMBLES: Row(carry.StatusRequest, "what the ensembles say of themselves", crosses=False),
+    RuntimeMsg.OUTPUTS: Row(carry.OutputsRequest, "the latest outputs of a graph", crosses=False),
+    RuntimeMsg.PROFILE: Row(carry.ProfileRequest, "what the bodies of a graph cost", crosses=False),
+    RuntimeMsg.SHUT_DOWN: Row(carry.StatusRequest, "the system is to end", crosses=False),
 }
 
 

@@ -36,12 +36,20 @@ class DeployRequest(msgspec.Struct):
 
 
 class StartRequest(msgspec.Struct):
-    """Start a graph that is ready; `reply` gets the context's number, or the error."""
+    """Start a graph that is ready; `reply` gets the context's number, or the error.
+
+    Attributes:
+        graph: the graph's name.
+        inputs: one value per graph input.
+        start_tick: when it starts; None: now, or on devices as soon as all have heard of it.
+        length: ticks after which its streams end (exclusive); None: as long as their windows last.
+    """
 
     graph: str
     inputs: dict[str, Any] = {}
-    start_tick: int = 0
+    start_tick: int | None = None
     reply: Any = None
+    length: int | None = None
 
 
 class StopRequest(msgspec.Struct):
@@ -65,6 +73,26 @@ class SetRequest(msgspec.Struct):
     sq: str
     period: int | None = None
     phase: int | None = None
+    reply: Any = None
+
+
+class StatusRequest(msgspec.Struct):
+    """Ask for what needs no more to be said; `reply` gets plain JSON data."""
+
+    reply: Any = None
+
+
+class OutputsRequest(msgspec.Struct):
+    """Ask for the latest outputs of a graph; `reply` gets JSON lines, or the error."""
+
+    graph: str
+    reply: Any = None
+
+
+class ProfileRequest(msgspec.Struct):
+    """Ask what the bodies of a graph cost; `reply` gets function, times and token sizes, for each ensemble."""
+
+    graph: str
     reply: Any = None
 
 

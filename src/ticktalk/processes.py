@@ -12,34 +12,26 @@ import enum
 import logging
 import queue
 from collections.abc import Callable, Generator
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.engine.hosting import EnsembleHost
-from ticktalk.errors import TTError, TTRuntimeError
-from ticktalk.graph.graph import TTGraph
-from ticktalk.manager.deployments import Deployments, Errors, GraphState, Registry, not_prepared
-from ticktalk.manager.healing import Healing
-from ticktalk.manager.outputs import OutputLog
+from ticktalk.errors import TTRuntimeError
+from ticktalk.manager.driver import Driver
+from ticktalk.manager.requests import Requests
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import RECIPIENTS, Envelope, ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg, message
 from ticktalk.network_interface import TTNetworkInterface
 from ticktalk.payloads import (
-    Deployment,
     DeployRequest,
     DrainRequest,
     Expect,
     HandOver,
     Placed,
     Placement,
-    ReadyAnswer,
     Route,
-    SetGrid,
     SetRequest,
-    StartContext,
     StartRequest,
-    StopGraph,
     StopRequest,
 )
 
@@ -313,206 +305,23 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
     """The privileged process that only the runtime manager's ensemble has.
 
     It tells all ensembles of one another, maps graphs and distributes their SQs, sends the first tokens and logs
-    the outputs. It only dispatches: `registry`, `deployments`, `outputs` and `errors` hold the rules and the state.
+    the outputs. It only dispatches: the rules and the state are in `ticktalk.manager`.
 
     Args:
         log_file: where output tokens are appended, one JSON object a line: a path, an open file, or None.
         input_queue: a `queue.Queue` or `multiprocessing.Queue` of messages for this process.
         ensemble_name: the name of this ensemble.
+        driver: what hosts the manager: its clock, and what follows from real or simulated time.
     """
 
-    def __init__(self, log_file: Any, input_queue: Any, ensemble_name: str | None = None) -> None:
+    def __init__(
+        self, log_file: Any, input_queue: Any, ensemble_name: str | None = None, *, driver: Driver | None = None
+    ) -> None:
         name = ensemble_name or DEFAULT_RUNTIME_MANAGER_NAME
         super().__init__(input_queue, name, name)
-        self.outputs = OutputLog(log_file)
-        self.errors = Errors()
-        self.registry = Registry(EnsembleInfo(name))
-        self.deployments = Deployments(self.registry, self._distribute, self._start, self._stop)
-        self.healing = Healing(self.registry, self.deployments, _Ways(self))
-        self.event: Callable[[str], None] = logger.info  # told a line for what happens to ensembles and their work
-        self.join_listeners: list[Callable[[EnsembleInfo], None]] = []
-        self._deploy_replies: dict[str, Future[GraphState]] = {}
-        self.handlers = {
-            RuntimeMsg.OUTPUT_TOKEN: self.outputs.add,
-            RuntimeMsg.FIRING_ERROR: self.errors.add,
-            RuntimeMsg.JOIN: self._joined,
-            RuntimeMsg.LEAVE: self._leave,
-            RuntimeMsg.BACK: self._back,
-            RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH: self._answering(self._deploy),
-            RuntimeMsg.READY: self._ready,
-            RuntimeMsg.EXECUTE_GRAPH: self._answering(
-                lambda request: self.deployments.start(request.graph, request.inputs, request.start_tick)
-            ),
-            RuntimeMsg.STOP_GRAPH: self._answering(lambda request: self.stop_graph(request.graph)),
-            RuntimeMsg.DRAIN: self._answering(self._drain),
-            RuntimeMsg.SET_GRID: self._answering(self._set_grid),
-            RuntimeMsg.CHECKPOINT: self.healing.checkpoint,
-            RuntimeMsg.PLACED: self.healing.placed,
-            RuntimeMsg.HANDED: self.healing.handed,
-        }
-
-    def _joined(self, info: EnsembleInfo) -> None:
-        if self._join(info):
-            self.healing.joined(info)
-
-    def _back(self, info: EnsembleInfo) -> None:
-        self._join(info)
-        self.healing.back(info)
-        self._set_grids_again(info.name)
-
-    def _answering(self, act: Callable[[Any], Any]) -> Callable[[Any], None]:
-        """A handler that does what a request asks for, and gives the requester the result or the error."""
-
-        def handler(payload: Any) -> None:
-            request = DeployRequest(payload) if isinstance(payload, TTGraph) else payload
-            try:
-                result = act(request)
-            except TTError as error:
-                if request.reply is None:
-                    logger.error("%s", error)
-                else:
-                    request.reply.set_exception(error)
-            else:
-                if request.reply is not None and result is not _LATER:
-                    request.reply.set_result(result)
-
-        return handler
-
-    def _join(self, info: EnsembleInfo) -> bool:
-        refusal = self.registry.refusal(info)
-        if refusal is not None:
-            logger.warning("refused %r: %s", info.name, refusal)
-            self.send(info.name, NetMsg.REFUSED, refusal)
-            return False
-        known = self.registry.all()
-        self.registry.add(info)
-        own = Route(info.name, info.address)
-        self._network(message(NetMsg.ROUTE, own))
-        for other in known:
-            if other.name == info.name:
-                continue
-            self.send(info.name, NetMsg.ROUTE, Route(other.name, other.address))
-            if other.name != self.ensemble_name:
-                self.send(other.name, NetMsg.ROUTE, own)
-        for listener in self.join_listeners:
-            listener(info)
-        return True
-
-    def _leave(self, name: str) -> None:
-        if name not in self.registry.ensembles:
-            return
-        self.registry.remove(name)
-        for other in self.registry.all():
-            self.send(other.name, NetMsg.FORGET, name)
-        self.healing.lost(name)
-
-    def given_up(self, name: str) -> None:
-        """An ensemble does not come back: what it still prepared is not waited for."""
-        for graph, state in list(self.deployments.graphs.items()):
-            if name in state.waits_for:
-                self._ready(ReadyAnswer(graph, name, "it has gone"))
-
-    def stop_graph(self, graph: str) -> None:
-        """End a graph and forget it.
-
-        Raises:
-            TTRuntimeError: there is no such graph.
-        """
-        self.deployments.stop(graph)
-        self.healing.forget(graph)
-
-    def _drain(self, request: DrainRequest) -> Any:
-        def done(problem: str | None) -> None:
-            if request.reply is not None and problem is None:
-                request.reply.set_result(None)
-            elif request.reply is not None:
-                request.reply.set_exception(TTRuntimeError(problem))
-
-        self.healing.drain(request.ensemble, done)
-        return _LATER
-
-    def _set_grid(self, request: SetRequest) -> SetGrid:
-        change = self.deployments.set_grid(request.graph, request.sq, request.period, request.phase)
-        for host in self.deployments.graphs[request.graph].hosts:
-            self.send(host, SyncMsg.SET_GRID, change)
-        return change
-
-    def _set_grids_again(self, ensemble: str) -> None:
-        """Tell an ensemble that was cut off what was changed meanwhile."""
-        for state in self.deployments.graphs.values():
-            for change in state.grids.values() if ensemble in state.hosts else ():
-                self.send(ensemble, SyncMsg.SET_GRID, change)
-
-    def _deploy(self, request: DeployRequest) -> Any:
-        name = request.name or request.graph.name
-        if request.reply is not None and name not in self.deployments.graphs:
-            self._deploy_replies[name] = request.reply
-        try:
-            state = self.deployments.deploy(request.graph, request.name, request.mapping, request.weights)
-        except TTError:
-            if name not in self.deployments.graphs:
-                self._deploy_replies.pop(name, None)
-            raise
-        self._settle_deployment(name, state)
-        return _LATER
-
-    def _ready(self, answer: ReadyAnswer) -> None:
-        self.healing.ready(answer)
-        self.deployments.answer(answer)
-        state = self.deployments.graphs.get(answer.graph)
-        if state is not None:
-            self._settle_deployment(answer.graph, state)
-
-    def _settle_deployment(self, name: str, state: GraphState) -> None:
-        if state.state == "preparing":
-            return
-        reply = self._deploy_replies.pop(name, None)
-        if state.state == "refused":
-            message = not_prepared(state)
-            self.stop_graph(name)
-            if reply is None:
-                logger.error("%s", message)
-            else:
-                reply.set_exception(TTRuntimeError(message))
-            return
-        if state.state == "ready":
-            self.healing.deployed(state)
-        if reply is not None:
-            reply.set_result(state)
-
-    def _distribute(self, ensemble: str, deployment: Deployment) -> None:
-        self.send(ensemble, ExecuteMsg.INSTANTIATE, deployment)
-
-    def _start(self, ensemble: str, start: StartContext) -> None:
-        self.send(ensemble, SyncMsg.START, start)
-
-    def _stop(self, ensemble: str, graph: str) -> None:
-        self.send(ensemble, SyncMsg.STOP, StopGraph(graph))
-
-
-class _Ways:
-    """How `Healing` reaches ensembles and people."""
-
-    def __init__(self, process: TTRuntimeManagerProcess) -> None:
-        self._process = process
-
-    def place(self, ensemble: str, placement: Placement) -> None:
-        self._process.send(ensemble, SyncMsg.PLACE, placement)
-
-    def expect(self, ensemble: str, expect: Expect) -> None:
-        self._process.send(ensemble, SyncMsg.EXPECT, expect)
-
-    def hand_over(self, ensemble: str, order: HandOver) -> None:
-        self._process.send(ensemble, SyncMsg.HAND_OVER, order)
-
-    def dismiss(self, ensemble: str) -> None:
-        self._process.send(ensemble, NetMsg.SHUT_DOWN, "it was drained: nothing lives here any more")
-
-    def event(self, text: str) -> None:
-        self._process.event(text)
-
-
-_LATER = object()
+        self.requests = Requests(name, log_file, self.send, driver or Driver())
+        self.handlers = self.requests.handlers
+        self.state, self.outputs, self.errors = self.requests.state, self.requests.outputs, self.requests.errors
 
 
 def _nobody(msg: Message) -> None:

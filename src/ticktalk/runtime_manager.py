@@ -20,7 +20,10 @@ from ticktalk.engine.meter import Meter
 from ticktalk.ensemble import TTEnsemble, start_in
 from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.manager.deployments import GraphState
+from ticktalk.manager.driver import Driver
+from ticktalk.manager.events import Event
+from ticktalk.manager.reports import Costs
+from ticktalk.manager.state import GraphState
 from ticktalk.mapping.weights import Weights
 from ticktalk.messages import Message, RuntimeMsg
 from ticktalk.network_keys import OUTPUT
@@ -29,12 +32,15 @@ from ticktalk.payloads import (
     DrainRequest,
     FiringError,
     OutputToken,
+    ProfileRequest,
     SetRequest,
     StartRequest,
+    StatusRequest,
     StopRequest,
 )
 from ticktalk.processes import TTRuntimeManagerProcess
 from ticktalk.simulation.driver import Simulation
+from ticktalk.simulation.manager_driver import SimulationDriver
 
 if TYPE_CHECKING:
     from ticktalk.mapping.deployment_file import DeploymentFile
@@ -49,12 +55,15 @@ class TTRuntimeManager:
     Args:
         log_file: where output tokens are appended, one JSON object a line: a path, an open file, or None.
         name: its name on the network; ensembles look for `runtime-manager`.
+        driver: what hosts it, if anything does.
     """
 
-    def __init__(self, log_file: Any, name: str = DEFAULT_RUNTIME_MANAGER_NAME) -> None:
+    def __init__(
+        self, log_file: Any, name: str = DEFAULT_RUNTIME_MANAGER_NAME, *, driver: Driver | None = None
+    ) -> None:
         self.log_file = log_file
         self.name = name
-        self.process = TTRuntimeManagerProcess(log_file, queue.Queue(), name)
+        self.process = TTRuntimeManagerProcess(log_file, queue.Queue(), name, driver=driver)
 
     def instantiate_and_map_graph(
         self,
@@ -116,6 +125,19 @@ class TTRuntimeManager:
         """
         self._ask(RuntimeMsg.SET_GRID, SetRequest(_name(graph), sq, period, phase, Future()))
 
+    def status(self) -> dict[str, Any]:
+        """Which ensembles are there, which graphs live where, how they stand: plain JSON data."""
+        found: dict[str, Any] = self._ask(RuntimeMsg.STATUS, StatusRequest(Future()))
+        return found
+
+    def on_event(self, callback: Callable[[str], None]) -> None:
+        """Call `callback` with a line for everything that happens: joins, losses, graphs that are done."""
+        self.watch(lambda event: callback(str(event)))
+
+    def watch(self, callback: Callable[[Event], None]) -> None:
+        """Call `callback` with everything that happens as a value (`ticktalk.manager.events`)."""
+        self.process.requests.watchers.append(callback)
+
     def on_output(self, callback: Callable[[OutputToken], None]) -> None:
         """Call `callback` with every output token that reaches the manager, in order of arrival."""
         self.process.outputs.listeners.append(callback)
@@ -132,7 +154,7 @@ class TTRuntimeManager:
     @property
     def ensembles(self) -> list[str]:
         """The names of the ensembles, in the order of joining, the manager's own last."""
-        return [info.name for info in self.process.registry.all()]
+        return [info.name for info in self.process.state.infos()]
 
     def _ask(self, kind: RuntimeMsg, request: Any) -> Any:
         self.send_to_runtime(Message(kind, request, "TTRuntimeManagerProcess"))
@@ -172,9 +194,9 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         deployment: DeploymentFile | None = None,
         meter: Meter | None = None,
     ) -> None:
-        super().__init__(log_file, name)
         self.sim = sim
         self.simulation = Simulation.of(sim)
+        super().__init__(log_file, name, driver=SimulationDriver(self.simulation))
         if network_delay < 0:
             raise ValueError(f"a network delay is 0 or more microseconds, not {network_delay}")
         if network_delay:
@@ -198,7 +220,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
             inputs.input_msg, executes.input_msg, self.process.input_msg, sim_process=network.sim_process
         )
         self.process.setup_proc_intfc(network.input_msg, start_in(self.simulation, self.process))
-        self.process.registry.manager = self.ensemble.info()
+        self.process.state.manager = self.ensemble.info()
         site.interface.subscribe(OUTPUT, site.take_output_of)
         site.interface.open(network.receive)
         self.simulation.settle()
@@ -218,10 +240,8 @@ class TTRuntimeManagerSim(TTRuntimeManager):
             TTRuntimeError: it is not instantiated.
             TTInputError: a value is missing, or for no input.
         """
-        request = StartRequest(_name(graph), dict(inputs or {}), self.simulation.now(), Future())
+        request = StartRequest(_name(graph), dict(inputs or {}), reply=Future())
         context: int = self._ask(RuntimeMsg.EXECUTE_GRAPH, request)
-        for listener in self.simulation.on_start:
-            listener(request.graph, context, request.start_tick)
         return context
 
     def on_output(self, callback: Callable[[OutputToken], None]) -> None:
@@ -241,12 +261,6 @@ class TTRuntimeManagerSim(TTRuntimeManager):
                 if name == _name(graph):
                     found.update(context.waiting())
         return found
-
-    def drain(self, ensemble: str) -> None:
-        """As `TTRuntimeManager.drain`; made with `Faults`, so that SQs can move."""
-        if not self.simulation.movable:
-            raise TTRuntimeError("SQs do not move in this simulation: make a Faults(manager) before anything starts")
-        super().drain(ensemble)
 
     def endless_streams(self) -> list[str]:
         """The streams that are open and whose window has no end."""
@@ -317,12 +331,14 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         near: str = "",
         checkpoint: int = CHECKPOINT_PERIOD,
     ) -> None:
-        from ticktalk.physical.handles import ManagerHandle
+        from ticktalk.physical.manager_handle import ManagerHandle
+        from ticktalk.physical.manager_node import ManagerNode
 
-        super().__init__(log_file, name)
+        node = ManagerNode(checkpoint)
+        super().__init__(log_file, name, driver=node)
         self.ip, self.rx_port, self.tx_port = ip, rx_port, tx_port
         self._handle = ManagerHandle(
-            self.process, as_components(components), ip, rx_port, workers, credentials, insecure, near, checkpoint
+            self.process, node, as_components(components), ip, rx_port, workers, credentials, insecure, near
         )
 
     @property
@@ -344,7 +360,9 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
             TTRuntimeError: it is not instantiated.
             TTInputError: a value is missing, or for no input.
         """
-        return self._handle.start(_name(graph), dict(inputs or {}), length).number
+        request = StartRequest(_name(graph), dict(inputs or {}), reply=Future(), length=length)
+        number: int = self._ask(RuntimeMsg.EXECUTE_GRAPH, request)
+        return number
 
     def wait(self, graph: TTGraph | str | None = None, timeout: float | None = None) -> bool:
         """Wait until a graph (or every graph) is done: no stream open, no deadline pending, no token under way.
@@ -362,14 +380,6 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         """Wait until the ensembles of these names have joined; those that have not within `timeout` seconds."""
         return self._handle.wait_for_ensembles(names, timeout)
 
-    def stop_graph(self, graph: TTGraph | str) -> None:
-        """End a graph: nothing of it fires any more, and its name is free.
-
-        Raises:
-            TTRuntimeError: there is no such graph.
-        """
-        self._handle.stop_graph(_name(graph))
-
     def stop(self, ensembles: bool = False) -> None:
         """End: graphs stop, workers exit, sockets close; with `ensembles`, those that joined end too."""
         self._handle.close(ensembles)
@@ -378,17 +388,14 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         """What was skipped, evicted, late or dropped, over all ensembles: SQ to kind to count."""
         return self._handle.counters(_name(graph))
 
-    def profile(self, graph: TTGraph | str) -> list[tuple[str, list[int], list[int]]]:
+    def profile(self, graph: TTGraph | str) -> Costs:
         """Some of the times (microseconds) and token sizes (bytes) of each function's runs, from every ensemble."""
-        return self._handle.profile(_name(graph))
+        found: Costs = self._ask(RuntimeMsg.PROFILE, ProfileRequest(_name(graph), Future()))
+        return found
 
     def on_shut_down(self, callback: Callable[[], None]) -> None:
         """Call `callback` when somebody asks, from elsewhere, that the system end."""
-        self._handle.commands.shut_down = callback
-
-    def status(self) -> dict[str, Any]:
-        """Who is there, which graphs live where, how they stand: plain JSON data."""
-        return self._handle.status()
+        self._handle.manager.on_shut_down = callback
 
     def on_output(self, callback: Callable[[OutputToken], None]) -> None:
         """Call `callback` with every output token, in order of arrival, in a thread of its own."""
@@ -398,9 +405,9 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         """Call `callback` with every error of a firing, in a thread of its own."""
         super().on_error(self._handle.callbacks.wrap(callback))
 
-    def on_event(self, callback: Callable[[str], None]) -> None:
-        """Call `callback` with a line for everything that happens: joins, losses, graphs that are done."""
-        self._handle.on_event(self._handle.callbacks.wrap(callback))
+    def watch(self, callback: Callable[[Event], None]) -> None:
+        """Call `callback` with everything that happens as a value, in a thread of its own."""
+        super().watch(self._handle.callbacks.wrap(callback))
 
     def __enter__(self) -> Self:
         return self
@@ -411,6 +418,8 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         self.stop()
 
     def _result(self, reply: Future[Any]) -> Any:
+        if self._handle.closed and not reply.done():
+            raise TTRuntimeError("this runtime manager has ended")
         return reply.result()
 
 

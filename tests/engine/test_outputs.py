@@ -21,7 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ticktalk.json_text import json_line, stable_repr
-from ticktalk.manager.outputs import OutputLog
+from ticktalk.manager.outputs import Outputs
+from ticktalk.manager.state import ManagerState
+from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import OutputToken
 
 
@@ -285,15 +287,18 @@ def test_sets_are_sorted_under_every_hash_seed(kind: str, reprs_of_three_runs: l
     assert first.index("alpha") < first.index("foxtrot") if kind != "object" else "0x" not in first
 
 
+STATE = ManagerState(EnsembleInfo("manager"))
+
+
 def test_the_log_takes_a_path_or_an_open_file_and_appends(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     for value in (1, 2):
-        log = OutputLog(path)
+        log = Outputs(STATE, path)
         log.add(token(value))
         log.close()
     assert [json.loads(entry)["value"] for entry in path.read_text().splitlines()] == [1, 2]
     text = io.StringIO()
-    log = OutputLog(text)
+    log = Outputs(STATE, text)
     heard: list[Any] = []
     log.listeners.append(lambda given: heard.append(given.value))
     log.add(token({2, 1}))
@@ -301,4 +306,4 @@ def test_the_log_takes_a_path_or_an_open_file_and_appends(tmp_path: Path) -> Non
     assert not text.closed, "a file of the user's stays open"
     assert json.loads(text.getvalue()) == token({2, 1}).log_row()
     assert heard == [{1, 2}] and log.count == 1
-    OutputLog(None).add(token(1))
+    Outputs(STATE).add(token(1))

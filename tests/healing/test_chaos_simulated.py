@@ -79,7 +79,7 @@ class Chaos:
             except TTRuntimeError:
                 pass  # it cannot be: told as it should
         elif kind == "grid":
-            graphs = self.world.manager.process.deployments.graphs
+            graphs = self.world.manager.process.state.graphs
             graph = graphs[choice.choice(sorted(graphs))]
             streams = [sq.name for sq in graph.graph.sqs if sq.trigger == "grid"]
             period = choice.choice([200, 500]) * MS

@@ -93,7 +93,7 @@ class World:
         self.said: list[tuple[int, str]] = []
         self.firings: list[Firing] = []
         self.manager.process.outputs.listeners.append(self.outputs.append)
-        self.manager.process.event = lambda text: self.said.append((self.simulation.agenda.now, text))
+        self.manager.on_event(lambda text: self.said.append((self.simulation.agenda.now, text)))
 
     def events(self, text: str) -> None:
         """Let the events of a file happen."""
@@ -131,7 +131,7 @@ class World:
         return self
 
     def hosts(self, graph: str = "prog") -> dict[str, str]:
-        return self.manager.process.deployments.graphs[graph].host_of
+        return self.manager.process.state.graphs[graph].host_of
 
     def values(self, sq: str | None = None) -> list[Any]:
         return [token.value for token in self.outputs if sq in (None, token.sq)]
@@ -152,18 +152,18 @@ class World:
 
     def check(self) -> None:
         """Every SQ of every live graph lives on exactly one live ensemble, or waits; nothing is left behind."""
-        process = self.manager.process
+        state = self.manager.process.state
         lost = set(self.faults._lost_since)
         living = {
             name: site.host
             for name, site in self.simulation.sites.items()
-            if site.alive and site.host is not None and (name in process.registry.ensembles or name == MANAGER)
+            if site.alive and site.host is not None and (name in state.ensembles or name == MANAGER)
         }
-        for name, state in process.deployments.graphs.items():
-            if process.healing._preparing.get(name):
+        for name, graph in state.graphs.items():
+            if graph.preparing:
                 continue  # it is told where its SQs are when those that are to host them hold it
-            for number in state.live:
-                homes: dict[str, list[str]] = {sq: [] for sq in state.host_of}
+            for number in [context.number for context in graph.live]:
+                homes: dict[str, list[str]] = {sq: [] for sq in graph.host_of}
                 for host_name, host in living.items():
                     context = host.contexts.get((name, number))
                     if host_name in lost:
@@ -175,17 +175,18 @@ class World:
                         assert set(context.forwards) == names
                         assert set(context.executes) <= names
                         assert not context.held
-                for sq, host_name in state.host_of.items():
+                for sq, host_name in graph.host_of.items():
                     if host_name == "" or host_name in lost:
                         assert homes[sq] == [], (sq, host_name, homes[sq])
                     else:
                         assert homes[sq] == [host_name], (sq, host_name, homes[sq])
-        live = {(graph, number) for graph, state in process.deployments.graphs.items() for number in state.live}
+        live = {(name, context.number) for name, graph in state.graphs.items() for context in graph.live}
         for name, host in living.items():
             if name not in lost:
                 assert set(host.contexts) <= live, (name, set(host.contexts) - live)
-                assert set(host.prepared) <= set(process.deployments.graphs)
-        assert set(process.healing.checkpoints) <= live
+                assert set(host.prepared) <= set(state.graphs)
+        ended = [context for graph in state.graphs.values() for context in graph.contexts.values() if context.ended]
+        assert not any(context.checkpoints for context in ended)
         self.check_agenda()
 
     def check_agenda(self) -> None:

@@ -331,7 +331,7 @@ class Chaos:
 
     def _resources(self) -> dict[str, Any]:
         """What may not grow: of this process, in which the manager is, and of every ensemble."""
-        healing = self.system.manager.process.healing
+        graphs = list(self.system.manager.process.state.graphs.values())
         threads = [thread.name for thread in threading.enumerate() if not thread.name.endswith("(_read)")]
         keep_time = [name for name in threads if name in ("ticktalk runtime-manager", "ticktalk time")]
         return {
@@ -340,7 +340,7 @@ class Chaos:
             "keep time": len(keep_time),
             "workers": [len(children(process.popen.pid)) for process in self.system.ensembles.values()],
             "ensembles": [process.view()["descriptors"] for process in self.system.ensembles.values()],
-            "moves": len(healing._moves) + sum(map(len, healing._preparing.values())),
+            "moves": sum((graph.move is not None) + len(graph.preparing) for graph in graphs),
         }
 
     def _nothing_is_kept_open(self, before: dict[str, Any]) -> None:

@@ -121,9 +121,10 @@ def found(system: System, graph: str) -> dict[str, Any]:
 
 def saved(system: System, graph: str, sq: str) -> Any:
     """The `sq_state` of the manager's last checkpoint of an SQ, or None."""
-    for (name, _), states in list(system.manager.process.healing.checkpoints.items()):
-        if name == graph and sq in states and states[sq].body is not None:
-            return decode_value(states[sq].body)
+    for context in list(system.manager.process.state.graphs[graph].contexts.values()):
+        kept = context.checkpoints.get(sq)
+        if kept is not None and kept.body is not None:
+            return decode_value(kept.body)
     return None
 
 
@@ -305,7 +306,7 @@ def test_what_cannot_be_drained_stays_as_it_is(own: Callable[..., System], tmp_p
 
 def asked_to_leave(system: System, graph: str) -> bool:
     """Whether SQs of a graph have been told to end where they are, and go on elsewhere."""
-    move = system.manager.process.healing._moves.get(graph)
+    move = system.manager.process.state.graphs[graph].move
     return move is not None and move.ordered
 
 

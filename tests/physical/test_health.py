@@ -7,8 +7,11 @@ from hypothesis import strategies as st
 
 from ticktalk.hosted.completion import Completion
 from ticktalk.hosted.lease import DEAD_AFTER, ManagerWatch, Times
-from ticktalk.manager.liveness import Heartbeats
-from ticktalk.payloads import IdleReport
+from ticktalk.manager.driver import Driver
+from ticktalk.manager.liveness import WATCH_PERIOD
+from ticktalk.manager.requests import Requests
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.payloads import IdleReport, Ping
 
 LOST_AFTER = Times().lost_after
 
@@ -26,18 +29,54 @@ def answers(completion: Completion, now: int = 0, arrived: int = 0, **said: dict
     return done
 
 
-def test_heartbeats_tell_who_is_silent() -> None:
-    heartbeats = Heartbeats()
-    heartbeats.take("a", 0)
-    heartbeats.take("b", 500_000)
-    assert heartbeats.dead(DEAD_AFTER) == []
-    assert heartbeats.dead(DEAD_AFTER + 1) == ["a"]
-    assert sorted(heartbeats.dead(DEAD_AFTER + 500_001)) == ["a", "b"]
-    heartbeats.take("a", DEAD_AFTER)
-    assert heartbeats.dead(DEAD_AFTER + 1) == []
-    heartbeats.forget("b")
-    heartbeats.forget("never there")
-    assert heartbeats.dead(10 * DEAD_AFTER) == ["a"]
+class Manager(Driver):
+    """The manager's rules at a tick that a test sets; `open`: the sessions of ensembles are connected."""
+
+    def __init__(self, dead_after: int = DEAD_AFTER) -> None:
+        self.tick, self.open = 0, True
+        self.requests = Requests("manager", None, lambda ensemble, kind, payload: None, self)
+        self.requests.liveness.times = Times(dead_after)
+
+    def now(self) -> int:
+        return self.tick
+
+    def connected(self) -> list[str]:
+        return list(self.requests.state.ensembles) if self.open else []
+
+    def join(self, name: str, tick: int) -> None:
+        self.tick = tick
+        assert self.requests.liveness.join(EnsembleInfo(name, zid=name)) is None
+
+    def gone(self, tick: int) -> list[str]:
+        """The ensembles that are not heard of at a tick, when the manager has looked."""
+        while self.tick < tick:
+            self.tick = min(tick, self.tick + WATCH_PERIOD)
+            self.requests.liveness.watch()
+        return sorted(self.requests.state.lost)
+
+
+def test_heartbeats_tell_which_ensemble_is_silent() -> None:
+    manager = Manager()
+    manager.join("a", 0)
+    manager.join("b", 500_000)
+    assert manager.gone(DEAD_AFTER) == []
+    assert manager.gone(DEAD_AFTER + 1) == ["a"]
+    assert manager.gone(DEAD_AFTER + 500_001) == ["a", "b"]
+    manager.requests.liveness.ping(Ping("a", 0), manager.tick)
+    assert manager.gone(manager.tick + DEAD_AFTER) == ["b"]
+    manager.requests.liveness.left("b")
+    manager.requests.liveness.left("never there")
+    assert manager.gone(10 * DEAD_AFTER) == ["a"]
+
+
+def test_a_manager_that_was_busy_excuses_the_silence() -> None:
+    manager = Manager()
+    manager.join("a", 0)
+    assert manager.gone(WATCH_PERIOD) == []
+    manager.tick += 10 * DEAD_AFTER  # it could hear nobody
+    manager.requests.liveness.watch()
+    assert not manager.requests.state.lost
+    assert manager.gone(manager.tick + DEAD_AFTER + WATCH_PERIOD) == ["a"]
 
 
 def test_two_equal_idle_rounds_end_it() -> None:
@@ -167,10 +206,18 @@ def test_whatever_the_silence_that_counts_as_death_the_lease_ends_first(dead_aft
     times = Times(dead_after)
     assert 2 * times.heartbeat < times.lingers_after < times.lease < times.surely_after < times.dead_after
     assert times.dead_after <= times.lost_after < times.given_up_after
-    watch, heartbeats = ManagerWatch(0, dead_after), Heartbeats(dead_after)
-    heartbeats.take("a", 0)
-    assert watch.holds(times.lease) and not heartbeats.silent(times.lease, times.surely_after)
-    assert heartbeats.dead(dead_after + 1) == ["a"]
+    watch, manager = ManagerWatch(0, dead_after), Manager(dead_after)
+    manager.join("a", 0)
+    for tick, is_open, gone in (
+        (times.lease, False, []),
+        (times.surely_after, False, []),
+        (dead_after, True, []),
+        (dead_after + 1, True, ["a"]),
+    ):
+        manager.tick, manager.open = tick, is_open
+        manager.requests.liveness.watch()
+        assert list(manager.requests.state.lost) == gone
+    assert watch.holds(times.lease)
     assert watch.lease == times.lease and watch.first_question + 3 * watch.pause < times.lease
 
 

@@ -216,7 +216,8 @@ def test_a_port_that_somebody_takes_meanwhile_is_not_insisted_on(monkeypatch: py
             found.append(port if len(found) % 2 == 0 else free_port(ip))
             return found[-1]
 
-        monkeypatch.setattr("ticktalk.physical.handles.free_port", free)
+        for handle in ("manager_handle", "ensemble_handle"):
+            monkeypatch.setattr(f"ticktalk.physical.{handle}.free_port", free)
         with TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0) as manager:
             assert len(found) == 2 and manager.address == f"127.0.0.1:{found[1]}"
             ensemble = TTEnsemble(None, "other")
@@ -253,7 +254,7 @@ def test_a_clock_that_is_off_is_brought_to_the_manager_s(system: System, monkeyp
         return clock
 
     monkeypatch.setattr("ticktalk.physical.node.RootClock", slow)
-    monkeypatch.setattr("ticktalk.physical.handles.boot_id", lambda: "another host")
+    monkeypatch.setattr("ticktalk.physical.ensemble_handle.boot_id", lambda: "another host")
     ensemble = TTEnsemble(None, "slow")
     thread = threading.Thread(target=ensemble.run_phy, args=(system.address,), daemon=True)
     thread.start()

@@ -146,7 +146,7 @@ class _Console:
             case ["start", graph_name, *given]:
                 self._runtime.execute_graph(graph_name, arguments.inputs(given))
             case ["follow", *names]:
-                for followed in names or list(self._runtime.process.deployments.graphs):
+                for followed in names or list(self._runtime.process.state.graphs):
                     self._followed ^= {followed}
             case ["rates"]:
                 self._rates()

@@ -21,6 +21,7 @@ from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, W
 from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
+from ticktalk.manager.events import Event, GraphDone
 from ticktalk.mapping.mapper import TTMapper
 from ticktalk.payloads import OutputToken
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
@@ -89,7 +90,7 @@ def run(
         _wait_for(manager, dict(zip(asked, started, strict=True)), stopped)
         host_of = placed.mapping if placed.mapping is not None else _mapping(manager, graph, list(asked))
         manager.instantiate_and_map_graph(graph, mapping=host_of, weights=placed.weights)
-        manager.on_event(_say)
+        manager.watch(_say)
         manager.execute_graph(graph, values, length=length)
         limit = None if length is None else length / 1e6 + GRACE
         waited = 0.0
@@ -109,8 +110,8 @@ def run(
         raise typer.Exit(1)
 
 
-def _say(event: str) -> None:
-    if " is done: " not in event:
+def _say(event: Event) -> None:
+    if not isinstance(event, GraphDone):
         print(event, file=sys.stderr)
 
 
@@ -140,8 +141,8 @@ def _wait_for(
 
 def _mapping(manager: TTRuntimeManagerPhysical, graph: TTGraph, order: list[str]) -> dict[str, str]:
     """The mapping that simulating gives: in the order asked for, not in that in which processes happened to join."""
-    registry = manager.process.registry
-    return TTMapper([*(registry.ensembles[name] for name in order), registry.manager]).map(graph)
+    state = manager.process.state
+    return TTMapper([*(state.ensembles[name].info for name in order), state.manager]).map(graph)
 
 
 def _end_all(started: list[subprocess.Popen[Any]]) -> None:

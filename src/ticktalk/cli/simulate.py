@@ -25,6 +25,7 @@ from ticktalk.ensemble import TTEnsemble
 from ticktalk.errors import TTError
 from ticktalk.factories import make_driver
 from ticktalk.hosted.lease import DEAD_AFTER
+from ticktalk.manager.events import Event, Joined, Left
 from ticktalk.payloads import OutputToken
 from ticktalk.runtime_manager import TTRuntimeManagerSim
 from ticktalk.simulation.event_file import joining_ensembles, read_events
@@ -120,7 +121,7 @@ def simulate(
                 return {**dict.fromkeys(listed), **_drivers(option, program, env)}
 
             faults = Faults(manager, noticed_after, save_every, drivers)
-            manager.process.event = lambda text: _event(simulation.agenda.now - start, text)
+            manager.watch(lambda event: _say(simulation.agenda.now - start, event))
             for happening in happens:
                 faults.schedule(happening, start)
         state = manager.instantiate_and_map_graph(graph, mapping=placed.mapping, weights=placed.weights)
@@ -142,8 +143,9 @@ def simulate(
         raise typer.Exit(1)
 
 
-def _event(tick: int, text: str) -> None:
-    print(f"{tick / 1_000_000:.3f} s: {text}", file=sys.stderr)
+def _say(tick: int, event: Event) -> None:
+    if not isinstance(event, (Joined, Left)):  # the file of events says so itself
+        print(f"{tick / 1_000_000:.3f} s: {event}", file=sys.stderr)
 
 
 def _endless(stream: str) -> None:

@@ -7,55 +7,68 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from ticktalk.engine.counters import Counts, merged
 from ticktalk.hosted.lease import Times
 from ticktalk.payloads import IdleReport
 
 
-class Completion:
+class Completion(msgspec.Struct):
     """Whether one context is done: every ensemble idle and nothing under way, in two equal rounds.
 
-    Args:
+    Attributes:
         ensembles: those that host its SQs.
+        round: the number of the last question.
+        done: whether it is.
+        lost: the tokens and outputs that were sent and never came.
+        latest: by ensemble, what it reported last.
+        departed: what ensembles reported last that are gone, and may be back.
+        former: what was counted by those that do not come back.
+        answers: the answers of this round.
+        before: what the round before found: by ensemble, tokens sent, tokens received, outputs.
+        different_since: the tick since which more was sent than received.
     """
 
-    def __init__(self, ensembles: list[str]) -> None:
-        self.ensembles = set(ensembles)
-        self.round = 0
-        self.done = False
-        self.lost = 0
-        self.latest: dict[str, IdleReport] = {}
-        self._gone: dict[str, IdleReport] = {}  # what those said last that are gone, and may be back
-        self._former: Counts = {}  # what was counted by those that are not
-        self._before: object = None
-        self._different_since: int | None = None
-        self._answers: dict[str, IdleReport] = {}
+    ensembles: set[str]
+    round: int = 0
+    done: bool = False
+    lost: int = 0
+    latest: dict[str, IdleReport] = {}
+    departed: dict[str, IdleReport] = {}
+    former: Counts = {}
+    answers: dict[str, IdleReport] = {}
+    before: list[tuple[str, dict[str, dict[str, int]], dict[str, int], int]] | None = None
+    different_since: int | None = None
+
+    def __post_init__(self) -> None:
+        self.ensembles = set(self.ensembles)
 
     def ask(self) -> int:
         """Begin a round; its number."""
         self.round += 1
-        self._answers = {}
+        self.answers = {}
         return self.round
 
     def begin_again(self) -> None:
         """SQs have been placed anew: what was answered before says nothing of now."""
         self.round += 1
-        self._answers = {}
-        self._before = self._different_since = None
+        self.answers = {}
+        self.before, self.different_since = None, None
 
     def gone(self, ensemble: str) -> None:
         """An ensemble has died: what it did is no longer waited for, what it counted still counts."""
         self.ensembles.discard(ensemble)
-        before = self._gone.pop(ensemble, None)
+        before = self.departed.pop(ensemble, None)
         if before is not None:
-            self._former = merged([self._former, before.counts])
+            self.former = merged([self.former, before.counts])
         report = self.latest.pop(ensemble, None)
         if report is not None:
-            self._gone[ensemble] = report
+            self.departed[ensemble] = report
 
     def back(self, ensemble: str) -> None:
         """An ensemble was not dead but cut off: it tells itself again what it has counted."""
-        report = self._gone.pop(ensemble, None)
+        report = self.departed.pop(ensemble, None)
         if report is not None:
             self.latest[ensemble] = report
 
@@ -72,33 +85,37 @@ class Completion:
         self.latest[report.ensemble] = report
         if report.round != self.round or self.done:
             return self.done
-        self._answers[report.ensemble] = report
-        if not self.ensembles <= set(self._answers):
+        self.answers[report.ensemble] = report
+        if not self.ensembles <= set(self.answers):
             return False
-        answers = [self._answers[name] for name in sorted(self.ensembles)]
+        answers = [self.answers[name] for name in sorted(self.ensembles)]
         if any(answer.busy for answer in answers):
-            self._before = self._different_since = None
+            self.before, self.different_since = None, None
             return False
         missing = self._missing(answers, outputs_arrived)
         state = [(a.ensemble, a.sent, a.received, a.outputs) for a in answers]
-        same = state == self._before
-        self._before = state
+        same = state == self.before
+        self.before = state
         if not same:
-            self._different_since = None
+            self.different_since = None
             return False
         if missing:
-            if self._different_since is None:
-                self._different_since = now
-            if now - self._different_since < Times().lost_after:
+            if self.different_since is None:
+                self.different_since = now
+            if now - self.different_since < Times().lost_after:
                 return False
         self.lost = missing
         self.done = True
         return True
 
+    def see(self, reports: list[IdleReport]) -> None:
+        """Take the place of all that was reported: in simulation every ensemble is seen, those that are gone, too."""
+        self.latest, self.departed, self.former = {report.ensemble: report for report in reports}, {}, {}
+
     def counts(self) -> Counts:
         """What was counted, over all ensembles."""
-        told = [*self._gone.values(), *self.latest.values()]
-        return merged([self._former, *(report.counts for report in told)])
+        told = [*self.departed.values(), *self.latest.values()]
+        return merged([self.former, *(report.counts for report in told)])
 
     @staticmethod
     def _missing(answers: list[IdleReport], outputs_arrived: Mapping[str, int]) -> int:

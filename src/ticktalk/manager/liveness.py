@@ -1,33 +1,200 @@
-"""Liveness: which ensembles the manager has heard of, and when."""
+"""Liveness: ensembles join, are heard of, fall silent, come back, leave; all are told of one another.
+
+Ticks are those of the manager's root clock (microseconds).
+"""
 
 from __future__ import annotations
 
-from ticktalk.hosted.lease import DEAD_AFTER
+import enum
+from typing import NamedTuple
+
+from ticktalk.hosted.lease import Times
+from ticktalk.manager.deploy import Deploy
+from ticktalk.manager.driver import Driver, Send, Tell
+from ticktalk.manager.events import Back, ClockWarning, Event, Gone, Isolated, Joined, Left
+from ticktalk.manager.heal import Heal
+from ticktalk.manager.state import EnsembleState, LostEnsemble, ManagerState
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.messages import NetMsg
+from ticktalk.payloads import Ping, Pong, Route
+
+PROTOCOL = 1
+"""The version of the messages between manager and ensembles."""
+
+WATCH_PERIOD = 200_000
+"""Microseconds between two looks who is silent."""
 
 
-class Heartbeats:
-    """When each ensemble was last heard of."""
+class Why(enum.Enum):
+    """Why an ensemble may not join."""
 
-    def __init__(self, dead_after: int = DEAD_AFTER) -> None:
-        self.dead_after = dead_after
-        self.seen: dict[str, int] = {}
+    VERSION = "version"
+    OWN_NAME = "own name"
+    IN_USE = "in use"  # perhaps by its own last start: who starts anew after a crash may ask again for a while
 
-    def take(self, name: str, now: int) -> None:
-        """An ensemble was heard of at `now`."""
-        self.seen[name] = now
 
-    def forget(self, name: str) -> None:
-        """An ensemble has left."""
-        self.seen.pop(name, None)
+class Refusal(NamedTuple):
+    """A refusal, and the sentence that is shown at the ensemble."""
 
-    def excuse(self, ticks: int) -> None:
-        """Nobody could be heard for `ticks`: the one who listens was busy."""
-        self.seen = {name: seen + ticks for name, seen in self.seen.items()}
+    why: Why
+    text: str
 
-    def dead(self, now: int) -> list[str]:
-        """Those that were not heard of for too long."""
-        return self.silent(now, self.dead_after)
 
-    def silent(self, now: int, ticks: int) -> list[str]:
-        """Those that were not heard of for more than `ticks`."""
-        return [name for name, seen in self.seen.items() if now - seen > ticks]
+class Liveness:
+    """Knows which ensembles there are.
+
+    Args:
+        state: all that the manager knows.
+        send: how ensembles are reached.
+        tell: how people are.
+        driver: what hosts the manager.
+        heal: what places SQs anew.
+        deploy: what waits for ensembles to prepare graphs.
+    """
+
+    def __init__(self, state: ManagerState, send: Send, tell: Tell, driver: Driver, heal: Heal, deploy: Deploy) -> None:
+        self._state = state
+        self._send, self._tell, self._driver = send, tell, driver
+        self._heal, self._deploy = heal, deploy
+        self.times = Times()
+        self._watched_at: int | None = None
+
+    # Joining.
+
+    def refusal(self, info: EnsembleInfo) -> Refusal | None:
+        """Why an ensemble may not join; None when it may."""
+        name, manager = info.name, self._state.manager
+        if info.protocol != PROTOCOL:
+            return Refusal(
+                Why.VERSION,
+                f"{name!r} speaks protocol version {info.protocol}, this manager version {PROTOCOL}:"
+                " install the same version of ticktalk on both",
+            )
+        if name == manager.name:
+            return Refusal(Why.OWN_NAME, f"the name {name!r} is the manager's own: choose another")
+        known = self._state.ensembles.get(name)
+        if known is None or (known.info.started, known.info.boot_id) == (info.started, info.boot_id) != (0, ""):
+            return None  # nobody has the name, or the very same asks again
+        lingers = self._driver.now() - known.heard > self.times.lingers_after
+        if lingers and info.started > known.info.started:
+            return None  # nothing was heard lately of the one that has the name: a newer start takes it over
+        return Refusal(Why.IN_USE, f"the name {name!r} is in use by an ensemble that joined before: choose another")
+
+    def join(self, info: EnsembleInfo) -> Refusal | None:
+        """Take an ensemble in and tell all others; or refuse it."""
+        refusal = self.refusal(info)
+        if refusal is not None:
+            self._send(info.name, NetMsg.REFUSED, refusal.text)
+            return refusal
+        self.left(info.name, replaced=True)
+        self._enter(info)
+        self._heal.joined(info.name)
+        self.reunite()
+        self._tell(Joined(info.name, info.address, info.direct))
+        return None
+
+    def _enter(self, info: EnsembleInfo) -> None:
+        self._state.ensembles[info.name] = EnsembleState(info, self._driver.now())
+        route, manager = Route(info.name, info.address), self._state.manager
+        self._send(manager.name, NetMsg.ROUTE, route)
+        for other in self._state.infos():
+            if other.name != info.name:
+                self._send(info.name, NetMsg.ROUTE, Route(other.name, other.address))
+                if other.name != manager.name:
+                    self._send(other.name, NetMsg.ROUTE, route)
+
+    # Being heard of.
+
+    def ping(self, ping: Ping, received: int) -> None:
+        """Take a heartbeat that came at tick `received`, and answer it."""
+        if ping.name in self._state.lost:
+            self.back(ping.name)
+        ensemble = self._state.ensembles.get(ping.name)
+        if ensemble is None:
+            self._send(ping.name, NetMsg.FORGET, ping.name)
+            return
+        ensemble.heard, ensemble.offset, ensemble.uncertainty = received, ping.offset, ping.uncertainty
+        self._send(ping.name, NetMsg.PONG, Pong(ping.asked, received, self._driver.now()))
+        self._warn_of_clock(ping)
+
+    def _warn_of_clock(self, ping: Ping) -> None:
+        error = abs(ping.offset) + ping.uncertainty
+        for state in self._state.graphs.values():
+            for sq in state.graph.sqs:
+                key = f"{ping.name}/{sq.name}"
+                here = sq.trigger == "grid" and state.host_of[sq.name] == ping.name
+                if here and 2 * error > sq.width and key not in state.warned:
+                    state.warned.add(key)
+                    self._tell(ClockWarning(ping.name, error, sq.name, sq.width))
+
+    def watch(self) -> None:
+        """Look who is silent; every `WATCH_PERIOD`."""
+        now, times = self._driver.now(), self.times
+        late = 0 if self._watched_at is None else now - self._watched_at - WATCH_PERIOD
+        self._watched_at = now
+        ensembles = self._state.ensembles
+        if late > times.heartbeat:  # the manager was busy: it could hear nobody
+            for ensemble in ensembles.values():
+                ensemble.heard += late
+        silence = {name: now - ensemble.heard for name, ensemble in ensembles.items()}
+        silent = [name for name, ticks in silence.items() if ticks > times.surely_after]
+        connected = self._driver.connected() if silent else ()
+        for name in silent:
+            if silence[name] > times.dead_after or ensembles[name].info.zid not in connected:
+                isolated = len(ensembles) > 1 and all(silence[each] > 2 * times.heartbeat for each in ensembles)
+                self.gone(name, Gone(name, silence[name]), isolated)
+
+    # Going and coming back.
+
+    def left(self, name: str, replaced: bool = False) -> None:
+        """An ensemble is gone and does not come back as it was; `replaced`: a newer start takes over its name."""
+        self._state.lost.pop(name, None)
+        if name in self._state.ensembles:
+            self._forget(name, Left(name, replaced))
+        self._deploy.given_up(name)
+
+    def gone(self, name: str, event: Event, isolated: bool = False) -> None:
+        """Nothing is heard of an ensemble, as `event` says: it is dead, or cut off.
+
+        `isolated`: nor of any other: it may be the manager that is cut off, so what they host stays where it is.
+        """
+        self._state.lost[name] = LostEnsemble(self._state.ensembles[name].info)
+        if isolated:
+            self._state.isolated = True
+            self._forget(name, event, Isolated())
+        else:
+            self._forget(name, event)
+        if any(name in state.waits_for for state in self._state.graphs.values()):
+            self._driver.after(
+                self.times.given_up_after, lambda: self._deploy.given_up(name) if name in self._state.lost else None
+            )
+
+    def _forget(self, name: str, *events: Event) -> None:
+        del self._state.ensembles[name]
+        for state in self._state.graphs.values():
+            for context in state.contexts.values():
+                context.completion.gone(name)
+        for event in events:
+            self._tell(event)
+        for other in self._state.infos():
+            self._send(other.name, NetMsg.FORGET, name)
+        self._heal.lost(name)
+
+    def back(self, name: str) -> None:
+        """An ensemble that was silent is heard of again: it was cut off, and goes on where it was."""
+        lost = self._state.lost.pop(name, None)
+        if lost is None:
+            return
+        for state in self._state.graphs.values():
+            for context in state.contexts.values():
+                context.completion.back(name)
+        self._tell(Back(name))
+        self._enter(lost.info)
+        self._heal.back(name, lost)
+        self._deploy.set_grids_again(name)
+        self.reunite()
+
+    def reunite(self) -> None:
+        """Somebody is heard again; the others get the time to be heard too before what they hosted goes elsewhere."""
+        if self._state.isolated:
+            self._driver.after(self.times.dead_after, self._heal.reunited)

@@ -1,29 +1,35 @@
-"""Outputs: the tokens that come back to the manager, and how they read as JSON lines.
-
-What JSON cannot hold exactly is `"repr"` in place of `"value"`; sets are sorted, addresses left out, so that a
-simulated run prints the same bytes every time.
-"""
+"""Outputs and errors: what the firings of all ensembles send to the manager."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TextIO
 
+import msgspec
+
 from ticktalk.json_text import json_line
-from ticktalk.payloads import OutputToken
+from ticktalk.manager.state import GraphState, ManagerState
+from ticktalk.payloads import FiringError, OutputToken
+
+ERRORS_KEPT = 1000
+"""How many errors of firings the manager remembers; all are counted."""
 
 
-class OutputLog:
-    """Takes output tokens: appends them to a file, one JSON object a line, and tells those who listen.
+class Outputs:
+    """Takes output tokens: counts them, appends them to a file, one JSON object a line, and tells those who listen.
 
     Args:
+        state: all that the manager knows.
         log_file: a path, an open text file, or None for no file.
+        rows_kept: of each graph, as JSON lines in the state; 0: none.
 
     Raises:
         OSError: the file cannot be opened.
     """
 
-    def __init__(self, log_file: Any = None) -> None:
+    def __init__(self, state: ManagerState, log_file: Any = None, rows_kept: int = 0) -> None:
+        self._state = state
+        self.rows_kept = rows_kept
         self._file: TextIO | None = None
         self._own = False
         if log_file is not None:
@@ -33,15 +39,36 @@ class OutputLog:
                 self._file = open(log_file, "a", encoding="utf-8")  # noqa: SIM115  closed by close()
                 self._own = True
         self.listeners: list[Callable[[OutputToken], None]] = []
+        self.row_listeners: list[Callable[[str, str], None]] = []  # told the graph and the row, where rows are kept
         self.count = 0
+
+    def take(self, token: OutputToken, arrival: int) -> None:
+        """Take one that an ensemble has sent; not of a start under a manager before this one."""
+        sender, state = token.ensemble, self._state
+        if sender in state.ensembles or sender in state.lost or sender == state.manager.name:
+            self.add(msgspec.structs.replace(token, arrival=arrival))
 
     def add(self, token: OutputToken) -> None:
         """Take one token, in the order of arrival."""
         self.count += 1
+        graph = self._state.graphs.get(token.graph)
+        context = graph.contexts.get(token.context) if graph is not None else None
+        if graph is not None and context is not None:
+            context.outputs[token.ensemble] = context.outputs.get(token.ensemble, 0) + 1
+            if self.rows_kept:
+                self._keep_row(graph, token)
         if self._file is not None:
             self._file.write(json_line(token.log_row()) + "\n")
         for listener in self.listeners:
             listener(token)
+
+    def _keep_row(self, graph: GraphState, token: OutputToken) -> None:
+        row = json_line(token.row())
+        graph.rows.append(row)
+        if len(graph.rows) > 2 * self.rows_kept:
+            del graph.rows[: -self.rows_kept]
+        for listener in self.row_listeners:
+            listener(token.graph, row)
 
     def flush(self) -> None:
         """Bring what was written to the file."""
@@ -55,3 +82,35 @@ class OutputLog:
             if self._own:
                 self._file.close()
                 self._file = None
+
+
+class Errors:
+    """Takes the errors of firings: the latest are kept, all are counted, and those who listen are told.
+
+    Args:
+        state: all that the manager knows.
+    """
+
+    def __init__(self, state: ManagerState) -> None:
+        self._state = state
+        self.listeners: list[Callable[[FiringError], None]] = []
+
+    @property
+    def kept(self) -> list[FiringError]:
+        """The latest."""
+        return self._state.latest_errors
+
+    @property
+    def count(self) -> int:
+        """How many there were."""
+        return self._state.errors
+
+    def add(self, error: FiringError) -> None:
+        """Take one."""
+        state = self._state
+        state.errors += 1
+        state.latest_errors.append(error)
+        if len(state.latest_errors) > ERRORS_KEPT:
+            del state.latest_errors[: -ERRORS_KEPT // 2]
+        for listener in self.listeners:
+            listener(error)

@@ -1,12 +1,11 @@
-"""What other commands ask of a running manager: deploy, start, stop, drain, set, status, outputs.
+"""What other commands ask of a running manager, as MessagePack: translated into the manager's messages, and back.
 
-Questions come as queries on one key: MessagePack `{"do": ..., ...}`; answers are MessagePack, refusals text. Outputs
-are published on a key per graph.
+Questions come on one key: `{"do": ..., ...}`; answers are MessagePack, refusals text. Outputs are published on a key
+per graph.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -15,17 +14,21 @@ import msgspec
 from ticktalk.engine.codec import decode_value
 from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.json_text import json_line
-from ticktalk.manager.deployments import GraphState
+from ticktalk.manager.state import GraphState, ManagerState
 from ticktalk.mapping.weights import Weights
-from ticktalk.messages import Message, RuntimeMsg
+from ticktalk.messages import Message, RuntimeMsg, message
 from ticktalk.network_interface import Question
 from ticktalk.network_keys import COMMAND, outputs_key
-from ticktalk.payloads import DeployRequest, DrainRequest, OutputToken, SetGrid, SetRequest
+from ticktalk.payloads import (
+    DeployRequest,
+    DrainRequest,
+    OutputsRequest,
+    SetRequest,
+    StartRequest,
+    StatusRequest,
+    StopRequest,
+)
 from ticktalk.physical.manager_node import ManagerNode
-
-OUTPUTS_KEPT = 1000
-"""Output rows per graph that `outputs` shows to who comes late."""
 
 
 class Command(msgspec.Struct, omit_defaults=True):
@@ -52,93 +55,76 @@ class Command(msgspec.Struct, omit_defaults=True):
     period: int | None = None
     phase: int | None = None
 
+    def message(self, reply: Future[Any]) -> Message:
+        """What is asked, as a message to the manager that answers to `reply`.
 
-def _told(result: GraphState | SetGrid | None) -> Any:
-    """What somebody is told who asked for what takes a while."""
-    if isinstance(result, GraphState):
-        return {"graph": result.graph.name, "mapping": result.host_of}
-    return {} if result is None else msgspec.to_builtins(result)
+        Raises:
+            TTError: the manager knows no such command, or the graph is none.
+        """
+        match self.do:
+            case "deploy":
+                graph = TTGraph.from_json(self.json, "the graph sent")
+                request = DeployRequest(graph, self.graph or None, self.mapping, reply, self.weights)
+                return message(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, request)
+            case "start":
+                inputs = decode_value(self.inputs) if self.inputs else {}
+                return message(RuntimeMsg.EXECUTE_GRAPH, StartRequest(self.graph, inputs, reply=reply))
+            case "stop":
+                return message(RuntimeMsg.STOP_GRAPH, StopRequest(self.graph, reply))
+            case "drain":
+                return message(RuntimeMsg.DRAIN, DrainRequest(self.name, reply))
+            case "set":
+                change = SetRequest(self.graph, self.name, self.period, self.phase, reply)
+                return message(RuntimeMsg.SET_GRID, change)
+            case "outputs":
+                return message(RuntimeMsg.OUTPUTS, OutputsRequest(self.graph, reply))
+            case "status" | "ensembles" | "shut down":
+                return message(RuntimeMsg[self.do.upper().replace(" ", "_")], StatusRequest(reply))
+        raise TTError(f"the manager knows no command {self.do!r}: install the same version of ticktalk on both")
+
+    def told(self, result: Any, state: ManagerState) -> Any:
+        """The manager's answer as the command gets it."""
+        if isinstance(result, GraphState):
+            return {"graph": result.name, "mapping": result.host_of}
+        if self.do == "start":
+            return {"context": result, "start_tick": state.graphs[self.graph].contexts[result].start_tick}
+        if self.do == "outputs":
+            return {"rows": result}
+        return {} if result is None else msgspec.to_builtins(result)
 
 
 class Commands:
-    """Answers questions; everything runs in the thread that keeps time.
+    """Answers commands; everything runs in the thread that keeps time.
 
     Args:
-        manager: the running manager.
+        manager: the running manager; its link is open.
     """
 
     def __init__(self, manager: ManagerNode) -> None:
         self._manager = manager
-        self._rows: dict[str, list[str]] = {}
-        self.shut_down: Callable[[], None] | None = None
-        manager.process.outputs.listeners.append(self._output)
-
-    def begin(self) -> None:
-        """Answer from now on; once the link is open."""
-        self._manager.node.link.answer(COMMAND, lambda question: self._manager.node.loop.post(self._answer, question))
+        self._link = manager.node.link
+        manager.process.outputs.row_listeners.append(self._publish)
+        self._link.answer(COMMAND, lambda question: manager.node.loop.post(self._answer, question))
 
     def _answer(self, question: Question) -> None:
-        def reply(answer: Any) -> None:
-            question.answer(msgspec.msgpack.encode(answer))
-
+        reply: Future[Any] = Future()
         try:
-            answer = self._do(msgspec.msgpack.decode(self._manager.trust.open(question.payload), type=Command))
+            command = msgspec.msgpack.decode(self._manager.trust.open(question.payload), type=Command)
+            asked = command.message(reply)
         except (TTError, msgspec.DecodeError, ValueError) as error:
             question.refuse(str(error))
             return
-        if isinstance(answer, Future):
 
-            def settled(future: Future[Any]) -> None:
-                error = future.exception()
-                if error is not None:
-                    question.refuse(str(error))
-                else:
-                    reply(_told(future.result()))
+        def settled(future: Future[Any]) -> None:
+            error = future.exception()
+            if error is not None:
+                question.refuse(str(error))
+            else:
+                answer = command.told(future.result(), self._manager.process.state)
+                question.answer(msgspec.msgpack.encode(answer))
 
-            answer.add_done_callback(settled)
-        else:
-            reply(answer)
+        reply.add_done_callback(settled)
+        self._manager.node.receive(asked)
 
-    def _do(self, command: Command) -> Any:
-        manager = self._manager
-        if command.do == "deploy":
-            graph = TTGraph.from_json(command.json, "the graph sent")
-            request = DeployRequest(graph, command.graph or None, command.mapping, Future(), command.weights)
-            message = Message(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, request, "TTRuntimeManagerProcess")
-            manager.node.receive(message)
-            return request.reply
-        if command.do in ("drain", "set"):
-            kind = RuntimeMsg.DRAIN
-            order: DrainRequest | SetRequest = DrainRequest(command.name, Future())
-            if command.do == "set":
-                kind = RuntimeMsg.SET_GRID
-                order = SetRequest(command.graph, command.name, command.period, command.phase, Future())
-            manager.node.receive(Message(kind, order, "TTRuntimeManagerProcess"))
-            return order.reply
-        if command.do == "start":
-            running = manager.start(command.graph, decode_value(command.inputs) if command.inputs else {})
-            return {"context": running.number, "start_tick": running.start_tick}
-        if command.do == "stop":
-            manager.stop_graph(command.graph)
-            self._rows.pop(command.graph, None)
-            return {}
-        if command.do == "status":
-            return manager.status()
-        if command.do == "ensembles":
-            return msgspec.to_builtins(manager.process.registry.all())
-        if command.do == "outputs":
-            manager.process.deployments.state_of(command.graph)
-            return {"rows": self._rows.get(command.graph, [])}
-        if command.do == "shut down":
-            if self.shut_down is not None:
-                self.shut_down()
-            return {}
-        raise TTError(f"the manager knows no command {command.do!r}: install the same version of ticktalk on both")
-
-    def _output(self, token: OutputToken) -> None:
-        line = json_line(token.row())
-        rows = self._rows.setdefault(token.graph, [])
-        rows.append(line)
-        if len(rows) > 2 * OUTPUTS_KEPT:
-            del rows[:-OUTPUTS_KEPT]
-        self._manager.node.link.publish(outputs_key(token.graph), line.encode())
+    def _publish(self, graph: str, row: str) -> None:
+        self._link.publish(outputs_key(graph), row.encode())

@@ -1,7 +1,7 @@
 """What befalls simulated ensembles and links: they fail, recover, join, are cut off, become slow.
 
 `Faults` does to a simulation what a device's death or a pulled cable does to a real system; what follows is done by the
-very rules that heal a real one (`engine.healing`). A failure is noticed after a time, as it is by heartbeats.
+very rules that heal a real one (`ticktalk.manager.heal`). A failure is noticed after a time, as it is by heartbeats.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from ticktalk.defaults import CHECKPOINT_PERIOD
 from ticktalk.engine.agenda import Turn
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.hosted.lease import DEAD_AFTER, Times, goes_on
-from ticktalk.messages import Message, RuntimeMsg
+from ticktalk.manager.events import Cut, Event, Failed, Gone, Healed, Left, Slowed, Started, Suspended
 from ticktalk.runtime_manager import TTRuntimeManagerSim
 from ticktalk.simulation.driver import Simulation
-from ticktalk.simulation.event_file import Event
+from ticktalk.simulation.event_file import Event as FaultEvent
 
 LAST = 1 << 80
 """A place in the order of a tick behind every SQ's."""
@@ -48,15 +48,17 @@ class Faults:
         self._lost_since: dict[str, int] = {}  # the ensembles that the manager does not hear of
         self._noticed: set[str] = set()
         self._suspended: set[str] = set()
+        self._liveness = manager.process.requests.liveness
+        self._liveness.times = Times(noticed_after)
         self.simulation.make_movable()
         if checkpoint:
             _Checkpoints(self)
 
-    def schedule(self, event: Event, start: int) -> None:
+    def schedule(self, event: FaultEvent, start: int) -> None:
         """Let an event happen, `event.at` ticks after the tick `start`, before anything else of its tick."""
         self.simulation.agenda.deliver_at(start + event.at, self.happen, event)
 
-    def happen(self, event: Event) -> None:
+    def happen(self, event: FaultEvent) -> None:
         """Let an event happen now."""
         name = event.ensembles[0]
         if event.kind == "fail":
@@ -74,7 +76,7 @@ class Faults:
 
     def fail(self, name: str) -> None:
         """The process of an ensemble dies, with all that is in it."""
-        self._tell(f"{name!r} fails")
+        self._tell(Failed(name))
         self.simulation.fail(name)
         self._silent(name)
 
@@ -88,7 +90,7 @@ class Faults:
 
     def cut(self, one: str, other: str) -> None:
         """No message gets through between two ensembles from now on."""
-        self._tell(f"the link between {one!r} and {other!r} is cut")
+        self._tell(Cut(one, other))
         self.simulation.network.cut(one, other)
         if self.manager.name in (one, other):
             self._silent(other if one == self.manager.name else one)
@@ -96,7 +98,7 @@ class Faults:
 
     def heal(self, one: str, other: str) -> None:
         """Messages get through again."""
-        self._tell(f"the link between {one!r} and {other!r} is whole again")
+        self._tell(Healed(one, other))
         self.simulation.network.heal(one, other)
         name = other if one == self.manager.name else one
         if self.manager.name in (one, other) and self.simulation.sites[name].alive:
@@ -107,23 +109,22 @@ class Faults:
 
     def slow(self, name: str, factor: Fraction | float) -> None:
         """The bodies of an ensemble take `factor` times as long as they did at first; needs costs to be seen."""
-        self._tell(f"the bodies of {name!r} take {float(factor):g} times as long")
+        self._tell(Slowed(name, float(factor)))
         self.simulation.slow(name, Fraction(factor))
 
     # What the manager and the ensembles make of it.
 
     def _start(self, name: str, components: Iterable[str]) -> None:
         if name in self._lost_since and name not in self._noticed:
-            self._leave(name)  # a newer start takes over the name: now it is noticed at the latest
+            self._leave(name, Left(name, replaced=True))  # now it is noticed at the latest
         self._lost_since.pop(name, None)
         self._noticed.discard(name)
         self._suspended.discard(name)
-        self._tell(f"{name!r} joins")
+        self._tell(Started(name))
         self.simulation.remove(name)
         ensemble = TTEnsemble(None, name, components=self._components(name, components), manager=self.manager.name)
         ensemble.attach(self.simulation)
         ensemble.join()
-        self._reunite()
 
     def _silent(self, name: str) -> None:
         """The manager hears nothing of an ensemble from now on, and it nothing of the manager."""
@@ -136,41 +137,31 @@ class Faults:
 
     def _notice(self, name: str, since: int) -> None:
         if self._lost_since.get(name) == since:
-            self._tell(f"{name!r} is gone: no heartbeat for {_seconds(self.noticed_after)}")
-            self._leave(name)
+            self._leave(name, Gone(name, self.noticed_after, exact=True))
 
-    def _leave(self, name: str) -> None:
+    def _leave(self, name: str, event: Event) -> None:
         self._noticed.add(name)
         self.simulation.network.hang_up(name)
-        registry, healing = self.manager.process.registry, self.manager.process.healing
-        if len(registry.ensembles) > 1 and all(each in self._lost_since for each in registry.ensembles):
-            healing.isolated = True
-            self._tell("no ensemble is heard of: the manager may be cut off, so it places nothing elsewhere")
-        self._to_manager(RuntimeMsg.LEAVE, name)
+        ensembles = self.manager.process.state.ensembles
+        if name in ensembles:
+            isolated = len(ensembles) > 1 and all(each in self._lost_since for each in ensembles)
+            self._liveness.gone(name, event, isolated)
+            self.simulation.settle()
 
     def _heard(self, name: str) -> None:
         """The manager and an ensemble hear of each other again."""
         self._lost_since.pop(name, None)
         self._suspended.discard(name)
         host = self.simulation.sites[name].host
-        if name in self._noticed:
+        back = name in self._noticed
+        if back:
             self._noticed.discard(name)
-            self._tell(f"{name!r} is back")
-            self._to_manager(RuntimeMsg.BACK, self.simulation.sites[name].info)
+            self._liveness.back(name)
+            self.simulation.settle()
         if host is not None:
             host.release()
-        self._reunite()
-
-    def _reunite(self) -> None:
-        """Somebody is heard again; the others get the time to be heard too before what they hosted goes elsewhere."""
-        healing = self.manager.process.healing
-        if healing.isolated:
-            at = self.simulation.agenda.now + self.noticed_after
-            self.simulation.agenda.deliver_at(at, self._reunited)
-
-    def _reunited(self) -> None:
-        self.manager.process.healing.reunited()
-        self.simulation.settle()
+        if not back:
+            self._liveness.reunite()
 
     def _watch(self) -> None:
         """Each ensemble that has lost the manager for a while asks the others, and holds what may be elsewhere.
@@ -197,14 +188,10 @@ class Faults:
                     self._suspended.add(name)
                     held = site.host.hold()
                     if held:
-                        self._tell(f"{name!r} has lost the manager and suspends {', '.join(held)}")
+                        self._tell(Suspended(name, held))
 
-    def _to_manager(self, kind: RuntimeMsg, payload: Any) -> None:
-        self.manager.process.input_msg(Message(kind, payload, "TTRuntimeManagerProcess"))
-        self.simulation.settle()
-
-    def _tell(self, text: str) -> None:
-        self.manager.process.event(text)
+    def _tell(self, event: Event) -> None:
+        self.manager.process.requests.tell(event)
 
 
 class _Checkpoints(Turn):
@@ -225,25 +212,22 @@ class _Checkpoints(Turn):
             self._agenda.at(start_tick, self)
 
     def step(self, now: int) -> None:
-        simulation, healing = self._faults.simulation, self._faults.manager.process.healing
+        simulation, process = self._faults.simulation, self._faults.manager.process
         for (graph, number), tick in list(self._due.items()):
             if tick > now:
                 continue
-            state = self._faults.manager.process.deployments.graphs.get(graph)
-            if state is None or number not in state.live:
+            state = process.state.graphs.get(graph)
+            context = state.contexts.get(number) if state is not None else None
+            if context is None or context.ended:
                 del self._due[graph, number]
                 continue
             for site in simulation.sites.values():
                 host = site.host
                 heard = site.alive and simulation.network.connected(site.name, self._faults.manager.name)
                 if heard and host is not None and (graph, number) in host.contexts:
-                    healing.checkpoint(host.checkpoint(graph, number))
+                    process.requests.heal.checkpoint(host.checkpoint(graph, number))
             if simulation.agenda.nothing_but(self):
                 del self._due[graph, number]  # nothing will ever change
             else:
                 self._due[graph, number] = tick + self._faults.checkpoint
                 self._agenda.at(self._due[graph, number], self)
-
-
-def _seconds(ticks: int) -> str:
-    return f"{ticks / 1_000_000:g} s"

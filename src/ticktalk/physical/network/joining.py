@@ -16,7 +16,7 @@ import time
 import msgspec
 
 from ticktalk.errors import TTRuntimeError
-from ticktalk.manager.deployments import PROTOCOL
+from ticktalk.manager.liveness import PROTOCOL, Refusal, Why
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.network_keys import HELLO
 from ticktalk.physical.network.link import Link, LinkError
@@ -31,7 +31,21 @@ REACH_LIMIT = 1.5
 
 
 class RefusedError(TTRuntimeError):
-    """The manager does not let this ensemble join; the message says why."""
+    """The manager does not let this ensemble join; the message says why, to programs `why` (None: something else)."""
+
+    def __init__(self, text: str, why: Why | None = None) -> None:
+        super().__init__(text)
+        self.why = why
+
+
+def refusal_text(refusal: Refusal) -> str:
+    """A refusal as it crosses: the sentence that is shown, then the reason."""
+    return f"{refusal.text}\0{refusal.why.value}"
+
+
+def _refused(payload: bytes) -> RefusedError:
+    text, _, why = payload.decode("utf-8", "replace").partition("\0")
+    return RefusedError(text, Why(why) if why in [each.value for each in Why] else None)
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -104,7 +118,7 @@ def ask(link: Link, key: str, info: EnsembleInfo, trust: EnsembleTrust) -> Welco
         return None
     accepted, payload = answer
     if not accepted:
-        raise RefusedError(payload.decode("utf-8", "replace"))
+        raise _refused(payload)
     try:
         return msgspec.msgpack.decode(payload, type=Welcome)
     except msgspec.DecodeError:

@@ -1,182 +1,40 @@
-"""What the documented handles hold of a running node: its threads, its link, its end."""
+"""A running ensemble: it joins, keeps to its clock and its lease, and serves until it is stopped."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 from ticktalk.engine.components import Components
-from ticktalk.engine.counters import Counts
-from ticktalk.errors import TTRuntimeError
 from ticktalk.hosted.lease import ManagerWatch, Times
-from ticktalk.manager.deployments import IN_USE
+from ticktalk.manager.liveness import Why
 from ticktalk.messages import Message, NetMsg, RuntimeMsg
 from ticktalk.network_keys import JOIN
 from ticktalk.payloads import Ask, FiringError, Ping, Pong, Tell
-from ticktalk.physical.commands import Commands
 from ticktalk.physical.host_facts import describe_host, free_port
-from ticktalk.physical.manager_node import Callbacks, ManagerNode, RunningContext, in_loop
+from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.network.joining import (
     RefusedError,
     Welcome,
     ask,
     hello,
-    is_loopback,
     open_session,
     own_address,
-    say_insecure,
 )
 from ticktalk.physical.network.link import NobodyAnswersError, PortInUseError
 from ticktalk.physical.node import Node
 from ticktalk.physical.timekeeping.root_clock import ClockDiscipline, Exchange, boot_id, monotonic_us
-from ticktalk.physical.trust.trust import EnsembleTrust, ManagerTrust
-from ticktalk.processes import TTRuntimeManagerProcess
+from ticktalk.physical.trust.trust import EnsembleTrust
 
 SETTLED_AFTER = 1_000_000
 """Microseconds after a join for which "I do not know you" still answers a heartbeat from before it."""
-
-PORT_TRIES = 10
-"""Ports that a manager tries which were free when it looked."""
 
 RETRY = 0.3
 """Seconds between two attempts to join."""
 
 NAME_LIMIT = 2.5
 """Seconds for which a name in use is asked for again."""
-
-PROFILE_LIMIT = 2.0
-"""Seconds for which the ensembles' answers to what bodies cost are waited for."""
-
-
-class ManagerHandle:
-    """A running runtime manager.
-
-    Args: see `TTRuntimeManagerPhysical`.
-    """
-
-    def __init__(
-        self,
-        process: TTRuntimeManagerProcess,
-        components: Components,
-        ip: str,
-        rx_port: int,
-        workers: int,
-        credentials: str | None,
-        insecure: bool,
-        near: str,
-        checkpoint: int,
-    ) -> None:
-        secure = credentials is not None
-        if not secure and not is_loopback(ip):
-            if not insecure:
-                raise TTRuntimeError(
-                    f"a manager on {ip} can be reached by others, so it wants credentials: make them with `ticktalk"
-                    " keys init` and give --credentials FILE (or --insecure, which says what it means)"
-                )
-            say_insecure()
-        trust = ManagerTrust(credentials)
-        self.callbacks = Callbacks()
-        name = process.ensemble_name or ""
-        self.node = Node(name, components, name, workers > 0, near, trust.sign, trust.verify)
-        try:
-            self._listen(ip, rx_port, trust)
-        except TTRuntimeError:
-            self.node.loop.close()
-            raise
-        identity, now = self.node.link.identity, self.node.clock.now()
-        process.registry.manager = describe_host(name, components, self.address, identity, True, now)
-        self.manager = ManagerNode(self.node, process, trust)
-        self.manager.checkpoint = checkpoint
-        self.commands = Commands(self.manager)
-        self.manager.begin()
-        self.commands.begin()
-        self._process = process
-        self._closed = False
-        self.node.run_in_thread()
-
-    def _listen(self, ip: str, rx_port: int, trust: ManagerTrust, tries: int = PORT_TRIES) -> None:
-        port = rx_port or free_port(ip)
-        self.address = f"{'[' + ip + ']' if ':' in ip else ip}:{port}"
-        secure = trust.credentials is not None
-        try:
-            self.node.link.open("router", self.address, secure=secure, settings=trust.settings)
-        except PortInUseError:
-            if rx_port or tries == 1:
-                raise
-            self._listen(ip, rx_port, trust, tries - 1)  # somebody took the one that was free
-
-    def start(self, graph: str, inputs: dict[str, Any], length: int | None = None) -> RunningContext:
-        """Start a graph; its streams end `length` microseconds after, if given."""
-        running: RunningContext = in_loop(self.node, lambda: self.manager.start(graph, inputs, length))
-        return running
-
-    def wait(self, graph: str | None, timeout: float | None) -> bool:
-        """Wait until the contexts of a graph (None: of all) are done."""
-        until = None if timeout is None else time.monotonic() + timeout
-        for context in list(self.manager.contexts.values()):
-            if graph is None or context.graph == graph:
-                left = None if until is None else max(0.0, until - time.monotonic())
-                if not context.ended.wait(left):
-                    return False
-        return True
-
-    def wait_for_ensembles(self, names: Iterable[str], timeout: float | None) -> list[str]:
-        """Wait until these have joined; those that have not."""
-        until = None if timeout is None else time.monotonic() + timeout
-        while True:
-            missing = [name for name in names if name not in self._process.registry.ensembles]
-            if not missing or (until is not None and time.monotonic() >= until):
-                return missing
-            time.sleep(0.01)
-
-    def stop_graph(self, graph: str) -> None:
-        """End a graph."""
-        in_loop(self.node, lambda: self.manager.stop_graph(graph))
-
-    def counters(self, graph: str) -> Counts:
-        """What was counted."""
-        counts: Counts = in_loop(self.node, lambda: self.manager.counts(graph))
-        return counts
-
-    def profile(self, graph: str) -> list[tuple[str, list[int], list[int]]]:
-        """Function, times and sizes of some of its runs, from every ensemble that answers in time."""
-        in_loop(self.node, lambda: self.manager.ask_profiles(graph))
-        until = time.monotonic() + PROFILE_LIMIT
-        while True:
-            found: list[Any] = in_loop(self.node, lambda: self.manager.profiles(graph))
-            if None not in found or time.monotonic() > until:
-                return [(function, *costs) for told in found if told for function, costs in told.items()]
-            time.sleep(0.02)
-
-    def status(self) -> dict[str, Any]:
-        """Plain JSON data."""
-        status: dict[str, Any] = in_loop(self.node, self.manager.status)
-        return status
-
-    def on_event(self, callback: Callable[[str], None]) -> None:
-        """Add a listener."""
-        self.manager.events.append(callback)
-
-    def close(self, ensembles: bool) -> None:
-        """End everything."""
-        if self._closed:
-            return
-        self._closed = True
-
-        def end() -> None:
-            for name in list(self._process.deployments.graphs):
-                self.manager.stop_graph(name)
-            if ensembles:
-                for name in list(self._process.registry.ensembles):
-                    bye = Message(NetMsg.SHUT_DOWN, "the manager ended the system", "TTNetworkManager")
-                    self.node.send(name, bye)
-
-        in_loop(self.node, end)
-        self.node.close()
-        self.callbacks.close()
-        self._process.outputs.close()
 
 
 class EnsembleHandle:
@@ -272,7 +130,7 @@ class EnsembleHandle:
                 welcome = hello(info, self._manager, self._trust, self._bind)
             except RefusedError as error:
                 # After a crash the name is this ensemble's own: the manager will find the old one silent.
-                if IN_USE not in str(error) or time.monotonic() - began > NAME_LIMIT:
+                if error.why is not Why.IN_USE or time.monotonic() - began > NAME_LIMIT:
                     raise
                 self._stop.wait(RETRY)
                 continue

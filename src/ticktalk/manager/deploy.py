@@ -1,0 +1,254 @@
+"""Deployment: graphs are mapped, distributed, started, changed and stopped."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import msgspec
+
+from ticktalk.defaults import interval_width
+from ticktalk.engine.codec import NoCodecError, encoded
+from ticktalk.errors import TTInputError, TTRuntimeError
+from ticktalk.graph.constants import decode_constant
+from ticktalk.graph.graph import TTGraph
+from ticktalk.hosted.completion import Completion
+from ticktalk.manager.driver import Driver, Send
+from ticktalk.manager.heal import Heal
+from ticktalk.manager.reports import Reports
+from ticktalk.manager.state import ContextState, GraphState, ManagerState
+from ticktalk.mapping.mapper import TTMapper
+from ticktalk.messages import ExecuteMsg, SyncMsg
+from ticktalk.payloads import (
+    Deployment,
+    DeployRequest,
+    ReadyAnswer,
+    SetGrid,
+    SetRequest,
+    StartContext,
+    StartRequest,
+    StopGraph,
+)
+
+
+class Deploy:
+    """Maps graphs, distributes them, starts and stops them.
+
+    Args:
+        state: all that the manager knows.
+        starts: gets the messages that start contexts: their inputs may be values that no codec knows.
+        send: how ensembles are reached.
+        driver: what hosts the manager.
+        heal: what places SQs anew.
+        reports: what is told of contexts.
+    """
+
+    def __init__(
+        self,
+        state: ManagerState,
+        starts: dict[int, StartContext],
+        send: Send,
+        driver: Driver,
+        heal: Heal,
+        reports: Reports,
+    ) -> None:
+        self._state, self._starts = state, starts
+        self._send, self._driver = send, driver
+        self._heal, self._reports = heal, reports
+        self._replies: dict[str, Future[GraphState]] = {}  # by graph: of requests that wait for it to be ready
+
+    def deploy(self, request: DeployRequest, later: Future[Any]) -> None:
+        """Map a graph and send it to its hosts; `later` gets its state when all are ready, or the error.
+
+        With weights, what is placed anew later goes where it costs least.
+
+        Raises:
+            TTMappingError: some SQ cannot be placed; nothing is instantiated.
+            TTRuntimeError: the name is in use.
+        """
+        graph = request.graph
+        if request.name is not None and request.name != graph.name:
+            graph = msgspec.structs.replace(graph, name=request.name)
+        if graph.name in self._state.graphs:
+            raise TTRuntimeError(
+                f"a graph named {graph.name!r} is already here: stop it first, or give this one another name (--name)"
+            )
+        mapper = TTMapper(self._state.infos())
+        host_of = mapper.map(graph) if request.mapping is None else mapper.check(graph, request.mapping)
+        hosts = list(dict.fromkeys(host_of.values()))
+        state = self._state.graphs[graph.name] = GraphState(graph, host_of, hosts, set(hosts), request.weights)
+        self._replies[graph.name] = later
+        deployment = Deployment(graph, dict(host_of))  # a message: what the manager changes later is not in it
+        for host in hosts:
+            self._send(host, ExecuteMsg.INSTANTIATE, deployment)
+        self._prepared(state)
+
+    def ready(self, answer: ReadyAnswer) -> None:
+        """An ensemble has prepared a graph for the first time, or says why it cannot."""
+        state = self._state.graphs.get(answer.graph)
+        if state is not None and state.state == "preparing":
+            state.waits_for.discard(answer.ensemble)
+            if answer.problem is not None:
+                state.problems[answer.ensemble] = answer.problem
+            self._prepared(state)
+
+    def given_up(self, ensemble: str) -> None:
+        """An ensemble does not come back: what it still prepared is not waited for."""
+        for state in list(self._state.graphs.values()):
+            if ensemble in state.waits_for:
+                self.ready(ReadyAnswer(state.name, ensemble, "it has gone"))
+
+    def _prepared(self, state: GraphState) -> None:
+        if state.waits_for:
+            return
+        reply = self._replies.pop(state.name)
+        if state.problems:
+            state.state = "refused"
+            self.stop(state.name)
+            reply.set_exception(TTRuntimeError(not_prepared(state)))
+        else:
+            state.state = "ready"
+            self._heal.deployed(state)
+            reply.set_result(state)
+
+    def start(self, request: StartRequest) -> int:
+        """Start a context of a graph that is ready; its number.
+
+        Raises:
+            TTRuntimeError: there is no such graph, or it is not ready.
+            TTInputError: a value is missing, for no input, or has no codec although it has to cross.
+        """
+        state = self.state_of(request.graph)
+        if state.state == "preparing":
+            waits_for = ", ".join(sorted(state.waits_for))
+            raise TTRuntimeError(f"graph {state.name!r} is not ready yet: {waits_for} still prepare it")
+        values = check_inputs(state.graph, request.inputs)
+        kept = self._kept(values)
+        tick = self._driver.start_tick() if request.start_tick is None else request.start_tick
+        until = None if request.length is None else tick + request.length
+        self._state.starts += 1
+        number, checkpoint = self._state.starts, self._driver.checkpoint
+        completion = Completion(set(state.hosts))
+        state.contexts[number] = ContextState(number, tick, kept, until, checkpoint, completion)
+        state.state = "running"
+        start = self._starts[number] = StartContext(state.name, number, tick, values, until, checkpoint)
+        for host in state.hosts:
+            self._send(host, SyncMsg.START, start)
+        self._driver.started(start)
+        return number
+
+    def _kept(self, inputs: Mapping[str, Any]) -> dict[str, bytes]:
+        """The inputs as MessagePack, without those that have no codec if they may do without one."""
+        kept = {}
+        for name, value in inputs.items():
+            try:
+                kept[name] = bytes(encoded(value))
+            except (NoCodecError, UnicodeEncodeError) as error:
+                if self._driver.values_cross:
+                    raise TTInputError(f"input {name!r}: {error}") from None
+        return kept
+
+    def set_grid(self, request: SetRequest) -> SetGrid:
+        """Another period and phase (root ticks; None: as it is) for a stream, also for instances made later.
+
+        The interval's width stays, unless it was half the period, as it is by default: then it is so again.
+
+        Raises:
+            TTRuntimeError: there is no such graph or stream, or the phase does not fit the period.
+        """
+        name, sq, period, phase = request.graph, request.sq, request.period, request.phase
+        state = self.state_of(name)
+        found = next((each for each in state.graph.sqs if each.name == sq), None)
+        streams = [each.name for each in state.graph.sqs if each.trigger == "grid"]
+        if found is None or found.trigger != "grid":
+            what = f"graph {name!r} has no SQ {sq!r}" if found is None else f"{sq} is no stream, so it has no period"
+            near = difflib.get_close_matches(sq, streams, 1)
+            guess = f"; did you mean {near[0]!r}?" if near else ""
+            raise TTRuntimeError(f"{what}{guess} (its streams: {', '.join(streams) or 'none'})")
+        new_period = found.period if period is None else period
+        new_phase = found.phase if phase is None else phase
+        if new_period < 1:
+            raise TTRuntimeError(f"{sq}: a period is at least 1 microsecond, not {new_period}")
+        if not 0 <= new_phase < new_period:
+            raise TTRuntimeError(
+                f"{sq}: the phase is {new_phase} us, which is not below the period, {new_period} us: set phase= too"
+            )
+        width = interval_width(new_period) if found.width == interval_width(found.period) else found.width
+        changed = msgspec.structs.replace(found, period=new_period, phase=new_phase, width=width)
+        sqs = [changed if each.name == sq else each for each in state.graph.sqs]
+        state.graph = msgspec.structs.replace(state.graph, sqs=sqs)
+        change = state.grids[sq] = SetGrid(name, sq, new_period, new_phase, width)
+        for host in state.hosts:
+            self._send(host, SyncMsg.SET_GRID, change)
+        return change
+
+    def set_grids_again(self, ensemble: str) -> None:
+        """Tell an ensemble that was cut off what was changed meanwhile."""
+        for state in self._state.graphs.values():
+            for change in state.grids.values() if ensemble in state.hosts else ():
+                self._send(ensemble, SyncMsg.SET_GRID, change)
+
+    def stop(self, name: str) -> None:
+        """End a graph and forget it.
+
+        Raises:
+            TTRuntimeError: there is no such graph.
+        """
+        state = self.state_of(name)
+        for host in state.hosts:
+            self._send(host, SyncMsg.STOP, StopGraph(name))
+        del self._state.graphs[name]  # another graph may be given this name: it counts for itself
+        self._heal.forget(name)
+        for context in state.contexts.values():
+            self._reports.end(state, context)
+            del self._starts[context.number]
+        waits = self._replies.pop(name, None)
+        if waits is not None:
+            waits.set_exception(TTRuntimeError(f"graph {name!r} was stopped before it was ready"))
+
+    def state_of(self, name: str) -> GraphState:
+        """What is known of a graph.
+
+        Raises:
+            TTRuntimeError: there is no such graph.
+        """
+        state = self._state.graphs.get(name)
+        if state is None:
+            have = ", ".join(self._state.graphs) or "none"
+            raise TTRuntimeError(f"there is no graph named {name!r} here (graphs: {have})")
+        return state
+
+
+def not_prepared(state: GraphState) -> str:
+    """The message for a graph that some ensemble cannot prepare."""
+    lines = [f"graph {state.graph.name!r} cannot be prepared:"]
+    lines += [f"  on {ensemble}: {problem}" for ensemble, problem in state.problems.items()]
+    return "\n".join(lines)
+
+
+def check_inputs(graph: TTGraph, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """One value per graph input: given, its own default, or 1 for an input named `trigger`.
+
+    Raises:
+        TTInputError: an input has no value, or a value has no input.
+    """
+    names = [source.name for source in graph.inputs]
+    listed = f"the inputs of graph {graph.name!r}: {', '.join(names)}"
+    for name in inputs:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            guess = f"; did you mean {near[0]!r}?" if near else ""
+            raise TTInputError(f"{name!r} is no input{guess} ({listed})")
+    values = {s.name: decode_constant(s.default[0]) for s in graph.inputs if s.default is not None}
+    values.update(inputs)
+    if "trigger" in names:
+        values.setdefault("trigger", 1)
+    missing = [name for name in names if name not in values]
+    if missing:
+        raise TTInputError(
+            f"no value for input {', '.join(repr(name) for name in missing)} ({listed}):"
+            f" give --input {missing[0]}=VALUE"
+        )
+    return {name: values[name] for name in names}

@@ -1,0 +1,63 @@
+"""What the manager's rules ask of the driver that hosts them: the clock, and what follows from real or simulated time.
+
+A driver overrides what it knows better. As it is, this one serves a process that nobody drives: tests, for example.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Collection
+from typing import Any
+
+from ticktalk.manager.events import Event
+from ticktalk.payloads import IdleReport, StartContext
+
+Send = Callable[[str, enum.Enum, Any], None]
+"""`(ensemble, kind, payload)`: sends a control message to the process of an ensemble that it is for."""
+
+Tell = Callable[[Event], None]
+"""Tells those who watch what happened."""
+
+
+class Driver:
+    """See above; ticks are those of the root clock.
+
+    Attributes:
+        checkpoint: ticks between two checkpoints of the instances of a context; 0: none.
+        values_cross: inputs go to other processes, so a value without codec is refused.
+        rows_kept: outputs of each graph that are kept as JSON lines for requesters that come late.
+        cannot_move: why SQs cannot move here; None when they can.
+    """
+
+    checkpoint = 0
+    values_cross = False
+    rows_kept = 0
+    cannot_move: str | None = None
+
+    def now(self) -> int:
+        """The present tick."""
+        return 0
+
+    def start_tick(self) -> int:
+        """The tick at which a context begins that is started now."""
+        return self.now()
+
+    def after(self, ticks: int, act: Callable[[], None]) -> None:
+        """Call `act` so much later."""
+
+    def connected(self) -> Collection[str]:
+        """The ids of the network sessions that are connected now."""
+        return ()
+
+    def reports(self, graph: str, context: int) -> list[IdleReport] | None:
+        """How a context stands on every ensemble, where that can be seen; None: ensembles say so when asked."""
+        return None
+
+    def started(self, start: StartContext) -> None:
+        """A context was started."""
+
+    def ended(self, context: int) -> None:
+        """A context has ended."""
+
+    def shut_down(self) -> None:
+        """A requester wants the system to end."""

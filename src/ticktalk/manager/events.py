@@ -1,0 +1,227 @@
+"""What happens on a system, as values: ensembles come and go, work moves, graphs end.
+
+Code decides on an event's type and fields. `str(event)` is the sentence that people read, and the only place where it
+is made. Ticks are those of the root clock (microseconds).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Something that the manager, or a simulation, tells those who watch."""
+
+
+# Ensembles.
+
+
+class Refused(Event, frozen=True):
+    """An ensemble may not join; `name` is empty when its question was not understood."""
+
+    name: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"refused {repr(self.name) if self.name else 'an ensemble'}: {self.why}"
+
+
+class Joined(Event, frozen=True):
+    """An ensemble has joined; if it is not `direct`, the manager relays for it."""
+
+    name: str
+    address: str
+    direct: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.name!r} joined from {self.address}{'' if self.direct else ', relayed by the manager'}"
+
+
+class Left(Event, frozen=True):
+    """An ensemble has ended, or a newer start of it takes over its name (`replaced`): it does not come back."""
+
+    name: str
+    replaced: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name!r} is gone: {'a newer start of it takes over its name' if self.replaced else 'it has left'}"
+
+
+class Gone(Event, frozen=True):
+    """Nothing was heard of an ensemble for so many ticks (in simulation an exact time): it is dead, or cut off."""
+
+    name: str
+    silence: int
+    exact: bool = False
+
+    def __str__(self) -> str:
+        seconds = f"{self.silence / 1e6:g}" if self.exact else f"{self.silence / 1e6:.1f}"
+        return f"{self.name!r} is gone: no heartbeat for {seconds} s"
+
+
+class Back(Event, frozen=True):
+    """An ensemble that was cut off is heard of again, and goes on where it was."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name!r} is back"
+
+
+class Isolated(Event, frozen=True):
+    """All ensembles fell silent at once: the manager places nothing elsewhere until one is heard of."""
+
+    def __str__(self) -> str:
+        return "no ensemble is heard of: the manager may be cut off, so it places nothing elsewhere"
+
+
+class ClockWarning(Event, frozen=True):
+    """The clock of an ensemble may be off by more than half the interval width of a stream that it hosts."""
+
+    ensemble: str
+    error: int
+    sq: str
+    width: int
+
+    def __str__(self) -> str:
+        return (
+            f"warning: the clock of {self.ensemble!r} may be off by {self.error} us, more than half the"
+            f" {self.width} us interval of {self.sq}"
+        )
+
+
+# Graphs.
+
+
+class GraphDone(Event, frozen=True):
+    """A context of a graph has ended: by itself, or because its graph was stopped."""
+
+    graph: str
+    context: int
+    outputs: int
+    lost: int = 0
+
+    def __str__(self) -> str:
+        lost = f", {self.lost} tokens lost" if self.lost else ""
+        return f"graph {self.graph!r} is done: {self.outputs} outputs{lost}"
+
+
+class Moved(Event, frozen=True):
+    """SQs go on elsewhere: SQ to ensemble."""
+
+    graph: str
+    to: dict[str, str]
+
+    def __str__(self) -> str:
+        by_host: dict[str, list[str]] = {}
+        for sq, host in self.to.items():
+            by_host.setdefault(host, []).append(sq)
+        parts = []
+        for host, sqs in by_host.items():
+            parts.append(f"{_listed(sqs, ', ', ' and')} {'goes' if len(sqs) == 1 else 'go'} on on {host!r}")
+        return f"graph {self.graph!r}: {'; '.join(parts)}"
+
+
+class Waits(Event, frozen=True):
+    """No ensemble fits for SQs of a graph: SQ to what it wants, as text."""
+
+    graph: str
+    wants: dict[str, str]
+
+    def __str__(self) -> str:
+        what = _listed([f"{sq} wants {text}" for sq, text in self.wants.items()], "; ", "; and")
+        return f"graph {self.graph!r} waits for an ensemble that fits: {what}"
+
+
+class CannotGoOn(Event, frozen=True):
+    """The code of SQs that were to move to an ensemble does not run there."""
+
+    graph: str
+    ensemble: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"graph {self.graph!r} cannot go on on {self.ensemble!r}: {self.problem}"
+
+
+class LeftOut(Event, frozen=True):
+    """Something that an instance keeps has no codec, so no checkpoint holds it; `what` names SQ, place and type."""
+
+    graph: str
+    what: str
+
+    def __str__(self) -> str:
+        return (
+            f"warning: graph {self.graph!r}: {self.what} has no codec, so it is not in the checkpoints"
+            " (see register_codec)"
+        )
+
+
+# Simulated faults.
+
+
+class Failed(Event, frozen=True):
+    """The process of a simulated ensemble dies."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name!r} fails"
+
+
+class Started(Event, frozen=True):
+    """A simulated ensemble starts, or starts anew."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name!r} joins"
+
+
+class Cut(Event, frozen=True):
+    """No message gets through between two simulated ensembles from now on."""
+
+    one: str
+    other: str
+
+    def __str__(self) -> str:
+        return f"the link between {self.one!r} and {self.other!r} is cut"
+
+
+class Healed(Event, frozen=True):
+    """Messages get through between two simulated ensembles again."""
+
+    one: str
+    other: str
+
+    def __str__(self) -> str:
+        return f"the link between {self.one!r} and {self.other!r} is whole again"
+
+
+class Slowed(Event, frozen=True):
+    """The bodies of a simulated ensemble take `factor` times as long as at first."""
+
+    name: str
+    factor: float
+
+    def __str__(self) -> str:
+        return f"the bodies of {self.name!r} take {self.factor:g} times as long"
+
+
+class Suspended(Event, frozen=True):
+    """A simulated ensemble has lost the manager and holds SQs that may by now run elsewhere."""
+
+    name: str
+    sqs: list[str]
+
+    def __str__(self) -> str:
+        return f"{self.name!r} has lost the manager and suspends {', '.join(self.sqs)}"
+
+
+SHOWN = 8
+"""Entries that a sentence lists before it only counts."""
+
+
+def _listed(entries: list[str], between: str, before_more: str) -> str:
+    more = f"{before_more} {len(entries) - SHOWN} more" if len(entries) > SHOWN else ""
+    return between.join(entries[:SHOWN]) + more

@@ -1,0 +1,395 @@
+"""Healing: SQs find another ensemble when theirs dies, is drained or comes back, while their graphs run.
+
+A loss: the SQs that lived there are placed by the mapper, each under a new generation, the others stay where they are;
+ensembles that do not hold the graph yet are sent it first; then every ensemble is told the new placement, and those
+where SQs come are told what they go on with. A drain: the receivers prepare and keep what arrives, then the
+ensemble hands over, then the same placement goes out, without a new generation: nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import islice
+
+from ticktalk.errors import TTRuntimeError
+from ticktalk.graph.sq import TTSQ
+from ticktalk.manager.driver import Send, Tell
+from ticktalk.manager.events import CannotGoOn, LeftOut, Moved, Waits
+from ticktalk.manager.state import GraphState, LostEnsemble, ManagerState, MoveState
+from ticktalk.mapping.ensembles import EnsembleInfo, why_not
+from ticktalk.mapping.mapper import TTMapper, groups, modules_of, wants_text
+from ticktalk.messages import ExecuteMsg, NetMsg, SyncMsg
+from ticktalk.payloads import (
+    Checkpoint,
+    Deployment,
+    Expect,
+    Handed,
+    HandOver,
+    InstanceState,
+    Placed,
+    Placement,
+    ReadyAnswer,
+    StartContext,
+    StopGraph,
+)
+
+DISMISSED = "it was drained: nothing lives here any more"
+"""The reason with which an ensemble that was drained ends."""
+
+
+class Heal:
+    """See above.
+
+    Args:
+        state: all that the manager knows.
+        starts: the messages that started contexts, by context.
+        send: how ensembles are reached.
+        tell: how people are.
+    """
+
+    def __init__(self, state: ManagerState, starts: Mapping[int, StartContext], send: Send, tell: Tell) -> None:
+        self._state = state
+        self._starts = starts
+        self._send = send
+        self._tell = tell
+        self._drained: dict[str, Callable[[str | None], None]] = {}  # by ensemble: told the problem, or None at the end
+
+    # What happens to ensembles.
+
+    def lost(self, name: str) -> None:
+        """An ensemble is dead, or cut off: what lived there goes elsewhere."""
+        elsewhere = "what lived there goes on elsewhere from its last checkpoint"
+        self._end_drain(name, f"{name!r} died while it was drained; {elsewhere}")
+        lost = self._state.lost.get(name)
+        for state in self._state.running():
+            if state.move is not None and (name == state.move.source or name in state.move.to.values()):
+                self._give_up_move(state, state.move, name)
+            mine = [sq for sq, host in state.host_of.items() if host == name]
+            if name in state.hosts:
+                state.hosts.remove(name)
+                if lost is not None:
+                    lost.holds.add(state.name)
+            state.alone.pop(name, None)
+            state.left.update(dict.fromkeys(mine, name))
+            state.host_of.update(dict.fromkeys(mine, ""))
+            state.preparing.discard(name)
+            self._settle(state, bool(mine))
+        self._go_on()
+
+    def joined(self, name: str) -> None:
+        """An ensemble has started and joined: it takes work that waits, and nothing else."""
+        for state in self._state.graphs.values():
+            state.refused = {entry for entry in state.refused if entry[1] != name}
+        for state in self._state.running():
+            self._settle(state)
+
+    def back(self, name: str, lost: LostEnsemble) -> None:
+        """An ensemble that was cut off is reached again, as it was: it keeps what was not placed elsewhere."""
+        for graph in sorted(lost.stopped):
+            self._send(name, SyncMsg.STOP, StopGraph(graph))
+        for state in self._state.running():
+            held = state.name in lost.holds
+            if held:
+                for sq in [sq for sq, host in state.left.items() if host == name]:
+                    del state.left[sq]
+                    state.host_of[sq] = name
+                    # It was placed there, but may have been cut off before it was told: it says itself what is new.
+                    state.arriving.add(sq)
+                self._hold(state, name)
+            self._settle(state, held)
+
+    def reunited(self) -> None:
+        """The manager is not cut off any more, and who else lives has had the time to be heard: what is left waits."""
+        self._state.isolated = False
+        for state in self._state.running():
+            self._settle(state)
+
+    def drain(self, name: str, done: Callable[[str | None], None]) -> None:
+        """Move all that lives on an ensemble, losing nothing, then let it go.
+
+        Raises:
+            TTRuntimeError: there is no such ensemble, or something may live nowhere else.
+        """
+        if name == self._state.manager.name:
+            raise TTRuntimeError(f"{name!r} is the manager's own ensemble: it cannot be drained")
+        if name not in self._state.ensembles:
+            joined = ", ".join(self._state.ensembles) or "none"
+            raise TTRuntimeError(f"there is no ensemble {name!r} (joined: {joined})")
+        if name in self._state.draining:
+            raise TTRuntimeError(f"{name!r} is being drained already")
+        moves: dict[str, dict[str, str]] = {}
+        stay = []
+        for state in self._state.running():
+            mine = [sq for sq, host in state.host_of.items() if host == name]
+            if state.move is not None and mine:
+                raise TTRuntimeError(f"graph {state.name!r} is on the move from {state.move.source!r}: try again")
+            to = self._find(state, mine, without=name)
+            needs = modules_of(state.graph)
+            stay += [
+                f"{sq} of graph {state.name!r} (wants {wants_text(state.graph.sq(sq), needs)})"
+                for sq in mine
+                if sq not in to
+            ]
+            if to:
+                moves[state.name] = to
+        if stay:
+            raise TTRuntimeError(
+                f"{name!r} cannot be drained, because no other ensemble may host\n  "
+                + "\n  ".join(stay)
+                + "\n  let an ensemble join that fits, or stop the graph"
+            )
+        self._state.draining.append(name)
+        self._drained[name] = done
+        for graph, to in moves.items():
+            self._state.graphs[graph].move = MoveState(name, to, set(to.values()))
+            self._prepare(self._state.graphs[graph], set(to.values()))
+        self._go_on()
+
+    # What ensembles say.
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keep what instances go on with, if they live where it comes from."""
+        state = self._state.graphs.get(checkpoint.graph)
+        context = state.contexts.get(checkpoint.context) if state is not None else None
+        if state is None or context is None or context.ended:
+            return
+        for sq, saved in checkpoint.states.items():
+            current = state.generations.get(sq, 0) == checkpoint.generations.get(sq, 0)
+            if state.host_of.get(sq) == checkpoint.ensemble and current:
+                context.checkpoints[sq] = saved
+        self._say_left_out(state, checkpoint.left_out)
+
+    def ready(self, answer: ReadyAnswer) -> None:
+        """An ensemble holds a graph now that was running already, or says why not."""
+        state = self._state.graphs.get(answer.graph)
+        if state is None or answer.ensemble not in state.preparing:
+            return
+        state.preparing.discard(answer.ensemble)
+        if answer.problem is not None:
+            self._refuse(state, answer.ensemble, [sq.name for sq in state.graph.sqs], answer.problem)
+            return
+        self._hold(state, answer.ensemble)
+        self._tell_placement(state)
+        self._go_on()
+
+    def placed(self, answer: Placed) -> None:
+        """SQs have come to an ensemble (or it is ready for them to come), or cannot."""
+        state = self._state.graphs.get(answer.graph)
+        if state is None:
+            return
+        if answer.problem is not None:
+            self._refuse(state, answer.ensemble, answer.sqs, answer.problem)
+            return
+        move = state.move
+        if move is not None:
+            if answer.expected != move.handed:
+                move.waits_for.discard(answer.ensemble)
+            for number, counts in answer.sent.items():
+                sent = move.sent.setdefault(number, {})
+                sent.update({arc: max(count, sent.get(arc, 0)) for arc, count in counts.items()})
+            self._go_on()
+
+    def handed(self, handed: Handed) -> None:
+        """An ensemble has ended the SQs it was to hand over."""
+        state = self._state.graphs.get(handed.graph)
+        move = state.move if state is not None else None
+        if state is None or move is None or move.source != handed.ensemble or move.handed:
+            return
+        move.handed = True
+        state.host_of.update(move.to)
+        move.to = {sq: to for sq, to in move.to.items() if to}
+        move.waits_for = set(move.to.values())
+        state.arriving.update(move.to)
+        state.handed = handed.states
+        for number, states in handed.states.items():
+            if number in state.contexts:
+                state.contexts[number].checkpoints.update(states)
+        self._say_left_out(state, handed.left_out)
+        self._settle(state, True)
+        self._go_on()
+
+    # What the rest of the manager asks.
+
+    def settled(self, state: GraphState, until: int | None, now: int) -> bool:
+        """Whether a context whose ensembles are all idle at root tick `now` is done: nothing is to go on elsewhere.
+
+        `until`: the tick from which on no stream of it fires.
+        """
+        if until is not None and until <= now:
+            return True
+        under_way = state.move is not None or state.arriving or state.preparing
+        return not under_way and all(state.host_of.values())
+
+    def forget(self, graph: str) -> None:
+        """A graph was stopped, and its state is gone."""
+        for lost in self._state.lost.values():
+            if graph in lost.holds:
+                lost.holds.remove(graph)
+                lost.stopped.add(graph)
+        self._go_on()
+
+    def deployed(self, state: GraphState) -> None:
+        """A graph is ready: tell its ensembles which of its SQs nobody else may host."""
+        if self._alone_changed(state):
+            self._tell_placement(state)
+
+    def alone(self, state: GraphState) -> dict[str, list[str]]:
+        """By ensemble, the SQs that live there and that no other ensemble may host."""
+        needs = modules_of(state.graph)
+        hosts = self._hosts(state)
+        found: dict[str, list[str]] = {}
+        others: dict[tuple[str, ...], set[str]] = {}  # what a group wants to who may host it: two tell enough
+        for group in groups(state.graph):
+            host = state.host_of[group[0].name]
+            wants = (*(wants_text(sq, needs) for sq in group), *(sq.name for sq in group if state.refused))
+            if wants not in others:
+                may = (e.name for e in hosts if self._may_host(state, group, e, needs))
+                others[wants] = set(islice(may, 2))
+            if host and not others[wants] - {host}:
+                found.setdefault(host, []).extend(sq.name for sq in group)
+        return found
+
+    # The steps.
+
+    def _settle(self, state: GraphState, tell: bool = False) -> None:
+        """Place what waits and fits somewhere, and tell everybody if something changed."""
+        waiting = [sq for sq, host in state.host_of.items() if not host]
+        placed = self._find(state, waiting) if waiting and not self._state.isolated else {}
+        for sq, host in placed.items():
+            state.host_of[sq] = host
+            state.generations[sq] = state.generations.get(sq, 0) + 1
+            state.left.pop(sq, None)
+        if placed:
+            state.arriving.update(placed)
+            self._tell(Moved(state.name, placed))
+        stuck = [sq for sq in waiting if sq not in placed]
+        if stuck and tell:
+            needs = modules_of(state.graph)
+            self._tell(Waits(state.name, {sq: wants_text(state.graph.sq(sq), needs) for sq in stuck}))
+        self._prepare(state, set(placed.values()))
+        if tell or placed or self._alone_changed(state):
+            self._tell_placement(state)
+
+    def _prepare(self, state: GraphState, hosts: set[str]) -> None:
+        """Send the graph to those that do not hold it yet; they host nothing of it before they are told so."""
+        nowhere = dict.fromkeys(state.host_of, "")
+        for host in sorted(hosts - set(state.hosts) - state.preparing):
+            state.preparing.add(host)
+            self._send(host, ExecuteMsg.INSTANTIATE, Deployment(state.graph, nowhere, dict(state.generations)))
+
+    def _hold(self, state: GraphState, ensemble: str) -> None:
+        """An ensemble holds a graph now: it is told of the contexts that go on; those it has are left as they are."""
+        state.hosts.append(ensemble)
+        for context in state.live:
+            self._send(ensemble, SyncMsg.START, self._starts[context.number])
+
+    def _tell_placement(self, state: GraphState) -> None:
+        """Tell every ensemble where the SQs are now, once those that are new hold the graph."""
+        if state.preparing:
+            return
+        # To who may only be cut off is sent on, so that it misses nothing if it comes back.
+        host_of = {sq: host or state.left.get(sq, "") for sq, host in state.host_of.items()}
+        arriving, state.arriving = state.arriving, set()
+        handed, state.handed = state.handed, {}
+        state.told += 1
+        found = self.alone(state)
+        for host in state.hosts:
+            come = [sq for sq in arriving if state.host_of[sq] == host]
+            states: dict[int, dict[str, InstanceState]] = {}
+            for context in state.live if come else ():
+                known = {**context.checkpoints, **handed.get(context.number, {})}
+                states[context.number] = {sq: known[sq] for sq in come if sq in known}
+            alone = state.alone[host] = found.get(host, [])
+            self._send(host, SyncMsg.PLACE, Placement(state.name, host_of, dict(state.generations), states, alone))
+
+    def _alone_changed(self, state: GraphState) -> bool:
+        found = self.alone(state)
+        return any(found.get(host, []) != state.alone.get(host, []) for host in state.hosts)
+
+    def _go_on(self) -> None:
+        """Take every drain as far as it goes now."""
+        for state in list(self._state.graphs.values()):
+            move = state.move
+            if move is None or state.preparing:
+                continue
+            if not move.expected:
+                move.expected = True
+                for host in sorted(set(move.to.values())):
+                    come = [sq for sq, to in move.to.items() if to == host]
+                    self._send(host, SyncMsg.EXPECT, Expect(state.name, come))
+            elif not move.waits_for and not move.ordered:
+                move.ordered = True
+                self._send(move.source, SyncMsg.HAND_OVER, HandOver(state.name, dict(move.to), move.sent))
+            elif move.handed and not move.waits_for:
+                state.move = None
+                if move.to:
+                    self._tell(Moved(state.name, move.to))
+        sources = {state.move.source for state in self._state.graphs.values() if state.move is not None}
+        for name in [name for name in self._state.draining if name not in sources]:
+            self._send(name, NetMsg.SHUT_DOWN, DISMISSED)
+            self._end_drain(name, None)
+
+    def _end_drain(self, name: str, problem: str | None) -> None:
+        if name in self._state.draining:
+            self._state.draining.remove(name)
+            done = self._drained.pop(name, None)
+            if done is not None:
+                done(problem)
+
+    def _give_up_move(self, state: GraphState, move: MoveState, lost: str, problem: str = "") -> None:
+        """An ensemble that took part in a move has died, or cannot: what has not left yet stays."""
+        self._end_drain(move.source, problem or f"{lost!r} died while {move.source!r} was drained: drain it again")
+        if lost == move.source and move.ordered and not move.handed:
+            # Should it come back, it has ended them: they begin there anew.
+            for sq in move.to:
+                state.generations[sq] = state.generations.get(sq, 0) + 1
+        if lost != move.source and move.ordered and not move.handed:
+            # What it was to take leaves its ensemble all the same: then it is placed anew, with what it goes on with.
+            move.to.update({sq: "" for sq, to in move.to.items() if to == lost})
+            move.waits_for.discard(lost)
+            return
+        state.move = None
+        for host in sorted(set(move.to.values()) - {lost}) if move.expected and not move.handed else ():
+            self._send(host, SyncMsg.EXPECT, Expect(state.name, []))
+
+    def _refuse(self, state: GraphState, ensemble: str, sqs: list[str], problem: str) -> None:
+        """SQs cannot live on an ensemble: their code does not run there. They go elsewhere, or wait."""
+        state.refused.update((sq, ensemble) for sq in sqs)
+        self._tell(CannotGoOn(state.name, ensemble, problem))
+        move = state.move
+        if move is not None and ensemble in move.to.values() and not move.handed:
+            why = f"{move.source!r} is not drained: {ensemble!r} cannot take its work: {problem}"
+            self._give_up_move(state, move, ensemble, why)
+        mine = [sq for sq in sqs if state.host_of.get(sq) == ensemble]
+        state.host_of.update(dict.fromkeys(mine, ""))
+        self._settle(state, bool(mine))
+        self._go_on()
+
+    def _find(self, state: GraphState, sqs: list[str], without: str = "") -> dict[str, str]:
+        """Ensembles for SQs, as far as there are any that fit."""
+        mapper = TTMapper(self._hosts(state, without))
+        return mapper.place(
+            state.graph, state.host_of, sqs, lambda sq, name: (sq, name) in state.refused, state.weights
+        )
+
+    def _may_host(
+        self, state: GraphState, group: list[TTSQ], ensemble: EnsembleInfo, needs: Mapping[str, frozenset[str]]
+    ) -> bool:
+        return all(
+            why_not(sq, ensemble, needs[sq.name]) is None and (sq.name, ensemble.name) not in state.refused
+            for sq in group
+        )
+
+    def _hosts(self, state: GraphState, without: str = "") -> list[EnsembleInfo]:
+        """Those that may be given SQs of a graph, in the order in which they are tried."""
+        own = self._state.manager.name
+        out = {without, *self._state.draining}
+        if state.weights is not None and own not in state.weights.speeds:
+            out.add(own)  # a deployment file that leaves the manager's own ensemble out means it to host nothing
+        return [info for info in self._state.infos() if info.name not in out]
+
+    def _say_left_out(self, state: GraphState, left_out: list[str]) -> None:
+        for what in left_out:
+            if what not in state.warned:
+                state.warned.add(what)
+                self._tell(LeftOut(state.name, what))

@@ -1,0 +1,122 @@
+"""What ensembles report of contexts: whether one is done, what was counted, what bodies cost."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+from ticktalk.engine.counters import Counts, merged
+from ticktalk.manager.driver import Driver, Send, Tell
+from ticktalk.manager.events import GraphDone
+from ticktalk.manager.heal import Heal
+from ticktalk.manager.outputs import Outputs
+from ticktalk.manager.state import ContextState, GraphState, ManagerState
+from ticktalk.messages import SyncMsg
+from ticktalk.payloads import IdleReport, ProfileRequest, ReportRequest
+
+REPORT_PERIOD = 100_000
+"""Microseconds between questions whether a context is done."""
+
+PROFILE_LIMIT = 2_000_000
+"""Microseconds for which the ensembles' answers to what bodies cost are waited for."""
+
+Costs = list[tuple[str, list[int], list[int]]]
+"""Function, times (microseconds) and token sizes (bytes) of some runs: an entry for each ensemble and context."""
+
+
+class Reports:
+    """Asks for reports, takes them, and ends the contexts that are done.
+
+    Args:
+        state: all that the manager knows.
+        send: how ensembles are reached.
+        tell: how people are.
+        driver: what hosts the manager.
+        heal: knows what has still to go on elsewhere.
+        outputs: what has come.
+    """
+
+    def __init__(
+        self, state: ManagerState, send: Send, tell: Tell, driver: Driver, heal: Heal, outputs: Outputs
+    ) -> None:
+        self._state = state
+        self._send, self._tell, self._driver = send, tell, driver
+        self._heal, self._outputs = heal, outputs
+        self._profiles: list[tuple[GraphState, Future[Costs]]] = []
+
+    def ask(self) -> None:
+        """Ask how the contexts stand that go on; every `REPORT_PERIOD`."""
+        for state in self._state.graphs.values():
+            for context in state.live:
+                completion = context.completion
+                if state.told != context.told:
+                    context.told = state.told
+                    completion.begin_again()
+                completion.ensembles = set(state.hosts)
+                request = ReportRequest(state.name, context.number, completion.ask())
+                for name in sorted(completion.ensembles):
+                    self._send(name, SyncMsg.REPORT, request)
+
+    def take(self, report: IdleReport, stamp: int) -> None:
+        """Take a report that came at root tick `stamp`."""
+        state = self._state.graphs.get(report.graph)
+        context = state.contexts.get(report.context) if state is not None else None
+        if state is None or context is None:
+            return
+        if report.profile is not None:
+            context.profiles[report.ensemble] = report.profile
+            self._answer_profiles()
+        elif context.completion.take(report, context.outputs, stamp) and not context.ended:
+            if context.told == state.told and self._heal.settled(state, context.until, stamp):
+                self.end(state, context)
+            else:
+                context.completion.done = False  # what waits for an ensemble, or moves, has still to go on
+
+    def end(self, state: GraphState, context: ContextState) -> None:
+        """A context is done, or its graph is stopped: it is resumed nowhere any more."""
+        if not context.ended:
+            context.ended = True
+            context.checkpoints = {}
+            self._outputs.flush()
+            self._tell(GraphDone(state.name, context.number, context.output_count, context.completion.lost))
+            self._driver.ended(context.number)
+
+    def look(self) -> None:
+        """Bring what is known of contexts up to date where the driver sees it; elsewhere the ensembles report it."""
+        for state in self._state.graphs.values():
+            for context in state.contexts.values():
+                seen = self._driver.reports(state.name, context.number)
+                if seen is not None:
+                    context.completion.see(seen)
+
+    def counts(self, graph: str) -> Counts:
+        """What was counted in all contexts of a graph, as last reported."""
+        state = self._state.graphs.get(graph)
+        found = [context.completion for context in state.contexts.values()] if state is not None else []
+        total = merged(completion.counts() for completion in found)
+        lost = sum(completion.lost for completion in found)
+        counted = sum(kinds.get("lost", 0) for kinds in total.values())
+        if lost > counted:
+            total.setdefault("(network)", {})["lost"] = lost - counted
+        return total
+
+    def profile(self, request: ProfileRequest, later: Future[Costs]) -> None:
+        """Ask the ensembles what the bodies of a graph cost; `later` gets what those say that answer in time."""
+        state = self._state.graphs.get(request.graph)
+        if state is None:
+            later.set_result([])
+            return
+        for context in state.contexts.values():
+            context.profiles = dict.fromkeys(sorted(context.completion.ensembles))
+            for name in context.profiles:
+                self._send(name, SyncMsg.REPORT, ReportRequest(state.name, context.number, 0, profile=True))
+        self._profiles.append((state, later))
+        self._driver.after(PROFILE_LIMIT, lambda: self._answer_profiles(later))
+        self._answer_profiles()
+
+    def _answer_profiles(self, late: Future[Costs] | None = None) -> None:
+        """Answer those whose ensembles have all told, and the one that has waited long enough."""
+        for state, later in list(self._profiles):
+            told = [profile for context in state.contexts.values() for profile in context.profiles.values()]
+            if None not in told or later is late:
+                self._profiles.remove((state, later))
+                later.set_result([(function, *costs) for each in told if each for function, costs in each.items()])

@@ -1,0 +1,156 @@
+"""The door: everything that the manager is asked or told comes here as a message, whoever sends it.
+
+Python, the console, a command elsewhere, an ensemble: each has its message, simulated or real. A request carries a
+future, `reply`, which gets the result or the error; without one an error is logged. The rules are beside this file, and
+all write one tree, `state`.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import msgspec
+
+from ticktalk.errors import TTError, TTRuntimeError
+from ticktalk.graph.graph import TTGraph
+from ticktalk.manager.deploy import Deploy
+from ticktalk.manager.driver import Driver, Send
+from ticktalk.manager.events import Event
+from ticktalk.manager.heal import Heal
+from ticktalk.manager.liveness import Liveness
+from ticktalk.manager.outputs import Errors, Outputs
+from ticktalk.manager.reports import Reports
+from ticktalk.manager.state import ManagerState
+from ticktalk.manager.status import status
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.messages import NetMsg, RuntimeMsg
+from ticktalk.payloads import DeployRequest, DrainRequest, OutputsRequest, StartContext
+
+logger = logging.getLogger("TTPython.RuntimeManager")
+
+
+class Requests:
+    """Answers every message for the manager.
+
+    Args:
+        name: the name of the manager's own ensemble.
+        log_file: where output tokens are appended: a path, an open file, or None.
+        send: how ensembles are reached.
+        driver: what hosts the manager.
+
+    Attributes:
+        handlers: what responds to each kind of message, given its payload.
+        state: all that the manager knows.
+        watchers: told every event.
+    """
+
+    def __init__(self, name: str, log_file: Any, send: Send, driver: Driver) -> None:
+        self._send, self._driver = send, driver
+        self.watchers: list[Callable[[Event], None]] = []
+        state = self.state = ManagerState(EnsembleInfo(name))
+        starts: dict[int, StartContext] = {}
+        self.outputs = Outputs(state, log_file, driver.rows_kept)
+        self.errors = Errors(state)
+        self.heal = Heal(state, starts, send, self.tell)
+        self.reports = Reports(state, send, self.tell, driver, self.heal, self.outputs)
+        self.deploy = Deploy(state, starts, send, driver, self.heal, self.reports)
+        self.liveness = Liveness(state, send, self.tell, driver, self.heal, self.deploy)
+        now = driver.now
+        self.handlers: dict[enum.Enum, Callable[[Any], object]] = {
+            # What ensembles say.
+            RuntimeMsg.OUTPUT_TOKEN: lambda token: self.outputs.take(token, now()),
+            RuntimeMsg.FIRING_ERROR: self.errors.add,
+            RuntimeMsg.JOIN: self._join,
+            RuntimeMsg.LEAVE: self.liveness.left,
+            RuntimeMsg.BACK: lambda info: self.liveness.back(info.name),
+            RuntimeMsg.PING: lambda ping: self.liveness.ping(ping, now()),
+            RuntimeMsg.REPORT: lambda report: self.reports.take(report, now()),
+            RuntimeMsg.READY: self._ready,
+            RuntimeMsg.CHECKPOINT: self.heal.checkpoint,
+            RuntimeMsg.PLACED: self.heal.placed,
+            RuntimeMsg.HANDED: self.heal.handed,
+            # What is asked; those that are answered later are given the future.
+            RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH: self._later(self.deploy.deploy),
+            RuntimeMsg.DRAIN: self._later(self._drain),
+            RuntimeMsg.PROFILE: self._later(self.reports.profile),
+            RuntimeMsg.EXECUTE_GRAPH: self._at_once(self.deploy.start),
+            RuntimeMsg.STOP_GRAPH: self._at_once(lambda request: self.deploy.stop(request.graph)),
+            RuntimeMsg.SET_GRID: self._at_once(self.deploy.set_grid),
+            RuntimeMsg.STATUS: self._at_once(lambda request: self._status()),
+            RuntimeMsg.ENSEMBLES: self._at_once(lambda request: msgspec.to_builtins(state.infos())),
+            RuntimeMsg.OUTPUTS: self._at_once(self._rows),
+            RuntimeMsg.SHUT_DOWN: self._at_once(lambda request: driver.shut_down()),
+        }
+
+    def tell(self, event: Event) -> None:
+        """Tell those who watch what happened."""
+        logger.info("%s", event)
+        for watcher in self.watchers:
+            watcher(event)
+
+    def end(self, ensembles: bool) -> None:
+        """End every graph; with `ensembles`, those that joined end, too."""
+        for name in list(self.state.graphs):
+            self.deploy.stop(name)
+        for name in self.state.ensembles if ensembles else ():
+            self._send(name, NetMsg.SHUT_DOWN, "the manager ended the system")
+
+    def _later(self, act: Callable[[Any, Future[Any]], None]) -> Callable[[Any], None]:
+        def handler(payload: Any) -> None:
+            request = DeployRequest(payload) if isinstance(payload, TTGraph) else payload
+            later = request.reply
+            if later is None:
+                later = Future()
+                later.add_done_callback(_log_error)
+            try:
+                act(request, later)
+            except Exception as error:
+                later.set_exception(error)
+                if not isinstance(error, TTError):
+                    raise  # a defect of ours
+
+        return handler
+
+    def _at_once(self, act: Callable[[Any], Any]) -> Callable[[Any], None]:
+        return self._later(lambda request, later: later.set_result(act(request)))
+
+    def _join(self, info: EnsembleInfo) -> None:
+        refusal = self.liveness.join(info)
+        if refusal is not None:
+            logger.warning("refused %r: %s", info.name, refusal.text)
+
+    def _ready(self, answer: Any) -> None:
+        self.heal.ready(answer)
+        self.deploy.ready(answer)
+
+    def _drain(self, request: DrainRequest, later: Future[None]) -> None:
+        if self._driver.cannot_move is not None:
+            raise TTRuntimeError(self._driver.cannot_move)
+
+        def done(problem: str | None) -> None:
+            if problem is None:
+                later.set_result(None)
+            else:
+                later.set_exception(TTRuntimeError(problem))
+
+        self.heal.drain(request.ensemble, done)
+
+    def _status(self) -> dict[str, Any]:
+        self.reports.look()
+        counts = {name: self.reports.counts(name) for name in self.state.graphs}
+        return status(self.state, self._driver.now(), counts)
+
+    def _rows(self, request: OutputsRequest) -> list[str]:
+        if not self._driver.rows_kept:
+            raise TTRuntimeError("a simulation keeps no outputs: take them by on_output, or from the log file")
+        return list(self.deploy.state_of(request.graph).rows)
+
+
+def _log_error(later: Future[Any]) -> None:
+    error = later.exception()
+    if error is not None:
+        logger.error("%s", error)

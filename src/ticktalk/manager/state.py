@@ -1,0 +1,197 @@
+"""All that the manager knows, as one tree of plain structs.
+
+Only code of `ticktalk.manager` writes it. It can be encoded at any time, as by `msgspec.msgpack.encode(state)`, and
+decoding gives an equal one. What cannot be encoded is kept beside it by those that wait: futures, callbacks, threads.
+Ticks are those of the root clock (microseconds).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ticktalk.graph.graph import TTGraph
+from ticktalk.hosted.completion import Completion
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.mapping.weights import Weights
+from ticktalk.payloads import FiringError, InstanceState, SetGrid
+
+Profile = dict[str, tuple[list[int], list[int]]]
+"""Function to some of its runs' times (microseconds) and its tokens' sizes (bytes)."""
+
+
+class EnsembleState(msgspec.Struct):
+    """An ensemble that has joined.
+
+    Attributes:
+        info: what it said of itself.
+        heard: the tick at which the manager heard of it last.
+        offset, uncertainty: how far its clock is off, as it says itself (microseconds).
+    """
+
+    info: EnsembleInfo
+    heard: int = 0
+    offset: int = 0
+    uncertainty: int = 0
+
+
+class LostEnsemble(msgspec.Struct):
+    """An ensemble that is not heard of, and may only be cut off.
+
+    Attributes:
+        info: what it said of itself.
+        holds: the graphs that it holds, should it come back.
+        stopped: the graphs that it holds and that were stopped since.
+    """
+
+    info: EnsembleInfo
+    holds: set[str] = set()
+    stopped: set[str] = set()
+
+
+class MoveState(msgspec.Struct):
+    """A drain under way, for one graph.
+
+    Attributes:
+        source: the ensemble that is drained.
+        to: SQ to the ensemble to which it goes; "" where that one died meanwhile.
+        waits_for: the receivers that are not ready yet.
+        expected: the receivers were told what will come.
+        ordered: the source was told to hand over.
+        handed: it has done so.
+        sent: by context and arc, the number of the last token that the receivers do not keep.
+    """
+
+    source: str
+    to: dict[str, str]
+    waits_for: set[str]
+    expected: bool = False
+    ordered: bool = False
+    handed: bool = False
+    sent: dict[int, dict[str, int]] = {}
+
+
+class ContextState(msgspec.Struct):
+    """One start of a graph.
+
+    Attributes:
+        number: counts the starts of all graphs.
+        start_tick: when it starts.
+        inputs: by input, the value as MessagePack; without those that have no codec, which only simulations take.
+        until: the tick from which on no stream fires; None: as long as their windows last.
+        checkpoint: ticks between two checkpoints of its instances; 0: none.
+        completion: what its ensembles report, and whether it is done.
+        outputs: by ensemble, the outputs that have reached the manager.
+        told: how often its ensembles had been told where its SQs are when they were asked last.
+        ended: it is done, or its graph was stopped: it is resumed nowhere any more.
+        profiles: by ensemble, what bodies cost there; None: asked, and not answered yet.
+        checkpoints: by SQ, what its instance goes on with elsewhere.
+    """
+
+    number: int
+    start_tick: int
+    inputs: dict[str, bytes]
+    until: int | None
+    checkpoint: int
+    completion: Completion
+    outputs: dict[str, int] = {}
+    told: int = 0
+    ended: bool = False
+    profiles: dict[str, Profile | None] = {}
+    checkpoints: dict[str, InstanceState] = {}
+
+    @property
+    def output_count(self) -> int:
+        """The outputs that have reached the manager."""
+        return sum(self.outputs.values())
+
+
+class GraphState(msgspec.Struct):
+    """One graph on this system.
+
+    Attributes:
+        graph: the program; its streams have the periods that were set since.
+        host_of: SQ to ensemble; "" for one that waits for an ensemble that fits.
+        hosts: the ensembles that hold the graph.
+        waits_for: the ensembles that still prepare it for the first time.
+        weights: what its SQs cost, if that is known.
+        state: "preparing", "ready", "refused" (some ensemble cannot prepare it) or "running".
+        problems: ensemble to why it cannot prepare the graph.
+        generations: SQ to how often it has been placed anew.
+        grids: stream to what was set since.
+        contexts: its starts, by number.
+        told: how often its ensembles were told where its SQs are.
+        alone: by ensemble, the SQs that nobody else may host, as it was told last.
+        preparing: the ensembles that were sent the running graph and have not said that they are ready.
+        left: the SQs that wait, and the ensemble that hosted each last.
+        arriving: the SQs that are placed anew, and whose ensembles are not told yet.
+        handed: by context, what SQs that were handed over go on with, while their ensembles are not told yet.
+        refused: pairs of an SQ and an ensemble on which its code does not run.
+        move: the drain that is under way.
+        warned: what was told already of this graph: "SQ: what has no codec", or "ensemble/SQ" of a clock.
+        rows: the latest outputs as JSON lines.
+    """
+
+    graph: TTGraph
+    host_of: dict[str, str]
+    hosts: list[str]
+    waits_for: set[str]
+    weights: Weights | None = None
+    state: str = "preparing"
+    problems: dict[str, str] = {}
+    generations: dict[str, int] = {}
+    grids: dict[str, SetGrid] = {}
+    contexts: dict[int, ContextState] = {}
+    told: int = 0
+    alone: dict[str, list[str]] = {}
+    preparing: set[str] = set()
+    left: dict[str, str] = {}
+    arriving: set[str] = set()
+    handed: dict[int, dict[str, InstanceState]] = {}
+    refused: set[tuple[str, str]] = set()
+    move: MoveState | None = None
+    warned: set[str] = set()
+    rows: list[str] = []
+
+    @property
+    def name(self) -> str:
+        """The graph's name."""
+        return self.graph.name
+
+    @property
+    def live(self) -> list[ContextState]:
+        """The starts that have not ended, in order."""
+        return [context for context in self.contexts.values() if not context.ended]
+
+
+class ManagerState(msgspec.Struct):
+    """The whole of it.
+
+    Attributes:
+        manager: what the manager says of its own ensemble, which hosts last.
+        ensembles: the others, in the order of joining.
+        lost: those that are gone and may come back.
+        graphs: by name.
+        starts: how many there were, of all graphs.
+        draining: the ensembles that are being drained.
+        isolated: all ensembles fell silent at once: it may be the manager that is cut off.
+        errors: how many firings raised.
+        latest_errors: the latest of them.
+    """
+
+    manager: EnsembleInfo
+    ensembles: dict[str, EnsembleState] = {}
+    lost: dict[str, LostEnsemble] = {}
+    graphs: dict[str, GraphState] = {}
+    starts: int = 0
+    draining: list[str] = []
+    isolated: bool = False
+    errors: int = 0
+    latest_errors: list[FiringError] = []
+
+    def infos(self) -> list[EnsembleInfo]:
+        """Every ensemble in the order in which mapping tries them: as they joined, the manager's own last."""
+        return [*(ensemble.info for ensemble in self.ensembles.values()), self.manager]
+
+    def running(self) -> list[GraphState]:
+        """The graphs that all their ensembles have prepared."""
+        return [graph for graph in self.graphs.values() if graph.state in ("ready", "running")]

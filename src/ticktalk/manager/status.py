@@ -1,0 +1,62 @@
+"""Who is there, which graphs live where, how they stand: plain JSON data, of simulated and of real systems alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ticktalk.engine.counters import Counts
+from ticktalk.manager.state import EnsembleState, GraphState, ManagerState
+from ticktalk.mapping.ensembles import EnsembleInfo
+
+ERRORS_SHOWN = 5
+"""The latest errors that a status lists."""
+
+
+def status(state: ManagerState, now: int, counts: dict[str, Counts]) -> dict[str, Any]:
+    """The status at root tick `now`; `counts`: what was counted, by graph."""
+    ensembles = [_ensemble(ensemble.info, ensemble, now) for ensemble in state.ensembles.values()]
+    ensembles.append(_ensemble(state.manager, EnsembleState(state.manager, now), now))
+    return {
+        "manager": state.manager.name,
+        "now": now,
+        "ensembles": ensembles,
+        "graphs": [_graph(graph, counts[name]) for name, graph in state.graphs.items()],
+        "errors": state.errors,
+        "latest_errors": [str(error) for error in state.latest_errors[-ERRORS_SHOWN:]],
+    }
+
+
+def _ensemble(info: EnsembleInfo, ensemble: EnsembleState, now: int) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "address": info.address,
+        "components": info.components,
+        "cores": info.cores,
+        "memory": info.memory,
+        "python": info.python,
+        "direct": info.direct,
+        "clock_offset_us": ensemble.offset,
+        "clock_uncertainty_us": ensemble.uncertainty,
+        "heard_us_ago": max(0, now - ensemble.heard),
+    }
+
+
+def _graph(state: GraphState, counts: Counts) -> dict[str, Any]:
+    contexts = state.contexts.values()
+    reports = [report for context in contexts for report in context.completion.latest.values()]
+    live = [report for context in state.live for report in context.completion.latest.values()]
+    lateness = {sq: told for report in reports for sq, told in report.lateness.items()}
+    return {
+        "name": state.name,
+        "state": "done" if contexts and not state.live else state.state,
+        "mapping": {sq: host for sq, host in state.host_of.items() if host},
+        "waits": [sq for sq, host in state.host_of.items() if not host],
+        "inputs": [source.name for source in state.graph.inputs],
+        "outputs": sum(context.output_count for context in contexts),
+        "busy": {report.ensemble: report.busy for report in live if report.busy},
+        "counters": counts,
+        "waiting": {sq: ports for report in reports for sq, ports in report.waiting.items()},
+        "lateness_us": {
+            sq: {"firings": n, "mean": total // n, "worst": worst} for sq, (n, total, worst) in lateness.items()
+        },
+    }

@@ -1,0 +1,120 @@
+"""A running runtime manager: its node, its link, its threads, its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from ticktalk.engine.components import Components
+from ticktalk.engine.counters import Counts
+from ticktalk.errors import TTRuntimeError
+from ticktalk.physical.commands import Commands
+from ticktalk.physical.host_facts import describe_host, free_port
+from ticktalk.physical.manager_node import Callbacks, ManagerNode, in_loop
+from ticktalk.physical.network.joining import is_loopback, say_insecure
+from ticktalk.physical.network.link import PortInUseError
+from ticktalk.physical.node import Node
+from ticktalk.physical.trust.trust import ManagerTrust
+from ticktalk.processes import TTRuntimeManagerProcess
+
+PORT_TRIES = 10
+"""Ports that a manager tries which were free when it looked."""
+
+
+class ManagerHandle:
+    """A running runtime manager.
+
+    Args:
+        process: the documented process.
+        manager: its driver.
+        components, ip, rx_port, workers, credentials, insecure, near: see `TTRuntimeManagerPhysical`.
+
+    Raises:
+        TTRuntimeError: the port is in use, the host has no such address, or credentials are missing.
+    """
+
+    def __init__(
+        self,
+        process: TTRuntimeManagerProcess,
+        manager: ManagerNode,
+        components: Components,
+        ip: str,
+        rx_port: int,
+        workers: int,
+        credentials: str | None,
+        insecure: bool,
+        near: str,
+    ) -> None:
+        secure = credentials is not None
+        if not secure and not is_loopback(ip):
+            if not insecure:
+                raise TTRuntimeError(
+                    f"a manager on {ip} can be reached by others, so it wants credentials: make them with `ticktalk"
+                    " keys init` and give --credentials FILE (or --insecure, which says what it means)"
+                )
+            say_insecure()
+        trust = ManagerTrust(credentials)
+        self.callbacks = Callbacks()
+        name = process.ensemble_name or ""
+        self.node = Node(name, components, name, workers > 0, near, trust.sign, trust.verify)
+        try:
+            self._listen(ip, rx_port, trust)
+        except TTRuntimeError:
+            self.node.loop.close()
+            raise
+        identity, now = self.node.link.identity, self.node.clock.now()
+        process.state.manager = describe_host(name, components, self.address, identity, True, now)
+        manager.host(self.node, process, trust)
+        Commands(manager)
+        self.manager = manager
+        self._process = process
+        self.closed = False
+        self.node.run_in_thread()
+
+    def _listen(self, ip: str, rx_port: int, trust: ManagerTrust, tries: int = PORT_TRIES) -> None:
+        port = rx_port or free_port(ip)
+        self.address = f"{'[' + ip + ']' if ':' in ip else ip}:{port}"
+        secure = trust.credentials is not None
+        try:
+            self.node.link.open("router", self.address, secure=secure, settings=trust.settings)
+        except PortInUseError:
+            if rx_port or tries == 1:
+                raise
+            self._listen(ip, rx_port, trust, tries - 1)  # somebody took the one that was free
+
+    def wait(self, graph: str | None, timeout: float | None) -> bool:
+        """Wait until the contexts of a graph (None: of all) are done; whether they are after `timeout` seconds."""
+        until = None if timeout is None else time.monotonic() + timeout
+        for ended in [] if self.closed else in_loop(self.node, lambda: self.manager.not_ended(graph)):
+            if not ended.wait(None if until is None else max(0.0, until - time.monotonic())):
+                return False
+        return True
+
+    def wait_for_ensembles(self, names: Iterable[str], timeout: float | None) -> list[str]:
+        """Wait until these have joined; those that have not after `timeout` seconds."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            missing = [name for name in names if name not in self._process.state.ensembles]
+            if not missing or (until is not None and time.monotonic() >= until):
+                return missing
+            time.sleep(0.01)
+
+    def counters(self, graph: str) -> Counts:
+        """What was counted in all contexts of a graph, as last reported."""
+        counts: Counts = in_loop(self.node, lambda: self._process.requests.reports.counts(graph))
+        return counts
+
+    def close(self, ensembles: bool) -> None:
+        """End everything; with `ensembles`, those that joined end, too."""
+        if self.closed:
+            return
+        self.closed = True
+
+        def end() -> None:
+            self._process.requests.end(ensembles)
+            self.node._drain()
+
+        in_loop(self.node, end)
+        self.node.close()
+        self.callbacks.close()
+        self._process.outputs.close()

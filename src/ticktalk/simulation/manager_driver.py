@@ -1,0 +1,60 @@
+"""The manager in simulated time: what its rules ask of a simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ticktalk.engine.context import Context
+from ticktalk.engine.counters import merged
+from ticktalk.manager.driver import Driver
+from ticktalk.payloads import IdleReport, StartContext
+from ticktalk.simulation.driver import Simulation
+
+
+class SimulationDriver(Driver):
+    """A simulation sees every ensemble directly, and what the manager does takes no simulated time."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+
+    @property
+    def cannot_move(self) -> str | None:  # type: ignore[override]  # it changes when a Faults is made
+        """Why SQs cannot move."""
+        if self._simulation.movable:
+            return None
+        return "SQs do not move in this simulation: make a Faults(manager) before anything starts"
+
+    def now(self) -> int:
+        """The present root tick."""
+        return self._simulation.now()
+
+    def after(self, ticks: int, act: Callable[[], None]) -> None:
+        """Call `act` so much later."""
+        self._simulation.agenda.deliver_at(self.now() + ticks, self._do, act)
+
+    def _do(self, act: Callable[[], None]) -> None:
+        act()
+        self._simulation.settle()
+
+    def started(self, start: StartContext) -> None:
+        """Tell those who listen to starts."""
+        for listener in self._simulation.on_start:
+            listener(start.graph, start.context, start.start_tick)
+
+    def reports(self, graph: str, context: int) -> list[IdleReport]:
+        """How a context stands on every ensemble; an ensemble that failed counts with the one that started anew."""
+        alive = {id(site.host) for site in self._simulation.sites.values() if site.alive}
+        found: dict[str, IdleReport] = {}
+        for host in self._simulation.hosts():
+            running = host.contexts.get((graph, context))
+            if running is not None:
+                before = found.get(host.name)
+                counts = merged([running.counts] if before is None else [before.counts, running.counts])
+                busy, waiting = (self._busy(running), running.waiting()) if id(host) in alive else ("", {})
+                found[host.name] = IdleReport(graph, context, host.name, 0, busy, counts=counts, waiting=waiting)
+        return list(found.values())
+
+    def _busy(self, context: Context) -> str:
+        pending = next((f"{name} is pending" for name, sync in context.syncs.items() if sync.pending), "")
+        agenda = self._simulation.agenda
+        return pending or ("tokens are under way" if agenda.ready or agenda.next_tick() is not None else "")
