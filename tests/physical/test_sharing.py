@@ -35,7 +35,6 @@ class Node:
     def __init__(self, name: str, network: dict[str, Node]) -> None:
         self.name = name
         self.network = network
-        self.take_control: dict[Any, Callable[[Any, int], None]] = {}
         self.sent: deque[tuple[str, Message]] = deque()
         self.later: list[Callable[[], None]] = []  # what was to be done after a time
         self.shared: dict[bytes, tuple[Memory, Sequence[int]]] = {}  # what workers were told of
@@ -56,13 +55,12 @@ class Node:
             subscribed=lambda key: any(key in node.subscribed for node in network.values()),
             subscribe=lambda key, receive: self.subscribed.add(key),
             unsubscribe=self.subscribed.discard,
+            send=lambda ensemble, message: self.sent.append((ensemble, message)),
         )
-        self.sharing = Sharing(self)  # type: ignore[arg-type]
+        loop: Any = self.loop
+        self.sharing = Sharing(name, self.link, loop, lambda: self.workers, lambda: self.moves.keeps)
         self.incoming = Incoming(SimpleNamespace(node=self), "graph", "src-1/0")  # type: ignore[arg-type]
         network[name] = self
-
-    def send(self, ensemble: str, message: Message) -> None:
-        self.sent.append((ensemble, message))
 
     def deliver(self) -> list[NetMsg]:
         """Let all messages arrive, of everybody; their kinds."""
@@ -73,7 +71,7 @@ class Node:
                     name, message = node.sent.popleft()
                     kinds.append(message.msg_type)
                     if name in self.network:
-                        self.network[name].take_control[message.msg_type](message.payload, 0)
+                        self.network[name].sharing.handlers[message.msg_type](message.payload)
         return kinds
 
     def value(self, value: Any) -> Data:
@@ -372,10 +370,10 @@ def test_what_is_no_such_memory_is_not_opened(nodes: Nodes, tmp_path: Path) -> N
             {"row": ROWS - BLOCK + 1},
             {"row": 10**9},
         ):
-            b.take_control[NetMsg.OFFER](change(offer, **changes), 0)
+            b.sharing.handlers[NetMsg.OFFER](change(offer, **changes))
             assert not b.sent and not b.sharing._theirs and not b.shared, changes
         os.close(other)
-    b.take_control[NetMsg.OFFER](offer, 0)
+    b.sharing.handlers[NetMsg.OFFER](offer)
     assert [message.msg_type for _, message in b.sent] == [NetMsg.ACCEPTED]
     assert next(iter(b.shared.values()))[1] == range(offer.row + 1, offer.row + BLOCK)
     a.deliver()  # nobody asked: nothing comes of it
@@ -396,9 +394,9 @@ def test_bad_places_are_refused(nodes: Nodes) -> None:
             b.sharing.view(memoryview(bytes(whole[:16]) + arena._WHERE.pack(*pieces[:2], begin, length)))
     for other in ((0, pieces[1]), (1, pieces[1]), (pieces[0] + 1, pieces[1]), (0, PLACES), (pieces[0], PLACES)):
         assert b.sharing.view(memoryview(bytes(whole[:16]) + arena._WHERE.pack(*other, pieces[2], LONG))) is None
-    b.take_control[NetMsg.SETTLE](Settle(bytes(16), [(0, SENT)]), 0)
+    b.sharing.handlers[NetMsg.SETTLE](Settle(bytes(16), [(0, SENT)]))
     wrong_ones = [(place, mark) for place in (-1, PLACES, 10**9) for mark in (0, SENT, 300)]
-    b.take_control[NetMsg.SETTLE](Settle(a.memory.nonce, wrong_ones), 0)
+    b.sharing.handlers[NetMsg.SETTLE](Settle(a.memory.nonce, wrong_ones))
     assert b.sharing.view(memoryview(bytes(whole))) is not None
 
 

@@ -91,7 +91,7 @@ class Node:
         self.host.together = lambda graph, context, *token: self.tokens.of[graph, context].publish_together(*token)
         self.take_control: dict[Any, Callable[[Any, int], None]] = {}  # what is handled with its stamp
         self.moves = Moves(self)
-        self.sharing = Sharing(self)
+        self.sharing = Sharing(name, self.link, self.loop, lambda: self.workers, lambda: self.moves.keeps)
         self.workers: Workers = Workers(
             name,
             components,
@@ -118,6 +118,7 @@ class Node:
         self.link.waiting, self.link.overflow = self._flush, self.count_overflow
         self.link.subscribe(control_key(name), self._on_control)
         self.network_manager = TTNetworkManager(queue.Queue(), name, self.link, manager)
+        self.network_manager.handlers |= self.sharing.handlers
         self.input_token_process = inputs = TTInputTokenProcess(queue.Queue(), name, self.host, manager)
         self.execute_process = bodies = TTExecuteProcess(queue.Queue(), name, self.host, manager)
         # On a device contexts begin at their start tick, bodies are compiled and run in workers, and moves take time.

@@ -1,40 +1,43 @@
 """Values that ensembles of one host read where they were written, in place of copies that are sent.
 
-A long value is in a memory of its own ensemble: its worker's, or where bodies run in threads, the ensemble's. Who sends
-it offers that memory to the ensembles that it is for; one that runs on the same host for the same user can open it, and
-accepts. From then on they are sent where values are. What is for anybody else, too, is sent whole, and so is everything
-while an ensemble takes tokens that nobody knows to be for it, because SQs will come to it: it subscribes to `WHOLE`.
+A long value lies in a memory of its own ensemble: its worker's, or the ensemble's where bodies run in threads. The
+sender offers that memory to the receivers of the value. A receiver on the same host, of the same user, opens it and
+accepts. From then on the sender sends it only the places of values. A value that has other receivers, too, is sent
+whole.
 
-State belongs to who keeps time. `frames` is called by who sends, and what it looks at may change at any moment;
-`encode` by bodies in threads.
+An ensemble to which SQs will come gets tokens before its senders know that it consumes them. For that time it
+subscribes to `WHOLE`, and everybody sends values whole.
+
+The timekeeper owns the state. `frames` is called by the thread that sends: what it reads may change at any moment.
+`encode` is called by bodies in threads.
 """
 
 from __future__ import annotations
 
+import enum
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 from ticktalk.engine.codec import Data, encode_pieces
-from ticktalk.messages import Message, NetMsg
+from ticktalk.messages import NetMsg, message
+from ticktalk.network_interface import TTNetworkInterface
 from ticktalk.network_keys import WHOLE
 from ticktalk.payloads import Accepted, Offer, Settle
 from ticktalk.physical.memory import arena
 from ticktalk.physical.memory.arena import SENT, Memory, Reader, SharedValue, Writer
 from ticktalk.physical.network.frames import LONG, FrameError
 from ticktalk.physical.network.token_frames import AGAIN, Parcel, long_parcel
+from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import boot_id, monotonic_us
 
-if TYPE_CHECKING:
-    from ticktalk.physical.node import Node
-
 OFFER_AGAIN = 30_000_000
-"""Microseconds after which a memory is offered again to who did not accept it."""
+"""Microseconds after which a memory is offered again to an ensemble that did not accept it."""
 
 TEND = 10_000_000
-"""Microseconds between two looks for what processes that are gone have left; and for which whole values are wanted
-once nothing needs them any more: all producers know by then where their consumers are."""
+"""Microseconds between two looks for values that ended processes still hold. For as long, whole values are wanted after
+the last SQ has come: by then all senders know where their consumers are."""
 
 BLOCK = 4
 """Rows that an ensemble gets: one for itself, the others for its workers."""
@@ -123,29 +126,61 @@ class _Mine:
         return lost
 
 
+class Readers(Protocol):
+    """The workers of an ensemble, which read in memories of others, too."""
+
+    @property
+    def in_processes(self) -> bool:
+        """Whether they are processes of their own; else they are threads, and use the ensemble's memory."""
+
+    def share(self, memory: Memory, rows: Sequence[int]) -> None:
+        """Read in a memory, by these rows."""
+
+    def share_no_more(self, nonce: bytes) -> None:
+        """Forget the memory with this mark."""
+
+
 class Sharing:
-    """See above.
+    """The memories that an ensemble shares with others of its host.
 
     Args:
-        node: the ensemble's.
+        name: the ensemble's.
+        link: its end of the network.
+        loop: keeps its time.
+        readers: gives its workers.
+        keeps: whether it takes tokens for SQs that will come.
 
     Attributes:
         handed: values of which only the place was sent.
+        handlers: by kind, what takes the messages of other ensembles about this.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(
+        self,
+        name: str,
+        link: TTNetworkInterface,
+        loop: Loop,
+        readers: Callable[[], Readers],
+        keeps: Callable[[], bool],
+    ) -> None:
         self.handed = 0
-        self._node = node
+        self._name = name
+        self._link = link
+        self._loop = loop
+        self._readers = readers
+        self._keeps = keeps
         self._mine: dict[bytes, _Mine] = {}
         self._theirs: dict[bytes, Reader] = {}
         self._own: tuple[Writer, Reader] | None = None  # where bodies run in threads
         self._needs_own = False
         self._making = threading.Lock()
         self._wants_whole = False
-        node.take_control[NetMsg.OFFER] = lambda offer, stamp: self._offered(offer)
-        node.take_control[NetMsg.ACCEPTED] = lambda accepted, stamp: self._accepted(accepted)
-        node.take_control[NetMsg.SETTLE] = lambda settle, stamp: self._settle(settle)
-        node.loop.every(TEND, self._tend)
+        self.handlers: dict[enum.Enum, Callable[[Any], None]] = {
+            NetMsg.OFFER: self._offered,
+            NetMsg.ACCEPTED: self._accepted,
+            NetMsg.SETTLE: self._settle,
+        }
+        loop.every(TEND, self._tend)
 
     # What goes out.
 
@@ -184,7 +219,7 @@ class Sharing:
         """Let all these ensembles read a value: where it is; empty: not all can."""
         found = arena.lent(data)
         if found is None:
-            self._needs_own = not self._node.workers.in_processes
+            self._needs_own = not self._readers().in_processes
             return b""
         memory = found.memory
         if not memory.own or memory.closed:
@@ -194,7 +229,7 @@ class Sharing:
         if mine is None or missing:
             now = monotonic_us()
             if mine is None or any(mine.may_offer(name, now) for name in missing):
-                self._node.loop.post(self._offer, memory, missing)
+                self._loop.post(self._offer, memory, missing)
             return b""
         if self._whole_is_wanted():
             return b""
@@ -212,7 +247,7 @@ class Sharing:
 
     def _whole_is_wanted(self) -> bool:
         """Whether some ensemble takes tokens that are not known to be for it; who does says so before it takes any."""
-        return self._node.link.subscribed(WHOLE)
+        return self._link.subscribed(WHOLE)
 
     def _offer(self, memory: Memory, ensembles: Sequence[str]) -> None:
         mine = self._mine.setdefault(memory.nonce, _Mine(memory))
@@ -220,7 +255,7 @@ class Sharing:
         for name in ensembles:
             row = None if memory.closed else mine.offer(name, now)
             if row is not None:
-                offer = Offer(self._node.name, boot_id(), os.getpid(), memory.descriptor, memory.nonce, row)
+                offer = Offer(self._name, boot_id(), os.getpid(), memory.descriptor, memory.nonce, row)
                 self._send(name, NetMsg.OFFER, offer)
 
     def _accepted(self, accepted: Accepted) -> None:
@@ -256,8 +291,8 @@ class Sharing:
             if memory is None or not memory.claim(offer.row):
                 return
             self._theirs[offer.nonce] = Reader(memory, offer.row)
-            self._node.workers.share(memory, range(offer.row + 1, offer.row + BLOCK))
-        self._send(offer.name, NetMsg.ACCEPTED, Accepted(self._node.name, offer.nonce, offer.row))
+            self._readers().share(memory, range(offer.row + 1, offer.row + BLOCK))
+        self._send(offer.name, NetMsg.ACCEPTED, Accepted(self._name, offer.nonce, offer.row))
 
     def _settle(self, settle: Settle) -> None:
         reader = self._theirs.get(settle.nonce)
@@ -268,15 +303,15 @@ class Sharing:
         """Have others send values themselves, for a while."""
         if not self._wants_whole:
             self._wants_whole = True
-            self._node.link.subscribe(WHOLE, lambda frame, attached: None)
-            self._node.loop.after(TEND, self._want_no_more)
+            self._link.subscribe(WHOLE, lambda frame, attached: None)
+            self._loop.after(TEND, self._want_no_more)
 
     def _want_no_more(self) -> None:
-        if self._node.moves.keeps:
-            self._node.loop.after(TEND, self._want_no_more)
+        if self._keeps():
+            self._loop.after(TEND, self._want_no_more)
         else:
             self._wants_whole = False
-            self._node.link.unsubscribe(WHOLE)
+            self._link.unsubscribe(WHOLE)
 
     # Both.
 
@@ -290,7 +325,7 @@ class Sharing:
         for nonce, reader in list(self._theirs.items()):
             if not reader.memory.owned:
                 del self._theirs[nonce]
-                self._node.workers.share_no_more(nonce)
+                self._readers().share_no_more(nonce)
 
     def _send(self, ensemble: str, kind: NetMsg, payload: Offer | Accepted | Settle) -> None:
-        self._node.send(ensemble, Message(kind, payload, "TTNetworkManager"))
+        self._link.send(ensemble, message(kind, payload))
