@@ -32,7 +32,7 @@ def make_driver(ensemble: str, component: str, factory: str, near: Path, **conte
     try:
         found: Any = importlib.import_module(module_name)
     except Exception as error:
-        raise TTError(f"{what}: the module {module_name!r} cannot be imported: {_told(error)}") from None
+        raise TTError(f"{what}: the module {module_name!r} cannot be imported: {_text_of(error)}") from None
     for part in name.split("."):
         if not hasattr(found, part):
             raise TTError(f"{what}: the module {module_name!r} has no {name!r}")
@@ -44,10 +44,10 @@ def make_driver(ensemble: str, component: str, factory: str, near: Path, **conte
     try:
         return found(**{key: item for key, item in context.items() if key in wanted})
     except Exception as error:
-        raise TTError(f"{what}: the factory failed: {_told(error)}") from None
+        raise TTError(f"{what}: the factory failed: {_text_of(error)}") from None
 
 
-def _told(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     at = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if len(frames) > 1 else ""
     return f"{type(error).__name__}: {error}{at}"

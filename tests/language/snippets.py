@@ -70,7 +70,7 @@ def compiled(body: str) -> TTGraph:
 
 
 def problems(body: str) -> list[tuple[int, int, str, str]]:
-    """What is wrong with a graph body: line (its first is 1), column (without indentation), what, instead."""
+    """The problems of a graph body: line (its first is 1), column (without indentation), what, instead."""
     try:
         compile_source(program(body), "prog.py", "prog")
     except TTSyntaxError as error:
@@ -81,8 +81,8 @@ def problems(body: str) -> list[tuple[int, int, str, str]]:
 def drawn(graph: TTGraph) -> list[str]:
     """One line for each SQ: `NAME(port, ...)`; `*` behind it if a value is an output.
 
-    A port shows what is on it: a graph input's name, an SQ's name (`two-1[0]` an element, `src-1.tag` its tag),
-    a constant as Python writes it. `~` before it: sticky. `!`: hidden. A keyword-only port has its name before it.
+    A port shows the arc or constant on it: a graph input's name, an SQ's name (`two-1[0]` an element, `src-1.tag` its
+    tag), a constant as Python writes it. `~` before it: sticky. `!`: hidden. A keyword-only port begins with its name.
     """
     ends: dict[tuple[str, int], str] = {}
     for source in graph.inputs:

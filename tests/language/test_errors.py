@@ -7,7 +7,7 @@ from ticktalk.errors import TTError, TTSyntaxError
 from ticktalk.language.compiler import compile_program, compile_source
 
 BODY = [
-    # body, line, column, part of what is wrong, part of what to write instead
+    # body, line, column, part of the message, part of the remedy
     ("x = a + missing", 1, 9, "`missing` is not defined", ""),
     ("value = f(a)\nf(valu)", 2, 3, "`valu` is not defined", "did you mean `value`?"),
     ("x = READ_CLOCK(a)", 1, 5, "`READ_CLOCK` is not defined", "did you mean `READ_TTCLOCK`?"),
@@ -153,7 +153,7 @@ def test_problems_of_a_graph_body(body, line, column, what, instead):
 
 GRAPH = "@GRAPHify\ndef main(a): return a\n"
 FILES = [
-    # program, line, column, part of what is wrong, part of what to write instead
+    # program, line, column, part of the message, part of the remedy
     ("x = (1\n", 1, 5, "'(' was never closed", ""),
     ("def f(:\n", 1, 7, "invalid syntax", ""),
     ("x = 1\n", 1, 1, "no graph", "@GRAPHify"),

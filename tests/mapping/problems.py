@@ -156,7 +156,7 @@ def least_balance(problem: MappingProblem) -> Fraction:
 
 
 def check_schedule(problem: MappingProblem, schedule: Iterable[Slot]) -> list[str]:
-    """What is wrong with a schedule under the model, a line each; empty when it is valid."""
+    """The mistakes of a schedule under the model, a line each; empty when it is valid."""
     wrong: list[str] = []
     slot_of: dict[int, Slot] = {}
     index = {name: k for k, name in enumerate(problem.names)}

@@ -70,7 +70,7 @@ class Clock:
 
 @pytest.mark.parametrize("with_costs", [False, True])
 def test_median_times_and_sizes(tmp_path: Path, with_costs: bool) -> None:
-    """As if run in place or, on simulated cores, in their time: what is measured is this machine's."""
+    """Bodies run in place or, on simulated cores, in simulated time; both ways their real time is measured."""
     (tmp_path / "prog.py").write_text(PROGRAM)
     graph = compile_program(str(tmp_path / "prog.py"))
     clock, env = Clock(), simpy.Environment()

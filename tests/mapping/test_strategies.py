@@ -107,7 +107,7 @@ def test_an_empty_graph(objective: Objective) -> None:
 
 @pytest.mark.parametrize("objective", BOTH)
 def test_work_grows_no_faster_than_sqs_times_ensembles(objective: Objective, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counted in lines of Python, which no busy machine makes more; what has a budget (mending) is off."""
+    """Counted in executed lines, which do not depend on how busy the machine is; searches with a budget are off."""
     for module, budget in ((mending, "TRIES"), (balance, "SWAPS"), (balance, "SHAKES")):
         monkeypatch.setattr(module, budget, 0)
 

@@ -24,7 +24,7 @@ CLOCKS = [ROOT, MS, FRAMES, LINES, AUDIO]
 def intervals(draw: st.DrawFn, clock: TTClock | None = None) -> TTTime:
     """Short intervals near zero, so that they often meet; some with open ends, some far beyond float precision."""
     on = clock or draw(st.sampled_from(CLOCKS))
-    # At most a few hundred root ticks either way, whatever the clock.
+    # At most a few hundred root ticks either way, on any clock.
     reach = max(2, 200 // on.root_period)
     far = draw(st.sampled_from([0, 0, 0, 2**60]))
     start = draw(st.integers(-reach, reach)) + far

@@ -79,5 +79,5 @@ class PreparedGraph:
     @staticmethod
     def _check(sqs: list[TTSQ]) -> None:
         for sq in sqs:
-            if not sq.body and sq.function not in (*INSTRUCTIONS, "TTFinishByOtherwise"):
+            if not sq.body and sq.function not in INSTRUCTIONS and sq.function != "TTFinishByOtherwise":
                 raise BodyError(f"{sq.name}: this TickTalk has no instruction {sq.function}")

@@ -61,8 +61,8 @@ class TTMapper:
         """
         problems = self.problems(graph, mapping)
         if problems:
-            told = "\n  ".join(f"{sq}: {what}" for sq, what in problems)
-            raise TTMappingError(f"the mapping cannot be used:\n  {told}")
+            lines = "\n  ".join(f"{sq}: {what}" for sq, what in problems)
+            raise TTMappingError(f"the mapping cannot be used:\n  {lines}")
         return {sq.name: mapping[sq.name] for sq in graph.sqs}
 
     def problems(self, graph: TTGraph, mapping: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -56,15 +56,15 @@ class MappingFile(NamedTuple):
             TTMappingError: an SQ is not mapped, not in the graph, or mapped where it must not be; a line for each.
         """
         problems = TTMapper(ensembles, absent).problems(graph, self.mapping)
-        told = sorted((self.lines.get(sq, self.line), f"{sq}: {what}") for sq, what in problems)
+        mistakes = sorted((self.lines.get(sq, self.line), f"{sq}: {what}") for sq, what in problems)
         for ensemble in ensembles if needs else ():
             here = [sq for sq in graph.sqs if self.mapping.get(sq.name) == ensemble.name]
             need = sum((needs or {}).get(sq.function, 0) for sq in here)
             if need > ensemble.memory > 0:
                 what = f"{ensemble.name!r} has {ensemble.memory} bytes of memory, but its SQs need {need}"
-                told.append((self.line, what))
-        if told:
-            raise TTMappingError("\n".join(f"{self.file}:{line}: error: {what}" for line, what in told))
+                mistakes.append((self.line, what))
+        if mistakes:
+            raise TTMappingError("\n".join(f"{self.file}:{line}: error: {what}" for line, what in mistakes))
         return {sq.name: self.mapping[sq.name] for sq in graph.sqs}
 
 

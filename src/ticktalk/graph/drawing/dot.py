@@ -55,14 +55,14 @@ def draw_dot(graph: TTGraph, host: dict[str, str]) -> str:
 
 def _table(sq: TTSQ) -> str:
     """An HTML-like label: a row for each remark, a cell for each port."""
-    told = caption(sq)
-    rows = [f"<B>{escape(told.name)}</B>", f"{escape(told.function)} · <I>{escape(told.rule)}</I>"]
-    rows += [escape(text) for text in (told.timing, *told.notes) if text]
+    shown = caption(sq)
+    rows = [f"<B>{escape(shown.name)}</B>", f"{escape(shown.function)} · <I>{escape(shown.rule)}</I>"]
+    rows += [escape(text) for text in (shown.timing, *shown.notes) if text]
     cells = [f'<TR><TD ALIGN="LEFT">{row}</TD></TR>' for row in rows]
-    for index, port in enumerate(told.ports):
+    for index, port in enumerate(shown.ports):
         text = escape(port.text) + (" (sticky)" if port.kind == "sticky" else "")
         cells.append(f'<TR><TD ALIGN="LEFT" PORT="p{index}" BORDER="1" SIDES="T">{text}</TD></TR>')
-    cells += [f'<TR><TD ALIGN="LEFT"><B>{escape(text)}</B></TD></TR>' for text in told.constraints]
+    cells += [f'<TR><TD ALIGN="LEFT"><B>{escape(text)}</B></TD></TR>' for text in shown.constraints]
     line = ' STYLE="DASHED"' if sq.trigger == "plan_b" else ""
     look = f'BGCOLOR="white" BORDER="1" CELLBORDER="0" CELLSPACING="0" CELLPADDING="3"{line}'
     return f"<<TABLE {look}>{''.join(cells)}</TABLE>>"

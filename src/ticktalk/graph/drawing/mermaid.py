@@ -46,13 +46,13 @@ def draw_mermaid(graph: TTGraph, host: dict[str, str]) -> str:
 
 
 def _label(sq: TTSQ) -> str:
-    told = caption(sq)
-    rows = [f"<b>{_escaped(told.name)}</b>", f"{_escaped(told.function)} · {told.rule}"]
-    rows += [_escaped(text) for text in (told.timing, *told.notes) if text]
-    for port in told.ports:
+    shown = caption(sq)
+    rows = [f"<b>{_escaped(shown.name)}</b>", f"{_escaped(shown.function)} · {shown.rule}"]
+    rows += [_escaped(text) for text in (shown.timing, *shown.notes) if text]
+    for port in shown.ports:
         if port.kind in ("constant", "sticky"):
             rows.append(_escaped(port.text) + (" (sticky)" if port.kind == "sticky" else ""))
-    rows += [f"<b>{_escaped(text)}</b>" for text in told.constraints]
+    rows += [f"<b>{_escaped(text)}</b>" for text in shown.constraints]
     return "<br>".join(rows)
 
 

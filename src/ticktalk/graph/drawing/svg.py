@@ -230,30 +230,30 @@ class _Scene:
         return out
 
     def _sq_lines(self, made: _SQBox) -> list[str]:
-        sq, told, box = made.sq, made.caption, made.box
+        sq, shown, box = made.sq, made.caption, made.box
         group = self.host.get(sq.name)
         stroke = self.colours[group] if group is not None else SOFT
         dash = ' stroke-dasharray="5 3"' if sq.trigger == "plan_b" else ""
         room = box.width - 22
         out = [
-            f'<g class="sq" data-sq={quoteattr(told.name)}>',
-            f"<title>{escape(_tooltip(sq, told))}</title>",
+            f'<g class="sq" data-sq={quoteattr(shown.name)}>',
+            f"<title>{escape(_tooltip(sq, shown))}</title>",
             f'<rect class="box" x="{_number(box.x)}" y="{_number(box.y)}" width="{_number(box.width)}"'
             f' height="{_number(box.height)}" rx="6" fill="#ffffff" stroke="{stroke}" stroke-width="1.4"{dash}/>',
         ]
         x, y = box.x + 11, box.y + 18
-        out.append(_text(x, y, _fitted(told.name, NAME_SIZE, room, True), NAME_SIZE, INK, "font-weight='bold'"))
+        out.append(_text(x, y, _fitted(shown.name, NAME_SIZE, room, True), NAME_SIZE, INK, "font-weight='bold'"))
         y += LINE
-        rule = text_width(told.rule, SMALL - 1)
-        out.append(_text(x, y, _fitted(told.function, SMALL, room - rule - 10), SMALL, SOFT))
+        rule = text_width(shown.rule, SMALL - 1)
+        out.append(_text(x, y, _fitted(shown.function, SMALL, room - rule - 10), SMALL, SOFT))
         end = "text-anchor='end' font-style='italic'"
-        out.append(_text(box.x + box.width - 10, y, told.rule, SMALL - 1, SOFT, end))
-        if told.timing:
+        out.append(_text(box.x + box.width - 10, y, shown.rule, SMALL - 1, SOFT, end))
+        if shown.timing:
             y += LINE + 2
             colour = PLAN_B if sq.trigger == "deadline" else "#0b5394"
             out += _clock(x + 5, y - 4, colour)
-            out.append(_text(x + 15, y, _fitted(told.timing, SMALL, room - 14), SMALL, colour))
-        for note in told.notes:
+            out.append(_text(x + 15, y, _fitted(shown.timing, SMALL, room - 14), SMALL, colour))
+        for note in shown.notes:
             y += LINE
             out.append(_text(x, y, _fitted(note, SMALL, room), SMALL, SOFT))
         if made.ports or sq.plan_b is not None:
@@ -262,7 +262,7 @@ class _Scene:
                 f'<path d="M{_number(box.x + 0.7)} {line}H{_number(box.x + box.width - 0.7)}" stroke="{FAINT}"'
                 f' stroke-opacity="0.5" stroke-width="0.8"/>'
             )
-        for port, below in zip(told.ports, made.ports, strict=True):
+        for port, below in zip(shown.ports, made.ports, strict=True):
             out += _port_lines(port.kind, box.x, box.y + below)
             soft = port.kind == "hidden"
             style = "font-style='italic'" if soft else ""
@@ -271,34 +271,34 @@ class _Scene:
         if sq.plan_b is not None:
             below = made.ports[-1] + ROW if made.ports else box.height - ROW
             out.append(_text(x, box.y + below + 4, "plan B", SMALL, PLAN_B))
-        y = box.y + box.height - 10 - LINE * (len(told.constraints) - 1)
-        for constraint in told.constraints:
+        y = box.y + box.height - 10 - LINE * (len(shown.constraints) - 1)
+        for constraint in shown.constraints:
             out.append(_text(x, y, _fitted(constraint, SMALL, room), SMALL, INK, "font-weight='bold'"))
             y += LINE
         out.append("</g>")
         return out
 
 
-def _sq_box(sq: TTSQ, told: Caption, lane: int) -> _SQBox:
+def _sq_box(sq: TTSQ, shown: Caption, lane: int) -> _SQBox:
     widths = [
-        text_width(told.name, NAME_SIZE, True),
-        text_width(told.function, SMALL) + text_width(told.rule, SMALL - 1) + 18,
-        text_width(told.timing, SMALL) + 16,
-        *(text_width(note, SMALL) for note in told.notes),
-        *(text_width(constraint, SMALL, True) for constraint in told.constraints),
-        *(text_width(port.text, SMALL) + 4 for port in told.ports),
+        text_width(shown.name, NAME_SIZE, True),
+        text_width(shown.function, SMALL) + text_width(shown.rule, SMALL - 1) + 18,
+        text_width(shown.timing, SMALL) + 16,
+        *(text_width(note, SMALL) for note in shown.notes),
+        *(text_width(constraint, SMALL, True) for constraint in shown.constraints),
+        *(text_width(port.text, SMALL) + 4 for port in shown.ports),
     ]
-    y = 18 + LINE + (LINE + 2 if told.timing else 0) + LINE * len(told.notes) + 7
-    ports = [y + ROW * (index + 0.5) + 3 for index in range(len(told.ports))]
+    y = 18 + LINE + (LINE + 2 if shown.timing else 0) + LINE * len(shown.notes) + 7
+    ports = [y + ROW * (index + 0.5) + 3 for index in range(len(shown.ports))]
     rows = max(len(ports) + (sq.plan_b is not None), _outputs(sq), 1)
-    height = y + ROW * rows + 6 + (LINE * len(told.constraints) + 4 if told.constraints else 0)
-    return _SQBox(sq, told, Box(min(WIDEST, max(96.0, max(widths) + 24)), height, lane), ports)
+    height = y + ROW * rows + 6 + (LINE * len(shown.constraints) + 4 if shown.constraints else 0)
+    return _SQBox(sq, shown, Box(min(WIDEST, max(96.0, max(widths) + 24)), height, lane), ports)
 
 
 def _output_height(made: _SQBox, position: int) -> float:
     """How far below the box's top its output at `position` leaves: in the middle of the port rows."""
-    told, sq = made.caption, made.sq
-    start = 18 + LINE + (LINE + 2 if told.timing else 0) + LINE * len(told.notes) + 7 + 3
+    shown, sq = made.caption, made.sq
+    start = 18 + LINE + (LINE + 2 if shown.timing else 0) + LINE * len(shown.notes) + 7 + 3
     outputs = max(1, _outputs(sq))
     rows = max(len(made.ports) + (sq.plan_b is not None), outputs)
     return start + ROW * ((rows - outputs) / 2 + position + 0.5)
@@ -309,11 +309,11 @@ def _outputs(sq: TTSQ) -> int:
     return len(sq.arcs) + (sq.trigger == "plan_b")
 
 
-def _tooltip(sq: TTSQ, told: Caption) -> str:
+def _tooltip(sq: TTSQ, shown: Caption) -> str:
     where = [f"line {sq.line}"] if sq.line else []
-    lines = [told.name, " · ".join([told.function, told.rule, *where])]
-    lines += [text for text in (told.timing, *told.notes, *told.constraints) if text]
-    lines += [f"{port.text} ({port.kind})" if port.kind in ("sticky", "hidden") else port.text for port in told.ports]
+    lines = [shown.name, " · ".join([shown.function, shown.rule, *where])]
+    lines += [text for text in (shown.timing, *shown.notes, *shown.constraints) if text]
+    lines += [f"{port.text} ({port.kind})" if port.kind in ("sticky", "hidden") else port.text for port in shown.ports]
     return "\n".join(lines)
 
 
