@@ -110,7 +110,9 @@ def program(rng: random.Random, sources: int) -> tuple[str, list[str], set[str]]
 
 
 class Truth:
-    """The engine with bodies in place; takes the place of what is outside of it."""
+    """The engine with bodies in place, and its own surroundings."""
+
+    accelerator = None
 
     def __init__(self, text: str, elsewhere: set[str]) -> None:
         self.outputs: list[tuple[str, Any, Any, Any]] = []

@@ -8,9 +8,11 @@ from typing import Any, Protocol
 
 from ticktalk.accelerate.device_region import Body, DeviceRegion
 from ticktalk.accelerate.device_regions import find_device_regions
+from ticktalk.accelerate.part_messages import FormPart, PartRan, PartSkipped, RunPart, SplitPart
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.codec import Data
 from ticktalk.engine.firing import GridSync
+from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import Tick
 
@@ -30,8 +32,11 @@ class Workers(Protocol):
     def ended_at(self, microseconds: int) -> None:
         """Bodies ended at this time (monotonic), and what they sent is looked at next."""
 
-    def send(self, worker: str, command: tuple[Any, ...]) -> None:
+    def send(self, worker: str, command: FormPart | RunPart | SplitPart) -> None:
         """Send a command to a worker."""
+
+    def parts_of(self, result: list[Any], sends: TTSQForward) -> Any:
+        """A result as it came from a worker, for the forward part of its SQ."""
 
     def due(self, grid: GridSync, start: Tick) -> tuple[int, int]:
         """The instant of a source's firing, and the next one (monotonic)."""
@@ -53,6 +58,7 @@ class DeviceParts:
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
         self.mark, self.send, self.due, self.after = workers.mark, workers.send, workers.due, workers.after
+        self.parts_of = workers.parts_of
         self._parts: list[DeviceRegion] = []
         self._together: dict[int, DeviceRegion] = {}  # by the number by which its worker knows it
         self.taking: dict[tuple[str, int], dict[str, DeviceRegion]] = {}
@@ -103,20 +109,18 @@ class DeviceParts:
                 return name
         return ""
 
-    def answer(self, answer: tuple[Any, ...]) -> None:
-        """Take a worker's answer about a part: `("ran", number, ...)` or `("skipped", number)`."""
-        number = answer[1]
-        part = self._together.get(number)
+    def answer(self, answer: PartRan | PartSkipped) -> None:
+        """Take a worker's answer to a run of a part."""
+        part = self._together.get(answer.ident)
         if part is None:
             return  # of a graph that was stopped
-        if answer[0] == "skipped":
-            part.skipped()
+        if isinstance(answer, PartRan):
+            self._workers.ended_at(answer.ended)
+            part.ran(answer)
         else:
-            _, _, edges, leftovers, errors, start, stop, begun, ended, late = answer
-            self._workers.ended_at(ended)
-            part.ran(edges, leftovers, errors, (start, stop), (begun, ended), late)
-        if not part.under_way(number):
-            self._together.pop(number, None)
+            part.skipped()
+        if not part.under_way(answer.ident):
+            self._together.pop(answer.ident, None)
         part.look_whether_idle()
         if part.ended:
             for other in self._parts:

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from ticktalk.accelerate.device_regions import DevicePlan
 from ticktalk.accelerate.generated import once_inputs
+from ticktalk.accelerate.part_messages import FormPart, Member, PartRan, RunPart, SplitPart
 from ticktalk.accelerate.sends import outside
-from ticktalk.accelerate.worker_region import Member, as_error, parts_of
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.codec import Data, Encoded, encoded
 from ticktalk.engine.context import Elsewhere
@@ -90,8 +90,11 @@ class Device(Protocol):
     mark: Callable[[Data], Any]
     """Makes of a value what stands for it in a command."""
 
-    def send(self, worker: str, command: tuple[Any, ...]) -> None:
+    def send(self, worker: str, command: FormPart | RunPart | SplitPart) -> None:
         """Send a command to a worker."""
+
+    def parts_of(self, result: list[Any], sends: TTSQForward) -> Any:
+        """A result as it came from the worker, for the forward part of its SQ."""
 
     def due(self, grid: GridSync, start: Tick) -> tuple[int, int]:
         """The instant of a source's firing, and the next one (monotonic)."""
@@ -295,7 +298,7 @@ class DeviceRegion:
         command = entry[0]
         self._runs.append((self._ident, command[4]))
         self._latest = max(self._latest, command[0])
-        self._device.send(self._placed[0].worker, ("run", self._ident, *command))
+        self._device.send(self._placed[0].worker, RunPart(self._ident, *command))
 
     # Together or apart.
 
@@ -408,7 +411,7 @@ class DeviceRegion:
         self._ident = device.register(self)
         self._state = "together"
         self._cost = 0.0
-        device.send(self._placed[0].worker, ("form", self._ident, self.plan.roots, members, list(self.plan.feeds)))
+        device.send(self._placed[0].worker, FormPart(self._ident, self.plan.roots, members, list(self.plan.feeds)))
         kept_back, self._kept_back = self._kept_back, []
         for entry in kept_back:
             self._run(entry)
@@ -427,7 +430,7 @@ class DeviceRegion:
             self.step(self.context.agenda.now)
         if self._state == "together":
             self.flush()
-            self._device.send(self._placed[0].worker, ("split", self._ident))
+            self._device.send(self._placed[0].worker, SplitPart(self._ident))
             if self._runs:
                 self._behind = len(self._runs)
                 for placed in self._placed[: self.plan.roots]:
@@ -511,34 +514,26 @@ class DeviceRegion:
         for placed in self._placed[: self.plan.roots]:
             placed.elsewhere.tally("skipped")
 
-    def ran(
-        self,
-        edges: list[list[Any]],
-        leftovers: list[list[Any]],
-        errors: list[Any],
-        interval: tuple[Tick, Tick],
-        times: tuple[int, int],
-        late: bool,
-    ) -> None:
-        """The bodies have run: `times` of the monotonic clock; the rest as `WorkerRegion` gives it."""
+    def ran(self, answer: PartRan) -> None:
+        """The bodies have run."""
         ident, instant = self._ended()
-        begun, ended = times
         roots = self._placed[: self.plan.roots]
         for placed in roots:
             if instant is not None:
-                placed.late(begun - instant)
-            if late:
+                placed.late(answer.begun - instant)
+            if answer.late:
                 placed.elsewhere.tally("late_starts")
-        for index, *what in edges:
+        start, stop = answer.start, answer.stop
+        for index, *result in answer.edges:
             if self._placed[index].gone:
                 continue  # it is elsewhere now
             forward = self._forwards[index] if self._state != "retired" else self._outside(index)
-            forward.send(parts_of(what, forward), *interval)
-        for index, port, data in leftovers:
-            self._syncs[index].receive(port, *interval, Encoded(data))
-        for error in errors:
-            roots[0].elsewhere.report(as_error(error))
-        cost = min(ended - begun, AT_ONCE * self._limit)
+            forward.send(self._device.parts_of(result, forward), start, stop)
+        for index, port, data in answer.leftovers:
+            self._syncs[index].receive(port, start, stop, Encoded(data))
+        for error in answer.errors:
+            roots[0].elsewhere.report(error)
+        cost = min(answer.ended - answer.begun, AT_ONCE * self._limit)
         self._cost += (cost - self._cost) / 8
         if self._state == "together" and ident == self._ident and self._cost > self._limit:
             for placed in self._placed:

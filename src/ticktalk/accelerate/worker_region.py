@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import Any, NamedTuple, Protocol
-
-import msgspec
+from typing import Any
 
 from ticktalk.accelerate.generated import once_code, once_inputs
+from ticktalk.accelerate.part_messages import Member
 from ticktalk.accelerate.regions import RegionNode, Wire
 from ticktalk.accelerate.stream_region import ALWAYS, GONE
-from ticktalk.engine.codec import PLAIN, Data, Encoded, Parts, ValueFormatError, encode_value, split
+from ticktalk.engine.codec import PLAIN, Data, ValueFormatError, encode_value, split
 from ticktalk.engine.components import Running
-from ticktalk.engine.execution import GENERATED, TTSQExecute, firing_error
+from ticktalk.engine.execution import GENERATED, TTSQExecute
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTDestination
-from ticktalk.json_text import as_json
 from ticktalk.payloads import FiringError
 from ticktalk.physical.network.token_frames import arcs_in
 from ticktalk.time import Tick, TTEmpty
@@ -29,130 +27,14 @@ from ticktalk.time import Tick, TTEmpty
 ORDERS_KEPT = 1000
 """Sets of arcs that came together that are remembered."""
 
-
-class Member(msgspec.Struct, array_like=True):
-    """One SQ of a region, as its worker is told.
-
-    Attributes:
-        ident: the instance's.
-        wires: by port that is fed within the region: the place of the SQ that feeds it, which of its wires this is,
-            and whether it is the only one.
-        inner: by wire that begins here, the path of the part of the result that goes there.
-        outer: the paths of what leaves the region, and whether it is an output.
-        settled: by port, what sits there for good.
-    """
-
-    ident: int
-    wires: dict[int, tuple[int, int, bool]]
-    inner: list[list[int]]
-    outer: list[tuple[list[int], bool]]
-    settled: dict[int, bytes]
-
-
-TOGETHER = 16 << 20
-"""Bytes of arrays up to which what one firing sends on several arcs goes together."""
-
 Encode = Callable[[Any], Any]
-"""Makes of a value MessagePack, or what stands for it in an answer."""
+"""Makes MessagePack of a value, or a mark that stands for it in an answer."""
 
+EncoderOf = Callable[[Sequence[Any], Any], Callable[[Any], list[Any]]]
+"""`(paths, shape)`: what makes the result to send of a value; see `PartRan.edges`."""
 
-class Sends(Protocol):
-    """What a result is sent by: the paths of all its parts that go anywhere, and how it is unpacked."""
-
-    @property
-    def all_paths(self) -> tuple[tuple[int, ...], ...]: ...
-    @property
-    def unpack(self) -> list[Any] | None: ...
-
-
-class Array(NamedTuple):
-    """Parts of a result as one MessagePack array, and where in the result they are; None: all that are wanted."""
-
-    paths: list[Any] | None
-    data: Any
-
-
-def parts_of(what: list[Any], forward: Sends) -> Parts | Encoded:
-    """What a body gave, as it stands in an answer: `[parts]`, or `[paths, array]` (paths None: all)."""
-    if len(what) == 2:
-        paths, data = what
-        return Parts(together=(forward.all_paths if paths is None else tuple([tuple(path) for path in paths]), data))
-    if forward.unpack is None and len(what[0]) == 1:
-        _, data, shown = what[0][0]
-        return Encoded(data, shown)
-    return Parts({tuple(path): Encoded(data, shown) for path, data, shown in what[0]})
-
-
-def as_error(error: Any) -> FiringError:
-    """An error of a firing as it stands in an answer."""
-    return error if isinstance(error, FiringError) else msgspec.convert(error, FiringError)
-
-
-def encoder(paths: Sequence[Any], shape: Any, encode_part: Encode = encode_value) -> Callable[[Any], Any]:
-    """What makes of a result the parts that are wanted, encoded: `[[path, data, shown], ...]`, or an `Array`."""
-    wanted = [(tuple(path), output) for path, output in paths]
-    together = len(wanted) > 1 and not any(output for _, output in wanted)
-    whole = [path for path, _ in wanted]
-    flat = together and whole == [(index,) for index in range(len(shape or ()))]
-
-    def encode_whole(value: Any) -> Any:
-        if value.__class__ is TTEmpty:
-            return []
-        exact, shown = as_json(value) if wanted[0][1] else (True, None)
-        return [[(), encode_part(value), None if exact else shown]]
-
-    if whole == [()] and shape is None:
-        return encode_whole
-
-    def encode(value: Any) -> Any:
-        if flat and value.__class__ in (list, tuple) and len(value) == len(whole):
-            parts = list(value)
-        else:
-            by_path = unpacked(value, shape)
-            parts = [by_path[path] for path in whole]
-        kinds = set(map(type, parts))
-        if together and not _too_long(kinds, parts):
-            if TTEmpty not in kinds:
-                return Array(None, encode_part(parts))
-            there = [(path, part) for path, part in zip(whole, parts, strict=True) if part.__class__ is not TTEmpty]
-            return Array([path for path, _ in there], encode_part([part for _, part in there])) if there else []
-        encoded = []
-        for (path, output), part in zip(wanted, parts, strict=True):
-            if part.__class__ is TTEmpty:
-                continue
-            exact, shown = as_json(part) if output else (True, None)
-            encoded.append([path, encode_part(part), None if exact else shown])
-        return encoded
-
-    return encode
-
-
-def _too_long(kinds: set[type], parts: list[Any]) -> bool:
-    """Whether what goes together would be a very long frame."""
-    if not any(hasattr(kind, "nbytes") for kind in kinds):
-        return False
-    return sum(getattr(part, "nbytes", 0) for part in parts) > TOGETHER
-
-
-def failure(execute: TTSQExecute, error: BaseException, start: Tick, stop: Tick) -> FiringError:
-    """What is told of an error, with text that can be encoded: a message may hold lone surrogates."""
-    try:
-        told = firing_error(execute.sq, execute.ensemble, execute.code, error, start, stop)
-    except BaseException:  # what shows it may raise anything
-        begin, end = (int(tick) if abs(tick) != float("inf") else None for tick in (start, stop))
-        what = f"{type(error).__name__} (it cannot be shown: its text raises, too)"
-        told = FiringError(execute.name, execute.ensemble, begin, end, execute.code.file, execute.sq.line, what)
-    return sendable(told)
-
-
-def sendable(error: FiringError) -> FiringError:
-    """`error` with text that can be encoded."""
-    return msgspec.structs.replace(error, exception=text(error.exception), traceback=text(error.traceback))
-
-
-def text(text: str) -> str:
-    """`text` without what no encoding has."""
-    return text.encode("utf-8", "backslashreplace").decode()
+Failure = Callable[[TTSQExecute, BaseException, Tick, Tick], FiringError]
+"""`(execute, error, start, stop)`: the error of a firing, with text that can be encoded."""
 
 
 class _Part:
@@ -168,7 +50,7 @@ class _Part:
         self.inner = [tuple(path) for path in member.inner]
         self.outer = bool(member.outer)
         self.ports = list(member.wires)
-        self.encode = encoder(member.outer, execute.sq.unpack, region.encode)
+        self.encode = region.encoder(member.outer, execute.sq.unpack)
 
     def hand(self, value: Any, instant: Tick) -> Any:
         """What each wire gets of a value that is not known to be unchangeable."""
@@ -186,7 +68,7 @@ class _Part:
                 part = parts[path]
                 wires += [GONE] if part.__class__ is TTEmpty else self._passed(part, 1)
         if sent:
-            self.region.edges.append([self.index, *sent] if isinstance(sent, Array) else [self.index, sent])
+            self.region.edges.append([self.index, *sent])
         return self._on(wires)
 
     def _passed(self, value: Any, times: int) -> list[Any]:
@@ -197,7 +79,7 @@ class _Part:
 
     def ended(self, error: BaseException, instant: Tick) -> Any:
         """Take the error of a firing."""
-        self.region.errors.append(failure(self.execute, error, instant, self.region.stop))
+        self.region.errors.append(self.region.failure(self.execute, error, instant, self.region.stop))
         return self._on([GONE] * len(self.inner))
 
     def absent(self, instant: Tick, *values: Any) -> None:
@@ -222,7 +104,9 @@ class WorkerRegion:
         members: its SQs.
         executes: theirs, in the same order.
         feeds: by root, which arc of the SQ elsewhere feeds it; empty if none does.
-        encode: makes of a value what is answered.
+        encode: encodes a value that waits for its partner.
+        encoder: encodes what leaves.
+        failure: makes the error of a firing.
 
     Attributes (while it runs):
         edges, leftovers, errors: what `run` will give.
@@ -233,8 +117,10 @@ class WorkerRegion:
         roots: int,
         members: list[Member],
         executes: list[TTSQExecute],
-        feeds: Sequence[int] = (),
-        encode: Encode = encode_value,
+        feeds: Sequence[int],
+        encode: Encode,
+        encoder: EncoderOf,
+        failure: Failure,
     ) -> None:
         self.edges: list[list[Any]] = []
         self.leftovers: list[list[Any]] = []
@@ -242,6 +128,8 @@ class WorkerRegion:
         self.stop: Tick = 0
         self._feeds = feeds
         self.encode = encode
+        self.encoder = encoder
+        self.failure = failure
         self._roots = roots
         self._orders: dict[int | bytes, tuple[int, list[int], list[int]]] = {}  # by arcs of a parcel
         nodes = []
@@ -301,7 +189,7 @@ class WorkerRegion:
                 values = self._one_by_one(start, arcs, data)
         except BaseException as error:
             roots = self._parts[: self._roots]
-            self.errors = [failure(part.execute, error, start, stop) for part in roots]
+            self.errors = [self.failure(part.execute, error, start, stop) for part in roots]
         else:
             self._once(start, *values)
         left = self.edges, self.leftovers, self.errors

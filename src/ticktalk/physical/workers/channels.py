@@ -17,7 +17,8 @@ from ticktalk.physical.memory import arena
 from ticktalk.physical.memory.arena import Memory
 from ticktalk.physical.timekeeping.loop import Job, Loop
 from ticktalk.physical.workers.frames import Frames, encode_frame, unsent
-from ticktalk.physical.workers.worker import OF_UNIT, Answer, Command, Worker
+from ticktalk.physical.workers.protocol import Answer, Command, Map, Mapped, OfUnit, Unmap
+from ticktalk.physical.workers.worker import Worker
 
 
 class Channel(Protocol):
@@ -31,7 +32,18 @@ class Channel(Protocol):
 
 
 class ProcessChannel:
-    """A worker process behind a socket; what it says comes to `on_answer` in the thread that keeps time."""
+    """A worker process behind a socket.
+
+    Args:
+        loop: the timekeeper's.
+        settings: of the worker (`Workers`).
+        on_answer: takes its answers, in the timekeeper.
+        on_death: called when the process has ended by itself, in the timekeeper.
+
+    Attributes:
+        rows: by memory that it reads or will read: its row there.
+        process: the process.
+    """
 
     def __init__(
         self,
@@ -43,9 +55,9 @@ class ProcessChannel:
         self._loop = loop
         self._on_answer = on_answer
         self._on_death = on_death
-        self.rows: dict[bytes, int] = {}  # by memory that it reads in or will read in, its row
-        self._maps: dict[bytes, int] = {}  # the number by which it knows a memory that it reads in
-        self._asked: dict[int, bytes] = {}  # the same while it opens it
+        self.rows: dict[bytes, int] = {}
+        self._maps: dict[bytes, int] = {}  # by memory that it reads: the number by which it knows it
+        self._asked: dict[int, bytes] = {}  # by number: the memory, while the worker opens it
         self._number = arena.BACK
         there, back = arena.create(), arena.create()
         self._writer = self._back = None
@@ -55,17 +67,17 @@ class ProcessChannel:
             back.use(arena.BACK + 1)
             self.rows[back.nonce] = self._maps[back.nonce] = arena.BACK
             given = [there.descriptor, back.descriptor]
-        self._frames = Frames({} if self._back is None else {0: arena.Reader(self._back)})
+        self._frames = Frames({} if self._back is None else {0: arena.Reader(self._back)}, Answer | Mapped)
         self._unsent: deque[memoryview] = deque()
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
         for side in (self._socket, theirs):
             side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         text = json.dumps({**settings, "memories": given})
-        command = [sys.executable, "-P", "-m", "ticktalk.physical.workers.worker", str(theirs.fileno()), text]
+        command = [sys.executable, "-P", "-m", "ticktalk.physical.workers.process", str(theirs.fileno()), text]
         given.append(theirs.fileno())
         self.process = subprocess.Popen(command, pass_fds=given, stdin=subprocess.DEVNULL, stdout=2, close_fds=True)
-        # From the start on: what it takes to get ready must not keep anybody from their heartbeats.
+        # From its start on: its imports must not hold up the heartbeats of others.
         os.setpriority(os.PRIO_PROCESS, self.process.pid, os.getpriority(os.PRIO_PROCESS, 0) + settings["nice"])
         theirs.close()
         if there is not None:
@@ -73,7 +85,8 @@ class ProcessChannel:
         self._closed = False
         loop.watch(self._socket.fileno(), self._ready)
 
-    def send(self, command: Command) -> None:
+    def send(self, command: Command | Map | Unmap) -> None:
+        """Send a command; never blocks."""
         if self._closed:
             return
         if self._unsent:
@@ -85,13 +98,13 @@ class ProcessChannel:
         except BlockingIOError:
             sent = 0
         except OSError:
-            return  # it died: the end of file on the other way says so
+            return  # it died, and the end of file on the other way will show it
         self._unsent.extend(unsent(buffers, sent))
         if self._unsent:
             self._loop.watch_writing(self._socket.fileno(), True)
 
     def _place(self, data: Data) -> arena.SharedValue | None:
-        """Put a long value where the worker reads it, or let it read it where it is."""
+        """Put a long value into memory that the worker reads, or hand it on where it is."""
         found = arena.lent(data)
         number = None if found is None else self._maps.get(found.memory.nonce)
         if found is not None and number is not None:
@@ -101,18 +114,18 @@ class ProcessChannel:
         return self._writer.put((data,)) if self._writer is not None else None
 
     def share(self, memory: Memory, row: int) -> None:
-        """Let the worker read in another memory, too."""
+        """Let the worker read by a row in another memory, too."""
         self.rows[memory.nonce] = row
         self._number += 1
         self._asked[self._number] = memory.nonce
-        self.send(("map", self._number, os.getpid(), memory.descriptor, memory.nonce, row))
+        self.send(Map(self._number, os.getpid(), memory.descriptor, memory.nonce, row))
 
     def share_no_more(self, nonce: bytes) -> None:
-        """No value in that memory will be handed to the worker."""
+        """Let the worker forget a memory; no value there will be handed to it."""
         self.rows.pop(nonce, None)
         number = self._maps.pop(nonce, None)
         if number is not None:
-            self.send(("unmap", number))
+            self.send(Unmap(number))
 
     def _ready(self, readable: bool, writable: bool) -> None:
         if writable:
@@ -129,10 +142,10 @@ class ProcessChannel:
                 self._on_death()
                 return
             while (answer := self._frames.next()) is not None:
-                if answer[0] == "mapped":
-                    nonce = self._asked.pop(answer[1])
-                    if answer[2] and nonce in self.rows:
-                        self._maps[nonce] = answer[1]
+                if isinstance(answer, Mapped):
+                    nonce = self._asked.pop(answer.number)
+                    if answer.reads and nonce in self.rows:
+                        self._maps[nonce] = answer.number
                 else:
                     self._on_answer(answer)
 
@@ -164,42 +177,47 @@ class ProcessChannel:
                 self._back = None
 
     def close(self) -> None:
+        """End the worker."""
         self._end()
         try:
-            self.process.wait(0.5)  # it sees the end of the socket, and goes
+            self.process.wait(0.5)  # it ends at the end of the socket
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
 
 
 class ThreadChannel:
-    """A worker in threads of this process: the lowest latency, but a long C call in a body holds up time itself."""
+    """A worker in threads of this process: the lowest latency, but a long C call in a body holds up the timekeeper.
+
+    Args: as of `ProcessChannel`.
+    """
 
     def __init__(self, loop: Loop, settings: dict[str, Any], on_answer: Callable[[Answer], None]) -> None:
         self._loop = loop
         self._on_answer = on_answer
         self._commands: deque[Command] = deque()
         self._worker = Worker(
-            settings["ensemble"], settings["components"], self.answer, settings["near"], settings["encode"]
+            settings["ensemble"], settings["components"], self._answer, settings["near"], settings["encode"]
         )
-        self._reading = threading.Lock()  # a command is carried out before the next is read; a body need not end
+        self._reading = threading.Lock()  # commands are read one after the other; bodies run outside it
 
     def send(self, command: Command) -> None:
+        """Have a command carried out aside; never blocks."""
         self._commands.append(command)
         self._loop.do_aside(self._next)
 
     def _next(self) -> Job | None:
         if not self._commands or not self._reading.acquire(False):
-            return None  # whoever reads sees to what waits
+            return None  # the thread that reads will come to the commands that wait
         command = self._commands.popleft()
-        if command[0] not in OF_UNIT:
+        if not isinstance(command, OfUnit):
             return 0, self._carry_out, (command,)
-        instance = self._worker.take(command)
+        unit = self._worker.take(command)
         self._reading.release()
-        return None if instance is None else (instance.loan, self._worker.run_all, (instance,))
+        return None if unit is None else (unit.loan, self._worker.run_all, (unit,))
 
     def _carry_out(self, command: Command) -> None:
-        """It may import something, so it may take long."""
+        """Carry out a command that may take long: it may import modules."""
         try:
             self._worker.take(command)
         finally:
@@ -210,8 +228,9 @@ class ThreadChannel:
         for _ in self._commands:
             self._loop.do_aside(self._next)
 
-    def answer(self, answer: Answer) -> None:
+    def _answer(self, answer: Answer) -> None:
         self._loop.hand_back(self._on_answer, answer)
 
     def close(self) -> None:
+        """Carry out no more commands."""
         self._commands.clear()

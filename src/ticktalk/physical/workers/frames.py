@@ -1,10 +1,10 @@
-"""Frames between who keeps time and its worker processes: MessagePack over a socket, long values beside it.
+"""Frames between the timekeeper and its worker processes: MessagePack over a socket, long values beside it.
 
-A frame is the length of what follows (4 bytes, little end first; its highest bit: there are long values) and a
-MessagePack array. With long values, the array's own length (4 bytes) stands before it, and their bytes come after it,
-in the order in which the array mentions them: so they are neither copied into MessagePack nor out of it. Where memory
-is shared (`Writer`, `Reader`), the frame only says where they are: in the memory between the two (number 0), or in
-another that the receiver was told of.
+A frame is the length of the rest (4 bytes, little end first; its highest bit: there are long values) and a MessagePack
+array. With long values, the array's own length (4 bytes) stands before the array. The bytes of the values come after
+it, in the order of their marks in the array: so no long value is copied into MessagePack or out of it. Where memory is
+shared (`Writer`, `Reader`), the frame only holds their places: in the memory between the two processes (number 0), or
+in another one that the receiver has mapped.
 """
 
 from __future__ import annotations
@@ -71,11 +71,12 @@ Place = Callable[[Data], SharedValue | None]
 """Puts a long value where its receiver reads it, or hands it on from where it is; None: it has to be sent."""
 
 
-def encode_frame(message: tuple[Any, ...], place: Place | None = None) -> list[Data]:
+def encode_frame(message: Any, place: Place | None = None) -> list[Data]:
     """A command or an answer as buffers that are sent one after the other.
 
     Args:
-        message: long values in it are marked (`by_itself`), or in shared memory already (`SharedValue`).
+        message: a struct or a tuple, in which long values are marked (`by_itself`), or in shared memory already
+            (`SharedValue`).
         place: puts long values into memory that is shared with the receiver.
 
     Raises:
@@ -90,7 +91,7 @@ def encode_frame(message: tuple[Any, ...], place: Place | None = None) -> list[D
     return [len(body).to_bytes(4, "little") + body]
 
 
-def _with_long_values(message: tuple[Any, ...], place: Place | None) -> list[Data]:
+def _with_long_values(message: Any, place: Place | None) -> list[Data]:
     found: list[Data] = []
     placed: list[SharedValue] = []
 
@@ -115,7 +116,7 @@ def _with_long_values(message: tuple[Any, ...], place: Place | None) -> list[Dat
 
 
 def unsent(buffers: list[Data], sent: int) -> list[memoryview]:
-    """What is left of `buffers` after `sent` bytes."""
+    """The rest of `buffers` after `sent` bytes."""
     left = []
     for buffer in buffers:
         if sent >= len(buffer):
@@ -127,23 +128,25 @@ def unsent(buffers: list[Data], sent: int) -> list[memoryview]:
 
 
 class Frames:
-    """What comes from a socket, cut into its frames.
+    """Cuts the bytes from a socket into frames.
 
     Args:
         readers: of the memories in which values of the sender may be, by number.
+        kind: the type of the messages; structs in it are arrays (`protocol`).
     """
 
-    def __init__(self, readers: dict[int, Reader] | None = None) -> None:
+    def __init__(self, readers: dict[int, Reader] | None = None, kind: Any = tuple) -> None:
+        self._kind = kind
         self._placed = _views({} if readers is None else readers)
-        self._decode = msgspec.msgpack.Decoder(ext_hook=self._placed).decode
+        self._decode = msgspec.msgpack.Decoder(self._kind, ext_hook=self._placed).decode
         self._chunk = memoryview(bytearray(CHUNK))
-        self._begin = 0  # of what has come and has not been given yet
+        self._begin = 0  # of the bytes that were received and not given yet
         self._end = 0
-        self._message: Callable[[], Any] | None = None  # gives the message that waits for what is long in it
-        self._missing: deque[memoryview] = deque()  # where that goes
+        self._message: Callable[[], Any] | None = None  # gives the message that waits for its long values
+        self._missing: deque[memoryview] = deque()  # the memory for those
 
-    def next(self) -> tuple[Any, ...] | None:
-        """The next message, if it is here whole; long values in it have memory of their own, or are shared."""
+    def next(self) -> Any:
+        """The next message, None: it is not here whole; long values in it have memory of their own, or are shared."""
         if self._message is None:
             begin, here = self._begin, self._end - self._begin
             if here < 4:
@@ -151,25 +154,25 @@ class Frames:
             length = int.from_bytes(self._chunk[begin : begin + 4], "little")
             if length < here - 3:
                 self._begin = begin + 4 + length
-                return tuple(self._decode(self._chunk[begin + 4 : self._begin]))
+                return self._decode(self._chunk[begin + 4 : self._begin])
             self._begin_long(length, here)
         made = self._message
         if made is None or self._missing:
             return None
         self._message = None
         message = made()
-        return self.next() if message is None else tuple(message)
+        return self.next() if message is None else message
 
     def drop(self) -> None:
-        """Let go of shared memory, and of what has not been given; once its sender is gone."""
+        """Let go of shared memory and of messages that are not whole; once the sender is gone."""
         self._message = None  # it refers to this object
         self._missing.clear()
         self._placed = _views({})
-        self._decode = msgspec.msgpack.Decoder(ext_hook=self._placed).decode
+        self._decode = msgspec.msgpack.Decoder(self._kind, ext_hook=self._placed).decode
         self._begin = self._end = 0
 
     def _begin_long(self, length: int, here: int) -> None:
-        """Make room for what does not come by the chunk, if that much of it is here already."""
+        """Make room for a message that does not fit into the chunk, if its lengths are here."""
         begin = self._begin
         if length >= _HAS_LONG:
             if here < 8:
@@ -204,12 +207,12 @@ class Frames:
             values.append(memoryview(value))
             return value
 
-        message = msgspec.msgpack.Decoder(ext_hook=long_value).decode(body)
+        message = msgspec.msgpack.Decoder(self._kind, ext_hook=long_value).decode(body)
         self._message = lambda: message
         self._expect(values)
 
     def _expect(self, places: list[memoryview]) -> None:
-        """Let what comes next go to these places."""
+        """Let the next bytes go to these places."""
         for place in places:
             here = min(self._end - self._begin, len(place))
             place[:here] = self._chunk[self._begin : self._begin + here]
@@ -242,7 +245,7 @@ class Frames:
 
 
 def _views(readers: dict[int, Reader]) -> Callable[[int, memoryview], memoryview]:
-    """What gives the values that a frame says are in shared memory."""
+    """The decoding of the places of values in shared memory."""
 
     def view(code: int, where: memoryview) -> memoryview:
         return readers[number_of(where)].view(where)

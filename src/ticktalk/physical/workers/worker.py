@@ -1,118 +1,37 @@
-"""A worker: runs bodies away from who keeps time, as a process or as threads of the same process.
+"""A worker: runs bodies away from the timekeeper, in a process of its own (`process`) or in threads of the same one.
 
-It is told what to do by commands and answers each; nothing in it decides when something fires. Who reads a command
-also runs the body, and lends the role of reading meanwhile (`Role`): a body that takes no time costs no change of
-thread, one that waits holds up no other. An instance runs one firing at a time, in the order of the commands.
-
-Commands (tuples): `("load", graph, json, sqs)`, `("start", graph, context, tick, instances)`,
-`("fire", id, start, stop, values, now, instant, following)`, `("save", id)`, `("restore", id, sq_state)`,
-`("drop", id)`,
-`("stop", graph)`, `("end",)`; of regions `("form", id, roots, members, feeds)`, `("run", id, start, stop, arcs, data,
-instant, following)` (see `WorkerRegion`) and `("split", id)`; `("all", commands)`: one after the other.
-Answers: `("loaded", graph, problem)`, `("fired", id, parts, start, stop, begun, ended)`,
-`("together", id, paths, data, start, stop, begun, ended)` (data: an array of the parts at those paths),
-`("failed", id, error, begun, ended)`, `("skipped", id)`, `("counted", id, kind)`, `("saved", id, sq_state, left_out)`.
-`("ran", id, edges, leftovers, errors, start, stop, begun, ended, late)`.
-Between processes also: `("map", number, process, descriptor, nonce, row)`, answered by `("mapped", number, whether)`,
-and `("unmap", number)`: memory of other ensembles.
-Times of the host's monotonic clock (`begun`, `ended`, `instant`, `following`: the next one) in microseconds.
+The worker carries out commands and answers them (`protocol`); the timekeeper decides what fires and when. The thread
+that reads a command also runs the body, and lends the role of reading meanwhile (`Role`). So a fast body costs no
+change of thread, and a slow one holds up no other.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-import sys
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ticktalk.accelerate.which_runs import IN_REGION
-from ticktalk.accelerate.worker_region import Array, Member, WorkerRegion, encoder, failure, sendable, text
+from ticktalk.accelerate.part_messages import FormPart
+from ticktalk.accelerate.worker_region import WorkerRegion
 from ticktalk.engine.bodies import BodyError, GraphCode
 from ticktalk.engine.codec import encode_value
 from ticktalk.engine.components import Components, Preparing, running
-from ticktalk.engine.execution import BodyOutput, TTSQExecute
-from ticktalk.engine.lateness import lateness
-from ticktalk.engine.state import Saver
+from ticktalk.engine.execution import TTSQExecute
+from ticktalk.errors import TTError
+from ticktalk.factories import make_driver
 from ticktalk.graph.graph import TTGraph
-from ticktalk.payloads import FiringError
-from ticktalk.physical.memory.allocator import keep_memory
-from ticktalk.physical.memory.arena import BACK, PATIENCE, Memory, Reader, Writer, opened
 from ticktalk.physical.timekeeping.role import Role
-from ticktalk.physical.timekeeping.root_clock import monotonic_us
-from ticktalk.physical.workers.frames import Frames, encode_frame, in_shared_memory, unsent
-from ticktalk.time import Tick, TTClock
-
-Command = tuple[Any, ...]
-
-OF_UNIT = frozenset({"fire", "save", "restore", "run", "split"})
-"""Commands that an instance, or all those of a region, carry out one after the other."""
-
-SLOW = 500
-"""Microseconds from which on a body counts as slow: what other threads do meanwhile is handed on before it runs."""
-
-LOAN = 1_000
-"""Microseconds for which a body that was not slow is waited for before another thread reads on."""
-
-
-Answer = tuple[Any, ...]
-
-SendAnswer = Callable[[Answer], None]
-"""Sends an answer; called from any thread."""
-
+from ticktalk.physical.workers.protocol import Command, Drop, Load, Loaded, OfUnit, Start, Stop
+from ticktalk.physical.workers.results import Encode, encoder, failure, text
+from ticktalk.physical.workers.units import Instance, PartUnit, SendAnswer, Unit
+from ticktalk.time import TTClock
 
 Receive = Callable[[Callable[[], None]], Command | None]
-"""Waits for the next command, None: there will be none; calls what it is given before it waits."""
-
-
-class _Unit:
-    """What runs one firing at a time: an instance by itself, or a region."""
-
-    __slots__ = ("busy", "ident", "lock", "members", "slow", "split", "waits")
-
-    def __init__(self, ident: int) -> None:
-        self.ident = ident
-        self.waits: deque[Command] = deque()
-        self.busy = False
-        self.slow = False  # whether its last firing was
-        self.lock = threading.Lock()
-        self.members: list[_Instance] = []  # of a region
-        self.split = False  # a region that ends when nothing waits
-
-    @property
-    def loan(self) -> int:
-        """Microseconds for which its next firing is waited for before somebody else goes on."""
-        return 0 if self.slow else LOAN
-
-
-class _Instance(_Unit):
-    """One SQ of one context: its body, and the firings that wait for it."""
-
-    __slots__ = ("encode", "execute", "full", "unit")
-
-    def __init__(self, ident: int, full: bool, execute: TTSQExecute, encode: Callable[[Any], Any]) -> None:
-        super().__init__(ident)
-        self.full = full
-        self.execute = execute
-        self.encode = encode
-        self.unit: _Unit = self  # whose turn it takes: its own, or a region's
-
-
-class _Region(_Unit):
-    """A region, and the instances that take their turns with it."""
-
-    __slots__ = ("region", "unit")
-
-    def __init__(self, ident: int, region: WorkerRegion, members: list[_Instance]) -> None:
-        super().__init__(ident)
-        self.region = region
-        self.members = members
-        self.unit: _Unit = self
+"""Waits for the next command, and calls its argument before it waits; None: there will be no more."""
 
 
 class Worker:
@@ -121,9 +40,9 @@ class Worker:
     Args:
         ensemble: the name of the ensemble, for messages.
         components: component name to driver object, to factory text `module:name` (made at the first use), or None.
-        answer: where answers go.
+        answer: sends answers.
         near: folder beside which factories' modules are looked for.
-        encode: makes of a value what is answered, as MessagePack.
+        encode: makes MessagePack of a value, or a mark that stands for it in an answer.
     """
 
     def __init__(
@@ -132,198 +51,101 @@ class Worker:
         components: Components,
         answer: SendAnswer,
         near: str = "",
-        encode: Callable[[Any], Any] = encode_value,
+        encode: Encode = encode_value,
     ) -> None:
         self._ensemble = ensemble
         self._components = components
         self._answer = answer
-        self._encode = encode
         self._near = Path(near or ".")
+        self._encode = encode
         self._graphs: dict[str, tuple[TTGraph, GraphCode, dict[str, TTClock]]] = {}
-        self._units: dict[int, _Instance | _Region] = {}
+        self._units: dict[int, Instance | PartUnit] = {}
         self._of_graph: dict[str, list[int]] = {}
-        self._pending: deque[Command] = deque()  # that came with others; read by who has the role of reading
+        self._at_once: dict[type, Callable[[Any], Unit | None]] = {
+            Load: self._load,
+            Start: self._start,
+            FormPart: self._form,
+            Drop: self._drop,
+            Stop: self._stop,
+        }
 
     def run(self, receive: Receive) -> None:
-        """Serve until there are no more commands."""
+        """Carry out commands until there are no more."""
         role = Role(lambda: self._serve(role, receive), "ticktalk bodies")
-        # A body that never returns must not keep this thread, whose end is that of the process.
+        # A body that never returns must not keep this thread, because the process ends with it.
         threading.Thread(target=role.hold, name="ticktalk bodies", daemon=True).start()
         role.ended.wait()
 
     def _serve(self, role: Role, receive: Receive) -> None:
-        while True:
-            command = self._pending.popleft() if self._pending else receive(role.rest)
-            if command is None or command[0] == "end":
-                role.end()
-                return
-            if command[0] == "all":
-                self._pending.extend(command[1])
-                continue
-            work = self.take(command)
-            if work is not None:
-                loan = role.lend(work.loan)
-                self.run_all(work)
+        while (command := receive(role.rest)) is not None:
+            unit = self.take(command)
+            if unit is not None:
+                loan = role.lend(unit.loan)
+                self.run_all(unit)
                 if not role.back(loan):
                     return
+        role.end()
 
-    def take(self, command: Command) -> _Unit | None:
-        """Do what a command says at once; or give the unit whose firings are to be run (`run_all`)."""
-        if command[0] in OF_UNIT:
-            return self._take(command)
-        self._control(command)
-        return None
+    def take(self, command: Command) -> Unit | None:
+        """Carry out a command; or give the unit for which `run_all` is to be called, in the same thread or another."""
+        return self._at_once.get(command.__class__, self._queue)(command)
 
-    def _take(self, command: Command) -> _Unit | None:
-        """The unit to run, or None when another thread runs it and will take this firing too."""
-        target = self._units.get(command[1])
+    def _queue(self, command: OfUnit) -> Unit | None:
+        """Let a command wait for its unit; None: another thread runs that unit, and will carry it out."""
+        target = self._units.get(command.ident)
         if target is None:
             return None
         while True:
             unit = target.unit
             with unit.lock:
-                if unit is target.unit:  # else its region has just been split
+                if unit is target.unit:  # else its part has just ended
                     unit.waits.append(command)
                     if unit.busy:
                         return None
                     unit.busy = True
                     return unit
 
-    def run_all(self, unit: _Unit) -> None:
-        """Run the firings that wait for a unit."""
+    def run_all(self, unit: Unit) -> None:
+        """Carry out the commands that wait for a unit."""
         while True:
             with unit.lock:
                 if not unit.waits:
                     unit.busy = False
-                    if unit.split:
-                        self._part(unit)
+                    if unit.split and isinstance(unit, PartUnit):
+                        self._units.pop(unit.ident, None)
+                        unit.end()
                     return
                 command = unit.waits.popleft()
-            target = self._units.get(command[1])
-            if isinstance(target, _Region):
-                if command[0] == "run":
-                    self._run(target, command)
-                else:
-                    target.split = True
-            elif target is None:
-                continue
-            elif command[0] == "fire":
-                self._fire(target, command)
-            elif command[0] == "save":
-                saver = Saver()
-                saver.sq = target.execute.name
-                data = saver.body(target.execute.state.get("sq_state"))
-                self._answer(("saved", target.ident, data, saver.left_out))
-            else:
-                target.execute.state["sq_state"] = target.execute.code.decode(command[2])
+            target = self._units.get(command.ident)
+            if target is not None:
+                target.carry_out(command)
 
-    def _part(self, region: _Unit) -> None:
-        """Nothing waits for a region that was split: its instances take turns by themselves again."""
-        self._units.pop(region.ident, None)
-        for instance in region.members:
-            if instance.unit is region:
-                instance.unit = instance
+    def _load(self, command: Load) -> None:
+        self._answer(Loaded(command.graph, self._problem_with(command)))
 
-    def _form(self, ident: int, roots: int, members: list[Any], feeds: list[int]) -> None:
-        told = msgspec.convert(members, list[Member])
-        instances = [self._units[member.ident] for member in told]
-        mine = [instance for instance in instances if isinstance(instance, _Instance)]
-        region = WorkerRegion(roots, told, [instance.execute for instance in mine], feeds, self._encode)
-        unit = self._units[ident] = _Region(ident, region, mine)
-        for instance in mine:
-            with instance.lock:  # nothing waits for it: it was idle when this was decided
-                instance.unit = unit
-
-    def _run(self, unit: _Region, command: Command) -> None:
-        _, ident, start, stop, arcs, data, instant, following = command
-        begun = monotonic_us()
-        late = _lateness(begun, start, stop, instant, following)
-        if late == "skipped":
-            self._answer((late, ident))
-            return
-        running.current = IN_REGION
-        edges, leftovers, errors = unit.region.run(start, stop, arcs, data)
-        running.current = None
-        ended = monotonic_us()
-        unit.slow = ended - begun > SLOW
-        self._answer(("ran", ident, edges, leftovers, errors, start, stop, begun, ended, late is not None))
-
-    def _fire(self, instance: _Instance, command: Command) -> None:
-        _, ident, start, stop, values, now, instant, following = command
-        begun = monotonic_us()
-        late = _lateness(begun, start, stop, instant, following)
-        if late == "skipped":
-            self._answer((late, ident))
-            return
-        if late is not None and now < stop:  # else it was late when it was decided, and has been counted
-            self._answer(("counted", ident, late))
-        outcome: list[Any] = []
-        execute, encode = instance.execute, instance.encode
-        decode = execute.code.decode
-        execute.send = lambda value, begin, end: outcome.append((encode(value), begin, end))
-        execute.report = outcome.append
-        try:
-            if instance.full:
-                arguments = tuple([(begin, end, decode(data)) for begin, end, data in values])
-            else:
-                arguments = tuple([decode(data) for data in values])
-            execute.fire(start, stop, arguments, now)
-        except BaseException as error:
-            # Whatever a body raises, or its error does when it is shown: who keeps time waits for an answer.
-            outcome[:] = [failure(execute, error, start, stop)]
-        execute.send, execute.report = _nowhere, _nowhere_error  # what was sent is not kept: the room is wanted
-        running.current = None
-        ended = monotonic_us()
-        instance.slow = ended - begun > SLOW
-        if not outcome:
-            self._answer(("fired", ident, None, start, stop, begun, ended))
-        elif isinstance(outcome[0], FiringError):
-            self._answer(("failed", ident, sendable(outcome[0]), begun, ended))
-        else:
-            parts, begin, end = outcome[0]
-            if isinstance(parts, Array):
-                self._answer(("together", ident, parts.paths, parts.data, begin, end, begun, ended))
-            else:
-                self._answer(("fired", ident, parts, begin, end, begun, ended))
-
-    def _control(self, command: Command) -> None:
-        if command[0] == "load":
-            self._answer(("loaded", command[1], self._load(*command[1:])))
-        elif command[0] == "start":
-            self._start(*command[1:])
-        elif command[0] == "form":
-            self._form(*command[1:])
-        elif command[0] == "drop":
-            self._units.pop(command[1], None)
-        elif command[0] == "stop":
-            self._graphs.pop(command[1], None)
-            gone = {self._units.pop(ident, None) for ident in self._of_graph.pop(command[1], ())}
-            for region in [unit for unit in list(self._units.values()) if gone.intersection(unit.members)]:
-                self._units.pop(region.ident, None)  # it may just have ended by itself, in another thread
-
-    def _load(self, name: str, json: bytes, sqs: list[str]) -> str | None:
+    def _problem_with(self, command: Load) -> str | None:
+        """Make a graph's code and the drivers that it uses; the problem, or None."""
+        name = command.graph
         running.current = Preparing(name, self._ensemble)
         try:
-            known = self._graphs.get(name)
-            graph = msgspec.json.decode(json, type=TTGraph) if known is None else known[0]
-            code = GraphCode(graph) if known is None else known[1]
-            wanted = set(sqs)
-            code.try_out([sq for sq in graph.sqs if sq.name in wanted])
+            if name in self._graphs:
+                graph, code, _ = self._graphs[name]
+            else:
+                graph = msgspec.json.decode(command.text, type=TTGraph)
+                code = GraphCode(graph)
+            wanted = set(command.sqs)
+            sqs = [sq for sq in graph.sqs if sq.name in wanted]
+            code.try_out(sqs)
             self._graphs[name] = (graph, code, graph.clock_tree())
         except BodyError as error:
             return text(str(error))
-        except BaseException as error:  # a statement that ends programs: who keeps time waits for an answer
+        except BaseException as error:  # a statement may end programs, and the timekeeper waits for an answer
             return text(f"{name}: {type(error).__name__}: {error}")
         finally:
             running.current = None
-        return self._make_drivers(
-            {c for sq in graph.sqs if sq.name in wanted for k in sq.constraints for c in k.components}
-        )
+        return self._make_drivers({c for sq in sqs for k in sq.constraints for c in k.components})
 
     def _make_drivers(self, wanted: set[str]) -> str | None:
-        from ticktalk.errors import TTError
-        from ticktalk.factories import make_driver
-
         for name in sorted(wanted):
             factory = self._components.get(name)
             if isinstance(factory, str):
@@ -335,127 +157,41 @@ class Worker:
                     return text(f"component {name!r} ({factory}): the factory ended with {type(error).__name__}")
         return None
 
-    def _start(self, name: str, context: int, tick: int, instances: list[tuple[int, str, list[Any], Any]]) -> None:
-        graph, code, clocks = self._graphs[name]
+    def _start(self, command: Start) -> None:
+        graph, code, clocks = self._graphs[command.graph]
         by_name = {sq.name: sq for sq in graph.sqs}
-        for ident, sq_name, paths, shape in instances:
-            sq = by_name[sq_name]
-            execute = TTSQExecute(
+        for new in command.instances:
+            sq = by_name[new.sq]
+            encode = encoder(new.paths, new.unpack, self._encode)
+            instance = Instance(new.ident, sq.full_token, encode, self._answer)
+            instance.execute = TTSQExecute(
                 sq,
                 self._ensemble,
                 code,
                 clocks[sq.clock],
-                tick,
+                command.tick,
                 self._components,
-                _nowhere,
-                _nowhere_error,
-                context,
+                instance.send,
+                instance.report,
+                command.context,
             )
-            self._units[ident] = _Instance(ident, sq.full_token, execute, encoder(paths, shape, self._encode))
-            self._of_graph.setdefault(name, []).append(ident)
+            self._units[new.ident] = instance
+            self._of_graph.setdefault(command.graph, []).append(new.ident)
 
+    def _form(self, command: FormPart) -> None:
+        units = [self._units[member.ident] for member in command.members]
+        mine = [unit for unit in units if isinstance(unit, Instance)]
+        executes = [instance.execute for instance in mine]
+        encoder_of = partial(encoder, encode_part=self._encode)
+        part = WorkerRegion(command.roots, command.members, executes, command.feeds, self._encode, encoder_of, failure)
+        self._units[command.ident] = PartUnit(command.ident, part, mine, self._answer)
 
-def _lateness(begun: int, start: Tick, stop: Tick, instant: int | None, following: int) -> str | None:
-    """How a stream's firing counts whose body starts now; None: in time, or no stream's."""
-    if instant is None:
-        return None
-    # The instant lies in the middle of the interval, which ends as long after it on this clock as on the root clock.
-    return lateness(begun, instant + stop - (start + (stop - start) // 2), following)
+    def _drop(self, command: Drop) -> None:
+        self._units.pop(command.ident, None)
 
-
-def _nowhere(value: Any, start: Tick, stop: Tick) -> None:
-    raise AssertionError("set before every firing")
-
-
-def _nowhere_error(error: FiringError) -> None:
-    raise AssertionError("set before every firing")
-
-
-class SocketCommands:
-    """Commands and answers as frames over a socket to the process that keeps time.
-
-    Args:
-        connection: the socket.
-        memories: the descriptors of memory for long values, to here and from here; empty: there is none.
-    """
-
-    def __init__(self, connection: socket.socket, memories: Sequence[int] = ()) -> None:
-        self._socket = connection
-        self._readers: dict[int, Reader] = {}  # by the number of their memory
-        self._writer: Writer | None = None
-        if memories:
-            there, back = [Memory(descriptor) for descriptor in memories]
-            # What is written here comes back for other bodies.
-            self._readers |= {0: Reader(there), BACK: Reader(back, BACK)}
-            self._writer = Writer(back, PATIENCE)
-            there.close()
-            back.close()
-        self._frames = Frames(self._readers)
-        self._lock = threading.Lock()
-
-    def receive(self, rest: Callable[[], None]) -> Command | None:
-        while True:
-            ready = self._frames.next()
-            if ready is not None:
-                if ready[0] == "map":
-                    self._map(*ready[1:])
-                    continue
-                if ready[0] == "unmap":
-                    self._readers.pop(ready[1], None)
-                    continue
-                return ready
-            rest()
-            try:
-                if not self._frames.fill(self._socket):
-                    return None
-            except OSError:
-                return None
-
-    def _map(self, number: int, process: int, descriptor: int, nonce: bytes, row: int) -> None:
-        """Read in another memory, too."""
-        memory = opened(process, descriptor, nonce)
-        reads = memory is not None and memory.claim(row)
-        if memory is not None and reads:
-            self._readers[number] = Reader(memory, row)
-        self.answer(("mapped", number, reads))
-
-    def encode(self, value: Any) -> Any:
-        """A value that will be a part of an answer."""
-        return in_shared_memory(value, self._writer)
-
-    def answer(self, answer: Answer) -> None:
-        buffers = encode_frame(answer)
-        with self._lock:
-            try:
-                if len(buffers) == 1:
-                    self._socket.sendall(buffers[0])
-                else:
-                    sent = self._socket.sendmsg(buffers)
-                    for rest in unsent(buffers, sent):
-                        self._socket.sendall(rest)
-            except OSError:
-                os._exit(0)  # who keeps time is gone, and nobody wants what is still running here
-
-
-def main() -> None:
-    """A worker process: `python -m ticktalk.physical.workers.worker FD JSON`, started by the timekeeper."""
-    import json
-    import signal
-
-    connection = socket.socket(fileno=int(sys.argv[1]))
-    settings = json.loads(sys.argv[2])
-    # Ctrl-C at a terminal reaches the whole group: the process that keeps time ends its workers itself.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    keep_memory()
-    commands = SocketCommands(connection, settings["memories"])
-    with BodyOutput(sys.stderr, sys.stderr):
-        worker = Worker(
-            settings["ensemble"], settings["components"], commands.answer, settings["near"], commands.encode
-        )
-        worker.run(commands.receive)
-        sys.stdout.flush()
-    os._exit(0)  # threads that still run bodies end with it
-
-
-if __name__ == "__main__":
-    main()
+    def _stop(self, command: Stop) -> None:
+        self._graphs.pop(command.graph, None)
+        gone = {self._units.pop(ident, None) for ident in self._of_graph.pop(command.graph, ())}
+        for unit in list(self._units.values()):
+            if isinstance(unit, PartUnit) and gone.intersection(unit.members):
+                self._units.pop(unit.ident, None)  # it may just have ended by itself, in another thread

@@ -1,0 +1,106 @@
+"""A worker process: commands and answers as frames over a socket to the process that keeps time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ticktalk.engine.execution import BodyOutput
+from ticktalk.physical.memory.allocator import keep_memory
+from ticktalk.physical.memory.arena import BACK, PATIENCE, Memory, Reader, Writer, opened
+from ticktalk.physical.workers.frames import Frames, encode_frame, in_shared_memory, unsent
+from ticktalk.physical.workers.protocol import Answer, Command, Map, Mapped, Unmap
+from ticktalk.physical.workers.worker import Worker
+
+
+class SocketCommands:
+    """The worker's end of the socket.
+
+    Args:
+        connection: the socket.
+        memories: the descriptors of memory for long values, to here and from here; empty: there is none.
+    """
+
+    def __init__(self, connection: socket.socket, memories: Sequence[int] = ()) -> None:
+        self._socket = connection
+        self._readers: dict[int, Reader] = {}  # by the number of their memory
+        self._writer: Writer | None = None
+        if memories:
+            there, back = [Memory(descriptor) for descriptor in memories]
+            # A value that is written here comes back for other bodies.
+            self._readers |= {0: Reader(there), BACK: Reader(back, BACK)}
+            self._writer = Writer(back, PATIENCE)
+            there.close()
+            back.close()
+        self._frames = Frames(self._readers, Command | Map | Unmap)
+        self._lock = threading.Lock()
+
+    def receive(self, rest: Callable[[], None]) -> Command | None:
+        """The next command (`worker.Receive`)."""
+        while True:
+            command: Command | Map | Unmap | None = self._frames.next()
+            if command is None:
+                rest()
+                try:
+                    if not self._frames.fill(self._socket):
+                        return None
+                except OSError:
+                    return None
+            elif isinstance(command, Map):
+                self._map(command)
+            elif isinstance(command, Unmap):
+                self._readers.pop(command.number, None)
+            else:
+                return command
+
+    def _map(self, command: Map) -> None:
+        memory = opened(command.process, command.descriptor, command.nonce)
+        reads = memory is not None and memory.claim(command.row)
+        if memory is not None and reads:
+            self._readers[command.number] = Reader(memory, command.row)
+        self.answer(Mapped(command.number, reads))
+
+    def encode(self, value: Any) -> Any:
+        """Make of a value what stands for it in an answer."""
+        return in_shared_memory(value, self._writer)
+
+    def answer(self, answer: Answer | Mapped) -> None:
+        """Send an answer; from any thread."""
+        buffers = encode_frame(answer)
+        with self._lock:
+            try:
+                if len(buffers) == 1:
+                    self._socket.sendall(buffers[0])
+                else:
+                    sent = self._socket.sendmsg(buffers)
+                    for rest in unsent(buffers, sent):
+                        self._socket.sendall(rest)
+            except OSError:
+                os._exit(0)  # the timekeeper is gone, and nobody wants what still runs here
+
+
+def main() -> None:
+    """Run a worker: `python -m ticktalk.physical.workers.process FD JSON`, started by the timekeeper."""
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    settings = json.loads(sys.argv[2])
+    # Ctrl-C at a terminal reaches the whole group, but the process that keeps time ends its workers itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_memory()
+    commands = SocketCommands(connection, settings["memories"])
+    with BodyOutput(sys.stderr, sys.stderr):
+        worker = Worker(
+            settings["ensemble"], settings["components"], commands.answer, settings["near"], commands.encode
+        )
+        worker.run(commands.receive)
+        sys.stdout.flush()
+    os._exit(0)  # threads that still run bodies end with it
+
+
+if __name__ == "__main__":
+    main()

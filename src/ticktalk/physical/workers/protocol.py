@@ -1,0 +1,171 @@
+"""The protocol between the timekeeper and a worker: a struct for each command and each answer.
+
+Between processes, each is a MessagePack array that begins with the struct's tag (`frames`). To threads of the same
+process, the structs are handed as they are. Commands about one body or one part are carried out in their order, and
+each of them but `Restore` and `SplitPart` has one last answer.
+
+`start`, `stop`, `tick` and `now` are root ticks. `instant`, `following`, `begun` and `ended` are times of the host's
+monotonic clock, in microseconds. Values are MessagePack, as bytes or as marked by `frames`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ticktalk.accelerate.part_messages import FormPart, PartRan, PartSkipped, RunPart, SplitPart
+from ticktalk.payloads import FiringError
+from ticktalk.time import Tick
+
+
+class Load(msgspec.Struct, array_like=True, tag="load"):
+    """Compile the bodies of these SQs of a graph (as JSON), and make the drivers that they use."""
+
+    graph: str
+    text: bytes
+    sqs: list[str]
+
+
+class Loaded(msgspec.Struct, array_like=True, tag="loaded"):
+    """The answer to `Load`; `problem` is None if there was none."""
+
+    graph: str
+    problem: str | None
+
+
+class NewInstance(msgspec.Struct, array_like=True):
+    """An SQ of a context that begins: the number of its body, the wanted parts of its result, the result's shape."""
+
+    ident: int
+    sq: str
+    paths: Any
+    unpack: Any
+
+
+class Start(msgspec.Struct, array_like=True, tag="start"):
+    """Make the bodies of a context that started at a tick."""
+
+    graph: str
+    context: int
+    tick: int
+    instances: list[NewInstance]
+
+
+class Fire(msgspec.Struct, array_like=True, tag="fire"):
+    """Run a body once.
+
+    Attributes:
+        ident: the number of the body.
+        start, stop: the interval of the firing.
+        values: by arc port, a value; `[start, stop, value]` for a body that gets full tokens.
+        now: when the firing was decided.
+        instant: of a source: the instant for which it fires; else None.
+        following: of a source: its next instant; else None.
+    """
+
+    ident: int
+    start: Tick
+    stop: Tick
+    values: list[Any]
+    now: int
+    instant: int | None = None
+    following: int | None = None
+
+
+class Fired(msgspec.Struct, array_like=True, tag="fired"):
+    """A body has run.
+
+    Attributes:
+        result: as `results.encoder` makes it.
+        start, stop: the interval of the result.
+        late: whether it became late (`engine.lateness`) after its firing was decided.
+    """
+
+    ident: int
+    result: list[Any]
+    start: Tick
+    stop: Tick
+    begun: int
+    ended: int
+    late: bool
+
+
+class Failed(msgspec.Struct, array_like=True, tag="failed"):
+    """A body has raised; `late` as in `Fired`."""
+
+    ident: int
+    error: FiringError
+    begun: int
+    ended: int
+    late: bool
+
+
+class Skipped(msgspec.Struct, array_like=True, tag="skipped"):
+    """A body was not run: it was too late to start."""
+
+    ident: int
+
+
+class Save(msgspec.Struct, array_like=True, tag="save"):
+    """Give a body's `sq_state`."""
+
+    ident: int
+
+
+class SavedState(msgspec.Struct, array_like=True, tag="saved"):
+    """The answer to `Save`: the state as MessagePack, and the names of what has no codec."""
+
+    ident: int
+    sq_state: bytes | None
+    left_out: list[str]
+
+
+class Restore(msgspec.Struct, array_like=True, tag="restore"):
+    """Let a body go on with this `sq_state`."""
+
+    ident: int
+    sq_state: bytes
+
+
+class Drop(msgspec.Struct, array_like=True, tag="drop"):
+    """Forget a body: its instance has ended."""
+
+    ident: int
+
+
+class Stop(msgspec.Struct, array_like=True, tag="stop"):
+    """Forget a graph and all bodies of its contexts."""
+
+    graph: str
+
+
+class Map(msgspec.Struct, array_like=True, tag="map"):
+    """Read values by a row in the memory that another process has under a descriptor (`memory.arena`)."""
+
+    number: int
+    process: int
+    descriptor: int
+    nonce: bytes
+    row: int
+
+
+class Mapped(msgspec.Struct, array_like=True, tag="mapped"):
+    """The answer to `Map`: whether the worker can read there."""
+
+    number: int
+    reads: bool
+
+
+class Unmap(msgspec.Struct, array_like=True, tag="unmap"):
+    """Forget a memory: no value there will be handed to this worker."""
+
+    number: int
+
+
+OfUnit = Fire | Save | Restore | RunPart | SplitPart
+"""Commands that a body, or all bodies of a part, carry out one after the other."""
+
+Command = OfUnit | Load | Start | FormPart | Drop | Stop
+
+Answer = Loaded | Fired | Failed | Skipped | SavedState | PartRan | PartSkipped

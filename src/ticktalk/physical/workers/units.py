@@ -1,0 +1,191 @@
+"""The units of a worker: a body by itself, or the bodies of a part. A unit carries out one command after the other."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ticktalk.accelerate.part_messages import PartRan, PartSkipped, RunPart, SplitPart
+from ticktalk.accelerate.which_runs import IN_REGION
+from ticktalk.accelerate.worker_region import WorkerRegion
+from ticktalk.engine.components import running
+from ticktalk.engine.execution import TTSQExecute
+from ticktalk.engine.lateness import lateness
+from ticktalk.engine.state import Saver
+from ticktalk.payloads import FiringError
+from ticktalk.physical.timekeeping.root_clock import monotonic_us
+from ticktalk.physical.workers.protocol import Answer, Failed, Fire, Fired, OfUnit, Restore, Save, SavedState, Skipped
+from ticktalk.physical.workers.results import failure, sendable
+from ticktalk.time import Tick
+
+SLOW = 500
+"""Microseconds from which on a body counts as slow: the thread lends the role of reading at once the next time."""
+
+LOAN = 1_000
+"""Microseconds that a body which was not slow may take before another thread reads on."""
+
+SendAnswer = Callable[[Answer], None]
+"""Sends an answer; called from any thread."""
+
+
+class Unit:
+    """Carries out its commands one after the other, in one thread at a time.
+
+    Attributes:
+        waits: its commands.
+        busy: a thread carries them out.
+        lock: for `waits`, `busy` and `unit`.
+        unit: the unit in whose turn its commands are carried out: itself, or its part.
+        split: a part that ends when nothing waits for it.
+    """
+
+    __slots__ = ("answer", "busy", "ident", "lock", "slow", "split", "unit", "waits")
+
+    def __init__(self, ident: int, answer: SendAnswer) -> None:
+        self.ident = ident
+        self.answer = answer
+        self.waits: deque[OfUnit] = deque()
+        self.busy = False
+        self.slow = False  # its last firing was
+        self.split = False
+        self.lock = threading.Lock()
+        self.unit: Unit = self
+
+    @property
+    def loan(self) -> int:
+        """Microseconds that its next firing may take before another thread reads commands."""
+        return 0 if self.slow else LOAN
+
+    def carry_out(self, command: OfUnit) -> None:
+        """Carry out a command and answer it."""
+        raise NotImplementedError
+
+
+class Instance(Unit):
+    """The body of one SQ of one context.
+
+    Args:
+        ident: its number.
+        full: it gets full tokens.
+        encode: makes the result to send of a value (`results.encoder`).
+        answer: sends answers.
+
+    Attributes:
+        execute: its execute part, which calls `send` and `report`; set before the first command.
+    """
+
+    __slots__ = ("_encode", "_full", "_outcome", "execute", "report")
+
+    execute: TTSQExecute
+
+    def __init__(self, ident: int, full: bool, encode: Callable[[Any], list[Any]], answer: SendAnswer) -> None:
+        super().__init__(ident, answer)
+        self._full = full
+        self._encode = encode
+        self._outcome: list[FiringError | tuple[list[Any], Tick, Tick]] = []  # of the firing under way
+        self.report: Callable[[FiringError], None] = self._outcome.append
+
+    def send(self, value: Any, start: Tick, stop: Tick) -> None:
+        """Take the value that the body returned, and its interval."""
+        self._outcome.append((self._encode(value), start, stop))
+
+    def carry_out(self, command: OfUnit) -> None:
+        """Run the body, or give or take its `sq_state`."""
+        if command.__class__ is Fire:
+            self._fire(command)
+        elif isinstance(command, Save):
+            saver = Saver()
+            saver.sq = self.execute.name
+            data = saver.body(self.execute.state.get("sq_state"))
+            self.answer(SavedState(self.ident, data, saver.left_out))
+        elif isinstance(command, Restore):
+            self.execute.state["sq_state"] = self.execute.code.decode(command.sq_state)
+
+    def _fire(self, command: Fire) -> None:
+        start, stop = command.start, command.stop
+        begun = monotonic_us()
+        late = _lateness(begun, command)
+        if late == "skipped":
+            self.answer(Skipped(self.ident))
+            return
+        counts = late is not None and command.now < stop  # else it was late when it was decided, and has been counted
+        execute, outcome = self.execute, self._outcome
+        decode = execute.code.decode
+        try:
+            if self._full:
+                arguments = tuple([(begin, end, decode(data)) for begin, end, data in command.values])
+            else:
+                arguments = tuple([decode(data) for data in command.values])
+            execute.fire(start, stop, arguments, command.now)
+        except BaseException as error:
+            # A body, or the text of its error, may raise anything, and the timekeeper waits for an answer.
+            outcome[:] = [failure(execute, error, start, stop)]
+        running.current = None
+        ended = monotonic_us()
+        self.slow = ended - begun > SLOW
+        first = outcome[0] if outcome else ([], start, stop)
+        outcome.clear()  # a long value would take up room until the next firing
+        if isinstance(first, FiringError):
+            self.answer(Failed(self.ident, sendable(first), begun, ended, counts))
+        else:
+            self.answer(Fired(self.ident, *first, begun, ended, counts))
+
+
+class PartUnit(Unit):
+    """The bodies of a part.
+
+    Args:
+        ident: its number.
+        part: runs them.
+        members: the bodies, which take their turns with it until it ends.
+        answer: sends answers.
+    """
+
+    __slots__ = ("_part", "members")
+
+    def __init__(self, ident: int, part: WorkerRegion, members: list[Instance], answer: SendAnswer) -> None:
+        super().__init__(ident, answer)
+        self._part = part
+        self.members = members
+        for member in members:
+            with member.lock:  # nothing waits for it: it was idle when the timekeeper decided this
+                member.unit = self
+
+    def carry_out(self, command: OfUnit) -> None:
+        """Run the part, or note that it ends."""
+        if isinstance(command, RunPart):
+            self._run(command)
+        elif isinstance(command, SplitPart):
+            self.split = True
+
+    def end(self) -> None:
+        """Let the bodies take their turns by themselves again; nothing waits."""
+        for member in self.members:
+            if member.unit is self:
+                member.unit = member
+
+    def _run(self, command: RunPart) -> None:
+        start, stop = command.start, command.stop
+        begun = monotonic_us()
+        late = _lateness(begun, command)
+        if late == "skipped":
+            self.answer(PartSkipped(self.ident))
+            return
+        running.current = IN_REGION
+        edges, leftovers, errors = self._part.run(start, stop, command.arcs, command.data)
+        running.current = None
+        ended = monotonic_us()
+        self.slow = ended - begun > SLOW
+        self.answer(PartRan(self.ident, edges, leftovers, errors, start, stop, begun, ended, late is not None))
+
+
+def _lateness(begun: int, command: Fire | RunPart) -> str | None:
+    """How a source's firing counts whose body starts now; None: it is in time, or no source's."""
+    instant, following = command.instant, command.following
+    if instant is None or following is None:
+        return None
+    start, stop = command.start, command.stop
+    # The instant lies in the middle of the interval, which ends as long after it on this clock as on the root clock.
+    return lateness(begun, instant + stop - (start + (stop - start) // 2), following)
