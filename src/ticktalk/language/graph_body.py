@@ -61,7 +61,11 @@ class GraphBody:
                     problems.report(parameter.default, f"the default of `{parameter.name}` cannot be computed")
                     continue
                 if isinstance(value, Constant):
-                    self.draft.defaults[parameter.name] = encode_constant(value.value)
+                    reason = folding.why_not_storable(value.value)
+                    if reason is None:
+                        self.draft.defaults[parameter.name] = encode_constant(value.value)
+                    else:
+                        problems.report(parameter.default, f"the default of the input `{parameter.name}`: {reason}")
                 elif value is None:
                     problems.report(parameter.default, f"the default of the input `{parameter.name}` is a constant")
         for source in self.draft.inputs:
