@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import simpy
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
-from ticktalk.accelerate import stream_region as region
-from ticktalk.accelerate.generated import ahead_code
-from ticktalk.accelerate.token_tree import TokenTree
+from ticktalk.accelerate import in_simulation, timers
+from ticktalk.accelerate.code import ahead_code
+from ticktalk.accelerate.in_simulation import FiringRegion
 from ticktalk.engine.execution import BodyOutput
 from ticktalk.graph.graph import TTGraph
 from ticktalk.json_text import json_line
@@ -238,8 +238,8 @@ def same(graph: TTGraph, **how: Any) -> Ran:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(region, "INSTANTS_BEFORE", 0)
-    monkeypatch.setattr(region, "MANY", 2)
+    monkeypatch.setattr(in_simulation, "FIRINGS_BEFORE", 0)
+    monkeypatch.setattr(timers, "MANY", 2)
 
 
 @settings(max_examples=150, deadline=None)
@@ -256,9 +256,34 @@ def test_several_ensembles_and_contexts(text: str, delay: int, contexts: tuple[i
     same(graph, delay=delay, contexts=contexts)
 
 
+TWO_WINDOWS = f"""{HEADER}
+@STREAMify
+def src(trigger):
+    global sq_state
+    n = sq_state['n'] = sq_state.get('n', 0) + 1
+    return n
+
+@SQify
+def step(x):
+    return x + 1
+
+@GRAPHify
+def main(trigger):
+    start = READ_TTCLOCK(trigger)
+    window = COPY_TTTIME(trigger, VALUES_TO_TTTIME(start, start + 5))
+    a = src(trigger, TTPeriod=2)
+    b = step(a)
+    c = step(src(window, TTPeriod=2))
+    return a
+"""
+"""Two regions that are due at one tick; a listener that sets a grid there once made the second run twice."""
+
+
 @settings(max_examples=120, deadline=None)
 @given(programs(), st.sampled_from(["stop", "start", "set"]), st.integers(1, 12))
-def test_who_is_told_something_acts_at_once(text: str, what: str, nth: int) -> None:
+@example(TWO_WINDOWS, "set", 4)
+@example(TWO_WINDOWS, "set", 5)
+def test_a_listener_acts_at_once(text: str, what: str, nth: int) -> None:
     graph = compile_source(text, "net.py", "net")
     inputs = {"gains": [1]} if any(i.name == "gains" for i in graph.inputs) else {}
     streams = [sq.name for sq in graph.sqs if sq.trigger == "grid"]
@@ -337,11 +362,11 @@ def regions_of(graph: TTGraph, until: int = 50) -> tuple[TTRuntimeManagerSim, An
 
 
 def regions_in(context: Any) -> list[Any]:
-    return [part for part in context.accelerated if not isinstance(part, TokenTree)]
+    return [part for part in context.accelerated if not isinstance(part, FiringRegion)]
 
 
 def trees_in(context: Any) -> list[Any]:
-    return [part for part in context.accelerated if isinstance(part, TokenTree)]
+    return [part for part in context.accelerated if isinstance(part, FiringRegion)]
 
 
 FUSION = """
@@ -363,7 +388,7 @@ return show(ADD_TIME_DELAY(a, delay=3)), step(late), MERGE(a, b)
 """
     )
     _, context = regions_of(graph)
-    found = {tuple(part.node.sq.name for part in region.parts) for region in regions_in(context)}
+    found = {tuple(part.member.sq.name for part in region.parts) for region in regions_in(context)}
     assert found == {("src-1", "other-1", "step-1", "ADD-1", "fuse-1")}
 
 
@@ -461,7 +486,7 @@ d{n} = show(step(step(b{n})))
 def test_who_is_told_something_can_start_another_context_in_the_middle_of_an_instant(
     which: str, nth: int, contexts: tuple[int, ...], streams: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(region, "CALM", 0)  # two regions are planned ahead
+    monkeypatch.setattr(timers, "CALM", 0)  # two regions are planned ahead
     lines = [STARTS.format(n=number) for number in range(streams)]
     body = "".join(lines) + "begun = show(step(show(READ_TTCLOCK(trigger))))\nreturn begun"
     graph = program(body, ADD)
@@ -492,7 +517,7 @@ return show(step(show(both)))
 """
     )
     _, context = regions_of(graph)
-    found = [[node.sq.name for node in tree.plan.nodes] for tree in trees_in(context)]
+    found = [[member.sq.name for member in tree.plan.members] for tree in trees_in(context)]
     assert found == [["show-1", "step-1", "show-2"]]
     printed = same(graph, until=31).seen[1].partition("|")[2].splitlines()
     assert [line.split()[0] for line in printed[-4:]] == ["[show-1]", "[show-1]", "[show-2]", "[show-2]"]  # at 30
@@ -518,7 +543,7 @@ return never(src(window, TTPeriod=2))
 
 
 def test_streams_that_share_code_keep_their_states_and_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(region, "CALM", 0)
+    monkeypatch.setattr(timers, "CALM", 0)
     more = """
 @SQify
 def divided(x):
@@ -532,7 +557,7 @@ def tell(x):
     periods = [7, 9, 10, 12]
     graph = program("\n".join(f"tell(divided(src(trigger, TTPeriod={period})))" for period in periods), more)
     written: list[str] = []
-    monkeypatch.setattr(region, "ahead_code", lambda plan: written.append(plan.nodes[0].sq.name) or ahead_code(plan))
+    monkeypatch.setattr(timers, "ahead_code", lambda plan: written.append(plan.members[0].sq.name) or ahead_code(plan))
     _, printed, errors, _, _, _ = same(graph, until=400).seen
     assert written
     told = printed.partition("|")[2].splitlines()
@@ -544,7 +569,7 @@ def tell(x):
 
 
 def test_what_streams_that_are_planned_ahead_tell_is_taken_at_its_tick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(region, "CALM", 0)
+    monkeypatch.setattr(timers, "CALM", 0)
     body = """
 a = odd(src(trigger, TTPeriod=7))
 b = odd(src(trigger, TTPeriod=10))

@@ -13,8 +13,8 @@ import simpy
 from test_regions import program, regions_of, same, trees_in
 
 from ticktalk import TTRuntimeManagerSim
-from ticktalk.accelerate import stream_region as region
-from ticktalk.accelerate.token_tree import TokenTree
+from ticktalk.accelerate import in_simulation
+from ticktalk.accelerate.in_simulation import FiringRegion
 from ticktalk.engine.execution import BodyOutput
 
 BOTH = "both = MERGE(src(trigger, TTPeriod=10), other(trigger, TTPeriod=15, TTPhase=4))\n"
@@ -23,12 +23,12 @@ BOTH = "both = MERGE(src(trigger, TTPeriod=10), other(trigger, TTPeriod=15, TTPh
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(region, "INSTANTS_BEFORE", 0)
+    monkeypatch.setattr(in_simulation, "FIRINGS_BEFORE", 0)
 
 
 def trees_of(graph: Any) -> list[list[str]]:
     _, context = regions_of(graph)
-    return [[node.sq.name for node in tree.plan.nodes] for tree in trees_in(context)]
+    return [[member.sq.name for member in tree.plan.members] for tree in trees_in(context)]
 
 
 def shown(seen: tuple[Any, ...]) -> list[str]:
@@ -167,8 +167,10 @@ def test_who_is_told_an_output_in_the_middle_prints_outside_bodies() -> None:
 def test_what_an_sq_outside_feeds_on_comes_before_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = program(BOTH + "r = show(both)\na = step(r)\no = show(fuse(r, r))\nc = show(step(step(a)))\nreturn c")
     left: list[int] = []
-    leave = TokenTree.leave
-    monkeypatch.setattr(TokenTree, "leave", lambda self, index, *rest: (left.append(index), leave(self, index, *rest)))
+    leave = FiringRegion.leave
+    monkeypatch.setattr(
+        FiringRegion, "leave", lambda self, index, *rest: (left.append(index), leave(self, index, *rest))
+    )
     assert trees_of(graph) == [["show-1", "step-1"], ["fuse-1", "show-2"], ["step-2", "step-3", "show-3"]]
     same(graph, until=35)
     assert not left

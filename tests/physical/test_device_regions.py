@@ -225,7 +225,7 @@ def passed(a):
         )
         graph = host.run(text)
         (region,) = regions(host, graph)
-        assert [node.sq.name for node in region.plan.nodes] == ["passed-1", "passed-2"]
+        assert [member.sq.name for member in region.plan.members] == ["passed-1", "passed-2"]
         until(lambda: region.together, "the rest runs together")
         host.finished(graph)
         values = host.values(graph)
@@ -255,7 +255,7 @@ def test_a_grid_that_is_set_forms_regions_anew(host: Host, generous: None) -> No
     text = NUMBERS + "@SQify\ndef both(a, b):\n    return a, b[0]\n" + ONCE.format(length=60_000_000)
     graph = host.run(text + "        return both(left(window, TTPeriod=10000), right(window, TTPeriod=10000))\n")
     until(lambda: together(host, graph), "it forms a region")
-    assert [len(region.plan.nodes) for region in regions(host, graph)] == [3]
+    assert [len(region.plan.members) for region in regions(host, graph)] == [3]
 
     def set_grid(name: str, period: int) -> None:
         context = host.node.host.contexts[graph, 1]
@@ -263,7 +263,7 @@ def test_a_grid_that_is_set_forms_regions_anew(host: Host, generous: None) -> No
 
     set_grid("left-1", 20_000)
     until(lambda: not together(host, graph), "the sources are of different rates")
-    assert not [region for region in regions(host, graph) if len(region.plan.nodes) > 2]
+    assert not [region for region in regions(host, graph) if len(region.plan.members) > 2]
     set_grid("right-1", 20_000)
     until(lambda: together(host, graph), "they are of one rate again")
     before = len(host.values(graph))
@@ -342,7 +342,7 @@ def test_what_comes_with_one_token_runs_together(receiver: Receiver, generous: N
     expected: dict[str, list[Any]] = {"add": [], "own 1": [], "own 2": [], "twice": []}
     total = 0
     (region,) = regions(receiver, graph)
-    assert region.plan.kind == "token" and len(region.plan.nodes) == 9
+    assert region.plan.kind == "token" and len(region.plan.members) == 9
     for n in range(200):
         values: dict[int, Any] = {0: n, 1: [n], 2: n}
         if n % 7 == 3:

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from ticktalk.accelerate.device_region import Body, DeviceRegion
-from ticktalk.accelerate.device_regions import find_device_regions
 from ticktalk.accelerate.part_messages import FormPart, PartRan, PartSkipped, RunPart, SplitPart
+from ticktalk.accelerate.plan import plans_on_device
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.codec import Data
 from ticktalk.engine.firing import GridSync
@@ -74,10 +74,10 @@ class DeviceParts:
         formed = []
         for mine in by_worker.values():
             sqs = [body.elsewhere.sq for body in mine.values()]
-            for plan in find_device_regions(
-                context.prepared.graph, sqs, lambda name: name not in context.syncs, partial(_grid_of, context)
+            for plan in plans_on_device(
+                context.prepared.graph, sqs, partial(_grid_of, context), lambda name: name not in context.syncs
             ):
-                bodies = [mine[node.sq.name] for node in plan.nodes]
+                bodies = [mine[node.sq.name] for node in plan.members]
                 part = DeviceRegion(plan, context, self, bodies)
                 formed.append(part)
                 for body in bodies:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Sized
 from functools import partial
 from typing import Any, Protocol
 
-from ticktalk.accelerate.device_regions import DevicePlan
-from ticktalk.accelerate.generated import once_inputs
+from ticktalk.accelerate.code import once_inputs
 from ticktalk.accelerate.part_messages import FormPart, Member, PartRan, RunPart, SplitPart
+from ticktalk.accelerate.plan import Plan
 from ticktalk.accelerate.sends import outside
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.codec import Data, Encoded, encoded
@@ -141,13 +141,13 @@ class DeviceRegion:
         placed: by node, its body in the worker.
     """
 
-    def __init__(self, plan: DevicePlan, context: ContextParts, device: Device, placed: list[Body]) -> None:
+    def __init__(self, plan: Plan, context: ContextParts, device: Device, placed: list[Body]) -> None:
         self.plan = plan
         self.context = context
         self._device = device
         self._placed = placed
-        self._syncs: list[TTSQSync] = [context.syncs[node.sq.name] for node in plan.nodes]
-        self._forwards = [self._outside(index) for index in range(len(plan.nodes))]
+        self._syncs: list[TTSQSync] = [context.syncs[node.sq.name] for node in plan.members]
+        self._forwards = [self._outside(index) for index in range(len(plan.members))]
         self._ident = 0  # in the worker, while it is together
         self._state = "apart"
         self._runs: deque[tuple[int, int | None]] = deque()  # under way: id, and the instant (monotonic)
@@ -164,7 +164,7 @@ class DeviceRegion:
         self._fires: list[Fire] = []
         self._collected: dict[Tick, list[Fired]] = {}  # by start, what its sources fire at an instant
         self.queued = False
-        last = context.syncs[plan.nodes[plan.roots - 1].sq.name]
+        last = context.syncs[plan.members[plan.roots - 1].sq.name]
         self.key: tuple[Any, Any] = (last.key[0] + 0.5, self)
         self._last_turn = _LastTurn(self, max(sync.key[0] for sync in self._syncs) + 0.5)
         self._last_starts: dict[int, Tick] = {}  # of roots that a token feeds and that keep order
@@ -187,8 +187,8 @@ class DeviceRegion:
 
     def _outside(self, index: int) -> TTSQForward:
         """Where what an SQ sends out of the region goes, as SQs are placed now."""
-        node = self.plan.nodes[index]
-        return outside(self.context.forwards[node.sq.name], {(to.sq, to.port) for to in node.inner})
+        member = self.plan.members[index]
+        return outside(self.context.forwards[member.sq.name], {(to.sq, to.port) for to in member.inner})
 
     def _covered(self) -> frozenset[int]:
         """Arcs all of whose consumers here are roots."""
@@ -236,7 +236,7 @@ class DeviceRegion:
         position: dict[int, int] = {}
         data: list[Any] = []
         try:
-            for root, _ in once_inputs(self.plan.nodes, self.plan.roots):
+            for root, _ in once_inputs(self.plan.members, self.plan.roots):
                 place = position[root] = position.get(root, -1) + 1
                 data.append(mark(encoded(given[root][place])) if root in given else None)
         except TypeError:
@@ -392,7 +392,9 @@ class DeviceRegion:
     def _begin(self) -> None:
         device = self._device
         members = []
-        for placed, node, sync, forward in zip(self._placed, self.plan.nodes, self._syncs, self._forwards, strict=True):
+        for placed, node, sync, forward in zip(
+            self._placed, self.plan.members, self._syncs, self._forwards, strict=True
+        ):
             paths = {(to.sq, to.port): arc.path for arc in node.sq.arcs if arc.kind != "tag" for to in arc.to}
             settled: dict[int, bytes] = {}
             if isinstance(sync, ArrivalSync):
@@ -402,7 +404,7 @@ class DeviceRegion:
             members.append(
                 Member(
                     placed.ident,
-                    {port: (wire.node, wire.way, wire.alone) for port, wire in node.wires.items()},
+                    {port: (wire.member, wire.way, wire.alone) for port, wire in node.wires.items()},
                     [list(paths[to.sq, to.port]) for to in node.inner],
                     [(list(path), output) for path, output in forward.paths],
                     settled,
@@ -482,7 +484,7 @@ class DeviceRegion:
         """The SQ (of `names`, if given) that runs or waits to; empty when there is none."""
         if not (self._runs or self._kept_back or self._collected):
             return ""
-        mine = [node.sq.name for node in self.plan.nodes]
+        mine = [node.sq.name for node in self.plan.members]
         return next((name for name in mine if names is None or name in names), "")
 
     @property

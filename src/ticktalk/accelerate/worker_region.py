@@ -7,16 +7,16 @@ makes no difference to a program whether its SQs form a region.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import FunctionType
 from typing import Any
 
-from ticktalk.accelerate.generated import once_code, once_inputs
+from ticktalk.accelerate.bind import ALWAYS, GONE, function_of
+from ticktalk.accelerate.code import once_code, once_inputs
 from ticktalk.accelerate.part_messages import Member
-from ticktalk.accelerate.regions import RegionNode, Wire
-from ticktalk.accelerate.stream_region import ALWAYS, GONE
+from ticktalk.accelerate.plan import Member as PlanMember
+from ticktalk.accelerate.plan import Wire
 from ticktalk.engine.codec import PLAIN, Data, ValueFormatError, encode_value, split
 from ticktalk.engine.components import Running
-from ticktalk.engine.execution import GENERATED, TTSQExecute
+from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTDestination
@@ -139,7 +139,7 @@ class WorkerRegion:
             wires = {port: Wire(*wire) for port, wire in sorted(member.wires.items())}
             edge = bool(member.outer) or any(member.inner)
             inner = [TTDestination("", 0) for _ in member.inner]
-            nodes.append(RegionNode(execute.sq, wires, inner, edge))
+            nodes.append(PlanMember(execute.sq, wires, inner, edge))
             part = _Part(self, index, execute, member)
             self._parts.append(part)
             anew: dict[int | str, Data] = {}  # what sits on its ports and could be changed: each firing gets its own
@@ -160,7 +160,7 @@ class WorkerRegion:
         written = once_code(nodes, roots)
         self._lines = written.lines
         self._inputs = once_inputs(nodes, roots)
-        self._once = _function(written.text, names)
+        self._once = function_of(written.text, names)
 
     def at_line(self, function: str, line: int) -> Running:
         """The SQ whose firing is at a line of the generated code."""
@@ -274,12 +274,3 @@ def _given_anew(
         return body(*filled, **named)
 
     return call
-
-
-def _function(written: str, names: dict[str, Any]) -> FunctionType:
-    """The function in `written`, whose parameters from `region` on get what is known beforehand."""
-    module = compile(written, GENERATED, "exec", dont_inherit=True)
-    code = next(code for code in module.co_consts if hasattr(code, "co_varnames"))
-    parameters = code.co_varnames[: code.co_argcount]
-    known = parameters[parameters.index("region") :]
-    return FunctionType(code, names, code.co_name, tuple([names[name] for name in known]))

@@ -8,8 +8,8 @@ from typing import Annotated, cast
 
 import typer
 
-from ticktalk.accelerate.generated import run_code, steps_code, tree_code
-from ticktalk.accelerate.regions import RegionPlan, find_regions, find_trees
+from ticktalk.accelerate.code import fire_code, run_code, steps_code
+from ticktalk.accelerate.plan import Plan, grid_as_drawn, plans_in_simulation
 from ticktalk.cli import arguments, options
 from ticktalk.errors import TTError
 from ticktalk.graph.drawing import Format
@@ -44,9 +44,9 @@ def draw(
             raise TTError(f"{output}: the picture cannot be written: {error.strerror}") from None
     if show_code:
         for number, (label, plan) in enumerate(found):
-            print("\n\n" * (number > 0) + f"# {label}: {len(plan.nodes)} of {len(graph.sqs)} SQs")
-            if not plan.sources:
-                print(tree_code(plan, say_which=True).text, end="")
+            print("\n\n" * (number > 0) + f"# {label}: {len(plan.members)} of {len(graph.sqs)} SQs")
+            if plan.kind == "firing":
+                print(fire_code(plan, say_which=True).text, end="")
                 continue
             print(run_code(plan, say_which=True).text, end="\n\n")
             print(steps_code(plan, say_which=True).text, end="")
@@ -54,21 +54,20 @@ def draw(
         print("no region: every SQ of this graph runs on the general engine", file=sys.stderr)
 
 
-def _regions(graph: TTGraph) -> list[tuple[str, RegionPlan]]:
+def _regions(graph: TTGraph) -> list[tuple[str, Plan]]:
     """The regions by name, each group that constraints ask for being an ensemble."""
     asked = hosts_of(graph, None)
     host_of = {sq.name: asked.get(sq.name, "") for sq in graph.sqs}
-    found: list[tuple[str, RegionPlan]] = []
+    found: list[tuple[str, Plan]] = []
     for host in dict.fromkeys(host_of.values()):
         here = [sq for sq in graph.sqs if host_of[sq.name] == host]
-        plans = find_regions(graph, here)
-        for plan in plans + find_trees(graph, here, plans):
+        for plan in plans_in_simulation(graph, here, grid_as_drawn):
             found.append((f"region {len(found) + 1}" + (f" on {host}" if host else ""), plan))
     return found
 
 
-def _as_groups(graph: TTGraph, regions: list[tuple[str, RegionPlan]]) -> dict[str, str]:
+def _as_groups(graph: TTGraph, regions: list[tuple[str, Plan]]) -> dict[str, str]:
     """SQ name to its region; of an SQ in none, to its host, if constraints ask for one."""
     groups = hosts_of(graph, None)
-    groups.update({node.sq.name: label for label, plan in regions for node in plan.nodes})
+    groups.update({member.sq.name: label for label, plan in regions for member in plan.members})
     return groups

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ticktalk.accelerate.bind import IN_REGION
 from ticktalk.accelerate.part_messages import PartRan, PartSkipped, RunPart, SplitPart
-from ticktalk.accelerate.which_runs import IN_REGION
 from ticktalk.accelerate.worker_region import WorkerRegion
 from ticktalk.engine.components import running
 from ticktalk.engine.execution import TTSQExecute

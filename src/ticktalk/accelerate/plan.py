@@ -1,0 +1,300 @@
+"""Which SQs of a graph form regions: parts that run as one generated function.
+
+A region begins with its *roots*. The general engine, or the grid, says when these fire and on which values. All
+tokens of its other SQs come from within it, so nothing has to be matched there. Its kind says what begins it:
+
+* "instant": sources (`@STREAMify`) of one period, phase, width and window. An SQ behind them may have several
+  inputs: all carry the interval of one instant. Tokens of two instants never meet, as the width is at most the period.
+* "firing": any one SQ, whatever its firing rule.
+* "token" (on a device): the SQs that are fed by the arcs of one SQ of another ensemble, each by one arc.
+
+Behind the roots of the latter two come SQs of one arc input only. Intervals of tokens that follow one another may
+overlap there, so an SQ that matches stays outside.
+
+Everywhere outside are SQs that need more than values: sources with a first delay, or stamped by their body; tags that
+are used, deadlines, plan Bs, single runs, persistent SQs, bodies on full tokens, instructions that look at intervals,
+`MERGE`, sticky values of other SQs.
+
+In *simulation* an SQ has its turn by rank. A region of kind "firing" holds only those of its SQs that have their turns
+before any SQ outside that it feeds. On a *device* turns do not show, but time does: an SQ that uses a component stays
+outside, as its driver may hold it up. An SQ that drops sets out of order is inside only where its region keeps order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal, NamedTuple
+
+from ticktalk.engine.wiring import wiring_of
+from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ, TTDestination
+from ticktalk.instructions import ON_VALUES, OPENING
+
+Kind = Literal["instant", "token", "firing"]
+
+Grid = tuple[int, int, int]
+"""Period, phase and width of a source, in root ticks."""
+
+MOST_MEMBERS = 1000
+"""SQs in one region: a function of more takes long to compile."""
+
+
+class Wire(NamedTuple):
+    """The way of a value inside a region: to the `way`-th consumer within it of its `member`-th SQ."""
+
+    member: int
+    way: int
+    alone: bool  # there is no other consumer within it
+
+    @property
+    def name(self) -> str:
+        """What the value is called in the generated code."""
+        return f"v{self.member}" if self.alone else f"v{self.member}_{self.way}"
+
+
+class Member(NamedTuple):
+    """An SQ of a region.
+
+    Attributes:
+        sq: the SQ.
+        wires: by port, in order, the wire that feeds it; of a root: none.
+        inner: where its results go within the region, `wires` of others in this order.
+        edge: results leave the region as well (or instead), or are unpacked.
+    """
+
+    sq: TTSQ
+    wires: dict[int, Wire]
+    inner: list[TTDestination]
+    edge: bool
+
+    @property
+    def arcs(self) -> list[int]:
+        """The ports at which arcs end."""
+        return [index for index, port in enumerate(self.sq.ports) if port.constant is None]
+
+
+class Plan(NamedTuple):
+    """A region.
+
+    Attributes:
+        kind: what it begins with.
+        roots: how many of the `members`, the first ones, are its roots.
+        members: its SQs; after the roots by rank, then source order.
+        whole: no SQ outside that it feeds has its turn before its last SQ: an instant may run as a whole when nothing
+            else is due.
+        producer: of kind "token": the SQ of another ensemble that feeds the roots.
+        feeds: of kind "token": by root, which of the producer's arcs feeds it.
+    """
+
+    kind: Kind
+    roots: int
+    members: list[Member]
+    whole: bool
+    producer: str = ""
+    feeds: tuple[int, ...] = ()
+
+
+def plans_in_simulation(graph: TTGraph, here: Iterable[TTSQ], grid_of: Callable[[TTSQ], Grid]) -> list[Plan]:
+    """The regions of `graph` on one simulated ensemble.
+
+    Args:
+        graph: the graph.
+        here: the SQs that the ensemble hosts.
+        grid_of: a source's grid at present.
+    """
+    plans = _Planner(graph, here, grid_of, None).plans()
+    # Where nothing stays inside, every firing is told to the general engine: that is faster from there.
+    plans = [plan for plan in plans if any(member.inner for member in plan.members)]
+    return sorted(plans, key=lambda plan: plan.kind != "instant")
+
+
+def plans_on_device(
+    graph: TTGraph, here: Iterable[TTSQ], grid_of: Callable[[TTSQ], Grid], elsewhere: Callable[[str], bool]
+) -> list[Plan]:
+    """The regions of SQs that run in one worker.
+
+    Args:
+        graph: the graph.
+        here: the SQs of the worker.
+        grid_of: a source's grid at present.
+        elsewhere: whether the SQ of that name is on another ensemble.
+    """
+    plans = _Planner(graph, here, grid_of, elsewhere).plans()
+    return [plan for plan in plans if len(plan.members) > 1 or plan.kind == "token"]
+
+
+def grid_as_drawn(sq: TTSQ) -> Grid:
+    """A source's grid as the graph has it."""
+    return sq.period, sq.phase, sq.width
+
+
+class _Region:
+    """A region to which SQs are added."""
+
+    def __init__(self, kind: Kind, producer: str) -> None:
+        self.kind = kind
+        self.producer = producer
+        self.roots: list[TTSQ] = []
+        self.inside: list[TTSQ] = []
+        self.first_outside = float("inf")  # the place in the order of the first SQ outside that it feeds
+
+    @property
+    def full(self) -> bool:
+        return len(self.roots) + len(self.inside) >= MOST_MEMBERS
+
+
+class _Planner:
+    """Goes through the graph once, in order; `elsewhere` is given on a device."""
+
+    def __init__(
+        self,
+        graph: TTGraph,
+        here: Iterable[TTSQ],
+        grid_of: Callable[[TTSQ], Grid],
+        elsewhere: Callable[[str], bool] | None,
+    ) -> None:
+        self._order, self._by_name, self._feeders = wiring_of(graph)
+        self._here = {sq.name for sq in here}
+        self._grid_of = grid_of
+        self._elsewhere = elsewhere
+        self._begun: dict[tuple[Kind, object], _Region] = {}
+        self._region_of: dict[str, _Region] = {}
+        self._ordered: set[str] = set()  # SQs whose sets follow one another in time
+
+    def plans(self) -> list[Plan]:
+        order = self._order
+        for name in sorted(order, key=order.__getitem__):
+            sq = self._by_name[name]
+            region = self._add(sq) if name in self._here and self._settles(sq) else None
+            for producer in self._feeding(sq):
+                fed = self._region_of.get(producer)
+                if fed is not None and fed is not region:
+                    fed.first_outside = min(fed.first_outside, order[name])
+        plans = [self._plan(region) for region in self._begun.values()]
+        return [plan for plan in plans if plan is not None]
+
+    def _settles(self, sq: TTSQ) -> bool:
+        """Whether a firing is just the function of values, with the interval that the firing rule gives."""
+        if sq.trigger not in ("arrival", "grid") or sq.singly or sq.full_token or sq.first_delay:
+            return False
+        if sq.stamp != "instant" or sq.single_run is not None or sq.persistent:
+            return False
+        if any(arc.kind == "tag" and arc.to for arc in sq.arcs):
+            return False
+        if self._elsewhere is None:
+            return bool(sq.body) or sq.function in ON_VALUES
+        uses_components = any(constraint.components for constraint in sq.constraints)
+        return not uses_components and (bool(sq.body) or sq.function in OPENING)
+
+    def _add(self, sq: TTSQ) -> _Region | None:
+        """The region that the SQ now belongs to, as one inside or as a root."""
+        region = self._behind(sq) if sq.trigger == "arrival" else None
+        if region is not None:
+            region.inside.append(sq)
+            in_order = self._comes_in_order(sq)
+        else:
+            region = self._begin(sq)
+            if region is None or region.full:
+                return None
+            region.roots.append(sq)
+            in_order = sq.trigger == "grid" or sq.order == "forward"
+        if in_order:
+            self._ordered.add(sq.name)
+        self._region_of[sq.name] = region
+        return region
+
+    def _behind(self, sq: TTSQ) -> _Region | None:
+        """The one region that all tokens of the SQ come from, if it may hold the SQ."""
+        producers = self._producers(sq)
+        origins = {self._region_of.get(name) for name in producers}
+        region = origins.pop() if len(origins) == 1 else None
+        if region is None or region.full or (region.kind != "instant" and len(producers) > 1):
+            return None
+        if self._elsewhere is not None:
+            return None if sq.order == "forward" and not self._comes_in_order(sq) else region
+        return None if region.kind == "firing" and self._order[sq.name] > region.first_outside else region
+
+    def _begin(self, sq: TTSQ) -> _Region | None:
+        """The region of which the SQ is a root, alone or with others."""
+        kind: Kind = "firing"
+        what: object = sq.name
+        if sq.trigger == "grid":
+            window = self._window(sq)
+            if window is not None:
+                kind, what = "instant", window
+            elif self._elsewhere is None:
+                return None
+        elif self._elsewhere is not None:
+            producers = self._producers(sq)
+            if len(producers) == sum(port.constant is None for port in sq.ports) == 1 and self._elsewhere(producers[0]):
+                kind, what = "token", producers[0]
+        return self._begun.setdefault((kind, what), _Region(kind, str(what) if kind == "token" else ""))
+
+    def _window(self, sq: TTSQ) -> object:
+        """What a source has in common with all others of its region: its grid, and what its window hangs on."""
+        grid = self._grid_of(sq)
+        if grid[2] > grid[0]:
+            return None
+        arcs = set()
+        for index, port in enumerate(sq.ports):
+            if port.constant is None:
+                arcs.update(self._feeders.get((sq.name, index), [("", -1)]))
+        if ("", -1) in arcs or any(name and self._by_name[name].stream for name, _ in arcs):
+            return None
+        # Inputs of the graph all hold for ever, from the start on.
+        return (grid, frozenset(arc for arc in arcs if arc[0]))
+
+    def _producers(self, sq: TTSQ) -> list[str]:
+        """By port that takes tokens, the one SQ that feeds it; empty if that is not so at each."""
+        found = []
+        for index, port in enumerate(sq.ports):
+            if port.constant is not None:
+                continue
+            fed = self._feeders.get((sq.name, index), [])
+            if len(fed) != 1:
+                return []
+            name, arc = fed[0]
+            if not name and port.sticky:
+                continue  # there from the start on, and holds for ever
+            if not name or port.sticky or self._by_name[name].arcs[arc].kind == "tag":
+                return []
+            found.append(name)
+        return found
+
+    def _feeding(self, sq: TTSQ) -> list[str]:
+        """The SQs that feed an SQ; "": an input of the graph."""
+        return [name for index in range(len(sq.ports)) for name, _ in self._feeders.get((sq.name, index), ())]
+
+    def _comes_in_order(self, sq: TTSQ) -> bool:
+        return all(name in self._ordered or not name for name in self._feeding(sq))
+
+    def _plan(self, region: _Region) -> Plan | None:
+        sqs = region.roots + region.inside
+        roots = len(region.roots)
+        places = [self._order[sq.name] for sq in sqs]
+        if self._elsewhere is None and places != sorted(places):
+            return None  # the ranks of a graph that nobody compiled
+        place = {sq.name: index for index, sq in enumerate(sqs)}
+        inner: list[list[TTDestination]] = [[] for _ in sqs]
+        fed: list[dict[int, tuple[int, int]]] = [{} for _ in sqs]
+        edges = [False] * len(sqs)
+        for index, sq in enumerate(sqs):
+            for arc in sq.arcs:
+                if arc.kind == "tag":
+                    continue
+                edges[index] |= arc.output or bool(arc.path)
+                for to in arc.to:
+                    if place.get(to.sq, -1) >= roots:
+                        fed[place[to.sq]][to.port] = (index, len(inner[index]))
+                        inner[index].append(to)
+                    else:
+                        edges[index] = True
+        wires = [
+            {port: Wire(member, way, len(inner[member]) == 1) for port, (member, way) in sorted(ports.items())}
+            for ports in fed
+        ]
+        members = [Member(*entry) for entry in zip(sqs, wires, inner, edges, strict=True)]
+        feeds: tuple[int, ...] = ()
+        if region.kind == "token":
+            feeds = tuple(self._feeders[member.sq.name, member.arcs[0]][0][1] for member in members[:roots])
+        return Plan(region.kind, roots, members, region.first_outside > places[-1], region.producer, feeds)
