@@ -27,6 +27,7 @@ from typer.testing import CliRunner
 
 from ticktalk.cli.keys import keys_app
 from ticktalk.errors import TTError
+from ticktalk.physical.network.zenoh_link import tls_settings
 from ticktalk.physical.trust import authority, credentials
 from ticktalk.physical.trust.authority import init_authority, issue, issued, revoke
 from ticktalk.physical.trust.credentials import Credentials
@@ -531,7 +532,7 @@ def wait_for_links(manager: zenoh.Session, names: list[str]) -> None:
 @pytest.fixture
 def router(made: Path) -> Iterator[tuple[zenoh.Session, str]]:
     endpoint = free_endpoint()
-    with session("router", endpoint, Credentials.load(made / "runtime-manager.json").zenoh_config()) as opened:
+    with session("router", endpoint, tls_settings(Credentials.load(made / "runtime-manager.json").tls)) as opened:
         yield opened, endpoint
 
 
@@ -539,7 +540,7 @@ def router(made: Path) -> Iterator[tuple[zenoh.Session, str]]:
 def test_a_token_crosses_with_credentials(router: tuple[zenoh.Session, str], made: Path, name: str) -> None:
     manager, endpoint = router
     arrived: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    settings = Credentials.load(made / f"{name}.json").zenoh_config()
+    settings = tls_settings(Credentials.load(made / f"{name}.json").tls)
     with (
         manager.declare_subscriber("ticktalk/arc", lambda sample: arrived.put(sample.payload.to_bytes())),
         session("client", endpoint, settings) as edge,
@@ -557,16 +558,16 @@ def test_a_token_crosses_with_credentials(router: tuple[zenoh.Session, str], mad
 
 
 def stranger(made: Path, foreign: Path) -> dict[str, Any]:
-    return Credentials.load(foreign / "edge-a.json").zenoh_config()
+    return tls_settings(Credentials.load(foreign / "edge-a.json").tls)
 
 
 def stranger_who_knows_our_authority(made: Path, foreign: Path) -> dict[str, Any]:
     key = "transport/link/tls/root_ca_certificate_base64"
-    return stranger(made, foreign) | {key: Credentials.load(made / "edge-a.json").zenoh_config()[key]}
+    return stranger(made, foreign) | {key: tls_settings(Credentials.load(made / "edge-a.json").tls)[key]}
 
 
 def nobody(made: Path, foreign: Path) -> dict[str, Any]:
-    config = Credentials.load(made / "edge-a.json").zenoh_config() | {"transport/link/tls/enable_mtls": False}
+    config = tls_settings(Credentials.load(made / "edge-a.json").tls) | {"transport/link/tls/enable_mtls": False}
     return {key: value for key, value in config.items() if "connect_" not in key and "listen_" not in key}
 
 
@@ -582,7 +583,7 @@ def test_nobody_else_connects(router: tuple[zenoh.Session, str], made: Path, for
 def test_it_is_the_certificate_that_is_refused(made: Path, foreign: Path, settings_of: Any) -> None:
     """The same two connect to a router that asks for no certificate."""
     endpoint = free_endpoint()
-    careless = Credentials.load(made / "runtime-manager.json").zenoh_config() | {
+    careless = tls_settings(Credentials.load(made / "runtime-manager.json").tls) | {
         "transport/link/tls/enable_mtls": False
     }
     with session("router", endpoint, careless) as manager:
@@ -596,11 +597,11 @@ def test_an_expired_certificate_does_not_connect(keys: Path, tmp_path: Path, mon
     init_authority(tmp_path / "old")
     issue(tmp_path / "old", "edge-a", [], timedelta(days=30))
     at(monkeypatch, credentials, timedelta(days=90))  # so that its bundle is loaded all the same
-    expired = Credentials.load(tmp_path / "old" / "edge-a.json").zenoh_config()
-    manager = Credentials.load(tmp_path / "old" / "runtime-manager.json").zenoh_config()
+    expired = tls_settings(Credentials.load(tmp_path / "old" / "edge-a.json").tls)
+    manager = tls_settings(Credentials.load(tmp_path / "old" / "runtime-manager.json").tls)
     monkeypatch.undo()
     endpoint = free_endpoint()
-    valid = Credentials.load(issue(tmp_path / "old", "edge-b")).zenoh_config()
+    valid = tls_settings(Credentials.load(issue(tmp_path / "old", "edge-b")).tls)
     with session("router", endpoint, manager) as opened:
         with pytest.raises(zenoh.ZError):
             session("client", endpoint, expired)
@@ -611,6 +612,6 @@ def test_an_expired_certificate_does_not_connect(keys: Path, tmp_path: Path, mon
 
 def test_an_ensemble_cannot_pose_as_the_manager(made: Path) -> None:
     endpoint = free_endpoint()
-    posing = Credentials.load(made / "edge-b.json").zenoh_config()  # of the same authority, without this address
+    posing = tls_settings(Credentials.load(made / "edge-b.json").tls)  # of the same authority, without this address
     with session("router", endpoint, posing), pytest.raises(zenoh.ZError):
-        session("client", endpoint, Credentials.load(made / "edge-a.json").zenoh_config())
+        session("client", endpoint, tls_settings(Credentials.load(made / "edge-a.json").tls))

@@ -23,8 +23,9 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Link, Link, list[byte
     """Two links, and what comes to the second on `key`."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         at = f"127.0.0.1:{free.getsockname()[1]}"
-    first, second = TTNetworkInterfaceZenoh(), TTNetworkInterfaceZenoh()
-    second.open("peer", at, settings={"transport/shared_memory/enabled": request.param})
+    first = TTNetworkInterfaceZenoh()
+    second = TTNetworkInterfaceZenoh({"transport/shared_memory/enabled": request.param})
+    second.open("peer", at)
     first.open("peer", connect=[at])
     came: list[bytes] = []
     second.subscribe("key", lambda payload, attached: came.append(payload))

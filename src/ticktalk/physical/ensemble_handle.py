@@ -138,7 +138,7 @@ class EnsembleHandle:
                 if not told:
                     told = True
                     why = ""
-                    if self._trust.secure:
+                    if self._trust.tls is not None:
                         why = " (or it does not accept this certificate: expired, revoked, or of another authority)"
                     self._event(f"nobody answers at {self._manager} yet{why}; still trying")
                 self._stop.wait(RETRY)

@@ -74,9 +74,8 @@ class ManagerHandle:
     def _listen(self, ip: str, rx_port: int, trust: ManagerTrust, tries: int = PORT_TRIES) -> None:
         port = rx_port or free_port(ip)
         self.address = f"{'[' + ip + ']' if ':' in ip else ip}:{port}"
-        secure = trust.credentials is not None
         try:
-            self.node.link.open("router", self.address, secure=secure, settings=trust.settings)
+            self.node.link.open("router", self.address, tls=trust.tls)
         except PortInUseError:
             if rx_port or tries == 1:
                 raise

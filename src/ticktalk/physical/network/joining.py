@@ -103,7 +103,7 @@ def client(manager: str, trust: EnsembleTrust, bind: str = "") -> Link:
         LinkError: nobody answers.
     """
     link = TTNetworkInterfaceZenoh()
-    link.open("client", connect=[manager], secure=trust.secure, settings=trust.settings, bind=bind)
+    link.open("client", connect=[manager], tls=trust.tls, bind=bind)
     return link
 
 
@@ -136,9 +136,9 @@ def open_session(link: Link, welcome: Welcome, manager: str, listen: str, trust:
     """
     peers = [peer for peer in welcome.peers if peer.direct and peer.address]
     connect = [manager, *(peer.address for peer in peers)]
-    link.open("peer", listen, connect, trust.secure, trust.settings, bind)
+    link.open("peer", listen, connect, trust.tls, bind)
     if unreached(link, peers, REACH_LIMIT):
-        link.open("client", "", [manager], trust.secure, trust.settings, bind)
+        link.open("client", "", [manager], trust.tls, bind)
 
 
 def unreached(link: Link, peers: list[Peer], limit: float) -> list[Peer]:

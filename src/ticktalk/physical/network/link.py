@@ -10,7 +10,7 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ticktalk.errors import TTRuntimeError
@@ -18,6 +18,7 @@ from ticktalk.messages import Message
 from ticktalk.network_interface import Answer, Handle, Join, Receive
 from ticktalk.network_keys import control_key
 from ticktalk.physical.network.control_frames import control_frame
+from ticktalk.physical.trust.tls import Tls
 
 logger = logging.getLogger("ticktalk.link")
 
@@ -78,8 +79,7 @@ class Link(ABC):
         mode: str,
         listen: str = "",
         connect: Sequence[str] = (),
-        secure: bool = False,
-        settings: Mapping[str, Any] | None = None,
+        tls: Tls | None = None,
         bind: str = "",
         timeout: float = 3.0,
     ) -> None:
@@ -89,8 +89,7 @@ class Link(ABC):
             mode: see above.
             listen: `IP:PORT`, if others are to connect to it.
             connect: `IP:PORT` of others, the manager's first.
-            secure: connections are TLS.
-            settings: further configuration of the transport by key.
+            tls: what connections over TLS need; None: they are not.
             bind: the local `IP:PORT` of the connection to the manager; empty: any.
             timeout: seconds that opening may take until the manager answers.
 
@@ -100,7 +99,7 @@ class Link(ABC):
         if self.is_open:
             self.is_open = False
             self._end()
-        self._start(mode, listen, connect, secure, settings or {}, bind, timeout)
+        self._start(mode, listen, connect, tls, bind, timeout)
         self.mode, self.is_open = mode, True
         for key, (receive, _) in list(self._subscriptions.items()):
             self._subscriptions[key] = (receive, self._subscribe(key, receive))
@@ -217,14 +216,7 @@ class Link(ABC):
 
     @abstractmethod
     def _start(
-        self,
-        mode: str,
-        listen: str,
-        connect: Sequence[str],
-        secure: bool,
-        settings: Mapping[str, Any],
-        bind: str,
-        timeout: float,
+        self, mode: str, listen: str, connect: Sequence[str], tls: Tls | None, bind: str, timeout: float
     ) -> None:
         """Open a session (`open`)."""
 

@@ -5,6 +5,7 @@ A host that others cannot reach opens as a client: the manager, a router, then r
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import threading
@@ -15,6 +16,7 @@ import zenoh
 
 from ticktalk.network_interface import Answer, Handle, Receive
 from ticktalk.physical.network.link import Link, LinkError, NobodyAnswersError, PortInUseError, Withdraw
+from ticktalk.physical.trust.tls import Tls
 
 logger = logging.getLogger("ticktalk.link")
 
@@ -23,24 +25,22 @@ CLOSE_LIMIT = 2.0
 
 
 class TTNetworkInterfaceZenoh(Link):
-    """A Zenoh session and what is declared on it."""
+    """A Zenoh session and what is declared on it.
 
-    def __init__(self) -> None:
+    Args:
+        settings: further configuration of Zenoh by key.
+    """
+
+    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__()
+        self._settings = settings or {}
         self._session: Any = None
         self._publishers: dict[str, Any] = {}
 
     def _start(
-        self,
-        mode: str,
-        listen: str,
-        connect: Sequence[str],
-        secure: bool,
-        settings: Mapping[str, Any],
-        bind: str,
-        timeout: float,
+        self, mode: str, listen: str, connect: Sequence[str], tls: Tls | None, bind: str, timeout: float
     ) -> None:
-        over = "tls" if secure else "tcp"
+        over = "tcp" if tls is None else "tls"
         there = [f"{over}/{address}" for address in connect]
         if bind:
             there[0] += f"#bind={bind}"
@@ -53,7 +53,8 @@ class TTNetworkInterfaceZenoh(Link):
             "scouting/multicast/enabled": False,
             "scouting/delay": 0,
             "connect/retry": {"period_init_ms": 200, "period_max_ms": 1000, "period_increase_factor": 2},
-            **settings,
+            **({} if tls is None else tls_settings(tls)),
+            **self._settings,
         }
         if connect:
             settings["connect/timeout_ms"] = int(timeout * 1000)
@@ -163,6 +164,26 @@ class _Query:
     def refuse(self, reason: str) -> None:
         self._query.reply_err(reason.encode())
         self._query.drop()  # type: ignore[no-untyped-call]
+
+
+def tls_settings(tls: Tls) -> dict[str, Any]:
+    """Configuration of Zenoh by key: TLS only, and both sides show a certificate of the same authority."""
+    certificate, private_key = _base64(tls.certificate), _base64(tls.private_key)
+    settings: dict[str, Any] = {
+        "transport/link/protocols": ["tls"],
+        "transport/link/tls/root_ca_certificate_base64": _base64(tls.ca_certificate),
+        "transport/link/tls/enable_mtls": True,
+        "transport/link/tls/verify_name_on_connect": True,
+        "transport/link/tls/close_link_on_expiration": True,
+    }
+    for side in ("listen", "connect"):
+        settings[f"transport/link/tls/{side}_private_key_base64"] = private_key
+        settings[f"transport/link/tls/{side}_certificate_base64"] = certificate
+    return settings
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 def _why(text: str, listen: str, connect: str) -> LinkError:

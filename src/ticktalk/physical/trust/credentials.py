@@ -2,24 +2,24 @@
 
 A bundle is a JSON file: the authority's certificate, a certificate whose common name is the ensemble's name, its
 private key, and the public key by which the manager's signature is known. The manager's has the private one too.
-`authority` makes them; here they are read, checked and handed to Zenoh.
+`authority` makes them; here they are read and checked.
 """
 
 from __future__ import annotations
 
-import base64
 import logging
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
 from ticktalk.errors import TTError
 from ticktalk.physical.trust.certificates import common_name, serial_text
 from ticktalk.physical.trust.signing import CODE, REVOCATION, Signer, Verifier, require_cryptography
+from ticktalk.physical.trust.tls import Tls
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -127,21 +127,10 @@ class Credentials:
             _signing_key=signing_key,
         )
 
-    def zenoh_config(self) -> dict[str, Any]:
-        """Configuration of Zenoh by key: TLS only, and both sides show a certificate of this authority."""
-        certificate = _base64(self._bundle.certificate)
-        private_key = _base64(self._bundle.private_key)
-        config: dict[str, Any] = {
-            "transport/link/protocols": ["tls"],
-            "transport/link/tls/root_ca_certificate_base64": _base64(self._bundle.ca_certificate),
-            "transport/link/tls/enable_mtls": True,
-            "transport/link/tls/verify_name_on_connect": True,
-            "transport/link/tls/close_link_on_expiration": True,
-        }
-        for side in ("listen", "connect"):
-            config[f"transport/link/tls/{side}_private_key_base64"] = private_key
-            config[f"transport/link/tls/{side}_certificate_base64"] = certificate
-        return config
+    @property
+    def tls(self) -> Tls:
+        """What its connections show and accept."""
+        return Tls(self._bundle.ca_certificate, self._bundle.certificate, self._bundle.private_key)
 
     def signer(self) -> Signer:
         """The signer of code, for the manager.
@@ -300,7 +289,3 @@ def _warn_if_open(path: Path) -> None:
 def _again(name: str, role: Role) -> str:
     and_then = "" if role == "manager" else " and copy the file here"
     return f"issue a new one with `ticktalk keys issue {name}`{and_then}"
-
-
-def _base64(pem: str) -> str:
-    return base64.b64encode(pem.encode()).decode()

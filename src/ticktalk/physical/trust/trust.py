@@ -10,7 +10,6 @@ revoked certificate is refused, although TLS would still let it in.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -18,6 +17,7 @@ from ticktalk.errors import TTError
 from ticktalk.physical.trust.credentials import Credentials
 from ticktalk.physical.trust.revocations import REVOCATIONS_FILE, RevocationFile
 from ticktalk.physical.trust.signing import Signer, Verifier, require_cryptography
+from ticktalk.physical.trust.tls import Tls
 
 Verify = Callable[[bytes, bytes], bool]
 
@@ -42,11 +42,11 @@ class ManagerTrust:
 
     def __init__(self, path: str | None) -> None:
         self.credentials = Credentials.load(path) if path is not None else None
-        self.settings: dict[str, Any] = {}
+        self.tls: Tls | None = None
         self.public_key = b""
         self._revocations: RevocationFile | None = None
         if self.credentials is not None:
-            self.settings = self.credentials.zenoh_config()
+            self.tls = self.credentials.tls
             signer, verifier = self.credentials.signer(), self.credentials.verifier()
             revoked = self.credentials.path.parent / REVOCATIONS_FILE
             self._revocations = RevocationFile(revoked, self.credentials.revocation_verifier())
@@ -95,12 +95,7 @@ class EnsembleTrust:
 
     def __init__(self, path: str | None) -> None:
         self.credentials = Credentials.load(path) if path is not None else None
-        self.settings: dict[str, Any] = self.credentials.zenoh_config() if self.credentials is not None else {}
-
-    @property
-    def secure(self) -> bool:
-        """Whether links are TLS."""
-        return self.credentials is not None
+        self.tls = self.credentials.tls if self.credentials is not None else None
 
     def ask(self, payload: bytes) -> bytes:
         """A request as it is sent."""

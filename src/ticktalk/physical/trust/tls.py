@@ -1,0 +1,13 @@
+"""What a TLS connection needs of credentials, whatever the transport."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Tls(NamedTuple):
+    """The authority whose certificates are accepted, and the own certificate with its key; PEM."""
+
+    ca_certificate: str
+    certificate: str
+    private_key: str
