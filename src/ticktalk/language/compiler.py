@@ -3,11 +3,13 @@
 The file is parsed, never imported or run. The graph's body is evaluated once on its syntax tree: expressions of
 constants are computed, every other expression becomes an SQ. Read on in this order:
 
-    scope.py        the meaning of module-level names; `templates.py`: decorated functions; `imports.py`: imports
-    graph_body.py   the statements of the graph; `expressions.py` and `calls.py`: the expressions in them
-    folding.py      computing with constants
-    draft.py        the SQs and arcs of the graph while it is made
-    module.py       the sources that travel with the graph; `siblings.py`: modules beside the program
+    scope.py         the meaning of module-level names; `templates.py`: decorated functions; `imports.py`: imports
+    graph_body.py    the statements of the graph
+    expressions.py   names and attributes; `displays.py`, `operators.py`: the other expressions; `targets.py`: binding
+    calls.py         calls; `call_arguments.py`, `instances.py`, `constructs.py`, `builtin_calls.py`: their kinds
+    evaluation.py    the base of all these; `meanings.py`: the results; `folding.py`: computing with constants
+    draft.py         the SQs and arcs of the graph while it is made
+    module.py        the sources that travel with the graph; `siblings.py`: modules beside the program
 """
 
 from __future__ import annotations

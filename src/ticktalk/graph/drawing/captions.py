@@ -5,12 +5,12 @@ from __future__ import annotations
 import unicodedata
 from typing import Any, Literal, NamedTuple
 
+from ticktalk.durations import UNITS
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ, TTArc, TTPort
 from ticktalk.instructions import INSTRUCTIONS
 
-_UNITS = ((3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1_000, "ms"), (1, "µs"))
 _COLLECTIONS = ("TUPLE", "LIST", "SET", "DICT", "MERGE")
 
 
@@ -78,13 +78,13 @@ def plan_b_links(graph: TTGraph) -> list[tuple[TTSQ, TTSQ]]:
 
 def duration(ticks: int) -> str:
     """Root ticks in the largest unit that needs no more than three decimals: `500 ms`, `1.5 s`, `2 min`."""
-    for size, unit in _UNITS:
+    for unit, size in reversed(UNITS.items()):
         if unit in ("h", "min") and ticks % size:
             continue
         if ticks and abs(ticks) >= size and ticks * 1000 % size == 0:
             whole, rest = divmod(abs(ticks) * 1000 // size, 1000)
             decimals = f".{rest:03}".rstrip("0") if rest else ""
-            return f"{'-' if ticks < 0 else ''}{whole}{decimals} {unit}"
+            return f"{'-' if ticks < 0 else ''}{whole}{decimals} {'µs' if unit == 'us' else unit}"
     return f"{ticks} µs" if ticks else "0 s"
 
 
