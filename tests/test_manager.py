@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ import simpy
 
 from ticktalk.language.compiler import compile_program, compile_source
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.payloads import OutputToken, StartRequest
+from ticktalk.payloads import DeployRequest, DrainRequest, OutputToken, StartRequest, StopRequest
+from ticktalk.simulation.faults import Faults
 from ticktalkpython import RuntimeManager
 from ticktalkpython.Ensemble import TTEnsemble
 from ticktalkpython.Error import TTError, TTInputError, TTMappingError, TTRuntimeError
@@ -280,6 +282,97 @@ def test_send_to_runtime_with_the_documented_message() -> None:
     )
     env.run(until=1000)
     assert heard.values == [2, 4, 6]
+
+
+def test_a_graph_started_by_a_message_begins_at_the_present_tick() -> None:
+    env = simpy.Environment()
+    manager = TTRuntimeManagerSim(None, [], env)
+    heard = Heard(manager)
+    started: list[Any] = []
+    manager.simulation.on_start.append(lambda *start: started.append(start))
+    program = graph(STREAMS)
+    manager.instantiate_and_map_graph(program)
+    env.run(until=1050)
+    manager.send_to_runtime(Message(RuntimeMsg.EXECUTE_GRAPH, StartRequest("prog"), TTRuntimeManagerProcess))
+    env.run(until=2000)
+    assert [(token.value, token.arrival) for token in heard] == [(2, 1100), (4, 1200), (6, 1300)]
+    assert started == [("prog", 1, 1050)]
+
+
+def test_a_graph_started_by_a_message_is_saved_like_any_other() -> None:
+    manager = TTRuntimeManagerSim(None, [TTEnsemble(None, "edge")], simpy.Environment())
+    Faults(manager, checkpoint=50)
+    manager.instantiate_and_map_graph(graph(STREAMS))
+    manager.send_to_runtime(Message(RuntimeMsg.EXECUTE_GRAPH, StartRequest("prog"), TTRuntimeManagerProcess))
+    manager.simulation.run(1000)
+    assert set(manager.process.state.graphs["prog"].contexts[1].checkpoints) >= {"src-1", "twice-1"}
+
+
+def test_a_length_ends_the_streams() -> None:
+    manager = TTRuntimeManagerSim(None, [], simpy.Environment())
+    heard = Heard(manager)
+    manager.instantiate_and_map_graph(graph(STREAMS))
+    request = StartRequest("prog", length=250)
+    manager.send_to_runtime(Message(RuntimeMsg.EXECUTE_GRAPH, request, TTRuntimeManagerProcess))
+    manager.simulation.run(1000)
+    assert heard.values == [2, 4]
+
+
+def test_a_drain_is_answered_by_the_same_door() -> None:
+    """SQs do not move in a simulation without `Faults`: whoever asks is told."""
+    manager = TTRuntimeManagerSim(None, [TTEnsemble(None, "edge")], simpy.Environment())
+    reply: Future[None] = Future()
+    manager.send_to_runtime(Message(RuntimeMsg.DRAIN, DrainRequest("edge", reply), TTRuntimeManagerProcess))
+    with pytest.raises(TTRuntimeError, match="SQs do not move in this simulation"):
+        reply.result(0)
+    with pytest.raises(TTRuntimeError, match="SQs do not move in this simulation"):
+        manager.drain("edge")
+
+
+def test_a_graph_stopped_before_it_is_ready_is_told_to_the_one_that_deploys_it() -> None:
+    made, _ = process()
+    made.handle_message(join("edge"))
+    reply: Future[Any] = Future()
+    request = DeployRequest(graph(placed("name='edge'")), reply=reply)
+    made.handle_message(Message(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, request, TTRuntimeManagerProcess))
+    assert not reply.done(), "edge has not answered"
+    made.handle_message(Message(RuntimeMsg.STOP_GRAPH, StopRequest("prog"), TTRuntimeManagerProcess))
+    with pytest.raises(TTRuntimeError, match="stopped before it was ready"):
+        reply.result(0)
+
+
+def test_status_tells_how_everything_stands() -> None:
+    env = simpy.Environment()
+    manager = TTRuntimeManagerSim(None, [TTEnsemble(None, "edge", components=["gpu"])], env)
+    manager.instantiate_and_map_graph(graph(STREAMS))
+    manager.execute_graph("prog")
+    env.run(until=250)
+    status = manager.status()
+    assert (status["manager"], status["now"]) == ("runtime-manager", 250)
+    assert [(entry["name"], entry["components"]) for entry in status["ensembles"]] == [
+        ("edge", ["gpu"]),
+        ("runtime-manager", []),
+    ]
+    (found,) = status["graphs"]
+    assert (found["name"], found["state"], found["outputs"]) == ("prog", "running", 2)
+    assert found["busy"] == {"edge": "src-1 is pending"} and set(found["mapping"].values()) == {"edge"}
+    env.run(until=1000)
+    (found,) = manager.status()["graphs"]
+    assert (found["state"], found["outputs"], found["busy"]) == ("done", 3, {})
+    assert json.loads(json.dumps(status)) == status
+
+
+def test_a_line_for_everything_that_happens() -> None:
+    env = simpy.Environment()
+    manager = TTRuntimeManagerSim(None, [], env)
+    lines: list[str] = []
+    manager.on_event(lines.append)
+    TTEnsemble(None, "edge", sim=env)
+    manager.instantiate_and_map_graph(graph(STREAMS))
+    manager.execute_graph("prog")
+    manager.simulation.run()
+    manager.stop_graph("prog")
+    assert lines == ["'edge' joined from edge", "graph 'prog' is done: 3 outputs"]
 
 
 def test_a_message_that_cannot_be_met_is_logged(caplog: pytest.LogCaptureFixture) -> None:

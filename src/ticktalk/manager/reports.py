@@ -86,7 +86,9 @@ class Reports:
             for context in state.contexts.values():
                 seen = self._driver.reports(state.name, context.number)
                 if seen is not None:
+                    idle = not any(report.busy for report in seen)
                     context.completion.see(seen)
+                    context.completion.done = idle and self._heal.settled(state, context.until, self._driver.now())
 
     def counts(self, graph: str) -> Counts:
         """What was counted in all contexts of a graph, as last reported."""

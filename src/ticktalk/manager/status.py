@@ -44,16 +44,17 @@ def _ensemble(info: EnsembleInfo, ensemble: EnsembleState, now: int) -> dict[str
 def _graph(state: GraphState, counts: Counts) -> dict[str, Any]:
     contexts = state.contexts.values()
     reports = [report for context in contexts for report in context.completion.latest.values()]
-    live = [report for context in state.live for report in context.completion.latest.values()]
+    live = [context for context in state.live if not context.completion.done]
+    busy = [report for context in live for report in context.completion.latest.values() if report.busy]
     lateness = {sq: told for report in reports for sq, told in report.lateness.items()}
     return {
         "name": state.name,
-        "state": "done" if contexts and not state.live else state.state,
+        "state": "done" if contexts and not live else state.state,
         "mapping": {sq: host for sq, host in state.host_of.items() if host},
         "waits": [sq for sq, host in state.host_of.items() if not host],
         "inputs": [source.name for source in state.graph.inputs],
         "outputs": sum(context.output_count for context in contexts),
-        "busy": {report.ensemble: report.busy for report in live if report.busy},
+        "busy": {report.ensemble: report.busy for report in busy},
         "counters": counts,
         "waiting": {sq: ports for report in reports for sq, ports in report.waiting.items()},
         "lateness_us": {

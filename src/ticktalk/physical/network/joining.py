@@ -43,7 +43,8 @@ def refusal_text(refusal: Refusal) -> str:
     return f"{refusal.text}\0{refusal.why.value}"
 
 
-def _refused(payload: bytes) -> RefusedError:
+def refusal_in(payload: bytes) -> RefusedError:
+    """The refusal in what crossed."""
     text, _, why = payload.decode("utf-8", "replace").partition("\0")
     return RefusedError(text, Why(why) if why in [each.value for each in Why] else None)
 
@@ -118,7 +119,7 @@ def ask(link: Link, key: str, info: EnsembleInfo, trust: EnsembleTrust) -> Welco
         return None
     accepted, payload = answer
     if not accepted:
-        raise _refused(payload)
+        raise refusal_in(payload)
     try:
         return msgspec.msgpack.decode(payload, type=Welcome)
     except msgspec.DecodeError:
