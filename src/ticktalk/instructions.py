@@ -10,6 +10,8 @@ on tokens take `TTToken`s). The others are *primitives*: the compiler makes them
 The columns that others read: the compiler takes `inputs`, `settings` and `operator` (an expression with that operator
 becomes the instruction, and is computed at compile time where its operands are constants); the engine takes `compute`
 and `on_tokens`; generated code writes out an `operator` between two values, and calls `compute` where there is none.
+
+To add an instruction, add its row, and a conformance case that uses it.
 """
 
 from __future__ import annotations

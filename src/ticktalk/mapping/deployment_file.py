@@ -138,44 +138,46 @@ def read_deployment(path: str | Path) -> DeploymentFile:
 
 def parse_deployment(text: str, file: str = "deployment") -> DeploymentFile:
     """As `read_deployment`, of the file's text; `file` is its name for messages."""
-    reader = _Reader(file, "deployment file")
+    reader = _Reader(file)
     deployment = reader.document(reader.compose(text))
     reader.check()
     return deployment
 
 
 class _Reader(YamlFile):
+    def __init__(self, file: str) -> None:
+        super().__init__(file, "deployment file")
+        self.ensembles: dict[str, EnsembleSpec] = {}
+        self.links: dict[tuple[str, str], LinkSpec] = {}
+        self.default: LinkSpec | None = None
+
     def document(self, root: yaml.Node | None) -> DeploymentFile:
         if root is None:
             self.mistakes.add((1, "the file is empty: give at least `ensembles:` with a name each"))
             return DeploymentFile(self.file, ())
         found = self.fields(root, "a deployment file", ("ensembles", "links", "costs"))
-        ensembles: dict[str, EnsembleSpec] = {}
         if "ensembles" in found:
             for node in self.sequence(found["ensembles"], "ensembles"):
-                self.ensemble(node, ensembles)
-            if not ensembles and not self.mistakes:
+                self.ensemble(node)
+            if not self.ensembles and not self.mistakes:
                 self.wrong(found["ensembles"], "there is no ensemble: give at least one `- name: ...`")
         elif isinstance(root, yaml.MappingNode):
             self.wrong(root, "`ensembles` is missing: give at least one `- name: ...`")
-        links: dict[tuple[str, str], LinkSpec] = {}
-        default: list[LinkSpec] = []
         if "links" in found:
             listed = found["links"]
             # The default link alone needs no list.
             for node in [listed] if isinstance(listed, yaml.MappingNode) else self.sequence(listed, "links"):
-                self.link(node, ensembles, links, default)
+                self.link(node)
         costs: dict[str, CostSpec] = {}
         lines: dict[str, int] = {}
         if "costs" in found:
             for key, name, value in self.pairs(found["costs"], "costs"):
                 costs[name] = self.cost(value, name)
                 lines[name] = key.start_mark.line + 1
-        return DeploymentFile(
-            self.file, tuple(ensembles.values()), links, default[0] if default else LinkSpec(), costs, lines
-        )
+        default = self.default or LinkSpec()
+        return DeploymentFile(self.file, tuple(self.ensembles.values()), self.links, default, costs, lines)
 
-    def ensemble(self, node: yaml.Node, ensembles: dict[str, EnsembleSpec]) -> None:
+    def ensemble(self, node: yaml.Node) -> None:
         found = self.fields(node, "an ensemble", EnsembleSpec._fields)
         if "name" not in found:
             if isinstance(node, yaml.MappingNode):
@@ -184,11 +186,11 @@ class _Reader(YamlFile):
         name = self.name(found["name"], "name", check_ensemble_name)
         if name is None:
             return
-        if name in ensembles:
+        if name in self.ensembles:
             self.wrong(found["name"], f"ensemble {name!r} is there twice")
             return
         components = self.names(found["components"], "components", str) if "components" in found else []
-        ensembles[name] = EnsembleSpec(
+        self.ensembles[name] = EnsembleSpec(
             name,
             tuple(dict.fromkeys(components)),
             self.of(found, "speed", self.speed, Fraction(1)),
@@ -204,13 +206,7 @@ class _Reader(YamlFile):
                 self.wrong(node, f"`modules`: {name!r} is no top-level module, such as numpy")
         return tuple(names)
 
-    def link(
-        self,
-        node: yaml.Node,
-        ensembles: dict[str, EnsembleSpec],
-        links: dict[tuple[str, str], LinkSpec],
-        default: list[LinkSpec],
-    ) -> None:
+    def link(self, node: yaml.Node) -> None:
         found = self.fields(node, "a link", ("between", "default", *LinkSpec._fields))
         if not found:
             return
@@ -229,19 +225,13 @@ class _Reader(YamlFile):
         if (between is None) == (inner is None):
             self.wrong(node, "a link is either `between: [a, b]` or `default`")
         elif inner is not None:
-            if default:
+            if self.default is not None:
                 self.wrong(inner, "the default link is there twice")
-            default.append(link)
+            self.default = link
         elif between is not None:
-            self.between(between, link, ensembles, links)
+            self.between(between, link)
 
-    def between(
-        self,
-        node: yaml.Node,
-        link: LinkSpec,
-        ensembles: dict[str, EnsembleSpec],
-        links: dict[tuple[str, str], LinkSpec],
-    ) -> None:
+    def between(self, node: yaml.Node, link: LinkSpec) -> None:
         names = self.names(node, "between", check_ensemble_name)
         if not isinstance(node, yaml.SequenceNode) or len(names) < len(node.value):
             return  # reported already
@@ -249,12 +239,12 @@ class _Reader(YamlFile):
             self.wrong(node, "a link is between two ensembles: write `between: [a, b]`")
             return
         for name in names:
-            if name not in ensembles:
-                self.wrong(node, f"there is no ensemble {name!r}", did_you_mean(name, ensembles))
+            if name not in self.ensembles:
+                self.wrong(node, f"there is no ensemble {name!r}", did_you_mean(name, self.ensembles))
         pair = (min(names), max(names))
-        if pair in links:
+        if pair in self.links:
             self.wrong(node, f"the link between {pair[0]!r} and {pair[1]!r} is there twice")
-        links[pair] = link
+        self.links[pair] = link
 
     def cost(self, node: yaml.Node, name: str) -> CostSpec:
         found = self.fields(node, f"the costs of {name}", CostSpec._fields)
