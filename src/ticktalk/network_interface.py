@@ -1,4 +1,4 @@
-"""What the runtime asks of a network, whichever it is: simulated, or Zenoh's.
+"""The network that the runtime needs, simulated or real.
 
 An ensemble sends control messages to the processes of another. It publishes on keys, which others subscribe to: a token
 goes on the key of its arc. It asks questions on keys, and answers those of others. `network_keys` has the keys.
@@ -16,7 +16,7 @@ class Question(Protocol):
     """A question that another process asked, to be answered or refused once.
 
     Attributes:
-        payload: what is asked.
+        payload: its content.
     """
 
     payload: bytes
@@ -35,7 +35,7 @@ Receive = Callable[[Any, Any], None]
 """`(payload, attached)`: takes a publication; called in a thread of the network's, so it must not block."""
 
 Join = Callable[[list[Any]], Any]
-"""Makes one payload of parts that were published for themselves."""
+"""Makes one payload of several parts."""
 
 Answer = tuple[bool, bytes]
 """`(True, answer)`, or `(False, reason)` when the question was refused."""
@@ -49,7 +49,7 @@ class TTNetworkInterface(Protocol):
 
     @property
     def identity(self) -> str:
-        """What this end of the network is called in `reachable`."""
+        """The name of this end of the network in `reachable`."""
 
     def send(self, ensemble: str, message: Message) -> None:
         """Send a control message to a process of an ensemble."""
@@ -59,20 +59,20 @@ class TTNetworkInterface(Protocol):
 
         Args:
             key: where.
-            part: the payload; or what gives, when it is sent, one or more of them, each with what is attached to it;
-                or, with `join`, what may become one payload with other parts that wait beside it.
-            join: makes the payload.
-            to: the ensembles that the payload is for, where that is known; a network may bring it to others, too.
+            part: the payload. Or a callable that gives, at the time of sending, pairs of a payload and its attachment.
+                Or, with `join`, a part that may be sent in one payload with other parts that wait.
+            join: makes one payload of such parts.
+            to: the receivers, where they are known; a network may bring the payload to others, too.
         """
 
     def subscribe(self, key: str, receive: Receive) -> None:
-        """Have `receive` called with what others publish on a key from now on."""
+        """Have `receive` called with the publications on a key from now on."""
 
     def unsubscribe(self, key: str) -> None:
         """Take no more from a key."""
 
     def subscribed(self, key: str) -> bool:
-        """Whether somebody subscribes to a key, as far as is known here at present."""
+        """Whether there is a subscriber to a key, as far as is known here at present."""
 
     def ask(self, key: str, payload: bytes, timeout: float) -> Answer | None:
         """Ask a question: the answer, or None when nobody answers within `timeout` seconds. Blocks."""

@@ -1,6 +1,6 @@
-"""The physical driver: OS processes, Zenoh, real time, over the very same rules.
+"""The physical driver: OS processes, a network, real time, over the very same rules.
 
-On each ensemble one thread keeps time (`loop`): it runs the rules, and nothing in it blocks. Bodies run in worker
-processes (`workers`, `worker`), a sender thread publishes (`link`), Zenoh's threads only put what came into the
-loop's inbox. State lives with the thread that keeps time; everything else is told by message.
+On each ensemble the timekeeper (`timekeeping/`) runs the rules and owns the state; nothing in it blocks. Bodies run in
+worker processes (`workers/`). Threads of the network (`network/`) hand what arrives to the timekeeper. Long values lie
+in memory that processes of a host share (`memory/`). Keys and certificates are in `trust/`.
 """

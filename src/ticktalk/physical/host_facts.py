@@ -1,4 +1,4 @@
-"""What an ensemble says of the host it runs on."""
+"""Facts about the host of an ensemble, for the manager."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ticktalk.physical.workers.workers import cores
 def describe_host(
     name: str, components: Components, address: str, zid: str, direct: bool, started: int
 ) -> EnsembleInfo:
-    """What an ensemble on this host says of itself when it joins."""
+    """The description of an ensemble on this host, for its join."""
     return EnsembleInfo(
         name,
         address,
@@ -36,7 +36,7 @@ def describe_host(
 
 @functools.cache
 def _modules() -> list[str]:
-    """The top-level modules that bodies can import here, and rather too many: what is missing rules this host out."""
+    """The top-level modules that bodies can import here; rather too many, because a missing one rules this host out."""
     # Drivers' factories make the current directory importable, too.
     names = {module.name for module in pkgutil.iter_modules([*sys.path, "."])}
     for place in sys.path:
@@ -49,7 +49,7 @@ def _modules() -> list[str]:
 
 
 def free_port(ip: str) -> int:
-    """A port nobody listens on at `ip`."""
+    """A free port at `ip`."""
     with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as probe:
         probe.bind((ip, 0))
         return int(probe.getsockname()[1])

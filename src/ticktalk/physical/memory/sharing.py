@@ -94,7 +94,7 @@ class _Mine:
                 first = self.blocks.pop(gone)
             self.blocks[ensemble] = first
         if not self._clear(first):
-            return None  # somebody of that name still looks at something
+            return None  # an earlier ensemble of that name still reads
         self.memory.use(max(self.memory.used, first + BLOCK))
         return first
 
@@ -110,7 +110,7 @@ class _Mine:
         return all(self.memory.clear(row) for row in range(first, first + BLOCK))
 
     def tend(self) -> dict[str, list[tuple[int, int]]]:
-        """Free what processes that are gone had; by ensemble, place and mark of what did not get to it."""
+        """Free the places of ended processes; by ensemble, place and mark of the values that did not get to it."""
         lost = {}
         for ensemble, first in self.blocks.items():
             for row in range(first, first + BLOCK):
@@ -118,7 +118,7 @@ class _Mine:
                     self.memory.clear(row)
             marks = bytes(self.memory.row(first)[: arena.PLACES])
             under_way = {(place, mark) for place, mark in enumerate(marks) if mark >= SENT}
-            # The ensemble gets what was sent before what it is told now, or does not get it.
+            # A value sent before this message arrives before it, or never.
             both = under_way & self.under_way.get(ensemble, set())
             self.under_way[ensemble] = under_way
             if both and ensemble in self.accepted:
@@ -182,10 +182,10 @@ class Sharing:
         }
         loop.every(TEND, self._tend)
 
-    # What goes out.
+    # Values that are sent.
 
     def encode(self, value: object) -> Data:
-        """A value as MessagePack; a long one where other ensembles can read it, if there is somebody to read it.
+        """A value as MessagePack; a long one in shared memory, once a receiver on this host can read it.
 
         Raises:
             NoCodecError: as `encode_value`.
@@ -216,7 +216,7 @@ class Sharing:
             yield long_parcel(parcel, AGAIN)
 
     def _hand(self, data: Data, ensembles: Sequence[str]) -> bytes:
-        """Let all these ensembles read a value: where it is; empty: not all can."""
+        """Let all these ensembles read a value; its place, or empty if not all can."""
         found = arena.lent(data)
         if found is None:
             self._needs_own = not self._readers().in_processes
@@ -246,7 +246,7 @@ class Sharing:
         return memory.nonce + handed[0].where
 
     def _whole_is_wanted(self) -> bool:
-        """Whether some ensemble takes tokens that are not known to be for it; who does says so before it takes any."""
+        """Whether an ensemble takes tokens not known to be for it; it subscribes before it takes any."""
         return self._link.subscribed(WHOLE)
 
     def _offer(self, memory: Memory, ensembles: Sequence[str]) -> None:
@@ -263,13 +263,13 @@ class Sharing:
         if mine is not None and mine.blocks.get(accepted.name) == accepted.row:
             mine.accepted.add(accepted.name)
 
-    # What comes in.
+    # Values that arrive.
 
     def view(self, where: memoryview) -> memoryview | None:
-        """The value that an ensemble says is there; None: it is not for this one.
+        """The value at a place that its sender names; None: it is not for this ensemble.
 
         Raises:
-            FrameError: it says it wrongly.
+            FrameError: that is no place.
         """
         if len(where) != arena.WHERE:
             raise FrameError("not the place of a value")
@@ -280,7 +280,7 @@ class Sharing:
         except ValueError as error:
             raise FrameError(str(error)) from None
         if data is None:
-            self.want_whole()  # its sender does not know yet that something here consumes it
+            self.want_whole()  # its sender does not know yet that it is consumed here
         return data
 
     def _offered(self, offer: Offer) -> None:

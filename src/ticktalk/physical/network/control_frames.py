@@ -79,7 +79,7 @@ class _OutputWire(msgspec.Struct):
 
 
 class Opaque:
-    """A value of a class that is not known here; its repr is what was shown where it came from."""
+    """A value of a class that is not known here, with the repr that it had at its sender."""
 
     def __init__(self, shown: str) -> None:
         self._shown = shown

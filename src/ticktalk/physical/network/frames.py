@@ -1,4 +1,4 @@
-"""What a frame between ensembles is: its version, and how long it may be.
+"""Frames between ensembles: the version, and the bounds of their length.
 
 A frame begins with a byte that names its version. What follows is MessagePack, parsed without running anything:
 `control_frames` has messages, `token_frames` tokens.

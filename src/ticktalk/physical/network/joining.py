@@ -1,7 +1,7 @@
-"""How an ensemble joins: it asks until the manager answers, then opens its own session, then is taken in.
+"""Joining: an ensemble asks until the manager answers, opens its own session, and is taken in.
 
-1. *Hello*, as a client: the manager refuses (a name in use, another protocol version), or says who is where and with
-   which key it signs code.
+1. *Hello*, as a client: the manager refuses (a name in use, another protocol version), or tells the addresses of the
+   others and the key by which it signs code.
 2. The ensemble opens its session as a peer, with a connection of its own to every ensemble that joined before. If it
    cannot reach one of them it opens as a client instead, and the manager relays for it.
 3. *Join*: the manager enters it and tells all others.
@@ -50,7 +50,7 @@ def refusal_in(payload: bytes) -> RefusedError:
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """An ensemble as a joining one has to know it."""
+    """An ensemble, with all that a joining one needs to reach it."""
 
     name: str
     address: str
@@ -59,7 +59,7 @@ class Peer(msgspec.Struct, frozen=True):
 
 
 class Welcome(msgspec.Struct, frozen=True):
-    """The manager's answer: who is where, with which key it signs code, and its root clock."""
+    """The manager's answer: the other ensembles, the key by which it signs code, and its root clock."""
 
     manager: str
     peers: list[Peer]
@@ -150,7 +150,7 @@ def unreached(link: Link, peers: list[Peer], limit: float) -> list[Peer]:
         missing = [peer for peer in peers if peer.zid not in connected]
         if not missing or time.monotonic() >= until:
             return missing
-        time.sleep(0.05)  # asking costs more than waiting, fifty times on one machine
+        time.sleep(0.05)  # with fifty ensembles on one machine, looking costs more than waiting
 
 
 def is_loopback(ip: str) -> bool:

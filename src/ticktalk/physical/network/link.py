@@ -1,7 +1,7 @@
-"""A device's end of the network: what all transports share. `zenoh_link` has the one there is.
+"""A device's end of the network, for any transport; `zenoh_link` has the one there is.
 
 Publishing can block for seconds when a receiver stands still. So `publish` only puts into the outbox; `flush`, which
-may block, sends. A transport adds how a session opens and ends, and how one payload is sent, subscribed to, asked for.
+may block, sends. A transport adds its sessions: how one opens and ends, publishes, subscribes, asks and answers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ JOINED = 64
 """Parts for the same key that are sent as one frame when they wait anyway."""
 
 Withdraw = Callable[[], None]
-"""Takes back what was declared on a session."""
+"""Ends a subscription."""
 
 
 class LinkError(TTRuntimeError):
@@ -56,8 +56,8 @@ class Link(ABC):
         sign: signs the messages that carry code.
         mode: "router" (the manager), "peer", or "client" (relayed by the manager).
         is_open: there is a session.
-        overflow: told when a frame was dropped because too many wait.
-        waiting: told when something waits to be sent and nobody sees to it: somebody has to call `flush`.
+        overflow: called when a frame was dropped because too many wait.
+        waiting: called when the outbox is not empty any more: `flush` is wanted. By default, `flush` itself.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Link(ABC):
         self._subscriptions: dict[str, tuple[Receive, Withdraw | None]] = {}
         self._handles: dict[str, Handle] = {}
         self._outbox: deque[tuple[str, Any, Join | None]] = deque()
-        self._sending = threading.Lock()  # what is in the outbox is sent in order: by one thread at a time
+        self._sending = threading.Lock()  # one thread at a time sends, so that the outbox keeps its order
         self._closing = False
 
     def open(
@@ -131,7 +131,7 @@ class Link(ABC):
             self.publish(control_key(ensemble), control_frame(message, self.sign))
 
     def subscribe(self, key: str, receive: Receive) -> None:
-        """Call `receive(payload, attached)` for what is published on `key`, in a thread of the transport's."""
+        """Call `receive(payload, attached)` for publications on `key`, in a thread of the transport's."""
         self._subscriptions[key] = (receive, self._subscribe(key, receive) if self.is_open else None)
 
     def unsubscribe(self, key: str) -> None:
@@ -195,12 +195,12 @@ class Link(ABC):
         with self._sending:
             self._send_all(self._outbox)
 
-    # What a transport adds.
+    # Added by a transport.
 
     @property
     @abstractmethod
     def identity(self) -> str:
-        """What this session is called in `reachable`."""
+        """The name of this session in `reachable`."""
 
     @abstractmethod
     def reachable(self) -> set[str]:
@@ -208,7 +208,7 @@ class Link(ABC):
 
     @abstractmethod
     def subscribed(self, key: str) -> bool:
-        """Whether somebody subscribes to `key`, as far as is known here at present; may block."""
+        """Whether there is a subscriber to `key`, as far as is known here at present; may block."""
 
     @abstractmethod
     def ask(self, key: str, payload: bytes, timeout: float) -> Answer | None:

@@ -23,10 +23,10 @@ from ticktalk.physical.network.frames import HEAD, FrameError, body, check_lengt
 from ticktalk.time import Tick
 
 Head = list[Any]
-"""What a parcel is without its data."""
+"""A parcel without its data."""
 
 Find = Callable[[Head, memoryview, bytes], Data | None]
-"""`(head, where, payload)`: the data of a parcel whose payload is not all there is to it; None: there are none."""
+"""`(head, where, payload)`: finds the data of a parcel that says where they are; None: there are none."""
 
 AGAIN = b"\0"
 """In place of where data are: the payload holds them, for receivers to which the parcel before gave only a place."""
@@ -56,7 +56,7 @@ def _nowhere(head: Head, where: memoryview, payload: bytes) -> None:
 
 
 def parse_parcels(frame: bytes, attached: bytes | None = None, find: Find = _nowhere) -> Sequence[Parcel]:
-    """The parcels in a frame, or the one that is attached to its data; data are views of what they came in.
+    """The parcels in a frame, or the one that is attached to its data; their data are views into the frame.
 
     Args:
         frame, attached: as they came.
@@ -86,7 +86,7 @@ def arcs_as_bytes(arcs: Sequence[int]) -> bytes:
 
 
 def arcs_in(arcs: bytes) -> tuple[int, ...]:
-    """What `arcs_as_bytes` was given.
+    """The indexes that `arcs_as_bytes` wrote.
 
     Raises:
         FrameError: they are no such bytes.

@@ -25,7 +25,7 @@ CLOSE_LIMIT = 2.0
 
 
 class TTNetworkInterfaceZenoh(Link):
-    """A Zenoh session and what is declared on it.
+    """A Zenoh session and its declarations.
 
     Args:
         settings: further configuration of Zenoh by key.
@@ -118,7 +118,7 @@ class TTNetworkInterfaceZenoh(Link):
             raise LinkError(str(error)) from None
 
     def subscribed(self, key: str) -> bool:
-        """Whether somebody subscribes to `key`, as far as is known here at present; may block."""
+        """Whether there is a subscriber to `key`, as far as is known here at present; may block."""
         if not self.is_open:
             return False
         try:
@@ -187,7 +187,7 @@ def _base64(text: str) -> str:
 
 
 def _why(text: str, listen: str, connect: str) -> LinkError:
-    """What Zenoh says when a session does not open, in words that help."""
+    """Zenoh's reason why a session does not open, in words that help."""
     if "os error 98" in text or "Address already in use" in text:
         return PortInUseError(f"{listen}: the port is in use: choose another with --rx-port, or 0 for any")
     if "os error 99" in text:
