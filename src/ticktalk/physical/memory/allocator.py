@@ -1,4 +1,4 @@
-"""How a process that passes arrays on keeps its memory."""
+"""Settings of the C allocator for a process that passes arrays on."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import ctypes
 import sys
 
 KEPT = 64 << 20
-"""Bytes of freed memory that are kept for the next array."""
+"""Bytes of freed memory that stay with the process for the next array."""
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
-_LONGEST = 32 << 20  # the most that glibc takes for the second
+_LONGEST = 32 << 20  # the largest value that glibc takes for `_M_MMAP_THRESHOLD`
 
 
 def keep_memory() -> None:

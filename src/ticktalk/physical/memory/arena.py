@@ -1,14 +1,16 @@
 """Memory that processes of one host share: a long value is written once and read in place.
 
-A memory is written by one process (a worker, an ensemble) and read by others. It begins with rows of marks, one row
-for each process that reads, in a row a mark for each place that a value can have. Who hands a value to a process sets
-its mark in that process's row, who reads clears it once nothing there looks at the value any more, and a place is used
-again when no row has a mark for it. So nothing has to be told, and a process that dies leaves nothing behind: the
-memory goes with the last process, or the last value, that has it, and a row is known to be nobody's by a lock on it
-that the kernel takes away. Where there is no such memory, and for what does not fit, values are sent.
+A memory has one writer (a worker, an ensemble) and several readers. It begins with rows of marks: a row for each
+reader, and in it a mark for each place of a value. The sender of a value sets its mark in the receiver's row. The
+receiver clears it when nothing in its process refers to the value any more. The writer uses a place again when no row
+has a mark for it. So no messages are needed for that.
 
-A value is handed from row 0, the process that the writer writes to, to rows with higher numbers, and its mark there is
-set before the former is cleared. The writer looks at the rows in this order, so it cannot miss a value on its way.
+A process that dies leaves nothing behind. The kernel frees the memory with the last process or value that refers to
+it. Each reader locks its row, and the kernel releases that lock, so an abandoned row is recognized. Where there is no
+such memory, and when a value does not fit, the value is sent.
+
+A value is handed on from row 0 (the writer's first receiver) to rows with higher numbers. Its new mark is set before
+the old one is cleared. The writer reads the rows in the same order, so it cannot miss a value on its way.
 """
 
 from __future__ import annotations
@@ -30,36 +32,36 @@ SIZE = 64 << 20
 """Bytes of a memory; the kernel gives only those that were written once."""
 
 PLACES = 255
-"""Values that may be in a memory at once."""
+"""Places of values in one memory."""
 
 BACK = 1
-"""By which row, and number, a worker reads in the memory that it writes itself."""
+"""The row and number by which a worker reads in the memory that it writes itself."""
 
 ROWS = 63
 """Processes that may read in a memory."""
 
 KEPT = 32 << 20
-"""Bytes that a memory keeps when there is nothing in it."""
+"""Bytes that an empty memory keeps."""
 
 PATIENCE = 0.002
-"""Seconds for which a body's process waits for room, if there was room the last time."""
+"""Seconds for which a worker waits for room, if there was room the last time."""
 
 _ROW = PLACES + 1
-_CLOSED = PLACES  # the last mark of a row: its process wants nothing here any more
+_CLOSED = PLACES  # the last mark of a row: its process takes no more values here
 _FIRST = (ROWS + 1) * _ROW  # where values begin; before the rows:
-_NONCE = 16  # bytes by which a memory is known
-_USED = _NONCE  # then, how many rows are in use
-_OWNER = ROWS  # what is locked as long as the process that made it, or that writes it, lives
+_NONCE = 16  # bytes that identify a memory
+_USED = _NONCE  # then the number of rows in use
+_OWNER = ROWS  # locked while the process that made it, or that writes it, lives
 _WHERE = struct.Struct("<HBQQ")
 WHERE = _NONCE + _WHERE.size
-"""Bytes that say where a value is to who knows a memory only by its nonce."""
+"""Bytes that tell the place of a value to a receiver that knows the memory by its nonce."""
 
 _LOCK = struct.Struct("hhqqi4x")  # the kernel's `struct flock`
 _NAME = "ticktalk"
 
 HELD, SENT = 1, 2
-"""Marks: a process has a value, or will have it; from `SENT` on: it is on its way to a process that may not get it. Of
-those each time another one is taken: what is said of one value does not hold for the next one in its place."""
+"""Marks. `HELD`: a process has a value, or will certainly get it. From `SENT` on: the value is on its way and may get
+lost. Each sending takes another mark, so a message about one value is not taken for the next one in its place."""
 
 
 class Memory:
@@ -67,17 +69,17 @@ class Memory:
 
     Args:
         descriptor: the file's; it belongs to this object from now on.
-        own: whether it was made here, for processes that others are told of.
+        own: whether it was made by this process.
 
     Attributes:
-        nonce: what it is known by.
+        nonce: identifies it.
 
     Raises:
         OSError: it cannot be mapped.
     """
 
     def __init__(self, descriptor: int, own: bool = True) -> None:
-        self.descriptor = -1  # until it is known that it can be mapped
+        self.descriptor = -1  # until the mapping has succeeded
         self.own = own
         self.map = mmap.mmap(descriptor, SIZE)
         self.descriptor = descriptor
@@ -86,20 +88,20 @@ class Memory:
         self._rows = [self.bytes[(row + 1) * _ROW : (row + 2) * _ROW] for row in range(ROWS)]
 
     def row(self, row: int) -> memoryview:
-        """The marks of a process that reads."""
+        """The marks of one reader."""
         return self._rows[row]
 
     @property
     def used(self) -> int:
-        """How many rows are in use."""
+        """The number of rows in use."""
         return self.bytes[_USED]
 
     def use(self, rows: int) -> None:
-        """Have the writer look at so many rows."""
+        """Set the number of rows in use, which the writer looks at."""
         self.bytes[_USED] = rows
 
     def claim(self, row: int) -> bool:
-        """Read by a row from now on; False: another process does."""
+        """Read by a row from now on; False: another process reads by it."""
         return self._lock(row, fcntl.F_WRLCK)
 
     def claimed(self, row: int) -> bool:
@@ -113,11 +115,11 @@ class Memory:
 
     @property
     def owned(self) -> bool:
-        """Whether a process that wrote it, or to which that wrote, still lives (and is not this one)."""
+        """Whether another process that writes it, or for which it was made, still lives."""
         return self.claimed(_OWNER)
 
     def clear(self, row: int) -> bool:
-        """Free what nobody reads by a row any more; False: somebody does."""
+        """Free the values of a row without reader; False: it has one."""
         if not self.claim(row):
             return False
         self._rows[row][:] = bytes(_ROW)
@@ -132,11 +134,11 @@ class Memory:
 
     @property
     def closed(self) -> bool:
-        """Whether it was."""
+        """Whether the descriptor was given back."""
         return self.descriptor < 0
 
     def close(self) -> None:
-        """Give the descriptor back; what is mapped stays."""
+        """Give the descriptor back; the mapping stays."""
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -146,7 +148,7 @@ class Memory:
 
 
 def create() -> Memory | None:
-    """A memory of this process; None where it cannot be had."""
+    """A new memory of this process; None where the system has no such memory."""
     try:
         descriptor = os.memfd_create(_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     except (OSError, AttributeError):
@@ -154,7 +156,7 @@ def create() -> Memory | None:
     memory = None
     try:
         os.ftruncate(descriptor, SIZE)
-        # Nobody who reads may find that there is less of it.
+        # Its size must not change under a reader.
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         os.pwrite(descriptor, os.urandom(_NONCE) + bytes([1]), 0)
         memory = Memory(descriptor)
@@ -167,7 +169,7 @@ def create() -> Memory | None:
 
 
 def opened(process: int, descriptor: int, nonce: bytes) -> Memory | None:
-    """The memory that another process of this user has under a descriptor; None: it is not there."""
+    """The memory that another process of this user has under a descriptor; None: there is none with this nonce."""
     path = f"/proc/{process}/fd/{descriptor}"
     memory = None
     try:
@@ -186,21 +188,21 @@ def opened(process: int, descriptor: int, nonce: bytes) -> Memory | None:
 
 
 def number_of(where: bytes | memoryview) -> int:
-    """The number by which the process that a value was handed to knows its memory."""
+    """The number by which the receiver of a value knows its memory."""
     return where[0] | where[1] << 8
 
 
 def parted(where: memoryview) -> tuple[bytes, memoryview]:
-    """Of a memory's nonce and where in it a value is: each."""
+    """Part a nonce from the place of a value in that memory."""
     return bytes(where[:_NONCE]), where[_NONCE:]
 
 
 class SharedValue:
-    """A value that was handed to a process, on its way there; if it does not get there, its place is free again.
+    """A value in shared memory that is handed to a process; its place is freed if it is never sent.
 
     Attributes:
-        where: what the process has to know.
-        sent: set when it is on its way: the mark is that process's from then on.
+        where: tells the receiver the place of the value.
+        sent: set once it is on its way: from then on the receiver clears the mark.
     """
 
     __slots__ = ("_marks", "_place", "sent", "where")
@@ -217,7 +219,7 @@ class SharedValue:
 
 
 class Lent(NamedTuple):
-    """Where a value is that this process reads in place, or has written."""
+    """The place of a value that this process reads in shared memory."""
 
     memory: Memory
     place: int
@@ -225,11 +227,11 @@ class Lent(NamedTuple):
     length: int
 
     def to(self, row: int, number: int = 0) -> SharedValue | None:
-        """Hand it to the process that reads by a row and knows the memory by a number; None: that cannot be."""
+        """Hand it to the reader of a row, who knows the memory by a number; None: that is not possible now."""
         return self._to(row, HELD, number)
 
     def send_to(self, row: int, mark: int) -> SharedValue | None:
-        """Send it to the process that reads by a row and knows the memory by its nonce; None: that cannot be."""
+        """Send it to the reader of a row, who knows the memory by its nonce; None: that is not possible now."""
         return self._to(row, mark, mark)
 
     def _to(self, row: int, mark: int, number: int) -> SharedValue | None:
@@ -241,7 +243,7 @@ class Lent(NamedTuple):
 
 
 def lent(data: Data) -> Lent | None:
-    """Where in shared memory a value is; None: it is not, or only a part of what is there."""
+    """The place of a value in shared memory; None: it is not there, or it is only a part of a value there."""
     if data.__class__ is not memoryview:
         return None
     found: Lent | None = getattr(data.obj, "lent", None)
@@ -249,11 +251,11 @@ def lent(data: Data) -> Lent | None:
 
 
 class Writer:
-    """Writes values for the process of row 0; from any thread.
+    """Writes values for the reader of row 0; from any thread.
 
     Args:
-        memory: that nobody else writes.
-        patience: seconds for which room is waited for.
+        memory: without another writer.
+        patience: seconds to wait for room.
     """
 
     def __init__(self, memory: Memory, patience: float = 0.0) -> None:
@@ -267,7 +269,7 @@ class Writer:
         self._waits = True
 
     def put(self, pieces: Sequence[Data]) -> SharedValue | None:
-        """Write a value; None: it does not fit now, or its reader wants nothing here any more."""
+        """Write a value; None: it does not fit now, or its reader takes no more values here."""
         length = sum(map(len, pieces))
         if length > SIZE - _FIRST or self._first[_CLOSED]:
             return None
@@ -291,12 +293,12 @@ class Writer:
         """The marks of all rows as one."""
         marks = 0
         for row in range(self.memory.used):
-            with self._fence:  # one row is read after the other also by a processor that would do it otherwise
+            with self._fence:  # a barrier: the processor must not change the order in which rows are read
                 marks |= int.from_bytes(self.memory.row(row), "little")
         return marks.to_bytes(_ROW, "little")
 
     def _take(self, length: int) -> tuple[int, int] | None:
-        """Where a value goes, and its place: the lowest, whose memory the caches know best."""
+        """The first byte and the place for a value: the lowest free memory, which is most likely in the caches."""
         size = _rounded(length)
         with self._lock:
             marks = self._marks()
@@ -319,7 +321,7 @@ class Writer:
             return begin, place
 
     def _give_back(self) -> None:
-        """Give the kernel back what a time with many values has left; when there are none."""
+        """Give memory back to the kernel when there are no values and there were many."""
         if self._highest > KEPT:
             self.memory.map.madvise(mmap.MADV_REMOVE, KEPT, SIZE - KEPT)
             self._highest = KEPT
@@ -335,7 +337,7 @@ class Reader:
         _readers.add(self)
 
     def take(self, where: bytes | memoryview) -> memoryview | None:
-        """`view` of a value that was sent to this process and to others; None: not to this one.
+        """`view` of a value that was sent to several processes; None: not to this one.
 
         Raises:
             ValueError: there is no such place.
@@ -349,15 +351,15 @@ class Reader:
         return self.view(where)
 
     def settle(self, places: Sequence[tuple[int, int]]) -> None:
-        """Free places of values that should have come and have not: place and mark of each."""
+        """Free the places of values that did not arrive: place and mark of each."""
         for place, mark in places:
             if 0 <= place < PLACES and self._marks[place] == mark >= SENT:
                 self._marks[place] = 0
 
     def view(self, where: bytes | memoryview) -> memoryview:
-        """The value that is there; its memory stays as it is as long as anything looks at it."""
+        """The value at a place; the place is not used again while anything refers to the value."""
         _, place, begin, length = _WHERE.unpack(where)
-        # What every view of it refers to, however it was made: memoryviews and arrays over it do.
+        # Every memoryview and array over it refers to this object, so its end is the end of the last of them.
         held = _kind(min(_rounded(length), SIZE - begin)).from_buffer(self.memory.map, begin)
         held.lent = Lent(self.memory, place, begin, length)  # type: ignore[attr-defined]
         marks = self._marks
@@ -370,7 +372,7 @@ class Reader:
         return memoryview(held).cast("B")[:length].toreadonly()
 
     def close(self) -> None:
-        """Let nothing that is here be overwritten any more."""
+        """Let no place with a mark in this row be used again."""
         self._marks[_CLOSED] = 1
 
 
@@ -378,7 +380,7 @@ _readers: weakref.WeakSet[Reader] = weakref.WeakSet()
 
 
 def _before_fork() -> None:
-    """A process that is forked off goes on looking at values, and nobody is told when it has done."""
+    """Keep all values: a forked process goes on reading them, and clears no marks."""
     for reader in list(_readers):
         reader.close()
 
@@ -387,7 +389,7 @@ os.register_at_fork(before=_before_fork)
 
 
 def _rounded(length: int) -> int:
-    """Bytes that a value takes up: few different lengths, each a whole number of pages."""
+    """Bytes that a value takes up: whole pages, and few different lengths, so that few types are made (`_kind`)."""
     step = max(mmap.PAGESIZE, 1 << max(0, length.bit_length() - 4))
     return max(-(-length // step), 1) * step
 

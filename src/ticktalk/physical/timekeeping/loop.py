@@ -1,11 +1,11 @@
-"""What keeps time on an ensemble: one loop over timers, sockets and an inbox; nothing in it blocks.
+"""The timekeeper of an ensemble: one loop over timers, sockets and an inbox; nothing in it blocks.
 
-One thread at a time has the role of keeping time. What may take long (a body in a thread, a publication) it does
-after its turn, with the role lent: if it is held up, another thread keeps time (`Role`). While it sleeps, a thread
-that brings something may take a turn in its place (`visit`).
+One thread at a time has the role of timekeeper. It does slow work (a body in a thread, a publication) after its turn,
+with the role lent: if that work takes too long, another thread keeps time (`Role`). While the timekeeper sleeps, the
+thread of an arrival may take a turn in its place (`visit`).
 
-What came in is stamped when it came in (in Zenoh's thread, in the worker), and handled in the order of time: timers
-that were due before it run first. So the clock decides, not the order in which messages were handled.
+Each arrival is stamped at once (in the network's thread, in the worker). Arrivals are handled in the order of time:
+timers that were due before an arrival run first. So the clock decides, not the order of handling.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 logger = logging.getLogger("ticktalk.loop")
 
 SWITCH_INTERVAL = 0.0005
-"""Seconds after which a busy thread of this process lets the one that keeps time in."""
+"""Seconds after which a busy thread of this process lets the timekeeper run."""
 
 LOAN = 1_000
-"""Microseconds for which the role of keeping time is lent, unless a timer is due before."""
+"""Microseconds for which the role of timekeeper is lent, unless a timer is due before."""
 
 SHORT = 100
-"""Microseconds for which it is lent in any case, but to what is slow: as long as it takes to wake another thread."""
+"""Microseconds for which it is lent at least, except to slow work: about as long as waking another thread takes."""
 
 TURN = 5_000
-"""Microseconds for which what came in is handled before timers are looked at again."""
+"""Microseconds for which arrivals are handled before timers are looked at again."""
 
 EARLY = 0.0002
-"""Seconds before an instant at which its sleep is interrupted once: that wakes core and caches, which is most of what
-a long sleep is late by."""
+"""Seconds before an instant at which the sleep is interrupted once. That wakes core and caches, which causes most of
+the lateness of a long sleep."""
 
 NEAR = 0.00005
-"""Seconds before an instant from which on it is waited for without sleeping: no sleep ends more exactly."""
+"""Seconds before an instant from which on the timekeeper waits without sleeping, because no sleep is more exact."""
 
 Job = tuple[int, Callable[..., None], tuple[Any, ...]]
-"""`(microseconds, call, arguments)`: what is done with the role lent for at most so long."""
+"""`(microseconds, call, arguments)`: a call to make with the role lent for at most so long."""
 
 Ready = Callable[[bool, bool], None]
 """`(readable, writable)`: called when a watched file descriptor is either."""
@@ -65,7 +65,7 @@ class Loop:
         self.agenda = agenda
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._epoll.register(self._wake, select.EPOLLIN | select.EPOLLET)  # told once, so it need not be read
+        self._epoll.register(self._wake, select.EPOLLIN | select.EPOLLET)  # edge-triggered, so it need not be read
         self._inbox: deque[tuple[int, Callable[..., None], tuple[Any, ...]]] = deque()
         self._signalled = False
         self._watched: dict[int, Ready] = {}
@@ -73,7 +73,7 @@ class Loop:
         self._timer_count = 0
         self._jobs: deque[Callable[[], Job | None]] = deque()
         self._role = Role(self._keep_time, "ticktalk time")
-        self._wakes_at = 0  # when the sleeping keeper of time will look at its timers again (root ticks)
+        self._wakes_at = 0  # when the sleeping timekeeper will look at its timers again (root ticks)
         self._to_tick = False  # whether that is a timer of the agenda
         self._begun = False
         self._stopping = False
@@ -81,14 +81,14 @@ class Loop:
         self._closed = False
 
     def post(self, call: Callable[..., None], *arguments: Any) -> None:
-        """Have who keeps time call `call(*arguments)`; from any thread, never blocks."""
+        """Have the timekeeper call `call(*arguments)`; from any thread, never blocks."""
         self._inbox.append((monotonic_us(), call, arguments))
         self._role.hurry()
         if not self._signalled:
-            self._signal()  # last: who is woken needs the interpreter's lock
+            self._signal()  # last: the woken thread needs the interpreter's lock
 
     def hand_back(self, call: Callable[..., None], *arguments: Any) -> None:
-        """The same for what is done aside, at its end: nobody has to be quick."""
+        """As `post`, for the end of slow work: a lent role need not come back sooner for it."""
         self._inbox.append((monotonic_us(), call, arguments))
         if not self._signalled:
             self._signal()
@@ -99,10 +99,9 @@ class Loop:
             os.eventfd_write(self._wake, 1)
 
     def visit(self, stamp: int, call: Callable[..., None], *arguments: Any) -> bool:
-        """Call `call(*arguments)`, which came in at `stamp`, in this thread, if whoever keeps time sleeps.
+        """Call `call(*arguments)` in this thread for an arrival at `stamp`, if the timekeeper sleeps.
 
-        That saves waking another thread, but where there is something to do aside. False: it could not be done, so
-        `post` it.
+        That saves waking a thread, unless slow work follows. False: the timekeeper is awake, so `post` the call.
         """
         role = self._role
         if self._signalled or not role.mutex.acquire(False):
@@ -122,13 +121,15 @@ class Loop:
             self._thread = None
             role.mutex.release()
         if wakes and not self._signalled:
-            self._signal()  # last: who is woken needs the interpreter's lock, and the role
+            self._signal()  # last: the woken thread needs the interpreter's lock and the role
         return True
 
     def do_aside(self, job: Callable[[], Job | None], first: bool = False) -> None:
-        """Do after this turn what may take long: `job()`, in the role, says what, or None when it is done already.
+        """Do slow work after this turn.
 
-        `first`: before all that waits to be done.
+        Args:
+            job: called in the role; gives the work, or None if there is none any more.
+            first: do it before the work that waits already.
         """
         if first:
             self._jobs.appendleft(job)
@@ -136,12 +137,12 @@ class Loop:
             self._jobs.append(job)
 
     def after(self, microseconds: int, call: Callable[[], None]) -> None:
-        """Call `call()` after a time; by who keeps time (or before it runs)."""
+        """Call `call()` after a time; called by the timekeeper, or before the loop runs."""
         self._timer_count += 1
         timer = (monotonic_us() + microseconds, self._timer_count, call)
         heapq.heappush(self._timers, timer)
         if self._timers[0] is timer and not self._signalled:
-            self._signal()  # set by a visitor: who sleeps means to sleep longer
+            self._signal()  # a visitor set it, and the timekeeper means to sleep longer
 
     def every(self, microseconds: int, call: Callable[[], None]) -> None:
         """Call `call()` again and again."""
@@ -158,23 +159,23 @@ class Loop:
         self._epoll.register(descriptor, select.EPOLLIN)
 
     def watch_writing(self, descriptor: int, on: bool) -> None:
-        """Whether to call `ready` also when the descriptor can be written."""
+        """Call `ready` also when the descriptor can be written, or no more."""
         if descriptor in self._watched:
             self._epoll.modify(descriptor, select.EPOLLIN | (select.EPOLLOUT if on else 0))
 
     def forget(self, descriptor: int) -> None:
-        """Watch no more; before the descriptor is closed."""
+        """Stop watching a descriptor; called before it is closed."""
         if self._watched.pop(descriptor, None) is not None:
             self._epoll.unregister(descriptor)
 
     def spawn(self, call: Callable[[], None]) -> None:
-        """Run what may block in a thread of its own."""
+        """Make a call that may block, in a thread of its own."""
         threading.Thread(target=call, daemon=True).start()
 
     def advance(self, tick: int) -> None:
-        """Bring the agenda to root tick `tick`, at which something came in; what is due or ready has its turn first.
+        """Bring the agenda to the root tick of an arrival; timers due and SQs ready before it have their turn first.
 
-        So what comes in late, too, is considered in the order in which it came, and not as if it came at once.
+        So arrivals that are handled late still count in the order in which they came.
         """
         agenda = self.agenda
         if tick > agenda.now:
@@ -184,7 +185,7 @@ class Loop:
 
     @property
     def in_loop(self) -> bool:
-        """Whether the caller has the role of keeping time."""
+        """Whether the caller is the timekeeper."""
         return self._thread == threading.get_ident()
 
     def run(self) -> None:
@@ -222,7 +223,7 @@ class Loop:
         self._role.end()
 
     def _sleep(self, epoll: int, seconds: float) -> None:
-        """Sleep until something comes or a timer is due, at most; sometimes less. Without the role."""
+        """Sleep until an arrival or a timer, sometimes less; without the role."""
         # select has microsecond time-outs, epoll rounds up to milliseconds.
         if not self._to_tick:
             select.select([epoll], (), (), seconds)
@@ -246,7 +247,7 @@ class Loop:
         return (self._wakes_at - now) / 1e6
 
     def _lend(self, microseconds: int, call: Callable[..., None], arguments: tuple[Any, ...]) -> bool:
-        """Do something with the role lent; whether this thread still has it."""
+        """Make a call with the role lent; whether this thread has the role afterwards."""
         due = max(SHORT, int(self._until_next() * 1e6))
         self._thread = None
         if not microseconds or self._jobs or self._inbox or self._watched:
@@ -273,13 +274,13 @@ class Loop:
             self._guarded(call, *arguments)
             now = monotonic_us()
             if now > until:
-                break  # however much comes in, timers have their turn: heartbeats are among them
+                break  # timers have their turn however many arrivals there are: heartbeats are among them
         while self._timers and self._timers[0][0] <= now:
             self._guarded(heapq.heappop(self._timers)[2])
         self._guarded(agenda.run_until, max(clock.now(), agenda.now))
 
     def _guarded(self, call: Callable[..., None], *arguments: Any) -> None:
-        """Nothing that goes wrong in one message ends the thread that keeps time."""
+        """Make a call and log its error: no message can end the timekeeper."""
         try:
             call(*arguments)
         except Exception:

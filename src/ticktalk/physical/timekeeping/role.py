@@ -1,10 +1,11 @@
-"""A role that one thread has at a time, and that another takes over when it is held up.
+"""A role that one thread has at a time, and that another thread takes over when the first is held up.
 
-Waking another thread costs more than most of what a thread is woken for. So whoever has the role (keeps time, reads
-commands) does itself what might take long, a body for one, and lends the role meanwhile: if it is not back within a
-limit, a thread that stands by takes the role. That one sleeps on a timer of the kernel, and looks when it goes off
-whether there is a loan that is overdue. The timer is set before there is nothing to do (`rest`), for when something is
-to be done again; by `lend`, which somebody waits for, only if it would go off too late.
+The role is that of the timekeeper, or of the reader of a worker's commands. Waking another thread costs more than most
+of its work. So the thread with the role also does work that may be slow, such as a body, and lends the role meanwhile.
+If it does not take the role back within a limit, a thread that stands by takes it.
+
+A thread that stands by sleeps on a timer of the kernel, and then looks for a loan that is overdue. Setting the timer
+takes time. So it is set before a rest (`rest`), and by `lend` only if it would go off too late.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _libc = ctypes.PyDLL(None, use_errno=True)  # these calls are short: the interpr
 
 
 SPARE = 2
-"""Threads that stand by at most: one takes over, the other is there for it until who was held up is back."""
+"""Threads that stand by at most: one takes the role over, and the other stands by for it."""
 
 
 class _Setting(ctypes.Structure):
@@ -51,7 +52,7 @@ class _Timer:
         self._set = _libc.timerfd_settime
 
     def set(self, microseconds: int) -> None:
-        """Let it go off after so long; at once if that is not positive."""
+        """Let it go off after so many microseconds; at once if that is not positive."""
         nanoseconds = max(1, microseconds * 1000)
         self._setting.after_s, self._setting.after_ns = divmod(nanoseconds, 1_000_000_000)
         self._set(self._descriptor, 0, self._pointer, None)
@@ -67,7 +68,7 @@ class _Timer:
         self.set(0)
 
     def wait(self) -> None:
-        """Sleep until it goes off; of several threads one wakes."""
+        """Sleep until it goes off; one of the sleeping threads wakes."""
         os.read(self._descriptor, 8)
 
     def close(self) -> None:
@@ -76,16 +77,16 @@ class _Timer:
 
 
 class Role:
-    """What one thread does at a time.
+    """A role and the threads that stand by for it.
 
     Args:
-        serve: does it: called with the role, in one thread after the other; returns when `back` has told it that
-            another thread has the role, or after `end`.
+        serve: does the work of the role. It is called with the role, in one thread after the other. It returns when
+            `back` was False (another thread has the role), or after `end`.
         name: of the threads.
 
     Attributes:
-        mutex: held by who acts in the role. Its holder may give it up while it waits; then others may take it for
-            a moment.
+        mutex: held by the thread that acts in the role. It may release the mutex while it waits; then another thread
+            may take it for a moment.
         ended: set by `end`.
     """
 
@@ -99,7 +100,7 @@ class Role:
         self._lent = 0  # the number of the present loan; 0: there is none
         self._loans = 0
         self._due = 0  # when the role has to be back (monotonic microseconds)
-        self._goes_off = 0  # when the timer wakes somebody; 0: it is not set
+        self._goes_off = 0  # when the timer goes off; 0: it is not set
         self.ended = threading.Event()
 
     def hold(self) -> None:
@@ -136,11 +137,11 @@ class Role:
             self.mutex.release()
 
     def lend(self, microseconds: int, slack: int = 0) -> int:
-        """Give the role up for a while; if it is not taken back within so long, another thread has it.
+        """Give the role up for a while; another thread takes it if it is not back in time.
 
         Args:
-            microseconds: how long.
-            slack: how long it may be if nobody calls `hurry`; setting the timer can cost more than what is done.
+            microseconds: the limit.
+            slack: the limit while nobody calls `hurry`; longer, because setting the timer can cost more than the work.
 
         Returns:
             The number of the loan, for `back`.
@@ -157,7 +158,7 @@ class Role:
         return loan
 
     def hurry(self) -> None:
-        """Somebody waits for the role: a loan has no slack any more; from any thread."""
+        """End the slack of a loan: a thread waits for the role; from any thread."""
         if self._lent and self._goes_off > self._due:
             self._look_at(self._due)
 
@@ -171,12 +172,12 @@ class Role:
         return False
 
     def rest(self, until: int = 0) -> None:
-        """There is nothing to do in the role until a time (monotonic microseconds; 0: nobody knows); by who has it."""
+        """Note that the role has no work until a time (monotonic microseconds; 0: unknown); called in the role."""
         if self._goes_off != until:
             self._look_at(until)
 
     def _look_at(self, time: int) -> None:
-        """Have a thread that stands by look then; 0: not at all."""
+        """Have a thread that stands by look at a time; 0: not at all."""
         self._goes_off = time
         if time:
             self._timer.set(time - monotonic_us())
@@ -184,15 +185,15 @@ class Role:
             self._timer.clear()
 
     def end(self) -> None:
-        """Let nobody have the role any more; by who has it."""
+        """End the role; called in the role."""
         with self._count:
             self.ended.set()
             if self._standing_by:
-                self._timer.repeat()  # whoever stands by sees that it has ended
+                self._timer.repeat()  # each thread that stands by wakes and sees the end
             else:
                 self._timer.close()
         self.mutex.release()
 
     def leave(self) -> None:
-        """Give the role's descriptors back where it was never taken."""
+        """Close the descriptors of a role that no thread ever had."""
         self._timer.close()

@@ -1,7 +1,7 @@
-"""The root clock of a device: UTC in microseconds, monotonic, brought to the manager's.
+"""The root clock of a device: UTC in microseconds, never going back, kept near the manager's clock.
 
-`RootClock` is the clock; `ClockDiscipline` decides from exchanges with the manager how it should run. Neither asks
-for the time by itself: `RootClock` is given a monotonic reading, `ClockDiscipline` the four stamps of an exchange.
+`RootClock` is the clock. `ClockDiscipline` decides on corrections from exchanges with the manager; its input is the
+four stamps of each exchange.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections import deque
 from typing import NamedTuple
 
 SLEW_PPM = 500
-"""How fast the clock is slewed, in microseconds per second: slow enough to be seen by no interval."""
+"""The rate of slewing, in microseconds per second: so slow that no interval shows it."""
 
 STEP_LIMIT = 1_000_000
 """Microseconds of offset beyond which slewing is given up and the clock is stepped once more."""
 
 SAMPLES = 16
-"""Exchanges that are remembered; the one with the shortest round trip is believed."""
+"""Exchanges that are kept; the one with the shortest round trip counts."""
 
 
 def monotonic_us() -> int:
@@ -28,7 +28,7 @@ def monotonic_us() -> int:
 
 @functools.cache
 def boot_id() -> str:
-    """What two processes on one running host have in common; empty where it cannot be told."""
+    """An id that all processes on one running host share; empty where the kernel has none."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()
@@ -78,7 +78,7 @@ class RootClock:
         self._slew_left = by
 
     def tend(self, monotonic: int) -> None:
-        """Apply the part of a slew that is due by now; call it a few times a second."""
+        """Apply the part of a slew that is due; called a few times a second."""
         passed = monotonic - self._slewed_at
         self._slewed_at = monotonic
         if self._slew_left:
@@ -89,7 +89,7 @@ class RootClock:
 
 
 class Exchange(NamedTuple):
-    """One exchange with the manager: when it was asked and answered, each on the clock of who read it."""
+    """The four stamps of one exchange with the manager (microseconds), each by the reader's own clock."""
 
     asked: int  # this clock
     received: int  # the manager's
@@ -98,12 +98,12 @@ class Exchange(NamedTuple):
 
     @property
     def offset(self) -> int:
-        """How far the manager's clock is ahead of this one, if both ways took equally long."""
+        """Microseconds by which the manager's clock is ahead, if both ways took equally long."""
         return ((self.received - self.asked) + (self.answered - self.returned)) // 2
 
     @property
     def round_trip(self) -> int:
-        """What the two ways took together."""
+        """Microseconds that both ways took together."""
         return (self.returned - self.asked) - (self.answered - self.received)
 
 
@@ -111,7 +111,7 @@ class ClockDiscipline:
     """Offset and uncertainty of this clock against the manager's, from exchanges.
 
     Args:
-        follow: whether to correct the clock; on the manager's own host, or with PTP, it is only watched.
+        follow: whether to correct the clock; False on the manager's own host or with PTP, where it is only watched.
     """
 
     def __init__(self, follow: bool = True) -> None:
@@ -122,7 +122,7 @@ class ClockDiscipline:
         self.uncertainty = 0
 
     def take(self, exchange: Exchange) -> tuple[str, int]:
-        """What to do about an exchange: `("step" | "slew" | "nothing", microseconds)`."""
+        """The correction after an exchange: `("step" | "slew" | "nothing", microseconds)`."""
         self._exchanges.append(exchange)
         best = min(self._exchanges, key=lambda e: e.round_trip)
         self.offset = best.offset
@@ -135,6 +135,6 @@ class ClockDiscipline:
             return "step", self.offset
         if abs(self.offset) <= self.uncertainty // 4:
             return "nothing", 0
-        # Older exchanges were made before this correction: they would ask for it again.
+        # Exchanges from before this correction would ask for it again.
         self._exchanges.clear()
         return "slew", self.offset
