@@ -70,7 +70,7 @@ def test_a_graph_without_regions_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["-o", "prog.png"]])
-def test_what_is_to_be_drawn_must_be_said(tmp_path: Path, options: list[str]) -> None:
+def test_an_unclear_request_to_draw_is_an_error(tmp_path: Path, options: list[str]) -> None:
     path = tmp_path / "prog.py"
     path.write_text(PROGRAM, encoding="utf-8")
     assert CliRunner().invoke(app, ["draw", str(path), *options]).exit_code == 2

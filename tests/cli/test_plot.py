@@ -64,7 +64,7 @@ def test_truth_values_and_names_are_levels(tmp_path: Path) -> None:
     assert "others" in texts(stream([f"state {k}" for k in range(40)]), tmp_path)
 
 
-def test_a_value_that_is_no_number_is_marked_among_numbers(tmp_path: Path) -> None:
+def test_a_text_among_numbers_is_marked(tmp_path: Path) -> None:
     assert "'late'" not in texts(stream([1, 2, "late", 4]), tmp_path)
     assert "late" in texts(stream([1, 2, "late", 4]), tmp_path)
 
@@ -94,7 +94,7 @@ def test_intervals_may_be_infinite(value: Any, tmp_path: Path) -> None:
     plot_outputs(tokens, str(tmp_path / "plot.png"), "prog")
 
 
-def test_infinite_intervals_alone_are_a_picture(tmp_path: Path) -> None:
+def test_infinite_intervals_alone_are_drawn(tmp_path: Path) -> None:
     plot_outputs([token(1, -math.inf, math.inf), token(2, -math.inf, math.inf)], str(tmp_path / "plot.png"), "prog")
 
 
@@ -103,7 +103,7 @@ def test_ticks_of_a_real_clock_are_shown_from_the_first(tmp_path: Path) -> None:
     assert "time in s since 2025-06-15 15:06:40 UTC" in texts(stream([1, 2], start=at), tmp_path)
 
 
-def test_more_sqs_than_fit_are_mentioned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sqs_that_do_not_fit_are_mentioned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert plot.MOST_ROWS == 12
     monkeypatch.setattr(plot, "MOST_ROWS", 2)
     said = texts([made for k in range(5) for made in stream([k], f"f-{k}")], tmp_path)
@@ -112,23 +112,23 @@ def test_more_sqs_than_fit_are_mentioned(tmp_path: Path, monkeypatch: pytest.Mon
     assert "not shown: 3 more SQs with outputs (f-2, f-3, f-4)" in said
 
 
-def test_no_outputs_are_a_picture_too(tmp_path: Path) -> None:
+def test_a_plot_without_outputs_is_written(tmp_path: Path) -> None:
     assert "no outputs" in texts([], tmp_path)
 
 
-def test_a_plot_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_plot_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "plot.png"
     with pytest.raises(TTError, match=r"plot\.png: the plot cannot be written: No such .*; name a file in"):
         plot_outputs([], str(path), "prog")
 
 
 @pytest.mark.parametrize("name", ["plot.xyz", "plot", "plot.pgf", ".png"])
-def test_an_ending_of_no_picture(name: str, tmp_path: Path) -> None:
+def test_an_unknown_file_ending_is_an_error(name: str, tmp_path: Path) -> None:
     with pytest.raises(TTError, match=r"no picture has this ending; .* \.png, \.svg"):
         plot_outputs([], str(tmp_path / name), "prog")
 
 
-def test_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_matplotlib_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(TTError, match=re.escape("--plot needs matplotlib: pip install 'ticktalk[plot]'")):
         check_plot_file(str(tmp_path / "plot.png"))

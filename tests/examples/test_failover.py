@@ -12,7 +12,7 @@ SAMPLES = [n % 10 for n in range(1, 17)]  # one every 0.5 s, from 0.5 s on
 FAILS, NOTICED = 4_200_000, 6_200_000
 
 
-def test_the_average_goes_on_elsewhere_with_what_it_had_at_the_last_checkpoint() -> None:
+def test_the_average_goes_on_elsewhere_from_its_last_checkpoint() -> None:
     options = ["--until", "8500ms", "--events", "failover.yaml", "--jsonl"]
     done = subprocess.run(
         [sys.executable, "-m", "ticktalk.cli.main", "simulate", "failover.py", *options],

@@ -123,7 +123,7 @@ def test_rates_are_differences_of_counters_over_the_time_between_samples(tokens:
     assert disk.max() > 80 and network.max() > 20
 
 
-def test_moving_average_is_of_the_last_samples_that_came(tokens: list, truth: Truth) -> None:
+def test_the_moving_average_is_over_the_latest_samples(tokens: list, truth: Truth) -> None:
     expected = [truth.average(instant) for instant in truth.instants]
     assert np.allclose(values(tokens, "cpu"), expected, atol=0.0051)
 
@@ -170,7 +170,7 @@ def test_table(tokens: list, out: Path, truth: Truth) -> None:
         assert plan_b == (str(missing) if missing else "-")
 
 
-def test_repeated_it_is_the_same_byte_for_byte(tokens: list, out: Path, tmp_path: Path) -> None:
+def test_a_repeated_run_gives_the_same_bytes(tokens: list, out: Path, tmp_path: Path) -> None:
     again = run_demo(tmp_path)
     assert again == tokens
     for file in (demo.GRAPH, demo.PICTURE, demo.OUTPUTS, demo.PLOT):
@@ -186,7 +186,7 @@ def simulate(log: Path, until: str, network_delay: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
-def test_what_is_counted_is_told(tokens: list, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_counts_are_reported(tokens: list, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert simulate(tmp_path / "outputs.jsonl", "300s", "2ms") == tokens
     told = capfd.readouterr().err
     assert f"plan_b: {len(MISSING)} " in told
@@ -217,7 +217,7 @@ def test_recorded_drivers_begin_with_the_simulation() -> None:
     assert cpu.read() is None and system.read() is None
 
 
-def test_live_drivers_read_as_the_recorded_ones_do() -> None:
+def test_live_and_recorded_drivers_read_alike() -> None:
     cpu, system = telemetry.LiveCpu(), telemetry.LiveSystem()
     assert 0 <= cpu.read() <= 100
     first, second = system.read(), system.read()

@@ -67,7 +67,7 @@ def crossed(writer: Writer, reader: Reader, *pieces: bytes) -> memoryview | None
     return reader.view(placed.where)
 
 
-def test_nothing_is_overwritten_as_long_as_it_is_looked_at(shared: Shared) -> None:
+def test_a_value_is_not_overwritten_while_a_reader_refers_to_it(shared: Shared) -> None:
     """Against a list of bytes of our own, with views of views and arrays that come and go in any order."""
     chance = random.Random(7)
     held: list[tuple[Any, bytes]] = []
@@ -99,7 +99,7 @@ def test_nothing_is_overwritten_as_long_as_it_is_looked_at(shared: Shared) -> No
     assert shared.taken() == 0
 
 
-def test_what_does_not_fit_is_refused_until_there_is_room(shared: Shared) -> None:
+def test_a_value_that_does_not_fit_is_refused_until_there_is_room(shared: Shared) -> None:
     assert shared.writer.put([bytes(SIZE)]) is None
     held = [crossed(shared.writer, shared.far_reader, bytes(LONG)) for _ in range(PLACES)]
     assert None not in held
@@ -115,7 +115,7 @@ def test_what_does_not_fit_is_refused_until_there_is_room(shared: Shared) -> Non
     assert crossed(shared.writer, shared.far_reader, large) == large
 
 
-def test_the_two_ways_do_not_touch(shared: Shared) -> None:
+def test_the_two_directions_do_not_share_places(shared: Shared) -> None:
     there = crossed(shared.writer, shared.far_reader, b"a" * (SIZE - SIZE // 8))
     back = crossed(shared.far_writer, shared.reader, b"b" * (SIZE - SIZE // 8))
     assert there is not None and back is not None
@@ -123,14 +123,14 @@ def test_the_two_ways_do_not_touch(shared: Shared) -> None:
     assert bytes(back[:9]) == bytes(back[-9:]) == b"b" * 9
 
 
-def test_a_value_that_is_not_sent_gives_its_place_back(shared: Shared) -> None:
+def test_a_value_that_is_never_sent_frees_its_place(shared: Shared) -> None:
     placed = shared.writer.put([bytes(LONG)])
     assert placed is not None and shared.taken() == 1
     del placed
     assert shared.taken() == 0
 
 
-def test_memory_is_given_back_to_the_kernel(shared: Shared) -> None:
+def test_an_empty_memory_gives_pages_back_to_the_kernel(shared: Shared) -> None:
     def here() -> int:
         return os.fstat(shared.memory.descriptor).st_blocks * 512
 
@@ -145,7 +145,7 @@ def test_memory_is_given_back_to_the_kernel(shared: Shared) -> None:
     assert crossed(shared.writer, shared.far_reader, b"z" * most) == b"z" * most
 
 
-def test_a_value_outlives_the_sides(shared: Shared) -> None:
+def test_a_value_outlives_its_writer_and_its_reader(shared: Shared) -> None:
     """As when a worker is replaced, and its last results are still waiting."""
     other = Shared()
     view = crossed(other.far_writer, other.reader, b"kept" * LONG)
@@ -154,7 +154,7 @@ def test_a_value_outlives_the_sides(shared: Shared) -> None:
     assert view is not None and view == b"kept" * LONG
 
 
-def test_a_process_that_is_forked_off_sees_what_it_saw(shared: Shared) -> None:
+def test_a_forked_process_still_reads_the_same_values(shared: Shared) -> None:
     data = b"before" * LONG
     view = crossed(shared.writer, shared.far_reader, data)
     assert view is not None
@@ -187,7 +187,7 @@ def through(shared: Shared | None, message: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("memory", [True, False])
-def test_frames_say_where_long_values_are(shared: Shared, memory: bool) -> None:
+def test_a_frame_holds_the_places_of_long_values(shared: Shared, memory: bool) -> None:
     values = [b"short", b"l" * LONG, b"m" * (3 * LONG)]
     got = through(shared if memory else None, ("fire", 3, [by_itself(value) for value in values], None))
     assert got == ("fire", 3, values, None)
@@ -196,7 +196,7 @@ def test_frames_say_where_long_values_are(shared: Shared, memory: bool) -> None:
     assert shared.taken() == 0
 
 
-def test_frames_send_what_has_no_room(shared: Shared) -> None:
+def test_a_long_value_without_room_is_sent_in_the_frame(shared: Shared) -> None:
     """Long values in shared memory and long values in the frame, in one message."""
     held = [crossed(shared.writer, shared.far_reader, bytes(LONG)) for _ in range(PLACES - 1)]
     values = [b"l" * LONG, b"m" * LONG, b"n" * LONG]
@@ -234,7 +234,7 @@ def same(left: Any, right: Any) -> bool:
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_a_value_arrives_as_it_left(shared: Shared, name: str) -> None:
+def test_a_value_arrives_unchanged(shared: Shared, name: str) -> None:
     value = VALUES[name]()
     encoded = in_shared_memory(value, shared.writer)
     if name not in ("no items", "no dimension", "longer than a memory"):
@@ -308,7 +308,7 @@ def main(trigger):
     in_loop(host.node, lambda: host.node.stop_graph(graph))
 
 
-def test_memory_comes_back_from_bodies(host: Host) -> None:
+def test_bodies_give_shared_memory_back(host: Host) -> None:
     text = """
 import numpy
 @STREAMify
@@ -383,7 +383,7 @@ def main(trigger):
     assert values and {value[0] for value in values} == {0}
 
 
-def test_a_worker_that_is_killed_takes_no_value_along(tmp_path: Path) -> None:
+def test_a_killed_worker_does_not_damage_values(tmp_path: Path) -> None:
     """What had come from it stays as it was, while its successor has memory of its own."""
     own = Host(True)
     text = """

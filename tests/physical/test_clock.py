@@ -40,7 +40,7 @@ def test_the_clock_never_goes_back_by_itself() -> None:
 
 
 @pytest.mark.parametrize("by", [-3_600_000_000, -1, 0, 1, 3_600_000_000])
-def test_a_step_is_seen_at_once(by: int) -> None:
+def test_a_step_shows_at_once(by: int) -> None:
     clock = RootClock()
     before = clock.now()
     clock.step(by)
@@ -48,7 +48,7 @@ def test_a_step_is_seen_at_once(by: int) -> None:
     assert by <= after - before < by + 1_000_000
 
 
-def test_a_step_forgets_a_slew() -> None:
+def test_a_step_ends_a_slew() -> None:
     clock = RootClock()
     offset = clock.offset
     clock.slew(1_000_000)
@@ -79,7 +79,7 @@ def test_an_exchange_tells_offset_and_round_trip() -> None:
     assert abs(uneven.offset - 12_345) <= uneven.round_trip // 2
 
 
-def test_whoever_follows_steps_first_and_slews_after() -> None:
+def test_a_following_clock_steps_first_and_slews_afterwards() -> None:
     discipline = ClockDiscipline()
     assert discipline.take(exchange(5_000_000)) == ("step", 5_000_000)
     assert discipline.take(exchange(3)) == ("nothing", 0)
@@ -95,14 +95,14 @@ def test_a_clock_that_is_far_off_is_stepped_again() -> None:
     assert discipline.take(exchange(STEP_LIMIT))[0] == "slew"
 
 
-def test_whoever_does_not_follow_only_watches() -> None:
+def test_a_watching_clock_is_not_corrected() -> None:
     discipline = ClockDiscipline(follow=False)
     for offset in (10, 5_000_000, -5_000_000):
         assert discipline.take(exchange(offset)) == ("nothing", 0)
     assert discipline.uncertainty == 100
 
 
-def test_the_shortest_round_trip_is_believed() -> None:
+def test_the_exchange_with_the_shortest_round_trip_counts() -> None:
     discipline = ClockDiscipline(follow=False)
     discipline.take(exchange(40, there=50, back=50))
     for _ in range(SAMPLES - 1):

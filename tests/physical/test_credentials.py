@@ -128,7 +128,7 @@ def test_openssl_agrees(made: Path, foreign: Path) -> None:
     assert not verifies(made, 1, "-attime", str(int(time.time()) + 400 * 86400))
 
 
-def test_what_a_certificate_says(made: Path) -> None:
+def test_the_content_of_a_certificate(made: Path) -> None:
     ca, edge = authority_in(made / "edge-a.json"), certificate_in(made / "edge-a.json")
     assert isinstance(ca.public_key(), EllipticCurvePublicKey)
     constraints = ca.extensions.get_extension_for_class(x509.BasicConstraints)
@@ -145,7 +145,7 @@ def test_what_a_certificate_says(made: Path) -> None:
     assert issuer.key_identifier == subject.key_identifier
 
 
-def test_what_is_written(made: Path) -> None:
+def test_the_files_that_are_written(made: Path) -> None:
     assert sorted(path.name for path in made.iterdir()) == [
         "authority",
         "edge-a.json",
@@ -174,7 +174,7 @@ def test_a_bundle_is_read(made: Path) -> None:
     assert Credentials.load(str(made / "runtime-manager.json")).role == "manager"
 
 
-def test_files_that_are_no_bundles(keys: Path, tmp_path: Path) -> None:
+def test_files_that_are_no_bundles_are_refused(keys: Path, tmp_path: Path) -> None:
     edge = keys / "edge-a.json"
 
     def told(path: Path) -> str:
@@ -202,14 +202,14 @@ def test_files_that_are_no_bundles(keys: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="every file can be read here")
-def test_a_file_that_may_not_be_read(keys: Path) -> None:
+def test_an_unreadable_file_is_an_error(keys: Path) -> None:
     (keys / "edge-a.json").chmod(0)
     with pytest.raises(TTError, match="cannot be read: Permission denied"):
         Credentials.load(keys / "edge-a.json")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="no file modes here")
-def test_a_secret_that_others_can_read_is_warned_of(keys: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_private_key_that_others_can_read_gives_a_warning(keys: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         Credentials.load(keys / "edge-a.json")
         assert not caplog.records
@@ -218,7 +218,7 @@ def test_a_secret_that_others_can_read_is_warned_of(keys: Path, caplog: pytest.L
     assert "chmod 600" in caplog.text
 
 
-def test_altered_bundles(keys: Path, foreign: Path) -> None:
+def test_altered_bundles_are_refused(keys: Path, foreign: Path) -> None:
     edge_b, stranger = content(keys / "edge-b.json"), content(foreign / "edge-a.json")
     whole = (keys / "edge-a.json").read_text()
     for changes, what in (
@@ -242,7 +242,7 @@ def test_altered_bundles(keys: Path, foreign: Path) -> None:
         Credentials.load(altered(keys / "runtime-manager.json", signing_key=stolen))
 
 
-def test_expired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expired_credentials_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at(monkeypatch, authority, timedelta(days=400))
     init_authority(tmp_path / "keys")
     path = issue(tmp_path / "keys", "edge-a", [], timedelta(days=30))
@@ -255,7 +255,7 @@ def test_expired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Credentials.load(issue(tmp_path / "keys", "edge-a")).name == "edge-a"
 
 
-def test_an_authority_that_expired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expired_authority_issues_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at(monkeypatch, authority, timedelta(days=4000))
     init_authority(tmp_path / "keys")
     monkeypatch.undo()
@@ -263,7 +263,7 @@ def test_an_authority_that_expired(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         issue(tmp_path / "keys", "edge-a")
 
 
-def test_a_clock_that_is_behind(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_is_behind_is_named(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at(monkeypatch, credentials, timedelta(hours=20))
     Credentials.load(made / "edge-a.json")
     at(monkeypatch, credentials, timedelta(days=20_000))
@@ -281,7 +281,7 @@ def test_an_authority_is_never_overwritten(keys: Path) -> None:
     assert {path: path.read_bytes() for path in keys.rglob("*") if path.is_file()} == before
 
 
-def test_what_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_command_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="without a port"):
         init_authority(tmp_path / "keys", ["192.0.2.1:5555"])
     assert not (tmp_path / "keys").exists()
@@ -330,7 +330,7 @@ def test_a_name_keeps_its_addresses_when_it_is_issued_anew(keys: Path) -> None:
     assert Credentials.load(keys / "runtime-manager.json").signer()
 
 
-def test_names_that_are_files_of_the_authority(keys: Path) -> None:
+def test_ensembles_may_be_named_as_files_of_the_authority(keys: Path) -> None:
     for name in ("authority", "revocations", "revocations.signed", "..", "ca"):
         assert Credentials.load(issue(keys, name)).name == name
     assert len(issued(keys)) == 8
@@ -373,14 +373,14 @@ def test_revocation_is_by_certificate(keys: Path) -> None:
     assert last.number == 2 and last.is_revoked(edge.serial) and last.is_revoked(again.serial)
 
 
-def test_what_cannot_be_revoked(keys: Path) -> None:
+def test_refused_revocations(keys: Path) -> None:
     with pytest.raises(TTError, match=r"no credentials were issued to 'edge-c'; they were to .*'edge-a', 'edge-b'"):
         revoke(keys, "edge-c")
     with pytest.raises(TTError, match="make a new authority"):
         revoke(keys, "runtime-manager")
 
 
-def test_altered_revocation_lists(keys: Path, foreign: Path) -> None:
+def test_altered_revocation_lists_are_refused(keys: Path, foreign: Path) -> None:
     path = revoke(keys, "edge-a")
     verifier = Credentials.load(keys / "edge-b.json").revocation_verifier()
     whole = content(path)
@@ -410,7 +410,7 @@ def test_altered_revocation_lists(keys: Path, foreign: Path) -> None:
 # Signatures
 
 
-def test_code_of_the_manager_only(made: Path, foreign: Path) -> None:
+def test_only_code_of_the_manager_is_accepted(made: Path, foreign: Path) -> None:
     manager, edge = Credentials.load(made / "runtime-manager.json"), Credentials.load(made / "edge-a.json")
     signature = manager.signer().sign(b"code")
     assert edge.verifier().verify(b"code", signature)
@@ -425,7 +425,7 @@ def test_code_of_the_manager_only(made: Path, foreign: Path) -> None:
         edge.signer()
 
 
-def test_a_signature_is_good_for_one_purpose(keys: Path) -> None:
+def test_a_signature_holds_for_one_purpose_only(keys: Path) -> None:
     manager, edge = Credentials.load(keys / "runtime-manager.json"), Credentials.load(keys / "edge-a.json")
     whole = content(revoke(keys, "edge-b"))
     payload, signature = whole["list"].encode(), base64.b64decode(whole["signature"])
@@ -446,7 +446,7 @@ def test_the_prefix_is_part_of_the_format() -> None:
     assert Signer(key).sign(b"x") == b"ticktalk-code-v1\0x"
 
 
-def test_without_cryptography(made: Path, tmp_path: Path) -> None:
+def test_a_missing_cryptography_is_an_error(made: Path, tmp_path: Path) -> None:
     program = (
         "import sys; sys.modules['cryptography'] = None\n"
         "from pathlib import Path\n"
@@ -572,7 +572,9 @@ def nobody(made: Path, foreign: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("settings_of", [stranger, stranger_who_knows_our_authority, nobody])
-def test_nobody_else_connects(router: tuple[zenoh.Session, str], made: Path, foreign: Path, settings_of: Any) -> None:
+def test_only_credentials_of_the_authority_connect(
+    router: tuple[zenoh.Session, str], made: Path, foreign: Path, settings_of: Any
+) -> None:
     manager, endpoint = router
     with pytest.raises(zenoh.ZError):
         session("client", endpoint, settings_of(made, foreign))
@@ -580,7 +582,7 @@ def test_nobody_else_connects(router: tuple[zenoh.Session, str], made: Path, for
 
 
 @pytest.mark.parametrize("settings_of", [stranger_who_knows_our_authority, nobody])
-def test_it_is_the_certificate_that_is_refused(made: Path, foreign: Path, settings_of: Any) -> None:
+def test_a_router_that_checks_no_certificate_lets_the_same_two_in(made: Path, foreign: Path, settings_of: Any) -> None:
     """The same two connect to a router that asks for no certificate."""
     endpoint = free_endpoint()
     careless = tls_settings(Credentials.load(made / "runtime-manager.json").tls) | {

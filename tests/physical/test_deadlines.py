@@ -113,7 +113,7 @@ WAYS = [(work, True) for work in BUSY] + [("waits", False), ("computes", False)]
 
 
 @pytest.mark.parametrize("work, processes", WAYS, ids=lambda way: way if isinstance(way, str) else f"processes={way}")
-def test_one_plan_b_for_each_instant_that_was_missed(work: str, processes: bool) -> None:
+def test_each_missed_instant_fires_one_plan_b(work: str, processes: bool) -> None:
     end = time.monotonic() + LIMIT
     in_time, missed = run(BUSY[work], processes)
     while missed == 0 and time.monotonic() < end:  # the machine stood still for as long as the stream lasts
@@ -122,7 +122,7 @@ def test_one_plan_b_for_each_instant_that_was_missed(work: str, processes: bool)
 
 
 @pytest.mark.parametrize("processes", [False, True], ids=["threads", "process"])
-def test_data_and_plan_b_take_turns(processes: bool) -> None:
+def test_data_and_plan_b_alternate(processes: bool) -> None:
     run("import time\nif x % 2 == 0:\n    time.sleep(0.1)\nreturn x", processes)
 
 

@@ -151,7 +151,7 @@ def summed(a):
     assert len(starts) == firings and not any((start - starts[0]) % 10_000 for start in starts)
 
 
-def test_a_body_is_known_by_its_name(host: Host, generous: None) -> None:
+def test_a_print_in_a_region_is_marked_with_its_sq(host: Host, generous: None) -> None:
     text = (
         NUMBERS
         + """
@@ -204,7 +204,7 @@ def passed(a):
     assert values == list(range(1, len(values) + 1))
 
 
-def test_what_may_wait_for_hardware_stays_by_itself(generous: None) -> None:
+def test_an_sq_with_a_component_stays_out_of_regions(generous: None) -> None:
     host = Host(False, {"lamp": object()})
     try:
         text = (
@@ -337,7 +337,7 @@ def main(trigger):
 """
 
 
-def test_what_comes_with_one_token_runs_together(receiver: Receiver, generous: None) -> None:
+def test_sqs_fed_by_one_token_run_together(receiver: Receiver, generous: None) -> None:
     graph = receiver.begin(FED, "src-1")
     expected: dict[str, list[Any]] = {"add": [], "own 1": [], "own 2": [], "twice": []}
     total = 0
@@ -367,7 +367,7 @@ def test_what_comes_with_one_token_runs_together(receiver: Receiver, generous: N
     assert report.received == {f"src-1/{arc}": count for arc, count in receiver.sent.items()}
 
 
-def test_what_is_held_gets_everything_when_it_is_released(receiver: Receiver, generous: None) -> None:
+def test_a_released_instance_gets_all_tokens(receiver: Receiver, generous: None) -> None:
     graph = receiver.begin(FED, "src-1")
     (region,) = regions(receiver, graph)
     for n in range(40):
@@ -388,7 +388,7 @@ def test_what_is_held_gets_everything_when_it_is_released(receiver: Receiver, ge
     assert together(receiver, graph)
 
 
-def test_sets_out_of_order_and_losses_are_counted_as_ever(receiver: Receiver, generous: None) -> None:
+def test_sets_out_of_order_and_losses_are_counted(receiver: Receiver, generous: None) -> None:
     graph = receiver.begin(FED, "src-1")
     (region,) = regions(receiver, graph)
     for n in range(40):
@@ -406,7 +406,7 @@ def test_sets_out_of_order_and_losses_are_counted_as_ever(receiver: Receiver, ge
     assert last == {"add": 42, "own 1": [42, 0], "own 2": [42, 0], "twice": 168}
 
 
-def test_parcels_that_are_none_stop_nothing(receiver: Receiver, generous: None) -> None:
+def test_bad_parcels_disturb_nothing(receiver: Receiver, generous: None) -> None:
     graph = receiver.begin(FED, "src-1")
     (region,) = regions(receiver, graph)
     for n in range(40):

@@ -39,7 +39,7 @@ def through(messages: list[tuple[Any, ...]], pieces: random.Random | None = None
     return got
 
 
-def test_messages_come_as_they_went_however_they_are_cut() -> None:
+def test_messages_arrive_unchanged_however_they_are_cut() -> None:
     chance = random.Random(1)
     lengths = [0, 1, 63, LONG - 1, LONG, CHUNK - 60, CHUNK - 4, CHUNK, 5 * CHUNK]
     for number in range(20):
@@ -69,7 +69,7 @@ def test_a_plain_frame_is_messagepack_behind_its_length() -> None:
 
 
 @pytest.mark.parametrize("sent", [0, 1, 3, 4, 5, 9, 10])
-def test_what_is_left_is_what_was_not_sent(sent: int) -> None:
+def test_unsent_gives_the_bytes_that_were_not_sent(sent: int) -> None:
     left = unsent([b"abc", b"", b"defg", b"hij"], sent)
     assert b"".join(left) == b"abcdefghij"[sent:]
     assert all(len(part) for part in left)

@@ -175,7 +175,7 @@ def test_a_stateful_sq_goes_on_elsewhere_from_its_last_checkpoint(own: Callable[
     silent(system)
 
 
-def test_a_worker_that_is_killed_is_replaced_and_its_instances_go_on(own: Callable[..., System]) -> None:
+def test_a_killed_worker_is_replaced_and_its_instances_go_on(own: Callable[..., System]) -> None:
     system = own().with_ensembles("edge", "b")
     graph = system.deploy(COUNTED, "counted", mapping={"src-1": "edge", "count-1": "b"})
     system.manager.execute_graph(graph)
@@ -198,7 +198,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_instances_go_on(own: Callab
     assert found(system, "counted")["mapping"]["count-1"] == "b"
 
 
-def test_what_rests_is_not_saved_again_until_something_comes(own: Callable[..., System]) -> None:
+def test_an_instance_that_rests_is_not_saved_again(own: Callable[..., System]) -> None:
     system = own(checkpoint=20_000).with_ensembles("edge")
     host = system.manager._handle.node.host
     times: dict[str, int] = {}
@@ -270,7 +270,7 @@ def problem_of_drain(system: System, name: str) -> str:
     return ""
 
 
-def test_what_cannot_be_drained_stays_as_it_is(own: Callable[..., System], tmp_path: Path) -> None:
+def test_a_refused_drain_changes_nothing(own: Callable[..., System], tmp_path: Path) -> None:
     system = own()
     works, fails = tmp_path / "works", tmp_path / "fails"
     for folder, text in ((works, "ONE = 1\n"), (fails, "raise OSError('no such bus')\n")):
@@ -310,7 +310,7 @@ def asked_to_leave(system: System, graph: str) -> bool:
     return move is not None and move.ordered
 
 
-def test_a_drain_whose_target_dies_leaves_everything_somewhere(own: Callable[..., System]) -> None:
+def test_a_drain_whose_target_dies_loses_no_instance(own: Callable[..., System]) -> None:
     """The target dies when what it was to take has been asked to leave, and waits for its body."""
     system = own().with_ensembles("edge", "b", "c")
     graph = system.deploy(SLOW, "counted", mapping={"src-1": "edge", "count-1": "c"})
@@ -345,7 +345,7 @@ def grid(token: OutputToken, period: int) -> bool:
     return (token.start + width // 2) % period == 0 and token.stop - token.start == width
 
 
-def test_a_period_that_is_set_holds_from_the_next_instant_on_and_after_a_loss(own: Callable[..., System]) -> None:
+def test_a_new_period_holds_from_the_next_instant_on_and_after_a_loss(own: Callable[..., System]) -> None:
     system = own().with_ensembles("b", "c")
     text = HEAD + NUMBERS + "@GRAPHify\ndef main(trigger):\n    return src(trigger, TTPeriod=200000)\n"
     graph = system.deploy(text, "paced", mapping={"src-1": "b"})
@@ -380,7 +380,7 @@ def test_a_period_that_is_set_holds_from_the_next_instant_on_and_after_a_loss(ow
 NEEDY = COUNTED.replace("    return count(s)", "    with TTConstraint(components=['scale']):\n        return count(s)")
 
 
-def test_what_waits_starts_where_it_fits_and_who_returns_takes_nothing_else(
+def test_waiting_sqs_start_where_they_fit_and_a_returned_ensemble_takes_no_others(
     own: Callable[..., System], tmp_path: Path
 ) -> None:
     system = own()
@@ -418,7 +418,9 @@ def test_what_waits_starts_where_it_fits_and_who_returns_takes_nothing_else(
     silent(system)
 
 
-def test_who_was_cut_off_forgets_a_graph_that_was_stopped_meanwhile(own: Callable[..., System], tmp_path: Path) -> None:
+def test_an_ensemble_that_was_cut_off_forgets_a_graph_stopped_meanwhile(
+    own: Callable[..., System], tmp_path: Path
+) -> None:
     system = own().with_ensembles("edge")
     b = system.begin("b", view=tmp_path / "b.json")
     assert system.manager.wait_for_ensembles(["b"], LIMIT) == []
@@ -477,7 +479,7 @@ def heard(address: str) -> set[str]:
     return {entry["name"] for entry in ensembles if entry["heard_us_ago"] < 1_000_000}
 
 
-def test_who_loses_the_manager_goes_on_with_others_and_holds_what_moves_when_alone(tmp_path: Path) -> None:
+def test_an_ensemble_without_the_manager_goes_on_beside_others_and_holds_movable_sqs_when_alone(tmp_path: Path) -> None:
     (tmp_path / "marked.py").write_text(MARKED)
     (tmp_path / "mapping.json").write_text('{"free-1": "a", "fixed-1": "a"}')
     port = free_port("127.0.0.1")

@@ -79,7 +79,7 @@ def test_a_manager_that_was_busy_excuses_the_silence() -> None:
     assert manager.gone(manager.tick + DEAD_AFTER + WATCH_PERIOD) == ["a"]
 
 
-def test_two_equal_idle_rounds_end_it() -> None:
+def test_two_equal_idle_rounds_end_a_context() -> None:
     completion = Completion(["a", "b"])
     assert not answers(completion)
     assert answers(completion)
@@ -94,7 +94,7 @@ def test_one_round_is_never_enough() -> None:
     assert answers(completion, a={"received": {"x/0": 4}})
 
 
-def test_who_is_busy_keeps_it_open() -> None:
+def test_a_busy_ensemble_keeps_a_context_open() -> None:
     completion = Completion(["a", "b"])
     for _ in range(3):
         assert not answers(completion, b={"busy": "src-1 is pending"})
@@ -116,7 +116,7 @@ def test_answers_to_an_older_round_do_not_count() -> None:
     assert answers(completion)
 
 
-def test_a_token_under_way_keeps_it_open_and_counts_as_lost_in_the_end() -> None:
+def test_a_token_under_way_keeps_a_context_open_and_counts_as_lost_in_the_end() -> None:
     completion = Completion(["a", "b"])
     said = {"a": {"sent": {"x/0": {"b": 3}}}, "b": {"received": {"x/0": 2}}}
     assert not answers(completion, 0, **said)
@@ -126,7 +126,7 @@ def test_a_token_under_way_keeps_it_open_and_counts_as_lost_in_the_end() -> None
     assert completion.lost == 1
 
 
-def test_a_token_that_comes_late_is_not_lost() -> None:
+def test_a_late_token_is_not_lost() -> None:
     completion = Completion(["a", "b"])
     sent = {"sent": {"x/0": {"b": 3}}}
     assert not answers(completion, 0, a=sent, b={"received": {"x/0": 2}})
@@ -136,7 +136,7 @@ def test_a_token_that_comes_late_is_not_lost() -> None:
     assert completion.lost == 0
 
 
-def test_outputs_under_way_to_the_manager_keep_it_open() -> None:
+def test_outputs_under_way_to_the_manager_keep_a_context_open() -> None:
     completion = Completion(["a"])
     assert not answers(completion, 0, 4, a={"outputs": 5})
     assert not answers(completion, 1, 4, a={"outputs": 5})
@@ -157,7 +157,7 @@ def test_each_receiver_of_an_arc_counts_for_itself() -> None:
     assert completion.lost == 1
 
 
-def test_whoever_has_died_is_not_waited_for() -> None:
+def test_a_dead_ensemble_is_not_waited_for() -> None:
     completion = Completion(["a", "b"])
     round = completion.ask()
     assert not completion.take(report("a", round, sent={"x/0": {"b": 9}}), {}, 0)
@@ -169,7 +169,7 @@ def test_whoever_has_died_is_not_waited_for() -> None:
     assert completion.lost == 0
 
 
-def test_once_done_it_stays_done() -> None:
+def test_a_done_context_stays_done() -> None:
     completion = Completion(["a"])
     answers(completion)
     assert answers(completion)
@@ -184,14 +184,14 @@ def test_counts_are_added_over_the_ensembles() -> None:
     assert completion.counts() == {"s": {"late": 3}, "t": {"errors": 1}}
 
 
-def test_what_the_gone_counted_still_counts() -> None:
+def test_the_counts_of_a_lost_ensemble_still_count() -> None:
     completion = Completion(["a", "b"])
     answers(completion, b={"counts": {"f-1": {"errors": 3}}}, a={"counts": {"f-1": {"errors": 1}}})
     completion.gone("b")
     assert completion.counts() == {"f-1": {"errors": 4}}
 
 
-def test_outputs_are_counted_by_who_sent_them() -> None:
+def test_outputs_are_counted_by_their_sender() -> None:
     """What a dead ensemble had sent does not make up for what a living one has lost."""
     completion = Completion(["a"])
     for now in (0, LOST_AFTER // 2, LOST_AFTER, 2 * LOST_AFTER):
@@ -201,7 +201,7 @@ def test_outputs_are_counted_by_who_sent_them() -> None:
 
 
 @given(st.integers(1_000, 10**9))
-def test_whatever_the_silence_that_counts_as_death_the_lease_ends_first(dead_after: int) -> None:
+def test_the_lease_ends_first_whatever_the_dead_after(dead_after: int) -> None:
     """An SQ is placed elsewhere only when the ensemble that had it has held it: so it never runs twice."""
     times = Times(dead_after)
     assert 2 * times.heartbeat < times.lingers_after < times.lease < times.surely_after < times.dead_after
@@ -233,7 +233,7 @@ def test_the_lease_ends_before_the_manager_acts() -> None:
     assert watch.pong(4_900_000, 5_000_000) and not watch.held
 
 
-def test_others_decide_whether_who_lost_the_manager_goes_on() -> None:
+def test_other_ensembles_decide_whether_one_without_the_manager_goes_on() -> None:
     def verdict(*silences: int) -> bool:
         watch = ManagerWatch(0)
         for number, silence in enumerate(silences):
@@ -245,7 +245,7 @@ def test_others_decide_whether_who_lost_the_manager_goes_on() -> None:
     assert not verdict(200_000) and not verdict(1_300_000, 400_000)  # somebody does
 
 
-def test_what_others_said_is_of_when_they_said_it() -> None:
+def test_an_answer_counts_from_the_time_at_which_it_was_given() -> None:
     """The manager goes; b's last heartbeat was answered 490 ms after a's. What b said before does not make it see."""
     watch = ManagerWatch(0)
     watch.told("b", 1_300_000 - 490_000, 1_300_000)
@@ -253,7 +253,7 @@ def test_what_others_said_is_of_when_they_said_it() -> None:
     assert watch.holds(2_050_000), "it has heard nothing of b for too long to count on it"
 
 
-def test_a_question_comes_late_enough_to_tell_who_sees_the_manager() -> None:
+def test_a_question_comes_late_enough_for_a_true_answer() -> None:
     """Whoever is asked and sees it answers after a heartbeat sent at most half a pause before: no answer misleads."""
     watch = ManagerWatch(0)
     assert not watch.asks(watch.first_question - 1) and watch.asks(watch.first_question)
@@ -264,13 +264,13 @@ def test_a_question_comes_late_enough_to_tell_who_sees_the_manager() -> None:
     assert (watch.lease - watch.first_question) // watch.pause >= 3  # so many times before the lease ends
 
 
-def test_who_holds_asks_nobody() -> None:
+def test_an_ensemble_that_holds_asks_no_other() -> None:
     watch = ManagerWatch(0)
     assert watch.holds(1_500_000) and not watch.asks(1_600_000)
     assert watch.pong(1_600_000, 1_601_000) and watch.asks(3_000_000)
 
 
-def test_what_an_ensemble_counted_counts_once_whether_it_is_gone_or_back() -> None:
+def test_counts_of_an_ensemble_count_once_whether_it_is_lost_or_back() -> None:
     completion = Completion(["a", "b"])
     said = {"a": {"counts": {"x": {"late": 2}}}, "b": {"counts": {"x": {"late": 3}, "b": {"restarts": 1}}}}
     answers(completion, **said)
@@ -296,7 +296,7 @@ def test_what_an_ensemble_counted_counts_once_whether_it_is_gone_or_back() -> No
     assert completion.counts() == {"x": {"late": 7}, "b": {"restarts": 1}}
 
 
-def test_what_was_answered_before_a_placement_ends_nothing() -> None:
+def test_reports_from_before_a_placement_end_no_context() -> None:
     completion = Completion(["a"])
     assert not answers(completion)
     asked = completion.ask()

@@ -48,7 +48,7 @@ def wait_for_last(sender: Link, came: list[bytes], last: bytes) -> None:
     assert came[-1] == last
 
 
-def test_frames_arrive_as_they_were(pair: tuple[Link, Link, list[bytes]]) -> None:
+def test_frames_arrive_unchanged(pair: tuple[Link, Link, list[bytes]]) -> None:
     """Long and short, many at once, and of every kind."""
     chance = random.Random(3)
     lengths = [0, 1, LONG - 1, LONG, LONG + 1, 1 << 20, 20_000_001, *[1 << 20] * 20]
@@ -62,7 +62,7 @@ def test_frames_arrive_as_they_were(pair: tuple[Link, Link, list[bytes]]) -> Non
     assert all(type(data) is bytes for data in came)
 
 
-def test_what_gives_a_frame_is_asked_when_it_is_sent(pair: tuple[Link, Link, list[bytes]]) -> None:
+def test_a_deferred_frame_is_made_when_it_is_sent(pair: tuple[Link, Link, list[bytes]]) -> None:
     first, second, _ = pair
     attachments: list[bytes | None] = []
     second.subscribe("given", lambda payload, attached: attachments.append(attached))
@@ -81,7 +81,7 @@ def test_what_gives_a_frame_is_asked_when_it_is_sent(pair: tuple[Link, Link, lis
     assert set(attachments) == {b"late", b"more"}
 
 
-def test_a_link_knows_whether_somebody_subscribes(pair: tuple[Link, Link, list[bytes]]) -> None:
+def test_a_link_knows_whether_there_is_a_subscriber(pair: tuple[Link, Link, list[bytes]]) -> None:
     first, second, _ = pair
     assert not first.subscribed("some")
     for wanted in (True, False, True):

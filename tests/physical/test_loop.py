@@ -62,7 +62,7 @@ def test_messages_of_one_thread_keep_their_order(running: Running) -> None:
     assert taken == list(range(20_000))
 
 
-def test_messages_of_many_threads_all_come(running: Running) -> None:
+def test_messages_of_many_threads_all_arrive(running: Running) -> None:
     running.begin()
     taken: list[tuple[int, int]] = []
 
@@ -100,7 +100,7 @@ def test_timers_come_in_the_order_of_their_times(running: Running) -> None:
     assert taken == [10_000, 10_000, 20_000, 30_000]
 
 
-def test_every_comes_again_and_again_even_if_it_raises(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_repeated_call_goes_on_after_an_error(running: Running, caplog: pytest.LogCaptureFixture) -> None:
     enough = threading.Event()
     count = 0
 
@@ -117,14 +117,16 @@ def test_every_comes_again_and_again_even_if_it_raises(running: Running, caplog:
     assert enough.wait(LIMIT)
 
 
-def test_an_error_in_a_message_ends_nothing_and_is_told(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_in_a_message_is_logged_and_the_loop_goes_on(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
     running.begin()
     running.loop.post(lambda: 1 / 0)
     settled(running)
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_what_is_due_by_the_clock_comes_before_a_later_message(running: Running) -> None:
+def test_a_timer_that_was_due_runs_before_a_later_message(running: Running) -> None:
     """The clock decides, not the order of handling: a timer due before a message came runs before it."""
     taken: list[str] = []
     running.loop.post(lambda: taken.append("early"))
@@ -175,7 +177,7 @@ def test_a_socket_is_watched_until_it_is_forgotten(running: Running) -> None:
     theirs.close()
 
 
-def test_writing_is_told_only_while_it_is_asked_for(running: Running) -> None:
+def test_a_writable_socket_is_reported_only_on_request(running: Running) -> None:
     ours, theirs = socket.socketpair()
     writable_told = threading.Event()
 
@@ -196,7 +198,7 @@ def test_writing_is_told_only_while_it_is_asked_for(running: Running) -> None:
     theirs.close()
 
 
-def test_the_end_gives_everything_back() -> None:
+def test_closing_frees_all_threads_and_descriptors() -> None:
     before = set(os.listdir("/proc/self/fd"))
     made = Running()
     made.begin()
@@ -217,7 +219,7 @@ def test_the_loop_knows_its_thread(running: Running) -> None:
     assert not running.loop.in_loop
 
 
-def test_an_idle_loop_costs_nothing(running: Running) -> None:
+def test_an_idle_loop_takes_no_time(running: Running) -> None:
     running.begin()
     settled(running)
     before = time.process_time()

@@ -207,10 +207,10 @@ def run(seed: int, processes: bool, length: int, other_on: str) -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("other_on", ["a", "d"])
-def test_each_token_once(seed: int, other_on: str) -> None:
+def test_each_token_arrives_once(seed: int, other_on: str) -> None:
     run(seed, False, 40, other_on)
 
 
 @pytest.mark.parametrize("other_on", ["a", "d"])
-def test_each_token_once_with_processes_and_long_values(other_on: str) -> None:
+def test_each_token_arrives_once_with_processes_and_long_values(other_on: str) -> None:
     run(100, True, LONG, other_on)

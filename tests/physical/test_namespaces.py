@@ -323,7 +323,7 @@ def marks(ensemble: Command, sq: str) -> list[tuple[int, float, float]]:
     return found
 
 
-def test_who_is_cut_off_holds_what_moves_and_what_is_fixed_goes_on(network: Network, tmp_path: Path) -> None:
+def test_an_ensemble_that_is_cut_off_holds_movable_sqs_and_fixed_ones_go_on(network: Network, tmp_path: Path) -> None:
     network.forward(True)
     (tmp_path / "marked.py").write_text(MARKED)
     (tmp_path / "mapping.json").write_text('{"free-1": "a", "fixed-1": "a"}')

@@ -109,7 +109,7 @@ def slow(x):
 
 
 @pytest.mark.usefixtures("eager")
-def test_tokens_of_one_arc_stay_in_order_whatever_comes_with_them(receiver: Receiver) -> None:
+def test_tokens_of_one_arc_stay_in_order_whatever_arrives_with_them(receiver: Receiver) -> None:
     graph = receiver.begin(FEEDS + "    return MERGE(both(b, c), named(passed(passed(passed(a))), 'a'))\n", "src-1")
     n = warm(receiver, graph, lambda n: {0: n})
     for later in range(n, n + 200):
@@ -154,7 +154,7 @@ def count(x):
 
 
 @pytest.mark.usefixtures("eager")
-def test_a_bad_parcel_keeps_no_other_from_being_given_back(receiver: Receiver) -> None:
+def test_a_bad_parcel_does_not_keep_others_from_being_handed_back(receiver: Receiver) -> None:
     graph = receiver.begin(FEEDS + "    return MERGE(named(passed(a), 'a'), named(passed(b), 'b'))\n", "src-1")
     (region,) = regions(receiver, graph)
     n = warm(receiver, graph, lambda n: {0: n, 1: n})
@@ -176,7 +176,7 @@ def test_a_bad_parcel_keeps_no_other_from_being_given_back(receiver: Receiver) -
     assert {name: values[-1] for name, values in named(receiver, graph).items()} == {"a": -1, "b": -1}
 
 
-def test_a_bad_parcel_before_the_start_keeps_no_other_away(receiver: Receiver) -> None:
+def test_a_bad_parcel_before_the_start_does_not_keep_others_away(receiver: Receiver) -> None:
     receiver.count += 1
     name = f"bad{receiver.count}"
     text = FEEDS + "    return MERGE(named(passed(a), 'a'), named(passed(b), 'b'))\n"
@@ -195,7 +195,7 @@ def test_a_bad_parcel_before_the_start_keeps_no_other_away(receiver: Receiver) -
 
 
 @pytest.mark.usefixtures("eager")
-def test_a_value_that_cannot_be_read_is_the_error_of_those_that_get_it(receiver: Receiver) -> None:
+def test_a_value_that_cannot_be_decoded_is_an_error_of_its_receivers_only(receiver: Receiver) -> None:
     text = """
 class Odd:
     pass
@@ -227,7 +227,7 @@ def host(request: pytest.FixtureRequest) -> Iterator[Host]:
 
 
 @pytest.mark.usefixtures("eager")
-def test_nothing_that_a_body_does_stops_its_worker(host: Host) -> None:
+def test_no_error_of_a_body_stops_its_worker(host: Host) -> None:
     text = (
         NUMBERS
         + """
@@ -278,7 +278,7 @@ def test_arithmetic_at_the_end_keeps_no_region_apart(host: Host) -> None:
 
 
 @pytest.mark.usefixtures("eager")
-def test_a_setting_is_each_firings_own(host: Host) -> None:
+def test_each_firing_gets_its_own_copy_of_a_setting(host: Host) -> None:
     text = (
         NUMBERS
         + """

@@ -48,7 +48,7 @@ class Serving:
         assert not self.thread.is_alive()
 
 
-def test_what_takes_no_time_is_done_by_one_thread() -> None:
+def test_fast_work_stays_in_one_thread() -> None:
     done: list[int] = []
     serving = Serving([(NEVER, lambda: done.append(threading.get_ident()))] * 100)
     serving.finished()
@@ -57,7 +57,7 @@ def test_what_takes_no_time_is_done_by_one_thread() -> None:
     assert len(serving.servers) == 1
 
 
-def test_who_is_held_up_holds_up_nobody() -> None:
+def test_a_thread_that_is_held_up_delays_no_other_work() -> None:
     """Three stand until the fourth lets them go, which so has to be done by yet another thread."""
     gate = threading.Event()
     waited: list[bool] = []
@@ -70,7 +70,7 @@ def test_who_is_held_up_holds_up_nobody() -> None:
     assert len(serving.servers) == 4
 
 
-def test_one_serves_at_a_time_however_often_it_changes() -> None:
+def test_one_thread_at_a_time_has_the_role() -> None:
     """Loans so short that the role is taken back just when another thread takes it over."""
     done: list[int] = []
 
@@ -86,7 +86,7 @@ def test_one_serves_at_a_time_however_often_it_changes() -> None:
     assert len(done) == 1_000
 
 
-def test_the_end_gives_everything_back() -> None:
+def test_closing_frees_all_threads_and_descriptors() -> None:
     before = set(os.listdir("/proc/self/fd"))
     threads = threading.active_count()
     serving = Serving([(0, lambda: None)] * 50)
@@ -100,7 +100,7 @@ def test_the_end_gives_everything_back() -> None:
     raise AssertionError(f"left: {left}, {threading.enumerate()}")
 
 
-def test_a_loan_with_slack_has_none_once_somebody_hurries() -> None:
+def test_hurry_ends_the_slack_of_a_loan() -> None:
     lent, gate = threading.Event(), threading.Event()
     served: list[int] = []
     back: list[bool] = []
@@ -127,7 +127,7 @@ def test_a_loan_with_slack_has_none_once_somebody_hurries() -> None:
     assert len(set(served)) == 2 and back == [False]
 
 
-def test_who_looks_too_early_looks_again_when_a_loan_is_due() -> None:
+def test_a_thread_that_wakes_before_a_loan_is_due_looks_again() -> None:
     """The timer is left set from one loan to the next, which is due later."""
     gate = threading.Event()
     waited: list[bool] = []

@@ -95,7 +95,7 @@ def row(token: OutputToken) -> list[Any]:
     return [as_json(token.value), token.start, token.stop, token.sq, token.ensemble]
 
 
-def test_real_streams_give_what_simulated_ones_give(system: System) -> None:
+def test_real_streams_give_the_same_values_as_simulated_ones(system: System) -> None:
     """Many graphs at once on one system: values and intervals in the order of the simulation, from the same tick.
 
     A real start may find its first instant past already; a run that counted such is made again.
@@ -180,7 +180,7 @@ def test_another_protocol_version_is_refused_with_the_reason(system: System) -> 
     assert "newer" not in system.manager.ensembles
 
 
-def test_commands_say_that_no_manager_is_there() -> None:
+def test_a_command_without_manager_ends_with_a_message() -> None:
     address = f"127.0.0.1:{free_port('127.0.0.1')}"
     started = [
         Process("status", "--manager", address),
@@ -193,7 +193,7 @@ def test_commands_say_that_no_manager_is_there() -> None:
         assert not process.out
 
 
-def test_a_port_in_use_is_said(system: System, tmp_path: Path) -> None:
+def test_a_port_in_use_ends_with_a_message(system: System, tmp_path: Path) -> None:
     port = system.address.rpartition(":")[2]
     with pytest.raises(TTRuntimeError, match=r"port is in use.*--rx-port"):
         TTRuntimeManagerPhysical(None, "127.0.0.1", int(port), 0)
@@ -204,7 +204,7 @@ def test_a_port_in_use_is_said(system: System, tmp_path: Path) -> None:
         assert "the port is in use" in process.said and "Traceback" not in process.said
 
 
-def test_a_port_that_somebody_takes_meanwhile_is_not_insisted_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_taken_meanwhile_is_replaced_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where any port will do, the one that was free when it was looked for may be taken a moment later."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -232,7 +232,7 @@ def test_a_port_that_somebody_takes_meanwhile_is_not_insisted_on(monkeypatch: py
                 thread.join(LIMIT)
 
 
-def test_other_addresses_want_credentials() -> None:
+def test_addresses_beyond_loopback_need_credentials() -> None:
     """Nothing listens: the refusal comes first (192.0.2.1 is nobody's)."""
     refused = Process("manager", "--ip", "192.0.2.1")
     insecure = Process("manager", "--ip", "192.0.2.1", "--insecure")
@@ -245,7 +245,7 @@ def test_other_addresses_want_credentials() -> None:
         assert "Traceback" not in process.said
 
 
-def test_a_clock_that_is_off_is_brought_to_the_manager_s(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_clock_is_corrected_to_the_manager_s(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """An ensemble on another host (by its boot id) whose clock is an hour slow."""
 
     def slow() -> RootClock:
@@ -276,7 +276,7 @@ def test_a_clock_that_is_off_is_brought_to_the_manager_s(system: System, monkeyp
 # What cannot be deployed.
 
 
-def test_a_component_that_is_missing_or_fails(system: System, tmp_path: Path) -> None:
+def test_a_missing_or_failing_component_is_reported(system: System, tmp_path: Path) -> None:
     text = ONE.replace("x + 1", "component('lamp')")
     with pytest.raises(TTError, match=r"f-1.*lamp"):
         system.deploy(text, "lamps")
@@ -385,7 +385,7 @@ def stranger(system: System) -> Iterator[zenoh.Session]:
         yield session
 
 
-def test_garbage_on_every_key_stops_nothing(system: System, stranger: zenoh.Session) -> None:
+def test_random_bytes_on_every_key_disturb_nothing(system: System, stranger: zenoh.Session) -> None:
     graph = system.deploy(ENDLESS, "garbled")
     system.manager.execute_graph(graph)
     until(lambda: len(system.values("garbled")) > 2, "the stream runs")
@@ -470,7 +470,7 @@ def test_commands_from_other_processes(system: System, tmp_path: Path) -> None:
     assert gone.wait() == 1 and "no graph named 'told'" in gone.said
 
 
-def test_a_name_that_is_given_again_counts_for_itself(system: System) -> None:
+def test_a_name_used_again_counts_for_the_new_graph_only(system: System) -> None:
     for _ in range(2):
         system.outputs.clear()
         graph = system.deploy(ONE, "again")
@@ -483,7 +483,7 @@ def test_a_name_that_is_given_again_counts_for_itself(system: System) -> None:
 
 
 @pytest.mark.parametrize("name", ["two words", "what?*", "ünï 50%"])
-def test_a_graph_may_be_called_as_a_file_may(system: System, name: str) -> None:
+def test_a_graph_may_have_any_name_that_a_file_may_have(system: System, name: str) -> None:
     text = ENDLESS.replace(
         "s = src(trigger,",
         "w = COPY_TTTIME(1, VALUES_TO_TTTIME(READ_TTCLOCK(trigger),"
@@ -503,7 +503,7 @@ def test_a_graph_may_be_called_as_a_file_may(system: System, name: str) -> None:
 # Losses.
 
 
-def test_an_ensemble_that_is_killed_is_noticed_and_told(own: Callable[..., System]) -> None:
+def test_a_killed_ensemble_is_noticed_and_reported(own: Callable[..., System]) -> None:
     system = own().with_ensembles("near", "far")
     graph = system.deploy(ENDLESS, "bereft")
     system.manager.execute_graph(graph)
@@ -526,7 +526,7 @@ def test_an_ensemble_that_is_killed_is_noticed_and_told(own: Callable[..., Syste
     until(lambda: len(system.values("bereft_no_more")) > 2, "another graph runs there")
 
 
-def test_an_ensemble_that_stands_still_for_a_while_goes_on(own: Callable[..., System]) -> None:
+def test_an_ensemble_that_is_stopped_for_a_while_goes_on(own: Callable[..., System]) -> None:
     """As a device does whose network is cut: it is told to be gone, and its stream goes on when it is back."""
     system = own().with_ensembles("near", "far")
     graph = system.deploy(ENDLESS, "still")
@@ -600,7 +600,7 @@ def listens(port: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_ends_a_run_and_leaves_nothing(number: int, tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_run_and_all_its_processes(number: int, tmp_path: Path) -> None:
     log = tmp_path / "out.jsonl"
     (tmp_path / "endless.py").write_text(ENDLESS)
     run = Process("run", "--jsonl", "--log", str(log), "endless.py", cwd=tmp_path)
@@ -637,7 +637,7 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
         run.end()
 
 
-def test_a_run_that_is_killed_takes_its_ensembles_along(tmp_path: Path) -> None:
+def test_the_ensembles_of_a_killed_run_end_with_it(tmp_path: Path) -> None:
     (tmp_path / "endless.py").write_text(ENDLESS)
     run = Process("run", "--jsonl", "endless.py", cwd=tmp_path)
     try:

@@ -132,7 +132,7 @@ def nodes() -> Iterator[Nodes]:
     network.clear()
 
 
-def test_a_value_is_read_where_it_was_written(nodes: Nodes) -> None:
+def test_a_value_is_read_in_place(nodes: Nodes) -> None:
     a, b = nodes("a", "b")
     array = numpy.arange(50_000.0)
     data = a.value(array)
@@ -154,7 +154,7 @@ def test_a_value_is_read_where_it_was_written(nodes: Nodes) -> None:
     assert a.taken == 0
 
 
-def test_short_values_and_those_of_elsewhere_are_sent(nodes: Nodes) -> None:
+def test_short_values_and_values_of_another_memory_are_sent(nodes: Nodes) -> None:
     a, b = nodes("a", "b")
     assert type(a.value(b"short")) is bytes
     for data in (encode_value(bytes(LONG)), memoryview(a.value(bytes(2 * LONG)))[:LONG]):
@@ -165,7 +165,7 @@ def test_short_values_and_those_of_elsewhere_are_sent(nodes: Nodes) -> None:
     assert came is not None and not in_place(b.publish(came, "a"))
 
 
-def test_all_or_nothing(nodes: Nodes) -> None:
+def test_a_value_is_sent_whole_if_one_receiver_cannot_read_its_place(nodes: Nodes) -> None:
     """A value for several is read by all of them, or sent."""
     a, b, c = nodes("a", "b", "c")
     d = Node("d", a.network)
@@ -196,7 +196,7 @@ def test_all_or_nothing(nodes: Nodes) -> None:
     assert in_place(a.publish(a.value(bytes(LONG)), "b", "d"))
 
 
-def test_while_somebody_wants_whole_values_they_are_sent(nodes: Nodes) -> None:
+def test_values_are_sent_whole_while_a_receiver_needs_them_so(nodes: Nodes) -> None:
     a, b = nodes("a", "b")
     c = Node("c", a.network)
     c.sharing.want_whole()
@@ -206,7 +206,7 @@ def test_while_somebody_wants_whole_values_they_are_sent(nodes: Nodes) -> None:
     assert in_place(a.publish(a.value(bytes(LONG)), "b"))
 
 
-def test_who_begins_to_take_tokens_while_a_place_is_sent_gets_the_value_itself(nodes: Nodes) -> None:
+def test_a_receiver_that_subscribes_meanwhile_gets_the_value_itself(nodes: Nodes) -> None:
     """It says so before it takes any: what was decided just before is put right just after."""
     a, b = nodes("a", "b")
     c = Node("c", a.network)
@@ -229,7 +229,7 @@ def test_who_begins_to_take_tokens_while_a_place_is_sent_gets_the_value_itself(n
     assert d.receive((payload, attached)) is None
 
 
-def test_the_same_value_again_is_sent_while_it_is_on_its_way(nodes: Nodes) -> None:
+def test_a_value_on_its_way_is_sent_whole_the_second_time(nodes: Nodes) -> None:
     """One mark says that an ensemble has it: two values under one mark would be freed with the first."""
     a, b = nodes("a", "b")
     data = a.value(bytes(LONG))
@@ -241,7 +241,7 @@ def test_the_same_value_again_is_sent_while_it_is_on_its_way(nodes: Nodes) -> No
     assert in_place(a.publish(data, "b"))
 
 
-def test_what_is_lost_on_the_way_takes_no_room_for_long(nodes: Nodes) -> None:
+def test_a_lost_value_frees_its_place_soon(nodes: Nodes) -> None:
     a, b = nodes("a", "b")
     lost = [a.publish(a.value(bytes(LONG)), "b") for _ in range(3)]
     held = b.receive(a.publish(a.value(b"h" * LONG), "b"))
@@ -255,7 +255,7 @@ def test_what_is_lost_on_the_way_takes_no_room_for_long(nodes: Nodes) -> None:
     assert [b.receive(frame) for frame in lost] == [None] * 3  # later than anything can be
 
 
-def test_what_is_said_of_a_value_does_not_hold_for_the_next_one_in_its_place(nodes: Nodes) -> None:
+def test_a_message_about_a_value_does_not_free_the_next_one_in_its_place(nodes: Nodes) -> None:
     a, b = nodes("a", "b")
 
     def publish() -> tuple[Data, bytes]:
@@ -280,7 +280,7 @@ def test_what_is_said_of_a_value_does_not_hold_for_the_next_one_in_its_place(nod
     assert [b.receive(third) is None, a.taken] == [False, 0]
 
 
-def test_who_is_gone_holds_nothing(nodes: Nodes) -> None:
+def test_a_lost_ensemble_holds_no_place(nodes: Nodes) -> None:
     a, b, c = nodes("a", "b", "c")
     kept = b.receive(a.publish(a.value(bytes(LONG)), "b"))
     on_its_way = a.publish(a.value(bytes(LONG)), "b")
@@ -303,7 +303,7 @@ def test_who_is_gone_holds_nothing(nodes: Nodes) -> None:
     assert in_place(frame) and again.receive(frame) is not None
 
 
-def test_memory_of_an_ensemble_that_is_gone_is_forgotten(nodes: Nodes) -> None:
+def test_the_memory_of_a_lost_ensemble_is_forgotten(nodes: Nodes) -> None:
     a, b = nodes("a", "b")
     held = b.receive(a.publish(a.value(b"a" * LONG), "b"))
     b.tend()
@@ -315,7 +315,7 @@ def test_memory_of_an_ensemble_that_is_gone_is_forgotten(nodes: Nodes) -> None:
     assert held is not None and bytes(held[5:9]) == b"aaaa"
 
 
-def test_more_ensembles_than_rows(nodes: Nodes) -> None:
+def test_ensembles_without_a_row_get_whole_values(nodes: Nodes) -> None:
     names = [f"n{number}" for number in range((ROWS - 2) // BLOCK + 3)]
     a, *others = nodes("a", *names)
     reads = [in_place(a.publish(a.value(bytes(LONG)), name)) for name in names]
@@ -345,7 +345,7 @@ def change(offer: Offer, **changes: Any) -> Offer:
     return Offer(**({name: getattr(offer, name) for name in Offer.__struct_fields__} | changes))
 
 
-def test_what_is_no_such_memory_is_not_opened(nodes: Nodes, tmp_path: Path) -> None:
+def test_a_file_that_is_no_such_memory_is_not_opened(nodes: Nodes, tmp_path: Path) -> None:
     a, b, offer = offered(nodes)
     with tempfile.TemporaryFile(dir=tmp_path) as file:
         file.truncate(SIZE)
@@ -400,7 +400,7 @@ def test_bad_places_are_refused(nodes: Nodes) -> None:
     assert b.sharing.view(memoryview(bytes(whole))) is not None
 
 
-def test_nothing_is_overwritten_as_long_as_anybody_looks_at_it(nodes: Nodes) -> None:
+def test_a_value_is_not_overwritten_while_any_process_refers_to_it(nodes: Nodes) -> None:
     """Against a list of bytes of our own: values for any of three, with a worker of each, that come late or never."""
     a, *others = nodes("a", "b", "c", "d")
     names = [node.name for node in others]
@@ -496,7 +496,7 @@ def main(trigger):
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])
-def test_arrays_between_ensembles_that_come_and_go(workers: str, tmp_path: Path) -> None:
+def test_arrays_arrive_unchanged_while_ensembles_come_and_go(workers: str, tmp_path: Path) -> None:
     """Nothing is lost or changed, whether arrays are read in place or sent, through a drain and back; and kill -9."""
     system = System()
     try:

@@ -105,7 +105,7 @@ def test_an_output_arrives(value: Any) -> None:
     assert parse_control(control_frame(message)).payload == token
 
 
-def test_an_output_of_an_unknown_class_stands_as_its_repr() -> None:
+def test_an_output_of_an_unknown_class_is_shown_by_its_repr() -> None:
     import dataclasses
 
     @dataclasses.dataclass
@@ -137,7 +137,7 @@ def test_the_arcs_of_a_parcel_are_read_as_they_were_written() -> None:
         arcs_in(b"\0\0\0\0\0")
 
 
-def test_a_deployment_wants_the_signature_of_the_manager() -> None:
+def test_a_deployment_needs_the_signature_of_the_manager() -> None:
     manager, other = ManagerTrust(None), ManagerTrust(None)
     message = Message(ExecuteMsg.INSTANTIATE, deployment(), "TTExecuteProcess")
     verify = EnsembleTrust(None).verifier(manager.public_key)
@@ -148,7 +148,7 @@ def test_a_deployment_wants_the_signature_of_the_manager() -> None:
             parse_control(control_frame(message, sign), verify)
 
 
-def test_a_signature_is_of_one_payload() -> None:
+def test_a_signature_holds_for_one_payload_only() -> None:
     manager = ManagerTrust(None)
     verify = EnsembleTrust(None).verifier(manager.public_key)
     message = Message(ExecuteMsg.INSTANTIATE, deployment(), "TTExecuteProcess")
@@ -180,7 +180,7 @@ def test_a_frame_that_is_too_long_is_not_read(parse: Any, monkeypatch: pytest.Mo
         parse(frame)
 
 
-def test_a_token_frame_is_no_control_frame_nor_the_other_way() -> None:
+def test_token_frames_and_control_frames_are_not_mistaken_for_each_other() -> None:
     with pytest.raises(FrameError):
         parse_control(token_frame([(1, 0, b"", 1, 2, 3, b"")]))
     with pytest.raises(FrameError):
@@ -235,7 +235,7 @@ def _mutated(chance: random.Random, frame: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_garbage_is_a_frame_error_and_nothing_else(seed: int) -> None:
+def test_random_bytes_raise_a_frame_error_only(seed: int) -> None:
     """Frames cut, mixed and made up: what comes is a message, or a FrameError."""
     chance = random.Random(seed)
     valid = _valid()
@@ -264,7 +264,7 @@ EVIL = [
 
 
 @pytest.mark.parametrize("content", EVIL, ids=str)
-def test_a_value_that_is_none_is_no_frame_or_stands_as_unknown(content: Any) -> None:
+def test_bytes_that_are_no_value_are_refused_or_shown_as_unknown(content: Any) -> None:
     """A payload that parses, around a value that does not."""
     value = msgspec.msgpack.encode(msgspec.msgpack.Ext(7, msgspec.msgpack.encode(content)))
     payload = msgspec.msgpack.encode(
@@ -279,7 +279,7 @@ def test_a_value_that_is_none_is_no_frame_or_stands_as_unknown(content: Any) -> 
 
 
 @pytest.mark.parametrize("dtype", ["i4,(2", "V0", "O", "|S99999999999", "no such", "M8[zz]"])
-def test_an_array_of_a_strange_kind_is_no_value(dtype: str) -> None:
+def test_an_array_of_a_foreign_dtype_is_no_value(dtype: str) -> None:
     header = msgspec.msgpack.encode([dtype, [2]])
     value = msgspec.msgpack.encode(msgspec.msgpack.Ext(8, bytes([len(header)]) + header + bytes(16)))
     payload = msgspec.msgpack.encode(
@@ -317,6 +317,6 @@ def test_a_long_value_crosses_beside_its_token(length: int) -> None:
 @pytest.mark.parametrize(
     "attached", [b"", b"\x01", b"\x02\x90", token_frame([]), token_frame([(1, 1, b"", 1, 1, 1, b"")] * 2)]
 )
-def test_what_is_attached_to_a_value_is_one_token(attached: bytes) -> None:
+def test_a_long_value_belongs_to_exactly_one_token(attached: bytes) -> None:
     with pytest.raises(FrameError):
         parse_parcels(b"value", attached)

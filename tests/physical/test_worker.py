@@ -186,7 +186,7 @@ RAISING = {
 
 
 @pytest.mark.parametrize("statement", RAISING)
-def test_a_firing_that_raises_is_told_and_ends(host: Host, statement: str) -> None:
+def test_a_firing_that_raises_is_reported_and_ends(host: Host, statement: str) -> None:
     text = f"""
 @SQify
 def f(x):
@@ -228,7 +228,7 @@ def odd(x):
     assert host.counts(graph)["odd-1"]["errors"] == len(host.errors_of(graph)) > 0
 
 
-def test_unpacking_what_does_not_fit_is_an_error(host: Host) -> None:
+def test_unpacking_a_result_of_another_length_is_an_error(host: Host) -> None:
     text = """
 @SQify
 def three(x):
@@ -381,7 +381,7 @@ def test_persistent_sqs_and_plan_bs_have_workers_of_their_own(host: Host) -> Non
 
 
 @pytest.mark.parametrize("module_level", ["import no_such_module_here", "X = 1 / 0", "import sys\nX = sys.exit(3)"])
-def test_a_body_that_cannot_be_prepared_is_said_so(host: Host, module_level: str) -> None:
+def test_a_body_that_does_not_compile_is_the_answer_to_the_deployment(host: Host, module_level: str) -> None:
     name = "no_such_module_here" if "import no" in module_level else "X"
     text = f"{module_level}\n@SQify\ndef f(x):\n    return {name}\n@GRAPHify\ndef main(t):\n    return f(t)\n"
     answer = host.prepare(text)
@@ -499,7 +499,7 @@ def same(x):
 """ + STREAM.format(length=60_000_000, last="same", period=100_000, width=50_000)
 
 
-def test_a_worker_that_is_killed_is_replaced_and_counted(process_host: Host) -> None:
+def test_a_killed_worker_is_replaced_and_counted(process_host: Host) -> None:
     graph = process_host.run(COUNTING)
     until(lambda: len(process_host.values(graph)) > 5, "the stream runs")
     first = process_host.worker("main").process.pid
@@ -536,7 +536,7 @@ def main(trigger):
     in_loop(process_host.node, lambda: process_host.node.stop_graph(other))
 
 
-def test_a_body_that_ends_its_process_takes_nobody_along(process_host: Host) -> None:
+def test_a_body_that_ends_its_process_does_not_end_the_ensemble(process_host: Host) -> None:
     text = """
 @SQify
 def f(x):
@@ -552,7 +552,7 @@ def main(trigger):
     assert process_host.values(process_host.finished(again)) == [5]
 
 
-def test_a_worker_that_dies_while_it_prepares_is_said_so(process_host: Host) -> None:
+def test_a_worker_that_dies_while_loading_is_the_answer_to_the_deployment(process_host: Host) -> None:
     other = process_host.run(COUNTING)
     text = "import os\nX = os._exit(3)\n@SQify\ndef f(x):\n    return X\n@GRAPHify\ndef main(t):\n    return f(t)\n"
     problem = process_host.prepare(text).problem
@@ -563,7 +563,7 @@ def test_a_worker_that_dies_while_it_prepares_is_said_so(process_host: Host) -> 
 
 
 @pytest.mark.parametrize("processes", [False, True], ids=["threads", "process"])
-def test_the_end_leaves_no_thread_and_no_process(processes: bool) -> None:
+def test_closing_leaves_no_thread_and_no_process(processes: bool) -> None:
     threads = set(threading.enumerate())
     descriptors = set(os.listdir("/proc/self/fd"))
     made = Host(processes)
@@ -580,7 +580,7 @@ def test_the_end_leaves_no_thread_and_no_process(processes: bool) -> None:
 
 
 @pytest.mark.parametrize("instants", [1, 30], ids=["by itself", "in a region"])
-def test_what_a_body_gave_is_kept_by_nobody(instants: int) -> None:
+def test_the_result_of_a_body_is_not_kept_in_memory(instants: int) -> None:
     """Else what a graph sent last would take up room as long as the graph is there."""
     host = Host(False)
     host.node.take_output = lambda token: None
