@@ -7,9 +7,12 @@ itself which tokens it sends: a list of `(value, start, stop)`.
 A program calls most of them by name in its graph. Outside of a graph they are plain functions (`ADD(1, 2) == 3`; those
 on tokens take `TTToken`s). The others are *primitives*: the compiler makes them of Python's syntax.
 
-The columns that others read: the compiler takes `inputs`, `settings` and `operator` (an expression with that operator
-becomes the instruction, and is computed at compile time where its operands are constants); the engine takes `compute`
-and `on_tokens`; generated code writes out an `operator` between two values, and calls `compute` where there is none.
+Readers of the columns:
+
+    compiler         `inputs`, `settings`; `operator`: an expression with it becomes the instruction, and is computed at
+                     compile time where its operands are constants; `singly`, `forward`: the firing rule
+    engine           `compute`, `on_tokens`, `opens`, `slow`
+    generated code   `operator`, written out between two values; elsewhere `compute`
 
 To add an instruction, add its row, and a conformance case that uses it.
 """
