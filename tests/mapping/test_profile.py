@@ -25,7 +25,7 @@ from ticktalk.mapping.deployment_file import (
     parse_deployment,
     read_deployment,
 )
-from ticktalk.mapping.measured import completed, costs_of
+from ticktalk.mapping.measured_costs import completed, costs_of
 from ticktalk.mapping.write_deployment import deployment_text
 
 app = typer.Typer(pretty_exceptions_enable=False)

@@ -10,8 +10,8 @@ from problems import check_schedule, graph_of, hosts
 
 from ticktalk.errors import TTMappingError
 from ticktalk.graph.sq import TTConstraintSpec
-from ticktalk.mapping.bound import bound
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec, LinkSpec
+from ticktalk.mapping.lower_bound import bound
 from ticktalk.mapping.schedule import (
     MappingProblem,
     Objective,

@@ -17,9 +17,9 @@ from ticktalk.errors import TTError, TTMappingError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTConstraintSpec
 from ticktalk.mapping import balance, mending, packing
-from ticktalk.mapping.bound import bound
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec
 from ticktalk.mapping.heft import heft
+from ticktalk.mapping.lower_bound import bound
 from ticktalk.mapping.mapper import TTMapper
 from ticktalk.mapping.optimal import optimal
 from ticktalk.mapping.schedule import MappingProblem, Objective

@@ -13,7 +13,7 @@ from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec, LinkSpec, read_deployment
-from ticktalk.mapping.measured import completed, costs_of
+from ticktalk.mapping.measured_costs import completed, costs_of
 from ticktalk.mapping.write_deployment import deployment_text
 
 Samples = Iterable[tuple[str, list[int], list[int]]]

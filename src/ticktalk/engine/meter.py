@@ -94,7 +94,7 @@ class Meter:
         execute.fire, execute.send, execute.report = measured_fire, measured_send, noted_report
 
     def samples(self) -> list[tuple[str, list[int], list[int]]]:
-        """What was measured, for `mapping.measured`."""
+        """What was measured, for `mapping.measured_costs`."""
         return [(function, costs.times, costs.sizes) for function, costs in self._costs.items()]
 
 

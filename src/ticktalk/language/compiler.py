@@ -9,7 +9,7 @@ constants are computed, every other expression becomes an SQ. Read on in this or
     calls.py         calls; `call_arguments.py`, `instances.py`, `constructs.py`, `builtin_calls.py`: their kinds
     evaluation.py    the base of all these; `meanings.py`: the results; `folding.py`: computing with constants
     draft.py         the SQs and arcs of the graph while it is made
-    module.py        the sources that travel with the graph; `siblings.py`: modules beside the program
+    travelling_sources.py   the sources that travel with the graph; `sibling_modules.py`: modules beside the program
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from pathlib import Path
 from ticktalk.errors import TTError, TTSyntaxError
 from ticktalk.graph.graph import TTClockSpec, TTGraph
 from ticktalk.language.graph_body import GraphBody
-from ticktalk.language.module import Module
 from ticktalk.language.scope import ModuleScope
-from ticktalk.language.siblings import Siblings
+from ticktalk.language.sibling_modules import Siblings
+from ticktalk.language.travelling_sources import TravellingSources
 from ticktalk.problems import Problems
 
 
@@ -69,8 +69,8 @@ def compile_source(text: str, file: str, name: str, directory: Path | None = Non
 
 def _compile(tree: ast.Module, text: str, file: str, name: str, directory: Path | None, problems: Problems) -> TTGraph:
     scope = ModuleScope(tree, problems)
-    module = Module(text, scope)
-    module.add_components(scope.templates.values())
+    travelling = TravellingSources(text, scope)
+    travelling.add_components(scope.templates.values())
     if scope.graph is None:
         problems.report_at(
             1, 1, "the program has no graph", "write one function with @GRAPHify; its parameters are the graph's inputs"
@@ -79,12 +79,12 @@ def _compile(tree: ast.Module, text: str, file: str, name: str, directory: Path 
     body = GraphBody(scope.graph[0], scope, problems)
     body.evaluate()
     used = list(body.calls.used.values())
-    functions, statements, nodes = module.travel(used)
-    sources: dict[str, str] = {}
+    functions, statements, nodes = travelling.travel(used)
+    modules: dict[str, str] = {}
     if directory is not None:
         siblings = Siblings(directory, Path(file).stem, problems)
         siblings.add(nodes)
-        sources = siblings.sources
+        modules = siblings.sources
     problems.raise_any()
     inputs, sqs = body.draft.finish()
     clocks = [
@@ -100,7 +100,7 @@ def _compile(tree: ast.Module, text: str, file: str, name: str, directory: Path 
         clocks=clocks,
         functions=functions,
         statements=statements,
-        modules=dict(sorted(sources.items())),
+        modules=dict(sorted(modules.items())),
     )
 
 

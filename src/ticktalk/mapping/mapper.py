@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from ticktalk.errors import TTMappingError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.graph.needs import NONE, needed_modules
+from ticktalk.graph.needed_modules import NONE, needed_modules
 from ticktalk.graph.sq import TTSQ
 from ticktalk.mapping.ensembles import EnsembleInfo, why_not
 from ticktalk.mapping.weights import Loads, Weights

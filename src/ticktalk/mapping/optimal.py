@@ -13,8 +13,8 @@ from fractions import Fraction
 from typing import Any
 
 from ticktalk.errors import TTError, TTMappingError
-from ticktalk.mapping.bound import bound
 from ticktalk.mapping.heft import heft, rank_order
+from ticktalk.mapping.lower_bound import bound
 from ticktalk.mapping.schedule import MappingProblem, Objective, Plan
 
 FINEST = 2**50

@@ -24,8 +24,8 @@ class Statement:
     reads: set[str] = field(default_factory=set)
 
 
-class Module:
-    """The module level of a program, as the bodies need it.
+class TravellingSources:
+    """Finds the sources that the bodies of a program need.
 
     Args:
         text: the program, its lines ended by newlines only.

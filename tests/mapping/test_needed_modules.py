@@ -8,7 +8,7 @@ import pytest
 
 from ticktalk.errors import TTMappingError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.graph.needs import needed_modules
+from ticktalk.graph.needed_modules import needed_modules
 from ticktalk.language.compiler import compile_program
 from ticktalk.mapping.deployment_file import EnsembleSpec, parse_deployment
 from ticktalk.mapping.ensembles import EnsembleInfo
