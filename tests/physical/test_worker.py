@@ -562,6 +562,41 @@ def test_a_worker_that_dies_while_loading_is_the_answer_to_the_deployment(proces
     in_loop(process_host.node, lambda: process_host.node.stop_graph(other))
 
 
+def test_instances_go_on_when_their_worker_dies_while_more_of_the_graph_is_loaded(process_host: Host) -> None:
+    text = """
+import os
+DEADLY = os._exit(1)
+@STREAMify
+def src(trigger):
+    return 1
+@SQify
+def deadly(x):
+    return DEADLY
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        start = READ_TTCLOCK(trigger, TTClock=root_clock)
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start, start + 3000000))
+        ones = src(window, TTPeriod=20000, TTDataIntervalWidth=10000)
+        deadly(ones)
+        return ones
+"""
+    graph = compile_source(HEAD + text, "dies.py", "dies")
+    hosts = {sq.name: "other" if sq.function == "deadly" else "edge" for sq in graph.sqs}
+    node, answers = process_host.node, []
+    in_loop(node, lambda: node.prepare(Deployment(graph, hosts), answers.append))
+    assert until(lambda: answers, "the answer to a deployment")[0].problem is None
+    process_host.start("dies")
+    until(lambda: process_host.values("dies"), "a first token")
+    problems: list[str | None] = []
+    late = [sq for sq in graph.sqs if sq.function == "deadly"]
+    in_loop(node, lambda: node.workers.load(graph, late, problems.append))
+    until(lambda: problems, "the answer to the second load")
+    assert problems[0] is not None and "died while it prepared the graph" in problems[0]
+    so_far = len(process_host.values("dies"))
+    until(lambda: len(process_host.values("dies")) > so_far + 3, "tokens of the replaced worker")
+
+
 @pytest.mark.parametrize("processes", [False, True], ids=["threads", "process"])
 def test_closing_leaves_no_thread_and_no_process(processes: bool) -> None:
     threads = set(threading.enumerate())

@@ -358,7 +358,10 @@ class Workers:
             sqs = [sq for sq, its_worker in known.assigned.items() if its_worker == worker]
             if known.loading and sqs:
                 self._loaded(name, f"the worker process ({worker}) died while it prepared the graph")
-            elif sqs:
+                # The SQs that were being loaded may be the reason. Those that run already go on.
+                running = [body for body in self._bodies.values() if body.begun and body.worker == worker]
+                sqs = [body.elsewhere.sq.name for body in running if body.context.prepared.graph.name == name]
+            if sqs:
                 self.send(worker, Load(name, msgspec.json.encode(known.graph), sqs))
                 for context, bodies in self._of.items():
                     if context.prepared.graph.name == name:
