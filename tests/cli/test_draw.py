@@ -1,4 +1,4 @@
-"""`ticktalk draw --regions` and `--show-code`: what runs as one piece, as a picture and as text."""
+"""`ticktalk draw --regions` and `--show-code`: SQs that run as one piece, as a picture and as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--plot`: a picture whatever the outputs are, and an error that says what to do."""
+"""`--plot`: a picture whatever the outputs are, and an error with advice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README's example of a device that fails: what it says comes out, and what must."""
+"""The README's example of a device that fails: its stated output, and the correct one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo: what it gives on the recording, against truth computed from the recording's files alone."""
+"""The demo: its outputs on the recording, against truth computed from the recording's files alone."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def main(trigger):
         return show(shown)
 """
 )
-"""A line from whoever has the sensor to the manager's own ensemble."""
+"""A line from the ensemble with the sensor to the manager's own ensemble."""
 
 SINKS = {"left": "both-1", "right": "show-2"}
 
@@ -360,7 +360,7 @@ class Chaos:
         return (
             now["descriptors"] <= before["descriptors"] + 4
             and now["threads"] <= before["threads"]
-            # Whoever keeps time, two who stand by, and the first one, which waits for the end once it was held up.
+            # The timekeeper, two threads that stand by, and the first one, which waits for the end once it was held up.
             and now["keep time"] <= 4
             and max(now["workers"]) <= 2
             and max(now["ensembles"]) <= max(before["ensembles"]) + 8

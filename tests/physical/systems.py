@@ -47,7 +47,7 @@ def main(trigger):
 
 
 def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
-    """Wait for a condition; what it gave."""
+    """Wait until a condition is true; its value."""
     end = time.monotonic() + limit
     while time.monotonic() < end:
         found = condition()
@@ -58,7 +58,7 @@ def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
 
 
 class Process:
-    """A command of ours in a process of its own; what it says is kept, line by line.
+    """A command of ours in a process of its own; its output is kept, line by line.
 
     `path`: a folder of modules that only this process finds. `view`: where the ensemble writes what lives on it.
     """

@@ -1,4 +1,4 @@
-"""Memory shared with a worker: what is read is what was written, for as long as anything looks at it."""
+"""Memory shared with a worker: a value stays as it was written, for as long as anything refers to it."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ def marks(host: Host) -> int:
 
 
 def test_arrays_are_passed_by_value(host: Host) -> None:
-    """The sender changes its array after it returned it; its receivers cannot change what others see."""
+    """The sender changes its array after it returned it; its receivers cannot change the values of others."""
     text = """
 import numpy
 KEPT = numpy.zeros(131_072)

@@ -133,4 +133,4 @@ def test_a_drifting_clock_is_kept_within_the_network_s_jitter(drift_ppm: int) ->
         error += drift_ppm * 0.5 - part
         if round > 200:
             worst = max(worst, abs(error))
-    assert worst < 2_000  # half of the longest round trip, and what drifts meanwhile
+    assert worst < 2_000  # half of the longest round trip, and the drift meanwhile

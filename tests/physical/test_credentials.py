@@ -400,7 +400,7 @@ def test_altered_revocation_lists_are_refused(keys: Path, foreign: Path) -> None
     with pytest.raises(TTError, match="another authority's"):
         Revocations.load(foreign / REVOCATIONS_FILE, verifier)
     path.write_text(json.dumps(whole | {"list": shorter}))
-    with pytest.raises(TTError, match="was altered"):  # an authority does not sign on top of what it did not sign
+    with pytest.raises(TTError, match="was altered"):  # an authority does not extend a list that it did not sign
         revoke(keys, "edge-b")
     path.unlink()
     with pytest.raises(TTError, match="no revocation list"):
@@ -553,7 +553,7 @@ def test_a_token_crosses_with_credentials(router: tuple[zenoh.Session, str], mad
                 break
             except queue.Empty:
                 assert time.monotonic() < limit, "no token arrived"
-        # Whom a link belongs to: the manager can compare it with the name that joins.
+        # The name on the link: the manager can compare it with the name that joins.
         wait_for_links(manager, [name])
 
 

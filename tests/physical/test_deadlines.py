@@ -50,7 +50,7 @@ def main(trigger):
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait for a condition; what it gave."""
+    """Wait until a condition is true; its value."""
     end = time.monotonic() + LIMIT
     while time.monotonic() < end:
         found = condition()
@@ -127,6 +127,6 @@ def test_data_and_plan_b_alternate(processes: bool) -> None:
 
 
 def test_data_in_time_passes() -> None:
-    """On a machine that is free, all of it; on a busy one, what was late has its plan B."""
+    """On a free machine all data is in time; on a busy one, late data has its plan B."""
     in_time, missed = run("return x", processes=True)
     assert in_time + missed > 0

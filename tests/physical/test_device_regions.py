@@ -1,4 +1,4 @@
-"""Regions on a device: what runs together gives what the general engine gives."""
+"""Regions on a device: SQs that run together give the same results as on the general engine."""
 
 from __future__ import annotations
 
@@ -272,7 +272,7 @@ def test_a_grid_that_is_set_forms_regions_anew(host: Host, generous: None) -> No
 
 
 class Receiver(Host):
-    """An ensemble whose SQs are fed by one of another ensemble, which the test is."""
+    """An ensemble whose SQs are fed by another ensemble; the test plays that one."""
 
     def begin(self, text: str, elsewhere: str) -> str:
         """Deploy and start a program whose SQ `elsewhere` is on another ensemble; the graph's name."""
@@ -396,7 +396,7 @@ def test_sets_out_of_order_and_losses_are_counted(receiver: Receiver, generous: 
     until(lambda: region.together, "it runs together")
     receiver.sent = {arc: count + 3 for arc, count in receiver.sent.items()}  # three are lost
     receiver.send(graph, "src-1", {0: 1, 1: [40], 2: 40}, 40_000, 41_000)
-    receiver.send(graph, "src-1", {0: 1, 1: [41], 2: 41}, 39_500, 40_500)  # too old for what keeps order
+    receiver.send(graph, "src-1", {0: 1, 1: [41], 2: 41}, 39_500, 40_500)  # too old for the SQs that keep order
     receiver.send(graph, "src-1", {0: 1, 1: [42], 2: 42}, 41_000, 42_000)
     receiver.finished(graph)
     counts = receiver.counts(graph)

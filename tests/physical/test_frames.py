@@ -1,4 +1,4 @@
-"""Frames between who keeps time and a worker process: what goes in comes out, however it is cut on the way."""
+"""Frames between the timekeeper and a worker process: messages arrive unchanged, however the bytes are cut."""
 
 from __future__ import annotations
 

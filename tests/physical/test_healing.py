@@ -86,7 +86,7 @@ def main(trigger):
         far(back)
 """
 )
-"""A stream at 100 Hz and what works on it, in arcs to and from SQs elsewhere."""
+"""A stream at 100 Hz and SQs behind it, with arcs to and from SQs elsewhere."""
 
 
 @pytest.fixture
@@ -311,7 +311,7 @@ def asked_to_leave(system: System, graph: str) -> bool:
 
 
 def test_a_drain_whose_target_dies_loses_no_instance(own: Callable[..., System]) -> None:
-    """The target dies when what it was to take has been asked to leave, and waits for its body."""
+    """The target dies when the instances for it were told to leave and wait for their bodies."""
     system = own().with_ensembles("edge", "b", "c")
     graph = system.deploy(SLOW, "counted", mapping={"src-1": "edge", "count-1": "c"})
     system.manager.execute_graph(graph)
@@ -363,7 +363,7 @@ def test_a_new_period_holds_from_the_next_instant_on_and_after_a_loss(own: Calla
     assert all(grid(token, 70_000) for token in tokens[changed:])
     between = tokens[changed].start + 35_000 // 2 - (tokens[changed - 1].start + 100_000 // 2)
     # The change comes before another instant of the old grid, and the next instant is one of the new grid.
-    skipped = system.manager.counters("paced").get("src-1", {}).get("skipped", 0)  # for who cannot keep up
+    skipped = system.manager.counters("paced").get("src-1", {}).get("skipped", 0)  # if the machine cannot keep up
     assert 0 < between <= 200_000 + 70_000 + skipped * 200_000
     system.ensembles["b"].popen.kill()
     until(lambda: of(system, "paced")[-1].ensemble != "b", "it goes on elsewhere")
@@ -502,7 +502,7 @@ def test_an_ensemble_without_the_manager_goes_on_beside_others_and_holds_movable
         assert "not heard" not in a.said and "not heard" not in b.said
         manager.popen.send_signal(signal.SIGCONT)
         until(lambda: heard(address) == {"a", "b", "runtime-manager"}, "it hears them again")
-        # Alone: what others may host is held, the rest goes on.
+        # Alone: movable SQs are held, the rest goes on.
         b.popen.send_signal(signal.SIGSTOP)
         manager.popen.send_signal(signal.SIGSTOP)
         held, since = -1, 0

@@ -1,4 +1,4 @@
-"""Who is alive, and whether a graph is done, from reports made by hand."""
+"""Silent ensembles, the lease, and the end of a graph, from reports made by hand."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def report(ensemble: str, round: int, **said: object) -> IdleReport:
 
 
 def answers(completion: Completion, now: int = 0, arrived: int = 0, **said: dict[str, object]) -> bool:
-    """One round in which everybody answers; what the last answer gave."""
+    """One round in which each ensemble answers; the result of the last answer."""
     round = completion.ask()
     done = False
     for ensemble in sorted(completion.ensembles):
@@ -254,7 +254,7 @@ def test_an_answer_counts_from_the_time_at_which_it_was_given() -> None:
 
 
 def test_a_question_comes_late_enough_for_a_true_answer() -> None:
-    """Whoever is asked and sees it answers after a heartbeat sent at most half a pause before: no answer misleads."""
+    """An ensemble that sees the manager answers within half a pause of a heartbeat, so no answer misleads."""
     watch = ManagerWatch(0)
     assert not watch.asks(watch.first_question - 1) and watch.asks(watch.first_question)
     for question in range(watch.first_question, watch.lease - watch.pause, watch.pause):

@@ -15,12 +15,12 @@ from ticktalk.physical.network.link import Link
 from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 
 LIMIT = 10.0
-"""Seconds after which what should come has not."""
+"""Seconds after which an expected frame has failed to come."""
 
 
 @pytest.fixture(params=[True, False], ids=["one host", "as from another host"])
 def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Link, Link, list[bytes]]]:
-    """Two links, and what comes to the second on `key`."""
+    """Two links, and the frames that come to the second on `key`."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         at = f"127.0.0.1:{free.getsockname()[1]}"
     first = TTNetworkInterfaceZenoh()

@@ -1,4 +1,4 @@
-"""An SQ that goes from one ensemble to another and back takes each token once, whatever overtakes what on the way."""
+"""An SQ that moves to another ensemble and back takes each token once, in whatever order messages arrive."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def until(count: int, found: Callable[[], list[Any]]) -> list[Any]:
 
 
 class Network:
-    """Stands for the network, the manager and who sends: what is for an ensemble waits until it is delivered."""
+    """Stands for the network, the manager and the sender: messages for an ensemble wait until they are delivered."""
 
     def __init__(self) -> None:
         self.links: list[FakeLink] = []

@@ -51,7 +51,7 @@ def ip(*arguments: str) -> None:
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait for a condition; what it gave."""
+    """Wait until a condition is true; its value."""
     end = time.monotonic() + LIMIT
     while time.monotonic() < end:
         found = condition()
@@ -136,7 +136,7 @@ class Network:
 
 
 class Command:
-    """A command in a namespace; what it says is kept, line by line."""
+    """A command in a namespace; its output is kept, line by line."""
 
     def __init__(self, namespace: str, arguments: tuple[str, ...]) -> None:
         self.popen = subprocess.Popen(
@@ -264,7 +264,7 @@ def test_an_address_that_others_cannot_reach_is_no_obstacle(network: Network, tm
 
 
 def test_a_link_that_is_cut_for_five_seconds(network: Network, tmp_path: Path) -> None:
-    """The stream goes on when it is back; what was lost is counted, and the graph ends."""
+    """The stream goes on when the link is back; lost tokens are counted, and the graph ends."""
     host, number = "a", 1
     manager, _, _ = start_all(network, tmp_path, 9_000_000)
     until(lambda: len(values(tmp_path)) > 3, "the stream runs")
@@ -272,7 +272,7 @@ def test_a_link_that_is_cut_for_five_seconds(network: Network, tmp_path: Path) -
     cut_at = time.monotonic()
     until(lambda: f"'{host}' is gone" in manager.said, "the silence is noticed")
     assert time.monotonic() - cut_at < 10
-    until(lambda: time.monotonic() - cut_at >= 5, "five seconds")  # what is tested: a cut of this length
+    until(lambda: time.monotonic() - cut_at >= 5, "five seconds")  # the test is about a cut of this length
     before = len(values(tmp_path))
     network.mend(host, number)
     until(lambda: f"'{host}' is back" in manager.said, f"it is back: {manager.said}")
@@ -339,7 +339,7 @@ def test_an_ensemble_that_is_cut_off_holds_movable_sqs_and_fixed_ones_go_on(netw
     network.cut("a")
     cut_at = time.monotonic()
     until(lambda: len(marks(b, "free")) > 10, f"what moves goes on on the other side: {manager.said}")
-    until(lambda: time.monotonic() - cut_at >= 5, "five seconds")  # what is tested: a cut of this length
+    until(lambda: time.monotonic() - cut_at >= 5, "five seconds")  # the test is about a cut of this length
     network.mend("a", 1)
     mended_at = time.monotonic()
     until(lambda: "'a' is back" in manager.said, f"it is back: {manager.said}")

@@ -73,7 +73,7 @@ def close_up(receiver: Receiver, region: Any) -> None:
 
 
 def warm(receiver: Receiver, graph: str, values: Any, first: int = 0) -> int:
-    """Send tokens until what they feed runs together; how many were sent."""
+    """Send tokens until the SQs that they feed run together; the number of tokens."""
     for n in range(first, first + 400):
         send(receiver, graph, values(n), n)
         receiver.finished(graph)
@@ -113,7 +113,7 @@ def test_tokens_of_one_arc_stay_in_order_whatever_arrives_with_them(receiver: Re
     graph = receiver.begin(FEEDS + "    return MERGE(both(b, c), named(passed(passed(passed(a))), 'a'))\n", "src-1")
     n = warm(receiver, graph, lambda n: {0: n})
     for later in range(n, n + 200):
-        # Arc 1 leads to what matches, so what comes on both goes by the general engine.
+        # Arc 1 leads to an SQ that matches, so tokens on both arcs go by the general engine.
         values = {0: later, 1: later} if later % 3 == 1 else {0: later}
         send(receiver, graph, values, later)
     receiver.finished(graph)
@@ -139,7 +139,7 @@ def count(x):
         region.look_whether_idle()
 
     close_up(receiver, region)
-    send(receiver, graph, {0: 5}, 3)  # older than what came before it closed up
+    send(receiver, graph, {0: 5}, 3)  # older than the tokens before it closed up
     in_loop(receiver.node, go_on)
     receiver.finished(graph)
     assert receiver.counts(graph)["count-1"] == {"out_of_order": 1}
@@ -147,7 +147,7 @@ def count(x):
     send(receiver, graph, {0: 6}, 20)
     in_loop(receiver.node, go_on)
     assert region.together
-    send(receiver, graph, {0: 7}, 15)  # older than what was kept back
+    send(receiver, graph, {0: 7}, 15)  # older than the tokens that were kept back
     receiver.finished(graph)
     assert receiver.counts(graph)["count-1"] == {"out_of_order": 2}
     assert named(receiver, graph)["a"] == list(range(1, 7))

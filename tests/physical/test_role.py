@@ -1,4 +1,4 @@
-"""A role that one thread has at a time, and who takes it over."""
+"""A role that one thread has at a time, and that a thread that stands by takes over."""
 
 from __future__ import annotations
 

@@ -527,7 +527,7 @@ def test_a_killed_ensemble_is_noticed_and_reported(own: Callable[..., System]) -
 
 
 def test_an_ensemble_that_is_stopped_for_a_while_goes_on(own: Callable[..., System]) -> None:
-    """As a device does whose network is cut: it is told to be gone, and its stream goes on when it is back."""
+    """As a device whose network is cut: the manager reports it lost, and its stream goes on when it is back."""
     system = own().with_ensembles("near", "far")
     graph = system.deploy(ENDLESS, "still")
     system.manager.execute_graph(graph)

@@ -72,7 +72,7 @@ STEP = 20_000
 
 
 def program(rng: random.Random, sources: int) -> tuple[str, list[str], set[str]]:
-    """The text of a random graph, what its sources' parts are called, and what comes in the order of its instants.
+    """The text of a random graph, the names of its sources' parts, and its tokens in the order of its instants.
 
     Sets that match may come in another order than their instants, where tokens of several wait at one turn.
     """
@@ -184,7 +184,7 @@ def receiver(request: pytest.FixtureRequest) -> Iterator[Receiver]:
 
 @pytest.fixture
 def formed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Of what kinds the regions were that went together; they are formed early, even where bodies are slow."""
+    """The kinds of the regions that went together; they are formed early, even where bodies are slow."""
     kinds: list[str] = []
     begin = device_region.DeviceRegion._begin
 

@@ -1,5 +1,5 @@
-"""Ensembles of one host read values where they were written: what they see is what was sent, and it takes no more room
-than what somebody looks at."""
+"""Ensembles of one host read values in place: values arrive unchanged, and take room only while a process refers to
+them."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Node:
         self.name = name
         self.network = network
         self.sent: deque[tuple[str, Message]] = deque()
-        self.later: list[Callable[[], None]] = []  # what was to be done after a time
-        self.shared: dict[bytes, tuple[Memory, Sequence[int]]] = {}  # what workers were told of
+        self.later: list[Callable[[], None]] = []  # calls to make after a time
+        self.shared: dict[bytes, tuple[Memory, Sequence[int]]] = {}  # memories that workers know
         self.subscribed: set[str] = set()
         self.loop = SimpleNamespace(
             post=lambda call, *arguments: call(*arguments),
@@ -207,7 +207,7 @@ def test_values_are_sent_whole_while_a_receiver_needs_them_so(nodes: Nodes) -> N
 
 
 def test_a_receiver_that_subscribes_meanwhile_gets_the_value_itself(nodes: Nodes) -> None:
-    """It says so before it takes any: what was decided just before is put right just after."""
+    """It announces itself before it takes tokens, so a sender that has just decided corrects itself afterwards."""
     a, b = nodes("a", "b")
     c = Node("c", a.network)
     data = a.value(bytes(range(256)) * 100)
@@ -224,7 +224,7 @@ def test_a_receiver_that_subscribes_meanwhile_gets_the_value_itself(nodes: Nodes
     assert b.receive((payload, attached)) is None  # it has that value
     assert c.receive((payload, attached)) == wanted
     assert c.receive((payload, attached)) is None
-    # Who came between the two took no part before: the value was not for it.
+    # An ensemble that came between the two took no part before: the value was not for it.
     d = Node("d", a.network)
     assert d.receive((payload, attached)) is None
 

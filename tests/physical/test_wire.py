@@ -1,4 +1,4 @@
-"""Frames: what is sent arrives, anything else is a `FrameError`, and nothing received is run."""
+"""Frames: messages arrive, other bytes raise a `FrameError`, and no received code is run."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def _mutated(chance: random.Random, frame: bytes) -> bytes:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_random_bytes_raise_a_frame_error_only(seed: int) -> None:
-    """Frames cut, mixed and made up: what comes is a message, or a FrameError."""
+    """Frames that are cut, mixed or made up give a message or a FrameError."""
     chance = random.Random(seed)
     valid = _valid()
     refused = 0

@@ -1,4 +1,4 @@
-"""Bodies in workers, as threads and as processes: one ensemble's time-keeper with real workers, and no network."""
+"""Bodies in workers, as threads and as processes: one ensemble's timekeeper with real workers, and no network."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def main(trigger):
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait for a condition; what it gave."""
+    """Wait until a condition is true; its value."""
     end = time.monotonic() + LIMIT
     while time.monotonic() < end:
         found = condition()
@@ -616,7 +616,7 @@ def test_closing_leaves_no_thread_and_no_process(processes: bool) -> None:
 
 @pytest.mark.parametrize("instants", [1, 30], ids=["by itself", "in a region"])
 def test_the_result_of_a_body_is_not_kept_in_memory(instants: int) -> None:
-    """Else what a graph sent last would take up room as long as the graph is there."""
+    """Otherwise the last results of a graph would take up room as long as the graph is there."""
     host = Host(False)
     host.node.take_output = lambda token: None
     host.node.sharing._needs_own = True  # as if some other ensemble consumed it

@@ -1,4 +1,4 @@
-"""`ticktalk ensemble`, which also tells what lives on it: on SIGUSR1 it writes that to `TICKTALK_VIEW`.
+"""`ticktalk ensemble` that also shows its SQs: on SIGUSR1 it writes them to `TICKTALK_VIEW`.
 
 Its own view, asked in the thread that keeps time: which SQs of which context have an instance here, which of them are
 suspended, how many file descriptors it has, and how many values others read in its memory.
