@@ -54,9 +54,6 @@ OWN_TO_A_THREAD = {("ticktalk.engine.components", "threading")}
 SANS_IO = ("time", "engine", "accelerate", "hosted", "manager")
 
 KNOWN: set[tuple[str, str]] = {
-    ("ticktalk.accelerate.worker_region", "ticktalk.physical"),
-    ("ticktalk.accelerate.worker_region", "ticktalk.physical.network"),
-    ("ticktalk.accelerate.worker_region", "ticktalk.physical.network.token_frames"),
     ("ticktalk.engine.hosting", "ticktalk.simulation"),
     ("ticktalk.engine.hosting", "ticktalk.simulation.cores"),
     ("ticktalk.hosted.moving", "ticktalk.physical"),
@@ -68,7 +65,6 @@ KNOWN: set[tuple[str, str]] = {
 """Imports against the rules that are still there: the list only gets shorter."""
 
 TOO_LONG = {
-    "ticktalk.accelerate.device_region",
     "ticktalk.engine.context",
 }
 """Files that are still too long: the list only gets shorter."""

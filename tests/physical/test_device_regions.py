@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from test_worker import Host, until
 
-from ticktalk.accelerate import device_region
+from ticktalk.accelerate import together as crossing
 from ticktalk.engine.codec import encode_value
 from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import Deployment, StartContext
@@ -62,8 +62,8 @@ def process_host() -> Iterator[Host]:
 @pytest.fixture
 def generous(monkeypatch: pytest.MonkeyPatch) -> None:
     """Regions form however busy the machine is."""
-    monkeypatch.setattr(device_region, "SHARE", 0.001)
-    monkeypatch.setattr(device_region, "KEPT_BACK", 30_000_000)
+    monkeypatch.setattr(crossing, "SHARE", 0.001)
+    monkeypatch.setattr(crossing, "KEPT_BACK", 30_000_000)
 
 
 def regions(host: Host, graph: str) -> list[Any]:

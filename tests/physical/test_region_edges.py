@@ -10,7 +10,7 @@ import pytest
 from test_device_regions import HEAD, NUMBERS, ONCE, Receiver, named, regions, together
 from test_worker import Host, until
 
-from ticktalk.accelerate import device_region
+from ticktalk.accelerate import together as crossing
 from ticktalk.engine.codec import encode_value
 from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import Deployment, StartContext
@@ -29,8 +29,8 @@ def receiver(request: pytest.FixtureRequest) -> Iterator[Receiver]:
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Regions are formed early, and again soon after they were not."""
-    monkeypatch.setattr(device_region, "LOOKS_AFTER", 2)
-    monkeypatch.setattr(device_region, "LOOKS_AGAIN", 4)
+    monkeypatch.setattr(crossing, "LOOKS_AFTER", 2)
+    monkeypatch.setattr(crossing, "LOOKS_AGAIN", 4)
 
 
 FEEDS = """
@@ -65,7 +65,7 @@ def close_up(receiver: Receiver, region: Any) -> None:
 
     def begin() -> None:
         region.dissolve()
-        region._placed[0].in_flight.append(None)
+        region.parts[0].body.in_flight.append(None)
         region._look()
 
     in_loop(receiver.node, begin)
@@ -135,7 +135,7 @@ def count(x):
         receiver.finished(graph)
 
     def go_on() -> None:
-        region._placed[0].in_flight.clear()
+        region.parts[0].body.in_flight.clear()
         region.look_whether_idle()
 
     close_up(receiver, region)
@@ -167,7 +167,7 @@ def test_a_bad_parcel_does_not_keep_others_from_being_handed_back(receiver: Rece
     before = receiver.node.bad_frames
 
     def give_back() -> None:
-        region._placed[0].in_flight.clear()
+        region.parts[0].body.in_flight.clear()
         region.dissolve()
 
     in_loop(receiver.node, give_back)
@@ -309,5 +309,7 @@ def test_a_region_that_has_split_is_forgotten(receiver: Receiver) -> None:
         context = receiver.node.host.contexts[graph, 1]
         in_loop(receiver.node, lambda context=context: (context.hold([]), context.accelerate()))
     assert named(receiver, graph)["a"] == list(range(n))
-    of_graph = [r for r in receiver.node.workers.parts._together.values() if r.context.prepared.graph.name == graph]
+    of_graph = [
+        r for r in receiver.node.workers.accelerator._together.values() if r.context.prepared.graph.name == graph
+    ]
     assert not of_graph

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from test_device_regions import HEAD, Receiver
 
-from ticktalk.accelerate import device_region
+from ticktalk.accelerate import together as crossing
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.codec import plain
 from ticktalk.engine.hosting import EnsembleHost
@@ -186,16 +186,16 @@ def receiver(request: pytest.FixtureRequest) -> Iterator[Receiver]:
 def formed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The kinds of the regions that went together; they are formed early, even where bodies are slow."""
     kinds: list[str] = []
-    begin = device_region.DeviceRegion._begin
+    begin = crossing.DeviceRegion._begin
 
     def count(region: Any) -> None:
         kinds.append(region.plan.kind)
         begin(region)
 
-    monkeypatch.setattr(device_region.DeviceRegion, "_begin", count)
-    monkeypatch.setattr(device_region, "LOOKS_AFTER", 2)
-    monkeypatch.setattr(device_region, "LOOKS_AGAIN", 3)
-    monkeypatch.setattr(device_region, "SHARE", 1)
+    monkeypatch.setattr(crossing.DeviceRegion, "_begin", count)
+    monkeypatch.setattr(crossing, "LOOKS_AFTER", 2)
+    monkeypatch.setattr(crossing, "LOOKS_AGAIN", 3)
+    monkeypatch.setattr(crossing, "SHARE", 1)
     return kinds
 
 

@@ -103,7 +103,7 @@ class Node:
             self.moves.last_body,
             self.sharing.encode,
         )
-        self.accelerator: Accelerator | None = self.workers.parts
+        self.accelerator: Accelerator | None = self.workers.accelerator
         self.tokens: Tokens = Tokens(self)
         self.verify = verify
         self.bad_frames = 0

@@ -151,7 +151,7 @@ class Passing:
             context.counters.add(sq, "stale", len(indexes))  # its SQ has been placed elsewhere since
             return
         passed_by = self._passed_by(incoming, bundle, numbers) if self._took else {}
-        region = self._node.workers.parts.taking[self._graph, self._number].get(sq)
+        region = self._node.workers.accelerator.taking[self._graph, self._number].get(sq)
         if region is not None and not self._node.moves.keeps and not passed_by and region.takes(indexes):
             # All of it is for what is run together: nobody looks at it on the way.
             self._count(incoming, bundle, numbers)

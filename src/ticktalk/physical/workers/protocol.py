@@ -1,8 +1,8 @@
 """The protocol between the timekeeper and a worker: a struct for each command and each answer.
 
 Between processes, each is a MessagePack array that begins with the struct's tag (`frames`). To threads of the same
-process, the structs are handed as they are. Commands about one body or one part are carried out in their order, and
-each of them but `Restore` and `SplitPart` has one last answer.
+process, the structs are handed as they are. Commands about one body or one region are carried out in their order, and
+each of them but `Restore` and `SplitRegion` has one last answer.
 
 `start`, `stop`, `tick` and `now` are root ticks. `instant`, `following`, `begun` and `ended` are times of the host's
 monotonic clock, in microseconds. Values are MessagePack, as bytes or as marked by `frames`.
@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.accelerate.part_messages import FormPart, PartRan, PartSkipped, RunPart, SplitPart
+from ticktalk.accelerate.region_messages import FormRegion, RegionRan, RegionSkipped, RunRegion, SplitRegion
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick
 
@@ -163,9 +163,9 @@ class Unmap(msgspec.Struct, array_like=True, tag="unmap"):
     number: int
 
 
-OfUnit = Fire | Save | Restore | RunPart | SplitPart
-"""Commands that a body, or all bodies of a part, carry out one after the other."""
+OfUnit = Fire | Save | Restore | RunRegion | SplitRegion
+"""Commands that a body, or all bodies of a region, carry out one after the other."""
 
-Command = OfUnit | Load | Start | FormPart | Drop | Stop
+Command = OfUnit | Load | Start | FormRegion | Drop | Stop
 
-Answer = Loaded | Fired | Failed | Skipped | SavedState | PartRan | PartSkipped
+Answer = Loaded | Fired | Failed | Skipped | SavedState | RegionRan | RegionSkipped

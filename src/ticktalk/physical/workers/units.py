@@ -1,4 +1,4 @@
-"""The units of a worker: a body by itself, or the bodies of a part. A unit carries out one command after the other."""
+"""The units of a worker: a body by itself, or those of a region. A unit carries out one command after the other."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ticktalk.accelerate.bind import IN_REGION
-from ticktalk.accelerate.part_messages import PartRan, PartSkipped, RunPart, SplitPart
-from ticktalk.accelerate.worker_region import WorkerRegion
+from ticktalk.accelerate.in_worker import WorkerRegion
+from ticktalk.accelerate.region_messages import RegionRan, RegionSkipped, RunRegion, SplitRegion
 from ticktalk.engine.components import running
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.lateness import lateness
@@ -37,8 +37,8 @@ class Unit:
         waits: its commands.
         busy: a thread carries them out.
         lock: for `waits`, `busy` and `unit`.
-        unit: the unit in whose turn its commands are carried out: itself, or its part.
-        split: a part that ends when nothing waits for it.
+        unit: the unit in whose turn its commands are carried out: itself, or its region.
+        split: a region that ends when nothing waits for it.
     """
 
     __slots__ = ("answer", "busy", "ident", "lock", "slow", "split", "unit", "waits")
@@ -133,31 +133,31 @@ class Instance(Unit):
             self.answer(Fired(self.ident, *first, begun, ended, counts))
 
 
-class PartUnit(Unit):
-    """The bodies of a part.
+class RegionUnit(Unit):
+    """The bodies of a region.
 
     Args:
         ident: its number.
-        part: runs them.
+        region: runs them.
         members: the bodies, which take their turns with it until it ends.
         answer: sends answers.
     """
 
-    __slots__ = ("_part", "members")
+    __slots__ = ("_region", "members")
 
-    def __init__(self, ident: int, part: WorkerRegion, members: list[Instance], answer: SendAnswer) -> None:
+    def __init__(self, ident: int, region: WorkerRegion, members: list[Instance], answer: SendAnswer) -> None:
         super().__init__(ident, answer)
-        self._part = part
+        self._region = region
         self.members = members
         for member in members:
             with member.lock:  # nothing waits for it: it was idle when the timekeeper decided this
                 member.unit = self
 
     def carry_out(self, command: OfUnit) -> None:
-        """Run the part, or note that it ends."""
-        if isinstance(command, RunPart):
+        """Run the region, or note that it ends."""
+        if isinstance(command, RunRegion):
             self._run(command)
-        elif isinstance(command, SplitPart):
+        elif isinstance(command, SplitRegion):
             self.split = True
 
     def end(self) -> None:
@@ -166,22 +166,22 @@ class PartUnit(Unit):
             if member.unit is self:
                 member.unit = member
 
-    def _run(self, command: RunPart) -> None:
+    def _run(self, command: RunRegion) -> None:
         start, stop = command.start, command.stop
         begun = monotonic_us()
         late = _lateness(begun, command)
         if late == "skipped":
-            self.answer(PartSkipped(self.ident))
+            self.answer(RegionSkipped(self.ident))
             return
         running.current = IN_REGION
-        edges, leftovers, errors = self._part.run(start, stop, command.arcs, command.data)
+        edges, leftovers, errors = self._region.run(start, stop, command.arcs, command.data)
         running.current = None
         ended = monotonic_us()
         self.slow = ended - begun > SLOW
-        self.answer(PartRan(self.ident, edges, leftovers, errors, start, stop, begun, ended, late is not None))
+        self.answer(RegionRan(self.ident, edges, leftovers, errors, start, stop, begun, ended, late is not None))
 
 
-def _lateness(begun: int, command: Fire | RunPart) -> str | None:
+def _lateness(begun: int, command: Fire | RunRegion) -> str | None:
     """How a source's firing counts whose body starts now; None: it is in time, or no source's."""
     instant, following = command.instant, command.following
     if instant is None or following is None:

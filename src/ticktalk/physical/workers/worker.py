@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.accelerate.part_messages import FormPart
-from ticktalk.accelerate.worker_region import WorkerRegion
+from ticktalk.accelerate.in_worker import Codecs, WorkerRegion
+from ticktalk.accelerate.region_messages import FormRegion
 from ticktalk.engine.bodies import BodyError, GraphCode
 from ticktalk.engine.codec import encode_value
 from ticktalk.engine.components import Components, Preparing, running
@@ -24,10 +24,11 @@ from ticktalk.engine.execution import TTSQExecute
 from ticktalk.errors import TTError
 from ticktalk.factories import make_driver
 from ticktalk.graph.graph import TTGraph
+from ticktalk.physical.network.token_frames import arcs_in
 from ticktalk.physical.timekeeping.role import Role
 from ticktalk.physical.workers.protocol import Command, Drop, Load, Loaded, OfUnit, Start, Stop
 from ticktalk.physical.workers.results import Encode, encoder, failure, text
-from ticktalk.physical.workers.units import Instance, PartUnit, SendAnswer, Unit
+from ticktalk.physical.workers.units import Instance, RegionUnit, SendAnswer, Unit
 from ticktalk.time import TTClock
 
 Receive = Callable[[Callable[[], None]], Command | None]
@@ -59,12 +60,12 @@ class Worker:
         self._near = Path(near or ".")
         self._encode = encode
         self._graphs: dict[str, tuple[TTGraph, GraphCode, dict[str, TTClock]]] = {}
-        self._units: dict[int, Instance | PartUnit] = {}
+        self._units: dict[int, Instance | RegionUnit] = {}
         self._of_graph: dict[str, list[int]] = {}
         self._at_once: dict[type, Callable[[Any], Unit | None]] = {
             Load: self._load,
             Start: self._start,
-            FormPart: self._form,
+            FormRegion: self._form,
             Drop: self._drop,
             Stop: self._stop,
         }
@@ -98,7 +99,7 @@ class Worker:
         while True:
             unit = target.unit
             with unit.lock:
-                if unit is target.unit:  # else its part has just ended
+                if unit is target.unit:  # else its region has just ended
                     unit.waits.append(command)
                     if unit.busy:
                         return None
@@ -111,7 +112,7 @@ class Worker:
             with unit.lock:
                 if not unit.waits:
                     unit.busy = False
-                    if unit.split and isinstance(unit, PartUnit):
+                    if unit.split and isinstance(unit, RegionUnit):
                         self._units.pop(unit.ident, None)
                         unit.end()
                     return
@@ -178,13 +179,13 @@ class Worker:
             self._units[new.ident] = instance
             self._of_graph.setdefault(command.graph, []).append(new.ident)
 
-    def _form(self, command: FormPart) -> None:
+    def _form(self, command: FormRegion) -> None:
         units = [self._units[member.ident] for member in command.members]
         mine = [unit for unit in units if isinstance(unit, Instance)]
         executes = [instance.execute for instance in mine]
-        encoder_of = partial(encoder, encode_part=self._encode)
-        part = WorkerRegion(command.roots, command.members, executes, command.feeds, self._encode, encoder_of, failure)
-        self._units[command.ident] = PartUnit(command.ident, part, mine, self._answer)
+        codecs = Codecs(self._encode, partial(encoder, encode_part=self._encode), failure, arcs_in)
+        region = WorkerRegion(command.roots, command.members, executes, command.feeds, codecs)
+        self._units[command.ident] = RegionUnit(command.ident, region, mine, self._answer)
 
     def _drop(self, command: Drop) -> None:
         self._units.pop(command.ident, None)
@@ -193,5 +194,5 @@ class Worker:
         self._graphs.pop(command.graph, None)
         gone = {self._units.pop(ident, None) for ident in self._of_graph.pop(command.graph, ())}
         for unit in list(self._units.values()):
-            if isinstance(unit, PartUnit) and gone.intersection(unit.members):
+            if isinstance(unit, RegionUnit) and gone.intersection(unit.members):
                 self._units.pop(unit.ident, None)  # it may just have ended by itself, in another thread

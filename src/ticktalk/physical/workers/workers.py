@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.accelerate.device_parts import DeviceParts
-from ticktalk.accelerate.part_messages import PartRan, PartSkipped
+from ticktalk.accelerate.on_device import DeviceAccelerator
+from ticktalk.accelerate.region_messages import RegionRan, RegionSkipped
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.codec import Data, encode_value, encoded
 from ticktalk.engine.components import Components
@@ -112,7 +112,7 @@ class Workers:
         self._of: dict[ContextParts, dict[str, WorkerBody]] = {}  # the same by context and SQ
         self._last_number = 0
         self._closing = False
-        self.parts = DeviceParts(self)
+        self.accelerator = DeviceAccelerator(self)
 
     def load(self, graph: TTGraph, sqs: list[TTSQ], loaded: Callable[[str | None], None]) -> None:
         """Have the bodies of `sqs` compiled in their workers; `loaded` takes the problem, or None.
@@ -179,7 +179,7 @@ class Workers:
         self._channel(worker).send(command)
 
     def number(self) -> int:
-        """A number by which no body and no part of a context is known yet."""
+        """A number by which no body and no region is known yet."""
         self._last_number += 1
         return self._last_number
 
@@ -213,7 +213,7 @@ class Workers:
 
     def busy(self, context: Context, names: Collection[str] | None = None) -> str:
         """An SQ (of `names`, if given) whose body runs or waits to run in this context; empty when there is none."""
-        if name := self.parts.busy(context, names):
+        if name := self.accelerator.busy(context, names):
             return name
         for name, body in self.bodies(context).items():
             if body.in_flight and (names is None or name in names):
@@ -262,7 +262,7 @@ class Workers:
     def stop(self, graph: str) -> None:
         """Forget a graph."""
         known = self._graphs.pop(graph, None)
-        self.parts.stop(graph)
+        self.accelerator.stop(graph)
         for context in [context for context in self._of if context.prepared.graph.name == graph]:
             for body in self._of.pop(context).values():
                 del self._bodies[body.ident]
@@ -322,8 +322,8 @@ class Workers:
 
     def _take(self, answer: Answer) -> None:
         """Take an answer of a worker; one about a body or a graph that is gone is dropped."""
-        if isinstance(answer, PartRan | PartSkipped):
-            self.parts.answer(answer)
+        if isinstance(answer, RegionRan | RegionSkipped):
+            self.accelerator.answer(answer)
         elif isinstance(answer, Loaded):
             self._loaded(answer.graph, answer.problem)
         elif (body := self._bodies.get(answer.ident)) is not None:
@@ -353,7 +353,7 @@ class Workers:
         for body in self._bodies.values():
             if body.worker == worker:
                 body.firings_lost()
-        self.parts.died(worker)
+        self.accelerator.died(worker)
         for name, known in list(self._graphs.items()):  # one that cannot be loaded is stopped on the way
             sqs = [sq for sq, its_worker in known.assigned.items() if its_worker == worker]
             if known.loading and sqs:

@@ -1,0 +1,110 @@
+"""The accelerator of a device: forms the regions of its contexts, and gives them the answers of their workers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from ticktalk.accelerate.plan import plans_on_device
+from ticktalk.accelerate.region_messages import Body, RegionRan, RegionSkipped, Workers
+from ticktalk.accelerate.together import DeviceRegion
+from ticktalk.engine.acceleration import ContextParts
+from ticktalk.engine.firing import GridSync
+from ticktalk.graph.sq import TTSQ
+
+
+class DeviceAccelerator:
+    """Owned by the timekeeper (`Accelerator`).
+
+    Args:
+        workers: where the bodies run.
+
+    Attributes:
+        taking: by graph and context, and by the SQ of another ensemble that feeds it: the region that takes its tokens.
+    """
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._regions: list[DeviceRegion] = []
+        self._together: dict[int, DeviceRegion] = {}  # by the number by which its worker knows it
+        self.taking: dict[tuple[str, int], dict[str, DeviceRegion]] = {}
+
+    def form(self, context: ContextParts) -> list[DeviceRegion]:
+        """The regions, as SQs are placed now; the former ones are retired."""
+        self._regions = [region for region in self._regions if not region.ended]
+        by_worker: dict[str, dict[str, Body]] = {}
+        for name, body in self._workers.bodies(context).items():
+            body.ended = None
+            if name in context.syncs and name not in context.waiting_to_fire:
+                by_worker.setdefault(body.worker, {})[name] = body
+
+        def grid_of(sq: TTSQ) -> tuple[int, int, int]:
+            sync = context.syncs[sq.name]
+            assert isinstance(sync, GridSync)
+            return sync.period, sync.phase, sync.width
+
+        formed = []
+        for mine in by_worker.values():
+            sqs = [body.elsewhere.sq for body in mine.values()]
+            for plan in plans_on_device(context.prepared.graph, sqs, grid_of, lambda name: name not in context.syncs):
+                bodies = [mine[member.sq.name] for member in plan.members]
+                region = DeviceRegion(plan, context, self._workers, self, bodies)
+                formed.append(region)
+                for body in bodies:
+                    body.ended = region.look_whether_idle
+        self._regions += formed
+        key = (context.prepared.graph.name, context.number)
+        self.taking[key] = {region.plan.producer: region for region in formed if region.plan.kind == "token"}
+        return formed
+
+    def register(self, region: DeviceRegion) -> int:
+        """A number by which its worker knows a region."""
+        number = self._workers.number()
+        self._together[number] = region
+        return number
+
+    def unregister(self, number: int) -> None:
+        """No answer about this number will come."""
+        self._together.pop(number, None)
+
+    def still_run(self, bodies: Iterable[Body]) -> bool:
+        """Whether one of these bodies still runs in a region that has been retired."""
+        mine = {body.ident for body in bodies}
+        return any(region.still_runs(mine) for region in self._regions)
+
+    def busy(self, context: ContextParts, names: Collection[str] | None = None) -> str:
+        """The SQ (of `names`, if given) that runs or waits to in a region of this context; empty: there is none."""
+        for region in self._regions:
+            if region.context is context and (name := region.busy(names)):
+                return name
+        return ""
+
+    def answer(self, answer: RegionRan | RegionSkipped) -> None:
+        """Take a worker's answer to a run of a region."""
+        region = self._together.get(answer.ident)
+        if region is None:
+            return  # of a graph that was stopped
+        if isinstance(answer, RegionRan):
+            self._workers.ended_at(answer.ended)
+            region.ran(answer)
+        else:
+            region.skipped()
+        if not region.under_way(answer.ident):
+            self._together.pop(answer.ident, None)
+        region.look_whether_idle()
+        if region.ended:
+            for other in self._regions:
+                other.look_whether_idle()
+
+    def died(self, worker: str) -> None:
+        """A worker died: what was under way in its regions is lost."""
+        for region in self._regions:
+            if region.worker == worker:
+                region.lost()
+        self._together = {number: region for number, region in self._together.items() if region.worker != worker}
+
+    def stop(self, graph: str) -> None:
+        """Forget the regions of a graph."""
+        for key in [key for key in self.taking if key[0] == graph]:
+            del self.taking[key]
+        self._regions = [region for region in self._regions if region.context.prepared.graph.name != graph]
+        self._together = {number: region for number, region in self._together.items() if region in self._regions}

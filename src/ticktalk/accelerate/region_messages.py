@@ -1,0 +1,162 @@
+"""What the two halves of a region on a device say to each other: commands of the timekeeper, answers of the worker.
+
+`ident` is the number of the region (of a `MemberInWorker`: of the body). `start` and `stop` are root ticks. The times
+`instant`, `following`, `begun` and `ended` are of the host's monotonic clock, in microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sized
+from typing import Any, Protocol
+
+import msgspec
+
+from ticktalk.engine.acceleration import ContextParts
+from ticktalk.engine.codec import Data
+from ticktalk.engine.context import Elsewhere
+from ticktalk.engine.firing import GridSync
+from ticktalk.engine.forwarding import TTSQForward
+from ticktalk.payloads import FiringError
+from ticktalk.time import Tick
+
+
+class MemberInWorker(msgspec.Struct, array_like=True):
+    """One SQ of a region, as its worker has to know it.
+
+    Attributes:
+        ident: the number of its body.
+        wires: by port that is fed within the region: the place of the SQ that feeds it, the number of that SQ's wire,
+            and whether it is the only one.
+        inner: by wire that begins here, the path of the part of the result that goes there.
+        outer: the paths of the parts of the result that leave, and whether each is an output.
+        settled: by port, the value that stays there for good.
+    """
+
+    ident: int
+    wires: dict[int, tuple[int, int, bool]]
+    inner: list[list[int]]
+    outer: list[tuple[list[int], bool]]
+    settled: dict[int, bytes]
+
+
+class FormRegion(msgspec.Struct, array_like=True, tag="form"):
+    """Run these bodies as one region from now on; the first `roots` of them get what comes.
+
+    Attributes:
+        feeds: by root, the arc of the SQ elsewhere that feeds it; empty if none does.
+    """
+
+    ident: int
+    roots: int
+    members: list[MemberInWorker]
+    feeds: list[int]
+
+
+class RunRegion(msgspec.Struct, array_like=True, tag="run"):
+    """Run a region once.
+
+    Attributes:
+        arcs: of a token from elsewhere: the index of its arc, or the bytes of several (`token_frames.arcs_in`).
+        data: the value of that arc, or an array of those of several; else a value for each input of each root (None:
+            the root does not fire).
+        instant, following: of a source: the instant for which it fires, and the next one; else None.
+    """
+
+    ident: int
+    start: Tick
+    stop: Tick
+    arcs: int | bytes
+    data: Any
+    instant: int | None
+    following: int | None
+
+
+class RegionRan(msgspec.Struct, array_like=True, tag="ran"):
+    """The answer to `RunRegion`.
+
+    Attributes:
+        edges: what leaves the region: `[index of the SQ, *result]`.
+        leftovers: values that found no partner: `[index of the SQ, port, value]`.
+        errors: of firings.
+        late: whether it was late (`engine.lateness`).
+    """
+
+    ident: int
+    edges: list[list[Any]]
+    leftovers: list[list[Any]]
+    errors: list[FiringError]
+    start: Tick
+    stop: Tick
+    begun: int
+    ended: int
+    late: bool
+
+
+class RegionSkipped(msgspec.Struct, array_like=True, tag="region skipped"):
+    """The answer to `RunRegion` if it was too late to start."""
+
+    ident: int
+
+
+class SplitRegion(msgspec.Struct, array_like=True, tag="split"):
+    """Run the bodies one by one again, after what is under way."""
+
+    ident: int
+
+
+class Body(Protocol):
+    """One body in its worker.
+
+    Attributes:
+        ident: the number by which its worker knows it.
+        elsewhere: what takes its errors and counts.
+        gone: its instance here has ended.
+        recent: microseconds of its latest runs by themselves, on average; None: not measured.
+        ended: called when a firing or a save of it has ended.
+    """
+
+    ident: int
+    worker: str
+    elsewhere: Elsewhere
+    gone: bool
+    recent: float | None
+    ended: Callable[[], None] | None
+
+    @property
+    def in_flight(self) -> Sized:
+        """The firings under way."""
+
+    @property
+    def saved(self) -> Sized:
+        """The saves under way."""
+
+    def late(self, late: int) -> None:
+        """Its body started so many microseconds after its instant."""
+
+
+class Workers(Protocol):
+    """What the regions of a device ask of its workers."""
+
+    mark: Callable[[Data], Any]
+    """Makes of a value what stands for it in a command."""
+
+    def number(self) -> int:
+        """A number by which no body and no region is known yet."""
+
+    def bodies(self, context: ContextParts) -> Mapping[str, Body]:
+        """By SQ, a context's bodies in workers."""
+
+    def ended_at(self, microseconds: int) -> None:
+        """Bodies ended at this time (monotonic), and what they sent is looked at next."""
+
+    def send(self, worker: str, command: FormRegion | RunRegion | SplitRegion) -> None:
+        """Send a command to a worker."""
+
+    def parts_of(self, result: list[Any], sends: TTSQForward) -> Any:
+        """A result as it came from a worker, for the forward part of its SQ."""
+
+    def due(self, grid: GridSync, start: Tick) -> tuple[int, int]:
+        """The instant of a source's firing, and the next one (monotonic)."""
+
+    def after(self, microseconds: int, call: Callable[[], None]) -> None:
+        """Call `call()` after a time."""

@@ -1,0 +1,498 @@
+"""A region on a device, as the timekeeper sees it: its SQs cross to their worker one by one, or together.
+
+When the roots fire, their syncs decide, as ever. A region is *apart* at first: the general engine runs it and measures
+its bodies. Once they are known to be fast, it is *closing up*: what its roots fire is kept back until nothing of it is
+under way. From then on it is *together*: it crosses once per instant, once per token, once per firing. It goes apart
+again when its bodies become slow, and before its SQs are moved, saved by themselves or set anew. So nothing overtakes
+anything on the way from the one to the other.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Protocol
+
+from ticktalk.accelerate.bind import bring_up, holds_tokens_after, settled_values
+from ticktalk.accelerate.code import once_inputs
+from ticktalk.accelerate.plan import Member, Plan
+from ticktalk.accelerate.region_messages import (
+    Body,
+    FormRegion,
+    MemberInWorker,
+    RegionRan,
+    RunRegion,
+    SplitRegion,
+    Workers,
+)
+from ticktalk.accelerate.sends import outside
+from ticktalk.engine.acceleration import ContextParts
+from ticktalk.engine.codec import Data, Encoded, encoded
+from ticktalk.engine.firing import ArrivalSync, Fire, GridSync, SinglePortSync
+from ticktalk.engine.forwarding import TTSQForward
+from ticktalk.time import NEG_INFINITY, Tick
+
+SHARE = 10
+"""The bodies of a region may take one of so many parts of the period, so that others still have their turns."""
+
+CROSSING = 50
+"""Microseconds that crossing by itself costs about an SQ: a body that takes less gains nothing from overlapping."""
+
+ONCE = 2_000
+"""Microseconds more that bodies may take when they are measured one by one: once, and the first time, it may be by
+chance. How long they take together is seen then."""
+
+LOOKS_AFTER = 1
+"""Firings on the general engine before a region closes up for the first time. The next ones wait for them: else more
+and more is under way where tokens come faster than the general engine can take them."""
+
+LOOKS_AGAIN = 8
+"""Firings after which a slow region is considered again; each further time after four times as many."""
+
+LOOKS_AT_MOST_AFTER = 4096
+"""Firings after which a region is considered again in any case."""
+
+AT_ONCE = 6
+"""Times the limit that one run counts for at most: one that the machine held up splits no region, two do."""
+
+KEPT_BACK = 100_000
+"""Microseconds for which firings are kept back although nothing that is under way ends."""
+
+Fired = tuple[int, Tick, Tick, tuple[Any, ...], int]
+"""`(root, start, stop, values, now)`"""
+
+Entry = tuple[list[Any], Callable[[], None]]
+"""A run of the region, as its command without the number, and what does the same on the general engine."""
+
+
+class Others(Protocol):
+    """What a region asks of the owner of all regions of its device."""
+
+    def register(self, region: DeviceRegion) -> int:
+        """A number by which its worker knows a region."""
+
+    def unregister(self, number: int) -> None:
+        """No answer about this number will come."""
+
+    def still_run(self, bodies: Iterable[Body]) -> bool:
+        """Whether one of these bodies still runs in a region that has been retired."""
+
+
+class DeviceSQ:
+    """One SQ of a region: its parts in the general engine, and its body in the worker."""
+
+    __slots__ = ("body", "forward", "member", "sync")
+
+    def __init__(self, member: Member, body: Body, context: ContextParts) -> None:
+        self.member = member
+        self.body = body
+        self.sync = context.syncs[member.sq.name]
+        self.forward = self.outside(context)
+
+    def outside(self, context: ContextParts) -> TTSQForward:
+        """What sends its results out of the region, as SQs are placed now."""
+        return outside(context.forwards[self.member.sq.name], {(to.sq, to.port) for to in self.member.inner})
+
+    def in_worker(self, is_root: bool) -> MemberInWorker:
+        """The SQ as its worker has to know it."""
+        sq = self.member.sq
+        paths = {(to.sq, to.port): arc.path for arc in sq.arcs if arc.kind != "tag" for to in arc.to}
+        settled = None if is_root or not isinstance(self.sync, ArrivalSync) else settled_values(self.sync)
+        return MemberInWorker(
+            self.body.ident,
+            {port: (wire.member, wire.way, wire.alone) for port, wire in self.member.wires.items()},
+            [list(paths[to.sq, to.port]) for to in self.member.inner],
+            [(list(path), output) for path, output in self.forward.paths],
+            {port: bytes(encoded(value)) for port, value in (settled or {}).items()},
+        )
+
+
+class _LastTurn:
+    """A turn after all SQs of a region, at which it looks whether they are idle."""
+
+    def __init__(self, region: DeviceRegion, order: float) -> None:
+        self.key: tuple[Any, Any] = (order, self)
+        self.queued = False
+        self._region = region
+
+    def __lt__(self, other: object) -> bool:
+        return False  # as of regions
+
+    def step(self, now: int) -> None:
+        self._region.look_whether_idle(again=False)
+
+
+class DeviceRegion:
+    """See above.
+
+    Args:
+        plan: its SQs.
+        context: their context.
+        workers: those of the device.
+        others: the owner of all regions of the device.
+        bodies: by member, its body.
+
+    Attributes:
+        worker: the name of its worker.
+        covers: of kind "token": the arcs of the SQ elsewhere that feed nothing else here.
+    """
+
+    def __init__(
+        self, plan: Plan, context: ContextParts, workers: Workers, others: Others, bodies: Iterable[Body]
+    ) -> None:
+        self.plan = plan
+        self.context = context
+        self._workers = workers
+        self._others = others
+        self.parts = [DeviceSQ(member, body, context) for member, body in zip(plan.members, bodies, strict=True)]
+        self.worker = self.parts[0].body.worker
+        self._roots = self.parts[: plan.roots]
+        self._inside = self.parts[plan.roots :]
+        self._grid = self.parts[0].sync if isinstance(self.parts[0].sync, GridSync) else None
+        self._ident = 0  # in the worker, while it is together
+        self._state = "apart"
+        self._runs: deque[tuple[int, int | None]] = deque()  # under way: number, and the instant (monotonic)
+        self._kept_back: list[Entry] = []
+        self._tries = 0
+        self._seen = 0
+        self._look_at = LOOKS_AFTER
+        self._patience = LOOKS_AGAIN
+        self._behind = 0  # runs under way that firings on the general engine must not overtake
+        self._cost = 0.0  # microseconds of a run
+        self._latest: Tick = NEG_INFINITY  # the start of the latest run
+        self._gap = 0.0  # ticks between two tokens
+        self._gap_from: Tick = 0
+        self._fires: list[Fire] = []
+        self._collected: dict[Tick, list[Fired]] = {}  # by start, the firings of its sources at an instant
+        self.queued = False
+        self.key: tuple[Any, Any] = (self._roots[-1].sync.key[0] + 0.5, self)
+        self._last_turn = _LastTurn(self, max(part.sync.key[0] for part in self.parts) + 0.5)
+        self._last_starts: dict[int, Tick] = {}  # of roots that a token feeds and that keep order
+        self.covers: frozenset[int] = frozenset()
+        if plan.kind == "token":
+            self._know_last_starts()
+            self.covers = frozenset(arc for arc in plan.feeds if self._feeds_only_roots(arc))
+        else:
+            for index, root in enumerate(self._roots):
+                self._fires.append(root.sync.fire)
+                root.sync.fire = self._taking(index)
+
+    def __lt__(self, other: object) -> bool:
+        return False  # of several at one place in the order, which is no SQ's, any may go first
+
+    def _know_last_starts(self) -> None:
+        for index, root in enumerate(self._roots):
+            if isinstance(root.sync, SinglePortSync) and root.sync.forward:
+                self._last_starts[index] = root.sync.last_start
+
+    def _feeds_only_roots(self, arc: int) -> bool:
+        roots = [root.sync for root in self._roots]
+        return all(sync in roots for sync, _ in self.context.incoming.get(f"{self.plan.producer}/{arc}", ()))
+
+    # What comes to its roots.
+
+    def _taking(self, index: int) -> Fire:
+        def fire(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+            if self._state == "apart":
+                self._fires[index](start, stop, values, now)
+                if index == 0:
+                    self._saw(start)
+            elif self.plan.kind == "firing":
+                self._take(start, stop, [(index, start, stop, values, now)])
+            else:
+                self._collected.setdefault(start, []).append((index, start, stop, values, now))
+                if not self.queued:
+                    self.context.agenda.make_ready(self)
+
+        return fire
+
+    def step(self, now: int) -> None:
+        """All its sources have had their turn: at one instant, or at some more that are late."""
+        collected, self._collected = self._collected, {}
+        for start, fired in collected.items():
+            self._take(start, fired[0][2], fired)
+        if self._state == "apart" and self._seen >= self._look_at:
+            self._look()
+
+    def _take(self, start: Tick, stop: Tick, fired: list[Fired]) -> None:
+        """Take what its roots fire on one interval."""
+
+        def apart() -> None:
+            for index, begin, end, values, now in fired:
+                self._fires[index](begin, end, values, now)
+
+        given = {index: iter(values) for index, _, _, values, _ in fired}
+        mark = self._workers.mark
+        try:
+            inputs = once_inputs(self.plan.members, self.plan.roots)
+            data = [mark(encoded(next(given[root]))) if root in given else None for root, _ in inputs]
+        except TypeError:
+            self.dissolve()
+            apart()  # it says what has no codec
+            return
+        instant, following = (None, None) if self._grid is None else self._workers.due(self._grid, start)
+        self._enter(start, ([start, stop, b"", data, instant, following], apart))
+
+    def takes(self, arcs: Iterable[int]) -> bool:
+        """Whether a token that came on these arcs is for it, and for nobody else here."""
+        return self._state in ("closing up", "together") and self.covers.issuperset(arcs)
+
+    def passes(self, arcs: Iterable[int], start: Tick) -> None:
+        """A token that came on these arcs goes by the general engine: it must overtake nothing of the region."""
+        if self._state == "apart":
+            if self.covers.issuperset(arcs):
+                self._saw(start)
+        elif not self.covers.isdisjoint(arcs):
+            self.dissolve()
+
+    def take(
+        self, arcs: int | bytes, indexes: Iterable[int], data: Data, start: Tick, stop: Tick, apart: Callable[[], None]
+    ) -> None:
+        """Take a token that came on arcs from another ensemble.
+
+        Args:
+            arcs: the arc's index, or those of several as they came.
+            indexes: the same as numbers.
+            data: the value, or an array of them.
+            start, stop: the interval.
+            apart: gives it to the general engine.
+        """
+        if self._last_starts:
+            came = set(indexes)
+            mine = [index for index in self._last_starts if self.plan.feeds[index] in came]
+            if any(start < self._last_starts[index] for index in mine):
+                # A set out of order is not for all of them: the general engine sees to it.
+                self.dissolve()
+                apart()
+                return
+            self._last_starts.update(dict.fromkeys(mine, start))
+        self._enter(start, ([start, stop, arcs, self._workers.mark(data), None, None], apart))
+
+    def _enter(self, start: Tick, entry: Entry) -> None:
+        self._saw(start)
+        if self._state == "together":
+            self._run(entry)
+        elif self._state == "apart":
+            entry[1]()
+        else:
+            self._kept_back.append(entry)
+
+    def _run(self, entry: Entry) -> None:
+        command = RunRegion(self._ident, *entry[0])
+        self._runs.append((self._ident, command.instant))
+        self._latest = max(self._latest, command.start)
+        self._workers.send(self.worker, command)
+
+    # Together or apart.
+
+    def _saw(self, start: Tick) -> None:
+        """Something comes to it, with an interval that begins at `start`."""
+        self._seen += 1
+        if abs(start) != float("inf"):
+            gap = abs(start - self._gap_from) if self._seen > 1 else 0
+            self._gap += (gap - self._gap) / (8 if self._gap else 1)
+            self._gap_from = start
+        if self._state == "apart" and self._seen >= self._look_at and not self.queued:
+            self.context.agenda.make_ready(self)  # after all its roots
+
+    @property
+    def _limit(self) -> float:
+        """Microseconds that its bodies may take."""
+        period = self._gap if self._grid is None else self._grid.period
+        return period / SHARE + CROSSING * len(self.parts)
+
+    def _look(self) -> None:
+        """Close up, if its bodies are fast as far as is known."""
+        if self._slow() or self._waiting():
+            self._later()
+            return
+        self._state = "closing up"
+        if self.plan.kind == "token":
+            self._know_last_starts()
+        self._tries += 1
+        self._workers.after(KEPT_BACK, partial(self._go_on_waiting, self._tries, self._left()))
+        self.look_whether_idle()
+
+    def _left(self) -> int:
+        """How much of its SQs is under way on the general engine."""
+        return sum(len(part.body.in_flight) + len(part.body.saved) for part in self.parts)
+
+    def _go_on_waiting(self, tries: int, left: int) -> None:
+        """Give up closing up if nothing of it has ended meanwhile: some body holds it up."""
+        if self._state == "closing up" and self._tries == tries:
+            if self._left() < left:
+                self._workers.after(KEPT_BACK, partial(self._go_on_waiting, tries, self._left()))
+            else:
+                self._give_up()
+
+    def _slow(self) -> bool:
+        """Whether its bodies take too long to run one after the other, as far as they were measured by themselves."""
+        return sum(part.body.recent or 0 for part in self.parts) > self._limit + ONCE
+
+    def _later(self) -> None:
+        self._look_at = self._seen + self._patience
+        self._patience = min(4 * self._patience, LOOKS_AT_MOST_AFTER)
+
+    def look_whether_idle(self, again: bool = True) -> None:
+        """While it closes up: go together, if nothing of it is under way on the general engine.
+
+        Args:
+            again: look again after the turns of its SQs, if one of them has still to come.
+        """
+        if self._state != "closing up" or self._runs or self._left():
+            return
+        if self._others.still_run(part.body for part in self.parts):
+            return
+        considered = self.parts if self.plan.kind == "token" else self._inside
+        if any(part.sync.inbox or part.sync.remote for part in considered):
+            if again:  # what is done here and now ends without an answer
+                self.context.agenda.make_ready(self._last_turn)
+        elif self._slow() or self._waiting():
+            self._give_up()
+        else:
+            self._begin()
+
+    def _waiting(self) -> bool:
+        """Whether an SQ inside waits for something that only the general engine sees to."""
+        following = self._gap_from + (0 if self._grid is None else self._grid.period)
+        start = self._kept_back[0][0][0] if self._kept_back else following
+        return any(holds_tokens_after(part.sync, start) or settled_values(part.sync) is None for part in self._inside)
+
+    def _begin(self) -> None:
+        self._ident = self._others.register(self)
+        self._state = "together"
+        self._cost = 0.0
+        members = [part.in_worker(index < self.plan.roots) for index, part in enumerate(self.parts)]
+        self._workers.send(self.worker, FormRegion(self._ident, self.plan.roots, members, list(self.plan.feeds)))
+        kept_back, self._kept_back = self._kept_back, []
+        for entry in kept_back:
+            self._run(entry)
+
+    def _give_up(self) -> None:
+        """Stay apart: what was kept back goes by the general engine."""
+        self._state = "apart"
+        self._later()
+        kept_back, self._kept_back = self._kept_back, []
+        for _, apart in kept_back:
+            apart()
+
+    def dissolve(self) -> None:
+        """Let the general engine go on; what is under way in the worker ends there first."""
+        if self._collected:
+            self.step(self.context.agenda.now)
+        if self._state == "together":
+            self.flush()
+            self._workers.send(self.worker, SplitRegion(self._ident))
+            if self._runs:
+                self._behind = len(self._runs)
+                for root in self._roots:
+                    root.body.elsewhere.away(self._behind)
+            else:
+                self._others.unregister(self._ident)
+            self._state = "apart"
+            self._later()
+        elif self._state == "closing up":
+            self._give_up()
+
+    def retire(self) -> None:
+        """Dissolve for good: its SQs are looked at anew."""
+        self.dissolve()
+        for root, fire in zip(self._roots, self._fires, strict=False):
+            root.sync.fire = fire
+        self._state = "retired"
+
+    def flush(self) -> None:
+        """Let its syncs know how far it is."""
+        for part in self._inside:
+            bring_up(part.sync, self._latest)
+        for index, start in self._last_starts.items() if self._state == "together" else ():
+            sync = self._roots[index].sync
+            assert isinstance(sync, SinglePortSync)
+            sync.last_start = max(sync.last_start, start)
+
+    def close(self) -> None:
+        """Its context has ended."""
+        self._state = "closed"
+        self._kept_back.clear()
+        self._collected.clear()
+
+    # What its worker answers.
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it is under way or kept back, and no more will be."""
+        return self._state in ("closed", "retired") and not self._runs
+
+    def still_runs(self, idents: set[int]) -> bool:
+        """Whether it was retired, and one of these bodies is still under way in it."""
+        return self._state == "retired" and bool(self._runs) and any(part.body.ident in idents for part in self.parts)
+
+    def busy(self, names: Iterable[str] | None) -> str:
+        """The SQ (of `names`, if given) that runs or waits to; empty when there is none."""
+        if not (self._runs or self._kept_back or self._collected):
+            return ""
+        mine = [member.sq.name for member in self.plan.members]
+        return next((name for name in mine if names is None or name in names), "")
+
+    @property
+    def together(self) -> bool:
+        """Whether its SQs cross to their worker at once at present."""
+        return self._state == "together"
+
+    def under_way(self, ident: int) -> bool:
+        """Whether its worker is still to answer runs by this number, or will get more."""
+        return (self.together and ident == self._ident) or any(run == ident for run, _ in self._runs)
+
+    def _ended(self) -> tuple[int, int | None]:
+        """A run has ended: its number, and its instant."""
+        if self._behind:
+            self._behind -= 1
+            for root in self._roots:
+                root.body.elsewhere.done()
+        return self._runs.popleft()
+
+    def _tally(self, kind: str) -> None:
+        for root in self._roots:
+            root.body.elsewhere.tally(kind)
+
+    def skipped(self) -> None:
+        """An instant was past before its bodies could start."""
+        self._ended()
+        self._tally("skipped")
+
+    def ran(self, answer: RegionRan) -> None:
+        """The bodies have run."""
+        ident, instant = self._ended()
+        if instant is not None:
+            for root in self._roots:
+                root.body.late(answer.begun - instant)
+        if answer.late:
+            self._tally("late_starts")
+        start, stop = answer.start, answer.stop
+        for index, *result in answer.edges:
+            part = self.parts[index]
+            if not part.body.gone:  # else it is elsewhere now
+                forward = part.outside(self.context) if self._state == "retired" else part.forward
+                forward.send(self._workers.parts_of(result, forward), start, stop)
+        for index, port, data in answer.leftovers:
+            self.parts[index].sync.receive(port, start, stop, Encoded(data))
+        for error in answer.errors:
+            self._roots[0].body.elsewhere.report(error)
+        cost = min(answer.ended - answer.begun, AT_ONCE * self._limit)
+        self._cost += (cost - self._cost) / 8
+        if self.together and ident == self._ident and self._cost > self._limit:
+            for part in self.parts:
+                part.body.recent = None  # slow ones are measured anew
+            self._seen = 0
+            self.dissolve()
+
+    def lost(self) -> None:
+        """Its worker died: what was under way is lost."""
+        while self._runs:
+            self._ended()
+            self._tally("lost")
+        self.flush()
+        if self._state == "together":
+            self._state = "apart"
+            self._later()
