@@ -353,6 +353,7 @@ def test_status_tells_how_everything_stands() -> None:
         ("edge", ["gpu"]),
         ("runtime-manager", []),
     ]
+    assert [entry["heard_us_ago"] for entry in status["ensembles"]] == [0, 0]
     (found,) = status["graphs"]
     assert (found["name"], found["state"], found["outputs"]) == ("prog", "running", 2)
     assert found["busy"] == {"edge": "src-1 is pending"} and set(found["mapping"].values()) == {"edge"}

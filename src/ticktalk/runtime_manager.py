@@ -220,7 +220,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
             inputs.input_msg, executes.input_msg, self.process.input_msg, sim_process=network.sim_process
         )
         self.process.setup_proc_intfc(network.input_msg, start_in(self.simulation, self.process))
-        self.process.state.manager = self.ensemble.info()
+        self.process.requests.liveness.introduce(self.ensemble.info())
         site.interface.subscribe(OUTPUT, site.take_output_of)
         site.interface.open(network.receive)
         self.simulation.settle()

@@ -49,6 +49,10 @@ class Driver:
         """The ids of the network sessions that are connected now."""
         return ()
 
+    def hears(self, ensemble: str) -> bool:
+        """Whether messages of an ensemble get through now, where that can be seen; elsewhere it sends heartbeats."""
+        return False
+
     def reports(self, graph: str, context: int) -> list[IdleReport] | None:
         """How a context stands on every ensemble, where that can be seen; None: ensembles say so when asked."""
         return None

@@ -61,6 +61,10 @@ class Liveness:
 
     # Joining.
 
+    def introduce(self, manager: EnsembleInfo) -> None:
+        """Take in what the manager's own ensemble says of itself."""
+        self._state.manager = manager
+
     def refusal(self, info: EnsembleInfo) -> Refusal | None:
         """Why an ensemble may not join; None when it may."""
         name, manager = info.name, self._state.manager

@@ -81,7 +81,10 @@ class Reports:
             self._driver.ended(context.number)
 
     def look(self) -> None:
-        """Bring what is known of contexts up to date where the driver sees it; elsewhere the ensembles report it."""
+        """Bring what is known up to date where the driver sees it; elsewhere the ensembles report it."""
+        for name, ensemble in self._state.ensembles.items():
+            if self._driver.hears(name):
+                ensemble.heard = self._driver.now()
         for state in self._state.graphs.values():
             for context in state.contexts.values():
                 seen = self._driver.reports(state.name, context.number)

@@ -63,7 +63,8 @@ class ManagerHandle:
             self.node.loop.close()
             raise
         identity, now = self.node.link.identity, self.node.clock.now()
-        process.state.manager = describe_host(name, components, self.address, identity, True, now)
+        own = describe_host(name, components, self.address, identity, True, now)
+        process.requests.liveness.introduce(own)
         manager.host(self.node, process, trust)
         Commands(manager)
         self.manager = manager

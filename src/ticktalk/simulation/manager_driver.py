@@ -41,6 +41,11 @@ class SimulationDriver(Driver):
         for listener in self._simulation.on_start:
             listener(start.graph, start.context, start.start_tick)
 
+    def hears(self, ensemble: str) -> bool:
+        """Whether an ensemble is alive, and its link to the manager whole."""
+        site, network = self._simulation.sites.get(ensemble), self._simulation.network
+        return site is not None and site.alive and network.connected(ensemble, site.manager)
+
     def reports(self, graph: str, context: int) -> list[IdleReport]:
         """How a context stands on every ensemble; an ensemble that failed counts with the one that started anew."""
         alive = {id(site.host) for site in self._simulation.sites.values() if site.alive}
