@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 
 class TTError(Exception):
     """A mistake that the user can mend: the message says what is wrong, where, and what to do.
 
     The command line prints it without a traceback and exits with 1.
+
+    Attributes:
+        placed: the message begins each mistake with its file and line.
     """
+
+    placed = False
+
+    @classmethod
+    def at(cls, file: object, *mistakes: tuple[int, str]) -> Self:
+        """An error about lines of a file: each mistake with the number of its line."""
+        error = cls("\n".join(f"{file}:{line}: error: {what}" for line, what in mistakes))
+        error.placed = True
+        return error
 
 
 class Problem(NamedTuple):
@@ -39,6 +51,8 @@ class TTSyntaxError(TTError):
     Attributes:
         problems: each with its place and what to write instead.
     """
+
+    placed = True
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = sorted(problems, key=lambda problem: (problem.line, problem.column))

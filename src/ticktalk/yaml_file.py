@@ -32,7 +32,7 @@ def read_text(path: str | Path, what: str) -> str:
         raise TTError(f"{path}: the {what} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise TTError(f"{path}:{line}: error: not UTF-8 text") from None
+        raise TTError.at(path, (line, "not UTF-8 text")) from None
 
 
 class YamlFile:
@@ -59,12 +59,12 @@ class YamlFile:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark is not None else 1
-            raise TTError(f"{self.file}:{line}: error: not YAML: {error.problem or error.context}") from None
+            raise TTError.at(self.file, (line, f"not YAML: {error.problem or error.context}")) from None
         except yaml.reader.ReaderError as error:
             line = text[: error.position].count("\n") + 1
-            raise TTError(f"{self.file}:{line}: error: not YAML: {error.reason}") from None
+            raise TTError.at(self.file, (line, f"not YAML: {error.reason}")) from None
         except RecursionError:
-            raise TTError(f"{self.file}:1: error: not a {self.what}: nested too deeply") from None
+            raise TTError.at(self.file, (1, f"not a {self.what}: nested too deeply")) from None
 
     def check(self) -> None:
         """Tell of the mistakes.
@@ -73,8 +73,7 @@ class YamlFile:
             TTError: there are some: a line for each.
         """
         if self.mistakes:
-            lines = [f"{self.file}:{line}: error: {what}" for line, what in sorted(self.mistakes)]
-            raise TTError("\n".join(lines))
+            raise TTError.at(self.file, *sorted(self.mistakes))
 
     # What stands in the file.
 

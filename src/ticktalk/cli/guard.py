@@ -21,8 +21,7 @@ def run_guarded(app: typer.Typer) -> None:
     try:
         app(prog_name="ticktalk")
     except TTError as error:
-        text = str(error)
-        print(text if ": error: " in text else f"error: {text}", file=sys.stderr)
+        print(error if error.placed else f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:
         # Who reads our results has seen enough; Python would complain once more while closing stdout.

@@ -64,7 +64,7 @@ class MappingFile(NamedTuple):
                 what = f"{ensemble.name!r} has {ensemble.memory} bytes of memory, but its SQs need {need}"
                 mistakes.append((self.line, what))
         if mistakes:
-            raise TTMappingError("\n".join(f"{self.file}:{line}: error: {what}" for line, what in mistakes))
+            raise TTMappingError.at(self.file, *mistakes)
         return {sq.name: self.mapping[sq.name] for sq in graph.sqs}
 
 
@@ -81,16 +81,16 @@ def parse_mapping(text: str, file: str = "mapping") -> MappingFile:
     """As `read_mapping`, of the file's text; `file` is its name for messages."""
     such = 'a mapping is an object such as {"fuse-1": "rsu"}'
     if not text.strip():
-        raise TTError(f"{file}:1: error: the file is empty: {such}")
+        raise TTError.at(file, (1, f"the file is empty: {such}"))
     try:
         whole = json.loads(text)
     except json.JSONDecodeError as error:
-        raise TTError(f"{file}:{error.lineno}: error: not JSON: {error.msg} (column {error.colno})") from None
+        raise TTError.at(file, (error.lineno, f"not JSON: {error.msg} (column {error.colno})")) from None
     except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets
-        raise TTError(f"{file}:1: error: {such}, not this") from None
+        raise TTError.at(file, (1, f"{such}, not this")) from None
     at = _after_space(text, 0)
     if not isinstance(whole, dict):
-        raise TTError(f"{file}:{_line(text, at)}: error: {such}, not {_kind(whole)}")
+        raise TTError.at(file, (_line(text, at), f"{such}, not {_kind(whole)}"))
     mistakes: list[tuple[int, str]] = []
     if isinstance(whole.get("mapping"), dict):
         places = [(key_at, value_at) for key, key_at, value_at, _ in _members(text, at) if key == "mapping"]
@@ -115,7 +115,7 @@ def parse_mapping(text: str, file: str = "mapping") -> MappingFile:
         except ValueError as error:
             mistakes.append((line, f"{sq}: {error}"))
     if mistakes:
-        raise TTError("\n".join(f"{file}:{line}: error: {what}" for line, what in sorted(mistakes)))
+        raise TTError.at(file, *sorted(mistakes))
     return MappingFile(file, mapping, lines, begins)
 
 
