@@ -17,6 +17,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.completion import Completion
 from ticktalk.manager.driver import Driver, Send
 from ticktalk.manager.heal import Heal
+from ticktalk.manager.outputs import Outputs
 from ticktalk.manager.reports import Reports
 from ticktalk.manager.state import ContextState, GraphState, ManagerState
 from ticktalk.mapping.mapper import TTMapper
@@ -43,6 +44,7 @@ class Deploy:
         driver: what hosts the manager.
         heal: what places SQs anew.
         reports: what is told of contexts.
+        outputs: what has come of them.
     """
 
     def __init__(
@@ -53,10 +55,11 @@ class Deploy:
         driver: Driver,
         heal: Heal,
         reports: Reports,
+        outputs: Outputs,
     ) -> None:
         self._state, self._starts = state, starts
         self._send, self._driver = send, driver
-        self._heal, self._reports = heal, reports
+        self._heal, self._reports, self._outputs = heal, reports, outputs
         self._replies: dict[str, Future[GraphState]] = {}  # by graph: of requests that wait for it to be ready
 
     def deploy(self, request: DeployRequest, later: Future[Any]) -> None:
@@ -131,7 +134,8 @@ class Deploy:
         self._state.starts += 1
         number, checkpoint = self._state.starts, self._driver.checkpoint
         completion = Completion(set(state.hosts))
-        state.contexts[number] = ContextState(number, tick, kept, until, checkpoint, completion)
+        context = state.contexts[number] = ContextState(number, tick, kept, until, checkpoint, completion)
+        self._outputs.begin(context)
         state.state = "running"
         start = self._starts[number] = StartContext(state.name, number, tick, values, until, checkpoint)
         for host in state.hosts:
@@ -203,6 +207,7 @@ class Deploy:
         self._heal.forget(name)
         for context in state.contexts.values():
             self._reports.end(state, context)
+            self._outputs.forget(context)
             del self._starts[context.number]
         waits = self._replies.pop(name, None)
         if waits is not None:

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 import msgspec
 
 from ticktalk.json_text import json_line
-from ticktalk.manager.state import GraphState, ManagerState
+from ticktalk.manager.state import ContextState, ManagerState
 from ticktalk.payloads import FiringError, OutputToken
 
 ERRORS_KEPT = 1000
@@ -40,7 +40,21 @@ class Outputs:
                 self._own = True
         self.listeners: list[Callable[[OutputToken], None]] = []
         self.row_listeners: list[Callable[[str, str], None]] = []  # told the graph and the row, where rows are kept
-        self.count = 0
+        self._others = 0  # those that came of contexts that are not there any more
+        self._counts: dict[int, dict[str, int]] = {}  # by context that is there: where its outputs are counted
+
+    def begin(self, context: ContextState) -> None:
+        """A context was started: its outputs count."""
+        self._counts[context.number] = context.outputs
+
+    def forget(self, context: ContextState) -> None:
+        """A graph was stopped: what still comes of a context of it counts no more."""
+        self._others += sum(self._counts.pop(context.number).values())
+
+    @property
+    def count(self) -> int:
+        """How many have come."""
+        return self._others + sum(sum(counts.values()) for counts in self._counts.values())
 
     def take(self, token: OutputToken, arrival: int) -> None:
         """Take one that an ensemble has sent; not of a start under a manager before this one."""
@@ -50,23 +64,24 @@ class Outputs:
 
     def add(self, token: OutputToken) -> None:
         """Take one token, in the order of arrival."""
-        self.count += 1
-        graph = self._state.graphs.get(token.graph)
-        context = graph.contexts.get(token.context) if graph is not None else None
-        if graph is not None and context is not None:
-            context.outputs[token.ensemble] = context.outputs.get(token.ensemble, 0) + 1
+        counts = self._counts.get(token.context)
+        if counts is not None:
+            ensemble = token.ensemble
+            counts[ensemble] = counts.get(ensemble, 0) + 1
             if self.rows_kept:
-                self._keep_row(graph, token)
+                self._keep_row(token)
+        else:
+            self._others += 1
         if self._file is not None:
             self._file.write(json_line(token.log_row()) + "\n")
         for listener in self.listeners:
             listener(token)
 
-    def _keep_row(self, graph: GraphState, token: OutputToken) -> None:
-        row = json_line(token.row())
-        graph.rows.append(row)
-        if len(graph.rows) > 2 * self.rows_kept:
-            del graph.rows[: -self.rows_kept]
+    def _keep_row(self, token: OutputToken) -> None:
+        row, rows = json_line(token.row()), self._state.graphs[token.graph].rows
+        rows.append(row)
+        if len(rows) > 2 * self.rows_kept:
+            del rows[: -self.rows_kept]
         for listener in self.row_listeners:
             listener(token.graph, row)
 

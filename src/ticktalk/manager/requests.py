@@ -57,7 +57,7 @@ class Requests:
         self.errors = Errors(state)
         self.heal = Heal(state, starts, send, self.tell)
         self.reports = Reports(state, send, self.tell, driver, self.heal, self.outputs)
-        self.deploy = Deploy(state, starts, send, driver, self.heal, self.reports)
+        self.deploy = Deploy(state, starts, send, driver, self.heal, self.reports, self.outputs)
         self.liveness = Liveness(state, send, self.tell, driver, self.heal, self.deploy)
         now = driver.now
         self.handlers: dict[enum.Enum, Callable[[Any], object]] = {
