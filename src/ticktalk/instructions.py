@@ -24,6 +24,7 @@ import logging
 import math
 import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
 import msgspec
@@ -195,6 +196,11 @@ def _tuple(*values: Any) -> tuple[Any, ...]:
     return values
 
 
+def _on_trigger(value_of: Callable[[Setting], Any]) -> Callable[[Setting, Input], Sent]:
+    """A value on the interval of the trigger."""
+    return lambda setting, trigger: [(value_of(setting), *trigger[:2])]
+
+
 def _read_ttclock(setting: Setting, trigger: Input) -> Sent:
     start, stop, _ = trigger
     # At the start of a context every ensemble must read the same, however late the trigger gets there.
@@ -202,24 +208,10 @@ def _read_ttclock(setting: Setting, trigger: Input) -> Sent:
     return [(setting.clock.from_root(now) + (setting.parameter("delay") or 0), start, stop)]
 
 
-def _time_token(setting: Setting, trigger: Input) -> Sent:
-    start, stop, _ = trigger
-    return [(setting.now, start, stop)]
-
-
-def _const(setting: Setting, trigger: Input) -> Sent:
-    return [(setting.parameter("const"), trigger[0], trigger[1])]
-
-
 def _if(setting: Setting, value: Input, condition: Input) -> Sent:
     if bool(setting.opened(condition[2])) is not setting.parameter("when"):
         return []
     return [(value[2], max(value[0], condition[0]), min(value[1], condition[1]))]
-
-
-def _tttime_to_values(setting: Setting, token: Input) -> Sent:
-    start, stop, _ = token
-    return [((start, stop), start, stop)]
 
 
 def _values_to_tttime(setting: Setting, a: Input, b: Input) -> Sent:
@@ -234,10 +226,6 @@ def _end(value: Any, infinity: Tick) -> Tick:
     return infinity if isinstance(value, float) and value == infinity else whole_tick(value, "an interval's end")
 
 
-def _copy_tttime(setting: Setting, value: Input, time: Input) -> Sent:
-    return [(value[2], time[0], time[1])]
-
-
 def _add_time_delay(setting: Setting, token: Input) -> Sent:
     delay = whole_tick(setting.parameter("delay"), "a delay")
     start, stop, value = token
@@ -249,14 +237,6 @@ def _set_timeout(setting: Setting, token: Input) -> Sent:
     if stop == INFINITY:
         raise ValueError(f"SET_TIMEOUT begins where the interval ends, but {interval_text(start, stop)} has no end")
     return [(value, stop, INFINITY)]
-
-
-def _get_infinity(setting: Setting, trigger: Input) -> Sent:
-    return [(INFINITY, trigger[0], trigger[1])]
-
-
-def _get_neg_infinity(setting: Setting, trigger: Input) -> Sent:
-    return [(NEG_INFINITY, trigger[0], trigger[1])]
 
 
 def _resample(setting: Setting, token: Input) -> Sent:
@@ -341,48 +321,48 @@ _primitive("DICT", (), _dict, "`{a: b, c: d, ...}`.")
 
 # On tokens.
 
-CONST = _instruction(
-    "CONST", ("trigger",), _const, "`const`, whenever `trigger` comes.",
-    settings={"const": REQUIRED}, on_tokens=True, outside=lambda trigger, const: const,
+_on_tokens = partial(_instruction, on_tokens=True)
+CONST = _on_tokens(
+    "CONST", ("trigger",), _on_trigger(lambda setting: setting.parameter("const")), "`const` for each `trigger`.",
+    settings={"const": REQUIRED}, outside=lambda trigger, const: const,
 )  # fmt: skip
-TIME_TOKEN = _instruction(
-    "TIME_TOKEN", ("trigger",), _time_token, "Now on the root clock: in a graph only.",
-    on_tokens=True, outside=in_a_graph_only("TIME_TOKEN"),
+TIME_TOKEN = _on_tokens(
+    "TIME_TOKEN", ("trigger",), _on_trigger(lambda setting: setting.now), "Now on the root clock: in a graph only.",
+    outside=in_a_graph_only("TIME_TOKEN"),
 )  # fmt: skip
-READ_TTCLOCK = _instruction(
+READ_TTCLOCK = _on_tokens(
     "READ_TTCLOCK", ("trigger",), _read_ttclock, "Now plus `delay` in ticks of `TTClock`: in a graph only.",
-    settings={"TTClock": ROOT, "delay": 0}, on_tokens=True, outside=in_a_graph_only("READ_TTCLOCK"),
+    settings={"TTClock": ROOT, "delay": 0}, outside=in_a_graph_only("READ_TTCLOCK"),
 )  # fmt: skip
-TTTIME_TO_VALUES = _instruction(
-    "TTTIME_TO_VALUES", ("a",), _tttime_to_values, "The value `(start, stop)` of the token's interval, on it.",
-    on_tokens=True,
+TTTIME_TO_VALUES = _on_tokens(
+    "TTTIME_TO_VALUES", ("a",), lambda setting, token: [((token[0], token[1]), *token[:2])],
+    "The value `(start, stop)` of the token's interval, on it.",
 )  # fmt: skip
-VALUES_TO_TTTIME = _instruction(
+VALUES_TO_TTTIME = _on_tokens(
     "VALUES_TO_TTTIME", ("a", "b"), _values_to_tttime, "The interval [a, b) of the root clock; the value is None.",
-    on_tokens=True, outside=lambda a, b: TTToken(None, TTTime(ROOT, a.value, b.value)),
+    outside=lambda a, b: TTToken(None, TTTime(ROOT, a.value, b.value)),
 )  # fmt: skip
-COPY_TTTIME = _instruction(
-    "COPY_TTTIME", ("value", "time"), _copy_tttime, "The value of one on the interval of the other.", on_tokens=True
-)
-ADD_TIME_DELAY = _instruction(
+COPY_TTTIME = _on_tokens(
+    "COPY_TTTIME", ("value", "time"), lambda setting, value, time: [(value[2], *time[:2])],
+    "The value of one on the interval of the other.",
+)  # fmt: skip
+ADD_TIME_DELAY = _on_tokens(
     "ADD_TIME_DELAY", ("a",), _add_time_delay, "The token, its interval `delay` ticks of the interval's clock later.",
-    settings={"delay": REQUIRED}, on_tokens=True,
+    settings={"delay": REQUIRED},
 )  # fmt: skip
-SET_TIMEOUT = _instruction(
-    "SET_TIMEOUT", ("a",), _set_timeout, "The value from its interval's end to infinity.", on_tokens=True
-)
-GET_INFINITY = _instruction(
-    "GET_INFINITY", ("trigger",), _get_infinity, "Positive infinity: the end of an interval without end.",
-    on_tokens=True, outside=lambda trigger: INFINITY,
+SET_TIMEOUT = _on_tokens("SET_TIMEOUT", ("a",), _set_timeout, "The value from its interval's end to infinity.")
+GET_INFINITY = _on_tokens(
+    "GET_INFINITY", ("trigger",), _on_trigger(lambda setting: INFINITY),
+    "Positive infinity: the end of an interval without end.", outside=lambda trigger: INFINITY,
 )  # fmt: skip
-GET_NEG_INFINITY = _instruction(
-    "GET_NEG_INFINITY", ("trigger",), _get_neg_infinity, "Negative infinity: the start of an interval without start.",
-    on_tokens=True, outside=lambda trigger: NEG_INFINITY,
+GET_NEG_INFINITY = _on_tokens(
+    "GET_NEG_INFINITY", ("trigger",), _on_trigger(lambda setting: NEG_INFINITY),
+    "Negative infinity: the start of an interval without start.", outside=lambda trigger: NEG_INFINITY,
 )  # fmt: skip
-RESAMPLE = _instruction(
+RESAMPLE = _on_tokens(
     "RESAMPLE", ("stream",), _resample, "The stream on another grid: in a graph only.",
     settings={"TTClock": ROOT, "TTPeriod": REQUIRED, "TTPhase": 0, "order": 0},
-    on_tokens=True, forward=True, outside=in_a_graph_only("RESAMPLE"),
+    forward=True, outside=in_a_graph_only("RESAMPLE"),
 )  # fmt: skip
 _primitive(
     "IF", ("value", "condition"), _if, "The value, where the condition is as the branch wants it.", on_tokens=True

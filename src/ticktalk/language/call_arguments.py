@@ -84,21 +84,6 @@ class Argument:
         return self.value
 
 
-@dataclass(slots=True)
-class Signature:
-    """The parameters of a call.
-
-    Attributes:
-        shown: the callee, for messages.
-        parameters: in their order; those with a default may be left out.
-        keywords: further parameters, by keyword only.
-    """
-
-    shown: str
-    parameters: list[Parameter]
-    keywords: Iterable[str] = ()
-
-
 class Arguments:
     """Reads the arguments of the calls in one graph body. A mistake is reported, then `Refused` is raised.
 
@@ -178,55 +163,69 @@ class Arguments:
             if isinstance(argument.value, Listing):
                 argument.value = self.expressions.to_port(argument.value, argument.place)
 
-    def bind(self, node: ast.expr, signature: Signature, arguments: Sequence[Argument]) -> dict[str, Argument]:
-        """The arguments by parameter.
+    def bind(
+        self,
+        node: ast.expr,
+        callee: str,
+        parameters: Sequence[Parameter],
+        arguments: Sequence[Argument],
+        keywords: Sequence[str] = (),
+    ) -> dict[str, Argument]:
+        """The arguments of a call by parameter.
+
+        Args:
+            node: the call.
+            callee: its name, for messages.
+            parameters: in their order; those with a default may be left out.
+            arguments: the arguments.
+            keywords: further parameters, by keyword only.
 
         Raises:
             Refused: they do not fit.
         """
         if any(argument.uncertain for argument in arguments):
             raise Refused
-        attempts = Attempts()
+        attempts, shown = Attempts(), f"`{callee}`"
         bound: dict[str, Argument] = {}
-        positional = [parameter for parameter in signature.parameters if not parameter.keyword_only]
-        named = [parameter.name for parameter in signature.parameters if not parameter.positional_only]
+        positional = [parameter for parameter in parameters if not parameter.keyword_only]
+        named = [parameter.name for parameter in parameters if not parameter.positional_only]
         taken = 0
         for argument in arguments:
             if argument.keyword is None:
                 if taken >= len(positional):
                     raise self.refused(
                         argument.place,
-                        f"{signature.shown} takes {_count(len(positional), 'argument')}, this is one too many",
-                        f"its parameters are {_listed(p.name for p in signature.parameters)}" if positional else "",
+                        f"{shown} takes {_count(len(positional), 'argument')}, this is one too many",
+                        f"its parameters are {_listed(p.name for p in parameters)}" if positional else "",
                     )
                 name = positional[taken].name
                 taken += 1
             else:
                 name = str(argument.keyword.arg)
             with attempts:
-                if argument.keyword is not None and name not in named and name not in signature.keywords:
-                    raise self._unknown_keyword(argument, name, signature, [*named, *signature.keywords])
+                if argument.keyword is not None and name not in named and name not in keywords:
+                    raise self._unknown_keyword(argument, name, shown, [*named, *keywords])
                 before = bound.get(name)
                 bound[name] = argument
                 if before is not None:
-                    raise self.refused(argument.where, f"`{name}` is given twice to {signature.shown}", "give it once")
+                    raise self.refused(argument.where, f"`{name}` is given twice to {shown}", "give it once")
         attempts.check()
-        needed = [parameter.name for parameter in signature.parameters if parameter.default is None]
+        needed = [parameter.name for parameter in parameters if parameter.default is None]
         missing = [name for name in needed if name not in bound]
         if missing:
-            call = f"{signature.shown[1:-1]}({', '.join(needed)})"
-            raise self.refused(node, f"{signature.shown} is missing {_listed(missing)}", f"write `{call}`")
+            call = f"{callee}({', '.join(needed)})"
+            raise self.refused(node, f"{shown} is missing {_listed(missing)}", f"write `{call}`")
         return bound
 
-    def _unknown_keyword(self, argument: Argument, name: str, signature: Signature, known: Sequence[str]) -> Refused:
+    def _unknown_keyword(self, argument: Argument, name: str, shown: str, known: Sequence[str]) -> Refused:
         if name in STREAM_KEYWORDS:
-            what = f"`{name}` is for calls of a @STREAMify function, not of {signature.shown}"
+            what = f"`{name}` is for calls of a @STREAMify function, not of {shown}"
             return self.refused(argument.where, what, "leave it out")
         if name == "TTExecuteOnFullToken":
             what = "`TTExecuteOnFullToken` belongs in the signature of the function"
             return self.refused(argument.where, what, "leave it out")
         hint = did_you_mean(name, [*known, *_ALL_KEYWORDS]) or f"it takes {_listed(known)}"
-        return self.refused(argument.where, f"{signature.shown} has no parameter `{name}`", hint)
+        return self.refused(argument.where, f"{shown} has no parameter `{name}`", hint)
 
     # -- as ports, and as constants that are fixed at compile time; all of them raise `Refused` after a problem
 
@@ -310,6 +309,11 @@ class Arguments:
             if self.clocks.setdefault(one.name, one) != one:
                 what = f"two different clocks are called {one.name!r}"
                 raise self.refused(place, what, "name one of them differently")
+
+
+def parameters_named(required: Iterable[str], optional: Iterable[str] = ()) -> list[Parameter]:
+    """The parameters of a construct or instruction; the optional ones come last."""
+    return [*map(Parameter, required), *(Parameter(name, OPTIONAL) for name in optional)]
 
 
 def _listed(names: Iterable[str]) -> str:

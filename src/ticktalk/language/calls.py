@@ -17,33 +17,23 @@ from ticktalk.language.draft import Arc
 from ticktalk.language.evaluation import Evaluation
 from ticktalk.language.instances import Instances
 from ticktalk.language.meanings import UNKNOWN, Foreign, Reference, Unknown, Value
-from ticktalk.language.templates import Template
-from ticktalk.time import TTClock
 
 
 class Calls:
     """Evaluates the calls of a graph body.
 
     Attributes:
+        arguments: reads their arguments; afterwards holds the clocks in use.
+        instances: makes SQs; afterwards holds the templates in use.
         constructs: evaluates constructs, also the ones in a `with`.
     """
 
     def __init__(self, expressions: Evaluation) -> None:
-        self._expressions = expressions
-        self._arguments = Arguments(expressions)
-        self._instances = Instances(self._arguments)
-        self._builtins = BuiltinCalls(self._arguments)
-        self.constructs = Constructs(self._arguments, self._instances)
-
-    @property
-    def clocks(self) -> dict[str, TTClock]:
-        """Clocks other than the root by name, parents first."""
-        return self._arguments.clocks
-
-    @property
-    def used(self) -> dict[str, Template]:
-        """The templates of which there are instances, by name."""
-        return self._instances.used
+        self.expressions = expressions
+        self.arguments = Arguments(expressions)
+        self.instances = Instances(self.arguments)
+        self.constructs = Constructs(self.arguments, self.instances)
+        self._builtins = BuiltinCalls(self.arguments)
 
     def call(self, node: ast.Call) -> Value:
         """The value of a call."""
@@ -57,21 +47,21 @@ class Calls:
             method = self._builtins.method(node, node.func)
             if method is not None:
                 return method
-        callee = self._expressions.evaluate(node.func)
+        callee = self.expressions.evaluate(node.func)
         if isinstance(callee, Reference):
             if callee.kind in ("function", "instruction"):
-                return self._instances.make(node, callee).whole
+                return self.instances.make(node, callee).whole
             if callee.kind == "builtin":
                 return self._builtins.function(node, callee.name)
             return self.constructs.call(node, callee)
         if not isinstance(callee, Unknown):
             shown = ast.unparse(node.func)
             if isinstance(callee, Foreign):
-                self._expressions.problem(node.func, callee.what, callee.instead)
+                self.expressions.problem(node.func, callee.what, callee.instead)
             elif isinstance(callee, Arc):
                 what = f"`{shown}` is an arc, so it cannot be called"
-                self._expressions.problem(node.func, what, "call an SQ on it")
+                self.expressions.problem(node.func, what, "call an SQ on it")
             else:
-                self._expressions.problem(node.func, f"`{shown}` is a constant, so it cannot be called")
-        self._arguments.evaluate(self._arguments.of(node))
+                self.expressions.problem(node.func, f"`{shown}` is a constant, so it cannot be called")
+        self.arguments.evaluate(self.arguments.of(node))
         return UNKNOWN

@@ -78,7 +78,7 @@ def _compile(tree: ast.Module, text: str, file: str, name: str, directory: Path 
         raise TTSyntaxError(problems.found)
     body = GraphBody(scope.graph[0], scope, problems)
     body.evaluate()
-    used = list(body.calls.used.values())
+    used = list(body.calls.instances.used.values())
     functions, statements, nodes = travelling.travel(used)
     modules: dict[str, str] = {}
     if directory is not None:
@@ -89,7 +89,7 @@ def _compile(tree: ast.Module, text: str, file: str, name: str, directory: Path 
     inputs, sqs = body.draft.finish()
     clocks = [
         TTClockSpec(clock.name, clock.parent.name, clock.period, clock.epoch)
-        for clock in body.calls.clocks.values()
+        for clock in body.calls.arguments.clocks.values()
         if clock.parent is not None
     ]
     return TTGraph(

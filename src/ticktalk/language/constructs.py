@@ -10,17 +10,15 @@ from ticktalk.language import folding
 from ticktalk.language.call_arguments import (
     COMMON_KEYWORDS,
     MOST_TICKS,
-    OPTIONAL,
     Argument,
     Arguments,
     Attempts,
     Refused,
-    Signature,
+    parameters_named,
 )
 from ticktalk.language.draft import Arc, Constant, GraphDraft, PortDraft, SQDraft
 from ticktalk.language.instances import Instances
 from ticktalk.language.meanings import Foreign, Meaning, Reference, Unknown, Value
-from ticktalk.language.templates import Parameter
 from ticktalk.time import ROOT, TTClock
 
 
@@ -65,8 +63,7 @@ class Constructs:
         self, node: ast.Call, name: str, required: Sequence[str] = (), optional: Sequence[str] = ()
     ) -> dict[str, Argument]:
         """The arguments of a construct in a `with`, by parameter."""
-        parameters = [*map(Parameter, required), *(Parameter(parameter, OPTIONAL) for parameter in optional)]
-        return self._arguments.bind(node, Signature(f"`{name}`", parameters), self._arguments.of(node))
+        return self._arguments.bind(node, name, parameters_named(required, optional), self._arguments.of(node))
 
     def duration(self, clock: Argument, ticks: Argument) -> int:
         """A number of ticks of a clock, in root ticks."""
@@ -74,13 +71,8 @@ class Constructs:
 
     def _new_clock(self, node: ast.Call, arguments: list[Argument]) -> Value:
         self._arguments.evaluate(arguments)
-        parameters = [
-            Parameter("name"),
-            Parameter("parent"),
-            Parameter("period", OPTIONAL),
-            Parameter("epoch", OPTIONAL),
-        ]
-        bound = self._arguments.bind(node, Signature("`TTClock`", parameters), arguments)
+        parameters = parameters_named(("name", "parent"), ("period", "epoch"))
+        bound = self._arguments.bind(node, "TTClock", parameters, arguments)
         given: dict[str, Any] = {}
         for name, argument in bound.items():
             value = self._expressions.known(argument.given, argument.place, f"the {name} of a clock")
@@ -108,11 +100,9 @@ class Constructs:
 
     def _finish_by_otherwise(self, node: ast.Call, arguments: list[Argument]) -> Value:
         read = self._arguments
-        parameters = [Parameter("data"), Parameter("TTTimeDeadline")]
-        parameters += [Parameter(p, OPTIONAL) for p in ("TTPlanB", "TTWillContinue")]
-        signature = Signature("`TTFinishByOtherwise`", parameters, [*COMMON_KEYWORDS, "TTClock"])
+        parameters = parameters_named(("data", "TTTimeDeadline"), ("TTPlanB", "TTWillContinue"))
         try:
-            bound = read.bind(node, signature, arguments)
+            bound = read.bind(node, "TTFinishByOtherwise", parameters, arguments, [*COMMON_KEYWORDS, "TTClock"])
         except Refused:
             read.evaluate([a for a in arguments if a.keyword is None or a.keyword.arg != "TTPlanB"])
             raise
@@ -180,8 +170,8 @@ class Constructs:
         )
 
     def _single_run(self, node: ast.Call, arguments: list[Argument]) -> Value:
-        parameters = [Parameter("call"), Parameter("TTTimeout")]
-        bound = self._arguments.bind(node, Signature("`TTSingleRunTimeout`", parameters, ["TTClock"]), arguments)
+        parameters = parameters_named(("call", "TTTimeout"))
+        bound = self._arguments.bind(node, "TTSingleRunTimeout", parameters, arguments, ["TTClock"])
         draft = self._arguments.draft
         target = bound["call"]
         before = len(draft.sqs)

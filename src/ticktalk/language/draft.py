@@ -69,18 +69,15 @@ class Source:
     @property
     def whole(self) -> Arc:
         """The arc that carries the whole value."""
-        return self._arc("value", ())
+        return self.arc("value")
 
     @property
     def tag(self) -> Arc:
         """The arc on which a token is sent when a firing is decided."""
-        return self._arc("tag", ())
+        return self.arc("tag")
 
-    def element(self, path: tuple[int, ...]) -> Arc:
-        """The arc of one element of the unpacked value."""
-        return self._arc("value", path)
-
-    def _arc(self, kind: Any, path: tuple[int, ...]) -> Arc:
+    def arc(self, kind: Literal["value", "tag"], path: tuple[int, ...] = ()) -> Arc:
+        """The arc of the value, of one element of the unpacked value, or of the tag."""
         if (kind, path) not in self._arcs:
             self._arcs[kind, path] = Arc(self, kind, path)
         return self._arcs[kind, path]

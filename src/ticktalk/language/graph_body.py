@@ -376,30 +376,27 @@ class GraphBody:
                 self.expressions.scopes[-1][bound] = UNKNOWN
 
 
+_REFUSED: dict[type[ast.stmt], tuple[str, str]] = {
+    ast.While: (
+        "`while` has no meaning in a graph: its end is not known at compile time",
+        "write `for i in range(n):`, or put the loop into an SQ",
+    ),
+    ast.Try: ("`try` has no meaning in a graph", "handle exceptions in the body of an SQ"),
+    ast.FunctionDef: ("`def {name}` inside a graph", "define it at module level, decorated with @SQify"),
+    ast.ClassDef: ("`class {name}` inside a graph", "define it at module level and use it in an SQ"),
+    ast.Global: ("a graph has no state", "write `global sq_state` in the body of an SQ"),
+    ast.Delete: ("`del` has no meaning in a graph", "leave it out; a name can simply be bound again"),
+    ast.Raise: ("`raise` has no meaning in a graph", "raise in the body of an SQ"),
+    ast.Assert: ("`assert` has no meaning in a graph", "check values in the body of an SQ"),
+    ast.AsyncFor: ("`async` has no meaning in a graph", "write the plain statement"),
+    ast.Match: ("`match` has no meaning in a graph", "write `a if condition else b`"),
+}
+_REFUSED[ast.TryStar], _REFUSED[ast.AsyncFunctionDef] = _REFUSED[ast.Try], _REFUSED[ast.FunctionDef]
+_REFUSED[ast.Nonlocal], _REFUSED[ast.AsyncWith] = _REFUSED[ast.Global], _REFUSED[ast.AsyncFor]
+"""Why a graph has no such statement, and what to write instead."""
+
+
 def _refused_statement(statement: ast.stmt) -> tuple[str, str]:
-    """Why a graph has no such statement, and what to write instead."""
-    match statement:
-        case ast.While():
-            return "`while` has no meaning in a graph: its end is not known at compile time", (
-                "write `for i in range(n):`, or put the loop into an SQ"
-            )
-        case ast.Try() | ast.TryStar():
-            return "`try` has no meaning in a graph", "handle exceptions in the body of an SQ"
-        case ast.FunctionDef() | ast.AsyncFunctionDef():
-            return f"`def {statement.name}` inside a graph", "define it at module level, decorated with @SQify"
-        case ast.ClassDef():
-            return f"`class {statement.name}` inside a graph", "define it at module level and use it in an SQ"
-        case ast.Global() | ast.Nonlocal():
-            return "a graph has no state", "write `global sq_state` in the body of an SQ"
-        case ast.Delete():
-            return "`del` has no meaning in a graph", "leave it out; a name can simply be bound again"
-        case ast.Raise():
-            return "`raise` has no meaning in a graph", "raise in the body of an SQ"
-        case ast.Assert():
-            return "`assert` has no meaning in a graph", "check values in the body of an SQ"
-        case ast.AsyncFor() | ast.AsyncWith():
-            return "`async` has no meaning in a graph", "write the plain statement"
-        case ast.Match():
-            return "`match` has no meaning in a graph", "write `a if condition else b`"
-        case _:
-            return f"`{type(statement).__name__}` has no meaning in a graph", "put it into the body of an SQ"
+    other = f"`{type(statement).__name__}` has no meaning in a graph", "put it into the body of an SQ"
+    what, instead = _REFUSED.get(type(statement), other)
+    return what.replace("{name}", getattr(statement, "name", "")), instead

@@ -18,7 +18,6 @@ from ticktalk.language.call_arguments import (
     Arguments,
     Attempts,
     Refused,
-    Signature,
 )
 from ticktalk.language.draft import Constant, PortDraft, SQDraft
 from ticktalk.language.meanings import Reference
@@ -70,7 +69,7 @@ class Instances:
         if plan_b and template.stream:
             what = f"`{template.name}` is a stream, so it cannot be a plan B"
             raise self._arguments.refused(node, what, "write an @SQify function")
-        bound = self._arguments.bind(node, Signature(f"`{template.name}`", template.parameters, keywords), arguments)
+        bound = self._arguments.bind(node, template.name, template.parameters, arguments, keywords)
         draft = self._arguments.draft
         ports: list[PortDraft] = []
         values: dict[str, Any] = {}  # of parameters that are fixed at compile time
@@ -178,12 +177,11 @@ class Instances:
 
     def _instruction(self, node: ast.expr, name: str, arguments: list[Argument], plan_b: bool) -> SQDraft:
         instruction = BY_NAME[name]
-        parameters = [Parameter(parameter) for parameter in instruction.inputs]
-        parameters += [
-            Parameter(setting, None if default is REQUIRED else OPTIONAL)
-            for setting, default in instruction.settings.items()
+        parameters = [
+            *map(Parameter, instruction.inputs),
+            *(Parameter(key, None if value is REQUIRED else OPTIONAL) for key, value in instruction.settings.items()),
         ]
-        bound = self._arguments.bind(node, Signature(f"`{name}`", parameters, COMMON_KEYWORDS), arguments)
+        bound = self._arguments.bind(node, name, parameters, arguments, COMMON_KEYWORDS)
         draft = self._arguments.draft
         ports: list[PortDraft] = []
         attempts = Attempts()

@@ -109,4 +109,4 @@ class Targets(Evaluation):
             if isinstance(element, ast.Tuple | ast.List):
                 self._bind_elements(element, node, (*path, index))
             else:
-                self.assign(element, node.element((*path, index)))
+                self.assign(element, node.arc("value", (*path, index)))
