@@ -84,7 +84,7 @@ class TTEnsemble:
         self.host.movable, self.host.under_way = simulation.movable, simulation.network.delay
         if simulation.timing is not None:
             self.host.cores = simulation.timing.cores_of(self.name)
-        self.host.meter = simulation.meter
+        self.host.meter = None if simulation.meter is None else simulation.meter.stage
         site.log_error = self.log_error
         if any(driver is not None for driver in self.components.values()):
             simulation.exact = True

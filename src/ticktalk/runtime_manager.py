@@ -16,10 +16,10 @@ import simpy
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, WORKERS
 from ticktalk.engine.components import as_components
 from ticktalk.engine.counters import Counts, merged
-from ticktalk.engine.meter import Meter
 from ticktalk.ensemble import TTEnsemble, start_in
 from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.graph import TTGraph
+from ticktalk.hosted.meter import Meter
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.events import Event
 from ticktalk.manager.reports import Costs

@@ -20,6 +20,7 @@ from ticktalk.defaults import EVICTION_BOUND
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.counters import Counters
 from ticktalk.engine.firing import DeadlineSync, GridSync, PlanBSync, SingleRun, TTSQSync, make_sync
+from ticktalk.engine.firing_chain import tagged
 from ticktalk.graph.sq import TTSQ, TTFiringRule, TTPort
 from ticktalk.language.compiler import compile_source
 from ticktalk.time import INFINITY, ROOT
@@ -599,8 +600,11 @@ def test_a_tag_is_sent_before_the_body_runs() -> None:
     sync = make_sync(grid(100), 0, agenda, counters)
     assert isinstance(sync, GridSync)
     seen: list[tuple] = []
-    sync.tag = lambda instant, start, stop: seen.append(("tag", instant, start, stop))
-    sync.fire = lambda start, stop, values, now: seen.append(("body", start, stop, values))
+    sync.fire = tagged(
+        lambda start, stop, values, now: seen.append(("body", start, stop, values)),
+        lambda instant, start, stop: seen.append(("tag", instant, start, stop)),
+        of_grid=True,
+    )
     sync.receive(0, 0, 100, "w")
     agenda.run_until(0)
     agenda.run_until(100)

@@ -18,7 +18,8 @@ from ticktalk.engine.counters import Counters
 from ticktalk.engine.firing import make_sync
 from ticktalk.engine.lateness import lateness
 from ticktalk.language.compiler import compile_source
-from ticktalk.physical.workers import worker as worker_module
+from ticktalk.physical.workers import units
+from ticktalk.physical.workers.protocol import Fire, Fired, Load, Loaded, NewInstance, Skipped, Start
 from ticktalk.physical.workers.worker import Worker
 
 PERIOD = 100
@@ -83,37 +84,37 @@ def test_a_simulated_core_that_is_free_late(tmp_path: Path, width: int, tick: in
     assert mine == ({counted: 1} if counted else {})
 
 
+def worked(monkeypatch: pytest.MonkeyPatch, width: int, fire: Fire, begun: int) -> str | None:
+    """How a worker counts a firing whose body it starts at `begun` of its clock."""
+    monkeypatch.setattr(units, "monotonic_us", lambda: begun)
+    graph = compile_source(HEAD + STREAM.replace("WIDTH", str(width)), "prog.py", "prog")
+    answers: list[Any] = []
+    worker = Worker("a", {}, answers.append)
+    worker.take(Load("prog", msgspec.json.encode(graph).decode(), ["s-1"]))
+    worker.take(Start("prog", 1, 0, [NewInstance(7, "s-1", [((), False)], None)]))
+    unit = worker.take(fire)
+    assert unit is not None
+    worker.run_all(unit)
+    assert answers[0] == Loaded("prog", None)
+    (answer,) = answers[1:]
+    if isinstance(answer, Skipped):
+        return "skipped"
+    assert isinstance(answer, Fired)
+    return "late_starts" if answer.late else None
+
+
 @EACH
 def test_a_worker_that_is_free_late(
     monkeypatch: pytest.MonkeyPatch, width: int, tick: int, counted: str | None
 ) -> None:
-    before = 5_000_000  # the worker's clock at root tick 0
-    monkeypatch.setattr(worker_module, "monotonic_us", lambda: before + tick)
-    graph = compile_source(HEAD + STREAM.replace("WIDTH", str(width)), "prog.py", "prog")
-    answers: list[tuple[Any, ...]] = []
-    worker = Worker("a", {}, answers.append)
-    worker.take(("load", "prog", msgspec.json.encode(graph), ["s-1"]))
-    worker.take(("start", "prog", 1, 0, [(7, "s-1", [((), False)], None)]))
     start = INSTANT - width // 2
+    before = 5_000_000  # the worker's clock at root tick 0
     data = [msgspec.msgpack.encode(1)]
-    command = ("fire", 7, start, start + width, data, INSTANT, before + INSTANT, before + INSTANT + PERIOD)
-    unit = worker.take(command)
-    assert unit is not None
-    worker.run_all(unit)
-    said = [answer[0] if answer[0] != "counted" else answer[2] for answer in answers[1:]]
-    ran = [] if counted == "skipped" else ["fired"]
-    assert said == ([counted] if counted else []) + ran
+    fire = Fire(7, start, start + width, data, INSTANT, before + INSTANT, before + INSTANT + PERIOD)
+    assert worked(monkeypatch, width, fire, before + tick) == counted
 
 
 def test_a_firing_that_was_late_when_it_was_decided_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The timekeeper has counted it; the worker, where it is late as well, does not."""
-    monkeypatch.setattr(worker_module, "monotonic_us", lambda: 150)
-    graph = compile_source(HEAD + STREAM.replace("WIDTH", "20"), "prog.py", "prog")
-    answers: list[tuple[Any, ...]] = []
-    worker = Worker("a", {}, answers.append)
-    worker.take(("load", "prog", msgspec.json.encode(graph), ["s-1"]))
-    worker.take(("start", "prog", 1, 0, [(7, "s-1", [((), False)], None)]))
-    unit = worker.take(("fire", 7, 90, 110, [msgspec.msgpack.encode(1)], 120, 100, 200))
-    assert unit is not None
-    worker.run_all(unit)
-    assert [answer[0] for answer in answers[1:]] == ["fired"]
+    fire = Fire(7, 90, 110, [msgspec.msgpack.encode(1)], now=120, instant=100, following=200)
+    assert worked(monkeypatch, 20, fire, 150) is None

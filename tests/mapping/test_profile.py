@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim, compile_program
 from ticktalk.cli.simulate import simulate
-from ticktalk.engine.meter import SAMPLES_KEPT, BodyCosts, Meter
 from ticktalk.errors import TTError
+from ticktalk.hosted.meter import SAMPLES_KEPT, BodyCosts, Meter
 from ticktalk.mapping.deployment_file import (
     CostSpec,
     DeploymentFile,

@@ -386,8 +386,7 @@ class FiringRegion:
         self._ready = context.agenda.ready
         self._waits = FIRINGS_BEFORE
         self._lines: list[int] = []
-        self._general = self.root.fire
-        self.root.fire = self._fire_first
+        self._general = self.root.take_over(self._fire_first)
 
     def flush(self) -> None:
         """Nothing to bring: the syncs know everything after each firing."""
@@ -395,7 +394,7 @@ class FiringRegion:
     def retire(self) -> None:
         """Leave all further firings to the general engine."""
         self.retired = True
-        self.root.fire = self._general
+        self.root.take_over(self._general)
 
     close = retire
 
@@ -419,7 +418,7 @@ class FiringRegion:
             names |= {f"a{index}_{port}": value for port, value in settled.items()}
             names[f"s{index}"] = part.sync
         text, self._lines = fire_code(self.plan)
-        self.root.fire = function_of(text, names)
+        self.root.take_over(function_of(text, names))
 
     def at_line(self, function: str, line: int) -> Running:
         """The SQ whose firing is at a line of the generated code."""

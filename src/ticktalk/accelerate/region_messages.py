@@ -13,8 +13,8 @@ import msgspec
 
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.codec import Data
-from ticktalk.engine.context import Elsewhere
 from ticktalk.engine.firing import GridSync
+from ticktalk.engine.firing_chain import Elsewhere
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick

@@ -175,8 +175,7 @@ class DeviceRegion:
             self.covers = frozenset(arc for arc in plan.feeds if self._feeds_only_roots(arc))
         else:
             for index, root in enumerate(self._roots):
-                self._fires.append(root.sync.fire)
-                root.sync.fire = self._taking(index)
+                self._fires.append(root.sync.take_over(self._taking(index)))
 
     def __lt__(self, other: object) -> bool:
         return False  # of several at one place in the order, which is no SQ's, any may go first
@@ -399,7 +398,7 @@ class DeviceRegion:
         """Dissolve for good: its SQs are looked at anew."""
         self.dissolve()
         for root, fire in zip(self._roots, self._fires, strict=False):
-            root.sync.fire = fire
+            root.sync.take_over(fire)
         self._state = "retired"
 
     def flush(self) -> None:

@@ -5,62 +5,24 @@ It is given everything it talks to, and does not know which driver runs it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-from ticktalk.defaults import EVICTION_BOUND
-from ticktalk.engine.acceleration import Accelerated, Accelerator
+from ticktalk.engine.acceleration import Accelerated
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.codec import PLAIN, as_number, handed_on
+from ticktalk.engine.codec import PLAIN, handed_on
 from ticktalk.engine.counters import Counters, Counts
 from ticktalk.engine.execution import Send, TTSQExecute, firing_error
-from ticktalk.engine.firing import DeadlineSync, Fire, GridSync, PlanBSync, SingleRun, TTSQSync, make_sync
-from ticktalk.engine.forwarding import Output, Publish, PublishTogether, TTSQForward, arc_name
-from ticktalk.engine.meter import Meter
+from ticktalk.engine.firing import DeadlineSync, GridSync, PlanBSync, TTSQSync, make_sync
+from ticktalk.engine.firing_chain import FiringChain, Report, Surroundings, firing_chain
+from ticktalk.engine.forwarding import TTSQForward, arc_name
 from ticktalk.engine.prepared import PreparedGraph
 from ticktalk.engine.state import Load, Saver
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
-from ticktalk.instructions import INSTRUCTIONS, OPENING
 from ticktalk.payloads import FiringError, InstanceState
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
-
-
-class Elsewhere(NamedTuple):
-    """What runs an SQ's body away from here has to know.
-
-    Attributes:
-        sq: the SQ.
-        paths: the parts of its result that are wanted, and whether each is an output; `unpack`: of which shape it is.
-        all_paths: just the paths.
-        send: takes the result, as `Parts`, and its interval.
-        report: takes the error of a firing.
-        tally: takes a kind of counter to be counted at this SQ.
-        done: called after each firing, however it ended.
-        away: told of so many firings that run away though `Fire` was not called for them: `done` follows for each.
-    """
-
-    sq: TTSQ
-    paths: list[tuple[tuple[int, ...], bool]]
-    unpack: list[Any] | None
-    all_paths: tuple[tuple[int, ...], ...]
-    send: Send
-    report: Callable[[FiringError], None]
-    tally: Callable[[str], None]
-    done: Callable[[], None]
-    away: Callable[[int], None]
-
-
-RunElsewhere = Callable[["Context", Elsewhere], Fire]
-"""Makes what fires a body away from here (in a worker), for drivers that do not run bodies in place."""
-
-Occupy = Callable[["Context", Elsewhere, TTSQExecute], Fire | None]
-"""Makes what fires a body here that takes time; None for one that takes none."""
-
-
-def _none_counted(firings: int) -> None:
-    pass
 
 
 class Context:
@@ -71,63 +33,36 @@ class Context:
         number: the context's number, unique in its system (`TTTag.u`).
         start_tick: when it starts (root ticks), the same on every ensemble.
         agenda: the ensemble's timers; given the time by the driver.
-        publish: sends tokens to other ensembles.
-        output: takes outputs.
-        report: takes errors of firings.
-        run_elsewhere: runs a body away from here (a worker process); None: bodies run in place.
-        eviction_bound: see `EVICTION_BOUND`.
-        occupy: makes bodies that run in place take their time; None: they take none.
-        meter: measures bodies that run in place.
-        movable: SQs may come here and leave while it runs.
-        publish_together: sends what several arcs carry to the same ensembles.
-        accelerator: runs settled parts faster; None: the general engine runs everything.
+        around: what it is given beside: where its tokens go, how its bodies run.
 
     Attributes:
         closed: nothing fires any more.
+        chains: by SQ, the stages that its firings pass.
         accelerated: what the accelerator has taken over.
     """
 
     def __init__(
-        self,
-        prepared: PreparedGraph,
-        number: int,
-        start_tick: int,
-        agenda: Agenda,
-        publish: Publish,
-        output: Output,
-        report: Callable[[FiringError], None],
-        run_elsewhere: RunElsewhere | None = None,
-        eviction_bound: int = EVICTION_BOUND,
-        movable: bool = False,
-        occupy: Occupy | None = None,
-        meter: Meter | None = None,
-        publish_together: PublishTogether | None = None,
-        accelerator: Accelerator | None = None,
+        self, prepared: PreparedGraph, number: int, start_tick: int, agenda: Agenda, around: Surroundings
     ) -> None:
-        self._meter = meter
-        self._publish_together = publish_together
-        self.closed = False
-        self._occupy = occupy
         self.prepared = prepared
-        self.inputs: dict[str, Any] = {}
         self.number = number
         self.start_tick = start_tick
-        self.counters = Counters()
         self.agenda = agenda
-        self._report = report
-        self._run_elsewhere = run_elsewhere
-        self._publish, self._output = publish, output
-        self._eviction_bound = eviction_bound
-        self._movable = movable
+        self._around = around
+        self.closed = False
+        self.inputs: dict[str, Any] = {}
+        self.counters = Counters()
         self._until: int | None = None
-        self.executes: dict[str, TTSQExecute] = {}
+        self.chains: dict[str, FiringChain] = {}
+        self.executes: dict[str, TTSQExecute] = {}  # the bodies that run in place
         self.syncs: dict[str, TTSQSync] = {}
         self.forwards: dict[str, TTSQForward] = {}
         self.incoming: dict[str, list[tuple[TTSQSync, int]]] = {}  # where tokens of other ensembles' arcs go here
         self.held: set[str] = set()
         self.delayed: dict[str, int] = {}  # until which tick they wait for tokens sent before the last placement
         self._add(prepared.sqs)
-        self._accelerator = accelerator
+        # A watcher is told of each firing by itself.
+        self._accelerator = around.accelerator if around.fired is None else None
         self.accelerated: list[Accelerated] = []
         self.accelerate()
 
@@ -139,12 +74,13 @@ class Context:
             # Contexts that share an agenda keep to the graph's order, then to the order of their starts.
             order = prepared.order[sq.name] * 1_000_000 + self.number
             clock = prepared.clocks[sq.clock]
-            self.syncs[sq.name] = make_sync(sq, order, agenda, self.counters, clock, self._eviction_bound)
-        fixed = self._run_elsewhere is None and self._occupy is None and not self._movable
+            self.syncs[sq.name] = make_sync(sq, order, agenda, self.counters, clock, self._around.eviction_bound)
+        around = self._around
+        fixed = around.run_elsewhere is None and around.cores is None and not around.movable
         for sq in sqs:
             lose = partial(self.counters.add, sq.name, "lost")
             self.forwards[sq.name] = TTSQForward(
-                sq, self.syncs, host_of, here, self._publish, self._output, lose, fixed, self._publish_together
+                sq, self.syncs, host_of, here, around.publish, around.output, lose, fixed, around.publish_together
             )
         deadline_of = {sq.plan_b: sq for sq in sqs if sq.plan_b is not None}
         for sq in sqs:
@@ -241,6 +177,7 @@ class Context:
         self.syncs.pop(name).close()
         self.forwards.pop(name)
         self.executes.pop(name, None)
+        self.chains.pop(name, None)
         self.held.discard(name)
         self.delayed.pop(name, None)
 
@@ -291,67 +228,25 @@ class Context:
             sync.pass_on = forward.send
             sync.report = self._firing_error
             return
-        single = SingleRun(sq, self.counters, forward.send) if sq.single_run is not None else None
-        send = single.send if single else forward.send
-        done = single.done if single else _nothing
-        if self._run_elsewhere is not None and runs_elsewhere(sq):
-            near = _NumbersHere() if not sq.body and not INSTRUCTIONS[sq.function].slow else None
-            ends, away = (near.done, near.more) if near else (done, _none_counted)
-            elsewhere = self._elsewhere(sq, forward, send, ends, away)
-            fire = self._run_elsewhere(self, elsewhere)
-            if near:
-                near.away, near.here = fire, self._execute(sq, send).fire
-                fire = near.fire
-        else:
-            execute = self._execute(sq, send)
-            self.executes[sq.name] = execute
-            occupied = self._occupied(sq, forward, send, done, execute)
-            if self._meter is not None:
-                self._meter.watch(execute, forward.paths, forward.unpack)
-            fire = occupied or (_then(execute.fire, done) if single else execute.fire)
-        if single:
-            single.fire_body = fire
-            fire = single.fire
-        if forward.tags and sq.trigger == "arrival":
-            fire = _tagged(fire, forward)
-        sync.fire = fire
-        if isinstance(sync, GridSync) and self.forwards[sq.name].tags:
-            sync.tag = self.forwards[sq.name].tag
-
-    def _occupied(
-        self, sq: TTSQ, forward: TTSQForward, send: Send, done: Callable[[], None], execute: TTSQExecute
-    ) -> Fire | None:
-        """What fires a body that runs in place but takes time; None: it takes none."""
-        if self._occupy is None:
-            return None
-        return self._occupy(self, self._elsewhere(sq, forward, send, done), execute)
-
-    def _elsewhere(
-        self,
-        sq: TTSQ,
-        forward: TTSQForward,
-        send: Send,
-        done: Callable[[], None],
-        away: Callable[[int], None] = _none_counted,
-    ) -> Elsewhere:
-        def tally(kind: str) -> None:
-            self.counters.add(sq.name, kind)
-
-        return Elsewhere(
-            sq, forward.paths, forward.unpack, forward.all_paths, send, self._count_error, tally, done, away
-        )
-
-    def _execute(self, sq: TTSQ, send: Send) -> TTSQExecute:
-        return TTSQExecute(
+        chain = self.chains[sq.name] = firing_chain(
             sq,
-            self.prepared.here,
-            self.prepared.code,
-            self.prepared.clocks[sq.clock],
-            self.start_tick,
-            self.prepared.components,
-            send,
+            forward,
+            self,
+            self._around,
+            self.counters,
             self._count_error,
-            self.number,
+            partial(self._firing_error, sq.name),
+            partial(self._execute, sq),
+        )
+        if chain.execute is not None:
+            self.executes[sq.name] = chain.execute
+        sync.fire = chain.fire
+
+    def _execute(self, sq: TTSQ, send: Send, report: Report) -> TTSQExecute:
+        prepared = self.prepared
+        clock = prepared.clocks[sq.clock]
+        return TTSQExecute(
+            sq, prepared.here, prepared.code, clock, self.start_tick, prepared.components, send, report, self.number
         )
 
     def inject(self, inputs: dict[str, Any], only: set[str] | None = None) -> None:
@@ -461,61 +356,4 @@ class Context:
 
     def _count_error(self, error: FiringError) -> None:
         self.counters.add(error.sq, "errors")
-        self._report(error)
-
-
-def runs_elsewhere(sq: TTSQ) -> bool:
-    """Whether an SQ looks at values, as bodies and most instructions do: such may run away from who keeps time."""
-    return sq.body or sq.function in OPENING
-
-
-class _NumbersHere:
-    """Arithmetic on numbers is done by who keeps time; on anything else it goes away, as a body would.
-
-    A deadline is often computed so (`tag + n`), and must not wait for a busy worker.
-    """
-
-    __slots__ = ("away", "here", "under_way")
-
-    away: Fire
-    here: Fire
-
-    def __init__(self) -> None:
-        self.under_way = 0
-
-    def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
-        if not self.under_way:  # else this one would overtake
-            numbers = [as_number(value) for value in values]
-            if None not in numbers:
-                self.here(start, stop, tuple(numbers), now)
-                return
-        self.under_way += 1
-        self.away(start, stop, values, now)
-
-    def more(self, firings: int) -> None:
-        self.under_way += firings
-
-    def done(self) -> None:
-        self.under_way -= 1
-
-
-def _nothing() -> None:
-    pass
-
-
-def _then(fire: Fire, done: Callable[[], None]) -> Fire:
-    def fire_then_done(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
-        fire(start, stop, values, now)
-        done()
-
-    return fire_then_done
-
-
-def _tagged(fire: Fire, forward: TTSQForward) -> Fire:
-    """`fire`, preceded by the tag of the firing: the tick at which its inputs matched."""
-
-    def fire_with_tag(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
-        forward.tag(now, start, stop)
-        fire(start, stop, values, now)
-
-    return fire_with_tag
+        self._around.report(error)

@@ -16,10 +16,10 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.bodies import BodyError
 from ticktalk.engine.codec import Data
 from ticktalk.engine.components import Components, Preparing, running
-from ticktalk.engine.context import Context, RunElsewhere
+from ticktalk.engine.context import Context
 from ticktalk.engine.counters import Counts
+from ticktalk.engine.firing_chain import Fired, MakeStage, RunElsewhere, Surroundings
 from ticktalk.engine.forwarding import Together
-from ticktalk.engine.meter import Meter
 from ticktalk.engine.prepared import PreparedGraph
 from ticktalk.engine.state import Load, Saver
 from ticktalk.graph.sq import TTSQ
@@ -83,7 +83,8 @@ class EnsembleHost:
         self.alone: dict[str, set[str]] = {}  # by graph, the SQs here that nobody else may host
         self.handed: dict[str, dict[str, str]] = {}  # by graph, the SQs that went from here, and where to
         self.cores: Cores | None = None  # simulated ones, on which bodies take their time
-        self.meter: Meter | None = None  # of bodies that run in place
+        self.meter: MakeStage | None = None  # measures bodies that run in place
+        self.fired: Fired | None = None  # told of every firing of contexts that start from now on
         self.prepared: dict[str, PreparedGraph] = {}
         self.contexts: dict[tuple[str, int], Context] = {}
 
@@ -131,16 +132,19 @@ class EnsembleHost:
             number,
             start.start_tick,
             self.agenda,
-            publish,
-            output,
-            report,
-            run_elsewhere,
-            self.eviction_bound,
-            self.movable,
-            None if self.cores is None else self.cores.occupy,
-            self.meter,
-            None if together is None else partial(together, graph, number),
-            outside.accelerator,
+            Surroundings(
+                publish,
+                output,
+                report,
+                None if together is None else partial(together, graph, number),
+                run_elsewhere,
+                None if self.cores is None else self.cores.occupy,
+                self.meter,
+                self.fired,
+                outside.accelerator,
+                self.movable,
+                self.eviction_bound,
+            ),
         )
         if start.until is not None:
             context.end_streams(start.until)

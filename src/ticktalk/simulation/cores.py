@@ -14,19 +14,18 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from fractions import Fraction
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.codec import Parts, handed_on, plain
-from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing import Fire, GridSync
+from ticktalk.engine.firing.base import not_wired
+from ticktalk.engine.firing_chain import Elsewhere, outcome_of
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.engine.lateness import lateness
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick, TTEmpty
-
-if TYPE_CHECKING:
-    from ticktalk.engine.context import Context, Elsewhere
 
 
 class _Firing(NamedTuple):
@@ -43,16 +42,15 @@ class _Firing(NamedTuple):
 class _Instance:
     """An SQ of one context: its body, the firings that wait for it, and what the one under way has given."""
 
-    __slots__ = ("context", "elsewhere", "execute", "grid", "life", "number", "own", "results", "runs", "time", "waits")
-
     def __init__(
-        self, context: Context, elsewhere: Elsewhere, execute: TTSQExecute, time: int, number: int, life: int
+        self, cores: Cores, context: ContextParts, elsewhere: Elsewhere, time: int, number: int, life: int
     ) -> None:
+        self._cores = cores
         sq = elsewhere.sq
         sync = context.syncs[sq.name]
         self.context = context
         self.elsewhere = elsewhere
-        self.execute = execute
+        self.body: Fire = not_wired
         self.time = time
         self.number = number
         self.life = life
@@ -60,11 +58,18 @@ class _Instance:
         self.own = sq.persistent or sq.trigger == "plan_b"
         self.waits: deque[_Firing] = deque()
         self.runs = False
+        self.begun: tuple[Tick, Tick, int] = (0, 0, 0)  # of the run under way: its interval, when it began
         self.results: list[FiringError | tuple[Parts, Tick, Tick]] = []
-        execute.send = self._take
-        execute.report = self.results.append
 
-    def _take(self, value: Any, start: Tick, stop: Tick) -> None:
+    def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        """Let a firing wait for a core."""
+        self._cores.take(self, start, stop, values, now)
+
+    def report(self, error: FiringError) -> None:
+        """Keep an error until the run ends."""
+        self.results.append(error)
+
+    def send(self, value: Any, start: Tick, stop: Tick) -> None:
         """Keep a result until the run ends, as it is now: nobody changes it meanwhile."""
         shape = self.elsewhere.unpack
         parts = unpacked(plain(value) if shape else value, shape)
@@ -103,29 +108,29 @@ class Cores:
         self._instances = 0
         self._life = 0
         self._placed: list[_Instance] = []
-        self._idle: list[tuple[Context, Collection[str], Callable[[], None]]] = []  # who waits for which instances
+        self._idle: list[tuple[ContextParts, Collection[str], Callable[[], None]]] = []  # who waits for which instances
 
-    def occupy(self, context: Context, elsewhere: Elsewhere, execute: TTSQExecute) -> Fire | None:
-        """What fires a body in its time; None when it takes none."""
+    def occupy(self, context: ContextParts, elsewhere: Elsewhere) -> _Instance | None:
+        """The stage in which a body takes its time; None when it takes none (`MakeStage`)."""
         time = self._times.get(elsewhere.sq.function, 0)
         if not time:
             return None
         self._instances += 1
-        instance = _Instance(context, elsewhere, execute, time, self._instances, self._life)
+        instance = _Instance(self, context, elsewhere, time, self._instances, self._life)
         self._placed.append(instance)
+        return instance
+
+    def take(self, instance: _Instance, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        """A firing has been decided."""
+        if instance.life != self._life or instance.context.closed:
+            return
+        # A stream's instant lies in the middle of its interval: start = instant - width // 2.
         grid = instance.grid
-
-        def fire(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
-            if instance.life != self._life or context.closed:
-                return
-            # A stream's instant lies in the middle of its interval: start = instant - width // 2.
-            following = None if grid is None else start + grid.width // 2 + grid.period
-            self._firings += 1
-            instance.waits.append(_Firing(self._firings, start, stop, values, now, following))
-            if not instance.runs and len(instance.waits) == 1:
-                self._next(instance)
-
-        return fire
+        following = None if grid is None else start + grid.width // 2 + grid.period
+        self._firings += 1
+        instance.waits.append(_Firing(self._firings, start, stop, values, now, following))
+        if not instance.runs and len(instance.waits) == 1:
+            self._next(instance)
 
     def slow(self, factor: Fraction | int | float) -> None:
         """From now on bodies take `factor` times as long as at first; those that run already are not affected.
@@ -148,18 +153,18 @@ class Cores:
         self._free = self._cores
         self._ready.clear()
 
-    def when_idle(self, context: Context, names: Collection[str], then: Callable[[], None]) -> None:
+    def when_idle(self, context: ContextParts, names: Collection[str], then: Callable[[], None]) -> None:
         """Call `then` when none of these instances of a context has anything to do, now or later; they get no more."""
         if self._busy(context, names):
             self._idle.append((context, names, then))
         else:
             then()
 
-    def forget(self, context: Context, names: Collection[str]) -> None:
+    def forget(self, context: ContextParts, names: Collection[str]) -> None:
         """Instances of a context have ended."""
         self._placed = [i for i in self._placed if i.context is not context or i.elsewhere.sq.name not in names]
 
-    def _busy(self, context: Context, names: Collection[str]) -> bool:
+    def _busy(self, context: ContextParts, names: Collection[str]) -> bool:
         return any(
             instance.context is context and instance.elsewhere.sq.name in names and (instance.runs or instance.waits)
             for instance in self._placed
@@ -198,8 +203,9 @@ class Cores:
             instance.elsewhere.tally(late)
         length = math.ceil(instance.time * self._slowness / self._speed)
         instance.results.clear()
-        instance.execute.fire(start, stop, values, now)
+        instance.body(start, stop, values, now)
         instance.runs = True
+        instance.begun = start, stop, now
         middle = None
         if instance.grid is not None and instance.elsewhere.sq.stamp == "body":
             middle = now + length // 2
@@ -227,9 +233,11 @@ class Cores:
     def _send(self, instance: _Instance, middle: int | None) -> None:
         elsewhere = instance.elsewhere
         results = instance.results[:]
+        failed = False
         for result in results:
             if isinstance(result, FiringError):
                 elsewhere.report(result)
+                failed = True
                 continue
             parts, start, stop = result
             if middle is not None and instance.grid is not None:
@@ -238,8 +246,7 @@ class Cores:
             try:
                 elsewhere.send(parts, start, stop)
             except Exception as error:  # no codec: an error of that firing
-                instance.results.clear()
-                instance.execute.failed(error, start, stop)
-                for failure in instance.results:
-                    if isinstance(failure, FiringError):
-                        elsewhere.report(failure)
+                elsewhere.failed(start, stop, error)
+                failed = True
+        if elsewhere.fired is not None:
+            elsewhere.fired(*instance.begun, self._agenda.now, outcome_of(failed, bool(results)))

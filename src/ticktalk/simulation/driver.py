@@ -19,7 +19,7 @@ from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.execution import keep_bodies_from_stdout
 from ticktalk.engine.hosting import EnsembleHost
-from ticktalk.engine.meter import Meter
+from ticktalk.hosted.meter import Meter
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.processes import TTProcess
 from ticktalk.simulation.network import SimulatedNetwork

@@ -76,6 +76,11 @@ class TTSQSync:
         # Of two instances of one SQ at one tick (one cut off, one in its place) the older goes first.
         return self.made < other.made
 
+    def take_over(self, fire: Fire) -> Fire:
+        """Let `fire` have the firings from now on, for the accelerator; gives what had them."""
+        former, self.fire = self.fire, fire
+        return former
+
     def receive(self, port: int, start: Tick, stop: Tick, value: Any, from_other_ensemble: bool = False) -> None:
         """Take a token that arrives at the present tick; it is considered at this SQ's turn."""
         (self.remote if from_other_ensemble else self.inbox).append((port, start, stop, value))

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.counters import Counters
-from ticktalk.engine.firing.base import Send, TTSQSync, loaded, values_of
+from ticktalk.engine.firing.base import TTSQSync, loaded, values_of
 from ticktalk.engine.lateness import lateness
 from ticktalk.engine.matching import Waiting
 from ticktalk.engine.state import Load, Saver
@@ -29,8 +29,7 @@ class Taker(Protocol):
 class GridSync(TTSQSync):
     """A grid of instants (`@STREAMify`): all inputs are sticky, their intersection is the window (start, end].
 
-    `fire`'s interval is the data's: `width` ticks, `start = instant - width // 2`. `tag`, if set, is called with the
-    instant and that interval before `fire`.
+    `fire`'s interval is the data's: `width` ticks, `start = instant - width // 2`.
     """
 
     __slots__ = (
@@ -45,7 +44,6 @@ class GridSync(TTSQSync):
         "period",
         "phase",
         "settled",
-        "tag",
         "taker",
         "values",
         "width",
@@ -67,7 +65,6 @@ class GridSync(TTSQSync):
         self.first_delay = sq.first_delay
         self.not_before: Tick | None = None  # set by the first firing
         self.instant: int | None = None  # the next one due
-        self.tag: Send | None = None
         self.taker: Taker | None = None
         self.change: tuple[int, int, int] | None = None  # of the grid, after what is due now
 
@@ -160,8 +157,6 @@ class GridSync(TTSQSync):
             self.counters.add(self.sq.name, late)
             if late == "skipped":
                 return
-        if self.tag is not None:
-            self.tag(instant, start, stop)
         self.fire(start, stop, self.values, now)
 
     @property

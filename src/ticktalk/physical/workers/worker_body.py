@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from ticktalk.engine.context import Context, Elsewhere
+from ticktalk.engine.context import Context
 from ticktalk.engine.firing import GridSync
-from ticktalk.engine.meter import BodyCosts
+from ticktalk.engine.firing_chain import Elsewhere, outcome_of
+from ticktalk.hosted.meter import BodyCosts
 from ticktalk.physical.timekeeping.root_clock import RootClock
 from ticktalk.physical.workers.protocol import Failed, Fired, NewInstance, SavedState, Skipped
 from ticktalk.physical.workers.results import parts_of, sizes
+from ticktalk.time import Tick
 
 TakeState = Callable[[Context, str, bytes | None, list[str]], None]
 """`(context, sq, sq_state, left_out)`: takes an instance's `sq_state` as MessagePack, and the names without a codec."""
@@ -27,7 +29,7 @@ class WorkerBody:
         grid: its sync, if it is a source.
 
     Attributes:
-        in_flight: the instants (monotonic) of the firings under way, oldest first; None: it is no source.
+        in_flight: the firings under way, oldest first: instant (monotonic; None: it is no source), interval.
         saved: the requesters of its `sq_state`, oldest first.
         begun: its worker has made it.
         gone: its instance here has ended.
@@ -59,7 +61,7 @@ class WorkerBody:
         self.context = context
         self.elsewhere = elsewhere
         self.grid = grid
-        self.in_flight: deque[int | None] = deque()
+        self.in_flight: deque[tuple[int | None, Tick, Tick]] = deque()
         self.saved: deque[TakeState] = deque()
         self.begun = False
         self.gone = False
@@ -83,18 +85,20 @@ class WorkerBody:
     def firing_ended(self, answer: Fired | Failed | Skipped, clock: RootClock) -> None:
         """Take the answer to its oldest firing."""
         elsewhere = self.elsewhere
-        instant = self.in_flight.popleft() if self.in_flight else None
+        instant, first, last = self.in_flight.popleft() if self.in_flight else (None, 0, 0)
         if isinstance(answer, Skipped):
             elsewhere.tally("skipped")
         else:
             begun, ended = answer.begun, answer.ended
             self._took(ended - begun)
+            parts = None
             if answer.late:
                 elsewhere.tally("late_starts")
             if isinstance(answer, Failed):
                 elsewhere.report(answer.error)
             else:
-                parts = parts_of(answer.result, elsewhere) if answer.result else None
+                if answer.result:
+                    parts = parts_of(answer.result, elsewhere)
                 if parts is not None:
                     start, stop = answer.start, answer.stop
                     if self.grid is not None and elsewhere.sq.stamp == "body":
@@ -104,6 +108,9 @@ class WorkerBody:
                 if instant is not None:
                     self.late(begun - instant)
                 self.costs.add(ended - begun, sizes(parts) if self.costs.wanted else ())
+            if elsewhere.fired is not None:
+                outcome = outcome_of(isinstance(answer, Failed), parts is not None)
+                elsewhere.fired(first, last, clock.at(begun), clock.at(ended), outcome)
         elsewhere.done()
         if self.ended is not None:
             self.ended()

@@ -18,8 +18,9 @@ from ticktalk.accelerate.region_messages import RegionRan, RegionSkipped
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.codec import Data, encode_value, encoded
 from ticktalk.engine.components import Components
-from ticktalk.engine.context import Context, Elsewhere, runs_elsewhere
+from ticktalk.engine.context import Context
 from ticktalk.engine.firing import Fire, GridSync
+from ticktalk.engine.firing_chain import Elsewhere, runs_elsewhere
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.payloads import FiringError
@@ -163,7 +164,7 @@ class Workers:
                 elsewhere.report(FiringError(sq.name, self._ensemble, None, None, "", sq.line, str(error)))
                 elsewhere.done()
                 return
-            body.in_flight.append(instant)
+            body.in_flight.append((instant, start, stop))
             self.send(worker, protocol.Fire(ident, start, stop, sent, now, instant, following))
 
         return fire

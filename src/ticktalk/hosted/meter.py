@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.codec import encode_value, plain
-from ticktalk.engine.execution import TTSQExecute
+from ticktalk.engine.firing.base import Fire, not_wired
+from ticktalk.engine.firing_chain import Elsewhere
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick, TTEmpty
@@ -56,46 +58,48 @@ class Meter:
         self._clock = clock
         self._costs: dict[str, BodyCosts] = {}
 
-    def watch(
-        self, execute: TTSQExecute, paths: list[tuple[tuple[int, ...], bool]], shape: list[object] | None
-    ) -> None:
-        """Measure every run of a body; sending its result does not count. Runs that raise are left out."""
-        if not execute.sq.body:
-            return
-        costs = self._costs.setdefault(execute.sq.function, BodyCosts())
-        clock, fire, send, report = self._clock, execute.fire, execute.send, execute.report
-        ended: int | None = None
-        raised = False
-        sizes: list[int] = []
-
-        def measured_send(value: object, start: Tick, stop: Tick) -> None:
-            nonlocal ended
-            if ended is None:
-                ended = clock()
-            if costs.wanted:
-                sizes.extend(_sizes(value, paths, shape))
-            send(value, start, stop)
-
-        def noted_report(error: FiringError) -> None:
-            nonlocal raised
-            raised = True
-            report(error)
-
-        def measured_fire(start: Tick, stop: Tick, values: tuple[object, ...], now: int) -> None:
-            nonlocal ended, raised
-            ended, raised = None, False
-            sizes.clear()
-            begun = clock()
-            fire(start, stop, values, now)
-            after = clock() if ended is None else ended
-            if not raised:
-                costs.add(after - begun, sizes)
-
-        execute.fire, execute.send, execute.report = measured_fire, measured_send, noted_report
+    def stage(self, context: ContextParts, own: Elsewhere) -> _Measured | None:
+        """The stage that measures every run of a body; sending its result does not count (`MakeStage`)."""
+        if not own.sq.body:
+            return None
+        return _Measured(self._clock, self._costs.setdefault(own.sq.function, BodyCosts()), own)
 
     def samples(self) -> list[tuple[str, list[int], list[int]]]:
         """What was measured, for `mapping.measured_costs`."""
         return [(function, costs.times, costs.sizes) for function, costs in self._costs.items()]
+
+
+class _Measured:
+    """Measures the runs of one body. Runs that raise are left out."""
+
+    def __init__(self, clock: Callable[[], int], costs: BodyCosts, own: Elsewhere) -> None:
+        self._clock = clock
+        self._costs = costs
+        self._own = own
+        self.body: Fire = not_wired
+        self._ended: int | None = None
+        self._raised = False
+        self._sizes: list[int] = []
+
+    def fire(self, start: Tick, stop: Tick, values: tuple[object, ...], now: int) -> None:
+        self._ended, self._raised = None, False
+        self._sizes.clear()
+        begun = self._clock()
+        self.body(start, stop, values, now)
+        ended = self._clock() if self._ended is None else self._ended
+        if not self._raised:
+            self._costs.add(ended - begun, self._sizes)
+
+    def send(self, value: object, start: Tick, stop: Tick) -> None:
+        if self._ended is None:
+            self._ended = self._clock()
+        if self._costs.wanted:
+            self._sizes.extend(_sizes(value, self._own.paths, self._own.unpack))
+        self._own.send(value, start, stop)
+
+    def report(self, error: FiringError) -> None:
+        self._raised = True
+        self._own.report(error)
 
 
 def _sizes(value: object, paths: list[tuple[tuple[int, ...], bool]], shape: list[object] | None) -> list[int]:

@@ -1,0 +1,311 @@
+"""The way from "decided" to "body runs": the stages that each firing of an SQ passes, a list that is built once.
+
+A firing rule decides on a set (`engine/firing`). The firing then passes those of these stages that its SQ has:
+
+* "tag": its tag is sent, where somebody consumes it;
+* "single run": it is dropped while another is in flight;
+* "numbers here": arithmetic on plain numbers is done at once by the timekeeper; anything else goes on;
+* "worker": its body runs in a worker of the device, and no further stage follows here; or else
+* "cores": it waits for a core of the simulated ensemble, and takes its time;
+* "meter": its body is measured;
+* "watch": the watcher is told how it went (for "cores" and "worker" these tell the watcher themselves);
+* "in place": the body runs.
+
+`ticktalk draw --show-code` prints the list of each SQ. Where it is only "in place", nothing lies between the firing
+rule and `TTSQExecute.fire`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, NamedTuple, Protocol
+
+from ticktalk.defaults import EVICTION_BOUND
+from ticktalk.engine.acceleration import Accelerator, ContextParts
+from ticktalk.engine.codec import as_number
+from ticktalk.engine.counters import Counters
+from ticktalk.engine.execution import TTSQExecute
+from ticktalk.engine.firing import Fire, Send, SingleRun
+from ticktalk.engine.firing.base import not_wired
+from ticktalk.engine.forwarding import Output, Publish, PublishTogether, TTSQForward
+from ticktalk.graph.sq import TTSQ
+from ticktalk.instructions import INSTRUCTIONS, OPENING
+from ticktalk.payloads import FiringError
+from ticktalk.time import Tick
+
+Report = Callable[[FiringError], None]
+"""Takes the error of a firing."""
+
+Failed = Callable[[Tick, Tick, BaseException], None]
+"""`(start, stop, error)`: takes what a firing on that interval raised."""
+
+Outcome = Literal["sent", "nothing", "failed"]
+"""How a firing went: a result was sent, its body had nothing to say, it raised."""
+
+Fired = Callable[[str, int, Tick, Tick, int, int, Outcome], None]
+"""`(sq, context, start, stop, began, ended, outcome)`: the body of an SQ has run, on a set of interval [start, stop).
+
+All in root ticks. In simulation a body takes no time, unless a deployment file says so; on a device its worker
+measured when it began and ended. A firing that was skipped or lost has no body that ran: counters say how many.
+"""
+
+
+def outcome_of(failed: bool, sent: bool) -> Outcome:
+    """The outcome of a firing that raised, or sent something, or neither."""
+    return "failed" if failed else "sent" if sent else "nothing"
+
+
+class Elsewhere(NamedTuple):
+    """What a stage that runs a body later, or away from here, has to know.
+
+    Attributes:
+        sq: the SQ.
+        paths: the parts of its result that are wanted, and whether each is an output; `unpack`: of which shape it is.
+        all_paths: just the paths.
+        send: takes the result, which may be `Parts`, and its interval.
+        report: takes the error of a firing.
+        failed: takes what a firing raised, and its interval.
+        tally: takes a kind of counter to be counted at this SQ.
+        done: called after each firing, however it ended.
+        away: told of so many firings that run away though `Fire` was not called for them: `done` follows for each.
+        fired: the watcher: `(start, stop, began, ended, outcome)`; None: nobody watches.
+    """
+
+    sq: TTSQ
+    paths: list[tuple[tuple[int, ...], bool]]
+    unpack: list[Any] | None
+    all_paths: tuple[tuple[int, ...], ...]
+    send: Send
+    report: Report
+    failed: Failed
+    tally: Callable[[str], None]
+    done: Callable[[], None]
+    away: Callable[[int], None]
+    fired: Callable[[Tick, Tick, int, int, Outcome], None] | None
+
+
+class Stage(Protocol):
+    """A stage around a body: it has the firings, calls `body` for each, and gets what that sends and reports."""
+
+    body: Fire
+
+    def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        """Let a firing pass."""
+
+    def send(self, value: Any, start: Tick, stop: Tick) -> None:
+        """Take a result of the body."""
+
+    def report(self, error: FiringError) -> None:
+        """Take an error of the body."""
+
+
+MakeStage = Callable[[ContextParts, Elsewhere], Stage | None]
+"""Makes a stage around an SQ's body; None: this SQ has none of it."""
+
+RunElsewhere = Callable[[Any, Elsewhere], Fire]
+"""`(context, elsewhere)`: makes what fires a body in a worker, for drivers that do not run bodies in place."""
+
+
+class Surroundings(NamedTuple):
+    """What a context is given beside its graph: where its tokens go, and how its bodies run.
+
+    Attributes:
+        publish: sends tokens to other ensembles; `publish_together`: what several arcs carry to the same ones.
+        output: takes outputs.
+        report: takes errors of firings.
+        run_elsewhere: runs bodies in workers; None: they run in place.
+        cores: makes bodies that run in place take their time; None: they take none.
+        meter: measures bodies that run in place.
+        fired: the watcher, told of every firing whose body has run; None: nobody watches.
+        accelerator: runs settled parts faster; None: the general engine runs everything, as it does where somebody
+            watches.
+        movable: SQs may come here and leave while the context runs.
+        eviction_bound: see `EVICTION_BOUND`.
+    """
+
+    publish: Publish
+    output: Output
+    report: Report
+    publish_together: PublishTogether | None = None
+    run_elsewhere: RunElsewhere | None = None
+    cores: MakeStage | None = None
+    meter: MakeStage | None = None
+    fired: Fired | None = None
+    accelerator: Accelerator | None = None
+    movable: bool = False
+    eviction_bound: int = EVICTION_BOUND
+
+
+class FiringChain(NamedTuple):
+    """The stages of one SQ in one context, first to last; what has its firings; its body, if that runs in place."""
+
+    stages: tuple[str, ...]
+    fire: Fire
+    execute: TTSQExecute | None
+
+
+def firing_chain(
+    sq: TTSQ,
+    forward: TTSQForward,
+    context: ContextParts,
+    around: Surroundings,
+    counters: Counters,
+    report: Report,
+    failed: Failed,
+    body: Callable[[Send, Report], TTSQExecute],
+) -> FiringChain:
+    """Build the stages of an SQ.
+
+    Args:
+        sq: the SQ.
+        forward: where its results go.
+        context: its context.
+        around: how bodies run there.
+        counters: where its drops are counted.
+        report: takes an error of a firing; `failed`: an exception of one.
+        body: makes its body, which sends and reports as it is told.
+    """
+    single = SingleRun(sq, counters, forward.send) if sq.single_run is not None else None
+    send, done = (single.send, single.done) if single else (forward.send, _nothing)
+    fired = None if around.fired is None else partial(around.fired, sq.name, context.number)
+    tally = partial(counters.add, sq.name)
+    paths = forward.paths, forward.unpack, forward.all_paths
+    own = Elsewhere(sq, *paths, send, report, failed, tally, done, _none_counted, fired)
+    stages: list[str] = []
+    execute = None
+    if around.run_elsewhere is not None and runs_elsewhere(sq):
+        numbers = NumbersHere() if not sq.body and not INSTRUCTIONS[sq.function].slow else None
+        if numbers is not None:
+            stages.append("numbers here")
+            _, numbers.here, _ = _in_place(own, context, {"watch": _watch}, body)
+            own = own._replace(done=numbers.done, away=numbers.more)
+        stages.append("worker")
+        fire = around.run_elsewhere(context, own)
+        if numbers is not None:
+            numbers.away, fire = fire, numbers.fire
+    else:
+        names, fire, execute = _in_place(own, context, {"cores": around.cores, "meter": around.meter}, body)
+        stages += names
+        if single and "cores" not in names:
+            fire = _then(fire, done)
+    if single:
+        stages.insert(0, "single run")
+        single.fire_body, fire = fire, single.fire
+    if forward.tags and sq.trigger in ("arrival", "grid"):
+        stages.insert(0, "tag")
+        fire = tagged(fire, forward.tag, sq.trigger == "grid")
+    return FiringChain(tuple(stages), fire, execute)
+
+
+def _in_place(
+    own: Elsewhere,
+    context: ContextParts,
+    makers: dict[str, MakeStage | None],
+    body: Callable[[Send, Report], TTSQExecute],
+) -> tuple[list[str], Fire, TTSQExecute]:
+    """The stages around a body that runs in place, and what has its firings."""
+    names, stages = [], []
+    for name, make in {**makers, "watch": _watch}.items():
+        stage = make(context, own) if make is not None else None
+        if stage is not None:
+            names.append(name)
+            stages.append(stage)
+            own = own._replace(send=stage.send, report=stage.report, fired=None if name == "cores" else own.fired)
+    execute = body(own.send, own.report)
+    fire: Fire = execute.fire
+    for stage in reversed(stages):
+        stage.body, fire = fire, stage.fire
+    return [*names, "in place"], fire, execute
+
+
+def runs_elsewhere(sq: TTSQ) -> bool:
+    """Whether an SQ looks at values, as bodies and most instructions do: such may run away from the timekeeper."""
+    return sq.body or sq.function in OPENING
+
+
+class NumbersHere:
+    """Arithmetic on numbers is done by the timekeeper; on anything else it goes away, as a body would.
+
+    A deadline is often computed so (`tag + n`), and must not wait for a busy worker.
+    """
+
+    __slots__ = ("away", "here", "under_way")
+
+    def __init__(self) -> None:
+        self.away: Fire = not_wired
+        self.here: Fire = not_wired
+        self.under_way = 0
+
+    def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        """Let a firing pass."""
+        if not self.under_way:  # else this one would overtake
+            numbers = [as_number(value) for value in values]
+            if None not in numbers:
+                self.here(start, stop, tuple(numbers), now)
+                return
+        self.under_way += 1
+        self.away(start, stop, values, now)
+
+    def more(self, firings: int) -> None:
+        """So many firings more are under way in the worker."""
+        self.under_way += firings
+
+    def done(self) -> None:
+        """A firing has ended in the worker."""
+        self.under_way -= 1
+
+
+class _Watched:
+    """Tells the watcher of each run of a body that takes no time."""
+
+    __slots__ = ("_fired", "_report", "_send", "body", "outcome")
+
+    def __init__(self, fired: Callable[[Tick, Tick, int, int, Outcome], None], send: Send, report: Report) -> None:
+        self._fired, self._send, self._report = fired, send, report
+        self.body: Fire = not_wired
+        self.outcome: Outcome = "nothing"
+
+    def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        self.outcome = "nothing"
+        self.body(start, stop, values, now)
+        self._fired(start, stop, now, now, self.outcome)
+
+    def send(self, value: Any, start: Tick, stop: Tick) -> None:
+        self._send(value, start, stop)
+        self.outcome = "sent"
+
+    def report(self, error: FiringError) -> None:
+        self.outcome = "failed"
+        self._report(error)
+
+
+def _watch(context: ContextParts, own: Elsewhere) -> _Watched | None:
+    return None if own.fired is None else _Watched(own.fired, own.send, own.report)
+
+
+def tagged(fire: Fire, tag: Callable[[int, Tick, Tick], None], of_grid: bool) -> Fire:
+    """`fire`, preceded by the tag of the firing: its instant, or the tick at which its inputs matched."""
+
+    def fire_with_tag(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        # An instant lies in the middle of its interval: start = instant - width // 2.
+        tag(int(start + (stop - start) // 2) if of_grid else now, start, stop)
+        fire(start, stop, values, now)
+
+    return fire_with_tag
+
+
+def _then(fire: Fire, done: Callable[[], None]) -> Fire:
+    def fire_then_done(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        fire(start, stop, values, now)
+        done()
+
+    return fire_then_done
+
+
+def _nothing() -> None:
+    pass
+
+
+def _none_counted(firings: int) -> None:
+    pass
