@@ -78,10 +78,12 @@ class Outputs:
             listener(token)
 
     def _keep_row(self, token: OutputToken) -> None:
-        row, rows = json_line(token.row()), self._state.graphs[token.graph].rows
-        rows.append(row)
-        if len(rows) > 2 * self.rows_kept:
-            del rows[: -self.rows_kept]
+        row, graph = json_line(token.row()), self._state.graphs.get(token.graph)
+        if graph is None:
+            return  # its context had this number under a manager before this one
+        graph.rows.append(row)
+        if len(graph.rows) > 2 * self.rows_kept:
+            del graph.rows[: -self.rows_kept]
         for listener in self.row_listeners:
             listener(token.graph, row)
 
