@@ -42,14 +42,14 @@ logger = logging.getLogger("TTPython.RuntimeManager")
 
 
 class TTProcess:
-    """What the processes share: the input queue and the two run loops.
+    """The input queue and the two run loops, which all processes share.
 
     Args:
         input_queue: a `queue.Queue` or `multiprocessing.Queue` of messages for this process.
         ensemble_name: the name of the ensemble it belongs to.
 
     Attributes:
-        handlers: what responds to each kind of message, given its payload. A driver may put its own in their place.
+        handlers: by kind of message, the function that responds to its payload; a driver may put in its own.
     """
 
     def __init__(self, input_queue: Any, ensemble_name: str | None = None) -> None:
@@ -57,7 +57,7 @@ class TTProcess:
         self.ensemble_name = ensemble_name
         self.handlers: dict[enum.Enum, Callable[[Any], object]] = {}
         self.sim_process: simpy.Process | None = None
-        self.wake: Callable[[], None] | None = None  # on a device: tells who serves the queue that something is in it
+        self.wake: Callable[[], None] | None = None  # on a device: tells the timekeeper that something is in the queue
         self._waits = False  # in `run_sim`, for an interrupt
         self._stopped = False
 
@@ -311,7 +311,7 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
         log_file: where output tokens are appended, one JSON object a line: a path, an open file, or None.
         input_queue: a `queue.Queue` or `multiprocessing.Queue` of messages for this process.
         ensemble_name: the name of this ensemble.
-        driver: what hosts the manager: its clock, and what follows from real or simulated time.
+        driver: hosts the manager: its clock and timers, real or simulated.
     """
 
     def __init__(

@@ -55,7 +55,7 @@ class TTRuntimeManager:
     Args:
         log_file: where output tokens are appended, one JSON object a line: a path, an open file, or None.
         name: its name on the network; ensembles look for `runtime-manager`.
-        driver: what hosts it, if anything does.
+        driver: hosts its rules; None: nothing does.
     """
 
     def __init__(
@@ -77,9 +77,9 @@ class TTRuntimeManager:
 
         Args:
             graph: the compiled program.
-            name: what to call it here; default: the graph's own name, its program's file stem.
+            name: its name here; default: the graph's own name, its program's file stem.
             mapping: SQ name to ensemble name, made beforehand; checked like one made here.
-            weights: what SQs cost where: what has to be placed anew later goes where it costs least.
+            weights: the costs of SQs: one that has to be placed anew later goes where it costs least.
 
         Raises:
             TTMappingError: some SQ cannot be placed; nothing is instantiated.
@@ -126,7 +126,7 @@ class TTRuntimeManager:
         self._ask(RuntimeMsg.SET_GRID, SetRequest(_name(graph), sq, period, phase, Future()))
 
     def status(self) -> dict[str, Any]:
-        """Which ensembles are there, which graphs live where, how they stand: plain JSON data."""
+        """The ensembles, where each graph lives, how it stands: plain JSON data."""
         found: dict[str, Any] = self._ask(RuntimeMsg.STATUS, StatusRequest(Future()))
         return found
 
@@ -176,7 +176,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         network_delay: root ticks (microseconds) that every token takes between two ensembles.
         components: of the manager's own ensemble.
         deployment: how long bodies take on which ensemble, and tokens on their way, in place of `network_delay`.
-        meter: measures what bodies cost on this machine.
+        meter: measures the costs of bodies on this machine.
 
     Raises:
         TTRuntimeError: an ensemble is refused; the message says why.
@@ -250,7 +250,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         super().on_output(callback)
 
     def counters(self, graph: TTGraph | str) -> Counts:
-        """What was skipped, evicted, late or dropped, over all ensembles: SQ to kind to count."""
+        """The counters, over all ensembles: SQ to kind (skipped, evicted, late, dropped ...) to count."""
         return merged(counts for host in self.simulation.hosts() for counts in host.counts(_name(graph)))
 
     def waiting(self, graph: TTGraph | str) -> dict[str, dict[str, int]]:
@@ -273,7 +273,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         ]
 
     def send_to_runtime(self, msg: Message) -> None:
-        """Pass a message to the runtime manager process; what follows from it takes no simulated time."""
+        """Pass a message to the runtime manager process; all that follows from it takes no simulated time."""
         super().send_to_runtime(msg)
         self.simulation.settle()
 
@@ -310,7 +310,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         credentials: the manager's bundle, as `ticktalk keys init` makes it.
         insecure: go without credentials on an address that others can reach.
         near: folder beside which modules of factories are looked for.
-        checkpoint: microseconds between two checkpoints of what every SQ needs to go on elsewhere; 0: none.
+        checkpoint: microseconds between two checkpoints of every instance; 0: none.
 
     Raises:
         TTRuntimeError: the port is in use, the host has no such address, or credentials are missing.
@@ -377,15 +377,15 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         return self._handle.wait(None if graph is None else _name(graph), timeout)
 
     def wait_for_ensembles(self, names: Iterable[str], timeout: float | None = None) -> list[str]:
-        """Wait until the ensembles of these names have joined; those that have not within `timeout` seconds."""
+        """Wait until these ensembles have joined; the names of those that have not within `timeout` seconds."""
         return self._handle.wait_for_ensembles(names, timeout)
 
     def stop(self, ensembles: bool = False) -> None:
-        """End: graphs stop, workers exit, sockets close; with `ensembles`, those that joined end too."""
+        """End: graphs stop, workers exit, sockets close; with `ensembles`, the ensembles end, too."""
         self._handle.close(ensembles)
 
     def counters(self, graph: TTGraph | str) -> Counts:
-        """What was skipped, evicted, late or dropped, over all ensembles: SQ to kind to count."""
+        """The counters, over all ensembles: SQ to kind (skipped, evicted, late, dropped ...) to count."""
         return self._handle.counters(_name(graph))
 
     def profile(self, graph: TTGraph | str) -> Costs:
@@ -394,7 +394,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         return found
 
     def on_shut_down(self, callback: Callable[[], None]) -> None:
-        """Call `callback` when somebody asks, from elsewhere, that the system end."""
+        """Call `callback` when a command from elsewhere asks that the system end."""
         self._handle.manager.on_shut_down = callback
 
     def on_output(self, callback: Callable[[OutputToken], None]) -> None:

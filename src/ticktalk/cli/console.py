@@ -1,4 +1,4 @@
-"""What a run prints: results on stdout, everything else on stderr."""
+"""Printing: results on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ console = Console(stderr=True)
 class Results:
     """Prints output tokens to stdout, and keeps everything else from it.
 
-    While it is open, what anybody prints, C code and subprocesses too, goes to stderr.
+    While it is open, all other printing, of C code and subprocesses too, goes to stderr.
 
     Args:
         jsonl: one JSON object per token; else a line for people.
@@ -72,7 +72,7 @@ def error_to_stderr(error: FiringError) -> None:
 
 
 def counters_to_stderr(counts: Counts, waiting: dict[str, dict[str, int]]) -> None:
-    """Every counter that is not zero; what still waits, where nothing came out."""
+    """Every counter that is not zero; the tokens that still wait, where no output came."""
     for line in counter_lines(counts):
         print(line, file=sys.stderr)
     for sq, ports in waiting.items():

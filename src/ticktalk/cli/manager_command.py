@@ -100,7 +100,7 @@ def _say(event: str | FiringError) -> None:
 
 
 class _Console:
-    """Reads commands from the terminal and shows what happens."""
+    """Reads commands from the terminal and shows events, errors and outputs."""
 
     def __init__(self, runtime: TTRuntimeManagerPhysical, stopped: threading.Event) -> None:
         self._runtime = runtime

@@ -1,4 +1,4 @@
-"""`deploy`, `start`, `stop`, `drain`, `set`, `status`, `outputs`: what is asked of a manager that runs somewhere."""
+"""`deploy`, `start`, `stop`, `drain`, `set`, `status`, `outputs`: requests to a manager that runs elsewhere."""
 
 from __future__ import annotations
 
@@ -157,12 +157,12 @@ def outputs(
             print(row)
         sys.stdout.flush()
         known = set(rows[-200:])
-        # A shell starts what runs in its background with Ctrl-C ignored; who follows has to be able to end it.
+        # A shell starts what runs in its background with Ctrl-C ignored; the user has to be able to end it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             while follow:
                 row = coming.get()
-                if row not in known:  # what was on its way while we asked came both ways
+                if row not in known:  # a row that was on its way during the question came both ways
                     known.clear()
                     print(row, flush=True)
         except KeyboardInterrupt:
@@ -199,7 +199,7 @@ class Remote:
         credentials: a bundle of keys, or None.
 
     Raises:
-        TTError: nobody answers there.
+        TTError: no manager answers there.
     """
 
     def __init__(self, manager: str, credentials: str | None) -> None:

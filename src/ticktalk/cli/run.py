@@ -30,7 +30,7 @@ JOIN_LIMIT = 30.0
 """Seconds in which every ensemble of this machine has to join."""
 
 GRACE = 2.0
-"""Seconds in which what is under way is finished after the streams have ended."""
+"""Seconds for tokens that are under way when the streams have ended."""
 
 
 def run(

@@ -41,10 +41,10 @@ class Deploy:
         state: all that the manager knows.
         starts: gets the messages that start contexts: their inputs may be values that no codec knows.
         send: how ensembles are reached.
-        driver: what hosts the manager.
-        heal: what places SQs anew.
-        reports: what is told of contexts.
-        outputs: what has come of them.
+        driver: hosts the manager.
+        heal: places SQs anew.
+        reports: ends contexts.
+        outputs: counts what contexts send.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Deploy:
     def deploy(self, request: DeployRequest, later: Future[Any]) -> None:
         """Map a graph and send it to its hosts; `later` gets its state when all are ready, or the error.
 
-        With weights, what is placed anew later goes where it costs least.
+        With weights, an SQ that is placed anew later goes where it costs least.
 
         Raises:
             TTMappingError: some SQ cannot be placed; nothing is instantiated.
@@ -98,7 +98,7 @@ class Deploy:
             self._prepared(state)
 
     def given_up(self, ensemble: str) -> None:
-        """An ensemble does not come back: what it still prepared is not waited for."""
+        """An ensemble does not come back: no graph waits for it any more."""
         for state in list(self._state.graphs.values()):
             if ensemble in state.waits_for:
                 self.ready(ReadyAnswer(state.name, ensemble, "it has gone"))
@@ -144,7 +144,7 @@ class Deploy:
         return number
 
     def _kept(self, inputs: Mapping[str, Any]) -> dict[str, bytes]:
-        """The inputs as MessagePack, without those that have no codec if they may do without one."""
+        """The inputs as MessagePack, without values that have no codec, unless every value has to cross."""
         kept = {}
         for name, value in inputs.items():
             try:
@@ -189,7 +189,7 @@ class Deploy:
         return change
 
     def set_grids_again(self, ensemble: str) -> None:
-        """Tell an ensemble that was cut off what was changed meanwhile."""
+        """Tell an ensemble that was cut off of the streams that were changed meanwhile."""
         for state in self._state.graphs.values():
             for change in state.grids.values() if ensemble in state.hosts else ():
                 self._send(ensemble, SyncMsg.SET_GRID, change)
@@ -214,7 +214,7 @@ class Deploy:
             waits.set_exception(TTRuntimeError(f"graph {name!r} was stopped before it was ready"))
 
     def state_of(self, name: str) -> GraphState:
-        """What is known of a graph.
+        """The state of a graph.
 
         Raises:
             TTRuntimeError: there is no such graph.

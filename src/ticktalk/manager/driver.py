@@ -1,6 +1,6 @@
-"""What the manager's rules ask of the driver that hosts them: the clock, and what follows from real or simulated time.
+"""The manager's rules ask this of the driver that hosts them: the clock, timers, and who is connected.
 
-A driver overrides what it knows better. As it is, this one serves a process that nobody drives: tests, for example.
+Each driver overrides the methods that it knows better. The base class serves a process without a driver, as in tests.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Send = Callable[[str, enum.Enum, Any], None]
 """`(ensemble, kind, payload)`: sends a control message to the process of an ensemble that it is for."""
 
 Tell = Callable[[Event], None]
-"""Tells those who watch what happened."""
+"""Tells the watchers of an event."""
 
 
 class Driver:
@@ -25,7 +25,7 @@ class Driver:
     Attributes:
         checkpoint: ticks between two checkpoints of the instances of a context; 0: none.
         values_cross: inputs go to other processes, so a value without codec is refused.
-        rows_kept: outputs of each graph that are kept as JSON lines for requesters that come late.
+        rows_kept: outputs of each graph that are kept as JSON lines for late requesters.
         cannot_move: why SQs cannot move here; None when they can.
     """
 

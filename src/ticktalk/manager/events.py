@@ -1,4 +1,4 @@
-"""What happens on a system, as values: ensembles come and go, work moves, graphs end.
+"""Events as values: ensembles come and go, work moves, graphs end.
 
 Code decides on an event's type and fields. `str(event)` is the sentence that people read, and the only place where it
 is made. Ticks are those of the root clock (microseconds).
@@ -10,7 +10,7 @@ import msgspec
 
 
 class Event(msgspec.Struct, frozen=True):
-    """Something that the manager, or a simulation, tells those who watch."""
+    """Something that the manager, or a simulation, tells its watchers."""
 
 
 # Ensembles.
@@ -145,7 +145,7 @@ class CannotGoOn(Event, frozen=True):
 
 
 class LeftOut(Event, frozen=True):
-    """Something that an instance keeps has no codec, so no checkpoint holds it; `what` names SQ, place and type."""
+    """A value in an instance has no codec, so no checkpoint holds it; `what` names SQ, place and type."""
 
     graph: str
     what: str

@@ -1,9 +1,11 @@
 """Healing: SQs find another ensemble when theirs dies, is drained or comes back, while their graphs run.
 
-A loss: the SQs that lived there are placed by the mapper, each under a new generation, the others stay where they are;
-ensembles that do not hold the graph yet are sent it first; then every ensemble is told the new placement, and those
-where SQs come are told what they go on with. A drain: the receivers prepare and keep what arrives, then the
-ensemble hands over, then the same placement goes out, without a new generation: nothing is lost.
+After a loss the mapper places the SQs that lived there, each under a new generation; the others stay where they are.
+An ensemble that does not hold the graph yet is sent it first. Then every ensemble is told the new placement, and the
+successors are given their checkpoints.
+
+In a drain the successors' ensembles prepare and keep the tokens that arrive. Then the drained ensemble hands over, and
+the same placement goes out without a new generation, so nothing is lost.
 """
 
 from __future__ import annotations
@@ -54,10 +56,10 @@ class Heal:
         self._tell = tell
         self._drained: dict[str, Callable[[str | None], None]] = {}  # by ensemble: told the problem, or None at the end
 
-    # What happens to ensembles.
+    # Ensembles come and go.
 
     def lost(self, name: str) -> None:
-        """An ensemble is dead, or cut off: what lived there goes elsewhere."""
+        """An ensemble is dead, or cut off: its SQs go elsewhere."""
         elsewhere = "what lived there goes on elsewhere from its last checkpoint"
         self._end_drain(name, f"{name!r} died while it was drained; {elsewhere}")
         lost = self._state.lost.get(name)
@@ -84,7 +86,7 @@ class Heal:
             self._settle(state)
 
     def back(self, name: str, lost: LostEnsemble) -> None:
-        """An ensemble that was cut off is reached again, as it was: it keeps what was not placed elsewhere."""
+        """An ensemble that was cut off is reached again, as it was: it keeps the SQs that were not placed elsewhere."""
         for graph in sorted(lost.stopped):
             self._send(name, SyncMsg.STOP, StopGraph(graph))
         for state in self._state.running():
@@ -93,13 +95,13 @@ class Heal:
                 for sq in [sq for sq, host in state.left.items() if host == name]:
                     del state.left[sq]
                     state.host_of[sq] = name
-                    # It was placed there, but may have been cut off before it was told: it says itself what is new.
+                    # It may have been cut off before it was told of SQs placed there: it says itself which are new.
                     state.arriving.add(sq)
                 self._hold(state, name)
             self._settle(state, held)
 
     def reunited(self) -> None:
-        """The manager is not cut off any more, and who else lives has had the time to be heard: what is left waits."""
+        """The manager is not cut off any more, and every living ensemble has had time to be heard: place what waits."""
         self._state.isolated = False
         for state in self._state.running():
             self._settle(state)
@@ -145,10 +147,10 @@ class Heal:
             self._prepare(self._state.graphs[graph], set(to.values()))
         self._go_on()
 
-    # What ensembles say.
+    # Answers of ensembles.
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Keep what instances go on with, if they live where it comes from."""
+        """Keep the state of instances, if they live on the ensemble that sent it."""
         state = self._state.graphs.get(checkpoint.graph)
         context = state.contexts.get(checkpoint.context) if state is not None else None
         if state is None or context is None or context.ended:
@@ -208,7 +210,7 @@ class Heal:
         self._settle(state, True)
         self._go_on()
 
-    # What the rest of the manager asks.
+    # For the rest of the manager.
 
     def settled(self, state: GraphState, until: int | None, now: int) -> bool:
         """Whether a context whose ensembles are all idle at root tick `now` is done: nothing is to go on elsewhere.
@@ -229,7 +231,7 @@ class Heal:
         self._go_on()
 
     def deployed(self, state: GraphState) -> None:
-        """A graph is ready: tell its ensembles which of its SQs nobody else may host."""
+        """A graph is ready: tell its ensembles which of their SQs no other ensemble may host."""
         if self._alone_changed(state):
             self._tell_placement(state)
 
@@ -238,7 +240,7 @@ class Heal:
         needs = modules_of(state.graph)
         hosts = self._hosts(state)
         found: dict[str, list[str]] = {}
-        others: dict[tuple[str, ...], set[str]] = {}  # what a group wants to who may host it: two tell enough
+        others: dict[tuple[str, ...], set[str]] = {}  # wants of a group to two of its possible hosts
         for group in groups(state.graph):
             host = state.host_of[group[0].name]
             wants = (*(wants_text(sq, needs) for sq in group), *(sq.name for sq in group if state.refused))
@@ -252,7 +254,7 @@ class Heal:
     # The steps.
 
     def _settle(self, state: GraphState, tell: bool = False) -> None:
-        """Place what waits and fits somewhere, and tell everybody if something changed."""
+        """Place the SQs that wait and fit somewhere; tell every ensemble if something changed."""
         waiting = [sq for sq, host in state.host_of.items() if not host]
         placed = self._find(state, waiting) if waiting and not self._state.isolated else {}
         for sq, host in placed.items():
@@ -271,23 +273,23 @@ class Heal:
             self._tell_placement(state)
 
     def _prepare(self, state: GraphState, hosts: set[str]) -> None:
-        """Send the graph to those that do not hold it yet; they host nothing of it before they are told so."""
+        """Send the graph to ensembles that do not hold it yet; they host nothing of it before a placement says so."""
         nowhere = dict.fromkeys(state.host_of, "")
         for host in sorted(hosts - set(state.hosts) - state.preparing):
             state.preparing.add(host)
             self._send(host, ExecuteMsg.INSTANTIATE, Deployment(state.graph, nowhere, dict(state.generations)))
 
     def _hold(self, state: GraphState, ensemble: str) -> None:
-        """An ensemble holds a graph now: it is told of the contexts that go on; those it has are left as they are."""
+        """An ensemble holds a graph now: it is told of the contexts that go on, and ignores the ones it has."""
         state.hosts.append(ensemble)
         for context in state.live:
             self._send(ensemble, SyncMsg.START, self._starts[context.number])
 
     def _tell_placement(self, state: GraphState) -> None:
-        """Tell every ensemble where the SQs are now, once those that are new hold the graph."""
+        """Tell every ensemble where the SQs are now, once the new ones hold the graph."""
         if state.preparing:
             return
-        # To who may only be cut off is sent on, so that it misses nothing if it comes back.
+        # Senders go on sending to an ensemble that may only be cut off, so that it misses nothing if it comes back.
         host_of = {sq: host or state.left.get(sq, "") for sq, host in state.host_of.items()}
         arriving, state.arriving = state.arriving, set()
         handed, state.handed = state.handed, {}
@@ -337,14 +339,14 @@ class Heal:
                 done(problem)
 
     def _give_up_move(self, state: GraphState, move: MoveState, lost: str, problem: str = "") -> None:
-        """An ensemble that took part in a move has died, or cannot: what has not left yet stays."""
+        """An ensemble that took part in a move has died, or cannot take its part: SQs that have not left stay."""
         self._end_drain(move.source, problem or f"{lost!r} died while {move.source!r} was drained: drain it again")
         if lost == move.source and move.ordered and not move.handed:
             # Should it come back, it has ended them: they begin there anew.
             for sq in move.to:
                 state.generations[sq] = state.generations.get(sq, 0) + 1
         if lost != move.source and move.ordered and not move.handed:
-            # What it was to take leaves its ensemble all the same: then it is placed anew, with what it goes on with.
+            # The SQs it was to take leave their ensemble all the same: then they are placed anew, with their states.
             move.to.update({sq: "" for sq, to in move.to.items() if to == lost})
             move.waits_for.discard(lost)
             return

@@ -22,7 +22,7 @@ PROTOCOL = 1
 """The version of the messages between manager and ensembles."""
 
 WATCH_PERIOD = 200_000
-"""Microseconds between two looks who is silent."""
+"""Microseconds between two looks for silent ensembles."""
 
 
 class Why(enum.Enum):
@@ -30,7 +30,7 @@ class Why(enum.Enum):
 
     VERSION = "version"
     OWN_NAME = "own name"
-    IN_USE = "in use"  # perhaps by its own last start: who starts anew after a crash may ask again for a while
+    IN_USE = "in use"  # perhaps by its own last start, so an ensemble asks again for a while
 
 
 class Refusal(NamedTuple):
@@ -47,9 +47,9 @@ class Liveness:
         state: all that the manager knows.
         send: how ensembles are reached.
         tell: how people are.
-        driver: what hosts the manager.
-        heal: what places SQs anew.
-        deploy: what waits for ensembles to prepare graphs.
+        driver: hosts the manager.
+        heal: places SQs anew.
+        deploy: waits for ensembles to prepare graphs.
     """
 
     def __init__(self, state: ManagerState, send: Send, tell: Tell, driver: Driver, heal: Heal, deploy: Deploy) -> None:
@@ -62,7 +62,7 @@ class Liveness:
     # Joining.
 
     def introduce(self, manager: EnsembleInfo) -> None:
-        """Take in what the manager's own ensemble says of itself."""
+        """Take in the facts of the manager's own ensemble."""
         self._state.manager = manager
 
     def refusal(self, info: EnsembleInfo) -> Refusal | None:
@@ -78,7 +78,7 @@ class Liveness:
             return Refusal(Why.OWN_NAME, f"the name {name!r} is the manager's own: choose another")
         known = self._state.ensembles.get(name)
         if known is None or (known.info.started, known.info.boot_id) == (info.started, info.boot_id) != (0, ""):
-            return None  # nobody has the name, or the very same asks again
+            return None  # the name is free, or the very same ensemble asks again
         lingers = self._driver.now() - known.heard > self.times.lingers_after
         if lingers and info.started > known.info.started:
             return None  # nothing was heard lately of the one that has the name: a newer start takes it over
@@ -132,12 +132,12 @@ class Liveness:
                     self._tell(ClockWarning(ping.name, error, sq.name, sq.width))
 
     def watch(self) -> None:
-        """Look who is silent; every `WATCH_PERIOD`."""
+        """Look for ensembles that are silent; every `WATCH_PERIOD`."""
         now, times = self._driver.now(), self.times
         late = 0 if self._watched_at is None else now - self._watched_at - WATCH_PERIOD
         self._watched_at = now
         ensembles = self._state.ensembles
-        if late > times.heartbeat:  # the manager was busy: it could hear nobody
+        if late > times.heartbeat:  # the manager was busy: it could hear no ensemble
             for ensemble in ensembles.values():
                 ensemble.heard += late
         silence = {name: now - ensemble.heard for name, ensemble in ensembles.items()}
@@ -160,7 +160,7 @@ class Liveness:
     def gone(self, name: str, event: Event, isolated: bool = False) -> None:
         """Nothing is heard of an ensemble, as `event` says: it is dead, or cut off.
 
-        `isolated`: nor of any other: it may be the manager that is cut off, so what they host stays where it is.
+        `isolated`: nor of any other. Then it may be the manager that is cut off, so their SQs stay where they are.
         """
         self._state.lost[name] = LostEnsemble(self._state.ensembles[name].info)
         if isolated:
@@ -199,6 +199,6 @@ class Liveness:
         self.reunite()
 
     def reunite(self) -> None:
-        """Somebody is heard again; the others get the time to be heard too before what they hosted goes elsewhere."""
+        """An ensemble is heard again; the others get time to be heard too before their SQs go elsewhere."""
         if self._state.isolated:
             self._driver.after(self.times.dead_after, self._heal.reunited)

@@ -1,4 +1,4 @@
-"""Outputs and errors: what the firings of all ensembles send to the manager."""
+"""Outputs and errors that the firings of all ensembles send to the manager."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ERRORS_KEPT = 1000
 
 
 class Outputs:
-    """Takes output tokens: counts them, appends them to a file, one JSON object a line, and tells those who listen.
+    """Takes output tokens: counts them, appends them to a file, one JSON object a line, and tells the listeners.
 
     Args:
         state: all that the manager knows.
@@ -40,7 +40,7 @@ class Outputs:
                 self._own = True
         self.listeners: list[Callable[[OutputToken], None]] = []
         self.row_listeners: list[Callable[[str, str], None]] = []  # told the graph and the row, where rows are kept
-        self._others = 0  # those that came of contexts that are not there any more
+        self._others = 0  # outputs of contexts that are not there any more
         self._counts: dict[int, dict[str, int]] = {}  # by context that is there: where its outputs are counted
 
     def begin(self, context: ContextState) -> None:
@@ -48,7 +48,7 @@ class Outputs:
         self._counts[context.number] = context.outputs
 
     def forget(self, context: ContextState) -> None:
-        """A graph was stopped: what still comes of a context of it counts no more."""
+        """A graph was stopped: outputs of its contexts that still come do not count."""
         self._others += sum(self._counts.pop(context.number).values())
 
     @property
@@ -88,7 +88,7 @@ class Outputs:
             listener(token.graph, row)
 
     def flush(self) -> None:
-        """Bring what was written to the file."""
+        """Write to the file all that was taken."""
         if self._file is not None:
             self._file.flush()
 
@@ -102,7 +102,7 @@ class Outputs:
 
 
 class Errors:
-    """Takes the errors of firings: the latest are kept, all are counted, and those who listen are told.
+    """Takes the errors of firings: the latest are kept, all are counted, and the listeners are told.
 
     Args:
         state: all that the manager knows.

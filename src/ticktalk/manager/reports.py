@@ -1,4 +1,4 @@
-"""What ensembles report of contexts: whether one is done, what was counted, what bodies cost."""
+"""Reports of ensembles about contexts: whether one is done, its counters, the costs of bodies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REPORT_PERIOD = 100_000
 """Microseconds between questions whether a context is done."""
 
 PROFILE_LIMIT = 2_000_000
-"""Microseconds for which the ensembles' answers to what bodies cost are waited for."""
+"""Microseconds for which a requester of costs waits for the ensembles' answers."""
 
 Costs = list[tuple[str, list[int], list[int]]]
 """Function, times (microseconds) and token sizes (bytes) of some runs: an entry for each ensemble and context."""
@@ -30,9 +30,9 @@ class Reports:
         state: all that the manager knows.
         send: how ensembles are reached.
         tell: how people are.
-        driver: what hosts the manager.
-        heal: knows what has still to go on elsewhere.
-        outputs: what has come.
+        driver: hosts the manager.
+        heal: knows which SQs have still to go on elsewhere.
+        outputs: takes what contexts send.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Reports:
             if context.told == state.told and self._heal.settled(state, context.until, stamp):
                 self.end(state, context)
             else:
-                context.completion.done = False  # what waits for an ensemble, or moves, has still to go on
+                context.completion.done = False  # SQs that wait for an ensemble, or move, have still to go on
 
     def end(self, state: GraphState, context: ContextState) -> None:
         """A context is done, or its graph is stopped: it is resumed nowhere any more."""
@@ -81,7 +81,7 @@ class Reports:
             self._driver.ended(context.number)
 
     def look(self) -> None:
-        """Bring what is known up to date where the driver sees it; elsewhere the ensembles report it."""
+        """Bring reports and heartbeats up to date where the driver sees all ensembles; elsewhere they send them."""
         for name, ensemble in self._state.ensembles.items():
             if self._driver.hears(name):
                 ensemble.heard = self._driver.now()
@@ -94,7 +94,7 @@ class Reports:
                     context.completion.done = idle and self._heal.settled(state, context.until, self._driver.now())
 
     def counts(self, graph: str) -> Counts:
-        """What was counted in all contexts of a graph, as last reported."""
+        """The counters of all contexts of a graph, as last reported."""
         state = self._state.graphs.get(graph)
         found = [context.completion for context in state.contexts.values()] if state is not None else []
         total = merged(completion.counts() for completion in found)
@@ -105,7 +105,7 @@ class Reports:
         return total
 
     def profile(self, request: ProfileRequest, later: Future[Costs]) -> None:
-        """Ask the ensembles what the bodies of a graph cost; `later` gets what those say that answer in time."""
+        """Ask the ensembles what the bodies of a graph cost; `later` gets the answers that come in time."""
         state = self._state.graphs.get(request.graph)
         if state is None:
             later.set_result([])
@@ -119,7 +119,7 @@ class Reports:
         self._answer_profiles()
 
     def _answer_profiles(self, late: Future[Costs] | None = None) -> None:
-        """Answer those whose ensembles have all told, and the one that has waited long enough."""
+        """Answer the requesters whose ensembles have all answered, and the one that has waited long enough."""
         for state, later in list(self._profiles):
             told = [profile for context in state.contexts.values() for profile in context.profiles.values()]
             if None not in told or later is late:

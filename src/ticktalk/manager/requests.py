@@ -1,8 +1,8 @@
-"""The door: everything that the manager is asked or told comes here as a message, whoever sends it.
+"""The door: every request to the manager, and every answer of an ensemble, comes here as a message.
 
-Python, the console, a command elsewhere, an ensemble: each has its message, simulated or real. A request carries a
-future, `reply`, which gets the result or the error; without one an error is logged. The rules are beside this file, and
-all write one tree, `state`.
+The sender may be Python, the console, a command elsewhere or an ensemble, simulated or real. A request carries a
+future, `reply`, which gets the result or the error; without one an error is logged. The rules are in the files beside
+this one. All of them write one tree, `state`.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Requests:
         name: the name of the manager's own ensemble.
         log_file: where output tokens are appended: a path, an open file, or None.
         send: how ensembles are reached.
-        driver: what hosts the manager.
+        driver: hosts the manager.
 
     Attributes:
-        handlers: what responds to each kind of message, given its payload.
+        handlers: by kind of message, the function that responds to its payload.
         state: all that the manager knows.
         watchers: told every event.
     """
@@ -61,7 +61,7 @@ class Requests:
         self.liveness = Liveness(state, send, self.tell, driver, self.heal, self.deploy)
         now = driver.now
         self.handlers: dict[enum.Enum, Callable[[Any], object]] = {
-            # What ensembles say.
+            # Messages of ensembles.
             RuntimeMsg.OUTPUT_TOKEN: lambda token: self.outputs.take(token, now()),
             RuntimeMsg.FIRING_ERROR: self.errors.add,
             RuntimeMsg.JOIN: self._join,
@@ -73,7 +73,7 @@ class Requests:
             RuntimeMsg.CHECKPOINT: self.heal.checkpoint,
             RuntimeMsg.PLACED: self.heal.placed,
             RuntimeMsg.HANDED: self.heal.handed,
-            # What is asked; those that are answered later are given the future.
+            # Requests; the handlers of those that are answered later are given the future.
             RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH: self._later(self.deploy.deploy),
             RuntimeMsg.DRAIN: self._later(self._drain),
             RuntimeMsg.PROFILE: self._later(self.reports.profile),
@@ -87,13 +87,13 @@ class Requests:
         }
 
     def tell(self, event: Event) -> None:
-        """Tell those who watch what happened."""
+        """Tell the watchers of an event."""
         logger.info("%s", event)
         for watcher in self.watchers:
             watcher(event)
 
     def end(self, ensembles: bool) -> None:
-        """End every graph; with `ensembles`, those that joined end, too."""
+        """End every graph; with `ensembles`, the ensembles end, too."""
         for name in list(self.state.graphs):
             self.deploy.stop(name)
         for name in self.state.ensembles if ensembles else ():

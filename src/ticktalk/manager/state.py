@@ -1,7 +1,7 @@
 """All that the manager knows, as one tree of plain structs.
 
 Only code of `ticktalk.manager` writes it. It can be encoded at any time, as by `msgspec.msgpack.encode(state)`, and
-decoding gives an equal one. What cannot be encoded is kept beside it by those that wait: futures, callbacks, threads.
+decoding gives an equal one. Futures, callbacks and events of threads cannot: their owners keep them beside the state.
 Ticks are those of the root clock (microseconds).
 """
 
@@ -23,7 +23,7 @@ class EnsembleState(msgspec.Struct):
     """An ensemble that has joined.
 
     Attributes:
-        info: what it said of itself.
+        info: its facts, as it told them when it joined.
         heard: the tick at which the manager heard of it last.
         offset, uncertainty: how far its clock is off, as it says itself (microseconds).
     """
@@ -38,7 +38,7 @@ class LostEnsemble(msgspec.Struct):
     """An ensemble that is not heard of, and may only be cut off.
 
     Attributes:
-        info: what it said of itself.
+        info: its facts, as it told them when it joined.
         holds: the graphs that it holds, should it come back.
         stopped: the graphs that it holds and that were stopped since.
     """
@@ -55,7 +55,7 @@ class MoveState(msgspec.Struct):
         source: the ensemble that is drained.
         to: SQ to the ensemble to which it goes; "" where that one died meanwhile.
         waits_for: the receivers that are not ready yet.
-        expected: the receivers were told what will come.
+        expected: the receivers were told which SQs will come.
         ordered: the source was told to hand over.
         handed: it has done so.
         sent: by context and arc, the number of the last token that the receivers do not keep.
@@ -76,15 +76,15 @@ class ContextState(msgspec.Struct):
     Attributes:
         number: counts the starts of all graphs.
         start_tick: when it starts.
-        inputs: by input, the value as MessagePack; without those that have no codec, which only simulations take.
+        inputs: by input, the value as MessagePack; values without codec, which only simulations take, are left out.
         until: the tick from which on no stream fires; None: as long as their windows last.
         checkpoint: ticks between two checkpoints of its instances; 0: none.
-        completion: what its ensembles report, and whether it is done.
+        completion: the reports of its ensembles, and whether it is done.
         outputs: by ensemble, the outputs that have reached the manager.
         told: how often its ensembles had been told where its SQs are when they were asked last.
         ended: it is done, or its graph was stopped: it is resumed nowhere any more.
-        profiles: by ensemble, what bodies cost there; None: asked, and not answered yet.
-        checkpoints: by SQ, what its instance goes on with elsewhere.
+        profiles: by ensemble, the costs of bodies there; None: asked, and not answered yet.
+        checkpoints: by SQ, the state with which its instance can go on elsewhere.
     """
 
     number: int
@@ -113,21 +113,21 @@ class GraphState(msgspec.Struct):
         host_of: SQ to ensemble; "" for one that waits for an ensemble that fits.
         hosts: the ensembles that hold the graph.
         waits_for: the ensembles that still prepare it for the first time.
-        weights: what its SQs cost, if that is known.
+        weights: the costs of its SQs, if they are known.
         state: "preparing", "ready", "refused" (some ensemble cannot prepare it) or "running".
         problems: ensemble to why it cannot prepare the graph.
         generations: SQ to how often it has been placed anew.
-        grids: stream to what was set since.
+        grids: stream to the period and phase that were set since.
         contexts: its starts, by number.
         told: how often its ensembles were told where its SQs are.
-        alone: by ensemble, the SQs that nobody else may host, as it was told last.
+        alone: by ensemble, the SQs that no other may host, as it was told last.
         preparing: the ensembles that were sent the running graph and have not said that they are ready.
         left: the SQs that wait, and the ensemble that hosted each last.
         arriving: the SQs that are placed anew, and whose ensembles are not told yet.
-        handed: by context, what SQs that were handed over go on with, while their ensembles are not told yet.
+        handed: by context, the states of SQs that were handed over, until their ensembles are told.
         refused: pairs of an SQ and an ensemble on which its code does not run.
         move: the drain that is under way.
-        warned: what was told already of this graph: "SQ: what has no codec", or "ensemble/SQ" of a clock.
+        warned: the warnings that were told: "SQ: value without codec", or "ensemble/SQ" of a clock.
         rows: the latest outputs as JSON lines.
     """
 
@@ -167,9 +167,9 @@ class ManagerState(msgspec.Struct):
     """The whole of it.
 
     Attributes:
-        manager: what the manager says of its own ensemble, which hosts last.
+        manager: the facts of the manager's own ensemble, which hosts last.
         ensembles: the others, in the order of joining.
-        lost: those that are gone and may come back.
+        lost: the ensembles that are gone and may come back.
         graphs: by name.
         starts: how many there were, of all graphs.
         draining: the ensembles that are being drained.

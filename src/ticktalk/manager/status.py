@@ -1,4 +1,4 @@
-"""Who is there, which graphs live where, how they stand: plain JSON data, of simulated and of real systems alike."""
+"""The status of a system, simulated or real, as plain JSON data: its ensembles, its graphs, their counters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ERRORS_SHOWN = 5
 
 
 def status(state: ManagerState, now: int, counts: dict[str, Counts]) -> dict[str, Any]:
-    """The status at root tick `now`; `counts`: what was counted, by graph."""
+    """The status at root tick `now`; `counts`: the counters, by graph."""
     ensembles = [_ensemble(ensemble.info, ensemble, now) for ensemble in state.ensembles.values()]
     ensembles.append(_ensemble(state.manager, EnsembleState(state.manager, now), now))
     return {

@@ -1,4 +1,4 @@
-"""What other commands ask of a running manager, as MessagePack: translated into the manager's messages, and back.
+"""Commands of other processes to a running manager: translated into its messages, and its answers back.
 
 Questions come on one key: `{"do": ..., ...}`; answers are MessagePack, refusals text. Outputs are published on a key
 per graph.
@@ -32,14 +32,14 @@ from ticktalk.physical.manager_node import ManagerNode
 
 
 class Command(msgspec.Struct, omit_defaults=True):
-    """What a command asks.
+    """The question of a command.
 
     Attributes:
         do: "deploy", "start", "stop", "drain", "set", "status", "ensembles", "outputs" or "shut down".
         graph: a graph's name; for "deploy" the name to give it, or "".
         json: (deploy) the graph's file content.
         mapping: (deploy) SQ to ensemble.
-        weights: (deploy) what SQs cost where.
+        weights: (deploy) the costs of SQs.
         inputs: (start) the inputs as one encoded dict.
         name: (drain) the ensemble; (set) the SQ.
         period, phase: (set) root ticks; None: as it is.
@@ -56,7 +56,7 @@ class Command(msgspec.Struct, omit_defaults=True):
     phase: int | None = None
 
     def message(self, reply: Future[Any]) -> Message:
-        """What is asked, as a message to the manager that answers to `reply`.
+        """The question as a message to the manager, which answers to `reply`.
 
         Raises:
             TTError: the manager knows no such command, or the graph is none.

@@ -80,7 +80,7 @@ class ManagerHandle:
         except PortInUseError:
             if rx_port or tries == 1:
                 raise
-            self._listen(ip, rx_port, trust, tries - 1)  # somebody took the one that was free
+            self._listen(ip, rx_port, trust, tries - 1)  # another process took the one that was free
 
     def wait(self, graph: str | None, timeout: float | None) -> bool:
         """Wait until the contexts of a graph (None: of all) are done; whether they are after `timeout` seconds."""
@@ -91,7 +91,7 @@ class ManagerHandle:
         return True
 
     def wait_for_ensembles(self, names: Iterable[str], timeout: float | None) -> list[str]:
-        """Wait until these have joined; those that have not after `timeout` seconds."""
+        """Wait until these have joined; the names of those that have not after `timeout` seconds."""
         until = None if timeout is None else time.monotonic() + timeout
         while True:
             missing = [name for name in names if name not in self._process.state.ensembles]
@@ -100,12 +100,12 @@ class ManagerHandle:
             time.sleep(0.01)
 
     def counters(self, graph: str) -> Counts:
-        """What was counted in all contexts of a graph, as last reported."""
+        """The counters of all contexts of a graph, as last reported."""
         counts: Counts = in_loop(self.node, lambda: self._process.requests.reports.counts(graph))
         return counts
 
     def close(self, ensembles: bool) -> None:
-        """End everything; with `ensembles`, those that joined end, too."""
+        """End everything; with `ensembles`, the ensembles end, too."""
         if self.closed:
             return
         self.closed = True

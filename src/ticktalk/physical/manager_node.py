@@ -36,7 +36,7 @@ START_LEAD = 100_000
 """Root ticks between a start and its start tick: every ensemble has heard of it by then."""
 
 ROWS_KEPT = 1000
-"""Output rows per graph that `outputs` shows to those that ask late."""
+"""Output rows per graph that are kept for requesters that ask late."""
 
 
 class ManagerNode(Driver):
@@ -60,7 +60,7 @@ class ManagerNode(Driver):
         Args:
             node: the manager's own ensemble; its link is open.
             process: the documented process.
-            trust: what it signs code with, and whom it listens to.
+            trust: signs code, and knows whose messages are taken.
         """
         self.node, self.process, self.trust = node, process, trust
         requests = process.requests
@@ -90,7 +90,7 @@ class ManagerNode(Driver):
 
         return call
 
-    # What the rules ask of the device.
+    # For the rules.
 
     def now(self) -> int:
         """The present root tick."""
@@ -109,11 +109,11 @@ class ManagerNode(Driver):
         return self.node.link.reachable()
 
     def started(self, start: StartContext) -> None:
-        """Keep those waiting that wait for a context."""
+        """A context goes on: `wait` waits for it."""
         self._goes_on[start.context] = threading.Event()
 
     def ended(self, context: int) -> None:
-        """Let those go on that wait for a context."""
+        """A context has ended: `wait` waits no longer."""
         self._goes_on.pop(context).set()
 
     def shut_down(self) -> None:
@@ -122,7 +122,7 @@ class ManagerNode(Driver):
             self.on_shut_down()
 
     def not_ended(self, graph: str | None) -> list[threading.Event]:
-        """What is set when the contexts of a graph (None: of all) end that go on now."""
+        """For each context of a graph (None: of any) that has not ended: an event that is set when it does."""
         return [
             self._goes_on[context.number]
             for state in self.process.state.graphs.values()
@@ -182,7 +182,7 @@ def in_loop(node: Node, act: Callable[[], Any]) -> Any:
 
 
 class Callbacks:
-    """Calls the user's callbacks in a thread of their own: a slow one holds up nobody."""
+    """Calls the user's callbacks in a thread of their own: a slow one holds up no other thread."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[tuple[Callable[[Any], None], Any] | None] = queue.SimpleQueue()

@@ -1,4 +1,4 @@
-"""The manager in simulated time: what its rules ask of a simulation."""
+"""Hosts the manager's rules in simulated time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ticktalk.simulation.driver import Simulation
 
 
 class SimulationDriver(Driver):
-    """A simulation sees every ensemble directly, and what the manager does takes no simulated time."""
+    """A simulation sees every ensemble directly, and the manager's work takes no simulated time."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
@@ -37,7 +37,7 @@ class SimulationDriver(Driver):
         self._simulation.settle()
 
     def started(self, start: StartContext) -> None:
-        """Tell those who listen to starts."""
+        """Tell the listeners of a start."""
         for listener in self._simulation.on_start:
             listener(start.graph, start.context, start.start_tick)
 
