@@ -102,7 +102,7 @@ def programs(draw: st.DrawFn, hosts: bool = False) -> str:
         else:
             add(f"x{number} = s{number}({window}, TTPeriod={period}, TTPhase={phase}{extra})")
         numbers.append(f"x{number}")
-    kinds = ["call", "call", "call", "call", "operator", "list", "take", "unpack", "sticky", "merge", "shift", "tree"]
+    kinds = ["call", "call", "call", "call", "operator", "list", "take", "unpack", "sticky", "merge", "shift", "chain"]
     for number in range(draw(st.integers(1, 9))):
         kind = draw(st.sampled_from(kinds))
         pick = [draw(st.sampled_from(numbers)) for _ in range(draw(st.integers(1, 3)))]
@@ -142,7 +142,7 @@ def programs(draw: st.DrawFn, hosts: bool = False) -> str:
             delay = draw(st.sampled_from(["1", "7"]))
             add(f"{name} = ADD_TIME_DELAY({pick[0]}, delay={delay})")
             numbers.append(name)
-        elif kind == "tree":
+        elif kind == "chain":
             # SQs with one arc input, behind one that may be of the general engine.
             function("SQify", "pick2", "x, y", "return x * 10 + y")
             add(f"{name} = pick2({pick[0]}, {draw(st.sampled_from(numbers))})")
@@ -361,11 +361,11 @@ def regions_of(graph: TTGraph, until: int = 50) -> tuple[TTRuntimeManagerSim, An
     return manager, context
 
 
-def regions_in(context: Any) -> list[Any]:
+def instant_regions_in(context: Any) -> list[Any]:
     return [part for part in context.accelerated if not isinstance(part, FiringRegion)]
 
 
-def trees_in(context: Any) -> list[Any]:
+def firing_regions_in(context: Any) -> list[Any]:
     return [part for part in context.accelerated if isinstance(part, FiringRegion)]
 
 
@@ -376,7 +376,7 @@ return fuse(odd(a), b)
 """
 
 
-def test_what_is_in_a_region() -> None:
+def test_the_sqs_of_a_region() -> None:
     graph = program(
         """
 a = src(trigger, TTPeriod=10)
@@ -388,7 +388,7 @@ return show(ADD_TIME_DELAY(a, delay=3)), step(late), MERGE(a, b)
 """
     )
     _, context = regions_of(graph)
-    found = {tuple(part.member.sq.name for part in region.parts) for region in regions_in(context)}
+    found = {tuple(part.member.sq.name for part in region.parts) for region in instant_regions_in(context)}
     assert found == {("src-1", "other-1", "step-1", "ADD-1", "fuse-1")}
 
 
@@ -440,7 +440,7 @@ def test_an_error_shows_the_lines_of_the_program() -> None:
 
 
 @pytest.mark.parametrize("end", ["output", "error"])
-def test_who_is_told_something_can_end_it_in_the_middle_of_an_instant(end: str) -> None:
+def test_a_listener_can_end_the_context_in_the_middle_of_an_instant(end: str) -> None:
     graph = program(
         """
 a = src(trigger, TTPeriod=10)
@@ -483,7 +483,7 @@ d{n} = show(step(step(b{n})))
 @pytest.mark.parametrize("contexts", [(0,), (0, 3)])
 @pytest.mark.parametrize("which", ["output", "error"])
 @pytest.mark.parametrize("nth", [1, 2, 3, 4])
-def test_who_is_told_something_can_start_another_context_in_the_middle_of_an_instant(
+def test_a_listener_can_start_another_context_in_the_middle_of_an_instant(
     which: str, nth: int, contexts: tuple[int, ...], streams: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(timers, "CALM", 0)  # two regions are planned ahead
@@ -509,7 +509,7 @@ def test_who_is_told_something_can_start_another_context_in_the_middle_of_an_ins
     assert printed.count(f"[show-{streams * 4 + 2}]") == len(contexts) + 1
 
 
-def test_two_tokens_at_one_tick_go_through_a_tree_side_by_side() -> None:
+def test_two_tokens_at_one_tick_go_through_a_region_side_by_side() -> None:
     graph = program(
         """
 both = MERGE(src(trigger, TTPeriod=10), other(trigger, TTPeriod=15))
@@ -517,7 +517,7 @@ return show(step(show(both)))
 """
     )
     _, context = regions_of(graph)
-    found = [[member.sq.name for member in tree.plan.members] for tree in trees_in(context)]
+    found = [[member.sq.name for member in region.plan.members] for region in firing_regions_in(context)]
     assert found == [["show-1", "step-1", "show-2"]]
     printed = same(graph, until=31).seen[1].partition("|")[2].splitlines()
     assert [line.split()[0] for line in printed[-4:]] == ["[show-1]", "[show-1]", "[show-2]", "[show-2]"]  # at 30
@@ -568,7 +568,7 @@ def tell(x):
         assert [error.sq for error in errors].count(f"divided-{number}") == len(samples) // 16
 
 
-def test_what_streams_that_are_planned_ahead_tell_is_taken_at_its_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens_of_streams_that_are_planned_ahead_arrive_at_their_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timers, "CALM", 0)
     body = """
 a = odd(src(trigger, TTPeriod=7))
@@ -580,7 +580,7 @@ return READ_TTCLOCK(MERGE(a, b))
     assert [json.loads(line)["value"] for line in outputs] == told
 
 
-def test_interrupted_from_the_keyboard_it_can_go_on() -> None:
+def test_a_simulation_goes_on_after_an_interrupt_from_the_keyboard() -> None:
     more = """
 @SQify
 def interrupted(x):
@@ -605,7 +605,7 @@ CHANGES = [(33, "all", 4), (47, "src-1", 6), (61, "other-1", 6), (75, "all", 20)
 
 
 @pytest.mark.parametrize("how", ["set", "dissolve"])
-def test_a_period_that_is_set_while_it_runs(how: str) -> None:
+def test_a_period_that_is_set_while_a_region_runs(how: str) -> None:
     graph = program(FUSION)
 
     def seen(regions: bool) -> Any:
@@ -620,10 +620,10 @@ def test_a_period_that_is_set_while_it_runs(how: str) -> None:
         armed = []
         for tick, which, period in CHANGES:
             manager.simulation.run(tick)
-            armed.append(any(region.armed for region in regions_in(context)))
+            armed.append(any(region.armed for region in instant_regions_in(context)))
             if how == "dissolve":
                 context.decelerate()
-                assert not regions_in(context) and context.pending
+                assert not instant_regions_in(context) and context.pending
                 manager.simulation.run(tick + 4)
                 context.accelerate()
                 continue
@@ -636,7 +636,7 @@ def test_a_period_that_is_set_while_it_runs(how: str) -> None:
     assert seen(True) == seen(False)
 
 
-def test_a_window_that_comes_anew_while_it_runs() -> None:
+def test_a_window_that_comes_anew_while_a_region_runs() -> None:
     graph = program(
         """
 start = READ_TTCLOCK(trigger)
@@ -657,8 +657,8 @@ def test_a_chain_longer_than_one_function() -> None:
     chain = "".join(f"b{number + 1} = step(b{number})\n" for number in range(2500))
     graph = program(f"b0 = src(trigger, TTPeriod=10)\n{chain}return b2500")
     _, context = regions_of(graph, 12)
-    assert [len(found.parts) for found in regions_in(context)] == [1000]
-    assert [len(tree.parts) for tree in trees_in(context)] == [1000, 501]
+    assert [len(found.parts) for found in instant_regions_in(context)] == [1000]
+    assert [len(region.parts) for region in firing_regions_in(context)] == [1000, 501]
     outputs, _, _, counters, _, fired = same(graph, until=42).seen
     assert [json.loads(line)["value"] for line in outputs] == [2501, 2502, 2503, 2504]
     assert not counters and len(fired) == 2501 and set(fired.values()) == {4}
@@ -668,8 +668,8 @@ def test_sqs_of_two_inputs_more_than_one_function_has() -> None:
     chain = "".join(f"b{number + 1} = add(b{number}, a)\n" for number in range(1500))
     graph = program(f"a = src(trigger, TTPeriod=10)\nb0 = odd(a)\n{chain}return b1500", ADD)
     _, context = regions_of(graph, 12)
-    assert [len(found.parts) for found in regions_in(context)] == [1000]
-    assert not trees_in(context)  # the general engine has the rest
+    assert [len(found.parts) for found in instant_regions_in(context)] == [1000]
+    assert not firing_regions_in(context)  # the general engine has the rest
     outputs, _, _, counters, waiting, fired = same(graph, until=42).seen
     assert [json.loads(line)["value"] for line in outputs] == [1501, 3 * 1501]  # at 10 and 30
     assert not counters and set(fired.values()) == {2, 4}

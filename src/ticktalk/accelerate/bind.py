@@ -19,7 +19,6 @@ from ticktalk.engine.components import OneOfMany, Running, running
 from ticktalk.engine.execution import GENERATED, TTSQExecute
 from ticktalk.engine.firing import ArrivalSync, GridSync, SinglePortSync, TTSQSync
 from ticktalk.graph.constants import decode_constant
-from ticktalk.graph.sq import TTSQ
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick, TTEmpty
 
 GONE = object()
@@ -60,8 +59,8 @@ def _compiled(text: str) -> CodeType:
 def function_of(text: str, names: dict[str, Any], own: bool = True) -> FunctionType:
     """The function in `text`; its parameters from the first on that is in `names` get their values from there.
 
-    `own`: it gets code of its own. Python keeps there what it learns of a function's callees, so this is faster where
-    it runs often.
+    `own`: it gets code of its own. Python keeps there facts about the functions that it calls, so this is
+    faster where it runs often.
     """
     code = _compiled(text).replace() if own else _compiled(text)
     parameters = code.co_varnames[: code.co_argcount]
@@ -129,14 +128,10 @@ def names_of(parts: Iterable[BoundSQ]) -> dict[str, Any]:
         execute = part.execute
         names |= {f"f{index}": execute.body, f"arrange{index}": execute.arrange, f"e{index}": execute}
         names |= {f"{act}{index}": getattr(part, act) for act in part.acts}
-        names |= constants_of(index, execute.sq)
+        for port, kind in enumerate(execute.sq.ports):
+            if kind.constant is not None:
+                names[f"a{index}_{port}"] = decode_constant(kind.constant[0])
     return names
-
-
-def constants_of(index: int, sq: TTSQ) -> dict[str, Any]:
-    """By name, the constants on the ports of the SQ at a place."""
-    ports = enumerate(sq.ports)
-    return {f"a{index}_{port}": decode_constant(kind.constant[0]) for port, kind in ports if kind.constant is not None}
 
 
 # The sync of an SQ, before, while and after its region runs it.

@@ -89,7 +89,7 @@ def ahead_code(plan: Plan) -> Code:
         # What seldom happens is found in its region only when it is needed.
         return _block(index, member, when, leave, f"(region := regions[entry & mask]).parts[{index}].{{what}}")
 
-    names = "".join(name + ", " for name in ahead_names(plan))
+    names = "".join(name + ", " for name in known_names(plan.members))
     head = [
         f"def ahead(entries, entry, table, regions, mask, bits, begin, timers, ready, {_ALWAYS}):",
         "    told = False",
@@ -100,11 +100,6 @@ def ahead_code(plan: Plan) -> Code:
     ]
     tail = ["        if told:", "            break", "        entry = following", "    return entry, None"]
     return _code(head, _blocks(plan.members, block, 8), tail)
-
-
-def ahead_names(plan: Plan) -> list[str]:
-    """The names in a region's entry in the table of `ahead`."""
-    return _known(plan.members)
 
 
 def once_code(members: list[Member], roots: int) -> Code:
@@ -125,7 +120,7 @@ def once_code(members: list[Member], roots: int) -> Code:
         for index, member in enumerate(members)
         for act in (*(("edge",) if member.edge else ()), "hand", "ended", "absent")
     ]
-    parameters = ["instant", *inputs, "region", *_known(members, roots), *acts]
+    parameters = ["instant", *inputs, "region", *known_names(members, roots), *acts]
     return _code([f"def once({', '.join(parameters)}, {_ALWAYS}):"], _blocks(members, block, 4))
 
 
@@ -155,27 +150,22 @@ def fire_code(plan: Plan, say_which: bool = False) -> Code:
             statements.insert(0, f"s{index}.last_start = start")
         return _if(condition, statements, _nothing_from(index, member))
 
-    given = "".join(f"a0_{port}, " for port in plan.members[0].arcs)
-    head = [
-        f"def fire(start, stop, values, now, {', '.join(fire_names(plan))}, {_ALWAYS}):",
-        "    if root.may_fire_again or ready and ready[0][0] < last:",
-        "        return general(start, stop, values, now)",
-        "    running.current = inside",
-        f"    {given}= values",
-    ]
-    return _code(head, _blocks(plan.members, block, 4, say_which), ["    running.current = None"])
-
-
-def fire_names(plan: Plan) -> list[str]:
-    """The parameters of `fire` that have defaults."""
-    names = ["region", "root", "general", "ready", "last", "running", "inside", *_known(plan.members, 1)]
+    names = ["region", "root", "general", "ready", "last", "running", "inside", *known_names(plan.members, 1)]
     for index, member in enumerate(plan.members):
         names.append(f"e{index}")
         if index and len(member.arcs) > 1:
             names.append(f"takes{index}")
         elif index and member.sq.order == "forward":
             names += [f"s{index}", f"late{index}"]
-    return names
+    given = "".join(f"a0_{port}, " for port in plan.members[0].arcs)
+    head = [
+        f"def fire(start, stop, values, now, {', '.join(names)}, {_ALWAYS}):",
+        "    if root.may_fire_again or ready and ready[0][0] < last:",
+        "        return general(start, stop, values, now)",
+        "    running.current = inside",
+        f"    {given}= values",
+    ]
+    return _code(head, _blocks(plan.members, block, 4, say_which), ["    running.current = None"])
 
 
 def _code(head: Iterable[str], blocks: list[tuple[str, int]], tail: Iterable[str] = ()) -> Code:
@@ -198,11 +188,11 @@ def _blocks(
 
 def _known_before(plan: Plan) -> str:
     """The parameters of `run`, `steps` and `rest` that have defaults: locals are the fastest names."""
-    return ", ".join(["period", "region", "ready", *_known(plan.members), _ALWAYS])
+    return ", ".join(["period", "region", "ready", *known_names(plan.members), _ALWAYS])
 
 
-def _known(members: Sequence[Member], given: int = 0) -> list[str]:
-    """The names that every firing needs; the values for the first `given` SQs come with each."""
+def known_names(members: Sequence[Member], given: int = 0) -> list[str]:
+    """The names that every firing needs, as in the table of `ahead`; values for the first `given` SQs come anew."""
     names = []
     for index, member in enumerate(members):
         if not _operator(member.sq):

@@ -1,6 +1,6 @@
-"""Regions in a simulation: generated code runs their SQs, and everything goes back to the syncs when they need it.
+"""The accelerator of a simulation: generated code runs settled SQs; everything goes back to the syncs when needed.
 
-What an SQ keeps stays where the general engine has it: waiting tokens, `sq_state`, counters, wiring. A region of kind
+The state of an SQ stays where the general engine has it: waiting tokens, `sq_state`, counters, wiring. A region of kind
 "instant" is *armed* once its sources have run a few instants and agree on the next. From then on its instants are with
 `InstantTimers`, and its syncs are told late: `flush` brings them up. `dissolve` gives the instants back to the sources.
 A region of kind "firing" owns nothing, so it may leave any firing to the general engine, and in the middle of one the
@@ -26,8 +26,8 @@ from ticktalk.accelerate.bind import (
 )
 from ticktalk.accelerate.code import (
     ahead_code,
-    ahead_names,
     fire_code,
+    known_names,
     rest_code,
     rest_inputs,
     run_code,
@@ -241,7 +241,7 @@ class InstantRegion(TimedRegion):
         self.shape, lines = run_code(self.plan)
         self._lines = {"run": lines}
         self._names = names
-        self.entry = tuple([names[name] for name in ahead_names(self.plan)])
+        self.entry = tuple([names[name] for name in known_names(self.plan.members)])
         if self.plan.whole:
             self.run, self.settled = function_of(self.shape, names), True
             self.timers.changed(self)
@@ -265,7 +265,7 @@ class InstantRegion(TimedRegion):
             self._steps = function_of(texts[self.shape], self._names, own=False)
         return self._steps(instant)
 
-    # What the generated code calls.
+    # Called by the generated code.
 
     def at_line(self, function: str, line: int) -> Running:
         """The SQ whose firing is at a line of the generated code."""

@@ -1,4 +1,4 @@
-"""Trees: what happens in the middle of one, against the general engine and by hand."""
+"""Regions that begin with a firing: events in the middle of one, against the general engine and by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import simpy
-from test_regions import program, regions_of, same, trees_in
+from test_regions import firing_regions_in, program, regions_of, same
 
 from ticktalk import TTRuntimeManagerSim
 from ticktalk.accelerate import in_simulation
@@ -26,9 +26,9 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(in_simulation, "FIRINGS_BEFORE", 0)
 
 
-def trees_of(graph: Any) -> list[list[str]]:
+def regions_by_name(graph: Any) -> list[list[str]]:
     _, context = regions_of(graph)
-    return [[member.sq.name for member in tree.plan.members] for tree in trees_in(context)]
+    return [[member.sq.name for member in region.plan.members] for region in firing_regions_in(context)]
 
 
 def shown(seen: tuple[Any, ...]) -> list[str]:
@@ -66,10 +66,10 @@ IN_THE_MIDDLE = {
 @pytest.mark.parametrize("which", IN_THE_MIDDLE)
 def test_a_context_that_starts_in_the_middle_has_its_turns_there(which: str) -> None:
     graph = program(BOTH + IN_THE_MIDDLE[which] + "begun = show(step(show(READ_TTCLOCK(trigger))))\nreturn r")
-    assert len(trees_of(graph)) == 2
+    assert len(regions_by_name(graph)) == 2
     start = told(2 if which == "output" else 1, which, lambda manager: manager.execute_graph(graph, {}))
     printed = shown(same(graph, until=35, watch=start).seen)
-    # The newcomer has its turns between what the tree told, and its rest.
+    # The newcomer has its turns between the firing that told the listener, and the rest of the region.
     if which == "output":
         assert printed[2:6] == ["show-1: 10", "show-3: 4", "show-4: 5", "show-2: 12"]
     else:
@@ -77,9 +77,9 @@ def test_a_context_that_starts_in_the_middle_has_its_turns_there(which: str) -> 
 
 
 @pytest.mark.parametrize("which", IN_THE_MIDDLE)
-def test_who_ends_the_context_in_the_middle_ends_the_tree(which: str) -> None:
+def test_a_listener_that_ends_the_context_ends_the_region(which: str) -> None:
     graph = program(BOTH + IN_THE_MIDDLE[which] + "return r")
-    assert len(trees_of(graph)) == 1
+    assert len(regions_by_name(graph)) == 1
     seen = same(graph, watch=told(3 if which == "output" else 1, which, lambda manager: manager.stop_graph(graph))).seen
     expected = {
         "output": ["show-1: 10", "show-2: 12", "show-1: 1"],  # r and x at 4, r at 10
@@ -111,17 +111,17 @@ class Flushed(io.StringIO):
 
 
 AFTER = {
-    "a tree": BOTH + "never(step(both))",
-    "a tree that is left": BOTH + "r = step(both)\nnever(r)\nreturn r",
-    "a region": "never(src(trigger, TTPeriod=10))",
-    "a region in turns": "a = src(trigger, TTPeriod=10)\nlate = ADD_TIME_DELAY(a, delay=100)\nnever(step(step(a)))",
+    "from a firing": BOTH + "never(step(both))",
+    "from a firing, left in the middle": BOTH + "r = step(both)\nnever(r)\nreturn r",
+    "from an instant": "never(src(trigger, TTPeriod=10))",
+    "in turns": "a = src(trigger, TTPeriod=10)\nlate = ADD_TIME_DELAY(a, delay=100)\nnever(step(step(a)))",
 }
 
 
 @pytest.mark.parametrize("what", AFTER)
-def test_afterwards_nobody_of_it_runs(what: str) -> None:
+def test_no_sq_is_said_to_run_afterwards(what: str) -> None:
     graph = program(AFTER[what], "@SQify\ndef never(x):\n    return TTEmpty()\n")
-    assert bool(trees_of(graph)) == ("tree" in what)
+    assert bool(regions_by_name(graph)) == ("firing" in what)
     manager = TTRuntimeManagerSim(None, [], simpy.Environment())
     manager.instantiate_and_map_graph(graph)
     if "left" in what:
@@ -146,14 +146,14 @@ MIDDLE = {
 
 
 @pytest.mark.parametrize("what", MIDDLE)
-def test_what_is_printed_after_something_is_told_is_still_of_bodies(what: str) -> None:
+def test_prints_after_a_listener_was_called_are_still_those_of_bodies(what: str) -> None:
     body, more = MIDDLE[what]
     graph = program(BOTH + body, more)
-    assert trees_of(graph)
+    assert regions_by_name(graph)
     assert shown(same(graph, until=25).seen)
 
 
-def test_who_is_told_an_output_in_the_middle_prints_outside_bodies() -> None:
+def test_a_listener_in_the_middle_prints_outside_bodies() -> None:
     graph = program(BOTH + "r = step(both)\nx = show(r)\nreturn r")
 
     def watch(manager: TTRuntimeManagerSim) -> None:
@@ -164,19 +164,19 @@ def test_who_is_told_an_output_in_the_middle_prints_outside_bodies() -> None:
     assert err.splitlines() == ["[show-1] shows 11", "[show-1] shows 2"]
 
 
-def test_what_an_sq_outside_feeds_on_comes_before_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_sq_outside_has_its_turn_before_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = program(BOTH + "r = show(both)\na = step(r)\no = show(fuse(r, r))\nc = show(step(step(a)))\nreturn c")
     left: list[int] = []
     leave = FiringRegion.leave
     monkeypatch.setattr(
         FiringRegion, "leave", lambda self, index, *rest: (left.append(index), leave(self, index, *rest))
     )
-    assert trees_of(graph) == [["show-1", "step-1"], ["fuse-1", "show-2"], ["step-2", "step-3", "show-3"]]
+    assert regions_by_name(graph) == [["show-1", "step-1"], ["fuse-1", "show-2"], ["step-2", "step-3", "show-3"]]
     same(graph, until=35)
     assert not left
 
 
-def test_two_trees_behind_one_sq_have_their_turns_by_rank() -> None:
+def test_two_regions_behind_one_sq_have_their_turns_by_rank() -> None:
     graph = program(BOTH + "a = show(step(show(both)))\nb = show(step(show(both)))\nreturn a")
-    assert trees_of(graph) == [["show-1", "step-1", "show-2"], ["show-3", "step-2", "show-4"]]
+    assert regions_by_name(graph) == [["show-1", "step-1", "show-2"], ["show-3", "step-2", "show-4"]]
     assert shown(same(graph, until=6).seen) == ["show-1: 10", "show-3: 10", "show-2: 11", "show-4: 11"]
