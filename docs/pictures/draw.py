@@ -129,14 +129,14 @@ def a_tokens_way() -> Picture:
         "physical/network/tokens.py",
         "3",
     )
-    p.box(50, 536, 340, ["the outbox goes out, control before tokens"], "physical/network/zenoh_link.py")
+    p.box(50, 536, 340, ["the outbox is sent, in order"], "physical/network/link.py")
     p.arrow([(220, 124), (220, 175)])
     p.arrow([(220, 226), (220, 285)])
     p.arrow([(380, 226), (404, 240), (404, 440), (391, 440)])
     p.arrow([(220, 477), (220, 535)])
     p.arrow([(390, 561), (610, 561)], text="the network", at=(500, 552))
     p.text(592, 62, "its worker", "soft", 12)
-    p.box(610, 536, 340, ["the frame is read: stale and doubled ones drop"], "physical/network/tokens.py", "4")
+    p.box(610, 536, 340, ["the frame is read; stale tokens are dropped"], "physical/network/tokens.py", "4")
     p.box(610, 446, 340, ["the receiver's inbox, up to its turn"], "engine/agenda.py", "5")
     p.box(610, 356, 340, ["its turn: which waiting tokens overlap"], "engine/matching.py", "6")
     p.box(610, 266, 340, ["the firing rule decides on a set"], "engine/firing", "7")
