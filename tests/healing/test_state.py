@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from world import MS, S, World, graph_of
 
+import ticktalk
+from ticktalk.manager import events as ev
 from ticktalk.manager.events import GraphDone, LeftOut, Moved
 from ticktalk.manager.state import ManagerState
 
@@ -89,3 +93,70 @@ def test_events_are_values_and_their_sentences_come_from_them() -> None:
     assert str(moved) == "graph 'prog': count-1, keeps-1 go on on 'c'"
     assert (done.graph, done.context, done.outputs) == ("prog", 1, len(world.outputs))
     assert [str(event) for event in events] == [text for _, text in world.said]
+
+
+SENTENCES = [
+    (ev.Refused("", "a replay"), "refused an ensemble: a replay"),
+    (ev.Refused("x", "in use"), "refused 'x': in use"),
+    (ev.Joined("x", "10.0.0.1:5"), "'x' joined from 10.0.0.1:5"),
+    (ev.Joined("x", "10.0.0.1:5", False), "'x' joined from 10.0.0.1:5, relayed by the manager"),
+    (ev.Left("x"), "'x' is gone: it has left"),
+    (ev.Left("x", True), "'x' is gone: a newer start of it takes over its name"),
+    (ev.Gone("x", 2_049_000), "'x' is gone: no heartbeat for 2.0 s"),
+    (ev.Gone("x", 2_000_000, exact=True), "'x' is gone: no heartbeat for 2 s"),
+    (ev.Back("x"), "'x' is back"),
+    (
+        ev.Isolated(),
+        "no ensemble is heard of: the manager may be cut off, so it places nothing elsewhere",
+    ),
+    (
+        ev.ClockWarning("x", 40, "s-1", 70),
+        "warning: the clock of 'x' may be off by 40 us, more than half the 70 us interval of s-1",
+    ),
+    (ev.GraphDone("g", 1, 5), "graph 'g' is done: 5 outputs"),
+    (ev.GraphDone("g", 1, 5, 2), "graph 'g' is done: 5 outputs, 2 tokens lost"),
+    (ev.Moved("g", {"a": "x", "b": "y", "c": "x"}), "graph 'g': a, c go on on 'x'; b goes on on 'y'"),
+    (
+        ev.Moved("g", {f"s{i}": "x" for i in range(10)}),
+        "graph 'g': s0, s1, s2, s3, s4, s5, s6, s7 and 2 more go on on 'x'",
+    ),
+    (ev.Waits("g", {"a": "{gpu}"}), "graph 'g' waits for an ensemble that fits: a wants {gpu}"),
+    (ev.CannotGoOn("g", "x", "no {module}"), "graph 'g' cannot go on on 'x': no {module}"),
+    (
+        ev.LeftOut("g", "a: sq_state['k'] (Lock)"),
+        "warning: graph 'g': a: sq_state['k'] (Lock) has no codec, so it is not in the checkpoints"
+        " (see register_codec)",
+    ),
+    (ev.Failed("x"), "'x' fails"),
+    (ev.Started("x"), "'x' joins"),
+    (ev.Cut("x", "y"), "the link between 'x' and 'y' is cut"),
+    (ev.Healed("x", "y"), "the link between 'x' and 'y' is whole again"),
+    (ev.Slowed("x", 1.5), "the bodies of 'x' take 1.5 times as long"),
+    (ev.Suspended("x", ["a", "b"]), "'x' has lost the manager and suspends a, b"),
+]
+
+
+@pytest.mark.parametrize(("event", "text"), SENTENCES, ids=lambda value: type(value).__name__)
+def test_the_sentence_of_an_event(event: ev.Event, text: str) -> None:
+    assert str(event) == text
+
+
+def test_every_event_has_a_sentence() -> None:
+    assert {type(event) for event, _ in SENTENCES} == set(ev.Event.__subclasses__())
+
+
+def test_only_the_manager_writes_its_state() -> None:
+    """No file outside `ticktalk/manager` assigns to a part of the state, or changes one of its collections."""
+    write = re.compile(
+        r"\.state\.[\w.\[\]\"']*?( [-+|]?= |\.(append|pop|add|update|clear|setdefault|discard|remove)\()"
+    )
+    source = Path(ticktalk.__file__).parent
+    found = [
+        f"{path.name}: {line.strip()}"
+        for folder in ("physical", "simulation", "cli", "hosted", ".")
+        for path in (source / folder).glob("**/*.py" if folder != "." else "*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if write.search(line)
+    ]
+    assert found == []
+    assert write.search("process.state.manager = own") and write.search("self.state.graphs['g'].rows.append(1)")

@@ -6,11 +6,18 @@ is made. Ticks are those of the root clock (microseconds).
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 
 
 class Event(msgspec.Struct, frozen=True):
-    """Something that the manager, or a simulation, tells its watchers."""
+    """Something that the manager, or a simulation, tells its watchers; `sentence` is filled in from its fields."""
+
+    sentence: ClassVar[str]
+
+    def __str__(self) -> str:
+        return self.sentence.format(self)
 
 
 # Ensembles.
@@ -63,16 +70,13 @@ class Back(Event, frozen=True):
     """An ensemble that was cut off is heard of again, and goes on where it was."""
 
     name: str
-
-    def __str__(self) -> str:
-        return f"{self.name!r} is back"
+    sentence = "{0.name!r} is back"
 
 
 class Isolated(Event, frozen=True):
     """All ensembles fell silent at once: the manager places nothing elsewhere until one is heard of."""
 
-    def __str__(self) -> str:
-        return "no ensemble is heard of: the manager may be cut off, so it places nothing elsewhere"
+    sentence = "no ensemble is heard of: the manager may be cut off, so it places nothing elsewhere"
 
 
 class ClockWarning(Event, frozen=True):
@@ -82,12 +86,10 @@ class ClockWarning(Event, frozen=True):
     error: int
     sq: str
     width: int
-
-    def __str__(self) -> str:
-        return (
-            f"warning: the clock of {self.ensemble!r} may be off by {self.error} us, more than half the"
-            f" {self.width} us interval of {self.sq}"
-        )
+    sentence = (
+        "warning: the clock of {0.ensemble!r} may be off by {0.error} us, more than half the {0.width} us interval of"
+        " {0.sq}"
+    )
 
 
 # Graphs.
@@ -139,9 +141,7 @@ class CannotGoOn(Event, frozen=True):
     graph: str
     ensemble: str
     problem: str
-
-    def __str__(self) -> str:
-        return f"graph {self.graph!r} cannot go on on {self.ensemble!r}: {self.problem}"
+    sentence = "graph {0.graph!r} cannot go on on {0.ensemble!r}: {0.problem}"
 
 
 class LeftOut(Event, frozen=True):
@@ -149,12 +149,7 @@ class LeftOut(Event, frozen=True):
 
     graph: str
     what: str
-
-    def __str__(self) -> str:
-        return (
-            f"warning: graph {self.graph!r}: {self.what} has no codec, so it is not in the checkpoints"
-            " (see register_codec)"
-        )
+    sentence = "warning: graph {0.graph!r}: {0.what} has no codec, so it is not in the checkpoints (see register_codec)"
 
 
 # Simulated faults.
@@ -164,18 +159,14 @@ class Failed(Event, frozen=True):
     """The process of a simulated ensemble dies."""
 
     name: str
-
-    def __str__(self) -> str:
-        return f"{self.name!r} fails"
+    sentence = "{0.name!r} fails"
 
 
 class Started(Event, frozen=True):
     """A simulated ensemble starts, or starts anew."""
 
     name: str
-
-    def __str__(self) -> str:
-        return f"{self.name!r} joins"
+    sentence = "{0.name!r} joins"
 
 
 class Cut(Event, frozen=True):
@@ -183,9 +174,7 @@ class Cut(Event, frozen=True):
 
     one: str
     other: str
-
-    def __str__(self) -> str:
-        return f"the link between {self.one!r} and {self.other!r} is cut"
+    sentence = "the link between {0.one!r} and {0.other!r} is cut"
 
 
 class Healed(Event, frozen=True):
@@ -193,9 +182,7 @@ class Healed(Event, frozen=True):
 
     one: str
     other: str
-
-    def __str__(self) -> str:
-        return f"the link between {self.one!r} and {self.other!r} is whole again"
+    sentence = "the link between {0.one!r} and {0.other!r} is whole again"
 
 
 class Slowed(Event, frozen=True):
@@ -203,9 +190,7 @@ class Slowed(Event, frozen=True):
 
     name: str
     factor: float
-
-    def __str__(self) -> str:
-        return f"the bodies of {self.name!r} take {self.factor:g} times as long"
+    sentence = "the bodies of {0.name!r} take {0.factor:g} times as long"
 
 
 class Suspended(Event, frozen=True):
