@@ -16,7 +16,7 @@ def make_driver(ensemble: str, component: str, factory: str, near: Path, **conte
     """The driver object that `factory` (`module:name`) makes.
 
     Args:
-        ensemble, component: whose it is, for messages.
+        ensemble, component: their names, for messages.
         factory: a module found beside the program, in the current directory or installed, and a callable in it.
         near: the program's folder.
         context: offered to the factory by name, such as `env`, the SimPy environment.

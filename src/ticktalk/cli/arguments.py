@@ -1,4 +1,4 @@
-"""What people type: durations, inputs, ensembles, components, programs."""
+"""Arguments of commands: durations, inputs, ensembles, components, programs."""
 
 from __future__ import annotations
 
@@ -152,10 +152,10 @@ def grid_changes(changes: Iterable[str]) -> dict[str, int]:
 
 
 def address(text: str, option: str) -> str:
-    """`IP:PORT`.
+    """`text`, if it is `IP:PORT`.
 
     Raises:
-        typer.BadParameter: it is not that.
+        typer.BadParameter: it is not.
     """
     host, colon, port = text.rpartition(":")
     if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:

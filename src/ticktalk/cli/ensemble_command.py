@@ -70,7 +70,7 @@ def _say(event: str) -> None:
 
 
 def _end_with_parent(this: TTEnsemble) -> None:
-    """Who started this process holds the other end of its stdin: when that closes, it is gone."""
+    """End when the process that started this one ends: it holds the other end of stdin, which closes then."""
     while os.read(0, 4096):
         pass
     this.stop()

@@ -1,7 +1,7 @@
 """Where `ticktalk` begins: before anything is loaded, simulated runs get a fixed hash seed.
 
-Python orders a set of strings anew in every process. A body that goes through one would then print other bytes each
-time, which a simulated run must not.
+Python orders a set of strings anew in every process. Without a fixed seed, a body that goes through such a set would
+give other outputs in each simulated run.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ def main() -> None:
     """Run the command line."""
     if sys.argv[1:2] == ["simulate"] and os.environ.get("PYTHONHASHSEED") != SEED:
         os.environ["PYTHONHASHSEED"] = SEED
-        # -P: what lies in the current directory must not stand in for modules of ours.
+        # -P: modules in the current directory must not take the place of ours.
         command = [sys.executable, "-P", "-m", "ticktalk.cli.entry", *sys.argv[1:]]
         sys.stdout.flush()
         os.execv(sys.executable, command)
     if sys.argv[1:2] == ["ensemble"]:
-        # On a small device, and fifty times on one machine, it counts what is loaded: no compiler, no simulator.
+        # An ensemble on a small device starts sooner without compiler and simulator; so do fifty on one machine.
         from ticktalk.cli.ensemble_command import app
     else:
         from ticktalk.cli.main import app

@@ -24,6 +24,6 @@ def run_guarded(app: typer.Typer) -> None:
         print(error if error.placed else f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:
-        # Who reads our results has seen enough; Python would complain once more while closing stdout.
+        # The reader of our results has ended; Python would complain once more while closing stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)

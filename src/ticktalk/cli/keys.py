@@ -16,7 +16,7 @@ from ticktalk.physical.trust.certificates import check_address, check_certificat
 
 keys_app = typer.Typer(
     name="keys",
-    help="Credentials: who may take part in a system on a network, and whose code it runs.",
+    help="Credentials: the right to take part in a system on a network and to sign its code.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -1,4 +1,4 @@
-"""`ticktalk map`: choose which ensemble hosts which SQ, and say what is to be expected of it."""
+"""`ticktalk map`: choose the host of each SQ, and show the expected times."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ NAMES_SHOWN = 12
 
 def map_command(
     program: options.Program,
-    deployment: Annotated[Path, typer.Option(metavar="FILE", help="YAML: the ensembles, their links, what SQs cost.")],
+    deployment: Annotated[
+        Path, typer.Option(metavar="FILE", help="YAML: the ensembles, their links, the costs of SQs.")
+    ],
     objective: Annotated[
         Objective, typer.Option(help="latency: when the last SQ ends; balance: the largest load of a host.")
     ] = Objective.latency,

@@ -20,24 +20,26 @@ Ensembles = Annotated[
 ]
 Components = Annotated[
     list[str] | None,
-    typer.Option(metavar="ENSEMBLE.NAME=MODULE:FACTORY", help="A component and what makes its driver."),
+    typer.Option(metavar="ENSEMBLE.NAME=MODULE:FACTORY", help="A component and the factory of its driver."),
 ]
 OwnComponents = Annotated[
-    list[str] | None, typer.Option(metavar="NAME[=MODULE:FACTORY]", help="A component, and what makes its driver.")
+    list[str] | None, typer.Option(metavar="NAME[=MODULE:FACTORY]", help="A component and the factory of its driver.")
 ]
 Deployment = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="YAML: the ensembles, their links, what SQs cost.")
+    Path | None, typer.Option(metavar="FILE", help="YAML: the ensembles, their links, the costs of SQs.")
 ]
 Mapping = Annotated[
     Path | None, typer.Option(metavar="FILE", help="JSON: SQ to ensemble, such as `ticktalk map -o` writes.")
 ]
 Workers = Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker processes; 0: in threads.")]
-Checkpoint = Annotated[str, typer.Option(help="How often what SQs need to go on elsewhere is saved; 0s: never.")]
+Checkpoint = Annotated[
+    str, typer.Option(help="How often the states of SQs are saved, so that they can go on elsewhere; 0s: never.")
+]
 Log = Annotated[Path | None, typer.Option(metavar="FILE", help="Append the outputs to FILE, a JSON object a line.")]
 Jsonl = Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per output token, nothing else.")]
 Plot = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the outputs over time.")]
 Profile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write what bodies cost as a deployment file (YAML).")
+    Path | None, typer.Option(metavar="FILE", help="Write the measured costs of bodies as a deployment file (YAML).")
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if a body raised.")]
 Manager = Annotated[str, typer.Option("--manager", metavar="IP:PORT", help="Where the runtime manager listens.")]

@@ -36,7 +36,7 @@ class Placement(NamedTuple):
 
     @property
     def weights(self) -> Weights | None:
-        """What SQs cost where, if there is a deployment file."""
+        """The costs of SQs by ensemble, if there is a deployment file."""
         return None if self.deployment is None else Weights.of(self.deployment)
 
 
@@ -48,7 +48,7 @@ def placement(
     mapping: Path | None,
     later: Sequence[str] = (),
 ) -> Placement:
-    """What the options say; nothing is mapped to the ensembles that join `later`.
+    """The ensembles and the mapping that the options ask for; no SQ is mapped to ensembles that join `later`.
 
     Raises:
         typer.BadParameter: an option is malformed, or does not go with another.
@@ -132,7 +132,7 @@ def mapped(graph: TTGraph, deployment: DeploymentFile, made: MappingFile | None,
 
 
 def tell_doubts(graph: TTGraph, deployment: DeploymentFile) -> None:
-    """Say what of a deployment file is probably not meant."""
+    """Print the entries of a deployment file that are probably mistakes."""
     for doubt in deployment.doubts((sq.function for sq in graph.sqs), (sq.function for sq in graph.sqs if sq.body)):
         print(doubt, file=sys.stderr)
 
@@ -142,7 +142,7 @@ def over_joined(
 ) -> dict[str, str]:
     """The mapping over those ensembles of a deployment file that have joined.
 
-    What an ensemble says of itself goes before what the file says of its components and modules.
+    The components and modules that an ensemble reports go before those in the file.
 
     Raises:
         TTError: an ensemble that is needed has not joined; `TTMappingError`: the graph cannot be placed.

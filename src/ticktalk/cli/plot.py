@@ -30,7 +30,7 @@ _LAST_DATE = 250_000_000_000_000_000
 
 
 class PlottedToken(Protocol):
-    """What is plotted of an output token; `start` and `stop` are root ticks or infinite floats."""
+    """The plotted part of an output token; `start` and `stop` are root ticks or infinite floats."""
 
     @property
     def value(self) -> Any: ...
@@ -60,7 +60,7 @@ def check_plot_file(path: str) -> None:
 
 
 def plot_outputs(tokens: Iterable[PlottedToken], path: str, title: str) -> None:
-    """Draw the outputs over time into the file `path`, whose ending says the format.
+    """Draw the outputs over time into the file `path`; its ending tells the format.
 
     Numbers are points that bear their interval as a bar; tuples, lists and dicts of numbers are several
     lines; any other value has a level of its own.
@@ -68,7 +68,7 @@ def plot_outputs(tokens: Iterable[PlottedToken], path: str, title: str) -> None:
     Args:
         tokens: output tokens in any order; an infinite end reaches to the edge of the picture.
         path: the file to write.
-        title: what stands above.
+        title: the text above.
 
     Raises:
         TTError: Matplotlib is not installed, the ending is of no picture, or the file cannot be written.
@@ -194,7 +194,7 @@ def _draw_line(panel: Any, axis: _TimeAxis, name: str, points: list[_Point], col
     marker = "o" if len(points) <= MOST_MARKS else ","
     places = [axis.place(point.token) for point in points]
     panel.plot(places, heights, linestyle="", marker=marker, markersize=3.5, color=colour)
-    # The line leads the eye from sample to sample; what holds for ever is no sample.
+    # The line leads the eye from sample to sample; a value that holds for ever is no sample.
     samples = [point for point in points if math.isfinite(point.token.start) and math.isfinite(point.token.stop)]
     panel.plot(
         [axis.place(point.token) for point in samples],
@@ -291,5 +291,5 @@ def _value_text(value: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    """`text` as Matplotlib shows it letter by letter: it would set what is between dollars as a formula."""
+    """`text` as Matplotlib shows it letter by letter: it would set text between dollars as a formula."""
     return printable(text).replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""`--profile FILE`: what bodies cost in a run, as a deployment file."""
+"""`--profile FILE`: the measured costs of bodies in a run, as a deployment file."""
 
 from __future__ import annotations
 
@@ -52,15 +52,16 @@ def write_profile(
     delay: int,
     samples: Samples,
 ) -> None:
-    """Write what a run cost.
+    """Write the measured costs of a run.
 
     Args:
-        path: where to.
-        graph: what ran.
-        deployment: the deployment file of the run: what it gives is written again.
-        ensembles: those of the run, and `host_of` them which hosts which SQ.
-        delay: what every token took between two of them (us).
-        samples: function, times and sizes of runs.
+        path: the file to write.
+        graph: the graph that ran.
+        deployment: the deployment file of the run, whose content is written again; None: there was none.
+        ensembles: the ensembles of the run by name.
+        host_of: by SQ, the name of its host.
+        delay: the delay of every token between two ensembles (us).
+        samples: function, times (us) and sizes (bytes) of runs.
 
     Raises:
         TTError: the file cannot be written.

@@ -1,1 +1,1 @@
-"""Credentials: who is who, and whose code runs."""
+"""Credentials: the names of ensembles, proved by certificates, and the signature under code."""

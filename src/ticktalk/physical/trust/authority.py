@@ -178,7 +178,7 @@ def issue(
     )
     path = path or directory / f"{name}.json"
     try:
-        # On record before it is out: what is not on record cannot be revoked.
+        # The record comes first: a certificate without a record cannot be revoked.
         record = _record(directory, certificate)
         try:
             _write(path, msgspec.json.format(msgspec.json.encode(bundle), indent=2) + b"\n")

@@ -129,7 +129,7 @@ class Credentials:
 
     @property
     def tls(self) -> Tls:
-        """What its connections show and accept."""
+        """The certificates that its connections show and accept."""
         return Tls(self._bundle.ca_certificate, self._bundle.certificate, self._bundle.private_key)
 
     def signer(self) -> Signer:

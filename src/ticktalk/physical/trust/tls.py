@@ -1,4 +1,4 @@
-"""What a TLS connection needs of credentials, whatever the transport."""
+"""The parts of credentials for a TLS connection, whatever the transport."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class SocketCommands:
         self.answer(Mapped(command.number, reads))
 
     def encode(self, value: Any) -> Any:
-        """Make of a value what stands for it in an answer."""
+        """Encode a value for an answer."""
         return in_shared_memory(value, self._writer)
 
     def answer(self, answer: Answer | Mapped) -> None:
@@ -82,7 +82,7 @@ class SocketCommands:
                     for rest in unsent(buffers, sent):
                         self._socket.sendall(rest)
             except OSError:
-                os._exit(0)  # the timekeeper is gone, and nobody wants what still runs here
+                os._exit(0)  # the timekeeper is gone, and so is any use for the bodies that still run
 
 
 def main() -> None:
