@@ -74,37 +74,21 @@ class Fire(msgspec.Struct, array_like=True, tag="fire"):
 
 
 class Fired(msgspec.Struct, array_like=True, tag="fired"):
-    """A body has run.
+    """The answer to `Fire`.
 
     Attributes:
-        result: as `results.encoder` makes it.
+        outcome: the result as `results.encoder` makes it, or the error that the body raised.
         start, stop: the interval of the result.
-        late: whether it became late (`engine.lateness`) after its firing was decided.
+        late: "skipped": it was too late to start; "late_starts": it became late after its firing was decided; or None.
     """
 
     ident: int
-    result: list[Any]
+    outcome: list[Any] | FiringError
     start: Tick
     stop: Tick
     begun: int
     ended: int
-    late: bool
-
-
-class Failed(msgspec.Struct, array_like=True, tag="failed"):
-    """A body has raised; `late` as in `Fired`."""
-
-    ident: int
-    error: FiringError
-    begun: int
-    ended: int
-    late: bool
-
-
-class Skipped(msgspec.Struct, array_like=True, tag="skipped"):
-    """A body was not run: it was too late to start."""
-
-    ident: int
+    late: str | None = None
 
 
 class Save(msgspec.Struct, array_like=True, tag="save"):
@@ -114,7 +98,7 @@ class Save(msgspec.Struct, array_like=True, tag="save"):
 
 
 class SavedState(msgspec.Struct, array_like=True, tag="saved"):
-    """The answer to `Save`: the state as MessagePack, and the names of what has no codec."""
+    """The answer to `Save`: the state as MessagePack, and the names of the parts without codec."""
 
     ident: int
     sq_state: bytes | None
@@ -168,4 +152,4 @@ OfUnit = Fire | Save | Restore | RunRegion | SplitRegion
 
 Command = OfUnit | Load | Start | FormRegion | Drop | Stop
 
-Answer = Loaded | Fired | Failed | Skipped | SavedState | RegionRan | RegionSkipped
+Answer = Loaded | Fired | SavedState | RegionRan | RegionSkipped

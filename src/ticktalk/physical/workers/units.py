@@ -16,7 +16,7 @@ from ticktalk.engine.lateness import lateness
 from ticktalk.engine.state import Saver
 from ticktalk.payloads import FiringError
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
-from ticktalk.physical.workers.protocol import Answer, Failed, Fire, Fired, OfUnit, Restore, Save, SavedState, Skipped
+from ticktalk.physical.workers.protocol import Answer, Fire, Fired, OfUnit, Restore, Save, SavedState
 from ticktalk.physical.workers.results import failure, sendable
 from ticktalk.time import Tick
 
@@ -84,7 +84,7 @@ class Instance(Unit):
         super().__init__(ident, answer)
         self._full = full
         self._encode = encode
-        self._outcome: list[FiringError | tuple[list[Any], Tick, Tick]] = []  # of the firing under way
+        self._outcome: list[Any] = []  # of the firing under way
         self.report: Callable[[FiringError], None] = self._outcome.append
 
     def send(self, value: Any, start: Tick, stop: Tick) -> None:
@@ -108,9 +108,10 @@ class Instance(Unit):
         begun = monotonic_us()
         late = _lateness(begun, command)
         if late == "skipped":
-            self.answer(Skipped(self.ident))
+            self.answer(Fired(self.ident, [], start, stop, begun, begun, late))
             return
-        counts = late is not None and command.now < stop  # else it was late when it was decided, and has been counted
+        if command.now >= stop:
+            late = None  # it was late when it was decided, and has been counted
         execute, outcome = self.execute, self._outcome
         decode = execute.code.decode
         try:
@@ -125,12 +126,10 @@ class Instance(Unit):
         running.current = None
         ended = monotonic_us()
         self.slow = ended - begun > SLOW
-        first = outcome[0] if outcome else ([], start, stop)
+        sent: Any = outcome[0] if outcome else ([], start, stop)
         outcome.clear()  # a long value would take up room until the next firing
-        if isinstance(first, FiringError):
-            self.answer(Failed(self.ident, sendable(first), begun, ended, counts))
-        else:
-            self.answer(Fired(self.ident, *first, begun, ended, counts))
+        result, begin, end = (sendable(sent), start, stop) if isinstance(sent, FiringError) else sent
+        self.answer(Fired(self.ident, result, begin, end, begun, ended, late))
 
 
 class RegionUnit(Unit):

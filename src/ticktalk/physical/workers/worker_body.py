@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 from ticktalk.engine.context import Context
 from ticktalk.engine.firing import GridSync
 from ticktalk.engine.firing_chain import Elsewhere, outcome_of
 from ticktalk.hosted.meter import BodyCosts
+from ticktalk.payloads import FiringError
 from ticktalk.physical.timekeeping.root_clock import RootClock
-from ticktalk.physical.workers.protocol import Failed, Fired, NewInstance, SavedState, Skipped
+from ticktalk.physical.workers.protocol import Fired, NewInstance, SavedState
 from ticktalk.physical.workers.results import parts_of, sizes
 from ticktalk.time import Tick
 
@@ -18,17 +21,16 @@ TakeState = Callable[[Context, str, bytes | None, list[str]], None]
 """`(context, sq, sq_state, left_out)`: takes an instance's `sq_state` as MessagePack, and the names without a codec."""
 
 
+@dataclass(eq=False, slots=True)
 class WorkerBody:
     """A body that runs in a worker.
 
-    Args:
+    Attributes:
         ident: the number by which its worker knows it.
         worker: the name of its worker.
         context: the context that it belongs to.
         elsewhere: takes its results, errors and counts.
         grid: its sync, if it is a source.
-
-    Attributes:
         in_flight: the firings under way, oldest first: instant (monotonic; None: it is no source), interval.
         saved: the requesters of its `sq_state`, oldest first.
         begun: its worker has made it.
@@ -39,39 +41,22 @@ class WorkerBody:
         ended: called when a firing or a save of it has ended.
     """
 
-    __slots__ = (
-        "begun",
-        "context",
-        "costs",
-        "elsewhere",
-        "ended",
-        "gone",
-        "grid",
-        "ident",
-        "in_flight",
-        "lateness",
-        "recent",
-        "saved",
-        "worker",
-    )
-
-    def __init__(self, ident: int, worker: str, context: Context, elsewhere: Elsewhere, grid: GridSync | None) -> None:
-        self.ident = ident
-        self.worker = worker
-        self.context = context
-        self.elsewhere = elsewhere
-        self.grid = grid
-        self.in_flight: deque[tuple[int | None, Tick, Tick]] = deque()
-        self.saved: deque[TakeState] = deque()
-        self.begun = False
-        self.gone = False
-        self.lateness: list[int] = []
-        self.costs = BodyCosts()
-        self.recent: float | None = None
-        self.ended: Callable[[], None] | None = None
+    ident: int
+    worker: str
+    context: Context
+    elsewhere: Elsewhere
+    grid: GridSync | None
+    in_flight: deque[tuple[int | None, Tick, Tick]] = field(default_factory=deque)
+    saved: deque[TakeState] = field(default_factory=deque)
+    begun: bool = False
+    gone: bool = False
+    lateness: list[int] = field(default_factory=list)
+    costs: BodyCosts = field(default_factory=BodyCosts)
+    recent: float | None = None
+    ended: Callable[[], None] | None = None
 
     def as_new(self) -> NewInstance:
-        """What its worker has to know."""
+        """Itself as its worker has to make it."""
         return NewInstance(self.ident, self.elsewhere.sq.name, self.elsewhere.paths, self.elsewhere.unpack)
 
     def late(self, late: int) -> None:
@@ -82,38 +67,35 @@ class WorkerBody:
         self.lateness[1] += late
         self.lateness[2] = max(self.lateness[2], late)
 
-    def firing_ended(self, answer: Fired | Failed | Skipped, clock: RootClock) -> None:
+    def firing_ended(self, answer: Fired, clock: RootClock) -> None:
         """Take the answer to its oldest firing."""
-        elsewhere = self.elsewhere
-        instant, first, last = self.in_flight.popleft() if self.in_flight else (None, 0, 0)
-        if isinstance(answer, Skipped):
-            elsewhere.tally("skipped")
-        else:
-            begun, ended = answer.begun, answer.ended
-            self._took(ended - begun)
-            parts = None
-            if answer.late:
-                elsewhere.tally("late_starts")
-            if isinstance(answer, Failed):
-                elsewhere.report(answer.error)
+        instant, start, stop = self.in_flight.popleft() if self.in_flight else (None, 0, 0)
+        if answer.late:
+            self.elsewhere.tally(answer.late)
+        if answer.late != "skipped":
+            self._took(answer.ended - answer.begun)
+            if isinstance(answer.outcome, FiringError):
+                self.elsewhere.report(answer.outcome)
             else:
-                if answer.result:
-                    parts = parts_of(answer.result, elsewhere)
-                if parts is not None:
-                    start, stop = answer.start, answer.stop
-                    if self.grid is not None and elsewhere.sq.stamp == "body":
-                        start = clock.at((begun + ended) // 2) - self.grid.width // 2
-                        stop = start + self.grid.width
-                    elsewhere.send(parts, start, stop)
+                self._send(answer.outcome, answer, clock)
                 if instant is not None:
-                    self.late(begun - instant)
-                self.costs.add(ended - begun, sizes(parts) if self.costs.wanted else ())
-            if elsewhere.fired is not None:
-                outcome = outcome_of(isinstance(answer, Failed), parts is not None)
-                elsewhere.fired(first, last, clock.at(begun), clock.at(ended), outcome)
-        elsewhere.done()
+                    self.late(answer.begun - instant)
+            if self.elsewhere.fired is not None:
+                outcome = outcome_of(isinstance(answer.outcome, FiringError), bool(answer.outcome))
+                self.elsewhere.fired(start, stop, clock.at(answer.begun), clock.at(answer.ended), outcome)
+        self.elsewhere.done()
         if self.ended is not None:
             self.ended()
+
+    def _send(self, result: list[Any], answer: Fired, clock: RootClock) -> None:
+        parts = parts_of(result, self.elsewhere) if result else None
+        if parts is not None:
+            start, stop = answer.start, answer.stop
+            if self.grid is not None and self.elsewhere.sq.stamp == "body":
+                start = clock.at((answer.begun + answer.ended) // 2) - self.grid.width // 2
+                stop = start + self.grid.width
+            self.elsewhere.send(parts, start, stop)
+        self.costs.add(answer.ended - answer.begun, sizes(parts) if self.costs.wanted else ())
 
     def firings_lost(self) -> None:
         """Its worker died: the firings under way will not end."""

@@ -331,8 +331,7 @@ class Workers:
             if isinstance(answer, SavedState):
                 body.state_came(answer)
             else:
-                if isinstance(answer, protocol.Fired):
-                    self.ended_at(answer.ended)
+                self.ended_at(answer.ended)
                 body.firing_ended(answer, self._clock)
 
     def _loaded(self, graph: str, problem: str | None) -> None:
