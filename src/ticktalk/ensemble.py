@@ -81,7 +81,7 @@ class TTEnsemble:
         self._simulation = simulation
         site = simulation.add(self.name, self.manager, self.info())
         self.host = EnsembleHost(self.name, self.components, simulation.agenda, site)
-        self.host.movable, self.host.under_way = simulation.movable, simulation.network.delay
+        self.host.movable = simulation.movable
         if simulation.timing is not None:
             self.host.cores = simulation.timing.cores_of(self.name)
         self.host.meter = None if simulation.meter is None else simulation.meter.stage
@@ -99,7 +99,7 @@ class TTEnsemble:
         )
         self.input_token_process.setup_proc_intfc(self.network_manager.input_msg, started[1])
         self.execute_process.setup_proc_intfc(self.network_manager.input_msg, started[2])
-        site.serve(self.host, self.input_token_process, self.execute_process)
+        site.serve(self.host, self.input_token_process, self.execute_process, self.network_manager)
         if not self.is_runtime_mgr:
             site.interface.open(self.network_manager.receive)
 

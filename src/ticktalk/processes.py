@@ -25,10 +25,6 @@ from ticktalk.network_interface import TTNetworkInterface
 from ticktalk.payloads import (
     DeployRequest,
     DrainRequest,
-    Expect,
-    HandOver,
-    Placed,
-    Placement,
     Route,
     SetRequest,
     StartRequest,
@@ -255,32 +251,8 @@ class TTInputTokenProcess(_BesideNetworkManager):
                 SyncMsg.START: host.start,
                 SyncMsg.INPUT_TOKEN: host.arrive,
                 SyncMsg.STOP: lambda stop: host.stop(stop.graph),
-                SyncMsg.PLACE: lambda placement: self._place(host, placement),
-                SyncMsg.EXPECT: lambda expect: self._expect(host, expect),
-                SyncMsg.HAND_OVER: lambda order: self._hand_over(host, order),
                 SyncMsg.SET_GRID: host.set_grid,
             }
-
-    def _place(self, host: EnsembleHost, placement: Placement) -> None:
-        """Keep to where the SQs of a graph are from now on; tell the manager of those that came."""
-        if placement.graph not in host.prepared:
-            return
-        come = host.arriving(placement)
-        names = [sq.name for sq in come]
-        problem = host.try_out(Expect(placement.graph, names))
-        host.place(placement, [] if problem else come)
-        if names:
-            self.tell(RuntimeMsg.PLACED, Placed(placement.graph, host.name, names, problem))
-
-    def _expect(self, host: EnsembleHost, expect: Expect) -> None:
-        """Prepare for SQs that will come."""
-        if expect.sqs:
-            problem = host.try_out(expect)
-            self.tell(RuntimeMsg.PLACED, Placed(expect.graph, host.name, expect.sqs, problem, expected=True))
-
-    def _hand_over(self, host: EnsembleHost, order: HandOver) -> None:
-        """Give up SQs that go elsewhere."""
-        host.when_idle(order, lambda: self.tell(RuntimeMsg.HANDED, host.hand_over(order)))
 
 
 class TTExecuteProcess(_BesideNetworkManager):

@@ -262,6 +262,13 @@ class TTRuntimeManagerSim(TTRuntimeManager):
                     found.update(context.waiting())
         return found
 
+    def drain(self, ensemble: str) -> None:
+        """As `TTRuntimeManager.drain`; while tokens are under way or bodies run, it goes on in simulated time."""
+        request = DrainRequest(ensemble, Future())
+        self.send_to_runtime(Message(RuntimeMsg.DRAIN, request, "TTRuntimeManagerProcess"))
+        if request.reply.done():
+            request.reply.result()
+
     def endless_streams(self) -> list[str]:
         """The streams that are open and whose window has no end."""
         return [

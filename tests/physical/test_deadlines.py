@@ -13,7 +13,7 @@ import pytest
 
 from ticktalk.engine.codec import plain
 from ticktalk.language.compiler import compile_source
-from ticktalk.payloads import Deployment, OutputToken, ReadyAnswer, StartContext
+from ticktalk.payloads import Deployment, OutputToken, ReadyAnswer, ReportRequest, StartContext
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.node import Node
 
@@ -79,8 +79,11 @@ def run(work: str, processes: bool) -> tuple[int, int]:
         # The first instant comes a good while after the start.
         tick = (node.clock.now() // PERIOD + 1) * PERIOD + PERIOD // 2
         in_loop(node, lambda: node.start_context(StartContext("prog", 1, tick, {"trigger": 1})))
-        until(lambda: not in_loop(node, lambda: node.report("prog", 1, 0)).busy, "all is done")
-        counts = in_loop(node, lambda: node.report("prog", 1, 0)).counts
+        until(
+            lambda: not in_loop(node, lambda: node.duties.reports.report(ReportRequest("prog", 1, 0))).busy,
+            "all is done",
+        )
+        counts = in_loop(node, lambda: node.duties.reports.report(ReportRequest("prog", 1, 0))).counts
     finally:
         node.close()
     instants = [plain(token.value) for token in outputs if token.sq == "MULT-1"]

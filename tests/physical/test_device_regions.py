@@ -13,7 +13,7 @@ from test_worker import Host, until
 from ticktalk.accelerate import together as crossing
 from ticktalk.engine.codec import encode_value
 from ticktalk.language.compiler import compile_source
-from ticktalk.payloads import Deployment, StartContext
+from ticktalk.payloads import Deployment, ReportRequest, StartContext
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.network.token_frames import arcs_as_bytes, token_frame
 from ticktalk.physical.network.tokens import Incoming
@@ -284,7 +284,7 @@ class Receiver(Host):
         until(lambda: answers, "the answer to a deployment")
         self.start(graph.name)
         self.sent: dict[int, int] = {}
-        until(lambda: self.node.tokens.of[graph.name, 1].begun, "it has begun")
+        until(lambda: self.node.tokens.of[graph.name, 1].numbers.begun, "it has begun")
         return graph.name
 
     def send(self, graph: str, sq: str, values: dict[int, Any], start: int, stop: int) -> None:
@@ -363,7 +363,7 @@ def test_sqs_fed_by_one_token_run_together(receiver: Receiver, generous: None) -
     receiver.finished(graph)
     assert named(receiver, graph) == expected
     assert not receiver.counts(graph).get("src-1")
-    report = in_loop(receiver.node, lambda: receiver.node.report(graph, 1, 0))
+    report = in_loop(receiver.node, lambda: receiver.node.duties.reports.report(ReportRequest(graph, 1, 0)))
     assert report.received == {f"src-1/{arc}": count for arc, count in receiver.sent.items()}
 
 

@@ -15,7 +15,17 @@ from ticktalk.engine.codec import decode_value, encode_value, plain
 from ticktalk.language.compiler import compile_source
 from ticktalk.messages import Message, NetMsg, RuntimeMsg
 from ticktalk.network_keys import arc_key
-from ticktalk.payloads import Deployment, Expect, Handed, HandOver, Placement, ReadyAnswer, SoFar, StartContext
+from ticktalk.payloads import (
+    Deployment,
+    Expect,
+    Handed,
+    HandOver,
+    Placement,
+    ReadyAnswer,
+    ReportRequest,
+    SoFar,
+    StartContext,
+)
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.network.control_frames import control_frame, parse_control
 from ticktalk.physical.network.frames import LONG
@@ -197,7 +207,10 @@ def run(seed: int, processes: bool, length: int, other_on: str) -> None:
         assert said("total-1") == [length * number for number in range(1, sent + 1)]
         if other_on in nodes:
             assert said("other-1") == [length] * sent
-        reports = {name: in_loop(node, partial(node.report, "moved", 1, 0)) for name, node in nodes.items()}
+        reports = {
+            name: in_loop(node, partial(node.duties.reports.report, ReportRequest("moved", 1, 0)))
+            for name, node in nodes.items()
+        }
         assert not any(kinds for report in reports.values() for kinds in report.counts.values()), reports
         assert reports[host_of["total-1"]].received["src-1/0"] == sent
     finally:

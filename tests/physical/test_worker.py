@@ -14,7 +14,7 @@ import pytest
 
 from ticktalk.engine.codec import plain
 from ticktalk.language.compiler import compile_source
-from ticktalk.payloads import Deployment, FiringError, OutputToken, ReadyAnswer, StartContext
+from ticktalk.payloads import Deployment, FiringError, OutputToken, ReadyAnswer, ReportRequest, StartContext
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.node import Node
 
@@ -85,11 +85,13 @@ class Host:
         return graph
 
     def busy(self, graph: str) -> str:
-        busy: str = in_loop(self.node, lambda: self.node.report(graph, 1, 0)).busy
+        busy: str = in_loop(self.node, lambda: self.node.duties.reports.report(ReportRequest(graph, 1, 0))).busy
         return busy
 
     def counts(self, graph: str) -> dict[str, dict[str, int]]:
-        counts: dict[str, dict[str, int]] = in_loop(self.node, lambda: self.node.report(graph, 1, 0)).counts
+        counts: dict[str, dict[str, int]] = in_loop(
+            self.node, lambda: self.node.duties.reports.report(ReportRequest(graph, 1, 0))
+        ).counts
         return counts
 
     def values(self, graph: str) -> list[Any]:

@@ -59,7 +59,7 @@ class Context:
         self.forwards: dict[str, TTSQForward] = {}
         self.incoming: dict[str, list[tuple[TTSQSync, int]]] = {}  # where tokens of other ensembles' arcs go here
         self.held: set[str] = set()
-        self.delayed: dict[str, int] = {}  # until which tick they wait for tokens sent before the last placement
+        self.behind: dict[str, set[str]] = {}  # by arc of an SQ that came: consumers of tokens sent before it did
         self._add(prepared.sqs)
         # A watcher is told of each firing by itself.
         self._accelerator = around.accelerator if around.fired is None else None
@@ -102,8 +102,10 @@ class Context:
             sync = self.syncs[name]
             for port in sync.arc_ports:
                 for producer, arc in feeders.get((name, port), ()):
-                    if producer and producer not in self.syncs:
-                        self.incoming.setdefault(arc_name(producer, arc), []).append((sync, port))
+                    if producer:
+                        way = arc_name(producer, arc)
+                        if producer not in self.syncs or name in self.behind.get(way, ()):
+                            self.incoming.setdefault(way, []).append((sync, port))
 
     # Instances that move.
 
@@ -135,51 +137,57 @@ class Context:
                 execute = self.executes.get(sq.name)
                 if execute is not None and state.body is not None:
                     execute.memory = load(state.body)
-                if "delayed" in state.sync:
-                    self._delay([sq.name], state.sync["delayed"])
         self.accelerate()
 
-    def keep_order(self, before: Mapping[str, str], ticks: int) -> None:
-        """Let SQs here wait whose producers have just come as near as this, for what these sent from afar.
+    def put_behind(self, arc: str, consumers: Collection[str]) -> None:
+        """An SQ that came has tokens on `arc` under way to `consumers` here: those from here wait for `let_go`."""
+        for name in consumers:
+            sync = self.syncs[name]
+            waiting = TTSQSync(sync.sq, sync.key[0], self.agenda, self.counters, self._around.eviction_bound)
+            waiting.hold()  # for good: it only keeps what it receives
+            self.forwards[arc.rpartition("/")[0]].behind[arc, name] = waiting
+        self.behind.setdefault(arc, set()).update(consumers)
+        self._reroute()
 
-        Args:
-            before: where SQs were.
-            ticks: how long a token may be under way between two ensembles (root).
+    def let_go(self, arc: str) -> None:
+        """No token that was sent before on `arc` is under way any more: those that waited behind them go on."""
+        self.take_turns()
+        forward = self.forwards.get(arc.rpartition("/")[0])
+        for name in self.behind.pop(arc, ()):
+            waiting = forward.behind.pop((arc, name), None) if forward is not None else None
+            for token in waiting.inbox if waiting is not None and name in self.syncs else ():
+                self.syncs[name].receive(*token)
+                self.take_turns()
+        self._reroute()
+
+    def take_turns(self, without: Collection[object] = ()) -> None:
+        """Let the SQs that are ready here take their turns now, in their order, but for some.
+
+        Tokens that were kept are given one by one, with this after each: they came at different times, so they are not
+        considered as if they came together.
         """
-        nearer = [
-            to.sq
-            for sq in self.prepared.graph.sqs
-            if sq.name in self.syncs
-            for arc in sq.arcs
-            for to in arc.to
-            if to.sq in self.syncs and before[sq.name] != before[to.sq]
-        ]
-        self._delay(nearer, ticks)
+        mine = set(self.syncs.values())
+        while ready := [turn for _, turn in self.agenda.ready if turn in mine and turn not in without]:
+            turn = min(ready)
+            self.agenda.withdraw(turn)
+            turn.step(self.agenda.now)
 
-    def _delay(self, names: Iterable[str], ticks: int) -> None:
-        until = self.agenda.now + ticks
-        for name in names:
-            # The clock drives those others; the order of their tokens decides little.
-            if not isinstance(self.syncs[name], (GridSync, DeadlineSync, PlanBSync)):
-                if until not in self.delayed.values():
-                    self.agenda.deliver_at(until, self._let_go)
-                self.delayed[name] = until
-                self.syncs[name].hold()
-
-    def _let_go(self) -> None:
-        for name in [name for name, until in self.delayed.items() if until <= self.agenda.now]:
-            del self.delayed[name]
-            if name not in self.held:
-                self.syncs[name].release()
+    def _reroute(self) -> None:
+        self.decelerate()
+        for forward in self.forwards.values():
+            forward.route(self.syncs, self.prepared.host_of)
+        self._route_incoming()
+        self.accelerate()
 
     def remove(self, name: str) -> None:
         """End an instance here; `place` with another mapping comes after."""
+        for arc in [arc for arc in self.behind if arc.rpartition("/")[0] == name]:
+            self.let_go(arc)
         self.syncs.pop(name).close()
         self.forwards.pop(name)
         self.executes.pop(name, None)
         self.chains.pop(name, None)
         self.held.discard(name)
-        self.delayed.pop(name, None)
 
     def hold(self, names: Iterable[str]) -> None:
         """Let instances fire no more until `release`; what arrives for them waits."""
@@ -193,8 +201,7 @@ class Context:
         """Let instances that were held go on."""
         for name in self.held & set(names):
             self.held.discard(name)
-            if name not in self.delayed:
-                self.syncs[name].release()
+            self.syncs[name].release()
         self.accelerate()
 
     def save(self, names: Iterable[str], saver: Saver) -> dict[str, InstanceState]:
@@ -205,10 +212,7 @@ class Context:
             saver.sq = name
             execute = self.executes.get(name)
             body = saver.body(execute.memory) if execute is not None else None
-            sync = self.syncs[name].save(saver)
-            if name in self.delayed:
-                sync["delayed"] = self.delayed[name] - self.agenda.now
-            found[name] = InstanceState(sync, body)
+            found[name] = InstanceState(self.syncs[name].save(saver), body)
         return found
 
     def set_grid(self, name: str, period: int, phase: int, width: int, after: int | None = None) -> None:
@@ -318,7 +322,7 @@ class Context:
     @property
     def waiting_to_fire(self) -> set[str]:
         """The SQs that take no turns at present."""
-        return self.held | self.delayed.keys()
+        return self.held.union(*self.behind.values())
 
     @property
     def counts(self) -> Counts:

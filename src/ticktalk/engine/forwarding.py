@@ -118,6 +118,7 @@ class TTSQForward:
         self._publish_together = publish_together
         self._lose = lose
         self.unpack = sq.unpack if any(arc.path for arc in sq.arcs) else None
+        self.behind: dict[tuple[str, str], TTSQSync] = {}  # by arc and consumer: takes its tokens in its place
         self.tags: list[Way] = []
         self.route(syncs, host_of)
         self.simple = fixed and not self.unpack and all(not way.hosts and not way.output for way in self.ways)
@@ -128,10 +129,11 @@ class TTSQForward:
         ways: list[Way] = []
         self.tags = []
         for index, arc in enumerate(self.sq.arcs):
-            local = [(syncs[to.sq], to.port) for to in arc.to if to.sq in syncs]
+            name = arc_name(self.sq.name, index)
+            local = [(self.behind.get((name, to.sq)) or syncs[to.sq], to.port) for to in arc.to if to.sq in syncs]
             hosts = {host_of[to.sq] for to in arc.to if to.sq not in syncs} - {self.here, ""}
             unplaced = sum(not host_of[to.sq] and to.sq not in syncs for to in arc.to)
-            way = Way(arc_name(self.sq.name, index), arc.path, local, sorted(hosts), arc.output, unplaced)
+            way = Way(name, arc.path, local, sorted(hosts), arc.output, unplaced)
             (self.tags if arc.kind == "tag" else ways).append(way)
         self.use(ways)
 

@@ -26,7 +26,6 @@ from ticktalk.graph.sq import TTSQ
 from ticktalk.payloads import (
     Checkpoint,
     Deployment,
-    Expect,
     FiringError,
     Handed,
     HandOver,
@@ -79,9 +78,7 @@ class EnsembleHost:
         self.eviction_bound = EVICTION_BOUND
         self.together: Callable[[str, int, Together, Data, Tick, Tick], None] | None = None  # sends on several arcs
         self.movable = False  # SQs may come and leave while their contexts run
-        self.under_way = 0  # root ticks that a token may be under way to here without a number that says its place
         self.alone: dict[str, set[str]] = {}  # by graph, the SQs here that nobody else may host
-        self.handed: dict[str, dict[str, str]] = {}  # by graph, the SQs that went from here, and where to
         self.cores: Cores | None = None  # simulated ones, on which bodies take their time
         self.meter: MakeStage | None = None  # measures bodies that run in place
         self.fired: Fired | None = None  # told of every firing of contexts that start from now on
@@ -159,14 +156,11 @@ class EnsembleHost:
 
     # Instances that come and go.
 
-    def try_out(self, expect: Expect) -> str | None:
+    def try_out(self, graph: str, sqs: list[TTSQ]) -> str | None:
         """Make the code of SQs that will come ready; the problem if it cannot run here."""
-        prepared = self.prepared.get(expect.graph)
-        if prepared is None:
-            return f"this ensemble does not hold graph {expect.graph!r}"
-        running.current = Preparing(expect.graph, self.name)
+        running.current = Preparing(graph, self.name)
         try:
-            prepared.code.try_out([prepared.graph.sq(name) for name in expect.sqs])
+            self.prepared[graph].code.try_out(sqs)
         except BodyError as error:
             return str(error)
         finally:
@@ -180,31 +174,12 @@ class EnsembleHost:
     def place(self, placement: Placement, come: list[TTSQ], load: Load | None = None) -> None:
         """Keep to a placement: instances of SQs that are elsewhere now end here, those of `come` begin."""
         prepared = self.prepared[placement.graph]
-        before = prepared.host_of
         prepared.place(placement.host_of, placement.generations)
         self.alone[placement.graph] = set(placement.alone)
-        for sq in come:
-            self.handed.get(placement.graph, {}).pop(sq.name, None)
-
         for (graph, number), context in self.contexts.items():
             if graph == placement.graph:
                 states = placement.states.get(number)
                 context.place([] if states is None else come, states or {}, load or prepared.code.decode)
-                if self.under_way:
-                    context.keep_order(before, self.under_way)
-
-    def when_idle(self, order: HandOver, then: Callable[[], None]) -> None:
-        """Hold what is to be handed over, and call `then` when the bodies that were begun have ended."""
-        contexts = [context for (graph, _), context in self.contexts.items() if graph == order.graph]
-        for context in contexts:
-            context.hold(order.to)
-        self._when_idle(contexts, order, then)
-
-    def _when_idle(self, contexts: list[Context], order: HandOver, then: Callable[[], None]) -> None:
-        if self.cores is None or not contexts:
-            then()
-        else:
-            self.cores.when_idle(contexts[0], order.to, lambda: self._when_idle(contexts[1:], order, then))
 
     def hand_over(self, order: HandOver) -> Handed:
         """End instances here, and give what they go on with elsewhere."""
@@ -216,9 +191,6 @@ class EnsembleHost:
                 states[number] = context.save(names, saver)
                 for name in names:
                     context.remove(name)
-                if self.cores is not None:
-                    self.cores.forget(context, names)
-        self.handed.setdefault(order.graph, {}).update(order.to)
         return Handed(order.graph, self.name, states, saver.left_out)
 
     def checkpoint(self, graph: str, number: int) -> Checkpoint:
@@ -257,7 +229,6 @@ class EnsembleHost:
     def stop(self, graph: str) -> None:
         """Forget the graph and its contexts."""
         self.alone.pop(graph, None)
-        self.handed.pop(graph, None)
         prepared = self.prepared.pop(graph, None)
         if prepared is not None:
             prepared.code.forget()

@@ -6,7 +6,11 @@ together are counted as one (`Bundle`) until somebody asks for one of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from ticktalk.engine.context import Context
+from ticktalk.engine.wiring import wiring_of
+from ticktalk.payloads import InstanceState
 
 Numbers = int | list[int]
 """Of tokens that were sent together: one for each arc, or the one that they all have."""
@@ -137,3 +141,94 @@ class ArcNumbers:
         for table in (self.numbers, self.received):
             for arc in [arc for arc in table if arc.rpartition("/")[0] in sqs]:
                 del table[arc]
+
+
+class ContextArcs(ArcNumbers):
+    """The same for one context on one ensemble, also while its SQs come and leave.
+
+    Args:
+        context: as it is wired here.
+        lost: told of an arc, and how many tokens are missing before one that came on it.
+
+    Attributes:
+        begun: its start tick has come.
+        came: messages with tokens that came.
+    """
+
+    def __init__(self, context: Context, lost: Callable[[str, int], None]) -> None:
+        super().__init__(lost, context.incoming)
+        self.context = context
+        self.begun = False
+        self.came = 0
+        self.took: dict[str, dict[str, int]] = {}  # by arc and SQ: the last token that it took before it came here
+
+    def come(self, states: Mapping[str, InstanceState], renewed: Collection[str], far: Mapping[str, int]) -> None:
+        """Instances have come: they count on where they were, and tokens that they took there pass them by here.
+
+        Args:
+            states: theirs, by SQ.
+            renewed: SQs that were placed anew together with them: their tokens from before are stale anyway.
+            far: arc to how many tokens its sender had sent when it was asked, for those that had sent any.
+        """
+        here = self.context.incoming
+        sent: dict[str, int] = {}
+        passed: dict[str, int] = {}
+        for sq, state in states.items():
+            sent |= state.sent
+            for arc, number in state.received.items():
+                destinations = here.get(arc, ())
+                if destinations and all(sync.sq.name in states for sync, _ in destinations):
+                    passed[arc] = min(number, passed.get(arc, number))
+                if arc.rpartition("/")[0] not in renewed:
+                    self.took.setdefault(arc, {})[sq] = number
+        # Nothing was sent yet on an arc that nobody has told of: its first token is the first.
+        passed = {**{arc: 0 for arc in here if arc not in self.numbers and arc not in far}, **passed}
+        self.take_over(sent, passed)
+
+    def renew(self, sqs: Collection[str]) -> None:
+        """SQs have been placed anew: what they send from now on is counted from where they begin."""
+        super().renew(sqs)
+        for arc in [arc for arc in self.took if arc.rpartition("/")[0] in sqs]:
+            del self.took[arc]
+
+    def passed_by(self, arcs: Sequence[str], numbers: Numbers) -> dict[str, set[str]]:
+        """By arc, the SQs that took the token of this number before they came here."""
+        each = numbers if isinstance(numbers, list) else [numbers] * len(arcs)
+        found = {}
+        for arc, number in zip(arcs, each, strict=True):
+            took = self.took.get(arc)
+            if took is not None:
+                sqs = {sq for sq, last in took.items() if number <= last}
+                if sqs:
+                    found[arc] = sqs
+                else:
+                    del self.took[arc]
+        return found
+
+    def settle(self) -> None:
+        """SQs have come and are wired: what they took counts only on arcs whose tokens still come from elsewhere."""
+        for arc in [arc for arc in self.took if arc not in self.context.incoming]:
+            del self.took[arc]
+
+    def lacks(self, sent: Mapping[str, int]) -> bool:
+        """Whether tokens up to these numbers have still to come on arcs that lead here."""
+        numbers, incoming = self.numbers, self.context.incoming
+        return any(arc in incoming and numbers.get(arc, count) < count for arc, count in sent.items())
+
+    def of_instances(self, sqs: Iterable[str]) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
+        """By SQ: what it has sent from here, and the number of the last token taken on each arc to it."""
+        prepared = self.context.prepared
+        by_name = wiring_of(prepared.graph).by_name
+        found: dict[str, tuple[dict[str, int], dict[str, int]]] = {name: ({}, {}) for name in sqs}
+        sent = self.sent
+        for arc, count in sent.items():
+            found.get(arc.rpartition("/")[0], ({}, {}))[0][arc] = count
+        for counted in (sent, self.numbers):
+            for name, number in counted.items():
+                sq, _, index = name.rpartition("/")
+                # What an SQ here has sent to others was taken here too.
+                if (prepared.host_of[sq] == prepared.here) == (counted is sent):
+                    for to in by_name[sq].arcs[int(index)].to:
+                        if to.sq in found:
+                            found[to.sq][1][name] = number
+        return found

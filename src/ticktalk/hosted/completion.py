@@ -1,17 +1,94 @@
-"""Whether a context is done: the manager's conclusion from the reports of its ensembles.
+"""Whether a context is done: each ensemble's report of it, and the manager's conclusion.
 
-Given reports and the time; asks for nothing.
+A context is done when every ensemble is idle and nothing is under way, in two equal rounds of reports.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from ticktalk.engine.counters import Counts, merged
+from ticktalk.engine.hosting import EnsembleHost
+from ticktalk.hosted.arc_numbers import ContextArcs
+from ticktalk.hosted.bodies import Bodies
 from ticktalk.hosted.lease import Times
-from ticktalk.payloads import IdleReport
+from ticktalk.payloads import IdleReport, ReportRequest
+
+
+class Reports:
+    """The reports of one ensemble.
+
+    Args:
+        host: the contexts.
+        bodies: theirs.
+        arcs: by graph and context, how many tokens passed on its arcs.
+        moving: whether SQs of a graph come or leave here.
+        own: what the ensemble counts for itself, by kind.
+
+    Attributes:
+        outputs: by graph and context, the outputs sent to the manager.
+    """
+
+    def __init__(
+        self,
+        host: EnsembleHost,
+        bodies: Bodies,
+        arcs: Mapping[tuple[str, int], ContextArcs],
+        moving: Callable[[str], bool],
+        own: Callable[[], dict[str, int]],
+    ) -> None:
+        self._host, self._bodies, self._arcs, self._moving, self._own = host, bodies, arcs, moving, own
+        self.outputs: Counter[tuple[str, int]] = Counter()
+
+    def report(self, request: ReportRequest) -> IdleReport:
+        """How a context stands here; `profile` asks for what its bodies cost, too."""
+        graph, number = key = request.graph, request.context
+        context, passed, here = self._host.contexts.get(key), self._arcs.get(key), self._host.name
+        if context is None or passed is None:
+            return IdleReport(
+                graph, number, here, request.round, "not started", profile={} if request.profile else None
+            )
+        numbers = passed.sent
+        ways = [way for forward in context.forwards.values() for way in forward.to_others()]
+        counts = context.counts
+        own = {kind: count for kind, count in self._own().items() if count}
+        return IdleReport(
+            graph,
+            number,
+            here,
+            request.round,
+            self.busy(key),
+            {arc: dict.fromkeys(hosts, numbers[arc]) for arc, hosts in ways if arc in numbers},
+            dict(passed.received),
+            self.outputs[key],
+            {**counts, here: own} if own else counts,
+            context.waiting(),
+            self._bodies.lateness(context),
+            self._bodies.profile(context) if request.profile else None,
+        )
+
+    def busy(self, key: tuple[str, int]) -> str:
+        """Why a context that runs here is not idle; empty when it is."""
+        context = self._host.contexts[key]
+        if not self._arcs[key].begun:
+            return "about to start"
+        if self._moving(key[0]):
+            return "SQs come or leave"
+        if self._host.agenda.ready:
+            return "firing"
+        sq = self._bodies.busy(context)
+        if sq:
+            return f"{sq} runs"
+        # What waits to be sent needs no look: the report goes the same way behind it.
+        return next((f"{name} is pending" for name, sync in context.syncs.items() if sync.pending), "")
+
+    def forget(self, graph: str) -> None:
+        """A graph was stopped."""
+        for key in [key for key in self.outputs if key[0] == graph]:
+            del self.outputs[key]
 
 
 class Completion(msgspec.Struct):

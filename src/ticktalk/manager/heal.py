@@ -10,8 +10,10 @@ the same placement goes out without a new generation, so nothing is lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
+
+import msgspec
 
 from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.sq import TTSQ
@@ -123,7 +125,7 @@ class Heal:
         stay = []
         for state in self._state.running():
             mine = [sq for sq, host in state.host_of.items() if host == name]
-            if state.move is not None and mine:
+            if state.move is not None and (mine or name in state.move.to.values()):
                 raise TTRuntimeError(f"graph {state.name!r} is on the move from {state.move.source!r}: try again")
             to = self._find(state, mine, without=name)
             needs = modules_of(state.graph)
@@ -257,10 +259,10 @@ class Heal:
         """Place the SQs that wait and fit somewhere; tell every ensemble if something changed."""
         waiting = [sq for sq, host in state.host_of.items() if not host]
         placed = self._find(state, waiting) if waiting and not self._state.isolated else {}
-        for sq, host in placed.items():
-            state.host_of[sq] = host
-            state.generations[sq] = state.generations.get(sq, 0) + 1
+        state.host_of.update(placed)
+        for sq in placed:
             state.left.pop(sq, None)
+        _renew(state, placed)
         if placed:
             state.arriving.update(placed)
             self._tell(Moved(state.name, placed))
@@ -343,8 +345,7 @@ class Heal:
         self._end_drain(move.source, problem or f"{lost!r} died while {move.source!r} was drained: drain it again")
         if lost == move.source and move.ordered and not move.handed:
             # Should it come back, it has ended them: they begin there anew.
-            for sq in move.to:
-                state.generations[sq] = state.generations.get(sq, 0) + 1
+            _renew(state, move.to)
         if lost != move.source and move.ordered and not move.handed:
             # The SQs it was to take leave their ensemble all the same: then they are placed anew, with their states.
             move.to.update({sq: "" for sq, to in move.to.items() if to == lost})
@@ -395,3 +396,16 @@ class Heal:
             if what not in state.warned:
                 state.warned.add(what)
                 self._tell(LeftOut(state.name, what))
+
+
+def _renew(state: GraphState, sqs: Iterable[str]) -> None:
+    """Give SQs a new generation: their tokens are counted anew, so numbers that instances took of them say nothing."""
+    renewed = set(sqs)
+    for sq in renewed:
+        state.generations[sq] = state.generations.get(sq, 0) + 1
+    kept = [context.checkpoints for context in state.contexts.values()]
+    for table in (*kept, *state.handed.values()) if renewed else ():
+        for name, saved in table.items():
+            if any(arc.rpartition("/")[0] in renewed for arc in saved.received):
+                received = {a: n for a, n in saved.received.items() if a.rpartition("/")[0] not in renewed}
+                table[name] = msgspec.structs.replace(saved, received=received)

@@ -14,26 +14,22 @@ import threading
 from collections.abc import Callable, Collection
 from typing import Any
 
-import msgspec
-
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.codec import Encoded, encoded
 from ticktalk.engine.components import Components
-from ticktalk.engine.context import Context
 from ticktalk.engine.hosting import EnsembleHost
+from ticktalk.hosted.duties import Duties
 from ticktalk.hosted.listening import Listening, arcs_to
-from ticktalk.hosted.moving import Moves
-from ticktalk.messages import ExecuteMsg, Message, RuntimeMsg, SyncMsg
+from ticktalk.hosted.moves import UNDER_WAY_LIMIT
+from ticktalk.messages import ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg, message
 from ticktalk.network_keys import control_key
 from ticktalk.payloads import (
     Deployment,
     FiringError,
-    IdleReport,
     OutputToken,
     ReadyAnswer,
-    ReportRequest,
     StartContext,
 )
 from ticktalk.physical.memory.allocator import keep_memory
@@ -90,7 +86,6 @@ class Node:
         self.host.movable = True
         self.host.together = lambda graph, context, *token: self.tokens.of[graph, context].publish_together(*token)
         self.take_control: dict[Any, Callable[[Any, int], None]] = {}  # what is handled with its stamp
-        self.moves = Moves(self)
         self.sharing = Sharing(name, self.link, self.loop, lambda: self.workers, lambda: self.moves.keeps)
         self.workers: Workers = Workers(
             name,
@@ -100,9 +95,22 @@ class Node:
             processes,
             near,
             self._count_restart,
-            self.moves.last_body,
+            lambda context, sq: self.duties.checkpoints.last_body(context, sq),
             self.sharing.encode,
         )
+        self.duties = Duties(
+            self.host,
+            self.workers,
+            manager,
+            lambda ensemble, kind, payload: self.send(ensemble, message(kind, payload)),
+            self.listen,
+            self.agenda.deliver_at,
+            lambda: self.clock.now() + UNDER_WAY_LIMIT,
+            self.agenda.deliver_at,
+            own=lambda: {"restarts": self.restarts, "bad_frames": self.bad_frames, "overflow": self.overflow},
+            lost=lambda context, arc, missing: context.counters.add(arc.rpartition("/")[0], "lost", missing),
+        )
+        self.moves = self.duties.moves
         self.accelerator: Accelerator | None = self.workers.accelerator
         self.tokens: Tokens = Tokens(self)
         self.verify = verify
@@ -112,7 +120,6 @@ class Node:
         self.take_output: Callable[[OutputToken], None] | None = None  # on the manager's own ensemble
         self.take_error: Callable[[FiringError], None] | None = None
         self.log_error: Callable[[FiringError], None] = lambda error: None
-        self._outputs: dict[tuple[str, int], int] = {}
         self._listening = Listening(self.link, functools.partial(Incoming, self.tokens))
         self.link.name, self.link.take, self.link.sign = name, self.receive, sign
         self.link.waiting, self.link.overflow = self._flush, self.count_overflow
@@ -125,11 +132,9 @@ class Node:
         inputs.handlers |= {
             SyncMsg.START: self.start_context,
             SyncMsg.STOP: lambda stop: self.stop_graph(stop.graph),
-            SyncMsg.REPORT: self.send_report,
-            SyncMsg.PLACE: self.moves.place,
-            SyncMsg.EXPECT: self.moves.expect,
-            SyncMsg.HAND_OVER: self.moves.hand_over,
+            **self.duties.handlers(SyncMsg),
         }
+        self.network_manager.handlers |= self.duties.handlers(NetMsg)
         ready = functools.partial(bodies.tell, RuntimeMsg.READY)
         bodies.handlers[ExecuteMsg.INSTANTIATE] = lambda deployment: self.prepare(deployment, ready)
         self.processes: list[TTProcess] = [self.network_manager, inputs, bodies]
@@ -226,8 +231,7 @@ class Node:
 
     def output(self, graph: str, context: int, sq: str, value: Any, start: Tick, stop: Tick) -> None:
         """Send an output of the graph to the manager."""
-        key = (graph, context)
-        self._outputs[key] = self._outputs.get(key, 0) + 1
+        self.duties.reports.outputs[graph, context] += 1
         token = OutputToken(graph, value, start, stop, sq, self.name, context, self.clock.now())
         if self.take_output is not None:
             self.take_output(token)
@@ -252,10 +256,6 @@ class Node:
             tell(answer)
             return
         prepared = self.host.prepared[graph.name]
-        missing = self.missing_components(prepared.sqs)
-        if missing:
-            tell(ReadyAnswer(graph.name, self.name, missing))
-            return
         self.listen(graph.name)
 
         def loaded(problem: str | None) -> None:
@@ -265,20 +265,11 @@ class Node:
 
         self.workers.load(graph, prepared.sqs, loaded)
 
-    def listen(self, graph: str, expected: Collection[str] = ()) -> None:
-        """Subscribe to the arcs that end here, or at SQs that will come here; to no others of the graph."""
+    def listen(self, graph: str, expected: Collection[str] = (), arcs: Collection[str] = ()) -> None:
+        """Subscribe to the arcs that end here, or at SQs that will come, and to `arcs`; to no others of the graph."""
         if expected:
             self.sharing.want_whole()
-        self._listening.listen(graph, arcs_to(self.host.prepared[graph], expected))
-
-    def missing_components(self, sqs: list[Any]) -> str | None:
-        """The component that one of `sqs` needs and this ensemble does not have, as a problem; or None."""
-        for sq in sqs:
-            for constraint in sq.constraints:
-                for name in constraint.components:
-                    if name not in self.components:
-                        return f"{sq.name} needs component {name!r}, which this ensemble does not have"
-        return None
+        self._listening.listen(graph, [*arcs_to(self.host.prepared[graph], expected), *arcs])
 
     def start_context(self, start: StartContext) -> None:
         """Wire a context; its inputs reach their ports at its start tick."""
@@ -286,7 +277,7 @@ class Node:
         if start.graph not in self.host.prepared or key in self.host.contexts:
             return  # known already: the manager says it again to who was cut off
         context = self.host.wire(start, self.workers.place)
-        self.tokens.add(context)
+        self.tokens.add(context, self.duties.add(context))
         self.workers.begin(context)
         inputs = {name: Encoded(encoded(value)) for name, value in start.inputs.items()}
 
@@ -294,81 +285,21 @@ class Node:
             context.inject(inputs)
             self.tokens.begin(*key)
             if start.checkpoint:
-                self._save_again(start)
+                self.duties.checkpoints.save(*key)
+                self.duties.checkpoints.begin(start)
 
         if start.start_tick > self.agenda.now:
             self.agenda.deliver_at(start.start_tick, begin)
         else:
             begin()
 
-    def _save_again(self, start: StartContext) -> None:
-        """Save the instances of a context, now and at equal distances from its start."""
-        if (start.graph, start.context) not in self.host.contexts:
-            return
-        past = self.agenda.now - start.start_tick
-        following = start.start_tick + (past // start.checkpoint + 1) * start.checkpoint
-        self.agenda.deliver_at(following, self._save_again, start)
-        self.moves.checkpoint(start.graph, start.context)
-
     def stop_graph(self, graph: str) -> None:
         """Forget a graph: nothing of it fires any more."""
-        self.moves.forget(graph)
+        self.duties.forget(graph)
         self.workers.stop(graph)
         self.host.stop(graph)
         self._listening.stop(graph)
         self.tokens.forget(graph)
-        self._outputs = {key: count for key, count in self._outputs.items() if key[0] != graph}
-
-    def send_report(self, request: ReportRequest) -> None:
-        """Tell the manager how a context stands here."""
-        report = self.report(request.graph, request.context, request.round)
-        running = self.host.contexts.get((request.graph, request.context))
-        if request.profile:
-            profile = self.workers.profile(running) if running is not None else {}
-            report = msgspec.structs.replace(report, profile=profile)
-        self.send(self.manager, Message(RuntimeMsg.REPORT, report, "TTRuntimeManagerProcess"))
-
-    def report(self, graph: str, context: int, round: int) -> IdleReport:
-        """How a context stands here."""
-        key = (graph, context)
-        running = self.host.contexts.get(key)
-        if running is None:
-            return IdleReport(graph, context, self.name, round, "not started")
-        passed = self.tokens.of[key].numbers
-        numbers = passed.sent
-        ways = [way for forward in running.forwards.values() for way in forward.to_others()]
-        sent = {arc: dict.fromkeys(hosts, numbers[arc]) for arc, hosts in ways if arc in numbers}
-        counts = running.counts
-        if self.restarts or self.bad_frames or self.overflow:
-            own = {"restarts": self.restarts, "bad_frames": self.bad_frames, "overflow": self.overflow}
-            counts = {**counts, self.name: {kind: count for kind, count in own.items() if count}}
-        return IdleReport(
-            graph,
-            context,
-            self.name,
-            round,
-            self.busy(key, running),
-            sent,
-            dict(passed.received),
-            self._outputs.get(key, 0),
-            counts,
-            running.waiting(),
-            self.workers.lateness(running),
-        )
-
-    def busy(self, key: tuple[str, int], context: Context) -> str:
-        """Why a context is not idle here; empty when it is."""
-        if not self.tokens.of[key].begun:
-            return "about to start"
-        if self.moves.under_way(key[0]):
-            return "SQs come or leave"
-        if self.agenda.ready:
-            return "firing"
-        sq = self.workers.busy(context)
-        if sq:
-            return f"{sq} runs"
-        # What waits to be sent needs no look: the report goes the same way behind it.
-        return next((f"{name} is pending" for name, sync in context.syncs.items() if sync.pending), "")
 
     def count_overflow(self) -> None:
         """A frame was dropped because too many wait to be sent."""

@@ -155,7 +155,7 @@ class Cores:
 
     def when_idle(self, context: ContextParts, names: Collection[str], then: Callable[[], None]) -> None:
         """Call `then` when none of these instances of a context has anything to do, now or later; they get no more."""
-        if self._busy(context, names):
+        if self.busy(context, names):
             self._idle.append((context, names, then))
         else:
             then()
@@ -164,11 +164,14 @@ class Cores:
         """Instances of a context have ended."""
         self._placed = [i for i in self._placed if i.context is not context or i.elsewhere.sq.name not in names]
 
-    def _busy(self, context: ContextParts, names: Collection[str]) -> bool:
-        return any(
-            instance.context is context and instance.elsewhere.sq.name in names and (instance.runs or instance.waits)
-            for instance in self._placed
-        )
+    def busy(self, context: ContextParts, names: Collection[str] | None = None) -> str:
+        """An SQ (of `names`, if given) of a context that runs or waits for a core; empty when there is none."""
+        for instance in self._placed:
+            if instance.context is context and (instance.runs or instance.waits):
+                name = instance.elsewhere.sq.name
+                if names is None or name in names:
+                    return name
+        return ""
 
     def _next(self, instance: _Instance) -> None:
         """An idle instance has a firing to run."""

@@ -22,6 +22,7 @@ from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.meter import Meter
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.processes import TTProcess
+from ticktalk.simulation.ends import Ends
 from ticktalk.simulation.network import SimulatedNetwork
 from ticktalk.simulation.site import Site, size_of
 
@@ -43,6 +44,7 @@ class Simulation:
         sites: the ensembles by name.
         former: what ensembles held that have failed: their counters still count.
         movable: SQs may move while their contexts run.
+        checkpoint: root ticks between two checkpoints of contexts that start; 0: none.
         on_start: told of every context that starts: graph, number, start tick.
     """
 
@@ -57,6 +59,9 @@ class Simulation:
         self.sites: dict[str, Site] = {}
         self.former: list[EnsembleHost] = []
         self.movable = False
+        self.checkpoint = 0
+        self._ends = Ends(self.agenda)
+        self._settling = False
         self.on_start: list[Callable[[str, int, int], None]] = []
         self.processes: list[TTProcess] = []
         self._waits = False
@@ -92,17 +97,17 @@ class Simulation:
 
     def add(self, name: str, manager: str, info: EnsembleInfo) -> Site:
         """A place for an ensemble."""
-        site = Site(self.network, self.sites, name, manager, info, lambda: self.accelerator)
+        site = Site(self.network, self.sites, name, manager, info, self)
         self.sites.setdefault(name, site)
         return site
 
     def make_movable(self) -> None:
         """Let SQs move between ensembles while their contexts run; before anything starts."""
-        self.movable = True
+        self.movable = self.network.keeps_arcs_in_order = True
         self.accelerator = None
         for site in self.sites.values():
             if site.host is not None:
-                site.host.movable, site.host.under_way = True, self.network.delay
+                site.host.movable = True
 
     def fail(self, name: str) -> None:
         """The process of an ensemble dies: nothing of it fires any more, and nothing reaches it."""
@@ -132,15 +137,25 @@ class Simulation:
         """What all ensembles hold, with those that have failed."""
         return [*self.former, *(site.host for site in self.sites.values() if site.host is not None)]
 
+    def at_end_of(self, tick: int, call: Callable[[Any], None], argument: Any) -> None:
+        """Call `call(argument)` when all else of a tick is done; that alone keeps no simulation going."""
+        self._ends.add(tick, call, argument)
+
     def settle(self) -> None:
         """Let all control messages take their course; this takes no simulated time."""
+        if self._settling:
+            return
+        self._settling = True
         self.agenda.now = self.now()
-        with keep_bodies_from_stdout():
-            busy = True
-            while busy:
-                busy = False
-                for process in self.processes:
-                    busy = process.handle_pending() or busy
+        try:
+            with keep_bodies_from_stdout():
+                busy = True
+                while busy:
+                    busy = False
+                    for process in self.processes:
+                        busy = process.handle_pending() or busy
+        finally:
+            self._settling = False
         if self._waits and (self.agenda.ready or self.agenda.next_tick() is not None):
             self._waits = False
             self._process.interrupt()

@@ -11,16 +11,12 @@ from fractions import Fraction
 from typing import Any
 
 from ticktalk.defaults import CHECKPOINT_PERIOD
-from ticktalk.engine.agenda import Turn
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.hosted.lease import DEAD_AFTER, Times, goes_on
 from ticktalk.manager.events import Cut, Event, Failed, Gone, Healed, Left, Slowed, Started, Suspended
 from ticktalk.runtime_manager import TTRuntimeManagerSim
 from ticktalk.simulation.driver import Simulation
 from ticktalk.simulation.event_file import Event as FaultEvent
-
-LAST = 1 << 80
-"""A place in the order of a tick behind every SQ's."""
 
 
 class Faults:
@@ -43,7 +39,6 @@ class Faults:
         self.manager = manager
         self.simulation: Simulation = manager.simulation
         self.noticed_after = noticed_after
-        self.checkpoint = checkpoint
         self._components = components
         self._lost_since: dict[str, int] = {}  # the ensembles that the manager does not hear of
         self._noticed: set[str] = set()
@@ -51,8 +46,7 @@ class Faults:
         self._liveness = manager.process.requests.liveness
         self._liveness.times = Times(noticed_after)
         self.simulation.make_movable()
-        if checkpoint:
-            _Checkpoints(self)
+        self.simulation.checkpoint = checkpoint
 
     def schedule(self, event: FaultEvent, start: int) -> None:
         """Let an event happen, `event.at` ticks after the tick `start`, before anything else of its tick."""
@@ -194,40 +188,5 @@ class Faults:
         self.manager.process.requests.tell(event)
 
 
-class _Checkpoints(Turn):
-    """Saves every instance, at the end of a tick, at equal distances from the start of its context."""
-
-    def __init__(self, faults: Faults) -> None:
-        self.key = (LAST, self)
-        self.queued = False
-        self._faults = faults
-        self._agenda = faults.simulation.agenda
-        self._started: set[tuple[str, int]] = set()
-        self._due: dict[tuple[str, int], int] = {}
-        faults.simulation.on_start.append(self._begin)
-
-    def _begin(self, graph: str, context: int, start_tick: int) -> None:
-        if (graph, context) not in self._due:
-            self._due[graph, context] = start_tick
-            self._agenda.at(start_tick, self)
-
-    def step(self, now: int) -> None:
-        simulation, process = self._faults.simulation, self._faults.manager.process
-        for (graph, number), tick in list(self._due.items()):
-            if tick > now:
-                continue
-            state = process.state.graphs.get(graph)
-            context = state.contexts.get(number) if state is not None else None
-            if context is None or context.ended:
-                del self._due[graph, number]
-                continue
-            for site in simulation.sites.values():
-                host = site.host
-                heard = site.alive and simulation.network.connected(site.name, self._faults.manager.name)
-                if heard and host is not None and (graph, number) in host.contexts:
-                    process.requests.heal.checkpoint(host.checkpoint(graph, number))
-            if simulation.agenda.nothing_but(self):
-                del self._due[graph, number]  # nothing will ever change
-            else:
-                self._due[graph, number] = tick + self._faults.checkpoint
-                self._agenda.at(self._due[graph, number], self)
+def _seconds(ticks: int) -> str:
+    return f"{ticks / 1_000_000:g} s"

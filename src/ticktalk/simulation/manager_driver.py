@@ -24,6 +24,11 @@ class SimulationDriver(Driver):
             return None
         return "SQs do not move in this simulation: make a Faults(manager) before anything starts"
 
+    @property
+    def checkpoint(self) -> int:  # type: ignore[override]
+        """Ticks between two checkpoints."""
+        return self._simulation.checkpoint
+
     def now(self) -> int:
         """The present root tick."""
         return self._simulation.now()

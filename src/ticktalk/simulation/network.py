@@ -6,7 +6,7 @@ file gives for its bytes; a link keeps order, and at one tick things arrive in t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,8 @@ class SimulatedNetwork:
         members: by name, the ensembles that are on the network.
         size: the bytes of a payload, where they matter for the time.
         cuts: the pairs of ensembles between which nothing gets through.
+        keeps_arcs_in_order: what comes on an arc comes in the order sent, also from an SQ that moves meanwhile.
+        expecting: by graph and ensemble, SQs that will move there: their tokens go there, too.
     """
 
     def __init__(self, agenda: Agenda) -> None:
@@ -39,6 +41,9 @@ class SimulatedNetwork:
         self.size: Callable[[Any], int] = len
         self.members: dict[str, TTNetworkInterfaceSim] = {}
         self.cuts: set[frozenset[str]] = set()
+        self.keeps_arcs_in_order = False
+        self.expecting: dict[str, dict[str, set[str]]] = {}
+        self._latest: dict[tuple[Any, str], int] = {}  # by arc and receiver, when the last token arrives
         self._waiting: list[tuple[str, str, Message]] = []  # sender, receiver, message: until their link is whole
         self._early: dict[str, list[Message]] = {}  # by ensemble: until it is on the network
 
@@ -100,6 +105,25 @@ class SimulatedNetwork:
             return self.agenda.now + self.delay
         return self.timing.arrival(sender, receiver, partial(self.size, payload))
 
+    def in_order(self, arc: Any, receiver: str, tick: int) -> int:
+        """When a token arrives that would at `tick`: not before those sent earlier on its arc to the same ensemble."""
+        if self.keeps_arcs_in_order:
+            tick = self._latest[arc, receiver] = max(tick, self._latest.get((arc, receiver), 0))
+        return tick
+
+    def come_by(self) -> int:
+        """The root tick by which everything that was published before now has arrived."""
+        return self.agenda.now + self.delay if self.timing is None else self.timing.all_arrived()
+
+    def expect(self, ensemble: str, graph: str, sqs: Collection[str]) -> None:
+        """Let an ensemble have the tokens for these SQs of a graph, too, and for no others that will come."""
+        expecting = self.expecting.setdefault(graph, {})
+        expecting.pop(ensemble, None)
+        if sqs:
+            expecting[ensemble] = set(sqs)
+        if not expecting:
+            del self.expecting[graph]
+
 
 class TTNetworkInterfaceSim:
     """The simulated network as one ensemble sees it: the seam at which the physical one takes its place.
@@ -109,6 +133,7 @@ class TTNetworkInterfaceSim:
         alive: its process has not failed.
         take: takes the control messages for it; None: not yet.
         lost: told of a payload that did not reach an ensemble.
+        arc_of: tells payloads apart that keep an order among themselves.
     """
 
     def __init__(self, network: SimulatedNetwork, name: str) -> None:
@@ -117,6 +142,7 @@ class TTNetworkInterfaceSim:
         self.alive = True
         self.take: Callable[[Message], None] | None = None
         self.lost: Callable[[Any], None] = lambda payload: None
+        self.arc_of: Callable[[Any], Any] = lambda payload: None
         self.subscriptions: dict[str, Receive] = {}
         self.handles: dict[str, Handle] = {}
 
@@ -153,7 +179,7 @@ class TTNetworkInterfaceSim:
         if network.cuts and not network.connected(self.name, ensemble):
             self.lost(payload)
             return
-        tick = network.arrival(self.name, ensemble, payload)
+        tick = network.in_order(self.arc_of(payload), ensemble, network.arrival(self.name, ensemble, payload))
         if tick > network.agenda.now:
             network.agenda.deliver_at(tick, self._arrive, ensemble, key, payload, attached)
         else:

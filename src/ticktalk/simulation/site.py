@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -13,21 +13,50 @@ from ticktalk.engine.codec import PLAIN, Data, ValueFormatError, decode_value, e
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import arc_name
 from ticktalk.engine.hosting import EnsembleHost
+from ticktalk.hosted.duties import Duties
 from ticktalk.hosted.listening import Listening, arcs_to
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.messages import ExecuteMsg, SyncMsg
+from ticktalk.messages import ExecuteMsg, NetMsg, SyncMsg
 from ticktalk.network_keys import OUTPUT, arc_key
-from ticktalk.payloads import Deployment, FiringError, OutputToken
-from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTProcess
+from ticktalk.payloads import Deployment, FiringError, OutputToken, StartContext, StopGraph
+from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
+from ticktalk.simulation.bodies import SimulatedBodies
 from ticktalk.simulation.network import SimulatedNetwork
 from ticktalk.time import Tick
 
 if TYPE_CHECKING:
     from ticktalk.simulation.timing import Timing
 
-Sent = tuple[Context, str, Any, Data | None, Tick, Tick, str, int, dict[str, str]]
-"""A token on its way: `(sender, sq, value, data, start, stop, arc, generation, host_of)`; `data`: the value encoded,
-unless nobody can change it; `host_of`: where the sender believes SQs to be."""
+
+class Sent(NamedTuple):
+    """A token on its way.
+
+    Attributes:
+        sender: the context that sent it.
+        sq: its SQ.
+        value, start, stop: the token.
+        data: its value encoded, unless nobody can change it.
+        arc: the arc.
+        generation: how often its SQ has been placed anew.
+        number: its number on the arc; 0 where SQs cannot move.
+        consumers: by receiver, the SQs there that it is for; None: all that consume the arc.
+        moving: SQs that are to move, and where to: that ensemble gets the token, too.
+        spare: it is only for SQs that are to move, which have it where they are.
+    """
+
+    sender: Context
+    sq: str
+    value: Any
+    data: Data | None
+    start: Tick
+    stop: Tick
+    arc: str
+    generation: int
+    number: int = 0
+    consumers: Mapping[str, set[str]] | None = None
+    moving: Mapping[str, str] = {}
+    spare: bool = False
+
 
 Output = tuple[Context | None, str, Any, Data | None, OutputToken]
 """An output on its way: `(sender, sq, value, data, token)`; no sender: its context has ended just now."""
@@ -39,6 +68,20 @@ def size_of(sent: Sent | Output, timing: Timing) -> int:
     return timing.size(None if sender is None else sender.prepared, sq, value, data)
 
 
+class Driver(Protocol):
+    """What a site asks of its simulation."""
+
+    @property
+    def accelerator(self) -> Accelerator | None:
+        """What contexts that start now are given."""
+
+    def at_end_of(self, tick: int, call: Callable[[Any], None], argument: Any) -> None:
+        """Call `call(argument)` when all else of a tick is done."""
+
+    def settle(self) -> None:
+        """Let all control messages take their course."""
+
+
 class Site:
     """One simulated ensemble (`Outside`).
 
@@ -48,10 +91,11 @@ class Site:
         name: the ensemble's.
         manager: the name of the runtime manager.
         info: what it said of itself when it joined.
-        accelerator: gives what contexts that start now are given.
+        driver: the simulation.
 
     Attributes:
         interface: its end of the network.
+        duties: its moves, checkpoints and reports.
     """
 
     def __init__(
@@ -61,20 +105,20 @@ class Site:
         name: str,
         manager: str,
         info: EnsembleInfo,
-        accelerator: Callable[[], Accelerator | None],
+        driver: Driver,
     ) -> None:
         self.name = name
         self.manager = manager
         self.info = info
         self.interface = network.enter(name)
-        self.interface.lost = self._lost
+        self.interface.lost, self.interface.arc_of = self._lost, _arc_of
         self.host: EnsembleHost | None = None
         self.take_output: Any = None  # on the manager's own ensemble
         self.take_error: Any = None
         self.log_error: Any = None
         self._network = network
         self._sites = sites
-        self._accelerator = accelerator
+        self._driver = driver
 
     @property
     def alive(self) -> bool:
@@ -84,7 +128,7 @@ class Site:
     @property
     def accelerator(self) -> Accelerator | None:
         """What contexts that start now are given."""
-        return self._accelerator()
+        return self._driver.accelerator
 
     # Tokens.
 
@@ -94,79 +138,75 @@ class Site:
         """Send a token over the simulated network, to each ensemble that consumes the arc."""
         data = None if value.__class__ in PLAIN else encode_value(value)
         assert self.host is not None
-        sender = self.host.contexts[graph, context]
-        prepared, sq = sender.prepared, arc.rpartition("/")[0]
-        token: Sent = (
-            sender,
-            sq,
-            value,
-            data,
-            start,
-            stop,
-            arc,
-            prepared.generations.get(sq, 0),
-            prepared.host_of,
-        )
+        sender, sq = self.host.contexts[graph, context], arc.rpartition("/")[0]
+        token = Sent(sender, sq, value, data, start, stop, arc, sender.prepared.generations.get(sq, 0))
+        if self.host.movable:
+            self._publish_numbered(token, ensembles)
+        else:
+            self.interface.publish(arc_key(graph, arc), token, to=ensembles)
+
+    def _publish_numbered(self, token: Sent, ensembles: list[str]) -> None:
+        """Send a token where SQs can move: with its number, and also to where its consumers are to move."""
+        prepared, arc = token.sender.prepared, token.arc
+        graph, host_of = prepared.graph.name, prepared.host_of
+        number = self.duties.arcs[graph, token.sender.number].send(arc)
+        to = {to.sq for to in prepared.wiring.by_name[token.sq].arcs[int(arc.rpartition("/")[2])].to}
+        consumers = {ensemble: {name for name in to if host_of[name] == ensemble} for ensemble in ensembles}
+        moving: dict[str, str] = {}
+        for ensemble, expected in self._network.expecting.get(graph, {}).items():
+            coming = expected & to
+            if coming and self._network.connected(self.name, ensemble):
+                moving |= dict.fromkeys(coming, ensemble)
+                if ensemble == self.name:
+                    kept = handed_on(token.value)
+                    self.duties.moves.keep(graph, token.sender.number, arc, number, token.start, token.stop, kept)
+                else:
+                    consumers[ensemble] = consumers.get(ensemble, set()) | coming
+        token = token._replace(number=number, consumers=consumers, moving=moving)
         self.interface.publish(arc_key(graph, arc), token, to=ensembles)
+        spare = [ensemble for ensemble in consumers if ensemble not in ensembles]
+        if spare:
+            self.interface.publish(arc_key(graph, arc), token._replace(spare=True), to=spare)
 
     def _lost(self, sent: Sent | Output) -> None:
-        if sent[0] is not None:
+        if sent[0] is not None and not (isinstance(sent, Sent) and sent.spare):
             sent[0].counters.add(sent[1], "lost")
 
     def take(self, token: Sent, attached: None) -> None:
         """Take a token that comes from another ensemble."""
-        sender, sq, value, data, start, stop, arc, generation, host_of = token
-        host, graph, number = self.host, sender.prepared.graph.name, sender.number
-        running = host.contexts.get((graph, number)) if host is not None else None
-        if running is None or host is None:
+        sender, sq, value, data, start, stop, arc, generation, number = token[:9]
+        host, key = self.host, (sender.prepared.graph.name, sender.number)
+        running = host.contexts.get(key) if host is not None else None
+        if running is None:
             self._lost(token)
             return
         if generation < running.prepared.generations.get(sq, 0):
-            running.counters.add(sq, "stale")  # its SQ has been placed elsewhere since
+            if not token.spare:
+                running.counters.add(sq, "stale")  # its SQ has been placed elsewhere since
             return
         try:
             received = value if data is None else running.prepared.code.decode(data)
         except ValueFormatError as error:
             running.refuse(arc, start, stop, error)
             return
-        if not host.movable:
+        if token.consumers is None:
             running.arrive(arc, received, start, stop)
             return
-        # It is for the SQs that were here when it was sent; what has moved since it goes after.
-        producer = running.prepared.graph.sq(sq)
-        for consumer in dict.fromkeys(to.sq for to in producer.arcs[int(arc.rpartition("/")[2])].to):
-            if host_of[consumer] != self.name:
-                continue
-            if consumer in running.syncs:
-                running.arrive_at(consumer, arc, received, start, stop)
-            elif not self._follow(graph, number, arc, consumer, value, data, start, stop):
+        passed, moves, consumers = self.duties.arcs[key], self.duties.moves, token.consumers[self.name]
+        passed.came += 1
+        if moves.keeps:
+            moves.keep(*key, arc, number, start, stop, handed_on(received))
+        here = {sync.sq.name for sync, _ in running.incoming.get(arc, ())}
+        takes = (consumers & here) - passed.passed_by([arc], number).get(arc, set())
+        if takes:
+            passed.receive(arc, number)
+            running.arrive(arc, received, start, stop, here - takes)
+        for name in consumers - here:
+            if name not in token.moving:  # else it has the token where it has moved to
                 running.counters.add(sq, "lost")
-
-    def _follow(
-        self,
-        graph: str,
-        context: int,
-        arc: str,
-        consumer: str,
-        value: Any,
-        data: Data | None,
-        start: Tick,
-        stop: Tick,
-    ) -> bool:
-        """Bring a token to one SQ that was handed over since the token was sent; whether it is found."""
-        ensemble, seen = self.name, set[str]()
-        while ensemble not in seen:
-            seen.add(ensemble)
-            site = self._sites.get(ensemble)
-            if site is None or not site.alive or site.host is None:
-                return False
-            running = site.host.contexts.get((graph, context))
-            if running is not None and consumer in running.syncs:
-                received = value if data is None else running.prepared.code.decode(data)
-                running.arrive_at(consumer, arc, received, start, stop)
-                return True
-            ensemble = site.host.handed.get(graph, {}).get(consumer, ensemble)
-        return False
+        if moves.waits:
+            moves.look()
+            self._driver.settle()
 
     # Outputs and errors.
 
@@ -174,7 +214,12 @@ class Site:
         """Send an output of the graph to the manager."""
         if self.name == self.manager:
             own = value if value.__class__ in PLAIN else handed_on(value)
-            self._log(OutputToken(graph, own, start, stop, sq, self.name, context))
+            token, now = OutputToken(graph, own, start, stop, sq, self.name, context), self._network.agenda.now
+            tick = self._network.in_order((graph, context, sq), self.name, now)
+            if tick > now:
+                self._network.agenda.deliver_at(tick, self._log, token)
+            else:
+                self._log(token)
             return
         assert self.host is not None
         data = None if value.__class__ in PLAIN else encode_value(value)
@@ -201,8 +246,10 @@ class Site:
 
     # The arcs that are listened to.
 
-    def serve(self, host: EnsembleHost, inputs: TTInputTokenProcess, bodies: TTExecuteProcess) -> None:
-        """Be the outside of a host, and listen to the arcs that end at its SQs, whatever its processes are told."""
+    def serve(
+        self, host: EnsembleHost, inputs: TTInputTokenProcess, bodies: TTExecuteProcess, network: TTNetworkManager
+    ) -> None:
+        """Be the outside of a host, do its duties, and listen to its arcs, whatever its processes are told."""
         self.host = host
         listening = Listening(self.interface, lambda graph, arc: self.take)
 
@@ -210,12 +257,40 @@ class Site:
             graph = deployment.graph
             prepared = host.prepared.get(graph.name)
             if prepared is not None:
-                # Where SQs move, a token goes after them to where it was not sent.
                 every = (arc_name(sq.name, index) for sq in graph.sqs for index in range(len(sq.arcs)))
                 listening.listen(graph.name, every if host.movable else arcs_to(prepared))
 
+        def start(start: StartContext) -> None:
+            known = (start.graph, start.context) in host.contexts
+            context = host.start(start)
+            if host.movable and not known:
+                self.duties.add(context).begun = True
+                self.duties.checkpoints.begin(start)
+
+        def stop(stop: StopGraph) -> None:
+            listening.stop(stop.graph)
+            self._network.expect(self.name, stop.graph, ())
+            self.duties.forget(stop.graph)
+
+        self.duties = Duties(
+            host,
+            SimulatedBodies(host, self._driver.settle),
+            self.manager,
+            inputs.send,
+            lambda graph, expected, arcs: self._network.expect(self.name, graph, expected),
+            lambda tick, call: self._network.agenda.deliver_at(tick, self._do, call),
+            self._network.come_by,
+            self._driver.at_end_of,
+            lambda: self.alive and self._network.connected(self.name, self.manager),
+        )
+        inputs.handlers |= {SyncMsg.START: start, **self.duties.handlers(SyncMsg)}
+        network.handlers |= self.duties.handlers(NetMsg)
         self._then(bodies, ExecuteMsg.INSTANTIATE, listen)
-        self._then(inputs, SyncMsg.STOP, lambda stop: listening.stop(stop.graph))
+        self._then(inputs, SyncMsg.STOP, stop)
+
+    def _do(self, call: Callable[[], None]) -> None:
+        call()
+        self._driver.settle()
 
     def _then(self, process: TTProcess, kind: enum.Enum, then: Callable[[Any], None]) -> None:
         before = process.handlers[kind]
@@ -225,3 +300,11 @@ class Site:
             then(payload)
 
         process.handlers[kind] = handle
+
+
+def _arc_of(sent: Sent | Output) -> Any:
+    """What a token or output keeps its order with."""
+    if isinstance(sent, Sent):
+        return sent.sender.prepared.graph.name, sent.sender.number, sent.arc
+    token = sent[4]
+    return token.graph, token.context, token.sq

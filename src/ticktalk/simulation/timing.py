@@ -39,6 +39,10 @@ class Timing:
             cores = self._cores[ensemble] = Cores(self._agenda, spec.cores, spec.speed, self._times)
         return cores
 
+    def all_arrived(self) -> int:
+        """The root tick by which all that was sent has arrived."""
+        return max(self._latest.values(), default=self._agenda.now)
+
     def arrival(self, sender: str, receiver: str, size: Callable[[], int]) -> int:
         """When what is sent now arrives: after the link's latency and the time that its bandwidth needs for the bytes.
 

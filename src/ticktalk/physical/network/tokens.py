@@ -9,16 +9,14 @@ from __future__ import annotations
 import functools
 import logging
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ticktalk.engine.codec import Data, Encoded, ValueFormatError, encode_value, split
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import Together, arc_name
-from ticktalk.engine.wiring import wiring_of
-from ticktalk.hosted.arc_numbers import ArcNumbers, Bundle, Numbers
+from ticktalk.hosted.arc_numbers import Bundle, ContextArcs, Numbers
 from ticktalk.network_keys import arc_key
-from ticktalk.payloads import InstanceState
 from ticktalk.physical.network.frames import LONG, FrameError
 from ticktalk.physical.network.token_frames import (
     AGAIN,
@@ -53,26 +51,17 @@ class Passing:
     Attributes:
         context: wired here.
         numbers: how many passed on each arc.
-        begun: its start tick has come.
-        came: parcels that came.
     """
 
-    def __init__(self, node: Node, context: Context) -> None:
+    def __init__(self, node: Node, context: Context, numbers: ContextArcs) -> None:
         self.context = context
-        self.numbers = ArcNumbers(self._lost, context.incoming)
-        self.begun = False
-        self.came = 0
+        self.numbers = numbers
         self._node = node
         self._graph = context.prepared.graph.name
         self._number = context.number
-        self._by_name = wiring_of(context.prepared.graph).by_name
         self._arcs: dict[str, tuple[str, str]] = {}  # by arc, its key and its SQ
         self._sent: dict[Together, tuple[str, bytes, Bundle]] = {}
         self._came: dict[tuple[str, bytes], tuple[tuple[int, ...], Bundle]] = {}
-        self._took: dict[str, dict[str, int]] = {}  # by arc and SQ: the last token that it took before it came here
-
-    def _lost(self, arc: str, missing: int) -> None:
-        self.context.counters.add(arc.rpartition("/")[0], "lost", missing)
 
     # What goes out.
 
@@ -90,7 +79,7 @@ class Passing:
         self._publish(*known, b"", number, start, stop, data, ensembles)
         moves = self._node.moves
         if moves.keeps:
-            moves.keep(self._graph, self._number, arc, number, start, stop, data)
+            moves.keep(self._graph, self._number, arc, number, start, stop, Encoded(data))
 
     def publish_together(self, together: Together, data: Data, start: Tick, stop: Tick) -> None:
         """Send a token on each of several arcs to all that consume them: one publication, on the key of the first."""
@@ -126,7 +115,7 @@ class Passing:
         if moves.keeps:
             each = numbers if isinstance(numbers, list) else [numbers] * len(names)
             for name, number, part in zip(names, each, split(data), strict=True):
-                moves.keep(self._graph, self._number, name, number, start, stop, part)
+                moves.keep(self._graph, self._number, name, number, start, stop, Encoded(part))
 
     # What comes in.
 
@@ -138,7 +127,7 @@ class Passing:
         """
         _, generation, arcs, numbers, start, stop, data = parcel
         context, sq = self.context, incoming.sq
-        self.came += 1
+        self.numbers.came += 1
         bundle = None
         indexes: tuple[int, ...] = incoming.indexes
         if arcs:
@@ -150,7 +139,9 @@ class Passing:
         if generation < context.prepared.generations.get(sq, 0):
             context.counters.add(sq, "stale", len(indexes))  # its SQ has been placed elsewhere since
             return
-        passed_by = self._passed_by(incoming, bundle, numbers) if self._took else {}
+        passed_by: Mapping[str, set[str]] = {}
+        if self.numbers.took:
+            passed_by = self.numbers.passed_by([incoming.arc] if bundle is None else bundle.arcs, numbers)
         region = self._node.workers.accelerator.taking[self._graph, self._number].get(sq)
         if region is not None and not self._node.moves.keeps and not passed_by and region.takes(indexes):
             # All of it is for what is run together: nobody looks at it on the way.
@@ -162,50 +153,9 @@ class Passing:
         if bundle is not None:
             self._keep(bundle.arcs, numbers, start, stop, data)
         elif self._node.moves.keeps and isinstance(numbers, int):
-            self._node.moves.keep(self._graph, self._number, incoming.arc, numbers, start, stop, data)
+            self._node.moves.keep(self._graph, self._number, incoming.arc, numbers, start, stop, Encoded(data))
         self._count(incoming, bundle, numbers, passed_by)
         self._hand_out(incoming, parcel, passed_by)
-
-    def come(self, states: Mapping[str, InstanceState], renewed: Collection[str]) -> None:
-        """Instances have come: they count on where they were, and what they took there is not for them here.
-
-        Args:
-            states: theirs, by SQ.
-            renewed: SQs that were placed anew together with them: what is on its way from before is stale anyway.
-        """
-        here = self.context.incoming
-        sent: dict[str, int] = {}
-        passed: dict[str, int] = {}
-        for sq, state in states.items():
-            sent |= state.sent
-            for arc, number in state.received.items():
-                destinations = here.get(arc, ())
-                if all(sync.sq.name in states for sync, _ in destinations):
-                    passed[arc] = min(number, passed.get(arc, number))
-                if destinations and arc.rpartition("/")[0] not in renewed:
-                    self._took.setdefault(arc, {})[sq] = number
-        self.numbers.take_over(sent, passed)
-
-    def renew(self, sqs: Collection[str]) -> None:
-        """SQs have been placed anew: what they send from now on is counted from where they begin."""
-        self.numbers.renew(sqs)
-        for arc in [arc for arc in self._took if arc.rpartition("/")[0] in sqs]:
-            del self._took[arc]
-
-    def _passed_by(self, incoming: Incoming, bundle: Bundle | None, numbers: Numbers) -> dict[str, set[str]]:
-        """By arc, SQs that took what came before they came here: it was under way to here when they did."""
-        arcs = [incoming.arc] if bundle is None else bundle.arcs
-        each = numbers if isinstance(numbers, list) else [numbers] * len(arcs)
-        found = {}
-        for arc, number in zip(arcs, each, strict=True):
-            took = self._took.get(arc)
-            if took is not None:
-                sqs = {sq for sq, last in took.items() if number <= last}
-                if sqs:
-                    found[arc] = sqs
-                else:
-                    del self._took[arc]
-        return found
 
     def _count(
         self, incoming: Incoming, bundle: Bundle | None, numbers: Numbers, passed_by: Mapping[str, set[str]] = {}
@@ -259,23 +209,6 @@ class Passing:
             indexes = arcs_in(arcs)
             known = self._came[sq, arcs] = (indexes, Bundle([arc_name(sq, index) for index in indexes]))
         return known
-
-    def of_instances(self, sqs: Iterable[str]) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
-        """What each of these SQs has sent from here, and the number of the last token taken on each arc to it."""
-        prepared = self.context.prepared
-        found: dict[str, tuple[dict[str, int], dict[str, int]]] = {name: ({}, {}) for name in sqs}
-        sent = self.numbers.sent
-        for arc, count in sent.items():
-            found.get(arc.rpartition("/")[0], ({}, {}))[0][arc] = count
-        for counted in (sent, self.numbers.numbers):
-            for name, number in counted.items():
-                sq, _, index = name.rpartition("/")
-                # What an SQ here has sent to others was taken here too.
-                if (prepared.host_of[sq] == prepared.here) == (counted is sent):
-                    for to in self._by_name[sq].arcs[int(index)].to:
-                        if to.sq in found:
-                            found[to.sq][1][name] = number
-        return found
 
 
 class Incoming:
@@ -347,7 +280,7 @@ class Tokens:
         try:
             for parcel in parse_parcels(frame, attached, incoming.find):
                 passing = self.of.get((incoming.graph, parcel[0]))
-                if passing is not None and passing.begun:
+                if passing is not None and passing.numbers.begun:
                     self._take(passing, incoming, parcel)
                 elif incoming.graph in self.node.host.prepared:
                     # The start of this context is still on its way from the manager.
@@ -360,6 +293,8 @@ class Tokens:
     def _take(self, passing: Passing, incoming: Incoming, parcel: Parcel) -> None:
         try:
             passing.take(incoming, parcel)
+            if self.node.moves.waits:
+                self.node.moves.look()
         except (FrameError, ValueFormatError) as error:
             self._drop(error)
 
@@ -367,15 +302,15 @@ class Tokens:
         self.node.bad_frames += 1
         logger.debug("a bad frame was dropped: %s", error)
 
-    def add(self, context: Context) -> Passing:
+    def add(self, context: Context, numbers: ContextArcs) -> Passing:
         """A context has been wired."""
-        passing = self.of[context.prepared.graph.name, context.number] = Passing(self.node, context)
+        passing = self.of[context.prepared.graph.name, context.number] = Passing(self.node, context, numbers)
         return passing
 
     def begin(self, graph: str, context: int) -> None:
         """The start tick of a context has come: what came before is for it."""
         passing = self.of[graph, context]
-        passing.begun = True
+        passing.numbers.begun = True
         for incoming, parcel in self._early.pop((graph, context), ()):
             self._take(passing, incoming, parcel)
 

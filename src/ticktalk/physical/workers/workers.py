@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from ticktalk.accelerate.on_device import DeviceAccelerator
 from ticktalk.accelerate.region_messages import RegionRan, RegionSkipped
+from ticktalk.engine import state
 from ticktalk.engine.acceleration import ContextParts
-from ticktalk.engine.codec import Data, encode_value, encoded
+from ticktalk.engine.codec import Data, Encoded, encode_value, encoded
 from ticktalk.engine.components import Components
 from ticktalk.engine.context import Context
 from ticktalk.engine.firing import Fire, GridSync
@@ -38,6 +40,9 @@ from ticktalk.time import Tick
 
 ORDINARY_NICE = 5
 """How much ordinary workers give way: beside busy ones plan B's worker still starts in time."""
+
+LOOK_AGAIN = 1_000
+"""Microseconds between two looks whether bodies are idle."""
 
 
 @dataclass
@@ -92,6 +97,7 @@ class Workers:
         last_body: Callable[[Context, str], bytes | None] = lambda context, sq: None,
         encode: Callable[[Any], Data] = encode_value,
     ) -> None:
+        self.decode: state.Load = Encoded  # saved values stay encoded here: the workers open them
         self._ensemble = ensemble
         self._components = components
         self._loop = loop
@@ -120,6 +126,11 @@ class Workers:
 
         More SQs of a graph may be loaded later, one load after the other.
         """
+        for sq in sqs:
+            for component in (name for constraint in sq.constraints for name in constraint.components):
+                if component not in self._components:
+                    loaded(f"{sq.name} needs component {component!r}, which this ensemble does not have")
+                    return
         known = self._graphs.setdefault(graph.name, _Graph(graph))
         known.graph = graph
         here = [sq for sq in graph.sqs if sq.name in known.assigned]
@@ -220,6 +231,13 @@ class Workers:
             if body.in_flight and (names is None or name in names):
                 return name
         return ""
+
+    def when_idle(self, contexts: list[Context], sqs: Collection[str], then: Callable[[], None]) -> None:
+        """Call `then` when no body of these SQs runs; they are given no more."""
+        if any(self.busy(context, sqs) for context in contexts):
+            self._loop.after(LOOK_AGAIN, partial(self.when_idle, contexts, sqs, then))
+        else:
+            then()
 
     def forget(self, context: Context, names: Collection[str]) -> None:
         """End instances of a context; results that they still give are dropped."""

@@ -1,0 +1,161 @@
+"""Checkpoints: what the manager is told of every instance, so that it can go on elsewhere if this ensemble dies.
+
+They are taken at equal distances from the start of a context. Only what has changed since the last one is sent, and a
+context that rests is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+
+from ticktalk.engine.context import Context
+from ticktalk.engine.hosting import EnsembleHost
+from ticktalk.hosted.arc_numbers import ContextArcs
+from ticktalk.hosted.bodies import Bodies
+from ticktalk.messages import RuntimeMsg
+from ticktalk.payloads import Checkpoint, InstanceState, StartContext
+
+Key = tuple[str, int]
+"""A graph's name and a context's number."""
+
+Tell = Callable[[RuntimeMsg, object], None]
+"""`(kind, payload)`: sends the manager a message."""
+
+BodyStates = dict[tuple[int, str], bytes | None]
+"""The `sq_state` of bodies, by context and SQ."""
+
+
+class Checkpoints:
+    """The checkpoints of one ensemble.
+
+    Args:
+        host: the contexts.
+        bodies: theirs.
+        arcs: by context, how many tokens passed on its arcs.
+        tell: sends the manager a message.
+        heard: whether the manager can hear of a checkpoint now.
+        busy: why a context is not idle here; empty when it is.
+        at: `(tick, call, argument)`: calls `call(argument)` at a root tick.
+    """
+
+    def __init__(
+        self,
+        host: EnsembleHost,
+        bodies: Bodies,
+        arcs: Mapping[Key, ContextArcs],
+        tell: Tell,
+        busy: Callable[[Key], str],
+        at: Callable[[int, Callable[[StartContext], None], StartContext], None],
+        heard: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._host, self._bodies, self._arcs, self._tell = host, bodies, arcs, tell
+        self._heard, self._busy, self._at = heard, busy, at
+        self._known: dict[Key, dict[str, InstanceState]] = {}  # what the manager has of each instance
+        self._said: set[str] = set()
+        self._rested: dict[Key, int] = {}  # by context that was idle when it was saved: what had come
+
+    def begin(self, start: StartContext) -> None:
+        """Save the instances of a context at equal distances from its start, as long as it is here."""
+        if start.checkpoint:
+            past = max(0, self._host.agenda.now - start.start_tick)
+            self._at(start.start_tick - (-past // start.checkpoint) * start.checkpoint, self._due, start)
+
+    def _due(self, start: StartContext) -> None:
+        if (start.graph, start.context) in self._host.contexts:
+            past = self._host.agenda.now - start.start_tick
+            following = start.start_tick + (past // start.checkpoint + 1) * start.checkpoint
+            self._at(following, self._due, start)
+            self.save(start.graph, start.context)
+
+    def save(self, graph: str, number: int) -> None:
+        """Send the manager what it does not know yet of the instances of a context."""
+        context = self._host.contexts.get((graph, number))
+        if context is None or not self._heard() or self._rests((graph, number)):
+            return
+        taken = self._host.checkpoint(graph, number)
+        numbers = self._arcs[graph, number].of_instances(taken.states)
+
+        def send(bodies: BodyStates, left_out: list[str]) -> None:
+            known = self._known.setdefault((graph, number), {})
+            states = whole(taken.states, number, bodies, numbers)
+            changed = {sq: state for sq, state in states.items() if known.get(sq) != state}
+            known.update(changed)
+            new = [text for text in (*taken.left_out, *left_out) if text not in self._said]
+            self._said.update(new)
+            if changed or new:
+                told = Checkpoint(graph, number, self._host.name, taken.tick, changed, taken.generations, new)
+                self._tell(RuntimeMsg.CHECKPOINT, told)
+
+        self.bodies_of([context], taken.states, send)
+
+    def known(self, key: Key, come: Iterable[str], states: Mapping[str, InstanceState]) -> None:
+        """Instances have come with states that the manager has."""
+        known = self._known.setdefault(key, {})
+        for sq in come:
+            known.pop(sq, None)
+        known.update(states)
+
+    def last_body(self, context: Context, sq: str) -> bytes | None:
+        """The `sq_state` of an instance as last saved."""
+        state = self._known.get((context.prepared.graph.name, context.number), {}).get(sq)
+        return state.body if state is not None else None
+
+    def moved(self, graph: str) -> None:
+        """Other SQs may be here now: no context of the graph rests."""
+        for key in [key for key in self._rested if key[0] == graph]:
+            del self._rested[key]
+
+    def forget(self, graph: str) -> None:
+        """A graph was stopped."""
+        self.moved(graph)
+        for key in [key for key in self._known if key[0] == graph]:
+            del self._known[key]
+
+    def bodies_of(
+        self, contexts: list[Context], sqs: Iterable[str], got: Callable[[BodyStates, list[str]], None]
+    ) -> None:
+        """Give `got` the `sq_state` of bodies that run away from their contexts, and what was left out of them."""
+        wanted = [
+            (context, name)
+            for context in contexts
+            for name in sqs
+            if name in context.syncs and context.syncs[name].sq.stateful and name not in context.executes
+        ]
+        states: BodyStates = {}
+        left_out: list[str] = []
+
+        def answer(context: Context, name: str, state: bytes | None, said: list[str]) -> None:
+            states[context.number, name] = state
+            left_out.extend(said)
+            if len(states) == len(wanted):
+                got(states, left_out)
+
+        for context, name in wanted:
+            self._bodies.save(context, name, answer)
+        if not wanted:
+            got(states, left_out)
+
+    def _rests(self, key: Key) -> bool:
+        """Whether a context was idle when it was saved last, still is, and nothing has come: nothing has changed."""
+        before = self._rested.pop(key, None)
+        if self._busy(key):
+            return False
+        self._rested[key] = came = self._arcs[key].came
+        return came == before
+
+
+def whole(
+    states: Mapping[str, InstanceState],
+    number: int,
+    bodies: BodyStates,
+    numbers: Mapping[str, tuple[dict[str, int], dict[str, int]]],
+) -> dict[str, InstanceState]:
+    """Saved instances of context `number` with the `sq_state` of their bodies and how far their arcs are."""
+    return {
+        sq: msgspec.structs.replace(
+            state, body=bodies.get((number, sq), state.body), sent=numbers[sq][0], received=numbers[sq][1]
+        )
+        for sq, state in states.items()
+    }

@@ -1,0 +1,428 @@
+"""Moves: SQs that come to an ensemble, and SQs that leave it, while their graphs run.
+
+An SQ that is handed over loses no token and takes none twice:
+
+1. The receiver gets its code ready, subscribes to its arcs and keeps what comes on them (`expect`). It asks the senders
+   how far they are (`HowFar`): all that they send from then on reaches the receiver, too.
+2. The old ensemble waits until all up to there has come. Then it holds the SQ, waits until its body is idle, and hands
+   over what it goes on with (`hand_over`).
+3. The receiver places it, and gives it the tokens it kept that were not taken at the old place (`place`).
+
+What the SQ itself has sent may still be under way to the receiver. Its next tokens go behind those there. On other
+ensembles the network keeps the order. After a loss, an SQ comes without steps 1 and 2, under a new generation: what its
+old self has sent is dropped.
+
+For one graph, one of these is done after the other, in the order in which the manager asked for them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from ticktalk.engine.context import Context
+from ticktalk.engine.forwarding import arc_name
+from ticktalk.engine.hosting import EnsembleHost
+from ticktalk.engine.wiring import wiring_of
+from ticktalk.graph.sq import TTSQ
+from ticktalk.hosted.arc_numbers import ContextArcs
+from ticktalk.hosted.bodies import Bodies
+from ticktalk.hosted.checkpoints import BodyStates, Checkpoints, Key, whole
+from ticktalk.messages import NetMsg, RuntimeMsg
+from ticktalk.payloads import Expect, Handed, HandOver, HowFar, InstanceState, Placed, Placement, SoFar
+from ticktalk.time import Tick
+
+UNDER_WAY_LIMIT = 1_000_000
+"""Root ticks for which tokens under way are waited for on a network that does not say how long they take."""
+
+KEPT = 1_000_000
+"""Tokens of one context kept for SQs that will come; beyond that the newest are lost."""
+
+Numbers = dict[int, dict[str, int]]
+"""By context and arc, the number of a token."""
+
+Job = Callable[[Callable[[], None]], None]
+"""Does something, and calls what it is given when it is done."""
+
+Send = Callable[[str, Any, object], None]
+"""`(ensemble, kind, payload)`: sends a control message."""
+
+
+class _Wait(NamedTuple):
+    """A wait for the tokens of a graph up to these numbers."""
+
+    graph: str
+    sent: Numbers
+    then: Callable[[], None]
+
+
+class Moves:
+    """The moves of one ensemble; one of its duties.
+
+    Args:
+        host: the graphs and contexts of the ensemble.
+        bodies: theirs.
+        arcs: by context, how many tokens passed on its arcs; empty while SQs cannot move.
+        checkpoints: theirs.
+        manager: the manager's name.
+        send: sends a control message.
+        listen: `(graph, expected, arcs)`: subscribes to the arcs that end here or at SQs that will come, and to `arcs`.
+        at: `(tick, call)`: calls `call()` at a root tick.
+        come_by: the root tick by which everything that was sent to here before now has come, or never will.
+
+    Attributes:
+        keeps: SQs are to come, so tokens are kept for them.
+        waits: waits for tokens; `look` is to be called when one has come.
+    """
+
+    def __init__(
+        self,
+        host: EnsembleHost,
+        bodies: Bodies,
+        arcs: dict[Key, ContextArcs],
+        checkpoints: Checkpoints,
+        manager: str,
+        send: Send,
+        listen: Callable[[str, Collection[str], Collection[str]], None],
+        at: Callable[[int, Callable[[], None]], None],
+        come_by: Callable[[], int],
+    ) -> None:
+        self._host, self._bodies, self._arcs, self._checkpoints = host, bodies, arcs, checkpoints
+        self._manager, self._send, self._listen, self._at, self._come_by = manager, send, listen, at, come_by
+        self.keeps = False
+        self.waits: list[_Wait] = []
+        self._jobs: dict[str, deque[Job]] = {}
+        self._expected: dict[str, set[str]] = {}  # by graph: SQs that will come
+        self._kept: dict[
+            Key, list[tuple[str, int, Tick, Tick, Any]]
+        ] = {}  # by context: arc, number, start, stop, value
+        self._far: dict[str, Numbers] = {}  # by graph: how far senders were when they were asked
+        self._answers: dict[str, Callable[[SoFar], None]] = {}  # by graph: takes the answers
+
+    # One thing after the other.
+
+    def _do(self, graph: str, job: Job) -> None:
+        """Do something with a graph, when what was begun before is done."""
+        jobs = self._jobs.setdefault(graph, deque())
+        jobs.append(job)
+        if len(jobs) == 1:
+            job(partial(self._done, graph))
+
+    def _done(self, graph: str) -> None:
+        self._checkpoints.moved(graph)
+        jobs = self._jobs.get(graph)
+        if jobs:
+            jobs.popleft()
+        if jobs:
+            jobs[0](partial(self._done, graph))
+        else:
+            self._jobs.pop(graph, None)
+
+    def under_way(self, graph: str) -> bool:
+        """Whether SQs of a graph are coming or leaving, or tokens wait behind others that are under way."""
+        return graph in self._jobs or any(wait.graph == graph for wait in self.waits)
+
+    def forget(self, graph: str) -> None:
+        """A graph was stopped."""
+        self._jobs.pop(graph, None)
+        self._answers.pop(graph, None)
+        self._expect_no_more(graph)
+        self.waits = [wait for wait in self.waits if wait.graph != graph]
+
+    # SQs that will come.
+
+    def expect(self, expect: Expect) -> None:
+        """Prepare for SQs that will come, and keep what arrives for them; for no others of their graph."""
+        graph = expect.graph
+
+        def job(done: Callable[[], None]) -> None:
+            self._expect_no_more(graph)
+            if graph in self._host.prepared:
+                self._listen(graph, (), self._behind(graph))
+            if not expect.sqs:
+                done()
+                return
+
+            def tell(problem: str | None, sent: Numbers) -> None:
+                self._far[graph] = sent
+                self._tell(RuntimeMsg.PLACED, Placed(graph, self._host.name, expect.sqs, problem, True, sent))
+                done()
+
+            def loaded(problem: str | None) -> None:
+                if problem is not None:
+                    tell(problem, {})
+                else:
+                    self._ask_how_far(expect, partial(tell, None))
+
+            prepared = self._host.prepared.get(graph)
+            if prepared is None:
+                loaded(f"this ensemble does not hold graph {graph!r}")
+            else:
+                by_name = wiring_of(prepared.graph).by_name
+                self._load(graph, [by_name[name] for name in expect.sqs], loaded)
+
+        self._do(graph, job)
+
+    def _expect_no_more(self, graph: str) -> None:
+        self._expected.pop(graph, None)
+        self.keeps = bool(self._expected)
+        self._far.pop(graph, None)
+        for key in [key for key in self._kept if key[0] == graph]:
+            del self._kept[key]
+
+    def _load(self, graph: str, sqs: list[TTSQ], loaded: Callable[[str | None], None]) -> None:
+        expected = self._expected.setdefault(graph, set())
+        expected.update(sq.name for sq in sqs)
+        self.keeps = True
+        self._listen(graph, expected, self._behind(graph))
+        self._bodies.load(self._host.prepared[graph].graph, sqs, loaded)
+
+    def keep(self, graph: str, context: int, arc: str, number: int, start: Tick, stop: Tick, value: Any) -> None:
+        """Keep a token for SQs that will come, if SQs of its graph will."""
+        if graph in self._expected:
+            tokens = self._kept.setdefault((graph, context), [])
+            if len(tokens) < KEPT:
+                tokens.append((arc, number, start, stop, value))
+
+    def _ask_how_far(self, expect: Expect, then: Callable[[Numbers], None]) -> None:
+        """Ask the senders to SQs that will come what they have sent so far; all that comes after that is kept here."""
+        graph = expect.graph
+        prepared = self._host.prepared[graph]
+        coming = set(expect.sqs)
+        arcs: dict[str, list[str]] = {}
+        for producer in prepared.graph.sqs:
+            host = prepared.host_of[producer.name]
+            for index, arc in enumerate(producer.arcs):
+                if host and any(to.sq in coming for to in arc.to):
+                    arcs.setdefault(host, []).append(arc_name(producer.name, index))
+        sent: Numbers = {}
+        missing = set(arcs)
+
+        def take(answer: SoFar) -> None:
+            for number, counts in answer.sent.items():
+                sent.setdefault(number, {}).update(counts)
+            missing.discard(answer.name)
+            if not missing:
+                end()
+
+        def end() -> None:
+            if self._answers.get(graph) is take:
+                del self._answers[graph]
+                then(sent)
+
+        self._answers[graph] = take
+        for host, names in arcs.items():
+            self._send(host, NetMsg.HOW_FAR, HowFar(self._host.name, graph, names))
+        if missing:
+            self._at(self._come_by(), end)  # one of them may be gone
+        else:
+            end()
+
+    def tell_how_far(self, asked: HowFar) -> None:
+        """Answer a receiver."""
+        sent: Numbers = {}
+        for (graph, number), passed in self._arcs.items():
+            if graph == asked.graph:
+                counts = passed.sent
+                sent[number] = {arc: counts[arc] for arc in asked.arcs if arc in counts}
+        self._send(asked.name, NetMsg.SO_FAR, SoFar(self._host.name, asked.graph, sent))
+
+    def so_far(self, answer: SoFar) -> None:
+        """Take the answer of a sender."""
+        take = self._answers.get(answer.graph)
+        if take is not None:
+            take(answer)
+
+    # Tokens that are under way.
+
+    def look(self) -> None:
+        """A token has come: go on where all that was waited for is here."""
+        for wait in self.waits[:]:
+            if wait in self.waits and not self._lacks(wait.graph, wait.sent):
+                self.waits.remove(wait)
+                wait.then()
+
+    def _when_came(self, graph: str, sent: Numbers, then: Callable[[], None]) -> None:
+        """Call `then` when tokens up to these numbers have come on arcs that lead here, or never will."""
+        if not self._lacks(graph, sent):
+            then()
+            return
+        wait = _Wait(graph, sent, then)
+        self.waits.append(wait)
+
+        def give_up() -> None:
+            if any(each is wait for each in self.waits):
+                self.waits = [each for each in self.waits if each is not wait]
+                then()
+
+        self._at(self._come_by(), give_up)
+
+    def _lacks(self, graph: str, sent: Numbers) -> bool:
+        return any((graph, number) in self._arcs and self._arcs[graph, number].lacks(sent[number]) for number in sent)
+
+    # SQs that come.
+
+    def place(self, placement: Placement) -> None:
+        """Keep to where SQs are from now on; those that come are loaded first."""
+
+        def job(done: Callable[[], None]) -> None:
+            if placement.graph not in self._host.prepared:
+                done()
+                return
+            come = self._host.arriving(placement)
+            enter = partial(self._enter, placement, come, done)
+            if come:
+                self._load(placement.graph, come, enter)
+            else:
+                enter(None)
+
+        self._do(placement.graph, job)
+
+    def _enter(self, placement: Placement, come: list[TTSQ], done: Callable[[], None], problem: str | None) -> None:
+        host, graph = self._host, placement.graph
+        prepared = host.prepared.get(graph)
+        if prepared is None:
+            done()
+            return
+        names = [sq.name for sq in come]
+        if problem is not None:
+            come = []
+        arrived = {sq.name for sq in come}
+        renewed = {
+            sq for sq, generation in placement.generations.items() if prepared.generations.get(sq, 0) != generation
+        }
+        contexts = {key: context for key, context in host.contexts.items() if key[0] == graph}
+        before = {key: set(context.syncs) for key, context in contexts.items()}
+        for key, context in contexts.items():
+            if key in self._arcs:
+                self._arcs[key].renew(renewed)
+            # Those of an older generation end before their successors come.
+            self._bodies.forget(context, arrived & before[key])
+        host.place(placement, come, self._bodies.decode)
+        far = self._far.get(graph, {})
+        for key, context in contexts.items():
+            self._bodies.forget(context, before[key] - set(context.syncs))
+            self._bodies.begin(context)
+            # An SQ that is here already goes on as it is. Its placement is repeated to an ensemble that was cut off.
+            states = {sq: state for sq, state in placement.states.get(key[1], {}).items() if sq in arrived}
+            for sq, state in states.items():
+                if state.body is not None:
+                    self._bodies.restore(context, sq, state.body)
+            if key in self._arcs:
+                self._arcs[key].come(states, renewed, far.get(key[1], {}))
+                self._put_behind(key, context, {sq: state for sq, state in states.items() if sq not in renewed})
+            self._checkpoints.known(key, arrived, states)
+        self._expected.get(graph, set()).difference_update(names)
+        if not self._expected.get(graph):
+            self._expected.pop(graph, None)
+            self.keeps = bool(self._expected)
+        self._listen(graph, self._expected.get(graph, ()), self._behind(graph))
+        for key, context in contexts.items():
+            self._replay(key, context, arrived, renewed, placement.states.get(key[1], {}))
+        if names:
+            self._tell(RuntimeMsg.PLACED, Placed(graph, host.name, names, problem))
+        done()
+
+    def _put_behind(self, key: Key, context: Context, states: dict[str, InstanceState]) -> None:
+        """What SQs that came send from here goes behind what they sent here from where they were."""
+        graph, number = key
+        passed = self._arcs[key]
+        by_name = wiring_of(context.prepared.graph).by_name
+        for sq, state in states.items():
+            for arc, count in state.sent.items():
+                took = passed.took.get(arc, {})
+                to = {to.sq for to in by_name[sq].arcs[int(arc.rpartition("/")[2])].to}
+                consumers = {name for name in to if name in context.syncs and took.get(name, -1) < count}
+                if consumers and passed.numbers.get(arc, count) < count:
+                    context.put_behind(arc, consumers)
+                    self._when_came(graph, {number: {arc: count}}, partial(self._let_go, graph, context, arc))
+        passed.settle()
+
+    def _let_go(self, graph: str, context: Context, arc: str) -> None:
+        context.let_go(arc)
+        if graph in self._host.prepared:
+            self._listen(graph, self._expected.get(graph, ()), self._behind(graph))
+
+    def _behind(self, graph: str) -> set[str]:
+        """Arcs of a graph on which tokens are under way here from where their SQ was before."""
+        return {arc for (name, _), context in self._host.contexts.items() if name == graph for arc in context.behind}
+
+    def _replay(
+        self,
+        key: Key,
+        context: Context,
+        arrived: set[str],
+        renewed: Collection[str],
+        states: Mapping[str, InstanceState],
+    ) -> None:
+        """Give SQs that came the tokens that were kept for them, but for those they took where they were."""
+        kept = self._kept.pop(key, [])
+        passed = self._arcs.get(key)
+        by_name = wiring_of(context.prepared.graph).by_name
+        # What comes at this tick goes behind what waited where they were, and behind what was kept.
+        later = {turn for _, turn in context.agenda.ready}
+        syncs = [context.syncs[sq] for sq in states if sq in arrived and sq not in renewed]
+        later.difference_update(sync for sync in syncs if sync.inbox or sync.remote)
+        if syncs:
+            context.take_turns(later)
+        for name, number, start, stop, value in kept:
+            sq, _, index = name.rpartition("/")
+            for to in by_name[sq].arcs[int(index)].to:
+                state = states.get(to.sq)
+                if to.sq not in arrived or (state is not None and number <= state.received.get(name, 0)):
+                    continue
+                if passed is not None and number > passed.numbers.get(name, 0):
+                    passed.receive(name, number)
+                context.syncs[to.sq].receive(to.port, start, stop, value, from_other_ensemble=True)
+            context.take_turns(later)
+        if self._expected.get(key[0]):
+            self._kept[key] = kept  # for those that have still to come
+
+    # SQs that leave.
+
+    def hand_over(self, order: HandOver) -> None:
+        """End instances when their bodies are idle, and send the manager what they go on with."""
+        graph = order.graph
+
+        def job(done: Callable[[], None]) -> None:
+            contexts: list[Context] = []
+
+            def begin() -> None:
+                contexts.extend(context for (name, _), context in self._host.contexts.items() if name == graph)
+                for context in contexts:
+                    context.hold(order.to)
+                self._bodies.when_idle(contexts, order.to, save)
+
+            def save() -> None:
+                self._checkpoints.bodies_of(contexts, order.to, send)
+
+            def send(states: BodyStates, left_out: list[str]) -> None:
+                if graph in self._host.prepared:
+                    handed = self._host.hand_over(order)
+                    found = {
+                        number: whole(saved, number, states, self._arcs[graph, number].of_instances(saved))
+                        for number, saved in handed.states.items()
+                    }
+                    for context in contexts:
+                        self._bodies.forget(context, order.to)
+                    handed = Handed(graph, self._host.name, found, [*handed.left_out, *left_out])
+                    self._tell(RuntimeMsg.HANDED, handed)
+                done()
+
+            self._when_came(graph, order.sent, partial(self._when_came, graph, self._waited_for(graph), begin))
+
+        self._do(graph, job)
+
+    def _waited_for(self, graph: str) -> Numbers:
+        """The numbers up to which tokens are under way to here, before others that wait behind them."""
+        found: Numbers = {}
+        for wait in self.waits:
+            if wait.graph == graph:
+                for number, counts in wait.sent.items():
+                    found.setdefault(number, {}).update(counts)
+        return found
+
+    def _tell(self, kind: RuntimeMsg, payload: object) -> None:
+        self._send(self._manager, kind, payload)

@@ -1,0 +1,63 @@
+"""The bodies of a simulated ensemble, as its duties see them: they run in place, and take time on cores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from ticktalk.engine.context import Context
+from ticktalk.engine.hosting import EnsembleHost
+from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ
+from ticktalk.hosted.bodies import Loaded, Saved
+
+
+class SimulatedBodies:
+    """Implements `ticktalk.hosted.bodies.Bodies` over the cores of an ensemble.
+
+    Args:
+        host: the ensemble's.
+        settle: lets control messages take their course.
+    """
+
+    def __init__(self, host: EnsembleHost, settle: Callable[[], None]) -> None:
+        self._host, self._settle = host, settle
+        self.decode = None  # by the program's own code
+
+    def load(self, graph: TTGraph, sqs: list[TTSQ], loaded: Loaded) -> None:
+        """Try their code out at once."""
+        loaded(self._host.try_out(graph.name, sqs))
+
+    def begin(self, context: Context) -> None:
+        """The context has them."""
+
+    def forget(self, context: Context, sqs: Collection[str]) -> None:
+        """Take instances from their cores."""
+        if self._host.cores is not None:
+            self._host.cores.forget(context, sqs)
+
+    def restore(self, context: Context, sq: str, state: bytes) -> None:
+        """The context has done it."""
+
+    def save(self, context: Context, sq: str, saved: Saved) -> None:
+        """The context saves what runs in place."""
+        saved(context, sq, None, [])
+
+    def busy(self, context: Context) -> str:
+        """A body that runs or waits for a core; empty when there is none."""
+        return "" if self._host.cores is None else self._host.cores.busy(context)
+
+    def when_idle(self, contexts: list[Context], sqs: Collection[str], then: Callable[[], None]) -> None:
+        """Call `then` when the runs of these SQs have ended."""
+        if self._host.cores is None or not contexts:
+            then()
+            self._settle()
+        else:
+            self._host.cores.when_idle(contexts[0], sqs, lambda: self.when_idle(contexts[1:], sqs, then))
+
+    def lateness(self, context: Context) -> dict[str, list[int]]:
+        """Streams start in their time."""
+        return {}
+
+    def profile(self, context: Context) -> dict[str, tuple[list[int], list[int]]]:
+        """What bodies cost is what the deployment file says."""
+        return {}
