@@ -62,6 +62,8 @@ def test_a_start_by_message_is_waited_for_and_its_outputs_count(
     assert system.manager.wait(graph, LIMIT) and time.monotonic() - before >= 0.4
     found = entry(system, "told")
     assert found["state"] == "done" and found["outputs"] >= 6
+    (context,) = system.manager.process.state.graphs["told"].contexts.values()
+    assert context.ended and not context.inputs and not context.checkpoints, "nothing large is kept of it"
     system.all_told("told")
     assert system.event("'told' is done") == f"graph 'told' is done: {found['outputs']} outputs"
     tell(system, RuntimeMsg.STOP_GRAPH, StopRequest("told"))

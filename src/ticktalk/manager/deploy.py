@@ -208,7 +208,6 @@ class Deploy:
         for context in state.contexts.values():
             self._reports.end(state, context)
             self._outputs.forget(context)
-            del self._starts[context.number]
         waits = self._replies.pop(name, None)
         if waits is not None:
             waits.set_exception(TTRuntimeError(f"graph {name!r} was stopped before it was ready"))

@@ -11,7 +11,7 @@ from ticktalk.manager.heal import Heal
 from ticktalk.manager.outputs import Outputs
 from ticktalk.manager.state import ContextState, GraphState, ManagerState
 from ticktalk.messages import SyncMsg
-from ticktalk.payloads import IdleReport, ProfileRequest, ReportRequest
+from ticktalk.payloads import IdleReport, ProfileRequest, ReportRequest, StartContext
 
 REPORT_PERIOD = 100_000
 """Microseconds between questions whether a context is done."""
@@ -28,6 +28,7 @@ class Reports:
 
     Args:
         state: all that the manager knows.
+        starts: the messages that started contexts, by context that goes on.
         send: how ensembles are reached.
         tell: how people are.
         driver: hosts the manager.
@@ -36,9 +37,16 @@ class Reports:
     """
 
     def __init__(
-        self, state: ManagerState, send: Send, tell: Tell, driver: Driver, heal: Heal, outputs: Outputs
+        self,
+        state: ManagerState,
+        starts: dict[int, StartContext],
+        send: Send,
+        tell: Tell,
+        driver: Driver,
+        heal: Heal,
+        outputs: Outputs,
     ) -> None:
-        self._state = state
+        self._state, self._starts = state, starts
         self._send, self._tell, self._driver = send, tell, driver
         self._heal, self._outputs = heal, outputs
         self._profiles: list[tuple[GraphState, Future[Costs]]] = []
@@ -75,7 +83,8 @@ class Reports:
         """A context is done, or its graph is stopped: it is resumed nowhere any more."""
         if not context.ended:
             context.ended = True
-            context.checkpoints = {}
+            context.inputs, context.checkpoints = {}, {}
+            del self._starts[context.number]
             self._outputs.flush()
             self._tell(GraphDone(state.name, context.number, context.output_count, context.completion.lost))
             self._driver.ended(context.number)

@@ -56,7 +56,7 @@ class Requests:
         self.outputs = Outputs(state, log_file, driver.rows_kept)
         self.errors = Errors(state)
         self.heal = Heal(state, starts, send, self.tell)
-        self.reports = Reports(state, send, self.tell, driver, self.heal, self.outputs)
+        self.reports = Reports(state, starts, send, self.tell, driver, self.heal, self.outputs)
         self.deploy = Deploy(state, starts, send, driver, self.heal, self.reports, self.outputs)
         self.liveness = Liveness(state, send, self.tell, driver, self.heal, self.deploy)
         now = driver.now

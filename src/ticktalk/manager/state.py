@@ -76,7 +76,8 @@ class ContextState(msgspec.Struct):
     Attributes:
         number: counts the starts of all graphs.
         start_tick: when it starts.
-        inputs: by input, the value as MessagePack; values without codec, which only simulations take, are left out.
+        inputs: by input, the value as MessagePack, until it ends. Values without codec, which only simulations take,
+            are left out.
         until: the tick from which on no stream fires; None: as long as their windows last.
         checkpoint: ticks between two checkpoints of its instances; 0: none.
         completion: the reports of its ensembles, and whether it is done.
