@@ -172,7 +172,7 @@ class InstantRegion(TimedRegion):
         super().__init__(context.agenda, timers, sources)
         self.last = self.parts[-1].sync.key[0]
         self.run = self._run_first
-        self.width = self.half = self.begun = 0
+        self.begun = 0
         self._counted = 0  # the instants before are known to the syncs
         self._waits = FIRINGS_BEFORE
         self._waits_again = 0  # after tokens from before were in the way
@@ -273,11 +273,6 @@ class InstantRegion(TimedRegion):
         if lines is None:
             lines = self._lines[function] = _WRITTEN[function](self.plan).lines
         return self.parts[lines[line]].execute
-
-    def tells(self, instant: Tick, _: Tick | None = None) -> tuple[Tick, Tick]:
-        """Something is about to be told to somebody outside; gives the interval."""
-        self.timers.tells(self, instant)  # type: ignore[arg-type]
-        return self.interval(instant)
 
     def interval(self, instant: Tick) -> tuple[Tick, Tick]:
         """The interval of the tokens of an instant."""

@@ -23,7 +23,7 @@ from ticktalk.accelerate.plan import Plan
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import running
 from ticktalk.engine.firing import GridSync
-from ticktalk.time import INFINITY
+from ticktalk.time import INFINITY, Tick
 
 MANY = 4
 """Regions from which on it pays to sort their instants beforehand."""
@@ -75,7 +75,7 @@ class TimedRegion:
         self.made = INFINITY  # as of syncs: one at the same place in the order was made before
         self.queued = self.armed = self.closed = self.settled = False
         self.index = -1
-        self.period = self.next = self.limit = 0
+        self.period = self.width = self.half = self.next = self.limit = 0
         self.shape = ""
         self.entry: tuple[Any, ...] = ()
         self.stepping: Any = None
@@ -98,6 +98,17 @@ class TimedRegion:
     def flush(self) -> None:
         """Bring to the syncs and executes what they would know by now."""
         raise NotImplementedError
+
+    def tells(self, instant: Tick, _: Tick | None = None) -> tuple[Tick, Tick]:
+        """A firing is about to tell something to somebody outside; gives the interval of the instant."""
+        timers = self.timers
+        if timers.planned is not None:
+            timers.bring_up(instant, self.index)  # type: ignore[arg-type]
+        self.next = self.agenda.now = instant  # type: ignore[assignment]  # an instant is an int
+        timers.told = True
+        timers.running = self
+        start = instant - self.half
+        return start, start + self.width
 
     def begin(self, instant: int) -> None:
         """Run an instant in turns of the agenda; it is in the timers no more."""
@@ -174,6 +185,7 @@ class InstantTimers:
 
     Attributes:
         idle: no region is due at any time.
+        planned: the regions that are run from a sorted list at present.
         told: a firing has told something to somebody outside.
         running: the region that did.
         steps: by the text of a region's `run`, that of its `steps`.
@@ -184,11 +196,11 @@ class InstantTimers:
         "_changes",
         "_free",
         "_heap",
-        "_planned",
         "_regions",
         "_restless",
         "_settled",
         "idle",
+        "planned",
         "running",
         "steps",
         "told",
@@ -200,7 +212,7 @@ class InstantTimers:
         self._regions: list[tuple[Run, int, int, TimedRegion]] = []
         self._free: list[int] = []
         self._changes = 0  # of the timers, other than by running on
-        self._planned: list[TimedRegion] | None = None  # those that are run from a sorted list
+        self.planned: list[TimedRegion] | None = None
         self._settled = 0  # regions here whose instants run as a whole
         self._restless = 0  # how often to wait before planning again
         self.idle = True
@@ -254,14 +266,6 @@ class InstantTimers:
         heap = self._heap
         while heap[0] >> _BITS == tick:
             self._regions[heappop(heap) & _MASK][3].begin(tick)
-
-    def tells(self, region: TimedRegion, instant: int) -> None:
-        """A firing of `region` at `instant` is about to tell something to somebody outside."""
-        if self._planned is not None:
-            self._bring_up(instant, region.index)
-        region.next = self._agenda.now = instant
-        self.told = True
-        self.running = region
 
     def run_before(self, stop: float) -> None:
         """Run the regions' instants before `stop`, up to one after which others may have something to do.
@@ -342,14 +346,14 @@ class InstantTimers:
         """Run the regions that are due at `tick` step by step; their timers are at their next instants already."""
         self._agenda.now = tick
         changes = self._changes
-        if not all(region.settled for region in due):
-            self.told = True
-            for region in due:
-                self.unset(region)
-                region.begin(tick)
-            return
         turns = []
         for region in due:
+            if not region.settled:
+                self.told = True
+                for other in due:
+                    self.unset(other)
+                    other.begin(tick)
+                return
             region.next, region.stepping = tick, ()
             turns.append((region.key[0], region.steps(tick), region))
         heapify(turns)
@@ -413,7 +417,7 @@ class InstantTimers:
                     entries += range(region.next - begin << bits | index, last - begin << bits, step)
                 entries.sort()
                 entries.append(stretch + 1 << bits)  # after all others
-                self._planned = [region for region, _, _, _ in rows]
+                self.planned = [region for region, _, _, _ in rows]
                 coming = iter(entries)
                 entry = next(coming)
                 while True:
@@ -430,19 +434,19 @@ class InstantTimers:
                         break
                     entry = second
                 if self.told:
-                    self._bring_up(begin + (entry >> bits), entry & mask)
+                    self.bring_up(begin + (entry >> bits), entry & mask)
                 else:
-                    self._bring_up(end, -1)  # the instants at `end` are not done
-                self._planned = None
+                    self.bring_up(end, -1)  # the instants at `end` are not done
+                self.planned = None
             self._restless = CALM
         finally:
-            self._planned = None
+            self.planned = None
             self._set_all()
 
-    def _bring_up(self, tick: int, index: int) -> None:
+    def bring_up(self, tick: int, index: int) -> None:
         """The planned regions have run up to `tick`, those up to `index` at it, too: let them know."""
-        assert self._planned is not None
-        for region in self._planned:
+        assert self.planned is not None
+        for region in self.planned:
             due = tick + 1 if region.index <= index else tick
             steps = -((region.next - min(due, region.limit)) // region.period)
             if steps > 0 and region.armed and region.stepping is None:
