@@ -288,15 +288,13 @@ def test_a_graph_started_by_a_message_begins_at_the_present_tick() -> None:
     env = simpy.Environment()
     manager = TTRuntimeManagerSim(None, [], env)
     heard = Heard(manager)
-    started: list[Any] = []
-    manager.simulation.on_start.append(lambda *start: started.append(start))
     program = graph(STREAMS)
     manager.instantiate_and_map_graph(program)
     env.run(until=1050)
     manager.send_to_runtime(Message(RuntimeMsg.EXECUTE_GRAPH, StartRequest("prog"), TTRuntimeManagerProcess))
     env.run(until=2000)
     assert [(token.value, token.arrival) for token in heard] == [(2, 1100), (4, 1200), (6, 1300)]
-    assert started == [("prog", 1, 1050)]
+    assert manager.process.state.graphs["prog"].contexts[1].start_tick == 1050
 
 
 def test_a_graph_started_by_a_message_is_saved_like_any_other() -> None:

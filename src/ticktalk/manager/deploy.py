@@ -132,7 +132,7 @@ class Deploy:
         tick = self._driver.start_tick() if request.start_tick is None else request.start_tick
         until = None if request.length is None else tick + request.length
         self._state.starts += 1
-        number, checkpoint = self._state.starts, self._driver.checkpoint
+        number, checkpoint = self._state.starts, self._driver.checkpoint_period()
         completion = Completion(set(state.hosts))
         context = state.contexts[number] = ContextState(number, tick, kept, until, checkpoint, completion)
         self._outputs.begin(context)

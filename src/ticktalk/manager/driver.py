@@ -23,16 +23,12 @@ class Driver:
     """See above; ticks are those of the root clock.
 
     Attributes:
-        checkpoint: ticks between two checkpoints of the instances of a context; 0: none.
         values_cross: inputs go to other processes, so a value without codec is refused.
         rows_kept: outputs of each graph that are kept as JSON lines for late requesters.
-        cannot_move: why SQs cannot move here; None when they can.
     """
 
-    checkpoint = 0
     values_cross = False
     rows_kept = 0
-    cannot_move: str | None = None
 
     def now(self) -> int:
         """The present tick."""
@@ -41,6 +37,14 @@ class Driver:
     def start_tick(self) -> int:
         """The tick at which a context begins that is started now."""
         return self.now()
+
+    def checkpoint_period(self) -> int:
+        """Ticks between two checkpoints of the instances of a context that is started now; 0: none."""
+        return 0
+
+    def cannot_move(self) -> str | None:
+        """Why SQs cannot move here; None when they can."""
+        return None
 
     def after(self, ticks: int, act: Callable[[], None]) -> None:
         """Call `act` so much later."""

@@ -128,8 +128,9 @@ class Requests:
         self.deploy.ready(answer)
 
     def _drain(self, request: DrainRequest, later: Future[None]) -> None:
-        if self._driver.cannot_move is not None:
-            raise TTRuntimeError(self._driver.cannot_move)
+        why_not = self._driver.cannot_move()
+        if why_not is not None:
+            raise TTRuntimeError(why_not)
 
         def done(problem: str | None) -> None:
             if problem is None:

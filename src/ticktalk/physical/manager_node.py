@@ -50,7 +50,7 @@ class ManagerNode(Driver):
     rows_kept = ROWS_KEPT
 
     def __init__(self, checkpoint: int = CHECKPOINT_PERIOD) -> None:
-        self.checkpoint = checkpoint
+        self._checkpoint = checkpoint
         self.on_shut_down: Callable[[], None] | None = None
         self._goes_on: dict[int, threading.Event] = {}  # by context that has not ended: set when it does
 
@@ -99,6 +99,10 @@ class ManagerNode(Driver):
     def start_tick(self) -> int:
         """A little ahead of now, so that a graph begins everywhere at one tick."""
         return self.now() + START_LEAD
+
+    def checkpoint_period(self) -> int:
+        """Ticks between two checkpoints."""
+        return self._checkpoint
 
     def after(self, ticks: int, act: Callable[[], None]) -> None:
         """Call `act` so much later."""

@@ -45,7 +45,6 @@ class Simulation:
         former: what ensembles held that have failed: their counters still count.
         movable: SQs may move while their contexts run.
         checkpoint: root ticks between two checkpoints of contexts that start; 0: none.
-        on_start: told of every context that starts: graph, number, start tick.
     """
 
     def __init__(self, env: simpy.Environment) -> None:
@@ -62,7 +61,6 @@ class Simulation:
         self.checkpoint = 0
         self._ends = Ends(self.agenda)
         self._settling = False
-        self.on_start: list[Callable[[str, int, int], None]] = []
         self.processes: list[TTProcess] = []
         self._waits = False
         self._idle: simpy.Event | None = None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ticktalk.engine.context import Context
 from ticktalk.engine.counters import merged
 from ticktalk.manager.driver import Driver
-from ticktalk.payloads import IdleReport, StartContext
+from ticktalk.payloads import IdleReport
 from ticktalk.simulation.driver import Simulation
 
 
@@ -17,15 +17,13 @@ class SimulationDriver(Driver):
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
 
-    @property
-    def cannot_move(self) -> str | None:  # type: ignore[override]  # it changes when a Faults is made
+    def cannot_move(self) -> str | None:
         """Why SQs cannot move."""
         if self._simulation.movable:
             return None
         return "SQs do not move in this simulation: make a Faults(manager) before anything starts"
 
-    @property
-    def checkpoint(self) -> int:  # type: ignore[override]
+    def checkpoint_period(self) -> int:
         """Ticks between two checkpoints."""
         return self._simulation.checkpoint
 
@@ -40,11 +38,6 @@ class SimulationDriver(Driver):
     def _do(self, act: Callable[[], None]) -> None:
         act()
         self._simulation.settle()
-
-    def started(self, start: StartContext) -> None:
-        """Tell the listeners of a start."""
-        for listener in self._simulation.on_start:
-            listener(start.graph, start.context, start.start_tick)
 
     def hears(self, ensemble: str) -> bool:
         """Whether an ensemble is alive, and its link to the manager whole."""
