@@ -58,7 +58,6 @@ KNOWN: set[tuple[str, str]] = {
     ("ticktalk.engine.hosting", "ticktalk.simulation.cores"),
     ("ticktalk.hosted.moving", "ticktalk.physical"),
     ("ticktalk.hosted.moving", "ticktalk.physical.node"),
-    ("ticktalk.physical.network.tokens", "ticktalk.physical.node"),
     ("ticktalk.simulation.faults", "ticktalk.ensemble"),
     ("ticktalk.simulation.faults", "ticktalk.runtime_manager"),
 }

@@ -164,7 +164,7 @@ def test_a_bad_parcel_does_not_keep_others_from_being_handed_back(receiver: Rece
     Incoming(receiver.node.tokens, graph, "src-1/0")(frame, None)
     receiver.sent = {arc: count + 1 for arc, count in receiver.sent.items()}
     send(receiver, graph, {0: -1, 1: -1}, n)
-    before = receiver.node.bad_frames
+    before = receiver.node.own["bad_frames"]
 
     def give_back() -> None:
         region.parts[0].body.in_flight.clear()
@@ -172,7 +172,7 @@ def test_a_bad_parcel_does_not_keep_others_from_being_handed_back(receiver: Rece
 
     in_loop(receiver.node, give_back)
     receiver.finished(graph)
-    assert receiver.node.bad_frames == before + 1
+    assert receiver.node.own["bad_frames"] == before + 1
     assert {name: values[-1] for name, values in named(receiver, graph).items()} == {"a": -1, "b": -1}
 
 

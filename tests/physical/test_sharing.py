@@ -59,7 +59,8 @@ class Node:
         )
         loop: Any = self.loop
         self.sharing = Sharing(name, self.link, loop, lambda: self.workers, lambda: self.moves.keeps)
-        self.incoming = Incoming(SimpleNamespace(node=self), "graph", "src-1/0")  # type: ignore[arg-type]
+        tokens: Any = SimpleNamespace(loop=self.loop, in_processes=False, sharing=self.sharing)
+        self.incoming = Incoming(tokens, "graph", "src-1/0")
         network[name] = self
 
     def deliver(self) -> list[NetMsg]:

@@ -206,7 +206,7 @@ class EnsembleHandle:
             self._pinged_at,
             self.discipline.offset,
             self.discipline.uncertainty,
-            self.node.overflow,
+            self.node.own["overflow"],
         )
         self.node.send(self.node.manager, Message(RuntimeMsg.PING, ping, "TTRuntimeManagerProcess"))
 

@@ -141,7 +141,7 @@ class ManagerNode(Driver):
             info = msgspec.msgpack.decode(self.trust.open(question.payload), type=EnsembleInfo)
             self.trust.open(question.payload, info.name)
         except (TTError, msgspec.DecodeError) as error:
-            self.node.bad_frames += 1
+            self.node.own["bad_frames"] += 1
             requests.tell(Refused("", str(error)))
             question.refuse(str(error))
             return

@@ -11,6 +11,7 @@ import functools
 import logging
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -22,7 +23,7 @@ from ticktalk.engine.components import Components
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.duties import Duties
 from ticktalk.hosted.listening import Listening, arcs_to
-from ticktalk.hosted.moves import UNDER_WAY_LIMIT
+from ticktalk.hosted.moves import UNDER_WAY_LIMIT, Moves
 from ticktalk.messages import ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg, message
 from ticktalk.network_keys import control_key
 from ticktalk.payloads import (
@@ -85,6 +86,7 @@ class Node:
         self.host = EnsembleHost(name, components, self.agenda, self)
         self.host.movable = True
         self.host.together = lambda graph, context, *token: self.tokens.of[graph, context].publish_together(*token)
+        self.own: Counter[str] = Counter()  # what this ensemble counts for itself, by kind
         self.take_control: dict[Any, Callable[[Any, int], None]] = {}  # what is handled with its stamp
         self.sharing = Sharing(name, self.link, self.loop, lambda: self.workers, lambda: self.moves.keeps)
         self.workers: Workers = Workers(
@@ -98,7 +100,7 @@ class Node:
             lambda context, sq: self.duties.checkpoints.last_body(context, sq),
             self.sharing.encode,
         )
-        self.duties = Duties(
+        self.duties: Duties = Duties(
             self.host,
             self.workers,
             manager,
@@ -107,16 +109,22 @@ class Node:
             self.agenda.deliver_at,
             lambda: self.clock.now() + UNDER_WAY_LIMIT,
             self.agenda.deliver_at,
-            own=lambda: {"restarts": self.restarts, "bad_frames": self.bad_frames, "overflow": self.overflow},
+            own=lambda: self.own,
             lost=lambda context, arc, missing: context.counters.add(arc.rpartition("/")[0], "lost", missing),
         )
-        self.moves = self.duties.moves
+        self.moves: Moves = self.duties.moves
         self.accelerator: Accelerator | None = self.workers.accelerator
-        self.tokens: Tokens = Tokens(self)
+        self.tokens: Tokens = Tokens(
+            self.link,
+            self.loop,
+            self.host.prepared,
+            self.sharing,
+            self.moves,
+            self.workers.accelerator.taking,
+            self.workers.in_processes,
+            self.own,
+        )
         self.verify = verify
-        self.bad_frames = 0
-        self.restarts = 0
-        self.overflow = 0
         self.take_output: Callable[[OutputToken], None] | None = None  # on the manager's own ensemble
         self.take_error: Callable[[FiringError], None] | None = None
         self.log_error: Callable[[FiringError], None] = lambda error: None
@@ -211,12 +219,12 @@ class Node:
         try:
             message = parse_control(frame, self.verify)
         except UnsignedCodeError:
-            self.bad_frames += 1
+            self.own["bad_frames"] += 1
             logger.error(
                 "ensemble %r refused a deployment: it does not carry the signature of the manager it joined", self.name
             )
         except FrameError as error:
-            self.bad_frames += 1
+            self.own["bad_frames"] += 1
             logger.debug("a bad frame was dropped: %s", error)
         else:
             self.receive(message, stamp)
@@ -303,8 +311,8 @@ class Node:
 
     def count_overflow(self) -> None:
         """A frame was dropped because too many wait to be sent."""
-        self.overflow += 1
+        self.own["overflow"] += 1
 
     def _count_restart(self, worker: str) -> None:
-        self.restarts += 1
+        self.own["restarts"] += 1
         logger.warning("ensemble %r: its %s worker died and was replaced", self.name, worker)

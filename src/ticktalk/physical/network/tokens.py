@@ -1,22 +1,26 @@
 """Tokens between this ensemble and others: one publication on the key of an arc reaches all that consume it.
 
-Owned by the thread that keeps time, but for `Incoming`, which Zenoh's thread calls. What is the same for all tokens of
-a context or an arc is looked up once (`Passing`, `Incoming`): a hop is short, and most of it is this.
+The timekeeper owns all of it; only `Incoming` is called by a thread of the network. A hop is short, and this is most of
+it. So everything that is the same for all tokens of a context or an arc is looked up once (`Passing`, `Incoming`).
 """
 
 from __future__ import annotations
 
 import functools
 import logging
-from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from ticktalk.engine.codec import Data, Encoded, ValueFormatError, encode_value, split
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import Together, arc_name
+from ticktalk.engine.prepared import PreparedGraph
 from ticktalk.hosted.arc_numbers import Bundle, ContextArcs, Numbers
+from ticktalk.hosted.moves import Moves
+from ticktalk.network_interface import TTNetworkInterface
 from ticktalk.network_keys import arc_key
+from ticktalk.physical.memory.sharing import Sharing
 from ticktalk.physical.network.frames import LONG, FrameError
 from ticktalk.physical.network.token_frames import (
     AGAIN,
@@ -27,11 +31,9 @@ from ticktalk.physical.network.token_frames import (
     parse_parcels,
     token_frame,
 )
+from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.time import Tick
-
-if TYPE_CHECKING:
-    from ticktalk.physical.node import Node
 
 logger = logging.getLogger("ticktalk")
 
@@ -45,25 +47,42 @@ BUNDLES_KEPT = 10_000
 """Sets of arcs whose tokens come together that are remembered for a context."""
 
 
+class TakesParcels(Protocol):
+    """SQs that run together in a worker, fed by one SQ of another ensemble: they take its parcels as they came."""
+
+    def takes(self, arcs: Iterable[int]) -> bool:
+        """Whether parcels of these arcs are for them, and for nothing else here."""
+
+    def take(
+        self, arcs: int | bytes, indexes: Iterable[int], data: Data, start: Tick, stop: Tick, apart: Callable[[], None]
+    ) -> None:
+        """Take a parcel; `apart` gives its tokens to the ports instead."""
+
+    def passes(self, arcs: Iterable[int], start: Tick) -> None:
+        """A parcel of these arcs goes to the ports."""
+
+
 class Passing:
     """The tokens of one context that go from here and come here.
 
-    Attributes:
+    Args:
+        tokens: those of all contexts.
         context: wired here.
         numbers: how many passed on each arc.
     """
 
-    def __init__(self, node: Node, context: Context, numbers: ContextArcs) -> None:
+    def __init__(self, tokens: Tokens, context: Context, numbers: ContextArcs) -> None:
         self.context = context
         self.numbers = numbers
-        self._node = node
+        self._tokens = tokens
+        self._moves = tokens.moves
         self._graph = context.prepared.graph.name
         self._number = context.number
         self._arcs: dict[str, tuple[str, str]] = {}  # by arc, its key and its SQ
         self._sent: dict[Together, tuple[str, bytes, Bundle]] = {}
         self._came: dict[tuple[str, bytes], tuple[tuple[int, ...], Bundle]] = {}
 
-    # What goes out.
+    # Tokens that go.
 
     def publish(self, arc: str, ensembles: Sequence[str], value: Any, start: Tick, stop: Tick) -> None:
         """Send a token to all that consume an arc, on these ensembles.
@@ -77,7 +96,7 @@ class Passing:
             known = self._arcs[arc] = (arc_key(self._graph, arc), arc.rpartition("/")[0])
         number = self.numbers.send(arc)
         self._publish(*known, b"", number, start, stop, data, ensembles)
-        moves = self._node.moves
+        moves = self._moves
         if moves.keeps:
             moves.keep(self._graph, self._number, arc, number, start, stop, Encoded(data))
 
@@ -103,21 +122,21 @@ class Passing:
         data: Data,
         ensembles: Sequence[str],
     ) -> None:
-        link = self._node.link
+        link = self._tokens.link
         parcel = (self._number, self.context.prepared.generations.get(sq, 0), arcs, numbers, start, stop, data)
         if len(data) < LONG:
             link.publish(key, parcel, token_frame)
         else:
-            link.publish(key, functools.partial(self._node.sharing.frames, parcel, ensembles))
+            link.publish(key, functools.partial(self._tokens.sharing.frames, parcel, ensembles))
 
     def _keep(self, names: Sequence[str], numbers: Numbers, start: Tick, stop: Tick, data: Data) -> None:
-        moves = self._node.moves
+        moves = self._moves
         if moves.keeps:
             each = numbers if isinstance(numbers, list) else [numbers] * len(names)
             for name, number, part in zip(names, each, split(data), strict=True):
                 moves.keep(self._graph, self._number, name, number, start, stop, Encoded(part))
 
-    # What comes in.
+    # Tokens that come.
 
     def take(self, incoming: Incoming, parcel: Parcel) -> None:
         """Take the tokens of a parcel that came on an arc.
@@ -142,9 +161,9 @@ class Passing:
         passed_by: Mapping[str, set[str]] = {}
         if self.numbers.took:
             passed_by = self.numbers.passed_by([incoming.arc] if bundle is None else bundle.arcs, numbers)
-        region = self._node.workers.accelerator.taking[self._graph, self._number].get(sq)
-        if region is not None and not self._node.moves.keeps and not passed_by and region.takes(indexes):
-            # All of it is for what is run together: nobody looks at it on the way.
+        region = self._tokens.taking[self._graph, self._number].get(sq)
+        if region is not None and not self._moves.keeps and not passed_by and region.takes(indexes):
+            # All of it is for SQs that run together in a worker: the timekeeper does not open it.
             self._count(incoming, bundle, numbers)
             region.take(arcs or indexes[0], indexes, data, start, stop, lambda: self._hand_out_later(incoming, parcel))
             return
@@ -152,15 +171,15 @@ class Passing:
             region.passes(indexes, start)
         if bundle is not None:
             self._keep(bundle.arcs, numbers, start, stop, data)
-        elif self._node.moves.keeps and isinstance(numbers, int):
-            self._node.moves.keep(self._graph, self._number, incoming.arc, numbers, start, stop, Encoded(data))
+        elif self._moves.keeps and isinstance(numbers, int):
+            self._moves.keep(self._graph, self._number, incoming.arc, numbers, start, stop, Encoded(data))
         self._count(incoming, bundle, numbers, passed_by)
         self._hand_out(incoming, parcel, passed_by)
 
     def _count(
         self, incoming: Incoming, bundle: Bundle | None, numbers: Numbers, passed_by: Mapping[str, set[str]] = {}
     ) -> None:
-        """Count what came, but for what is for SQs that have still to come, or for nobody here."""
+        """Count tokens that came, but not those that only SQs still to come will consume, or none here."""
         here = self.context.incoming
         if passed_by:
             here = {
@@ -193,12 +212,11 @@ class Passing:
             self.context.arrive(name, Encoded(part), start, stop, passed_by.get(name, ()))
 
     def _hand_out_later(self, incoming: Incoming, parcel: Parcel) -> None:
-        """The same when who kept a parcel gives it back: one that is bad keeps no other from its way."""
+        """The same for a parcel that was kept for a while: a bad one keeps no other from its way."""
         try:
             self._hand_out(incoming, parcel)
         except (FrameError, ValueFormatError) as error:
-            self._node.bad_frames += 1
-            logger.debug("a bad frame was dropped: %s", error)
+            self._tokens.drop(error)
 
     def _bundle(self, sq: str, arcs: bytes) -> tuple[tuple[int, ...], Bundle]:
         """Arcs of an SQ whose tokens come together: their indexes, and how their tokens are counted."""
@@ -212,7 +230,7 @@ class Passing:
 
 
 class Incoming:
-    """What comes on the key of an arc from other ensembles; called in Zenoh's thread."""
+    """Takes what other ensembles publish on the key of an arc; called in a thread of the network's."""
 
     def __init__(self, tokens: Tokens, graph: str, arc: str) -> None:
         self.graph = graph
@@ -220,12 +238,12 @@ class Incoming:
         self.sq, _, index = arc.rpartition("/")
         self.indexes = (int(index),)
         self._tokens = tokens
-        self._visit = tokens.node.loop.visit
-        self._visits = tokens.node.workers.in_processes
+        self._visit = tokens.loop.visit
+        self._visits = tokens.in_processes
         self._missed: Head | None = None  # of the latest parcel, if its data were not for this ensemble to look at
 
     def __call__(self, frame: bytes, attached: bytes | None) -> None:
-        """Take in a frame at once if nobody else keeps time, else have it taken in."""
+        """Take in a frame at once if no other thread keeps time now; else leave it to the timekeeper."""
         tokens = self._tokens
         if self._visits and not tokens.inbox and self._visit(monotonic_us(), tokens.take, self, frame, attached):
             return
@@ -235,12 +253,12 @@ class Incoming:
         """The data of a parcel that are somewhere else, or came again; None: they are not for this ensemble.
 
         Raises:
-            FrameError: what is said of where they are is wrong.
+            FrameError: the place that it names is none.
         """
         missed, self._missed = self._missed, None
         if where == AGAIN:
             return payload if missed == head else None
-        data = self._tokens.node.sharing.view(where)
+        data = self._tokens.sharing.view(where)
         if data is None:
             self._missed = head
         return data
@@ -250,27 +268,46 @@ class Tokens:
     """The tokens of all contexts of an ensemble.
 
     Args:
-        node: the ensemble's.
+        link: its end of the network.
+        loop: keeps its time.
+        prepared: the graphs that it holds, by name.
+        sharing: long values in memory that ensembles share.
+        moves: SQs that come and leave.
+        taking: by graph and context, the parts that run together and take parcels as they came, by sender.
+        in_processes: bodies run in processes of their own.
+        own: what the ensemble counts for itself, by kind.
 
     Attributes:
         of: by graph and context.
-        inbox: frames that wait for who keeps time.
+        inbox: frames that wait for the timekeeper.
     """
 
-    def __init__(self, node: Node) -> None:
-        self.node = node
+    def __init__(
+        self,
+        link: TTNetworkInterface,
+        loop: Loop,
+        prepared: Mapping[str, PreparedGraph],
+        sharing: Sharing,
+        moves: Moves,
+        taking: Mapping[tuple[str, int], Mapping[str, TakesParcels]],
+        in_processes: bool,
+        own: Counter[str],
+    ) -> None:
+        self.link, self.loop, self.sharing, self.moves = link, loop, sharing, moves
+        self.taking, self.in_processes = taking, in_processes
+        self._prepared, self._own = prepared, own
         self.of: dict[tuple[str, int], Passing] = {}
         self.inbox: deque[tuple[Incoming, bytes, bytes | None]] = deque()
         self._early: dict[tuple[str, int], list[tuple[Incoming, Parcel]]] = {}
 
     def put(self, incoming: Incoming, frame: bytes, attached: bytes | None) -> None:
-        """Have a frame taken in by who keeps time."""
+        """Have a frame taken in by the timekeeper."""
         self.inbox.append((incoming, frame, attached))
         if len(self.inbox) > INBOX:
             self.inbox.popleft()  # the stalest; the call that was posted for it takes the next one
-            self.node.overflow += 1
+            self._own["overflow"] += 1
         else:
-            self.node.loop.post(self._take_next)
+            self.loop.post(self._take_next)
 
     def _take_next(self) -> None:
         self.take(*self.inbox.popleft())
@@ -282,29 +319,30 @@ class Tokens:
                 passing = self.of.get((incoming.graph, parcel[0]))
                 if passing is not None and passing.numbers.begun:
                     self._take(passing, incoming, parcel)
-                elif incoming.graph in self.node.host.prepared:
+                elif incoming.graph in self._prepared:
                     # The start of this context is still on its way from the manager.
                     early = self._early.setdefault((incoming.graph, parcel[0]), [])
                     if len(early) < EARLY_KEPT:
                         early.append((incoming, parcel))
         except (FrameError, ValueFormatError) as error:
-            self._drop(error)
+            self.drop(error)
 
     def _take(self, passing: Passing, incoming: Incoming, parcel: Parcel) -> None:
         try:
             passing.take(incoming, parcel)
-            if self.node.moves.waits:
-                self.node.moves.look()
+            if self.moves.waits:
+                self.moves.look()
         except (FrameError, ValueFormatError) as error:
-            self._drop(error)
+            self.drop(error)
 
-    def _drop(self, error: Exception) -> None:
-        self.node.bad_frames += 1
+    def drop(self, error: Exception) -> None:
+        """A bad frame is counted, and nothing else comes of it."""
+        self._own["bad_frames"] += 1
         logger.debug("a bad frame was dropped: %s", error)
 
     def add(self, context: Context, numbers: ContextArcs) -> Passing:
         """A context has been wired."""
-        passing = self.of[context.prepared.graph.name, context.number] = Passing(self.node, context, numbers)
+        passing = self.of[context.prepared.graph.name, context.number] = Passing(self, context, numbers)
         return passing
 
     def begin(self, graph: str, context: int) -> None:
