@@ -179,7 +179,9 @@ class TTNetworkInterfaceSim:
         if network.cuts and not network.connected(self.name, ensemble):
             self.lost(payload)
             return
-        tick = network.in_order(self.arc_of(payload), ensemble, network.arrival(self.name, ensemble, payload))
+        tick = network.arrival(self.name, ensemble, payload)
+        if network.keeps_arcs_in_order:
+            tick = network.in_order(self.arc_of(payload), ensemble, tick)
         if tick > network.agenda.now:
             network.agenda.deliver_at(tick, self._arrive, ensemble, key, payload, attached)
         else:

@@ -28,35 +28,25 @@ if TYPE_CHECKING:
     from ticktalk.simulation.timing import Timing
 
 
-class Sent(NamedTuple):
-    """A token on its way.
+class Addressed(NamedTuple):
+    """What a token carries where SQs can move.
 
     Attributes:
-        sender: the context that sent it.
-        sq: its SQ.
-        value, start, stop: the token.
-        data: its value encoded, unless nobody can change it.
-        arc: the arc.
-        generation: how often its SQ has been placed anew.
-        number: its number on the arc; 0 where SQs cannot move.
-        consumers: by receiver, the SQs there that it is for; None: all that consume the arc.
+        number: its number on the arc.
+        consumers: by receiver, the SQs there that it is for.
         moving: SQs that are to move, and where to: that ensemble gets the token, too.
         spare: it is only for SQs that are to move, which have it where they are.
     """
 
-    sender: Context
-    sq: str
-    value: Any
-    data: Data | None
-    start: Tick
-    stop: Tick
-    arc: str
-    generation: int
-    number: int = 0
-    consumers: Mapping[str, set[str]] | None = None
-    moving: Mapping[str, str] = {}
+    number: int
+    consumers: Mapping[str, set[str]]
+    moving: Mapping[str, str]
     spare: bool = False
 
+
+Sent = tuple[Context, str, Any, Data | None, Tick, Tick, str, int, Addressed | None]
+"""A token on its way: `(sender, sq, value, data, start, stop, arc, generation, addressed)`; `data`: the value encoded,
+unless nobody can change it; `addressed`: None where SQs cannot move."""
 
 Output = tuple[Context | None, str, Any, Data | None, OutputToken]
 """An output on its way: `(sender, sq, value, data, token)`; no sender: its context has ended just now."""
@@ -139,49 +129,51 @@ class Site:
         data = None if value.__class__ in PLAIN else encode_value(value)
         assert self.host is not None
         sender, sq = self.host.contexts[graph, context], arc.rpartition("/")[0]
-        token = Sent(sender, sq, value, data, start, stop, arc, sender.prepared.generations.get(sq, 0))
-        if self.host.movable:
-            self._publish_numbered(token, ensembles)
-        else:
-            self.interface.publish(arc_key(graph, arc), token, to=ensembles)
+        generation = sender.prepared.generations.get(sq, 0)
+        key = arc_key(graph, arc)
+        if not self.host.movable:
+            self.interface.publish(key, (sender, sq, value, data, start, stop, arc, generation, None), to=ensembles)
+            return
+        number = self.duties.arcs[graph, context].send(arc)
+        consumers, moving = self._consumers(sender, sq, arc, ensembles)
+        if self.name in moving.values():
+            self.duties.moves.keep(graph, context, arc, number, start, stop, handed_on(value))
+        spare = [ensemble for ensemble in consumers if ensemble not in ensembles]
+        for to in (ensembles, spare):
+            addressed = Addressed(number, consumers, moving, to is spare)
+            self.interface.publish(key, (sender, sq, value, data, start, stop, arc, generation, addressed), to=to)
 
-    def _publish_numbered(self, token: Sent, ensembles: list[str]) -> None:
-        """Send a token where SQs can move: with its number, and also to where its consumers are to move."""
-        prepared, arc = token.sender.prepared, token.arc
-        graph, host_of = prepared.graph.name, prepared.host_of
-        number = self.duties.arcs[graph, token.sender.number].send(arc)
-        to = {to.sq for to in prepared.wiring.by_name[token.sq].arcs[int(arc.rpartition("/")[2])].to}
-        consumers = {ensemble: {name for name in to if host_of[name] == ensemble} for ensemble in ensembles}
+    def _consumers(
+        self, sender: Context, sq: str, arc: str, ensembles: list[str]
+    ) -> tuple[dict[str, set[str]], dict[str, str]]:
+        """By receiver, the SQs there that consume an arc, also those that are to move there; and where they move to."""
+        prepared = sender.prepared
+        to = {to.sq for to in prepared.wiring.by_name[sq].arcs[int(arc.rpartition("/")[2])].to}
+        consumers = {ensemble: {name for name in to if prepared.host_of[name] == ensemble} for ensemble in ensembles}
         moving: dict[str, str] = {}
-        for ensemble, expected in self._network.expecting.get(graph, {}).items():
+        for ensemble, expected in self._network.expecting.get(prepared.graph.name, {}).items():
             coming = expected & to
             if coming and self._network.connected(self.name, ensemble):
                 moving |= dict.fromkeys(coming, ensemble)
-                if ensemble == self.name:
-                    kept = handed_on(token.value)
-                    self.duties.moves.keep(graph, token.sender.number, arc, number, token.start, token.stop, kept)
-                else:
+                if ensemble != self.name:
                     consumers[ensemble] = consumers.get(ensemble, set()) | coming
-        token = token._replace(number=number, consumers=consumers, moving=moving)
-        self.interface.publish(arc_key(graph, arc), token, to=ensembles)
-        spare = [ensemble for ensemble in consumers if ensemble not in ensembles]
-        if spare:
-            self.interface.publish(arc_key(graph, arc), token._replace(spare=True), to=spare)
+        return consumers, moving
 
     def _lost(self, sent: Sent | Output) -> None:
-        if sent[0] is not None and not (isinstance(sent, Sent) and sent.spare):
+        addressed = sent[-1]
+        if sent[0] is not None and not (isinstance(addressed, Addressed) and addressed.spare):
             sent[0].counters.add(sent[1], "lost")
 
     def take(self, token: Sent, attached: None) -> None:
         """Take a token that comes from another ensemble."""
-        sender, sq, value, data, start, stop, arc, generation, number = token[:9]
+        sender, sq, value, data, start, stop, arc, generation, addressed = token
         host, key = self.host, (sender.prepared.graph.name, sender.number)
         running = host.contexts.get(key) if host is not None else None
         if running is None:
             self._lost(token)
             return
         if generation < running.prepared.generations.get(sq, 0):
-            if not token.spare:
+            if addressed is None or not addressed.spare:
                 running.counters.add(sq, "stale")  # its SQ has been placed elsewhere since
             return
         try:
@@ -189,20 +181,21 @@ class Site:
         except ValueFormatError as error:
             running.refuse(arc, start, stop, error)
             return
-        if token.consumers is None:
+        if addressed is None:
             running.arrive(arc, received, start, stop)
             return
-        passed, moves, consumers = self.duties.arcs[key], self.duties.moves, token.consumers[self.name]
+        number, moves, passed = addressed.number, self.duties.moves, self.duties.arcs[key]
         passed.came += 1
         if moves.keeps:
             moves.keep(*key, arc, number, start, stop, handed_on(received))
+        consumers = addressed.consumers[self.name]
         here = {sync.sq.name for sync, _ in running.incoming.get(arc, ())}
         takes = (consumers & here) - passed.passed_by([arc], number).get(arc, set())
         if takes:
             passed.receive(arc, number)
             running.arrive(arc, received, start, stop, here - takes)
         for name in consumers - here:
-            if name not in token.moving:  # else it has the token where it has moved to
+            if name not in addressed.moving:  # else it has the token where it has moved to
                 running.counters.add(sq, "lost")
         if moves.waits:
             moves.look()
@@ -303,8 +296,9 @@ class Site:
 
 
 def _arc_of(sent: Sent | Output) -> Any:
-    """What a token or output keeps its order with."""
-    if isinstance(sent, Sent):
-        return sent.sender.prepared.graph.name, sent.sender.number, sent.arc
-    token = sent[4]
-    return token.graph, token.context, token.sq
+    """The arc on which a token keeps its place among others; an output keeps it among those of its SQ."""
+    token = sent[-1]
+    if isinstance(token, OutputToken):
+        return token.graph, token.context, token.sq
+    sender, _, _, _, _, _, arc, _, _ = sent  # type: ignore[misc]
+    return sender.prepared.graph.name, sender.number, arc
