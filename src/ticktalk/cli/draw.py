@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
 
 from ticktalk.accelerate.code import fire_code, run_code, steps_code
 from ticktalk.accelerate.plan import Plan, grid_as_drawn, plans_in_simulation
 from ticktalk.cli import arguments, options
+from ticktalk.engine.counters import Counters
+from ticktalk.engine.firing_chain import Surroundings, firing_chain
+from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.errors import TTError
 from ticktalk.graph.drawing import Format
 from ticktalk.graph.drawing import draw as render
@@ -26,7 +29,9 @@ def draw(
     regions: Annotated[
         bool, typer.Option("--regions", help="Groups are regions: SQs that a simulation runs as one function.")
     ] = False,
-    show_code: Annotated[bool, typer.Option("--show-code", help="Print the code generated for the regions.")] = False,
+    show_code: Annotated[
+        bool, typer.Option("--show-code", help="Print the code of the regions, and the stages of firings.")
+    ] = False,
 ) -> None:
     """Draw a graph: SVG, Graphviz DOT or Mermaid; hosts are groups, or regions."""
     if output is None and not show_code:
@@ -50,6 +55,9 @@ def draw(
                 continue
             print(run_code(plan, say_which=True).text, end="\n\n")
             print(steps_code(plan, say_which=True).text, end="")
+        print("\n\n" * bool(found) + "# What a firing of each SQ passes on the general engine, up to its body:")
+        for name, stages in _stages(graph).items():
+            print(f"# {name}: {', '.join(stages)}")
     if not found and (regions or show_code):
         print("no region: every SQ of this graph runs on the general engine", file=sys.stderr)
 
@@ -63,6 +71,29 @@ def _regions(graph: TTGraph) -> list[tuple[str, Plan]]:
         here = [sq for sq in graph.sqs if host_of[sq.name] == host]
         for plan in plans_in_simulation(graph, here, grid_as_drawn):
             found.append((f"region {len(found) + 1}" + (f" on {host}" if host else ""), plan))
+    return found
+
+
+class _Body:
+    """Stands in for the body of an SQ, which is not to be made: that runs the program's statements."""
+
+    def __init__(self, *told: Any) -> None:
+        self.fire: Any = None
+
+
+def _stages(graph: TTGraph) -> dict[str, tuple[str, ...]]:
+    """SQ name to the stages of its firings in a simulation in which bodies take no time."""
+    nowhere: Any = None
+    around = Surroundings(nowhere, nowhere, nowhere)
+    waits = dict.fromkeys([sq.name for sq in graph.sqs], "")
+    found: dict[str, tuple[str, ...]] = {}
+    for sq in graph.sqs:
+        if sq.trigger == "deadline":
+            found[sq.name] = ("passes its data on",)
+            continue
+        forward = TTSQForward(sq, {}, waits, "", nowhere, nowhere, nowhere)
+        chain = firing_chain(sq, forward, nowhere, around, Counters(), nowhere, nowhere, cast(Any, _Body))
+        found[sq.name] = chain.stages
     return found
 
 
