@@ -22,7 +22,7 @@ class Question(Protocol):
     payload: bytes
 
     def answer(self, answer: bytes) -> None:
-        """Answer it."""
+        """Reply it."""
 
     def refuse(self, reason: str) -> None:
         """Refuse it; the requester is shown the reason."""
@@ -37,7 +37,7 @@ Receive = Callable[[Any, Any], None]
 Join = Callable[[list[Any]], Any]
 """Makes one payload of several parts."""
 
-Answer = tuple[bool, bytes]
+Reply = tuple[bool, bytes]
 """`(True, answer)`, or `(False, reason)` when the question was refused."""
 
 
@@ -74,7 +74,7 @@ class TTNetworkInterface(Protocol):
     def subscribed(self, key: str) -> bool:
         """Whether there is a subscriber to a key, as far as is known here at present."""
 
-    def ask(self, key: str, payload: bytes, timeout: float) -> Answer | None:
+    def ask(self, key: str, payload: bytes, timeout: float) -> Reply | None:
         """Ask a question: the answer, or None when nobody answers within `timeout` seconds. Blocks."""
 
     def answer(self, key: str, handle: Handle) -> None:

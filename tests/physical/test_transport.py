@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ticktalk.messages import Message, NetMsg
-from ticktalk.network_interface import Answer, Handle, Receive
+from ticktalk.network_interface import Handle, Receive, Reply
 from ticktalk.network_keys import control_key
 from ticktalk.physical.network import link
 from ticktalk.physical.network.control_frames import parse_control
@@ -42,7 +42,7 @@ class Session(Link):
     def subscribed(self, key: str) -> bool:
         return False
 
-    def ask(self, key: str, payload: bytes, timeout: float) -> Answer | None:
+    def ask(self, key: str, payload: bytes, timeout: float) -> Reply | None:
         return None
 
     def _start(

@@ -1,8 +1,8 @@
-"""One ensemble on a device: the three documented processes, served by one thread that keeps time.
+"""One ensemble on a device: the three documented processes, served by its timekeeper.
 
-State and its owner: ports, timers, contexts and counters belong to the thread of `Loop`; the network session to
-`Link`; bodies to `Workers`. `Node` wires them and speaks the protocol: tokens on the keys of their arcs, control
-messages on the key of the ensemble they are for.
+`Node` makes the parts and wires them; no part knows the node. The timekeeper (`Loop`) owns ports, timers, contexts and
+counters. The network session belongs to `Link`, tokens on their way to `Tokens`, bodies to `Workers`, moves and reports
+to `Duties`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Sign = Callable[[bytes], bytes]
 
 
 class Node:
-    """An ensemble's time-keeping process.
+    """The process of an ensemble in which its timekeeper runs.
 
     Args:
         name: the ensemble's.
@@ -86,8 +86,10 @@ class Node:
         self.host = EnsembleHost(name, components, self.agenda, self)
         self.host.movable = True
         self.host.together = lambda graph, context, *token: self.tokens.of[graph, context].publish_together(*token)
-        self.own: Counter[str] = Counter()  # what this ensemble counts for itself, by kind
-        self.take_control: dict[Any, Callable[[Any, int], None]] = {}  # what is handled with its stamp
+        self.own: Counter[str] = Counter()  # counted for the ensemble itself, by kind
+        self.take_control: dict[
+            Any, Callable[[Any, int], None]
+        ] = {}  # handlers that need the time of arrival
         self.sharing = Sharing(name, self.link, self.loop, lambda: self.workers, lambda: self.moves.keeps)
         self.workers: Workers = Workers(
             name,
@@ -154,7 +156,7 @@ class Node:
         for process in self.processes:
             process.wake = self._wake
 
-    # What the processes need to be served.
+    # Serving the processes.
 
     def serve(self, process: TTProcess) -> None:
         """Let the loop serve one more process."""
@@ -191,7 +193,7 @@ class Node:
         self.link.close(grace)
         self.loop.close()
 
-    # The network interface: control messages.
+    # Control messages.
 
     def send(self, ensemble: str, message: Message) -> None:
         """Send a control message to an ensemble's process."""
@@ -283,7 +285,7 @@ class Node:
         """Wire a context; its inputs reach their ports at its start tick."""
         key = (start.graph, start.context)
         if start.graph not in self.host.prepared or key in self.host.contexts:
-            return  # known already: the manager says it again to who was cut off
+            return  # known already: the manager repeats it to an ensemble that was cut off
         context = self.host.wire(start, self.workers.place)
         self.tokens.add(context, self.duties.add(context))
         self.workers.begin(context)

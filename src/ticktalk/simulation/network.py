@@ -1,7 +1,7 @@
-"""The network between simulated ensembles: who is on it, which links are cut, how long what is published takes.
+"""The network between simulated ensembles: its members, its cuts, the time that publications take.
 
-Control messages and questions take no simulated time. What is published takes the delay, or the time that a deployment
-file gives for its bytes; a link keeps order, and at one tick things arrive in the order in which they were published.
+Control messages and questions take no simulated time. A publication takes the delay, or the time that a deployment file
+gives for its bytes. A link keeps order. At one tick, publications arrive in the order in which they were sent.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.messages import Message
-from ticktalk.network_interface import Answer, Handle, Join, Receive
+from ticktalk.network_interface import Handle, Join, Receive, Reply
 
 if TYPE_CHECKING:
     from ticktalk.simulation.timing import Timing
@@ -30,7 +30,7 @@ class SimulatedNetwork:
         members: by name, the ensembles that are on the network.
         size: the bytes of a payload, where they matter for the time.
         cuts: the pairs of ensembles between which nothing gets through.
-        keeps_arcs_in_order: what comes on an arc comes in the order sent, also from an SQ that moves meanwhile.
+        keeps_arcs_in_order: tokens of an arc arrive in the order sent, although their SQ moves meanwhile.
         expecting: by graph and ensemble, SQs that will move there: their tokens go there, too.
     """
 
@@ -131,8 +131,8 @@ class TTNetworkInterfaceSim:
     Attributes:
         name: the ensemble's.
         alive: its process has not failed.
-        take: takes the control messages for it; None: not yet.
-        lost: told of a payload that did not reach an ensemble.
+        take: takes its control messages; None: not yet.
+        lost: called with a payload that did not reach an ensemble.
         arc_of: tells payloads apart that keep an order among themselves.
     """
 
@@ -196,7 +196,7 @@ class TTNetworkInterfaceSim:
             receive(payload, attached)
 
     def subscribe(self, key: str, receive: Receive) -> None:
-        """Have `receive` called with what others publish on a key."""
+        """Have `receive` called with the publications on a key."""
         self.subscriptions[key] = receive
 
     def unsubscribe(self, key: str) -> None:
@@ -204,10 +204,10 @@ class TTNetworkInterfaceSim:
         self.subscriptions.pop(key, None)
 
     def subscribed(self, key: str) -> bool:
-        """Whether an ensemble subscribes to a key."""
+        """Whether there is a subscriber to a key."""
         return any(key in member.subscriptions for member in self._network.members.values())
 
-    def ask(self, key: str, payload: bytes, timeout: float) -> Answer | None:
+    def ask(self, key: str, payload: bytes, timeout: float) -> Reply | None:
         """Ask a question; one that is not answered at once is not answered in time."""
         for name in sorted(self.reachable()):
             handle = self._network.members[name].handles.get(key)
@@ -234,7 +234,7 @@ class TTNetworkInterfaceSim:
 class _Question:
     def __init__(self, payload: bytes) -> None:
         self.payload = payload
-        self.answered: Answer | None = None
+        self.answered: Reply | None = None
 
     def answer(self, answer: bytes) -> None:
         self.answered = True, answer

@@ -1,4 +1,8 @@
-"""One simulated ensemble: what its contexts send goes to the network, what the network brings goes to its contexts."""
+"""One simulated ensemble: its contexts send to the network, and take what arrives from it.
+
+Tokens, outputs and errors leave through `Site` (`Outside`). A token to another ensemble is published on the key of its
+arc. Where SQs can move, it carries its number and its receivers (`Addressed`).
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Addressed(NamedTuple):
-    """What a token carries where SQs can move.
+    """The number and the receivers of a token; needed where SQs can move.
 
     Attributes:
         number: its number on the arc.
@@ -44,22 +48,22 @@ class Addressed(NamedTuple):
     spare: bool = False
 
 
-Sent = tuple[Context, str, Any, Data | None, Tick, Tick, str, int, Addressed | None]
+SentToken = tuple[Context, str, Any, Data | None, Tick, Tick, str, int, Addressed | None]
 """A token on its way: `(sender, sq, value, data, start, stop, arc, generation, addressed)`; `data`: the value encoded,
 unless nobody can change it; `addressed`: None where SQs cannot move."""
 
-Output = tuple[Context | None, str, Any, Data | None, OutputToken]
+SentOutput = tuple[Context | None, str, Any, Data | None, OutputToken]
 """An output on its way: `(sender, sq, value, data, token)`; no sender: its context has ended just now."""
 
 
-def size_of(sent: Sent | Output, timing: Timing) -> int:
+def size_of(sent: SentToken | SentOutput, timing: Timing) -> int:
     """The bytes that a token or an output takes on its way."""
     sender, sq, value, data = sent[:4]
     return timing.size(None if sender is None else sender.prepared, sq, value, data)
 
 
 class Driver(Protocol):
-    """What a site asks of its simulation."""
+    """The simulation, as a site needs it."""
 
     @property
     def accelerator(self) -> Accelerator | None:
@@ -80,7 +84,7 @@ class Site:
         sites: all of the simulation, by name.
         name: the ensemble's.
         manager: the name of the runtime manager.
-        info: what it said of itself when it joined.
+        info: its description when it joined.
         driver: the simulation.
 
     Attributes:
@@ -159,12 +163,12 @@ class Site:
                     consumers[ensemble] = consumers.get(ensemble, set()) | coming
         return consumers, moving
 
-    def _lost(self, sent: Sent | Output) -> None:
+    def _lost(self, sent: SentToken | SentOutput) -> None:
         addressed = sent[-1]
         if sent[0] is not None and not (isinstance(addressed, Addressed) and addressed.spare):
             sent[0].counters.add(sent[1], "lost")
 
-    def take(self, token: Sent, attached: None) -> None:
+    def take(self, token: SentToken, attached: None) -> None:
         """Take a token that comes from another ensemble."""
         sender, sq, value, data, start, stop, arc, generation, addressed = token
         host, key = self.host, (sender.prepared.graph.name, sender.number)
@@ -217,10 +221,10 @@ class Site:
         assert self.host is not None
         data = None if value.__class__ in PLAIN else encode_value(value)
         token = OutputToken(graph, value, start, stop, sq, self.name, context)
-        sent: Output = (self.host.contexts.get((graph, context)), sq, value, data, token)
+        sent: SentOutput = (self.host.contexts.get((graph, context)), sq, value, data, token)
         self.interface.publish(OUTPUT, sent, to=(self.manager,))
 
-    def take_output_of(self, sent: Output, attached: None) -> None:
+    def take_output_of(self, sent: SentOutput, attached: None) -> None:
         """Take an output of another ensemble: on the manager's own."""
         sender, _, _, data, token = sent
         if data is not None:
@@ -295,7 +299,7 @@ class Site:
         process.handlers[kind] = handle
 
 
-def _arc_of(sent: Sent | Output) -> Any:
+def _arc_of(sent: SentToken | SentOutput) -> Any:
     """The arc on which a token keeps its place among others; an output keeps it among those of its SQ."""
     token = sent[-1]
     if isinstance(token, OutputToken):

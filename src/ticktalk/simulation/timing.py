@@ -1,4 +1,4 @@
-"""What a deployment file says of time, in simulation: of bodies on the ensembles, and of tokens on their way."""
+"""Times from a deployment file, in simulation: of bodies on the ensembles, and of tokens on their way."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Timing:
         return max(self._latest.values(), default=self._agenda.now)
 
     def arrival(self, sender: str, receiver: str, size: Callable[[], int]) -> int:
-        """When what is sent now arrives: after the link's latency and the time that its bandwidth needs for the bytes.
+        """The tick at which a payload sent now arrives: after the link's latency and the transfer of its bytes.
 
         A later one never overtakes an earlier one. `size` is asked for the bytes only where they matter.
         """

@@ -15,7 +15,7 @@ from typing import Any
 
 from ticktalk.errors import TTRuntimeError
 from ticktalk.messages import Message
-from ticktalk.network_interface import Answer, Handle, Join, Receive
+from ticktalk.network_interface import Handle, Join, Receive, Reply
 from ticktalk.network_keys import control_key
 from ticktalk.physical.network.control_frames import control_frame
 from ticktalk.physical.trust.tls import Tls
@@ -211,7 +211,7 @@ class Link(ABC):
         """Whether there is a subscriber to `key`, as far as is known here at present; may block."""
 
     @abstractmethod
-    def ask(self, key: str, payload: bytes, timeout: float) -> Answer | None:
+    def ask(self, key: str, payload: bytes, timeout: float) -> Reply | None:
         """Ask a question: the answer, or None when nobody answers within `timeout` seconds. Blocks."""
 
     @abstractmethod

@@ -14,7 +14,7 @@ from typing import Any
 
 import zenoh
 
-from ticktalk.network_interface import Answer, Handle, Receive
+from ticktalk.network_interface import Handle, Receive, Reply
 from ticktalk.physical.network.link import Link, LinkError, NobodyAnswersError, PortInUseError, Withdraw
 from ticktalk.physical.trust.tls import Tls
 
@@ -130,7 +130,7 @@ class TTNetworkInterfaceZenoh(Link):
             return False  # the session has just ended
         return bool(status.matching)
 
-    def ask(self, key: str, payload: bytes, timeout: float) -> Answer | None:
+    def ask(self, key: str, payload: bytes, timeout: float) -> Reply | None:
         """Query `key`; blocks."""
         for reply in self._session.get(key, payload=payload, timeout=timeout, target=zenoh.QueryTarget.BEST_MATCHING):
             if reply.ok is not None:
