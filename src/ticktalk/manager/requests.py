@@ -100,6 +100,8 @@ class Requests:
             self._send(name, NetMsg.SHUT_DOWN, "the manager ended the system")
 
     def _later(self, act: Callable[[Any, Future[Any]], None]) -> Callable[[Any], None]:
+        """A handler of requests: `act` gives the future the result, now or later, or raises the error."""
+
         def handler(payload: Any) -> None:
             request = DeployRequest(payload) if isinstance(payload, TTGraph) else payload
             later = request.reply
@@ -109,7 +111,8 @@ class Requests:
             try:
                 act(request, later)
             except Exception as error:
-                later.set_exception(error)
+                if not later.done():
+                    later.set_exception(error)
                 if not isinstance(error, TTError):
                     raise  # a defect of ours
 
