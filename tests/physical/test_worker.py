@@ -564,6 +564,30 @@ def test_a_worker_that_dies_while_loading_is_the_answer_to_the_deployment(proces
     in_loop(process_host.node, lambda: process_host.node.stop_graph(other))
 
 
+def test_a_worker_that_dies_does_not_answer_for_one_that_still_loads(process_host: Host) -> None:
+    text = """
+import time
+SLOW = time.sleep(1)
+@SQify
+def alone(x):
+    return x
+@SQify
+def slow(x):
+    return SLOW
+@GRAPHify
+def main(trigger):
+    return slow(alone(trigger, TTPersistent=True))
+"""
+    graph = compile_source(HEAD + text, "loads.py", "loads")
+    node, answers = process_host.node, []
+    sqs = {sq.function: sq for sq in graph.sqs}
+    in_loop(node, lambda: node.workers.load(graph, [sqs["alone"]], answers.append))
+    assert until(lambda: answers, "the first answer") == [None]
+    in_loop(node, lambda: node.workers.load(graph, [sqs["slow"]], answers.append))
+    process_host.worker(f"persistent {sqs['alone'].name}").process.kill()
+    assert until(lambda: answers[1:], "the second answer") == [None]
+
+
 def test_instances_go_on_when_their_worker_dies_while_more_of_the_graph_is_loaded(process_host: Host) -> None:
     text = """
 import os

@@ -12,7 +12,6 @@ import sys
 from ticktalk.engine.components import Components
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.physical.timekeeping.root_clock import boot_id
-from ticktalk.physical.workers.workers import cores
 
 
 def describe_host(
@@ -23,7 +22,7 @@ def describe_host(
         name,
         address,
         sorted(components),
-        cores(),
+        _cores(),
         os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         platform.python_version(),
         _modules(),
@@ -32,6 +31,11 @@ def describe_host(
         zid=zid,
         direct=direct,
     )
+
+
+def _cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.cache

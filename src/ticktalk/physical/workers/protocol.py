@@ -20,11 +20,16 @@ from ticktalk.time import Tick
 
 
 class Load(msgspec.Struct, array_like=True, tag="load"):
-    """Compile the bodies of these SQs of a graph (as JSON), and make the drivers that they use."""
+    """Compile the bodies of these SQs of a graph (as JSON), and make the drivers that they use.
+
+    Attributes:
+        worker: the name of the worker, if the timekeeper waits for its answer.
+    """
 
     graph: str
     text: bytes
     sqs: list[str]
+    worker: str = ""
 
 
 class Loaded(msgspec.Struct, array_like=True, tag="loaded"):
@@ -32,6 +37,7 @@ class Loaded(msgspec.Struct, array_like=True, tag="loaded"):
 
     graph: str
     problem: str | None
+    worker: str = ""
 
 
 class NewInstance(msgspec.Struct, array_like=True):

@@ -122,7 +122,7 @@ class Worker:
                 target.carry_out(command)
 
     def _load(self, command: Load) -> None:
-        self._answer(Loaded(command.graph, self._problem_with(command)))
+        self._answer(Loaded(command.graph, self._problem_with(command), command.worker))
 
     def _problem_with(self, command: Load) -> str | None:
         """Make a graph's code and the drivers that it uses; the problem, or None."""

@@ -6,7 +6,6 @@ under way in it are lost, and its instances go on from their last saved state.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -52,14 +51,14 @@ class _Graph:
     Attributes:
         graph: the graph.
         assigned: by SQ, the name of its worker.
-        loading: how many workers have not answered the latest load.
-        problems: what they answered so far.
+        loading: the workers that have not answered the latest load.
+        problems: the problems in the answers so far.
         loaded: takes the problem of the latest load, or None.
     """
 
     graph: TTGraph
     assigned: dict[str, str] = field(default_factory=dict)
-    loading: int = 0
+    loading: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     loaded: Callable[[str | None], None] = lambda problem: None
 
@@ -143,10 +142,10 @@ class Workers:
         if not by_worker:
             loaded(None)
             return
-        known.loading, known.problems, known.loaded = len(by_worker), [], loaded
+        known.loading, known.problems, known.loaded = set(by_worker), [], loaded
         text = msgspec.json.encode(graph)
         for worker, names in by_worker.items():
-            self.send(worker, Load(graph.name, text, names))
+            self.send(worker, Load(graph.name, text, names, worker))
 
     def place(self, context: Context, elsewhere: Elsewhere) -> Fire:
         """The firing of one body in its worker (`RunElsewhere`); `begin` follows before it is called."""
@@ -344,7 +343,7 @@ class Workers:
         if isinstance(answer, RegionRan | RegionSkipped):
             self.accelerator.answer(answer)
         elif isinstance(answer, Loaded):
-            self._loaded(answer.graph, answer.problem)
+            self._loaded(answer)
         elif (body := self._bodies.get(answer.ident)) is not None:
             if isinstance(answer, SavedState):
                 body.state_came(answer)
@@ -352,13 +351,13 @@ class Workers:
                 self.ended_at(answer.ended)
                 body.firing_ended(answer, self._clock)
 
-    def _loaded(self, graph: str, problem: str | None) -> None:
-        known = self._graphs.get(graph)
-        if known is None or not known.loading:
+    def _loaded(self, answer: Loaded) -> None:
+        known = self._graphs.get(answer.graph)
+        if known is None or answer.worker not in known.loading:
             return
-        if problem is not None:
-            known.problems.append(problem)
-        known.loading -= 1
+        if answer.problem is not None:
+            known.problems.append(answer.problem)
+        known.loading.discard(answer.worker)
         if not known.loading:
             known.loaded("; ".join(dict.fromkeys(known.problems)) or None)
 
@@ -374,8 +373,8 @@ class Workers:
         self.accelerator.died(worker)
         for name, known in list(self._graphs.items()):  # one that cannot be loaded is stopped on the way
             sqs = [sq for sq, its_worker in known.assigned.items() if its_worker == worker]
-            if known.loading and sqs:
-                self._loaded(name, f"the worker process ({worker}) died while it prepared the graph")
+            if worker in known.loading:
+                self._loaded(Loaded(name, f"the worker process ({worker}) died while it prepared the graph", worker))
                 # The SQs that were being loaded may be the reason. Those that run already go on.
                 running = [body for body in self._bodies.values() if body.begun and body.worker == worker]
                 sqs = [body.elsewhere.sq.name for body in running if body.context.prepared.graph.name == name]
@@ -395,8 +394,3 @@ class Workers:
 
 def _as_it_is(data: Data) -> Data:
     return data
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
