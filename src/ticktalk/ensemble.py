@@ -83,7 +83,8 @@ class TTEnsemble:
         self.host = EnsembleHost(self.name, self.components, simulation.agenda, site)
         self.host.movable = simulation.movable
         if simulation.timing is not None:
-            self.host.cores = simulation.timing.cores_of(self.name)
+            site.cores = simulation.timing.cores_of(self.name)
+            self.host.cores = site.cores.occupy
         self.host.meter = None if simulation.meter is None else simulation.meter.stage
         site.log_error = self.log_error
         if any(driver is not None for driver in self.components.values()):

@@ -229,6 +229,12 @@ class TTRuntimeManagerSim(TTRuntimeManager):
             ensemble.attach(self.simulation)
             ensemble.join()
 
+    def start_ensemble(self, name: str, components: Mapping[str, Any]) -> None:
+        """Make an ensemble with these components, and let it join, while the simulation runs."""
+        ensemble = TTEnsemble(None, name, components=components, manager=self.name)
+        ensemble.attach(self.simulation)
+        ensemble.join()
+
     def execute_graph(self, graph: TTGraph | str, inputs: Mapping[str, Any] | None = None) -> int:
         """Start a graph at the environment's present tick; returns the context's number.
 

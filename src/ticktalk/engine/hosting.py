@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ticktalk.defaults import EVICTION_BOUND
 from ticktalk.engine.acceleration import Accelerator
@@ -36,9 +36,6 @@ from ticktalk.payloads import (
     TokenMessage,
 )
 from ticktalk.time import Tick
-
-if TYPE_CHECKING:
-    from ticktalk.simulation.cores import Cores
 
 
 class Outside(Protocol):
@@ -79,7 +76,7 @@ class EnsembleHost:
         self.together: Callable[[str, int, Together, Data, Tick, Tick], None] | None = None  # sends on several arcs
         self.movable = False  # SQs may come and leave while their contexts run
         self.alone: dict[str, set[str]] = {}  # by graph, the SQs here that nobody else may host
-        self.cores: Cores | None = None  # simulated ones, on which bodies take their time
+        self.cores: MakeStage | None = None  # lets bodies that run in place take their time
         self.meter: MakeStage | None = None  # measures bodies that run in place
         self.fired: Fired | None = None  # told of every firing of contexts that start from now on
         self.prepared: dict[str, PreparedGraph] = {}
@@ -135,7 +132,7 @@ class EnsembleHost:
                 report,
                 None if together is None else partial(together, graph, number),
                 run_elsewhere,
-                None if self.cores is None else self.cores.occupy,
+                self.cores,
                 self.meter,
                 self.fired,
                 outside.accelerator,

@@ -9,6 +9,7 @@ from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.bodies import Loaded, Saved
+from ticktalk.simulation.cores import Cores
 
 
 class SimulatedBodies:
@@ -16,11 +17,12 @@ class SimulatedBodies:
 
     Args:
         host: the ensemble's.
+        cores: on which they take their time; None: they take none.
         settle: lets control messages take their course.
     """
 
-    def __init__(self, host: EnsembleHost, settle: Callable[[], None]) -> None:
-        self._host, self._settle = host, settle
+    def __init__(self, host: EnsembleHost, cores: Cores | None, settle: Callable[[], None]) -> None:
+        self._host, self._cores, self._settle = host, cores, settle
         self.decode = None  # by the program's own code
 
     def load(self, graph: TTGraph, sqs: list[TTSQ], loaded: Loaded) -> None:
@@ -32,8 +34,8 @@ class SimulatedBodies:
 
     def forget(self, context: Context, sqs: Collection[str]) -> None:
         """Take instances from their cores."""
-        if self._host.cores is not None:
-            self._host.cores.forget(context, sqs)
+        if self._cores is not None:
+            self._cores.forget(context, sqs)
 
     def restore(self, context: Context, sq: str, state: bytes) -> None:
         """The context has done it."""
@@ -44,15 +46,15 @@ class SimulatedBodies:
 
     def busy(self, context: Context) -> str:
         """A body that runs or waits for a core; empty when there is none."""
-        return "" if self._host.cores is None else self._host.cores.busy(context)
+        return "" if self._cores is None else self._cores.busy(context)
 
     def when_idle(self, contexts: list[Context], sqs: Collection[str], then: Callable[[], None]) -> None:
         """Call `then` when the runs of these SQs have ended."""
-        if self._host.cores is None or not contexts:
+        if self._cores is None or not contexts:
             then()
             self._settle()
         else:
-            self._host.cores.when_idle(contexts[0], sqs, lambda: self.when_idle(contexts[1:], sqs, then))
+            self._cores.when_idle(contexts[0], sqs, lambda: self.when_idle(contexts[1:], sqs, then))
 
     def lateness(self, context: Context) -> dict[str, list[int]]:
         """Streams start in their time."""

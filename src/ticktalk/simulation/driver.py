@@ -116,8 +116,8 @@ class Simulation:
         if site.host is not None:
             for context in site.host.contexts.values():
                 context.close()
-            if site.host.cores is not None:
-                site.host.cores.fail()
+            if site.cores is not None:
+                site.cores.fail()
 
     def slow(self, name: str, factor: Fraction) -> None:
         """The bodies of an ensemble that start from now on take `factor` times as long as at first."""

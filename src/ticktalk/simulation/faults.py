@@ -6,17 +6,27 @@ very rules that heal a real one (`ticktalk.manager.heal`). A failure is noticed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 from ticktalk.defaults import CHECKPOINT_PERIOD
-from ticktalk.ensemble import TTEnsemble
 from ticktalk.hosted.lease import DEAD_AFTER, Times, goes_on
 from ticktalk.manager.events import Cut, Event, Failed, Gone, Healed, Left, Slowed, Started, Suspended
-from ticktalk.runtime_manager import TTRuntimeManagerSim
+from ticktalk.processes import TTRuntimeManagerProcess
 from ticktalk.simulation.driver import Simulation
 from ticktalk.simulation.event_file import Event as FaultEvent
+
+
+class SimulatedManager(Protocol):
+    """A simulated manager's handle (`TTRuntimeManagerSim`), as far as faults need it."""
+
+    name: str
+    simulation: Simulation
+    process: TTRuntimeManagerProcess
+
+    def start_ensemble(self, name: str, components: Mapping[str, Any]) -> None:
+        """Make an ensemble with these components, and let it join."""
 
 
 class Faults:
@@ -31,13 +41,13 @@ class Faults:
 
     def __init__(
         self,
-        manager: TTRuntimeManagerSim,
+        manager: SimulatedManager,
         noticed_after: int = DEAD_AFTER,
         checkpoint: int = CHECKPOINT_PERIOD,
         components: Callable[[str, Iterable[str]], dict[str, Any]] = lambda name, listed: dict.fromkeys(listed),
     ) -> None:
         self.manager = manager
-        self.simulation: Simulation = manager.simulation
+        self.simulation = manager.simulation
         self.noticed_after = noticed_after
         self._components = components
         self._lost_since: dict[str, int] = {}  # the ensembles that the manager does not hear of
@@ -116,9 +126,7 @@ class Faults:
         self._suspended.discard(name)
         self._tell(Started(name))
         self.simulation.remove(name)
-        ensemble = TTEnsemble(None, name, components=self._components(name, components), manager=self.manager.name)
-        ensemble.attach(self.simulation)
-        ensemble.join()
+        self.manager.start_ensemble(name, self._components(name, components))
 
     def _silent(self, name: str) -> None:
         """The manager hears nothing of an ensemble from now on, and it nothing of the manager."""

@@ -25,6 +25,7 @@ from ticktalk.network_keys import OUTPUT, arc_key
 from ticktalk.payloads import Deployment, FiringError, OutputToken, StartContext, StopGraph
 from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
 from ticktalk.simulation.bodies import SimulatedBodies
+from ticktalk.simulation.cores import Cores
 from ticktalk.simulation.network import SimulatedNetwork
 from ticktalk.time import Tick
 
@@ -107,6 +108,7 @@ class Site:
         self.interface = network.enter(name)
         self.interface.lost, self.interface.arc_of = self._lost, _arc_of
         self.host: EnsembleHost | None = None
+        self.cores: Cores | None = None  # on which its bodies take their time
         self.take_output: Any = None  # on the manager's own ensemble
         self.take_error: Any = None
         self.log_error: Any = None
@@ -271,7 +273,7 @@ class Site:
 
         self.duties = Duties(
             host,
-            SimulatedBodies(host, self._driver.settle),
+            SimulatedBodies(host, self.cores, self._driver.settle),
             self.manager,
             inputs.send,
             lambda graph, expected, arcs: self._network.expect(self.name, graph, expected),
