@@ -125,9 +125,9 @@ class Passing:
         link = self._tokens.link
         parcel = (self._number, self.context.prepared.generations.get(sq, 0), arcs, numbers, start, stop, data)
         if len(data) < LONG:
-            link.publish(key, parcel, token_frame)
+            link.publish(key, parcel, token_frame, ensembles)
         else:
-            link.publish(key, functools.partial(self._tokens.sharing.frames, parcel, ensembles))
+            link.publish(key, functools.partial(self._tokens.sharing.frames, parcel, ensembles), None, ensembles)
 
     def _keep(self, names: Sequence[str], numbers: Numbers, start: Tick, stop: Tick, data: Data) -> None:
         moves = self._moves
@@ -336,24 +336,24 @@ class Tokens:
             self.drop(error)
 
     def drop(self, error: Exception) -> None:
-        """A bad frame is counted, and nothing else comes of it."""
+        """Count a bad frame; nothing else comes of it."""
         self._own["bad_frames"] += 1
         logger.debug("a bad frame was dropped: %s", error)
 
     def add(self, context: Context, numbers: ContextArcs) -> Passing:
-        """A context has been wired."""
+        """Let the tokens of a context that has been wired go and come."""
         passing = self.of[context.prepared.graph.name, context.number] = Passing(self, context, numbers)
         return passing
 
     def begin(self, graph: str, context: int) -> None:
-        """The start tick of a context has come: what came before is for it."""
+        """The start tick of a context has come: take in the tokens that came before."""
         passing = self.of[graph, context]
         passing.numbers.begun = True
         for incoming, parcel in self._early.pop((graph, context), ()):
             self._take(passing, incoming, parcel)
 
     def forget(self, graph: str) -> None:
-        """A graph was stopped."""
+        """Forget a graph that was stopped."""
         tables: list[dict[tuple[str, int], Any]] = [self.of, self._early]
         for table in tables:
             for key in [key for key in table if key[0] == graph]:
