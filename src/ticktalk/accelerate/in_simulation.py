@@ -33,7 +33,7 @@ from ticktalk.accelerate.code import (
     run_code,
     steps_code,
 )
-from ticktalk.accelerate.plan import Member, Plan, plans_in_simulation
+from ticktalk.accelerate.plan import Member, Plan, grid_as_drawn, grids_in, plans_in_simulation
 from ticktalk.accelerate.sends import within
 from ticktalk.accelerate.timers import NEVER, ContextClosed, InstantTimers, TimedRegion
 from ticktalk.engine.acceleration import Accelerated, ContextParts
@@ -62,15 +62,11 @@ class SimulationAccelerator:
     def form(self, context: ContextParts) -> list[Accelerated]:
         """The regions, as the sources' grids are now; each takes over when its sources agree."""
         prepared = context.prepared
-        grids = {
-            name: (sync.period, sync.phase, sync.width)
-            for name, sync in context.syncs.items()
-            if isinstance(sync, GridSync)
-        }
-        as_drawn = all(grid == (sq.period, sq.phase, sq.width) for sq in prepared.sqs if (grid := grids.get(sq.name)))
+        grid_of = grids_in(context)
+        as_drawn = all(grid_of(sq) == grid_as_drawn(sq) for sq in prepared.sqs if sq.trigger == "grid")
         sqs, plans = self._plans.get(prepared, (None, []))
         if not as_drawn or sqs is not prepared.sqs:
-            plans = plans_in_simulation(prepared.graph, prepared.sqs, lambda sq: grids[sq.name])
+            plans = plans_in_simulation(prepared.graph, prepared.sqs, grid_of)
             if as_drawn:
                 self._plans[prepared] = prepared.sqs, plans
         return [
@@ -110,7 +106,7 @@ class SimulatedSQ(BoundSQ):
         return self._given(wires)
 
     def copy(self, value: Any, wires: list[Any]) -> None:
-        for index in range(len(wires)):
+        for index in range(len(wires)):  # one by one: an error leaves those before with their copies
             wires[index] = handed_on(value)
 
     def tell(self, error: BaseException, when: Tick, stop: Tick | None) -> None:

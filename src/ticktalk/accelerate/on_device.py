@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from ticktalk.accelerate.plan import plans_on_device
+from ticktalk.accelerate.plan import grids_in, plans_on_device
 from ticktalk.accelerate.region_messages import Body, RegionRan, RegionSkipped, Workers
 from ticktalk.accelerate.together import DeviceRegion
 from ticktalk.engine.acceleration import ContextParts
-from ticktalk.engine.firing import GridSync
-from ticktalk.graph.sq import TTSQ
 
 
 class DeviceAccelerator:
@@ -36,16 +34,12 @@ class DeviceAccelerator:
             body.ended = None
             if name in context.syncs and name not in context.waiting_to_fire:
                 by_worker.setdefault(body.worker, {})[name] = body
-
-        def grid_of(sq: TTSQ) -> tuple[int, int, int]:
-            sync = context.syncs[sq.name]
-            assert isinstance(sync, GridSync)
-            return sync.period, sync.phase, sync.width
-
         formed = []
         for mine in by_worker.values():
             sqs = [body.elsewhere.sq for body in mine.values()]
-            for plan in plans_on_device(context.prepared.graph, sqs, grid_of, lambda name: name not in context.syncs):
+            for plan in plans_on_device(
+                context.prepared.graph, sqs, grids_in(context), lambda name: name not in context.syncs
+            ):
                 bodies = [mine[member.sq.name] for member in plan.members]
                 region = DeviceRegion(plan, context, self._workers, self, bodies)
                 formed.append(region)

@@ -25,6 +25,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
+from ticktalk.engine.acceleration import ContextParts
+from ticktalk.engine.firing import GridSync
 from ticktalk.engine.wiring import wiring_of
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ, TTDestination
@@ -121,6 +123,17 @@ def plans_on_device(
     """
     plans = _Planner(graph, here, grid_of, elsewhere).plans()
     return [plan for plan in plans if len(plan.members) > 1 or plan.kind == "token"]
+
+
+def grids_in(context: ContextParts) -> Callable[[TTSQ], Grid]:
+    """Gives the grid of a source at present."""
+
+    def grid_of(sq: TTSQ) -> Grid:
+        sync = context.syncs[sq.name]
+        assert isinstance(sync, GridSync)
+        return sync.period, sync.phase, sync.width
+
+    return grid_of
 
 
 def grid_as_drawn(sq: TTSQ) -> Grid:
