@@ -22,7 +22,7 @@ LONGEST = 500
 """Lines of a file."""
 
 SEMANTICS = ("ticktalk.time", "ticktalk.engine")
-SEMANTICS_LINES = 3_200  # on its way to 3,000
+SEMANTICS_LINES = 3_000
 """Lines of code of the ring of semantics: without blank lines, comments and docstrings."""
 
 RINGS = [

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME, WORKERS
 from ticktalk.engine.components import as_components
-from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.errors import TTRuntimeError
+from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.mapping.ensembles import EnsembleInfo, check_ensemble_name
 from ticktalk.messages import Message, NetMsg
 from ticktalk.payloads import FiringError

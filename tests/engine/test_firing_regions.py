@@ -15,7 +15,7 @@ from test_regions import firing_regions_in, program, regions_of, same
 from ticktalk import TTRuntimeManagerSim
 from ticktalk.accelerate import in_simulation
 from ticktalk.accelerate.in_simulation import FiringRegion
-from ticktalk.engine.execution import BodyOutput
+from ticktalk.hosted.body_output import BodyOutput
 
 BOTH = "both = MERGE(src(trigger, TTPeriod=10), other(trigger, TTPeriod=15, TTPhase=4))\n"
 """Tokens of the general engine: 10 at 4, 1 at 10, 10 at 19, 2 at 20, 3 at 30, 10 at 34."""

@@ -16,8 +16,8 @@ from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.accelerate import in_simulation, timers
 from ticktalk.accelerate.code import ahead_code
 from ticktalk.accelerate.in_simulation import FiringRegion
-from ticktalk.engine.execution import BodyOutput
 from ticktalk.graph.graph import TTGraph
+from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.json_text import json_line
 from ticktalk.language.compiler import compile_source
 

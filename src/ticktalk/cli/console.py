@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ticktalk.engine.counters import Counts, counter_lines
+from ticktalk.engine.counters import KINDS, Counts
 from ticktalk.json_text import json_line, stable_repr
 from ticktalk.payloads import FiringError, OutputToken
 from ticktalk.time import INFINITY, NEG_INFINITY
@@ -134,3 +134,15 @@ def progress(start: int, stop: int) -> Iterator[int]:
             tick = start + (stop - start) * step // 100
             bar.update(task, completed=step - 1, at=f"{(tick - start) / 1e6:.1f} s of {(stop - start) / 1e6:.1f} s")
             yield tick
+
+
+def counter_lines(counts: Counts) -> list[str]:
+    """One line per kind that is not zero: `skipped: 3 (src-1 2, src2-1 1) - instants of a stream that ...`."""
+    lines = []
+    for kind, meaning in KINDS.items():
+        at = [(sq, kinds[kind]) for sq, kinds in counts.items() if kinds.get(kind)]
+        if at:
+            shown = ", ".join(f"{sq} {count}" for sq, count in sorted(at)[:8])
+            more = f", and {len(at) - 8} more" if len(at) > 8 else ""
+            lines.append(f"{kind}: {sum(count for _, count in at)} ({shown}{more}) - {meaning}")
+    return lines

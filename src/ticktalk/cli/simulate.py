@@ -19,10 +19,10 @@ from ticktalk.cli.plot import check_plot_file, plot_outputs
 from ticktalk.cli.profile import check_profile_file, write_profile
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import duration_text
-from ticktalk.engine.execution import BodyOutput
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.errors import TTError
 from ticktalk.factories import make_driver
+from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.hosted.lease import DEAD_AFTER
 from ticktalk.hosted.meter import Meter
 from ticktalk.manager.events import Event, Joined, Left

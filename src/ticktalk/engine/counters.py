@@ -51,15 +51,3 @@ def merged(many: Iterable[Counts]) -> Counts:
             for kind, count in kinds.items():
                 mine[kind] = mine.get(kind, 0) + count
     return total
-
-
-def counter_lines(counts: Counts) -> list[str]:
-    """One line per kind that is not zero: `skipped: 3 (src-1 2, src2-1 1) - instants of a stream that ...`."""
-    lines = []
-    for kind, meaning in KINDS.items():
-        at = [(sq, kinds[kind]) for sq, kinds in counts.items() if kinds.get(kind)]
-        if at:
-            shown = ", ".join(f"{sq} {count}" for sq, count in sorted(at)[:8])
-            more = f", and {len(at) - 8} more" if len(at) > 8 else ""
-            lines.append(f"{kind}: {sum(count for _, count in at)} ({shown}{more}) - {meaning}")
-    return lines

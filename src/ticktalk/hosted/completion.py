@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from ticktalk.engine.counters import Counts, merged
-from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.bodies import Bodies
+from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.hosted.lease import Times
 from ticktalk.payloads import IdleReport, ReportRequest
 

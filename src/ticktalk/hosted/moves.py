@@ -24,12 +24,12 @@ from typing import Any, NamedTuple
 
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import arc_name
-from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.engine.wiring import wiring_of
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.bodies import Bodies
 from ticktalk.hosted.checkpoints import BodyStates, Checkpoints, Key, whole
+from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.messages import NetMsg, RuntimeMsg
 from ticktalk.payloads import Expect, Handed, HandOver, HowFar, InstanceState, Placed, Placement, SoFar
 from ticktalk.time import Tick

@@ -20,8 +20,8 @@ from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.codec import Encoded, encoded
 from ticktalk.engine.components import Components
-from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.duties import Duties
+from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.hosted.listening import Listening, arcs_to
 from ticktalk.hosted.moves import UNDER_WAY_LIMIT, Moves
 from ticktalk.messages import ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg, message
@@ -87,9 +87,7 @@ class Node:
         self.host.movable = True
         self.host.together = lambda graph, context, *token: self.tokens.of[graph, context].publish_together(*token)
         self.own: Counter[str] = Counter()  # counted for the ensemble itself, by kind
-        self.take_control: dict[
-            Any, Callable[[Any, int], None]
-        ] = {}  # handlers that need the time of arrival
+        self.take_control: dict[Any, Callable[[Any, int], None]] = {}  # handlers that need the time of arrival
         self.sharing = Sharing(name, self.link, self.loop, lambda: self.workers, lambda: self.moves.keeps)
         self.workers: Workers = Workers(
             name,

@@ -16,8 +16,8 @@ from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.codec import PLAIN, Data, ValueFormatError, decode_value, encode_value, handed_on
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import arc_name
-from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.duties import Duties
+from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.hosted.listening import Listening, arcs_to
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, NetMsg, SyncMsg

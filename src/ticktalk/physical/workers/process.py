@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ticktalk.engine.execution import BodyOutput
+from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.physical.memory.allocator import keep_memory
 from ticktalk.physical.memory.arena import BACK, PATIENCE, Memory, Reader, Writer, opened
 from ticktalk.physical.workers.frames import Frames, encode_frame, in_shared_memory, unsent
