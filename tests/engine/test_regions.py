@@ -580,7 +580,7 @@ return READ_TTCLOCK(MERGE(a, b))
     assert [json.loads(line)["value"] for line in outputs] == told
 
 
-def test_a_simulation_goes_on_after_an_interrupt_from_the_keyboard() -> None:
+def test_counters_can_be_read_after_an_interrupt_from_the_keyboard() -> None:
     more = """
 @SQify
 def interrupted(x):

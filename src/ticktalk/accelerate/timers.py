@@ -364,10 +364,6 @@ class InstantTimers:
                 order = next(steps, None)
             except ContextClosed:
                 order = None
-            except BaseException:  # an interrupt from the keyboard: the simulation may go on after it
-                for _, _, other in turns:
-                    other.stepping, other.next = None, tick + other.period
-                raise
             if order is not None:
                 heapreplace(turns, (order, steps, region))
                 continue
@@ -403,6 +399,7 @@ class InstantTimers:
         regions = table.copy()
         alike: dict[Any, Any] = {}
         for region, index, _, _ in rows:
+            # Regions that may share an entry do: then `ahead` always meets the same objects.
             same = [alike.setdefault(_purpose(each), each) for each in region.entry]
             table[index], regions[index] = alike.setdefault(tuple(map(id, same)), tuple(same)), region
         try:
