@@ -15,7 +15,7 @@ import simpy
 
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, WORKERS
 from ticktalk.engine.components import as_components
-from ticktalk.engine.counters import Counts, merged
+from ticktalk.engine.counters import Counts
 from ticktalk.ensemble import TTEnsemble, start_in
 from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.graph import TTGraph
@@ -129,6 +129,19 @@ class TTRuntimeManager:
         """The ensembles, where each graph lives, how it stands: plain JSON data."""
         found: dict[str, Any] = self._ask(RuntimeMsg.STATUS, StatusRequest(Future()))
         return found
+
+    def counters(self, graph: TTGraph | str) -> Counts:
+        """The counters, over all ensembles: SQ to kind (skipped, evicted, late, dropped ...) to count."""
+        counts: Counts = self._status_of(graph).get("counters", {})
+        return counts
+
+    def waiting(self, graph: TTGraph | str) -> dict[str, dict[str, int]]:
+        """The tokens that wait: SQ to port to number."""
+        found: dict[str, dict[str, int]] = self._status_of(graph).get("waiting", {})
+        return found
+
+    def _status_of(self, graph: TTGraph | str) -> dict[str, Any]:
+        return next((entry for entry in self.status()["graphs"] if entry["name"] == _name(graph)), {})
 
     def on_event(self, callback: Callable[[str], None]) -> None:
         """Call `callback` with a line for everything that happens: joins, losses, graphs that are done."""
@@ -254,19 +267,6 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         """Call `callback` with every output token, at its simulated time of arrival (`sim.now`)."""
         self.simulation.exact = True
         super().on_output(callback)
-
-    def counters(self, graph: TTGraph | str) -> Counts:
-        """The counters, over all ensembles: SQ to kind (skipped, evicted, late, dropped ...) to count."""
-        return merged(counts for host in self.simulation.hosts() for counts in host.counts(_name(graph)))
-
-    def waiting(self, graph: TTGraph | str) -> dict[str, dict[str, int]]:
-        """The tokens that wait: SQ to port to number."""
-        found: dict[str, dict[str, int]] = {}
-        for site in self.simulation.sites.values():
-            for (name, _), context in site.host.contexts.items() if site.host is not None and site.alive else ():
-                if name == _name(graph):
-                    found.update(context.waiting())
-        return found
 
     def drain(self, ensemble: str) -> None:
         """As `TTRuntimeManager.drain`; while tokens are under way or bodies run, it goes on in simulated time."""
@@ -396,10 +396,6 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
     def stop(self, ensembles: bool = False) -> None:
         """End: graphs stop, workers exit, sockets close; with `ensembles`, the ensembles end, too."""
         self._handle.close(ensembles)
-
-    def counters(self, graph: TTGraph | str) -> Counts:
-        """The counters, over all ensembles: SQ to kind (skipped, evicted, late, dropped ...) to count."""
-        return self._handle.counters(_name(graph))
 
     def profile(self, graph: TTGraph | str) -> Costs:
         """Some of the times (microseconds) and token sizes (bytes) of each function's runs, from every ensemble."""

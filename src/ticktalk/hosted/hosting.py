@@ -17,7 +17,6 @@ from ticktalk.engine.bodies import BodyError
 from ticktalk.engine.codec import Data
 from ticktalk.engine.components import Components, Preparing, running
 from ticktalk.engine.context import Context
-from ticktalk.engine.counters import Counts
 from ticktalk.engine.firing_chain import Fired, MakeStage, RunElsewhere, Surroundings
 from ticktalk.engine.forwarding import Together
 from ticktalk.engine.prepared import PreparedGraph
@@ -231,7 +230,3 @@ class EnsembleHost:
             prepared.code.forget()
         for key in [key for key in self.contexts if key[0] == graph]:
             self.contexts.pop(key).close()
-
-    def counts(self, graph: str) -> list[Counts]:
-        """What the contexts of `graph` counted here."""
-        return [context.counts for (name, _), context in self.contexts.items() if name == graph]

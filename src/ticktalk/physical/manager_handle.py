@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable
 
 from ticktalk.engine.components import Components
-from ticktalk.engine.counters import Counts
 from ticktalk.errors import TTRuntimeError
 from ticktalk.physical.commands import Commands
 from ticktalk.physical.host_facts import describe_host, free_port
@@ -98,11 +97,6 @@ class ManagerHandle:
             if not missing or (until is not None and time.monotonic() >= until):
                 return missing
             time.sleep(0.01)
-
-    def counters(self, graph: str) -> Counts:
-        """The counters of all contexts of a graph, as last reported."""
-        counts: Counts = in_loop(self.node, lambda: self._process.requests.reports.counts(graph))
-        return counts
 
     def close(self, ensembles: bool) -> None:
         """End everything; with `ensembles`, the ensembles end, too."""
