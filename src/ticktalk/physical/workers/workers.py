@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from ticktalk.accelerate.on_device import DeviceAccelerator
-from ticktalk.accelerate.region_messages import RegionRan, RegionSkipped
 from ticktalk.engine import state
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.codec import Data, Encoded, encode_value, encoded
@@ -32,7 +31,18 @@ from ticktalk.physical.workers import protocol
 from ticktalk.physical.workers.assignment import PERSISTENT, URGENT, assign
 from ticktalk.physical.workers.channels import Channel, ProcessChannel, ThreadChannel
 from ticktalk.physical.workers.frames import by_itself
-from ticktalk.physical.workers.protocol import Answer, Command, Drop, Load, Loaded, Restore, Save, SavedState, Start
+from ticktalk.physical.workers.protocol import (
+    Answer,
+    Command,
+    Drop,
+    Fired,
+    Load,
+    Loaded,
+    Restore,
+    Save,
+    SavedState,
+    Start,
+)
 from ticktalk.physical.workers.results import parts_of
 from ticktalk.physical.workers.worker_body import TakeState, WorkerBody
 from ticktalk.time import Tick
@@ -340,16 +350,19 @@ class Workers:
 
     def _take(self, answer: Answer) -> None:
         """Take an answer of a worker; one about a body or a graph that is gone is dropped."""
-        if isinstance(answer, RegionRan | RegionSkipped):
-            self.accelerator.answer(answer)
-        elif isinstance(answer, Loaded):
-            self._loaded(answer)
-        elif (body := self._bodies.get(answer.ident)) is not None:
-            if isinstance(answer, SavedState):
-                body.state_came(answer)
-            else:
+        if isinstance(answer, Fired):
+            body = self._bodies.get(answer.ident)
+            if body is not None:
                 self.ended_at(answer.ended)
                 body.firing_ended(answer, self._clock)
+        elif isinstance(answer, SavedState):
+            body = self._bodies.get(answer.ident)
+            if body is not None:
+                body.state_came(answer)
+        elif isinstance(answer, Loaded):
+            self._loaded(answer)
+        else:
+            self.accelerator.answer(answer)
 
     def _loaded(self, answer: Loaded) -> None:
         known = self._graphs.get(answer.graph)
