@@ -12,7 +12,7 @@ from ticktalk.engine.components import as_components
 from ticktalk.errors import TTRuntimeError
 from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.mapping.ensembles import EnsembleInfo, check_ensemble_name
-from ticktalk.messages import Message, NetMsg
+from ticktalk.messages import NetMsg, message
 from ticktalk.payloads import FiringError
 from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
 
@@ -118,7 +118,7 @@ class TTEnsemble:
             raise TTRuntimeError(f"ensemble {self.name!r} is on no network: pass sim=, or give it to a manager")
         if self._simulation.sites[self.name].host is not self.host:
             raise TTRuntimeError(f"the name {self.name!r} is in use by an ensemble that joined before: choose another")
-        self.network_manager.input_msg(Message(NetMsg.JOIN, self.info(), "TTNetworkManager"))
+        self.network_manager.input_msg(message(NetMsg.JOIN, self.info()))
         self._simulation.settle()
         if self.network_manager.refused is not None:
             raise TTRuntimeError(f"ensemble {self.name!r} was refused: {self.network_manager.refused}")

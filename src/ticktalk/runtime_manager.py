@@ -25,7 +25,7 @@ from ticktalk.manager.events import Event
 from ticktalk.manager.reports import Costs
 from ticktalk.manager.state import GraphState
 from ticktalk.mapping.weights import Weights
-from ticktalk.messages import Message, RuntimeMsg
+from ticktalk.messages import Message, RuntimeMsg, message
 from ticktalk.network_keys import OUTPUT
 from ticktalk.payloads import (
     DeployRequest,
@@ -170,7 +170,7 @@ class TTRuntimeManager:
         return [info.name for info in self.process.state.infos()]
 
     def _ask(self, kind: RuntimeMsg, request: Any) -> Any:
-        self.send_to_runtime(Message(kind, request, "TTRuntimeManagerProcess"))
+        self.send_to_runtime(message(kind, request))
         return self._result(request.reply)
 
     def _result(self, reply: Future[Any]) -> Any:
@@ -271,7 +271,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
     def drain(self, ensemble: str) -> None:
         """As `TTRuntimeManager.drain`; while tokens are under way or bodies run, it goes on in simulated time."""
         request = DrainRequest(ensemble, Future())
-        self.send_to_runtime(Message(RuntimeMsg.DRAIN, request, "TTRuntimeManagerProcess"))
+        self.send_to_runtime(message(RuntimeMsg.DRAIN, request))
         if request.reply.done():
             request.reply.result()
 

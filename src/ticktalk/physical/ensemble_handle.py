@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ticktalk.engine.components import Components
 from ticktalk.hosted.lease import ManagerWatch, Times
 from ticktalk.manager.liveness import Why
-from ticktalk.messages import Message, NetMsg, RuntimeMsg
+from ticktalk.messages import NetMsg, RuntimeMsg, message
 from ticktalk.network_keys import JOIN
 from ticktalk.payloads import Ask, FiringError, Ping, Pong, Tell
 from ticktalk.physical.host_facts import describe_host, free_port
@@ -105,7 +105,7 @@ class EnsembleHandle:
         finally:
             if started and self.node.link.is_open and not self._again.is_set():
                 try:
-                    bye = Message(RuntimeMsg.LEAVE, self.name, "TTRuntimeManagerProcess")
+                    bye = message(RuntimeMsg.LEAVE, self.name)
                     in_loop(self.node, lambda: self.node.send(self.node.manager, bye))
                 except Exception:
                     pass  # the manager will notice by itself
@@ -208,7 +208,7 @@ class EnsembleHandle:
             self.discipline.uncertainty,
             self.node.own["overflow"],
         )
-        self.node.send(self.node.manager, Message(RuntimeMsg.PING, ping, "TTRuntimeManagerProcess"))
+        self.node.send(self.node.manager, message(RuntimeMsg.PING, ping))
 
     def _pong(self, pong: Pong, stamp: int) -> None:
         now, before = self.node.clock.now(), self._watch.heard
@@ -242,7 +242,7 @@ class EnsembleHandle:
             return  # it was heard meanwhile: another series of questions has been planned
         for name in list(self.node.network_manager.routing_table):
             if name not in (self.name, self.node.manager):
-                self.node.send(name, Message(NetMsg.ASK, Ask(self.name), "TTNetworkManager"))
+                self.node.send(name, message(NetMsg.ASK, Ask(self.name)))
         self.node.agenda.deliver_at(now + watch.pause, self._ask_others, heard)
 
     def _asked(self, ask: Ask, stamp: int) -> None:
@@ -257,7 +257,7 @@ class EnsembleHandle:
         if self._watch.held:
             return  # it has learnt that the manager is there for others: it is no witness that it is not
         silence = self.node.clock.now() - self._watch.heard
-        self.node.send(name, Message(NetMsg.TELL, Tell(self.name, silence), "TTNetworkManager"))
+        self.node.send(name, message(NetMsg.TELL, Tell(self.name, silence)))
 
     def _forgotten(self, name: str, stamp: int) -> None:
         if name == self.name:
@@ -268,7 +268,7 @@ class EnsembleHandle:
                 self.node.stop_graph(graph)
             self._again.set()
         else:
-            self.node.network_manager.receive(Message(NetMsg.FORGET, name, "TTNetworkManager"))
+            self.node.network_manager.receive(message(NetMsg.FORGET, name))
             self.node._drain()
 
     def _shut_down(self, reason: str) -> None:

@@ -244,7 +244,7 @@ class Node:
         if self.take_output is not None:
             self.take_output(token)
         else:
-            self.send(self.manager, Message(RuntimeMsg.OUTPUT_TOKEN, token, "TTRuntimeManagerProcess"))
+            self.send(self.manager, message(RuntimeMsg.OUTPUT_TOKEN, token))
 
     def firing_error(self, graph: str, context: int, error: FiringError) -> None:
         """Log a firing that raised, and tell the manager."""
@@ -252,7 +252,7 @@ class Node:
         if self.take_error is not None:
             self.take_error(error)
         else:
-            self.send(self.manager, Message(RuntimeMsg.FIRING_ERROR, error, "TTRuntimeManagerProcess"))
+            self.send(self.manager, message(RuntimeMsg.FIRING_ERROR, error))
 
     # Deployment.
 
