@@ -1,11 +1,20 @@
-"""For how long who hears nothing of whom: the times of liveness, and an ensemble's own watch over the manager.
+"""The lease of an ensemble: for how long it goes on with its SQs though it hears nothing of the manager.
 
-All of these times follow from one (`dead_after`), so that what may run elsewhere is held before it is placed there.
+When the manager hears nothing of an ensemble for long enough, it places its SQs elsewhere. The ensemble may only be cut
+off. So it holds those SQs before that, unless the others hear nothing of the manager either. All times of this kind
+follow from one (`dead_after`).
 """
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Callable, Iterable
+
 import msgspec
+
+from ticktalk.hosted.hosting import EnsembleHost
+from ticktalk.messages import NetMsg
+from ticktalk.payloads import Ask, Tell
 
 DEAD_AFTER = 2_000_000
 """Root ticks without a heartbeat after which an ensemble counts as dead."""
@@ -69,22 +78,22 @@ class ManagerWatch:
     All times are root ticks of this ensemble. The lease counts from when the heartbeat was sent that was answered
     last, so that it ends here before the manager, which counts from when it came, places anything elsewhere.
 
-    What it compares is when it and the others heard the manager last. When the manager goes, these times differ by at
-    most the time between two heartbeats. So who has heard it more than half a lease later still sees it; who still
-    sees it does hear it so much later, because a question comes later still and makes it send a heartbeat at once.
+    It compares when it and the others heard the manager last. When the manager goes, these times differ by at most the
+    time between two heartbeats. So an ensemble that heard it more than half a lease later still hears it. One that
+    still hears it has heard it so much later: a question comes later still, and makes it send a heartbeat at once.
 
     Args:
         now: when it joined.
         dead_after: after what silence the manager takes this ensemble for dead.
 
     Attributes:
-        pause: root ticks between two questions, and for which who is asked waits for the manager before it answers:
-            less would tell of the time before the question.
+        pause: root ticks between two questions. A witness waits for the manager for so long before it answers: an
+            earlier answer would tell of the time before the question.
     """
 
     def __init__(self, now: int, dead_after: int = DEAD_AFTER) -> None:
         self.lease = Times(dead_after).lease
-        self.pause = self.lease // 8
+        self.pause = max(1, self.lease // 8)
         self.heard = now
         self.held = False
         self._told: dict[str, tuple[int, int]] = {}  # by ensemble: when it told, and when it had heard the manager
@@ -118,3 +127,102 @@ class ManagerWatch:
         recent = [heard for at, heard in self._told.values() if now - at < self.lease // 2]
         self.held = not goes_on([heard > self.heard + self.lease // 2 for heard in recent])
         return self.held
+
+
+class Lease:
+    """The lease of one ensemble: it asks the others whether they hear the manager, holds its SQs, lets them go on.
+
+    Args:
+        host: the ensemble's contexts.
+        send: `(ensemble, kind, payload)`: sends a control message.
+        others: the other ensembles, as far as this one knows.
+        ping: sends the manager a heartbeat now.
+        now: the present root tick.
+        at: `(tick, call)`: calls `call()` at a root tick, before anything later.
+        later: the same, for questions and answers.
+        held: told of SQs that are held from now on.
+        released: told that the manager is heard again, and those that were held go on.
+
+    Attributes:
+        watch: when the manager was heard, and what the others say.
+        pinged_at: when the latest heartbeat was sent.
+    """
+
+    def __init__(
+        self,
+        host: EnsembleHost,
+        send: Callable[[str, enum.Enum, object], None],
+        others: Callable[[], Iterable[str]],
+        ping: Callable[[], None],
+        now: Callable[[], int],
+        at: Callable[[int, Callable[[], None]], None],
+        later: Callable[[int, Callable[[], None]], None],
+        held: Callable[[list[str]], None],
+        released: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._host, self._send, self._others, self._ping = host, send, others, ping
+        self._now, self._at, self._later = now, at, later
+        self._tell_held, self._tell_released = held, released
+        self.watch = ManagerWatch(now())
+        self.pinged_at = now()
+        self._asked_by: set[str] = set()  # those that are told as soon as the manager is heard
+
+    def begin(self, dead_after: int = DEAD_AFTER) -> None:
+        """The ensemble has joined: the manager was heard now."""
+        self.watch = ManagerWatch(self._now(), dead_after)
+
+    def notice_silence(self) -> None:
+        """See to it that a silence from when the manager was heard last is noticed in time."""
+        watch, now = self.watch, self._now()
+        heard = watch.heard
+        self._later(max(now, watch.first_question), lambda: self._ask(heard))
+        # At that tick, before anything later: the time may have been spent where nothing here could run.
+        self._at(max(now, watch.heard + watch.lease), self.check)
+
+    def pong(self, asked: int) -> bool:
+        """The manager has answered the heartbeat sent at `asked`; whether it is heard later than before."""
+        before = self.watch.heard
+        if self.watch.pong(asked, self._now()):
+            self._tell_released()
+            self._host.release()
+        if self.watch.heard <= before:
+            return False
+        for name in self._asked_by:
+            self._answer(name)
+        self._asked_by.clear()
+        return True
+
+    def check(self) -> None:
+        """Hold what may be placed elsewhere, if it is time."""
+        if self.watch.holds(self._now()):
+            self._tell_held(self._host.hold())
+
+    def _ask(self, heard: int) -> None:
+        """Ask the others whether they hear the manager, again and again while it is not heard here."""
+        watch, now = self.watch, self._now()
+        if watch.heard != heard or not watch.asks(now):
+            return  # it was heard meanwhile: another series of questions has been planned
+        for name in self._others():
+            self._send(name, NetMsg.ASK, Ask(self._host.name))
+        self._later(now + watch.pause, lambda: self._ask(heard))
+        self.check()
+
+    def asked(self, ask: Ask) -> None:
+        """Find out whether the manager is there; answer as soon as it is heard, and after a while anyway."""
+        now = self._now()
+        self._asked_by.add(ask.name)
+        if now - self.pinged_at > self.watch.pause // 2:
+            self.pinged_at = now
+            self._ping()
+        if ask.name in self._asked_by:
+            self._later(now + self.watch.pause, lambda: self._answer(ask.name))
+
+    def _answer(self, name: str) -> None:
+        if self.watch.held:
+            return  # it has learnt that the manager is there for others: it is no witness that it is not
+        self._send(name, NetMsg.TELL, Tell(self._host.name, self._now() - self.watch.heard))
+
+    def told(self, tell: Tell, came: int | None = None) -> None:
+        """Take the answer of another ensemble, which came at a root tick (None: now)."""
+        self.watch.told(tell.name, tell.silence, self._now() if came is None else came)
+        self.check()

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 
 from ticktalk.engine.components import Components
-from ticktalk.hosted.lease import ManagerWatch, Times
+from ticktalk.hosted.lease import Lease, Times
 from ticktalk.manager.liveness import Why
 from ticktalk.messages import NetMsg, RuntimeMsg, message
 from ticktalk.network_keys import JOIN
-from ticktalk.payloads import Ask, FiringError, Ping, Pong, Tell
+from ticktalk.payloads import FiringError, Ping, Pong
 from ticktalk.physical.host_facts import describe_host, free_port
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.network.joining import (
@@ -78,11 +78,21 @@ class EnsembleHandle:
         self.node.take_control[NetMsg.PONG] = self._pong
         self.node.take_control[NetMsg.SHUT_DOWN] = lambda reason, stamp: self._shut_down(reason)
         self.node.take_control[NetMsg.FORGET] = self._forgotten
-        self.node.take_control[NetMsg.ASK] = self._asked
-        self.node.take_control[NetMsg.TELL] = lambda tell, stamp: self._watch.told(tell.name, tell.silence, stamp)
-        self._watch = ManagerWatch(self._started)
-        self._pinged_at = self._started
-        self._asked_by: set[str] = set()  # those who want to know when the manager is heard again
+        node = self.node
+        heard_again = "the manager is heard again; what was suspended and is still this ensemble's goes on"
+        self._lease = Lease(
+            node.host,
+            lambda ensemble, kind, payload: node.send(ensemble, message(kind, payload)),
+            self._others,
+            self._ping,
+            node.clock.now,
+            node.agenda.deliver_at,
+            node.agenda.deliver_at,
+            self._held,
+            lambda: self._event(heard_again),
+        )
+        node.take_control[NetMsg.ASK] = lambda ask, stamp: self._lease.asked(ask)
+        node.take_control[NetMsg.TELL] = self._lease.told
         self.node.loop.every(Times().heartbeat, self._beat)
 
     def run(self) -> None:
@@ -116,8 +126,8 @@ class EnsembleHandle:
         self._stop.set()
 
     def _joined(self) -> None:
-        self._watch = ManagerWatch(self.node.clock.now())
-        self._watch_on()
+        self._lease.begin()
+        self._lease.notice_silence()
 
     def _join(self) -> bool:
         """Ask until the manager answers; False when stopped before."""
@@ -197,13 +207,13 @@ class EnsembleHandle:
             return
         self.node.clock.tend(monotonic_us())
         self._ping()
-        self._check_lease()
+        self._lease.check()
 
     def _ping(self) -> None:
-        self._pinged_at = self.node.clock.now()
+        now = self._lease.pinged_at = self.node.clock.now()
         ping = Ping(
             self.name,
-            self._pinged_at,
+            now,
             self.discipline.offset,
             self.discipline.uncertainty,
             self.node.own["overflow"],
@@ -211,53 +221,18 @@ class EnsembleHandle:
         self.node.send(self.node.manager, message(RuntimeMsg.PING, ping))
 
     def _pong(self, pong: Pong, stamp: int) -> None:
-        now, before = self.node.clock.now(), self._watch.heard
         self._exchange(Exchange(pong.asked, pong.received, pong.answered, stamp))
-        if self._watch.pong(pong.asked, now):
-            self._event("the manager is heard again; what was suspended and is still this ensemble's goes on")
-            self.node.host.release()
-        if self._watch.heard > before:
-            self._watch_on()
-            for name in self._asked_by:
-                self._tell(name)
-            self._asked_by.clear()
+        if self._lease.pong(pong.asked):
+            self._lease.notice_silence()
 
-    def _watch_on(self) -> None:
-        """The manager was heard: see to it that its next silence is noticed in time."""
-        watch, now = self._watch, self.node.clock.now()
-        self.node.agenda.deliver_at(max(now, watch.first_question), self._ask_others, watch.heard)
-        # At that tick, before anything later: the time may have been spent where nothing here could run.
-        self.node.agenda.deliver_at(max(now, watch.heard + watch.lease), self._check_lease)
+    def _held(self, sqs: list[str]) -> None:
+        what = f"; suspended, because others may host them: {', '.join(sqs)}" if sqs else ""
+        self._event(f"the manager is not heard{what}")
 
-    def _check_lease(self) -> None:
-        if self._watch.holds(self.node.clock.now()):
-            held = self.node.host.hold()
-            what = f"; suspended, because others may host them: {', '.join(held)}" if held else ""
-            self._event(f"the manager is not heard{what}")
-
-    def _ask_others(self, heard: int) -> None:
-        """Ask the others whether they hear the manager, again and again while it is not heard here."""
-        watch, now = self._watch, self.node.clock.now()
-        if watch.heard != heard or self._again.is_set() or not watch.asks(now):
-            return  # it was heard meanwhile: another series of questions has been planned
-        for name in list(self.node.network_manager.routing_table):
-            if name not in (self.name, self.node.manager):
-                self.node.send(name, message(NetMsg.ASK, Ask(self.name)))
-        self.node.agenda.deliver_at(now + watch.pause, self._ask_others, heard)
-
-    def _asked(self, ask: Ask, stamp: int) -> None:
-        """Find out whether the manager is there; tell who asks as soon as it is heard, and after a while anyway."""
-        now = self.node.clock.now()
-        if now - self._pinged_at > self._watch.pause // 2:
-            self._ping()
-        self._asked_by.add(ask.name)
-        self.node.agenda.deliver_at(now + self._watch.pause, self._tell, ask.name)
-
-    def _tell(self, name: str) -> None:
-        if self._watch.held:
-            return  # it has learnt that the manager is there for others: it is no witness that it is not
-        silence = self.node.clock.now() - self._watch.heard
-        self.node.send(name, message(NetMsg.TELL, Tell(self.name, silence)))
+    def _others(self) -> list[str]:
+        """The ensembles that are asked whether they hear the manager; none while this one joins again."""
+        table = [] if self._again.is_set() else list(self.node.network_manager.routing_table)
+        return [name for name in table if name not in (self.name, self.node.manager)]
 
     def _forgotten(self, name: str, stamp: int) -> None:
         if name == self.name:

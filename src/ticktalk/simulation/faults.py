@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 from ticktalk.defaults import CHECKPOINT_PERIOD
-from ticktalk.hosted.lease import DEAD_AFTER, Times, goes_on
+from ticktalk.hosted.lease import DEAD_AFTER, Times
 from ticktalk.manager.events import Cut, Event, Failed, Gone, Healed, Left, Slowed, Started, Suspended
 from ticktalk.processes import TTRuntimeManagerProcess
 from ticktalk.simulation.driver import Simulation
@@ -52,11 +52,12 @@ class Faults:
         self._components = components
         self._lost_since: dict[str, int] = {}  # the ensembles that the manager does not hear of
         self._noticed: set[str] = set()
-        self._suspended: set[str] = set()
         self._liveness = manager.process.requests.liveness
         self._liveness.times = Times(noticed_after)
         self.simulation.make_movable()
         self.simulation.checkpoint = checkpoint
+        for name in self.simulation.sites:
+            self._watch_over(name)
 
     def schedule(self, event: FaultEvent, start: int) -> None:
         """Let an event happen, `event.at` ticks after the tick `start`, before anything else of its tick."""
@@ -98,7 +99,6 @@ class Faults:
         self.simulation.network.cut(one, other)
         if self.manager.name in (one, other):
             self._silent(other if one == self.manager.name else one)
-        self._watch()
 
     def heal(self, one: str, other: str) -> None:
         """Messages get through again."""
@@ -109,7 +109,6 @@ class Faults:
             self._heard(name)
         self.simulation.network.send_waiting(one, other)
         self.simulation.settle()
-        self._watch()
 
     def slow(self, name: str, factor: Fraction | float) -> None:
         """The bodies of an ensemble take `factor` times as long as they did at first; needs costs to be seen."""
@@ -123,19 +122,20 @@ class Faults:
             self._leave(name, Left(name, replaced=True))  # now it is noticed at the latest
         self._lost_since.pop(name, None)
         self._noticed.discard(name)
-        self._suspended.discard(name)
         self._tell(Started(name))
         self.simulation.remove(name)
         self.manager.start_ensemble(name, self._components(name, components))
+        self._watch_over(name)
 
     def _silent(self, name: str) -> None:
         """The manager hears nothing of an ensemble from now on, and it nothing of the manager."""
         now = self.simulation.agenda.now
         if name not in self._lost_since:
             self._lost_since[name] = now
-            at = self.simulation.agenda.deliver_at
-            at(now + Times(self.noticed_after).lease, self._watch)
-            at(now + self.noticed_after, self._notice, name, now)
+            self.simulation.agenda.deliver_at(now + self.noticed_after, self._notice, name, now)
+            if self.simulation.sites[name].alive:
+                self._watch_over(name)
+                self.simulation.sites[name].lease.notice_silence()
 
     def _notice(self, name: str, since: int) -> None:
         if self._lost_since.get(name) == since:
@@ -153,48 +153,21 @@ class Faults:
     def _heard(self, name: str) -> None:
         """The manager and an ensemble hear of each other again."""
         self._lost_since.pop(name, None)
-        self._suspended.discard(name)
-        host = self.simulation.sites[name].host
         back = name in self._noticed
         if back:
             self._noticed.discard(name)
             self._liveness.back(name)
             self.simulation.settle()
-        if host is not None:
-            host.release()
+        self.simulation.sites[name].lease.pong(self.simulation.agenda.now)
+        self.simulation.settle()
         if not back:
             self._liveness.reunite()
 
-    def _watch(self) -> None:
-        """Each ensemble that has lost the manager for a while asks the others, and holds what may be elsewhere.
-
-        One that holds its own is no witness: it has learnt that the manager is there for others.
-        """
-        now, simulation, manager = self.simulation.agenda.now, self.simulation, self.manager.name
-        asked = [name for name, since in self._lost_since.items() if now - since >= Times(self.noticed_after).lease]
-        again = True
-        while again:
-            again = False
-            for name in asked:
-                site = simulation.sites[name]
-                if not site.alive or site.host is None:
-                    continue
-                sees = [
-                    simulation.network.connected(other, manager)
-                    for other in simulation.sites
-                    if other not in (name, manager) and other not in self._suspended
-                    if simulation.sites[other].alive and simulation.network.connected(name, other)
-                ]
-                if not goes_on(sees):
-                    again = again or name not in self._suspended
-                    self._suspended.add(name)
-                    held = site.host.hold()
-                    if held:
-                        self._tell(Suspended(name, held))
+    def _watch_over(self, name: str) -> None:
+        """Begin the lease of an ensemble."""
+        site = self.simulation.sites[name]
+        site.lease.begin(self.noticed_after)
+        site.suspended = lambda sqs: self._tell(Suspended(name, sqs)) if sqs else None
 
     def _tell(self, event: Event) -> None:
         self.manager.process.requests.tell(event)
-
-
-def _seconds(ticks: int) -> str:
-    return f"{ticks / 1_000_000:g} s"

@@ -18,11 +18,12 @@ from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import arc_name
 from ticktalk.hosted.duties import Duties
 from ticktalk.hosted.hosting import EnsembleHost
+from ticktalk.hosted.lease import Lease
 from ticktalk.hosted.listening import Listening, arcs_to
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, NetMsg, SyncMsg
 from ticktalk.network_keys import OUTPUT, arc_key
-from ticktalk.payloads import Deployment, FiringError, OutputToken, StartContext, StopGraph
+from ticktalk.payloads import Deployment, FiringError, OutputToken, StartContext, StopGraph, Tell
 from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
 from ticktalk.simulation.bodies import SimulatedBodies
 from ticktalk.simulation.cores import Cores
@@ -91,6 +92,8 @@ class Site:
     Attributes:
         interface: its end of the network.
         duties: its moves, checkpoints and reports.
+        lease: whether it goes on while it hears nothing of the manager.
+        suspended: told of its SQs that are held because the manager is not heard.
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class Site:
         self.interface.lost, self.interface.arc_of = self._lost, _arc_of
         self.host: EnsembleHost | None = None
         self.cores: Cores | None = None  # on which its bodies take their time
+        self.suspended: Callable[[list[str]], None] = lambda sqs: None
         self.take_output: Any = None  # on the manager's own ensemble
         self.take_error: Any = None
         self.log_error: Any = None
@@ -282,14 +286,37 @@ class Site:
             self._driver.at_end_of,
             lambda: self.alive and self._network.connected(self.name, self.manager),
         )
+        self.lease = Lease(
+            host,
+            lambda ensemble, kind, payload: (
+                inputs.send(ensemble, kind, payload) if self._network.connected(self.name, ensemble) else None
+            ),
+            lambda: [name for name in network.routing_table if name not in (self.name, self.manager)],
+            self._ping,
+            lambda: self._network.agenda.now,
+            lambda tick, call: self._network.agenda.deliver_at(tick, self._do, call),
+            lambda tick, call: self._driver.at_end_of(tick, self._do, call),
+            lambda sqs: self.suspended(sqs),
+        )
+        network.handlers |= {NetMsg.ASK: self.lease.asked, NetMsg.TELL: self._told}
         inputs.handlers |= {SyncMsg.START: start, **self.duties.handlers(SyncMsg)}
         network.handlers |= self.duties.handlers(NetMsg)
         self._then(bodies, ExecuteMsg.INSTANTIATE, listen)
         self._then(inputs, SyncMsg.STOP, stop)
 
+    def _ping(self) -> None:
+        """Hear the manager, if it can be heard; in simulation a heartbeat is answered at once."""
+        if self._network.connected(self.name, self.manager):
+            self.lease.pong(self._network.agenda.now)
+
+    def _told(self, tell: Tell) -> None:
+        self._ping()  # heartbeats go on all the time
+        self.lease.told(tell)
+
     def _do(self, call: Callable[[], None]) -> None:
-        call()
-        self._driver.settle()
+        if self.alive:
+            call()
+            self._driver.settle()
 
     def _then(self, process: TTProcess, kind: enum.Enum, then: Callable[[Any], None]) -> None:
         before = process.handlers[kind]
