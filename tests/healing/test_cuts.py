@@ -136,3 +136,16 @@ def test_started_anew_behind_a_cut_it_joins_when_the_cut_heals() -> None:
     assert sides(world, "count-1") == [("b", 250, 12750)]
     # Its checkpoint is of 4 s, or of 5 s had it been heard then: the cut comes first at that tick.
     assert next(v for t, v, _ in world.table() if t >= 11 * S) == 16 + 1
+
+
+def test_a_witness_that_heard_the_manager_much_later_counts_though_it_is_cut_off_by_then() -> None:
+    """As on devices: whether the manager was there for another one is told by when that one heard it last."""
+    world = World(["b", "c"])
+    world.start(graph_of("return count(trigger, TTPeriod=250000)"), {"count-1": "b"})
+    links = ("b", MANAGER), ("c", MANAGER)
+    world.events(cut(links[0], at="5s") + cut(links[1], at="6s") + heal(*links, at="9s"))
+    world.run(11 * S)
+    world.check()
+    # The lease of b ends at 6.5 s; c has heard the manager until 6 s, so it was there when b lost it.
+    assert world.told("'b' has lost the manager and suspends count-1") == [6500 * MS]
+    assert not [firing for firing in world.firings if 6500 * MS <= firing.tick < 9 * S]

@@ -209,3 +209,21 @@ def test_only_where_sqs_can_move() -> None:
     manager = TTRuntimeManagerSim(None, [TTEnsemble(None, "a")], simpy.Environment())
     with pytest.raises(TTRuntimeError, match="Faults"):
         manager.drain("a")
+
+
+def test_an_ensemble_to_which_sqs_move_is_not_drained_meanwhile() -> None:
+    """The drain waits for tokens that are under way to where its SQs were."""
+    world = World(["a", "b"], delay=300 * MS)
+    program = "return total(count(trigger, TTPeriod=250000))"
+    world.start(graph_of(program), {"count-1": "a", "total-1": "b"})
+
+    def drain_both() -> None:
+        world.manager.drain("b")
+        with pytest.raises(TTRuntimeError, match="is on the move from 'b'"):
+            world.manager.drain("a")
+
+    world.at(3100 * MS, drain_both)
+    world.run(6 * S)
+    world.check()
+    assert world.hosts() == {"count-1": "a", "total-1": "a"}
+    assert world.values() == [n * (n + 1) // 2 for n in range(1, len(world.values()) + 1)] and len(world.values()) >= 20
