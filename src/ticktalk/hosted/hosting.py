@@ -78,6 +78,7 @@ class EnsembleHost:
         self.cores: MakeStage | None = None  # lets bodies that run in place take their time
         self.meter: MakeStage | None = None  # measures bodies that run in place
         self.fired: Fired | None = None  # told of every firing of contexts that start from now on
+        self._suspended: dict[tuple[str, int], set[str]] = {}  # by context, what `hold` has held
         self.prepared: dict[str, PreparedGraph] = {}
         self.contexts: dict[tuple[str, int], Context] = {}
 
@@ -201,16 +202,19 @@ class EnsembleHost:
     def hold(self) -> list[str]:
         """Hold every instance that could be placed elsewhere; the names of those that were not held."""
         names = set()
-        for (graph, _), context in self.contexts.items():
-            movable = set(context.syncs) - self.alone.get(graph, set()) - context.held
+        for key, context in self.contexts.items():
+            movable = set(context.syncs) - self.alone.get(key[0], set()) - context.held
             context.hold(movable)
+            self._suspended.setdefault(key, set()).update(movable)
             names |= movable
         return sorted(names)
 
     def release(self) -> None:
-        """Let what was held go on."""
-        for context in self.contexts.values():
-            context.release(set(context.held))
+        """Let what `hold` has held go on; an instance that is being handed over stays held."""
+        for key, names in self._suspended.items():
+            if key in self.contexts:
+                self.contexts[key].release(names)
+        self._suspended.clear()
 
     def set_grid(self, change: SetGrid) -> None:
         """Change a stream's grid; from its next instant on."""
