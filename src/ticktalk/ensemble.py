@@ -187,7 +187,7 @@ class TTEnsemble:
 
     @property
     def routing_table(self) -> dict[str, str]:
-        """Ensemble name to address: who is where, as the manager told."""
+        """Ensemble name to address, as the manager told."""
         return dict(self.network_manager.routing_table) if self.network_manager is not None else {}
 
     def log_error(self, error: FiringError) -> None:

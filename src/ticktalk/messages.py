@@ -1,9 +1,9 @@
 """Messages between processes: their kinds, and one row for each that says all there is to say of it.
 
-A process of an ensemble is told something by a `Message`. Its kind, the member of an enum, says what it is. The row of
-a kind in `ROWS` says what it carries, which process it is for, whether it crosses between devices, and whether it is
-taken only with the manager's signature. Frames are written and read by these rows (`physical/network/wire.py`), and
-`message` addresses by them. A process answers a kind by an entry in its `handlers` (`processes.py`).
+A `Message` tells a process of an ensemble something. Its kind is the member of an enum. The row of a kind in `ROWS`
+says what it carries, whether it crosses between devices, and whether it is taken only with the manager's signature.
+The family of a kind says which process it is for (`RECIPIENTS`); `message` addresses by it. Frames are written and read
+by the rows (`physical/network/control_frames.py`). A process answers a kind by an entry in its `handlers`.
 
 To add a message: a member, a row, and a handler.
 """

@@ -1,6 +1,6 @@
 """What messages carry: plain data, one struct for each payload. `messages.py` says which message carries which.
 
-Ticks are those of the root clock unless a field says otherwise; microseconds are of the clock of whoever measured.
+Ticks are those of the root clock unless a field says otherwise. Microseconds are those of the device that measured.
 The structs that cross between devices hold fields in the order in which they are on the wire.
 """
 
@@ -100,7 +100,7 @@ class ProfileRequest(msgspec.Struct):
 
 
 class Deployment(msgspec.Struct, frozen=True):
-    """A graph on its way to the ensembles: all of it, and who hosts which SQ.
+    """A graph on its way to the ensembles: all of it, and the host of each SQ.
 
     `generations` says how often an SQ has been placed anew (left out: never): receivers drop tokens of an older one.
     """
@@ -412,7 +412,7 @@ class IdleReport(msgspec.Struct, frozen=True):
     profile: dict[str, tuple[list[int], list[int]]] | None = None
 
 
-# The network: who is where, and memory that ensembles of one host share.
+# The network: where ensembles are, and memory that those of one machine share.
 
 
 class Route(NamedTuple):

@@ -1,9 +1,9 @@
 """The documented processes: thin shells around the rules.
 
-Each has one input queue of `Message`s and is told by `setup_proc_intfc` whom to call. The driver hosts it:
-`run_sim` inside a `simpy.Process`, `run_phy` in a thread. A message says itself what it is (`msg_type`) and for whom
-(`process_recipient`); one that is not for a process is ignored without notice. Tokens do not come this way: within
-an ensemble they go from SQ to SQ by direct call (`ticktalk.engine`).
+Each has one input queue of `Message`s, a handler for each kind of message, and the callbacks that `setup_proc_intfc`
+sets. The driver hosts it: `run_sim` inside a `simpy.Process`, `run_phy` in a thread. A message names its kind
+(`msg_type`) and its process (`process_recipient`). One for another process is ignored without notice. Tokens do not
+come this way: within an ensemble they go from SQ to SQ by direct call (`ticktalk.engine`).
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class TTNetworkManager(TTProcess):
         input_runtime_func: Callable[[Message], None] | None = None,
         sim_process: simpy.Process | None = None,
     ) -> None:
-        """Set whom messages from other ensembles go to, and the SimPy process this runs in."""
+        """Set the inputs of the other processes of this ensemble, and the SimPy process this runs in."""
         callbacks = {
             "TTInputTokenProcess": input_sync_func,
             "TTExecuteProcess": input_execute_func,
