@@ -7,12 +7,13 @@ counted." One that starts at its interval's end or later is counted, too.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 from test_cores import HEAD, Simulated
 
+from ticktalk.accelerate.region_messages import RunRegion
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.counters import Counters
 from ticktalk.engine.firing import make_sync
@@ -116,3 +117,17 @@ def test_a_firing_that_was_late_when_it_was_decided_is_counted_once(monkeypatch:
     """The timekeeper has counted it; the worker, where it is late as well, does not."""
     fire = Fire(7, 90, 110, [msgspec.msgpack.encode(1)], now=120, instant=100, following=200)
     assert worked(monkeypatch, 20, fire, 150) is None
+
+
+@pytest.mark.parametrize(("decided", "late"), [(100, True), (109, True), (110, False), (120, False)])
+def test_so_is_one_of_a_region(monkeypatch: pytest.MonkeyPatch, decided: int, late: bool) -> None:
+    monkeypatch.setattr(units, "monotonic_us", lambda: 150)
+    command = RunRegion(9, 90, 110, b"", [], 100, 200, decided)
+    answers: list[Any] = []
+
+    class Runs:
+        def run(self, *command: Any) -> tuple[list[Any], list[Any], list[Any]]:
+            return [], [], []
+
+    units.RegionUnit(9, cast(Any, Runs()), [], answers.append).carry_out(command)
+    assert answers[0].late == late

@@ -60,6 +60,7 @@ class RunRegion(msgspec.Struct, array_like=True, tag="run"):
         data: the value of that arc, or an array of those of several; else a value for each input of each root (None:
             the root does not fire).
         instant, following: of a source: the instant for which it fires, and the next one; else None.
+        now: of a source: when the firing was decided.
     """
 
     ident: int
@@ -69,6 +70,7 @@ class RunRegion(msgspec.Struct, array_like=True, tag="run"):
     data: Any
     instant: int | None
     following: int | None
+    now: int = 0
 
 
 class RegionRan(msgspec.Struct, array_like=True, tag="ran"):

@@ -231,7 +231,7 @@ class DeviceRegion:
             apart()  # it says what has no codec
             return
         instant, following = (None, None) if self._grid is None else self._workers.due(self._grid, start)
-        self._enter(start, ([start, stop, b"", data, instant, following], apart))
+        self._enter(start, ([start, stop, b"", data, instant, following, fired[0][4]], apart))
 
     def takes(self, arcs: Iterable[int]) -> bool:
         """Whether a token that came on these arcs is for it, and for nobody else here."""

@@ -1,8 +1,8 @@
 """The seam to an accelerator, which runs settled parts of a context faster than the general engine does.
 
-The general engine (the rest of this folder) is the definition of what a program means, and needs no accelerator. One
-that is given runs what is settled beforehand by code of its own, to the same results, and gives everything back to
-the syncs whenever it is asked. One object serves all contexts of an agenda; in simulation and on devices alike.
+The general engine (the rest of this folder) defines what a program means, and needs no accelerator. An accelerator runs
+the firings that are settled beforehand by code of its own, to the same results. It gives them back to the syncs
+whenever the context asks. One object serves all contexts of an agenda, in simulation and on devices alike.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class ContextParts(Protocol):
 
 
 class Accelerated(Protocol):
-    """SQs of a context that run together, for as long as nobody needs them one by one."""
+    """SQs of a context that run together, until they are needed one by one."""
 
     def flush(self) -> None:
-        """Bring to the syncs and executes what they would know by now."""
+        """Bring the syncs and executes up to date."""
 
     def retire(self) -> None:
         """Give everything back to the general engine, for good."""
@@ -51,7 +51,7 @@ class Accelerated(Protocol):
 
 
 class Accelerator(Protocol):
-    """What a context may be given; without one everything runs, slower."""
+    """An accelerator. A context without one runs everything, but slower."""
 
     def form(self, parts: ContextParts) -> Iterable[Accelerated]:
         """Look which SQs of a context can run together, as they are placed and set now, and let them."""

@@ -1,4 +1,4 @@
-"""What is due when, and in which order at one tick.
+"""The timers of an ensemble or a simulation, and the order of turns at one tick.
 
 The agenda is given the time; it never asks for it. In simulation all ensembles share one, so that one tick
 runs in graph order across them; on a device each ensemble has its own. At one tick:
@@ -25,11 +25,11 @@ class Turn(Protocol):
     queued: bool
 
     def step(self, now: int) -> None:
-        """Take what arrived and what is due at root tick `now`."""
+        """Consider the tokens that arrived, and the instants or deadlines that are due, at root tick `now`."""
 
 
 class OtherInstants(Protocol):
-    """Instants beside the agenda's timers: whoever has them runs many at a time, where nothing else is due."""
+    """Instants beside the agenda's timers, of which many run at a time where nothing else is due."""
 
     idle: bool  # none of them is due
 
@@ -37,7 +37,7 @@ class OtherInstants(Protocol):
         """The tick of the next one; after all ticks, if there is none."""
 
     def begin(self, tick: int) -> None:
-        """Make ready what is due at `tick`."""
+        """Make the instants ready that are due at `tick`."""
 
     def run_before(self, stop: float) -> None:
         """Run instants before `stop`, up to one that gives others something to do."""
@@ -136,7 +136,7 @@ class Agenda:
             others.begin(tick)
         if not ready and len(due) == 1:
             if not due[0].queued:  # else it is held
-                due[0].step(tick)  # nobody else could have the first turn
+                due[0].step(tick)  # no other could have the first turn
         else:
             for turn in due:
                 if not turn.queued:
@@ -166,7 +166,7 @@ class Agenda:
             self.run_tick(tick, limit)
 
     def run_until(self, now: int) -> None:
-        """Bring the agenda to `now`: what is due up to and with it, and what is ready (real time)."""
+        """Let all turns be taken that are ready or due up to and with `now` (real time)."""
         if self.ready:
             self.run_ready(now)
         else:

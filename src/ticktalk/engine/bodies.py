@@ -118,7 +118,7 @@ class GraphCode:
             self._assigned.update(statement.assigns)
 
     def try_out(self, sqs: Iterable[TTSQ]) -> None:
-        """`prepare`, and make one body of each function, so that what is wrong with it is known before the start."""
+        """`prepare`, and make one body of each function, so that its errors are known before the start."""
         sqs = list(sqs)
         self.prepare(sqs)
         for sq in {sq.function: sq for sq in sqs if sq.body}.values():
@@ -247,7 +247,7 @@ def _is_importable(name: str) -> bool:
 
 
 def _returning_nothing(module: ast.Module) -> ast.Module:
-    """A body that returns one `TTEmpty` again and again instead of making them; nobody could see the difference."""
+    """A body that returns one `TTEmpty` again and again instead of making them; no program can tell."""
     nodes = list(ast.walk(module))
     if any("TTEmpty" in _bound(node) for node in nodes):
         return module  # it means something else by the name

@@ -24,7 +24,7 @@ Data = bytes | bytearray | memoryview
 
 
 class Encoded:
-    """A value on its way, as MessagePack: whoever keeps time passes it on without looking at it.
+    """A value on its way, as MessagePack: the timekeeper passes it on unopened.
 
     Attributes:
         data: what `encode_value` gave.
@@ -39,7 +39,7 @@ class Encoded:
 
 
 class Parts:
-    """What a body returned, encoded where it ran: the parts that its arcs carry, by their path.
+    """A result, encoded where its body ran: the parts that its arcs carry, by their path.
 
     Args:
         by_path: the parts; or
@@ -82,7 +82,7 @@ def split(together: Data) -> list[Data]:
 
 
 PLAIN: frozenset[type] = frozenset({int, float, bool, str, bytes, type(None), complex, Encoded})
-"""Types whose values nobody can change: they are shared, not copied."""
+"""Types whose values cannot be changed: they are shared, not copied."""
 
 _FIXED = PLAIN | {datetime.datetime, datetime.date, datetime.time, datetime.timedelta, range, slice}
 
@@ -147,7 +147,7 @@ def register_codec(
 
 
 def handed_on(value: Any) -> Any:
-    """`value` as a receiver gets it: what it does to it is seen by nobody else.
+    """`value` as a receiver gets it: its own copy, which it may change.
 
     Raises:
         NoCodecError: the value cannot be copied.

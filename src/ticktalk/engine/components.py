@@ -11,7 +11,7 @@ Components = dict[str, Any]
 
 
 class Running(Protocol):
-    """What runs: whose prints are marked with its name, whose ensemble's components are at hand."""
+    """An SQ that runs: its name marks what it prints, and it reaches the components of its ensemble."""
 
     @property
     def name(self) -> str: ...
@@ -30,7 +30,7 @@ running = _Thread()
 
 
 class OneOfMany:
-    """Stands for whichever of several SQs runs: that is found out when somebody asks."""
+    """Stands for several SQs of which one runs; which one is found out only when it is needed."""
 
     name = ensemble = "?"
     components: Components | None = None

@@ -33,7 +33,7 @@ class Context:
         number: the context's number, unique in its system (`TTTag.u`).
         start_tick: when it starts (root ticks), the same on every ensemble.
         agenda: the ensemble's timers; given the time by the driver.
-        around: what it is given beside: where its tokens go, how its bodies run.
+        around: its sinks, and the way its bodies run.
 
     Attributes:
         closed: nothing fires any more.
@@ -114,8 +114,8 @@ class Context:
 
         Args:
             come: the SQs that are new here.
-            states: what they go on with; one that is not there begins anew, on the graph's inputs.
-            load: makes values of what was saved.
+            states: their states; one that has none begins anew, on the graph's inputs.
+            load: makes values again from their saved form.
         """
         self.decelerate()
         arriving = {sq.name for sq in come}
@@ -326,7 +326,7 @@ class Context:
 
     @property
     def counts(self) -> Counts:
-        """What was counted here."""
+        """The counters, up to date."""
         self._flush()
         for sync in self.syncs.values():
             sync.settle()

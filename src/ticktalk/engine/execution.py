@@ -1,4 +1,4 @@
-"""Execution: runs bodies, one firing at a time, and isolates what goes wrong in them."""
+"""Execution: runs bodies, one firing at a time, and keeps their errors from everything else."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class TTSQExecute:
             self.fire = self._fire
 
     def _parameter(self, name: str) -> Any:
-        """What an instruction's call fixed under this name; decoded anew each time, as somebody may change it."""
+        """What an instruction's call fixed under this name; decoded anew each time, as its user may change it."""
         return decode_constant(self.sq.instruction.get(name))
 
     def _fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
@@ -243,7 +243,7 @@ def _call_shape(
 
 
 def unchangeable(value: Any) -> bool:
-    """Whether nobody can change `value`, so that all firings may share it."""
+    """Whether `value` cannot be changed, so that all firings may share it."""
     if isinstance(value, tuple):
         return all(unchangeable(item) for item in value)
     return value is None or isinstance(value, (bool, int, float, complex, str, bytes, frozenset, range))
@@ -252,7 +252,7 @@ def unchangeable(value: Any) -> bool:
 def firing_error(
     sq: TTSQ, ensemble: str, code: GraphCode, error: BaseException, start: Tick, stop: Tick
 ) -> FiringError:
-    """What is told of `error`: the innermost line of the program in its traceback, else the line of the use."""
+    """The report of `error`: the innermost line of the program in its traceback, else the line of the use."""
     file, line = code.file, 0
     trace = error.__traceback__
     while trace is not None:

@@ -2,7 +2,7 @@
 
 A firing rule decides on a set (`engine/firing`). The firing then passes those of these stages that its SQ has:
 
-* "tag": its tag is sent, where somebody consumes it;
+* "tag": its tag is sent, where an SQ consumes it;
 * "single run": it is dropped while another is in flight;
 * "numbers here": arithmetic on plain numbers is done at once by the timekeeper; anything else goes on;
 * "worker": its body runs in a worker of the device, and no further stage follows here; or else
@@ -38,7 +38,7 @@ Report = Callable[[FiringError], None]
 """Takes the error of a firing."""
 
 Failed = Callable[[Tick, Tick, BaseException], None]
-"""`(start, stop, error)`: takes what a firing on that interval raised."""
+"""`(start, stop, error)`: takes the exception of a firing on that interval."""
 
 Outcome = Literal["sent", "nothing", "failed"]
 """How a firing went: a result was sent, its body had nothing to say, it raised."""
@@ -57,7 +57,7 @@ def outcome_of(failed: bool, sent: bool) -> Outcome:
 
 
 class Elsewhere(NamedTuple):
-    """What a stage that runs a body later, or away from here, has to know.
+    """The SQ and its sinks, as a stage needs them that runs a body later, or away from here.
 
     Attributes:
         sq: the SQ.
@@ -65,11 +65,11 @@ class Elsewhere(NamedTuple):
         all_paths: just the paths.
         send: takes the result, which may be `Parts`, and its interval.
         report: takes the error of a firing.
-        failed: takes what a firing raised, and its interval.
+        failed: takes the exception of a firing, and its interval.
         tally: takes a kind of counter to be counted at this SQ.
         done: called after each firing, however it ended.
         away: told of so many firings that run away though `Fire` was not called for them: `done` follows for each.
-        fired: the watcher: `(start, stop, began, ended, outcome)`; None: nobody watches.
+        fired: the watcher: `(start, stop, began, ended, outcome)`; None: there is none.
     """
 
     sq: TTSQ
@@ -108,7 +108,7 @@ RunElsewhere = Callable[[Any, Elsewhere], Fire]
 
 
 class Surroundings(NamedTuple):
-    """What a context is given beside its graph: where its tokens go, and how its bodies run.
+    """The surroundings of a context: its sinks, and the way its bodies run.
 
     Attributes:
         publish: sends tokens to other ensembles; `publish_together`: what several arcs carry to the same ones.
@@ -117,9 +117,9 @@ class Surroundings(NamedTuple):
         run_elsewhere: runs bodies in workers; None: they run in place.
         cores: makes bodies that run in place take their time; None: they take none.
         meter: measures bodies that run in place.
-        fired: the watcher, told of every firing whose body has run; None: nobody watches.
-        accelerator: runs settled parts faster; None: the general engine runs everything, as it does where somebody
-            watches.
+        fired: the watcher, told of every firing whose body has run; None: there is none.
+        accelerator: runs settled parts faster; None: the general engine runs everything. It is not used beside a
+            watcher.
         movable: SQs may come here and leave while the context runs.
         eviction_bound: see `EVICTION_BOUND`.
     """
@@ -138,7 +138,7 @@ class Surroundings(NamedTuple):
 
 
 class FiringChain(NamedTuple):
-    """The stages of one SQ in one context, first to last; what has its firings; its body, if that runs in place."""
+    """The stages of one SQ in one context, first to last; the first one's `fire`; its body, if that runs in place."""
 
     stages: tuple[str, ...]
     fire: Fire
@@ -204,7 +204,7 @@ def _in_place(
     makers: dict[str, MakeStage | None],
     body: Callable[[Send, Report], TTSQExecute],
 ) -> tuple[list[str], Fire, TTSQExecute]:
-    """The stages around a body that runs in place, and what has its firings."""
+    """The stages around a body that runs in place, and the `fire` of the first of them."""
     names, stages = [], []
     for name, make in {**makers, "watch": _watch}.items():
         stage = make(context, own) if make is not None else None

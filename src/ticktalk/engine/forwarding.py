@@ -1,6 +1,6 @@
 """Forwarding: where the results of an SQ go.
 
-To ports on the same ensemble by direct call, a copy each unless nobody can change the value; to other ensembles as
+To ports on the same ensemble by direct call, a copy each unless the value cannot be changed; to other ensembles as
 one publication per arc; to the manager if the arc is an output of the graph.
 """
 
@@ -26,7 +26,7 @@ Output = Callable[[str, Any, Tick, Tick], None]
 
 
 def arc_name(sq: str, index: int) -> str:
-    """What an arc is called between ensembles: the SQ's name and the arc's index."""
+    """The name of an arc between ensembles: the SQ's name and the arc's index."""
     return f"{sq}/{index}"
 
 
@@ -36,7 +36,7 @@ class Together:
     Attributes:
         sq: its name.
         arcs: their indexes.
-        names: what they are called between ensembles.
+        names: their names between ensembles.
         ensembles: where they lead.
     """
 
@@ -57,7 +57,7 @@ class Way(msgspec.Struct, frozen=True):
     """One arc, as its tokens leave this ensemble.
 
     Attributes:
-        name: what it is called between ensembles.
+        name: its name between ensembles.
         path: which part of a result it carries.
         local: the ports on this ensemble.
         hosts: the other ensembles that consume it.

@@ -1,4 +1,4 @@
-"""What an instance needs to go on on another ensemble: saved there, checked in at the manager, restored here.
+"""The state of an instance that goes on on another ensemble: saved, kept by the manager, restored.
 
 Values are saved as MessagePack, as they cross between ensembles. What has no codec is left out and named once.
 """
@@ -15,14 +15,14 @@ SavedToken = list[Any]
 """`[start, stop, value]`: root ticks, the value as MessagePack."""
 
 Load = Callable[[bytes], Any]
-"""Makes a value of what was saved."""
+"""Makes a value again from its saved form."""
 
 
 class Saver:
     """Saves values; remembers what could not be.
 
     Args:
-        everything: also what waits, for an instance that moves; else what a firing leaves behind.
+        everything: also the tokens that wait, for an instance that moves; else only the state between firings.
     """
 
     def __init__(self, everything: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What every ensemble that holds a graph looks up in it, found once for all of them."""
+"""A graph's order and arcs as look-up tables, made once for all ensembles that hold it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Wiring(NamedTuple):
 
 
 _known: deque[tuple[TTGraph, Wiring]] = deque(maxlen=4)
-"""The latest: a thousand simulated ensembles that hold one graph share what was found in it."""
+"""The latest ones: a thousand simulated ensembles that hold one graph share its wiring."""
 
 
 def wiring_of(graph: TTGraph) -> Wiring:
-    """The wiring of a graph; nobody changes it."""
+    """The wiring of a graph; it is not to be changed."""
     for known, wiring in _known:
         if known is graph:
             return wiring

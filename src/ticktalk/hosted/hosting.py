@@ -101,7 +101,7 @@ class EnsembleHost:
         """Start a context: its SQs are wired and the inputs are at their ports."""
         known = self.contexts.get((start.graph, start.context))
         if known is not None:
-            return known  # the manager says it again to who was cut off
+            return known  # the manager repeats it for an ensemble that was cut off
         context = self.wire(start)
         context.inject(start.inputs)
         return context

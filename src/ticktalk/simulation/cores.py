@@ -1,4 +1,4 @@
-"""Cores: bodies that take their time, for drivers in which calling one takes none.
+"""The simulated cores of an ensemble, on which bodies take their time.
 
 A firing of an SQ that costs time waits, in the order in which firings were decided, until its instance is idle and a
 core of the ensemble is free; then it runs for the time it takes on the reference, divided by the ensemble's speed. Its
@@ -40,7 +40,7 @@ class _Firing(NamedTuple):
 
 
 class _Instance:
-    """An SQ of one context: its body, the firings that wait for it, and what the one under way has given."""
+    """The stage "cores" of one SQ: its body, the firings that wait for it, the results of the one under way."""
 
     def __init__(
         self, cores: Cores, context: ContextParts, elsewhere: Elsewhere, time: int, number: int, life: int
@@ -70,7 +70,7 @@ class _Instance:
         self.results.append(error)
 
     def send(self, value: Any, start: Tick, stop: Tick) -> None:
-        """Keep a result until the run ends, as it is now: nobody changes it meanwhile."""
+        """Keep a result until the run ends, as it is now: later changes do not count."""
         shape = self.elsewhere.unpack
         parts = unpacked(plain(value) if shape else value, shape)
         kept = {path: parts[path] for path, _ in self.elsewhere.paths}
@@ -143,7 +143,7 @@ class Cores:
         self._slowness = Fraction(factor)
 
     def fail(self) -> None:
-        """The ensemble has died: what waits or runs is lost, and what was placed fires no more."""
+        """The ensemble has died: its firings are lost, and its instances fire no more."""
         for instance in self._placed:
             for _ in range(len(instance.waits) + instance.runs):
                 instance.elsewhere.tally("lost")
@@ -183,7 +183,7 @@ class Cores:
             self._fill()
 
     def _fill(self) -> None:
-        """Have the free cores run what waits for them."""
+        """Have the free cores run the firings that wait for them."""
         while self._free and self._ready:
             instance = heappop(self._ready)[1]
             if self._begin(instance):
@@ -216,7 +216,7 @@ class Cores:
         return True
 
     def _end(self, instance: _Instance, middle: int | None) -> None:
-        """A run ends: its result is sent, and who waits for its core or instance is next."""
+        """A run ends: its result is sent; the next firing gets its core or its instance."""
         if instance.life != self._life:
             return
         instance.runs = False

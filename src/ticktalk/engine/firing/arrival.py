@@ -66,7 +66,7 @@ class ArrivalSync(TTSQSync):
         self.consuming = [slot for slot, is_sticky in enumerate(sticky) if not is_sticky]
         self.others = [[other for other in self.consuming if other != slot] for slot in range(len(sticky))]
         self.sticky: dict[int, Waiting | None] = {slot: None for slot, is_sticky in enumerate(sticky) if is_sticky}
-        # Evicting many at once is cheaper. What has to go can meet nothing but what starts as far back as it ends.
+        # Evicting many at once is cheaper. A token that is overdue can only meet tokens that start before its end.
         self.patience = eviction_bound + eviction_bound // 64
 
     def step(self, now: int) -> None:

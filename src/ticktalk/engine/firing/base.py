@@ -1,4 +1,4 @@
-"""What every firing rule shares: an inbox, turns in the agenda's order, counters, and how an instance is saved."""
+"""The base of all firing rules: an inbox, turns in the agenda's order, counters, saving and restoring."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _MADE = count()
 
 
 class TTSQSync:
-    """What every firing rule shares: an inbox, a place in the order of its agenda, counters.
+    """The base of all firing rules: an inbox, a place in the order of its agenda, counters.
 
     Attributes:
-        inbox: what arrived since the last step from SQs of the same ensemble: `(port, start, stop, value)`.
+        inbox: the tokens that arrived since the last step from SQs of the same ensemble: `(port, start, stop, value)`.
         remote: the same from other ensembles; it comes first.
         may_fire_again: the turn that it has may fire more than once.
     """
@@ -88,7 +88,7 @@ class TTSQSync:
             self.agenda.make_ready(self)
 
     def step(self, now: int) -> None:
-        """Consider what arrived, and what is due, at root tick `now`."""
+        """Consider the tokens that arrived, and the instants or deadlines that are due, at root tick `now`."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -98,9 +98,9 @@ class TTSQSync:
         self.remote.clear()
 
     def hold(self) -> None:
-        """Take no turn until `release`; what arrives and what is due waits."""
+        """Take no turn until `release`; tokens and timers wait."""
         self.agenda.withdraw(self)
-        self.queued = True  # so nobody makes it ready
+        self.queued = True  # so it is not made ready
 
     def release(self) -> None:
         """Take turns again, one at once."""
@@ -108,7 +108,7 @@ class TTSQSync:
         self.agenda.make_ready(self)
 
     def save(self, saver: Saver) -> dict[str, Any]:
-        """What is needed to go on elsewhere (`restore`)."""
+        """The state with which the instance can go on elsewhere (`restore`)."""
         saved: dict[str, Any] = {"newest": self.newest, "number": self.number}
         for name, tokens in (("inbox", self.inbox), ("remote", self.remote)):
             # One without end is a setting: it comes once, also when it has not had its turn yet.
@@ -134,7 +134,7 @@ class TTSQSync:
         return {}
 
     def settle(self) -> None:
-        """Count what was put off; before counters are read."""
+        """Evict the tokens whose eviction was put off; called before counters are read."""
 
     @property
     def pending(self) -> bool:
@@ -179,6 +179,6 @@ def values_of(tokens: list[Any], full: bool) -> tuple[Any, ...]:
 
 
 def loaded(token: list[Any], load: Load) -> Waiting:
-    """A waiting token of what was saved of it."""
+    """A waiting token, made again from its saved form."""
     start, number, stop, data = token
     return start, number, stop, load(data)

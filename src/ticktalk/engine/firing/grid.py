@@ -15,7 +15,7 @@ from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 
 
 class Taker(Protocol):
-    """What may take over the instants of several sources, to run them together."""
+    """An accelerator's part that may take over the instants of several sources, to run them together."""
 
     armed: bool  # it has them now
 
@@ -66,7 +66,7 @@ class GridSync(TTSQSync):
         self.not_before: Tick | None = None  # set by the first firing
         self.instant: int | None = None  # the next one due
         self.taker: Taker | None = None
-        self.change: tuple[int, int, int] | None = None  # of the grid, after what is due now
+        self.change: tuple[int, int, int] | None = None  # the next grid, from after the instant that is due now
 
     def step(self, now: int) -> None:
         taker = self.taker

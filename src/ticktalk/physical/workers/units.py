@@ -110,8 +110,6 @@ class Instance(Unit):
         if late == "skipped":
             self.answer(Fired(self.ident, [], start, stop, begun, begun, late))
             return
-        if command.now >= stop:
-            late = None  # it was late when it was decided, and has been counted
         execute, outcome = self.execute, self._outcome
         decode = execute.code.decode
         try:
@@ -187,4 +185,6 @@ def _lateness(begun: int, command: Fire | RunRegion) -> str | None:
         return None
     start, stop = command.start, command.stop
     # The instant lies in the middle of the interval, which ends as long after it on this clock as on the root clock.
-    return lateness(begun, instant + stop - (start + (stop - start) // 2), following)
+    late = lateness(begun, instant + stop - (start + (stop - start) // 2), following)
+    # A firing that was late when it was decided has been counted then.
+    return None if late == "late_starts" and command.now >= stop else late
