@@ -227,3 +227,30 @@ def test_an_ensemble_to_which_sqs_move_is_not_drained_meanwhile() -> None:
     world.check()
     assert world.hosts() == {"count-1": "a", "total-1": "a"}
     assert world.values() == [n * (n + 1) // 2 for n in range(1, len(world.values()) + 1)] and len(world.values()) >= 20
+
+
+FAR_AND_NEAR = """
+ensembles: [{name: a}, {name: b}, {name: c, cores: 2}]
+links:
+  - {between: [a, c], latency: 900ms}
+  - {between: [b, c], latency: 1ms}
+  - {default: {latency: 1ms}}
+costs:
+  total: {time: 20ms}
+"""
+
+
+def test_tokens_keep_their_order_when_their_sq_moves_nearer() -> None:
+    """The arc leads from a to c, which is far; its SQ moves to b, which is near to c, while bodies take their time."""
+    program = "x = total(count(trigger, TTPeriod=250000))\nreturn same(x)"
+    hosts = {"count-1": "a", "total-1": "a", "same-1": "c"}
+    world = World(["b", "a", "c"], deployment=FAR_AND_NEAR)
+    world.start(graph_of(program), hosts)
+    world.at(3010 * MS, lambda: world.manager.drain("a"))  # a body runs
+    world.run(6 * S)
+    world.check()
+    assert world.hosts()["total-1"] == "b"
+    values = world.values()
+    assert values == [n * (n + 1) // 2 for n in range(1, len(values) + 1)] and len(values) >= 22
+    for kind in ("lost", "stale", "skipped", "out_of_order"):
+        assert not world.counted(kind)

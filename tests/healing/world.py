@@ -15,6 +15,7 @@ from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.language.compiler import compile_source
+from ticktalk.mapping.deployment_file import parse_deployment
 from ticktalk.payloads import OutputToken
 from ticktalk.simulation.event_file import parse_events
 from ticktalk.simulation.faults import Faults
@@ -72,6 +73,7 @@ class World:
         ensembles: their names, as `b` or `b=gpu,camera`.
         delay: of the network, ticks.
         notice, checkpoint: as `Faults` takes them.
+        deployment: the text of a deployment file, for the times that bodies and tokens take.
     """
 
     def __init__(
@@ -80,13 +82,20 @@ class World:
         delay: int = 0,
         notice: int = 2 * S,
         checkpoint: int = 1 * S,
+        deployment: str = "",
     ) -> None:
         self.env = simpy.Environment()
         self.members = []
         for text in ensembles:
             name, _, components = text.partition("=")
             self.members.append(TTEnsemble(None, name, components=[c for c in components.split(",") if c]))
-        self.manager = TTRuntimeManagerSim(None, self.members, self.env, network_delay=delay)
+        self.manager = TTRuntimeManagerSim(
+            None,
+            self.members,
+            self.env,
+            network_delay=delay,
+            deployment=parse_deployment(deployment) if deployment else None,
+        )
         self.simulation = self.manager.simulation
         self.faults = Faults(self.manager, notice, checkpoint)
         self.outputs: list[OutputToken] = []

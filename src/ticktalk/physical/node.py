@@ -292,9 +292,9 @@ class Node:
         def begin() -> None:
             context.inject(inputs)
             self.tokens.begin(*key)
-            if start.checkpoint:
-                self.duties.checkpoints.save(*key)
-                self.duties.checkpoints.begin(start)
+            if start.checkpoint and self.agenda.now > start.start_tick:
+                self.duties.checkpoints.save(*key)  # the next one that is due may be a whole period away
+            self.duties.checkpoints.begin(start)
 
         if start.start_tick > self.agenda.now:
             self.agenda.deliver_at(start.start_tick, begin)
