@@ -275,16 +275,6 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         if request.reply.done():
             request.reply.result()
 
-    def endless_streams(self) -> list[str]:
-        """The streams that are open and whose window has no end."""
-        return [
-            stream
-            for site in self.simulation.sites.values()
-            if site.host is not None
-            for context in site.host.contexts.values()
-            for stream in context.endless
-        ]
-
     def send_to_runtime(self, msg: Message) -> None:
         """Pass a message to the runtime manager process; all that follows from it takes no simulated time."""
         super().send_to_runtime(msg)

@@ -279,13 +279,6 @@ class Context:
             own = value if plain or len(destinations) == 1 else handed_on(value)
             sync.receive(port, start, stop, own, from_other_ensemble=True)
 
-    def arrive_at(self, sq: str, arc: str, value: Any, start: Tick, stop: Tick) -> None:
-        """Take a token for one SQ here that was sent when SQs were placed otherwise: its producer may be here now."""
-        producer, _, index = arc.rpartition("/")
-        for to in self.prepared.graph.sq(producer).arcs[int(index)].to:
-            if to.sq == sq:
-                self.syncs[sq].receive(to.port, start, stop, handed_on(value), from_other_ensemble=True)
-
     def refuse(self, arc: str, start: Tick, stop: Tick, error: BaseException) -> None:
         """A token came that cannot be read here: an error of each SQ that it was for."""
         for sync, _ in self.incoming.get(arc, ()):
@@ -295,11 +288,6 @@ class Context:
     def pending(self) -> bool:
         """Whether a stream is open or a deadline pending here."""
         return any(sync.pending for sync in self.syncs.values())
-
-    @property
-    def endless(self) -> list[str]:
-        """The streams that are open and whose window has no end."""
-        return [name for name, sync in self.syncs.items() if isinstance(sync, GridSync) and sync.endless]
 
     # The accelerator.
 
