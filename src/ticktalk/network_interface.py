@@ -6,6 +6,7 @@ goes on the key of its arc. It asks questions on keys, and answers those of othe
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -48,12 +49,15 @@ class TTNetworkInterface(Protocol):
     """
 
     @property
+    @abstractmethod
     def identity(self) -> str:
         """The name of this end of the network in `reachable`."""
 
+    @abstractmethod
     def send(self, ensemble: str, message: Message) -> None:
         """Send a control message to a process of an ensemble."""
 
+    @abstractmethod
     def publish(self, key: str, part: Any, join: Join | None = None, to: Sequence[str] | None = None) -> None:
         """Publish on a key.
 
@@ -65,20 +69,26 @@ class TTNetworkInterface(Protocol):
             to: the receivers, where they are known; a network may bring the payload to others, too.
         """
 
+    @abstractmethod
     def subscribe(self, key: str, receive: Receive) -> None:
         """Have `receive` called with the publications on a key from now on."""
 
+    @abstractmethod
     def unsubscribe(self, key: str) -> None:
         """Take no more from a key."""
 
+    @abstractmethod
     def subscribed(self, key: str) -> bool:
         """Whether there is a subscriber to a key, as far as is known here at present."""
 
+    @abstractmethod
     def ask(self, key: str, payload: bytes, timeout: float) -> Reply | None:
         """Ask a question: the answer, or None when nobody answers within `timeout` seconds. Blocks."""
 
+    @abstractmethod
     def answer(self, key: str, handle: Handle) -> None:
         """Have `handle` answer the questions that others ask on a key."""
 
+    @abstractmethod
     def reachable(self) -> set[str]:
         """The identities of the others to which there is a direct connection now."""

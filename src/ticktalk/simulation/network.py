@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.messages import Message
-from ticktalk.network_interface import Handle, Join, Receive, Reply
+from ticktalk.network_interface import Handle, Join, Receive, Reply, TTNetworkInterface
 
 if TYPE_CHECKING:
     from ticktalk.simulation.timing import Timing
@@ -125,7 +125,7 @@ class SimulatedNetwork:
             del self.expecting[graph]
 
 
-class TTNetworkInterfaceSim:
+class TTNetworkInterfaceSim(TTNetworkInterface):
     """The simulated network as one ensemble sees it: the seam at which the physical one takes its place.
 
     Attributes:
@@ -196,15 +196,12 @@ class TTNetworkInterfaceSim:
             receive(payload, attached)
 
     def subscribe(self, key: str, receive: Receive) -> None:
-        """Have `receive` called with the publications on a key."""
         self.subscriptions[key] = receive
 
     def unsubscribe(self, key: str) -> None:
-        """Take no more from a key."""
         self.subscriptions.pop(key, None)
 
     def subscribed(self, key: str) -> bool:
-        """Whether there is a subscriber to a key."""
         return any(key in member.subscriptions for member in self._network.members.values())
 
     def ask(self, key: str, payload: bytes, timeout: float) -> Reply | None:
@@ -218,7 +215,6 @@ class TTNetworkInterfaceSim:
         return None
 
     def answer(self, key: str, handle: Handle) -> None:
-        """Have `handle` answer the questions that others ask on a key."""
         self.handles[key] = handle
 
     def reachable(self) -> set[str]:

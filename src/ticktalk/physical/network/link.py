@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ticktalk.errors import TTRuntimeError
 from ticktalk.messages import Message
-from ticktalk.network_interface import Handle, Join, Receive, Reply
+from ticktalk.network_interface import Handle, Join, Receive, TTNetworkInterface
 from ticktalk.network_keys import control_key
 from ticktalk.physical.network.control_frames import control_frame
 from ticktalk.physical.trust.tls import Tls
@@ -44,8 +44,8 @@ class PortInUseError(LinkError):
     """Somebody else listens where the session was to listen."""
 
 
-class Link(ABC):
-    """`TTNetworkInterface` on a device.
+class Link(TTNetworkInterface):
+    """A device's end of the network.
 
     It is closed at first. Publications are dropped then; subscriptions and answers begin when it opens, and go on when
     it is reopened.
@@ -195,24 +195,7 @@ class Link(ABC):
         with self._sending:
             self._send_all(self._outbox)
 
-    # Added by a transport.
-
-    @property
-    @abstractmethod
-    def identity(self) -> str:
-        """The name of this session in `reachable`."""
-
-    @abstractmethod
-    def reachable(self) -> set[str]:
-        """The identities of sessions to which there is a direct connection."""
-
-    @abstractmethod
-    def subscribed(self, key: str) -> bool:
-        """Whether there is a subscriber to `key`, as far as is known here at present; may block."""
-
-    @abstractmethod
-    def ask(self, key: str, payload: bytes, timeout: float) -> Reply | None:
-        """Ask a question: the answer, or None when nobody answers within `timeout` seconds. Blocks."""
+    # Added by a transport, with `identity`, `reachable`, `subscribed` and `ask`.
 
     @abstractmethod
     def _start(

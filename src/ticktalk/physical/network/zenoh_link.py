@@ -131,7 +131,6 @@ class TTNetworkInterfaceZenoh(Link):
         return bool(status.matching)
 
     def ask(self, key: str, payload: bytes, timeout: float) -> Reply | None:
-        """Query `key`; blocks."""
         for reply in self._session.get(key, payload=payload, timeout=timeout, target=zenoh.QueryTarget.BEST_MATCHING):
             if reply.ok is not None:
                 return True, reply.ok.payload.to_bytes()
