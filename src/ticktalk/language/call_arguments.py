@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ticktalk.language import folding
-from ticktalk.language.draft import Arc, Constant, GraphDraft
-from ticktalk.language.evaluation import Evaluation
+from ticktalk.language.draft import Constant
+from ticktalk.language.evaluation import Attempts, Evaluation, Refused
 from ticktalk.language.meanings import UNKNOWN, Listing, Unknown, Value
 from ticktalk.language.templates import STREAM_KEYWORDS, Parameter
 from ticktalk.problems import Place, did_you_mean
@@ -23,37 +23,6 @@ OPTIONAL = ast.Constant(None)
 """Stands for some default where only its presence matters."""
 
 _ALL_KEYWORDS = {*STREAM_KEYWORDS, *COMMON_KEYWORDS, "TTPlanB", "TTTimeDeadline", "TTWillContinue", "TTTimeout"}
-
-
-class Refused(Exception):
-    """Nothing comes of this call; the problem is reported already."""
-
-
-class Attempts:
-    """Tries all parts of a call before it refuses the call, so that the problems of all parts show.
-
-    `with attempts:` stands around each part, `check` at the end.
-    """
-
-    def __init__(self) -> None:
-        self._good = True
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> bool:
-        refused = kind is Refused
-        self._good = self._good and not refused
-        return refused
-
-    def check(self) -> None:
-        """Refuse the call if a part was refused.
-
-        Raises:
-            Refused: as it says.
-        """
-        if not self._good:
-            raise Refused
 
 
 @dataclass(slots=True)
@@ -84,45 +53,18 @@ class Argument:
         return self.value
 
 
-class Arguments:
-    """Reads the arguments of the calls in one graph body. A mistake is reported, then `Refused` is raised.
+class Arguments(Evaluation):
+    """Reads the arguments of calls."""
 
-    Attributes:
-        clocks: clocks other than the root by name, parents first.
-    """
-
-    def __init__(self, expressions: Evaluation) -> None:
-        self.expressions = expressions
-        self.clocks: dict[str, TTClock] = {}
-
-    @property
-    def draft(self) -> GraphDraft:
-        """The graph that is made.
-
-        Raises:
-            Refused: at module level, where nothing makes an SQ.
-        """
-        if self.expressions.draft is None:
-            raise Refused
-        return self.expressions.draft
-
-    def refused(self, place: Place, what: str, instead: str = "") -> Refused:
-        """Report a problem; the caller raises the result."""
-        self.expressions.problem(place, what, instead)
-        return Refused()
-
-    # -- as they stand
-
-    def of(self, node: ast.expr) -> list[Argument]:
+    def arguments_of(self, node: ast.expr) -> list[Argument]:
         """The arguments of a call (none, if it is no call); stars are taken apart, nothing else is evaluated."""
         if not isinstance(node, ast.Call):
             return []
         arguments: list[Argument] = []
         for given in node.args:
             if isinstance(given, ast.Starred):
-                for item in self.expressions.loop_items(given.value):
-                    value = item if isinstance(item, Constant | Arc | Listing) else UNKNOWN
-                    arguments.append(Argument(given, value=value, uncertain=isinstance(value, Unknown)))
+                for item in self.items_seen(self.data(given.value), given.value):
+                    arguments.append(Argument(given, value=item, uncertain=isinstance(item, Unknown)))
             else:
                 arguments.append(Argument(given))
         for keyword in node.keywords:
@@ -134,36 +76,33 @@ class Arguments:
 
     def _of_stars(self, place: ast.expr) -> list[Argument]:
         """The arguments that `**` gives."""
-        value = self.expressions.known(self.expressions.data(place), place, "what `**` takes apart")
-        if isinstance(value, Constant) and isinstance(value.value, dict):
-            arguments = []
-            for name, item in value.value.items():
-                made = ast.copy_location(ast.keyword(arg=str(name), value=place), place)
-                arguments.append(Argument(place, made, self.expressions.lift(item)))
-            return arguments
-        if isinstance(value, Constant):
-            self.expressions.problem(place, "`**` takes a dict that is known at compile time")
-        return [Argument(place, value=UNKNOWN, uncertain=True)]
+        try:
+            value = self.known(self.data(place), place, "what `**` takes apart")
+            if not isinstance(value, dict):
+                raise self.refused(place, "`**` takes a dict that is known at compile time")
+        except Refused:
+            return [Argument(place, value=UNKNOWN, uncertain=True)]
+        keywords = [ast.copy_location(ast.keyword(arg=str(name), value=place), place) for name in value]
+        return [Argument(place, each, self.lift(item)) for each, item in zip(keywords, value.values(), strict=True)]
 
-    def evaluate(self, arguments: Sequence[Argument]) -> None:
+    def evaluate_all(self, arguments: Sequence[Argument]) -> None:
         """Evaluate the arguments that are not evaluated yet, from left to right."""
         for argument in arguments:
             if argument.value is None:
-                argument.value = self.expressions.data(argument.place)
+                argument.value = self.data(argument.place)
 
     def evaluate_for_sq(self, arguments: Sequence[Argument]) -> None:
-        """As `evaluate`; compile-time lists that hold arcs become SQs."""
+        """As `evaluate_all`; compile-time lists that hold arcs become SQs."""
         for argument in arguments:
             if isinstance(argument.place, ast.GeneratorExp):
-                self.expressions.problem(
-                    argument.place, "a generator cannot be given to an SQ", "write a list: `[... for ...]`"
-                )
+                what = "a generator cannot be given to an SQ"
+                self.problems.report(argument.place, what, "write a list: `[... for ...]`")
                 argument.value = UNKNOWN
-            self.evaluate([argument])
+            self.evaluate_all([argument])
             if isinstance(argument.value, Listing):
-                argument.value = self.expressions.to_port(argument.value, argument.place)
+                argument.value = self.port_seen(argument.value, argument.place)
 
-    def bind(
+    def bind_arguments(
         self,
         node: ast.expr,
         callee: str,
@@ -181,7 +120,7 @@ class Arguments:
             keywords: further parameters, by keyword only.
 
         Raises:
-            Refused: they do not fit.
+            Refused: they do not fit, or one of them is not known.
         """
         if any(argument.uncertain for argument in arguments):
             raise Refused
@@ -195,7 +134,7 @@ class Arguments:
                 if taken >= len(positional):
                     raise self.refused(
                         argument.place,
-                        f"{shown} takes {_count(len(positional), 'argument')}, this is one too many",
+                        f"{shown} takes {_arguments(len(positional))}, this is one too many",
                         f"its parameters are {_listed(p.name for p in parameters)}" if positional else "",
                     )
                 name = positional[taken].name
@@ -205,10 +144,9 @@ class Arguments:
             with attempts:
                 if argument.keyword is not None and name not in named and name not in keywords:
                     raise self._unknown_keyword(argument, name, shown, [*named, *keywords])
-                before = bound.get(name)
-                bound[name] = argument
-                if before is not None:
+                if name in bound:
                     raise self.refused(argument.where, f"`{name}` is given twice to {shown}", "give it once")
+                bound[name] = argument
         attempts.check()
         needed = [parameter.name for parameter in parameters if parameter.default is None]
         missing = [name for name in needed if name not in bound]
@@ -218,28 +156,21 @@ class Arguments:
         return bound
 
     def _unknown_keyword(self, argument: Argument, name: str, shown: str, known: Sequence[str]) -> Refused:
+        what, instead = f"{shown} has no parameter `{name}`", "leave it out"
         if name in STREAM_KEYWORDS:
             what = f"`{name}` is for calls of a @STREAMify function, not of {shown}"
-            return self.refused(argument.where, what, "leave it out")
-        if name == "TTExecuteOnFullToken":
+        elif name == "TTExecuteOnFullToken":
             what = "`TTExecuteOnFullToken` belongs in the signature of the function"
-            return self.refused(argument.where, what, "leave it out")
-        hint = did_you_mean(name, [*known, *_ALL_KEYWORDS]) or f"it takes {_listed(known)}"
-        return self.refused(argument.where, f"{shown} has no parameter `{name}`", hint)
+        else:
+            instead = did_you_mean(name, [*known, *_ALL_KEYWORDS]) or f"it takes {_listed(known)}"
+        return self.refused(argument.where, what, instead)
 
-    # -- as ports, and as constants that are fixed at compile time; all of them raise `Refused` after a problem
-
-    def port(self, argument: Argument) -> Arc | Constant:
-        """The arc or constant that an evaluated argument brings to a port."""
-        value = self.expressions.to_port(argument.given, argument.place)
-        if isinstance(value, Unknown):
-            raise Refused
-        return value
+    # -- constants that are fixed at compile time
 
     def fixed(self, argument: Argument, name: str) -> Any:
         """The constant given for a parameter that is fixed at compile time."""
-        self.evaluate([argument])
-        value = self.expressions.lower(argument.given, argument.place)
+        self.evaluate_all([argument])
+        value = self.lower(argument.given, argument.place)
         if value is None:
             remedy = "give a constant" if name.startswith("TT") else "remove its default to make it an input"
             raise self.refused(argument.where, f"`{name}` is fixed at compile time, but this is an arc", remedy)
@@ -251,74 +182,62 @@ class Arguments:
         return value.value
 
     def ticks(
-        self, argument: Argument | None, name: str, default: int, least: int | None = None, clock: TTClock | None = None
+        self, argument: Argument | None, name: str, default: int = 0, least: int | None = None, clock: TTClock = ROOT
     ) -> int:
-        """A whole number of ticks, in root ticks if they are a clock's."""
+        """A whole number of ticks of `clock`, in root ticks; the default is in root ticks too."""
         if argument is None:
             return default
         value = self.fixed(argument, name)
         try:
             ticks = whole_tick(value, name)
         except (ValueError, TypeError):
-            raise self.refused(
-                argument.where, f"{name} must be a whole number, not {folding.shown(value)}",
-                "count in ticks of a clock with a shorter period" if isinstance(value, float) else "",
-            ) from None  # fmt: skip
+            what = f"{name} must be a whole number, not {folding.shown(value)}"
+            instead = "count in ticks of a clock with a shorter period" if isinstance(value, float) else ""
+            raise self.refused(argument.where, what, instead) from None
         if least is not None and ticks < least:
             raise self.refused(argument.where, f"{name} must be at least {least}, not {folding.shown(ticks)}")
-        if clock is not None:
-            ticks *= clock.root_period
+        ticks *= clock.root_period
         if abs(ticks) >= MOST_TICKS:
             what = f"{name} is too large: it must be less than 2**62 ticks of the root clock"
             raise self.refused(argument.where, what)
         return ticks
 
-    def flag(self, argument: Argument | None, name: str, default: bool) -> bool:
+    def flag(self, argument: Argument | None, name: str, default: bool = False) -> bool:
         """A truth value."""
-        if argument is None:
-            return default
-        value = self.fixed(argument, name)
-        if not isinstance(value, bool):
+        value = default if argument is None else self.fixed(argument, name)
+        if argument is not None and not isinstance(value, bool):
             raise self.refused(argument.where, f"{name} is True or False, not {folding.shown(value)}")
-        return value
+        return bool(value)
 
     def clock(self, argument: Argument | None) -> TTClock:
         """The clock given as `TTClock=`, the root if none is."""
         if argument is None:
             return ROOT
-        self.evaluate([argument])
+        self.evaluate_all([argument])
         value = argument.given
         if isinstance(value, Unknown):
             raise Refused
         if not (isinstance(value, Constant) and isinstance(value.value, TTClock)):
-            raise self.refused(
-                argument.where, "`TTClock` takes a clock", "write `with TTClock.root() as c:` and give `c`"
-            )
+            instead = "write `with TTClock.root() as c:` and give `c`"
+            raise self.refused(argument.where, "`TTClock` takes a clock", instead)
         self.register(value.value, argument.where)
         return value.value
 
     def register(self, clock: TTClock, place: Place) -> None:
-        """Add a clock and its parents to the graph's."""
-        if self.expressions.draft is None:
-            return
-        for one in reversed(clock.ancestors()):
+        """Add a clock and its parents to the graph's; at module level there is no graph."""
+        for one in reversed(clock.ancestors()) if self._draft is not None else ():
             if one.parent is None:
                 continue
             if one.name == "root":
                 raise self.refused(place, "only the root clock is called 'root'", "name this one differently")
-            if self.clocks.setdefault(one.name, one) != one:
+            if self.draft.clocks.setdefault(one.name, one) != one:
                 what = f"two different clocks are called {one.name!r}"
                 raise self.refused(place, what, "name one of them differently")
-
-
-def parameters_named(required: Iterable[str], optional: Iterable[str] = ()) -> list[Parameter]:
-    """The parameters of a construct or instruction; the optional ones come last."""
-    return [*map(Parameter, required), *(Parameter(name, OPTIONAL) for name in optional)]
 
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"no {noun}" if number == 0 else f"{number} {noun}{'s' if number > 1 else ''}"
+def _arguments(number: int) -> str:
+    return "no argument" if number == 0 else f"{number} argument{'s' if number > 1 else ''}"

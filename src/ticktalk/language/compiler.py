@@ -5,9 +5,10 @@ constants are computed, every other expression becomes an SQ. Read on in this or
 
     scope.py         the meaning of module-level names; `templates.py`: decorated functions; `imports.py`: imports
     graph_body.py    the statements of the graph
-    expressions.py   names and attributes; `displays.py`, `operators.py`: the other expressions; `targets.py`: binding
-    calls.py         calls; `call_arguments.py`, `instances.py`, `constructs.py`, `builtin_calls.py`: their kinds
-    evaluation.py    the base of all these; `meanings.py`: the results; `folding.py`: computing with constants
+    expressions.py   names, attributes and calls; `displays.py`, `operators.py`: the other expressions
+    instances.py     calls that make SQs; `constructs.py`, `builtin_calls.py`: the other calls
+    evaluation.py    the base of all these; `call_arguments.py`: the base of calls; `meanings.py`: the results
+    folding.py       computing with constants
     draft.py         the SQs and arcs of the graph while it is made
     travelling_sources.py   the sources that travel with the graph; `sibling_modules.py`: modules beside the program
 """
@@ -77,8 +78,8 @@ def _compile(tree: ast.Module, text: str, file: str, name: str, directory: Path 
         )
         raise TTSyntaxError(problems.found)
     body = GraphBody(scope.graph[0], scope, problems)
-    body.evaluate()
-    used = list(body.calls.instances.used.values())
+    body.run()
+    used = list(body.draft.used.values())
     functions, statements, nodes = travelling.travel(used)
     modules: dict[str, str] = {}
     if directory is not None:
@@ -89,7 +90,7 @@ def _compile(tree: ast.Module, text: str, file: str, name: str, directory: Path 
     inputs, sqs = body.draft.finish()
     clocks = [
         TTClockSpec(clock.name, clock.parent.name, clock.period, clock.epoch)
-        for clock in body.calls.arguments.clocks.values()
+        for clock in body.draft.clocks.values()
         if clock.parent is not None
     ]
     return TTGraph(

@@ -1,42 +1,47 @@
-"""Constructs that are called: clocks, deadlines and their plans B, single runs; and the arguments of `with` blocks."""
+"""Constructs that are called: clocks, deadlines and their plans B, single runs."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
 from typing import Any
 
 from ticktalk.language import folding
-from ticktalk.language.call_arguments import (
-    COMMON_KEYWORDS,
-    MOST_TICKS,
-    Argument,
-    Arguments,
-    Attempts,
-    Refused,
-    parameters_named,
-)
-from ticktalk.language.draft import Arc, Constant, GraphDraft, PortDraft, SQDraft
+from ticktalk.language.call_arguments import COMMON_KEYWORDS, MOST_TICKS, OPTIONAL, Argument
+from ticktalk.language.draft import Arc, Constant, PortDraft, SQDraft
+from ticktalk.language.evaluation import Attempts, Refused
 from ticktalk.language.instances import Instances
 from ticktalk.language.meanings import Foreign, Meaning, Reference, Unknown, Value
+from ticktalk.language.templates import Parameter
 from ticktalk.time import ROOT, TTClock
 
 
-class Constructs:
-    """Evaluates constructs. A mistake is reported, then `Refused` is raised."""
+def _parameters(required: str, optional: str = "") -> list[Parameter]:
+    return [*map(Parameter, required.split()), *(Parameter(name, OPTIONAL) for name in optional.split())]
 
-    def __init__(self, arguments: Arguments, instances: Instances) -> None:
-        self._arguments = arguments
-        self._expressions = arguments.expressions
-        self._instances = instances
 
-    def call(self, node: ast.Call, callee: Reference) -> Value:
-        """The value of the call of a construct."""
-        arguments = self._arguments.of(node)
-        match callee.name:
+_PARAMETERS = {
+    "TTClock": _parameters("name parent", "period epoch"),
+    "TTConstraint": _parameters("", "name components"),
+    "TTQuery": _parameters("", "name components"),
+    "TTDeadline": _parameters("TTClock deadline"),
+    "TTPlanB": _parameters("plan_b"),
+    "TTFinishByOtherwise": _parameters("data TTTimeDeadline", "TTPlanB TTWillContinue"),
+    "TTSingleRunTimeout": _parameters("call TTTimeout"),
+}
+_KEYWORDS = {"TTFinishByOtherwise": (*COMMON_KEYWORDS, "TTClock"), "TTSingleRunTimeout": ("TTClock",)}
+"""Further parameters, by keyword only."""
+
+
+class Constructs(Instances):
+    """Evaluates constructs."""
+
+    def construct(self, node: ast.Call, callee: Reference) -> Value:
+        """The value of the call of a construct; a module cannot be called."""
+        arguments, name = self.arguments_of(node), callee.name
+        match name:
             case "TTClock.root":
                 if arguments:
-                    raise self._arguments.refused(arguments[0].where, "TTClock.root() takes no arguments")
+                    raise self.refused(arguments[0].where, "TTClock.root() takes no arguments")
                 return Constant(ROOT)
             case "TTClock":
                 return self._new_clock(node, arguments)
@@ -45,85 +50,65 @@ class Constructs:
             case "TTSingleRunTimeout":
                 return self._single_run(node, arguments)
             case "TTConstraint" | "TTQuery" | "TTPlanB" | "TTDeadline":
-                what = f"{callee.name} stands in a `with` only"
-                raise self._arguments.refused(node, what, f"write `with {callee.name}(...):`")
+                raise self.refused(node, f"{name} stands in a `with` only", f"write `with {name}(...):`")
             case "component":
-                raise self._arguments.refused(
+                raise self.refused(
                     node,
                     "component() has a meaning in the body of an SQ only",
                     "call it there, and place SQs with `with TTConstraint(components=[...]):`",
                 )
         if callee.kind == "module":
-            what = f"`{ast.unparse(node.func)}` is nothing that a graph can call"
-            raise self._arguments.refused(node.func, what)
-        what = f"{callee.name} is a decorator"
-        raise self._arguments.refused(node.func, what, f"write `@{callee.name}` above a `def`")
+            raise self.refused(node.func, f"`{ast.unparse(node.func)}` is nothing that a graph can call")
+        raise self.refused(node.func, f"{name} is a decorator", f"write `@{name}` above a `def`")
 
-    def keywords_of(
-        self, node: ast.Call, name: str, required: Sequence[str] = (), optional: Sequence[str] = ()
-    ) -> dict[str, Argument]:
-        """The arguments of a construct in a `with`, by parameter."""
-        return self._arguments.bind(node, name, parameters_named(required, optional), self._arguments.of(node))
-
-    def duration(self, clock: Argument, ticks: Argument) -> int:
-        """A number of ticks of a clock, in root ticks."""
-        return self._arguments.ticks(ticks, "the deadline", 0, least=0, clock=self._arguments.clock(clock))
+    def bind_construct(self, node: ast.Call, name: str, arguments: list[Argument]) -> dict[str, Argument]:
+        """The arguments of a construct by parameter."""
+        return self.bind_arguments(node, name, _PARAMETERS[name], arguments, _KEYWORDS.get(name, ()))
 
     def _new_clock(self, node: ast.Call, arguments: list[Argument]) -> Value:
-        self._arguments.evaluate(arguments)
-        parameters = parameters_named(("name", "parent"), ("period", "epoch"))
-        bound = self._arguments.bind(node, "TTClock", parameters, arguments)
-        given: dict[str, Any] = {}
-        for name, argument in bound.items():
-            value = self._expressions.known(argument.given, argument.place, f"the {name} of a clock")
-            if isinstance(value, Unknown):
-                raise Refused
-            given[name] = value.value
+        self.evaluate_all(arguments)
+        bound = self.bind_construct(node, "TTClock", arguments)
+        given = {name: self.known(each.given, each.place, f"the {name} of a clock") for name, each in bound.items()}
         if given["parent"] is None:
-            raise self._arguments.refused(
-                bound["parent"].where, "a clock needs a parent", "count it on `TTClock.root()`"
-            )
+            raise self.refused(bound["parent"].where, "a clock needs a parent", "count it on `TTClock.root()`")
         try:
             clock = TTClock(**given)
         except (TypeError, ValueError) as error:
-            raise self._arguments.refused(node, str(error)) from None
+            raise self.refused(node, str(error)) from None
         if not clock.name.strip() or folding.why_not_storable(clock.name) is not None:
-            raise self._arguments.refused(node, "a clock needs a name that can be read")
+            raise self.refused(node, "a clock needs a name that can be read")
         if clock.root_period >= MOST_TICKS or abs(clock.root_epoch) >= MOST_TICKS:
-            raise self._arguments.refused(
-                node, "the period and the epoch of a clock are less than 2**62 ticks of the root clock"
-            )
-        self._arguments.register(clock, node)
+            what = "the period and the epoch of a clock are less than 2**62 ticks of the root clock"
+            raise self.refused(node, what)
+        self.register(clock, node)
         return Constant(clock)
 
     # -- deadlines
 
     def _finish_by_otherwise(self, node: ast.Call, arguments: list[Argument]) -> Value:
-        read = self._arguments
-        parameters = parameters_named(("data", "TTTimeDeadline"), ("TTPlanB", "TTWillContinue"))
         try:
-            bound = read.bind(node, "TTFinishByOtherwise", parameters, arguments, [*COMMON_KEYWORDS, "TTClock"])
+            bound = self.bind_construct(node, "TTFinishByOtherwise", arguments)
         except Refused:
-            read.evaluate([a for a in arguments if a.keyword is None or a.keyword.arg != "TTPlanB"])
+            self.evaluate_all([a for a in arguments if a.keyword is None or a.keyword.arg != "TTPlanB"])
             raise
         # Plan B's call is no value here: it is made last, and fires at the deadline only.
         plan = bound.get("TTPlanB")
-        read.evaluate_for_sq([argument for argument in bound.values() if argument is not plan])
+        self.evaluate_for_sq([argument for argument in bound.values() if argument is not plan])
         attempts = Attempts()
         with attempts:
-            will_continue = read.flag(bound.get("TTWillContinue"), "TTWillContinue", True)
+            will_continue = self.flag(bound.get("TTWillContinue"), "TTWillContinue", True)
         with attempts:
-            clock = read.clock(bound.get("TTClock"))
-        fields = self._instances.common(bound)
+            clock = self.clock(bound.get("TTClock"))
+        fields = self.common(bound)
         with attempts:
-            data = read.port(bound["data"])
+            data = self.to_port(bound["data"].given, bound["data"].place)
         with attempts:
-            deadline = read.port(bound["TTTimeDeadline"])
+            due = bound["TTTimeDeadline"]
+            deadline = self.to_port(due.given, due.place)
             if isinstance(deadline, Constant):
-                deadline = Constant(read.ticks(bound["TTTimeDeadline"], "TTTimeDeadline", 0))
+                deadline = Constant(self.ticks(due, "TTTimeDeadline"))
         plan_b = None if plan is None else self.plan_b(plan)
         attempts.check()
-        will_continue = will_continue and plan_b is not None
         return self.deadline(node, data, deadline, plan_b, will_continue, clock=clock.name, **fields)
 
     def deadline(
@@ -132,11 +117,12 @@ class Constructs:
         data: Arc | Constant,
         deadline: Arc | Constant,
         plan_b: SQDraft | None,
-        will_continue: bool,
+        will_continue: bool = True,
         **fields: Any,
-    ) -> Value:
+    ) -> Arc:
         """The SQ of a deadline; its plan B exists already. `fields`: further fields of the `TTSQ`."""
-        made = self._arguments.draft.add(
+        will_continue = will_continue and plan_b is not None
+        made = self.draft.add(
             "TTFinishByOtherwise",
             node,
             [PortDraft("data", data), PortDraft("deadline", deadline)],
@@ -158,44 +144,38 @@ class Constructs:
         expression = argument.place
         function = expression.func if isinstance(expression, ast.Call) else expression
         if argument.value is None and isinstance(function, ast.Name | ast.Attribute):
-            callee = self._expressions.evaluate(function)
+            callee = self.evaluate(function)
             if isinstance(callee, Unknown):
                 raise Refused
             if isinstance(callee, Reference) and callee.kind in ("function", "instruction"):
-                return self._instances.make(expression, callee, plan_b=True)
+                return self.instance(expression, callee, "plan_b")
             if isinstance(callee, Foreign):
-                raise self._arguments.refused(function, callee.what, callee.instead)
-        raise self._arguments.refused(
-            argument.where, "TTPlanB takes a call such as g(x)", "write the call of an @SQify function"
-        )
+                raise self.refused(function, callee.what, callee.instead)
+        what = "TTPlanB takes a call such as g(x)"
+        raise self.refused(argument.where, what, "write the call of an @SQify function")
 
     def _single_run(self, node: ast.Call, arguments: list[Argument]) -> Value:
-        parameters = parameters_named(("call", "TTTimeout"))
-        bound = self._arguments.bind(node, "TTSingleRunTimeout", parameters, arguments, ["TTClock"])
-        draft = self._arguments.draft
+        bound = self.bind_construct(node, "TTSingleRunTimeout", arguments)
         target = bound["call"]
-        before = len(draft.sqs)
-        self._arguments.evaluate([target])
-        clock = self._arguments.clock(bound.get("TTClock"))
-        timeout = self._arguments.ticks(bound["TTTimeout"], "TTTimeout", 0, least=1, clock=clock)
+        before = len(self.draft.sqs)
+        self.evaluate_all([target])
+        timeout = self.ticks(bound["TTTimeout"], "TTTimeout", least=1, clock=self.clock(bound.get("TTClock")))
         value = target.given
         if isinstance(value, Unknown):
             raise Refused
-        called = made_since(draft, value, before)
+        called = self.made_since(value, before)
         if not isinstance(target.place, ast.Call) or called is None:
-            raise self._arguments.refused(
-                target.where, "TTSingleRunTimeout takes a call such as g(x)", "write the call here"
-            )
+            what = "TTSingleRunTimeout takes a call such as g(x)"
+            raise self.refused(target.where, what, "write the call here")
         called.sq.single_run = timeout
         return value
 
-
-def made_since(draft: GraphDraft, value: Meaning, before: int) -> SQDraft | None:
-    """The SQ whose whole value this is, if it was made after the first `before` ones."""
-    if not isinstance(value, Arc) or value.path or value.kind != "value":
-        return None
-    source = value.source
-    if not isinstance(source, SQDraft) or source.sq.trigger == "deadline":
-        return None
-    # It is among the last ones: only gates can follow the SQ of a call.
-    return source if any(node is source for node in reversed(draft.sqs[before:])) else None
+    def made_since(self, value: Meaning, before: int) -> SQDraft | None:
+        """The SQ whose whole value this is, if it was made after the first `before` ones."""
+        if not isinstance(value, Arc) or value.path or value.kind != "value":
+            return None
+        source = value.source
+        if not isinstance(source, SQDraft) or source.sq.trigger == "deadline":
+            return None
+        # It is among the last ones: only gates can follow the SQ of a call.
+        return source if any(node is source for node in reversed(self.draft.sqs[before:])) else None

@@ -1,38 +1,37 @@
-"""Displays and comprehensions: lists, tuples, sets and dicts, and strings with values in them."""
+"""Displays, comprehensions and strings with values in them; and the targets of assignments and loops."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
 
 from ticktalk.language import folding
-from ticktalk.language.draft import Constant
-from ticktalk.language.folding import CannotFold
-from ticktalk.language.meanings import UNKNOWN, Listing, Meaning, Unknown, Value
-from ticktalk.language.targets import Targets
+from ticktalk.language.draft import Arc, Constant, PortDraft, SQDraft
+from ticktalk.language.evaluation import Attempts, Evaluation, Refused
+from ticktalk.language.meanings import UNKNOWN, Foreign, Listing, Meaning, Reference, Unknown, Value
 
 
-class Displays(Targets):
-    """Evaluates displays; a comprehension binds its targets in a scope of its own."""
+class Displays(Evaluation):
+    """Evaluates displays, and binds targets: a comprehension binds its own in a scope of its own."""
 
     def _constant(self, node: ast.Constant) -> Value:
         return Constant(node.value)
 
     def _list(self, node: ast.List) -> Value:
-        return Listing(self.elements(node.elts))
+        return Listing(self._elements(node.elts))
 
     def _tuple(self, node: ast.Tuple) -> Value:
-        listing = Listing(self.elements(node.elts), is_tuple=True)
+        listing = Listing(self._elements(node.elts), is_tuple=True)
         lowered = self.lower(listing, node)
-        return listing if lowered is None or isinstance(lowered, Unknown) else lowered
+        return lowered if isinstance(lowered, Constant) else listing
 
-    def elements(self, nodes: Sequence[ast.expr]) -> list[Meaning]:
-        """The values of a display's elements, starred ones in place."""
-        values: list[Meaning] = []
+    def _elements(self, nodes: Sequence[ast.expr]) -> list[Value]:
+        values: list[Value] = []
         for node in nodes:
             if isinstance(node, ast.Starred):
-                items = self.items(self.data(node.value), node)
-                values.extend([UNKNOWN] if items is None else items)
+                values.extend(self.items_seen(self.data(node.value), node))
             else:
                 values.append(self.data(node))
         return values
@@ -42,7 +41,8 @@ class Displays(Targets):
         places: list[ast.expr] = []
         for key, value in zip(node.keys, node.values, strict=True):
             if key is None:
-                return self.problem(value, "`**` in a dict display is not taken apart in a graph", "write out each key")
+                what = "`**` in a dict display is not taken apart in a graph"
+                raise self.refused(value, what, "write out each key")
             operands += [self.data(key), self.data(value)]
             places += [key, value]
         return self.computed("DICT", node, operands, places)
@@ -50,29 +50,22 @@ class Displays(Targets):
     def _set(self, node: ast.Set) -> Value:
         for element in node.elts:
             if isinstance(element, ast.Starred):
-                return self.problem(
-                    element, "`*` in a set display is not taken apart in a graph", "write out each element"
-                )
+                what = "`*` in a set display is not taken apart in a graph"
+                raise self.refused(element, what, "write out each element")
         return self.computed("SET", node, [self.data(element) for element in node.elts], node.elts)
 
-    def _list_comprehension(self, node: ast.ListComp | ast.GeneratorExp) -> Value:
-        values: list[Meaning] = []
-        self._comprehend(node.generators, lambda: values.append(self.data(node.elt)))
-        return Listing(values)
-
-    def _set_comprehension(self, node: ast.SetComp) -> Value:
+    def _comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp) -> Value:
+        elements = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
         values: list[Value] = []
-        self._comprehend(node.generators, lambda: values.append(self.data(node.elt)))
-        return self.computed("SET", node, values, [node.elt] * len(values))
-
-    def _dict_comprehension(self, node: ast.DictComp) -> Value:
-        values: list[Value] = []
-        self._comprehend(node.generators, lambda: values.extend((self.data(node.key), self.data(node.value))))
-        return self.computed("DICT", node, values, [node.key, node.value] * (len(values) // 2))
-
-    def _comprehend(self, generators: Sequence[ast.comprehension], each: Callable[[], None]) -> None:
-        with self.inner_scope():
-            self._generate(generators, each)
+        self.scopes.append({})
+        try:
+            self._generate(node.generators, lambda: values.extend(map(self.data, elements)))
+        finally:
+            self.scopes.pop()
+        if isinstance(node, ast.ListComp | ast.GeneratorExp):
+            return Listing(values)
+        name = "SET" if isinstance(node, ast.SetComp) else "DICT"
+        return self.computed(name, node, values, elements * (len(values) // len(elements)))
 
     def _generate(self, generators: Sequence[ast.comprehension], each: Callable[[], None]) -> None:
         if not generators:
@@ -80,37 +73,131 @@ class Displays(Targets):
             return
         first = generators[0]
         if first.is_async:
-            self.problem(first.target, "`async for` has no meaning in a graph", "write a plain comprehension")
-        for item in self.loop_items(first.iter):
+            self.problems.report(first.target, "`async for` has no meaning in a graph", "write a plain comprehension")
+        for item in self.items_seen(self.data(first.iter), first.iter):
             self.spend(first.iter)
             self.assign(first.target, item)
             if all(self._chosen(condition) for condition in first.ifs):
                 self._generate(generators[1:], each)
 
     def _chosen(self, condition: ast.expr) -> bool:
-        truth = self.truth(self.data(condition), condition)
-        if truth is None:
-            self.problem(
+        value = self.data(condition)
+        if isinstance(value, Arc):
+            self.problems.report(
                 condition,
                 "the condition of a comprehension must be known at compile time, but this is an arc",
                 "write `x if condition else y` for its element",
             )
-        return truth is not False
+        return self.truth(value, condition) is not False
 
-    def _f_string(self, node: ast.JoinedStr) -> Value:
+    def _f_string(self, node: ast.JoinedStr) -> Constant:
         parts: list[str] = []
         for part in node.values:
             if isinstance(part, ast.Constant):
                 parts.append(str(part.value))
                 continue
             assert isinstance(part, ast.FormattedValue)
-            value = self.known(self.data(part.value), part.value, "what an f-string of a graph shows")
-            spec = self._f_string(part.format_spec) if isinstance(part.format_spec, ast.JoinedStr) else Constant("")
-            if not isinstance(value, Constant) or not isinstance(spec, Constant):
-                return UNKNOWN
-            try:
-                parts.append(folding.fold_format(value.value, part.conversion, spec.value))
-            except CannotFold as error:
-                return self.problem(part.value, str(error))
+            attempts, spec = Attempts(), Constant("")
+            with attempts:
+                value = self.known(self.data(part.value), part.value, "what an f-string of a graph shows")
+            with attempts:
+                if isinstance(part.format_spec, ast.JoinedStr):
+                    spec = self._f_string(part.format_spec)
+            attempts.check()
+            with self.computing(part.value):
+                parts.append(folding.fold_format(value, part.conversion, spec.value))
         self.spend(node, sum(map(len, parts)) // 1000)
         return Constant("".join(parts))
+
+    # -- targets
+
+    def assign(self, target: ast.expr, value: Meaning) -> None:
+        """Bind a target of an assignment or loop, taking the value apart as the target says."""
+        if isinstance(target, ast.Name):
+            self.bind(target.id, value)
+        elif isinstance(target, ast.Tuple | ast.List):
+            self._assign_elements(target, value)
+        elif isinstance(target, ast.Starred):
+            self.assign(target.value, value)
+        elif isinstance(target, ast.Subscript) and not isinstance(value, Reference | Foreign):
+            with suppress(Refused):
+                self._assign_item(target, value)
+        else:
+            self.problems.report(target, "an attribute cannot be set in a graph", "bind a name")
+
+    def _assign_elements(self, target: ast.Tuple | ast.List, value: Meaning) -> None:
+        elements: Sequence[ast.expr] = target.elts
+        starred = [index for index, element in enumerate(elements) if isinstance(element, ast.Starred)]
+        wanted = len(elements) - len(starred)
+        try:
+            if isinstance(value, Reference | Foreign):
+                raise Refused
+            if isinstance(value, Arc):
+                self._unpack_arc(target, value)
+                return
+            items = self.items(value, target)
+            if len(items) < wanted or (not starred and len(items) > wanted):
+                at_least = "at least " if starred else ""
+                what = f"{at_least}{wanted} values are needed to unpack here, but there are {len(items)}"
+                raise self.refused(target, what)
+        except Refused:
+            items = [UNKNOWN] * len(elements)
+        else:
+            if starred:
+                split, after = starred[0], len(elements) - starred[0] - 1
+                middle = Listing(items[split : len(items) - after])
+                items = [*items[:split], middle, *items[len(items) - after :]]
+        for element, item in zip(elements, items, strict=True):
+            self.assign(element, item)
+
+    def _assign_item(self, target: ast.Subscript, value: Value) -> None:
+        container, index = self.data(target.value), self.data(target.slice)
+        if isinstance(container, Unknown) or isinstance(index, Unknown):
+            return
+        if not isinstance(container, Listing) or container.is_tuple:
+            what = "only an item of a compile-time list can be set in a graph"
+            raise self.refused(target, what, "write an SQ that does it")
+        if not (isinstance(index, Constant) and isinstance(index.value, int)):
+            raise self.refused(target.slice, "the index must be an int that is known at compile time")
+        self.check_change(container, target)
+        try:
+            container.items[index.value] = value
+        except IndexError:
+            shown = folding.shown(index.value)
+            what = f"index {shown} is out of range: the list has {len(container.items)} items"
+            raise self.refused(target.slice, what) from None
+
+    def _unpack_arc(self, target: ast.Tuple | ast.List, arc: Arc) -> None:
+        try:
+            shape = self._shape(target)
+        except Refused:
+            for name in ast.walk(target):
+                if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
+                    self.bind(name.id, UNKNOWN)
+            return
+        node = arc.source
+        if not isinstance(node, SQDraft) or arc.path or arc.kind == "tag":
+            node = self.draft.add("UNPACK", target, [PortDraft("0", arc)])
+        sq = node.sq
+        if sq.unpack is not None and sq.unpack != shape:
+            self.problems.report(target, f"the value of {sq.name} is unpacked in two different ways", "unpack it once")
+        sq.unpack = shape
+        self._bind_elements(target, node, ())
+
+    def _shape(self, target: ast.Tuple | ast.List) -> list[Any]:
+        shape: list[Any] = []
+        for element in target.elts:
+            if isinstance(element, ast.Starred):
+                what = "`*` takes a number of elements that is not known at compile time"
+                raise self.refused(element, what, "name each element")
+            shape.append(self._shape(element) if isinstance(element, ast.Tuple | ast.List) else None)
+        if not shape:
+            raise self.refused(target, "an SQ's value is unpacked into at least one name")
+        return shape
+
+    def _bind_elements(self, target: ast.Tuple | ast.List, node: SQDraft, path: tuple[int, ...]) -> None:
+        for index, element in enumerate(target.elts):
+            if isinstance(element, ast.Tuple | ast.List):
+                self._bind_elements(element, node, (*path, index))
+            else:
+                self.assign(element, node.arc("value", (*path, index)))

@@ -7,15 +7,18 @@ led through such an `IF` too. The branches' values meet in an SQ `MERGE`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.graph import TTInput
 from ticktalk.graph.sq import TTSQ, TTArc, TTConstraintSpec, TTDestination, TTPort
 from ticktalk.instructions import INSTRUCTIONS
+from ticktalk.language.templates import Template
 from ticktalk.problems import Place
+from ticktalk.time import TTClock
 
 MOST_SQS = 200_000
 """A graph with more SQs is a mistake, such as a loop that was not meant to be unrolled."""
@@ -84,13 +87,14 @@ class Source:
 
 
 class InputDraft(Source):
-    """An input of the graph."""
+    """An input of the graph; `default` is `[value]`, encoded, or None."""
 
-    __slots__ = ("name",)
+    __slots__ = ("default", "name")
 
     def __init__(self, name: str) -> None:
         super().__init__(None)
         self.name = name
+        self.default: list[Any] | None = None
 
 
 class SQDraft(Source):
@@ -125,21 +129,17 @@ class SQDraft(Source):
                 for port, arc in zip(self.plan_b.sq.ports, self.plan_b.ends, strict=True):
                     port.sticky = arc is not None and not arc.source.stream
         self.rank = sq.rank = 1 + max(before, default=-1)
-        sq.arcs = self._remaining_arcs()
+        sq.arcs = [] if self.is_silent else self._remaining_arcs()
 
     def _remaining_arcs(self) -> list[TTArc]:
-        if self.is_silent:
-            return []
-        arcs = list(self._arcs.values())
-        has_elements = any(arc.path for arc in arcs)
+        has_elements = any(path for _, path in self._arcs)
         if not has_elements:
-            arcs = [self.whole, *(arc for arc in arcs if arc is not self.whole)]
+            self.arc("value")
         remaining = []
-        for arc in sorted(arcs, key=lambda arc: (arc.kind, arc.path)):
-            if not arc.to and not arc.returned and (arc.kind == "tag" or (has_elements and not arc.path)):
-                continue
-            output = arc.returned or (arc.kind == "value" and not arc.to)
-            remaining.append(TTArc(arc.name, arc.kind, arc.path, arc.to, output))
+        for _, arc in sorted(self._arcs.items()):
+            if arc.to or arc.returned or (arc.kind == "value" and (arc.path or not has_elements)):
+                output = arc.returned or (arc.kind == "value" and not arc.to)
+                remaining.append(TTArc(arc.name, arc.kind, arc.path, arc.to, output))
         return remaining
 
 
@@ -161,72 +161,63 @@ class GraphDraft:
     """The graph while it is made.
 
     Attributes:
-        inputs: the graph's inputs.
         sqs: its SQs in the order of evaluation.
         branch: the conditional branch that is being evaluated.
         constraints: of the `with` blocks around the present expression.
+        clocks: clocks other than the root by name, parents first.
+        used: the function templates of which there are instances, by name.
     """
 
     def __init__(self, inputs: Sequence[str]) -> None:
         self.inputs = [InputDraft(name) for name in inputs]
-        self.defaults: dict[str, Any] = {}  # of inputs, encoded
         self.sqs: list[SQDraft] = []
         self.branch: Branch | None = None
         self.constraints: list[TTConstraintSpec] = []
-        self._uses: dict[str, int] = {}
+        self.clocks: dict[str, TTClock] = {}
+        self.used: dict[str, Template] = {}
+        self._uses: Counter[str] = Counter()
 
-    def use(self, function: str) -> str:
-        """The name of the next instance of a function."""
-        count = self._uses[function] = self._uses.get(function, 0) + 1
-        return f"{function}-{count}"
-
-    def add(
-        self,
-        function: str,
-        place: Place,
-        ports: Sequence[PortDraft],
-        *,
-        pinned: str | None = None,
-        at_deadline: bool = False,
-        **fields: Any,
-    ) -> SQDraft:
+    def add(self, function: str, place: Place, ports: Sequence[PortDraft], **fields: Any) -> SQDraft:
         """A new SQ in the present branch.
 
         Args:
             ports: its ports; arcs from outside the branch are gated on the way.
-            pinned: its name, if the program says it.
-            at_deadline: it is a plan B: its deadline fires it, so it needs no trigger.
-            fields: further fields of the `TTSQ`.
+            fields: further fields of the `TTSQ`; its `name` is counted if it is None or left out.
 
         Raises:
             TooLarge: there are too many.
             TypeError: a constant cannot be stored in a graph.
         """
         gated = [
-            PortDraft(port.name, self._gated(port.value, self.branch, place), port.keyword, port.hidden)
-            if isinstance(port.value, Arc)
-            else port
-            for port in ports
+            replace(port, value=self.here(port.value, place)) if isinstance(port.value, Arc) else port for port in ports
         ]
-        if not at_deadline and not any(isinstance(port.value, Arc) for port in gated):
+        # A plan B is fired by its deadline, so it needs no trigger.
+        if fields.get("trigger") != "plan_b" and not any(isinstance(port.value, Arc) for port in gated):
             gated.append(PortDraft("trigger", self.trigger(place), hidden=True))
-        if at_deadline:
-            fields["trigger"] = "plan_b"
-        return self._connect(function, place, gated, self.branch, pinned, fields)
+        return self._connect(function, place, gated, self.branch, **fields)
 
     def join(self, place: Place, yes: Arc, no: Arc) -> SQDraft:
         """The `MERGE` of two branches' values, each from its branch, in the present one."""
-        return self._connect("MERGE", place, [PortDraft("0", yes), PortDraft("1", no)], self.branch, None, {})
-
-    def here(self, arc: Arc, place: Place) -> Arc:
-        """`arc` as an SQ of the present branch gets it."""
-        return self._gated(arc, self.branch, place)
+        return self._connect("MERGE", place, [PortDraft("0", yes), PortDraft("1", no)], self.branch)
 
     def trigger(self, place: Place) -> Arc:
         """The arc that fires an SQ without arc inputs: the graph's first input, or the branch's gated condition."""
-        if self.branch is None:
-            return self.inputs[0].whole
-        return self._gated(self.branch.condition, self.branch, place)
+        return self.inputs[0].whole if self.branch is None else self.here(self.branch.condition, place)
+
+    def here(self, arc: Arc, place: Place) -> Arc:
+        """`arc` as an SQ of the present branch gets it: led through the gates of all branches it is not in."""
+        entered: list[Branch] = []
+        branch = self.branch
+        while branch is not None and branch is not arc.source.branch:
+            entered.append(branch)
+            branch = branch.parent
+        for branch in reversed(entered):
+            if arc not in branch.gates:
+                ports = [PortDraft("value", arc), PortDraft("condition", branch.condition)]
+                gate = self._connect("IF", place, ports, branch, instruction={"when": branch.when})
+                branch.gates[arc] = gate.whole
+            arc = branch.gates[arc]
+        return arc
 
     def is_visible(self, branch: Branch | None) -> bool:
         """Whether SQs of `branch` may be used in the present one."""
@@ -235,53 +226,34 @@ class GraphDraft:
             here = here.parent
         return here is branch
 
-    def _gated(self, arc: Arc, branch: Branch | None, place: Place) -> Arc:
-        """`arc` as an SQ of `branch` gets it: led through the gates of all branches it is not in."""
-        entered: list[Branch] = []
-        here = branch
-        while here is not None and here is not arc.source.branch:
-            entered.append(here)
-            here = here.parent
-        for inner in reversed(entered):
-            gate = inner.gates.get(arc)
-            if gate is None:
-                ports = [PortDraft("value", arc), PortDraft("condition", inner.condition)]
-                settings = {"instruction": {"when": inner.when}}
-                gate = self._connect("IF", place, ports, inner, None, settings).whole
-                inner.gates[arc] = gate
-            arc = gate
-        return arc
-
     def _connect(
         self,
         function: str,
         place: Place,
         ports: Sequence[PortDraft],
         branch: Branch | None,
-        pinned: str | None,
-        fields: dict[str, Any],
+        *,
+        name: str | None = None,
+        **fields: Any,
     ) -> SQDraft:
         if len(self.sqs) >= MOST_SQS:
             raise TooLarge(f"the graph has more than {MOST_SQS} SQs")
-        name = self.use(function)
-        if pinned is not None:
-            name = pinned
+        self._uses[function] += 1
+        name = name or f"{function}-{self._uses[function]}"
         row = None if fields.get("body") else INSTRUCTIONS.get(function)
         if row is not None:
             fields.update(singly=row.singly, order="forward" if row.forward else "any")
-        constraints = [*self.constraints, *fields.pop("constraints", [])]
-        node = SQDraft(
-            TTSQ(name=name, function=function, line=place.lineno, constraints=constraints, **fields), branch, place
-        )
+        sq = TTSQ(name=name, function=function, line=place.lineno, constraints=[*self.constraints], **fields)
+        node = SQDraft(sq, branch, place)
         for index, port in enumerate(ports):
+            made = TTPort(port.name, keyword=port.keyword, hidden=port.hidden)
             if isinstance(port.value, Arc):
                 node.ends.append(port.value)
-                node.sq.ports.append(TTPort(port.name, keyword=port.keyword, hidden=port.hidden))
                 port.value.to.append(TTDestination(name, index))
             else:
                 node.ends.append(None)
-                constant = [encode_constant(port.value.value)]
-                node.sq.ports.append(TTPort(port.name, constant=constant, keyword=port.keyword))
+                made.constant = [encode_constant(port.value.value)]
+            sq.ports.append(made)
         self.sqs.append(node)
         return node
 
@@ -289,12 +261,4 @@ class GraphDraft:
         """The inputs and SQs of the graph."""
         for node in self.sqs:
             node.finish()
-        inputs = [
-            TTInput(
-                source.name,
-                source.whole.to,
-                [self.defaults[source.name]] if source.name in self.defaults else None,
-            )
-            for source in self.inputs
-        ]
-        return inputs, [node.sq for node in self.sqs]
+        return [TTInput(each.name, each.whole.to, each.default) for each in self.inputs], [node.sq for node in self.sqs]

@@ -1,22 +1,19 @@
-"""The base of all evaluation of a graph body's expressions: scopes; values as ports, constants, truths, items.
+"""The base of all evaluation of a graph body: scopes; values as ports, constants, truths, items.
 
-How each kind of expression is evaluated is in `displays.py`, `operators.py` and `calls.py`; `targets.py` binds names.
-`expressions.py` puts them together.
-
-Nothing of the program is run: constants are computed here, by `ticktalk.language.folding`.
+`expressions.py` puts together how each kind of expression is evaluated. Nothing of the program is run: constants are
+computed here, by `ticktalk.language.folding`.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, Self
+from typing import Any
 
 from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language import folding
 from ticktalk.language.draft import Arc, Constant, GraphDraft, PortDraft
-from ticktalk.language.folding import CannotFold
 from ticktalk.language.meanings import UNKNOWN, Foreign, Listing, Meaning, Reference, Unknown, Value
 from ticktalk.problems import Place, Problems
 
@@ -28,22 +25,39 @@ class GiveUp(Exception):
     """Evaluation cannot go on at all; the problem is reported already."""
 
 
-class ModuleNames(Protocol):
-    """What the names at module level mean in a graph."""
+class Refused(Exception):
+    """Nothing comes of an expression, so that it is unknown; the problem is reported already."""
 
-    def lookup(self, name: str) -> Meaning | None:
-        """The meaning of a name that the module binds; None if it binds no such name."""
 
-    def names(self) -> Iterable[str]:
-        """All names that the module binds."""
+class Attempts:
+    """Tries all parts of an expression before it refuses the whole, so that the problems of all parts show.
+
+    `with attempts:` stands around each part, `check` at the end.
+    """
+
+    def __init__(self) -> None:
+        self._good = True
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> bool:
+        refused = kind is Refused
+        self._good = self._good and not refused
+        return refused
+
+    def check(self) -> None:
+        """Raise `Refused` if a part was refused."""
+        if not self._good:
+            raise Refused
 
 
 class Evaluation:
-    """Evaluates expressions in the scopes of a graph body.
+    """Evaluates expressions in the scopes of a graph body. Its methods raise `Refused` after a problem.
 
     Args:
         problems: collects the mistakes.
-        module: the names at module level.
+        module: the meanings of the names at module level.
         draft: the graph that is made; None at module level, where nothing makes an SQ.
         local_names: names that the graph body binds anywhere, so that they never mean the module's.
     """
@@ -51,46 +65,55 @@ class Evaluation:
     def __init__(
         self,
         problems: Problems,
-        module: ModuleNames,
-        draft: GraphDraft | None,
+        module: Mapping[str, Meaning],
+        draft: GraphDraft | None = None,
         local_names: frozenset[str] = frozenset(),
     ) -> None:
         self.problems = problems
         self.module = module
-        self.draft = draft
         self.local_names = local_names
         self.scopes: list[dict[str, Meaning]] = [{}]
+        self._draft = draft
         self._steps = 0
 
+    @property
+    def draft(self) -> GraphDraft:
+        """The graph that is made; at module level the use of it is refused."""
+        if self._draft is None:
+            raise Refused
+        return self._draft
+
     def evaluate(self, node: ast.expr) -> Meaning:
-        """The value of an expression, or the function, module or construct that it names."""
+        """The value of an expression, or the function, module or construct that it names; never refused."""
         raise NotImplementedError
 
-    def aside(self) -> Self:
-        """An evaluation at module level whose problems are not reported."""
-        return type(self)(Problems("", ""), self.module, None)
+    def module_constant(self, node: ast.expr) -> Any:
+        """The value of an expression at module level; None if it is not known at compile time, which is no problem."""
+        raise NotImplementedError
+
+    def refused(self, place: Place, what: str, instead: str = "") -> Refused:
+        """Report a problem; the caller raises the result."""
+        self.problems.report(place, what, instead)
+        return Refused()
 
     def data(self, node: ast.expr) -> Value:
-        """The value of an expression; a function, module or the like is a problem."""
+        """The value of an expression, never refused; a function, module or the like is a problem."""
         value = self.evaluate(node)
-        if isinstance(value, Reference):
-            if value.kind == "module":
-                return self.problem(node, f"`{ast.unparse(node)}` is a module, not a value")
-            return self.problem(
-                node, f"`{ast.unparse(node)}` is not a value in a graph", f"call it: `{ast.unparse(node)}(...)`"
-            )
         if isinstance(value, Foreign):
-            return self.problem(node, value.what, value.instead)
-        return value
+            self.problems.report(node, value.what, value.instead)
+        elif isinstance(value, Reference):
+            shown = ast.unparse(node)
+            if value.kind == "module":
+                self.problems.report(node, f"`{shown}` is a module, not a value")
+            else:
+                self.problems.report(node, f"`{shown}` is not a value in a graph", f"call it: `{shown}(...)`")
+        else:
+            return value
+        return UNKNOWN
 
-    def operand(self, node: ast.expr) -> Arc | Constant | Unknown:
+    def operand(self, node: ast.expr) -> Arc | Constant:
         """The value of an expression as it comes to a port."""
         return self.to_port(self.data(node), node)
-
-    def problem(self, place: Place, what: str, instead: str = "") -> Unknown:
-        """Report a problem; the value of the erroneous expression is unknown."""
-        self.problems.report(place, what, instead)
-        return UNKNOWN
 
     def spend(self, place: Place, steps: int = 1) -> None:
         """Count steps of unrolling.
@@ -100,7 +123,7 @@ class Evaluation:
         """
         self._steps += steps
         if self._steps > MOST_STEPS:
-            self.problem(
+            self.problems.report(
                 place,
                 f"too large to unroll: more than {MOST_STEPS} steps at compile time",
                 "a graph's loops are unrolled; put the loop into an SQ",
@@ -109,7 +132,7 @@ class Evaluation:
 
     def bind(self, name: str, value: Meaning) -> None:
         """Let `name` mean `value` from here on; the first name an arc gets is its own."""
-        if isinstance(value, Arc) and not value.name and value.source is not None:
+        if isinstance(value, Arc) and not value.name:
             value.name = name
         self.scopes[-1][name] = value
 
@@ -121,26 +144,50 @@ class Evaluation:
             return self.fold(place, INSTRUCTIONS[name].compute, *known)
         return self.add(name, place, operands, places)
 
-    def add(self, name: str, place: Place, operands: Sequence[Value], places: Sequence[Place]) -> Value:
-        """A new SQ of a primitive whose ports are named by their positions."""
-        ports = [self.to_port(operand, at) for operand, at in zip(operands, places, strict=True)]
-        known = [PortDraft(str(index), port) for index, port in enumerate(ports) if not isinstance(port, Unknown)]
-        if len(known) < len(ports) or self.draft is None:
-            return UNKNOWN
-        return self.draft.add(name, place, known).whole
+    def add(
+        self,
+        name: str,
+        place: Place,
+        operands: Sequence[Value],
+        places: Sequence[Place],
+        names: Sequence[str] | None = None,
+        **fields: Any,
+    ) -> Arc:
+        """A new SQ of a primitive; its ports are named by their positions if no names are given."""
+        ports: list[PortDraft] = []
+        attempts = Attempts()
+        for index, (operand, at) in enumerate(zip(operands, places, strict=True)):
+            with attempts:
+                ports.append(PortDraft(names[index] if names else str(index), self.to_port(operand, at)))
+        attempts.check()
+        return self.draft.add(name, place, ports, **fields).whole
 
-    def to_port(self, value: Value, place: Place) -> Arc | Constant | Unknown:
-        """`value` as a port takes it; a compile-time list with arcs becomes an SQ."""
-        if isinstance(value, Listing):
-            lowered = self.lower(value, place)
-            if lowered is None:
-                return self._listing_sq(value, place)
-            value = lowered
-        if isinstance(value, Constant):
-            reason = folding.why_not_storable(value.value)
+    def to_port(self, value: Value, place: Place) -> Arc | Constant:
+        """`value` as a port takes it; a compile-time list with arcs becomes a `LIST` or `TUPLE` SQ."""
+        if isinstance(value, Arc):
+            return value
+        lowered = self.lower(value, place)
+        if isinstance(lowered, Constant):
+            reason = folding.why_not_storable(lowered.value)
             if reason is not None:
-                return self.problem(place, f"this constant cannot be given to an SQ: {reason}")
-        return value
+                raise self.refused(place, f"this constant cannot be given to an SQ: {reason}")
+            return lowered
+        if not isinstance(value, Listing) or lowered is not None:
+            raise Refused
+        if value.arc is not None and self.draft.is_visible(value.arc[1]):
+            return value.arc[0]
+        arc = self.add("TUPLE" if value.is_tuple else "LIST", place, value.items, [place] * len(value.items))
+        if value.is_tuple:
+            # A tuple cannot change, so it becomes an SQ only once.
+            value.arc = (arc, self.draft.branch)
+        return arc
+
+    def port_seen(self, value: Value, place: Place) -> Arc | Constant | Unknown:
+        """As `to_port`, never refused."""
+        try:
+            return self.to_port(value, place)
+        except Refused:
+            return UNKNOWN
 
     def lower(self, value: Value, place: Place) -> Constant | Unknown | None:
         """The value if it is known at compile time; None if an arc is in it."""
@@ -150,111 +197,84 @@ class Evaluation:
             return None
         self.spend(place, len(value.items))
         items: list[Any] = []
-        has_arc = False
         for item in value.items:
-            lowered = self.lower(item, place) if isinstance(item, Constant | Arc | Listing | Unknown) else UNKNOWN
+            lowered = self.lower(item, place)
             if isinstance(lowered, Unknown):
                 return UNKNOWN
-            if lowered is None:
-                has_arc = True
-            else:
+            if lowered is not None:
                 items.append(lowered.value)
-        if has_arc:
+        if len(items) < len(value.items):
             return None
         return Constant(tuple(items) if value.is_tuple else items)
 
-    def lift(self, value: Any, frozen: bool = False) -> Value:
+    def lift(self, value: Any, frozen: bool = False) -> Constant | Listing:
         """The constant `value`; lists in it as compile-time lists."""
         if type(value) is list:
             return Listing([self.lift(item, frozen) for item in value], frozen=frozen)
         return Constant(value)
 
-    def known(self, value: Value, place: Place, what: str) -> Constant | Unknown:
-        """`value`, which must be known at compile time; `what` names it in the message."""
+    def known(self, value: Value, place: Place, what: str) -> Any:
+        """The constant `value`, which must be known at compile time; `what` names it in the message."""
         lowered = self.lower(value, place)
         if lowered is None:
-            return self.problem(place, f"{what} must be known at compile time, but this is an arc")
-        return lowered
+            raise self.refused(place, f"{what} must be known at compile time, but this is an arc")
+        if isinstance(lowered, Unknown):
+            raise Refused
+        return lowered.value
 
-    def truth(self, value: Value, place: Place) -> bool | Unknown | None:
-        """The truth of a value that is known at compile time; None of an arc."""
+    def truth(self, value: Value, place: Place) -> bool | None:
+        """The truth of a value, never refused; None if it is not known at compile time."""
         if isinstance(value, Listing):
             return bool(value.items)
-        if isinstance(value, Arc):
-            return None
-        return self._truth_of(value, place)
+        if isinstance(value, Constant):
+            try:
+                return bool(folding.fold(bool, value.value))
+            except folding.CannotFold as error:
+                self.problems.report(place, str(error))
+        return None
 
-    def items(self, value: Value, place: Place) -> list[Meaning] | None:
-        """The items that a loop, an unpacking or a star sees; None when there was a problem."""
+    def items(self, value: Value, place: Place) -> list[Value]:
+        """The items that a loop, an unpacking or a star sees."""
         if isinstance(value, Listing):
             return list(value.items)
         if isinstance(value, Constant):
-            try:
+            with self.computing(place):
                 return [self.lift(item, frozen=True) for item in folding.items_of(value.value)]
-            except CannotFold as error:
-                self.problem(place, str(error))
-        elif isinstance(value, Arc):
-            self.problem(
+        if isinstance(value, Arc):
+            self.problems.report(
                 place,
                 "the length of an arc's value is not known at compile time",
                 "loop over a list of arcs, or put the loop into an SQ; `p, q = ...` unpacks a known number of elements",
             )
-        return None
+        raise Refused
 
-    def loop_items(self, node: ast.expr) -> list[Meaning]:
-        """The items of a loop; after a problem, one that is unknown, so that the loop's body is seen."""
-        value = self.data(node)
-        if isinstance(value, Unknown):
+    def items_seen(self, value: Value, place: Place) -> list[Value]:
+        """As `items`, never refused: after a problem there is one that is unknown, so that a loop's body is seen."""
+        try:
+            return self.items(value, place)
+        except Refused:
             return [UNKNOWN]
-        items = self.items(value, node)
-        return [UNKNOWN] if items is None else items
 
     def fold(self, place: Place, function: Callable[..., Any], *operands: Any) -> Value:
         """The result of a computation with constants, as a value."""
-        try:
+        with self.computing(place):
             return self.lift(folding.fold(function, *operands))
-        except CannotFold as error:
-            return self.problem(place, str(error))
 
-    def may_change(self, listing: Listing, place: Place) -> bool:
-        """Whether a compile-time list can be changed here; if not, a problem is reported."""
+    @contextmanager
+    def computing(self, place: Place) -> Iterator[None]:
+        """Refuse what Python refuses to compute."""
+        try:
+            yield
+        except folding.CannotFold as error:
+            raise self.refused(place, str(error)) from None
+
+    def check_change(self, listing: Listing, place: Place) -> None:
+        """Refuse to change a compile-time list where a change would not have its effect."""
         if listing.frozen:
-            self.problem(place, "this list is part of a constant and cannot be changed", "copy it: `list(...)`")
-            return False
-        if self.draft is not None and self.draft.branch is not None:
-            self.problem(
+            raise self.refused(place, "this list is part of a constant and cannot be changed", "copy it: `list(...)`")
+        if self._draft is not None and self._draft.branch is not None:
+            raise self.refused(
                 place,
                 "a list cannot be changed in a conditional expression, because it is changed at compile time",
                 "write `xs.append(a if c else b)`",
             )
-            return False
-        return True
-
-    @contextmanager
-    def inner_scope(self) -> Iterator[None]:
-        """The scope of a comprehension."""
-        self.scopes.append({})
-        try:
-            yield
-        finally:
-            self.scopes.pop()
-
-    def _truth_of(self, value: Constant | Unknown, place: Place) -> bool | Unknown:
-        if isinstance(value, Unknown):
-            return UNKNOWN
-        folded = self.fold(place, bool, value.value)
-        return folded.value if isinstance(folded, Constant) else UNKNOWN
-
-    def _listing_sq(self, listing: Listing, place: Place) -> Arc | Unknown:
-        """The `LIST` or `TUPLE` SQ of a compile-time list; a tuple cannot change, so it becomes one only once."""
-        if self.draft is None:
-            return UNKNOWN
-        if listing.arc is not None and self.draft.is_visible(listing.arc[1]):
-            return listing.arc[0]
-        items = [item for item in listing.items if isinstance(item, Constant | Arc | Listing | Unknown)]
-        made = self.add("TUPLE" if listing.is_tuple else "LIST", place, items, [place] * len(items))
-        if not isinstance(made, Arc):
-            return UNKNOWN
-        if listing.is_tuple:
-            listing.arc = (made, self.draft.branch)
-        return made

@@ -5,16 +5,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Literal
+from typing import Any, Literal
 
 from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.sq import TTConstraintSpec
 from ticktalk.language import folding
-from ticktalk.language.call_arguments import Argument, Refused
-from ticktalk.language.constructs import made_since
+from ticktalk.language.call_arguments import Argument
 from ticktalk.language.draft import Arc, Constant, GraphDraft, PortDraft, SQDraft, TooLarge
-from ticktalk.language.evaluation import GiveUp
-from ticktalk.language.expressions import Expressions, reference_to
+from ticktalk.language.evaluation import GiveUp, Refused
+from ticktalk.language.expressions import Expressions, reference_to, refused_form
 from ticktalk.language.imports import is_ticktalk, ticktalk_names
 from ticktalk.language.meanings import UNKNOWN, Listing, Reference, Unknown, Value
 from ticktalk.language.scope import ModuleScope, bound_names
@@ -28,74 +27,64 @@ _MAKES_AN_SQ = (ast.Call, ast.BinOp, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.S
 """Expressions whose value an SQ made just now computes; a name or a display may lead to one made before."""
 
 
-class GraphBody:
-    """Evaluates the body of a graph.
-
-    Attributes:
-        draft: the graph that is made.
-        calls: evaluates calls; afterwards holds the clocks and templates in use.
-    """
+class GraphBody(Expressions):
+    """Evaluates the body of a graph: its SQs go to `draft`, its mistakes to the problems."""
 
     def __init__(self, node: FunctionNode, scope: ModuleScope, problems: Problems) -> None:
         self.node = node
-        self.problems = problems
         check_body(node, "@GRAPHify", problems)
         parameters = parameters_of(node, "@GRAPHify", problems)
         inputs = [parameter.name for parameter in parameters]
         if not inputs and node.args.vararg is None and node.args.kwarg is None:
             problems.report(node, f"the graph `{node.name}` has no input", f"write `def {node.name}(trigger):`")
         # Evaluation goes on without inputs, to find further mistakes.
-        self.draft = GraphDraft(inputs or ["trigger"])
+        draft = GraphDraft(inputs or ["trigger"])
         local_names = frozenset(name for statement in node.body for name in bound_names(statement))
-        self.expressions = Expressions(problems, scope, self.draft, local_names)
-        self.calls = self.expressions.calls
-        self._deadlines: list[int | None] = []
+        super().__init__(problems, scope.meanings, draft, local_names)
+        self._deadlines: list[int | None] = []  # of the `with` blocks around; None: an erroneous one
         self._plans: list[Argument] = []
         self._plans_used: set[int] = set()  # plans with a deadline around or inside them
-        defaults = Expressions(problems, scope, None)
-        for parameter in parameters:
+        defaults = Expressions(problems, scope.meanings)
+        for parameter, source in zip(parameters, draft.inputs, strict=False):
             if parameter.default is not None:
-                try:
-                    value = defaults.lower(defaults.data(parameter.default), parameter.default)
-                except (GiveUp, RecursionError, MemoryError):
-                    problems.report(parameter.default, f"the default of `{parameter.name}` cannot be computed")
-                    continue
-                if isinstance(value, Constant):
-                    reason = folding.why_not_storable(value.value)
-                    if reason is None:
-                        self.draft.defaults[parameter.name] = encode_constant(value.value)
-                    else:
-                        problems.report(parameter.default, f"the default of the input `{parameter.name}`: {reason}")
-                elif value is None:
-                    problems.report(parameter.default, f"the default of the input `{parameter.name}` is a constant")
-        for source in self.draft.inputs:
-            self.expressions.scopes[0][source.name] = source.whole
+                source.default = self._default(defaults, parameter.name, parameter.default)
+        self.scopes[0].update((source.name, source.whole) for source in draft.inputs)
 
-    def evaluate(self) -> None:
-        """Evaluate the body: its SQs go to `draft`, its mistakes to the problems."""
+    def _default(self, defaults: Expressions, name: str, node: ast.expr) -> list[Any] | None:
         try:
-            self._block(self.node.body)
-        except GiveUp:
-            pass
-        for name, source in self._pinned_twice():
-            self.problems.report(
-                source.place, f"two SQs are called `{name}`; the other one is in line {self._first[name]}",
-                "give one of them another `TTName`",
-            )  # fmt: skip
+            value = defaults.lower(defaults.data(node), node)
+        except (GiveUp, RecursionError, MemoryError):
+            self.problems.report(node, f"the default of `{name}` cannot be computed")
+            return None
+        if value is None:
+            self.problems.report(node, f"the default of the input `{name}` is a constant")
+        elif isinstance(value, Constant):
+            reason = folding.why_not_storable(value.value)
+            if reason is None:
+                return [encode_constant(value.value)]
+            self.problems.report(node, f"the default of the input `{name}`: {reason}")
+        return None
 
-    def _pinned_twice(self) -> Iterator[tuple[str, SQDraft]]:
-        self._first: dict[str, int] = {}
-        for node in self.draft.sqs:
-            if node.sq.name in self._first:
-                yield node.sq.name, node
-            self._first.setdefault(node.sq.name, node.sq.line)
+    def run(self) -> None:
+        """Evaluate all statements."""
+        with suppress(GiveUp):
+            self._block(self.node.body)
+        first: dict[str, SQDraft] = {}
+        for made in self.draft.sqs:
+            other = first.setdefault(made.sq.name, made)
+            if other is not made:
+                what = f"two SQs are called `{made.sq.name}`; the other one is in line {other.sq.line}"
+                self.problems.report(made.place, what, "give one of them another `TTName`")
 
     def _block(self, statements: Sequence[ast.stmt]) -> _Ending | None:
         for statement in statements:
             try:
                 ending = self._statement(statement)
+            except Refused:
+                continue
             except (RecursionError, MemoryError):
-                self._unwind()
+                self.draft.branch = None
+                del self.scopes[1:]
                 self.problems.report(statement, "this statement is nested too deeply", "bind its parts to names")
                 self._bind_unknown(statement)
                 continue
@@ -105,10 +94,6 @@ class GraphBody:
             if ending is not None:
                 return ending
         return None
-
-    def _unwind(self) -> None:
-        self.draft.branch = None
-        del self.expressions.scopes[1:]
 
     def _statement(self, statement: ast.stmt) -> _Ending | None:
         match statement:
@@ -125,7 +110,8 @@ class GraphBody:
             case ast.For():
                 return self._loop(statement)
             case ast.With():
-                return self._with(statement)
+                with self._entered(statement.items):
+                    return self._block(statement.body)
             case ast.If():
                 return self._if(statement)
             case ast.Return(value=value):
@@ -141,113 +127,108 @@ class GraphBody:
             case ast.Import() | ast.ImportFrom():
                 self._import(statement)
             case _:
-                self.problems.report(statement, *_refused_statement(statement))
+                self.problems.report(statement, *refused_form(statement))
                 self._bind_unknown(statement)
         return None
 
     def _bind_unknown(self, statement: ast.stmt) -> None:
-        for name in bound_names(statement):
-            self.expressions.scopes[0][name] = UNKNOWN
+        self.scopes[0].update(dict.fromkeys(bound_names(statement), UNKNOWN))
 
     # -- assignments and returns
 
     def _value(self, node: ast.expr) -> tuple[Value, Arc | None]:
         """The value of a statement, with the tag arc if it is a stream's call; deadlines around it are made."""
         before = len(self.draft.sqs)
-        value = self.expressions.data(node)
-        made = made_since(self.draft, value, before)
+        value = self.data(node)
+        made = self.made_since(value, before)
         if made is None or not isinstance(node, _MAKES_AN_SQ):
             return value, None
         tag = made.tag if made.is_source and isinstance(node, ast.Call) else None
         if self._deadlines:
-            value = self._by_deadline(node, made)
+            try:
+                value = self._by_deadline(node, made)
+            except Refused:
+                value = UNKNOWN
         return value, tag
 
-    def _by_deadline(self, node: ast.expr, made: SQDraft) -> Value:
+    def _by_deadline(self, node: ast.expr, made: SQDraft) -> Arc:
         """The deadline SQ that a `with TTDeadline(...)` asks for around `made`."""
-        innermost = self._deadlines[-1]
-        if innermost is None:
-            return UNKNOWN
-        ticks = innermost
-        constructs, plan_b = self.calls.constructs, None
-        if self._plans:
-            try:
-                # The argument is evaluated anew, so that every deadline has a plan B of its own.
-                plan_b = constructs.plan_b(Argument(self._plans[-1].place))
-            except Refused:
-                return UNKNOWN
-        return constructs.deadline(node, made.whole, made.tag, plan_b, plan_b is not None, offset=ticks)
+        ticks = self._deadlines[-1]
+        if ticks is None:
+            raise Refused
+        # The argument is evaluated anew, so that every deadline has a plan B of its own.
+        plan_b = self.plan_b(Argument(self._plans[-1].place)) if self._plans else None
+        return self.deadline(node, made.whole, made.tag, plan_b, offset=ticks)
 
     def _assign(self, targets: Sequence[ast.expr], node: ast.expr) -> None:
         value, tag = self._value(node)
         for target in targets:
-            if isinstance(target, ast.Tuple | ast.List):
-                if tag is not None:
-                    self._assign_stream(target, value, tag)
-                else:
-                    self.expressions.assign(target, value)
-            else:
+            if not isinstance(target, ast.Tuple | ast.List):
                 value = self._settle(value, node)
-                self.expressions.assign(target, value)
+                self.assign(target, value)
+            elif tag is None:
+                self.assign(target, value)
+            else:
+                self._assign_stream(target.elts, target, value, tag)
 
-    def _assign_stream(self, target: ast.Tuple | ast.List, value: Value, tag: Arc) -> None:
-        elements = target.elts
-        if len(elements) == 2 and not any(isinstance(element, ast.Starred) for element in elements):
-            self.expressions.assign(elements[0], tag)
-            self.expressions.assign(elements[1], value)
-            return
-        names = ", ".join(ast.unparse(element) for element in elements)
-        self.problems.report(
-            target,
-            "the call of a stream gives its tag and its data, two values",
-            f"write `tag, ({names}{',' if len(elements) == 1 else ''}) = ...` to unpack the data",
-        )
-        for element in elements:
-            self.expressions.assign(element, UNKNOWN)
+    def _assign_stream(self, elements: list[ast.expr], target: ast.expr, value: Value, tag: Arc) -> None:
+        values: list[Value] = [tag, value]
+        if len(elements) != 2 or any(isinstance(element, ast.Starred) for element in elements):
+            names = ", ".join(ast.unparse(element) for element in elements) + "," * (len(elements) == 1)
+            self.problems.report(
+                target,
+                "the call of a stream gives its tag and its data, two values",
+                f"write `tag, ({names}) = ...` to unpack the data",
+            )
+            values = [UNKNOWN] * len(elements)
+        for element, each in zip(elements, values, strict=True):
+            self.assign(element, each)
 
     def _settle(self, value: Value, node: ast.expr) -> Value:
         """A tuple display that is bound or stands alone is a value, so with arcs in it, it is an SQ."""
         if isinstance(value, Listing) and value.is_tuple and isinstance(node, ast.Tuple):
-            return self.expressions.to_port(value, node)
+            return self.port_seen(value, node)
         return value
 
     def _augment(self, statement: ast.AugAssign) -> None:
         target = statement.target
         if isinstance(target, ast.Attribute):
-            self.problems.report(target, "an attribute cannot be set in a graph", "bind a name")
-            return
+            raise self.refused(target, "an attribute cannot be set in a graph", "bind a name")
         load: ast.expr
         if isinstance(target, ast.Name):
             load = ast.copy_location(ast.Name(target.id, ast.Load()), target)
         else:
             load = ast.copy_location(ast.Subscript(target.value, target.slice, ast.Load()), target)
-        left = self.expressions.data(load)
-        right = self.expressions.data(statement.value)
+        left = self.data(load)
+        right = self.data(statement.value)
         if isinstance(left, Listing) and not left.is_tuple and isinstance(statement.op, ast.Add):
             # As in Python, `xs += ...` changes the list that other names may mean too.
-            items = None if isinstance(right, Unknown) else self.expressions.items(right, statement.value)
-            if items is not None and self.expressions.may_change(left, statement):
-                self.expressions.spend(statement, len(items))
-                left.items.extend(items)
+            items = self.items(right, statement.value)
+            self.check_change(left, statement)
+            self.spend(statement, len(items))
+            left.items.extend(items)
             return
-        self.expressions.assign(target, self.expressions.binary(statement, statement.op, left, right))
+        try:
+            value = self.binary(statement, statement.op, left, right)
+        except Refused:
+            value = UNKNOWN
+        self.assign(target, value)
 
     def _return(self, node: ast.expr) -> None:
-        value = self.expressions.to_port(self._value(node)[0], node)
-        if isinstance(value, Unknown):
-            return
-        if isinstance(value, Constant) or not isinstance(value.source, SQDraft):
+        value = self.port_seen(self._value(node)[0], node)
+        if isinstance(value, Constant) or (isinstance(value, Arc) and not isinstance(value.source, SQDraft)):
             value = self.draft.add("RETURN", node, [PortDraft("0", value)]).whole
-        value.returned = True
+        if isinstance(value, Arc):
+            value.returned = True
 
     # -- blocks
 
     def _loop(self, statement: ast.For) -> _Ending | None:
         if statement.orelse:
             self.problems.report(statement.orelse[0], "`else` of a `for` has no meaning in a graph", "leave it out")
-        for item in self.expressions.loop_items(statement.iter):
-            self.expressions.spend(statement)
-            self.expressions.assign(statement.target, item)
+        for item in self.items_seen(self.data(statement.iter), statement.iter):
+            self.spend(statement)
+            self.assign(statement.target, item)
             ending = self._block(statement.body)
             if ending == "return":
                 return ending
@@ -256,11 +237,11 @@ class GraphBody:
         return None
 
     def _if(self, statement: ast.If) -> _Ending | None:
-        value = self.expressions.data(statement.test)
-        truth = self.expressions.truth(value, statement.test)
-        if isinstance(truth, bool):
+        value = self.data(statement.test)
+        truth = self.truth(value, statement.test)
+        if truth is not None:
             return self._block(statement.body if truth else statement.orelse)
-        if truth is None:
+        if isinstance(value, Arc):
             self.problems.report(
                 statement.test,
                 "an `if` statement needs a condition that is known at compile time, but this is an arc",
@@ -271,19 +252,14 @@ class GraphBody:
         self._block(statement.orelse)
         return None
 
-    def _with(self, statement: ast.With) -> _Ending | None:
-        with self._entered(statement.items):
-            return self._block(statement.body)
-
     @contextmanager
     def _entered(self, items: Sequence[ast.withitem]) -> Iterator[None]:
-        constraints = list(self.draft.constraints)
-        deadlines, plans = list(self._deadlines), list(self._plans)
+        constraints, deadlines, plans = [*self.draft.constraints], [*self._deadlines], [*self._plans]
         try:
             for item in items:
                 self._enter(item)
             if self._deadlines:
-                self._plans_used.update(id(plan) for plan in self._plans)
+                self._plans_used.update(map(id, self._plans))
             yield
         finally:
             for plan in self._plans[len(plans) :]:
@@ -292,111 +268,67 @@ class GraphBody:
                         plan.place, "a plan B without a deadline never fires",
                         "write `with TTDeadline(clock, ticks):` inside, around the calls it stands in for",
                     )  # fmt: skip
-            self.draft.constraints = constraints
-            self._deadlines, self._plans = deadlines, plans
+            self.draft.constraints, self._deadlines, self._plans = constraints, deadlines, plans
 
     def _enter(self, item: ast.withitem) -> None:
-        node, name = item.context_expr, None
-        if isinstance(node, ast.Call):
-            callee = self.expressions.evaluate(node.func)
-            if isinstance(callee, Unknown):
-                if item.optional_vars is not None:
-                    self.expressions.assign(item.optional_vars, UNKNOWN)
-                return
-            name = callee.name if isinstance(callee, Reference) and callee.kind == "construct" else None
+        node = item.context_expr
+        value: Value = UNKNOWN
+        callee = self.evaluate(node.func) if isinstance(node, ast.Call) else None
+        name = callee.name if isinstance(callee, Reference) and callee.kind == "construct" else ""
         if isinstance(node, ast.Call) and name in ("TTConstraint", "TTQuery", "TTPlanB", "TTDeadline"):
             with suppress(Refused):
-                if name in ("TTConstraint", "TTQuery"):
-                    self._constrain(node, name)
-                elif name == "TTDeadline":
-                    self._deadlines.append(None)
-                    self._deadlines[-1] = self._deadline_block(node)
-                else:
-                    self._plans.append(
-                        self.calls.constructs.keywords_of(node, "TTPlanB", required=("plan_b",))["plan_b"]
-                    )
+                self._enter_construct(node, name)
             if item.optional_vars is not None:
                 self.problems.report(item.optional_vars, f"{name} binds nothing", "leave out `as ...`")
-                self.expressions.assign(item.optional_vars, UNKNOWN)
-            return
-        value = self.expressions.data(node)
-        if not isinstance(value, Unknown) and not (isinstance(value, Constant) and isinstance(value.value, TTClock)):
-            self.problems.report(
-                node, "a `with` in a graph takes TTClock, TTConstraint, TTQuery, TTPlanB or TTDeadline",
-                "put other resources into the body of an SQ",
-            )  # fmt: skip
-            value = UNKNOWN
+        elif not isinstance(callee, Unknown):
+            value = self.data(node)
+            if not isinstance(value, Unknown | Constant) or (
+                isinstance(value, Constant) and not isinstance(value.value, TTClock)
+            ):
+                self.problems.report(
+                    node, "a `with` in a graph takes TTClock, TTConstraint, TTQuery, TTPlanB or TTDeadline",
+                    "put other resources into the body of an SQ",
+                )  # fmt: skip
+                value = UNKNOWN
         if item.optional_vars is not None:
-            self.expressions.assign(item.optional_vars, value)
+            self.assign(item.optional_vars, value)
 
-    def _constrain(self, node: ast.Call, construct: str) -> None:
-        given = self.calls.constructs.keywords_of(node, construct, optional=("name", "components"))
+    def _enter_construct(self, node: ast.Call, name: str) -> None:
+        if name == "TTDeadline":
+            self._deadlines.append(None)
+        given = self.bind_construct(node, name, self.arguments_of(node))
+        if name == "TTDeadline":
+            clock = self.clock(given["TTClock"])
+            self._deadlines[-1] = self.ticks(given["deadline"], "the deadline", least=0, clock=clock)
+        elif name == "TTPlanB":
+            self._plans.append(given["plan_b"])
+        else:
+            self._constrain(node, name, given)
+
+    def _constrain(self, node: ast.Call, construct: str, given: dict[str, Argument]) -> None:
         texts: dict[str, list[str]] = {"name": [], "components": []}
         for name, argument in given.items():
-            value = self.expressions.known(self.expressions.data(argument.place), argument.place, f"`{name}`")
-            if isinstance(value, Unknown):
-                return
-            if value.value is None:
+            value = self.known(self.data(argument.place), argument.place, f"`{name}`")
+            if value is None:
                 continue
-            items = [value.value] if isinstance(value.value, str) else value.value
+            items = [value] if isinstance(value, str) else value
             wrong = not isinstance(items, list | tuple | set) or not all(isinstance(i, str) and i for i in items)
             if wrong or folding.why_not_storable(items) is not None:
-                shown = folding.shown(value.value)
-                self.problems.report(argument.where, f"`{name}` is a string or a list of strings, not {shown}")
-                return
+                what = f"`{name}` is a string or a list of strings, not {folding.shown(value)}"
+                raise self.refused(argument.where, what)
             texts[name] = sorted(items) if isinstance(items, set) else list(items)
         if not texts["name"] and not texts["components"]:
-            self.problems.report(
-                node, f"{construct} says nothing", f'write `{construct}(name="...")` or `components=["..."]`'
-            )
-            return
+            instead = f'write `{construct}(name="...")` or `components=["..."]`'
+            raise self.refused(node, f"{construct} says nothing", instead)
         self.draft.constraints = [*self.draft.constraints, TTConstraintSpec(texts["name"], texts["components"])]
-
-    def _deadline_block(self, node: ast.Call) -> int:
-        """The root ticks that a `TTDeadline` allows.
-
-        Raises:
-            Refused: it is wrong, which is reported.
-        """
-        constructs = self.calls.constructs
-        given = constructs.keywords_of(node, "TTDeadline", required=("TTClock", "deadline"))
-        return constructs.duration(given["TTClock"], given["deadline"])
 
     def _import(self, statement: ast.Import | ast.ImportFrom) -> None:
         ours = ticktalk_names(statement)
         for alias in statement.names:
             bound = alias.asname or alias.name.split(".")[0]
             if bound in ours:
-                self.expressions.scopes[-1][bound] = reference_to(ours[bound])
+                self.scopes[-1][bound] = reference_to(ours[bound])
             elif not (isinstance(statement, ast.ImportFrom) and is_ticktalk(statement.module)):
-                self.problems.report(
-                    statement, f"`{alias.name}` is imported in a graph, where it has no meaning",
-                    "import it at module level or in the body of an SQ",
-                )  # fmt: skip
-                self.expressions.scopes[-1][bound] = UNKNOWN
-
-
-_REFUSED: dict[type[ast.stmt], tuple[str, str]] = {
-    ast.While: (
-        "`while` has no meaning in a graph: its end is not known at compile time",
-        "write `for i in range(n):`, or put the loop into an SQ",
-    ),
-    ast.Try: ("`try` has no meaning in a graph", "handle exceptions in the body of an SQ"),
-    ast.FunctionDef: ("`def {name}` inside a graph", "define it at module level, decorated with @SQify"),
-    ast.ClassDef: ("`class {name}` inside a graph", "define it at module level and use it in an SQ"),
-    ast.Global: ("a graph has no state", "write `global sq_state` in the body of an SQ"),
-    ast.Delete: ("`del` has no meaning in a graph", "leave it out; a name can simply be bound again"),
-    ast.Raise: ("`raise` has no meaning in a graph", "raise in the body of an SQ"),
-    ast.Assert: ("`assert` has no meaning in a graph", "check values in the body of an SQ"),
-    ast.AsyncFor: ("`async` has no meaning in a graph", "write the plain statement"),
-    ast.Match: ("`match` has no meaning in a graph", "write `a if condition else b`"),
-}
-_REFUSED[ast.TryStar], _REFUSED[ast.AsyncFunctionDef] = _REFUSED[ast.Try], _REFUSED[ast.FunctionDef]
-_REFUSED[ast.Nonlocal], _REFUSED[ast.AsyncWith] = _REFUSED[ast.Global], _REFUSED[ast.AsyncFor]
-"""Why a graph has no such statement, and what to write instead."""
-
-
-def _refused_statement(statement: ast.stmt) -> tuple[str, str]:
-    other = f"`{type(statement).__name__}` has no meaning in a graph", "put it into the body of an SQ"
-    what, instead = _REFUSED.get(type(statement), other)
-    return what.replace("{name}", getattr(statement, "name", "")), instead
+                what = f"`{alias.name}` is imported in a graph, where it has no meaning"
+                self.problems.report(statement, what, "import it at module level or in the body of an SQ")
+                self.scopes[-1][bound] = UNKNOWN

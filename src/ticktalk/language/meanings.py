@@ -18,7 +18,7 @@ class Listing:
         arc: (tuple) the SQ it became, and the branch in which it did.
     """
 
-    items: list[Meaning]
+    items: list[Value]
     is_tuple: bool = False
     frozen: bool = False
     arc: tuple[Arc, Branch | None] | None = None

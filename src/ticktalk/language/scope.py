@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from ticktalk.language.draft import Constant
 from ticktalk.language.evaluation import GiveUp
@@ -24,6 +24,7 @@ class ModuleScope:
         imports: names bound to objects of TickTalk by an import, with their dotted paths.
         bound: names bound to anything.
         templates: the decorated functions by name.
+        meanings: what the names that the module binds mean in a graph.
         graph: the function of the graph, if there is one, and its decorator.
     """
 
@@ -33,7 +34,7 @@ class ModuleScope:
         self.bound: set[str] = set()
         self.templates: dict[str, Template] = {}
         self.graph: tuple[FunctionNode, ast.expr] | None = None
-        self._meanings: dict[str, Meaning] = {}
+        self.meanings: dict[str, Meaning] = {}
         for statement in tree.body:
             for name in bound_names(statement):
                 self.bound.add(name)
@@ -43,17 +44,9 @@ class ModuleScope:
                     self.imports.update(ticktalk_names(inner))
         # Constants are computed in the order of the statements. Problems are thrown away: a name whose value is not
         # known at compile time matters only where a graph uses it.
-        self._constants = Expressions(Problems(problems.file, ""), self, None)
+        self._constants = Expressions(Problems(problems.file, ""), self.meanings)
         for statement in tree.body:
             self._read(statement, problems)
-
-    def lookup(self, name: str) -> Meaning | None:
-        """The meaning of a name that the module binds; None if it binds no such name."""
-        return self._meanings.get(name)
-
-    def names(self) -> Iterable[str]:
-        """All names that the module binds."""
-        return self._meanings.keys()
 
     def decorator_of(self, node: FunctionNode | ast.ClassDef) -> tuple[str, ast.expr] | None:
         """Which of `SQify`, `STREAMify`, `GRAPHify` decorates a function, and where."""
@@ -73,7 +66,7 @@ class ModuleScope:
                     problems.report(
                         decorated[1], f"`@{decorated[0]}` decorates functions, not classes", "decorate a `def`"
                     )
-                self._meanings[statement.name] = Foreign(
+                self.meanings[statement.name] = Foreign(
                     f"`{statement.name}` is a class, which has no meaning in a graph", "use it in the body of an SQ"
                 )
             case ast.Import() | ast.ImportFrom():
@@ -101,7 +94,7 @@ class ModuleScope:
                     elif isinstance(inner, ast.Import | ast.ImportFrom):
                         self._read_import(inner)
                 for name in bound_names(statement) - self.imports.keys():
-                    self._meanings[name] = _not_known(name, statement)
+                    self.meanings[name] = _not_known(name, statement)
             case _:
                 pass
         if not isinstance(
@@ -111,7 +104,7 @@ class ModuleScope:
 
     def _read_function(self, node: FunctionNode, problems: Problems) -> None:
         decorated = self.decorator_of(node)
-        self._meanings[node.name] = Foreign(
+        self.meanings[node.name] = Foreign(
             f"`{node.name}` is not an SQ", f"decorate `def {node.name}` with @SQify to call it in a graph"
         )
         self.templates.pop(node.name, None)
@@ -124,7 +117,7 @@ class ModuleScope:
         if isinstance(decorator, ast.Call):
             problems.report(decorator, f"`@{kind}` takes no arguments", f"write `@{kind}` without parentheses")
         if kind == "GRAPHify":
-            self._meanings[node.name] = Foreign(
+            self.meanings[node.name] = Foreign(
                 f"`{node.name}` is the graph itself", "a graph cannot be called in a graph"
             )
             if self.graph is None:
@@ -139,15 +132,15 @@ class ModuleScope:
             return
         template = read_template(node, decorator, kind, self.imports, self.bound, problems)
         self.templates[node.name] = template
-        self._meanings[node.name] = Reference("function", node.name, template)
+        self.meanings[node.name] = Reference("function", node.name, template)
 
     def _read_import(self, statement: ast.Import | ast.ImportFrom) -> None:
         ours = ticktalk_names(statement)
         for name in imported_names(statement):
             if name in ours:
-                self._meanings[name] = reference_to(ours[name])
+                self.meanings[name] = reference_to(ours[name])
             elif name not in self.imports:
-                self._meanings[name] = Foreign(
+                self.meanings[name] = Foreign(
                     f"`{name}` is imported from elsewhere, so it has no meaning in a graph",
                     "use it in the body of an SQ",
                 )
@@ -166,7 +159,7 @@ class ModuleScope:
             if isinstance(found, Listing) and self._constants.lower(found, statement) is None:
                 found = None
             known = isinstance(found, Constant | Listing | Reference)
-            self._meanings[name] = found if known and found is not None else _not_known(name, statement)
+            self.meanings[name] = found if known and found is not None else _not_known(name, statement)
 
     def _forget_changed(self, statement: ast.stmt) -> None:
         """What a statement may change in place is not known at compile time: `CONFIG["x"] = 1`, `NAMES.append(1)`."""
@@ -180,9 +173,9 @@ class ModuleScope:
         elif isinstance(statement, (ast.Expr, *Compound)) and not is_main_guard(statement):
             changed = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
         for name in changed:
-            found = self._meanings.get(name)
+            found = self.meanings.get(name)
             if isinstance(found, Listing) or (isinstance(found, Constant) and isinstance(found.value, dict | set)):
-                self._meanings[name] = _not_known(name, statement)
+                self.meanings[name] = _not_known(name, statement)
 
 
 def statements_in(statement: ast.stmt) -> Iterator[ast.stmt]:
