@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ticktalk.graph.constants import encode_constant
@@ -177,24 +177,24 @@ class GraphDraft:
         self.used: dict[str, Template] = {}
         self._uses: Counter[str] = Counter()
 
-    def add(self, function: str, place: Place, ports: Sequence[PortDraft], **fields: Any) -> SQDraft:
+    def add(self, function: str, place: Place, ports: list[PortDraft], **fields: Any) -> SQDraft:
         """A new SQ in the present branch.
 
         Args:
-            ports: its ports; arcs from outside the branch are gated on the way.
+            ports: its ports, used up; arcs from outside the branch are gated on the way.
             fields: further fields of the `TTSQ`; its `name` is counted if it is None or left out.
 
         Raises:
             TooLarge: there are too many.
             TypeError: a constant cannot be stored in a graph.
         """
-        gated = [
-            replace(port, value=self.here(port.value, place)) if isinstance(port.value, Arc) else port for port in ports
-        ]
+        for port in ports:
+            if isinstance(port.value, Arc):
+                port.value = self.here(port.value, place)
         # A plan B is fired by its deadline, so it needs no trigger.
-        if fields.get("trigger") != "plan_b" and not any(isinstance(port.value, Arc) for port in gated):
-            gated.append(PortDraft("trigger", self.trigger(place), hidden=True))
-        return self._connect(function, place, gated, self.branch, **fields)
+        if fields.get("trigger") != "plan_b" and not any(isinstance(port.value, Arc) for port in ports):
+            ports.append(PortDraft("trigger", self.trigger(place), hidden=True))
+        return self._connect(function, place, ports, self.branch, **fields)
 
     def join(self, place: Place, yes: Arc, no: Arc) -> SQDraft:
         """The `MERGE` of two branches' values, each from its branch, in the present one."""

@@ -35,6 +35,8 @@ class Attempts:
     `with attempts:` stands around each part, `check` at the end.
     """
 
+    __slots__ = ("_good",)
+
     def __init__(self) -> None:
         self._good = True
 
@@ -42,9 +44,9 @@ class Attempts:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> bool:
-        refused = kind is Refused
-        self._good = self._good and not refused
-        return refused
+        if kind is Refused:
+            self._good = False
+        return kind is Refused
 
     def check(self) -> None:
         """Raise `Refused` if a part was refused."""
