@@ -48,8 +48,7 @@ class BuiltinCalls(Arguments):
             raise self.refused(arguments[lowered.index(None)].where, what, instead)
         positional, keywords = _known(arguments, lowered)
         self.spend(node, sum(map(folding.steps_over, (*positional, *keywords.values()))))
-        with self.computing(node):
-            return self.lift(folding.fold_builtin(name, positional, keywords))
+        return self.lift(self.compute(node, folding.fold_builtin, name, positional, keywords))
 
     def _of_lists(self, node: ast.Call, name: str, arguments: list[Argument]) -> Value:
         first = arguments[0].given
@@ -128,8 +127,7 @@ class BuiltinCalls(Arguments):
             what = f"`.{name}()` is computed at compile time, but there is an arc in it"
             raise self.refused(function, what, "write an SQ that does it")
         positional, keywords = _known(arguments, lowered)
-        with self.computing(function):
-            return self.lift(folding.fold_method(value.value, name, positional, keywords))
+        return self.lift(self.compute(function, folding.fold_method, value.value, name, positional, keywords))
 
     def _list_method(self, node: ast.Call, listing: Listing, name: str, arguments: list[Argument]) -> Value:
         if name == "copy" and not arguments:

@@ -104,8 +104,7 @@ class Displays(Evaluation):
                 if isinstance(part.format_spec, ast.JoinedStr):
                     spec = self._f_string(part.format_spec)
             attempts.check()
-            with self.computing(part.value):
-                parts.append(folding.fold_format(value, part.conversion, spec.value))
+            parts.append(self.compute(part.value, folding.fold_format, value, part.conversion, spec.value))
         self.spend(node, sum(map(len, parts)) // 1000)
         return Constant("".join(parts))
 

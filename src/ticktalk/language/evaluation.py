@@ -7,8 +7,7 @@ computed here, by `ticktalk.language.folding`.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ticktalk.instructions import INSTRUCTIONS
@@ -143,7 +142,7 @@ class Evaluation:
         lowered = [self.lower(operand, at) for operand, at in zip(operands, places, strict=True)]
         known = [value.value for value in lowered if isinstance(value, Constant)]
         if len(known) == len(lowered):
-            return self.fold(place, INSTRUCTIONS[name].compute, *known)
+            return self.lift(self.compute(place, folding.fold, INSTRUCTIONS[name].compute, *known))
         return self.add(name, place, operands, places)
 
     def add(
@@ -240,8 +239,7 @@ class Evaluation:
         if isinstance(value, Listing):
             return list(value.items)
         if isinstance(value, Constant):
-            with self.computing(place):
-                return [self.lift(item, frozen=True) for item in folding.items_of(value.value)]
+            return [self.lift(item, frozen=True) for item in self.compute(place, folding.items_of, value.value)]
         if isinstance(value, Arc):
             self.problems.report(
                 place,
@@ -257,16 +255,10 @@ class Evaluation:
         except Refused:
             return [UNKNOWN]
 
-    def fold(self, place: Place, function: Callable[..., Any], *operands: Any) -> Value:
-        """The result of a computation with constants, as a value."""
-        with self.computing(place):
-            return self.lift(folding.fold(function, *operands))
-
-    @contextmanager
-    def computing(self, place: Place) -> Iterator[None]:
-        """Refuse what Python refuses to compute."""
+    def compute(self, place: Place, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function of `folding` gives; refused, if that cannot be computed."""
         try:
-            yield
+            return function(*arguments)
         except folding.CannotFold as error:
             raise self.refused(place, str(error)) from None
 

@@ -71,15 +71,17 @@ class Instances(Arguments):
             with attempts:
                 fields.update(self._stream_settings(node, template, bound))
         attempts.check()
-        settings = [name for name in template.defaults if name in bound and name != "TTClock"]
-        parameters = {**values, **{name: self.fixed(bound[name], name) for name in settings}}
+        parameters = {name: encode_constant(value) for name, value in values.items()}
+        for name in template.defaults:
+            if name in bound and name != "TTClock":
+                parameters[name] = encode_constant(self.fixed(bound[name], name))
         draft.used[template.name] = template
         made = draft.add(
             template.name,
             node,
             ports,
             body=True,
-            parameters={name: encode_constant(value) for name, value in parameters.items()},
+            parameters=parameters,
             stateful=template.stateful,
             full_token=template.full_token,
             **fields,

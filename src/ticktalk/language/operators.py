@@ -140,8 +140,7 @@ class Operators(Evaluation):
                 raise self.refused(node.slice, f"{type(error).__name__}: {error}") from None
         container = self.lower(value, node.value)
         if isinstance(container, Constant) and isinstance(key, Constant):
-            with self.computing(node):
-                return self.lift(folding.fold(getitem, container.value, key.value), frozen=True)
+            return self.lift(self.compute(node, folding.fold, getitem, container.value, key.value), frozen=True)
         return self.add("GETITEM", node, [value, index], [node.value, node.slice])
 
     def _slice(self, node: ast.Slice) -> Constant | list[Value]:
