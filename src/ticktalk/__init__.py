@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ticktalk.engine.codec import register_codec
     from ticktalk.engine.components import component
+    from ticktalk.engine.value_codec import register_codec
     from ticktalk.ensemble import TTEnsemble
     from ticktalk.errors import (
         TTError,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "ticktalk.engine.components": "component",
     "ticktalk.payloads": "FiringError OutputToken",
-    "ticktalk.engine.codec": "register_codec",
+    "ticktalk.engine.value_codec": "register_codec",
     "ticktalk.ensemble": "TTEnsemble",
     "ticktalk.graph.graph": "TTGraph",
     "ticktalk.graph.sq": "TTSQ TTFiringRule",

@@ -12,7 +12,7 @@ import yaml
 
 from ticktalk.durations import UNITS
 from ticktalk.errors import TTError
-from ticktalk.problems import did_you_mean
+from ticktalk.source_problems import did_you_mean
 
 LARGEST = 2**40
 """Microseconds, bytes (times a thousand), cores: more than this is a slip of the pen, and would overflow a solver."""

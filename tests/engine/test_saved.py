@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.codec import decode_value
 from ticktalk.engine.counters import Counters
 from ticktalk.engine.firing import TTSQSync, make_sync
 from ticktalk.engine.state import Saver
+from ticktalk.engine.value_codec import decode_value
 from ticktalk.language.compiler import compile_source
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 

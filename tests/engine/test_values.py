@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim, register_codec
-from ticktalk.engine.codec import (
+from ticktalk.engine.value_codec import (
     EXT_ARRAY,
     EXT_DATETIME,
     EXT_DICT,

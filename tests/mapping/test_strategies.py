@@ -16,7 +16,9 @@ from problems import check_schedule, graph_of, hosts, least_balance, least_laten
 from ticktalk.errors import TTError, TTMappingError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTConstraintSpec
-from ticktalk.mapping import balance, mending, packing
+from ticktalk.mapping import heft_balance as balance
+from ticktalk.mapping import heft_mending as mending
+from ticktalk.mapping import heft_packing as packing
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec
 from ticktalk.mapping.heft import heft
 from ticktalk.mapping.lower_bound import bound

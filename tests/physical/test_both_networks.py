@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.codec import encode_value
+from ticktalk.engine.value_codec import encode_value
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import Message, NetMsg
 from ticktalk.network_interface import Question, TTNetworkInterface

@@ -11,7 +11,7 @@ import pytest
 from test_worker import Host, until
 
 from ticktalk.accelerate import together as crossing
-from ticktalk.engine.codec import encode_value
+from ticktalk.engine.value_codec import encode_value
 from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import Deployment, ReportRequest, StartContext
 from ticktalk.physical.manager_node import in_loop

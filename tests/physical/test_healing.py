@@ -13,7 +13,7 @@ import pytest
 from systems import HEAD, LIMIT, Process, System, alive, children, kill, until
 
 from ticktalk.cli.remote import Remote
-from ticktalk.engine.codec import decode_value
+from ticktalk.engine.value_codec import decode_value
 from ticktalk.errors import TTRuntimeError
 from ticktalk.hosted.lease import Times
 from ticktalk.payloads import OutputToken

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ticktalk.engine.codec import decode_value, encode_value, plain
+from ticktalk.engine.value_codec import decode_value, encode_value, plain
 from ticktalk.language.compiler import compile_source
 from ticktalk.messages import Message, NetMsg, RuntimeMsg
 from ticktalk.network_keys import arc_key

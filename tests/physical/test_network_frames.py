@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ticktalk.engine.codec import Encoded, NoCodecError, encode_value
+from ticktalk.engine.value_codec import Encoded, NoCodecError, encode_value
 from ticktalk.language.compiler import compile_source
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg

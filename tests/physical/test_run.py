@@ -20,7 +20,7 @@ import zenoh
 from systems import ENDLESS, HEAD, LIMIT, ONE, Process, System, alive, children, until
 
 from ticktalk.cli.remote import Remote
-from ticktalk.engine.codec import encode_value
+from ticktalk.engine.value_codec import encode_value
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.errors import TTError, TTInputError, TTRuntimeError
 from ticktalk.graph.graph import TTGraph

@@ -17,7 +17,7 @@ import numpy
 import pytest
 from systems import HEAD, LIMIT, System, kill, until
 
-from ticktalk.engine.codec import Data, decode_value, encode_value
+from ticktalk.engine.value_codec import Data, decode_value, encode_value
 from ticktalk.messages import Message, NetMsg
 from ticktalk.network_keys import WHOLE
 from ticktalk.payloads import Offer, Settle

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ticktalk.engine.codec import plain
+from ticktalk.engine.value_codec import plain
 from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import Deployment, FiringError, OutputToken, ReadyAnswer, ReportRequest, StartContext
 from ticktalk.physical.manager_node import in_loop

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from ticktalk.physical.network.frames import LONG
-from ticktalk.physical.workers.frames import CHUNK, ByItself, Frames, by_itself, encode_frame, unsent
+from ticktalk.physical.workers.worker_frames import CHUNK, ByItself, Frames, by_itself, encode_frame, unsent
 
 
 def through(messages: list[tuple[Any, ...]], pieces: random.Random | None = None) -> list[tuple[Any, ...]]:

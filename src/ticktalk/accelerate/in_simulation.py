@@ -38,11 +38,11 @@ from ticktalk.accelerate.sends import within
 from ticktalk.accelerate.timers import NEVER, ContextClosed, InstantTimers, TimedRegion
 from ticktalk.engine.acceleration import Accelerated, ContextParts
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.codec import handed_on
 from ticktalk.engine.components import Running, running
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing import ArrivalSync, GridSync, SinglePortSync
-from ticktalk.engine.prepared import PreparedGraph
+from ticktalk.engine.prepared_graph import PreparedGraph
+from ticktalk.engine.value_codec import handed_on
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick, TTEmpty
 

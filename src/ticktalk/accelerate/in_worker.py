@@ -13,10 +13,10 @@ from ticktalk.accelerate.bind import GONE, BoundSQ, function_of, names_of
 from ticktalk.accelerate.code import once_code, once_inputs
 from ticktalk.accelerate.plan import Member, Wire
 from ticktalk.accelerate.region_messages import MemberInWorker
-from ticktalk.engine.codec import PLAIN, Data, ValueFormatError, encode_value, split
 from ticktalk.engine.components import Running
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.forwarding import unpacked
+from ticktalk.engine.value_codec import PLAIN, Data, ValueFormatError, encode_value, split
 from ticktalk.graph.sq import TTDestination
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick, TTEmpty

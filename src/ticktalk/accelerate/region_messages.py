@@ -12,10 +12,10 @@ from typing import Any, Protocol
 import msgspec
 
 from ticktalk.engine.acceleration import ContextParts
-from ticktalk.engine.codec import Data
 from ticktalk.engine.firing import GridSync
 from ticktalk.engine.firing_chain import Elsewhere
 from ticktalk.engine.forwarding import TTSQForward
+from ticktalk.engine.value_codec import Data
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.engine.codec import PLAIN, handed_on
 from ticktalk.engine.forwarding import TTSQForward, unpacked
+from ticktalk.engine.value_codec import PLAIN, handed_on
 from ticktalk.time import Tick, TTEmpty
 
 SendWithin = Callable[[Any, Tick, Tick, list[Any]], None]

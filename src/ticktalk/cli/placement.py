@@ -18,7 +18,7 @@ from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.mapping_file import MappingFile, read_mapping
 from ticktalk.mapping.schedule import MappingProblem
 from ticktalk.mapping.weights import Weights
-from ticktalk.problems import did_you_mean
+from ticktalk.source_problems import did_you_mean
 
 
 class Placement(NamedTuple):

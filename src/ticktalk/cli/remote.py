@@ -170,7 +170,7 @@ def outputs(
 
 
 def _start(remote: Remote, graph: str, values: dict[str, Any], as_json: bool) -> None:
-    from ticktalk.engine.codec import encode_value
+    from ticktalk.engine.value_codec import encode_value
 
     answer = remote.ask(do="start", graph=graph, inputs=encode_value(values))
     _tell(answer, as_json, f"{graph} starts")

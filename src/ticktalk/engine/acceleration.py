@@ -14,7 +14,7 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing import TTSQSync
 from ticktalk.engine.forwarding import TTSQForward
-from ticktalk.engine.prepared import PreparedGraph
+from ticktalk.engine.prepared_graph import PreparedGraph
 
 
 class ContextParts(Protocol):

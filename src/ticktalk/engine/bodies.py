@@ -24,8 +24,8 @@ import types
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ticktalk.engine.codec import value_decoder
 from ticktalk.engine.components import component
+from ticktalk.engine.value_codec import value_decoder
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ

@@ -11,14 +11,14 @@ from typing import Any
 
 from ticktalk.engine.acceleration import Accelerated
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.codec import PLAIN, handed_on
 from ticktalk.engine.counters import Counters, Counts
 from ticktalk.engine.execution import Send, TTSQExecute, firing_error
 from ticktalk.engine.firing import DeadlineSync, GridSync, PlanBSync, TTSQSync, make_sync
 from ticktalk.engine.firing_chain import FiringChain, Report, Surroundings, firing_chain
 from ticktalk.engine.forwarding import TTSQForward, arc_name
-from ticktalk.engine.prepared import PreparedGraph
+from ticktalk.engine.prepared_graph import PreparedGraph
 from ticktalk.engine.state import Load, Saver
+from ticktalk.engine.value_codec import PLAIN, handed_on
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
 from ticktalk.payloads import FiringError, InstanceState

@@ -10,8 +10,8 @@ from types import FunctionType
 from typing import Any
 
 from ticktalk.engine.bodies import GraphCode
-from ticktalk.engine.codec import plain
 from ticktalk.engine.components import Components, running
+from ticktalk.engine.value_codec import plain
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
 from ticktalk.instructions import INSTRUCTIONS, ON_TOKENS, Setting

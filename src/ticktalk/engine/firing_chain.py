@@ -23,12 +23,12 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from ticktalk.defaults import EVICTION_BOUND
 from ticktalk.engine.acceleration import Accelerator, ContextParts
-from ticktalk.engine.codec import as_number
 from ticktalk.engine.counters import Counters
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing import Fire, Send, SingleRun
 from ticktalk.engine.firing.base import not_wired
 from ticktalk.engine.forwarding import Output, Publish, PublishTogether, TTSQForward
+from ticktalk.engine.value_codec import as_number
 from ticktalk.graph.sq import TTSQ
 from ticktalk.instructions import INSTRUCTIONS, OPENING
 from ticktalk.payloads import FiringError

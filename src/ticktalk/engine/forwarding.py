@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.engine.codec import PLAIN, Data, Parts, handed_on, plain
 from ticktalk.engine.firing.base import Send, TTSQSync
+from ticktalk.engine.value_codec import PLAIN, Data, Parts, handed_on, plain
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import Tick, TTEmpty
 

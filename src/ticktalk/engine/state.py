@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ticktalk.engine.codec import NoCodecError, encoded, type_name
+from ticktalk.engine.value_codec import NoCodecError, encoded, type_name
 from ticktalk.time import Tick
 
 SavedToken = list[Any]

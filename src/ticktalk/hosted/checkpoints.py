@@ -12,7 +12,7 @@ import msgspec
 
 from ticktalk.engine.context import Context
 from ticktalk.hosted.arc_numbers import ContextArcs
-from ticktalk.hosted.bodies import Bodies
+from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.messages import RuntimeMsg
 from ticktalk.payloads import Checkpoint, InstanceState, StartContext

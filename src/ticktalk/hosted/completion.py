@@ -12,7 +12,7 @@ import msgspec
 
 from ticktalk.engine.counters import Counts, merged
 from ticktalk.hosted.arc_numbers import ContextArcs
-from ticktalk.hosted.bodies import Bodies
+from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.hosted.lease import Times
 from ticktalk.payloads import IdleReport, ReportRequest

@@ -14,13 +14,13 @@ from ticktalk.defaults import EVICTION_BOUND
 from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.bodies import BodyError
-from ticktalk.engine.codec import Data
 from ticktalk.engine.components import Components, Preparing, running
 from ticktalk.engine.context import Context
 from ticktalk.engine.firing_chain import Fired, MakeStage, RunElsewhere, Surroundings
 from ticktalk.engine.forwarding import Together
-from ticktalk.engine.prepared import PreparedGraph
+from ticktalk.engine.prepared_graph import PreparedGraph
 from ticktalk.engine.state import Load, Saver
+from ticktalk.engine.value_codec import Data
 from ticktalk.graph.sq import TTSQ
 from ticktalk.payloads import (
     Checkpoint,

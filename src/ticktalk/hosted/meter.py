@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ticktalk.engine.acceleration import ContextParts
-from ticktalk.engine.codec import encode_value, plain
 from ticktalk.engine.firing.base import Fire, not_wired
 from ticktalk.engine.firing_chain import Elsewhere
 from ticktalk.engine.forwarding import unpacked
+from ticktalk.engine.value_codec import encode_value, plain
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick, TTEmpty
 

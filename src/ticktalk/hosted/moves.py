@@ -27,7 +27,7 @@ from ticktalk.engine.forwarding import arc_name
 from ticktalk.engine.wiring import wiring_of
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.arc_numbers import ContextArcs
-from ticktalk.hosted.bodies import Bodies
+from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.checkpoints import BodyStates, Checkpoints, Key, whole
 from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.messages import NetMsg, RuntimeMsg

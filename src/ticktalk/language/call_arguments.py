@@ -12,7 +12,7 @@ from ticktalk.language.draft import Constant
 from ticktalk.language.evaluation import Attempts, Evaluation, Refused
 from ticktalk.language.meanings import UNKNOWN, Listing, Unknown, Value
 from ticktalk.language.templates import STREAM_KEYWORDS, Parameter
-from ticktalk.problems import Place, did_you_mean
+from ticktalk.source_problems import Place, did_you_mean
 from ticktalk.time import ROOT, TTClock
 from ticktalk.time.clock import whole_tick
 

@@ -28,7 +28,7 @@ from ticktalk.language.graph_body import GraphBody
 from ticktalk.language.scope import ModuleScope
 from ticktalk.language.sibling_modules import Siblings
 from ticktalk.language.travelling_sources import TravellingSources
-from ticktalk.problems import Problems
+from ticktalk.source_problems import Problems
 
 
 def compile_program(path: str | Path) -> TTGraph:

@@ -17,7 +17,7 @@ from ticktalk.graph.graph import TTInput
 from ticktalk.graph.sq import TTSQ, TTArc, TTConstraintSpec, TTDestination, TTPort
 from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language.templates import Template
-from ticktalk.problems import Place
+from ticktalk.source_problems import Place
 from ticktalk.time import TTClock
 
 MOST_SQS = 200_000

@@ -14,7 +14,7 @@ from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language import folding
 from ticktalk.language.draft import Arc, Constant, GraphDraft, PortDraft
 from ticktalk.language.meanings import UNKNOWN, Foreign, Listing, Meaning, Reference, Unknown, Value
-from ticktalk.problems import Place, Problems
+from ticktalk.source_problems import Place, Problems
 
 MOST_STEPS = 1_000_000
 """Steps of unrolling at compile time: a program that needs more never ends, or its graph is of no use."""

@@ -20,7 +20,7 @@ from ticktalk.language.evaluation import Refused
 from ticktalk.language.imports import KNOWN, construct_at
 from ticktalk.language.meanings import UNKNOWN, Foreign, Meaning, Reference, Unknown, Value
 from ticktalk.language.operators import Operators
-from ticktalk.problems import Problems, did_you_mean
+from ticktalk.source_problems import Problems, did_you_mean
 from ticktalk.time import TTClock
 
 

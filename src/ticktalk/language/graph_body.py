@@ -18,7 +18,7 @@ from ticktalk.language.imports import is_ticktalk, ticktalk_names
 from ticktalk.language.meanings import UNKNOWN, Listing, Reference, Unknown, Value
 from ticktalk.language.scope import ModuleScope, bound_names
 from ticktalk.language.templates import FunctionNode, check_body, parameters_of
-from ticktalk.problems import Problems
+from ticktalk.source_problems import Problems
 from ticktalk.time import TTClock
 
 _Ending = Literal["return", "break", "continue"]

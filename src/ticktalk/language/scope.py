@@ -11,7 +11,7 @@ from ticktalk.language.expressions import Expressions, reference_to
 from ticktalk.language.imports import DECORATORS, construct_of, imported_names, ticktalk_names
 from ticktalk.language.meanings import Foreign, Listing, Meaning, Reference
 from ticktalk.language.templates import FunctionNode, Template, read_template
-from ticktalk.problems import Problems
+from ticktalk.source_problems import Problems
 
 Compound = (ast.If, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.For, ast.AsyncFor, ast.While, ast.Match)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ticktalk.language.imports import PACKAGES
-from ticktalk.problems import Problems
+from ticktalk.source_problems import Problems
 
 
 class Siblings:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ticktalk.language.imports import construct_of, ticktalk_names
-from ticktalk.problems import Problems
+from ticktalk.source_problems import Problems
 
 STREAM_KEYWORDS = (
     "TTClock",

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ticktalk.defaults import interval_width
-from ticktalk.engine.codec import NoCodecError, encoded
+from ticktalk.engine.value_codec import NoCodecError, encoded
 from ticktalk.errors import TTInputError, TTRuntimeError
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph

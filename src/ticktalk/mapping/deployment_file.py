@@ -30,7 +30,7 @@ from typing import NamedTuple
 import yaml
 
 from ticktalk.mapping.ensembles import EnsembleInfo, check_ensemble_name
-from ticktalk.problems import did_you_mean
+from ticktalk.source_problems import did_you_mean
 from ticktalk.yaml_file import LARGEST, YamlFile, number, read_text, with_unit
 
 SIZES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ticktalk.mapping.balance import evened, largest_first
+from ticktalk.mapping.heft_balance import evened, largest_first
+from ticktalk.mapping.heft_mending import mended
+from ticktalk.mapping.heft_packing import Room, no_room, packed
 from ticktalk.mapping.lower_bound import bound
-from ticktalk.mapping.mending import mended
-from ticktalk.mapping.packing import Room, no_room, packed
 from ticktalk.mapping.schedule import MappingProblem, Objective, Plan, timelines
 
 

@@ -10,7 +10,7 @@ from ticktalk.graph.needed_modules import NONE, needed_modules
 from ticktalk.graph.sq import TTSQ
 from ticktalk.mapping.ensembles import EnsembleInfo, why_not
 from ticktalk.mapping.weights import Loads, Weights
-from ticktalk.problems import did_you_mean
+from ticktalk.source_problems import did_you_mean
 
 LISTED = 20
 """Ensembles that a message names at most."""

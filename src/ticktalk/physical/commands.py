@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.engine.codec import decode_value
+from ticktalk.engine.value_codec import decode_value
 from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.state import GraphState, ManagerState

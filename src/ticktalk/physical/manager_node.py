@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ticktalk.defaults import CHECKPOINT_PERIOD
-from ticktalk.engine.codec import Encoded
+from ticktalk.engine.value_codec import Encoded
 from ticktalk.errors import TTError
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.events import Refused

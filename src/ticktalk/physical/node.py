@@ -18,12 +18,12 @@ from typing import Any
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.codec import Encoded, encoded
 from ticktalk.engine.components import Components
-from ticktalk.hosted.duties import Duties
+from ticktalk.engine.value_codec import Encoded, encoded
+from ticktalk.hosted.ensemble_duties import Duties
 from ticktalk.hosted.hosting import EnsembleHost
-from ticktalk.hosted.listening import Listening, arcs_to
 from ticktalk.hosted.moves import UNDER_WAY_LIMIT, Moves
+from ticktalk.hosted.subscriptions import Listening, arcs_to
 from ticktalk.messages import ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg, message
 from ticktalk.network_keys import control_key
 from ticktalk.payloads import (

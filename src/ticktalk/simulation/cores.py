@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.codec import Parts, handed_on, plain
 from ticktalk.engine.firing import Fire, GridSync
 from ticktalk.engine.firing.base import not_wired
 from ticktalk.engine.firing_chain import Elsewhere, outcome_of
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.engine.lateness import lateness
+from ticktalk.engine.value_codec import Parts, handed_on, plain
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick, TTEmpty
 

@@ -22,9 +22,9 @@ from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.hosted.meter import Meter
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.processes import TTProcess
-from ticktalk.simulation.ends import Ends
 from ticktalk.simulation.network import SimulatedNetwork
 from ticktalk.simulation.site import Site, size_of
+from ticktalk.simulation.tick_ends import Ends
 
 if TYPE_CHECKING:
     from ticktalk.mapping.deployment_file import DeploymentFile

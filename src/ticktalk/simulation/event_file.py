@@ -24,7 +24,7 @@ from typing import Literal, NamedTuple
 import yaml
 
 from ticktalk.mapping.ensembles import check_ensemble_name
-from ticktalk.problems import did_you_mean
+from ticktalk.source_problems import did_you_mean
 from ticktalk.yaml_file import YamlFile, kind_of, number, read_text
 
 Kind = Literal["fail", "recover", "join", "cut", "heal", "slow"]

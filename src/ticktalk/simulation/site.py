@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import msgspec
 
 from ticktalk.engine.acceleration import Accelerator
-from ticktalk.engine.codec import PLAIN, Data, ValueFormatError, decode_value, encode_value, handed_on
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import arc_name
-from ticktalk.hosted.duties import Duties
+from ticktalk.engine.value_codec import PLAIN, Data, ValueFormatError, decode_value, encode_value, handed_on
+from ticktalk.hosted.ensemble_duties import Duties
 from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.hosted.lease import Lease
-from ticktalk.hosted.listening import Listening, arcs_to
+from ticktalk.hosted.subscriptions import Listening, arcs_to
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, NetMsg, SyncMsg
 from ticktalk.network_keys import OUTPUT, arc_key
 from ticktalk.payloads import Deployment, FiringError, OutputToken, StartContext, StopGraph, Tell
 from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
-from ticktalk.simulation.bodies import SimulatedBodies
 from ticktalk.simulation.cores import Cores
 from ticktalk.simulation.network import SimulatedNetwork
+from ticktalk.simulation.simulated_bodies import SimulatedBodies
 from ticktalk.time import Tick
 
 if TYPE_CHECKING:

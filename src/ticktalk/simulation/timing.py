@@ -7,8 +7,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.codec import Data, encode_value
-from ticktalk.engine.prepared import PreparedGraph
+from ticktalk.engine.prepared_graph import PreparedGraph
+from ticktalk.engine.value_codec import Data, encode_value
 from ticktalk.mapping.deployment_file import DeploymentFile, EnsembleSpec
 from ticktalk.simulation.cores import Cores
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.codec import plain
 from ticktalk.engine.counters import Counters
 from ticktalk.engine.firing.base import Fire, Send, TTSQSync, loaded, not_wired, values_of
 from ticktalk.engine.matching import Port, Waiting, best_set
 from ticktalk.engine.state import Load, Saver
+from ticktalk.engine.value_codec import plain
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import INFINITY, ROOT, Tick, TTClock
 from ticktalk.time.clock import whole_tick

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ticktalk.engine.codec import Data, Encoded, ValueFormatError, decode_value, encode_value, encoded
+from ticktalk.engine.value_codec import Data, Encoded, ValueFormatError, decode_value, encode_value, encoded
 from ticktalk.messages import ROWS, Message, RuntimeMsg, SyncMsg
 from ticktalk.payloads import OutputToken, StartContext
 from ticktalk.physical.network.frames import HEAD, FrameError, body

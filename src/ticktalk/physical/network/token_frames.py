@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.engine.codec import Data
+from ticktalk.engine.value_codec import Data
 from ticktalk.hosted.arc_numbers import Numbers
 from ticktalk.physical.network.frames import HEAD, FrameError, body, check_length
 from ticktalk.time import Tick

@@ -12,10 +12,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ticktalk.engine.codec import Data, Encoded, ValueFormatError, encode_value, split
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import Together, arc_name
-from ticktalk.engine.prepared import PreparedGraph
+from ticktalk.engine.prepared_graph import PreparedGraph
+from ticktalk.engine.value_codec import Data, Encoded, ValueFormatError, encode_value, split
 from ticktalk.hosted.arc_numbers import Bundle, ContextArcs, Numbers
 from ticktalk.hosted.moves import Moves
 from ticktalk.network_interface import TTNetworkInterface

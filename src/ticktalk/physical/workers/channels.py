@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ticktalk.engine.codec import Data
+from ticktalk.engine.value_codec import Data
 from ticktalk.physical.memory import arena
 from ticktalk.physical.memory.arena import Memory
 from ticktalk.physical.timekeeping.loop import Job, Loop
-from ticktalk.physical.workers.frames import Frames, encode_frame, unsent
 from ticktalk.physical.workers.protocol import Answer, Command, Map, Mapped, OfUnit, Unmap
 from ticktalk.physical.workers.worker import Worker
+from ticktalk.physical.workers.worker_frames import Frames, encode_frame, unsent
 
 
 class Channel(Protocol):

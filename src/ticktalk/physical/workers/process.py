@@ -14,9 +14,9 @@ from typing import Any
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.physical.memory.allocator import keep_memory
 from ticktalk.physical.memory.arena import BACK, PATIENCE, Memory, Reader, Writer, opened
-from ticktalk.physical.workers.frames import Frames, encode_frame, in_shared_memory, unsent
 from ticktalk.physical.workers.protocol import Answer, Command, Map, Mapped, Unmap
 from ticktalk.physical.workers.worker import Worker
+from ticktalk.physical.workers.worker_frames import Frames, encode_frame, in_shared_memory, unsent
 
 
 class SocketCommands:

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ticktalk.engine.codec import Encoded, Parts, encode_value
 from ticktalk.engine.execution import TTSQExecute, firing_error
 from ticktalk.engine.forwarding import unpacked
+from ticktalk.engine.value_codec import Encoded, Parts, encode_value
 from ticktalk.json_text import as_json
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick, TTEmpty

@@ -18,9 +18,9 @@ import msgspec
 from ticktalk.accelerate.in_worker import Codecs, WorkerRegion
 from ticktalk.accelerate.region_messages import FormRegion
 from ticktalk.engine.bodies import BodyError, GraphCode
-from ticktalk.engine.codec import encode_value
 from ticktalk.engine.components import Components, Preparing, running
 from ticktalk.engine.execution import TTSQExecute
+from ticktalk.engine.value_codec import encode_value
 from ticktalk.errors import TTError
 from ticktalk.factories import make_driver
 from ticktalk.graph.graph import TTGraph

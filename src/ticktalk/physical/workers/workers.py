@@ -16,11 +16,11 @@ import msgspec
 from ticktalk.accelerate.on_device import DeviceAccelerator
 from ticktalk.engine import state
 from ticktalk.engine.acceleration import ContextParts
-from ticktalk.engine.codec import Data, Encoded, encode_value, encoded
 from ticktalk.engine.components import Components
 from ticktalk.engine.context import Context
 from ticktalk.engine.firing import Fire, GridSync
 from ticktalk.engine.firing_chain import Elsewhere, runs_elsewhere
+from ticktalk.engine.value_codec import Data, Encoded, encode_value, encoded
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.payloads import FiringError
@@ -30,7 +30,6 @@ from ticktalk.physical.timekeeping.root_clock import RootClock
 from ticktalk.physical.workers import protocol
 from ticktalk.physical.workers.assignment import PERSISTENT, URGENT, assign
 from ticktalk.physical.workers.channels import Channel, ProcessChannel, ThreadChannel
-from ticktalk.physical.workers.frames import by_itself
 from ticktalk.physical.workers.protocol import (
     Answer,
     Command,
@@ -45,6 +44,7 @@ from ticktalk.physical.workers.protocol import (
 )
 from ticktalk.physical.workers.results import parts_of
 from ticktalk.physical.workers.worker_body import TakeState, WorkerBody
+from ticktalk.physical.workers.worker_frames import by_itself
 from ticktalk.time import Tick
 
 ORDINARY_NICE = 5

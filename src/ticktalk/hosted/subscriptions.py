@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from ticktalk.engine.forwarding import arc_name
-from ticktalk.engine.prepared import PreparedGraph
+from ticktalk.engine.prepared_graph import PreparedGraph
 from ticktalk.network_interface import Receive, TTNetworkInterface
 from ticktalk.network_keys import arc_key
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ticktalk.engine.context import Context
 from ticktalk.hosted.arc_numbers import ContextArcs
-from ticktalk.hosted.bodies import Bodies
+from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.checkpoints import Checkpoints, Key
 from ticktalk.hosted.completion import Reports
 from ticktalk.hosted.hosting import EnsembleHost

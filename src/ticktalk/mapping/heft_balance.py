@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from fractions import Fraction
 
-from ticktalk.mapping.packing import Room, has_room
+from ticktalk.mapping.heft_packing import Room, has_room
 from ticktalk.mapping.schedule import MappingProblem
 
 SWAPS = 3_000_000

@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection
 from ticktalk.engine.context import Context
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
-from ticktalk.hosted.bodies import Loaded, Saved
+from ticktalk.hosted.body_runner import Loaded, Saved
 from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.simulation.cores import Cores
 
 
 class SimulatedBodies:
-    """Implements `ticktalk.hosted.bodies.Bodies` over the cores of an ensemble.
+    """Implements `ticktalk.hosted.body_runner.Bodies` over the cores of an ensemble.
 
     Args:
         host: the ensemble's.

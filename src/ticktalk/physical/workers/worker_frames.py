@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.engine.codec import Data, encode_pieces
+from ticktalk.engine.value_codec import Data, encode_pieces
 from ticktalk.physical.memory.arena import Reader, SharedValue, Writer, number_of
 from ticktalk.physical.network.frames import LONG
 

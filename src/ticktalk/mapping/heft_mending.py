@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 
-from ticktalk.mapping.packing import has_room
+from ticktalk.mapping.heft_packing import has_room
 from ticktalk.mapping.schedule import MappingProblem, schedule_in_order
 
 TRIES = 3_000
