@@ -10,8 +10,6 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import msgspec
-
 from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import arc_name
@@ -54,8 +52,9 @@ SentToken = tuple[Context, str, Any, Data | None, Tick, Tick, str, int, Addresse
 """A token on its way: `(sender, sq, value, data, start, stop, arc, generation, addressed)`; `data`: the value encoded,
 unless nobody can change it; `addressed`: None where SQs cannot move."""
 
-SentOutput = tuple[Context | None, str, Any, Data | None, OutputToken]
-"""An output on its way: `(sender, sq, value, data, token)`; no sender: its context has ended just now."""
+SentOutput = tuple[Context | None, str, Any, Data | None, Tick, Tick, str, int, str]
+"""An output on its way: `(sender, sq, value, data, start, stop, graph, context, ensemble)`; no sender: its context has
+ended just now."""
 
 
 def size_of(sent: SentToken | SentOutput, timing: Timing) -> int:
@@ -217,29 +216,29 @@ class Site:
         """Send an output of the graph to the manager."""
         if self.name == self.manager:
             own = value if value.__class__ in PLAIN else handed_on(value)
-            token, now = OutputToken(graph, own, start, stop, sq, self.name, context), self._network.agenda.now
+            now = self._network.agenda.now
             tick = self._network.in_order((graph, context, sq), self.name, now)
             if tick > now:
-                self._network.agenda.deliver_at(tick, self._log, token)
+                self._network.agenda.deliver_at(tick, self._log, graph, own, start, stop, sq, self.name, context)
             else:
-                self._log(token)
+                self._log(graph, own, start, stop, sq, self.name, context)
             return
         assert self.host is not None
         data = None if value.__class__ in PLAIN else encode_value(value)
-        token = OutputToken(graph, value, start, stop, sq, self.name, context)
-        sent: SentOutput = (self.host.contexts.get((graph, context)), sq, value, data, token)
+        sender = self.host.contexts.get((graph, context))
+        sent: SentOutput = (sender, sq, value, data, start, stop, graph, context, self.name)
         self.interface.publish(OUTPUT, sent, to=(self.manager,))
 
     def take_output_of(self, sent: SentOutput, attached: None) -> None:
         """Take an output of another ensemble: on the manager's own."""
-        sender, _, _, data, token = sent
+        sender, sq, value, data, start, stop, graph, context, ensemble = sent
         if data is not None:
             value = decode_value(data) if sender is None else sender.prepared.code.decode(data)
-            token = msgspec.structs.replace(token, value=value)
-        self._log(token)
+        self._log(graph, value, start, stop, sq, ensemble, context)
 
-    def _log(self, token: OutputToken) -> None:
-        self.take_output(msgspec.structs.replace(token, arrival=self._network.agenda.now))
+    def _log(self, graph: str, value: Any, start: Tick, stop: Tick, sq: str, ensemble: str, context: int) -> None:
+        arrival = self._network.agenda.now
+        self.take_output(OutputToken(graph, value, start, stop, sq, ensemble, context, arrival))
 
     def firing_error(self, graph: str, context: int, error: FiringError) -> None:
         """Log a firing that raised, and tell the manager."""
@@ -330,8 +329,8 @@ class Site:
 
 def _arc_of(sent: SentToken | SentOutput) -> Any:
     """The arc on which a token keeps its place among others; an output keeps it among those of its SQ."""
-    token = sent[-1]
-    if isinstance(token, OutputToken):
-        return token.graph, token.context, token.sq
-    sender, _, _, _, _, _, arc, _, _ = sent  # type: ignore[misc]
+    sender, sq, _, _, _, _, arc, number, last = sent
+    if isinstance(last, str):
+        return arc, number, sq  # of an output: its graph, context and SQ
+    assert sender is not None
     return sender.prepared.graph.name, sender.number, arc
