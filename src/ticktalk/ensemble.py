@@ -5,21 +5,26 @@ from __future__ import annotations
 import logging
 import queue
 from collections.abc import Callable, Iterable, Mapping
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME, WORKERS
 from ticktalk.engine.components import as_components
 from ticktalk.errors import TTRuntimeError
 from ticktalk.hosted.hosting import EnsembleHost
+from ticktalk.log_file import LogFile
 from ticktalk.mapping.ensembles import EnsembleInfo, check_ensemble_name
 from ticktalk.messages import NetMsg, message
 from ticktalk.payloads import FiringError
+from ticktalk.printable import block, line
 from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
 
 if TYPE_CHECKING:
     import simpy
 
     from ticktalk.simulation.driver import Simulation
+
+logger = logging.getLogger("ticktalk")
 
 
 class TTEnsemble:
@@ -64,6 +69,8 @@ class TTEnsemble:
         self._simulation: Simulation | None = None
         self._handle: Any = None
         self._stop_wanted = False
+        self._log: LogFile | None = None  # opened at the first error
+        self._log_failed = False
         if sim is not None:
             from ticktalk.simulation.driver import Simulation
 
@@ -194,15 +201,17 @@ class TTEnsemble:
         """Write a firing's traceback to the log file."""
         if self.log_file is None:
             return
-        text = f"{error}\n{error.traceback}"
-        if hasattr(self.log_file, "write"):
-            self.log_file.write(text)
-            return
         try:
-            with open(self.log_file, "a", encoding="utf-8") as log:
-                log.write(text)
+            if self._log is None:
+                self._log = LogFile(self.log_file)
         except OSError as failure:
-            logging.getLogger("ticktalk").warning("%s: cannot be written: %s", self.log_file, failure.strerror)
+            if not self._log_failed:
+                self._log_failed = True
+                logger.warning("%s: cannot be written: %s", line(self.log_file), failure.strerror)
+            return
+        # Indented, so that no line of a message passes for an entry.
+        self._log.write(f"{error}\n{indent(block(error.traceback), '    ')}")
+        self._log.flush()
 
     def __repr__(self) -> str:
         return f"TTEnsemble({self.name!r}, components={sorted(self.components)!r})"

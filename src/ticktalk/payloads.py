@@ -13,6 +13,7 @@ import msgspec
 
 from ticktalk.graph.graph import TTGraph
 from ticktalk.json_text import as_json
+from ticktalk.printable import line
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 from ticktalk.time.interval import interval_text
 
@@ -221,10 +222,8 @@ class FiringError(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         start = NEG_INFINITY if self.start is None else self.start
         stop = INFINITY if self.stop is None else self.stop
-        return (
-            f"{self.file}:{self.line}: SQ {self.sq} on {self.ensemble}, interval"
-            f" {interval_text(start, stop)}: {self.exception}"
-        )
+        where = f"{self.file}:{self.line}: SQ {self.sq} on {self.ensemble}, interval {interval_text(start, stop)}"
+        return line(f"{where}: {self.exception}")
 
 
 # Instances that move, and their checkpoints.

@@ -14,6 +14,8 @@ from ticktalk.cli import arguments, options
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.defaults import WORKERS
 from ticktalk.ensemble import TTEnsemble
+from ticktalk.errors import TTError
+from ticktalk.log_file import check_log
 from ticktalk.mapping.ensembles import check_ensemble_name
 
 app = typer.Typer(name="ticktalk", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -48,6 +50,11 @@ def ensemble(
         raise typer.BadParameter(str(error)) from None
     if clock not in ("manager", "system"):
         raise typer.BadParameter(f"--clock {clock}: write manager or system")
+    if log is not None:
+        try:
+            check_log(log)
+        except OSError as error:
+            raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
     this = TTEnsemble(log, name, components=arguments.own_components(component or []))
     on_interrupt(this.stop)
     if with_parent:

@@ -16,6 +16,7 @@ from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
 from ticktalk.instructions import INSTRUCTIONS, ON_TOKENS, Setting
 from ticktalk.payloads import FiringError
+from ticktalk.printable import block, bounded
 from ticktalk.time import ROOT, Tick, TTClock, TTEmpty, TTTag, TTTime, TTToken
 
 Send = Callable[[Any, Tick, Tick], None]
@@ -265,7 +266,7 @@ def firing_error(
     code.show_in_tracebacks()
     text = _traceback(sq, code, error)
     try:
-        message = str(error)
+        message = bounded(str(error))
     except Exception:
         message = "(its message cannot be shown)"
     what = f"{type(error).__name__}: {message}" if message else type(error).__name__
@@ -281,7 +282,7 @@ def _traceback(sq: TTSQ, code: GraphCode, error: BaseException) -> str:
     shown = traceback.TracebackException(type(error), error, trace)
     if sq.line:
         shown.stack.insert(0, traceback.FrameSummary(code.file, sq.line, code.graph.name))
-    return "".join(shown.format())
+    return block("".join(shown.format()))
 
 
 def _is_ours(file: str) -> bool:

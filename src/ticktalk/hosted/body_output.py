@@ -1,4 +1,4 @@
-"""What bodies print: it goes to stderr, so that stdout holds results only."""
+"""What bodies print: it goes to stderr, marked, so that stdout holds results only."""
 
 from __future__ import annotations
 
@@ -6,58 +6,101 @@ import sys
 from contextlib import nullcontext
 from typing import Any, TextIO
 
-from ticktalk.engine.components import running, what_runs
+from ticktalk.engine.components import what_runs
+from ticktalk.printable import line, more
+
+LINE = 10_000
+"""Characters of a printed line that are shown; of a longer one, how many there were."""
 
 
 class BodyOutput:
-    """Stands in for `sys.stdout`: what a body prints goes to stderr, each line marked with the SQ's name.
+    """Stands in for `sys.stdout` and `sys.stderr`: what bodies print goes to stderr, each line marked with its SQ.
 
-    What is printed outside bodies goes where it went before.
+    What is printed outside bodies goes where it went before. A stderr that takes nothing more is no error of a body.
     """
 
     def __init__(self, stdout: TextIO, stderr: TextIO) -> None:
-        self._stdout = stdout
         self._stderr = stderr
-        self._begun: dict[str, str] = {}
+        self._begun: dict[str, tuple[str, int]] = {}  # by SQ: the line's text so far, and how much was left out
+        self._standing_in = (_Stream(self, stdout), _Stream(self, stderr))
 
-    def write(self, text: str) -> int:
-        """Write to stderr line by line when a body runs, else to stdout."""
-        current = what_runs()
-        if current is None:
-            return self._stdout.write(text)
-        name = current.name
-        *lines, rest = (self._begun.pop(name, "") + text).split("\n")
-        for line in lines:
-            self._stderr.write(f"[{name}] {line}\n")
-        if rest:
-            self._begun[name] = rest
-        return len(text)
+    def printed(self, name: str, text: str) -> None:
+        """Something that runs under `name` has printed `text`."""
+        *ended, rest = text.split("\n")
+        begun, left_out = self._begun.pop(name, ("", 0))
+        for part in ended:
+            self._show(name, *_joined(begun, left_out, part))
+            begun, left_out = "", 0
+        if rest or begun:
+            self._begun[name] = _joined(begun, left_out, rest)
 
     def flush(self) -> None:
         """Flush what is whole; a begun line waits for its end."""
-        (self._stdout if running.current is None else self._stderr).flush()
+        try:
+            self._stderr.flush()
+        except OSError:
+            pass
 
     def close_lines(self) -> None:
         """End the lines that were begun."""
-        for name, text in self._begun.items():
-            self._stderr.write(f"[{name}] {text}\n")
-        self._begun.clear()
+        for name in list(self._begun):
+            self._show(name, *self._begun.pop(name))
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stdout, name)
+    def _show(self, name: str, text: str, left_out: int) -> None:
+        try:
+            self._stderr.write(f"[{name}] {line(text, LINE)}{more(left_out) if left_out else ''}\n")
+        except OSError:
+            pass  # nobody reads it any more, or the disk is full: that ends no body
 
     def __enter__(self) -> BodyOutput:
-        self._before = sys.stdout
-        sys.stdout = self
+        self._before = (sys.stdout, sys.stderr)
+        sys.stdout, sys.stderr = self._standing_in
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close_lines()
-        sys.stdout = self._before
+        if (sys.stdout, sys.stderr) == self._standing_in:
+            sys.stdout, sys.stderr = self._before
+
+
+class _Stream:
+    """Stands in for one stream."""
+
+    def __init__(self, bodies: BodyOutput, stream: TextIO) -> None:
+        self._bodies = bodies
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Mark what a body writes; pass on all else."""
+        current = what_runs()
+        if current is None:
+            return self._stream.write(text)
+        self._bodies.printed(current.name, text)
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        """As `write`, for each."""
+        for text in lines:
+            self.write(text)
+
+    def flush(self) -> None:
+        """Flush what is whole."""
+        if what_runs() is None:
+            self._stream.flush()
+        else:
+            self._bodies.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _joined(begun: str, left_out: int, text: str) -> tuple[str, int]:
+    room = LINE - len(begun)
+    return begun + text[:room], left_out + max(0, len(text) - room)
 
 
 def keep_bodies_from_stdout() -> BodyOutput | nullcontext[None]:
     """While it is open, what bodies print goes to stderr (`BodyOutput`), unless that is seen to already."""
-    if isinstance(sys.stdout, BodyOutput):
+    if isinstance(sys.stdout, _Stream):
         return nullcontext()
     return BodyOutput(sys.stdout, sys.stderr)

@@ -10,6 +10,8 @@ from typing import ClassVar
 
 import msgspec
 
+from ticktalk.printable import line
+
 
 class Event(msgspec.Struct, frozen=True):
     """Something that the manager, or a simulation, tells its watchers; `sentence` is filled in from its fields."""
@@ -17,6 +19,10 @@ class Event(msgspec.Struct, frozen=True):
     sentence: ClassVar[str]
 
     def __str__(self) -> str:
+        return line(self.text())
+
+    def text(self) -> str:
+        """The sentence; names and reasons in it are as they came."""
         return self.sentence.format(self)
 
 
@@ -29,7 +35,7 @@ class Refused(Event, frozen=True):
     name: str
     why: str
 
-    def __str__(self) -> str:
+    def text(self) -> str:
         return f"refused {repr(self.name) if self.name else 'an ensemble'}: {self.why}"
 
 
@@ -40,7 +46,7 @@ class Joined(Event, frozen=True):
     address: str
     direct: bool = True
 
-    def __str__(self) -> str:
+    def text(self) -> str:
         return f"{self.name!r} joined from {self.address}{'' if self.direct else ', relayed by the manager'}"
 
 
@@ -50,7 +56,7 @@ class Left(Event, frozen=True):
     name: str
     replaced: bool = False
 
-    def __str__(self) -> str:
+    def text(self) -> str:
         return f"{self.name!r} is gone: {'a newer start of it takes over its name' if self.replaced else 'it has left'}"
 
 
@@ -61,7 +67,7 @@ class Gone(Event, frozen=True):
     silence: int
     exact: bool = False
 
-    def __str__(self) -> str:
+    def text(self) -> str:
         seconds = f"{self.silence / 1e6:g}" if self.exact else f"{self.silence / 1e6:.1f}"
         return f"{self.name!r} is gone: no heartbeat for {seconds} s"
 
@@ -103,7 +109,7 @@ class GraphDone(Event, frozen=True):
     outputs: int
     lost: int = 0
 
-    def __str__(self) -> str:
+    def text(self) -> str:
         lost = f", {self.lost} tokens lost" if self.lost else ""
         return f"graph {self.graph!r} is done: {self.outputs} outputs{lost}"
 
@@ -114,7 +120,7 @@ class Moved(Event, frozen=True):
     graph: str
     to: dict[str, str]
 
-    def __str__(self) -> str:
+    def text(self) -> str:
         by_host: dict[str, list[str]] = {}
         for sq, host in self.to.items():
             by_host.setdefault(host, []).append(sq)
@@ -130,7 +136,7 @@ class Waits(Event, frozen=True):
     graph: str
     wants: dict[str, str]
 
-    def __str__(self) -> str:
+    def text(self) -> str:
         what = _listed([f"{sq} wants {text}" for sq, text in self.wants.items()], "; ", "; and")
         return f"graph {self.graph!r} waits for an ensemble that fits: {what}"
 
@@ -199,7 +205,7 @@ class Suspended(Event, frozen=True):
     name: str
     sqs: list[str]
 
-    def __str__(self) -> str:
+    def text(self) -> str:
         return f"{self.name!r} has lost the manager and suspends {', '.join(self.sqs)}"
 
 

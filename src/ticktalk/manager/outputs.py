@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 
 from ticktalk.json_text import json_line
+from ticktalk.log_file import LogFile
 from ticktalk.manager.state import ContextState, ManagerState
 from ticktalk.payloads import FiringError, OutputToken
 
@@ -30,14 +31,7 @@ class Outputs:
     def __init__(self, state: ManagerState, log_file: Any = None, rows_kept: int = 0) -> None:
         self._state = state
         self.rows_kept = rows_kept
-        self._file: TextIO | None = None
-        self._own = False
-        if log_file is not None:
-            if hasattr(log_file, "write"):
-                self._file = log_file
-            else:
-                self._file = open(log_file, "a", encoding="utf-8")  # noqa: SIM115  closed by close()
-                self._own = True
+        self.log = LogFile(log_file) if log_file is not None else None
         self.listeners: list[Callable[[OutputToken], None]] = []
         self.row_listeners: list[Callable[[str, str], None]] = []  # told the graph and the row, where rows are kept
         self._others = 0  # outputs of contexts that are not there any more
@@ -72,8 +66,8 @@ class Outputs:
                 self._keep_row(token)
         else:
             self._others += 1
-        if self._file is not None:
-            self._file.write(json_line(token.log_row()) + "\n")
+        if self.log is not None:
+            self.log.write(json_line(token.log_row()) + "\n")
         for listener in self.listeners:
             listener(token)
 
@@ -89,16 +83,14 @@ class Outputs:
 
     def flush(self) -> None:
         """Write to the file all that was taken."""
-        if self._file is not None:
-            self._file.flush()
+        if self.log is not None:
+            self.log.flush()
 
     def close(self) -> None:
         """Close the file, if it was opened here."""
-        if self._file is not None:
-            self._file.flush()
-            if self._own:
-                self._file.close()
-                self._file = None
+        if self.log is not None:
+            self.log.close()
+            self.log = None
 
 
 class Errors:

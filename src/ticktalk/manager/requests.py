@@ -29,6 +29,7 @@ from ticktalk.manager.status import status
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import NetMsg, RuntimeMsg
 from ticktalk.payloads import DeployRequest, DrainRequest, OutputsRequest, StartContext
+from ticktalk.printable import line
 
 logger = logging.getLogger("TTPython.RuntimeManager")
 
@@ -124,7 +125,7 @@ class Requests:
     def _join(self, info: EnsembleInfo) -> None:
         refusal = self.liveness.join(info)
         if refusal is not None:
-            logger.warning("refused %r: %s", info.name, refusal.text)
+            logger.warning("refused %r: %s", info.name, line(refusal.text))
 
     def _ready(self, answer: Any) -> None:
         self.heal.ready(answer)
@@ -146,7 +147,7 @@ class Requests:
     def _status(self) -> dict[str, Any]:
         self.reports.look()
         counts = {name: self.reports.counts(name) for name in self.state.graphs}
-        return status(self.state, self._driver.now(), counts)
+        return status(self.state, self._driver.now(), counts, self.outputs.log)
 
     def _rows(self, request: OutputsRequest) -> list[str]:
         if not self._driver.rows_kept:
@@ -157,4 +158,4 @@ class Requests:
 def _log_error(later: Future[Any]) -> None:
     error = later.exception()
     if error is not None:
-        logger.error("%s", error)
+        logger.error("%s", line(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ticktalk.engine.counters import Counts
+from ticktalk.log_file import LogFile
 from ticktalk.manager.state import EnsembleState, GraphState, ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
 
@@ -12,8 +13,8 @@ ERRORS_SHOWN = 5
 """The latest errors that a status lists."""
 
 
-def status(state: ManagerState, now: int, counts: dict[str, Counts]) -> dict[str, Any]:
-    """The status at root tick `now`; `counts`: the counters, by graph."""
+def status(state: ManagerState, now: int, counts: dict[str, Counts], log: LogFile | None) -> dict[str, Any]:
+    """The status at root tick `now`; `counts`: the counters, by graph; `log`: the file of outputs."""
     ensembles = [_ensemble(ensemble.info, ensemble, now) for ensemble in state.ensembles.values()]
     ensembles.append(_ensemble(state.manager, EnsembleState(state.manager, now), now))
     return {
@@ -22,6 +23,7 @@ def status(state: ManagerState, now: int, counts: dict[str, Counts]) -> dict[str
         "ensembles": ensembles,
         "graphs": [_graph(graph, counts[name]) for name, graph in state.graphs.items()],
         "errors": state.errors,
+        "log": None if log is None else {"file": log.name, "failure": log.failure, "left_out": log.left_out},
         "latest_errors": [str(error) for error in state.latest_errors[-ERRORS_SHOWN:]],
     }
 

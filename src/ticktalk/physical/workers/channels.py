@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ticktalk.engine.value_codec import Data
+from ticktalk.hosted.body_output import keep_bodies_from_stdout
 from ticktalk.physical.memory import arena
 from ticktalk.physical.memory.arena import Memory
 from ticktalk.physical.timekeeping.loop import Job, Loop
@@ -200,6 +201,8 @@ class ThreadChannel:
             settings["ensemble"], settings["components"], self._answer, settings["near"], settings["encode"]
         )
         self._reading = threading.Lock()  # commands are read one after the other; bodies run outside it
+        self._prints = keep_bodies_from_stdout()
+        self._prints.__enter__()
 
     def send(self, command: Command) -> None:
         """Have a command carried out aside; never blocks."""
@@ -234,3 +237,4 @@ class ThreadChannel:
     def close(self) -> None:
         """Carry out no more commands."""
         self._commands.clear()
+        self._prints.__exit__(None, None, None)

@@ -1,0 +1,154 @@
+"""Files to which lines are appended while time is kept: outputs, tracebacks.
+
+Only their user may read them. A disk that is full holds nothing up: it is told once, what could not be written is kept
+up to a bound and tried again at each flush, and what goes beyond the bound is counted.
+"""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import logging
+import os
+import stat
+import weakref
+from typing import Any
+
+from ticktalk.printable import line
+
+logger = logging.getLogger("ticktalk")
+
+BATCH = 1 << 16
+"""Characters that wait before they are written without a flush."""
+
+KEPT = 1 << 20
+"""Characters that are kept while the file takes nothing."""
+
+
+def check_log(path: Any) -> None:
+    """See that a log may be appended to at `path`.
+
+    Raises:
+        OSError: it is a pipe: opening one waits for a reader, and writing for what it reads.
+    """
+    try:
+        piped = stat.S_ISFIFO(os.stat(path).st_mode)
+    except OSError:
+        return  # it is not there yet, or opening it says why not
+    if piped:
+        raise OSError(errno.EINVAL, "it is a pipe, and its reader could hold up everything: give the name of a file")
+
+
+class LogFile:
+    """A file of lines.
+
+    Args:
+        target: a path, which is opened here with mode 0600, or an open text file of the user.
+
+    Attributes:
+        name: for messages.
+        failure: why it takes nothing at present; empty: it does.
+        left_out: lines that were given up.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, target: Any) -> None:
+        self._file: Any = None
+        self._descriptor = -1
+        if hasattr(target, "write"):
+            self._file = target
+            self.name = str(getattr(target, "name", "the log"))
+        else:
+            check_log(target)
+            self._descriptor = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self.name = str(target)
+            _opened.add(self)
+        self.failure = ""
+        self.left_out = 0
+        self._lines: list[str] = []
+        self._size = 0
+        self._rest = b""  # of what was to be written; it may begin within a line
+
+    def write(self, text: str) -> None:
+        """Append `text`, one line or several with their ends, now or at the next flush."""
+        if self._file is not None:
+            self._to_file(text)
+            return
+        if self.failure and self._size + len(self._rest) >= KEPT:
+            self.left_out += 1
+            return
+        self._lines.append(text)
+        self._size += len(text)
+        if self._size >= BATCH and not self.failure:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write all that waits; what cannot be written waits on."""
+        try:
+            if self._file is not None:
+                self._file.flush()
+            else:
+                self._to_descriptor()
+        except (OSError, ValueError) as error:  # ValueError: the user has closed the file
+            self._fails(error)
+        else:
+            if self.failure:
+                self.failure = ""
+                logger.warning("%s is written again; %d entries are missing there", line(self.name), self.left_out)
+
+    def _to_descriptor(self) -> None:
+        if self._lines:
+            self._rest += "".join(self._lines).encode("utf-8", "backslashreplace")
+            self._lines.clear()
+            self._size = 0
+        while self._rest:
+            self._rest = self._rest[os.write(self._descriptor, self._rest) :]
+
+    def _to_file(self, text: str) -> None:
+        """The user's file keeps what waits by itself; while it takes nothing, it is given nothing."""
+        if self.failure:
+            self.left_out += 1
+            return
+        try:
+            self._file.write(text)
+        except (OSError, ValueError) as error:
+            self.left_out += 1
+            self._fails(error)
+
+    def _fails(self, error: Exception) -> None:
+        why = getattr(error, "strerror", None) or str(error)
+        if not self.failure:
+            logger.warning(
+                "%s cannot be written: %s; all else goes on, and what cannot be kept until then is counted",
+                line(self.name),
+                line(why),
+            )
+        self.failure = why
+
+    def close(self) -> None:
+        """Write what waits, and close the file if it was opened here."""
+        self.flush()
+        self.left_out += self._rest.count(b"\n") + len(self._lines)
+        if self.failure and self.left_out:
+            logger.warning("%s: %d entries are missing there: %s", line(self.name), self.left_out, line(self.failure))
+        self._rest = b""
+        self._lines.clear()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __del__(self) -> None:
+        if getattr(self, "_descriptor", -1) >= 0:
+            self.close()
+
+
+_opened: weakref.WeakSet[LogFile] = weakref.WeakSet()
+"""Those that were opened here: what waits in one that nobody has closed is written at the end of the process."""
+
+
+@atexit.register
+def _close_opened() -> None:
+    for log in list(_opened):
+        log.close()
