@@ -205,15 +205,19 @@ class GraphCode:
         level: int = 0,
     ) -> Any:
         top = name.partition(".")[0]
-        if level or not (top in self._modules or f"{top}.__init__" in self._modules):
+        if level or not self._travels(top):
             return builtins.__import__(name, globals, locals, fromlist or (), level)
         module = importlib.import_module(f"{self._prefix}.{name}")
         if not fromlist:
             return importlib.import_module(f"{self._prefix}.{top}")
         for item in fromlist:
-            if f"{name}.{item}" in self._modules or f"{name}.{item}.__init__" in self._modules:
+            if self._travels(f"{name}.{item}"):
                 importlib.import_module(f"{self._prefix}.{name}.{item}")
         return module
+
+    def _travels(self, name: str) -> bool:
+        """Whether a module of this name travels, or a folder in which some do."""
+        return name in self._modules or any(module.startswith(f"{name}.") for module in self._modules)
 
 
 def set_parameters(body: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import sys
 import tokenize
 import warnings
@@ -50,16 +51,20 @@ class Siblings:
                 waiting.extend(found for _, found in _imported(tree))
 
     def _files(self, top: str) -> list[tuple[str, Path]]:
-        """The files of a module or package, with their dotted names; a package goes before a module, as in Python."""
-        package = self._directory / top
-        if (package / "__init__.py").is_file():
+        """The files of a module or package, with their dotted names.
+
+        As in Python, a package goes before a module, and that before a folder without `__init__.py`. Such a folder goes
+        behind what is installed, too.
+        """
+        package, module = self._directory / top, self._directory / f"{top}.py"
+        regular = (package / "__init__.py").is_file()
+        if regular or (package.is_dir() and not module.is_file() and not _is_installed(top)):
             files = []
             for path in sorted(package.rglob("*.py")):
                 parts = path.relative_to(self._directory).with_suffix("").parts
                 if all(part.isidentifier() for part in parts):
                     files.append((".".join(parts), path))
             return files
-        module = self._directory / f"{top}.py"
         return [(top, module)] if module.is_file() else []
 
     def _read(self, path: Path, statement: ast.stmt) -> tuple[str, ast.Module | None]:
@@ -76,6 +81,17 @@ class Siblings:
             what = f"`{shown}`, which is imported here, cannot be read: {error}"
         self._problems.report(statement, what, "mend that file")
         return "", None
+
+
+def _is_installed(top: str) -> bool:
+    """Whether a module or package of this name is found without the folder of the program; nothing of it is run."""
+    if top in sys.stdlib_module_names:
+        return True
+    try:
+        found = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return False
+    return found is not None and found.origin is not None
 
 
 def _imported(tree: ast.AST) -> Iterator[tuple[ast.stmt, str]]:

@@ -1,27 +1,53 @@
-"""The sources that travel with a graph: each body, and the module-level statements that it needs."""
+"""The sources that travel with a graph: each body, and the module-level statements that it needs.
+
+A body needs the names that it reads. Every statement that mentions a needed name travels, and what it reads is needed
+in turn. A statement mentions the names that stand in it, and through a name all that its definition reads: with
+`def fill(): TABLE.append(1)`, the call `fill()` mentions `TABLE`. Three limits keep what nobody can tell from running:
+
+* A definition acts when it is called, not when it is made: what its body reads is mentioned by its callers.
+* An assignment that shares only constants with a body changes nothing for it, and neither does one that shares a module
+  through what it calls.
+* A statement that leads to the graph starts the program. It is no part of a body's module.
+"""
 
 from __future__ import annotations
 
 import ast
 import builtins
+import re
 import symtable
+import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ticktalk.graph.graph import TTFunction, TTStatement
-from ticktalk.language.scope import ModuleScope, assigned_names, bound_names, is_main_guard, statements_in
+from ticktalk.language.scope import ModuleScope, assigned_names, bound_names, is_main_guard
 from ticktalk.language.templates import FunctionNode, Template, components_in
+
+NAMESPACE = frozenset({"globals", "locals", "vars", "exec", "setattr"})
+"""Functions that reach the module's names by text."""
+
+Definition = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 @dataclass(slots=True, eq=False)
 class Statement:
-    """A module-level statement: the names that it binds, changes in place, and reads."""
+    """A module-level statement.
+
+    Attributes:
+        node: its syntax.
+        binds: the names that it binds.
+        reads: the names that it looks up in the module, at once or when what it defines is called.
+        at_once: the names that stand in what it runs; of a definition, not those in the bodies of functions.
+        mentions: the names by which it travels: those, and the ones that they lead to.
+    """
 
     node: ast.stmt
     binds: set[str]
-    changes: set[str]
-    reads: set[str] = field(default_factory=set)
+    reads: set[str]
+    at_once: set[str]
+    mentions: set[str] = field(default_factory=set)
 
 
 class TravellingSources:
@@ -37,14 +63,16 @@ class TravellingSources:
         self._scope = scope
         self._tables = _tables(text)
         self._statements = [
-            Statement(node, bound_names(node), _changed_names(node), self._reads(node))
+            Statement(node, bound_names(node), self._reads(node), self._at_once(node))
             for node in scope.tree.body
-            if not is_main_guard(node) and not self._is_graph(node) and not _is_bare(node)
+            if not is_main_guard(node) and not self._is_graph(node) and not _is_text(node)
         ]
         self._binding: dict[str, list[Statement]] = {}
         for statement in self._statements:
-            for name in statement.binds | statement.changes:
+            for name in statement.binds:
                 self._binding.setdefault(name, []).append(statement)
+        for statement in self._statements:
+            statement.mentions = self._mentioned(statement)
 
     def travel(self, used: Iterable[Template]) -> tuple[dict[str, TTFunction], list[TTStatement], list[ast.stmt]]:
         """The bodies by name, the statements they need, and the nodes of all that travels."""
@@ -77,31 +105,83 @@ class TravellingSources:
         """The statements that a body needs, directly or through others, in source order."""
         found: set[int] = set()
         # A body that names itself finds itself; only when another function calls it, it travels beside that, too.
-        waiting = [*(self._reads(template.node) - {template.name})]
-        seen: set[str] = set()
-        unresolved = False
-        while waiting:
-            name = waiting.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            statements = self._binding.get(name)
-            if statements is None:
-                unresolved = unresolved or (name != "sq_state" and not hasattr(builtins, name))
-                continue
-            for statement in statements:
-                if id(statement) not in found:
+        needed = self._of_module(self._reads(template.node) - {template.name})
+        grown = True
+        while grown:
+            grown = False
+            for statement in self._statements:
+                if id(statement) not in found and not needed.isdisjoint(statement.binds | statement.mentions):
                     found.add(id(statement))
-                    waiting.extend(statement.reads)
+                    needed |= self._of_module(statement.reads) | _other_names(statement.node)
+                    grown = True
+        unresolved = not needed <= self._binding.keys()
         return [
             statement
             for statement in self._statements
             if id(statement) in found or _is_future(statement.node) or (unresolved and _is_star(statement.node))
         ]
 
+    def _of_module(self, names: set[str]) -> set[str]:
+        """Those of `names` that the module binds, or may bind by `from ... import *`."""
+        return {n for n in names if n in self._binding or not (n == "sq_state" or hasattr(builtins, n))}
+
+    def _mentioned(self, statement: Statement) -> set[str]:
+        """The names by which a statement travels."""
+        if isinstance(statement.node, Definition) and self._scope.decorator_of(statement.node) is not None:
+            return set()
+        found = set(statement.at_once)
+        waiting = [*found]
+        while waiting:
+            for behind in self._binding.get(waiting.pop(), ()):
+                new = behind.reads - found
+                found |= new
+                waiting.extend(new)
+        if self._scope.graph is not None and self._scope.graph[0].name in found:
+            return set()
+        found = self._of_module(found)
+        if isinstance(statement.node, ast.Expr):
+            return found
+        modules = {name for name in found if self._is_imported(name)}
+        found -= modules - statement.at_once
+        if isinstance(statement.node, Definition):
+            found -= {name for name in modules if self._is_imported(name, sys.stdlib_module_names)}
+        if isinstance(statement.node, ast.Assign | ast.AnnAssign) and NAMESPACE.isdisjoint(statement.at_once):
+            found = {name for name in found if not self._is_constant(name)}
+        return found
+
+    def _is_imported(self, name: str, of: Collection[str] | None = None) -> bool:
+        """Whether only imports bind a name, those of some modules only."""
+        binding = self._binding.get(name)
+        return binding is not None and all(
+            isinstance(each.node, ast.Import | ast.ImportFrom) and (of is None or _modules(each.node) <= set(of))
+            for each in binding
+        )
+
+    def _is_constant(self, name: str) -> bool:
+        """Whether all that ever happens to a name is that one value which cannot change is bound to it."""
+        binding = self._binding.get(name, ())
+        return len(binding) == 1 and all(
+            isinstance(each.node, ast.Assign | ast.AnnAssign)
+            and each.node.value is not None
+            and _is_unchangeable(each.node.value)
+            for each in binding
+        )
+
+    def _at_once(self, node: ast.stmt) -> set[str]:
+        """The names that stand in what a statement runs, as far as that may change something."""
+        names = set(_names_at_once(node))
+        if names & NAMESPACE:
+            names |= _names_in_texts(node)
+        if not isinstance(node, Definition):
+            return names
+        calls = (isinstance(inner, ast.Call) for part in _run_by_function(node) for inner in ast.walk(part))
+        if not (isinstance(node, ast.ClassDef) or node.decorator_list or any(calls)):
+            return set()  # nothing happens but that its name is bound
+        return names - {node.name}
+
     def _reads(self, node: ast.stmt) -> set[str]:
         """The module's names that a statement reads: at once, or when the function it defines is called."""
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        if not isinstance(node, Definition):
             return _names_in([node])
         outside: list[ast.AST] = [d for d in node.decorator_list if not self._is_ours(node, d)]
         if isinstance(node, ast.ClassDef):
@@ -176,31 +256,74 @@ def _global_names(top: symtable.SymbolTable) -> set[str]:
 
 
 def _names_in(nodes: Iterable[ast.AST]) -> set[str]:
-    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    """The names that are looked up in them."""
+    names = set()
+    for node in (inner for each in nodes for inner in ast.walk(each)):
+        if isinstance(node, ast.AugAssign):
+            node = node.target
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            continue
+        if isinstance(node, ast.Name):
+            names.add(node.id)
+    return names
 
 
-def _changed_names(statement: ast.stmt) -> set[str]:
-    """The names whose objects a statement changes in place: `CONFIG["x"] = 1`, `helper.cache = {}`."""
-    return set(_changed(statement))
+def _names_at_once(node: ast.AST) -> Iterator[str]:
+    """The names that stand in what runs now: of functions only decorators, defaults and annotations."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting += _run_by_function(node)
+        else:
+            waiting.extend(ast.iter_child_nodes(node))
 
 
-def _changed(statement: ast.stmt) -> Iterator[str]:
-    for inner in statements_in(statement):
-        targets: list[ast.expr] = []
-        if isinstance(inner, ast.Assign | ast.Delete):
-            targets = list(inner.targets)
-        elif isinstance(inner, ast.AugAssign | ast.AnnAssign):
-            targets = [inner.target]
-        for target in targets:
-            for node in ast.walk(target):
-                while isinstance(node, ast.Subscript | ast.Attribute):
-                    node = node.value
-                    if isinstance(node, ast.Name):
-                        yield node.id
+def _names_in_texts(node: ast.AST) -> set[str]:
+    """The words of its texts, and the names of keyword arguments: `globals().update(T=1)`, `exec("T.append(1)")`."""
+    words: set[str] = set()
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.keyword) and inner.arg is not None:
+            words.add(inner.arg)
+        elif isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+            words.update(re.findall(r"\w+", inner.value))
+    return words
 
 
-def _is_bare(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr)
+def _run_by_function(node: ast.AST) -> list[ast.AST]:
+    """What runs when a function is made; nothing of anything else."""
+    if isinstance(node, ast.Lambda):
+        return [node.args]
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return [*node.decorator_list, node.args, *([node.returns] if node.returns is not None else [])]
+    return []
+
+
+def _other_names(node: ast.stmt) -> set[str]:
+    """The names that a statement gives to one object: `TABLE = CACHE = {}`."""
+    if not isinstance(node, ast.Assign) or len(node.targets) == 1:
+        return set()
+    return {target.id for target in node.targets if isinstance(target, ast.Name)}
+
+
+def _modules(node: ast.Import | ast.ImportFrom) -> set[str]:
+    """The top-level modules that an import names."""
+    if isinstance(node, ast.ImportFrom):
+        return {(node.module or "").partition(".")[0] if node.level == 0 else ""}
+    return {alias.name.partition(".")[0] for alias in node.names}
+
+
+def _is_unchangeable(node: ast.expr) -> bool:
+    """Whether an expression is a number, a text or a tuple of such, as it stands there."""
+    if isinstance(node, ast.Tuple):
+        return all(_is_unchangeable(item) for item in node.elts)
+    return isinstance(node.operand if isinstance(node, ast.UnaryOp) else node, ast.Constant)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _is_star(node: ast.stmt) -> bool:

@@ -1,0 +1,89 @@
+"""The module level of a program: what a body finds there is what plain Python gives.
+
+Each program is run twice: by Python itself, as one module, and compiled, saved, loaded and simulated.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_bodies import PACKAGE, program, run, travelled
+
+FORMS = {
+    name: (statements, expression)
+    for name, statements, expression in re.findall(
+        r"^## (.*)\n((?:.*\n)+?)=> (.*)$", (Path(__file__).parent / "module_level.txt").read_text(), re.MULTILINE
+    )
+}
+
+FILES = {**PACKAGE, "folder/tables.py": "T = [3]\n", "folder/deep/more.py": "from ..tables import T\nN = len(T)\n"}
+
+
+def in_python(body: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What Python itself makes of a program: its functions are plain ones outside a graph."""
+    for name, text in FILES.items():
+        (directory / "plain" / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / "plain" / name).write_text(text)
+    before = dict(sys.modules)
+    monkeypatch.syspath_prepend(str(directory / "plain"))
+    module = types.ModuleType("prog")
+    sys.modules["prog"] = module
+    try:
+        exec(compile(body, "prog.py", "exec"), module.__dict__)
+        return module.__dict__["f"](1)
+    finally:
+        for name in sys.modules.keys() - before.keys():
+            if name.partition(".")[0] in {"helper", "other", "pack", "folder", "prog"}:
+                del sys.modules[name]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_body_finds_what_plain_python_gives(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    statements, expression = FORMS[form]
+    text = program(f"{statements}\n@SQify\ndef f(t):\n    return {expression}")
+    values, manager = run({**FILES, "prog.py": text}, tmp_path)
+    expected = in_python(text, tmp_path, monkeypatch)
+    assert not manager.errors
+    assert values == [expected]
+
+
+OTHERS = {
+    "raises": "BAD = 1 / 0",
+    "opens": "FILE = open('no such file')",
+    "calls": "def boom(): raise RuntimeError\nboom()",
+    "another table": "U = []\nU.append(1 / 0)",
+    "shares a constant": "SCREEN = [1 / 0, N]",
+    "an assignment whose call shares a module": "def load(): return math.sqrt(-1)\nDATA = load()",
+    "a definition with a function that is needed": "def other(x=5): return boom(T)",
+    "starts the program": "def start(): return main(1) / len(T)\nstart()",
+    "starts it at once": "main(1).run(T)",
+    "main guard": "if __name__ == '__main__':\n    T.append(1 / 0)",
+    "a class of a known kind": "@dataclass\nclass Other:\n    x: int = 1 // 0",
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_a_body_does_not_need_is_not_run(other: str, tmp_path: Path) -> None:
+    head = "import math\nfrom dataclasses import dataclass\nN = 4\nT = []\n@dataclass\nclass Mine:\n    y: int\n"
+    text = program(f"{head}{OTHERS[other]}\n@SQify\ndef f(t):\n    return math.floor(2.5), N, T, Mine(1).y")
+    values, manager = run({"prog.py": text}, tmp_path)
+    assert not manager.errors
+    assert values == [(2, 4, [], 1)]
+
+
+def test_what_a_module_prints_stays_off_the_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run({"prog.py": program("T = []\nprint('filled', T)\n@SQify\ndef f(t):\n    return T")}, tmp_path)
+    printed = capsys.readouterr()
+    assert "filled []" in printed.err and "filled" not in printed.out
+
+
+def test_a_folder_without_init_goes_behind_what_is_installed(tmp_path: Path) -> None:
+    graph = travelled(
+        {"prog.py": program("import numpy\n@SQify\ndef f(t):\n    return numpy.pi"), "numpy/x.py": ""}, tmp_path
+    )
+    assert graph.modules == {}
