@@ -4,19 +4,51 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
+from ticktalk.cli.streams import StdoutGone, say
 from ticktalk.engine.counters import KINDS, Counts
 from ticktalk.json_text import json_line, stable_repr
 from ticktalk.payloads import FiringError, OutputToken
+from ticktalk.printable import line
 from ticktalk.time import INFINITY, NEG_INFINITY
 
-console = Console(stderr=True)
+CELL = 20_000
+"""Characters of one line of a table's cell."""
+
+WIDE = 100_000
+"""Columns of a table that goes into a file or a pipe: it is not cut there."""
+
+
+def terminal() -> Console:
+    """Stdout for people: nothing in a text is taken for markup."""
+    console = Console(markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    return console
+
+
+def table(*columns: str, title: str = "") -> Table:
+    """A table to which `add` adds rows."""
+    made = Table(title=Text(line(title, CELL)) if title else None)
+    for column in columns:
+        made.add_column(Text(line(column, CELL)))
+    return made
+
+
+def add(to: Table, *cells: object) -> None:
+    """Add a row; line ends in a cell stay."""
+    to.add_row(*(Text("\n".join(line(part, CELL) for part in str(cell).split("\n"))) for cell in cells))
+
+
+class ResultsGone(KeyboardInterrupt):
+    """Ends a simulation whose results nobody takes, as Ctrl-C would: it is no error of the body that sent one."""
 
 
 class Results:
@@ -26,10 +58,13 @@ class Results:
 
     Args:
         jsonl: one JSON object per token; else a line for people.
+        end: called once when stdout takes nothing more; it may raise `ResultsGone`.
     """
 
-    def __init__(self, jsonl: bool) -> None:
+    def __init__(self, jsonl: bool, end: Callable[[], None]) -> None:
         self._jsonl = jsonl
+        self._end = end
+        self._gone: StdoutGone | None = None
         self._out: TextIO = sys.stdout
         self._saved: int | None = None
         self._lines = False
@@ -37,10 +72,25 @@ class Results:
 
     def add(self, token: OutputToken) -> None:
         """Print one token."""
-        line = json_line(token.row()) if self._jsonl else _for_people(token)
-        self._out.write(line + "\n")
-        if self._lines:
-            self._out.flush()
+        if self._gone is not None:
+            return
+        text = json_line(token.row()) if self._jsonl else _for_people(token)
+        try:
+            self._out.write(text + "\n")
+            if self._lines:
+                self._out.flush()
+        except OSError as error:
+            self._gone = StdoutGone(error)
+            self._end()
+
+    def check(self) -> None:
+        """See that all that was printed got through; after it was closed.
+
+        Raises:
+            StdoutGone: it did not.
+        """
+        if self._gone is not None:
+            raise self._gone
 
     def __enter__(self) -> Results:
         sys.stdout.flush()
@@ -53,48 +103,56 @@ class Results:
         self._lines = self._out.isatty()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._out.flush()
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> bool:
+        try:
+            self._out.flush()
+        except OSError as gone:
+            self._gone = self._gone or StdoutGone(gone)
         if self._saved is not None:
             os.dup2(self._saved, 1)
-            self._out.close()
+            try:
+                self._out.close()
+            except OSError:
+                pass  # told already
+        return kind is not None and issubclass(kind, ResultsGone)
 
 
 def _for_people(token: OutputToken) -> str:
     start = "-inf" if token.start == NEG_INFINITY else f"{token.start / 1e6:.6f}"
     stop = "inf" if token.stop == INFINITY else f"{token.stop / 1e6:.6f}"
-    return f"[{start} s, {stop} s)  {token.sq} on {token.ensemble}:  {stable_repr(token.value)}"
+    return line(f"[{start} s, {stop} s)  {token.sq} on {token.ensemble}:  {stable_repr(token.value)}", CELL)
 
 
 def error_to_stderr(error: FiringError) -> None:
     """One line for a firing that raised."""
-    print(error, file=sys.stderr)
+    say(error)
 
 
 def counters_to_stderr(counts: Counts, waiting: dict[str, dict[str, int]]) -> None:
     """Every counter that is not zero; the tokens that still wait, where no output came."""
-    for line in counter_lines(counts):
-        print(line, file=sys.stderr)
+    for told in counter_lines(counts):
+        say(told)
     for sq, ports in waiting.items():
         listed = ", ".join(f"{count} on {port!r}" for port, count in ports.items())
-        print(f"no output; tokens still wait at {sq}: {listed}", file=sys.stderr)
+        say(f"no output; tokens still wait at {sq}: {listed}")
 
 
 def status_tables(status: dict[str, Any]) -> list[Table]:
     """A manager's status for people: ensembles, then each graph."""
-    ensembles = Table("ensemble", "address", "components", "cores", "clock offset", "heard", title="ensembles")
+    ensembles = table("ensemble", "address", "components", "cores", "clock offset", "heard", title="ensembles")
     for entry in status["ensembles"]:
         own = entry["name"] == status["manager"]
         clock = "(the clock)" if own else f"{entry['clock_offset_us']} +- {entry['clock_uncertainty_us']} us"
         heard = "" if own else f"{entry['heard_us_ago'] / 1e6:.1f} s ago"
         where = entry["address"] + ("" if entry["direct"] else " (relayed)")
-        ensembles.add_row(entry["name"], where, ", ".join(entry["components"]), str(entry["cores"]), clock, heard)
-    graphs = Table("graph", "state", "outputs", "busy", "SQs by ensemble", "counters", title="graphs")
+        add(ensembles, entry["name"], where, ", ".join(entry["components"]), str(entry["cores"]), clock, heard)
+    graphs = table("graph", "state", "outputs", "busy", "SQs by ensemble", "counters", title="graphs")
     for graph in status["graphs"]:
         by_host: dict[str, int] = {}
         for host in graph["mapping"].values():
             by_host[host] = by_host.get(host, 0) + 1
-        graphs.add_row(
+        add(
+            graphs,
             graph["name"],
             graph["state"],
             str(graph["outputs"]),
@@ -104,9 +162,9 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
         )
     tables = [ensembles, graphs]
     if status["errors"]:
-        errors = Table(f"errors of firings: {status['errors']}, the latest")
+        errors = table(f"errors of firings: {status['errors']}, the latest")
         for line in status["latest_errors"]:
-            errors.add_row(line)
+            add(errors, line)
         tables.append(errors)
     return tables
 
@@ -126,7 +184,7 @@ def progress(start: int, stop: int) -> Iterator[int]:
         BarColumn(),
         TextColumn("{task.fields[at]}"),
         TimeElapsedColumn(),
-        console=console,
+        console=Console(stderr=True),
         transient=True,
     ) as bar:
         task = bar.add_task("", total=100, at="")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -11,6 +10,7 @@ import typer
 from ticktalk.accelerate.code import fire_code, run_code, steps_code
 from ticktalk.accelerate.plan import Plan, grid_as_drawn, plans_in_simulation
 from ticktalk.cli import arguments, options
+from ticktalk.cli.streams import say
 from ticktalk.engine.counters import Counters
 from ticktalk.engine.firing_chain import Surroundings, firing_chain
 from ticktalk.engine.forwarding import TTSQForward
@@ -59,7 +59,7 @@ def draw(
         for name, stages in _stages(graph).items():
             print(f"# {name}: {', '.join(stages)}")
     if not found and (regions or show_code):
-        print("no region: every SQ of this graph runs on the general engine", file=sys.stderr)
+        say("no region: every SQ of this graph runs on the general engine")
 
 
 def _regions(graph: TTGraph) -> list[tuple[str, Plan]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ import typer
 
 from ticktalk.cli import arguments, options
 from ticktalk.cli.signals import on_interrupt
+from ticktalk.cli.streams import say
 from ticktalk.defaults import WORKERS
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.errors import TTError
@@ -68,12 +68,8 @@ def ensemble(
         credentials=credentials,
         clock=clock,
         near=near or os.getcwd(),
-        on_event=None if with_parent else _say,
+        on_event=None if with_parent else say,
     )
-
-
-def _say(event: str) -> None:
-    print(event, file=sys.stderr, flush=True)
 
 
 def _end_with_parent(this: TTEnsemble) -> None:

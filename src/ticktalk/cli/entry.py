@@ -18,7 +18,6 @@ def main() -> None:
         os.environ["PYTHONHASHSEED"] = SEED
         # -P: modules in the current directory must not take the place of ours.
         command = [sys.executable, "-P", "-m", "ticktalk.cli.entry", *sys.argv[1:]]
-        sys.stdout.flush()
         os.execv(sys.executable, command)
     if sys.argv[1:2] == ["ensemble"]:
         # An ensemble on a small device starts sooner without compiler and simulator; so do fifty on one machine.

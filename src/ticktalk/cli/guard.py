@@ -5,25 +5,28 @@ Exit status: 0 done, 1 failed, 2 wrong usage.
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 
 import typer
 
+from ticktalk.cli.streams import StdoutGone, give_up_stdout, log_to_stderr, open_streams, say, say_lines
 from ticktalk.errors import TTError
 
 
 def run_guarded(app: typer.Typer) -> None:
     """Run a command line and exit with its status."""
-    logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s", level=logging.WARNING)
-    logging.getLogger("ticktalk").setLevel(logging.INFO)
+    open_streams()
+    log_to_stderr()
     try:
-        app(prog_name="ticktalk")
+        try:
+            app(prog_name="ticktalk")
+        finally:
+            sys.stdout.flush()
     except TTError as error:
-        print(error if error.placed else f"error: {error}", file=sys.stderr)
+        say_lines(error if error.placed else f"error: {error}")
         sys.exit(1)
-    except BrokenPipeError:
-        # The reader of our results has ended; Python would complain once more while closing stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except StdoutGone as gone:
+        if str(gone):
+            say(gone)
+        give_up_stdout()
         sys.exit(1)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from ticktalk.cli.console import terminal
+from ticktalk.cli.streams import say
 from ticktalk.physical.trust import authority
 from ticktalk.physical.trust.certificates import check_address, check_certificate_name
 
@@ -115,8 +115,8 @@ def list_command(directory: _Directory = authority.DIRECTORY) -> None:
             f"{item.expires:%Y-%m-%d}" + (" (expired)" if item.expires < now else ""),
             f"{item.revoked:%Y-%m-%d}" if item.revoked else "",
         )
-    Console(file=sys.stdout, highlight=False, markup=False).print(table)
+    terminal().print(table)
 
 
 def _tell(text: str) -> None:
-    print(text, file=sys.stderr)
+    say(text)

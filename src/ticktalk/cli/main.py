@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from ticktalk.cli.manager_command import manager
 from ticktalk.cli.map import map_command
 from ticktalk.cli.run import run
 from ticktalk.cli.simulate import simulate
+from ticktalk.cli.streams import say
 from ticktalk.language.compiler import compile_program
 
 app = typer.Typer(
@@ -43,6 +44,21 @@ app.command()(remote.status)
 app.command()(remote.outputs)
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"ticktalk {version('ticktalk')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Timed dataflow programs in Python: compile, simulate, run on many devices."""
+
+
 @app.command("compile")
 def compile_command(
     program: Annotated[str, typer.Argument(metavar="PROGRAM", help="A TickTalk program.")],
@@ -54,7 +70,7 @@ def compile_command(
     graph = compile_program(program)
     path = output or Path(Path(program).stem + ".json")
     graph.save(path)
-    print(f"{path}: {len(graph.sqs)} SQs, {len(graph.inputs)} inputs, {len(graph.outputs())} outputs", file=sys.stderr)
+    say(f"{path}: {len(graph.sqs)} SQs, {len(graph.inputs)} inputs, {len(graph.outputs())} outputs")
 
 
 def main() -> None:

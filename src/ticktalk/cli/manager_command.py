@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.console import status_tables
+from ticktalk.cli.console import status_tables, terminal
 from ticktalk.cli.signals import on_interrupt
+from ticktalk.cli.streams import say
 from ticktalk.defaults import CHECKPOINT_PERIOD, RX_PORT, WORKERS
 from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
 from ticktalk.json_text import stable_repr
-from ticktalk.payloads import FiringError, OutputToken
+from ticktalk.payloads import OutputToken
+from ticktalk.printable import block
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 from ticktalk.time import INFINITY, NEG_INFINITY
 
@@ -85,18 +86,14 @@ def manager(
                 pass
             everything = everything or console.everything
         else:
-            runtime.on_event(_say)
-            runtime.on_error(_say)
+            runtime.on_event(say)
+            runtime.on_error(say)
             on_interrupt(stopped.set)
-            print(f"the manager listens at {runtime.address}", file=sys.stderr, flush=True)
+            say(f"the manager listens at {runtime.address}")
             while not stopped.wait(0.2):
                 pass
     finally:
         runtime.stop(ensembles=everything)
-
-
-def _say(event: str | FiringError) -> None:
-    print(event, file=sys.stderr, flush=True)
 
 
 class _Console:
@@ -105,16 +102,16 @@ class _Console:
     def __init__(self, runtime: TTRuntimeManagerPhysical, stopped: threading.Event) -> None:
         self._runtime = runtime
         self._stopped = stopped
-        self._console = Console()
+        self._console = terminal()
         self._followed: set[str] = set()
         self._counts: dict[str, int] = {}
         self._since = time.monotonic()
         self.everything = False
-        runtime.on_event(lambda event: self._console.print(event, style="cyan", highlight=False))
-        runtime.on_error(lambda error: self._console.print(str(error), style="red", highlight=False))
+        runtime.on_event(lambda event: self._print(event, "cyan"))
+        runtime.on_error(lambda error: self._print(error, "red"))
         runtime.on_output(self._output)
         self._console.print(
-            f"the manager listens at [b]{runtime.address}[/b]; on each device:"
+            f"the manager listens at {runtime.address}; on each device:"
             f" ticktalk ensemble NAME --manager {runtime.address}\n'help' lists what can be done here"
         )
 
@@ -128,7 +125,7 @@ class _Console:
             try:
                 self._do(shlex.split(line))
             except (TTError, typer.BadParameter, ValueError) as error:
-                self._console.print(str(error), style="red", markup=False, highlight=False)
+                self._print(error, "red")
         self._stopped.set()
 
     def _do(self, words: list[str]) -> None:
@@ -136,13 +133,11 @@ class _Console:
             case []:
                 pass
             case ["help" | "?"]:
-                self._console.print(HELP, markup=False, highlight=False)
+                self._console.print(HELP)
             case ["deploy", program, *name] if len(name) <= 1:
                 graph = arguments.load_graph(program)
                 state = self._runtime.instantiate_and_map_graph(graph, name=name[0] if name else None)
-                self._console.print(
-                    f"{state.graph.name} is ready: {len(state.host_of)} SQs on {len(state.hosts)} hosts"
-                )
+                self._print(f"{state.graph.name} is ready: {len(state.host_of)} SQs on {len(state.hosts)} hosts")
             case ["start", graph_name, *given]:
                 self._runtime.execute_graph(graph_name, arguments.inputs(given))
             case ["follow", *names]:
@@ -165,7 +160,10 @@ class _Console:
                 self.everything = True
                 self._stopped.set()
             case _:
-                self._console.print(f"not understood: {' '.join(words)}; 'help' lists what can be done here")
+                self._print(f"not understood: {' '.join(words)}; 'help' lists what can be done here")
+
+    def _print(self, text: object, style: str | None = None) -> None:
+        self._console.print(block(text), style=style)
 
     def _output(self, token: OutputToken) -> None:
         self._counts[token.graph] = self._counts.get(token.graph, 0) + 1
@@ -173,10 +171,10 @@ class _Console:
             start = "-inf" if token.start == NEG_INFINITY else str(token.start)
             stop = "inf" if token.stop == INFINITY else str(token.stop)
             text = f"{token.graph} [{start}, {stop}) {token.sq} on {token.ensemble}: {stable_repr(token.value)}"
-            self._console.print(text, markup=False, highlight=False)
+            self._print(text)
 
     def _rates(self) -> None:
         now = time.monotonic()
         for graph, count in self._counts.items():
-            self._console.print(f"{graph}: {count / (now - self._since):.1f} outputs/s")
+            self._print(f"{graph}: {count / (now - self._since):.1f} outputs/s")
         self._counts, self._since = {}, now

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from ticktalk.cli import arguments, options
+from ticktalk.cli.console import add, table, terminal
 from ticktalk.cli.placement import tell_doubts
 from ticktalk.errors import TTError
 from ticktalk.mapping.deployment_file import read_deployment
@@ -67,8 +67,7 @@ def map_command(
     if as_json:
         print(json.dumps(content))
         return
-    console = Console()
-    console.print(hosts_table(problem, plan))
+    terminal().print(hosts_table(problem, plan))
     print(summary(plan))
 
 
@@ -87,10 +86,10 @@ def plan_json(plan: Plan) -> dict[str, Any]:
 
 def hosts_table(problem: MappingProblem, plan: Plan) -> Table:
     """The hosts with their SQs and loads."""
-    table = Table("ensemble")
-    table.add_column("SQs")
-    table.add_column("load", justify="right")
-    table.add_column("busy until", justify="right")
+    shown_hosts = table("ensemble")
+    shown_hosts.add_column("SQs")
+    shown_hosts.add_column("load", justify="right")
+    shown_hosts.add_column("busy until", justify="right")
     at = {name: k for k, name in enumerate(problem.hosts)}
     sqs: dict[str, list[str]] = {name: [] for name in problem.hosts}
     until = dict.fromkeys(problem.hosts, 0)
@@ -102,8 +101,8 @@ def hosts_table(problem: MappingProblem, plan: Plan) -> Table:
         shown = ", ".join(names[:NAMES_SHOWN])
         if len(names) > NAMES_SHOWN:
             shown += f" and {len(names) - NAMES_SHOWN} more"
-        table.add_row(host, shown or "-", _time(loads[at[host]]), _time(until[host]) if names else "-")
-    return table
+        add(shown_hosts, host, shown or "-", _time(loads[at[host]]), _time(until[host]) if names else "-")
+    return shown_hosts
 
 
 def summary(plan: Plan) -> str:

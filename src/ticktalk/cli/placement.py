@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from typing import NamedTuple
 import typer
 
 from ticktalk.cli.arguments import EnsembleOption, all_ensembles, constraint_names, ensembles
+from ticktalk.cli.streams import say
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.errors import TTError, TTMappingError
 from ticktalk.graph.graph import TTGraph
@@ -134,7 +134,7 @@ def mapped(graph: TTGraph, deployment: DeploymentFile, made: MappingFile | None,
 def tell_doubts(graph: TTGraph, deployment: DeploymentFile) -> None:
     """Print the entries of a deployment file that are probably mistakes."""
     for doubt in deployment.doubts((sq.function for sq in graph.sqs), (sq.function for sq in graph.sqs if sq.body)):
-        print(doubt, file=sys.stderr)
+        say(doubt)
 
 
 def over_joined(

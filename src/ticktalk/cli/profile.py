@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import typer
 
 from ticktalk.cli.arguments import EnsembleOption
+from ticktalk.cli.streams import say
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
@@ -82,4 +82,4 @@ def write_profile(
     except OSError as error:
         raise TTError(f"--profile {path}: the file cannot be written: {error.strerror}") from None
     if unseen:
-        print(f"{path}: no run of {', '.join(unseen)} was seen, so there is no time of it", file=sys.stderr)
+        say(f"{path}: no run of {', '.join(unseen)} was seen, so there is no time of it")

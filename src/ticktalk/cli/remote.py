@@ -11,17 +11,17 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.console import status_tables
+from ticktalk.cli.console import add, status_tables, table, terminal
 from ticktalk.cli.placement import over_joined
+from ticktalk.cli.streams import say
 from ticktalk.errors import TTError
 from ticktalk.mapping.deployment_file import read_deployment
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.mapping_file import read_mapping
 from ticktalk.mapping.weights import Weights
+from ticktalk.printable import escaped
 
 ANSWER_LIMIT = 30.0
 """Seconds in which a manager answers: preparing a large graph on many ensembles takes some."""
@@ -83,7 +83,7 @@ def stop(
     """End a graph, or the whole system: the manager and every ensemble."""
     with Remote(manager, credentials) as remote:
         remote.ask(do="stop" if graph is not None else "shut down", graph=graph or "")
-    print(f"{graph or 'the system'} is stopped", file=sys.stderr)
+    say(f"{graph or 'the system'} is stopped")
 
 
 def drain(
@@ -94,7 +94,7 @@ def drain(
     """Move all that lives on an ensemble to others, losing nothing, then let the ensemble end."""
     with Remote(manager, credentials) as remote:
         remote.ask(do="drain", name=ensemble)
-    print(f"{ensemble} is drained, and ends", file=sys.stderr)
+    say(f"{ensemble} is drained, and ends")
 
 
 def set_grid(
@@ -112,10 +112,9 @@ def set_grid(
     if as_json:
         print(json.dumps(answer))
     else:
-        print(
+        say(
             f"{answer['sq']}: period {answer['period']} us, phase {answer['phase']} us,"
-            f" interval width {answer['width']} us",
-            file=sys.stderr,
+            f" interval width {answer['width']} us"
         )
 
 
@@ -135,9 +134,9 @@ def status(
     if as_json:
         print(json.dumps(found))
         return
-    console = Console()
-    for table in status_tables(found):
-        console.print(table)
+    console = terminal()
+    for shown in status_tables(found):
+        console.print(shown)
 
 
 def outputs(
@@ -154,7 +153,7 @@ def outputs(
             remote.listen(graph, lambda row: coming.put(row))
         rows = remote.ask(do="outputs", graph=graph)["rows"]
         for row in rows:
-            print(row)
+            print(escaped(row))
         sys.stdout.flush()
         known = set(rows[-200:])
         # A shell starts what runs in its background with Ctrl-C ignored; the user has to be able to end it.
@@ -164,7 +163,7 @@ def outputs(
                 row = coming.get()
                 if row not in known:  # a row that was on its way during the question came both ways
                     known.clear()
-                    print(row, flush=True)
+                    print(escaped(row), flush=True)
         except KeyboardInterrupt:
             pass
 
@@ -180,15 +179,15 @@ def _tell(answer: dict[str, Any], as_json: bool, text: str) -> None:
     if as_json:
         print(json.dumps(answer))
         return
-    print(text, file=sys.stderr)
+    say(text)
     if "mapping" in answer:
-        table = Table("ensemble", "SQs")
+        hosts = table("ensemble", "SQs")
         by_host: dict[str, list[str]] = {}
         for sq, host in answer["mapping"].items():
             by_host.setdefault(host, []).append(sq)
         for host, sqs in by_host.items():
-            table.add_row(host, ", ".join(sqs))
-        Console().print(table)
+            add(hosts, host, ", ".join(sqs))
+        terminal().print(hosts)
 
 
 class Remote:

@@ -17,6 +17,7 @@ from ticktalk.cli.placement import placement
 from ticktalk.cli.plot import check_plot_file, plot_outputs
 from ticktalk.cli.profile import check_profile_file, write_profile
 from ticktalk.cli.signals import on_interrupt
+from ticktalk.cli.streams import say
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, WORKERS
 from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
@@ -65,7 +66,7 @@ def run(
     stopped = threading.Event()
     tokens: list[OutputToken] = []
     with ExitStack() as stack:
-        results = stack.enter_context(Results(jsonl))
+        results = stack.enter_context(Results(jsonl, stopped.set))
         try:
             manager = TTRuntimeManagerPhysical(
                 log,
@@ -98,12 +99,14 @@ def run(
             waited += 0.1
             if limit is not None and waited > limit:
                 break
+        results.check()
         errors = manager.process.errors.count
         counters_to_stderr(manager.counters(graph), {})
         if profile is not None:
             costs = manager.profile(graph)
             write_profile(profile, graph, placed.deployment, placed.ensembles, host_of, 0, costs)
         manager.stop(ensembles=True)
+    results.check()
     if plot is not None:
         plot_outputs(tokens, str(plot), graph.name)
     if strict and errors:
@@ -112,7 +115,7 @@ def run(
 
 def _say(event: Event) -> None:
     if not isinstance(event, GraphDone):
-        print(event, file=sys.stderr)
+        say(event)
 
 
 def _start(option: arguments.EnsembleOption, manager: str, workers: int, near: str) -> subprocess.Popen[bytes]:

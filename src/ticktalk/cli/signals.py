@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable
 from types import FrameType
+
+from ticktalk.cli.streams import say
 
 
 def on_interrupt(stop: Callable[[], None]) -> None:
@@ -18,7 +19,7 @@ def on_interrupt(stop: Callable[[], None]) -> None:
         if asked:
             os._exit(128 + number)
         asked = True
-        print("stopping; press Ctrl-C again to end at once", file=sys.stderr)
+        say("stopping; press Ctrl-C again to end at once")
         stop()
 
     signal.signal(signal.SIGINT, handle)

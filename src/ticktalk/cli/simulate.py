@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -13,10 +12,11 @@ import simpy
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr, progress
+from ticktalk.cli.console import Results, ResultsGone, counters_to_stderr, error_to_stderr, progress
 from ticktalk.cli.placement import placement
 from ticktalk.cli.plot import check_plot_file, plot_outputs
 from ticktalk.cli.profile import check_profile_file, write_profile
+from ticktalk.cli.streams import say
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import duration_text
 from ticktalk.ensemble import TTEnsemble
@@ -83,7 +83,7 @@ def simulate(
     env = simpy.Environment(initial_time=start)
     tokens: list[OutputToken] = []
     with ExitStack() as stack:
-        results = stack.enter_context(Results(jsonl))
+        results = stack.enter_context(Results(jsonl, _results_gone))
         stack.enter_context(BodyOutput(results.elsewhere, results.elsewhere))
         own = asked.pop(DEFAULT_RUNTIME_MANAGER_NAME, None)
         told = {spec.name: spec.info().modules for spec in placed.deployment.ensembles} if placed.deployment else {}
@@ -134,6 +134,7 @@ def simulate(
                 simulation.run(tick)
         counters_to_stderr(manager.counters(graph), manager.waiting(graph) if not manager.process.outputs.count else {})
         errors = manager.process.errors.count
+    results.check()
     if profile is not None and meter is not None:
         hosts = placed.ensembles
         write_profile(profile, graph, placed.deployment, hosts, state.host_of, delay, meter.samples())
@@ -145,7 +146,11 @@ def simulate(
 
 def _say(tick: int, event: Event) -> None:
     if not isinstance(event, (Joined, Left)):  # the file of events says so itself
-        print(f"{tick / 1_000_000:.3f} s: {event}", file=sys.stderr)
+        say(f"{tick / 1_000_000:.3f} s: {event}")
+
+
+def _results_gone() -> None:
+    raise ResultsGone
 
 
 def _endless(stream: str) -> None:

@@ -1,0 +1,84 @@
+"""Where commands print: results on stdout, everything else on stderr, all of it fit to be shown.
+
+A reader of results that goes away, or a disk under them that is full, ends the command with status 1, and is an error
+of no SQ.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+from typing import Any
+
+from ticktalk.printable import LogFormatter, block, line
+
+
+class StdoutGone(Exception):
+    """Nobody takes the results any more: the reader has ended, the disk is full, or stdout is closed."""
+
+    def __init__(self, error: OSError) -> None:
+        quiet = isinstance(error, BrokenPipeError)
+        super().__init__("" if quiet else f"error: the results cannot be written to stdout: {error.strerror}")
+
+
+class _Stdout(io.FileIO):
+    def write(self, data: Any) -> Any:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise StdoutGone(error) from None
+
+
+def open_streams() -> None:
+    """Open what the process was started without; let stdout end the command when it takes nothing more."""
+    for descriptor, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # Nothing else may take its number; stdout is opened for reading, so that results are not lost silently.
+            os.set_inheritable(os.open(os.devnull, flags), True)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    terminal = os.isatty(1)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    raw = io.BufferedWriter(_Stdout(1, "w", closefd=False))
+    sys.stdout = io.TextIOWrapper(raw, encoding, "backslashreplace", line_buffering=terminal)
+
+
+def give_up_stdout() -> None:
+    """Let what still waits for stdout go nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+
+
+def log_to_stderr() -> None:
+    """Have log records shown on stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogFormatter("%(name)s: %(message)s"))
+    logging.raiseExceptions = False  # a stderr that takes nothing more is told nothing
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logging.getLogger("ticktalk").setLevel(logging.INFO)
+
+
+def say(text: object) -> None:
+    """Tell people something, in one line on stderr."""
+    _to_stderr(line(text))
+
+
+def say_lines(text: object) -> None:
+    """Tell people something of several lines."""
+    _to_stderr(block(text))
+
+
+def _to_stderr(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        pass  # nobody reads it any more, or the disk is full

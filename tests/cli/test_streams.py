@@ -1,0 +1,125 @@
+"""Results go to stdout as long as somebody takes them; tables are whole; nothing in a text is markup."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ticktalk.cli import console
+from ticktalk.cli.streams import say
+
+TICKTALK = [sys.executable, "-m", "ticktalk"]
+
+ENDLESS = """\
+from ticktalk import STREAMify, SQify, GRAPHify
+@STREAMify
+def src(trigger):
+    return 1
+@SQify
+def same(x):
+    return x
+@GRAPHify
+def main(trigger):
+    return same(src(trigger, TTPeriod=1000))
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    path = tmp_path / "prog.py"
+    path.write_text(ENDLESS)
+    return path
+
+
+@pytest.mark.parametrize("hosts", [[], ["--ensemble", "a", "--network-delay", "1ms"]])
+@pytest.mark.parametrize("jsonl", [["--jsonl"], []])
+def test_a_reader_that_goes_away_ends_a_simulation_quietly(program: Path, jsonl: list[str], hosts: list[str]) -> None:
+    command = [*TICKTALK, "simulate", "--until", "100000s", *jsonl, *hosts, str(program)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert "same-1" in process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == 1
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["simulate", "--until", "1s", "PROGRAM"], ["draw", "--show-code", "PROGRAM"], ["--version"], ["--help"]],
+)
+def test_a_full_disk_under_stdout_is_one_line(program: Path, arguments: list[str]) -> None:
+    given = [str(program) if argument == "PROGRAM" else argument for argument in arguments]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*TICKTALK, *given], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "error: the results cannot be written to stdout: No space left on device\n"
+
+
+@pytest.mark.parametrize("closed", [(1,), (0, 1, 2), (0,), (2,)])
+def test_streams_that_are_closed(program: Path, tmp_path: Path, closed: tuple[int, ...]) -> None:
+    done = subprocess.run(
+        [*TICKTALK, "simulate", "--until", "3ms", "--log", str(tmp_path / "log"), str(program)],
+        preexec_fn=lambda: [os.close(number) for number in closed],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == (1 in closed)
+    assert "Traceback" not in done.stderr and ("Bad file descriptor" in done.stderr) == (closed == (1,))
+    assert [json.loads(row)["value"] for row in (tmp_path / "log").read_text().splitlines()] == [1, 1]
+
+
+def test_a_stderr_that_takes_nothing_is_no_error_of_a_body(tmp_path: Path) -> None:
+    talks = ENDLESS.replace("    return x\n", "    print('x')\n    return x\n")
+    (tmp_path / "prog.py").write_text(talks)
+    with open("/dev/full", "w") as full:
+        command = [*TICKTALK, "simulate", "--strict", "--until", "3ms", str(tmp_path / "prog.py")]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, timeout=60)
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 2
+
+
+STATUS = {
+    "manager": "m",
+    "ensembles": [
+        {
+            "name": "[/dev/video0]",
+            "address": "\x1b[2J",
+            "direct": True,
+            "components": ["[bold]c[/bold]", ":smile:"],
+            "cores": 2,
+            "clock_offset_us": 0,
+            "clock_uncertainty_us": 1,
+            "heard_us_ago": 0,
+        }
+    ],
+    "graphs": [],
+    "errors": 1,
+    "latest_errors": ["prog.py:3: OSError: [/dev/video0] busy\r\x1b[A", "y" * 300],
+}
+
+
+def test_a_status_shows_any_text_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = console.terminal()
+    for shown in console.status_tables(STATUS):
+        screen.print(shown)
+    text = capsys.readouterr().out
+    for whole in ("[/dev/video0] busy\\r\\x1b[A", "[bold]c[/bold], :smile:", "\\x1b[2J", "y" * 300):
+        assert whole in text
+    assert "\x1b" not in text and "\r" not in text
+
+
+def test_what_is_said_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", told := io.StringIO())
+    say("one\ntwo\x1b[31m")
+    assert told.getvalue() == "one\\ntwo\\x1b[31m\n"
+
+
+def test_the_version() -> None:
+    done = subprocess.run([*TICKTALK, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("ticktalk ") and done.stdout.split()[1][0].isdigit()
