@@ -9,12 +9,9 @@ class TTError(Exception):
     """A mistake that the user can mend: the message says what is wrong, where, and what to do.
 
     The command line prints it without a traceback and exits with 1.
-
-    Attributes:
-        placed: the message begins each mistake with its file and line.
     """
 
-    placed = False
+    placed = False  # whether the message begins each mistake with its file and line
 
     @classmethod
     def at(cls, file: object, *mistakes: tuple[int, str]) -> Self:
@@ -46,11 +43,7 @@ class Problem(NamedTuple):
 
 
 class TTSyntaxError(TTError):
-    """A program that is not one: every problem of the file, in the order of its lines.
-
-    Attributes:
-        problems: each with its place and what to write instead.
-    """
+    """A program that is not one: `problems` has every problem of the file, in the order of its lines."""
 
     placed = True
 

@@ -6,15 +6,6 @@ itself which tokens it sends: a list of `(value, start, stop)`.
 
 A program calls most of them by name in its graph. Outside of a graph they are plain functions (`ADD(1, 2) == 3`; those
 on tokens take `TTToken`s). The others are *primitives*: the compiler makes them of Python's syntax.
-
-Readers of the columns:
-
-    compiler         `inputs`, `settings`; `operator`: an expression with it becomes the instruction, and is computed at
-                     compile time where its operands are constants; `singly`, `forward`: the firing rule
-    engine           `compute`, `on_tokens`, `opens`, `slow`
-    generated code   `operator`, written out between two values; elsewhere `compute`
-
-To add an instruction, add its row, and a conformance case that uses it.
 """
 
 from __future__ import annotations
@@ -33,7 +24,7 @@ from ticktalk.time import INFINITY, NEG_INFINITY, ROOT, Tick, TTClock, TTTime, T
 from ticktalk.time.clock import whole_tick
 from ticktalk.time.interval import interval_text
 
-REQUIRED = object()
+REQUIRED: Any = inspect.Parameter.empty
 """In place of a setting's default: a call must give it."""
 
 Sent = list[tuple[Any, Tick, Tick]]
@@ -43,37 +34,21 @@ _syslog = logging.getLogger("ticktalk.SYSLOG")
 
 
 class Instruction(NamedTuple):
-    """One row of the table.
+    """One row of the table."""
 
-    Attributes:
-        name: as in a program, and in `TTSQ.function`.
-        inputs: names of its inputs; each takes an arc or a constant. Empty for a primitive of any number of operands.
-        compute: `(*values) -> value`; on tokens: `(setting, *tokens) -> sent`.
-        doc: its effect, for programmers.
-        settings: fixed by a call at compile time, with defaults (`REQUIRED`: none).
-        operator: how Python writes it, if it is an operator.
-        on_tokens: it computes with tokens, not with values.
-        opens: it looks at its inputs' values; one that passes them on as they are leaves encoded values encoded.
-        slow: it can take long even on two small numbers.
-        singly: its ports fire one by one, each token by itself.
-        forward: it drops tokens that go back in time.
-        by_name: a program may call it by name; if not, it is a primitive.
-        outside: the function to call outside a graph, where that is not `compute`; it may raise.
-    """
-
-    name: str
-    inputs: tuple[str, ...]
-    compute: Callable[..., Any]
-    doc: str
-    settings: dict[str, Any] = {}
-    operator: str = ""
-    on_tokens: bool = False
-    opens: bool = True
-    slow: bool = False
-    singly: bool = False
-    forward: bool = False
-    by_name: bool = True
-    outside: Callable[..., Any] | None = None
+    name: str  # as in a program, and in `TTSQ.function`
+    inputs: tuple[str, ...]  # each takes an arc or a constant; empty for a primitive of any number of operands
+    compute: Callable[..., Any]  # `(*values) -> value`; on tokens: `(setting, *tokens) -> sent`
+    doc: str  # its effect, for programmers
+    settings: dict[str, Any] = {}  # fixed by a call at compile time, with defaults (`REQUIRED`: none)
+    operator: str = ""  # how Python writes it: an expression with it becomes the instruction, or is computed by it
+    on_tokens: bool = False  # it computes with tokens, not with values
+    opens: bool = True  # it looks at its inputs' values; one that passes them on leaves encoded values encoded
+    slow: bool = False  # it can take long even on two small numbers
+    singly: bool = False  # its ports fire one by one, each token by itself
+    forward: bool = False  # it drops tokens that go back in time
+    by_name: bool = True  # a program may call it by name; if not, it is a primitive
+    outside: Callable[..., Any] | None = None  # called outside a graph instead of `compute`; it may raise
 
     def port_name(self, index: int) -> str:
         """The name of a port: an input that has a meaning has its name, an operand its position."""
@@ -86,25 +61,15 @@ def _as_it_is(value: Any) -> Any:
 
 
 class Setting(msgspec.Struct):
-    """The circumstances of an instruction on tokens, beside its inputs; times in root ticks.
+    """The circumstances of an instruction on tokens, beside its inputs; times in root ticks."""
 
-    Attributes:
-        parameter: gives the constant that a call fixed under a name, fresh each time; None if there is none.
-        clock: the clock it is set to.
-        start_tick: when its context started, the same on every ensemble.
-        grid: period, phase and interval width of the grid it is set to.
-        opened: gives the value that an input's value stands for, where that came encoded.
-        now: the present tick.
-        state: its own, for the life of the context.
-    """
-
-    parameter: Callable[[str], Any]
-    clock: TTClock = ROOT
-    start_tick: int = 0
-    grid: tuple[int, int, int] = (0, 0, 0)
-    opened: Callable[[Any], Any] = _as_it_is
+    parameter: Callable[[str], Any]  # the constant that a call fixed under a name, fresh each time; None if none
+    clock: TTClock = ROOT  # it is set to this clock
+    start_tick: int = 0  # when its context started, the same on every ensemble
+    grid: tuple[int, int, int] = (0, 0, 0)  # period, phase and interval width of the grid it is set to
+    opened: Callable[[Any], Any] = _as_it_is  # the value that an input's value stands for, where that came encoded
     now: int = 0
-    state: dict[str, Any] = {}
+    state: dict[str, Any] = {}  # its own, for the life of the context
 
 
 INSTRUCTIONS: dict[str, Instruction] = {}
@@ -120,13 +85,11 @@ def _instruction(
 ) -> Callable[..., Any]:
     """Add the row of an instruction that programs call; gives the function to call outside a graph."""
     row = INSTRUCTIONS[name] = Instruction(name, inputs, compute, doc, **columns)
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    empty = inspect.Parameter.empty
-    parameters = [inspect.Parameter(parameter, kind) for parameter in inputs]
     # What a call must give comes first, as in any signature.
-    for setting, default in sorted(row.settings.items(), key=lambda item: item[1] is not REQUIRED):
-        parameters.append(inspect.Parameter(setting, kind, default=empty if default is REQUIRED else default))
-    signature = inspect.Signature(parameters)
+    defaults = {**dict.fromkeys(inputs, REQUIRED), **row.settings}
+    ordered = sorted(defaults, key=lambda parameter: defaults[parameter] is not REQUIRED)
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    signature = inspect.Signature([inspect.Parameter(each, kind, default=defaults[each]) for each in ordered])
 
     def function(*arguments: Any, **named: Any) -> Any:
         bound = signature.bind(*arguments, **named)
@@ -246,13 +209,10 @@ def _resample(setting: Setting, token: Input) -> Sent:
         raise ValueError(f"RESAMPLE needs tokens with a centre, but {interval_text(start, stop)} has none")
     centre = int(start + (stop - start) // 2)
     value = setting.opened(value)
-    before = setting.state.get("last")
-    if before is not None and centre < before[0]:
+    first, first_value = setting.state.get("last", (centre, value))
+    if centre < first:
         return []
     setting.state["last"] = (centre, value)
-    if before is None:
-        return []
-    first, first_value = before
     period, phase, width = setting.grid
     linear = setting.parameter("order") == 1
     sent: Sent = []
@@ -364,9 +324,7 @@ RESAMPLE = _on_tokens(
     settings={"TTClock": ROOT, "TTPeriod": REQUIRED, "TTPhase": 0, "order": 0},
     forward=True, outside=in_a_graph_only("RESAMPLE"),
 )  # fmt: skip
-_primitive(
-    "IF", ("value", "condition"), _if, "The value, where the condition is as the branch wants it.", on_tokens=True
-)
+_primitive("IF", ("value", "condition"), _if, "The value, if the condition is as the branch wants it.", on_tokens=True)
 
 BY_NAME = {row.name: row for row in INSTRUCTIONS.values() if row.by_name}
 """Those that a program calls by name."""

@@ -6,18 +6,13 @@ import ast
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from ticktalk.errors import Problem, TTSyntaxError
+from ticktalk.errors import Problem
 
 Place = ast.expr | ast.stmt | ast.keyword | ast.arg | ast.alias
 
 
 class Problems:
-    """The problems found so far in one file.
-
-    Args:
-        file: the file's name as messages show it.
-        text: the program, its lines ended by newlines only.
-    """
+    """The problems found so far in one file: `text`, whose lines are ended by newlines only."""
 
     def __init__(self, file: str, text: str) -> None:
         self.file = file
@@ -27,7 +22,7 @@ class Problems:
 
     def report(self, place: Place, what: str, instead: str = "") -> None:
         """Note a problem at `place`; the same one again (an unrolled loop) is noted once."""
-        line = self.line(place.lineno)
+        line = "".join(self.lines[place.lineno - 1 : place.lineno])
         # The syntax tree counts bytes, people count characters.
         column = len(line.encode("utf-8", "surrogatepass")[: place.col_offset].decode("utf-8", "replace")) + 1
         self.report_at(place.lineno, column, what, instead)
@@ -36,16 +31,8 @@ class Problems:
         """As `report`, at a line and column that count from 1."""
         if (line, column, what) not in self._seen:
             self._seen.add((line, column, what))
-            self.found.append(Problem(self.file, line, column, what, instead, self.line(line)))
-
-    def line(self, number: int) -> str:
-        """The text of line `number`, which counts from 1; "" past the end."""
-        return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
-
-    def raise_any(self) -> None:
-        """Raise a `TTSyntaxError` if there is any problem."""
-        if self.found:
-            raise TTSyntaxError(self.found)
+            source = "".join(self.lines[line - 1 : line])
+            self.found.append(Problem(self.file, line, column, what, instead, source))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -110,3 +110,8 @@ def test_a_chain_of_thousands_compiles_quickly():
     graph = compiled("x = a\nfor i in range(3000): x = f(x)\nreturn x")
     assert len(graph.sqs) == 3000
     assert graph.sqs[-1].rank == 2999
+
+
+def test_large_constants_of_the_module_that_no_graph_uses_are_no_problem():
+    text = "from ticktalk import *\nX = [0] * 600_000\nY = X\n@GRAPHify\ndef main(a):\n  return -a\n"
+    assert drawn(compile_source(text, "p.py", "p")) == ["NEG-1(a)*"]

@@ -11,19 +11,13 @@ from ticktalk.instructions import BY_NAME
 from ticktalk.language import folding
 from ticktalk.language.call_arguments import Argument, Arguments
 from ticktalk.language.draft import Arc, Constant
-from ticktalk.language.evaluation import Attempts, Refused
-from ticktalk.language.meanings import UNKNOWN, Foreign, Listing, Unknown, Value
+from ticktalk.language.evaluation import UNKNOWN, Attempts, Foreign, Listing, Refused, Unknown, Value
 from ticktalk.time import TTClock
 
 _LIST_METHODS = {
-    "append": (1, 1),
-    "clear": (0, 0),
-    "copy": (0, 0),
-    "extend": (1, 1),
-    "insert": (2, 2),
-    "pop": (0, 1),
+    "append": (1, 1), "clear": (0, 0), "copy": (0, 0), "extend": (1, 1), "insert": (2, 2), "pop": (0, 1),
     "reverse": (0, 0),
-}
+}  # fmt: skip
 """Methods of a compile-time list, with the least and the most arguments of each."""
 
 _OF_LISTS = frozenset({"len", "zip", "enumerate", "reversed", "list", "tuple", "bool"})

@@ -9,8 +9,7 @@ from typing import Any
 
 from ticktalk.language import folding
 from ticktalk.language.draft import Constant
-from ticktalk.language.evaluation import Attempts, Evaluation, Refused
-from ticktalk.language.meanings import UNKNOWN, Listing, Unknown, Value
+from ticktalk.language.evaluation import UNKNOWN, Attempts, Evaluation, Listing, Refused, Unknown, Value
 from ticktalk.language.templates import STREAM_KEYWORDS, Parameter
 from ticktalk.source_problems import Place, did_you_mean
 from ticktalk.time import ROOT, TTClock
@@ -27,19 +26,12 @@ _ALL_KEYWORDS = {*STREAM_KEYWORDS, *COMMON_KEYWORDS, "TTPlanB", "TTTimeDeadline"
 
 @dataclass(slots=True)
 class Argument:
-    """An argument of a call.
-
-    Attributes:
-        place: where it stands.
-        keyword: the keyword it is given by.
-        value: its value, once it is evaluated.
-        uncertain: it stands in place of the arguments that an erroneous star would have given.
-    """
+    """An argument of a call, and its value, once it is evaluated."""
 
     place: ast.expr
     keyword: ast.keyword | None = None
     value: Value | None = None
-    uncertain: bool = False
+    uncertain: bool = False  # it stands in place of the arguments that an erroneous star would have given
 
     @property
     def where(self) -> Place:
@@ -100,7 +92,7 @@ class Arguments(Evaluation):
                 argument.value = UNKNOWN
             self.evaluate_all([argument])
             if isinstance(argument.value, Listing):
-                argument.value = self.port_seen(argument.value, argument.place)
+                argument.value = self.seen(self.to_port, argument.value, argument.place)
 
     def bind_arguments(
         self,
@@ -110,17 +102,9 @@ class Arguments(Evaluation):
         arguments: Sequence[Argument],
         keywords: Sequence[str] = (),
     ) -> dict[str, Argument]:
-        """The arguments of a call by parameter.
+        """The arguments of the call `node` by parameter.
 
-        Args:
-            node: the call.
-            callee: its name, for messages.
-            parameters: in their order; those with a default may be left out.
-            arguments: the arguments.
-            keywords: further parameters, by keyword only.
-
-        Raises:
-            Refused: they do not fit, or one of them is not known.
+        `parameters` with a default may be left out; `keywords` are further ones, by keyword only, that may be left out.
         """
         if any(argument.uncertain for argument in arguments):
             raise Refused
@@ -132,11 +116,9 @@ class Arguments(Evaluation):
         for argument in arguments:
             if argument.keyword is None:
                 if taken >= len(positional):
-                    raise self.refused(
-                        argument.place,
-                        f"{shown} takes {_arguments(len(positional))}, this is one too many",
-                        f"its parameters are {_listed(p.name for p in parameters)}" if positional else "",
-                    )
+                    what = f"{shown} takes {_arguments(len(positional))}, this is one too many"
+                    instead = f"its parameters are {_listed(p.name for p in parameters)}" if positional else ""
+                    raise self.refused(argument.place, what, instead)
                 name = positional[taken].name
                 taken += 1
             else:
@@ -176,9 +158,7 @@ class Arguments(Evaluation):
             raise self.refused(argument.where, f"`{name}` is fixed at compile time, but this is an arc", remedy)
         if isinstance(value, Unknown):
             raise Refused
-        reason = folding.why_not_storable(value.value)
-        if reason is not None:
-            raise self.refused(argument.where, f"`{name}`: {reason}")
+        self.check_storable(value.value, argument.where, f"`{name}`")
         return value.value
 
     def ticks(

@@ -3,12 +3,11 @@
 The file is parsed, never imported or run. The graph's body is evaluated once on its syntax tree: expressions of
 constants are computed, every other expression becomes an SQ. Read on in this order:
 
-    scope.py         the meaning of module-level names; `templates.py`: decorated functions; `imports.py`: imports
+    scope.py         the meaning of module-level names; `templates.py`: TickTalk's names, decorated functions
     graph_body.py    the statements of the graph
     expressions.py   names, attributes and calls; `displays.py`, `operators.py`: the other expressions
     instances.py     calls that make SQs; `constructs.py`, `builtin_calls.py`: the other calls
-    evaluation.py    the base of all these; `call_arguments.py`: the base of calls; `meanings.py`: the results
-    folding.py       computing with constants
+    evaluation.py    the base of all these; `call_arguments.py`: the base of calls; `folding.py`: constants
     draft.py         the SQs and arcs of the graph while it is made
     travelling_sources.py   the sources that travel with the graph; `sibling_modules.py`: modules beside the program
 """
@@ -26,7 +25,7 @@ from ticktalk.errors import TTError, TTSyntaxError
 from ticktalk.graph.graph import TTClockSpec, TTGraph
 from ticktalk.language.graph_body import GraphBody
 from ticktalk.language.scope import ModuleScope
-from ticktalk.language.sibling_modules import Siblings
+from ticktalk.language.sibling_modules import sibling_modules
 from ticktalk.language.travelling_sources import TravellingSources
 from ticktalk.source_problems import Problems
 
@@ -60,33 +59,27 @@ def compile_source(text: str, file: str, name: str, directory: Path | None = Non
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     problems = Problems(file, text)
-    tree = _parse(text, problems)
     try:
-        return _compile(tree, text, Path(file).name, name, directory, problems)
+        return _compile(text, Path(file).name, name, directory, problems)
     except (RecursionError, MemoryError):
         problems.report_at(1, 1, "the program is nested too deeply", "bind parts of its expressions to names")
         raise TTSyntaxError(problems.found) from None
 
 
-def _compile(tree: ast.Module, text: str, file: str, name: str, directory: Path | None, problems: Problems) -> TTGraph:
-    scope = ModuleScope(tree, problems)
+def _compile(text: str, file: str, name: str, directory: Path | None, problems: Problems) -> TTGraph:
+    scope = ModuleScope(_parse(text, problems), problems)
     travelling = TravellingSources(text, scope)
     travelling.add_components(scope.templates.values())
     if scope.graph is None:
-        problems.report_at(
-            1, 1, "the program has no graph", "write one function with @GRAPHify; its parameters are the graph's inputs"
-        )
+        instead = "write one function with @GRAPHify; its parameters are the graph's inputs"
+        problems.report_at(1, 1, "the program has no graph", instead)
         raise TTSyntaxError(problems.found)
-    body = GraphBody(scope.graph[0], scope, problems)
+    body = GraphBody(scope.graph, scope, problems)
     body.run()
-    used = list(body.draft.used.values())
-    functions, statements, nodes = travelling.travel(used)
-    modules: dict[str, str] = {}
-    if directory is not None:
-        siblings = Siblings(directory, Path(file).stem, problems)
-        siblings.add(nodes)
-        modules = siblings.sources
-    problems.raise_any()
+    functions, statements, nodes = travelling.travel(list(body.draft.used.values()))
+    modules = {} if directory is None else sibling_modules(directory, Path(file).stem, nodes, problems)
+    if problems.found:
+        raise TTSyntaxError(problems.found)
     inputs, sqs = body.draft.finish()
     clocks = [
         TTClockSpec(clock.name, clock.parent.name, clock.period, clock.epoch)
@@ -133,9 +126,7 @@ def _parse(text: str, problems: Problems) -> ast.Module:
             return tree
     except SyntaxError as error:
         line = min(error.lineno or 1, len(problems.lines))
-        problems.report_at(line, max(error.offset or 1, 1), error.msg, "")
-    except (RecursionError, MemoryError):
-        problems.report_at(1, 1, "the program is nested too deeply", "bind parts of its expressions to names")
+        problems.report_at(line, max(error.offset or 1, 1), error.msg)
     except ValueError as error:
         problems.report_at(1, 1, str(error))
     raise TTSyntaxError(problems.found)

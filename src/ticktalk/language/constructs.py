@@ -8,9 +8,8 @@ from typing import Any
 from ticktalk.language import folding
 from ticktalk.language.call_arguments import COMMON_KEYWORDS, MOST_TICKS, OPTIONAL, Argument
 from ticktalk.language.draft import Arc, Constant, PortDraft, SQDraft
-from ticktalk.language.evaluation import Attempts, Refused
+from ticktalk.language.evaluation import Attempts, Foreign, Meaning, Reference, Refused, Unknown, Value
 from ticktalk.language.instances import Instances
-from ticktalk.language.meanings import Foreign, Meaning, Reference, Unknown, Value
 from ticktalk.language.templates import Parameter
 from ticktalk.time import ROOT, TTClock
 
@@ -52,11 +51,8 @@ class Constructs(Instances):
             case "TTConstraint" | "TTQuery" | "TTPlanB" | "TTDeadline":
                 raise self.refused(node, f"{name} stands in a `with` only", f"write `with {name}(...):`")
             case "component":
-                raise self.refused(
-                    node,
-                    "component() has a meaning in the body of an SQ only",
-                    "call it there, and place SQs with `with TTConstraint(components=[...]):`",
-                )
+                instead = "call it there, and place SQs with `with TTConstraint(components=[...]):`"
+                raise self.refused(node, "component() has a meaning in the body of an SQ only", instead)
         if callee.kind == "module":
             raise self.refused(node.func, f"`{ast.unparse(node.func)}` is nothing that a graph can call")
         raise self.refused(node.func, f"{name} is a decorator", f"write `@{name}` above a `def`")

@@ -26,28 +26,6 @@ def SQify(function: _Function) -> _Function:
     Called outside a graph it is the plain function; `function.sq_state` is its state, a dict of its own that
     lasts from call to call and can be replaced.
     """
-    return _with_state(function)
-
-
-def STREAMify(function: _Function) -> _Function:
-    """Make a function the body of a stream: it fires periodically. Called outside a graph: as `SQify`."""
-    return _with_state(function)
-
-
-def GRAPHify(function: _Function) -> _Function:
-    """Make a function the graph of a program. It is compiled, so calling it raises a `TTError`."""
-
-    @functools.wraps(function)
-    def graph(*arguments: Any, **keywords: Any) -> NoReturn:
-        raise TTError(
-            f"{getattr(function, '__name__', 'this')} is a graph, which is compiled and not called: run it with"
-            " `ticktalk simulate PROGRAM`, or compile it with ticktalk.compile_program()"
-        )
-
-    return graph  # type: ignore[return-value]
-
-
-def _with_state(function: _Function) -> _Function:
     namespace = getattr(function, "__globals__", None)
     code = getattr(function, "__code__", None)
     if not isinstance(code, CodeType) or not isinstance(namespace, dict) or not _names_state(code):
@@ -74,6 +52,24 @@ def _with_state(function: _Function) -> _Function:
 
     stateful.sq_state = {}  # type: ignore[attr-defined]
     return stateful  # type: ignore[return-value]
+
+
+def STREAMify(function: _Function) -> _Function:
+    """Make a function the body of a stream: it fires periodically. Called outside a graph: as `SQify`."""
+    return SQify(function)
+
+
+def GRAPHify(function: _Function) -> _Function:
+    """Make a function the graph of a program. It is compiled, so calling it raises a `TTError`."""
+
+    @functools.wraps(function)
+    def graph(*arguments: Any, **keywords: Any) -> NoReturn:
+        raise TTError(
+            f"{getattr(function, '__name__', 'this')} is a graph, which is compiled and not called: run it with"
+            " `ticktalk simulate PROGRAM`, or compile it with ticktalk.compile_program()"
+        )
+
+    return graph  # type: ignore[return-value]
 
 
 def _names_state(code: CodeType) -> bool:

@@ -9,20 +9,19 @@ from typing import Any
 
 from ticktalk.language import folding
 from ticktalk.language.draft import Arc, Constant, PortDraft, SQDraft
-from ticktalk.language.evaluation import Attempts, Evaluation, Refused
-from ticktalk.language.meanings import UNKNOWN, Foreign, Listing, Meaning, Reference, Unknown, Value
+from ticktalk.language.evaluation import UNKNOWN, Attempts, Evaluation, Listing, Operand, Refused, Unknown, Value
 
 
 class Displays(Evaluation):
     """Evaluates displays, and binds targets: a comprehension binds its own in a scope of its own."""
 
-    def _constant(self, node: ast.Constant) -> Value:
+    def visit_Constant(self, node: ast.Constant) -> Value:
         return Constant(node.value)
 
-    def _list(self, node: ast.List) -> Value:
+    def visit_List(self, node: ast.List) -> Value:
         return Listing(self._elements(node.elts))
 
-    def _tuple(self, node: ast.Tuple) -> Value:
+    def visit_Tuple(self, node: ast.Tuple) -> Value:
         listing = Listing(self._elements(node.elts), is_tuple=True)
         lowered = self.lower(listing, node)
         return lowered if isinstance(lowered, Constant) else listing
@@ -36,36 +35,35 @@ class Displays(Evaluation):
                 values.append(self.data(node))
         return values
 
-    def _dict(self, node: ast.Dict) -> Value:
-        operands: list[Value] = []
-        places: list[ast.expr] = []
+    def visit_Dict(self, node: ast.Dict) -> Value:
+        operands: list[Operand] = []
         for key, value in zip(node.keys, node.values, strict=True):
             if key is None:
                 what = "`**` in a dict display is not taken apart in a graph"
                 raise self.refused(value, what, "write out each key")
-            operands += [self.data(key), self.data(value)]
-            places += [key, value]
-        return self.computed("DICT", node, operands, places)
+            operands += [(self.data(key), key), (self.data(value), value)]
+        return self.computed("DICT", node, operands)
 
-    def _set(self, node: ast.Set) -> Value:
+    def visit_Set(self, node: ast.Set) -> Value:
         for element in node.elts:
             if isinstance(element, ast.Starred):
                 what = "`*` in a set display is not taken apart in a graph"
                 raise self.refused(element, what, "write out each element")
-        return self.computed("SET", node, [self.data(element) for element in node.elts], node.elts)
+        return self.computed("SET", node, [(self.data(element), element) for element in node.elts])
 
-    def _comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp) -> Value:
+    def visit_ListComp(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp) -> Value:
         elements = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
-        values: list[Value] = []
+        operands: list[Operand] = []
         self.scopes.append({})
         try:
-            self._generate(node.generators, lambda: values.extend(map(self.data, elements)))
+            self._generate(node.generators, lambda: operands.extend((self.data(each), each) for each in elements))
         finally:
             self.scopes.pop()
         if isinstance(node, ast.ListComp | ast.GeneratorExp):
-            return Listing(values)
-        name = "SET" if isinstance(node, ast.SetComp) else "DICT"
-        return self.computed(name, node, values, elements * (len(values) // len(elements)))
+            return Listing([value for value, _ in operands])
+        return self.computed("SET" if isinstance(node, ast.SetComp) else "DICT", node, operands)
+
+    visit_GeneratorExp = visit_SetComp = visit_DictComp = visit_ListComp
 
     def _generate(self, generators: Sequence[ast.comprehension], each: Callable[[], None]) -> None:
         if not generators:
@@ -83,14 +81,11 @@ class Displays(Evaluation):
     def _chosen(self, condition: ast.expr) -> bool:
         value = self.data(condition)
         if isinstance(value, Arc):
-            self.problems.report(
-                condition,
-                "the condition of a comprehension must be known at compile time, but this is an arc",
-                "write `x if condition else y` for its element",
-            )
+            what = "the condition of a comprehension must be known at compile time, but this is an arc"
+            self.problems.report(condition, what, "write `x if condition else y` for its element")
         return self.truth(value, condition) is not False
 
-    def _f_string(self, node: ast.JoinedStr) -> Constant:
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> Constant:
         parts: list[str] = []
         for part in node.values:
             if isinstance(part, ast.Constant):
@@ -102,7 +97,7 @@ class Displays(Evaluation):
                 value = self.known(self.data(part.value), part.value, "what an f-string of a graph shows")
             with attempts:
                 if isinstance(part.format_spec, ast.JoinedStr):
-                    spec = self._f_string(part.format_spec)
+                    spec = self.visit_JoinedStr(part.format_spec)
             attempts.check()
             parts.append(self.compute(part.value, folding.fold_format, value, part.conversion, spec.value))
         self.spend(node, sum(map(len, parts)) // 1000)
@@ -110,7 +105,7 @@ class Displays(Evaluation):
 
     # -- targets
 
-    def assign(self, target: ast.expr, value: Meaning) -> None:
+    def assign(self, target: ast.expr, value: Value) -> None:
         """Bind a target of an assignment or loop, taking the value apart as the target says."""
         if isinstance(target, ast.Name):
             self.bind(target.id, value)
@@ -118,19 +113,17 @@ class Displays(Evaluation):
             self._assign_elements(target, value)
         elif isinstance(target, ast.Starred):
             self.assign(target.value, value)
-        elif isinstance(target, ast.Subscript) and not isinstance(value, Reference | Foreign):
+        elif isinstance(target, ast.Subscript):
             with suppress(Refused):
                 self._assign_item(target, value)
         else:
             self.problems.report(target, "an attribute cannot be set in a graph", "bind a name")
 
-    def _assign_elements(self, target: ast.Tuple | ast.List, value: Meaning) -> None:
+    def _assign_elements(self, target: ast.Tuple | ast.List, value: Value) -> None:
         elements: Sequence[ast.expr] = target.elts
         starred = [index for index, element in enumerate(elements) if isinstance(element, ast.Starred)]
         wanted = len(elements) - len(starred)
         try:
-            if isinstance(value, Reference | Foreign):
-                raise Refused
             if isinstance(value, Arc):
                 self._unpack_arc(target, value)
                 return

@@ -53,63 +53,44 @@ class Branch:
     gates: dict[Arc, Arc] = field(default_factory=dict)
 
 
+@dataclass(slots=True, eq=False)
 class Source:
-    """The begin of arcs: a graph input or an SQ.
+    """The begin of arcs: a graph input or an SQ."""
 
-    Attributes:
-        branch: the branch in which its tokens are there; None outside of all.
-        stream, rank: as of `TTSQ`; set when the graph is finished.
-    """
-
-    __slots__ = ("_arcs", "branch", "rank", "stream")
-
-    def __init__(self, branch: Branch | None) -> None:
-        self.branch = branch
-        self.rank = -1
-        self.stream = False
-        self._arcs: dict[tuple[str, tuple[int, ...]], Arc] = {}
+    branch: Branch | None  # in which its tokens are there; None outside of all
+    stream: bool = field(default=False, init=False)  # as of `TTSQ`, like the rank; set when the graph is finished
+    rank: int = field(default=-1, init=False)
+    _arcs: dict[tuple[str, tuple[int, ...]], Arc] = field(default_factory=dict, init=False)
 
     @property
     def whole(self) -> Arc:
         """The arc that carries the whole value."""
         return self.arc("value")
 
-    @property
-    def tag(self) -> Arc:
-        """The arc on which a token is sent when a firing is decided."""
-        return self.arc("tag")
-
     def arc(self, kind: Literal["value", "tag"], path: tuple[int, ...] = ()) -> Arc:
-        """The arc of the value, of one element of the unpacked value, or of the tag."""
+        """The arc of the value, of one element of the unpacked value, or of the tag: sent when a firing is decided."""
         if (kind, path) not in self._arcs:
             self._arcs[kind, path] = Arc(self, kind, path)
         return self._arcs[kind, path]
 
 
+@dataclass(slots=True, eq=False)
 class InputDraft(Source):
-    """An input of the graph; `default` is `[value]`, encoded, or None."""
+    """An input of the graph."""
 
-    __slots__ = ("default", "name")
-
-    def __init__(self, name: str) -> None:
-        super().__init__(None)
-        self.name = name
-        self.default: list[Any] | None = None
+    made: TTInput
 
 
+@dataclass(slots=True, eq=False)
 class SQDraft(Source):
     """An SQ while the graph is made, and the arcs that end at its ports (None: a constant)."""
 
-    __slots__ = ("ends", "is_silent", "is_source", "place", "plan_b", "sq")
-
-    def __init__(self, sq: TTSQ, branch: Branch | None, place: Place) -> None:
-        super().__init__(branch)
-        self.sq = sq
-        self.place = place
-        self.ends: list[Arc | None] = []
-        self.is_source = False  # of a @STREAMify function
-        self.is_silent = False  # a plan B whose value goes on through its deadline
-        self.plan_b: SQDraft | None = None
+    sq: TTSQ
+    place: Place
+    ends: list[Arc | None] = field(default_factory=list)
+    is_source: bool = False  # of a @STREAMify function
+    is_silent: bool = False  # a plan B whose value goes on through its deadline
+    plan_b: SQDraft | None = None
 
     def finish(self) -> None:
         """Settle the fields that follow from earlier SQs: stream, sticky ports, order, rank; and which arcs remain."""
@@ -158,31 +139,21 @@ class TooLarge(Exception):
 
 
 class GraphDraft:
-    """The graph while it is made.
-
-    Attributes:
-        sqs: its SQs in the order of evaluation.
-        branch: the conditional branch that is being evaluated.
-        constraints: of the `with` blocks around the present expression.
-        clocks: clocks other than the root by name, parents first.
-        used: the function templates of which there are instances, by name.
-    """
+    """The graph while it is made."""
 
     def __init__(self, inputs: Sequence[str]) -> None:
-        self.inputs = [InputDraft(name) for name in inputs]
-        self.sqs: list[SQDraft] = []
-        self.branch: Branch | None = None
-        self.constraints: list[TTConstraintSpec] = []
-        self.clocks: dict[str, TTClock] = {}
-        self.used: dict[str, Template] = {}
+        self.inputs = [InputDraft(None, TTInput(name)) for name in inputs]
+        self.sqs: list[SQDraft] = []  # in the order of evaluation
+        self.branch: Branch | None = None  # the conditional branch that is being evaluated
+        self.constraints: list[TTConstraintSpec] = []  # of the `with` blocks around the present expression
+        self.clocks: dict[str, TTClock] = {}  # clocks other than the root by name, parents first
+        self.used: dict[str, Template] = {}  # the function templates of which there are instances, by name
         self._uses: Counter[str] = Counter()
 
     def add(self, function: str, place: Place, ports: list[PortDraft], **fields: Any) -> SQDraft:
-        """A new SQ in the present branch.
+        """A new SQ in the present branch; arcs from outside the branch are gated on their way to its ports.
 
-        Args:
-            ports: its ports, used up; arcs from outside the branch are gated on the way.
-            fields: further fields of the `TTSQ`; its `name` is counted if it is None or left out.
+        `fields`: further fields of the `TTSQ`; a name that is left out is counted.
 
         Raises:
             TooLarge: there are too many.
@@ -244,7 +215,7 @@ class GraphDraft:
         if row is not None:
             fields.update(singly=row.singly, order="forward" if row.forward else "any")
         sq = TTSQ(name=name, function=function, line=place.lineno, constraints=[*self.constraints], **fields)
-        node = SQDraft(sq, branch, place)
+        node = SQDraft(branch, sq, place)
         for index, port in enumerate(ports):
             made = TTPort(port.name, keyword=port.keyword, hidden=port.hidden)
             if isinstance(port.value, Arc):
@@ -261,4 +232,6 @@ class GraphDraft:
         """The inputs and SQs of the graph."""
         for node in self.sqs:
             node.finish()
-        return [TTInput(each.name, each.whole.to, each.default) for each in self.inputs], [node.sq for node in self.sqs]
+        for source in self.inputs:
+            source.made.to = source.whole.to
+        return [source.made for source in self.inputs], [node.sq for node in self.sqs]

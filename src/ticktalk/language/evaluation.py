@@ -1,4 +1,4 @@
-"""The base of all evaluation of a graph body: scopes; values as ports, constants, truths, items.
+"""The base of all evaluation of a graph body: the meanings of expressions; values as ports, constants, truths, items.
 
 `expressions.py` puts together how each kind of expression is evaluated. Nothing of the program is run: constants are
 computed here, by `ticktalk.language.folding`.
@@ -8,16 +8,62 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, TypeVarTuple
 
 from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language import folding
-from ticktalk.language.draft import Arc, Constant, GraphDraft, PortDraft
-from ticktalk.language.meanings import UNKNOWN, Foreign, Listing, Meaning, Reference, Unknown, Value
+from ticktalk.language.draft import Arc, Branch, Constant, GraphDraft, PortDraft
+from ticktalk.language.templates import Template
 from ticktalk.source_problems import Place, Problems
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 MOST_STEPS = 1_000_000
 """Steps of unrolling at compile time: a program that needs more never ends, or its graph is of no use."""
+
+
+@dataclass(slots=True, eq=False)
+class Listing:
+    """A compile-time list, or a tuple display that has not become an SQ (yet)."""
+
+    items: list[Value]
+    is_tuple: bool = False
+    frozen: bool = False  # part of a constant, so a change of it would have no effect
+    arc: tuple[Arc, Branch | None] | None = None  # (tuple) the SQ it became, and the branch in which it did
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """A name that is no value: a function, instruction, construct, builtin, or a module of TickTalk."""
+
+    kind: Literal["function", "instruction", "construct", "builtin", "module"]
+    name: str
+    template: Template | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Foreign:
+    """A module-level name without a meaning in a graph: the reason, and the remedy."""
+
+    what: str
+    instead: str
+
+
+class Unknown:
+    """The value of an erroneous expression: its use causes no further problem."""
+
+    __slots__ = ()
+
+
+UNKNOWN = Unknown()
+
+Value = Constant | Arc | Listing | Unknown
+"""A value: an SQ or a computation can take it."""
+Operand = tuple[Value, Place]
+Meaning = Value | Reference | Foreign
+"""All that a name or an expression can mean."""
 
 
 class GiveUp(Exception):
@@ -33,8 +79,6 @@ class Attempts:
 
     `with attempts:` stands around each part, `check` at the end.
     """
-
-    __slots__ = ("_good",)
 
     def __init__(self) -> None:
         self._good = True
@@ -54,27 +98,15 @@ class Attempts:
 
 
 class Evaluation:
-    """Evaluates expressions in the scopes of a graph body. Its methods raise `Refused` after a problem.
+    """Evaluates expressions in the scopes of a graph body. Its methods raise `Refused` after a problem."""
 
-    Args:
-        problems: collects the mistakes.
-        module: the meanings of the names at module level.
-        draft: the graph that is made; None at module level, where nothing makes an SQ.
-        local_names: names that the graph body binds anywhere, so that they never mean the module's.
-    """
+    local_names: frozenset[str] = frozenset()  # that the graph body binds anywhere: they never mean the module's
 
-    def __init__(
-        self,
-        problems: Problems,
-        module: Mapping[str, Meaning],
-        draft: GraphDraft | None = None,
-        local_names: frozenset[str] = frozenset(),
-    ) -> None:
+    def __init__(self, problems: Problems, module: Mapping[str, Meaning], draft: GraphDraft | None = None) -> None:
         self.problems = problems
-        self.module = module
-        self.local_names = local_names
+        self.module = module  # the meanings of the names at module level
         self.scopes: list[dict[str, Meaning]] = [{}]
-        self._draft = draft
+        self._draft = draft  # None at module level, where nothing makes an SQ
         self._steps = 0
 
     @property
@@ -97,6 +129,13 @@ class Evaluation:
         self.problems.report(place, what, instead)
         return Refused()
 
+    def seen(self, rule: Callable[[*Ts], T], *arguments: *Ts) -> T | Unknown:
+        """What a rule gives; unknown, if it refuses that."""
+        try:
+            return rule(*arguments)
+        except Refused:
+            return UNKNOWN
+
     def data(self, node: ast.expr) -> Value:
         """The value of an expression, never refused; a function, module or the like is a problem."""
         value = self.evaluate(node)
@@ -112,23 +151,12 @@ class Evaluation:
             return value
         return UNKNOWN
 
-    def operand(self, node: ast.expr) -> Arc | Constant:
-        """The value of an expression as it comes to a port."""
-        return self.to_port(self.data(node), node)
-
     def spend(self, place: Place, steps: int = 1) -> None:
-        """Count steps of unrolling.
-
-        Raises:
-            GiveUp: there were too many.
-        """
+        """Count steps of unrolling; `GiveUp` is raised when there were too many."""
         self._steps += steps
         if self._steps > MOST_STEPS:
-            self.problems.report(
-                place,
-                f"too large to unroll: more than {MOST_STEPS} steps at compile time",
-                "a graph's loops are unrolled; put the loop into an SQ",
-            )
+            what = f"too large to unroll: more than {MOST_STEPS} steps at compile time"
+            self.problems.report(place, what, "a graph's loops are unrolled; put the loop into an SQ")
             raise GiveUp
 
     def bind(self, name: str, value: Meaning) -> None:
@@ -137,29 +165,23 @@ class Evaluation:
             value.name = name
         self.scopes[-1][name] = value
 
-    def computed(self, name: str, place: Place, operands: Sequence[Value], places: Sequence[Place]) -> Value:
+    def computed(self, name: str, place: Place, operands: Sequence[Operand]) -> Value:
         """The result of a primitive: computed here if all operands are known, else by a new SQ."""
-        lowered = [self.lower(operand, at) for operand, at in zip(operands, places, strict=True)]
+        lowered = [self.lower(*operand) for operand in operands]
         known = [value.value for value in lowered if isinstance(value, Constant)]
         if len(known) == len(lowered):
             return self.lift(self.compute(place, folding.fold, INSTRUCTIONS[name].compute, *known))
-        return self.add(name, place, operands, places)
+        return self.add(name, place, operands)
 
     def add(
-        self,
-        name: str,
-        place: Place,
-        operands: Sequence[Value],
-        places: Sequence[Place],
-        names: Sequence[str] | None = None,
-        **fields: Any,
+        self, name: str, place: Place, operands: Sequence[Operand], names: Sequence[str] | None = None, **fields: Any
     ) -> Arc:
         """A new SQ of a primitive; its ports are named by their positions if no names are given."""
         ports: list[PortDraft] = []
         attempts = Attempts()
-        for index, (operand, at) in enumerate(zip(operands, places, strict=True)):
+        for index, operand in enumerate(operands):
             with attempts:
-                ports.append(PortDraft(names[index] if names else str(index), self.to_port(operand, at)))
+                ports.append(PortDraft(names[index] if names else str(index), self.to_port(*operand)))
         attempts.check()
         return self.draft.add(name, place, ports, **fields).whole
 
@@ -169,26 +191,23 @@ class Evaluation:
             return value
         lowered = self.lower(value, place)
         if isinstance(lowered, Constant):
-            reason = folding.why_not_storable(lowered.value)
-            if reason is not None:
-                raise self.refused(place, f"this constant cannot be given to an SQ: {reason}")
+            self.check_storable(lowered.value, place, "this constant cannot be given to an SQ")
             return lowered
         if not isinstance(value, Listing) or lowered is not None:
             raise Refused
         if value.arc is not None and self.draft.is_visible(value.arc[1]):
             return value.arc[0]
-        arc = self.add("TUPLE" if value.is_tuple else "LIST", place, value.items, [place] * len(value.items))
+        arc = self.add("TUPLE" if value.is_tuple else "LIST", place, [(item, place) for item in value.items])
         if value.is_tuple:
             # A tuple cannot change, so it becomes an SQ only once.
             value.arc = (arc, self.draft.branch)
         return arc
 
-    def port_seen(self, value: Value, place: Place) -> Arc | Constant | Unknown:
-        """As `to_port`, never refused."""
-        try:
-            return self.to_port(value, place)
-        except Refused:
-            return UNKNOWN
+    def check_storable(self, value: Any, place: Place, what: str) -> None:
+        """Refuse a constant that cannot be stored in a graph; `what` begins the message."""
+        reason = folding.why_not_storable(value)
+        if reason is not None:
+            raise self.refused(place, f"{what}: {reason}")
 
     def lower(self, value: Value, place: Place) -> Constant | Unknown | None:
         """The value if it is known at compile time; None if an arc is in it."""
@@ -241,11 +260,9 @@ class Evaluation:
         if isinstance(value, Constant):
             return [self.lift(item, frozen=True) for item in self.compute(place, folding.items_of, value.value)]
         if isinstance(value, Arc):
-            self.problems.report(
-                place,
-                "the length of an arc's value is not known at compile time",
-                "loop over a list of arcs, or put the loop into an SQ; `p, q = ...` unpacks a known number of elements",
-            )
+            instead = "loop over a list of arcs, or put the loop into an SQ"
+            instead += "; `p, q = ...` unpacks a known number of elements"
+            raise self.refused(place, "the length of an arc's value is not known at compile time", instead)
         raise Refused
 
     def items_seen(self, value: Value, place: Place) -> list[Value]:
@@ -267,8 +284,5 @@ class Evaluation:
         if listing.frozen:
             raise self.refused(place, "this list is part of a constant and cannot be changed", "copy it: `list(...)`")
         if self._draft is not None and self._draft.branch is not None:
-            raise self.refused(
-                place,
-                "a list cannot be changed in a conditional expression, because it is changed at compile time",
-                "write `xs.append(a if c else b)`",
-            )
+            what = "a list cannot be changed in a conditional expression, because it is changed at compile time"
+            raise self.refused(place, what, "write `xs.append(a if c else b)`")

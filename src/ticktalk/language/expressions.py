@@ -1,14 +1,14 @@
 """Expressions of a graph body: folded where everything is known at compile time, else made into SQs.
 
-This file finds the meaning of names, attributes and calls, and the method that evaluates each kind of expression.
+This file finds the meaning of names, attributes and calls. The method that evaluates a kind of expression is named
+after the class of its syntax tree, as those of `ast.NodeVisitor` are.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from ticktalk.instructions import BY_NAME
 from ticktalk.language import folding
@@ -16,10 +16,9 @@ from ticktalk.language.builtin_calls import BuiltinCalls
 from ticktalk.language.constructs import Constructs
 from ticktalk.language.displays import Displays
 from ticktalk.language.draft import Arc, Constant
-from ticktalk.language.evaluation import Refused
-from ticktalk.language.imports import KNOWN, construct_at
-from ticktalk.language.meanings import UNKNOWN, Foreign, Meaning, Reference, Unknown, Value
+from ticktalk.language.evaluation import UNKNOWN, Foreign, Meaning, Reference, Refused, Unknown, Value
 from ticktalk.language.operators import Operators
+from ticktalk.language.templates import KNOWN, construct_at
 from ticktalk.source_problems import Problems, did_you_mean
 from ticktalk.time import TTClock
 
@@ -29,11 +28,11 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
 
     def evaluate(self, node: ast.expr) -> Meaning:
         """The value of an expression, or the function, module or construct that it names; never refused."""
-        method = _EVALUATE.get(type(node))
+        visit = getattr(self, f"visit_{type(node).__name__}", None)
         try:
-            if method is None:
+            if visit is None:
                 raise self.refused(node, *refused_form(node))
-            return method(self, node)
+            return cast(Meaning, visit(node))
         except Refused:
             return UNKNOWN
 
@@ -42,7 +41,7 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
         value = Expressions(Problems("", ""), self.module).evaluate(node)
         return value.value if isinstance(value, Constant) else None
 
-    def _name(self, node: ast.Name) -> Meaning:
+    def visit_Name(self, node: ast.Name) -> Meaning:
         name = node.id
         for scope in reversed(self.scopes):
             if name in scope:
@@ -63,7 +62,7 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
         visible = {*self.module, *KNOWN, *folding.BUILTINS, *(name for scope in self.scopes for name in scope)}
         raise self.refused(node, f"`{name}` is not defined", did_you_mean(name, visible))
 
-    def _attribute(self, node: ast.Attribute) -> Meaning:
+    def visit_Attribute(self, node: ast.Attribute) -> Meaning:
         base, name = self.evaluate(node.value), node.attr
         if isinstance(base, Unknown | Foreign):
             return base
@@ -80,7 +79,7 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
             return Constant(getattr(base.value, name))
         raise self.refused(node, f"the attribute `.{name}` of a constant has no meaning in a graph")
 
-    def _call(self, node: ast.Call) -> Value:
+    def visit_Call(self, node: ast.Call) -> Value:
         if isinstance(node.func, ast.Attribute):
             method = self.method(node, node.func)
             if method is not None:
@@ -109,63 +108,40 @@ def reference_to(path: str) -> Reference:
     return Reference("instruction" if construct in BY_NAME else "construct", construct)
 
 
-_REFUSED: dict[type[ast.AST], tuple[str, str]] = {
-    ast.Lambda: ("a `lambda` has no meaning in a graph", "write a function with @SQify"),
-    ast.NamedExpr: ("`:=` has no meaning in a graph", "bind the name in a statement of its own"),
-    ast.Await: ("`await` has no meaning in a graph", "an SQ is called without `await`"),
-    ast.Yield: ("`yield` has no meaning in a graph", "write `return`; every arc that nobody consumes is an output"),
-    ast.Starred: ("`*` stands in a call, a list or a tuple only", ""),
-    ast.While: (
+_REFUSED: list[tuple[type[ast.AST] | tuple[type[ast.AST], ...], str, str]] = [
+    (ast.Lambda, "a `lambda` has no meaning in a graph", "write a function with @SQify"),
+    (ast.NamedExpr, "`:=` has no meaning in a graph", "bind the name in a statement of its own"),
+    (ast.Await, "`await` has no meaning in a graph", "an SQ is called without `await`"),
+    (
+        (ast.Yield, ast.YieldFrom),
+        "`yield` has no meaning in a graph",
+        "write `return`; every arc that nobody consumes is an output",
+    ),
+    (ast.Starred, "`*` stands in a call, a list or a tuple only", ""),
+    (
+        ast.While,
         "`while` has no meaning in a graph: its end is not known at compile time",
         "write `for i in range(n):`, or put the loop into an SQ",
     ),
-    ast.Try: ("`try` has no meaning in a graph", "handle exceptions in the body of an SQ"),
-    ast.FunctionDef: ("`def {name}` inside a graph", "define it at module level, decorated with @SQify"),
-    ast.ClassDef: ("`class {name}` inside a graph", "define it at module level and use it in an SQ"),
-    ast.Global: ("a graph has no state", "write `global sq_state` in the body of an SQ"),
-    ast.Delete: ("`del` has no meaning in a graph", "leave it out; a name can simply be bound again"),
-    ast.Raise: ("`raise` has no meaning in a graph", "raise in the body of an SQ"),
-    ast.Assert: ("`assert` has no meaning in a graph", "check values in the body of an SQ"),
-    ast.AsyncFor: ("`async` has no meaning in a graph", "write the plain statement"),
-    ast.Match: ("`match` has no meaning in a graph", "write `a if condition else b`"),
-}
-"""Why a graph has no such expression or statement, and what to write instead."""
-_SAME: dict[type[ast.AST], type[ast.AST]] = {
-    ast.YieldFrom: ast.Yield,
-    ast.TryStar: ast.Try,
-    ast.AsyncFunctionDef: ast.FunctionDef,
-    ast.Nonlocal: ast.Global,
-    ast.AsyncWith: ast.AsyncFor,
-}
+    ((ast.Try, ast.TryStar), "`try` has no meaning in a graph", "handle exceptions in the body of an SQ"),
+    (
+        (ast.FunctionDef, ast.AsyncFunctionDef),
+        "`def {name}` inside a graph",
+        "define it at module level, decorated with @SQify",
+    ),
+    (ast.ClassDef, "`class {name}` inside a graph", "define it at module level and use it in an SQ"),
+    ((ast.Global, ast.Nonlocal), "a graph has no state", "write `global sq_state` in the body of an SQ"),
+    (ast.Delete, "`del` has no meaning in a graph", "leave it out; a name can simply be bound again"),
+    (ast.Raise, "`raise` has no meaning in a graph", "raise in the body of an SQ"),
+    (ast.Assert, "`assert` has no meaning in a graph", "check values in the body of an SQ"),
+    ((ast.AsyncFor, ast.AsyncWith), "`async` has no meaning in a graph", "write the plain statement"),
+    (ast.Match, "`match` has no meaning in a graph", "write `a if condition else b`"),
+    (ast.expr, "`{kind}` has no meaning in a graph", "put it into an SQ"),
+    (ast.stmt, "`{kind}` has no meaning in a graph", "put it into the body of an SQ"),
+]
 
 
 def refused_form(node: ast.expr | ast.stmt) -> tuple[str, str]:
-    """What is wrong with an expression or statement that a graph does not have, and what to write instead."""
-    kind = type(node)
-    other = "put it into an SQ" if isinstance(node, ast.expr) else "put it into the body of an SQ"
-    what, instead = _REFUSED.get(_SAME.get(kind, kind), (f"`{kind.__name__}` has no meaning in a graph", other))
-    return what.replace("{name}", getattr(node, "name", "")), instead
-
-
-_EVALUATE: dict[type[ast.expr], Callable[[Expressions, Any], Meaning]] = {
-    ast.Name: Expressions._name,
-    ast.Attribute: Expressions._attribute,
-    ast.Constant: Expressions._constant,
-    ast.List: Expressions._list,
-    ast.Tuple: Expressions._tuple,
-    ast.Dict: Expressions._dict,
-    ast.Set: Expressions._set,
-    ast.ListComp: Expressions._comprehension,
-    ast.GeneratorExp: Expressions._comprehension,
-    ast.SetComp: Expressions._comprehension,
-    ast.DictComp: Expressions._comprehension,
-    ast.BinOp: Expressions._binary,
-    ast.UnaryOp: Expressions._unary,
-    ast.BoolOp: Expressions._boolean,
-    ast.Compare: Expressions._compare,
-    ast.IfExp: Expressions._conditional,
-    ast.Subscript: Expressions._subscript,
-    ast.Slice: Expressions._slice_element,
-    ast.JoinedStr: Expressions._f_string,
-    ast.Call: Expressions._call,
-}
+    """Why a graph has no such expression or statement, and what to write instead."""
+    what, instead = next((what, instead) for kinds, what, instead in _REFUSED if isinstance(node, kinds))
+    return what.format(name=getattr(node, "name", ""), kind=type(node).__name__), instead

@@ -19,6 +19,7 @@ from ticktalk.instructions import INSTRUCTIONS, Instruction
 
 LIMIT = 1_000_000
 """The most items, characters or steps of one constant."""
+_TOO_LARGE = "too large to compute at compile time"
 _BITS = 50_000
 _DEPTH = 100
 _SEQUENCES = (str, bytes, list, tuple)
@@ -41,13 +42,11 @@ OPERATORS: dict[type[ast.AST], Instruction] = {_syntax_of(row): row for row in I
 BUILTINS: dict[str, Callable[..., Any]] = {
     **{
         function.__name__: function
-        for function in (abs, all, any, bool, chr, complex, dict, divmod, float, frozenset, hex, int, len, list)
+        for function in (
+            *(abs, all, any, bin, bool, chr, complex, dict, divmod, float, frozenset, hex, int, len, list, max, min),
+            *(oct, ord, pow, range, repr, round, set, slice, sorted, str, sum, tuple),
+        )
     },
-    **{
-        function.__name__: function
-        for function in (max, min, oct, ord, pow, range, repr, round, set, slice, sorted, str, sum, tuple)
-    },
-    "bin": bin,
     # As lists: an iterator could be used only once, and its use would not show.
     "enumerate": lambda *a, **k: list(enumerate(*a, **k)),
     "reversed": lambda *a: list(reversed(*a)),
@@ -78,77 +77,56 @@ class CannotFold(Exception):
 
 
 def fold(function: Callable[..., Any], *operands: Any) -> Any:
-    """`function(*operands)`.
-
-    Raises:
-        CannotFold: as the class says.
-    """
+    """`function(*operands)`. All functions here raise `CannotFold`, as the class says."""
     for operand in operands:
-        check_size(operand)
+        _check_size(operand)
     _check_growth(function, operands)
     return _run(function, *operands)
 
 
 def fold_builtin(name: str, arguments: Sequence[Any], keywords: dict[str, Any]) -> Any:
-    """The call of a builtin of `BUILTINS`; iterators become lists.
-
-    Raises:
-        CannotFold: as the class says.
-    """
+    """The call of a builtin of `BUILTINS`; iterators become lists."""
     iterates = name not in ("range", "len", "bool", "repr", "str", "slice")
     for argument in (*arguments, *keywords.values()):
-        check_size(argument)
-        if iterates and isinstance(argument, range) and _length(argument) > LIMIT:
-            raise _too_large()
+        _check_size(argument)
+        _refuse_if(iterates and isinstance(argument, range) and _length(argument) > LIMIT)
     if name == "pow" and len(arguments) == 2:
         _check_growth(operator.pow, arguments)
-    if name == "round" and any(_is_large(places) for places in (*arguments[1:], *keywords.values())):
-        raise _too_large()
-    if name == "sum":
-        for argument in arguments:
-            # Sums of sequences copy every partial result.
-            items = argument if isinstance(argument, (list, tuple)) else []
-            if sum(_length(item) for item in items if isinstance(item, (list, tuple))) * len(items) > LIMIT:
-                raise _too_large()
+    if name == "round":
+        _refuse_if(any(_is_large(places) for places in (*arguments[1:], *keywords.values())))
+    for argument in arguments if name == "sum" else ():
+        # Sums of sequences copy every partial result.
+        items = argument if isinstance(argument, (list, tuple)) else []
+        _refuse_if(sum(_length(item) for item in items if isinstance(item, (list, tuple))) * len(items) > LIMIT)
     return _run(BUILTINS[name], *arguments, **keywords)
 
 
 def fold_method(value: Any, name: str, arguments: Sequence[Any], keywords: dict[str, Any]) -> Any:
-    """The call of a method that changes nothing; dict views become lists.
-
-    Raises:
-        CannotFold: as the class says, or there is no such method.
-    """
+    """The call of a method that changes nothing; dict views become lists."""
     if name not in _METHODS.get(type(value), ()):
         raise CannotFold(f"`.{name}()` of a constant of type {type(value).__name__} is not computed at compile time")
     for argument in (value, *arguments, *keywords.values()):
-        check_size(argument)
-    if isinstance(value, range) and _length(value) > LIMIT:
-        raise _too_large()
-    if isinstance(value, str):
-        if name in ("center", "ljust", "rjust", "zfill") and arguments and _is_large(arguments[0]):
-            raise _too_large()
-        if name == "replace" and len(arguments) >= 2 and (len(value) + 1) * (len(str(arguments[1])) + 1) > LIMIT:
-            raise _too_large()
-        if name == "join" and arguments and (len(value) + 1) * _length(arguments[0]) > LIMIT:
-            raise _too_large()
-        if name == "format":
-            nested = re.search(r":[^{}]*\{", value)
-            if _wide(value) or (nested and any(_is_large(a) for a in (*arguments, *keywords.values()))):
-                raise _too_large()
+        _check_size(argument)
+    if isinstance(value, range):
+        _refuse_if(_length(value) > LIMIT)
+    elif isinstance(value, str):
+        if name in ("center", "ljust", "rjust", "zfill"):
+            _refuse_if(any(map(_is_large, arguments[:1])))
+        elif name == "replace" and len(arguments) >= 2:
+            _refuse_if((len(value) + 1) * (len(str(arguments[1])) + 1) > LIMIT)
+        elif name == "join" and arguments:
+            _refuse_if((len(value) + 1) * _length(arguments[0]) > LIMIT)
+        elif name == "format":
+            nested = re.search(r":[^{}]*\{", value) is not None
+            _refuse_if(_wide(value) or (nested and any(map(_is_large, (*arguments, *keywords.values())))))
     result = _run(getattr(value, name), *arguments, **keywords)
     return list(result) if isinstance(value, dict) and name in ("items", "keys", "values") else result
 
 
 def fold_format(value: Any, conversion: int, spec: str) -> str:
-    """One replacement field of an f-string.
-
-    Raises:
-        CannotFold: as the class says.
-    """
-    check_size(value)
-    if _wide(spec):
-        raise _too_large()
+    """One replacement field of an f-string."""
+    _check_size(value)
+    _refuse_if(_wide(spec))
     if conversion != -1:
         convert: dict[str, Callable[[Any], str]] = {"s": str, "r": repr, "a": ascii}
         value = _run(convert[chr(conversion)], value)
@@ -156,15 +134,10 @@ def fold_format(value: Any, conversion: int, spec: str) -> str:
 
 
 def items_of(value: Any) -> list[Any]:
-    """The items that a loop over the constant sees; a set's in an order that is the same in every run.
-
-    Raises:
-        CannotFold: it cannot be looped over, or has more than `LIMIT` items.
-    """
-    if not isinstance(value, (list, tuple, str, bytes, range, dict, set, frozenset)):
+    """The items that a loop over the constant sees; a set's in an order that is the same in every run."""
+    if not isinstance(value, (*_SIZED, range)):
         raise CannotFold(f"a constant of type {type(value).__name__} cannot be looped over")
-    if _length(value) > LIMIT:
-        raise _too_large()
+    _refuse_if(_length(value) > LIMIT)
     return sorted(value, key=repr) if isinstance(value, (set, frozenset)) else list(value)
 
 
@@ -173,12 +146,8 @@ def steps_over(value: Any) -> int:
     return min(_length(value), LIMIT) // 10
 
 
-def check_size(value: Any) -> None:
-    """Make sure that a constant has no more than `LIMIT` items, however deep.
-
-    Raises:
-        CannotFold: it has more.
-    """
+def _check_size(value: Any) -> None:
+    """Refuse a constant with more than `LIMIT` items, however deep."""
     if type(value) in (int, float, bool, type(None)):
         return
     level, seen, depth = [value], 0, 0
@@ -187,12 +156,11 @@ def check_size(value: Any) -> None:
         for item in level:
             seen += len(item) + 1 if isinstance(item, _SIZED) else 1
             if seen > LIMIT:
-                raise _too_large()
+                raise CannotFold(_TOO_LARGE)
+            if isinstance(item, (dict, list, tuple, set, frozenset)):
+                inner.extend(item)
             if isinstance(item, dict):
-                inner.extend(item)
                 inner.extend(item.values())
-            elif isinstance(item, (list, tuple, set, frozenset)):
-                inner.extend(item)
         level, depth = inner, depth + 1
         if depth > _DEPTH:
             raise CannotFold("nested too deeply to compute at compile time")
@@ -203,7 +171,7 @@ def why_not_storable(value: Any) -> str | None:
     if type(value) in (int, float, bool, type(None)):
         return None
     try:
-        check_size(value)
+        _check_size(value)
         msgspec.json.encode(encode_constant(value))
     except UnicodeEncodeError:
         return "it holds half a surrogate pair, which is no text"
@@ -246,8 +214,7 @@ def _check_growth(function: Callable[..., Any], operands: Sequence[Any]) -> None
     elif function in (INSTRUCTIONS["IN"].compute, INSTRUCTIONS["NOTIN"].compute) and isinstance(b, range):
         # Python walks the whole range to look for anything that is no int.
         too_large = type(a) not in (int, bool) and _length(b) > LIMIT
-    if too_large:
-        raise _too_large()
+    _refuse_if(too_large)
 
 
 def _run(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
@@ -275,5 +242,6 @@ def _wide(text: str) -> bool:
     return re.search(r"\d{7,}", text) is not None
 
 
-def _too_large() -> CannotFold:
-    return CannotFold("too large to compute at compile time")
+def _refuse_if(too_large: bool) -> None:
+    if too_large:
+        raise CannotFold(_TOO_LARGE)

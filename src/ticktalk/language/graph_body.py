@@ -12,12 +12,10 @@ from ticktalk.graph.sq import TTConstraintSpec
 from ticktalk.language import folding
 from ticktalk.language.call_arguments import Argument
 from ticktalk.language.draft import Arc, Constant, GraphDraft, PortDraft, SQDraft, TooLarge
-from ticktalk.language.evaluation import GiveUp, Refused
+from ticktalk.language.evaluation import UNKNOWN, GiveUp, Listing, Reference, Refused, Unknown, Value
 from ticktalk.language.expressions import Expressions, reference_to, refused_form
-from ticktalk.language.imports import is_ticktalk, ticktalk_names
-from ticktalk.language.meanings import UNKNOWN, Listing, Reference, Unknown, Value
 from ticktalk.language.scope import ModuleScope, bound_names
-from ticktalk.language.templates import FunctionNode, check_body, parameters_of
+from ticktalk.language.templates import Function, check_body, is_ticktalk, our_names, parameters_of
 from ticktalk.source_problems import Problems
 from ticktalk.time import TTClock
 
@@ -30,7 +28,7 @@ _MAKES_AN_SQ = (ast.Call, ast.BinOp, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.S
 class GraphBody(Expressions):
     """Evaluates the body of a graph: its SQs go to `draft`, its mistakes to the problems."""
 
-    def __init__(self, node: FunctionNode, scope: ModuleScope, problems: Problems) -> None:
+    def __init__(self, node: Function, scope: ModuleScope, problems: Problems) -> None:
         self.node = node
         check_body(node, "@GRAPHify", problems)
         parameters = parameters_of(node, "@GRAPHify", problems)
@@ -39,16 +37,16 @@ class GraphBody(Expressions):
             problems.report(node, f"the graph `{node.name}` has no input", f"write `def {node.name}(trigger):`")
         # Evaluation goes on without inputs, to find further mistakes.
         draft = GraphDraft(inputs or ["trigger"])
-        local_names = frozenset(name for statement in node.body for name in bound_names(statement))
-        super().__init__(problems, scope.meanings, draft, local_names)
+        super().__init__(problems, scope.meanings, draft)
+        self.local_names = frozenset(name for statement in node.body for name in bound_names(statement))
         self._deadlines: list[int | None] = []  # of the `with` blocks around; None: an erroneous one
         self._plans: list[Argument] = []
         self._plans_used: set[int] = set()  # plans with a deadline around or inside them
         defaults = Expressions(problems, scope.meanings)
         for parameter, source in zip(parameters, draft.inputs, strict=False):
             if parameter.default is not None:
-                source.default = self._default(defaults, parameter.name, parameter.default)
-        self.scopes[0].update((source.name, source.whole) for source in draft.inputs)
+                source.made.default = self._default(defaults, parameter.name, parameter.default)
+        self.scopes[0].update((source.made.name, source.whole) for source in draft.inputs)
 
     def _default(self, defaults: Expressions, name: str, node: ast.expr) -> list[Any] | None:
         try:
@@ -56,13 +54,11 @@ class GraphBody(Expressions):
         except (GiveUp, RecursionError, MemoryError):
             self.problems.report(node, f"the default of `{name}` cannot be computed")
             return None
-        if value is None:
-            self.problems.report(node, f"the default of the input `{name}` is a constant")
-        elif isinstance(value, Constant):
-            reason = folding.why_not_storable(value.value)
-            if reason is None:
-                return [encode_constant(value.value)]
-            self.problems.report(node, f"the default of the input `{name}`: {reason}")
+        if not isinstance(value, Constant):
+            return None
+        with suppress(Refused):
+            self.check_storable(value.value, node, f"the default of the input `{name}`")
+            return [encode_constant(value.value)]
         return None
 
     def run(self) -> None:
@@ -143,12 +139,9 @@ class GraphBody(Expressions):
         made = self.made_since(value, before)
         if made is None or not isinstance(node, _MAKES_AN_SQ):
             return value, None
-        tag = made.tag if made.is_source and isinstance(node, ast.Call) else None
+        tag = made.arc("tag") if made.is_source and isinstance(node, ast.Call) else None
         if self._deadlines:
-            try:
-                value = self._by_deadline(node, made)
-            except Refused:
-                value = UNKNOWN
+            value = self.seen(self._by_deadline, node, made)
         return value, tag
 
     def _by_deadline(self, node: ast.expr, made: SQDraft) -> Arc:
@@ -158,7 +151,7 @@ class GraphBody(Expressions):
             raise Refused
         # The argument is evaluated anew, so that every deadline has a plan B of its own.
         plan_b = self.plan_b(Argument(self._plans[-1].place)) if self._plans else None
-        return self.deadline(node, made.whole, made.tag, plan_b, offset=ticks)
+        return self.deadline(node, made.whole, made.arc("tag"), plan_b, offset=ticks)
 
     def _assign(self, targets: Sequence[ast.expr], node: ast.expr) -> None:
         value, tag = self._value(node)
@@ -175,11 +168,8 @@ class GraphBody(Expressions):
         values: list[Value] = [tag, value]
         if len(elements) != 2 or any(isinstance(element, ast.Starred) for element in elements):
             names = ", ".join(ast.unparse(element) for element in elements) + "," * (len(elements) == 1)
-            self.problems.report(
-                target,
-                "the call of a stream gives its tag and its data, two values",
-                f"write `tag, ({names}) = ...` to unpack the data",
-            )
+            what = "the call of a stream gives its tag and its data, two values"
+            self.problems.report(target, what, f"write `tag, ({names}) = ...` to unpack the data")
             values = [UNKNOWN] * len(elements)
         for element, each in zip(elements, values, strict=True):
             self.assign(element, each)
@@ -187,7 +177,7 @@ class GraphBody(Expressions):
     def _settle(self, value: Value, node: ast.expr) -> Value:
         """A tuple display that is bound or stands alone is a value, so with arcs in it, it is an SQ."""
         if isinstance(value, Listing) and value.is_tuple and isinstance(node, ast.Tuple):
-            return self.port_seen(value, node)
+            return self.seen(self.to_port, value, node)
         return value
 
     def _augment(self, statement: ast.AugAssign) -> None:
@@ -208,14 +198,10 @@ class GraphBody(Expressions):
             self.spend(statement, len(items))
             left.items.extend(items)
             return
-        try:
-            value = self.binary(statement, statement.op, left, right)
-        except Refused:
-            value = UNKNOWN
-        self.assign(target, value)
+        self.assign(target, self.seen(self.binary, statement, statement.op, left, right))
 
     def _return(self, node: ast.expr) -> None:
-        value = self.port_seen(self._value(node)[0], node)
+        value = self.seen(self.to_port, self._value(node)[0], node)
         if isinstance(value, Constant) or (isinstance(value, Arc) and not isinstance(value.source, SQDraft)):
             value = self.draft.add("RETURN", node, [PortDraft("0", value)]).whole
         if isinstance(value, Arc):
@@ -242,11 +228,8 @@ class GraphBody(Expressions):
         if truth is not None:
             return self._block(statement.body if truth else statement.orelse)
         if isinstance(value, Arc):
-            self.problems.report(
-                statement.test,
-                "an `if` statement needs a condition that is known at compile time, but this is an arc",
-                "write `x = a if condition else b`",
-            )
+            what = "an `if` statement needs a condition that is known at compile time, but this is an arc"
+            self.problems.report(statement.test, what, "write `x = a if condition else b`")
         # Both sides are looked at, so that their problems show and their names are bound.
         self._block(statement.body)
         self._block(statement.orelse)
@@ -264,10 +247,8 @@ class GraphBody(Expressions):
         finally:
             for plan in self._plans[len(plans) :]:
                 if id(plan) not in self._plans_used:
-                    self.problems.report(
-                        plan.place, "a plan B without a deadline never fires",
-                        "write `with TTDeadline(clock, ticks):` inside, around the calls it stands in for",
-                    )  # fmt: skip
+                    instead = "write `with TTDeadline(clock, ticks):` inside, around the calls it stands in for"
+                    self.problems.report(plan.place, "a plan B without a deadline never fires", instead)
             self.draft.constraints, self._deadlines, self._plans = constraints, deadlines, plans
 
     def _enter(self, item: ast.withitem) -> None:
@@ -285,10 +266,8 @@ class GraphBody(Expressions):
             if not isinstance(value, Unknown | Constant) or (
                 isinstance(value, Constant) and not isinstance(value.value, TTClock)
             ):
-                self.problems.report(
-                    node, "a `with` in a graph takes TTClock, TTConstraint, TTQuery, TTPlanB or TTDeadline",
-                    "put other resources into the body of an SQ",
-                )  # fmt: skip
+                what = "a `with` in a graph takes TTClock, TTConstraint, TTQuery, TTPlanB or TTDeadline"
+                self.problems.report(node, what, "put other resources into the body of an SQ")
                 value = UNKNOWN
         if item.optional_vars is not None:
             self.assign(item.optional_vars, value)
@@ -323,7 +302,7 @@ class GraphBody(Expressions):
         self.draft.constraints = [*self.draft.constraints, TTConstraintSpec(texts["name"], texts["components"])]
 
     def _import(self, statement: ast.Import | ast.ImportFrom) -> None:
-        ours = ticktalk_names(statement)
+        ours = our_names(statement)
         for alias in statement.names:
             bound = alias.asname or alias.name.split(".")[0]
             if bound in ours:

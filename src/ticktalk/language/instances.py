@@ -14,8 +14,7 @@ from ticktalk.instructions import BY_NAME, REQUIRED, Instruction
 from ticktalk.language import folding
 from ticktalk.language.call_arguments import COMMON_KEYWORDS, OPTIONAL, Argument, Arguments
 from ticktalk.language.draft import Constant, PortDraft, SQDraft
-from ticktalk.language.evaluation import Attempts, Refused
-from ticktalk.language.meanings import Reference
+from ticktalk.language.evaluation import Attempts, Reference, Refused
 from ticktalk.language.templates import STREAM_KEYWORDS, Parameter, Template
 from ticktalk.time import TTClock
 
@@ -142,11 +141,8 @@ class Instances(Arguments):
         attempts.check()
         ticks = period // clock.root_period
         if not 0 <= offset < ticks:
-            raise self.refused(
-                (phase or given["TTPeriod"]).where,
-                f"TTPhase must be at least 0 and less than TTPeriod, but it is {offset} and the period is {ticks}",
-                f"write `TTPhase={offset % ticks}`",
-            )
+            what = f"TTPhase must be at least 0 and less than TTPeriod, but it is {offset} and the period is {ticks}"
+            raise self.refused((phase or given["TTPeriod"]).where, what, f"write `TTPhase={offset % ticks}`")
         return {"period": period, "phase": (clock.root_epoch + offset * clock.root_period) % period}
 
     # -- instructions

@@ -9,15 +9,14 @@ from operator import getitem
 from ticktalk.graph.constants import encode_constant
 from ticktalk.language import folding
 from ticktalk.language.draft import Arc, Branch, Constant, PortDraft
-from ticktalk.language.evaluation import Attempts, Evaluation, Refused
+from ticktalk.language.evaluation import Attempts, Evaluation, Listing, Meaning, Operand, Refused, Unknown, Value
 from ticktalk.language.folding import OPERATORS
-from ticktalk.language.meanings import UNKNOWN, Listing, Meaning, Unknown, Value
 
 
 class Operators(Evaluation):
     """Evaluates operators."""
 
-    def _binary(self, node: ast.BinOp) -> Value:
+    def visit_BinOp(self, node: ast.BinOp) -> Value:
         # The left side can be a thousand additions deep; it is walked without recursion.
         spine: list[ast.BinOp] = []
         left: ast.expr = node
@@ -27,10 +26,7 @@ class Operators(Evaluation):
         value = self.data(left)
         for operation in reversed(spine):
             right = self.data(operation.right)
-            try:
-                value = self.binary(operation, operation.op, value, right)
-            except Refused:
-                value = UNKNOWN
+            value = self.seen(self.binary, operation, operation.op, value, right)
         return value
 
     def binary(self, place: ast.expr | ast.stmt, operator: ast.operator, left: Value, right: Value) -> Value:
@@ -49,47 +45,45 @@ class Operators(Evaluation):
                 if isinstance(listing, Listing) and isinstance(times, Constant) and isinstance(times.value, int):
                     self.spend(place, len(listing.items) * max(times.value, 0))
                     return Listing(listing.items * times.value, is_tuple=listing.is_tuple)
-        return self.computed(OPERATORS[type(operator)].name, place, [left, right], [place, place])
+        return self.computed(OPERATORS[type(operator)].name, place, [(left, place), (right, place)])
 
-    def _unary(self, node: ast.UnaryOp) -> Value:
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> Value:
         value = self.data(node.operand)
         if isinstance(value, Listing) and isinstance(node.op, ast.Not):
             return Constant(not value.items)
-        return self.computed(OPERATORS[type(node.op)].name, node, [value], [node.operand])
+        return self.computed(OPERATORS[type(node.op)].name, node, [(value, node.operand)])
 
-    def _boolean(self, node: ast.BoolOp) -> Value:
+    def visit_BoolOp(self, node: ast.BoolOp) -> Value:
         name = "AND" if isinstance(node.op, ast.And) else "OR"
-        return self._join(name, node, [self.data(operand) for operand in node.values], node.values)
+        return self._join(name, node, [(self.data(operand), operand) for operand in node.values])
 
-    def _join(self, name: str, node: ast.expr, values: Sequence[Value], places: Sequence[ast.expr]) -> Value:
-        lowered = [self.lower(value, place) for value, place in zip(values, places, strict=True)]
+    def _join(self, name: str, node: ast.expr, operands: Sequence[Operand]) -> Value:
+        lowered = [self.lower(*operand) for operand in operands]
         if any(isinstance(value, Unknown) for value in lowered):
             raise Refused
         if None in lowered:
-            return self.add(name, node, values, places)
-        for value in values:
+            return self.add(name, node, operands)
+        for value, _ in operands:
             truth = self.truth(value, node)
             if truth is None:
                 raise Refused
             if truth is (name == "OR"):
                 return value
-        return values[-1]
+        return operands[-1][0]
 
-    def _compare(self, node: ast.Compare) -> Value:
-        places = [node.left, *node.comparators]
-        values = [self.data(place) for place in places]
-        links: list[Value] = []
+    def visit_Compare(self, node: ast.Compare) -> Value:
+        operands = [(self.data(place), place) for place in (node.left, *node.comparators)]
+        links: list[Operand] = []
         attempts = Attempts()
-        for index, link in enumerate(node.ops):
-            pair = values[index : index + 2]
+        for link, left, right in zip(node.ops, operands, operands[1:], strict=False):
             with attempts:
-                if any(isinstance(value, Unknown) for value in pair):
+                if isinstance(left[0], Unknown) or isinstance(right[0], Unknown):
                     raise Refused
-                links.append(self.computed(OPERATORS[type(link)].name, node, pair, places[index : index + 2]))
+                links.append((self.computed(OPERATORS[type(link)].name, node, [left, right]), node))
         attempts.check()
-        return links[0] if len(links) == 1 else self._join("AND", node, links, [node] * len(links))
+        return links[0][0] if len(links) == 1 else self._join("AND", node, links)
 
-    def _conditional(self, node: ast.IfExp) -> Meaning:
+    def visit_IfExp(self, node: ast.IfExp) -> Meaning:
         test = self.data(node.test)
         truth = self.truth(test, node.test)
         if truth is not None:
@@ -106,7 +100,7 @@ class Operators(Evaluation):
             draft.branch = Branch(outer, condition, when)
             try:
                 with attempts:
-                    value = self.operand(side)
+                    value = self.to_port(self.data(side), side)
                     if isinstance(value, Constant):
                         instruction = {"const": encode_constant(value.value)}
                         trigger = PortDraft("trigger", draft.trigger(side))
@@ -117,12 +111,12 @@ class Operators(Evaluation):
         attempts.check()
         return draft.join(node, *values).whole
 
-    def _subscript(self, node: ast.Subscript) -> Value:
+    def visit_Subscript(self, node: ast.Subscript) -> Value:
         value = self.data(node.value)
         index = self._slice(node.slice) if isinstance(node.slice, ast.Slice) else self.data(node.slice)
         if isinstance(index, list):
-            names, places = ("value", "lower", "upper", "step"), [node.value] * 4
-            return self.add("GETITEM", node, [value, *index], places, names, instruction={"slice": True})
+            operands = [(each, node.value) for each in (value, *index)]
+            return self.add("GETITEM", node, operands, ("value", "lower", "upper", "step"), instruction={"slice": True})
         if isinstance(value, Unknown) or isinstance(index, Unknown):
             raise Refused
         key = self.lower(index, node.slice)
@@ -141,23 +135,22 @@ class Operators(Evaluation):
         container = self.lower(value, node.value)
         if isinstance(container, Constant) and isinstance(key, Constant):
             return self.lift(self.compute(node, folding.fold, getitem, container.value, key.value), frozen=True)
-        return self.add("GETITEM", node, [value, index], [node.value, node.slice])
+        return self.add("GETITEM", node, [(value, node.value), (index, node.slice)])
 
     def _slice(self, node: ast.Slice) -> Constant | list[Value]:
         """The slice if its bounds are known, else the three bounds."""
         bounds: list[Value] = [
-            Constant(None) if part is None else self.port_seen(self.data(part), part)
+            Constant(None) if part is None else self.seen(self.to_port, self.data(part), part)
             for part in (node.lower, node.upper, node.step)
         ]
         known = [bound.value for bound in bounds if isinstance(bound, Constant)]
         return Constant(slice(*known)) if len(known) == len(bounds) else bounds
 
-    def _slice_element(self, node: ast.Slice) -> Value:
+    def visit_Slice(self, node: ast.Slice) -> Value:
         value = self._slice(node)
         if isinstance(value, list):
-            # A slice that is not known has a bound.
             place = node.lower or node.upper or node.step
-            assert place is not None
+            assert place is not None, "a slice that is not known has a bound"
             what = "a slice in a tuple index must be known at compile time"
             raise self.refused(place, what, "write an SQ that does it")
         return value

@@ -6,69 +6,65 @@ import ast
 from collections.abc import Iterator
 
 from ticktalk.language.draft import Constant
-from ticktalk.language.evaluation import GiveUp
+from ticktalk.language.evaluation import Foreign, GiveUp, Listing, Meaning, Reference
 from ticktalk.language.expressions import Expressions, reference_to
-from ticktalk.language.imports import DECORATORS, construct_of, imported_names, ticktalk_names
-from ticktalk.language.meanings import Foreign, Listing, Meaning, Reference
-from ticktalk.language.templates import FunctionNode, Template, read_template
+from ticktalk.language.templates import (
+    DECORATORS,
+    Function,
+    Template,
+    construct_of,
+    imported_names,
+    our_names,
+    read_template,
+)
 from ticktalk.source_problems import Problems
 
 Compound = (ast.If, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.For, ast.AsyncFor, ast.While, ast.Match)
 
 
 class ModuleScope:
-    """The module level of a program.
-
-    Attributes:
-        tree: the program.
-        imports: names bound to objects of TickTalk by an import, with their dotted paths.
-        bound: names bound to anything.
-        templates: the decorated functions by name.
-        meanings: what the names that the module binds mean in a graph.
-        graph: the function of the graph, if there is one, and its decorator.
-    """
+    """The module level of a program."""
 
     def __init__(self, tree: ast.Module, problems: Problems) -> None:
         self.tree = tree
-        self.imports: dict[str, str] = {}
-        self.bound: set[str] = set()
-        self.templates: dict[str, Template] = {}
-        self.graph: tuple[FunctionNode, ast.expr] | None = None
-        self.meanings: dict[str, Meaning] = {}
+        self.imports: dict[str, str] = {}  # names bound to objects of TickTalk by an import, with their dotted paths
+        self.bound: set[str] = set()  # names bound to anything
+        self.templates: dict[str, Template] = {}  # the decorated functions by name
+        self.graph: Function | None = None
+        self.meanings: dict[str, Meaning] = {}  # what the names that the module binds mean in a graph
+        self._problems = problems
         for statement in tree.body:
             for name in bound_names(statement):
                 self.bound.add(name)
                 self.imports.pop(name, None)
             for inner in statements_in(statement):
                 if isinstance(inner, ast.Import | ast.ImportFrom):
-                    self.imports.update(ticktalk_names(inner))
+                    self.imports.update(our_names(inner))
         # Constants are computed in the order of the statements. Problems are thrown away: a name whose value is not
         # known at compile time matters only where a graph uses it.
         self._constants = Expressions(Problems(problems.file, ""), self.meanings)
         for statement in tree.body:
-            self._read(statement, problems)
+            self._read(statement)
 
-    def decorator_of(self, node: FunctionNode | ast.ClassDef) -> tuple[str, ast.expr] | None:
-        """Which of `SQify`, `STREAMify`, `GRAPHify` decorates a function, and where."""
-        for decorator in node.decorator_list:
+    def decorator_of(self, node: ast.stmt) -> tuple[str, ast.expr] | None:
+        """Which of `SQify`, `STREAMify`, `GRAPHify` decorates a function, and where; None of other statements."""
+        for decorator in getattr(node, "decorator_list", ()):
             called = decorator.func if isinstance(decorator, ast.Call) else decorator
             construct = construct_of(called, self.imports, self.bound)
             if construct is not None and construct in DECORATORS:
                 return construct, decorator
         return None
 
-    def _read(self, statement: ast.stmt, problems: Problems) -> None:
+    def _read(self, statement: ast.stmt) -> None:
         match statement:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
-                self._read_function(statement, problems)
-            case ast.ClassDef():
-                if (decorated := self.decorator_of(statement)) is not None:
-                    problems.report(
-                        decorated[1], f"`@{decorated[0]}` decorates functions, not classes", "decorate a `def`"
-                    )
-                self.meanings[statement.name] = Foreign(
-                    f"`{statement.name}` is a class, which has no meaning in a graph", "use it in the body of an SQ"
-                )
+                self._read_function(statement)
+            case ast.ClassDef(name=name):
+                if decorated := self.decorator_of(statement):
+                    what = f"`@{decorated[0]}` decorates functions, not classes"
+                    self._problems.report(decorated[1], what, "decorate a `def`")
+                what = f"`{name}` is a class, which has no meaning in a graph"
+                self.meanings[name] = Foreign(what, "use it in the body of an SQ")
             case ast.Import() | ast.ImportFrom():
                 self._read_import(statement)
             case ast.Assign(targets=targets, value=value):
@@ -79,71 +75,51 @@ class ModuleScope:
             case ast.AugAssign(target=ast.Name(id=name) as target, value=value, op=operator):
                 left = ast.copy_location(ast.Name(name, ast.Load()), target)
                 self._read_assignment(target, ast.copy_location(ast.BinOp(left, operator, value), value), statement)
-            case _ if is_main_guard(statement):
-                pass
-            case _ if isinstance(statement, Compound):
+            case _ if isinstance(statement, Compound) and not is_main_guard(statement):
                 for inner in statements_in(statement):
-                    if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef) and (
-                        decorated := self.decorator_of(inner)
-                    ):
-                        problems.report(
-                            inner,
-                            f"the @{decorated[0]} function `{inner.name}` is defined inside another statement",
-                            "define it at module level",
-                        )
+                    if isinstance(inner, Function) and (decorated := self.decorator_of(inner)):
+                        what = f"the @{decorated[0]} function `{inner.name}` is defined inside another statement"
+                        self._problems.report(inner, what, "define it at module level")
                     elif isinstance(inner, ast.Import | ast.ImportFrom):
                         self._read_import(inner)
                 for name in bound_names(statement) - self.imports.keys():
                     self.meanings[name] = _not_known(name, statement)
-            case _:
-                pass
-        if not isinstance(
-            statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
-        ):
-            self._forget_changed(statement)
+        self._forget_changed(statement)
 
-    def _read_function(self, node: FunctionNode, problems: Problems) -> None:
-        decorated = self.decorator_of(node)
-        self.meanings[node.name] = Foreign(
-            f"`{node.name}` is not an SQ", f"decorate `def {node.name}` with @SQify to call it in a graph"
+    def _read_function(self, node: Function) -> None:
+        name, report = node.name, self._problems.report
+        self.meanings[name] = Foreign(
+            f"`{name}` is not an SQ", f"decorate `def {name}` with @SQify to call it in a graph"
         )
-        self.templates.pop(node.name, None)
+        self.templates.pop(name, None)
+        decorated = self.decorator_of(node)
         if decorated is None:
             return
         kind, decorator = decorated
         for other in node.decorator_list:
             if other is not decorator and construct_of(other, self.imports, self.bound) in DECORATORS:
-                problems.report(other, f"`{node.name}` is decorated with @{kind} already", "keep one of the two")
+                report(other, f"`{name}` is decorated with @{kind} already", "keep one of the two")
         if isinstance(decorator, ast.Call):
-            problems.report(decorator, f"`@{kind}` takes no arguments", f"write `@{kind}` without parentheses")
-        if kind == "GRAPHify":
-            self.meanings[node.name] = Foreign(
-                f"`{node.name}` is the graph itself", "a graph cannot be called in a graph"
-            )
-            if self.graph is None:
-                self.graph = (node, decorator)
-            else:
-                first = self.graph[0]
-                problems.report(
-                    node,
-                    f"`{node.name}` is a second graph; the first is `{first.name}` in line {first.lineno}",
-                    "write one @GRAPHify function in a file",
-                )
+            report(decorator, f"`@{kind}` takes no arguments", f"write `@{kind}` without parentheses")
+        if kind != "GRAPHify":
+            template = read_template(node, kind, self.imports, self.bound, self._problems)
+            self.templates[name] = template
+            self.meanings[name] = Reference("function", name, template)
             return
-        template = read_template(node, decorator, kind, self.imports, self.bound, problems)
-        self.templates[node.name] = template
-        self.meanings[node.name] = Reference("function", node.name, template)
+        self.meanings[name] = Foreign(f"`{name}` is the graph itself", "a graph cannot be called in a graph")
+        if self.graph is not None:
+            what = f"`{name}` is a second graph; the first is `{self.graph.name}` in line {self.graph.lineno}"
+            report(node, what, "write one @GRAPHify function in a file")
+        self.graph = self.graph or node
 
     def _read_import(self, statement: ast.Import | ast.ImportFrom) -> None:
-        ours = ticktalk_names(statement)
+        ours = our_names(statement)
         for name in imported_names(statement):
             if name in ours:
                 self.meanings[name] = reference_to(ours[name])
             elif name not in self.imports:
-                self.meanings[name] = Foreign(
-                    f"`{name}` is imported from elsewhere, so it has no meaning in a graph",
-                    "use it in the body of an SQ",
-                )
+                what = f"`{name}` is imported from elsewhere, so it has no meaning in a graph"
+                self.meanings[name] = Foreign(what, "use it in the body of an SQ")
 
     def _read_assignment(self, target: ast.expr, value: ast.expr, statement: ast.stmt) -> None:
         names = {n.id for n in ast.walk(target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
@@ -151,13 +127,15 @@ class ModuleScope:
             return
         self._constants.scopes = [{}]
         try:
-            self._constants.assign(target, self._constants.evaluate(value))
+            meaning = self._constants.evaluate(value)
+            if isinstance(target, ast.Name):
+                self._constants.bind(target.id, meaning)
+            elif isinstance(meaning, Constant | Listing):
+                self._constants.assign(target, meaning)
         except (GiveUp, RecursionError, MemoryError):
             self._constants.scopes = [{}]
         for name in names:
             found = self._constants.scopes[0].get(name)
-            if isinstance(found, Listing) and self._constants.lower(found, statement) is None:
-                found = None
             known = isinstance(found, Constant | Listing | Reference)
             self.meanings[name] = found if known and found is not None else _not_known(name, statement)
 
@@ -190,43 +168,35 @@ def statements_in(statement: ast.stmt) -> Iterator[ast.stmt]:
         waiting.extend(reversed(list(ast.iter_child_nodes(node))))
 
 
-def bound_names(statement: ast.stmt) -> set[str]:
-    """The names that a statement binds in the scope in which it stands."""
-    return assigned_names(statement) | {
-        name
-        for inner in statements_in(statement)
-        for name in (
-            [inner.name]
-            if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-            else imported_names(inner)
-            if isinstance(inner, ast.Import | ast.ImportFrom)
-            else []
-        )
-    }
+def bound_names(statement: ast.stmt, only_assigned: bool = False) -> set[str]:
+    """The names that a statement binds in the scope in which it stands.
 
-
-def assigned_names(statement: ast.stmt) -> set[str]:
-    """The names that a statement binds by assigning: targets of `=`, `for`, `with`, `except`, `match`, `:=`."""
+    `only_assigned`: those of `=`, `for`, `with`, `except`, `match` and `:=`, not those of `import`, `def` and `class`.
+    """
     names: set[str] = set()
     waiting: list[ast.AST] = [statement]
     while waiting:
         node = waiting.pop()
         match node:
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.Lambda():
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                names |= set() if only_assigned else {name}
                 continue
+            case ast.Import() | ast.ImportFrom():
+                names.update(() if only_assigned else imported_names(node))
             case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
                 # A comprehension's targets are its own; only `:=` binds outside of it.
                 names |= {n.target.id for n in ast.walk(node) if isinstance(n, ast.NamedExpr)}
                 continue
-            case ast.AnnAssign(value=None):
+            case ast.Lambda() | ast.AnnAssign(value=None):
                 continue
             case ast.Name(id=name, ctx=ast.Store()):
                 names.add(name)
-            case ast.ExceptHandler(name=str() as name):
-                names.add(name)
-            case ast.MatchAs(name=str() as name) | ast.MatchStar(name=str() as name):
-                names.add(name)
-            case ast.MatchMapping(rest=str() as name):
+            case (
+                ast.ExceptHandler(name=str() as name)
+                | ast.MatchAs(name=str() as name)
+                | ast.MatchStar(name=str() as name)
+                | ast.MatchMapping(rest=str() as name)
+            ):
                 names.add(name)
         waiting.extend(ast.iter_child_nodes(node))
     return names

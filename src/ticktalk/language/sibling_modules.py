@@ -10,77 +10,69 @@ import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ticktalk.language.imports import PACKAGES
+from ticktalk.language.templates import PACKAGES
 from ticktalk.source_problems import Problems
 
 
-class Siblings:
-    """Gathers the modules beside a program.
+def sibling_modules(directory: Path, program: str, nodes: Iterable[ast.stmt], problems: Problems) -> dict[str, str]:
+    """The sources of the modules that some statements of a program import, and of those that these import in turn.
 
-    Args:
-        directory: where the program lies.
-        program: the name under which the program itself could be imported; it never travels.
-        problems: where a module that cannot be read is reported, at the program's import of it.
+    The program itself, which could be imported as `program`, never travels. A module that cannot be read is reported
+    at the program's import of it.
     """
-
-    def __init__(self, directory: Path, program: str, problems: Problems) -> None:
-        self._directory = directory
-        self._program = program
-        self._problems = problems
-        self.sources: dict[str, str] = {}
-
-    def add(self, nodes: Iterable[ast.stmt]) -> None:
-        """Add the modules that these statements of the program import, and the ones that those import in turn."""
-        for node in nodes:
-            for statement, top in _imported(node):
-                self._add_module(top, statement)
-
-    def _add_module(self, first: str, statement: ast.stmt) -> None:
-        waiting = [first]
-        while waiting:
-            top = waiting.pop()
-            if top in (self._program, *PACKAGES) or top in self.sources or f"{top}.__init__" in self.sources:
-                continue
-            if top in sys.builtin_module_names:
-                continue
-            for name, path in self._files(top):
-                source, tree = self._read(path, statement)
-                if tree is None:
+    sources: dict[str, str] = {}
+    for node in nodes:
+        for statement, first in _imported(node):
+            waiting = [first]
+            while waiting:
+                top = waiting.pop()
+                if top in (program, *PACKAGES) or top in sources or f"{top}.__init__" in sources:
                     continue
-                self.sources[name] = source
-                waiting.extend(found for _, found in _imported(tree))
+                for name, path in _files(directory, top) if top not in sys.builtin_module_names else ():
+                    try:
+                        sources[name], tree = _read(path, path.relative_to(directory))
+                    except ValueError as error:
+                        problems.report(statement, str(error), "mend that file")
+                    else:
+                        waiting.extend(found for _, found in _imported(tree))
+    return sources
 
-    def _files(self, top: str) -> list[tuple[str, Path]]:
-        """The files of a module or package, with their dotted names.
 
-        As in Python, a package goes before a module, and that before a folder without `__init__.py`. Such a folder goes
-        behind what is installed, too.
-        """
-        package, module = self._directory / top, self._directory / f"{top}.py"
-        regular = (package / "__init__.py").is_file()
-        if regular or (package.is_dir() and not module.is_file() and not _is_installed(top)):
-            files = []
-            for path in sorted(package.rglob("*.py")):
-                parts = path.relative_to(self._directory).with_suffix("").parts
-                if all(part.isidentifier() for part in parts):
-                    files.append((".".join(parts), path))
-            return files
+def _files(directory: Path, top: str) -> list[tuple[str, Path]]:
+    """The files of a module or package, with their dotted names.
+
+    As in Python, a package goes before a module, and that before a folder without `__init__.py`. Such a folder goes
+    behind what is installed, too.
+    """
+    package, module = directory / top, directory / f"{top}.py"
+    regular = (package / "__init__.py").is_file()
+    if not regular and (module.is_file() or not package.is_dir() or _is_installed(top)):
         return [(top, module)] if module.is_file() else []
+    files = []
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(directory).with_suffix("").parts
+        if all(part.isidentifier() for part in parts):
+            files.append((".".join(parts), path))
+    return files
 
-    def _read(self, path: Path, statement: ast.stmt) -> tuple[str, ast.Module | None]:
-        shown = path.relative_to(self._directory)
-        try:
-            with tokenize.open(path) as file:
-                source = file.read()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return source, ast.parse(source, str(shown))
-        except SyntaxError as error:
-            what = f"`{shown}`, which is imported here, is not valid Python: line {error.lineno}: {error.msg}"
-        except (OSError, ValueError, RecursionError, MemoryError) as error:
-            what = f"`{shown}`, which is imported here, cannot be read: {error}"
-        self._problems.report(statement, what, "mend that file")
-        return "", None
+
+def _read(path: Path, shown: Path) -> tuple[str, ast.Module]:
+    """The text of a module, and its syntax tree.
+
+    Raises:
+        ValueError: there is none; the message says why.
+    """
+    try:
+        with tokenize.open(path) as file:
+            source = file.read()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return source, ast.parse(source, str(shown))
+    except SyntaxError as error:
+        what = f"is not valid Python: line {error.lineno}: {error.msg}"
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        what = f"cannot be read: {error}"
+    raise ValueError(f"`{shown}`, which is imported here, {what}")
 
 
 def _is_installed(top: str) -> bool:

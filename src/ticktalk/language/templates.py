@@ -1,4 +1,4 @@
-"""Function templates: the decorated functions of a program, and the meaning of their signatures."""
+"""Which names in a program are TickTalk's; function templates: its decorated functions, and their signatures."""
 
 from __future__ import annotations
 
@@ -6,21 +6,76 @@ import ast
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ticktalk.language.imports import construct_of, ticktalk_names
+from ticktalk.instructions import BY_NAME
 from ticktalk.source_problems import Problems
 
+PACKAGES = ("ticktalk", "ticktalkpython")
+DECORATORS = frozenset({"SQify", "STREAMify", "GRAPHify"})
+CONSTRUCTS = {
+    "TTClock", "TTConstraint", "TTQuery", "TTFinishByOtherwise", "TTPlanB", "TTDeadline", "TTSingleRunTimeout",
+}  # fmt: skip
+KNOWN = DECORATORS | CONSTRUCTS | BY_NAME.keys() | {"component"}
+"""Names that mean something of TickTalk where nothing else binds them."""
+
+
+def is_ticktalk(module: str | None) -> bool:
+    """Whether the dotted name is that of a module of ours."""
+    return module is not None and module.split(".")[0] in PACKAGES
+
+
+def our_names(statement: ast.Import | ast.ImportFrom) -> dict[str, str]:
+    """The names that an import binds to objects of TickTalk, each with its dotted path."""
+    bound: dict[str, str] = {}
+    if isinstance(statement, ast.Import):
+        for alias in statement.names:
+            if is_ticktalk(alias.name):
+                top = alias.name.split(".")[0]
+                bound[alias.asname or top] = alias.name if alias.asname else top
+    elif statement.level == 0 and is_ticktalk(statement.module):
+        for alias in statement.names:
+            if alias.name != "*":
+                bound[alias.asname or alias.name] = f"{statement.module}.{alias.name}"
+    return bound
+
+
+def imported_names(statement: ast.Import | ast.ImportFrom) -> list[str]:
+    """All names that an import binds; of a star import, none."""
+    if isinstance(statement, ast.Import):
+        return [alias.asname or alias.name.split(".")[0] for alias in statement.names]
+    return [alias.asname or alias.name for alias in statement.names if alias.name != "*"]
+
+
+def construct_at(path: str) -> str | None:
+    """The construct to which a dotted path of ours leads, or None: the path is that of a module."""
+    last = path.rpartition(".")[2]
+    return last if last in KNOWN else None
+
+
+def construct_of(expression: ast.expr, imports: Mapping[str, str], bound: Collection[str]) -> str | None:
+    """The construct that a name or attribute stands for (`SQify`, `TTClock`, ...), or None.
+
+    Args:
+        imports: names bound by imports of ours, with their paths.
+        bound: names bound to anything; one of `KNOWN` that is not among them counts as ours.
+    """
+    last = ""
+    while isinstance(expression, ast.Attribute):
+        last = last or expression.attr
+        expression = expression.value
+    if not isinstance(expression, ast.Name):
+        return None
+    name = expression.id
+    path = imports.get(name, name if name in KNOWN and name not in bound else None)
+    return None if path is None else construct_at(last or path)
+
+
 STREAM_KEYWORDS = (
-    "TTClock",
-    "TTPeriod",
-    "TTPhase",
-    "TTDataIntervalWidth",
-    "TTDataValidityInterval",
-    "TTFirstInstanceDelay",
+    "TTClock", "TTPeriod", "TTPhase", "TTDataIntervalWidth", "TTDataValidityInterval", "TTFirstInstanceDelay",
     "TTStamp",
-)
+)  # fmt: skip
 """Settings of a call of a `@STREAMify` function; defaults for them may stand in its signature."""
 
-FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,42 +90,24 @@ class Parameter:
 
 @dataclass(slots=True)
 class Template:
-    """A `@SQify` or `@STREAMify` function.
-
-    Attributes:
-        defaults: of a stream: `TTPeriod` and the like that its signature gives.
-        components: literal names given to `component()` in the body.
-        component_parameters: its parameters that are given to `component()`.
-        decorator: the decorator of ours, which does not travel.
-    """
+    """A `@SQify` or `@STREAMify` function."""
 
     name: str
-    node: ast.FunctionDef
-    decorator: ast.expr
+    node: Function
     stream: bool
     parameters: list[Parameter] = field(default_factory=list)
-    defaults: dict[str, ast.expr] = field(default_factory=dict)
+    defaults: dict[str, ast.expr] = field(default_factory=dict)  # of a stream: `TTPeriod` and the like
     full_token: bool = False
     stateful: bool = False
-    components: list[str] = field(default_factory=list)
-    component_parameters: list[str] = field(default_factory=list)
-
-    @property
-    def kind(self) -> str:
-        """The decorator, as the program has it."""
-        return "@STREAMify" if self.stream else "@SQify"
+    components: list[str] = field(default_factory=list)  # literal names given to `component()` in the body
+    component_parameters: list[str] = field(default_factory=list)  # its parameters that are given to `component()`
 
 
 def read_template(
-    node: FunctionNode,
-    decorator: ast.expr,
-    kind: str,
-    imports: Mapping[str, str],
-    bound: Collection[str],
-    problems: Problems,
+    node: Function, kind: str, imports: Mapping[str, str], bound: Collection[str], problems: Problems
 ) -> Template:
     """The template of a decorated function; its mistakes go to `problems`."""
-    template = Template(node.name, node, decorator, kind == "STREAMify")  # type: ignore[arg-type]
+    template = Template(node.name, node, kind == "STREAMify")
     check_body(node, f"@{kind}", problems)
     for parameter in parameters_of(node, f"@{kind}", problems):
         if parameter.name == "TTExecuteOnFullToken" and parameter.default is not None:
@@ -87,51 +124,43 @@ def read_template(
     return template
 
 
-def parameters_of(node: FunctionNode, kind: str, problems: Problems) -> list[Parameter]:
+def parameters_of(node: Function, kind: str, problems: Problems) -> list[Parameter]:
     """The parameters of a decorated function; `*args` and `**kwargs` are refused at the `def`."""
     arguments = node.args
     for variable, stars in ((arguments.vararg, "*"), (arguments.kwarg, "**")):
         if variable is not None:
-            problems.report(
-                node,
-                f"`{stars}{variable.arg}` in `{node.name}`: a {kind} function has a fixed number of inputs",
-                "name each input",
-            )
+            what = f"`{stars}{variable.arg}` in `{node.name}`: a {kind} function has a fixed number of inputs"
+            problems.report(node, what, "name each input")
     positional = [*arguments.posonlyargs, *arguments.args]
-    defaults: list[ast.expr | None] = [None] * (len(positional) - len(arguments.defaults))
-    defaults += arguments.defaults
+    defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
     parameters = [
-        Parameter(argument.arg, default, positional_only=index < len(arguments.posonlyargs))
-        for index, (argument, default) in enumerate(zip(positional, defaults, strict=True))
+        Parameter(one.arg, default, positional_only=one in arguments.posonlyargs)
+        for one, default in zip(positional, defaults, strict=True)
     ]
-    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        parameters.append(Parameter(argument.arg, default, keyword_only=True))
+    for one, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        parameters.append(Parameter(one.arg, default, keyword_only=True))
     return parameters
 
 
-def check_body(node: FunctionNode, kind: str, problems: Problems) -> None:
+def check_body(node: Function, kind: str, problems: Problems) -> None:
     """Refuse a coroutine or generator where a plain function is wanted."""
     if isinstance(node, ast.AsyncFunctionDef):
-        problems.report(
-            node, f"`{node.name}` is an `async def`: a {kind} function runs to completion", "write a plain `def`"
-        )
-    for inner in own_nodes(node) if kind != "@GRAPHify" else ():
-        if isinstance(inner, (ast.Yield, ast.YieldFrom)):
-            problems.report(
-                inner,
-                f"`yield` in `{node.name}`: a {kind} function returns one value for each firing",
-                "write `return`; what lives on from firing to firing goes to `sq_state`",
-            )
+        what = f"`{node.name}` is an `async def`: a {kind} function runs to completion"
+        problems.report(node, what, "write a plain `def`")
+    for inner in _own_nodes(node) if kind != "@GRAPHify" else ():
+        if isinstance(inner, ast.Yield | ast.YieldFrom):
+            what = f"`yield` in `{node.name}`: a {kind} function returns one value for each firing"
+            problems.report(inner, what, "write `return`; what lives on from firing to firing goes to `sq_state`")
             break
 
 
-def own_nodes(node: FunctionNode) -> Iterator[ast.AST]:
-    """The nodes of a function's body that are not in a function or class nested in it."""
+def _own_nodes(node: Function) -> Iterator[ast.AST]:
+    """The nodes of a function's body that are not in a function or class nested in it, in source order."""
     waiting: list[ast.AST] = list(reversed(node.body))
     while waiting:
         inner = waiting.pop()
         yield inner
-        if not isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+        if not isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
             waiting.extend(reversed(list(ast.iter_child_nodes(inner))))
 
 
@@ -143,14 +172,12 @@ def components_in(node: ast.AST, imports: Mapping[str, str], bound: Collection[s
     literal: list[str] = []
     by_parameter: list[str] = []
     local = dict(imports)
-    calls: list[ast.Call] = []
     for inner in ast.walk(node):
-        if isinstance(inner, (ast.Import, ast.ImportFrom)):
-            local.update(ticktalk_names(inner))
-        elif isinstance(inner, ast.Call):
-            calls.append(inner)
-    for call in calls:
-        if construct_of(call.func, local, (parameters | set(bound)) - local.keys()) != "component":
+        if isinstance(inner, ast.Import | ast.ImportFrom):
+            local.update(our_names(inner))
+    hidden = (parameters | set(bound)) - local.keys()
+    for call in ast.walk(node):
+        if not isinstance(call, ast.Call) or construct_of(call.func, local, hidden) != "component":
             continue
         given = call.args[0] if call.args else next((k.value for k in call.keywords if k.arg == "name"), None)
         if isinstance(given, ast.Constant) and isinstance(given.value, str):

@@ -22,8 +22,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ticktalk.graph.graph import TTFunction, TTStatement
-from ticktalk.language.scope import ModuleScope, assigned_names, bound_names, is_main_guard
-from ticktalk.language.templates import FunctionNode, Template, components_in
+from ticktalk.language.scope import ModuleScope, bound_names, is_main_guard
+from ticktalk.language.templates import Template, components_in
 
 NAMESPACE = frozenset({"globals", "locals", "vars", "exec", "setattr"})
 """Functions that reach the module's names by text."""
@@ -51,12 +51,7 @@ class Statement:
 
 
 class TravellingSources:
-    """Finds the sources that the bodies of a program need.
-
-    Args:
-        text: the program, its lines ended by newlines only.
-        scope: its names.
-    """
+    """Finds the sources that the bodies of a program need; the lines of `text` are ended by newlines only."""
 
     def __init__(self, text: str, scope: ModuleScope) -> None:
         self._lines = [line.encode("utf-8", "surrogatepass") for line in text.split("\n")]
@@ -65,7 +60,7 @@ class TravellingSources:
         self._statements = [
             Statement(node, bound_names(node), self._reads(node), self._at_once(node))
             for node in scope.tree.body
-            if not is_main_guard(node) and not self._is_graph(node) and not _is_text(node)
+            if not (is_main_guard(node) or self._is_graph(node) or _is_text(node))
         ]
         self._binding: dict[str, list[Statement]] = {}
         for statement in self._statements:
@@ -76,49 +71,47 @@ class TravellingSources:
 
     def travel(self, used: Iterable[Template]) -> tuple[dict[str, TTFunction], list[TTStatement], list[ast.stmt]]:
         """The bodies by name, the statements they need, and the nodes of all that travels."""
+        self.add_components(used)
         needed = {template.name: self._needed(template) for template in used}
-        somewhere = {id(statement) for statements in needed.values() for statement in statements}
-        kept = [statement for statement in self._statements if id(statement) in somewhere]
-        position = {id(statement): index for index, statement in enumerate(kept)}
+        anywhere = {statement for statements in needed.values() for statement in statements}
+        kept = [statement for statement in self._statements if statement in anywhere]
+        position = {statement: index for index, statement in enumerate(kept)}
         functions: dict[str, TTFunction] = {}
         for template in used:
             line, source = self._source(template.node)
-            statements = needed[template.name]
-            components = list(template.components)
-            for statement in statements:
-                components += [c for c in self._components(statement) if c not in components]
-            needs = sorted(position[id(statement)] for statement in statements)
-            functions[template.name] = TTFunction(template.name, line, source, needs, components)
+            needs = [position[statement] for statement in needed[template.name]]
+            functions[template.name] = TTFunction(template.name, line, source, needs, template.components)
         nodes: list[ast.stmt] = [template.node for template in used] + [statement.node for statement in kept]
-        return functions, [self._as_data(statement) for statement in kept], nodes
+        statements = [
+            TTStatement(*self._source(each.node), sorted(bound_names(each.node, only_assigned=True))) for each in kept
+        ]
+        return functions, statements, nodes
 
     def add_components(self, templates: Iterable[Template]) -> None:
         """Give each template the component names that the module's functions it needs ask for."""
         for template in templates:
             for statement in self._needed(template):
-                template.components += [c for c in self._components(statement) if c not in template.components]
-
-    def _components(self, statement: Statement) -> list[str]:
-        return components_in(statement.node, self._scope.imports, self._scope.bound)[0]
+                asked = components_in(statement.node, self._scope.imports, self._scope.bound)[0]
+                template.components += [name for name in asked if name not in template.components]
 
     def _needed(self, template: Template) -> list[Statement]:
         """The statements that a body needs, directly or through others, in source order."""
-        found: set[int] = set()
+        found: set[Statement] = set()
         # A body that names itself finds itself; only when another function calls it, it travels beside that, too.
         needed = self._of_module(self._reads(template.node) - {template.name})
         grown = True
         while grown:
             grown = False
             for statement in self._statements:
-                if id(statement) not in found and not needed.isdisjoint(statement.binds | statement.mentions):
-                    found.add(id(statement))
+                if statement not in found and not needed.isdisjoint(statement.binds | statement.mentions):
+                    found.add(statement)
                     needed |= self._of_module(statement.reads) | _other_names(statement.node)
                     grown = True
         unresolved = not needed <= self._binding.keys()
         return [
             statement
             for statement in self._statements
-            if id(statement) in found or _is_future(statement.node) or (unresolved and _is_star(statement.node))
+            if statement in found or _is_future(statement.node) or (unresolved and _is_star(statement.node))
         ]
 
     def _of_module(self, names: set[str]) -> set[str]:
@@ -136,7 +129,7 @@ class TravellingSources:
                 new = behind.reads - found
                 found |= new
                 waiting.extend(new)
-        if self._scope.graph is not None and self._scope.graph[0].name in found:
+        if self._scope.graph is not None and self._scope.graph.name in found:
             return set()
         found = self._of_module(found)
         if isinstance(statement.node, ast.Expr):
@@ -183,50 +176,33 @@ class TravellingSources:
         """The module's names that a statement reads: at once, or when the function it defines is called."""
         if not isinstance(node, Definition):
             return _names_in([node])
-        outside: list[ast.AST] = [d for d in node.decorator_list if not self._is_ours(node, d)]
+        ours = self._scope.decorator_of(node)
+        outside: list[ast.AST | None] = [d for d in node.decorator_list if ours is None or d is not ours[1]]
         if isinstance(node, ast.ClassDef):
             outside += [*node.bases, *node.keywords]
         else:
             arguments = node.args
-            outside += [*arguments.defaults, *(default for default in arguments.kw_defaults if default is not None)]
-            parameters = [
-                *arguments.posonlyargs,
-                *arguments.args,
-                *arguments.kwonlyargs,
-                arguments.vararg,
-                arguments.kwarg,
-            ]
-            outside += [p.annotation for p in parameters if p is not None and p.annotation is not None]
-            outside += [node.returns] if node.returns is not None else []
+            outside += [*arguments.defaults, *arguments.kw_defaults, node.returns]
+            parameters = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+            outside += [p.annotation for p in (*parameters, arguments.vararg, arguments.kwarg) if p is not None]
         table = self._tables.get((node.name, node.lineno))
         return _names_in(outside) | (_names_in([node]) if table is None else _global_names(table))
 
-    def _is_ours(self, node: FunctionNode | ast.ClassDef, decorator: ast.expr) -> bool:
-        found = self._scope.decorator_of(node)
-        return found is not None and found[1] is decorator
-
     def _is_graph(self, node: ast.stmt) -> bool:
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            return False
         found = self._scope.decorator_of(node)
         return found is not None and found[0] == "GRAPHify"
 
-    def _as_data(self, statement: Statement) -> TTStatement:
-        line, source = self._source(statement.node)
-        return TTStatement(line, source, sorted(assigned_names(statement.node)))
-
     def _source(self, node: ast.stmt) -> tuple[int, str]:
-        """The text of a statement without a decorator of ours, and the line at which it begins."""
+        """The line at which a statement begins, and its text without a decorator of ours."""
         first, column = node.lineno, node.col_offset
-        gone: range = range(0)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.decorator_list:
-            found = self._scope.decorator_of(node)
-            kept = [d for d in node.decorator_list if found is None or d is not found[1]]
-            if found is not None:
-                gone = range(found[1].lineno, (found[1].end_lineno or found[1].lineno) + 1)
-            if kept:
-                first = kept[0].lineno
         last = node.end_lineno or first
+        gone = range(0)
+        if ours := self._scope.decorator_of(node):
+            gone = range(ours[1].lineno, (ours[1].end_lineno or ours[1].lineno) + 1)
+        for decorator in getattr(node, "decorator_list", ()):
+            if ours is None or decorator is not ours[1]:
+                first = decorator.lineno
+                break
         lines = [b"" if number in gone else self._lines[number - 1] for number in range(first, last + 1)]
         lines[-1] = lines[-1][: node.end_col_offset]
         lines[0] = lines[0][column:]
@@ -255,10 +231,10 @@ def _global_names(top: symtable.SymbolTable) -> set[str]:
     return names
 
 
-def _names_in(nodes: Iterable[ast.AST]) -> set[str]:
+def _names_in(nodes: Iterable[ast.AST | None]) -> set[str]:
     """The names that are looked up in them."""
     names = set()
-    for node in (inner for each in nodes for inner in ast.walk(each)):
+    for node in (inner for each in nodes if each is not None for inner in ast.walk(each)):
         if isinstance(node, ast.AugAssign):
             node = node.target
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
