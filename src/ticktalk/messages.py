@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ticktalk import payloads as carry
 from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.network_keys import Path
 
 
 class SyncMsg(enum.Enum):
@@ -129,6 +130,7 @@ class Row(NamedTuple):
         crosses: it goes between devices; others stay within a process, so nobody can send them from outside.
         signed: it carries code: it is taken only with the manager's signature.
         values: it holds values of programs, which have an encoding of their own.
+        path: what it travels with.
     """
 
     payload: Any
@@ -136,6 +138,7 @@ class Row(NamedTuple):
     crosses: bool = True
     signed: bool = False
     values: bool = False
+    path: Path = Path.CONTROL
 
 
 ROWS: dict[enum.Enum, Row] = {
@@ -159,9 +162,13 @@ ROWS: dict[enum.Enum, Row] = {
     NetMsg.FORGET: Row(str, "the ensemble of this name has left"),
     NetMsg.REFUSED: Row(str, "the manager does not let this ensemble join, and why"),
     NetMsg.SEND: Row(Envelope, "send a message to a process of another ensemble", crosses=False),
-    NetMsg.PONG: Row(carry.Pong, "the manager's answer to a heartbeat: its half of a clock exchange"),
-    NetMsg.ASK: Row(carry.Ask, "an ensemble that has lost the manager asks for how long it was not heard of"),
-    NetMsg.TELL: Row(carry.Tell, "the answer to ASK"),
+    NetMsg.PONG: Row(
+        carry.Pong, "the manager's answer to a heartbeat: its half of a clock exchange", path=Path.HEARTBEATS
+    ),
+    NetMsg.ASK: Row(
+        carry.Ask, "an ensemble that has lost the manager asks for how long it was not heard of", path=Path.HEARTBEATS
+    ),
+    NetMsg.TELL: Row(carry.Tell, "the answer to ASK", path=Path.HEARTBEATS),
     NetMsg.OFFER: Row(carry.Offer, "memory in which the sender's values can be read by ensembles of its host"),
     NetMsg.ACCEPTED: Row(carry.Accepted, "the sender reads in the memory it was offered"),
     NetMsg.SETTLE: Row(carry.Settle, "values that were sent through shared memory, should they not have come"),
@@ -170,14 +177,14 @@ ROWS: dict[enum.Enum, Row] = {
     NetMsg.SHUT_DOWN: Row(str, "the system ends, or this ensemble was drained; the reason"),
     # For the manager.
     RuntimeMsg.JOIN: Row(EnsembleInfo, "an ensemble joins"),
-    RuntimeMsg.LEAVE: Row(str, "the ensemble of this name leaves"),
+    RuntimeMsg.LEAVE: Row(str, "the ensemble of this name leaves", path=Path.OUTPUTS),
     RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH: Row(carry.DeployRequest, "deploy a graph; or the graph alone", crosses=False),
     RuntimeMsg.READY: Row(carry.ReadyAnswer, "the answer to a deployment"),
     RuntimeMsg.EXECUTE_GRAPH: Row(carry.StartRequest, "start a graph", crosses=False),
-    RuntimeMsg.OUTPUT_TOKEN: Row(carry.OutputToken, "an output of a graph", values=True),
-    RuntimeMsg.FIRING_ERROR: Row(carry.FiringError, "a firing raised"),
+    RuntimeMsg.OUTPUT_TOKEN: Row(carry.OutputToken, "an output of a graph", values=True, path=Path.OUTPUTS),
+    RuntimeMsg.FIRING_ERROR: Row(carry.FiringError, "a firing raised", path=Path.OUTPUTS),
     RuntimeMsg.STOP_GRAPH: Row(carry.StopRequest, "end a graph", crosses=False),
-    RuntimeMsg.PING: Row(carry.Ping, "an ensemble's heartbeat: its half of a clock exchange"),
+    RuntimeMsg.PING: Row(carry.Ping, "an ensemble's heartbeat: its half of a clock exchange", path=Path.HEARTBEATS),
     RuntimeMsg.REPORT: Row(carry.IdleReport, "the answer to SyncMsg.REPORT"),
     RuntimeMsg.BACK: Row(EnsembleInfo, "an ensemble that was cut off is reached again", crosses=False),
     RuntimeMsg.DRAIN: Row(carry.DrainRequest, "move all that lives on an ensemble", crosses=False),

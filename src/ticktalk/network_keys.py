@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 from urllib.parse import quote
 
@@ -19,6 +20,22 @@ WHOLE = "ticktalk/whole"
 
 OUTPUT = "ticktalk/output"
 """Outputs on their way to the manager, in simulation; on devices they are control messages."""
+
+
+class Path(enum.Enum):
+    """What travels together: nothing waits for what takes another path."""
+
+    HEARTBEATS = "heartbeats"
+    """Before all else. A stale heartbeat is of no use, so it is dropped where there is no room."""
+
+    CONTROL = "control"
+    """Kept for a receiver that stands still; none waits for what goes to another receiver."""
+
+    OUTPUTS = "outputs"
+    """What firings send to the manager. Kept for it while it stands still, up to a bound."""
+
+    TOKENS = "tokens"
+    """Publications that reach several receivers. One that stands still loses them; the others do not wait for it."""
 
 
 def control_key(ensemble: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 from ticktalk.engine.value_codec import decode_value, encode_value, plain
 from ticktalk.language.compiler import compile_source
 from ticktalk.messages import Message, NetMsg, RuntimeMsg
-from ticktalk.network_keys import arc_key
+from ticktalk.network_keys import arc_key, control_key
 from ticktalk.payloads import (
     Deployment,
     Expect,
@@ -127,6 +127,9 @@ class FakeLink(TTNetworkInterfaceZenoh):
 
     def publish(self, key: str, part: Any, join: Any = None, to: Any = None) -> None:
         self._network.take(key, part)
+
+    def send(self, ensemble: str, message: Message) -> None:
+        self._network.take(control_key(ensemble), control_frame(message))
 
     def deliver(self, count: int) -> None:
         for _ in range(min(count, len(self.under_way))):

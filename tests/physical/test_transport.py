@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from ticktalk.messages import Message, NetMsg
+from ticktalk.messages import Message, NetMsg, RuntimeMsg, message
 from ticktalk.network_interface import Handle, Receive, Reply
-from ticktalk.network_keys import control_key
-from ticktalk.physical.network import link
+from ticktalk.network_keys import Path, control_key
+from ticktalk.payloads import Pong
+from ticktalk.physical.network import outbox
 from ticktalk.physical.network.control_frames import parse_control
 from ticktalk.physical.network.link import Link, LinkError, NobodyAnswersError, Withdraw
 from ticktalk.physical.trust.tls import Tls
@@ -62,7 +64,7 @@ class Session(Link):
     def _answer(self, key: str, handle: Handle) -> None:
         self.declared.append(f"{key}?")
 
-    def _put(self, key: str, payload: Any, attached: bytes | None) -> None:
+    def _put(self, path: Path, key: str, payload: Any, attached: bytes | None) -> None:
         if payload == b"too much":
             raise LinkError("the session refuses it")
         self.put.append((key, payload, attached))
@@ -98,7 +100,7 @@ def test_a_closed_link_keeps_declarations_and_drops_publications() -> None:
 
 
 def test_waiting_parts_of_one_key_are_joined_in_order(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "JOINED", 3)
+    monkeypatch.setattr(outbox, "JOINED", 3)
     wanted: list[None] = []
     session.waiting = lambda: wanted.append(None)
 
@@ -125,7 +127,7 @@ def test_waiting_parts_of_one_key_are_joined_in_order(session: Session, monkeypa
 
 
 def test_a_full_outbox_drops_its_stalest_part(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "OUTBOX", 3)
+    monkeypatch.setattr(outbox, "OUTBOX", 3)
     dropped: list[None] = []
     session.waiting, session.overflow = lambda: None, lambda: dropped.append(None)
     for number in range(5):
@@ -152,3 +154,48 @@ def test_a_message_to_the_ensemble_itself_does_not_cross(session: Session) -> No
     session.send("other", message)
     ((key, frame, _),) = session.put
     assert key == control_key("other") and parse_control(frame) == message
+
+
+def test_a_receiver_that_stands_still_holds_up_no_other_receiver_and_no_other_path() -> None:
+    """Control for it waits; control for others, heartbeats, outputs and tokens go on, each in order."""
+    stands_still, released = control_key("stopped"), threading.Event()
+
+    class Held(Session):
+        def _put(self, path: Path, key: str, payload: Any, attached: bytes | None) -> None:
+            if (path, key) == (Path.CONTROL, stands_still):
+                assert released.wait(10)
+            super()._put(path, key, payload, attached)
+
+    session = Held()
+    session.open("peer")
+    threads: list[threading.Thread] = []
+
+    def flush() -> None:
+        threads.append(threading.Thread(target=session.flush, daemon=True))
+        threads[-1].start()
+
+    session.waiting = flush
+    for _ in range(3):
+        session.send("stopped", message(NetMsg.FORGET, "b"))
+        session.send("healthy", message(NetMsg.FORGET, "b"))
+        session.send("stopped", message(NetMsg.PONG, Pong(1, 2, 3)))
+        session.send("stopped", message(RuntimeMsg.LEAVE, "a"))
+        session.publish("arc", b"token")
+    for thread in threads[1:]:
+        thread.join(10)
+    assert len(session.put) == 12
+    released.set()
+    threads[0].join(10)
+    assert len(session.put) == 15
+
+
+def test_outputs_that_wait_for_the_manager_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stalest go, and each is counted; the latest waits however long it is."""
+    monkeypatch.setattr(outbox, "HELD", 100)
+    held = outbox.Outbox(Path.OUTPUTS)
+    dropped = [held.add("manager", b"%d" % n, None, 40)[1] for n in range(5)]
+    assert sum(dropped) == 3 and [part for _, part, _, _ in held.waits] == [b"3", b"4"]
+    assert held.add("manager", b"long", None, 1000) == (True, 2)
+    assert held.add("manager", b"next", None, 40) == (True, 1)
+    found = held.next()
+    assert found is not None and list(found[1]) == [(b"next", None)]

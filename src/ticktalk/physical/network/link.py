@@ -1,32 +1,32 @@
 """A device's end of the network, for any transport; `zenoh_link` has the one there is.
 
-Publishing can block for seconds when a receiver stands still. So `publish` only puts into the outbox; `flush`, which
-may block, sends. A transport adds its sessions: how one opens and ends, publishes, subscribes, asks and answers.
+Sending can block for seconds when a receiver stands still. So `send` and `publish` only put into the outbox of their
+path and receiver (`outbox`), and `flush`, which may block, sends. A transport adds its sessions: how one opens and
+ends, publishes, subscribes, asks and answers.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ticktalk.errors import TTRuntimeError
-from ticktalk.messages import Message
+from ticktalk.messages import ROWS, Message
 from ticktalk.network_interface import Handle, Join, Receive, TTNetworkInterface
-from ticktalk.network_keys import control_key
+from ticktalk.network_keys import Path, control_key
 from ticktalk.physical.network.control_frames import control_frame
+from ticktalk.physical.network.outbox import Outbox
 from ticktalk.physical.trust.tls import Tls
 
 logger = logging.getLogger("ticktalk.link")
 
-OUTBOX = 65_536
-"""Parts that may wait to be sent; beyond that the stalest goes, counted."""
-
-JOINED = 64
-"""Parts for the same key that are sent as one frame when they wait anyway."""
+OUTBOXES = 1000
+"""Outboxes that are kept though nothing waits in them."""
 
 Withdraw = Callable[[], None]
 """Ends a subscription."""
@@ -57,7 +57,7 @@ class Link(TTNetworkInterface):
         mode: "router" (the manager), "peer", or "client" (relayed by the manager).
         is_open: there is a session.
         overflow: called when a frame was dropped because too many wait.
-        waiting: called when the outbox is not empty any more: `flush` is wanted. By default, `flush` itself.
+        waiting: called when an outbox is not empty any more: `flush` is wanted. By default, `flush` itself.
     """
 
     def __init__(self) -> None:
@@ -70,8 +70,9 @@ class Link(TTNetworkInterface):
         self.waiting: Callable[[], None] = self.flush
         self._subscriptions: dict[str, tuple[Receive, Withdraw | None]] = {}
         self._handles: dict[str, Handle] = {}
-        self._outbox: deque[tuple[str, Any, Join | None]] = deque()
-        self._sending = threading.Lock()  # one thread at a time sends, so that the outbox keeps its order
+        self._tokens = Outbox(Path.TOKENS)
+        self._outboxes: dict[tuple[Path, str], Outbox] = {}  # by path and key of the receiver
+        self._filled: deque[Outbox] = deque()  # those that are not empty any more, and that no thread has begun to send
         self._closing = False
 
     def open(
@@ -117,9 +118,16 @@ class Link(TTNetworkInterface):
                 self.unsubscribe(key)
             except LinkError as error:
                 logger.debug("closing: %s", error)
-        sender = threading.Thread(target=self._send_rest, daemon=True)
-        sender.start()
-        sender.join(grace)
+        senders = [
+            threading.Thread(target=self._send_rest, args=(outbox,), daemon=True)
+            for outbox in [self._tokens, *self._outboxes.values()]
+            if outbox.waits
+        ]
+        until = time.monotonic() + grace
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join(max(0.0, until - time.monotonic()))
         self.is_open = False
         self._end()
 
@@ -128,7 +136,7 @@ class Link(TTNetworkInterface):
         if ensemble == self.name:
             self.take(message)
         else:
-            self.publish(control_key(ensemble), control_frame(message, self.sign))
+            self._put_in(ROWS[message.msg_type].path, control_key(ensemble), control_frame(message, self.sign))
 
     def subscribe(self, key: str, receive: Receive) -> None:
         """Call `receive(payload, attached)` for publications on `key`, in a thread of the transport's."""
@@ -148,52 +156,55 @@ class Link(TTNetworkInterface):
 
     def publish(self, key: str, part: Any, join: Join | None = None, to: Sequence[str] | None = None) -> None:
         """Have a frame published on `key`, in order; never blocks. It reaches all that subscribe to the key."""
+        if self.is_open:
+            self._add(self._tokens, key, part, join)
+
+    def _put_in(self, path: Path, key: str, frame: bytes) -> None:
+        """Have a frame sent to one receiver."""
         if not self.is_open:
             return
-        outbox = self._outbox
-        if len(outbox) >= OUTBOX:
-            try:
-                outbox.popleft()
-                self.overflow()
-            except IndexError:
-                pass  # the sender was faster
-        outbox.append((key, part, join))
-        if len(outbox) == 1:
+        outbox = self._outboxes.get((path, key))
+        if outbox is None:
+            if len(self._outboxes) >= OUTBOXES:
+                self._outboxes = {place: each for place, each in self._outboxes.items() if each.waits}
+            outbox = self._outboxes[path, key] = Outbox(path)
+        self._add(outbox, key, frame, None, len(frame))
+
+    def _add(self, outbox: Outbox, key: str, part: Any, join: Join | None, size: int = 0) -> None:
+        first, dropped = outbox.add(key, part, join, size)
+        for _ in range(dropped):
+            self.overflow()
+        if first:
+            self._filled.append(outbox)
             self.waiting()
 
     def flush(self) -> None:
-        """Send what waits; may block. Returns at once if another thread is at it."""
-        outbox = self._outbox
-        while outbox and self._sending.acquire(False):
+        """Send what waits; may block. What another thread is at already is left to it."""
+        filled = self._filled
+        while filled:
             try:
-                self._send_all(outbox)
-            finally:
-                self._sending.release()
-
-    def _send_all(self, outbox: deque[tuple[str, Any, Join | None]]) -> None:
-        while outbox:
-            try:
-                key, part, join = outbox.popleft()
-                frames: Iterable[tuple[Any, bytes | None]]
-                if join is None:
-                    frames = part() if callable(part) else ((part, None),)
-                else:
-                    parts = [part]
-                    while outbox and outbox[0][2] is join and outbox[0][0] == key and len(parts) < JOINED:
-                        parts.append(outbox.popleft()[1])
-                    frames = ((join(parts), None),)
+                outbox = filled.popleft()
             except IndexError:
-                return  # the last one became too old meanwhile
+                return  # another thread was faster
+            while outbox.waits and outbox.sending.acquire(False):
+                try:
+                    self._send_all(outbox)
+                finally:
+                    outbox.sending.release()
+
+    def _send_all(self, outbox: Outbox) -> None:
+        while (found := outbox.next()) is not None:
+            key, frames = found
             try:
                 for frame, attached in frames:
-                    self._put(key, frame, attached)
+                    self._put(outbox.path, key, frame, attached)
             except LinkError as error:
                 if not self._closing:
                     logger.warning("%s: not sent: %s", key, error)
 
-    def _send_rest(self) -> None:
-        with self._sending:
-            self._send_all(self._outbox)
+    def _send_rest(self, outbox: Outbox) -> None:
+        with outbox.sending:
+            self._send_all(outbox)
 
     # Added by a transport, with `identity`, `reachable`, `subscribed` and `ask`.
 
@@ -216,8 +227,8 @@ class Link(TTNetworkInterface):
         """Declare on the session that questions are answered."""
 
     @abstractmethod
-    def _put(self, key: str, payload: Any, attached: bytes | None) -> None:
-        """Publish a payload; may block.
+    def _put(self, path: Path, key: str, payload: Any, attached: bytes | None) -> None:
+        """Publish a payload; may block, but not for what takes another path.
 
         Raises:
             LinkError: it cannot be sent.

@@ -15,6 +15,7 @@ from typing import Any
 import zenoh
 
 from ticktalk.network_interface import Handle, Receive, Reply
+from ticktalk.network_keys import Path
 from ticktalk.physical.network.link import Link, LinkError, NobodyAnswersError, PortInUseError, Withdraw
 from ticktalk.physical.trust.tls import Tls
 
@@ -22,6 +23,33 @@ logger = logging.getLogger("ticktalk.link")
 
 CLOSE_LIMIT = 2.0
 """Seconds that closing a session may take."""
+
+DROP, BLOCK = zenoh.CongestionControl.DROP, zenoh.CongestionControl.BLOCK
+
+WAYS = {
+    Path.HEARTBEATS: (zenoh.Priority.REAL_TIME, DROP),
+    Path.CONTROL: (zenoh.Priority.DATA, BLOCK),
+    Path.OUTPUTS: (zenoh.Priority.BACKGROUND, BLOCK),
+    Path.TOKENS: (zenoh.Priority.DATA_LOW, DROP),
+}
+"""Zenoh has a queue for each receiver and each priority. One that is full does not hold up the others."""
+
+SENDING = {
+    # A receiver that stands still is known by its silence (`hosted/lease.py`). Its connection is kept for it so long:
+    # what waits for it is delivered when it goes on.
+    "lease": 60_000,
+    "keep_alive": 24,
+    "queue/congestion_control/block/wait_before_close": 60_000_000,
+    # A receiver that takes nothing for so long loses tokens until it does. All others wait for it so long, once.
+    "queue/congestion_control/drop/wait_before_drop": 100_000,
+    # A long value on a slow link takes its time.
+    "queue/congestion_control/drop/max_wait_before_drop_fragments": 10_000_000,
+}
+"""Zenoh's settings for sending: milliseconds, beats within them, and microseconds."""
+
+LISTENING = {"accept_timeout": 2_000, "accept_pending": 1_000}
+"""Milliseconds in which a connection has to say what it is, and connections that may be about to: joins find room
+beside connections that say nothing."""
 
 
 class TTNetworkInterfaceZenoh(Link):
@@ -35,7 +63,8 @@ class TTNetworkInterfaceZenoh(Link):
         super().__init__()
         self._settings = settings or {}
         self._session: Any = None
-        self._publishers: dict[str, Any] = {}
+        self._publishers: dict[Path, dict[str, Any]] = {path: {} for path in Path}
+        self._watched: dict[str, Any] = {}  # publishers that only see whether there are subscribers
 
     def _start(
         self, mode: str, listen: str, connect: Sequence[str], tls: Tls | None, bind: str, timeout: float
@@ -53,6 +82,8 @@ class TTNetworkInterfaceZenoh(Link):
             "scouting/multicast/enabled": False,
             "scouting/delay": 0,
             "connect/retry": {"period_init_ms": 200, "period_max_ms": 1000, "period_increase_factor": 2},
+            **{f"transport/link/tx/{key}": value for key, value in SENDING.items()},
+            **{f"transport/unicast/{key}": value for key, value in LISTENING.items()},
             **({} if tls is None else tls_settings(tls)),
             **self._settings,
         }
@@ -75,7 +106,8 @@ class TTNetworkInterfaceZenoh(Link):
             except zenoh.ZError as error:
                 logger.debug("closing: %s", error)
 
-        self._publishers.clear()
+        for publishers in (*self._publishers.values(), self._watched):
+            publishers.clear()
         closer = threading.Thread(target=close, daemon=True)
         closer.start()
         closer.join(CLOSE_LIMIT)
@@ -102,13 +134,15 @@ class TTNetworkInterfaceZenoh(Link):
 
         self._session.declare_queryable(key, zenoh.handlers.Callback(query, indirect=False), complete=True)
 
-    def _put(self, key: str, payload: Any, attached: bytes | None) -> None:
+    def _put(self, path: Path, key: str, payload: Any, attached: bytes | None) -> None:
         try:
-            publisher = self._publishers.get(key)
+            publisher = self._publishers[path].get(key)
             if publisher is None:
-                publisher = self._publishers[key] = self._session.declare_publisher(
+                priority, congestion = WAYS[path]
+                publisher = self._publishers[path][key] = self._session.declare_publisher(
                     key,
-                    congestion_control=zenoh.CongestionControl.BLOCK,
+                    congestion_control=congestion,
+                    priority=priority,
                     express=True,
                     reliability=zenoh.Reliability.RELIABLE,
                 )
@@ -122,9 +156,9 @@ class TTNetworkInterfaceZenoh(Link):
         if not self.is_open:
             return False
         try:
-            publisher = self._publishers.get(key)
+            publisher = self._watched.get(key)
             if publisher is None:
-                publisher = self._publishers[key] = self._session.declare_publisher(key)
+                publisher = self._watched[key] = self._session.declare_publisher(key)
             status: Any = publisher.matching_status
         except zenoh.ZError:
             return False  # the session has just ended

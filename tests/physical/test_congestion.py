@@ -1,0 +1,123 @@
+"""Receivers that stand still: nobody else waits for them, and what they lose is counted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+from systems import HEAD, Process, System, until
+
+from ticktalk.hosted.lease import Times
+from ticktalk.physical.host_facts import free_port
+from ticktalk.physical.network.frames import LONG
+
+SILENCE = 1.5 * Times().dead_after / 1e6
+"""Seconds after which anybody whose heartbeats waited would have been called dead."""
+
+STREAM = (
+    (
+        HEAD
+        + """
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"], os.urandom(SIZE)
+@SQify
+def number(x):
+    return x[0]
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="producer"):
+        s = src(trigger, TTPeriod=PERIOD)
+    with TTConstraint(name="stopped"):
+        number(s)
+    with TTConstraint(name="healthy"):
+        return number(s)
+"""
+    )
+    .replace("from ticktalk", "import os\nfrom ticktalk", 1)
+    .replace("SIZE", str(LONG - 1000))
+    .replace("PERIOD", str(LONG // 15))
+)
+"""15 MB/s to two ensembles; no value is long enough to lie in shared memory."""
+
+HELD = (
+    HEAD
+    + """
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="producer"):
+        return src(trigger, TTPeriod=5000)
+"""
+)
+
+
+def counts(system: System) -> dict[str, dict[str, int]]:
+    (graph,) = system.manager.status()["graphs"]
+    found: dict[str, dict[str, int]] = graph["counters"]
+    return found
+
+
+def test_nobody_waits_for_a_receiver_that_stands_still() -> None:
+    """Its tokens are dropped where they are sent; those of others, and all heartbeats, go on."""
+    system = System().with_ensembles("producer", "stopped", "healthy")
+    try:
+        graph = system.deploy(STREAM, "stream")
+        system.manager.execute_graph(graph, {"trigger": 1})
+
+        until(lambda: len(system.outputs) > 100, "tokens come")
+        stopped = system.ensembles["stopped"].popen
+        stopped.send_signal(signal.SIGSTOP)
+        try:
+            system.event("'stopped' is gone")
+            before = len(system.outputs)
+            time.sleep(SILENCE)
+            assert len(system.outputs) > before + 100 * SILENCE
+        finally:
+            stopped.send_signal(signal.SIGCONT)
+        system.event("'stopped' is back")
+        there = [token.value for token in list(system.outputs) if token.sq == "number-2"]
+        assert there == list(range(1, len(there) + 1))
+        until(lambda: counts(system).get("src-1", {}).get("lost"), "what the receiver lost is counted")
+        assert "number-2" not in counts(system)
+        gone = [event for event in system.events if "is gone" in event or "suspends" in event]
+        assert len(gone) == 1, gone
+    finally:
+        system.end()
+
+
+def test_a_manager_that_stood_still_gets_the_outputs_of_that_time(tmp_path: Path) -> None:
+    """It stands still until the others have noticed; with STANDS_STILL=12, longer than Zenoh's patience by default."""
+    port = free_port("127.0.0.1")
+    manager = Process("manager", "--rx-port", str(port), "--log", str(tmp_path / "log"))
+    address = f"127.0.0.1:{port}"
+    producer = Process("ensemble", "producer", "--manager", address)
+    try:
+        until(lambda: "joined" in producer.said, "the producer joins")
+        (tmp_path / "held.py").write_text(HELD)
+        assert Process("deploy", str(tmp_path / "held.py"), "--start", "--manager", address).wait() == 0
+
+        def values() -> list[int]:
+            rows = (tmp_path / "log").read_text().splitlines()
+            return [json.loads(row)["value"] for row in rows[:-1]]
+
+        until(lambda: len(values()) > 50, "outputs come")
+        manager.popen.send_signal(signal.SIGSTOP)
+        time.sleep(float(os.environ.get("STANDS_STILL", "3")))
+        manager.popen.send_signal(signal.SIGCONT)
+        last = values()[-1]
+        until(lambda: values()[-1] > last + 600, "they go on")
+        there = values()
+        assert there == list(range(1, there[-1] + 1))
+    finally:
+        producer.end()
+        manager.end()
