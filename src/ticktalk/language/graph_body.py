@@ -50,16 +50,14 @@ class GraphBody(Expressions):
 
     def _default(self, defaults: Expressions, name: str, node: ast.expr) -> list[Any] | None:
         try:
-            value = defaults.lower(defaults.data(node), node)
+            value = defaults.known(defaults.data(node), node, f"the default of `{name}`")
+            self.check_storable(value, node, f"the default of the input `{name}`")
+            return [encode_constant(value)]
+        except Refused:
+            return None
         except (GiveUp, RecursionError, MemoryError):
             self.problems.report(node, f"the default of `{name}` cannot be computed")
             return None
-        if not isinstance(value, Constant):
-            return None
-        with suppress(Refused):
-            self.check_storable(value.value, node, f"the default of the input `{name}`")
-            return [encode_constant(value.value)]
-        return None
 
     def run(self) -> None:
         """Evaluate all statements."""

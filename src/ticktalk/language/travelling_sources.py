@@ -33,21 +33,13 @@ Definition = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 @dataclass(slots=True, eq=False)
 class Statement:
-    """A module-level statement.
-
-    Attributes:
-        node: its syntax.
-        binds: the names that it binds.
-        reads: the names that it looks up in the module, at once or when what it defines is called.
-        at_once: the names that stand in what it runs; of a definition, not those in the bodies of functions.
-        mentions: the names by which it travels: those, and the ones that they lead to.
-    """
+    """A module-level statement."""
 
     node: ast.stmt
     binds: set[str]
-    reads: set[str]
-    at_once: set[str]
-    mentions: set[str] = field(default_factory=set)
+    reads: set[str]  # names that it looks up in the module, at once or when what it defines is called
+    at_once: set[str]  # names that stand in what it runs; of a definition, not those in the bodies of functions
+    mentions: set[str] = field(default_factory=set)  # names by which it travels: those, and the ones they lead to
 
 
 class TravellingSources:
@@ -60,7 +52,7 @@ class TravellingSources:
         self._statements = [
             Statement(node, bound_names(node), self._reads(node), self._at_once(node))
             for node in scope.tree.body
-            if not (is_main_guard(node) or self._is_graph(node) or _is_text(node))
+            if not (is_main_guard(node) or node is scope.graph or _is_text(node))
         ]
         self._binding: dict[str, list[Statement]] = {}
         for statement in self._statements:
@@ -152,13 +144,8 @@ class TravellingSources:
 
     def _is_constant(self, name: str) -> bool:
         """Whether all that ever happens to a name is that one value which cannot change is bound to it."""
-        binding = self._binding.get(name, ())
-        return len(binding) == 1 and all(
-            isinstance(each.node, ast.Assign | ast.AnnAssign)
-            and each.node.value is not None
-            and _is_unchangeable(each.node.value)
-            for each in binding
-        )
+        nodes = [each.node for each in self._binding.get(name, ())]
+        return len(nodes) == 1 and isinstance(nodes[0], ast.Assign | ast.AnnAssign) and _is_unchangeable(nodes[0].value)
 
     def _at_once(self, node: ast.stmt) -> set[str]:
         """The names that stand in what a statement runs, as far as that may change something."""
@@ -181,16 +168,9 @@ class TravellingSources:
         if isinstance(node, ast.ClassDef):
             outside += [*node.bases, *node.keywords]
         else:
-            arguments = node.args
-            outside += [*arguments.defaults, *arguments.kw_defaults, node.returns]
-            parameters = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-            outside += [p.annotation for p in (*parameters, arguments.vararg, arguments.kwarg) if p is not None]
+            outside += [node.args, node.returns]
         table = self._tables.get((node.name, node.lineno))
         return _names_in(outside) | (_names_in([node]) if table is None else _global_names(table))
-
-    def _is_graph(self, node: ast.stmt) -> bool:
-        found = self._scope.decorator_of(node)
-        return found is not None and found[0] == "GRAPHify"
 
     def _source(self, node: ast.stmt) -> tuple[int, str]:
         """The line at which a statement begins, and its text without a decorator of ours."""
@@ -291,7 +271,7 @@ def _modules(node: ast.Import | ast.ImportFrom) -> set[str]:
     return {alias.name.partition(".")[0] for alias in node.names}
 
 
-def _is_unchangeable(node: ast.expr) -> bool:
+def _is_unchangeable(node: ast.expr | None) -> bool:
     """Whether an expression is a number, a text or a tuple of such, as it stands there."""
     if isinstance(node, ast.Tuple):
         return all(_is_unchangeable(item) for item in node.elts)
