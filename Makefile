@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 BENCH_VENV := .bench-venv
 BENCH_READY := $(BENCH_VENV)/.ready
 
-.PHONY: demo test soak bench clean
+.PHONY: demo test soak fuzz bench clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,10 @@ test: $(READY)
 # What `make test` does to ensembles for half a minute, for SOAK_SECONDS (3600), from SEED (1).
 soak: $(READY)
 	$(VENV)/bin/python tests/physical/chaos.py
+
+# FUZZ (100000) messages of a participant that is let in and sends anything well formed, from SEED (any).
+fuzz: $(READY)
+	$(VENV)/bin/python tests/physical/fuzz_messages.py $(or $(FUZZ),100000) $(SEED)
 
 # The peers that TickTalk is measured beside have an environment of their own, with TickTalk in it.
 $(BENCH_READY): pyproject.toml benchmarks/requirements.txt

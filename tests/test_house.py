@@ -27,7 +27,7 @@ SEMANTICS_LINES = 3_000
 
 RINGS = [
     # What everyone uses: tables and plain data.
-    "errors source_problems defaults durations json_text printable log_file time instructions",
+    "errors source_problems defaults durations json_text printable log_file time instructions ranges",
     "graph language mapping yaml_file payloads messages factories network_interface network_keys",
     # What a program means.
     "engine",

@@ -22,6 +22,10 @@ EVICTION_BOUND = 30_000_000
 """Root ticks by which a waiting token's end may lie behind the newest start seen at its SQ."""
 
 
+CLOCK_STEP = 60_000_000
+"""Root ticks by which an ensemble that has joined lets an answer of the manager step its clock."""
+
+
 def interval_width(period: int) -> int:
     """The width of a stream's intervals, unless the program gives one: half its period; both in root ticks."""
     return max(1, period // 2)

@@ -66,3 +66,7 @@ class TTInputError(TTError):
 
 class TTRuntimeError(TTError):
     """A request that the runtime refuses, with the reason."""
+
+
+class InvalidMessageError(TTError):
+    """A message whose content cannot be: it is dropped and counted, and nothing else comes of it."""

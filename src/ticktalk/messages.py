@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from ticktalk import payloads as carry
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.network_keys import Path
+from ticktalk.ranges import EnsembleName, Text
 
 
 class SyncMsg(enum.Enum):
@@ -159,8 +160,8 @@ ROWS: dict[enum.Enum, Row] = {
     # For the network manager of an ensemble.
     NetMsg.JOIN: Row(EnsembleInfo, "ask the manager to let this ensemble join", crosses=False),
     NetMsg.ROUTE: Row(carry.Route, "an ensemble and its address"),
-    NetMsg.FORGET: Row(str, "the ensemble of this name has left"),
-    NetMsg.REFUSED: Row(str, "the manager does not let this ensemble join, and why"),
+    NetMsg.FORGET: Row(EnsembleName, "the ensemble of this name has left"),
+    NetMsg.REFUSED: Row(Text, "the manager does not let this ensemble join, and why"),
     NetMsg.SEND: Row(Envelope, "send a message to a process of another ensemble", crosses=False),
     NetMsg.PONG: Row(
         carry.Pong, "the manager's answer to a heartbeat: its half of a clock exchange", path=Path.HEARTBEATS
@@ -174,10 +175,10 @@ ROWS: dict[enum.Enum, Row] = {
     NetMsg.SETTLE: Row(carry.Settle, "values that were sent through shared memory, should they not have come"),
     NetMsg.HOW_FAR: Row(carry.HowFar, "a receiver to which SQs will come asks how much was sent to them"),
     NetMsg.SO_FAR: Row(carry.SoFar, "the answer to HOW_FAR"),
-    NetMsg.SHUT_DOWN: Row(str, "the system ends, or this ensemble was drained; the reason"),
+    NetMsg.SHUT_DOWN: Row(Text, "the system ends, or this ensemble was drained; the reason"),
     # For the manager.
     RuntimeMsg.JOIN: Row(EnsembleInfo, "an ensemble joins"),
-    RuntimeMsg.LEAVE: Row(str, "the ensemble of this name leaves", path=Path.OUTPUTS),
+    RuntimeMsg.LEAVE: Row(EnsembleName, "the ensemble of this name leaves", path=Path.OUTPUTS),
     RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH: Row(carry.DeployRequest, "deploy a graph; or the graph alone", crosses=False),
     RuntimeMsg.READY: Row(carry.ReadyAnswer, "the answer to a deployment"),
     RuntimeMsg.EXECUTE_GRAPH: Row(carry.StartRequest, "start a graph", crosses=False),

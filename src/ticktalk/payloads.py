@@ -7,13 +7,14 @@ The structs that cross between devices hold fields in the order in which they ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict
 
 import msgspec
 
 from ticktalk.graph.graph import TTGraph
 from ticktalk.json_text import as_json
 from ticktalk.printable import line
+from ticktalk.ranges import Count, EnsembleName, Host, Name, Period, RootTick, Span, Text, Value
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 from ticktalk.time.interval import interval_text
 
@@ -107,16 +108,16 @@ class Deployment(msgspec.Struct, frozen=True):
     """
 
     graph: TTGraph
-    host_of: dict[str, str]
-    generations: dict[str, int] = {}
+    host_of: dict[Name, Host]
+    generations: dict[Name, Count] = {}
 
 
 class ReadyAnswer(msgspec.Struct, frozen=True):
     """An ensemble's answer to a deployment: ready, or the problem that keeps it from being so."""
 
-    graph: str
-    ensemble: str
-    problem: str | None = None
+    graph: Name
+    ensemble: EnsembleName
+    problem: Text | None = None
 
 
 class StartContext(msgspec.Struct, frozen=True):
@@ -131,28 +132,32 @@ class StartContext(msgspec.Struct, frozen=True):
         checkpoint: ticks between two checkpoints of its instances; 0: none.
     """
 
-    graph: str
-    context: int
-    start_tick: int
+    graph: Name
+    context: Count
+    start_tick: RootTick
     inputs: dict[str, Any]
-    until: int | None = None
-    checkpoint: int = 0
+    until: RootTick | None = None
+    checkpoint: Span = 0
 
 
 class StopGraph(msgspec.Struct, frozen=True):
     """End a graph: its contexts fire no more, its name is free."""
 
-    graph: str
+    graph: Name
 
 
 class SetGrid(msgspec.Struct, frozen=True):
     """Another period, phase and interval width (ticks) for a stream, from its next instant on."""
 
-    graph: str
-    sq: str
-    period: int
-    phase: int
-    width: int
+    graph: Name
+    sq: Name
+    period: Period
+    phase: Span
+    width: Period
+
+    def __post_init__(self) -> None:
+        if self.phase >= self.period:
+            raise ValueError(f"the phase {self.phase} is not below the period {self.period}")
 
 
 # Tokens, outputs and errors.
@@ -161,9 +166,9 @@ class SetGrid(msgspec.Struct, frozen=True):
 class TokenMessage(msgspec.Struct, frozen=True):
     """A token between two ensembles: on which arc of which context, its value and interval."""
 
-    graph: str
-    context: int
-    arc: str
+    graph: Name
+    context: Count
+    arc: Name
     value: Any
     start: Tick
     stop: Tick
@@ -182,14 +187,14 @@ class OutputToken(msgspec.Struct, frozen=True):
         arrival: the root tick at which it reached the manager.
     """
 
-    graph: str
+    graph: Name
     value: Any
     start: Tick
     stop: Tick
-    sq: str
-    ensemble: str
-    context: int = 0
-    arrival: int = 0
+    sq: Name
+    ensemble: EnsembleName
+    context: Count = 0
+    arrival: RootTick = 0
 
     def row(self) -> dict[str, Any]:
         """The token as a JSON object: `value` or `repr`, ticks of the root clock, None for an infinite end."""
@@ -210,14 +215,14 @@ class OutputToken(msgspec.Struct, frozen=True):
 class FiringError(msgspec.Struct, frozen=True):
     """A firing that raised, for the log and the manager. Ticks of the root clock; None: an infinite end."""
 
-    sq: str
-    ensemble: str
-    start: int | None
-    stop: int | None
-    file: str
+    sq: Name
+    ensemble: EnsembleName
+    start: RootTick | None
+    stop: RootTick | None
+    file: Name
     line: int
-    exception: str
-    traceback: str = ""
+    exception: Text
+    traceback: Text = ""
 
     def __str__(self) -> str:
         start = NEG_INFINITY if self.start is None else self.start
@@ -227,6 +232,35 @@ class FiringError(msgspec.Struct, frozen=True):
 
 
 # Instances that move, and their checkpoints.
+
+SavedToken = tuple[Count, Tick, Count, Tick, Value]
+"""A waiting token: slot, start, number, stop, value as MessagePack."""
+
+SavedArrival = tuple[Count, Tick, Tick, Value]
+"""A token that has had no turn yet: port, start, stop, value as MessagePack."""
+
+SavedDeadline = tuple[Tick, Count, Tick, Tick]
+"""A deadline: start, number, stop, and the root tick of it."""
+
+
+class SavedSync(TypedDict, total=False):
+    """What a firing rule keeps, of whatever kind it is (`TTSQSync.save`)."""
+
+    newest: Tick
+    number: Count
+    inbox: list[SavedArrival]
+    remote: list[SavedArrival]
+    last_start: Tick
+    sticky: list[SavedToken]
+    ports: list[SavedToken]
+    settled: list[SavedToken | None]
+    considered: Tick
+    not_before: Tick | None
+    known: Tick
+    due: list[SavedDeadline]
+    missed: list[SavedDeadline]
+    answered: list[Count]
+    data: list[tuple[Tick, SavedToken]]
 
 
 class InstanceState(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -239,10 +273,10 @@ class InstanceState(msgspec.Struct, frozen=True, omit_defaults=True):
         received: (when it moves) arc to the number of the last token that it has taken from another ensemble.
     """
 
-    sync: dict[str, Any] = {}
-    body: bytes | None = None
-    sent: dict[str, int] = {}
-    received: dict[str, int] = {}
+    sync: SavedSync = {}
+    body: Value | None = None
+    sent: dict[Name, Count] = {}
+    received: dict[Name, Count] = {}
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -251,13 +285,13 @@ class Checkpoint(msgspec.Struct, frozen=True):
     `left_out` names what has no codec, such as "count-1: sq_state['camera'] (VideoCapture)".
     """
 
-    graph: str
-    context: int
-    ensemble: str
-    tick: int
-    states: dict[str, InstanceState]
-    generations: dict[str, int] = {}
-    left_out: list[str] = []
+    graph: Name
+    context: Count
+    ensemble: EnsembleName
+    tick: RootTick
+    states: dict[Name, InstanceState]
+    generations: dict[Name, Count] = {}
+    left_out: list[Text] = []
 
 
 class Placement(msgspec.Struct, frozen=True):
@@ -271,18 +305,18 @@ class Placement(msgspec.Struct, frozen=True):
         alone: the receiver's SQs that no other ensemble may host: it keeps them when it loses the manager.
     """
 
-    graph: str
-    host_of: dict[str, str]
-    generations: dict[str, int]
-    states: dict[int, dict[str, InstanceState]] = {}
-    alone: list[str] = []
+    graph: Name
+    host_of: dict[Name, Host]
+    generations: dict[Name, Count]
+    states: dict[Count, dict[Name, InstanceState]] = {}
+    alone: list[Name] = []
 
 
 class Expect(msgspec.Struct, frozen=True):
     """These SQs, and no others of the graph, will come to the receiver: it prepares them and keeps what arrives."""
 
-    graph: str
-    sqs: list[str]
+    graph: Name
+    sqs: list[Name]
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -292,12 +326,12 @@ class Placed(msgspec.Struct, frozen=True):
     the token of this number of `sent`.
     """
 
-    graph: str
-    ensemble: str
-    sqs: list[str]
-    problem: str | None = None
+    graph: Name
+    ensemble: EnsembleName
+    sqs: list[Name]
+    problem: Text | None = None
     expected: bool = False
-    sent: dict[int, dict[str, int]] = {}
+    sent: dict[Count, dict[Name, Count]] = {}
 
 
 class HandOver(msgspec.Struct, frozen=True):
@@ -306,18 +340,18 @@ class HandOver(msgspec.Struct, frozen=True):
     `sent`: by context and arc, the token up to which they take all before they end.
     """
 
-    graph: str
-    to: dict[str, str]
-    sent: dict[int, dict[str, int]] = {}
+    graph: Name
+    to: dict[Name, Host]
+    sent: dict[Count, dict[Name, Count]] = {}
 
 
 class Handed(msgspec.Struct, frozen=True):
     """What handed-over instances go on with, by context."""
 
-    graph: str
-    ensemble: str
-    states: dict[int, dict[str, InstanceState]]
-    left_out: list[str] = []
+    graph: Name
+    ensemble: EnsembleName
+    states: dict[Count, dict[Name, InstanceState]]
+    left_out: list[Text] = []
 
 
 class HowFar(msgspec.Struct, frozen=True, array_like=True):
@@ -326,59 +360,66 @@ class HowFar(msgspec.Struct, frozen=True, array_like=True):
     The ensemble has subscribed before it asks. So what is sent after the question reaches the new place, too.
     """
 
-    name: str
-    graph: str
-    arcs: list[str]
+    name: EnsembleName
+    graph: Name
+    arcs: list[Name]
 
 
 class SoFar(msgspec.Struct, frozen=True, array_like=True):
     """The answer to a `HowFar`: by context and arc, the number of the last token sent."""
 
-    name: str
-    graph: str
-    sent: dict[int, dict[str, int]]
+    name: EnsembleName
+    graph: Name
+    sent: dict[Count, dict[Name, Count]]
 
 
 # Being alive, clocks, and being done.
+
+Lateness = Annotated[list[int], msgspec.Meta(min_length=3, max_length=3)]
+"""Firings, sum and worst of how late they started (microseconds)."""
 
 
 class Ping(msgspec.Struct, frozen=True, array_like=True):
     """A heartbeat of an ensemble, and its half of a clock exchange; ticks of the sender's root clock."""
 
-    name: str
-    asked: int
-    offset: int = 0
-    uncertainty: int = 0
-    dropped: int = 0
+    name: EnsembleName
+    asked: RootTick
+    offset: RootTick = 0
+    uncertainty: Span = 0
+    dropped: Count = 0
 
 
 class Pong(msgspec.Struct, frozen=True, array_like=True):
     """The manager's answer to a `Ping`; `received` and `answered` on the manager's root clock."""
 
-    asked: int
-    received: int
-    answered: int
+    asked: RootTick
+    received: RootTick
+    answered: RootTick
+
+    def __post_init__(self) -> None:
+        if self.answered < self.received:
+            raise ValueError("it was answered before it was received")
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True):
     """An ensemble that has lost the manager asks another for how long it has heard nothing of it."""
 
-    name: str
+    name: EnsembleName
 
 
 class Tell(msgspec.Struct, frozen=True, array_like=True):
     """The answer to `Ask`: microseconds since the manager was heard of."""
 
-    name: str
-    silence: int
+    name: EnsembleName
+    silence: Span
 
 
 class ReportRequest(msgspec.Struct, frozen=True):
     """The manager asks for an `IdleReport`, with what bodies cost if `profile` is set."""
 
-    graph: str
-    context: int
-    round: int
+    graph: Name
+    context: Count
+    round: Count
     profile: bool = False
 
 
@@ -397,18 +438,18 @@ class IdleReport(msgspec.Struct, frozen=True):
         profile: function to some of its runs' times (microseconds) and its tokens' sizes (bytes); None: not asked for.
     """
 
-    graph: str
-    context: int
-    ensemble: str
-    round: int
-    busy: str = ""
-    sent: dict[str, dict[str, int]] = {}
-    received: dict[str, int] = {}
-    outputs: int = 0
-    counts: dict[str, dict[str, int]] = {}
-    waiting: dict[str, dict[str, int]] = {}
-    lateness: dict[str, list[int]] = {}
-    profile: dict[str, tuple[list[int], list[int]]] | None = None
+    graph: Name
+    context: Count
+    ensemble: EnsembleName
+    round: Count
+    busy: Text = ""
+    sent: dict[Name, dict[EnsembleName, Count]] = {}
+    received: dict[Name, Count] = {}
+    outputs: Count = 0
+    counts: dict[Name, dict[Name, Count]] = {}
+    waiting: dict[Name, dict[Name, Count]] = {}
+    lateness: dict[Name, Lateness] = {}
+    profile: dict[Name, tuple[list[Span], list[Count]]] | None = None
 
 
 # The network: where ensembles are, and memory that those of one machine share.
@@ -417,31 +458,31 @@ class IdleReport(msgspec.Struct, frozen=True):
 class Route(NamedTuple):
     """An entry of the routing table: which ensemble is where."""
 
-    name: str
-    address: str
+    name: EnsembleName
+    address: Name
 
 
 class Offer(msgspec.Struct, frozen=True, array_like=True):
     """Memory in which an ensemble's values can be read: under which descriptor a process has it, and by which row."""
 
-    name: str
-    boot_id: str
-    process: int
-    descriptor: int
+    name: EnsembleName
+    boot_id: Name
+    process: Count
+    descriptor: Count
     nonce: bytes
-    row: int
+    row: Count
 
 
 class Accepted(msgspec.Struct, frozen=True, array_like=True):
     """An ensemble reads in a memory that it was offered."""
 
-    name: str
+    name: EnsembleName
     nonce: bytes
-    row: int
+    row: Count
 
 
 class Settle(msgspec.Struct, frozen=True, array_like=True):
     """Values in a memory that were sent to an ensemble long ago, by place and mark; those it has not got are lost."""
 
     nonce: bytes
-    places: list[tuple[int, int]]
+    places: list[tuple[Count, Count]]

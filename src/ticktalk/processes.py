@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
-from ticktalk.errors import TTRuntimeError
+from ticktalk.errors import InvalidMessageError, TTRuntimeError
 from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.requests import Requests
@@ -53,6 +53,7 @@ class TTProcess:
         self.ensemble_name = ensemble_name
         self.handlers: dict[enum.Enum, Callable[[Any], object]] = {}
         self.sim_process: simpy.Process | None = None
+        self.refuse: Callable[[InvalidMessageError], None] = _log  # told of a message that cannot be
         self.wake: Callable[[], None] | None = None  # on a device: tells the timekeeper that something is in the queue
         self._waits = False  # in `run_sim`, for an interrupt
         self._stopped = False
@@ -78,7 +79,10 @@ class TTProcess:
         """Respond to a message meant for this process; any other is ignored without notification."""
         handler = self.handlers.get(msg.msg_type)
         if handler is not None and msg.recipient_name == RECIPIENTS[msg.msg_type.__class__]:
-            handler(msg.payload)
+            try:
+                handler(msg.payload)
+            except InvalidMessageError as error:
+                self.refuse(error)
 
     def run_sim(self, sim: simpy.Environment) -> Generator[simpy.Event, Any, None]:
         """The run loop in simulation; run it as a `simpy.Process`."""
@@ -294,6 +298,10 @@ class TTRuntimeManagerProcess(_BesideNetworkManager):
         self.requests = Requests(name, log_file, self.send, driver or Driver())
         self.handlers = self.requests.handlers
         self.state, self.outputs, self.errors = self.requests.state, self.requests.outputs, self.requests.errors
+
+
+def _log(error: InvalidMessageError) -> None:
+    logger.warning("%s", error)
 
 
 def _nobody(msg: Message) -> None:

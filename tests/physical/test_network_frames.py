@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ticktalk.engine.value_codec import Encoded, NoCodecError, encode_value
+from ticktalk.engine.value_codec import Encoded, NoCodecError, encode_value, plain
 from ticktalk.language.compiler import compile_source
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg
@@ -92,7 +92,9 @@ def test_inputs_of_any_kind_arrive() -> None:
     inputs = {"a": 1 << 80, "b": (1, {2, 3}), "c": None, "d": -math.inf, "e": {1: 2}}
     start = StartContext("prog", 1, 10**15, inputs, None)
     back = parse_control(control_frame(Message(SyncMsg.START, start, "TTInputTokenProcess"))).payload
-    assert back == start
+    assert all(isinstance(value, Encoded) for value in back.inputs.values()), "nobody opens them on the way"
+    assert {name: plain(value) for name, value in back.inputs.items()} == inputs
+    assert msgspec.structs.replace(back, inputs=inputs) == start
     with pytest.raises(NoCodecError, match="object"):
         broken = StartContext("prog", 1, 0, {"a": object()})
         control_frame(Message(SyncMsg.START, broken, "TTInputTokenProcess"))

@@ -29,6 +29,7 @@ from ticktalk.engine.value_codec import value_decoder
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
+from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.time import TTClock, TTEmpty, TTTime, TTToken
 
 _KNOWN = {"component": component, "TTClock": TTClock, "TTEmpty": TTEmpty, "TTTime": TTTime, "TTToken": TTToken}
@@ -120,6 +121,9 @@ class GraphCode:
     def try_out(self, sqs: Iterable[TTSQ]) -> None:
         """`prepare`, and make one body of each function, so that its errors are known before the start."""
         sqs = list(sqs)
+        for sq in sqs:
+            if not sq.body and sq.function not in INSTRUCTIONS and sq.function != "TTFinishByOtherwise":
+                raise BodyError(f"{sq.name}: this TickTalk has no instruction {sq.function}")
         self.prepare(sqs)
         for sq in {sq.function: sq for sq in sqs if sq.body}.values():
             self.body(sq)

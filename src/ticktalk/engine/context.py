@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from ticktalk.engine.acceleration import Accelerated
 from ticktalk.engine.agenda import Agenda
@@ -21,7 +21,7 @@ from ticktalk.engine.state import Load, Saver
 from ticktalk.engine.value_codec import PLAIN, handed_on
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
-from ticktalk.payloads import FiringError, InstanceState
+from ticktalk.payloads import FiringError, InstanceState, SavedSync
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 
 
@@ -50,7 +50,7 @@ class Context:
         self.agenda = agenda
         self._around = around
         self.closed = False
-        self.inputs: dict[str, Any] = {}
+        self.inputs: dict[str, Any] | None = None  # until its start tick
         self.counters = Counters()
         self._until: int | None = None
         self.chains: dict[str, FiringChain] = {}
@@ -128,15 +128,19 @@ class Context:
             forward.route(self.syncs, self.prepared.host_of)
         if self._until is not None:
             self.end_streams(self._until)
-        self.inject(self.inputs, arriving - set(states))
+        saved: dict[str, dict[str, Any]] = {sq: dict(state.sync) for sq, state in states.items() if sq in arriving}
+        for name in [name for name in saved if not self.syncs[name].fits(saved[name])]:
+            self.counters.add(name, "invalid")
+            del saved[name]  # it begins anew
+        if self.inputs is not None:  # else its start tick is still to come, and all get theirs then
+            self.inject(self.inputs, arriving - set(saved))
         now = self.agenda.now
         for sq in come:
-            state = states.get(sq.name)
-            if state is not None:
-                self.syncs[sq.name].restore(state.sync, load, now)
-                execute = self.executes.get(sq.name)
-                if execute is not None and state.body is not None:
-                    execute.memory = load(state.body)
+            if sq.name in saved:
+                self.syncs[sq.name].restore(saved[sq.name], load, now)
+                execute, body = self.executes.get(sq.name), states[sq.name].body
+                if execute is not None and body is not None:
+                    execute.memory = load(body)
         self.accelerate()
 
     def put_behind(self, arc: str, consumers: Collection[str]) -> None:
@@ -212,7 +216,7 @@ class Context:
             saver.sq = name
             execute = self.executes.get(name)
             body = saver.body(execute.memory) if execute is not None else None
-            found[name] = InstanceState(self.syncs[name].save(saver), body)
+            found[name] = InstanceState(cast(SavedSync, self.syncs[name].save(saver)), body)
         return found
 
     def set_grid(self, name: str, period: int, phase: int, width: int, after: int | None = None) -> None:

@@ -19,6 +19,7 @@ KINDS = {
     "overflow": "tokens dropped from a full inbox",
     "stale": "tokens of an older generation",
     "bad_frames": "frames that could not be read",
+    "invalid": "messages with what cannot be: out of range, or naming what is not there",
     "restarts": "workers replaced",
 }
 """The kinds of counters, and what each counts."""

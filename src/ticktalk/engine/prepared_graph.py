@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from ticktalk.engine.bodies import BodyError, GraphCode
+from ticktalk.engine.bodies import GraphCode
 from ticktalk.engine.components import Components
 from ticktalk.engine.wiring import wiring_of
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
-from ticktalk.instructions import INSTRUCTIONS
 
 
 class PreparedGraph:
@@ -21,9 +20,6 @@ class PreparedGraph:
         here: this ensemble's name.
         components: this ensemble's drivers.
         generations: SQ name to how often it has been placed anew; left out: never.
-
-    Raises:
-        BodyError: an SQ placed here cannot be prepared here.
     """
 
     def __init__(
@@ -44,7 +40,6 @@ class PreparedGraph:
         self.wiring = wiring_of(graph)
         self.order = self.wiring.order
         self.sqs = [sq for sq in graph.sqs if host_of[sq.name] == here]
-        self._check(self.sqs)
 
     def prepare_code(self) -> None:
         """Compile the bodies placed here, run the module-level statements they need, and make each body once.
@@ -75,9 +70,3 @@ class PreparedGraph:
         sqs = [changed if sq.name == name else sq for sq in self.graph.sqs]
         self.graph = msgspec.structs.replace(self.graph, sqs=sqs)
         self.sqs = [sq for sq in sqs if self.host_of[sq.name] == self.here]
-
-    @staticmethod
-    def _check(sqs: list[TTSQ]) -> None:
-        for sq in sqs:
-            if not sq.body and sq.function not in INSTRUCTIONS and sq.function != "TTFinishByOtherwise":
-                raise BodyError(f"{sq.name}: this TickTalk has no instruction {sq.function}")

@@ -11,8 +11,8 @@ from typing import Any
 from ticktalk.engine.value_codec import NoCodecError, encoded, type_name
 from ticktalk.time import Tick
 
-SavedToken = list[Any]
-"""`[start, stop, value]`: root ticks, the value as MessagePack."""
+SavedToken = tuple[Any, ...]
+"""`(start, stop, value)`: root ticks, the value as MessagePack."""
 
 Load = Callable[[bytes], Any]
 """Makes a value again from its saved form."""
@@ -33,7 +33,7 @@ class Saver:
     def token(self, start: Tick, stop: Tick, value: Any, where: str) -> SavedToken | None:
         """A token that can be restored; None if its value has no codec."""
         try:
-            return [start, stop, bytes(encoded(value))]
+            return start, stop, bytes(encoded(value))
         except (NoCodecError, UnicodeEncodeError):
             self.leave_out(where, value)
             return None

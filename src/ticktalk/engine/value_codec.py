@@ -198,7 +198,10 @@ def as_number(value: Any) -> int | float | None:
         # MessagePack's first byte tells: small ints, booleans, floats, ints of 8 to 64 bits.
         first = data[0]
         if first < 0x80 or first >= 0xE0 or first in (0xC2, 0xC3) or 0xCA <= first <= 0xD3:
-            number: int | float = _plain_decoder.decode(data)
+            try:
+                number: int | float = _plain_decoder.decode(data)
+            except msgspec.DecodeError:
+                return None  # what came from elsewhere only begins like a number
             return number
         return None
     return value if kind is int or kind is float or kind is bool else None

@@ -12,6 +12,9 @@ from ticktalk.engine.context import Context
 from ticktalk.engine.wiring import wiring_of
 from ticktalk.payloads import InstanceState
 
+LEAP = 100_000
+"""Tokens that count as lost at most before one that came. An arc that was further ahead counts on from what comes."""
+
 Numbers = int | list[int]
 """Of tokens that were sent together: one for each arc, or the one that they all have."""
 
@@ -87,10 +90,11 @@ class ArcNumbers:
             # What was sent before this ensemble took part was not for it.
             received[arc] = numbers[arc] = number - 1
         received[arc] += 1
-        missing = number - numbers[arc] - 1
-        if missing > 0:
-            self._lost(arc, missing)
-        numbers[arc] = max(number, numbers[arc])
+        ahead = number - numbers[arc]
+        if ahead > 1:
+            self._lost(arc, min(ahead - 1, LEAP))
+        if ahead > 0 or ahead < -LEAP:
+            numbers[arc] = number
 
     def receive_together(self, bundle: Bundle, numbers: Numbers) -> None:
         """Count a token that came on each arc of a bundle."""

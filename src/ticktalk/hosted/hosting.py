@@ -34,6 +34,7 @@ from ticktalk.payloads import (
     StartContext,
     TokenMessage,
 )
+from ticktalk.ranges import known
 from ticktalk.time import Tick
 
 
@@ -85,6 +86,7 @@ class EnsembleHost:
     def prepare(self, deployment: Deployment, run_code: bool = True) -> ReadyAnswer:
         """Hold the graph ready to start; the answer says why not if it cannot be."""
         graph = deployment.graph
+        known((sq.name for sq in graph.sqs), deployment.host_of, f"SQs of graph {graph.name!r} that have no host")
         running.current = Preparing(graph.name, self.name)
         try:
             prepared = PreparedGraph(graph, deployment.host_of, self.name, self.components, deployment.generations)
@@ -221,6 +223,7 @@ class EnsembleHost:
         prepared = self.prepared.get(change.graph)
         if prepared is None:
             return
+        known([change.sq], [sq.name for sq in prepared.graph.sqs if sq.trigger == "grid"], "streams")
         prepared.set_grid(change.sq, change.period, change.phase, change.width)
         for (graph, _), context in self.contexts.items():
             if graph == change.graph:

@@ -15,6 +15,7 @@ import msgspec
 from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.messages import NetMsg
 from ticktalk.payloads import Ask, Tell
+from ticktalk.ranges import known
 
 DEAD_AFTER = 2_000_000
 """Root ticks without a heartbeat after which an ensemble counts as dead."""
@@ -209,6 +210,7 @@ class Lease:
 
     def asked(self, ask: Ask) -> None:
         """Find out whether the manager is there; answer as soon as it is heard, and after a while anyway."""
+        known([ask.name], list(self._others()), "ensembles")
         now = self._now()
         self._asked_by.add(ask.name)
         if now - self.pinged_at > self.watch.pause // 2:
@@ -224,5 +226,6 @@ class Lease:
 
     def told(self, tell: Tell, came: int | None = None) -> None:
         """Take the answer of another ensemble, which came at a root tick (None: now)."""
+        known([tell.name], list(self._others()), "ensembles")
         self.watch.told(tell.name, tell.silence, self._now() if came is None else came)
         self.check()

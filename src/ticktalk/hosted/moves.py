@@ -18,7 +18,7 @@ For one graph, one of these is done after the other, in the order in which the m
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ from ticktalk.hosted.checkpoints import BodyStates, Checkpoints, Key, whole
 from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.messages import NetMsg, RuntimeMsg
 from ticktalk.payloads import Expect, Handed, HandOver, HowFar, InstanceState, Placed, Placement, SoFar
+from ticktalk.ranges import known
 from ticktalk.time import Tick
 
 UNDER_WAY_LIMIT = 1_000_000
@@ -131,11 +132,22 @@ class Moves:
         self._expect_no_more(graph)
         self.waits = [wait for wait in self.waits if wait.graph != graph]
 
+    def _check(self, graph: str, sqs: Iterable[str]) -> None:
+        """Make sure that a graph has these SQs, if it is here.
+
+        Raises:
+            InvalidMessageError: it has not.
+        """
+        prepared = self._host.prepared.get(graph)
+        if prepared is not None:
+            known(sqs, prepared.host_of, f"SQs of graph {graph!r}")
+
     # SQs that will come.
 
     def expect(self, expect: Expect) -> None:
         """Prepare for SQs that will come, and keep what arrives for them; for no others of their graph."""
         graph = expect.graph
+        self._check(graph, expect.sqs)
 
         def job(done: Callable[[], None]) -> None:
             self._expect_no_more(graph)
@@ -266,6 +278,10 @@ class Moves:
 
     def place(self, placement: Placement) -> None:
         """Keep to where SQs are from now on; those that come are loaded first."""
+        self._check(placement.graph, placement.generations)
+        prepared = self._host.prepared.get(placement.graph)
+        if prepared is not None:
+            known(prepared.host_of, placement.host_of, f"SQs of graph {placement.graph!r}, without a place,")
 
         def job(done: Callable[[], None]) -> None:
             if placement.graph not in self._host.prepared:
@@ -385,6 +401,7 @@ class Moves:
     def hand_over(self, order: HandOver) -> None:
         """End instances when their bodies are idle, and send the manager what they go on with."""
         graph = order.graph
+        self._check(graph, order.to)
 
         def job(done: Callable[[], None]) -> None:
             contexts: list[Context] = []

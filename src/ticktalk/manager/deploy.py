@@ -32,6 +32,7 @@ from ticktalk.payloads import (
     StartRequest,
     StopGraph,
 )
+from ticktalk.ranges import known
 
 
 class Deploy:
@@ -92,6 +93,7 @@ class Deploy:
         """An ensemble has prepared a graph for the first time, or says why it cannot."""
         state = self._state.graphs.get(answer.graph)
         if state is not None and state.state == "preparing":
+            known([answer.ensemble], state.hosts, f"ensembles that prepare graph {state.name!r} and")
             state.waits_for.discard(answer.ensemble)
             if answer.problem is not None:
                 state.problems[answer.ensemble] = answer.problem

@@ -36,9 +36,13 @@ from ticktalk.payloads import (
     StartContext,
     StopGraph,
 )
+from ticktalk.ranges import known
 
 DISMISSED = "it was drained: nothing lives here any more"
 """The reason with which an ensemble that was drained ends."""
+
+WARNED = 10_000
+"""Warnings of one graph that are told and remembered."""
 
 
 class Heal:
@@ -157,6 +161,7 @@ class Heal:
         context = state.contexts.get(checkpoint.context) if state is not None else None
         if state is None or context is None or context.ended:
             return
+        known(checkpoint.states, state.host_of, f"SQs of graph {state.name!r}, in a checkpoint,")
         for sq, saved in checkpoint.states.items():
             current = state.generations.get(sq, 0) == checkpoint.generations.get(sq, 0)
             if state.host_of.get(sq) == checkpoint.ensemble and current:
@@ -181,6 +186,10 @@ class Heal:
         state = self._state.graphs.get(answer.graph)
         if state is None:
             return
+        known(answer.sqs, state.host_of, f"SQs of graph {state.name!r}")
+        known([answer.ensemble], [info.name for info in self._state.infos()], "ensembles")
+        arcs = {arc.rpartition("/")[0] for counts in answer.sent.values() for arc in counts}
+        known(arcs, state.host_of, f"SQs of graph {state.name!r}")
         if answer.problem is not None:
             self._refuse(state, answer.ensemble, answer.sqs, answer.problem)
             return
@@ -199,6 +208,8 @@ class Heal:
         move = state.move if state is not None else None
         if state is None or move is None or move.source != handed.ensemble or move.handed:
             return
+        for states in handed.states.values():
+            known(states, move.to, f"SQs of graph {state.name!r} that were to move and")
         move.handed = True
         state.host_of.update(move.to)
         move.to = {sq: to for sq, to in move.to.items() if to}
@@ -393,7 +404,7 @@ class Heal:
 
     def _say_left_out(self, state: GraphState, left_out: list[str]) -> None:
         for what in left_out:
-            if what not in state.warned:
+            if what not in state.warned and len(state.warned) < WARNED:
                 state.warned.add(what)
                 self._tell(LeftOut(state.name, what))
 

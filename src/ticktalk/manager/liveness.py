@@ -24,6 +24,9 @@ PROTOCOL = 1
 WATCH_PERIOD = 200_000
 """Microseconds between two looks for silent ensembles."""
 
+LOST_KEPT = 10_000
+"""Ensembles that are gone and may come back, of which the manager knows what they hold."""
+
 
 class Why(enum.Enum):
     """Why an ensemble may not join."""
@@ -162,7 +165,10 @@ class Liveness:
 
         `isolated`: nor of any other. Then it may be the manager that is cut off, so their SQs stay where they are.
         """
-        self._state.lost[name] = LostEnsemble(self._state.ensembles[name].info)
+        lost = self._state.lost
+        lost[name] = LostEnsemble(self._state.ensembles[name].info)
+        if len(lost) > LOST_KEPT:
+            del lost[next(iter(lost))]  # should it come back, it joins anew
         if isolated:
             self._state.isolated = True
             self._forget(name, event, Isolated())

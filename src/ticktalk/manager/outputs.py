@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ticktalk.errors import InvalidMessageError
 from ticktalk.json_text import json_line
 from ticktalk.log_file import LogFile
 from ticktalk.manager.state import ContextState, ManagerState
@@ -53,6 +54,12 @@ class Outputs:
     def take(self, token: OutputToken, arrival: int) -> None:
         """Take one that an ensemble has sent; not of a start under a manager before this one."""
         sender, state = token.ensemble, self._state
+        graph = state.graphs.get(token.graph)
+        if graph is None or token.context not in graph.contexts:
+            if token.context in self._counts:
+                raise InvalidMessageError(f"an output of graph {token.graph!r} and of a start of another graph")
+        elif token.sq not in graph.host_of:
+            raise InvalidMessageError(f"an output of {token.sq[:100]!r}, which graph {token.graph!r} has not")
         if sender in state.ensembles or sender in state.lost or sender == state.manager.name:
             self.add(msgspec.structs.replace(token, arrival=arrival))
 

@@ -12,6 +12,7 @@ from ticktalk.manager.outputs import Outputs
 from ticktalk.manager.state import ContextState, GraphState, ManagerState
 from ticktalk.messages import SyncMsg
 from ticktalk.payloads import IdleReport, ProfileRequest, ReportRequest, StartContext
+from ticktalk.ranges import known
 
 REPORT_PERIOD = 100_000
 """Microseconds between questions whether a context is done."""
@@ -70,7 +71,11 @@ class Reports:
         context = state.contexts.get(report.context) if state is not None else None
         if state is None or context is None:
             return
+        sqs = state.host_of.keys()
+        known(report.counts, sqs | {report.ensemble}, f"SQs of graph {state.name!r}, in a report,")
+        known({*report.waiting, *report.lateness}, sqs, f"SQs of graph {state.name!r}, in a report,")
         if report.profile is not None:
+            known([report.ensemble], context.profiles, "ensembles that were asked for costs and")
             context.profiles[report.ensemble] = report.profile
             self._answer_profiles()
         elif context.completion.take(report, context.outputs, stamp) and not context.ended:

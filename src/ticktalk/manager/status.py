@@ -60,6 +60,6 @@ def _graph(state: GraphState, counts: Counts) -> dict[str, Any]:
         "counters": counts,
         "waiting": {sq: ports for report in reports for sq, ports in report.waiting.items()},
         "lateness_us": {
-            sq: {"firings": n, "mean": total // n, "worst": worst} for sq, (n, total, worst) in lateness.items()
+            sq: {"firings": n, "mean": n and total // n, "worst": worst} for sq, (n, total, worst) in lateness.items()
         },
     }

@@ -7,6 +7,7 @@ from collections.abc import Collection
 import msgspec
 
 from ticktalk.graph.sq import TTSQ
+from ticktalk.ranges import Count, EnsembleName, Name, RootTick
 
 
 class EnsembleInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -27,17 +28,17 @@ class EnsembleInfo(msgspec.Struct, frozen=True, omit_defaults=True):
         direct: others may connect to it; else the manager relays.
     """
 
-    name: str
-    address: str = ""
-    components: list[str] = []
-    cores: int = 1
-    memory: int = 0
-    python: str = ""
-    modules: list[str] = []
+    name: EnsembleName
+    address: Name = ""
+    components: list[Name] = []
+    cores: Count = 1
+    memory: Count = 0
+    python: Name = ""
+    modules: list[Name] = []
     protocol: int = 1
-    boot_id: str = ""
-    started: int = 0
-    zid: str = ""
+    boot_id: Name = ""
+    started: RootTick = 0
+    zid: Name = ""
     direct: bool = True
 
 

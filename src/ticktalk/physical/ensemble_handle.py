@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 from ticktalk.engine.components import Components
+from ticktalk.errors import InvalidMessageError
 from ticktalk.hosted.lease import Lease, Times
 from ticktalk.manager.liveness import Why
 from ticktalk.messages import NetMsg, RuntimeMsg, message
@@ -35,6 +37,9 @@ RETRY = 0.3
 
 NAME_LIMIT = 2.5
 """Seconds for which a name in use is asked for again."""
+
+PINGS_KEPT = 64
+"""Heartbeats whose answers are taken."""
 
 
 class EnsembleHandle:
@@ -74,6 +79,8 @@ class EnsembleHandle:
         self.discipline = ClockDiscipline(follow=False)
         self._started = self.node.clock.now()  # the same however often it asks
         self._joined_at = 0
+        self._clock_refused = False  # it was told
+        self._pinged: deque[int] = deque(maxlen=PINGS_KEPT)  # when the latest heartbeats were sent
         self._again = threading.Event()
         self.node.take_control[NetMsg.PONG] = self._pong
         self.node.take_control[NetMsg.SHUT_DOWN] = lambda reason, stamp: self._shut_down(reason)
@@ -201,6 +208,14 @@ class EnsembleHandle:
             self.node.agenda.now = max(self.node.agenda.now, self.node.clock.now()) if by > 0 else self.node.clock.now()
         elif what == "slew":
             self.node.clock.slew(by)
+        elif what == "refused":
+            self.node.own["invalid"] += 1
+            if not self._clock_refused:
+                self._clock_refused = True
+                self._event(
+                    f"the manager's clock would move this one by {by / 1e6:.1f} s at once, which is refused: start this"
+                    " ensemble anew if its clock is the wrong one (after a suspension, for one)"
+                )
 
     def _beat(self) -> None:
         if not self.node.link.is_open or self._again.is_set():
@@ -211,6 +226,7 @@ class EnsembleHandle:
 
     def _ping(self) -> None:
         now = self._lease.pinged_at = self.node.clock.now()
+        self._pinged.append(now)
         ping = Ping(
             self.name,
             now,
@@ -221,6 +237,8 @@ class EnsembleHandle:
         self.node.send(self.node.manager, message(RuntimeMsg.PING, ping))
 
     def _pong(self, pong: Pong, stamp: int) -> None:
+        if pong.asked not in self._pinged:
+            raise InvalidMessageError("an answer to a heartbeat that was not sent, or long ago")
         self._exchange(Exchange(pong.asked, pong.received, pong.answered, stamp))
         if self._lease.pong(pong.asked):
             self._lease.notice_silence()

@@ -20,6 +20,7 @@ from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import Components
 from ticktalk.engine.value_codec import Encoded, encoded
+from ticktalk.errors import InvalidMessageError
 from ticktalk.hosted.ensemble_duties import Duties
 from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.hosted.moves import UNDER_WAY_LIMIT, Moves
@@ -44,6 +45,7 @@ from ticktalk.physical.timekeeping.loop import LOAN, Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 from ticktalk.physical.workers.workers import Workers
 from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
+from ticktalk.ranges import known
 from ticktalk.time import Tick
 
 logger = logging.getLogger("ticktalk")
@@ -152,14 +154,14 @@ class Node:
         self._drains = False
         self._thread: threading.Thread | None = None
         for process in self.processes:
-            process.wake = self._wake
+            process.wake, process.refuse = self._wake, self._refuse
 
     # Serving the processes.
 
     def serve(self, process: TTProcess) -> None:
         """Let the loop serve one more process."""
         self.processes.append(process)
-        process.wake = self._wake
+        process.wake, process.refuse = self._wake, self._refuse
 
     def _wake(self) -> None:
         if not (self.loop.in_loop and self._drains):
@@ -201,7 +203,10 @@ class Node:
         """Take a control message to the process it is for."""
         direct = self.take_control.get(message.msg_type)
         if direct is not None:
-            direct(message.payload, self.clock.at(monotonic_us() if stamp is None else stamp))
+            try:
+                direct(message.payload, self.clock.at(monotonic_us() if stamp is None else stamp))
+            except InvalidMessageError as error:
+                self._refuse(error)
             return
         self.network_manager.receive(message)
         self._drain()
@@ -224,10 +229,15 @@ class Node:
                 "ensemble %r refused a deployment: it does not carry the signature of the manager it joined", self.name
             )
         except FrameError as error:
-            self.own["bad_frames"] += 1
+            self.own[error.kind] += 1
             logger.debug("a bad frame was dropped: %s", error)
         else:
             self.receive(message, stamp)
+
+    def _refuse(self, error: InvalidMessageError) -> None:
+        """Count a message that names what is not here; nothing else comes of it."""
+        self.own["invalid"] += 1
+        logger.debug("a message was dropped: %s", error)
 
     # Tokens, outputs and errors (`Outside`).
 
@@ -259,6 +269,10 @@ class Node:
     def prepare(self, deployment: Deployment, tell: Callable[[ReadyAnswer], None]) -> None:
         """Hold a graph ready: its arcs are subscribed to, its bodies compiled in their workers."""
         graph = deployment.graph
+        try:
+            graph.check()
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidMessageError(f"a deployment of what is no graph: {error}") from None
         answer = self.host.prepare(deployment, run_code=False)
         if answer.problem is not None:
             tell(answer)
@@ -284,13 +298,15 @@ class Node:
         key = (start.graph, start.context)
         if start.graph not in self.host.prepared or key in self.host.contexts:
             return  # known already: the manager repeats it to an ensemble that was cut off
+        inputs = self.host.prepared[start.graph].graph.inputs
+        known((source.name for source in inputs), start.inputs, f"inputs of graph {start.graph!r}, in a start,")
         context = self.host.wire(start, self.workers.place)
         self.tokens.add(context, self.duties.add(context))
         self.workers.begin(context)
-        inputs = {name: Encoded(encoded(value)) for name, value in start.inputs.items()}
+        values = {name: Encoded(encoded(value)) for name, value in start.inputs.items()}
 
         def begin() -> None:
-            context.inject(inputs)
+            context.inject(values)
             self.tokens.begin(*key)
             if start.checkpoint and self.agenda.now > start.start_tick:
                 self.duties.checkpoints.save(*key)  # the next one that is due may be a whole period away

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from itertools import count
 from typing import Any
 
@@ -12,6 +12,7 @@ from ticktalk.engine.matching import Waiting
 from ticktalk.engine.state import Load, Saver
 from ticktalk.graph.sq import TTSQ
 from ticktalk.instructions import ON_TOKENS
+from ticktalk.ranges import is_interval
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 
 Fire = Callable[[Tick, Tick, tuple[Any, ...], int], None]
@@ -118,7 +119,7 @@ class TTSQSync:
                 if saver.everything or stop == INFINITY
             ]
             if kept:
-                saved[name] = [[port, *token] for port, token in kept if token is not None]
+                saved[name] = [(port, *token) for port, token in kept if token is not None]
         return saved
 
     def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
@@ -128,6 +129,25 @@ class TTSQSync:
         self.remote[:0] = [(port, start, stop, load(data)) for port, start, stop, data in saved.get("remote", ())]
         if not self.queued:
             self.agenda.make_ready(self)
+
+    def fits(self, saved: dict[str, Any]) -> bool:
+        """Whether a state can be one that this rule saved: `restore` would break over another."""
+        wanted = self.save(Saver())
+        ports: Collection[int] = range(len(self.sq.ports)) if "due" in wanted else self.slot
+        waiting = [token for name in ("ports", "sticky") for token in saved.get(name, ())]
+        settled = saved.get("settled", self.arc_ports)
+        arrived = [token for name in ("inbox", "remote") for token in saved.get(name, ())]
+        data = [token for _, token in saved.get("data", ())]
+        there = [token for token in settled if token is not None] if "settled" in saved else []
+        return (
+            wanted.keys() <= saved.keys() | {"inbox", "remote"}
+            and len(settled) == len(self.arc_ports)
+            and all(token[0] < len(self.arc_ports) for token in waiting)
+            and all(token[0] in ports for token in arrived)
+            and all(is_interval(token[1], token[3]) for token in (*waiting, *there, *data))
+            and all(is_interval(token[1], token[2]) for token in arrived)
+            and all(is_interval(token[0], token[2]) for name in ("due", "missed") for token in saved.get(name, ()))
+        )
 
     def waiting(self) -> dict[str, int]:
         """Port name to number of tokens that wait there."""
@@ -150,12 +170,12 @@ class TTSQSync:
         self.inbox.clear()
         return arrived
 
-    def _saved(self, slot: int, token: Waiting, saver: Saver) -> list[Any] | None:
-        """`[slot, start, number, stop, value]`, or None when the value has no codec."""
+    def _saved(self, slot: int, token: Waiting, saver: Saver) -> tuple[Any, ...] | None:
+        """`(slot, start, number, stop, value)`, or None when the value has no codec."""
         start, number, stop, value = token
         port = self._name(slot) if slot < len(self.arc_ports) else "data"
         kept = saver.token(start, stop, value, f"the token on {port}")
-        return None if kept is None else [slot, start, number, stop, kept[2]]
+        return None if kept is None else (slot, start, number, stop, kept[2])
 
     def _name(self, slot: int) -> str:
         return self.sq.ports[self.arc_ports[slot]].name
@@ -178,7 +198,7 @@ def values_of(tokens: list[Any], full: bool) -> tuple[Any, ...]:
     return tuple([token[3] for token in tokens])
 
 
-def loaded(token: list[Any], load: Load) -> Waiting:
+def loaded(token: Sequence[Any], load: Load) -> Waiting:
     """A waiting token, made again from its saved form."""
     start, number, stop, data = token
     return start, number, stop, load(data)

@@ -256,11 +256,11 @@ class DeadlineSync(TTSQSync):
 
     def save(self, saver: Saver) -> dict[str, Any]:
         saved = super().save(saver)
-        saved["due"] = [list(token) for token in self.due.tokens]
-        saved["missed"] = [list(token) for token in self.missed.tokens]
+        saved["due"] = [tuple(token) for token in self.due.tokens]
+        saved["missed"] = [tuple(token) for token in self.missed.tokens]
         saved["answered"] = sorted(self.answered)
         saved["data"] = [
-            [token[3][0], entry]
+            (token[3][0], entry)
             for token in self.data.tokens
             if (saver.everything or self.sticky_data or token[2] == INFINITY)
             and (entry := self._saved(0, (*token[:3], token[3][1]), saver))

@@ -13,6 +13,9 @@ from ticktalk.engine.state import Load, Saver
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 
+MANY = 100
+"""Periods by which a stream may be behind and still count each skipped instant by itself."""
+
 
 class Taker(Protocol):
     """An accelerator's part that may take over the instants of several sources, to run them together."""
@@ -81,7 +84,12 @@ class GridSync(TTSQSync):
             self._open_window(now)
         instant = self.instant
         while instant is not None and instant <= now:
-            self._due(instant, now)
+            if now - instant > MANY * max(self.period, self.width) and not self.first_delay:
+                past = now - 2 * max(self.period, self.width)
+                self._skip_between(instant - 1, min(past, self.end))
+                self._next_after(max(past, instant - 1))
+            else:
+                self._due(instant, now)
             instant = self.instant
         if self.change is not None:
             self.set_grid(*self.change, now)

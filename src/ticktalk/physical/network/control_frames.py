@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ticktalk.engine.value_codec import Data, Encoded, ValueFormatError, decode_value, encode_value, encoded
+from ticktalk.engine.value_codec import Data, Encoded, ValueFormatError, decode_value, encoded
 from ticktalk.messages import ROWS, Message, RuntimeMsg, SyncMsg
 from ticktalk.payloads import OutputToken, StartContext
-from ticktalk.physical.network.frames import HEAD, FrameError, body
+from ticktalk.physical.network.frames import HEAD, FrameError, InvalidError, body
+from ticktalk.ranges import Count, EnsembleName, Name, RootTick, Span, Value, is_interval
 from ticktalk.time import Tick
 
 
@@ -43,15 +44,20 @@ def parse_control(frame: bytes, verify: Callable[[bytes, bytes], bool] | None = 
     """The message in a frame.
 
     Raises:
-        FrameError: the bytes are no control frame, or it carries code without the manager's signature.
+        FrameError: the bytes are no control frame, it carries code without the manager's signature, or what it says
+            cannot be (`ranges`).
     """
     content = body(frame)
+    name = "frame"
     try:
         control = _control.decode(content)
+        name = control.kind[:100]
         kind = _KINDS[control.kind]
         if ROWS[kind].signed and verify is not None and not verify(control.payload, control.signature):
             raise UnsignedCodeError("code without the manager's signature")
         return Message(kind, _CODECS[kind].back(control.payload), control.recipient)
+    except msgspec.ValidationError as error:
+        raise InvalidError(f"a {name} that cannot be: {error}") from None
     except (msgspec.DecodeError, KeyError, ValueError, RecursionError) as error:
         if isinstance(error, FrameError):
             raise
@@ -59,23 +65,27 @@ def parse_control(frame: bytes, verify: Callable[[bytes, bytes], bool] | None = 
 
 
 class _StartWire(msgspec.Struct):
-    graph: str
-    context: int
-    start_tick: int
-    inputs: bytes
-    until: int | None
-    checkpoint: int
+    graph: Name
+    context: Count
+    start_tick: RootTick
+    inputs: dict[Name, Value]
+    until: RootTick | None
+    checkpoint: Span
 
 
 class _OutputWire(msgspec.Struct):
-    graph: str
-    value: bytes
+    graph: Name
+    value: Value
     shown: str | None
     start: Tick
     stop: Tick
-    sq: str
-    ensemble: str
-    context: int
+    sq: Name
+    ensemble: EnsembleName
+    context: Count
+
+    def __post_init__(self) -> None:
+        if not is_interval(self.start, self.stop):
+            raise ValueError(f"[{self.start}, {self.stop}) is no interval")
 
 
 class Opaque:
@@ -89,16 +99,14 @@ class Opaque:
 
 
 def _start_out(start: StartContext) -> Any:
-    return _StartWire(
-        start.graph, start.context, start.start_tick, encode_value(start.inputs), start.until, start.checkpoint
-    )
+    inputs = {name: bytes(encoded(value)) for name, value in start.inputs.items()}
+    return _StartWire(start.graph, start.context, start.start_tick, inputs, start.until, start.checkpoint)
 
 
 def _start_in(data: bytes) -> StartContext:
     wire = msgspec.msgpack.decode(data, type=_StartWire)
-    return StartContext(
-        wire.graph, wire.context, wire.start_tick, decode_value(wire.inputs), wire.until, wire.checkpoint
-    )
+    inputs: dict[str, Any] = {name: Encoded(data) for name, data in wire.inputs.items()}
+    return StartContext(wire.graph, wire.context, wire.start_tick, inputs, wire.until, wire.checkpoint)
 
 
 def _output_out(token: OutputToken) -> Any:
@@ -131,16 +139,20 @@ def shown_value(data: Data, shown: str | None) -> Any:
 
 
 class _Codec(NamedTuple):
+    wire: Any  # the type of what crosses
     out: Callable[[Any], Any]
     back: Callable[[bytes], Any]
 
 
 def _plain(kind: Any) -> _Codec:
     decoder = msgspec.msgpack.Decoder(kind)
-    return _Codec(lambda payload: payload, decoder.decode)
+    return _Codec(kind, lambda payload: payload, decoder.decode)
 
 
-_WITH_VALUES = {SyncMsg.START: _Codec(_start_out, _start_in), RuntimeMsg.OUTPUT_TOKEN: _Codec(_output_out, _output_in)}
+_WITH_VALUES = {
+    SyncMsg.START: _Codec(_StartWire, _start_out, _start_in),
+    RuntimeMsg.OUTPUT_TOKEN: _Codec(_OutputWire, _output_out, _output_in),
+}
 _CODECS = {kind: _WITH_VALUES[kind] if row.values else _plain(row.payload) for kind, row in ROWS.items() if row.crosses}
 _KINDS = {f"{kind.__class__.__name__}.{kind.name}": kind for kind in _CODECS}
 _NAMES = {kind: name for name, kind in _KINDS.items()}

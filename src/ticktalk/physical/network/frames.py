@@ -19,7 +19,19 @@ HEAD = bytes([VERSION])
 
 
 class FrameError(ValueError):
-    """Bytes that are no frame of this version."""
+    """Bytes that are no frame of this version.
+
+    Attributes:
+        kind: the counter for it (`engine.counters.KINDS`).
+    """
+
+    kind = "bad_frames"
+
+
+class InvalidError(FrameError):
+    """A frame with what cannot be: a number out of range, a name that is none, an empty interval."""
+
+    kind = "invalid"
 
 
 def body(frame: bytes) -> memoryview:

@@ -19,7 +19,8 @@ import msgspec
 
 from ticktalk.engine.value_codec import Data
 from ticktalk.hosted.arc_numbers import Numbers
-from ticktalk.physical.network.frames import HEAD, FrameError, body, check_length
+from ticktalk.physical.network.frames import HEAD, FrameError, InvalidError, body, check_length
+from ticktalk.ranges import Count
 from ticktalk.time import Tick
 
 Head = list[Any]
@@ -76,6 +77,8 @@ def parse_parcels(frame: bytes, attached: bytes | None = None, find: Find = _now
         return [(*head, data)]  # type: ignore[list-item]  # mypy forgets the types of `head`
     except FrameError:
         raise
+    except msgspec.ValidationError as error:
+        raise InvalidError(f"a token that cannot be: {error}") from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise FrameError(f"not a token frame: {error}") from None
 
@@ -97,4 +100,4 @@ def arcs_in(arcs: bytes) -> tuple[int, ...]:
 
 
 _encoder = msgspec.msgpack.Encoder()
-_parcels = msgspec.msgpack.Decoder(list[tuple[int, int, bytes, int | list[int], Tick, Tick, memoryview]])
+_parcels = msgspec.msgpack.Decoder(list[tuple[Count, Count, bytes, Count | list[Count], Tick, Tick, memoryview]])

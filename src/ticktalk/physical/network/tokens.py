@@ -21,7 +21,7 @@ from ticktalk.hosted.moves import Moves
 from ticktalk.network_interface import TTNetworkInterface
 from ticktalk.network_keys import arc_key
 from ticktalk.physical.memory.sharing import Sharing
-from ticktalk.physical.network.frames import LONG, FrameError
+from ticktalk.physical.network.frames import LONG, FrameError, InvalidError
 from ticktalk.physical.network.token_frames import (
     AGAIN,
     Head,
@@ -33,6 +33,7 @@ from ticktalk.physical.network.token_frames import (
 )
 from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
+from ticktalk.ranges import is_interval
 from ticktalk.time import Tick
 
 logger = logging.getLogger("ticktalk")
@@ -41,7 +42,10 @@ INBOX = 100_000
 """Token frames that may wait to be taken in; beyond that the stalest goes, counted."""
 
 EARLY_KEPT = 10_000
-"""Tokens kept for a context whose start has not reached this ensemble yet."""
+"""Tokens kept for contexts whose starts have not reached this ensemble yet."""
+
+EARLY_BYTES = 64 << 20
+"""Bytes of such tokens."""
 
 BUNDLES_KEPT = 10_000
 """Sets of arcs whose tokens come together that are remembered for a context."""
@@ -145,6 +149,8 @@ class Passing:
             FrameError: it does not fit together.
         """
         _, generation, arcs, numbers, start, stop, data = parcel
+        if not is_interval(start, stop) or not len(data):
+            raise InvalidError(f"a token whose interval is [{start}, {stop}), or that has no value")
         context, sq = self.context, incoming.sq
         self.numbers.came += 1
         bundle = None
@@ -299,6 +305,7 @@ class Tokens:
         self.of: dict[tuple[str, int], Passing] = {}
         self.inbox: deque[tuple[Incoming, bytes, bytes | None]] = deque()
         self._early: dict[tuple[str, int], list[tuple[Incoming, Parcel]]] = {}
+        self._early_kept, self._early_bytes = 0, 0
 
     def put(self, incoming: Incoming, frame: bytes, attached: bytes | None) -> None:
         """Have a frame taken in by the timekeeper."""
@@ -321,9 +328,14 @@ class Tokens:
                     self._take(passing, incoming, parcel)
                 elif incoming.graph in self._prepared:
                     # The start of this context is still on its way from the manager.
-                    early = self._early.setdefault((incoming.graph, parcel[0]), [])
-                    if len(early) < EARLY_KEPT:
-                        early.append((incoming, parcel))
+                    self._early_kept += 1
+                    self._early_bytes += len(parcel[-1])
+                    if self._early_kept <= EARLY_KEPT and self._early_bytes <= EARLY_BYTES:
+                        self._early.setdefault((incoming.graph, parcel[0]), []).append((incoming, parcel))
+                    else:
+                        self._own["overflow"] += 1
+                        self._early_kept -= 1
+                        self._early_bytes -= len(parcel[-1])
         except (FrameError, ValueFormatError) as error:
             self.drop(error)
 
@@ -337,7 +349,7 @@ class Tokens:
 
     def drop(self, error: Exception) -> None:
         """Count a bad frame; nothing else comes of it."""
-        self._own["bad_frames"] += 1
+        self._own[getattr(error, "kind", FrameError.kind)] += 1
         logger.debug("a bad frame was dropped: %s", error)
 
     def add(self, context: Context, numbers: ContextArcs) -> Passing:
@@ -349,12 +361,19 @@ class Tokens:
         """The start tick of a context has come: take in the tokens that came before."""
         passing = self.of[graph, context]
         passing.numbers.begun = True
-        for incoming, parcel in self._early.pop((graph, context), ()):
+        for incoming, parcel in self._early_of((graph, context)):
             self._take(passing, incoming, parcel)
+
+    def _early_of(self, key: tuple[str, int]) -> list[tuple[Incoming, Parcel]]:
+        """The tokens that were kept for a context; they are kept no longer."""
+        early = self._early.pop(key, [])
+        self._early_kept -= len(early)
+        self._early_bytes -= sum(len(parcel[-1]) for _, parcel in early)
+        return early
 
     def forget(self, graph: str) -> None:
         """Forget a graph that was stopped."""
-        tables: list[dict[tuple[str, int], Any]] = [self.of, self._early]
-        for table in tables:
-            for key in [key for key in table if key[0] == graph]:
-                del table[key]
+        for key in [key for key in self.of if key[0] == graph]:
+            del self.of[key]
+        for key in [key for key in self._early if key[0] == graph]:
+            self._early_of(key)

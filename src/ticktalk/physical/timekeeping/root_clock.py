@@ -11,6 +11,8 @@ import time
 from collections import deque
 from typing import NamedTuple
 
+from ticktalk.defaults import CLOCK_STEP
+
 SLEW_PPM = 500
 """The rate of slewing, in microseconds per second: so slow that no interval shows it."""
 
@@ -122,7 +124,13 @@ class ClockDiscipline:
         self.uncertainty = 0
 
     def take(self, exchange: Exchange) -> tuple[str, int]:
-        """The correction after an exchange: `("step" | "slew" | "nothing", microseconds)`."""
+        """The correction after an exchange: `("step" | "slew" | "nothing" | "refused", microseconds)`.
+
+        "refused": it would step the clock of an ensemble that has joined by more than `CLOCK_STEP`. No clock drifts so
+        far between two heartbeats, and its streams would stand still, or run through all that time at once.
+        """
+        if self.follow and self.joined and abs(exchange.offset) > CLOCK_STEP:
+            return "refused", exchange.offset
         self._exchanges.append(exchange)
         best = min(self._exchanges, key=lambda e: e.round_trip)
         self.offset = best.offset

@@ -1,0 +1,156 @@
+"""What is well formed and cannot be is refused where it comes in, counted, and the receiver serves on."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from fuzz_messages import Fuzz, NoLink
+
+from ticktalk.defaults import CLOCK_STEP
+from ticktalk.engine.value_codec import encode_value
+from ticktalk.hosted.arc_numbers import LEAP, ArcNumbers
+from ticktalk.messages import NetMsg, RuntimeMsg, SyncMsg, message
+from ticktalk.payloads import Pong, SetGrid
+from ticktalk.physical.network.control_frames import control_frame, parse_control
+from ticktalk.physical.network.frames import HEAD, InvalidError
+from ticktalk.physical.timekeeping.root_clock import ClockDiscipline, Exchange
+
+
+@pytest.fixture
+def receivers() -> Iterator[Fuzz]:
+    """A node that hosts a part of a running graph, and the manager of it."""
+    made = Fuzz(1)
+    yield made
+    made.close()
+
+
+def refused(receivers: Fuzz, kind: Any, payload: Any) -> bool:
+    """Whether the receiver that a message is for refuses it, and counts that."""
+    node = receivers.manager.node if isinstance(kind, RuntimeMsg) else receivers.node
+    before = node.own["invalid"]
+    receivers.send(node, kind, payload)
+    receivers.turn()
+    return node.own["invalid"] == before + 1
+
+
+GRID = {"graph": "prog", "sq": "src-1", "period": 100_000, "phase": 0, "width": 10}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"period": -5}, {"period": 0}, {"period": 2**63 - 1}, {"phase": -1}, {"phase": 100_000}, {"width": 0}, {"sq": ""}],
+)
+def test_a_grid_that_cannot_be_is_refused(receivers: Fuzz, change: dict[str, Any]) -> None:
+    assert refused(receivers, SyncMsg.SET_GRID, GRID | change)
+    assert not refused(receivers, SyncMsg.SET_GRID, GRID)
+    assert receivers.node.host.prepared["prog"].graph.sq("src-1").period == 100_000
+
+
+def test_the_refusal_says_what_and_where() -> None:
+    good = control_frame(message(SyncMsg.SET_GRID, SetGrid("prog", "src-1", 7_000, 0, 10)))
+    assert isinstance(parse_control(good).payload, SetGrid)
+    bad = good.replace((7_000).to_bytes(2, "big"), (-5_000).to_bytes(2, "big", signed=True)).replace(b"\xcd", b"\xd1")
+    with pytest.raises(InvalidError, match=r"SyncMsg.SET_GRID that cannot be: .*>= 1.*\$\.period"):
+        parse_control(bad)
+
+
+def test_sqs_that_are_not_there_break_no_move(receivers: Fuzz) -> None:
+    assert refused(receivers, SyncMsg.EXPECT, {"graph": "prog", "sqs": ["ghost"]})
+    assert refused(receivers, SyncMsg.HAND_OVER, {"graph": "prog", "to": {"ghost": "boss"}})
+    assert refused(receivers, SyncMsg.PLACE, {"graph": "prog", "host_of": {"src-1": "edge"}, "generations": {}})
+    assert not receivers.node.moves.under_way("prog"), "the next order is not waited for in vain"
+    assert not refused(receivers, SyncMsg.EXPECT, {"graph": "prog", "sqs": ["src-1"]})
+
+
+@pytest.mark.parametrize("start, stop", [(5, 5), (9, 3), (math.nan, 4), (0, math.nan), (math.inf, math.inf), (0, 1e99)])
+def test_an_interval_that_holds_nothing_fires_nothing(receivers: Fuzz, start: float, stop: float) -> None:
+    node, link = receivers.node, receivers.node.link
+    assert isinstance(link, NoLink)
+    (receive,) = [receive for key, receive in link.receivers.items() if "src-1" in key]
+    context = receivers.manager.process.state.starts
+    for begin, end, valid in ((start, stop, False), (0, 10, True)):
+        before = node.own["invalid"]
+        parcel = [context, 0, b"", 1, begin, end, encode_value(1)]
+        receive(HEAD + msgspec.msgpack.encode([parcel]), None)
+        receivers.turn()
+        assert node.own["invalid"] == before + (not valid)
+    output = {"graph": "prog", "value": encode_value(1), "shown": None, "start": start, "stop": stop, "sq": "double-1"}
+    output |= {"ensemble": "edge", "context": context}
+    assert refused(receivers, RuntimeMsg.OUTPUT_TOKEN, output)
+    assert not refused(receivers, RuntimeMsg.OUTPUT_TOKEN, output | {"start": 0, "stop": math.inf})
+
+
+def test_a_token_far_ahead_counts_as_few_lost_and_is_counted_on_from() -> None:
+    lost: list[int] = []
+    numbers = ArcNumbers(lambda arc, missing: lost.append(missing), ["a/0"])
+    for number in (1, 2, 1_000_000, 3, 4, 6):
+        numbers.receive("a/0", number)
+    assert lost == [LEAP, 1], "and the true numbers count again after a forged one"
+
+
+def test_an_answer_that_steps_a_clock_too_far_is_refused() -> None:
+    clock = ClockDiscipline()
+    years = 10**14
+    assert clock.take(Exchange(0, years, years, 0)) == ("step", years), "who joins takes the manager's time"
+    forged = 4_096_000_000
+    assert clock.take(Exchange(years, years + forged, years + forged, years)) == ("refused", forged)
+    assert clock.take(Exchange(years, years + 40, years + 40, years)) == ("slew", 40), "the forged one weighs nothing"
+    assert clock.take(Exchange(years, years - CLOCK_STEP, years - CLOCK_STEP, years))[0] == "step"
+
+
+def test_only_answers_to_own_heartbeats_count(receivers: Fuzz) -> None:
+    now = receivers.node.clock.now()
+    assert refused(receivers, NetMsg.PONG, msgspec.to_builtins(Pong(now + 10**9, now, now)))
+
+
+def test_reports_and_checkpoints_name_what_is_there(receivers: Fuzz) -> None:
+    context = receivers.manager.process.state.starts
+    report = {"graph": "prog", "context": context, "ensemble": "edge", "round": 1, "counts": {"ghost": {"late": 1}}}
+    assert refused(receivers, RuntimeMsg.REPORT, report)
+    assert refused(receivers, RuntimeMsg.REPORT, report | {"counts": {}, "lateness": {"src-1": [0]}})
+    assert not refused(receivers, RuntimeMsg.REPORT, report | {"counts": {}, "lateness": {"src-1": [0, 0, 0]}})
+    receivers.manager.process.requests._status()
+    saved = {"graph": "prog", "context": context, "ensemble": "edge", "tick": 5, "states": {"ghost": {}}}
+    assert refused(receivers, RuntimeMsg.CHECKPOINT, saved)
+    placed = {"graph": "prog", "ensemble": "edge", "sqs": ["ghost"], "problem": "it does not run"}
+    assert refused(receivers, RuntimeMsg.PLACED, placed)
+    assert not refused(receivers, RuntimeMsg.PLACED, placed | {"sqs": ["src-1"], "problem": None})
+
+
+@pytest.mark.parametrize("name", ["**", "", "a/b", "a b", "x" * 2_000])
+def test_ghosts_do_not_join(receivers: Fuzz, name: str) -> None:
+    assert refused(receivers, RuntimeMsg.JOIN, {"name": name})
+    assert list(receivers.manager.process.state.ensembles) == ["edge"]
+
+
+def test_a_state_that_no_rule_has_saved_begins_anew(receivers: Fuzz) -> None:
+    node, context = receivers.node, receivers.manager.process.state.starts
+    host_of = dict.fromkeys(node.host.prepared["prog"].host_of, "edge")
+    states = {context: {"src-1": {"sync": {"newest": 1, "number": 1}}}}
+    placement = {"graph": "prog", "host_of": host_of, "generations": {}, "states": states, "alone": []}
+    receivers.send(node, SyncMsg.PLACE, placement)
+    until = time.monotonic() + 10
+    while not all(name in node.host.contexts["prog", context].syncs for name in host_of) and time.monotonic() < until:
+        receivers.turn()
+    assert node.host.contexts["prog", context].counts["src-1"]["invalid"] == 1
+
+
+def test_a_stream_far_behind_is_caught_up_with_at_once(receivers: Fuzz) -> None:
+    """A clock that leaps, or a period that nobody can keep, holds up nothing else."""
+    node, context = receivers.manager.node, receivers.manager.process.state.starts
+    stream = node.host.contexts["prog", context].syncs["src-1"]
+    until = time.monotonic() + 10
+    while not stream.pending and time.monotonic() < until:
+        receivers.turn()
+    receivers.send(node, SyncMsg.SET_GRID, GRID | {"period": 1, "width": 1})
+    node.clock.step(10_000_000)
+    began = time.monotonic()
+    receivers.turn()
+    assert time.monotonic() - began < 3
+    skipped = node.host.contexts["prog", context].counts["src-1"]["skipped"]
+    assert skipped > 9_000_000, "each instant counts all the same"
