@@ -79,7 +79,7 @@ class TTNetworkInterface(Protocol):
 
     @abstractmethod
     def subscribed(self, key: str) -> bool:
-        """Whether there is a subscriber to a key, as far as is known here at present."""
+        """True if there is a subscriber to a key, as far as is known here at present."""
 
     @abstractmethod
     def ask(self, key: str, payload: bytes, timeout: float) -> Reply | None:

@@ -52,7 +52,7 @@ Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 
 
 def is_interval(start: Tick, stop: Tick) -> bool:
-    """Whether `[start, stop)` holds a tick (NaN holds none), and each end is a tick that may be named or infinite."""
+    """True if `[start, stop)` holds a tick (NaN holds none), and each end is a tick that may be named or infinite."""
     return (
         start < stop
         and (abs(start) <= FARTHEST or start == NEG_INFINITY)

@@ -470,7 +470,7 @@ def test_an_int_extension_is_read_whole() -> None:
     assert decode_value(ext(EXT_INT, b"\x01" + b"\0" * 5000)) == 2**40_000
 
 
-# What a receiver does to a value is seen by nobody else.
+# No other receiver sees what a receiver does to a value.
 
 
 def spoil(value: Any) -> None:
@@ -673,7 +673,7 @@ def test_what_has_no_codec_is_an_error_of_that_firing(delay: int) -> None:
     "body", ["return type(x).__name__, x.x, isinstance(x, Point)", "return type(x).__name__, x.x, True"]
 )
 def test_a_dataclass_of_the_program_arrives(body: str, delay: int) -> None:
-    """Whether or not the SQ that receives it, or the manager, names its class."""
+    """The receiving SQ or the manager may name its class or not."""
     values, manager = across(
         "from dataclasses import dataclass\n@dataclass\nclass Point:\n    x: int\n"
         f"@SQify\ndef make(t): return Point(7)\n@SQify\ndef use(x): {body}\n" + GRAPH,

@@ -109,7 +109,7 @@ def of(system: System, graph: str, sq: str = "") -> list[OutputToken]:
 
 
 def consecutive(values: list[int]) -> bool:
-    """Whether each is one more than the one before."""
+    """True if each is one more than the one before."""
     return all(after == before + 1 for before, after in pairwise(values))
 
 
@@ -305,7 +305,7 @@ def test_a_refused_drain_changes_nothing(own: Callable[..., System], tmp_path: P
 
 
 def asked_to_leave(system: System, graph: str) -> bool:
-    """Whether SQs of a graph have been told to end where they are, and go on elsewhere."""
+    """True if SQs of a graph have been told to end where they are, and go on elsewhere."""
     move = system.manager.process.state.graphs[graph].move
     return move is not None and move.ordered
 
@@ -340,7 +340,7 @@ def test_a_drain_whose_target_dies_loses_no_instance(own: Callable[..., System])
 
 
 def grid(token: OutputToken, period: int) -> bool:
-    """Whether a stream's token is of an instant of this period, and half as wide."""
+    """True if a stream's token is of an instant of this period, and half as wide."""
     width = period // 2
     return (token.start + width // 2) % period == 0 and token.stop - token.start == width
 

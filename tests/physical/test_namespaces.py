@@ -109,7 +109,7 @@ class Network:
         return f"{self._prefix}{host}"
 
     def forward(self, on: bool) -> None:
-        """Whether `m` forwards between the others."""
+        """True if `m` forwards between the others."""
         self.run("m", "sh", "-c", f"echo {int(on)} > /proc/sys/net/ipv4/ip_forward")
 
     def run(self, host: str, *command: str) -> None:

@@ -109,7 +109,7 @@ def parcel(data: Data) -> Parcel:
 
 
 def in_place(frame: tuple[Data, bytes]) -> bool:
-    """Whether only the place of a value is sent."""
+    """True if only the place of a value is sent."""
     return len(frame[0]) == 0
 
 

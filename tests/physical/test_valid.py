@@ -30,7 +30,7 @@ def receivers() -> Iterator[Fuzz]:
 
 
 def refused(receivers: Fuzz, kind: Any, payload: Any) -> bool:
-    """Whether the receiver that a message is for refuses it, and counts that."""
+    """True if the receiver that a message is for refuses it, and counts that."""
     node = receivers.manager.node if isinstance(kind, RuntimeMsg) else receivers.node
     before = node.own["invalid"]
     receivers.send(node, kind, payload)

@@ -150,7 +150,7 @@ def settled_values(sync: TTSQSync) -> dict[int, Any] | None:
 
 
 def holds_tokens_after(sync: TTSQSync, start: Tick) -> bool:
-    """Whether a token waits at a sync that may overlap one that starts at `start`."""
+    """True if a token waits at a sync that may overlap one that starts at `start`."""
     return isinstance(sync, ArrivalSync) and any(token[2] > start for port in sync.ports for token in port.tokens)
 
 

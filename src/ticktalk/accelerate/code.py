@@ -308,13 +308,13 @@ def _call(index: int, member: Member) -> str:
 
 
 def _operator(sq: TTSQ) -> bool:
-    """Whether the SQ is an operator between two values, which is written out."""
+    """True if the SQ is an operator between two values, which is written out."""
     if sq.body or sum(not port.hidden for port in sq.ports) != 2:
         return False
     return sq.function in INSTRUCTIONS and INSTRUCTIONS[sq.function].operator != ""
 
 
 def _made_anew(sq: TTSQ) -> bool:
-    """Whether a constant sits on a port that the body could change, so that each firing gets its own."""
+    """True if a constant sits on a port that the body could change, so that each firing gets its own."""
     constants = [port.constant[0] for port in sq.ports if port.constant is not None and not port.hidden]
     return not all(unchangeable(decode_constant(constant)) for constant in constants)

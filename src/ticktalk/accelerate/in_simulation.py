@@ -426,7 +426,7 @@ class FiringRegion:
             self.raised = raised
 
     def interrupted(self) -> bool:
-        """Whether the firing cannot go on here: an SQ outside has the next turn, or the region has ended."""
+        """True if the firing cannot go on here: an SQ outside has the next turn, or the region has ended."""
         ready = self._ready
         return self.retired or self.raised is not None or bool(ready and ready[0][0] < self.last)
 

@@ -61,7 +61,7 @@ class DeviceAccelerator:
         self._together.pop(number, None)
 
     def still_run(self, bodies: Iterable[Body]) -> bool:
-        """Whether one of these bodies still runs in a region that has been retired."""
+        """True if one of these bodies still runs in a region that has been retired."""
         mine = {body.ident for body in bodies}
         return any(region.still_runs(mine) for region in self._regions)
 

@@ -187,7 +187,7 @@ class _Planner:
         return [plan for plan in plans if plan is not None]
 
     def _settles(self, sq: TTSQ) -> bool:
-        """Whether a firing is just the function of values, with the interval that the firing rule gives."""
+        """True if a firing is just the function of values, with the interval that the firing rule gives."""
         if sq.trigger not in ("arrival", "grid") or sq.singly or sq.full_token or sq.first_delay:
             return False
         if sq.stamp != "instant" or sq.single_run is not None or sq.persistent:

@@ -88,7 +88,7 @@ class TimedRegion:
         return True
 
     def ready_to_run(self) -> bool:
-        """Whether it has its functions, or could make them now: tokens from before may be in the way."""
+        """True if it has its functions, or could make them now: tokens from before may be in the way."""
         raise NotImplementedError
 
     def steps(self, instant: int) -> Iterator[Any]:

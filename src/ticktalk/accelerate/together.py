@@ -76,7 +76,7 @@ class Others(Protocol):
         """No answer about this number will come."""
 
     def still_run(self, bodies: Iterable[Body]) -> bool:
-        """Whether one of these bodies still runs in a region that has been retired."""
+        """True if one of these bodies still runs in a region that has been retired."""
 
 
 class DeviceSQ:
@@ -234,7 +234,7 @@ class DeviceRegion:
         self._enter(start, ([start, stop, b"", data, instant, following, fired[0][4]], apart))
 
     def takes(self, arcs: Iterable[int]) -> bool:
-        """Whether a token that came on these arcs is for it, and for nobody else here."""
+        """True if a token that came on these arcs is for it, and for nobody else here."""
         return self._state in ("closing up", "together") and self.covers.issuperset(arcs)
 
     def passes(self, arcs: Iterable[int], start: Tick) -> None:
@@ -326,7 +326,7 @@ class DeviceRegion:
                 self._give_up()
 
     def _slow(self) -> bool:
-        """Whether its bodies take too long to run one after the other, as far as they were measured by themselves."""
+        """True if its bodies take too long to run one after the other, as far as they were measured by themselves."""
         return sum(part.body.recent or 0 for part in self.parts) > self._limit + ONCE
 
     def _later(self) -> None:
@@ -353,7 +353,7 @@ class DeviceRegion:
             self._begin()
 
     def _waiting(self) -> bool:
-        """Whether an SQ inside waits for something that only the general engine sees to."""
+        """True if an SQ inside waits for something that only the general engine sees to."""
         following = self._gap_from + (0 if self._grid is None else self._grid.period)
         start = self._kept_back[0][0][0] if self._kept_back else following
         return any(holds_tokens_after(part.sync, start) or settled_values(part.sync) is None for part in self._inside)
@@ -420,11 +420,11 @@ class DeviceRegion:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing of it is under way or kept back, and no more will be."""
+        """True if nothing of it is under way or kept back, and no more will be."""
         return self._state in ("closed", "retired") and not self._runs
 
     def still_runs(self, idents: set[int]) -> bool:
-        """Whether it was retired, and one of these bodies is still under way in it."""
+        """True if it was retired, and one of these bodies is still under way in it."""
         return self._state == "retired" and bool(self._runs) and any(part.body.ident in idents for part in self.parts)
 
     def busy(self, names: Iterable[str] | None) -> str:
@@ -436,11 +436,11 @@ class DeviceRegion:
 
     @property
     def together(self) -> bool:
-        """Whether its SQs cross to their worker at once at present."""
+        """True if its SQs cross to their worker at once at present."""
         return self._state == "together"
 
     def under_way(self, ident: int) -> bool:
-        """Whether its worker is still to answer runs by this number, or will get more."""
+        """True if its worker is still to answer runs by this number, or will get more."""
         return (self.together and ident == self._ident) or any(run == ident for run, _ in self._runs)
 
     def _ended(self) -> tuple[int, int | None]:

@@ -18,7 +18,7 @@ from ticktalk.engine.prepared_graph import PreparedGraph
 
 
 class ContextParts(Protocol):
-    """A context as an accelerator sees it: its SQs' parts by SQ name, and what they are wired to."""
+    """A context as an accelerator sees it: its SQs' parts by SQ name, and their wires."""
 
     number: int
     closed: bool

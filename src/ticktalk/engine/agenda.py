@@ -19,7 +19,7 @@ _NO_TICK = 1 << 125
 
 
 class Turn(Protocol):
-    """What can become ready: `key` is `(order, self)` with an order unique in its agenda."""
+    """A thing that can become ready: `key` is `(order, self)` with an order unique in its agenda."""
 
     key: tuple[Any, Any]
     queued: bool
@@ -78,7 +78,7 @@ class Agenda:
             due.append(turn)
 
     def nothing_but(self, turn: Turn) -> bool:
-        """Whether nothing is due but `turn`."""
+        """True if nothing is due but `turn`."""
         due = all(other is turn for turns in self._due.values() for other in turns)
         return due and not self._arrivals and not self.ready
 

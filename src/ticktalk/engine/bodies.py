@@ -36,7 +36,7 @@ _KNOWN = {"component": component, "TTClock": TTClock, "TTEmpty": TTEmpty, "TTTim
 """Constructs that a body knows without import, as a graph body does."""
 
 NOTHING = TTEmpty()
-"""What `return TTEmpty()` returns: one object for all, so that a firing that says nothing makes none."""
+"""The value of `return TTEmpty()`: one object for all firings that send nothing."""
 
 _NAN = float("nan")  # stands for it in a syntax tree, which takes no object; none that a program writes is this one
 
@@ -220,7 +220,7 @@ class GraphCode:
         return module
 
     def _travels(self, name: str) -> bool:
-        """Whether a module of this name travels, or a folder in which some do."""
+        """True if a module of this name travels, or a folder in which some do."""
         return name in self._modules or any(module.startswith(f"{name}.") for module in self._modules)
 
 
@@ -244,7 +244,7 @@ def set_parameters(body: Callable[..., Any], parameters: dict[str, Any]) -> Call
 
 
 def _is_importable(name: str) -> bool:
-    """Whether `import name` would find something other than a program of ours."""
+    """True if `import name` would find something other than a program of ours."""
     found = sys.modules.get(name)
     if found is not None:
         return getattr(found, "__spec__", None) is not None
@@ -297,13 +297,13 @@ class _Copies:
         self._shared = shared
         self._namespace = namespace
         self._memo: dict[int, Any] = {}
-        # What deepcopy will meet inside other objects.
+        # Objects that deepcopy will meet inside other objects.
         for value in shared.values():
             if self.is_function(value):
                 self.copy(value)
 
     def is_function(self, value: Any) -> bool:
-        """Whether `value` is a function of the program, or made around one."""
+        """True if `value` is a function of the program, or wraps one."""
         if isinstance(value, types.FunctionType):
             return value.__globals__ is self._shared
         if isinstance(value, functools.partial):

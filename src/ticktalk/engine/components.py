@@ -1,4 +1,4 @@
-"""Components: what an ensemble has (a camera, an actuator) and how a body reaches its driver."""
+"""Components of an ensemble (a camera, an actuator), and how a body reaches their drivers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Thread(threading.local):
 
 
 running = _Thread()
-"""What this thread runs; set around every body, or to a `OneOfMany` around those that run in one piece."""
+"""The body that this thread runs; set around every body, or to a `OneOfMany` around bodies that run in one piece."""
 
 
 class OneOfMany:
@@ -41,13 +41,13 @@ class OneOfMany:
 
 
 def what_runs() -> Running | None:
-    """What this thread runs; None: nothing of a program."""
+    """The body that this thread runs; None: nothing of a program."""
     current = running.current
     return current.find() if isinstance(current, OneOfMany) else current
 
 
 class Preparing(NamedTuple):
-    """A graph whose module-level statements run: what they print is marked with its name."""
+    """A graph whose module-level statements run: their prints are marked with its name."""
 
     name: str
     ensemble: str

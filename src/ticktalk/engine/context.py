@@ -38,7 +38,7 @@ class Context:
     Attributes:
         closed: nothing fires any more.
         chains: by SQ, the stages that its firings pass.
-        accelerated: what the accelerator has taken over.
+        accelerated: the SQs that the accelerator has taken over.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class Context:
         self.accelerate()
 
     def save(self, names: Iterable[str], saver: Saver) -> dict[str, InstanceState]:
-        """What instances need to go on elsewhere; of bodies that run away from here without their `sq_state`."""
+        """The states with which instances go on elsewhere; without the `sq_state` of bodies in workers."""
         self._flush()
         found = {}
         for name in names:
@@ -290,7 +290,7 @@ class Context:
 
     @property
     def pending(self) -> bool:
-        """Whether a stream is open or a deadline pending here."""
+        """True if a stream is open or a deadline pending here."""
         return any(sync.pending for sync in self.syncs.values())
 
     # The accelerator.

@@ -1,4 +1,4 @@
-"""Counters: what was skipped, evicted, late, dropped, failed: the answer to "why did nothing fire"."""
+"""Counters of skipped, evicted, late, dropped, failed tokens and firings: the answer to "why did nothing fire"."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS = {
     "invalid": "messages with what cannot be: out of range, or naming what is not there",
     "restarts": "workers replaced",
 }
-"""The kinds of counters, and what each counts."""
+"""The kinds of counters, and the events that each counts."""
 
 Counts = dict[str, dict[str, int]]
 """SQ (or ensemble) name -> kind -> count; only what is not zero."""

@@ -22,7 +22,7 @@ from ticktalk.time import ROOT, Tick, TTClock, TTEmpty, TTTag, TTTime, TTToken
 Send = Callable[[Any, Tick, Tick], None]
 
 GENERATED = "<generated>"
-"""What code that the runtime makes is called instead of a file; tracebacks that people see leave it out."""
+"""The file name of code that the runtime makes; tracebacks shown to people leave it out."""
 
 _PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
@@ -37,7 +37,7 @@ class TTSQExecute:
         clock: the clock the SQ is set to.
         start_tick: when the context started (root ticks).
         components: the ensemble's drivers.
-        send: takes the result and its interval; raises what makes the firing fail (no codec, a wrong length).
+        send: takes the result and its interval; raises the error that makes the firing fail (no codec, a wrong length).
         report: takes a `FiringError`.
         context: the number of the context (`TTTag.u`).
 
@@ -102,7 +102,7 @@ class TTSQExecute:
             self.fire = self._fire
 
     def _parameter(self, name: str) -> Any:
-        """What an instruction's call fixed under this name; decoded anew each time, as its user may change it."""
+        """The value that an instruction's call fixed under this name; decoded each time, as its user may change it."""
         return decode_constant(self.sq.instruction.get(name))
 
     def _fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
@@ -112,7 +112,7 @@ class TTSQExecute:
         try:
             arrange = self.arrange
             result = self.body(*values) if arrange is None else arrange(self.body, values)
-            running.current = None  # what receives the result is not this body
+            running.current = None  # the receiver of the result is not this body
             if result.__class__ is not TTEmpty:
                 self.send(result, start, stop)
         except BaseException as error:
@@ -160,7 +160,7 @@ class TTSQExecute:
 
     @property
     def memory(self) -> Any:
-        """What it keeps from firing to firing: its `sq_state`, or what an instruction keeps."""
+        """The state kept from firing to firing: `sq_state`, or an instruction's own."""
         return self.state.get("sq_state") if self._setting is None else self._setting.state
 
     @memory.setter
@@ -244,7 +244,7 @@ def _call_shape(
 
 
 def unchangeable(value: Any) -> bool:
-    """Whether `value` cannot be changed, so that all firings may share it."""
+    """True if `value` cannot be changed, so that all firings may share it."""
     if isinstance(value, tuple):
         return all(unchangeable(item) for item in value)
     return value is None or isinstance(value, (bool, int, float, complex, str, bytes, frozenset, range))

@@ -104,14 +104,14 @@ MakeStage = Callable[[ContextParts, Elsewhere], Stage | None]
 """Makes a stage around an SQ's body; None: this SQ has none of it."""
 
 RunElsewhere = Callable[[Any, Elsewhere], Fire]
-"""`(context, elsewhere)`: makes what fires a body in a worker, for drivers that do not run bodies in place."""
+"""`(context, elsewhere)`: makes the function that fires a body in a worker, for drivers with workers."""
 
 
 class Surroundings(NamedTuple):
     """The surroundings of a context: its sinks, and the way its bodies run.
 
     Attributes:
-        publish: sends tokens to other ensembles; `publish_together`: what several arcs carry to the same ones.
+        publish: sends tokens to other ensembles; `publish_together`: those of several arcs to the same ones.
         output: takes outputs.
         report: takes errors of firings.
         run_elsewhere: runs bodies in workers; None: they run in place.
@@ -220,7 +220,7 @@ def _in_place(
 
 
 def runs_elsewhere(sq: TTSQ) -> bool:
-    """Whether an SQ looks at values, as bodies and most instructions do: such may run away from the timekeeper."""
+    """True if an SQ looks at values, as bodies and most instructions do: such may run away from the timekeeper."""
     return sq.body or sq.function in OPENING
 
 

@@ -89,7 +89,7 @@ class TTSQForward:
         output: takes outputs of the graph.
         lose: told how many tokens had nowhere to go, because no ensemble hosts their consumers at present.
         fixed: its consumers never move, so that tokens may go the shortest way.
-        publish_together: sends what several arcs carry to the same ensembles.
+        publish_together: sends the tokens of several arcs to the same ensembles.
 
     Attributes:
         send: sends a result: `(value, start, stop)`.
@@ -218,11 +218,11 @@ _NOTHING = TTEmpty()
 
 
 def unpacked(value: Any, shape: list[Any] | None) -> dict[tuple[int, ...], Any]:
-    """The parts of `value` by path: the whole, and what unpacking it to `shape` gives.
+    """The parts of `value` by path: the whole, and its elements when unpacked to `shape`.
 
     Raises:
         ValueError: a sequence has another length than `shape`.
-        TypeError: what is to be unpacked is no sequence.
+        TypeError: the value to unpack is no sequence.
     """
     parts: dict[tuple[int, ...], Any] = {(): value}
     if shape is not None:

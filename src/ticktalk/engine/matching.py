@@ -46,7 +46,7 @@ class Port:
             del tokens[bisect_left(tokens, (token[0], token[1]))]
 
     def holds(self, token: Waiting) -> bool:
-        """Whether `token` still waits here."""
+        """True if `token` still waits here."""
         tokens = self.tokens
         index = bisect_left(tokens, (token[0], token[1]))
         return index < len(tokens) and tokens[index] is token
@@ -74,7 +74,7 @@ class Port:
         """Drop the tokens that end before `limit`; how many there were."""
         tokens = self.tokens
         begun, count = 0, len(tokens)
-        while begun < count and tokens[begun][0] < limit:  # what starts later ends later too
+        while begun < count and tokens[begun][0] < limit:  # later starts have later ends too
             begun += 1
         kept = [token for token in tokens[:begun] if token[2] >= limit]
         tokens[:begun] = kept

@@ -1,6 +1,6 @@
 """The state of an instance that goes on on another ensemble: saved, kept by the manager, restored.
 
-Values are saved as MessagePack, as they cross between ensembles. What has no codec is left out and named once.
+Values are saved as MessagePack, as they cross between ensembles. A value without a codec is left out and named once.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Values: passed by value, and as MessagePack between ensembles.
 
-Within an ensemble a receiver gets a copy (`handed_on`), except of what nobody can change. Between ensembles a value
+Within an ensemble a receiver gets a copy (`handed_on`), except of immutable values. Between ensembles a value
 crosses as MessagePack: plain scalars, lists and dicts with string keys as they are, everything else as an extension
-of our own, so that it arrives as the type it left as. Nothing received is unpickled or evaluated. What has no codec
-is a `NoCodecError`; `register_codec` adds one.
+of our own, so that it arrives as the type it left as. Nothing received is unpickled or evaluated. A value without a
+codec is a `NoCodecError`; `register_codec` adds one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Encoded:
     """A value on its way, as MessagePack: the timekeeper passes it on unopened.
 
     Attributes:
-        data: what `encode_value` gave.
+        data: the bytes that `encode_value` gave.
         shown: the value's repr, where it goes to the outputs and JSON cannot hold it exactly; else None.
     """
 
@@ -136,7 +136,7 @@ def register_codec(
         type: the type.
         encode: value to something that has a codec (scalars, bytes, lists, dicts, ...).
         decode: the way back, on the ensemble that receives.
-        name: what the type is called on the wire, the same everywhere; default: its qualified name.
+        name: the type's name on the wire, the same everywhere; default: its qualified name.
 
     Bodies run in processes of their own, so call it where they pass by: in a module that lies beside the program and
     that the bodies import. It travels with them.
@@ -201,7 +201,7 @@ def as_number(value: Any) -> int | float | None:
             try:
                 number: int | float = _plain_decoder.decode(data)
             except msgspec.DecodeError:
-                return None  # what came from elsewhere only begins like a number
+                return None  # foreign data may only begin like a number
             return number
         return None
     return value if kind is int or kind is float or kind is bool else None
@@ -281,7 +281,7 @@ def value_decoder(classes: Classes | None) -> Callable[[Data], Any]:
             return decode(data)
         except ValueFormatError:
             raise
-        except Exception as error:  # whatever a library makes of hostile bytes
+        except Exception as error:  # any error that a library raises on hostile bytes
             raise ValueFormatError(f"not a value: {error}") from None
 
     return decode_data
@@ -302,7 +302,7 @@ class _Array:
         return msgspec.msgpack.Ext(self.code, b"".join((self.head, self.content)))
 
     def pieces(self) -> tuple[Data, ...]:
-        """As a value: pieces of what `_encode(self.part())` gives."""
+        """As a value: pieces of the bytes that `_encode(self.part())` gives."""
         length = len(self.head) + len(self.content)
         if length < 2**16:
             return (_encode(self.part()),)

@@ -95,7 +95,7 @@ def _sure(statements: list[ast.stmt]) -> set[str]:
 
 
 def _may_leave(statement: ast.stmt) -> bool:
-    """Whether the next statement may not be reached: there is a `return` or `raise` somewhere in this one."""
+    """True if the next statement may not be reached: there is a `return` or `raise` somewhere in this one."""
     return not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and any(
         isinstance(node, ast.Return | ast.Raise) for node in ast.walk(statement)
     )

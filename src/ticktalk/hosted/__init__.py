@@ -1,1 +1,1 @@
-"""What both drivers do for instances on an ensemble: moves, leases, checkpoints, reports of being idle (sans-I/O)."""
+"""Duties of both drivers for the instances on an ensemble: moves, leases, checkpoints, idle reports (sans-I/O)."""

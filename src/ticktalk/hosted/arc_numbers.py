@@ -46,7 +46,7 @@ class ArcNumbers:
         self._sending: list[Bundle] = []  # those that count as one at present
         self._receiving: list[Bundle] = []
 
-    # What goes out.
+    # Outgoing tokens.
 
     def send(self, arc: str) -> int:
         """Count one more token sent on an arc; its number."""
@@ -79,7 +79,7 @@ class ArcNumbers:
             bundle.number = -1
         self._sending.clear()
 
-    # What comes in.
+    # Incoming tokens.
 
     def receive(self, arc: str, number: int) -> None:
         """Count a token that came on an arc; a gap before it is counted as lost."""
@@ -87,7 +87,7 @@ class ArcNumbers:
             self._settle_received()
         received, numbers = self._received, self._numbers
         if arc not in numbers:
-            # What was sent before this ensemble took part was not for it.
+            # Tokens from before this ensemble took part were not for it.
             received[arc] = numbers[arc] = number - 1
         received[arc] += 1
         ahead = number - numbers[arc]
@@ -190,7 +190,7 @@ class ContextArcs(ArcNumbers):
         self.take_over(sent, passed)
 
     def renew(self, sqs: Collection[str]) -> None:
-        """SQs have been placed anew: what they send from now on is counted from where they begin."""
+        """SQs have been placed anew: their tokens are counted from where they begin."""
         super().renew(sqs)
         for arc in [arc for arc in self.took if arc.rpartition("/")[0] in sqs]:
             del self.took[arc]
@@ -210,17 +210,17 @@ class ContextArcs(ArcNumbers):
         return found
 
     def settle(self) -> None:
-        """SQs have come and are wired: what they took counts only on arcs whose tokens still come from elsewhere."""
+        """SQs have come and are wired: their tokens count only on arcs that still lead here from elsewhere."""
         for arc in [arc for arc in self.took if arc not in self.context.incoming]:
             del self.took[arc]
 
     def lacks(self, sent: Mapping[str, int]) -> bool:
-        """Whether tokens up to these numbers have still to come on arcs that lead here."""
+        """True if tokens up to these numbers have still to come on arcs that lead here."""
         numbers, incoming = self.numbers, self.context.incoming
         return any(arc in incoming and numbers.get(arc, count) < count for arc, count in sent.items())
 
     def of_instances(self, sqs: Iterable[str]) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
-        """By SQ: what it has sent from here, and the number of the last token taken on each arc to it."""
+        """By SQ: the tokens sent from here, and the number of the last token taken on each arc to it."""
         prepared = self.context.prepared
         by_name = wiring_of(prepared.graph).by_name
         found: dict[str, tuple[dict[str, int], dict[str, int]]] = {name: ({}, {}) for name in sqs}
@@ -230,7 +230,7 @@ class ContextArcs(ArcNumbers):
         for counted in (sent, self.numbers):
             for name, number in counted.items():
                 sq, _, index = name.rpartition("/")
-                # What an SQ here has sent to others was taken here too.
+                # The sending SQ is here, so its tokens were taken here too.
                 if (prepared.host_of[sq] == prepared.here) == (counted is sent):
                     for to in by_name[sq].arcs[int(index)].to:
                         if to.sq in found:

@@ -1,4 +1,4 @@
-"""What bodies print: it goes to stderr, marked, so that stdout holds results only."""
+"""The prints of bodies: they go to stderr, marked, so that stdout holds results only."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LINE = 10_000
 
 
 class BodyOutput:
-    """Stands in for `sys.stdout` and `sys.stderr`: what bodies print goes to stderr, each line marked with its SQ.
+    """Stands in for `sys.stdout` and `sys.stderr`: the prints of bodies go to stderr, each line marked with its SQ.
 
-    What is printed outside bodies goes where it went before. A stderr that takes nothing more is no error of a body.
+    Prints outside bodies go where they went before. A stderr that takes nothing more is no error of a body.
     """
 
     def __init__(self, stdout: TextIO, stderr: TextIO) -> None:

@@ -1,4 +1,4 @@
-"""The seam between an ensemble's duties and whatever runs its bodies: workers on a device, or simulated cores."""
+"""The seam between an ensemble's duties and the runner of its bodies: workers on a device, or simulated cores."""
 
 from __future__ import annotations
 

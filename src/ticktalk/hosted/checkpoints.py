@@ -1,4 +1,4 @@
-"""Checkpoints: what the manager is told of every instance, so that it can go on elsewhere if this ensemble dies.
+"""Checkpoints: the saved states that let instances go on elsewhere if this ensemble dies.
 
 They are taken at equal distances from the start of a context. Only what has changed since the last one is sent, and a
 context that rests is not looked at.
@@ -54,7 +54,7 @@ class Checkpoints:
         self._heard, self._busy, self._at = heard, busy, at
         self._known: dict[Key, dict[str, InstanceState]] = {}  # what the manager has of each instance
         self._said: set[str] = set()
-        self._rested: dict[Key, int] = {}  # by context that was idle when it was saved: what had come
+        self._rested: dict[Key, int] = {}  # by context that was idle when it was saved: tokens received
 
     def begin(self, start: StartContext) -> None:
         """Save the instances of a context at equal distances from its start, as long as it is here."""
@@ -116,7 +116,7 @@ class Checkpoints:
     def bodies_of(
         self, contexts: list[Context], sqs: Iterable[str], got: Callable[[BodyStates, list[str]], None]
     ) -> None:
-        """Give `got` the `sq_state` of bodies that run away from their contexts, and what was left out of them."""
+        """Give `got` the `sq_state` of bodies that run away from their contexts, and the parts left out."""
         wanted = [
             (context, name)
             for context in contexts
@@ -138,7 +138,7 @@ class Checkpoints:
             got(states, left_out)
 
     def _rests(self, key: Key) -> bool:
-        """Whether a context was idle when it was saved last, still is, and nothing has come: nothing has changed."""
+        """True if a context was idle when last saved, is idle now, and no token came: nothing has changed."""
         before = self._rested.pop(key, None)
         if self._busy(key):
             return False

@@ -1,4 +1,4 @@
-"""Whether a context is done: each ensemble's report of it, and the manager's conclusion.
+"""Completion of a context: each ensemble's report of it, and the manager's conclusion.
 
 A context is done when every ensemble is idle and nothing is under way, in two equal rounds of reports.
 """
@@ -26,7 +26,7 @@ class Reports:
         bodies: theirs.
         arcs: by graph and context, how many tokens passed on its arcs.
         moving: whether SQs of a graph come or leave here.
-        own: what the ensemble counts for itself, by kind.
+        own: the ensemble's own counts, by kind.
 
     Attributes:
         outputs: by graph and context, the outputs sent to the manager.
@@ -82,7 +82,7 @@ class Reports:
         sq = self._bodies.busy(context)
         if sq:
             return f"{sq} runs"
-        # What waits to be sent needs no look: the report goes the same way behind it.
+        # Outputs that wait to be sent need no check: the report goes the same way behind them.
         return next((f"{name} is pending" for name, sync in context.syncs.items() if sync.pending), "")
 
     def forget(self, graph: str) -> None:
@@ -92,7 +92,7 @@ class Reports:
 
 
 class Completion(msgspec.Struct):
-    """Whether one context is done: every ensemble idle and nothing under way, in two equal rounds.
+    """The completion of one context: in two equal rounds, every ensemble is idle and nothing is under way.
 
     Attributes:
         ensembles: those that host its SQs.
@@ -100,10 +100,10 @@ class Completion(msgspec.Struct):
         done: whether it is.
         lost: the tokens and outputs that were sent and never came.
         latest: by ensemble, what it reported last.
-        departed: what ensembles reported last that are gone, and may be back.
-        former: what was counted by those that do not come back.
+        departed: the last reports of ensembles that are gone and may come back.
+        former: the counts of ensembles that do not come back.
         answers: the answers of this round.
-        before: what the round before found: by ensemble, tokens sent, tokens received, outputs.
+        before: the findings of the round before: by ensemble, tokens sent, tokens received, outputs.
         different_since: the tick since which more was sent than received.
     """
 
@@ -128,13 +128,13 @@ class Completion(msgspec.Struct):
         return self.round
 
     def begin_again(self) -> None:
-        """SQs have been placed anew: what was answered before says nothing of now."""
+        """SQs have been placed anew: earlier answers say nothing of now."""
         self.round += 1
         self.answers = {}
         self.before, self.different_since = None, None
 
     def gone(self, ensemble: str) -> None:
-        """An ensemble has died: what it did is no longer waited for, what it counted still counts."""
+        """An ensemble has died: nothing waits for its answers any more, and its counts still count."""
         self.ensembles.discard(ensemble)
         before = self.departed.pop(ensemble, None)
         if before is not None:
@@ -190,7 +190,7 @@ class Completion(msgspec.Struct):
         self.latest, self.departed, self.former = {report.ensemble: report for report in reports}, {}, {}
 
     def counts(self) -> Counts:
-        """What was counted, over all ensembles."""
+        """The counts of all ensembles."""
         told = [*self.departed.values(), *self.latest.values()]
         return merged([self.former, *(report.counts for report in told)])
 

@@ -1,7 +1,7 @@
 """The duties of an ensemble beside running its contexts: moves, checkpoints, reports. The same in both drivers.
 
-Sans-I/O: a driver hands in how a message is sent, how a call is made at a tick, and what runs the bodies. Owned by
-whatever keeps time on the ensemble.
+Sans-I/O: a driver hands in how a message is sent, how a call is made at a tick, and what runs the bodies. Owned by the
+timekeeper of the ensemble.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Duties:
         self.reports = Reports(host, bodies, self.arcs, self.moves.under_way, own)
 
     def handlers(self, family: type[enum.Enum]) -> dict[enum.Enum, Callable[[Any], object]]:
-        """What responds to the messages of a family that concern these duties."""
+        """The handlers of the messages of a family that concern these duties."""
         moves = self.moves
         found: dict[enum.Enum, Callable[[Any], object]] = {
             SyncMsg.PLACE: moves.place,

@@ -39,11 +39,11 @@ from ticktalk.time import Tick
 
 
 class Outside(Protocol):
-    """What a context on an ensemble talks to."""
+    """The surroundings that a context on an ensemble talks to."""
 
     @property
     def accelerator(self) -> Accelerator | None:
-        """What contexts that start now are given."""
+        """The surroundings of contexts that start now."""
 
     def publish(
         self, graph: str, context: int, arc: str, ensembles: list[str], value: Any, start: Tick, stop: Tick
@@ -58,7 +58,7 @@ class Outside(Protocol):
 
 
 class EnsembleHost:
-    """What one ensemble holds of the graphs placed on it.
+    """One ensemble's share of the graphs placed on it.
 
     Args:
         name: the ensemble's.
@@ -181,7 +181,7 @@ class EnsembleHost:
                 context.place([] if states is None else come, states or {}, load or prepared.code.decode)
 
     def hand_over(self, order: HandOver) -> Handed:
-        """End instances here, and give what they go on with elsewhere."""
+        """End instances here, and give the states with which they go on elsewhere."""
         saver = Saver(everything=True)
         states = {}
         for (graph, number), context in self.contexts.items():

@@ -42,7 +42,7 @@ class Times(msgspec.Struct, frozen=True):
 
     @property
     def lease(self) -> int:
-        """An ensemble that hears nothing of the manager for so long holds what could be placed elsewhere.
+        """After so long without the manager, an ensemble holds the SQs that could be placed elsewhere.
 
         It ends before the manager places anything elsewhere, so that nothing runs twice.
         """
@@ -65,7 +65,7 @@ class Times(msgspec.Struct, frozen=True):
 
 
 def goes_on(sees: list[bool]) -> bool:
-    """Whether an ensemble that has lost the manager goes on as before.
+    """The decision of an ensemble that has lost the manager: to go on as before, or to hold its SQs.
 
     Args:
         sees: of the other ensembles that it reaches, whether each sees the manager.
@@ -114,7 +114,7 @@ class ManagerWatch:
         return self.heard + self.lease // 2 + self.pause // 2
 
     def asks(self, now: int) -> bool:
-        """Whether it is time to ask the others."""
+        """True if it is time to ask the others."""
         return not self.held and now >= self.first_question
 
     def told(self, name: str, silence: int, now: int) -> None:
@@ -122,7 +122,7 @@ class ManagerWatch:
         self._told[name] = now, now - silence
 
     def holds(self, now: int) -> bool:
-        """Whether to hold, from now on, what could be placed elsewhere; told once."""
+        """True, once, when SQs that could be placed elsewhere are to be held from now on."""
         if self.held or now - self.heard < self.lease:
             return False
         recent = [heard for at, heard in self._told.values() if now - at < self.lease // 2]

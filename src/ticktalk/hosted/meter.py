@@ -1,4 +1,4 @@
-"""What bodies cost: how long a run takes on this machine, how large the tokens are that come of it.
+"""The cost of bodies: the time of a run on this machine, and the size of its tokens.
 
 Samples are thinned out evenly once there are many, so that a run of any length needs little room.
 """
@@ -32,7 +32,7 @@ class BodyCosts:
 
     @property
     def wanted(self) -> bool:
-        """Whether the next run is one to keep."""
+        """True if the next run is one to keep."""
         return self.seen % self.every == 0
 
     def add(self, time: int, sizes: Iterable[int]) -> None:
@@ -65,7 +65,7 @@ class Meter:
         return _Measured(self._clock, self._costs.setdefault(own.sq.function, BodyCosts()), own)
 
     def samples(self) -> list[tuple[str, list[int], list[int]]]:
-        """What was measured, for `mapping.measured_costs`."""
+        """The measured costs, for `mapping.measured_costs`."""
         return [(function, costs.times, costs.sizes) for function, costs in self._costs.items()]
 
 
@@ -108,5 +108,5 @@ def _sizes(value: object, paths: list[tuple[tuple[int, ...], bool]], shape: list
             value = tuple(plain(value)) if not isinstance(value, tuple | list) else value
         parts = unpacked(value, shape)
         return [len(encode_value(parts[path])) for path, _ in paths if parts[path].__class__ is not TTEmpty]
-    except Exception:  # no sequence of that length, or no codec: whoever sends it says so
+    except Exception:  # no sequence of that length, or no codec: the sender reports it
         return []

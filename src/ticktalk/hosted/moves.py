@@ -8,7 +8,7 @@ An SQ that is handed over loses no token and takes none twice:
    over what it goes on with (`hand_over`).
 3. The receiver places it, and gives it the tokens it kept that were not taken at the old place (`place`).
 
-What the SQ itself has sent may still be under way to the receiver. Its next tokens go behind those there. On other
+Tokens that the SQ itself sent may still be under way to the receiver. Its next tokens go behind those there. On other
 ensembles the network keeps the order. After a loss, an SQ comes without steps 1 and 2, under a new generation: what its
 old self has sent is dropped.
 
@@ -122,7 +122,7 @@ class Moves:
             self._jobs.pop(graph, None)
 
     def under_way(self, graph: str) -> bool:
-        """Whether SQs of a graph are coming or leaving, or tokens wait behind others that are under way."""
+        """True if SQs of a graph are coming or leaving, or tokens wait behind others that are under way."""
         return graph in self._jobs or any(wait.graph == graph for wait in self.waits)
 
     def forget(self, graph: str) -> None:
@@ -342,7 +342,7 @@ class Moves:
         done()
 
     def _put_behind(self, key: Key, context: Context, states: dict[str, InstanceState]) -> None:
-        """What SQs that came send from here goes behind what they sent here from where they were."""
+        """New tokens of SQs that came go behind the tokens that they sent here from their former ensemble."""
         graph, number = key
         passed = self._arcs[key]
         by_name = wiring_of(context.prepared.graph).by_name
@@ -377,7 +377,7 @@ class Moves:
         kept = self._kept.pop(key, [])
         passed = self._arcs.get(key)
         by_name = wiring_of(context.prepared.graph).by_name
-        # What comes at this tick goes behind what waited where they were, and behind what was kept.
+        # Tokens of this tick go behind those that waited at the former ensemble, and behind those kept here.
         later = {turn for _, turn in context.agenda.ready}
         syncs = [context.syncs[sq] for sq in states if sq in arrived and sq not in renewed]
         later.difference_update(sync for sync in syncs if sync.inbox or sync.remote)

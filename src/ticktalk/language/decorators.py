@@ -73,7 +73,7 @@ def GRAPHify(function: _Function) -> _Function:
 
 
 def _names_state(code: CodeType) -> bool:
-    """Whether the body, or a function nested in it, uses `sq_state`."""
+    """True if the body, or a function nested in it, uses `sq_state`."""
     return "sq_state" in code.co_names or any(
         _names_state(constant) for constant in code.co_consts if isinstance(constant, CodeType)
     )

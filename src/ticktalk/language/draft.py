@@ -191,7 +191,7 @@ class GraphDraft:
         return arc
 
     def is_visible(self, branch: Branch | None) -> bool:
-        """Whether SQs of `branch` may be used in the present one."""
+        """True if SQs of `branch` may be used in the present one."""
         here = self.branch
         while here is not None and here is not branch:
             here = here.parent

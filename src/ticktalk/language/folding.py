@@ -238,7 +238,7 @@ def _is_large(value: Any) -> bool:
 
 
 def _wide(text: str) -> bool:
-    """Whether a format asks for a field of a million characters or more."""
+    """True if a format asks for a field of a million characters or more."""
     return re.search(r"\d{7,}", text) is not None
 
 

@@ -203,7 +203,7 @@ def bound_names(statement: ast.stmt, only_assigned: bool = False) -> set[str]:
 
 
 def is_main_guard(statement: ast.stmt) -> bool:
-    """Whether the statement runs only when the program is run as a script: `if __name__ == "__main__":`."""
+    """True if the statement runs only when the program is run as a script: `if __name__ == "__main__":`."""
     if not isinstance(statement, ast.If):
         return False
     nodes = list(ast.walk(statement.test))

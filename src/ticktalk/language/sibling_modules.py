@@ -76,7 +76,7 @@ def _read(path: Path, shown: Path) -> tuple[str, ast.Module]:
 
 
 def _is_installed(top: str) -> bool:
-    """Whether a module or package of this name is found without the folder of the program; nothing of it is run."""
+    """True if a module or package of this name is found without the folder of the program; nothing of it is run."""
     if top in sys.stdlib_module_names:
         return True
     try:

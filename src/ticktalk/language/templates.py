@@ -19,7 +19,7 @@ KNOWN = DECORATORS | CONSTRUCTS | BY_NAME.keys() | {"component"}
 
 
 def is_ticktalk(module: str | None) -> bool:
-    """Whether the dotted name is that of a module of ours."""
+    """True if the dotted name is that of a module of ours."""
     return module is not None and module.split(".")[0] in PACKAGES
 
 

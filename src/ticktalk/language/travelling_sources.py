@@ -135,7 +135,7 @@ class TravellingSources:
         return found
 
     def _is_imported(self, name: str, of: Collection[str] | None = None) -> bool:
-        """Whether only imports bind a name, those of some modules only."""
+        """True if only imports bind a name, those of some modules only."""
         binding = self._binding.get(name)
         return binding is not None and all(
             isinstance(each.node, ast.Import | ast.ImportFrom) and (of is None or _modules(each.node) <= set(of))
@@ -143,7 +143,7 @@ class TravellingSources:
         )
 
     def _is_constant(self, name: str) -> bool:
-        """Whether all that ever happens to a name is that one value which cannot change is bound to it."""
+        """True if all that ever happens to a name is that one value which cannot change is bound to it."""
         nodes = [each.node for each in self._binding.get(name, ())]
         return len(nodes) == 1 and isinstance(nodes[0], ast.Assign | ast.AnnAssign) and _is_unchangeable(nodes[0].value)
 
@@ -272,7 +272,7 @@ def _modules(node: ast.Import | ast.ImportFrom) -> set[str]:
 
 
 def _is_unchangeable(node: ast.expr | None) -> bool:
-    """Whether an expression is a number, a text or a tuple of such, as it stands there."""
+    """True if an expression is a number, a text or a tuple of such, as it stands there."""
     if isinstance(node, ast.Tuple):
         return all(_is_unchangeable(item) for item in node.elts)
     return isinstance(node.operand if isinstance(node, ast.UnaryOp) else node, ast.Constant)

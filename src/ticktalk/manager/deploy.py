@@ -45,7 +45,7 @@ class Deploy:
         driver: hosts the manager.
         heal: places SQs anew.
         reports: ends contexts.
-        outputs: counts what contexts send.
+        outputs: counts the outputs of contexts.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Deploy:
         hosts = list(dict.fromkeys(host_of.values()))
         state = self._state.graphs[graph.name] = GraphState(graph, host_of, hosts, set(hosts), request.weights)
         self._replies[graph.name] = later
-        deployment = Deployment(graph, dict(host_of))  # a message: what the manager changes later is not in it
+        deployment = Deployment(graph, dict(host_of))  # a message: without later changes
         for host in hosts:
             self._send(host, ExecuteMsg.INSTANTIATE, deployment)
         self._prepared(state)

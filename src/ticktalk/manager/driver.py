@@ -1,4 +1,4 @@
-"""The manager's rules ask this of the driver that hosts them: the clock, timers, and who is connected.
+"""The manager's rules ask this of the driver that hosts them: the clock, timers, and the connected ensembles.
 
 Each driver overrides the methods that it knows better. The base class serves a process without a driver, as in tests.
 """
@@ -54,7 +54,7 @@ class Driver:
         return ()
 
     def hears(self, ensemble: str) -> bool:
-        """Whether messages of an ensemble get through now, where that can be seen; elsewhere it sends heartbeats."""
+        """True if messages of an ensemble get through now. Where this cannot be seen, it sends heartbeats."""
         return False
 
     def reports(self, graph: str, context: int) -> list[IdleReport] | None:

@@ -131,7 +131,7 @@ class Moved(Event, frozen=True):
 
 
 class Waits(Event, frozen=True):
-    """No ensemble fits for SQs of a graph: SQ to what it wants, as text."""
+    """No ensemble fits for SQs of a graph: SQ to its wants, as text."""
 
     graph: str
     wants: dict[str, str]

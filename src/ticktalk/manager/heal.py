@@ -226,7 +226,7 @@ class Heal:
     # For the rest of the manager.
 
     def settled(self, state: GraphState, until: int | None, now: int) -> bool:
-        """Whether a context whose ensembles are all idle at root tick `now` is done: nothing is to go on elsewhere.
+        """True if a context whose ensembles are all idle at root tick `now` is done: no SQ is still to go on elsewhere.
 
         `until`: the tick from which on no stream of it fires.
         """

@@ -25,7 +25,7 @@ WATCH_PERIOD = 200_000
 """Microseconds between two looks for silent ensembles."""
 
 LOST_KEPT = 10_000
-"""Ensembles that are gone and may come back, of which the manager knows what they hold."""
+"""Ensembles that are gone and may come back; the manager knows their graphs."""
 
 
 class Why(enum.Enum):

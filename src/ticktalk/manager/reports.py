@@ -34,7 +34,7 @@ class Reports:
         tell: how people are.
         driver: hosts the manager.
         heal: knows which SQs have still to go on elsewhere.
-        outputs: takes what contexts send.
+        outputs: takes the outputs of contexts.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ class Room:
 
 
 def has_room(problem: MappingProblem, host_of: Sequence[int]) -> bool:
-    """Whether the memory of the hosts is enough for this placement."""
+    """True if the memory of the hosts is enough for this placement."""
     if not problem.scarce:
         return True
     room = Room(problem, {group: host_of[sqs[0]] for group, sqs in enumerate(problem.groups)})

@@ -241,7 +241,7 @@ class MappingProblem:
         return eligible
 
     def fits(self, group: int, free: int | None) -> bool:
-        """Whether so many free bytes (None: without limit) are enough for a group."""
+        """True if so many free bytes (None: without limit) are enough for a group."""
         return free is None or self.memory[group] <= free
 
     def _links(self) -> None:

@@ -40,7 +40,7 @@ class SimulationDriver(Driver):
         self._simulation.settle()
 
     def hears(self, ensemble: str) -> bool:
-        """Whether an ensemble is alive, and its link to the manager whole."""
+        """True if an ensemble is alive, and its link to the manager whole."""
         site, network = self._simulation.sites.get(ensemble), self._simulation.network
         return site is not None and site.alive and network.connected(ensemble, site.manager)
 

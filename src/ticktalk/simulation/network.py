@@ -58,7 +58,7 @@ class SimulatedNetwork:
         self.members.pop(name, None)
 
     def connected(self, one: str, other: str) -> bool:
-        """Whether messages get through between two ensembles."""
+        """True if messages get through between two ensembles."""
         return not self.cuts or one == other or frozenset((one, other)) not in self.cuts
 
     def cut(self, one: str, other: str) -> None:

@@ -121,7 +121,7 @@ class Site:
 
     @property
     def alive(self) -> bool:
-        """Whether its process has not failed."""
+        """True if its process has not failed."""
         return self.interface.alive
 
     @property

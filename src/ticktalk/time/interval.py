@@ -57,7 +57,7 @@ class TTTime:
 
     @property
     def is_infinite(self) -> bool:
-        """Whether both ends are open."""
+        """True if both ends are open."""
         return self.start_tick == NEG_INFINITY and self.stop_tick == INFINITY
 
     def on(self, clock: TTClock) -> TTTime:
@@ -76,7 +76,7 @@ class TTTime:
         return TTTime(clock, start, stop) if start < stop else None
 
     def overlaps(self, other: TTTime) -> bool:
-        """Whether the two share at least one tick."""
+        """True if the two share at least one tick."""
         return self.intersect(other) is not None
 
     def shifted(self, ticks: int) -> TTTime:

@@ -78,7 +78,7 @@ class TTSQSync:
         return self.made < other.made
 
     def take_over(self, fire: Fire) -> Fire:
-        """Let `fire` have the firings from now on, for the accelerator; gives what had them."""
+        """Give the firings to `fire` from now on, for the accelerator; returns the former receiver."""
         former, self.fire = self.fire, fire
         return former
 
@@ -131,7 +131,7 @@ class TTSQSync:
             self.agenda.make_ready(self)
 
     def fits(self, saved: dict[str, Any]) -> bool:
-        """Whether a state can be one that this rule saved: `restore` would break over another."""
+        """True if a state can be one that this rule saved: `restore` would break over another."""
         wanted = self.save(Saver())
         ports: Collection[int] = range(len(self.sq.ports)) if "due" in wanted else self.slot
         waiting = [token for name in ("ports", "sticky") for token in saved.get(name, ())]
@@ -158,7 +158,7 @@ class TTSQSync:
 
     @property
     def pending(self) -> bool:
-        """Whether something will still happen here without a further token."""
+        """True if something will still happen here without a further token."""
         return False
 
     def _arrived(self) -> list[tuple[int, Tick, Tick, Any]]:
@@ -182,7 +182,7 @@ class TTSQSync:
 
 
 def takes_full_tokens(sq: TTSQ) -> bool:
-    """Whether an SQ works on tokens with their intervals, not on values alone."""
+    """True if an SQ works on tokens with their intervals, not on values alone."""
     return sq.full_token or (not sq.body and sq.function in ON_TOKENS)
 
 

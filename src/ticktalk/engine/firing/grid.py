@@ -62,7 +62,7 @@ class GridSync(TTSQSync):
         self.values: tuple[Any, ...] = ()  # of the settled tokens, as `fire` takes them
         self.window_start: Tick = INFINITY
         self.end: Tick = NEG_INFINITY
-        self.last: Tick = INFINITY  # no instant is due after this tick, whatever the window
+        self.last: Tick = INFINITY  # no instant is due after this tick, with any window
         self.considered: Tick = NEG_INFINITY  # the last instant that fired or was counted as skipped
         self.known: Tick = NEG_INFINITY  # when the window was
         self.first_delay = sq.first_delay
@@ -186,7 +186,7 @@ class GridSync(TTSQSync):
 
     @property
     def endless(self) -> bool:
-        """Whether the stream is open and its window has no end."""
+        """True if the stream is open and its window has no end."""
         return self.instant is not None and self.end == INFINITY
 
     def set_grid(self, period: int, phase: int, width: int, now: int) -> None:

@@ -1,4 +1,4 @@
-"""At most one firing in flight (`TTSingleRunTimeout`), whatever the firing rule."""
+"""At most one firing in flight (`TTSingleRunTimeout`), with any firing rule."""
 
 from __future__ import annotations
 

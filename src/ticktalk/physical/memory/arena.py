@@ -105,7 +105,7 @@ class Memory:
         return self._lock(row, fcntl.F_WRLCK)
 
     def claimed(self, row: int) -> bool:
-        """Whether another process reads by a row."""
+        """True if another process reads by a row."""
         asked = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, row, 1, 0)
         try:
             kind, *_ = _LOCK.unpack(fcntl.fcntl(self.descriptor, fcntl.F_OFD_GETLK, asked))
@@ -115,7 +115,7 @@ class Memory:
 
     @property
     def owned(self) -> bool:
-        """Whether another process that writes it, or for which it was made, still lives."""
+        """True if another process that writes it, or for which it was made, still lives."""
         return self.claimed(_OWNER)
 
     def clear(self, row: int) -> bool:
@@ -134,7 +134,7 @@ class Memory:
 
     @property
     def closed(self) -> bool:
-        """Whether the descriptor was given back."""
+        """True if the descriptor was given back."""
         return self.descriptor < 0
 
     def close(self) -> None:

@@ -65,7 +65,7 @@ class _Mine:
         self._turns = bytearray(arena.PLACES)
 
     def reads(self, ensemble: str) -> bool:
-        """Whether an ensemble reads in it, and lives."""
+        """True if an ensemble reads in it, and lives."""
         if ensemble not in self.accepted:
             return False
         if self.memory.claimed(self.blocks[ensemble]):
@@ -99,11 +99,11 @@ class _Mine:
         return first
 
     def may_offer(self, ensemble: str, now: int) -> bool:
-        """Whether it was not offered to an ensemble lately."""
+        """True if it was not offered to an ensemble lately."""
         return now - self.offered.get(ensemble, -OFFER_AGAIN) >= OFFER_AGAIN
 
     def _is_gone(self, ensemble: str, now: int) -> bool:
-        """Whether an ensemble has ended, or cannot read."""
+        """True if an ensemble has ended, or cannot read."""
         return ensemble not in self.accepted and self.may_offer(ensemble, now) and self._clear(self.blocks[ensemble])
 
     def _clear(self, first: int) -> bool:
@@ -131,7 +131,7 @@ class Readers(Protocol):
 
     @property
     def in_processes(self) -> bool:
-        """Whether they are processes of their own; else they are threads, and use the ensemble's memory."""
+        """True if they are processes of their own; else they are threads, and use the ensemble's memory."""
 
     def share(self, memory: Memory, rows: Sequence[int]) -> None:
         """Read in a memory, by these rows."""
@@ -246,7 +246,7 @@ class Sharing:
         return memory.nonce + handed[0].where
 
     def _whole_is_wanted(self) -> bool:
-        """Whether an ensemble takes tokens not known to be for it; it subscribes before it takes any."""
+        """True if an ensemble takes tokens not known to be for it; it subscribes before it takes any."""
         return self._link.subscribed(WHOLE)
 
     def _offer(self, memory: Memory, ensembles: Sequence[str]) -> None:

@@ -154,7 +154,7 @@ def unreached(link: Link, peers: list[Peer], limit: float) -> list[Peer]:
 
 
 def is_loopback(ip: str) -> bool:
-    """Whether only this host can reach the address."""
+    """True if only this host can reach the address."""
     return ip in ("localhost", "::1") or ip.startswith("127.")
 
 

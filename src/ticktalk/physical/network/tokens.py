@@ -55,7 +55,7 @@ class TakesParcels(Protocol):
     """SQs that run together in a worker, fed by one SQ of another ensemble: they take its parcels as they came."""
 
     def takes(self, arcs: Iterable[int]) -> bool:
-        """Whether parcels of these arcs are for them, and for nothing else here."""
+        """True if parcels of these arcs are for them, and for nothing else here."""
 
     def take(
         self, arcs: int | bytes, indexes: Iterable[int], data: Data, start: Tick, stop: Tick, apart: Callable[[], None]

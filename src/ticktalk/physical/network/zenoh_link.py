@@ -152,7 +152,7 @@ class TTNetworkInterfaceZenoh(Link):
             raise LinkError(str(error)) from None
 
     def subscribed(self, key: str) -> bool:
-        """Whether there is a subscriber to `key`, as far as is known here at present; may block."""
+        """True if there is a subscriber to `key`, as far as is known here at present; may block."""
         if not self.is_open:
             return False
         try:

@@ -185,7 +185,7 @@ class Loop:
 
     @property
     def in_loop(self) -> bool:
-        """Whether the caller is the timekeeper."""
+        """True if the caller is the timekeeper."""
         return self._thread == threading.get_ident()
 
     def run(self) -> None:

@@ -109,7 +109,7 @@ class Revocations(msgspec.Struct, frozen=True):
         return Revocations(self.number + 1, time, (*self.revoked, *more))
 
     def is_revoked(self, serial: str) -> bool:
-        """Whether the certificate with this serial number (`Credentials.serial`) was taken back."""
+        """True if the certificate with this serial number (`Credentials.serial`) was taken back."""
         return any(item.serial == serial for item in self.revoked)
 
 

@@ -54,7 +54,7 @@ class Verifier:
         self._purpose = purpose
 
     def verify(self, payload: bytes, signature: bytes) -> bool:
-        """Whether the manager signed `payload` for this purpose."""
+        """True if the manager signed `payload` for this purpose."""
         from cryptography.exceptions import InvalidSignature
 
         try:

@@ -83,7 +83,7 @@ def encoder(paths: Sequence[Any], shape: Any, encode_part: Encode = encode_value
 
 
 def _too_long(kinds: set[type], parts: list[Any]) -> bool:
-    """Whether one array of all parts would be a very long frame."""
+    """True if one array of all parts would be a very long frame."""
     if not any(hasattr(kind, "nbytes") for kind in kinds):
         return False
     return sum(getattr(part, "nbytes", 0) for part in parts) > TOGETHER
