@@ -34,7 +34,7 @@ class TTEnsemble:
         log_file: where the tracebacks of bodies that raise are written; None for nowhere.
         name: unique in its system.
         is_runtime_mgr: whether it is the runtime manager's own ensemble.
-        components: names of what it has, or names with driver objects.
+        components: their names, or names with driver objects.
         modules: (simulated) top-level Python modules that it can import; empty: not told, so any.
         sim: a SimPy environment: the ensemble joins the runtime manager there at once, or as soon as there is one.
             An ensemble given to `TTRuntimeManagerSim` needs none.
@@ -112,7 +112,7 @@ class TTEnsemble:
             site.interface.open(self.network_manager.receive)
 
     def info(self) -> EnsembleInfo:
-        """What the ensemble says of itself when it joins."""
+        """The facts that the ensemble sends of itself when it joins."""
         return EnsembleInfo(self.name, self.name, list(self.components), modules=self.modules)
 
     def join(self) -> None:

@@ -85,7 +85,7 @@ def _instruction(
 ) -> Callable[..., Any]:
     """Add the row of an instruction that programs call; gives the function to call outside a graph."""
     row = INSTRUCTIONS[name] = Instruction(name, inputs, compute, doc, **columns)
-    # What a call must give comes first, as in any signature.
+    # Required parameters come first, as in any signature.
     defaults = {**dict.fromkeys(inputs, REQUIRED), **row.settings}
     ordered = sorted(defaults, key=lambda parameter: defaults[parameter] is not REQUIRED)
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD

@@ -1,6 +1,6 @@
 """How values read as text: as JSON lines, and as a repr that is the same in every run.
 
-What JSON cannot hold exactly is `"repr"` in place of `"value"`; sets are sorted, addresses left out, so that a
+A value that JSON cannot hold exactly is `"repr"` in place of `"value"`. Sets are sorted and addresses left out: a
 simulated run prints the same bytes every time.
 """
 
@@ -134,7 +134,7 @@ def _in_order(items: Any) -> list[Any]:
 
 
 def _parts(value: Any) -> str | None:
-    """The repr of what holds other values, a set among them perhaps; None of what does not."""
+    """The repr of a value that holds others, perhaps a set; None of other values."""
     kind = type(value)
     if dataclasses.is_dataclass(value) and kind.__dataclass_params__.repr:
         shown = [

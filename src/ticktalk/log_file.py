@@ -1,7 +1,7 @@
 """Files to which lines are appended while time is kept: outputs, tracebacks.
 
-Only their user may read them. A disk that is full holds nothing up: it is told once, what could not be written is kept
-up to a bound and tried again at each flush, and what goes beyond the bound is counted.
+Only their user may read them. A full disk holds nothing up and is told once. Unwritten lines are kept up to a bound and
+tried again at each flush; lines beyond the bound are counted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def check_log(path: Any) -> None:
     """See that a log may be appended to at `path`.
 
     Raises:
-        OSError: it is a pipe: opening one waits for a reader, and writing for what it reads.
+        OSError: it is a pipe: opening one waits for a reader, and writing waits until it reads.
     """
     try:
         piped = stat.S_ISFIFO(os.stat(path).st_mode)
@@ -69,7 +69,7 @@ class LogFile:
         self.left_out = 0
         self._lines: list[str] = []
         self._size = 0
-        self._rest = b""  # of what was to be written; it may begin within a line
+        self._rest = b""  # of the text to be written; it may begin within a line
 
     def write(self, text: str) -> None:
         """Append `text`, one line or several with their ends, now or at the next flush."""
@@ -107,7 +107,7 @@ class LogFile:
             self._rest = self._rest[os.write(self._descriptor, self._rest) :]
 
     def _to_file(self, text: str) -> None:
-        """The user's file keeps what waits by itself; while it takes nothing, it is given nothing."""
+        """The user's file keeps waiting lines by itself; while it takes nothing, it is given nothing."""
         if self.failure:
             self.left_out += 1
             return
@@ -145,7 +145,7 @@ class LogFile:
 
 
 _opened: weakref.WeakSet[LogFile] = weakref.WeakSet()
-"""Those that were opened here: what waits in one that nobody has closed is written at the end of the process."""
+"""The files opened here: lines that wait in an unclosed one are written at the end of the process."""
 
 
 @atexit.register

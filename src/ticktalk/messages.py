@@ -96,11 +96,11 @@ RECIPIENTS: dict[type[enum.Enum], str] = {
 
 
 class Message(NamedTuple):
-    """What travels between processes.
+    """A message between processes.
 
     Attributes:
         msg_type: a `SyncMsg`, `ExecuteMsg`, `NetMsg` or `RuntimeMsg`.
-        payload: what the row of that kind says.
+        payload: as the row of that kind says.
         process_recipient: the class of the process it is for, or that class's name.
     """
 
@@ -127,11 +127,11 @@ class Row(NamedTuple):
 
     Attributes:
         payload: the type of what it carries.
-        doc: what it says or asks for.
+        doc: its meaning.
         crosses: it goes between devices; others stay within a process, so nobody can send them from outside.
         signed: it carries code: it is taken only with the manager's signature.
         values: it holds values of programs, which have an encoding of their own.
-        path: what it travels with.
+        path: the path on which it travels.
     """
 
     payload: Any

@@ -45,7 +45,7 @@ Reply = tuple[bool, bytes]
 class TTNetworkInterface(Protocol):
     """The network as one ensemble sees it: simulated (`TTNetworkInterfaceSim`) or real (`TTNetworkInterfaceZenoh`).
 
-    What one ensemble sends to another, or publishes on one key, arrives in that order or is lost. Only `ask` blocks.
+    Messages from one ensemble to another, or on one key, arrive in the order sent or are lost. Only `ask` blocks.
     """
 
     @property

@@ -23,16 +23,16 @@ OUTPUT = "ticktalk/output"
 
 
 class Path(enum.Enum):
-    """What travels together: nothing waits for what takes another path."""
+    """A path of messages: no message waits for messages on another path."""
 
     HEARTBEATS = "heartbeats"
     """Before all else. A stale heartbeat is of no use, so it is dropped where there is no room."""
 
     CONTROL = "control"
-    """Kept for a receiver that stands still; none waits for what goes to another receiver."""
+    """Kept for a receiver that stands still; none waits for messages to another receiver."""
 
     OUTPUTS = "outputs"
-    """What firings send to the manager. Kept for it while it stands still, up to a bound."""
+    """Messages of firings to the manager. Kept for it while it stands still, up to a bound."""
 
     TOKENS = "tokens"
     """Publications that reach several receivers. One that stands still loses them; the others do not wait for it."""

@@ -1,4 +1,4 @@
-"""What messages carry: plain data, one struct for each payload. `messages.py` says which message carries which.
+"""The payloads of messages: plain data, one struct each. `messages.py` gives the payload of each message.
 
 Ticks are those of the root clock unless a field says otherwise. Microseconds are those of the device that measured.
 The structs that cross between devices hold fields in the order in which they are on the wire.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class DeployRequest(msgspec.Struct):
     """Map, distribute and prepare `graph`; `reply` gets the `GraphState` when it is ready, or the error.
 
-    `weights`: what its SQs cost where, for when they have to be placed anew.
+    `weights`: the costs of its SQs by ensemble, for placing them anew.
     """
 
     graph: TTGraph
@@ -79,7 +79,7 @@ class SetRequest(msgspec.Struct):
 
 
 class StatusRequest(msgspec.Struct):
-    """Ask for what needs no more to be said; `reply` gets plain JSON data."""
+    """Ask without further details; `reply` gets plain JSON data."""
 
     reply: Any = None
 
@@ -244,7 +244,7 @@ SavedDeadline = tuple[Tick, Count, Tick, Tick]
 
 
 class SavedSync(TypedDict, total=False):
-    """What a firing rule keeps, of whatever kind it is (`TTSQSync.save`)."""
+    """The state of a firing rule of any kind (`TTSQSync.save`)."""
 
     newest: Tick
     number: Count
@@ -267,7 +267,7 @@ class InstanceState(msgspec.Struct, frozen=True, omit_defaults=True):
     """One instance of one context, as it goes on elsewhere.
 
     Attributes:
-        sync: what its firing rule keeps (`TTSQSync.save`).
+        sync: the state of its firing rule (`TTSQSync.save`).
         body: its `sq_state` as MessagePack; None: it has none, or it was not to be had.
         sent: (when it moves) arc to the number of tokens it has sent to other ensembles.
         received: (when it moves) arc to the number of the last token that it has taken from another ensemble.
@@ -301,7 +301,7 @@ class Placement(msgspec.Struct, frozen=True):
         graph: the graph's name.
         host_of: SQ to ensemble; "" for one that waits for an ensemble that fits.
         generations: SQ to how often it has been placed anew.
-        states: by context, what the instances that come to the receiver go on with.
+        states: by context, the states of the instances that come to the receiver.
         alone: the receiver's SQs that no other ensemble may host: it keeps them when it loses the manager.
     """
 
@@ -313,7 +313,7 @@ class Placement(msgspec.Struct, frozen=True):
 
 
 class Expect(msgspec.Struct, frozen=True):
-    """These SQs, and no others of the graph, will come to the receiver: it prepares them and keeps what arrives."""
+    """These SQs, and no others of the graph, will come to the receiver: it prepares them and keeps their tokens."""
 
     graph: Name
     sqs: list[Name]
@@ -322,8 +322,8 @@ class Expect(msgspec.Struct, frozen=True):
 class Placed(msgspec.Struct, frozen=True):
     """An ensemble's answer about SQs that are to come: they are there, or the problem that keeps them away.
 
-    `expected`: it holds them ready, and keeps their tokens until they come: by context and arc, what was sent after
-    the token of this number of `sent`.
+    `expected`: it holds them ready, and keeps their tokens until they come: by context and arc, tokens after the number
+    in `sent`.
     """
 
     graph: Name
@@ -335,7 +335,7 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 class HandOver(msgspec.Struct, frozen=True):
-    """SQs of the receiver go to other ensembles: SQ to ensemble. It ends them and sends what they go on with.
+    """SQs of the receiver go to other ensembles: SQ to ensemble. It ends them and sends their states.
 
     `sent`: by context and arc, the token up to which they take all before they end.
     """
@@ -346,7 +346,7 @@ class HandOver(msgspec.Struct, frozen=True):
 
 
 class Handed(msgspec.Struct, frozen=True):
-    """What handed-over instances go on with, by context."""
+    """The states of handed-over instances, by context."""
 
     graph: Name
     ensemble: EnsembleName
@@ -415,7 +415,7 @@ class Tell(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ReportRequest(msgspec.Struct, frozen=True):
-    """The manager asks for an `IdleReport`, with what bodies cost if `profile` is set."""
+    """The manager asks for an `IdleReport`, with the costs of bodies if `profile` is set."""
 
     graph: Name
     context: Count
@@ -424,7 +424,7 @@ class ReportRequest(msgspec.Struct, frozen=True):
 
 
 class IdleReport(msgspec.Struct, frozen=True):
-    """An ensemble's report of a context: whether it is idle, and what passed on each arc.
+    """An ensemble's report of a context: whether it is idle, and the numbers of tokens on each arc.
 
     Attributes:
         round: the number of the question.

@@ -2,7 +2,7 @@
 
 A participant, a program or a file decides what stands in such text. Unchanged it could steer a terminal by escape
 sequences, write over a line by a carriage return, add lines to a log that nobody wrote, or be 50 MB long. So every edge
-at which text becomes a line for people, a log line or a picture passes it through here. What is left is for the eye:
+at which text becomes a line for people, a log line or a picture passes it through here. The result is for the eye:
 it cannot be turned back.
 """
 
@@ -25,7 +25,7 @@ _JOINERS = "\u200c\u200d"
 
 
 def line(text: object, limit: int = LINE) -> str:
-    """`text` as one line: what would steer a terminal or end the line is escaped, and its length bounded."""
+    """`text` as one line of bounded length: characters that steer a terminal or end the line are escaped."""
     return _escaped(bounded(str(text), limit), "\t")
 
 
@@ -44,7 +44,7 @@ def bounded(text: str, limit: int = LINE) -> str:
 
 
 def more(characters: int) -> str:
-    """What stands in place of so many characters."""
+    """The mark in place of so many characters."""
     return f"... ({characters} more characters)"
 
 

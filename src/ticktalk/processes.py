@@ -132,7 +132,7 @@ class TTNetworkManager(TTProcess):
     Args:
         input_queue: see `TTProcess`.
         ensemble_name: the ensemble's name.
-        interface: what reaches other ensembles (`TTNetworkInterface`).
+        interface: the link to other ensembles (`TTNetworkInterface`).
         manager: the name of the runtime manager's ensemble.
     """
 

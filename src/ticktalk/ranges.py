@@ -1,7 +1,7 @@
-"""What messages may hold: the types of numbers, names and texts that cross between devices.
+"""The ranges of messages: the types of numbers, names and texts that cross between devices.
 
 Whatever decodes a message checks them, so a message out of range ends where it came in, before anything acts on it.
-What depends on what a receiver has, such as whether an SQ is there, is checked by `known`, at the head of its handler.
+`known`, at the head of a handler, checks conditions on the receiver's own state, such as whether it has an SQ.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def known(names: Iterable[str], there: Collection[str], what: str) -> None:
     """Make sure that what a message names is there.
 
     Args:
-        names: what it names.
-        there: what there is.
+        names: the names to look for.
+        there: the names that exist.
         what: for the refusal, such as "SQs of graph 'prog'".
 
     Raises:

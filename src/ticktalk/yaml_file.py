@@ -75,7 +75,7 @@ class YamlFile:
         if self.mistakes:
             raise TTError.at(self.file, *sorted(self.mistakes))
 
-    # What stands in the file.
+    # The content of the file.
 
     def wrong(self, node: yaml.Node, what: str, hint: str = "") -> None:
         self.mistakes.add((node.start_mark.line + 1, f"{what}; {hint}" if hint else what))

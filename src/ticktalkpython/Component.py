@@ -1,4 +1,4 @@
-"""What an ensemble has."""
+"""A component of an ensemble."""
 
 from ticktalk.engine.components import component
 

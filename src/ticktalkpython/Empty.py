@@ -1,4 +1,4 @@
-"""What a body returns to send nothing."""
+"""The result of a body that sends nothing."""
 
 from ticktalk.time import TTEmpty
 

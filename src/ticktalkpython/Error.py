@@ -1,4 +1,4 @@
-"""What a user can mend."""
+"""A mistake that the user can mend."""
 
 from ticktalk.errors import (
     TTError,

@@ -122,7 +122,7 @@ class BoundSQ:
 
 
 def names_of(parts: Iterable[BoundSQ]) -> dict[str, Any]:
-    """The names of what generated code calls, and of the constants on the SQs' ports."""
+    """The names of the functions that generated code calls, and of the constants on the SQs' ports."""
     names = ALWAYS.copy()
     for index, part in enumerate(parts):
         execute = part.execute

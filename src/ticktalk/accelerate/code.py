@@ -5,15 +5,15 @@ All functions are made of the same statements, one block for each SQ in order:
 * `run(instants)` runs instant after instant and gives the next one. It ends after an instant at which something was
   told to somebody outside, and in the middle of one if that gave an SQ outside a turn before the region's last SQ.
 * `steps(instant)` is a generator that runs one instant. Before each further SQ it gives that SQ's place in the order
-  (`o3`), so that others have their turns in between. `rest3` is what is left of it after SQ 3.
+  (`o3`), so that others have their turns in between. `rest3` is the rest of it after SQ 3.
 * `ahead(entries, ...)` runs instants of many regions of one shape, sorted beforehand. Bodies come from a table.
 * `fire(start, stop, values, now)` runs a region of kind "firing", on the values of one firing of its root.
 * `once(instant, ...)` runs what a worker was sent: values for the roots that fire.
 
-`v3` is what SQ 3 hands on, `v3_1` to its second consumer inside; `gone` stands there where the SQ gave nothing.
-`a3_1` is the value on port 1 of SQ 3 that no wire feeds, `f3` its body. What seldom happens is a call: `hand3` copies a
-value that somebody could change, `edge3` sends what leaves the region, `ended3` takes an error, `absent3` notes that
-the SQ did not fire. `bind` gives these names their meaning; regions of one shape have the same text.
+SQ 3 hands on `v3`, and `v3_1` to its second consumer inside; both are `gone` where the SQ gave nothing.
+`a3_1` is the value on port 1 of SQ 3 that no wire feeds, `f3` its body. Rare steps are calls: `hand3` copies a value
+that somebody could change, `edge3` sends results out of the region, `ended3` takes an error, `absent3` notes that the
+SQ did not fire. `bind` gives these names their meaning; regions of one shape have the same text.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def ahead_code(plan: Plan) -> Code:
 
     def block(index: int, member: Member) -> list[str]:
         leave = ["told = timers.told", *_leave(plan, index, when, "return entry, None")]
-        # What seldom happens is found in its region only when it is needed.
+        # Rare steps are found in their region only when needed.
         return _block(index, member, when, leave, f"(region := regions[entry & mask]).parts[{index}].{{what}}")
 
     names = "".join(name + ", " for name in known_names(plan.members))

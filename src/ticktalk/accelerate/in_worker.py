@@ -1,4 +1,4 @@
-"""A region in its worker: runs the bodies of one instant, or behind one token, and gives what leaves it.
+"""A region in its worker: runs the bodies of one instant, or behind one token, and gives the results that leave it.
 
 Inside, a value is passed as between ensembles: encoded and decoded, unless nobody can change it. So it makes no
 difference to a program whether its SQs form a region.
@@ -30,7 +30,7 @@ class Codecs(NamedTuple):
 
     Attributes:
         encode: makes MessagePack of a value, or a mark that stands for it in an answer.
-        encoder: `(paths, shape)`: makes what encodes the results of an SQ; see `RegionRan.edges`.
+        encoder: `(paths, shape)`: makes the encoder of an SQ's results; see `RegionRan.edges`.
         failure: `(execute, error, start, stop)`: the error of a firing, with text that can be encoded.
         arcs_in: the indexes of arcs whose tokens came together.
     """
@@ -100,7 +100,7 @@ class WorkerRegion:
         codecs: those of the worker.
 
     Attributes (while it runs):
-        edges, leftovers, errors: what `run` will give.
+        edges, leftovers, errors: the parts of the next answer of `run`.
     """
 
     def __init__(

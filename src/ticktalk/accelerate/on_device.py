@@ -90,7 +90,7 @@ class DeviceAccelerator:
                 other.look_whether_idle()
 
     def died(self, worker: str) -> None:
-        """A worker died: what was under way in its regions is lost."""
+        """A worker died: runs under way in its regions are lost."""
         for region in self._regions:
             if region.worker == worker:
                 region.lost()

@@ -1,11 +1,11 @@
 """Which SQs of a graph form regions: parts that run as one generated function.
 
 A region begins with its *roots*. The general engine, or the grid, says when these fire and on which values. All
-tokens of its other SQs come from within it, so nothing has to be matched there. Its kind says what begins it:
+tokens of its other SQs come from within it, so nothing has to be matched there. Its kind names its beginning:
 
 * "instant": sources (`@STREAMify`) of one period, phase, width and window. An SQ behind them may have several
   inputs: all carry the interval of one instant. Tokens of two instants never meet, as the width is at most the period.
-* "firing": any one SQ, whatever its firing rule.
+* "firing": any one SQ, with any firing rule.
 * "token" (on a device): the SQs that are fed by the arcs of one SQ of another ensemble, each by one arc.
 
 Behind the roots of the latter two come SQs of one arc input only. Intervals of tokens that follow one another may
@@ -50,7 +50,7 @@ class Wire(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What the value is called in the generated code."""
+        """The value's name in the generated code."""
         return f"v{self.member}" if self.alone else f"v{self.member}_{self.way}"
 
 
@@ -79,7 +79,7 @@ class Plan(NamedTuple):
     """A region.
 
     Attributes:
-        kind: what it begins with.
+        kind: its beginning.
         roots: how many of the `members`, the first ones, are its roots.
         members: its SQs; after the roots by rank, then source order.
         whole: no SQ outside that it feeds has its turn before its last SQ: an instant may run as a whole when nothing
@@ -244,7 +244,7 @@ class _Planner:
         return self._begun.setdefault((kind, what), _Region(kind, str(what) if kind == "token" else ""))
 
     def _window(self, sq: TTSQ) -> object:
-        """What a source has in common with all others of its region: its grid, and what its window hangs on."""
+        """The traits that all sources of a region share: the grid, and the origin of the window."""
         grid = self._grid_of(sq)
         if grid[2] > grid[0]:
             return None

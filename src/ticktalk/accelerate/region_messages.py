@@ -1,4 +1,4 @@
-"""What the two halves of a region on a device say to each other: commands of the timekeeper, answers of the worker.
+"""Messages between the two halves of a region on a device: commands of the timekeeper, answers of the worker.
 
 `ident` is the number of the region (of a `MemberInWorker`: of the body). `start` and `stop` are root ticks. The times
 `instant`, `following`, `begun` and `ended` are of the host's monotonic clock, in microseconds.
@@ -77,7 +77,7 @@ class RegionRan(msgspec.Struct, array_like=True, tag="ran"):
     """The answer to `RunRegion`.
 
     Attributes:
-        edges: what leaves the region: `[index of the SQ, *result]`.
+        edges: the results that leave the region: `[index of the SQ, *result]`.
         leftovers: values that found no partner: `[index of the SQ, port, value]`.
         errors: of firings.
         late: whether it was late (`engine.lateness`).
@@ -111,7 +111,7 @@ class Body(Protocol):
 
     Attributes:
         ident: the number by which its worker knows it.
-        elsewhere: what takes its errors and counts.
+        elsewhere: takes its errors and counts.
         gone: its instance here has ended.
         recent: microseconds of its latest runs by themselves, on average; None: not measured.
         ended: called when a firing or a save of it has ended.
@@ -137,7 +137,7 @@ class Body(Protocol):
 
 
 class Workers(Protocol):
-    """What the regions of a device ask of its workers."""
+    """The workers of a device, as its regions use them."""
 
     mark: Callable[[Data], Any]
     """Makes of a value what stands for it in a command."""
@@ -149,7 +149,7 @@ class Workers(Protocol):
         """By SQ, a context's bodies in workers."""
 
     def ended_at(self, microseconds: int) -> None:
-        """Bodies ended at this time (monotonic), and what they sent is looked at next."""
+        """Bodies ended at this time (monotonic), and their results are handled next."""
 
     def send(self, worker: str, command: FormRegion | RunRegion | SplitRegion) -> None:
         """Send a command to a worker."""

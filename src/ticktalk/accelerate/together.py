@@ -1,7 +1,7 @@
 """A region on a device, as the timekeeper sees it: its SQs cross to their worker one by one, or together.
 
 When the roots fire, their syncs decide, as ever. A region is *apart* at first: the general engine runs it and measures
-its bodies. Once they are known to be fast, it is *closing up*: what its roots fire is kept back until nothing of it is
+its bodies. Once they are known to be fast, it is *closing up*: its roots' firings are kept back until nothing of it is
 under way. From then on it is *together*: it crosses once per instant, once per token, once per firing. It goes apart
 again when its bodies become slow, and before its SQs are moved, saved by themselves or set anew. So nothing overtakes
 anything on the way from the one to the other.
@@ -63,11 +63,11 @@ Fired = tuple[int, Tick, Tick, tuple[Any, ...], int]
 """`(root, start, stop, values, now)`"""
 
 Entry = tuple[list[Any], Callable[[], None]]
-"""A run of the region, as its command without the number, and what does the same on the general engine."""
+"""A run of the region: its command without the number, and the call that does the same on the general engine."""
 
 
 class Others(Protocol):
-    """What a region asks of the owner of all regions of its device."""
+    """The owner of all regions of a device, as one region uses it."""
 
     def register(self, region: DeviceRegion) -> int:
         """A number by which its worker knows a region."""
@@ -91,7 +91,7 @@ class DeviceSQ:
         self.forward = self.outside(context)
 
     def outside(self, context: ContextParts) -> TTSQForward:
-        """What sends its results out of the region, as SQs are placed now."""
+        """The routes of its results out of the region, as SQs are placed now."""
         return outside(context.forwards[self.member.sq.name], {(to.sq, to.port) for to in self.member.inner})
 
     def in_worker(self, is_root: bool) -> MemberInWorker:
@@ -189,7 +189,7 @@ class DeviceRegion:
         roots = [root.sync for root in self._roots]
         return all(sync in roots for sync, _ in self.context.incoming.get(f"{self.plan.producer}/{arc}", ()))
 
-    # What comes to its roots.
+    # Input of its roots.
 
     def _taking(self, index: int) -> Fire:
         def fire(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
@@ -345,7 +345,7 @@ class DeviceRegion:
             return
         considered = self.parts if self.plan.kind == "token" else self._inside
         if any(part.sync.inbox or part.sync.remote for part in considered):
-            if again:  # what is done here and now ends without an answer
+            if again:  # a run done at once ends without an answer
                 self.context.agenda.make_ready(self._last_turn)
         elif self._slow() or self._waiting():
             self._give_up()
@@ -369,7 +369,7 @@ class DeviceRegion:
             self._run(entry)
 
     def _give_up(self) -> None:
-        """Stay apart: what was kept back goes by the general engine."""
+        """Stay apart: input that was kept back goes by the general engine."""
         self._state = "apart"
         self._later()
         kept_back, self._kept_back = self._kept_back, []
@@ -416,7 +416,7 @@ class DeviceRegion:
         self._kept_back.clear()
         self._collected.clear()
 
-    # What its worker answers.
+    # Answers of its worker.
 
     @property
     def ended(self) -> bool:
@@ -487,7 +487,7 @@ class DeviceRegion:
             self.dissolve()
 
     def lost(self) -> None:
-        """Its worker died: what was under way is lost."""
+        """Its worker died: runs under way are lost."""
         while self._runs:
             self._ended()
             self._tally("lost")

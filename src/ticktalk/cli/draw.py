@@ -1,4 +1,4 @@
-"""`ticktalk draw`: a picture of a graph, of what of it runs as one piece, and that piece's code."""
+"""`ticktalk draw`: a picture of a graph, with the parts that run as one piece, and their code."""
 
 from __future__ import annotations
 

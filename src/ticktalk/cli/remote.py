@@ -124,7 +124,7 @@ def status(
     credentials: options.Credentials = None,
     as_json: options.Json = False,
 ) -> None:
-    """Who is there, which graphs live where, and how they stand."""
+    """The ensembles, the graphs on them, and their states."""
     with Remote(manager, credentials) as remote:
         found = remote.ask(do="status")
     if graph is not None:

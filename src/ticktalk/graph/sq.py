@@ -1,7 +1,7 @@
 """The nodes of a graph and their connections: SQs, ports, arcs.
 
 Everything here is plain, immutable-by-convention data: the compiler makes it, the graph file stores it,
-ensembles are sent it. What happens at run time lives in `ticktalk.engine`.
+ensembles are sent it. The behaviour at run time lives in `ticktalk.engine`.
 """
 
 from __future__ import annotations

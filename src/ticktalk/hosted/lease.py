@@ -65,7 +65,7 @@ class Times(msgspec.Struct, frozen=True):
 
 
 def goes_on(sees: list[bool]) -> bool:
-    """The decision of an ensemble that has lost the manager: to go on as before, or to hold its SQs.
+    """True if an ensemble that has lost the manager goes on as before.
 
     Args:
         sees: of the other ensembles that it reaches, whether each sees the manager.

@@ -130,7 +130,7 @@ class Evaluation:
         return Refused()
 
     def seen(self, rule: Callable[[*Ts], T], *arguments: *Ts) -> T | Unknown:
-        """What a rule gives; unknown, if it refuses that."""
+        """The result of a rule; unknown if the rule refuses."""
         try:
             return rule(*arguments)
         except Refused:
@@ -273,7 +273,7 @@ class Evaluation:
             return [UNKNOWN]
 
     def compute(self, place: Place, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What a function of `folding` gives; refused, if that cannot be computed."""
+        """The result of a function of `folding`; refused if it cannot be computed."""
         try:
             return function(*arguments)
         except folding.CannotFold as error:

@@ -1,6 +1,6 @@
 """Computing with constants at compile time, as Python itself does, within bounds.
 
-What would need more than `LIMIT` items, characters or steps is refused, so that no program makes the compiler hang.
+An operation that needs more than `LIMIT` items, characters or steps is refused, so that the compiler never hangs.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def items_of(value: Any) -> list[Any]:
 
 
 def steps_over(value: Any) -> int:
-    """What it costs to walk over a constant, in steps of unrolling."""
+    """The cost of a walk over a constant, in steps of unrolling."""
     return min(_length(value), LIMIT) // 10
 
 

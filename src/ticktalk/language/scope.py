@@ -31,7 +31,7 @@ class ModuleScope:
         self.bound: set[str] = set()  # names bound to anything
         self.templates: dict[str, Template] = {}  # the decorated functions by name
         self.graph: Function | None = None
-        self.meanings: dict[str, Meaning] = {}  # what the names that the module binds mean in a graph
+        self.meanings: dict[str, Meaning] = {}  # the meaning in a graph of the names that the module binds
         self._problems = problems
         for statement in tree.body:
             for name in bound_names(statement):
@@ -140,7 +140,7 @@ class ModuleScope:
             self.meanings[name] = found if known and found is not None else _not_known(name, statement)
 
     def _forget_changed(self, statement: ast.stmt) -> None:
-        """What a statement may change in place is not known at compile time: `CONFIG["x"] = 1`, `NAMES.append(1)`."""
+        """Values changed in place are not known at compile time: `CONFIG["x"] = 1`, `NAMES.append(1)`."""
         changed: set[str] = set()
         if isinstance(statement, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete):
             targets = statement.targets if isinstance(statement, ast.Assign | ast.Delete) else [statement.target]

@@ -1,12 +1,12 @@
 """The sources that travel with a graph: each body, and the module-level statements that it needs.
 
-A body needs the names that it reads. Every statement that mentions a needed name travels, and what it reads is needed
-in turn. A statement mentions the names that stand in it, and through a name all that its definition reads: with
-`def fill(): TABLE.append(1)`, the call `fill()` mentions `TABLE`. Three limits keep what nobody can tell from running:
+A body needs the names that it reads. Every statement that mentions a needed name travels, and the names it reads are
+needed in turn. A statement mentions the names that stand in it, and through a name all that its definition reads: with
+`def fill(): TABLE.append(1)`, the call `fill()` mentions `TABLE`. Three limits keep unrelated statements from running:
 
-* A definition acts when it is called, not when it is made: what its body reads is mentioned by its callers.
-* An assignment that shares only constants with a body changes nothing for it, and neither does one that shares a module
-  through what it calls.
+* A definition acts when it is called, not when it is made: its callers count as mentioning the names in its body.
+* An assignment that shares only constants with a body changes nothing for it. Nor does one that shares a module through
+  its calls.
 * A statement that leads to the graph starts the program. It is no part of a body's module.
 """
 
@@ -38,7 +38,7 @@ class Statement:
     node: ast.stmt
     binds: set[str]
     reads: set[str]  # names that it looks up in the module, at once or when what it defines is called
-    at_once: set[str]  # names that stand in what it runs; of a definition, not those in the bodies of functions
+    at_once: set[str]  # names in the code that it runs; of a definition, without the bodies of functions
     mentions: set[str] = field(default_factory=set)  # names by which it travels: those, and the ones they lead to
 
 
@@ -148,7 +148,7 @@ class TravellingSources:
         return len(nodes) == 1 and isinstance(nodes[0], ast.Assign | ast.AnnAssign) and _is_unchangeable(nodes[0].value)
 
     def _at_once(self, node: ast.stmt) -> set[str]:
-        """The names that stand in what a statement runs, as far as that may change something."""
+        """The names in the code that a statement runs, as far as that may change something."""
         names = set(_names_at_once(node))
         if names & NAMESPACE:
             names |= _names_in_texts(node)
@@ -225,7 +225,7 @@ def _names_in(nodes: Iterable[ast.AST | None]) -> set[str]:
 
 
 def _names_at_once(node: ast.AST) -> Iterator[str]:
-    """The names that stand in what runs now: of functions only decorators, defaults and annotations."""
+    """The names in the code that runs now: of functions only decorators, defaults and annotations."""
     waiting = [node]
     while waiting:
         node = waiting.pop()
@@ -249,7 +249,7 @@ def _names_in_texts(node: ast.AST) -> set[str]:
 
 
 def _run_by_function(node: ast.AST) -> list[ast.AST]:
-    """What runs when a function is made; nothing of anything else."""
+    """The expressions that run when a function is made; none for other statements."""
     if isinstance(node, ast.Lambda):
         return [node.args]
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

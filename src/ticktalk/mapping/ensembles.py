@@ -43,7 +43,7 @@ class EnsembleInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def why_not(sq: TTSQ, ensemble: EnsembleInfo, modules: Collection[str] = ()) -> str | None:
-    """What `ensemble` lacks to host `sq`, whose body needs these modules; None when it may."""
+    """The reason why `ensemble` may not host `sq`, whose body needs these modules; None: it may."""
     lacks = []
     for constraint in sq.constraints:
         if constraint.names and ensemble.name not in constraint.names:

@@ -66,7 +66,7 @@ class TTMapper:
         return {sq.name: mapping[sq.name] for sq in graph.sqs}
 
     def problems(self, graph: TTGraph, mapping: Mapping[str, str]) -> list[tuple[str, str]]:
-        """The mistakes of a mapping made beforehand: the SQ, and what is wrong with its place."""
+        """The mistakes of a mapping made beforehand: the SQ, and the fault of its place."""
         by_name = {ensemble.name: ensemble for ensemble in self.ensembles}
         known = _listed(by_name)
         names = {sq.name for sq in graph.sqs}

@@ -145,7 +145,7 @@ class _Latency(_Model):
         elif all(length for length, _, _ in here):
             self.model.add_cumulative([run for _, run, _ in here], [1] * len(here), cores)
         else:
-            # What takes no time still wants a free core, which a cumulative does not see: each core by itself.
+            # SQs that take no time still want a free core, which a cumulative does not see: each core by itself.
             lanes: list[list[Any]] = [[] for _ in range(cores)]
             for k, (length, run, there) in enumerate(here):
                 lane_of = [self.model.new_bool_var(f"{host}/{lane}: {k}") for lane in range(cores)]

@@ -214,7 +214,7 @@ class MappingProblem:
             if key not in found:
                 found[key] = [host for host in by_speed if why_not(sq, infos[host], key[1]) is None]
         if not all(found.values()):
-            TTMapper(infos).map(self.graph)  # raises, and says what each ensemble lacks
+            TTMapper(infos).map(self.graph)  # raises, with the reason for each ensemble
         made: dict[tuple[Any, ...], list[int]] = {}
         eligible = []
         problems = []

@@ -2,8 +2,8 @@
 
 A firing of an SQ that costs time waits, in the order in which firings were decided, until its instance is idle and a
 core of the ensemble is free; then it runs for the time it takes on the reference, divided by the ensemble's speed. Its
-body is called when it starts, and its result is sent when it ends, before anything else of that tick. What costs
-nothing runs at once, without a core. As on a device, plan Bs and SQs with `TTPersistent=True` have a worker of their
+body is called when it starts, and its result is sent when it ends, before anything else of that tick. A free body runs
+at once, without a core. As on a device, plan Bs and SQs with `TTPersistent=True` have a worker of their
 own and wait for no core.
 """
 
@@ -108,7 +108,7 @@ class Cores:
         self._instances = 0
         self._life = 0
         self._placed: list[_Instance] = []
-        self._idle: list[tuple[ContextParts, Collection[str], Callable[[], None]]] = []  # who waits for which instances
+        self._idle: list[tuple[ContextParts, Collection[str], Callable[[], None]]] = []  # calls that wait
 
     def occupy(self, context: ContextParts, elsewhere: Elsewhere) -> _Instance | None:
         """The stage in which a body takes its time; None when it takes none (`MakeStage`)."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Simulation:
-    """What the simulated ensembles of one SimPy environment share.
+    """The state that the simulated ensembles of one SimPy environment share.
 
     Attributes:
         agenda: their timers and the tokens between them.
@@ -42,7 +42,7 @@ class Simulation:
         exact: one SimPy timeout per distinct instant, so that `env.now` is always the present tick.
         accelerator: given to contexts that start; None: not where bodies take time, are measured, or SQs may move.
         sites: the ensembles by name.
-        former: what ensembles held that have failed: their counters still count.
+        former: the contents of failed ensembles: their counters still count.
         movable: SQs may move while their contexts run.
         checkpoint: root ticks between two checkpoints of contexts that start; 0: none.
     """
@@ -132,7 +132,7 @@ class Simulation:
             self.former.append(site.host)
 
     def hosts(self) -> list[EnsembleHost]:
-        """What all ensembles hold, with those that have failed."""
+        """The contents of all ensembles, failed ones too."""
         return [*self.former, *(site.host for site in self.sites.values() if site.host is not None)]
 
     def at_end_of(self, tick: int, call: Callable[[Any], None], argument: Any) -> None:

@@ -1,4 +1,4 @@
-"""The file of events for `ticktalk simulate --events`: what befalls ensembles and links, and when. YAML:
+"""The file of events for `ticktalk simulate --events`: faults of ensembles and links, with their times. YAML:
 
     - at: 5s
       fail: b                               # its process dies
@@ -10,8 +10,8 @@
     - {at: 14s, heal: [a, b]}
     - {at: 15s, slow: {ensemble: b, factor: 3}}   # its bodies take three times as long from now on
 
-Times count from the start of the run. All mistakes are told at once, each with its line; so are events that
-cannot happen, such as the failure of what has failed already.
+Times count from the start of the run. All mistakes are told at once, each with its line; so are events that cannot
+happen, such as the failure of a failed ensemble.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Event(NamedTuple):
     Attributes:
         at: microseconds after the start of the run.
         kind: what.
-        ensembles: whom it befalls: one, or the two ends of a link.
+        ensembles: the ensemble, or the two ends of a link.
         components: (join) of the new ensemble.
         factor: (slow) by how much longer its bodies take than they did at first.
         line: where it is in its file.
@@ -69,7 +69,7 @@ def joining_ensembles(path: str | Path) -> list[str]:
     """The names of the ensembles that join by a file of events.
 
     Raises:
-        TTError: as `read_events`, but for what cannot happen.
+        TTError: as `read_events`, but for impossible events.
     """
     reader = _Reader(str(path), "file of events")
     events = reader.document(reader.compose(read_text(path, "file of events")))

@@ -1,7 +1,7 @@
-"""What befalls simulated ensembles and links: they fail, recover, join, are cut off, become slow.
+"""Faults of simulated ensembles and links: they fail, recover, join, are cut off, become slow.
 
-`Faults` does to a simulation what a device's death or a pulled cable does to a real system; what follows is done by the
-very rules that heal a real one (`ticktalk.manager.heal`). A failure is noticed after a time, as it is by heartbeats.
+`Faults` stands for a device's death or a pulled cable. The rules that heal a real system heal the simulated one too
+(`ticktalk.manager.heal`). A failure is noticed after a time, as it is by heartbeats.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Faults:
         manager: whose ensembles are meant.
         noticed_after: root ticks until the manager finds that it hears nothing of an ensemble.
         checkpoint: root ticks between checkpoints of every instance; 0: none.
-        components: what makes the components of ensembles that join or start anew: `(ensemble, names) -> drivers`.
+        components: makes the components of ensembles that join or start anew: `(ensemble, names) -> drivers`.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Faults:
         self._tell(Slowed(name, float(factor)))
         self.simulation.slow(name, Fraction(factor))
 
-    # What the manager and the ensembles make of it.
+    # Reactions of the manager and the ensembles.
 
     def _start(self, name: str, components: Iterable[str]) -> None:
         if name in self._lost_since and name not in self._noticed:

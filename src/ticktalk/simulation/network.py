@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class SimulatedNetwork:
-    """What all ensembles of one simulation share.
+    """The network that all ensembles of one simulation share.
 
     Args:
         agenda: the simulation's.

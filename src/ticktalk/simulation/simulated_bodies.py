@@ -61,5 +61,5 @@ class SimulatedBodies:
         return {}
 
     def profile(self, context: Context) -> dict[str, tuple[list[int], list[int]]]:
-        """What bodies cost is what the deployment file says."""
+        """The deployment file gives the costs of bodies."""
         return {}

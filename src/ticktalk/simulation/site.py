@@ -251,7 +251,7 @@ class Site:
     def serve(
         self, host: EnsembleHost, inputs: TTInputTokenProcess, bodies: TTExecuteProcess, network: TTNetworkManager
     ) -> None:
-        """Be the outside of a host, do its duties, and listen to its arcs, whatever its processes are told."""
+        """Be the outside of a host, do its duties, and listen to its arcs, regardless of messages to its processes."""
         self.host = host
         listening = Listening(self.interface, lambda graph, arc: self.take)
 

@@ -57,7 +57,7 @@ class Timing:
     def size(self, prepared: PreparedGraph | None, sq: str, value: Any, data: Data | None) -> int:
         """The bytes of a result of an SQ.
 
-        What the deployment file gives for its function is believed. `data` is the value encoded, if it has been.
+        The deployment file's time for its function counts. `data` is the value encoded, if it has been.
         """
         if prepared is not None:
             functions = self._functions.get(prepared)

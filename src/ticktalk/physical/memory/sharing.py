@@ -8,7 +8,7 @@ whole.
 An ensemble to which SQs will come gets tokens before its senders know that it consumes them. For that time it
 subscribes to `WHOLE`, and everybody sends values whole.
 
-The timekeeper owns the state. `frames` is called by the thread that sends: what it reads may change at any moment.
+The timekeeper owns the state. The sending thread calls `frames`: the state that it reads may change at any moment.
 `encode` is called by bodies in threads.
 """
 

@@ -139,7 +139,7 @@ def shown_value(data: Data, shown: str | None) -> Any:
 
 
 class _Codec(NamedTuple):
-    wire: Any  # the type of what crosses
+    wire: Any  # the type on the wire
     out: Callable[[Any], Any]
     back: Callable[[bytes], Any]
 

@@ -1,6 +1,6 @@
 """Frames between ensembles: the version, and the bounds of their length.
 
-A frame begins with a byte that names its version. What follows is MessagePack, parsed without running anything:
+A frame begins with a byte that names its version. The rest is MessagePack, parsed without running anything:
 `control_frames` has messages, `token_frames` tokens.
 """
 
@@ -29,13 +29,13 @@ class FrameError(ValueError):
 
 
 class InvalidError(FrameError):
-    """A frame with what cannot be: a number out of range, a name that is none, an empty interval."""
+    """A frame with impossible content: a number out of range, a bad name, an empty interval."""
 
     kind = "invalid"
 
 
 def body(frame: bytes) -> memoryview:
-    """What follows the head.
+    """The data after the head.
 
     Raises:
         FrameError: the frame is too long, or of another version.

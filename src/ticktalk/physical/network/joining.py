@@ -44,7 +44,7 @@ def refusal_text(refusal: Refusal) -> str:
 
 
 def refusal_in(payload: bytes) -> RefusedError:
-    """The refusal in what crossed."""
+    """The refusal in an answer."""
     text, _, why = payload.decode("utf-8", "replace").partition("\0")
     return RefusedError(text, Why(why) if why in [each.value for each in Why] else None)
 
@@ -159,7 +159,7 @@ def is_loopback(ip: str) -> bool:
 
 
 def say_insecure() -> None:
-    """What `--insecure` means; said at every start."""
+    """The meaning of `--insecure`; said at every start."""
     print(
         "warning: --insecure: anybody who can reach this address can read and forge tokens, and have code of theirs"
         " run on every ensemble that joins; use `ticktalk keys init` and --credentials instead",

@@ -90,7 +90,7 @@ class Link(TTNetworkInterface):
             mode: see above.
             listen: `IP:PORT`, if others are to connect to it.
             connect: `IP:PORT` of others, the manager's first.
-            tls: what connections over TLS need; None: they are not.
+            tls: the parts for TLS connections; None: no TLS.
             bind: the local `IP:PORT` of the connection to the manager; empty: any.
             timeout: seconds that opening may take until the manager answers.
 
@@ -179,7 +179,7 @@ class Link(TTNetworkInterface):
             self.waiting()
 
     def flush(self) -> None:
-        """Send what waits; may block. What another thread is at already is left to it."""
+        """Send the waiting parts; may block. Leaves to another thread the parts it already sends."""
         filled = self._filled
         while filled:
             try:
@@ -228,7 +228,7 @@ class Link(TTNetworkInterface):
 
     @abstractmethod
     def _put(self, path: Path, key: str, payload: Any, attached: bytes | None) -> None:
-        """Publish a payload; may block, but not for what takes another path.
+        """Publish a payload; may block, but not for payloads on another path.
 
         Raises:
             LinkError: it cannot be sent.

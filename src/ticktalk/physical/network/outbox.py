@@ -1,4 +1,4 @@
-"""What waits to be sent on one path: to one receiver, or tokens to any.
+"""The parts that wait to be sent on one path: to one receiver, or tokens to any.
 
 One thread at a time sends from an outbox, so it keeps its order. It is bounded: the stalest part goes when there is no
 room, and the caller counts it.
@@ -31,7 +31,7 @@ class Outbox:
     """See above.
 
     Args:
-        path: what its parts travel with.
+        path: the path of its parts.
 
     Attributes:
         sending: held by the thread that sends from it.
@@ -45,7 +45,7 @@ class Outbox:
         self.sending = threading.Lock()
         self.waits: deque[tuple[str, Any, Join | None, int]] = deque()
         self._sized = path is Path.OUTPUTS
-        self._size = [0, 0]  # bytes that were added, by the timekeeper; bytes that were taken, by who sends
+        self._size = [0, 0]  # bytes that the timekeeper added; bytes that the sending thread took
 
     def add(self, key: str, part: Any, join: Join | None, size: int = 0) -> tuple[bool, int]:
         """Let a part wait; whether it is the only one now, and how many were dropped for it."""

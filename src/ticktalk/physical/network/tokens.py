@@ -281,7 +281,7 @@ class Tokens:
         moves: SQs that come and leave.
         taking: by graph and context, the parts that run together and take parcels as they came, by sender.
         in_processes: bodies run in processes of their own.
-        own: what the ensemble counts for itself, by kind.
+        own: the ensemble's own counts, by kind.
 
     Attributes:
         of: by graph and context.

@@ -48,8 +48,8 @@ SENDING = {
 """Zenoh's settings for sending: milliseconds, beats within them, and microseconds."""
 
 LISTENING = {"accept_timeout": 2_000, "accept_pending": 1_000}
-"""Milliseconds in which a connection has to say what it is, and connections that may be about to: joins find room
-beside connections that say nothing."""
+"""Milliseconds in which a connection has to identify itself, and the number of such connections. So joins find room
+beside silent connections."""
 
 
 class TTNetworkInterfaceZenoh(Link):

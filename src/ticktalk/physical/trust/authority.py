@@ -6,7 +6,7 @@
         authority/              stays here: ca.pem, ca.key, signing.key
             issued/             every certificate ever issued, in their order
 
-The owner of `authority/` decides who takes part. The folder need not be on the manager's host.
+The owner of `authority/` admits ensembles. The folder need not be on the manager's host.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The parts of credentials for a TLS connection, whatever the transport."""
+"""The parts of credentials for a TLS connection, for any transport."""
 
 from __future__ import annotations
 

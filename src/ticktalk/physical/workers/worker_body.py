@@ -1,4 +1,4 @@
-"""A body in a worker, as the timekeeper sees it: the firings and saves under way in it, and what it costs."""
+"""A body in a worker, as the timekeeper sees it: the firings and saves under way in it, and its costs."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class Workers:
 
     Attributes:
         in_processes: whether bodies run in processes of their own; else in threads of this one.
-        mark: makes of a value what stands for it in a command.
+        mark: makes the mark that stands for a value in a command.
         parts_of: makes parts of a result in an answer.
         parts: the parts of contexts that cross to their workers at once.
     """
