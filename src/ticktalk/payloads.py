@@ -45,6 +45,7 @@ class StartRequest(msgspec.Struct):
         inputs: one value per graph input.
         start_tick: when it starts; None: now, or on devices as soon as all have heard of it.
         length: ticks after which its streams end (exclusive); None: as long as their windows last.
+        again: start it even if a context of it goes on.
     """
 
     graph: str
@@ -52,6 +53,7 @@ class StartRequest(msgspec.Struct):
     start_tick: int | None = None
     reply: Any = None
     length: int | None = None
+    again: bool = True
 
 
 class StopRequest(msgspec.Struct):

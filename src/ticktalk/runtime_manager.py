@@ -350,7 +350,12 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         return self._handle.address
 
     def execute_graph(
-        self, graph: TTGraph | str, inputs: Mapping[str, Any] | None = None, *, length: int | None = None
+        self,
+        graph: TTGraph | str,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        length: int | None = None,
+        again: bool = True,
     ) -> int:
         """Start a graph, a little ahead of now so that it begins everywhere at one tick; the context's number.
 
@@ -358,12 +363,13 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
             graph: the graph, or its name.
             inputs: one value per graph input; one named `trigger` defaults to 1.
             length: microseconds after which its streams end (exclusive); None: as long as their windows last.
+            again: start another context even if one goes on.
 
         Raises:
-            TTRuntimeError: it is not instantiated.
+            TTRuntimeError: it is not instantiated, or goes on and is not to be started `again`.
             TTInputError: a value is missing, or for no input.
         """
-        request = StartRequest(_name(graph), dict(inputs or {}), reply=Future(), length=length)
+        request = StartRequest(_name(graph), dict(inputs or {}), reply=Future(), length=length, again=again)
         number: int = self._ask(RuntimeMsg.EXECUTE_GRAPH, request)
         return number
 

@@ -453,17 +453,27 @@ def test_commands_from_other_processes(system: System, tmp_path: Path) -> None:
     status = Process("status", "told", *asked, "--json")
     people = Process("status", *asked)
     wrong = Process("start", "no_such_graph", *asked)
+    twice = Process("start", "told", *asked)
     latest = Process("outputs", "told", *asked)
     assert status.wait() == 0
     (graph,) = json.loads(status.out[0])["graphs"]
     assert graph["state"] == "running" and graph["outputs"] > 0
-    assert people.wait() == 0 and "near" in "\n".join(people.out)
+    (context,) = graph["contexts"]
+    assert context["state"] == "running" and context["outputs"] == graph["outputs"]
+    assert twice.wait() == 1 and "--again" in twice.said
+    assert f"runs already (context {context['context']})" in twice.said
+    assert people.wait() == 0 and f"{context['context']}: running" in "\n".join(people.out)
+    assert "near" in "\n".join(people.out)
     assert wrong.wait() == 1 and "no graph named 'no_such_graph'" in wrong.said
     assert latest.wait() == 0 and json.loads(latest.out[0])["value"] == 1
+    assert json.loads(latest.out[0])["context"] == context["context"]
+    more = Process("start", "told", "--again", *asked)
+    assert more.wait() == 0 and "context" in more.said
     follow.popen.send_signal(signal.SIGINT)
     assert follow.wait() == 0 and "Traceback" not in follow.said
-    followed = [json.loads(line)["value"] for line in follow.out]
-    assert followed == list(range(1, len(followed) + 1))
+    rows = [json.loads(line) for line in follow.out]
+    followed = [row["value"] for row in rows if row["context"] == context["context"]]
+    assert len(followed) > 4 and followed == list(range(1, len(followed) + 1))
     stop = Process("stop", "told", *asked)
     assert stop.wait() == 0
     gone = Process("outputs", "told", *asked)
@@ -664,7 +674,9 @@ def test_stop_ends_the_whole_system(tmp_path: Path) -> None:
         families = set().union(*(process.family() for process in [manager, *ensembles]))
         assert len(families) >= 5
         files = shared_memory(families)
-        stop = Process("stop", *asked)
+        refused = Process("stop", *asked)
+        assert refused.wait() == 2 and "--yes" in refused.said
+        stop = Process("stop", "--yes", *asked)
         assert stop.wait() == 0 and "stopped" in stop.said
         for process in [manager, *ensembles]:
             assert process.wait() == 0

@@ -22,6 +22,9 @@ from ticktalk.time import INFINITY, NEG_INFINITY
 CELL = 20_000
 """Characters of one line of a table's cell."""
 
+CONTEXTS = 5
+"""Contexts of a graph that a table shows: the latest."""
+
 WIDE = 100_000
 """Columns of a table that goes into a file or a pipe: it is not cut there."""
 
@@ -146,7 +149,7 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
         heard = "" if own else f"{entry['heard_us_ago'] / 1e6:.1f} s ago"
         where = entry["address"] + ("" if entry["direct"] else " (relayed)")
         add(ensembles, entry["name"], where, ", ".join(entry["components"]), str(entry["cores"]), clock, heard)
-    graphs = table("graph", "state", "outputs", "busy", "SQs by ensemble", "counters", title="graphs")
+    graphs = table("graph", "state", "contexts", "outputs", "busy", "SQs by ensemble", "counters", title="graphs")
     for graph in status["graphs"]:
         by_host: dict[str, int] = {}
         for host in graph["mapping"].values():
@@ -155,6 +158,7 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
             graphs,
             graph["name"],
             graph["state"],
+            "\n".join(_contexts(graph["contexts"])),
             str(graph["outputs"]),
             "\n".join(f"{host}: {why}" for host, why in graph["busy"].items()),
             "\n".join([f"{host}: {count}" for host, count in by_host.items()] + _waits(graph["waits"])),
@@ -167,6 +171,11 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
             add(errors, line)
         tables.append(errors)
     return tables
+
+
+def _contexts(contexts: list[dict[str, Any]]) -> list[str]:
+    lines = [f"{entry['context']}: {entry['state']}, {entry['outputs']} outputs" for entry in contexts[-CONTEXTS:]]
+    return [f"{len(contexts) - CONTEXTS} before"] * (len(contexts) > CONTEXTS) + lines
 
 
 def _waits(sqs: list[str]) -> list[str]:

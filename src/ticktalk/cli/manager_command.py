@@ -29,7 +29,7 @@ from ticktalk.time import INFINITY, NEG_INFINITY
 
 HELP = """\
 deploy PROGRAM|GRAPH.json [NAME]   map a graph, distribute it, wait until it is ready
-start GRAPH [INPUT=VALUE ...]      start it
+start GRAPH [--again] [INPUT=VALUE ...]  start it; --again: another context, though it runs
 follow [GRAPH]                     show its outputs as they come (again: stop showing them)
 rates                              outputs per second of each graph
 status                             ensembles, graphs, counters, errors
@@ -139,7 +139,9 @@ class _Console:
                 state = self._runtime.instantiate_and_map_graph(graph, name=name[0] if name else None)
                 self._print(f"{state.graph.name} is ready: {len(state.host_of)} SQs on {len(state.hosts)} hosts")
             case ["start", graph_name, *given]:
-                self._runtime.execute_graph(graph_name, arguments.inputs(given))
+                values = arguments.inputs([word for word in given if word != "--again"])
+                number = self._runtime.execute_graph(graph_name, values, again="--again" in given)
+                self._print(f"{graph_name} starts (context {number})")
             case ["follow", *names]:
                 for followed in names or list(self._runtime.process.state.graphs):
                     self._followed ^= {followed}

@@ -67,20 +67,28 @@ def start(
     graph: Annotated[str, typer.Argument(help="The graph's name.")],
     manager: options.Manager,
     input: options.Inputs = None,
+    again: Annotated[bool, typer.Option("--again", help="Start another context of a graph that runs.")] = False,
     credentials: options.Credentials = None,
     as_json: options.Json = False,
 ) -> None:
     """Start a graph that was deployed."""
     with Remote(manager, credentials) as remote:
-        _start(remote, graph, arguments.inputs(input or []), as_json)
+        _start(remote, graph, arguments.inputs(input or []), as_json, again)
 
 
 def stop(
     manager: options.Manager,
     graph: Annotated[str | None, typer.Argument(help="The graph's name; without one, the whole system ends.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="End the whole system without asking.")] = False,
     credentials: options.Credentials = None,
 ) -> None:
     """End a graph, or the whole system: the manager and every ensemble."""
+    if graph is None and not yes:
+        if not sys.stdin.isatty():
+            raise typer.BadParameter(
+                "stop without a GRAPH ends the whole system, the manager and every ensemble: give --yes if you mean it"
+            )
+        typer.confirm(f"End the whole system at {manager}, the manager and every ensemble?", abort=True, err=True)
     with Remote(manager, credentials) as remote:
         remote.ask(do="stop" if graph is not None else "shut down", graph=graph or "")
     say(f"{graph or 'the system'} is stopped")
@@ -168,11 +176,11 @@ def outputs(
             pass
 
 
-def _start(remote: Remote, graph: str, values: dict[str, Any], as_json: bool) -> None:
+def _start(remote: Remote, graph: str, values: dict[str, Any], as_json: bool, again: bool = False) -> None:
     from ticktalk.engine.value_codec import encode_value
 
-    answer = remote.ask(do="start", graph=graph, inputs=encode_value(values))
-    _tell(answer, as_json, f"{graph} starts")
+    answer = remote.ask(do="start", graph=graph, inputs=encode_value(values), again=again)
+    _tell(answer, as_json, f"{graph} starts (context {answer['context']})")
 
 
 def _tell(answer: dict[str, Any], as_json: bool, text: str) -> None:

@@ -122,13 +122,19 @@ class Deploy:
         """Start a context of a graph that is ready; its number.
 
         Raises:
-            TTRuntimeError: there is no such graph, or it is not ready.
+            TTRuntimeError: there is no such graph, it is not ready, or it runs and is not to be started `again`.
             TTInputError: a value is missing, for no input, or has no codec although it has to cross.
         """
         state = self.state_of(request.graph)
         if state.state == "preparing":
             waits_for = ", ".join(sorted(state.waits_for))
             raise TTRuntimeError(f"graph {state.name!r} is not ready yet: {waits_for} still prepare it")
+        goes_on = [context.number for context in state.live if not context.completion.done]
+        if goes_on and not request.again:
+            raise TTRuntimeError(
+                f"graph {state.name!r} runs already (context {', '.join(map(str, goes_on))}): stop it first, or start"
+                " another context of it with --again"
+            )
         values = check_inputs(state.graph, request.inputs)
         kept = self._kept(values)
         tick = self._driver.start_tick() if request.start_tick is None else request.start_tick

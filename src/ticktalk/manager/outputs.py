@@ -79,7 +79,7 @@ class Outputs:
             listener(token)
 
     def _keep_row(self, token: OutputToken) -> None:
-        row, graph = json_line(token.row()), self._state.graphs.get(token.graph)
+        row, graph = json_line({**token.row(), "context": token.context}), self._state.graphs.get(token.graph)
         if graph is None:
             return  # its context had this number under a manager before this one
         graph.rows.append(row)

@@ -56,6 +56,15 @@ def _graph(state: GraphState, counts: Counts) -> dict[str, Any]:
         "waits": [sq for sq, host in state.host_of.items() if not host],
         "inputs": [source.name for source in state.graph.inputs],
         "outputs": sum(context.output_count for context in contexts),
+        "contexts": [
+            {
+                "context": context.number,
+                "state": "done" if context not in live else "running",
+                "start_tick": context.start_tick,
+                "outputs": context.output_count,
+            }
+            for context in contexts
+        ],
         "busy": {report.ensemble: report.busy for report in busy},
         "counters": counts,
         "waiting": {sq: ports for report in reports for sq, ports in report.waiting.items()},

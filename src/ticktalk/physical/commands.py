@@ -41,6 +41,7 @@ class Command(msgspec.Struct, omit_defaults=True):
         mapping: (deploy) SQ to ensemble.
         weights: (deploy) the costs of SQs.
         inputs: (start) the inputs as one encoded dict.
+        again: (start) even if it runs.
         name: (drain) the ensemble; (set) the SQ.
         period, phase: (set) root ticks; None: as it is.
     """
@@ -51,6 +52,7 @@ class Command(msgspec.Struct, omit_defaults=True):
     mapping: dict[str, str] | None = None
     weights: Weights | None = None
     inputs: bytes = b""
+    again: bool = False
     name: str = ""
     period: int | None = None
     phase: int | None = None
@@ -68,7 +70,8 @@ class Command(msgspec.Struct, omit_defaults=True):
                 return message(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, request)
             case "start":
                 inputs = decode_value(self.inputs) if self.inputs else {}
-                return message(RuntimeMsg.EXECUTE_GRAPH, StartRequest(self.graph, inputs, reply=reply))
+                start = StartRequest(self.graph, inputs, reply=reply, again=self.again)
+                return message(RuntimeMsg.EXECUTE_GRAPH, start)
             case "stop":
                 return message(RuntimeMsg.STOP_GRAPH, StopRequest(self.graph, reply))
             case "drain":
