@@ -21,6 +21,10 @@ class TTError(Exception):
         return error
 
 
+class TTWarning(UserWarning):
+    """Something in a program that is of no consequence yet: the message says where, and what to do."""
+
+
 class Problem(NamedTuple):
     """One thing that is wrong with a program: `line` counts from 1, `column` from 1."""
 
@@ -43,12 +47,13 @@ class Problem(NamedTuple):
 
 
 class TTSyntaxError(TTError):
-    """A program that is not one: `problems` has every problem of the file, in the order of its lines."""
+    """A program that is not one: `problems` has every problem of each of its files, in the order of the lines."""
 
     placed = True
 
     def __init__(self, problems: list[Problem]) -> None:
-        self.problems = sorted(problems, key=lambda problem: (problem.line, problem.column))
+        files = {problem.file: place for place, problem in reversed(list(enumerate(problems)))}
+        self.problems = sorted(problems, key=lambda problem: (files[problem.file], problem.line, problem.column))
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

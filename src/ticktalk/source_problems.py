@@ -12,13 +12,20 @@ Place = ast.expr | ast.stmt | ast.keyword | ast.arg | ast.alias
 
 
 class Problems:
-    """The problems found so far in one file: `text`, whose lines are ended by newlines only."""
+    """The problems found so far in one file: `text`, whose lines are ended by newlines only.
 
-    def __init__(self, file: str, text: str) -> None:
+    `found` is where they go, if they go where those of other files go, too.
+    """
+
+    def __init__(self, file: str, text: str, found: list[Problem] | None = None) -> None:
         self.file = file
         self.lines = text.split("\n")
-        self.found: list[Problem] = []
+        self.found: list[Problem] = [] if found is None else found
         self._seen: set[tuple[int, int, str]] = set()
+
+    def beside(self) -> Problems:
+        """The problems of the same file which are kept apart."""
+        return Problems(self.file, "\n".join(self.lines))
 
     def report(self, place: Place, what: str, instead: str = "") -> None:
         """Note a problem at `place`; the same one again (an unrolled loop) is noted once."""

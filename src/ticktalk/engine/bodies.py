@@ -21,15 +21,16 @@ import itertools
 import linecache
 import sys
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from ticktalk.engine.components import component
 from ticktalk.engine.value_codec import value_decoder
 from ticktalk.graph.constants import decode_constant
-from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.graph import TTFunction, TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.instructions import INSTRUCTIONS
+from ticktalk.language.decorators import DECORATORS, undecorated
 from ticktalk.time import TTClock, TTEmpty, TTTime, TTToken
 
 _KNOWN = {"component": component, "TTClock": TTClock, "TTEmpty": TTEmpty, "TTTime": TTTime, "TTToken": TTToken}
@@ -66,11 +67,12 @@ class GraphCode:
         self._builtins: dict[str, Any] | types.ModuleType = builtins
         if graph.modules:
             self._prefix = f"_ticktalk_{next(_numbers)}"
-            self._builtins = {**vars(builtins), "__import__": self._import}
+            self._builtins = {**vars(builtins), **_KNOWN, **DECORATORS, "__import__": self._import}
             _TravelledModules.add(self._prefix, graph.modules, self._builtins)
         self.module = types.ModuleType(graph.name)
         self.module.__dict__["__builtins__"] = self._builtins
         self.module.__file__ = self.file
+        self.module.__package__ = self._prefix
         self.module.__dict__.update(_KNOWN)
         if not _is_importable(graph.name):
             # Dataclasses look their module up there; a program called like an installed module stays out.
@@ -95,10 +97,12 @@ class GraphCode:
     def prepare(self, sqs: Iterable[TTSQ]) -> None:
         """Run the module-level statements that the bodies of `sqs` need, and compile those bodies."""
         functions = {sq.function: self.graph.functions[sq.function] for sq in sqs if sq.body}
+        for function in functions.values():
+            self._module_of(function)
         needed = sorted({need for function in functions.values() for need in function.needs})
         self._run(needed)
         for name, function in functions.items():
-            if name not in self._codes:
+            if name not in self._codes and not function.module:
                 own = self.module.__dict__["TTEmpty"] is TTEmpty
                 self._codes[name] = self._compile(function.source, function.line, without_empties=own)
 
@@ -131,15 +135,36 @@ class GraphCode:
     def body(self, sq: TTSQ) -> tuple[Callable[..., Any], dict[str, Any]]:
         """The body of one instance, set to its compile-time parameters, and the instance's namespace."""
         self.prepare([sq])
-        namespace = self._namespace()
+        function = self.graph.functions[sq.function]
+        module = self._module_of(function)
+        namespace = self._namespace(module.__dict__, function.assigns if function.module else self._assigned)
         try:
-            exec(self._codes[sq.function], namespace)
+            if not function.module:
+                exec(self._codes[sq.function], namespace)
+            body = namespace[sq.function.rpartition(".")[2]]
         except (Exception, SystemExit) as error:
-            line = _line_of(error, self.file) or self.graph.functions[sq.function].line
-            raise BodyError(f"{self.file}:{line}: {type(error).__name__}: {error}") from error
-        body = namespace[sq.function]
+            file = self.file_of(sq)
+            line = _line_of(error, file) or function.line
+            raise BodyError(f"{file}:{line}: {type(error).__name__}: {error}") from error
         parameters = {name: decode_constant(value) for name, value in sq.parameters.items()}
         return set_parameters(body, parameters), namespace
+
+    def file_of(self, sq: TTSQ) -> str:
+        """The file of an SQ's body, as tracebacks have it; of an instruction, the one in which it is used."""
+        if not sq.body:
+            return sq.file or self.file
+        return self._module_of(self.graph.functions[sq.function]).__file__ or self.file
+
+    def _module_of(self, function: TTFunction) -> types.ModuleType:
+        """The module in which a function is defined."""
+        if not function.module:
+            return self.module
+        try:
+            self._import(function.module, fromlist=("*",))
+            travelled = sys.modules.get(f"{self._prefix}.{function.module}")
+            return travelled or sys.modules[function.module]
+        except (Exception, SystemExit) as error:
+            raise BodyError(f"{function.module} cannot be imported: {type(error).__name__}: {error}") from error
 
     def find_class(self, name: str) -> Any:
         """A class of the program or of a module that travels with it, by qualified name; None if there is none.
@@ -168,7 +193,7 @@ class GraphCode:
         """Let tracebacks show the program's lines."""
         lines: dict[int, str] = {}
         sources = [(s.line, s.source) for s in self.graph.statements]
-        sources += [(f.line, f.source) for f in self.graph.functions.values()]
+        sources += [(f.line, f.source) for f in self.graph.functions.values() if not f.module]
         for first, source in sources:
             for offset, text in enumerate(source.splitlines()):
                 lines[first + offset] = text + "\n"
@@ -190,12 +215,12 @@ class GraphCode:
             what = error.msg if isinstance(error, SyntaxError) else str(error)
             raise BodyError(f"{self.file}:{at}: Python {python} cannot compile this: {what}") from None
 
-    def _namespace(self) -> dict[str, Any]:
-        shared = self.module.__dict__
-        namespace = dict(shared)
+    def _namespace(self, shared: dict[str, Any], assigned: Collection[str]) -> dict[str, Any]:
+        namespace = {**_KNOWN, **shared}
         copies = _Copies(shared, namespace)
         for name, value in shared.items():
-            if name in self._assigned or copies.is_function(value):
+            value = undecorated(value)
+            if name in assigned or copies.is_function(value):
                 namespace[name] = copies.copy(value)
         namespace["sq_state"] = {}
         return namespace
@@ -298,7 +323,7 @@ class _Copies:
         self._namespace = namespace
         self._memo: dict[int, Any] = {}
         # Objects that deepcopy will meet inside other objects.
-        for value in shared.values():
+        for value in map(undecorated, shared.values()):
             if self.is_function(value):
                 self.copy(value)
 

@@ -254,10 +254,10 @@ def firing_error(
     sq: TTSQ, ensemble: str, code: GraphCode, error: BaseException, start: Tick, stop: Tick
 ) -> FiringError:
     """The report of `error`: the innermost line of the program in its traceback, else the line of the use."""
-    file, line = code.file, 0
+    file, line = code.file_of(sq), 0
     trace = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == code.file:
+        if trace.tb_frame.f_code.co_filename == file:
             line = trace.tb_lineno
         trace = trace.tb_next
     if not line:
@@ -281,7 +281,7 @@ def _traceback(sq: TTSQ, code: GraphCode, error: BaseException) -> str:
         trace = trace.tb_next
     shown = traceback.TracebackException(type(error), error, trace)
     if sq.line:
-        shown.stack.insert(0, traceback.FrameSummary(code.file, sq.line, code.graph.name))
+        shown.stack.insert(0, traceback.FrameSummary(sq.file or code.file, sq.line, code.graph.name))
     return block("".join(shown.format()))
 
 

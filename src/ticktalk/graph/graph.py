@@ -18,7 +18,9 @@ from ticktalk.graph.sq import TTSQ, TTArc, TTDestination
 from ticktalk.time import ROOT, TTClock
 
 FORMAT = "ticktalk-graph"
-VERSION = 1
+VERSION = 2
+READABLE = (1, VERSION)
+"""Version 2 has functions of modules, which are not the program's own."""
 
 
 class TTClockSpec(msgspec.Struct, frozen=True):
@@ -34,11 +36,13 @@ class TTFunction(msgspec.Struct, omit_defaults=True):
     """A body as it travels: its source, and the statements of its module that it needs.
 
     Attributes:
-        name: the function's name in the program.
+        name: the function's name; that of a function of another module is dotted: `devices.camera`.
         line: the program's line at which `source` begins, so that messages show the user's own lines.
         source: the `def` without the TickTalk decorator.
         needs: indices into `TTGraph.statements`: the module-level statements it needs, in source order.
         components: literal names given to `component()` in it.
+        module: the dotted name of the module that defines it, which is imported as a whole; "" for the program.
+        assigns: names that its module assigns (not by import, def or class): copied per instance.
     """
 
     name: str
@@ -46,6 +50,8 @@ class TTFunction(msgspec.Struct, omit_defaults=True):
     source: str
     needs: list[int] = []
     components: list[str] = []
+    module: str = ""
+    assigns: list[str] = []
 
 
 class TTStatement(msgspec.Struct, omit_defaults=True):
@@ -85,7 +91,7 @@ class TTGraph(msgspec.Struct, omit_defaults=True):
         inputs: the graph's inputs in order.
         sqs: the nodes in source order (an SQ comes after the ones whose tokens it consumes).
         clocks: clocks other than the root, parents first.
-        functions: the bodies, by function name.
+        functions: the bodies, by function name (of other modules than the program: dotted).
         statements: module-level statements that bodies need, in source order.
         modules: sources of modules that lie beside the program, dotted name to source; a package's own
             source is under `<name>.__init__`.
@@ -170,10 +176,10 @@ class TTGraph(msgspec.Struct, omit_defaults=True):
             raise TTGraphError(f"{where}: not a graph file, or a truncated one ({error}); {again}") from None
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise TTGraphError(f"{where}: not a TickTalk graph file; {again}")
-        if document.get("version") != VERSION:
+        if document.get("version") not in READABLE:
             raise TTGraphError(
-                f"{where}: a graph of version {document.get('version')!r}, but this TickTalk reads version"
-                f" {VERSION}; {again}"
+                f"{where}: a graph of version {document.get('version')!r}, but this TickTalk reads versions"
+                f" {READABLE[0]} to {VERSION}; {again}"
             )
         content = document.get("graph")
         if _content_hash(content) != document.get("sha256"):

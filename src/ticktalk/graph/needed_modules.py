@@ -32,6 +32,7 @@ def needed_modules(graph: TTGraph) -> dict[str, frozenset[str]]:
         names = set(_imports_of_body(function.source))
         for need in function.needs:
             names |= _imports(graph.statements[need].source)
+        names |= {function.module.partition(".")[0]} - {""}
         for name in names & sources.keys():
             names |= travelling[name]
         missing = frozenset(names - sources.keys() - EVERYWHERE)

@@ -94,8 +94,9 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
 
     Attributes:
         name: `<function>-<k>`, or as given by `TTName`.
-        function: the name of the program's function, of an instruction, or of a primitive.
-        line: the line of the program where it is used.
+        function: the key of a function of the program or of its modules, the name of an instruction or primitive.
+        line: the line where it is used.
+        file: the file in which it is used, such as `rooms/kitchen.py`, if that is not the program's.
         body: the function is the program's (its source is in `TTGraph.functions`), not an instruction.
         ports: inputs in the order of the function's parameters.
         arcs: outputs; `unpack` says of which shape the returned sequence must be, if any arc has a path.
@@ -149,6 +150,7 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
     will_continue: bool = True
     offset: int = 0
     rank: int = 0
+    file: str = ""
 
     @property
     def firing_rule(self) -> TTFiringRule:

@@ -9,6 +9,7 @@ constants are computed, every other expression becomes an SQ. Read on in this or
     instances.py     calls that make SQs; `constructs.py`, `builtin_calls.py`: the other calls
     evaluation.py    the base of all these; `call_arguments.py`: the base of calls; `folding.py`: constants
     draft.py         the SQs and arcs of the graph while it is made
+    modules.py       the modules that the program imports
     travelling_sources.py   the sources that travel with the graph; `sibling_modules.py`: modules beside the program
 """
 
@@ -19,33 +20,41 @@ import io
 import re
 import tokenize
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
-from ticktalk.errors import TTError, TTSyntaxError
+from ticktalk.errors import Problem, TTError, TTSyntaxError, TTWarning
 from ticktalk.graph.graph import TTClockSpec, TTGraph
+from ticktalk.language.evaluation import Reference
 from ticktalk.language.graph_body import GraphBody
+from ticktalk.language.modules import Modules
 from ticktalk.language.scope import ModuleScope
 from ticktalk.language.sibling_modules import sibling_modules
+from ticktalk.language.templates import VARIABLE, Function, Template
 from ticktalk.language.travelling_sources import TravellingSources
-from ticktalk.source_problems import Problems
+from ticktalk.source_problems import Problems, did_you_mean
 
 
-def compile_program(path: str | Path) -> TTGraph:
-    """Compile the program in the file `path`; the graph is named after the file.
+def compile_program(path: str | Path, graph: str | None = None) -> TTGraph:
+    """Compile the program in the file `path`; the result is named after the file.
+
+    Args:
+        path: the file.
+        graph: which of its `@GRAPHify` functions is meant; by default the one that no other one calls.
 
     Raises:
         TTSyntaxError: the program is wrong; it lists every problem of the file.
         TTError: the file cannot be read.
     """
     file = Path(path)
-    return compile_source(_read(file), str(path), file.stem, file.absolute().parent)
+    return compile_source(_read(file), str(path), file.stem, file.absolute().parent, graph)
 
 
 TTCompile = compile_program
 """The documented name."""
 
 
-def compile_source(text: str, file: str, name: str, directory: Path | None = None) -> TTGraph:
+def compile_source(text: str, file: str, name: str, directory: Path | None = None, graph: str | None = None) -> TTGraph:
     """Compile the text of a program.
 
     Args:
@@ -53,6 +62,7 @@ def compile_source(text: str, file: str, name: str, directory: Path | None = Non
         file: its file's name, as messages show it.
         name: the graph's name; characters that no name may hold become `_`.
         directory: where modules beside the program lie; None for no such modules.
+        graph: as `compile_program`.
 
     Raises:
         TTSyntaxError: the program is wrong; it lists every problem.
@@ -60,24 +70,30 @@ def compile_source(text: str, file: str, name: str, directory: Path | None = Non
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     problems = Problems(file, text)
     try:
-        return _compile(text, Path(file).name, name, directory, problems)
+        return _compile(text, Path(file).name, name, directory, graph, problems)
     except (RecursionError, MemoryError):
         problems.report_at(1, 1, "the program is nested too deeply", "bind parts of its expressions to names")
         raise TTSyntaxError(problems.found) from None
 
 
-def _compile(text: str, file: str, name: str, directory: Path | None, problems: Problems) -> TTGraph:
-    scope = ModuleScope(_parse(text, problems), problems)
+def _compile(text: str, file: str, name: str, directory: Path | None, graph: str | None, problems: Problems) -> TTGraph:
+    modules = Modules(directory, Path(file).stem, problems.file, problems.found)
+    scope = modules.program(_parse(text, problems), problems)
     travelling = TravellingSources(text, scope)
     travelling.add_components(scope.templates.values())
-    if scope.graph is None:
-        instead = "write one function with @GRAPHify; its parameters are the graph's inputs"
-        problems.report_at(1, 1, "the program has no graph", instead)
-        raise TTSyntaxError(problems.found)
-    body = GraphBody(scope.graph, scope, problems)
+    main = _program_graph(scope, graph, problems)
+    if main is None:
+        raise TTSyntaxError([*problems.found, *_mistakes(scope, {})])
+    body = GraphBody(main)
     body.run()
-    functions, statements, nodes = travelling.travel(list(body.draft.used.values()))
-    modules = {} if directory is None else sibling_modules(directory, Path(file).stem, nodes, problems)
+    used = body.draft.used
+    problems.found += [*_mistakes(scope, used), *modules.mistakes(used.values())]
+    functions, statements, nodes = travelling.travel([template for template in used.values() if not template.module])
+    functions.update((template.key, modules.travel(template)) for template in used.values() if template.module)
+    sources: dict[str, str] = {}
+    if directory is not None:
+        elsewhere = [function.module for function in functions.values() if function.module]
+        sources = sibling_modules(directory, Path(file).stem, nodes, elsewhere, problems)
     if problems.found:
         raise TTSyntaxError(problems.found)
     inputs, sqs = body.draft.finish()
@@ -94,8 +110,49 @@ def _compile(text: str, file: str, name: str, directory: Path | None, problems: 
         clocks=clocks,
         functions=functions,
         statements=statements,
-        modules=dict(sorted(modules.items())),
+        modules=dict(sorted(sources.items())),
     )
+
+
+def _program_graph(scope: ModuleScope, wanted: str | None, problems: Problems) -> Reference | None:
+    """The graph called `wanted`, or else the one of the program that no other one calls; None after a problem."""
+    if wanted is not None:
+        found = scope.meanings.find(wanted)
+        if isinstance(found, Reference) and found.kind == "graph":
+            return found
+        hint = did_you_mean(wanted, [node.name for node in scope.graphs])
+        problems.report_at(1, 1, f"the program has no graph `{wanted}`", hint)
+        return None
+    outer = [node for node in scope.graphs if not any(_mentions(other, node.name) for other in scope.graphs)]
+    if len(outer) > 1:
+        what = f"`{outer[1].name}` is a second graph; the first is `{outer[0].name}` in line {outer[0].lineno}"
+        problems.report(outer[1], what, "call one of them in the other one, or say which with `--graph NAME`")
+    elif not outer and scope.graphs:
+        what = f"`{scope.graphs[0].name}` is called by another graph, as each graph of the program is"
+        problems.report(scope.graphs[0], what, "say with `--graph NAME` which one is the program's")
+    elif not outer:
+        instead = "write one function with @GRAPHify; its parameters are the graph's inputs"
+        problems.report_at(1, 1, "the program has no graph", instead)
+    if not outer:
+        return None
+    return Reference("graph", outer[0].name, node=outer[0], home=scope.home)
+
+
+def _mentions(graph: Function, name: str) -> bool:
+    """Whether a graph calls another one of that name."""
+    return graph.name != name and any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(graph))
+
+
+def _mistakes(scope: ModuleScope, used: Mapping[str, Template]) -> list[Problem]:
+    """Those in the program's functions; of one that no graph uses, that its inputs are not fixed is only a warning."""
+    found: list[Problem] = []
+    for template in scope.templates.values():
+        for mistake in template.mistakes:
+            if template.key in used or not mistake.what.endswith(VARIABLE):
+                found.append(mistake)
+            else:
+                warnings.warn(str(mistake).replace(" error: ", " warning: ", 1), TTWarning, stacklevel=4)
+    return found
 
 
 def _read(path: Path) -> str:

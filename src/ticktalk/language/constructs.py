@@ -160,11 +160,15 @@ class Constructs(Instances):
         if isinstance(value, Unknown):
             raise Refused
         called = self.made_since(value, before)
-        if not isinstance(target.place, ast.Call) or called is None:
+        if not isinstance(target.place, ast.Call) or called is None or self._is_graph(target.place.func):
             what = "TTSingleRunTimeout takes a call such as g(x)"
             raise self.refused(target.where, what, "write the call here")
         called.sq.single_run = timeout
         return value
+
+    def _is_graph(self, function: ast.expr) -> bool:
+        callee = self.evaluate(function) if isinstance(function, ast.Name | ast.Attribute) else None
+        return isinstance(callee, Reference) and callee.kind == "graph"
 
     def made_since(self, value: Meaning, before: int) -> SQDraft | None:
         """The SQ whose whole value this is, if it was made after the first `before` ones."""

@@ -72,6 +72,15 @@ def GRAPHify(function: _Function) -> _Function:
     return graph  # type: ignore[return-value]
 
 
+DECORATORS = {"SQify": SQify, "STREAMify": STREAMify, "GRAPHify": GRAPHify}
+
+
+def undecorated(value: Any) -> Any:
+    """A function without what a decorator of ours put around it; any other value is itself."""
+    code = getattr(value, "__code__", None)
+    return getattr(value, "__wrapped__", value) if getattr(code, "co_filename", None) == __file__ else value
+
+
 def _names_state(code: CodeType) -> bool:
     """True if the body, or a function nested in it, uses `sq_state`."""
     return "sq_state" in code.co_names or any(

@@ -147,13 +147,16 @@ class GraphDraft:
         self.branch: Branch | None = None  # the conditional branch that is being evaluated
         self.constraints: list[TTConstraintSpec] = []  # of the `with` blocks around the present expression
         self.clocks: dict[str, TTClock] = {}  # clocks other than the root by name, parents first
-        self.used: dict[str, Template] = {}  # the function templates of which there are instances, by name
+        self.used: dict[str, Template] = {}  # the function templates of which there are instances, by key
+        self.file = ""  # in which the present expression stands: see `Home.file`
+        self.prefix = ""  # of the names of SQs: for each graph that is being expanded, its name and a slash
         self._uses: Counter[str] = Counter()
 
     def add(self, function: str, place: Place, ports: list[PortDraft], **fields: Any) -> SQDraft:
         """A new SQ in the present branch; arcs from outside the branch are gated on their way to its ports.
 
-        `fields`: further fields of the `TTSQ`; a name that is left out is counted.
+        `fields`: further fields of the `TTSQ`; a name that is left out is counted, as that of a use of the function
+        `called` (by default `function`).
 
         Raises:
             TooLarge: there are too many.
@@ -166,6 +169,11 @@ class GraphDraft:
         if fields.get("trigger") != "plan_b" and not any(isinstance(port.value, Arc) for port in ports):
             ports.append(PortDraft("trigger", self.trigger(place), hidden=True))
         return self._connect(function, place, ports, self.branch, **fields)
+
+    def counted(self, function: str) -> str:
+        """The name of the next instance of a function in the present graph."""
+        self._uses[self.prefix + function] += 1
+        return f"{function}-{self._uses[self.prefix + function]}"
 
     def join(self, place: Place, yes: Arc, no: Arc) -> SQDraft:
         """The `MERGE` of two branches' values, each from its branch, in the present one."""
@@ -205,16 +213,18 @@ class GraphDraft:
         branch: Branch | None,
         *,
         name: str | None = None,
+        called: str = "",
         **fields: Any,
     ) -> SQDraft:
         if len(self.sqs) >= MOST_SQS:
             raise TooLarge(f"the graph has more than {MOST_SQS} SQs")
-        self._uses[function] += 1
-        name = name or f"{function}-{self._uses[function]}"
+        counted = self.counted(called or function)
+        name = self.prefix + (name or counted)
         row = None if fields.get("body") else INSTRUCTIONS.get(function)
         if row is not None:
             fields.update(singly=row.singly, order="forward" if row.forward else "any")
-        sq = TTSQ(name=name, function=function, line=place.lineno, constraints=[*self.constraints], **fields)
+        fields.update(file=self.file, constraints=[*self.constraints])
+        sq = TTSQ(name=name, function=function, line=place.lineno, **fields)
         node = SQDraft(branch, sq, place)
         for index, port in enumerate(ports):
             made = TTPort(port.name, keyword=port.keyword, hidden=port.hidden)

@@ -7,14 +7,14 @@ computed here, by `ticktalk.language.folding`.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, TypeVarTuple
 
 from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language import folding
 from ticktalk.language.draft import Arc, Branch, Constant, GraphDraft, PortDraft
-from ticktalk.language.templates import Template
+from ticktalk.language.templates import KNOWN, Function, Template
 from ticktalk.source_problems import Place, Problems
 
 T = TypeVar("T")
@@ -36,11 +36,23 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """A name that is no value: a function, instruction, construct, builtin, or a module of TickTalk."""
+    """A name that is no value: a function, graph, instruction, construct, builtin, or module.
 
-    kind: Literal["function", "instruction", "construct", "builtin", "module"]
+    Attributes:
+        kind: "module" is one of TickTalk's, "file" any other.
+        name: as the program says it; of a file, its dotted name.
+        template: of a function.
+        node: of a graph.
+        home: where a function or graph is defined.
+        member: of a file: what a name means in it, None if it has no such name.
+    """
+
+    kind: Literal["function", "graph", "instruction", "construct", "builtin", "module", "file"]
     name: str
     template: Template | None = None
+    node: Function | None = None
+    home: Home | None = None
+    member: Callable[[str], Meaning | None] = lambda name: None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +70,62 @@ class Unknown:
 
 
 UNKNOWN = Unknown()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Imported:
+    """A name that an import binds: what it means is looked up when it is used.
+
+    Attributes:
+        resolve: gives the meaning; its argument says whether libraries are looked into, too.
+    """
+
+    resolve: Callable[[bool], Meaning]
+
+
+Resolve = Callable[[ast.Import | ast.ImportFrom, ast.alias, bool], "Meaning | None"]
+"""Gives the meaning of what an import binds; the last argument says whether libraries are looked into, too."""
+
+
+class Names(dict[str, "Meaning | Imported"]):
+    """The names that a module binds.
+
+    Attributes:
+        resolve: looks up what imports in this module bind; None of what is not there.
+        stars: of each star import, what gives the meaning of a name of it, or None.
+    """
+
+    def __init__(self, resolve: Resolve = lambda statement, alias, libraries: None) -> None:
+        self.resolve = resolve
+        self.stars: list[Callable[[str, bool], Meaning | None]] = []
+
+    def find(self, name: str, libraries: bool = True) -> Meaning | None:
+        """What a name means, None if it is not bound; `libraries`: imports from installed ones count."""
+        found = self.get(name)
+        if isinstance(found, Imported):
+            return found.resolve(libraries)
+        for star in reversed(self.stars) if found is None and name not in KNOWN and not name.startswith("_") else ():
+            if (meaning := star(name, libraries)) is not None:
+                return meaning
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Home:
+    """A module in which functions are defined.
+
+    Attributes:
+        name: its dotted name; "" for the program itself.
+        file: its file below the place where it is found; "" for the program itself.
+        names: what its names mean.
+        problems: where the mistakes in its file go.
+    """
+
+    name: str
+    file: str
+    names: Names
+    problems: Problems
+
 
 Value = Constant | Arc | Listing | Unknown
 """A value: an SQ or a computation can take it."""
@@ -101,8 +169,9 @@ class Evaluation:
     """Evaluates expressions in the scopes of a graph body. Its methods raise `Refused` after a problem."""
 
     local_names: frozenset[str] = frozenset()  # that the graph body binds anywhere: they never mean the module's
+    outer_branch: Branch | None = None  # the conditional branch in which the graph itself stands
 
-    def __init__(self, problems: Problems, module: Mapping[str, Meaning], draft: GraphDraft | None = None) -> None:
+    def __init__(self, problems: Problems, module: Names, draft: GraphDraft | None = None) -> None:
         self.problems = problems
         self.module = module  # the meanings of the names at module level
         self.scopes: list[dict[str, Meaning]] = [{}]
@@ -120,8 +189,12 @@ class Evaluation:
         """The value of an expression, or the function, module or construct that it names; never refused."""
         raise NotImplementedError
 
-    def module_constant(self, node: ast.expr) -> Any:
-        """The value of an expression at module level; None if it is not known at compile time, which is no problem."""
+    def at_home(self, home: Home, node: ast.expr) -> Value:
+        """The value of an expression at the level of another module, or of this one, never refused."""
+        raise NotImplementedError
+
+    def expand(self, node: ast.Call, callee: Reference) -> Value:
+        """The value of the call of a graph, whose body is evaluated there."""
         raise NotImplementedError
 
     def refused(self, place: Place, what: str, instead: str = "") -> Refused:
@@ -143,7 +216,7 @@ class Evaluation:
             self.problems.report(node, value.what, value.instead)
         elif isinstance(value, Reference):
             shown = ast.unparse(node)
-            if value.kind == "module":
+            if value.kind in ("module", "file"):
                 self.problems.report(node, f"`{shown}` is a module, not a value")
             else:
                 self.problems.report(node, f"`{shown}` is not a value in a graph", f"call it: `{shown}(...)`")
@@ -283,6 +356,6 @@ class Evaluation:
         """Refuse to change a compile-time list where a change would not have its effect."""
         if listing.frozen:
             raise self.refused(place, "this list is part of a constant and cannot be changed", "copy it: `list(...)`")
-        if self._draft is not None and self._draft.branch is not None:
+        if self._draft is not None and self._draft.branch is not self.outer_branch:
             what = "a list cannot be changed in a conditional expression, because it is changed at compile time"
             raise self.refused(place, what, "write `xs.append(a if c else b)`")

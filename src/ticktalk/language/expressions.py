@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from typing import Any, cast
+from typing import cast
 
 from ticktalk.instructions import BY_NAME
 from ticktalk.language import folding
@@ -16,10 +16,10 @@ from ticktalk.language.builtin_calls import BuiltinCalls
 from ticktalk.language.constructs import Constructs
 from ticktalk.language.displays import Displays
 from ticktalk.language.draft import Arc, Constant
-from ticktalk.language.evaluation import UNKNOWN, Foreign, Meaning, Reference, Refused, Unknown, Value
+from ticktalk.language.evaluation import UNKNOWN, Foreign, GiveUp, Home, Meaning, Reference, Refused, Unknown, Value
 from ticktalk.language.operators import Operators
 from ticktalk.language.templates import KNOWN, construct_at
-from ticktalk.source_problems import Problems, did_you_mean
+from ticktalk.source_problems import did_you_mean
 from ticktalk.time import TTClock
 
 
@@ -36,17 +36,19 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
         except Refused:
             return UNKNOWN
 
-    def module_constant(self, node: ast.expr) -> Any:
-        """The value of an expression at module level; None if it is not known at compile time, which is no problem."""
-        value = Expressions(Problems("", ""), self.module).evaluate(node)
-        return value.value if isinstance(value, Constant) else None
+    def at_home(self, home: Home, node: ast.expr) -> Value:
+        """The value of an expression at the level of another module, or of this one, never refused."""
+        try:
+            return Expressions(home.problems, home.names).data(node)
+        except (GiveUp, RecursionError, MemoryError):
+            return UNKNOWN
 
     def visit_Name(self, node: ast.Name) -> Meaning:
         name = node.id
         for scope in reversed(self.scopes):
             if name in scope:
                 return scope[name]
-        found = self.module.get(name)
+        found = self.module.find(name, self._draft is not None)
         # `avg = avg(x)` can only mean the function; a graph is not run, so there is no local variable in its way.
         if name in self.local_names and not isinstance(found, Reference) and (found or name not in KNOWN):
             raise self.refused(node, f"`{name}` is used before it is bound in the graph")
@@ -69,6 +71,10 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
         if isinstance(base, Reference):
             if base.kind == "module":
                 return reference_to(f"{base.name}.{name}")
+            if base.kind == "file":
+                if (found := base.member(name)) is not None:
+                    return found
+                raise self.refused(node, f"`{base.name}` has no `{name}` that a graph can use")
             if base.kind == "construct" and base.name == "TTClock" and name == "root":
                 return Reference("construct", "TTClock.root")
             raise self.refused(node, f"`{ast.unparse(node.value)}` has no attribute `{name}` in a graph")
@@ -88,6 +94,8 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
         if isinstance(callee, Reference):
             if callee.kind in ("function", "instruction"):
                 return self.instance(node, callee).whole
+            if callee.kind == "graph":
+                return self.expand(node, callee)
             return self.builtin(node, callee.name) if callee.kind == "builtin" else self.construct(node, callee)
         if isinstance(callee, Foreign):
             self.problems.report(node.func, callee.what, callee.instead)

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.sq import TTConstraintSpec
 from ticktalk.language import folding
 from ticktalk.language.call_arguments import Argument
-from ticktalk.language.draft import Arc, Constant, GraphDraft, PortDraft, SQDraft, TooLarge
-from ticktalk.language.evaluation import UNKNOWN, GiveUp, Listing, Reference, Refused, Unknown, Value
+from ticktalk.language.draft import Arc, Branch, Constant, GraphDraft, PortDraft, SQDraft, TooLarge
+from ticktalk.language.evaluation import (
+    UNKNOWN,
+    GiveUp,
+    Listing,
+    Meaning,
+    Names,
+    Reference,
+    Refused,
+    Unknown,
+    Value,
+)
 from ticktalk.language.expressions import Expressions, reference_to, refused_form
-from ticktalk.language.scope import ModuleScope, bound_names
+from ticktalk.language.scope import bound_names
 from ticktalk.language.templates import Function, check_body, is_ticktalk, our_names, parameters_of
 from ticktalk.source_problems import Problems
 from ticktalk.time import TTClock
@@ -25,10 +37,35 @@ _MAKES_AN_SQ = (ast.Call, ast.BinOp, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.S
 """Expressions whose value an SQ made just now computes; a name or a display may lead to one made before."""
 
 
+MOST_NESTED = 200
+"""How deep graphs may be expanded in graphs: a recursion that goes deeper was meant to end."""
+FRAMES = 60
+"""Calls of functions of Python that one expansion may take at most, beside what an expression of its own takes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Frame:
+    """What the names of a graph mean while its body is evaluated: see `Evaluation`; `file`: see `GraphDraft`."""
+
+    problems: Problems
+    module: Names
+    local_names: frozenset[str]
+    scopes: list[dict[str, Meaning]]
+    outer_branch: Branch | None
+    file: str
+
+
+def _local_names(node: Function) -> frozenset[str]:
+    return frozenset(name for statement in node.body for name in bound_names(statement))
+
+
 class GraphBody(Expressions):
     """Evaluates the body of a graph: its SQs go to `draft`, its mistakes to the problems."""
 
-    def __init__(self, node: Function, scope: ModuleScope, problems: Problems) -> None:
+    def __init__(self, graph: Reference) -> None:
+        node, home = graph.node, graph.home
+        assert node is not None and home is not None
+        problems = home.problems
         self.node = node
         check_body(node, "@GRAPHify", problems)
         parameters = parameters_of(node, "@GRAPHify", problems)
@@ -37,12 +74,17 @@ class GraphBody(Expressions):
             problems.report(node, f"the graph `{node.name}` has no input", f"write `def {node.name}(trigger):`")
         # Evaluation goes on without inputs, to find further mistakes.
         draft = GraphDraft(inputs or ["trigger"])
-        super().__init__(problems, scope.meanings, draft)
-        self.local_names = frozenset(name for statement in node.body for name in bound_names(statement))
+        super().__init__(problems, home.names, draft)
+        self.local_names = _local_names(node)
         self._deadlines: list[int | None] = []  # of the `with` blocks around; None: an erroneous one
-        self._plans: list[Argument] = []
+        self._plans: list[tuple[Argument, _Frame]] = []
         self._plans_used: set[int] = set()  # plans with a deadline around or inside them
-        defaults = Expressions(problems, scope.meanings)
+        draft.file = home.file
+        self._files = {home.file: problems}
+        self._depth = 0  # of graphs that are being expanded
+        self._returned: tuple[Value, Arc | None] | None = None
+        self._tag: tuple[ast.expr, Arc | None] | None = None  # of the graph called last
+        defaults = Expressions(problems, home.names)
         for parameter, source in zip(parameters, draft.inputs, strict=False):
             if parameter.default is not None:
                 source.made.default = self._default(defaults, parameter.name, parameter.default)
@@ -68,7 +110,7 @@ class GraphBody(Expressions):
             other = first.setdefault(made.sq.name, made)
             if other is not made:
                 what = f"two SQs are called `{made.sq.name}`; the other one is in line {other.sq.line}"
-                self.problems.report(made.place, what, "give one of them another `TTName`")
+                self._files[made.sq.file].report(made.place, what, "give one of them another `TTName`")
 
     def _block(self, statements: Sequence[ast.stmt]) -> _Ending | None:
         for statement in statements:
@@ -128,6 +170,66 @@ class GraphBody(Expressions):
     def _bind_unknown(self, statement: ast.stmt) -> None:
         self.scopes[0].update(dict.fromkeys(bound_names(statement), UNKNOWN))
 
+    # -- graphs in graphs
+
+    def expand(self, node: ast.Call, callee: Reference) -> Value:
+        """The value of the call of a graph, whose body is evaluated there."""
+        graph, home = callee.node, callee.home
+        assert graph is not None and home is not None
+        if self._depth >= MOST_NESTED:
+            what = f"`{callee.name}` is expanded more than {MOST_NESTED} times within itself"
+            raise self.refused(node, what, "end the recursion by an `if` over constants")
+        arguments = self.arguments_of(node)
+        self.evaluate_all(arguments)
+        check_body(graph, "@GRAPHify", home.problems)
+        parameters = parameters_of(graph, "@GRAPHify", home.problems)
+        bound = self.bind_arguments(node, callee.name, parameters, arguments, ("TTName",))
+        draft = self.draft
+        counted = draft.counted(callee.name)
+        name = self.common(bound).get("name", counted)
+        names: dict[str, Meaning] = {}
+        for parameter in parameters:
+            if (argument := bound.get(parameter.name)) is not None:
+                value = argument.given
+                if isinstance(value, Listing) and draft.branch is not self.outer_branch:
+                    value = replace(value, frozen=True)
+                names[parameter.name] = value
+            elif parameter.default is not None:
+                names[parameter.name] = self.at_home(home, parameter.default)
+        self._files[home.file] = home.problems
+        before = draft.prefix, self._returned
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(limit + FRAMES)
+        self._depth += 1
+        try:
+            with self._within(_Frame(home.problems, home.names, _local_names(graph), [names], draft.branch, home.file)):
+                draft.prefix, self._returned = f"{draft.prefix}{name}/", None
+                self._block(graph.body)
+            value, tag = self._returned or (Constant(None), None)
+        finally:
+            self._depth -= 1
+            sys.setrecursionlimit(limit)
+            draft.prefix, self._returned = before
+        self._tag = node, tag
+        return value
+
+    def _frame(self) -> _Frame:
+        return _Frame(self.problems, self.module, self.local_names, self.scopes, self.outer_branch, self.draft.file)
+
+    @contextmanager
+    def _within(self, frame: _Frame) -> Iterator[None]:
+        """Evaluate in the names of another graph."""
+        before = self._frame()
+        self._enter_frame(frame)
+        try:
+            yield
+        finally:
+            self._enter_frame(before)
+
+    def _enter_frame(self, frame: _Frame) -> None:
+        self.problems, self.module, self.local_names = frame.problems, frame.module, frame.local_names
+        self.scopes, self.outer_branch, self.draft.file = frame.scopes, frame.outer_branch, frame.file
+
     # -- assignments and returns
 
     def _value(self, node: ast.expr) -> tuple[Value, Arc | None]:
@@ -138,6 +240,8 @@ class GraphBody(Expressions):
         if made is None or not isinstance(node, _MAKES_AN_SQ):
             return value, None
         tag = made.arc("tag") if made.is_source and isinstance(node, ast.Call) else None
+        if self._tag is not None and self._tag[0] is node:
+            tag = self._tag[1]
         if self._deadlines:
             value = self.seen(self._by_deadline, node, made)
         return value, tag
@@ -148,7 +252,11 @@ class GraphBody(Expressions):
         if ticks is None:
             raise Refused
         # The argument is evaluated anew, so that every deadline has a plan B of its own.
-        plan_b = self.plan_b(Argument(self._plans[-1].place)) if self._plans else None
+        plan_b = None
+        if self._plans:
+            plan, frame = self._plans[-1]
+            with self._within(frame):
+                plan_b = self.plan_b(Argument(plan.place))
         return self.deadline(node, made.whole, made.arc("tag"), plan_b, offset=ticks)
 
     def _assign(self, targets: Sequence[ast.expr], node: ast.expr) -> None:
@@ -199,7 +307,11 @@ class GraphBody(Expressions):
         self.assign(target, self.seen(self.binary, statement, statement.op, left, right))
 
     def _return(self, node: ast.expr) -> None:
-        value = self.seen(self.to_port, self._value(node)[0], node)
+        found = self._value(node)
+        if self._depth:
+            self._returned = found
+            return
+        value = self.seen(self.to_port, found[0], node)
         if isinstance(value, Constant) or (isinstance(value, Arc) and not isinstance(value.source, SQDraft)):
             value = self.draft.add("RETURN", node, [PortDraft("0", value)]).whole
         if isinstance(value, Arc):
@@ -240,10 +352,10 @@ class GraphBody(Expressions):
             for item in items:
                 self._enter(item)
             if self._deadlines:
-                self._plans_used.update(map(id, self._plans))
+                self._plans_used.update(id(plan) for plan, _ in self._plans)
             yield
         finally:
-            for plan in self._plans[len(plans) :]:
+            for plan, _ in self._plans[len(plans) :]:
                 if id(plan) not in self._plans_used:
                     instead = "write `with TTDeadline(clock, ticks):` inside, around the calls it stands in for"
                     self.problems.report(plan.place, "a plan B without a deadline never fires", instead)
@@ -278,7 +390,7 @@ class GraphBody(Expressions):
             clock = self.clock(given["TTClock"])
             self._deadlines[-1] = self.ticks(given["deadline"], "the deadline", least=0, clock=clock)
         elif name == "TTPlanB":
-            self._plans.append(given["plan_b"])
+            self._plans.append((given["plan_b"], self._frame()))
         else:
             self._constrain(node, name, given)
 
@@ -302,10 +414,12 @@ class GraphBody(Expressions):
     def _import(self, statement: ast.Import | ast.ImportFrom) -> None:
         ours = our_names(statement)
         for alias in statement.names:
-            bound = alias.asname or alias.name.split(".")[0]
+            bound = alias.asname or (alias.name if isinstance(statement, ast.ImportFrom) else alias.name.split(".")[0])
             if bound in ours:
                 self.scopes[-1][bound] = reference_to(ours[bound])
             elif not (isinstance(statement, ast.ImportFrom) and is_ticktalk(statement.module)):
-                what = f"`{alias.name}` is imported in a graph, where it has no meaning"
-                self.problems.report(statement, what, "import it at module level or in the body of an SQ")
-                self.scopes[-1][bound] = UNKNOWN
+                found = self.module.resolve(statement, alias, True)
+                if found is None:
+                    what = f"`{alias.name}` is imported in a graph, where it has no meaning"
+                    self.problems.report(statement, what, "import it at module level or in the body of an SQ")
+                self.scopes[-1][bound] = UNKNOWN if found is None else found

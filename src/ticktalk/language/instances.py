@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from ticktalk.defaults import interval_width
@@ -14,7 +15,7 @@ from ticktalk.instructions import BY_NAME, REQUIRED, Instruction
 from ticktalk.language import folding
 from ticktalk.language.call_arguments import COMMON_KEYWORDS, OPTIONAL, Argument, Arguments
 from ticktalk.language.draft import Constant, PortDraft, SQDraft
-from ticktalk.language.evaluation import Attempts, Reference, Refused
+from ticktalk.language.evaluation import Attempts, Home, Reference, Refused
 from ticktalk.language.templates import STREAM_KEYWORDS, Parameter, Template
 from ticktalk.time import TTClock
 
@@ -26,8 +27,8 @@ class Instances(Arguments):
         """A new SQ of a function or instruction, called at `node` (without arguments, if that is no call)."""
         arguments = self.arguments_of(node)
         self.evaluate_for_sq(arguments)
-        if callee.template is not None:
-            return self._function(node, callee.template, arguments, trigger)
+        if callee.template is not None and callee.home is not None:
+            return self._function(node, callee.template, callee.home, arguments, trigger)
         return self._instruction(node, BY_NAME[callee.name], arguments, trigger)
 
     def common(self, bound: dict[str, Argument]) -> dict[str, Any]:
@@ -46,7 +47,9 @@ class Instances(Arguments):
 
     # -- functions of the program
 
-    def _function(self, node: ast.expr, template: Template, arguments: list[Argument], trigger: Trigger) -> SQDraft:
+    def _function(
+        self, node: ast.expr, template: Template, home: Home, arguments: list[Argument], trigger: Trigger
+    ) -> SQDraft:
         keywords = [*COMMON_KEYWORDS, *(STREAM_KEYWORDS if template.stream else ())]
         if trigger == "plan_b" and template.stream:
             what = f"`{template.name}` is a stream, so it cannot be a plan B"
@@ -68,17 +71,18 @@ class Instances(Arguments):
         fields = {"trigger": trigger, **self.common(bound)}
         if template.stream:
             with attempts:
-                fields.update(self._stream_settings(node, template, bound))
+                fields.update(self._stream_settings(node, template, home, bound))
         attempts.check()
         parameters = {name: encode_constant(value) for name, value in values.items()}
         for name in template.defaults:
             if name in bound and name != "TTClock":
                 parameters[name] = encode_constant(self.fixed(bound[name], name))
-        draft.used[template.name] = template
+        draft.used[template.key] = template
         made = draft.add(
-            template.name,
+            template.key,
             node,
             ports,
+            called=template.name,
             body=True,
             parameters=parameters,
             stateful=template.stateful,
@@ -86,13 +90,13 @@ class Instances(Arguments):
             **fields,
         )
         made.is_source = template.stream
-        for component in self._components(template, values):
+        for component in self._components(template, home, values):
             constraint = TTConstraintSpec(components=[component])
             if constraint not in made.sq.constraints:
                 made.sq.constraints.append(constraint)
         return made
 
-    def _components(self, template: Template, values: dict[str, Any]) -> list[str]:
+    def _components(self, template: Template, home: Home, values: dict[str, Any]) -> list[str]:
         """The components that the body asks for, given the values of its parameters."""
         names = list(template.components)
         defaults = {parameter.name: parameter.default for parameter in template.parameters}
@@ -100,15 +104,22 @@ class Instances(Arguments):
             default = defaults.get(name)
             value = values.get(name)
             if name not in values and default is not None:
-                value = self.module_constant(default)
+                found = self.at_home(replace(home, problems=home.problems.beside()), default)
+                value = found.value if isinstance(found, Constant) else None
             if isinstance(value, str) and value not in names:
                 names.append(value)
         return names
 
-    def _stream_settings(self, node: ast.expr, template: Template, bound: dict[str, Argument]) -> dict[str, Any]:
+    def _stream_settings(
+        self, node: ast.expr, template: Template, home: Home, bound: dict[str, Argument]
+    ) -> dict[str, Any]:
         """The fields that `TTPeriod` and the like make, from the call or else the signature."""
-        given = {name: Argument(default) for name, default in template.defaults.items()}
-        given.update((name, bound[name]) for name in STREAM_KEYWORDS if name in bound)
+        given = {name: bound[name] for name in STREAM_KEYWORDS if name in bound}
+        for name in template.defaults.keys() - given.keys():
+            default = template.defaults[name]
+            # A default in another file is shown where the stream is called.
+            given[name] = Argument(default if home.problems is self.problems else node)
+            given[name].value = self.at_home(home, default)
         if "TTPeriod" not in given:
             what = f"the stream `{template.name}` has no period"
             raise self.refused(node, what, "give `TTPeriod=`, in ticks of `TTClock=`")

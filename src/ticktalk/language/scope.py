@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import partial
 
 from ticktalk.language.draft import Constant
-from ticktalk.language.evaluation import Foreign, GiveUp, Listing, Meaning, Reference
+from ticktalk.language.evaluation import Foreign, GiveUp, Home, Imported, Listing, Meaning, Names, Reference, Resolve
 from ticktalk.language.expressions import Expressions, reference_to
 from ticktalk.language.templates import (
     DECORATORS,
@@ -14,6 +15,7 @@ from ticktalk.language.templates import (
     Template,
     construct_of,
     imported_names,
+    is_ticktalk,
     our_names,
     read_template,
 )
@@ -23,16 +25,18 @@ Compound = (ast.If, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.For, ast.
 
 
 class ModuleScope:
-    """The module level of a program."""
+    """The module level of a program, or of the module `name` that it imports; `file`: as of `Home`."""
 
-    def __init__(self, tree: ast.Module, problems: Problems) -> None:
+    def __init__(self, tree: ast.Module, problems: Problems, resolve: Resolve, name: str = "", file: str = "") -> None:
         self.tree = tree
         self.imports: dict[str, str] = {}  # names bound to objects of TickTalk by an import, with their dotted paths
         self.bound: set[str] = set()  # names bound to anything
         self.templates: dict[str, Template] = {}  # the decorated functions by name
-        self.graph: Function | None = None
-        self.meanings: dict[str, Meaning] = {}  # the meaning in a graph of the names that the module binds
-        self._problems = problems
+        self.graphs: list[Function] = []
+        # Mistakes at another module's own level matter only where they are used.
+        self._problems = problems.beside() if name else problems
+        self.meanings = Names(resolve)  # the meaning in a graph of the names that the module binds
+        self.home = Home(name, file, self.meanings, problems)
         for statement in tree.body:
             for name in bound_names(statement):
                 self.bound.add(name)
@@ -51,9 +55,21 @@ class ModuleScope:
         for decorator in getattr(node, "decorator_list", ()):
             called = decorator.func if isinstance(decorator, ast.Call) else decorator
             construct = construct_of(called, self.imports, self.bound)
+            if construct is None and isinstance(called, ast.Name | ast.Attribute):
+                construct = self._handed_on(called)
             if construct is not None and construct in DECORATORS:
                 return construct, decorator
         return None
+
+    def _handed_on(self, expression: ast.expr) -> str | None:
+        """The construct that a module beside the program hands on under a name: `from common import SQify`."""
+        root = expression
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        if not isinstance(root, ast.Name) or not isinstance(self.meanings.get(root.id), Imported):
+            return None
+        found = self._constants.evaluate(expression)
+        return found.name if isinstance(found, Reference) and found.kind == "construct" else None
 
     def _read(self, statement: ast.stmt) -> None:
         match statement:
@@ -82,8 +98,10 @@ class ModuleScope:
                         self._problems.report(inner, what, "define it at module level")
                     elif isinstance(inner, ast.Import | ast.ImportFrom):
                         self._read_import(inner)
+                assigned = bound_names(statement, only_assigned=True)
                 for name in bound_names(statement) - self.imports.keys():
-                    self.meanings[name] = _not_known(name, statement)
+                    if name in assigned or not isinstance(self.meanings.get(name), Imported):
+                        self.meanings[name] = _not_known(name, statement)
         self._forget_changed(statement)
 
     def _read_function(self, node: Function) -> None:
@@ -102,24 +120,34 @@ class ModuleScope:
         if isinstance(decorator, ast.Call):
             report(decorator, f"`@{kind}` takes no arguments", f"write `@{kind}` without parentheses")
         if kind != "GRAPHify":
-            template = read_template(node, kind, self.imports, self.bound, self._problems)
+            own = self._problems.beside()
+            template = read_template(node, kind, self.imports, self.bound, own)
+            template.module, template.mistakes = self.home.name, own.found
             self.templates[name] = template
-            self.meanings[name] = Reference("function", name, template)
+            self.meanings[name] = Reference("function", name, template, home=self.home)
             return
-        self.meanings[name] = Foreign(f"`{name}` is the graph itself", "a graph cannot be called in a graph")
-        if self.graph is not None:
-            what = f"`{name}` is a second graph; the first is `{self.graph.name}` in line {self.graph.lineno}"
-            report(node, what, "write one @GRAPHify function in a file")
-        self.graph = self.graph or node
+        self.meanings[name] = Reference("graph", name, node=node, home=self.home)
+        self.graphs.append(node)
 
     def _read_import(self, statement: ast.Import | ast.ImportFrom) -> None:
         ours = our_names(statement)
-        for name in imported_names(statement):
+        for alias in statement.names:
+            whole = isinstance(statement, ast.ImportFrom)
+            name = alias.asname or (alias.name if whole else alias.name.split(".")[0])
             if name in ours:
                 self.meanings[name] = reference_to(ours[name])
+            elif name == "*":
+                if not is_ticktalk(getattr(statement, "module", None)):
+                    self.meanings.stars.append(partial(self._of_star, statement))
             elif name not in self.imports:
-                what = f"`{name}` is imported from elsewhere, so it has no meaning in a graph"
-                self.meanings[name] = Foreign(what, "use it in the body of an SQ")
+                self.meanings[name] = Imported(partial(self._of_import, statement, alias))
+
+    def _of_import(self, statement: ast.Import | ast.ImportFrom, alias: ast.alias, libraries: bool) -> Meaning:
+        found = self.meanings.resolve(statement, alias, libraries)
+        return elsewhere(alias.asname or alias.name) if found is None else found
+
+    def _of_star(self, statement: ast.Import | ast.ImportFrom, name: str, libraries: bool) -> Meaning | None:
+        return self.meanings.resolve(statement, ast.copy_location(ast.alias(name), statement), libraries)
 
     def _read_assignment(self, target: ast.expr, value: ast.expr, statement: ast.stmt) -> None:
         names = {n.id for n in ast.walk(target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
@@ -210,6 +238,12 @@ def is_main_guard(statement: ast.stmt) -> bool:
     return any(isinstance(n, ast.Name) and n.id == "__name__" for n in nodes) and any(
         isinstance(n, ast.Constant) and n.value == "__main__" for n in nodes
     )
+
+
+def elsewhere(name: str) -> Foreign:
+    """The meaning of a name that is imported from where nothing of TickTalk is."""
+    what = f"`{name}` is imported from elsewhere, so it has no meaning in a graph"
+    return Foreign(what, "use it in the body of an SQ")
 
 
 def _not_known(name: str, statement: ast.stmt) -> Foreign:

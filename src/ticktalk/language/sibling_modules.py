@@ -8,55 +8,89 @@ import sys
 import tokenize
 import warnings
 from collections.abc import Iterable, Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from ticktalk.language.templates import PACKAGES
 from ticktalk.source_problems import Problems
 
 
-def sibling_modules(directory: Path, program: str, nodes: Iterable[ast.stmt], problems: Problems) -> dict[str, str]:
+def sibling_modules(
+    directory: Path, program: str, nodes: Iterable[ast.stmt], functions: Iterable[str], problems: Problems
+) -> dict[str, str]:
     """The sources of the modules that some statements of a program import, and of those that these import in turn.
 
-    The program itself, which could be imported as `program`, never travels. A module that cannot be read is reported
-    at the program's import of it.
+    `functions` are dotted names of modules whose functions the graph uses. The program itself, which could be imported
+    as `program`, never travels. A module that cannot be read is reported at the program's import of it.
     """
     sources: dict[str, str] = {}
+    imports: list[tuple[ast.stmt | None, str]] = [(None, name.split(".")[0]) for name in functions]
     for node in nodes:
-        for statement, first in _imported(node):
-            waiting = [first]
-            while waiting:
-                top = waiting.pop()
-                if top in (program, *PACKAGES) or top in sources or f"{top}.__init__" in sources:
-                    continue
-                for name, path in _files(directory, top) if top not in sys.builtin_module_names else ():
-                    try:
-                        sources[name], tree = _read(path, path.relative_to(directory))
-                    except ValueError as error:
+        imports += _imported(node)
+    for statement, first in imports:
+        waiting = [first]
+        while waiting:
+            top = waiting.pop()
+            if top in (program, *PACKAGES) or top in sources or f"{top}.__init__" in sources:
+                continue
+            for name, path in _files(directory, top) if top not in sys.builtin_module_names else ():
+                try:
+                    sources[name], tree = read_source(path, path.relative_to(directory))
+                except ValueError as error:
+                    if statement is not None:
                         problems.report(statement, str(error), "mend that file")
-                    else:
-                        waiting.extend(found for _, found in _imported(tree))
+                else:
+                    waiting.extend(found for _, found in _imported(tree))
     return sources
 
 
 def _files(directory: Path, top: str) -> list[tuple[str, Path]]:
-    """The files of a module or package, with their dotted names.
-
-    As in Python, a package goes before a module, and that before a folder without `__init__.py`. Such a folder goes
-    behind what is installed, too.
-    """
-    package, module = directory / top, directory / f"{top}.py"
-    regular = (package / "__init__.py").is_file()
-    if not regular and (module.is_file() or not package.is_dir() or _is_installed(top)):
-        return [(top, module)] if module.is_file() else []
+    """The files of a module or package, with their dotted names."""
+    found = file_beside(directory, top)
+    if found is None or found == directory / f"{top}.py":
+        return [] if found is None else [(top, found)]
     files = []
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted((directory / top).rglob("*.py")):
         parts = path.relative_to(directory).with_suffix("").parts
         if all(part.isidentifier() for part in parts):
             files.append((".".join(parts), path))
     return files
 
 
-def _read(path: Path, shown: Path) -> tuple[str, ast.Module]:
+def file_beside(directory: Path, name: str) -> Path | None:
+    """The file of a module beside the program; of a package without `__init__.py`, its folder.
+
+    As in Python, a package goes before a module, and that before a folder without `__init__.py`. Such a folder goes
+    behind what is installed, too.
+    """
+    path = directory.joinpath(*name.split("."))
+    for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
+        if file.is_file():
+            return file
+    top = directory / name.split(".")[0]
+    return path if path.is_dir() and ((top / "__init__.py").is_file() or not _is_installed(top.name)) else None
+
+
+def installed(name: str) -> Path | None:
+    """The file of an installed module; of a package without `__init__.py`, its folder. Nothing of it is run."""
+    path = None
+    spec: ModuleSpec | None = None
+    parts = name.split(".")
+    for end in range(1, len(parts) + 1):
+        try:
+            found = (finder.find_spec(".".join(parts[:end]), path) for finder in sys.meta_path)
+            spec = next((each for each in found if each is not None), None)
+        except (ImportError, AttributeError, ValueError):
+            return None
+        if spec is None:
+            return None
+        path = spec.submodule_search_locations
+    if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
+        return Path(spec.origin)
+    return Path(next(iter(path))) if spec is not None and spec.origin is None and path else None
+
+
+def read_source(path: Path, shown: Path) -> tuple[str, ast.Module]:
     """The text of a module, and its syntax tree.
 
     Raises:

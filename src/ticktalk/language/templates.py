@@ -6,6 +6,7 @@ import ast
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from ticktalk.errors import Problem
 from ticktalk.instructions import BY_NAME
 from ticktalk.source_problems import Problems
 
@@ -75,6 +76,9 @@ STREAM_KEYWORDS = (
 )  # fmt: skip
 """Settings of a call of a `@STREAMify` function; defaults for them may stand in its signature."""
 
+VARIABLE = "has a fixed number of inputs"
+"""The end of the mistake that the number of a function's inputs is not fixed."""
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -101,6 +105,13 @@ class Template:
     stateful: bool = False
     components: list[str] = field(default_factory=list)  # literal names given to `component()` in the body
     component_parameters: list[str] = field(default_factory=list)  # its parameters that are given to `component()`
+    module: str = ""  # the dotted name of the module that defines it; "" for the program itself
+    mistakes: list[Problem] = field(default_factory=list)  # in its signature and body; they matter once it is used
+
+    @property
+    def key(self) -> str:
+        """Its name in a graph: functions of one name in two modules stay apart."""
+        return f"{self.module}.{self.name}" if self.module else self.name
 
 
 def read_template(
@@ -129,7 +140,7 @@ def parameters_of(node: Function, kind: str, problems: Problems) -> list[Paramet
     arguments = node.args
     for variable, stars in ((arguments.vararg, "*"), (arguments.kwarg, "**")):
         if variable is not None:
-            what = f"`{stars}{variable.arg}` in `{node.name}`: a {kind} function has a fixed number of inputs"
+            what = f"`{stars}{variable.arg}` in `{node.name}`: a {kind} function {VARIABLE}"
             problems.report(node, what, "name each input")
     positional = [*arguments.posonlyargs, *arguments.args]
     defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults

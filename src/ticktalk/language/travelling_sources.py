@@ -52,7 +52,7 @@ class TravellingSources:
         self._statements = [
             Statement(node, bound_names(node), self._reads(node), self._at_once(node))
             for node in scope.tree.body
-            if not (is_main_guard(node) or node is scope.graph or _is_text(node))
+            if not (is_main_guard(node) or node in scope.graphs or _is_text(node))
         ]
         self._binding: dict[str, list[Statement]] = {}
         for statement in self._statements:
@@ -121,7 +121,7 @@ class TravellingSources:
                 new = behind.reads - found
                 found |= new
                 waiting.extend(new)
-        if self._scope.graph is not None and self._scope.graph.name in found:
+        if not found.isdisjoint(graph.name for graph in self._scope.graphs):
             return set()
         found = self._of_module(found)
         if isinstance(statement.node, ast.Expr):

@@ -1,0 +1,146 @@
+"""The modules that a program imports: found where Python would find them, and read, never run."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from ticktalk.errors import Problem
+from ticktalk.graph.graph import TTFunction
+from ticktalk.language.evaluation import UNKNOWN, Foreign, Meaning, Reference
+from ticktalk.language.scope import ModuleScope, bound_names, elsewhere
+from ticktalk.language.sibling_modules import file_beside, installed, read_source
+from ticktalk.language.templates import PACKAGES, Template
+from ticktalk.language.travelling_sources import TravellingSources
+from ticktalk.source_problems import Problems, did_you_mean
+
+
+class Modules:
+    """Gives the meanings of imports.
+
+    Args:
+        directory: where the program lies; None for no modules beside it.
+        program: the name under which the program itself could be imported.
+        shown: the program's file, as messages show it.
+        found: where problems of all files go.
+    """
+
+    def __init__(self, directory: Path | None, program: str, shown: str, found: list[Problem]) -> None:
+        self._directory = directory
+        self._program = program
+        self._shown = Path(shown).parent
+        self._found = found
+        self._scopes: dict[str, tuple[ModuleScope, TravellingSources] | None] = {}
+
+    def program(self, tree: ast.Module, problems: Problems) -> ModuleScope:
+        """The scope of the program, whose imports are looked up here."""
+        return ModuleScope(tree, problems, partial(self.imported, "", problems))
+
+    def imported(
+        self,
+        package: str,
+        problems: Problems,
+        statement: ast.Import | ast.ImportFrom,
+        alias: ast.alias,
+        libraries: bool,
+    ) -> Meaning | None:
+        """What an import binds; None if that is nothing that is known here.
+
+        Args:
+            package: the package of the importing module.
+            problems: of its file.
+            statement: the import.
+            alias: which of its names; it need not stand there, if it is a star import.
+            libraries: whether it is looked for in installed libraries, too.
+        """
+        if isinstance(statement, ast.Import):
+            name = alias.name if alias.asname else alias.name.split(".")[0]
+            return self._module(name, libraries, statement, problems, alias.asname or name)
+        name, shown = statement.module or "", alias.asname or alias.name
+        if statement.level:
+            parts = package.split(".") if package else []
+            outer = parts[: len(parts) + 1 - statement.level]
+            if len(parts) + 1 < statement.level:
+                return None
+            name = ".".join([*outer, *([name] if name else [])])
+        if not name:  # `from . import devices` in the program
+            return self._module(alias.name, libraries, statement, problems, shown)
+        module = self._module(name, libraries, statement, problems, shown)
+        if not isinstance(module, Reference):
+            return module
+        meaning = module.member(alias.name)
+        if meaning is None and alias in statement.names and self._is_closed(name):
+            visible = self._scopes[name][0].bound if self._scopes[name] is not None else ()  # type: ignore[index]
+            return Foreign(f"`{name}` has no `{alias.name}`", did_you_mean(alias.name, visible) or "mend the import")
+        return meaning
+
+    def travel(self, template: Template) -> TTFunction:
+        """The function of another module, as it travels."""
+        known = self._scopes[template.module]
+        assert known is not None
+        scope, sources = known
+        functions, _, _ = sources.travel([template])
+        function = functions[template.name]
+        assigns = sorted({name for node in scope.tree.body for name in bound_names(node, only_assigned=True)})
+        function.name, function.needs = template.key, []
+        function.module, function.assigns = template.module, assigns
+        return function
+
+    def mistakes(self, used: Iterable[Template]) -> list[Problem]:
+        """Those in the functions of other modules that are used."""
+        return [mistake for template in used if template.module for mistake in template.mistakes]
+
+    def _is_closed(self, name: str) -> bool:
+        """Whether all names of a module are known from reading it: it lies beside the program, and is plain."""
+        known = self._scopes.get(name)
+        return known is not None and self._beside(name) is not None and "__getattr__" not in known[0].bound
+
+    def _module(
+        self, name: str, libraries: bool, statement: ast.stmt, problems: Problems, shown: str
+    ) -> Meaning | None:
+        """The module of a dotted name, which is called `shown`; None if it is not to be found."""
+        top = name.split(".")[0]
+        if top in (self._program, *PACKAGES) or top in sys.builtin_module_names:
+            return None
+        place = self._beside(name)
+        if place is None and libraries and top not in sys.stdlib_module_names and self._beside(top) is None:
+            place = installed(name)
+        if place is None:
+            return None
+        if name not in self._scopes:
+            self._scopes[name] = None  # so that a circle of imports ends
+            if place.is_file():
+                try:
+                    text, tree = read_source(place, self._relative(place))
+                except ValueError as error:
+                    problems.report(statement, str(error), "mend that file")
+                    return UNKNOWN
+                is_package = place.name == "__init__.py"
+                own = Problems(str(self._shown / self._relative(place)), text, self._found)
+                resolve = partial(self.imported, name if is_package else name.rpartition(".")[0], own)
+                file = name.replace(".", "/") + ("/__init__.py" if is_package else ".py")
+                scope = ModuleScope(tree, own, resolve, name, file)
+                sources = TravellingSources(text, scope)
+                sources.add_components(scope.templates.values())
+                self._scopes[name] = (scope, sources)
+        return Reference("file", name, member=partial(self._member, name, statement, problems, shown))
+
+    def _member(self, module: str, statement: ast.stmt, problems: Problems, shown: str, name: str) -> Meaning | None:
+        known = self._scopes[module]
+        meaning = known[0].meanings.find(name) if known is not None else None
+        if meaning is None and (known is None or name not in known[0].bound):
+            meaning = self._module(f"{module}.{name}", True, statement, problems, f"{shown}.{name}")
+        if self._beside(module) is None and (meaning is None or isinstance(meaning, Foreign)):
+            return elsewhere(shown)
+        return meaning
+
+    def _relative(self, path: Path) -> Path:
+        if self._directory is not None and path.is_relative_to(self._directory):
+            return path.relative_to(self._directory)
+        return path
+
+    def _beside(self, name: str) -> Path | None:
+        return None if self._directory is None else file_beside(self._directory, name)
