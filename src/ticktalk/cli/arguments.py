@@ -168,17 +168,19 @@ def _is_factory(text: str) -> bool:
     return bool(colon) and all(part.isidentifier() for part in [*module.split("."), *name.split(".")])
 
 
-def load_graph(path: str) -> TTGraph:
-    """A graph file, or a program compiled on the way.
+def load_graph(path: str, graph: str | None = None) -> TTGraph:
+    """A graph file, or a program compiled on the way; `graph` is which of the program's graphs is meant.
 
     Raises:
         TTError: it is neither; a `TTSyntaxError` lists every problem of a program.
     """
     if path.endswith(".json"):
+        if graph is not None:
+            raise typer.BadParameter("--graph is for a program: a compiled graph is only one")
         return TTGraph.load(path)
     from ticktalk.language.compiler import compile_program  # an ensemble never needs it
 
-    return compile_program(path)
+    return compile_program(path, graph)
 
 
 def constraint_names(graph: TTGraph) -> list[str]:

@@ -32,6 +32,7 @@ def draw(
     show_code: Annotated[
         bool, typer.Option("--show-code", help="Print the code of the regions, and the stages of firings.")
     ] = False,
+    of: options.Graph = None,
 ) -> None:
     """Draw a graph: SVG, Graphviz DOT or Mermaid; hosts are groups, or regions."""
     if output is None and not show_code:
@@ -39,7 +40,7 @@ def draw(
     kind = output.suffix.lstrip(".").lower() if output is not None else ""
     if output is not None and kind not in ("svg", "dot", "mmd"):
         raise typer.BadParameter(f"-o {output}: the file's ending says the kind of picture: .svg, .dot or .mmd")
-    graph = arguments.load_graph(program)
+    graph = arguments.load_graph(program, of)
     found = _regions(graph) if regions or show_code else []
     if output is not None:
         text = render(graph, cast(Format, kind), _as_groups(graph, found) if regions else None)

@@ -6,17 +6,20 @@ Exit status: 0 done, 1 failed, 2 wrong usage.
 from __future__ import annotations
 
 import sys
+import warnings
+from typing import Any
 
 import typer
 
 from ticktalk.cli.streams import StdoutGone, give_up_stdout, log_to_stderr, open_streams, say, say_lines
-from ticktalk.errors import TTError
+from ticktalk.errors import TTError, TTWarning
 
 
 def run_guarded(app: typer.Typer) -> None:
     """Run a command line and exit with its status."""
     open_streams()
     log_to_stderr()
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         try:
             app(prog_name="ticktalk")
@@ -30,3 +33,14 @@ def run_guarded(app: typer.Typer) -> None:
             say(gone)
         give_up_stdout()
         sys.exit(1)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """A warning about a program is its text; others are as Python shows them."""
+    if issubclass(category, TTWarning):
+        say_lines(message)
+    else:
+        _usual(message, category, *place)
+
+
+_usual = warnings.showwarning

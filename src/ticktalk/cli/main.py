@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ticktalk.cli import remote
+from ticktalk.cli import options, remote
 from ticktalk.cli.draw import draw
 from ticktalk.cli.ensemble_command import ensemble
 from ticktalk.cli.guard import run_guarded
@@ -65,9 +65,10 @@ def compile_command(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="GRAPH.json", help="Default: PROGRAM's stem + .json.")
     ] = None,
+    of: options.Graph = None,
 ) -> None:
     """Compile a program to a graph file. The program is not run."""
-    graph = compile_program(program)
+    graph = compile_program(program, of)
     path = output or Path(Path(program).stem + ".json")
     graph.save(path)
     say(f"{path}: {len(graph.sqs)} SQs, {len(graph.inputs)} inputs, {len(graph.outputs())} outputs")

@@ -39,6 +39,7 @@ def map_command(
         Path | None, typer.Option("-o", "--output", metavar="MAPPING.json", help="For `--mapping` of other commands.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, times in microseconds.")] = False,
+    of: options.Graph = None,
 ) -> None:
     """Map a graph to the ensembles of a deployment file."""
     if strategy not in STRATEGIES:
@@ -46,7 +47,7 @@ def map_command(
     limit = arguments.duration(time_limit)
     if not limit:
         raise typer.BadParameter(f"--time-limit {time_limit}: give it some time, such as 10s")
-    graph = arguments.load_graph(program)
+    graph = arguments.load_graph(program, of)
     plan_for = read_deployment(deployment)
     tell_doubts(graph, plan_for)
     problem = MappingProblem(graph, plan_for)

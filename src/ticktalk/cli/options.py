@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 Program = Annotated[str, typer.Argument(metavar="PROGRAM|GRAPH.json", help="A program, or a compiled graph.")]
+Graph = Annotated[
+    str | None, typer.Option("--graph", metavar="NAME", help="Which graph of the program; default: the outermost one.")
+]
 Until = Annotated[
     str | None, typer.Option(help="How long, such as 20s (exclusive); default: until nothing is left to do.")
 ]

@@ -40,9 +40,10 @@ def deploy(
     input: options.Inputs = None,
     credentials: options.Credentials = None,
     as_json: options.Json = False,
+    of: options.Graph = None,
 ) -> None:
     """Map a graph, distribute it to the ensembles, and wait until all are ready."""
-    graph = arguments.load_graph(program)
+    graph = arguments.load_graph(program, of)
     values = arguments.inputs(input or [])
     if values and not start:
         raise typer.BadParameter("--input is for a start: give --start too")

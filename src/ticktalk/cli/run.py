@@ -49,6 +49,7 @@ def run(
     plot: options.Plot = None,
     profile: options.Profile = None,
     strict: options.Strict = False,
+    of: options.Graph = None,
 ) -> None:
     """Run a program in real time on this machine: a manager, and one OS process per ensemble."""
     length = arguments.duration(until) if until is not None else None
@@ -58,7 +59,7 @@ def run(
         check_plot_file(str(plot))
     if profile is not None:
         check_profile_file(profile, deployment)
-    graph = arguments.load_graph(program)
+    graph = arguments.load_graph(program, of)
     placed = placement(graph, ensemble or [], component or [], deployment, mapping)
     asked = dict(placed.ensembles)
     near = str(Path(program).resolve().parent)

@@ -58,6 +58,7 @@ def simulate(
     plot: options.Plot = None,
     profile: options.Profile = None,
     strict: options.Strict = False,
+    of: options.Graph = None,
 ) -> None:
     """Run a program in simulated time."""
     length = arguments.duration(until) if until is not None else None
@@ -75,7 +76,7 @@ def simulate(
     noticed_after, save_every = arguments.duration(notice), arguments.duration(checkpoint)
     if profile is not None:
         check_profile_file(profile, deployment)
-    graph = arguments.load_graph(program)
+    graph = arguments.load_graph(program, of)
     joining = joining_ensembles(events) if events is not None else []
     placed = placement(graph, ensemble or [], component or [], deployment, mapping, joining)
     asked = dict(placed.ensembles)

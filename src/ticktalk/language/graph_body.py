@@ -81,6 +81,7 @@ class GraphBody(Expressions):
         self._plans_used: set[int] = set()  # plans with a deadline around or inside them
         draft.file = home.file
         self._files = {home.file: problems}
+        self._expanded: set[str] = set()
         self._depth = 0  # of graphs that are being expanded
         self._returned: tuple[Value, Arc | None] | None = None
         self._tag: tuple[ast.expr, Arc | None] | None = None  # of the graph called last
@@ -186,7 +187,10 @@ class GraphBody(Expressions):
         bound = self.bind_arguments(node, callee.name, parameters, arguments, ("TTName",))
         draft = self.draft
         counted = draft.counted(callee.name)
-        name = self.common(bound).get("name", counted)
+        name = draft.prefix + self.common(bound).get("name", counted)
+        if name in self._expanded:
+            raise self.refused(node, f"two graphs are called `{name}`", "give one of them another `TTName`")
+        self._expanded.add(name)
         names: dict[str, Meaning] = {}
         for parameter in parameters:
             if (argument := bound.get(parameter.name)) is not None:
@@ -203,7 +207,7 @@ class GraphBody(Expressions):
         self._depth += 1
         try:
             with self._within(_Frame(home.problems, home.names, _local_names(graph), [names], draft.branch, home.file)):
-                draft.prefix, self._returned = f"{draft.prefix}{name}/", None
+                draft.prefix, self._returned = f"{name}/", None
                 self._block(graph.body)
             value, tag = self._returned or (Constant(None), None)
         finally:
