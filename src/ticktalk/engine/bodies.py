@@ -29,6 +29,7 @@ from ticktalk.engine.value_codec import value_decoder
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTFunction, TTGraph
 from ticktalk.graph.sq import TTSQ
+from ticktalk.graph.travelled_modules import TravelledModules
 from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language.decorators import DECORATORS, undecorated
 from ticktalk.time import TTClock, TTEmpty, TTTime, TTToken
@@ -68,7 +69,7 @@ class GraphCode:
         if graph.modules:
             self._prefix = f"_ticktalk_{next(_numbers)}"
             self._builtins = {**vars(builtins), **_KNOWN, **DECORATORS, "__import__": self._import}
-            _TravelledModules.add(self._prefix, graph.modules, self._builtins)
+            TravelledModules.add(self._prefix, graph.modules, self._builtins)
         self.module = types.ModuleType(graph.name)
         self.module.__dict__["__builtins__"] = self._builtins
         self.module.__file__ = self.file
@@ -90,7 +91,7 @@ class GraphCode:
         if self._prefix:
             for name in [name for name in sys.modules if name.partition(".")[0] == self._prefix]:
                 del sys.modules[name]
-            _TravelledModules.remove(self._prefix)
+            TravelledModules.remove(self._prefix)
         if sys.modules.get(self.graph.name) is self.module:
             del sys.modules[self.graph.name]
 
@@ -381,45 +382,3 @@ def _line_of(error: BaseException, file: str) -> int | None:
             line = trace.tb_lineno
         trace = trace.tb_next
     return line
-
-
-class _TravelledModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Imports modules that came with a graph, from memory."""
-
-    _sets: dict[str, tuple[dict[str, str], Any]] = {}
-
-    @classmethod
-    def add(cls, prefix: str, modules: dict[str, str], names: Any) -> None:
-        if not any(isinstance(finder, cls) for finder in sys.meta_path):
-            sys.meta_path.insert(0, cls())
-        cls._sets[prefix] = (modules, names)
-
-    @classmethod
-    def remove(cls, prefix: str) -> None:
-        cls._sets.pop(prefix, None)
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        prefix, _, name = fullname.partition(".")
-        if prefix not in self._sets:
-            return None
-        modules, _ = self._sets[prefix]
-        if not name or f"{name}.__init__" in modules:
-            return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
-        if name in modules:
-            return importlib.machinery.ModuleSpec(fullname, self)
-        if any(module.startswith(f"{name}.") for module in modules):  # a namespace package
-            return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
-        return None
-
-    def exec_module(self, module: types.ModuleType) -> None:
-        prefix, _, name = module.__name__.partition(".")
-        modules, names = self._sets[prefix]
-        source = modules.get(f"{name}.__init__", modules.get(name, ""))
-        file = name.replace(".", "/") + ("/__init__.py" if f"{name}.__init__" in modules else ".py")
-        module.__file__ = file
-        module.__dict__["__builtins__"] = names
-        lines = source.splitlines(keepends=True)
-        linecache.cache[file] = (len(source), None, lines, file)
-        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
