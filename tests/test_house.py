@@ -26,14 +26,14 @@ SEMANTICS_LINES = 3_000
 """Lines of code of the ring of semantics: without blank lines, comments and docstrings."""
 
 RINGS = [
-    # What everyone uses: tables and plain data.
+    # Shared by all: tables and plain data.
     "errors source_problems defaults durations json_text printable log_file time instructions ranges",
     "graph language mapping yaml_file payloads messages factories network_interface network_keys",
-    # What a program means.
+    # The meaning of a program.
     "engine",
     # Generated code, which runs settled parts of it.
     "accelerate",
-    # What both drivers do.
+    # The work of both drivers.
     "hosted",
     "manager",
     "processes",
@@ -78,7 +78,7 @@ def imported(path: Path, name: str) -> set[str]:
 
 
 def arrows(found: dict[str, Path]) -> set[tuple[str, str]]:
-    """Which module imports which: pairs. What loads a module of a package from outside loads the package itself."""
+    """Which module imports which: pairs. An import of a module from outside its package loads the package itself."""
     pairs = set()
     for name, path in found.items():
         for target in imported(path, name):
@@ -105,7 +105,7 @@ def circles(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
 
 
 def reached(ahead: dict[str, set[str]], start: str) -> set[str]:
-    """What can be reached from `start` in one step or more."""
+    """The nodes that can be reached from `start` in one step or more."""
     found: set[str] = set()
     open_ = [start]
     while open_:
@@ -210,7 +210,7 @@ def test_files_that_the_documentation_names_exist(page: str) -> None:
     assert {path for path in named if not any((base / path).exists() for base in bases)} == set()
 
 
-def test_the_pictures_are_what_their_script_draws() -> None:
+def test_the_pictures_are_those_that_their_script_draws() -> None:
     drawing = runpy.run_path(str(ROOT / "docs/pictures/draw.py"))
     for name, draw in drawing["PICTURES"].items():
         assert (ROOT / "docs/pictures" / name).read_text(encoding="utf-8") == draw().svg()

@@ -50,7 +50,7 @@ def test_a_log_is_its_users_own(tmp_path: Path) -> None:
     assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("log", "errors")} == {0o600}
 
 
-def test_a_full_disk_is_told_once_and_what_waits_is_bounded(
+def test_a_full_disk_is_told_once_and_waiting_lines_are_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     disk = Disk(monkeypatch)
@@ -94,7 +94,7 @@ def test_a_pipe_is_no_log(tmp_path: Path) -> None:
         LogFile(tmp_path / "pipe")
 
 
-def test_what_waits_is_written_when_nobody_closes(tmp_path: Path) -> None:
+def test_waiting_lines_are_written_when_nobody_closes(tmp_path: Path) -> None:
     code = "import sys; from ticktalk.log_file import LogFile; log = LogFile(sys.argv[1]); log.write('row\\n')"
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "log")], check=True)
     assert (tmp_path / "log").read_text() == "row\n"

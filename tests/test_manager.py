@@ -152,7 +152,7 @@ def join(name: str, **more: Any) -> Message:
     return Message(RuntimeMsg.JOIN, EnsembleInfo(name, name, **more), TTRuntimeManagerProcess)
 
 
-def test_a_message_says_what_it_is_and_for_whom() -> None:
+def test_a_message_names_its_kind_and_receiver() -> None:
     message = Message(RuntimeMsg.JOIN, 1, TTRuntimeManagerProcess)
     assert (message.msg_type, message.payload, message.process_recipient) == (
         RuntimeMsg.JOIN,
@@ -223,7 +223,7 @@ def test_run_sim_is_run_as_a_simpy_process_and_input_msg_interrupts_it() -> None
     assert not made.state.ensembles.keys() ^ {f"{n}{at}" for n in ("edge", "twin") for at in (0, 5, 7)}
 
 
-def test_run_sim_handles_what_came_before_it_started() -> None:
+def test_run_sim_handles_messages_from_before_its_start() -> None:
     env = simpy.Environment()
     made, _ = process()
     made.input_msg(join("early"))
@@ -248,7 +248,7 @@ def test_run_phy_in_a_thread(make_queue: Callable[[], Any]) -> None:
     assert not thread.is_alive()
 
 
-def test_stop_ends_the_run_loop_after_what_is_in_the_queue() -> None:
+def test_stop_ends_the_run_loop_after_the_queued_messages() -> None:
     made, _ = process()
     for name in ("a", "b", "c"):
         made.input_msg(join(name))
@@ -317,7 +317,7 @@ def test_a_length_ends_the_streams() -> None:
 
 
 def test_a_drain_is_answered_by_the_same_door() -> None:
-    """SQs do not move in a simulation without `Faults`: whoever asks is told."""
+    """SQs do not move in a simulation without `Faults`: the requester is told."""
     manager = TTRuntimeManagerSim(None, [TTEnsemble(None, "edge")], simpy.Environment())
     reply: Future[None] = Future()
     manager.send_to_runtime(Message(RuntimeMsg.DRAIN, DrainRequest("edge", reply), TTRuntimeManagerProcess))
@@ -438,7 +438,7 @@ def test_a_name_in_use_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "two words", "a/b", "a*", None, 5])
-def test_what_is_no_name_is_refused(name: Any) -> None:
+def test_bad_names_are_refused(name: Any) -> None:
     with pytest.raises(ValueError, match="no name for an ensemble"):
         TTEnsemble(None, name)
 
@@ -489,7 +489,7 @@ def main(trigger):
 """
 
 
-def test_a_mapping_error_lists_each_sq_its_constraint_and_what_each_ensemble_lacks() -> None:
+def test_a_mapping_error_lists_each_sq_its_constraint_and_the_lacks_of_each_ensemble() -> None:
     ensembles = [TTEnsemble(None, "edge", components=["gpu"]), TTEnsemble(None, "hub", components=["arm", "gpu"])]
     manager = TTRuntimeManagerSim(None, ensembles, simpy.Environment())
     program = graph(UNPLACEABLE)
@@ -510,7 +510,7 @@ def test_a_mapping_error_lists_each_sq_its_constraint_and_what_each_ensemble_lac
     assert not any(ensemble.host.prepared for ensemble in ensembles), "nothing is instantiated"
 
 
-def test_a_mapping_error_says_what_many_sqs_lack_alike_once() -> None:
+def test_a_mapping_error_names_a_lack_of_many_sqs_once() -> None:
     program = graph(
         UNPLACEABLE[: UNPLACEABLE.index("@GRAPHify")]
         + """

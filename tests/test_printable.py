@@ -1,4 +1,4 @@
-"""What is printed is text: escaped, bounded, and nothing that a terminal or a log would take for more."""
+"""Printed text is plain: escaped, bounded, with nothing that a terminal or a log would take for a command."""
 
 from __future__ import annotations
 

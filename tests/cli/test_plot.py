@@ -1,4 +1,4 @@
-"""`--plot`: a picture whatever the outputs are, and an error with advice."""
+"""`--plot`: a picture of any outputs, and an error with advice."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def test_a_status_shows_any_text_whole(capsys: pytest.CaptureFixture[str]) -> No
     assert "\x1b" not in text and "\r" not in text
 
 
-def test_what_is_said_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_message_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", told := io.StringIO())
     say("one\ntwo\x1b[31m")
     assert told.getvalue() == "one\\ntwo\\x1b[31m\n"

@@ -24,7 +24,7 @@ class Node:
 
 
 def body(node: Node, values: list[int], count: int) -> int:
-    """What both sides compute: distinct inputs give distinct results, most of the time."""
+    """The function that both sides compute: distinct inputs mostly give distinct results."""
     result = node.salt + (count if node.stateful or node.period else 0)
     for value in values:
         result = (result * 31 + value + 7) % 1_000_003

@@ -12,7 +12,7 @@ Sent = st.lists(st.sets(st.sampled_from(ARCS), min_size=1), max_size=30)
 
 
 class OneByOne:
-    """The same by plain counting: what was sent, and which numbers came."""
+    """The same by plain counting: tokens sent, and numbers that came."""
 
     def __init__(self) -> None:
         self.sent = dict.fromkeys(ARCS, 0)
@@ -65,7 +65,7 @@ def test_an_instance_that_moved_counts_on() -> None:
     missing: list[tuple[str, int]] = []
     numbers = ArcNumbers(lambda arc, count: missing.append((arc, count)))
     both = Bundle(["a/0", "a/1"])
-    numbers.receive_together(both, 7)  # not from the start on: what was sent before was not for this ensemble
+    numbers.receive_together(both, 7)  # not from the start on: earlier tokens were not for this ensemble
     numbers.receive_together(both, 8)
     assert not missing and numbers.received == {"a/0": 8, "a/1": 8}
     numbers.receive_together(both, 10)

@@ -97,7 +97,7 @@ def test_two_graphs_with_modules_of_one_name_do_not_meet(tmp_path: Path) -> None
         assert values == [name]
 
 
-def test_what_was_assigned_is_copied_for_each_instance(tmp_path: Path) -> None:
+def test_assigned_values_are_copied_for_each_instance(tmp_path: Path) -> None:
     text = program(
         "SEEN = []\nALIAS = SEEN\n@SQify\ndef f(t):\n    SEEN.append(t)\n    return len(SEEN), ALIAS is SEEN",
         "return f(trigger), f(trigger)",
@@ -161,7 +161,7 @@ def test_statements_run_once_for_each_graph(tmp_path: Path) -> None:
 
 
 def test_a_graph_that_is_run_again_starts_afresh(tmp_path: Path) -> None:
-    """What a travelling module holds belongs to one graph: a run repeated in one process gives the same."""
+    """The content of a travelling module belongs to one graph: a run repeated in one process gives the same."""
     text = program("import helper\n@SQify\ndef f(t):\n    helper.seen.append(t)\n    return len(helper.seen)")
     files = {"prog.py": text, "helper.py": "seen = []\n"}
     assert [run(files, tmp_path)[0] for _ in range(2)] == [[1], [1]]
@@ -169,7 +169,7 @@ def test_a_graph_that_is_run_again_starts_afresh(tmp_path: Path) -> None:
     assert run(other, tmp_path)[0] == [-1], "another graph with the same module"
 
 
-def test_what_no_body_needs_does_not_run(tmp_path: Path) -> None:
+def test_statements_that_no_body_needs_do_not_run(tmp_path: Path) -> None:
     text = program("import no_such_module\nx = 1 / 0\nprint('run')\n@SQify\ndef f(t):\n    return t")
     values, _ = run({"prog.py": text}, tmp_path)
     assert values == [1]
@@ -262,7 +262,7 @@ def test_an_error_in_a_travelling_module_names_the_call_in_the_program(tmp_path:
         ("X = 1\nY = X / 0\n@SQify\ndef f(t):\n    return Y", ["prog.py:3", "ZeroDivisionError"]),
     ],
 )
-def test_what_cannot_be_prepared_says_where(body: str, words: list[str], tmp_path: Path) -> None:
+def test_a_failed_preparation_names_its_place(body: str, words: list[str], tmp_path: Path) -> None:
     with pytest.raises(TTError) as refused:
         run({"prog.py": program(body, 'with TTConstraint(name="edge"):\n    return f(trigger)')}, tmp_path, ("edge",))
     for word in [*words, "on edge"]:
@@ -309,7 +309,7 @@ def test_a_program_may_mean_something_else_by_a_construct(tmp_path: Path) -> Non
     assert values == [0]
 
 
-def test_what_a_body_prints_goes_to_stderr_with_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_prints_of_a_body_go_to_stderr_with_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = program(
         "@SQify\ndef f(t):\n    print('one\\ntwo', end='')\n    print(' still two')\n    return t",
         "return f(f(trigger))",

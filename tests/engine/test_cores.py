@@ -20,7 +20,7 @@ HEAD = "from ticktalk import *\n"
 
 
 class Simulated:
-    """A program under a deployment: what came out and when it reached the manager, what was counted."""
+    """A program under a deployment: the outputs, their arrivals at the manager, the counts."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ def test_stamped_when_it_runs(tmp_path: Path) -> None:
     assert [(token.start, token.stop) for token in found.tokens] == [(30_000, 40_000), (60_000, 70_000)]
 
 
-def test_slow_takes_effect_for_what_starts_then(tmp_path: Path) -> None:
+def test_slow_takes_effect_for_later_starts(tmp_path: Path) -> None:
     found = stream(tmp_path, 100_000, one())
     assert found.timing is not None
     cores = found.timing.cores_of("a")
@@ -169,7 +169,7 @@ def test_slow_takes_effect_for_what_starts_then(tmp_path: Path) -> None:
         cores.slow(0)
 
 
-def test_what_is_in_flight_when_the_ensemble_dies_is_never_sent(tmp_path: Path) -> None:
+def test_results_in_flight_when_the_ensemble_dies_are_never_sent(tmp_path: Path) -> None:
     found = stream(tmp_path, 100_000, one())
     assert found.timing is not None
     found.run(210_000)
@@ -177,7 +177,7 @@ def test_what_is_in_flight_when_the_ensemble_dies_is_never_sent(tmp_path: Path) 
     assert found.run(1_000_000) == [((1, 100_000), 130_000)]
 
 
-def test_what_is_in_flight_when_the_graph_is_stopped_is_not_sent_but_holds_its_core(tmp_path: Path) -> None:
+def test_a_firing_in_flight_when_the_graph_is_stopped_is_not_sent_but_holds_its_core(tmp_path: Path) -> None:
     found = stream(tmp_path, 100_000, one())
     found.run(110_000)
     found.manager.stop_graph("prog")
@@ -260,7 +260,7 @@ def test_errors_are_told_at_the_end_and_free_the_core(tmp_path: Path) -> None:
     assert found.errors[1] == "ValueError: a sequence of 2 is unpacked here, but the body returned 0 values"
 
 
-def test_a_result_is_what_it_was_when_the_body_returned(tmp_path: Path) -> None:
+def test_a_result_keeps_its_value_of_the_time_when_the_body_returned(tmp_path: Path) -> None:
     program = """
 class Shared:
     items = [0]
@@ -377,7 +377,7 @@ def ends_in_simpy(graph: TTGraph, deployment: DeploymentFile, mapping: dict[str,
     latest: dict[tuple[str, str], int] = {}
 
     def take_turns(host: str) -> Any:
-        """What became ready at one tick asks for its core in graph order."""
+        """SQs that become ready at one tick ask for their core in graph order."""
         for sq in sorted(ready[host], key=lambda sq: order[sq.name]):
             turns[sq.name].succeed(cores[host].request())
         ready[host].clear()

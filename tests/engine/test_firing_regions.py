@@ -32,7 +32,7 @@ def regions_by_name(graph: Any) -> list[list[str]]:
 
 
 def shown(seen: tuple[Any, ...]) -> list[str]:
-    """What bodies printed: `show-1: 5`."""
+    """The prints of bodies: `show-1: 5`."""
     out, _, err = seen[1].partition("|")
     assert not out
     return [line.replace("[", "").replace("] shows", ":") for line in err.splitlines()]

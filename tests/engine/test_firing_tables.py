@@ -1,9 +1,9 @@
 """Every firing rule on tables worked out by hand.
 
-A table has a line for each tick at which something arrives or fires: `tick | what arrives | what fires`. What arrives
-is `port [start, stop) value` (`far port ...`: from another ensemble; `B.port ...`: at the plan B's port), several
-joined by `;`. What fires is its interval and the values in port order, after `B` if it is the plan B; `error SQ` is a
-firing that failed. No line: nothing happens at that tick. What is behind `#` says why.
+A table has a line for each tick at which something arrives or fires: `tick | what arrives | what fires`. An arrival is
+`port [start, stop) value` (`far port ...`: from another ensemble; `B.port ...`: at the plan B's port), several
+joined by `;`. A firing is its interval and the values in port order, after `B` if it is the plan B; `error SQ` is a
+firing that failed. No line: nothing happens at that tick. The text after `#` says why.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def shown(start: Any, stop: Any, values: tuple[Any, ...]) -> str:
 
 @dataclass
 class Played:
-    """What came of a table: its firings, and what is left."""
+    """The outcome of a table: its firings, and the tokens left."""
 
     fired: list[tuple[int, str]]
     counters: dict[str, dict[str, int]]
@@ -85,7 +85,7 @@ def play(sq: TTSQ, table: str, plan_b: TTSQ | None, clock: TTClock, bound: int) 
 
 @dataclass
 class Case:
-    """A table, and what is counted and waits at its end."""
+    """A table, with its counts and the tokens that wait at its end."""
 
     name: str
     sq: TTSQ
@@ -1086,7 +1086,7 @@ SINGLE_RUNS = {
 
 @pytest.mark.parametrize("name", SINGLE_RUNS)
 def test_single_run(name: str) -> None:
-    """`in`: a token arrives; `result`, `end`: what the body in flight does. The timeout is 100 ticks."""
+    """`in`: a token arrives; `result`, `end`: acts of the body in flight. The timeout is 100 ticks."""
     agenda, counters = Agenda(), Counters()
     sq = timed("x", single_run=100)
     sync = make_sync(sq, 0, agenda, counters)

@@ -106,7 +106,7 @@ def test_many_ports_with_many_tokens_take_polynomial_time() -> None:
 
 @settings(max_examples=200)
 @given(st.lists(spans(), max_size=12), spans(), st.data())
-def test_a_port_gives_back_what_overlaps(held: list[tuple], asked: tuple, data: st.DataObject) -> None:
+def test_a_port_gives_back_overlapping_tokens(held: list[tuple], asked: tuple, data: st.DataObject) -> None:
     tokens = [(start, number, stop, object()) for number, (start, stop) in enumerate(held)]
     port = Port()
     for token in data.draw(st.permutations(tokens)):
@@ -122,7 +122,7 @@ def test_a_port_gives_back_what_overlaps(held: list[tuple], asked: tuple, data: 
 
 
 @given(st.lists(spans(), max_size=12), st.integers(-6, 9))
-def test_eviction_takes_what_ends_before_the_limit(held: list[tuple], limit: int) -> None:
+def test_eviction_takes_tokens_that_end_before_the_limit(held: list[tuple], limit: int) -> None:
     port = Port()
     for number, (start, stop) in enumerate(held):
         port.add((start, number, stop, None))

@@ -1,4 +1,4 @@
-"""The module level of a program: what a body finds there is what plain Python gives.
+"""The module level of a program: a body finds the same there as in plain Python.
 
 Each program is run twice: by Python itself, as one module, and compiled, saved, loaded and simulated.
 """
@@ -25,7 +25,7 @@ FILES = {**PACKAGE, "folder/tables.py": "T = [3]\n", "folder/deep/more.py": "fro
 
 
 def in_python(body: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What Python itself makes of a program: its functions are plain ones outside a graph."""
+    """A program in plain Python: its functions are plain ones outside a graph."""
     for name, text in FILES.items():
         (directory / "plain" / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / "plain" / name).write_text(text)
@@ -43,7 +43,7 @@ def in_python(body: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> An
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_body_finds_what_plain_python_gives(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_finds_the_same_as_in_plain_python(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     statements, expression = FORMS[form]
     text = program(f"{statements}\n@SQify\ndef f(t):\n    return {expression}")
     values, manager = run({**FILES, "prog.py": text}, tmp_path)
@@ -68,7 +68,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_what_a_body_does_not_need_is_not_run(other: str, tmp_path: Path) -> None:
+def test_statements_that_a_body_does_not_need_do_not_run(other: str, tmp_path: Path) -> None:
     head = "import math\nfrom dataclasses import dataclass\nN = 4\nT = []\n@dataclass\nclass Mine:\n    y: int\n"
     text = program(f"{head}{OTHERS[other]}\n@SQify\ndef f(t):\n    return math.floor(2.5), N, T, Mine(1).y")
     values, manager = run({"prog.py": text}, tmp_path)
@@ -76,13 +76,13 @@ def test_what_a_body_does_not_need_is_not_run(other: str, tmp_path: Path) -> Non
     assert values == [(2, 4, [], 1)]
 
 
-def test_what_a_module_prints_stays_off_the_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_prints_of_a_module_stay_off_the_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run({"prog.py": program("T = []\nprint('filled', T)\n@SQify\ndef f(t):\n    return T")}, tmp_path)
     printed = capsys.readouterr()
     assert "filled []" in printed.err and "filled" not in printed.out
 
 
-def test_a_folder_without_init_goes_behind_what_is_installed(tmp_path: Path) -> None:
+def test_a_folder_without_init_goes_behind_installed_packages(tmp_path: Path) -> None:
     graph = travelled(
         {"prog.py": program("import numpy\n@SQify\ndef f(t):\n    return numpy.pi"), "numpy/x.py": ""}, tmp_path
     )

@@ -105,7 +105,7 @@ def test_an_infinite_end_is_null() -> None:
     ],
     ids=repr,
 )
-def test_what_json_holds_exactly_is_a_value(value: Any, data: Any) -> None:
+def test_values_that_json_holds_exactly_are_values(value: Any, data: Any) -> None:
     row = json.loads(line(value))
     assert "repr" not in row
     assert repr(row["value"]) == repr(data)
@@ -141,7 +141,7 @@ def test_what_json_holds_exactly_is_a_value(value: Any, data: Any) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_json_cannot_hold_is_a_repr(value: Any, shown: str) -> None:
+def test_values_that_json_cannot_hold_are_reprs(value: Any, shown: str) -> None:
     row = json.loads(line(value))
     assert "value" not in row
     assert row["repr"] == shown

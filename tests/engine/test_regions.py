@@ -26,7 +26,7 @@ from ticktalk import GRAPHify, SQify, STREAMify, TTClock, TTConstraint, TTEmpty
 """
 
 BODIES = {
-    # What comes in as `x`, and as many more as there are inputs in `more`.
+    # The first comes in as `x`, and as many more as there are inputs in `more`.
     "plus": "return x + sum(more) + 1",
     "prints": "print('got', x)\n    return x",
     "silent": "return TTEmpty()",
@@ -244,7 +244,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(programs(), st.integers(10, 90), st.sampled_from([0, 20, 1_000_000]), st.integers(1, 3))
-def test_a_region_does_what_the_general_engine_does(text: str, until: int, bound: int, slices: int) -> None:
+def test_a_region_does_the_same_as_the_general_engine(text: str, until: int, bound: int, slices: int) -> None:
     graph = compile_source(text, "net.py", "net")
     same(graph, until=until, bound=bound, slices=slices)
 

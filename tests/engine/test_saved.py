@@ -1,4 +1,4 @@
-"""What an instance goes on with: saved in one, restored in another."""
+"""States of instances: saved in one, restored in another."""
 
 from __future__ import annotations
 

@@ -316,7 +316,7 @@ class MyInt(int):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_has_no_codec_is_named(value: Any, named: str) -> None:
+def test_a_value_without_codec_is_named(value: Any, named: str) -> None:
     for nested in (value, [value], {"deep": [(1, value)]}, Point(value), {1: value}, Pair(1, value)):
         with pytest.raises(NoCodecError, match=named):
             encode_value(nested)
@@ -529,7 +529,7 @@ def test_a_handed_on_value_is_the_receivers_own(value: Any) -> None:
 @pytest.mark.parametrize(
     "value", [1, 2.5, "s", b"b", None, (1, ("a", 2.0)), range(3), np.float64(1), datetime.date.max]
 )
-def test_what_nobody_can_change_is_shared(value: Any) -> None:
+def test_immutable_values_are_shared(value: Any) -> None:
     assert handed_on(value) is value
 
 
@@ -550,7 +550,7 @@ def test_arrays_are_copied_once_and_handed_on_read_only() -> None:
     assert seen[1, 2] == 5, "a read-only view of memory that another can write is copied"
 
 
-def test_what_cannot_be_copied_says_so() -> None:
+def test_a_value_that_cannot_be_copied_is_an_error() -> None:
     with pytest.raises(NoCodecError, match=r"lock.*cannot be copied"):
         handed_on(threading.Lock())
 
@@ -606,7 +606,7 @@ def main(trigger, given):
 @pytest.mark.parametrize(
     "hosts", [["a", "a", "a"], ["a", "b", "b"], ["a", "b", "c"], ["runtime-manager"] * 3, ["a", "runtime-manager", "b"]]
 )
-def test_no_receiver_sees_what_another_does(hosts: list[str]) -> None:
+def test_no_receiver_sees_the_changes_of_another(hosts: list[str]) -> None:
     program = MUTATORS.replace("@GRAPHify", f"HOSTS = {hosts!r}\n@GRAPHify")
     ensembles = [TTEnsemble(None, name) for name in dict.fromkeys(hosts) if name != "runtime-manager"]
     manager = TTRuntimeManagerSim(None, ensembles, simpy.Environment())
@@ -657,7 +657,7 @@ def main(trigger):
 
 
 @pytest.mark.parametrize("delay", [0, 5000])
-def test_what_has_no_codec_is_an_error_of_that_firing(delay: int) -> None:
+def test_a_value_without_codec_is_an_error_of_that_firing(delay: int) -> None:
     values, manager = across(
         "import threading\n@SQify\ndef make(t): return [threading.Lock()]\n@SQify\ndef use(x): return 1\n" + GRAPH,
         network_delay=delay,

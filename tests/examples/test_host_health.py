@@ -66,7 +66,7 @@ def values(tokens: list[dict[str, Any]], name: str) -> list[Any]:
 
 
 class Truth:
-    """What must come out. The streams' first instant is one period after the start: that at 0 is not later than it."""
+    """The expected outputs. The streams' first instant is one period after the start, as 0 is not later than it."""
 
     def __init__(self) -> None:
         self.cpu = self.recorded("fast.csv", CPU_PERIOD)

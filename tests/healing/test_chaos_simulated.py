@@ -1,4 +1,4 @@
-"""Random failures, cuts, returns, joins and drains under load: what is left is consistent, all is accounted for."""
+"""Random failures, cuts, returns, joins and drains under load: the final state is consistent, all is accounted for."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def lines_of_sqs(choice: random.Random, names: list[str], name: str) -> Any:
 
 
 class Chaos:
-    """What may happen next, so that it can happen."""
+    """The events that are possible next."""
 
     def __init__(self, world: World, choice: random.Random, names: list[str]) -> None:
         self.world, self.choice = world, choice
@@ -128,7 +128,7 @@ def test_whatever_happens_the_system_is_consistent(seed: int, monkeypatch: pytes
         for sq in graph.sqs:
             fits = not sq.constraints or set(sq.constraints[0].names) - gone
             assert bool(world.hosts(graph.name)[sq.name]) == bool(fits), (sq.name, sq.constraints)
-    # Every token is accounted for: who fired gave one, which came, was lost, is stale or is on its way.
+    # Every token is accounted for: each firing gave one, which came, was lost, is stale or is on its way.
     fired = Counter(firing.sq for firing in world.firings)
     counts = [world.manager.counters(graph) for graph in graphs]
     not_come = sum(kinds.get(kind, 0) for by_sq in counts for kinds in by_sq.values() for kind in ("lost", "stale"))
@@ -140,7 +140,7 @@ def test_whatever_happens_the_system_is_consistent(seed: int, monkeypatch: pytes
     ]
     came = sum(count for (counts_here, _), count in received.items() if counts_here) + len(world.outputs)
     assert sum(fired.values()) == came + not_come + len(under_way)
-    # What comes twice was given again from a checkpoint, just after something moved.
+    # An output that comes twice was given again from a checkpoint, just after a move.
     moves = [tick for tick, text in world.said if " on on " in text or "is back" in text]
     seen: set[tuple[Any, ...]] = set()
     for token in world.outputs:

@@ -1,4 +1,4 @@
-"""Links that are cut: what may run elsewhere runs on one side at any time, what may not goes on where it is."""
+"""Cut links: SQs that may run elsewhere run on one side at any time; the others go on where they are."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def heal(*links: tuple[str, str], at: str) -> str:
 
 @pytest.mark.parametrize("delay", [0, 5 * MS])
 @pytest.mark.parametrize("alone", [False, True], ids=["sees c", "sees nobody"])
-def test_an_isolated_ensemble_keeps_what_only_it_can_host(delay: int, alone: bool) -> None:
+def test_an_isolated_ensemble_keeps_sqs_that_no_other_can_host(delay: int, alone: bool) -> None:
     links = [("b", MANAGER), *([("b", "c")] if alone else [])]
     world = World(["b", "c"], delay=delay)
     world.start(graph_of(TWO_KINDS), {"count-1": "b", "total-1": "b", "count-2": "b", "TUPLE-1": "c"})
@@ -65,7 +65,7 @@ def test_a_cut_shorter_than_the_noticing_moves_nothing() -> None:
     assert not world.told("goes on on")
 
 
-def test_who_is_cut_off_later_finds_no_witness_in_who_has_suspended() -> None:
+def test_a_suspended_ensemble_is_no_witness_for_one_cut_off_later() -> None:
     world = World(["b", "c"])
     graph = graph_of("return same(count(trigger, TTPeriod=250000))")
     world.start(graph, {"count-1": "b", "same-1": "b"})
@@ -98,7 +98,7 @@ def test_a_cut_between_two_others_loses_their_tokens_and_counts_them() -> None:
     assert world.hosts() == {"count-1": "b", "same-1": "c"} and not world.told("has lost the manager")
 
 
-def test_what_is_placed_behind_a_short_cut_begins_when_it_heals() -> None:
+def test_sqs_placed_behind_a_short_cut_begin_when_it_heals() -> None:
     world = World(["b", "c", "d"])
     world.start(graph_of("return count(trigger, TTPeriod=250000)"), {"count-1": "b"})
     world.start(graph_of("return ones(trigger, TTPeriod=250000)", "other"), {"ones-1": "c"})  # c has to learn it
@@ -109,7 +109,7 @@ def test_what_is_placed_behind_a_short_cut_begins_when_it_heals() -> None:
     assert sides(world, "count-1") == [("b", 250, 4750), ("c", 7900, 9750)]
 
 
-def test_a_graph_of_the_same_name_is_another_to_who_comes_back() -> None:
+def test_a_returning_ensemble_tells_graphs_of_the_same_name_apart() -> None:
     world = World(["b", "c"])
     world.start(graph_of("return count(trigger, TTPeriod=250000)"), {"count-1": "b"})
     world.events(cut(("b", MANAGER), at="5s") + heal(("b", MANAGER), at="12s"))

@@ -1,4 +1,4 @@
-"""Draining loses nothing: whatever moves, and whenever, outputs are those of a run that nobody disturbed."""
+"""Draining loses nothing: after any moves at any times, outputs are those of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = ["a", "b", "c", "d"]
 
 @st.composite
 def networks(draw: st.DrawFn) -> list[Node]:
-    """Streams and what they feed, such that no token overlaps two of one port: order of arrival decides nothing."""
+    """Streams and their consumers. No token overlaps two of one port: order of arrival decides nothing."""
     nodes = []
     period = draw(st.integers(4, 12))
     for index in range(draw(st.integers(1, 3))):
@@ -98,7 +98,7 @@ def test_drained_at_any_tick_the_outputs_are_those_of_the_oracle(
     outputs = sorted(world.outputs, key=lambda token: (token.arrival, token.start)) if meet else world.outputs
     found = [(token.sq, token.value, token.start, token.stop) for token in outputs]
     for name in {node.name for node in nodes}:
-        # What the first 100 ticks give comes first, of every SQ, wherever tokens take their time.
+        # For every SQ, the results of the first 100 ticks come first, on all arcs with a delay.
         wanted = [token for token in expected if token[0] == name]
         assert [token for token in found if token[0] == name][: len(wanted)] == wanted
     for _, name in drains:
@@ -120,7 +120,7 @@ def outputs(program: str, hosts: dict[str, str], drain: str | None, delay: int =
 
 
 @pytest.mark.parametrize("delay", [0, 300 * MS])
-def test_what_an_instruction_keeps_moves_too(delay: int) -> None:
+def test_the_state_of_an_instruction_moves_too(delay: int) -> None:
     program = "return RESAMPLE(count(trigger, TTPeriod=250000), TTPeriod=100000, order=1)"
     hosts = {"count-1": "a", "RESAMPLE-1": "b"}
     moved, still = (outputs(program, hosts, name, delay) for name in ("b", None))
@@ -143,7 +143,7 @@ def test_a_token_on_its_way_to_two_reaches_each_once(to: str) -> None:
     assert values == [(n * (n + 1) // 2, n) for n in range(1, len(values) + 1)] and len(values) >= 20
 
 
-def test_pending_deadlines_and_what_waits_moves_too() -> None:
+def test_pending_deadlines_and_waiting_tokens_move_too() -> None:
     more = "@SQify\ndef otherwise(x):\n    return -x\n@SQify\ndef odd(x):\n    return x if x % 2 else TTEmpty()\n"
     program = """
 tag, x = count(trigger, TTPeriod=1000000)

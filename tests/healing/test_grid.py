@@ -72,7 +72,7 @@ def test_the_new_grid_survives_a_failure_though_the_checkpoint_is_older(checkpoi
         assert after == [(2100, 1, "c"), (2500, 2, "c")]
 
 
-def test_what_was_cut_off_is_told_when_it_is_back() -> None:
+def test_an_ensemble_that_was_cut_off_is_told_when_it_is_back() -> None:
     world = World(["b"])
     world.start(graph_of(f"with TTConstraint(name='b'):\n    x = {STREAM.removeprefix('return ')}\nreturn x"))
     world.events("- {at: 2s, cut: [b, runtime-manager]}\n- {at: 6s, heal: [b, runtime-manager]}")
@@ -82,7 +82,7 @@ def test_what_was_cut_off_is_told_when_it_is_back() -> None:
     assert fired == [*range(250, 6001, 250), 6500, 7000, 7500]
 
 
-def test_what_is_refused_changes_nothing() -> None:
+def test_a_refused_change_changes_nothing() -> None:
     world = World(["b"])
     graph = graph_of("x = count(trigger, TTPeriod=250000, TTPhase=100000)\nreturn same(x)")
     world.start(graph)

@@ -1,4 +1,4 @@
-"""Ensembles that fail, return and join: what moves, where to, with which state, by hand-computed tables."""
+"""Ensembles that fail, return and join: moved SQs, their new hosts and states, by hand-computed tables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_failure_at_the_tick_of_a_checkpoint_comes_before_it(fails: str, value
     assert next(value for _, value, host in world.table() if host == "c") == value
 
 
-def test_only_what_lived_there_moves_and_within_its_constraints() -> None:
+def test_only_the_lost_sqs_move_and_within_their_constraints() -> None:
     world = World(["b=gpu", "c", "d=gpu", "e"])
     world.start(
         graph_of(
@@ -60,12 +60,12 @@ return pair(z, x), u
             assert waiting[sq] == host
     assert (waiting["count-1"], waiting["total-1"], waiting["same-2"]) == ("e", "d", "")
     assert world.told("same-2 wants TTConstraint(name='b')") == [5 * S]
-    assert world.hosts() == {**waiting, "same-2": "b"}  # it takes what waits, and nothing else
+    assert world.hosts() == {**waiting, "same-2": "b"}  # it takes the SQs that wait, and nothing else
     assert world.told("same-2 goes on on 'b'") == [8 * S]
     world.check()
 
 
-def test_a_late_ensemble_takes_what_waits() -> None:
+def test_a_late_ensemble_takes_the_waiting_sqs() -> None:
     world = World(["b=gpu", "c"])
     world.start(
         graph_of("with TTConstraint(components=['gpu']):\n    x = count(trigger, TTPeriod=250000)\nreturn same(x)")
@@ -85,7 +85,7 @@ def test_without_checkpoints_it_begins_anew() -> None:
 
 
 @pytest.mark.parametrize(("checkpoint", "times"), [(1 * S, 1), (0, 2)])
-def test_what_fires_once_does_not_fire_again_from_a_checkpoint(checkpoint: int, times: int) -> None:
+def test_a_single_firing_is_not_repeated_from_a_checkpoint(checkpoint: int, times: int) -> None:
     world = World(["b", "c"], checkpoint=checkpoint)
     world.start(graph_of("return same(trigger)"))
     world.events("- {at: 3s, fail: b}")
@@ -135,7 +135,7 @@ def scaled(x, k):
     assert [token.sq for token in world.outputs if token.arrival > 4 * S] == ["scaled-1"] * 3
 
 
-def test_every_kind_of_value_is_kept_and_what_has_no_codec_is_said_once() -> None:
+def test_every_kind_of_value_is_kept_and_a_missing_codec_is_told_once() -> None:
     more = """
 import threading
 import numpy as np
@@ -204,7 +204,7 @@ def test_a_failure_while_another_is_not_noticed_yet() -> None:
     assert next(t // MS for t, _, host in world.table() if host == "d") <= 7000
 
 
-def test_what_took_the_work_may_fail_too() -> None:
+def test_the_new_host_may_fail_too() -> None:
     world = World(["b", "c", "d"])
     world.start(graph_of(COUNT))
     world.events("- {at: 3100ms, fail: b}\n- {at: 6600ms, fail: c}")

@@ -55,7 +55,7 @@ def graph_of(body: str, name: str = "prog", more: str = "", inputs: str = "trigg
 
 
 class Firing(NamedTuple):
-    """A firing that began: when, where, of what, on which interval."""
+    """A firing that began: its tick, ensemble, SQ and interval."""
 
     tick: int
     ensemble: str
@@ -67,7 +67,7 @@ class Firing(NamedTuple):
 
 
 class World:
-    """A manager, ensembles and what befalls them.
+    """A manager, ensembles and their faults.
 
     Args:
         ensembles: their names, as `b` or `b=gpu,camera`.
@@ -176,7 +176,7 @@ class World:
                 for host_name, host in living.items():
                     context = host.contexts.get((name, number))
                     if host_name in lost:
-                        continue  # it may hold what is elsewhere now, until it is reached
+                        continue  # it may hold SQs that are elsewhere now, until it is reached
                     for sq in context.syncs if context is not None else ():
                         homes[sq].append(host_name)
                     if context is not None:
@@ -241,7 +241,7 @@ class watched:
 
 
 def multiset(tokens: Iterable[OutputToken]) -> Counter[tuple[Any, ...]]:
-    """What was output, without when it arrived and from where."""
+    """The outputs, without arrival times and senders."""
     return Counter((t.graph, t.context, t.sq, repr(t.value), t.start, t.stop) for t in tokens)
 
 

@@ -159,7 +159,7 @@ def test_optimal_reports_the_gap_at_the_time_limit() -> None:
     assert plan.proven == (plan.gap == 0)
 
 
-def test_optimal_without_ortools_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_optimal_without_ortools_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ortools.sat.python.cp_model", None)
     with pytest.raises(TTError, match=r"pip install 'ticktalk\[optimal\]'"):
         optimal(random_problem(1, 6))

@@ -90,7 +90,7 @@ PAUSE = 0.3, 2.5
 
 
 class Errors(logging.Handler):
-    """What the manager's own process logs as going wrong."""
+    """The faults that the manager's own process logs."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -172,7 +172,7 @@ class Chaos:
         self.system.end()
         until(lambda: not any(alive(pid) for pid in self._families), "no process is left")
 
-    # What happens.
+    # Events.
 
     def _something(self) -> None:
         up = [name for name in ENSEMBLES if name not in self._down and name not in self._still]
@@ -242,7 +242,7 @@ class Chaos:
     def _tell(self, text: str) -> None:
         self.story.append(f"{time.monotonic() - self._began:.1f}: {text}")
 
-    # What must be so.
+    # Checks.
 
     def consistent(self) -> None:
         """Every SQ lives on exactly one ensemble, where the manager says, and nothing is suspended."""
@@ -316,7 +316,7 @@ class Chaos:
         return found
 
     def _counters_grow(self) -> None:
-        """What was counted stays counted, whoever counted it is gone or back."""
+        """Counts stay, whether their ensemble is gone or back."""
         counts = self._counts()
         for key, count in self._highest.items():
             assert counts[key] >= count, f"{key} was {count} and is {counts[key]}"
@@ -330,7 +330,7 @@ class Chaos:
             assert not bad, (name, process.said)
 
     def _resources(self) -> dict[str, Any]:
-        """What may not grow: of this process, in which the manager is, and of every ensemble."""
+        """The sizes that may not grow: of the manager's process (this one), and of every ensemble."""
         graphs = list(self.system.manager.process.state.graphs.values())
         threads = [thread.name for thread in threading.enumerate() if not thread.name.endswith("(_read)")]
         keep_time = [name for name in threads if name in ("ticktalk runtime-manager", "ticktalk time")]

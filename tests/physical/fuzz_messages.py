@@ -1,7 +1,7 @@
 """Messages of a participant that is let in and sends anything well formed: none may break or hold up a receiver.
 
-The receivers are a device's node and a manager's, without sockets. What they are sent is made from the table of
-messages and the types of what they carry, so a new message is sent, too. `make fuzz` sends more of them, from any seed:
+The receivers are a device's node and a manager's, without sockets. The test makes messages from the table of messages
+and their types, so a new message is sent, too. `make fuzz` sends more of them, from any seed:
 
     python tests/physical/fuzz_messages.py [COUNT] [SEED]
 """
@@ -45,7 +45,7 @@ VALUES = [
     *(encode_value(value) for value in ({1: {2, 3}}, 10**400, [1.5] * 50, "text", 5)),
     *(b"\xc1", b"\xdd\xff\xff\xff\xff", b"\xc7\xff\x01", b""),
 ]
-"""What stands where a value is expected, good or bad; nothing: any bytes."""
+"""Stands where a value is expected, good or bad; nothing: any bytes."""
 
 PROGRAM = """
 from ticktalk import SQify, STREAMify, GRAPHify
@@ -100,7 +100,7 @@ class NoLink(Link):
 
 
 class Content:
-    """Makes what a type allows, and a little of what it does not; from one seed always the same.
+    """Makes values that a type allows, and a few that it does not; from one seed always the same.
 
     Args:
         chance: the source of it.
@@ -181,7 +181,7 @@ class Fuzz:
     """Two receivers, and messages for them.
 
     Args:
-        seed: of what is sent.
+        seed: of the messages.
     """
 
     def __init__(self, seed: int) -> None:
@@ -313,7 +313,7 @@ class Fuzz:
                 self._set_up()
 
     def refused(self) -> Counter[str]:
-        """What both receivers counted."""
+        """The counts of both receivers."""
         return self.node.own + self.manager.node.own
 
     def close(self) -> None:

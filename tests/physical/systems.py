@@ -101,7 +101,7 @@ class Process:
 
     @property
     def said(self) -> str:
-        """What it wrote to stderr so far."""
+        """Its stderr so far."""
         return "\n".join(self.err)
 
     def wait(self, limit: float = LIMIT) -> int:
@@ -112,7 +112,7 @@ class Process:
         return status
 
     def view(self) -> Any:
-        """What lives on this ensemble, as it says itself (see `viewed_ensemble`), once it has joined."""
+        """The instances on this ensemble, by its own view (see `viewed_ensemble`), once it has joined."""
         assert self._view is not None
         until(lambda: "joined" in self.said, f"it joins: {self.said}")  # before it would end of the signal
         self._view.unlink(missing_ok=True)

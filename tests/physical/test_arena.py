@@ -384,7 +384,7 @@ def main(trigger):
 
 
 def test_a_killed_worker_does_not_damage_values(tmp_path: Path) -> None:
-    """What had come from it stays as it was, while its successor has memory of its own."""
+    """Values that had come from it stay as they were, while its successor has memory of its own."""
     own = Host(True)
     text = """
 import numpy

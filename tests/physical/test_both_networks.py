@@ -1,4 +1,4 @@
-"""The same exchange over the simulated network and over Zenoh: what the runtime asks of a network means one thing."""
+"""The same exchange over the simulated network and over Zenoh: each request to a network has one meaning."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_an_ensemble_joins_is_told_a_message_and_gets_a_token(ends: Ends) -> Non
     assert wait(lambda: len(came) == len(parcels))
     assert came == [([parcel], None) for parcel in parcels]
 
-    # Parts that may be joined, and a part that gives payloads with what is attached to them.
+    # Parts that may be joined, and a part that gives payloads with their attachments.
     came.clear()
     manager.publish(arc, parcels[0], token_frame)
     manager.publish(arc, lambda: iter([(token_frame(parcels[:2]), None), (token_frame(parcels[2:]), b"attached")]))

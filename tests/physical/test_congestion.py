@@ -1,4 +1,4 @@
-"""Receivers that stand still: nobody else waits for them, and what they lose is counted."""
+"""Receivers that stand still: no other receiver waits for them, and their losses are counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plan B beside bodies that keep the processor busy: one value for every instant, whatever it costs the bodies.
+"""Plan B beside bodies that keep the processor busy: one value for every instant, at any cost to the bodies.
 
 How late a plan B starts is measured elsewhere (`benchmarks/`); here it has to be right.
 """

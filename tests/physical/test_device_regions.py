@@ -77,7 +77,7 @@ def together(host: Host, graph: str) -> bool:
 
 
 def named(host: Host, graph: str) -> dict[str, list[Any]]:
-    """What came out, by what it is called."""
+    """The outputs by name."""
     found: dict[str, list[Any]] = {}
     for name, value in host.values(graph):
         found.setdefault(name, []).append(value)

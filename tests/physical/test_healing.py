@@ -212,7 +212,7 @@ def test_an_instance_that_rests_is_not_saved_again(own: Callable[..., System]) -
     here = {"src-1": "edge", "count-1": "runtime-manager"}
     slow = system.deploy(COUNTED.replace("100000", "400000"), "slow", mapping=here)
     system.manager.execute_graph(slow, length=1_600_000)
-    # What came last is saved, although nothing is under way in between.
+    # The last state is saved, although nothing is under way in between.
     until(lambda: (saved(system, "slow", "count-1") or {}).get("count") == 4, "all that came is saved")
     assert system.manager.wait(slow, LIMIT)
     busy = system.deploy(COUNTED.replace("100000", "10000"), "busy", mapping=here)
@@ -262,7 +262,7 @@ SLOW = COUNTED.replace(
 
 
 def problem_of_drain(system: System, name: str) -> str:
-    """What is said against draining an ensemble; empty when it is done."""
+    """The refusal to drain an ensemble; empty when it is drained."""
     try:
         system.manager.drain(name)
     except TTRuntimeError as error:
@@ -375,7 +375,7 @@ def test_a_new_period_holds_from_the_next_instant_on_and_after_a_loss(own: Calla
     silent(system)
 
 
-# What waits.
+# SQs that wait.
 
 NEEDY = COUNTED.replace("    return count(s)", "    with TTConstraint(components=['scale']):\n        return count(s)")
 
@@ -468,7 +468,7 @@ def main(trigger):
 
 
 def marks(process: Process, sq: str) -> list[int]:
-    """What an SQ printed on an ensemble."""
+    """The prints of an SQ on an ensemble."""
     return [int(line.split()[-1]) for line in list(process.err) if f"{sq} " in line and line.split()[-1].isdigit()]
 
 

@@ -192,7 +192,7 @@ def test_the_counts_of_a_lost_ensemble_still_count() -> None:
 
 
 def test_outputs_are_counted_by_their_sender() -> None:
-    """What a dead ensemble had sent does not make up for what a living one has lost."""
+    """Tokens that a dead ensemble had sent do not make up for the losses of a living one."""
     completion = Completion(["a"])
     for now in (0, LOST_AFTER // 2, LOST_AFTER, 2 * LOST_AFTER):
         round = completion.ask()
@@ -246,7 +246,7 @@ def test_other_ensembles_decide_whether_one_without_the_manager_goes_on() -> Non
 
 
 def test_an_answer_counts_from_the_time_at_which_it_was_given() -> None:
-    """The manager goes; b's last heartbeat was answered 490 ms after a's. What b said before does not make it see."""
+    """The manager goes; b's last heartbeat was answered 490 ms after a's. b's earlier answer does not make it see."""
     watch = ManagerWatch(0)
     watch.told("b", 1_300_000 - 490_000, 1_300_000)
     assert not watch.holds(1_500_000) and not watch.holds(2_000_000)

@@ -1,4 +1,4 @@
-"""What is published arrives, long or short."""
+"""Published payloads arrive, long or short."""
 
 from __future__ import annotations
 

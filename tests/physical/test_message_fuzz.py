@@ -14,7 +14,7 @@ from ticktalk.physical.network.control_frames import _CODECS
 def test_no_message_breaks_or_holds_up_a_receiver(seed: int, caplog: pytest.LogCaptureFixture) -> None:
     fuzz = Fuzz(seed)
     try:
-        with caplog.at_level(logging.CRITICAL + 1):  # what is refused is counted, not what is said
+        with caplog.at_level(logging.CRITICAL + 1):  # the test counts refusals, not their texts
             fuzz.run(700)
     finally:
         fuzz.close()

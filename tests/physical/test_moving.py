@@ -1,4 +1,4 @@
-"""An SQ that moves to another ensemble and back takes each token once, in whatever order messages arrive."""
+"""An SQ that moves to another ensemble and back takes each token once, with any order of messages."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def main(trigger):
 
 
 def until(count: int, found: Callable[[], list[Any]]) -> list[Any]:
-    """What `found` gives, as soon as that has so many entries, or after `LIMIT`."""
+    """The result of `found` as soon as it has so many entries, or after `LIMIT`."""
     end = time.monotonic() + LIMIT
     while len(found()) < count and time.monotonic() < end:
         time.sleep(0.001)
@@ -79,7 +79,7 @@ class Network:
                 link.under_way.append((receive, frame, attached))
 
     def take(self, key: str, part: Any) -> None:
-        """What an ensemble publishes."""
+        """The tokens that an ensemble publishes."""
         if not key.startswith("ticktalk/ensemble/"):
             self.said.append((key, int(part[4]), plain(decode_value(part[-1]))))
             return
@@ -93,7 +93,7 @@ class Network:
             self.told.append(message)
 
     def wait_for(self, kind: RuntimeMsg, meanwhile: Callable[[], None]) -> Any:
-        """What an ensemble tells the manager; meanwhile things go on."""
+        """A message of an ensemble to the manager; meanwhile other events go on."""
         end = time.monotonic() + LIMIT
         while time.monotonic() < end:
             while self.told:
@@ -106,7 +106,7 @@ class Network:
 
 
 class FakeLink(TTNetworkInterfaceZenoh):
-    """What an ensemble has of it."""
+    """An ensemble's part of it."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ def run(seed: int, processes: bool, length: int, other_on: str) -> None:
             links[chance.choice("bd")].deliver(1)
 
     def said(sq: str) -> list[int]:
-        """What an SQ gave, in the order of intervals; as soon as that is enough."""
+        """The results of an SQ, in the order of intervals, as soon as there are enough."""
         key = arc_key("moved", f"{sq}/0")
         return until(
             network.sent, lambda: [value for _, value in sorted(entry[1:] for entry in network.said if entry[0] == key)]

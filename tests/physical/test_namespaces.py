@@ -353,7 +353,7 @@ def test_an_ensemble_that_is_cut_off_holds_movable_sqs_and_fixed_ones_go_on(netw
     # From the last checkpoint, and on from there.
     numbers = [number for number, _, _ in here]
     assert 1 < numbers[0] <= there[-1][0] + 1 and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    # What is fixed went on meanwhile, and went on after.
+    # Fixed SQs went on meanwhile, and went on after.
     fixed = marks(a, "fixed")
     during = [number for number, begun, _ in fixed if cut_at < begun < mended_at]
     assert len(during) >= 60 and not marks(b, "fixed")

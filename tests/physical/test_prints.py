@@ -1,4 +1,4 @@
-"""What bodies print on devices: marked with their SQ, in threads too, and fit to be shown."""
+"""The prints of bodies on devices: marked with their SQ, in threads too, and fit to be shown."""
 
 from __future__ import annotations
 

@@ -273,7 +273,7 @@ def test_a_wrong_clock_is_corrected_to_the_manager_s(system: System, monkeypatch
     assert not thread.is_alive()
 
 
-# What cannot be deployed.
+# Graphs that cannot be deployed.
 
 
 def test_a_missing_or_failing_component_is_reported(system: System, tmp_path: Path) -> None:

@@ -144,14 +144,14 @@ class Truth:
 
 
 def told(counts: Any) -> dict[str, dict[str, int]]:
-    """What is counted of errors and of sets out of order, but for the window, which is not of the truth's time."""
+    """The counts of errors and of sets out of order, without the window, which is not of the truth's time."""
     kinds = ("errors", "out_of_order")
     found = {sq: {kind: n for kind, n in of.items() if kind in kinds and n} for sq, of in counts.items()}
     return {sq: of for sq, of in found.items() if of and not sq.startswith("COPY_TTTIME")}
 
 
 def by_name(outputs: list[tuple[str, Any, Any, Any]]) -> dict[str, list[Any]]:
-    """What came out, by what it is called, or by its SQ: what nobody takes is an output, too."""
+    """The outputs by name, or by their SQ: a result without a consumer is an output, too."""
     found: dict[str, list[Any]] = {}
     for sq, value, start, stop in outputs:
         name, value = value if isinstance(value, tuple) else (sq, value)

@@ -84,7 +84,7 @@ class Node:
         return frame
 
     def receive(self, frame: tuple[Data, bytes]) -> Data | None:
-        """What arrives of a frame; None: nothing for this ensemble."""
+        """The received part of a frame; None: nothing for this ensemble."""
         payload, attached = frame
         parcels = parse_parcels(bytes(payload), attached, self.incoming.find)
         return parcels[0][-1] if parcels else None
@@ -161,7 +161,7 @@ def test_short_values_and_values_of_another_memory_are_sent(nodes: Nodes) -> Non
     for data in (encode_value(bytes(LONG)), memoryview(a.value(bytes(2 * LONG)))[:LONG]):
         frame = a.publish(data, "b")
         assert frame[0] == data and b.receive(frame) == data
-    # What came by the memory of another is not that ensemble's to hand on.
+    # An ensemble does not hand on values that came in the memory of another.
     came = b.receive(a.publish(a.value(bytes(LONG)), "b"))
     assert came is not None and not in_place(b.publish(came, "a"))
 

@@ -1,4 +1,4 @@
-"""What every transport of a device gets from `Link`: the outbox and its order, subscriptions that outlive a session."""
+"""`Link` gives every transport of a device the outbox and its order, and subscriptions that outlive a session."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Session(Link):
     """A transport that only notes what it is asked for.
 
     Attributes:
-        put: what was published, with its key and attachment.
+        put: the published payloads, with key and attachment.
         declared: the keys that are subscribed to, in the order in which that was declared.
         opened: the modes in which sessions opened.
     """

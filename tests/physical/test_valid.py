@@ -1,4 +1,4 @@
-"""What is well formed and cannot be is refused where it comes in, counted, and the receiver serves on."""
+"""Well-formed messages with impossible content are refused where they come in and counted; the receiver serves on."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_grid_that_cannot_be_is_refused(receivers: Fuzz, change: dict[str, Any
     assert receivers.node.host.prepared["prog"].graph.sq("src-1").period == 100_000
 
 
-def test_the_refusal_says_what_and_where() -> None:
+def test_the_refusal_names_the_fault_and_its_place() -> None:
     good = control_frame(message(SyncMsg.SET_GRID, SetGrid("prog", "src-1", 7_000, 0, 10)))
     assert isinstance(parse_control(good).payload, SetGrid)
     bad = good.replace((7_000).to_bytes(2, "big"), (-5_000).to_bytes(2, "big", signed=True)).replace(b"\xcd", b"\xd1")
@@ -108,7 +108,7 @@ def test_only_answers_to_own_heartbeats_count(receivers: Fuzz) -> None:
     assert refused(receivers, NetMsg.PONG, msgspec.to_builtins(Pong(now + 10**9, now, now)))
 
 
-def test_reports_and_checkpoints_name_what_is_there(receivers: Fuzz) -> None:
+def test_reports_and_checkpoints_name_only_known_things(receivers: Fuzz) -> None:
     context = receivers.manager.process.state.starts
     report = {"graph": "prog", "context": context, "ensemble": "edge", "round": 1, "counts": {"ghost": {"late": 1}}}
     assert refused(receivers, RuntimeMsg.REPORT, report)

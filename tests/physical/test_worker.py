@@ -95,7 +95,7 @@ class Host:
         return counts
 
     def values(self, graph: str) -> list[Any]:
-        """What came out so far."""
+        """The results so far."""
         return [plain(token.value) for token in list(self.outputs) if token.graph == graph]
 
     def errors_of(self, file: str) -> list[FiringError]:
@@ -515,7 +515,7 @@ def test_a_killed_worker_is_replaced_and_counted(process_host: Host) -> None:
 
 
 def test_a_worker_killed_in_a_firing_ends_that_firing(process_host: Host, tmp_path: Path) -> None:
-    """What was in flight is lost and counted, nothing waits for it; other graphs go on."""
+    """Firings in flight are lost and counted, nothing waits for them; other graphs go on."""
     began = tmp_path / "began"
     text = f"""
 @SQify

@@ -28,7 +28,7 @@ class Viewed(TTEnsemble):
 
 
 def view() -> dict[str, Any]:
-    """What lives here now."""
+    """The instances here now."""
     host = ensembles[0]._handle.node.host
     return {
         "here": {
