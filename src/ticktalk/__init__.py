@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical, TTRuntimeManagerSim
     from ticktalk.time import TTClock, TTEmpty, TTTag, TTTime, TTToken
 
-# Where each public name lives. They are loaded at first use: a worker process that runs one body on a small device
-# need not load the compiler, the simulator and the network.
+# Where each public name lives. They are loaded at first use. So a worker process on a small device need not load the
+# compiler, the simulator and the network.
 _PLACES = {
     "ticktalk.engine.components": "component",
     "ticktalk.payloads": "FiringError OutputToken",

@@ -1,7 +1,7 @@
 """Messages between processes: their kinds, and one row for each that says all there is to say of it.
 
 A `Message` tells a process of an ensemble something. Its kind is the member of an enum. The row of a kind in `ROWS`
-says what it carries, whether it crosses between devices, and whether it is taken only with the manager's signature.
+gives its payload, whether it crosses between devices, and whether it needs the manager's signature.
 The family of a kind says which process it is for (`RECIPIENTS`); `message` addresses by it. Frames are written and read
 by the rows (`physical/network/control_frames.py`). A process answers a kind by an entry in its `handlers`.
 

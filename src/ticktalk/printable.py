@@ -1,7 +1,7 @@
 """Text from outside, made fit to be shown: errors, prints, names, reprs, reasons.
 
 A participant, a program or a file decides what stands in such text. Unchanged it could steer a terminal by escape
-sequences, write over a line by a carriage return, add lines to a log that nobody wrote, or be 50 MB long. So every edge
+sequences, overwrite a line by a carriage return, forge lines of a log, or be 50 MB long. So every edge
 at which text becomes a line for people, a log line or a picture passes it through here. The result is for the eye:
 it cannot be turned back.
 """

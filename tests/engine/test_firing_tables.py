@@ -2,7 +2,7 @@
 
 A table has a line for each tick at which something arrives or fires: `tick | what arrives | what fires`. An arrival is
 `port [start, stop) value` (`far port ...`: from another ensemble; `B.port ...`: at the plan B's port), several
-joined by `;`. A firing is its interval and the values in port order, after `B` if it is the plan B; `error SQ` is a
+joined by `;`. A firing is its interval and the values in port order, after `B` if it is the plan B. `error SQ` is a
 firing that failed. No line: nothing happens at that tick. The text after `#` says why.
 """
 

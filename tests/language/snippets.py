@@ -81,8 +81,8 @@ def problems(body: str) -> list[tuple[int, int, str, str]]:
 def drawn(graph: TTGraph) -> list[str]:
     """One line for each SQ: `NAME(port, ...)`; `*` behind it if a value is an output.
 
-    A port shows the arc or constant on it: a graph input's name, an SQ's name (`two-1[0]` an element, `src-1.tag` its
-    tag), a constant as Python writes it. `~` before it: sticky. `!`: hidden. A keyword-only port begins with its name.
+    A port shows its arc or constant. An arc is the name of a graph input or SQ (`two-1[0]` an element, `src-1.tag` its
+    tag), a constant is as in Python. `~` before it: sticky. `!`: hidden. A keyword-only port begins with its name.
     """
     ends: dict[tuple[str, int], str] = {}
     for source in graph.inputs:

@@ -42,8 +42,8 @@ def test_without_costs_the_first_ensemble_that_fits_takes_all() -> None:
 
 
 def test_with_costs_each_sq_goes_to_the_least_busy_ensemble() -> None:
-    # b is twice as fast: it takes the first (10/2 = 5 against 10), then it ties with a (10 each), which joined first,
-    # then b again (10 against 20 and 10 on c: b joined before c); light costs nothing: c is idle.
+    # b is twice as fast: it takes the first (10/2 = 5 against 10). Then it ties with a (10 each), which joined first.
+    # Then b again (10 against 20 and 10 on c: b joined before c). light costs nothing: c is idle.
     weights = Weights(times={"heavy": 10}, speeds={"b": 2.0})
     assert placed(weights, SQS) == {"heavy-1": "b", "heavy-2": "a", "heavy-3": "b", "light-1": "c"}
 

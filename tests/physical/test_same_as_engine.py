@@ -1,7 +1,7 @@
 """Random graphs give on a device what the engine gives with bodies run in place, in simulated time.
 
-The same tokens go to both: the test sends them, or the sources' outputs on the device are taken as they were, so it
-does not matter which instants a busy machine skips.
+The same tokens go to both: the test sends them, or takes the sources' outputs on the device. So instants that a busy
+machine skips do not matter.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`ticktalk ensemble` that also shows its SQs: on SIGUSR1 it writes them to `TICKTALK_VIEW`.
 
-Its own view, asked in the thread that keeps time: which SQs of which context have an instance here, which of them are
-suspended, how many file descriptors it has, and how many values others read in its memory.
+Its own view, asked in the timekeeper: by context the SQs with an instance here, and the suspended ones. Also the
+numbers of file descriptors, and of values that others read in its memory.
 """
 
 from __future__ import annotations

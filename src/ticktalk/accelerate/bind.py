@@ -1,8 +1,8 @@
 """Gives the names in the code of a region their meaning, and compiles it.
 
 The code is compiled once for all regions of one shape. A region makes functions of it, in which the parameters that are
-known beforehand (bodies, settled values, what to call) are defaults. While such a function runs, the thread's
-`running` is `IN_REGION`: which SQ runs is found by its line when somebody asks, so that a firing costs nothing for it.
+known beforehand (bodies, settled values, what to call) are defaults. While such a function runs, the thread's `running`
+is `IN_REGION`. A reader finds the running SQ by its line, so a firing pays nothing for it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 All functions are made of the same statements, one block for each SQ in order:
 
-* `run(instants)` runs instant after instant and gives the next one. It ends after an instant at which something was
-  told to somebody outside, and in the middle of one if that gave an SQ outside a turn before the region's last SQ.
+* `run(instants)` runs instant after instant and gives the next one. It ends after an instant that sent something
+  outside. It ends within the instant if that gave an SQ outside a turn before the region's last SQ.
 * `steps(instant)` is a generator that runs one instant. Before each further SQ it gives that SQ's place in the order
   (`o3`), so that others have their turns in between. `rest3` is the rest of it after SQ 3.
 * `ahead(entries, ...)` runs instants of many regions of one shape, sorted beforehand. Bodies come from a table.
@@ -11,9 +11,9 @@ All functions are made of the same statements, one block for each SQ in order:
 * `once(instant, ...)` runs what a worker was sent: values for the roots that fire.
 
 SQ 3 hands on `v3`, and `v3_1` to its second consumer inside; both are `gone` where the SQ gave nothing.
-`a3_1` is the value on port 1 of SQ 3 that no wire feeds, `f3` its body. Rare steps are calls: `hand3` copies a value
-that somebody could change, `edge3` sends results out of the region, `ended3` takes an error, `absent3` notes that the
-SQ did not fire. `bind` gives these names their meaning; regions of one shape have the same text.
+`a3_1` is the value on port 1 of SQ 3 that no wire feeds, `f3` its body. Rare steps are calls. `hand3` copies a mutable
+value, `edge3` sends results out of the region, `ended3` takes an error, `absent3` notes that the SQ did not fire.
+`bind` gives these names their meaning; regions of one shape have the same text.
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ def once_inputs(members: Sequence[Member], roots: int) -> list[tuple[int, int]]:
 def fire_code(plan: Plan, say_which: bool = False) -> Code:
     """The function `fire` of a region's root; `say_which`: with comments that name the SQs.
 
-    It leaves the firing to the general engine where an SQ outside may have a turn before the region's last SQ, or the
-    root may fire once more in its turn. Where that shows in between, it leaves the rest to the general engine.
+    The general engine takes the firing in two cases: an SQ outside may have a turn before the region's last SQ, or the
+    root may fire again in its turn. Where that shows in between, it takes the rest.
     """
 
     def block(index: int, member: Member) -> list[str]:

@@ -3,8 +3,7 @@
 The state of an SQ stays where the general engine has it: waiting tokens, `sq_state`, counters, wiring. A region of kind
 "instant" is *armed* once its sources have run a few instants and agree on the next. From then on its instants are with
 `InstantTimers`, and its syncs are told late: `flush` brings them up. `dissolve` gives the instants back to the sources.
-A region of kind "firing" owns nothing, so it may leave any firing to the general engine, and in the middle of one the
-rest of it.
+A region of kind "firing" owns nothing. So it may leave any firing, or the rest of one, to the general engine.
 """
 
 from __future__ import annotations

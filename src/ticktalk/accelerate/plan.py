@@ -11,8 +11,8 @@ tokens of its other SQs come from within it, so nothing has to be matched there.
 Behind the roots of the latter two come SQs of one arc input only. Intervals of tokens that follow one another may
 overlap there, so an SQ that matches stays outside.
 
-Everywhere outside are SQs that need more than values: sources with a first delay, or stamped by their body; tags that
-are used, deadlines, plan Bs, single runs, persistent SQs, bodies on full tokens, instructions that look at intervals,
+SQs that need more than values are always outside. These are sources with a first delay or stamped by their body, used
+tags, deadlines, plan Bs and single runs. So are persistent SQs, bodies on full tokens, instructions on intervals,
 `MERGE`, sticky values of other SQs.
 
 In *simulation* an SQ has its turn by rank. A region of kind "firing" holds only those of its SQs that have their turns
@@ -82,7 +82,7 @@ class Plan(NamedTuple):
         kind: its beginning.
         roots: how many of the `members`, the first ones, are its roots.
         members: its SQs; after the roots by rank, then source order.
-        whole: no SQ outside that it feeds has its turn before its last SQ: an instant may run as a whole when nothing
+        whole: no SQ that it feeds outside has its turn before its last SQ. An instant may run as a whole when nothing
             else is due.
         producer: of kind "token": the SQ of another ensemble that feeds the roots.
         feeds: of kind "token": by root, which of the producer's arcs feeds it.

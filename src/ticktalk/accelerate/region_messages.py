@@ -25,8 +25,8 @@ class MemberInWorker(msgspec.Struct, array_like=True):
 
     Attributes:
         ident: the number of its body.
-        wires: by port that is fed within the region: the place of the SQ that feeds it, the number of that SQ's wire,
-            and whether it is the only one.
+        wires: by port fed within the region: the place of the feeding SQ, the number of its wire, and whether it has
+            only one.
         inner: by wire that begins here, the path of the part of the result that goes there.
         outer: the paths of the parts of the result that leave, and whether each is an output.
         settled: by port, the value that stays there for good.

@@ -62,8 +62,8 @@ def check_plot_file(path: str) -> None:
 def plot_outputs(tokens: Iterable[PlottedToken], path: str, title: str) -> None:
     """Draw the outputs over time into the file `path`; its ending tells the format.
 
-    Numbers are points that bear their interval as a bar; tuples, lists and dicts of numbers are several
-    lines; any other value has a level of its own.
+    Numbers are points with their interval as a bar. Tuples, lists and dicts of numbers are several lines. Any other
+    value has a level of its own.
 
     Args:
         tokens: output tokens in any order; an infinite end reaches to the edge of the picture.

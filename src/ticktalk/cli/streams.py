@@ -1,7 +1,6 @@
 """Where commands print: results on stdout, everything else on stderr, all of it fit to be shown.
 
-A reader of results that goes away, or a disk under them that is full, ends the command with status 1, and is an error
-of no SQ.
+If the reader of results goes away, or their disk is full, the command ends with status 1. It is no error of an SQ.
 """
 
 from __future__ import annotations

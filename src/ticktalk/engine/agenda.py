@@ -5,8 +5,8 @@ runs in graph order across them; on a device each ensemble has its own. At one t
 
 1. what other ensembles sent arrives, in the order sent;
 2. timers make their SQs ready;
-3. ready SQs take their turn by rank, then source order (`order`); all that reaches an SQ at this tick comes from
-   lower ranks, so it is there before the SQ matches.
+3. ready SQs take their turn by rank, then source order (`order`). Tokens of this tick come from lower ranks, so they
+   are there before the SQ matches.
 """
 
 from __future__ import annotations

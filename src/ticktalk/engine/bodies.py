@@ -1,9 +1,9 @@
 """Bodies: from the sources that travel in a graph to functions that can be called.
 
-`GraphCode` is a graph's code in one process. Module-level statements that bodies need run once in it; every instance
-gets a namespace of its own, in which classes and modules are shared, assigned values copied, functions re-bound.
-Modules that lay beside the program are imported from the graph, under a name of their own in `sys.modules`, so
-that two graphs never meet there.
+`GraphCode` is a graph's code in one process. Module-level statements that bodies need run once in it. Every instance
+gets a namespace of its own: classes and modules are shared, assigned values copied, functions re-bound.
+Modules beside the program are imported from the graph, under a name of their own in `sys.modules`. So two graphs never
+meet there.
 """
 
 from __future__ import annotations

@@ -167,8 +167,8 @@ class Context:
     def take_turns(self, without: Collection[object] = ()) -> None:
         """Let the SQs that are ready here take their turns now, in their order, but for some.
 
-        Tokens that were kept are given one by one, with this after each: they came at different times, so they are not
-        considered as if they came together.
+        Kept tokens are given one by one, with this call after each. They came at different times, so the firing rule
+        must not see them together.
         """
         mine = set(self.syncs.values())
         while ready := [turn for _, turn in self.agenda.ready if turn in mine and turn not in without]:

@@ -1,7 +1,7 @@
-"""Forwarding: where the results of an SQ go.
+"""Forwarding: the ways of an SQ's results.
 
-To ports on the same ensemble by direct call, a copy each unless the value cannot be changed; to other ensembles as
-one publication per arc; to the manager if the arc is an output of the graph.
+Ports on the same ensemble get the result by direct call, a copy each unless the value is immutable. Other ensembles get
+one publication per arc. The manager gets it if the arc is an output of the graph.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class TTSQForward:
     """The forward part of one SQ in one context.
 
     A result goes one of two ways. Where all arcs carry the whole of it to ports on this ensemble that never move,
-    `send` only fills their inboxes. Everywhere else the result is taken apart, and each part goes along its arc;
-    parts that a worker has encoded as one array go as one publication, if their arcs lead to the same ensembles.
+    `send` only fills their inboxes. Everywhere else the result is taken apart, and each part goes along its arc. Parts
+    that a worker encoded as one array go as one publication if their arcs lead to the same ensembles.
 
     Args:
         sq: the SQ.

@@ -1,7 +1,7 @@
 """Matching: which tokens an SQ fires on together.
 
-A waiting token is a tuple `(start, number, stop, value)` of root ticks, the order of arrival at its SQ, and the
-value; so a list of them sorts by start, then arrival, which is the order in which ties are settled.
+A waiting token is a tuple `(start, number, stop, value)`: root ticks, the order of arrival at its SQ, and the value. A
+list of them sorts by start, then arrival: the order that settles ties.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Values: passed by value, and as MessagePack between ensembles.
 
-Within an ensemble a receiver gets a copy (`handed_on`), except of immutable values. Between ensembles a value
-crosses as MessagePack: plain scalars, lists and dicts with string keys as they are, everything else as an extension
-of our own, so that it arrives as the type it left as. Nothing received is unpickled or evaluated. A value without a
+Within an ensemble a receiver gets a copy (`handed_on`), except of immutable values. Between ensembles a value crosses
+as MessagePack. Plain scalars, lists and dicts with string keys cross as they are, other values as an extension of our
+own. So a value arrives with its type. Nothing received is unpickled or evaluated. A value without a
 codec is a `NoCodecError`; `register_codec` adds one.
 """
 
@@ -138,8 +138,8 @@ def register_codec(
         decode: the way back, on the ensemble that receives.
         name: the type's name on the wire, the same everywhere; default: its qualified name.
 
-    Bodies run in processes of their own, so call it where they pass by: in a module that lies beside the program and
-    that the bodies import. It travels with them.
+    Bodies run in processes of their own. So call it in a module beside the program that the bodies import. It travels
+    with them.
     """
     codec = Codec(type, name or f"{type.__module__}.{type.__qualname__}", encode, decode)
     _codecs_by_type[type] = codec

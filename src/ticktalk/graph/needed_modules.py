@@ -1,8 +1,8 @@
 """The Python modules without which a body is sure to fail, so that it is not placed where they are missing.
 
-An import counts if it is sure to run: at the top of the program, of a module that travels, or of the body itself; not
-inside `try`, `if`, another function, a class, nor behind a `return`. The standard library, the sources that travel with
-the program and TickTalk itself are everywhere.
+An import counts if it is sure to run: at the top of the program, of a travelling module, or of the body itself. It does
+not count in `try`, `if`, another function or a class, nor after a `return`. The standard library, the sources that
+travel with the program and TickTalk itself are everywhere.
 """
 
 from __future__ import annotations

@@ -76,16 +76,16 @@ def goes_on(sees: list[bool]) -> bool:
 class ManagerWatch:
     """An ensemble's own watch over the manager: whether it may go on as it is.
 
-    All times are root ticks of this ensemble. The lease counts from when the heartbeat was sent that was answered
-    last, so that it ends here before the manager, which counts from when it came, places anything elsewhere.
+    All times are root ticks of this ensemble. The lease counts from the sending of the last answered heartbeat; the
+    manager counts from its arrival. So the lease ends here before the manager places anything elsewhere.
 
     It compares when it and the others heard the manager last. When the manager goes, these times differ by at most the
     time between two heartbeats. So an ensemble that heard it more than half a lease later still hears it. One that
     still hears it has heard it so much later: a question comes later still, and makes it send a heartbeat at once.
 
     Args:
-        now: when it joined.
-        dead_after: after what silence the manager takes this ensemble for dead.
+        now: the tick of its join.
+        dead_after: the silence after which the manager takes this ensemble for dead.
 
     Attributes:
         pause: root ticks between two questions. A witness waits for the manager for so long before it answers: an
@@ -100,7 +100,7 @@ class ManagerWatch:
         self._told: dict[str, tuple[int, int]] = {}  # by ensemble: when it told, and when it had heard the manager
 
     def pong(self, asked: int, now: int) -> bool:
-        """The manager has answered the heartbeat sent at `asked`; whether what is held goes on."""
+        """The manager has answered the heartbeat sent at `asked`; true if the held SQs go on."""
         self.heard = max(self.heard, asked)
         if now - asked >= self.lease:
             return False  # it was under way for too long to say anything of now
@@ -109,8 +109,8 @@ class ManagerWatch:
 
     @property
     def first_question(self) -> int:
-        """When to begin to ask the others: late enough that a heartbeat sent half a pause before tells who sees the
-        manager, early enough that of the answers before the lease ends all but one may be lost or late."""
+        """The tick of the first question to the others. A heartbeat sent half a pause earlier tells whether they see
+        the manager. Before the lease ends, all answers but one may be lost or late."""
         return self.heard + self.lease // 2 + self.pause // 2
 
     def asks(self, now: int) -> bool:

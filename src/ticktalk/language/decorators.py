@@ -1,7 +1,7 @@
 """The decorators and constructs as importable names.
 
-The compiler reads them in the program's text and never calls them. When a program is imported as plain Python (to
-unit-test its functions), a decorated function is the plain function, and a construct raises an error that says why.
+The compiler reads them in the program's text and never calls them. A program can be imported as plain Python, to
+unit-test its functions. Then a decorated function is the plain function, and a construct raises an error that says why.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _swapping = threading.RLock()
 def SQify(function: _Function) -> _Function:
     """Make a function the body of an SQ.
 
-    Called outside a graph it is the plain function; `function.sq_state` is its state, a dict of its own that
-    lasts from call to call and can be replaced.
+    Called outside a graph it is the plain function. Its state `function.sq_state` is a dict of its own that lasts from
+    call to call and can be replaced.
     """
     namespace = getattr(function, "__globals__", None)
     code = getattr(function, "__code__", None)

@@ -1,8 +1,8 @@
 """The graph while it is made: SQs and arcs in the order of evaluation, and the gates of conditional branches.
 
-A branch of `a if c else b` lets a token in only when its condition says so: every arc from outside is led
-through an SQ `IF` at its first use in the branch, and an SQ without arc inputs is triggered by the condition,
-led through such an `IF` too. The branches' values meet in an SQ `MERGE`.
+A branch of `a if c else b` lets a token in only when its condition says so. Every arc from outside goes through an SQ
+`IF` at its first use in the branch. The condition, through such an `IF`, triggers an SQ without arc inputs. The
+branches' values meet in an SQ `MERGE`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The sources that travel with a graph: each body, and the module-level statements that it needs.
 
 A body needs the names that it reads. Every statement that mentions a needed name travels, and the names it reads are
-needed in turn. A statement mentions the names that stand in it, and through a name all that its definition reads: with
-`def fill(): TABLE.append(1)`, the call `fill()` mentions `TABLE`. Three limits keep unrelated statements from running:
+needed in turn. A statement mentions the names in it, and the names that their definitions read. With `def fill():
+TABLE.append(1)`, the call `fill()` mentions `TABLE`. Three limits keep unrelated statements from running:
 
 * A definition acts when it is called, not when it is made: its callers count as mentioning the names in its body.
 * An assignment that shares only constants with a body changes nothing for it. Nor does one that shares a module through

@@ -1,8 +1,8 @@
 """The default strategy: good mappings in little time.
 
-For latency HEFT (Topcuoglu, Hariri, Wu 2002): SQs in the order of their upward rank, the longest path from an SQ to the
-end in mean times, each to the host where it ends first, into gaps where it fits. Greedy choices are mended afterwards
-(`mending.py`). For balance see `balance.py`.
+For latency it uses HEFT (Topcuoglu, Hariri, Wu 2002). SQs go in the order of their upward rank: the longest path from
+an SQ to the end in mean times. Each goes to the host where it ends first, into gaps where it fits. Greedy choices are
+mended afterwards (`mending.py`). For balance see `balance.py`.
 
 Time grows with (SQs + arcs) x ensembles; the mending has a budget that does not grow.
 """

@@ -1,8 +1,8 @@
 """The cost of a mapping: the model in which mappings are compared, and schedules in it.
 
-One set of tokens enters at 0. An SQ starts when all its inputs are at its host and a core of it is free; it takes its
-time on the reference divided by the host's speed. A token between two hosts takes the link's latency plus its bytes by
-the bandwidth, within a host nothing; the graph's inputs are everywhere at 0. An SQ's end and a token's way are rounded
+One set of tokens enters at 0. An SQ starts when all its inputs are at its host and a core is free. It takes its time on
+the reference divided by the host's speed. A token between two hosts takes the link's latency plus its bytes by the
+bandwidth, within a host nothing. The graph's inputs are everywhere at 0. An SQ's end and a token's way are rounded
 up to whole microseconds. The *latency* is when the last SQ ends. The *balance* is the largest load of a host: the sum
 of time/speed of its SQs, divided by its cores.
 

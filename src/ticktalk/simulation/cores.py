@@ -1,9 +1,9 @@
 """The simulated cores of an ensemble, on which bodies take their time.
 
-A firing of an SQ that costs time waits, in the order in which firings were decided, until its instance is idle and a
-core of the ensemble is free; then it runs for the time it takes on the reference, divided by the ensemble's speed. Its
-body is called when it starts, and its result is sent when it ends, before anything else of that tick. A free body runs
-at once, without a core. As on a device, plan Bs and SQs with `TTPersistent=True` have a worker of their
+A firing of an SQ that costs time waits until its instance is idle and a core of the ensemble is free. Firings wait in
+the order of their decisions. A run takes the time on the reference divided by the ensemble's speed. Its
+body is called when it starts, and its result is sent when it ends, before anything else of that tick. A body without
+cost runs at once, without a core. As on a device, plan Bs and SQs with `TTPersistent=True` have a worker of their
 own and wait for no core.
 """
 

@@ -1,7 +1,7 @@
 """Simulated time: an agenda of our own beside a SimPy environment.
 
-All ensembles of one environment share a `Simulation`: its agenda holds their timers and the tokens between them, so
-one tick runs in graph order across ensembles. The agenda is drained up to SimPy's next event (`env.peek()`), so
+All ensembles of one environment share a `Simulation`. Its agenda holds their timers and the tokens between them, so one
+tick runs in graph order across ensembles. The agenda is drained up to SimPy's next event (`env.peek()`), so
 that nothing of SimPy is overtaken. When something outside looks at `env.now` (a component's driver, an output
 callback), the agenda takes one SimPy timeout per distinct instant instead.
 """

@@ -18,7 +18,7 @@ class Timing:
 
     Args:
         deployment: speeds, cores, links and costs. An ensemble that it does not name is as fast as the reference and
-            has one core; between two without a link of their own the default link leads.
+            has one core. The default link leads between two ensembles without a link of their own.
         agenda: the simulation's.
     """
 

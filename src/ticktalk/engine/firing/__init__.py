@@ -7,8 +7,8 @@ Three independent choices make every rule (the documented names are labels for t
 * the order is *any*, or *forward* (a set that starts before the last one fired is dropped).
 
 Each trigger has a file here; `engine/matching.py` finds the set. Each class is the sync part of one SQ in one context.
-It is given tokens (`inbox`) and its turn (`step`), and calls `fire(start, stop, values, now)` with the interval of the
-result and the values of its arc ports in port order (for SQs that work on full tokens: `(start, stop, value)` of each).
+It is given tokens (`inbox`) and its turn (`step`). It calls `fire(start, stop, values, now)` with the interval of the
+result and the values of its arc ports in port order. SQs that work on full tokens get `(start, stop, value)` of each.
 It owns the tokens that wait; it knows nothing of bodies, networks or threads.
 """
 

@@ -1,7 +1,7 @@
 """The order of the nodes in a layer, so that few wires cross; and the order of the lanes.
 
-Barycenter sweeps (Sugiyama, Tagawa and Toda, 1981): left to right and back, each layer is sorted by the places
-of the neighbours of its nodes; the order with the fewest crossings wins.
+Barycenter sweeps (Sugiyama, Tagawa and Toda, 1981): left to right and back, each layer is sorted by the places of its
+nodes' neighbours. The order with the fewest crossings wins.
 """
 
 from __future__ import annotations

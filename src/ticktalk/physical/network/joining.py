@@ -1,7 +1,7 @@
 """Joining: an ensemble asks until the manager answers, opens its own session, and is taken in.
 
-1. *Hello*, as a client: the manager refuses (a name in use, another protocol version), or tells the addresses of the
-   others and the key by which it signs code.
+1. *Hello*, as a client: the manager refuses (a name in use, another protocol version), or answers with the addresses of
+   the others and its key for signing code.
 2. The ensemble opens its session as a peer, with a connection of its own to every ensemble that joined before. If it
    cannot reach one of them it opens as a client instead, and the manager relays for it.
 3. *Join*: the manager enters it and tells all others.

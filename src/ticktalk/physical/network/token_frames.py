@@ -2,7 +2,7 @@
 
 A frame is a list of parcels `[context, generation, arcs, numbers, start, stop, data]`. A parcel is a token of the arc
 whose key it is published on: `arcs` is empty, `numbers` its number, `data` its value. Or it is a token of each of
-several arcs of that arc's SQ: `arcs` has their indexes (`arcs_in`), `numbers` a number for each or one for all, `data`
+several arcs of that arc's SQ. `arcs` has their indexes (`arcs_in`), `numbers` a number for each or one for all, `data`
 an array of their values.
 
 Long data are published by themselves, with a frame attached that holds their parcel without them. If the parcel says

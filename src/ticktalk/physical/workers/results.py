@@ -1,7 +1,7 @@
 """Results and errors of firings as they cross from a worker to the timekeeper.
 
-A result is a list: empty (nothing is sent), `[parts]` with `[path, value, shown]` for each part, or `[paths, array]`:
-one MessagePack array of the parts at these paths (None: at all wanted paths).
+A result is a list: empty (nothing is sent), `[parts]` with `[path, value, shown]` for each part, or `[paths, array]`.
+The latter is one MessagePack array of the parts at these paths (None: all wanted paths).
 """
 
 from __future__ import annotations

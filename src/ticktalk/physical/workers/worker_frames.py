@@ -3,8 +3,8 @@
 A frame is the length of the rest (4 bytes, little end first; its highest bit: there are long values) and a MessagePack
 array. With long values, the array's own length (4 bytes) stands before the array. The bytes of the values come after
 it, in the order of their marks in the array: so no long value is copied into MessagePack or out of it. Where memory is
-shared (`Writer`, `Reader`), the frame only holds their places: in the memory between the two processes (number 0), or
-in another one that the receiver has mapped.
+shared (`Writer`, `Reader`), the frame only holds their places. A place is in the memory between the two processes
+(number 0), or in another one that the receiver has mapped.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The workers of an ensemble, as the timekeeper sees them.
 
-Workers are started when a graph needs them (`assignment`). One that dies is replaced and counted: the firings that were
-under way in it are lost, and its instances go on from their last saved state.
+Workers are started when a graph needs them (`assignment`). A dead worker is replaced and counted. Its firings under way
+are lost, and its instances go on from their last saved state.
 """
 
 from __future__ import annotations
