@@ -19,13 +19,19 @@ from contextlib import contextmanager
 from typing import Any
 
 
-def json_line(row: dict[str, Any]) -> str:
+def json_line(row: Any) -> str:
     """`row` as one line of JSON, without the line's end; ints of any size are numbers."""
     try:
         return _dump(row)
     except ValueError:
         with _any_digits():
             return _dump(row)
+
+
+def value_field(value: Any) -> str:
+    """`value` as a field of a JSON object: `"value": ...` if JSON can hold it exactly, else `"repr": "..."`."""
+    exact, shown = as_json(value)
+    return json_line({"value" if exact else "repr": shown})[1:-1]
 
 
 @contextmanager
@@ -39,7 +45,7 @@ def _any_digits() -> Iterator[None]:
         sys.set_int_max_str_digits(limit)
 
 
-def _dump(row: dict[str, Any]) -> str:
+def _dump(row: Any) -> str:
     text = json.dumps(row, ensure_ascii=False)
     return text if text.isprintable() else json.dumps(row)
 

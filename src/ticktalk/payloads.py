@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict
 import msgspec
 
 from ticktalk.graph.graph import TTGraph
-from ticktalk.json_text import as_json
+from ticktalk.json_text import as_json, json_line
 from ticktalk.printable import line
 from ticktalk.ranges import Count, EnsembleName, Host, Name, Period, RootTick, Span, Text, Value
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
@@ -187,6 +187,7 @@ class OutputToken(msgspec.Struct, frozen=True):
         ensemble: the ensemble that hosts the SQ.
         context: the start it belongs to.
         arrival: the root tick at which it reached the manager.
+        shown: the value as a field of a JSON object, where it was rendered already: then `value` may be encoded.
     """
 
     graph: Name
@@ -197,21 +198,28 @@ class OutputToken(msgspec.Struct, frozen=True):
     ensemble: EnsembleName
     context: Count = 0
     arrival: RootTick = 0
+    shown: str | None = None
+
+    def line(self, *more: str, shown: str | None = None) -> str:
+        """`row` as one line of JSON, with more of the attributes; `shown` in place of the value."""
+        field = shown or self.shown
+        rest = {name: getattr(self, name) for name in more}
+        if field is None:
+            return json_line({**self.row(), **rest})
+        return f'{{"graph": {json_line(self.graph)}, {field}, {json_line(self._rest() | rest)[1:]}'
 
     def row(self) -> dict[str, Any]:
         """The token as a JSON object: `value` or `repr`, ticks of the root clock, None for an infinite end."""
-        row: dict[str, Any] = {"graph": self.graph}
         exact, shown = as_json(self.value)
-        row["value" if exact else "repr"] = shown
-        row["start"] = None if self.start == NEG_INFINITY else self.start
-        row["stop"] = None if self.stop == INFINITY else self.stop
-        row["sq"] = self.sq
-        row["ensemble"] = self.ensemble
-        return row
+        return {"graph": self.graph, "value" if exact else "repr": shown, **self._rest()}
 
     def log_row(self) -> dict[str, Any]:
         """`row` with `context` and `arrival`, as the output log has it."""
         return {**self.row(), "context": self.context, "arrival": self.arrival}
+
+    def _rest(self) -> dict[str, Any]:
+        ends = (None if self.start == NEG_INFINITY else self.start, None if self.stop == INFINITY else self.stop)
+        return {"start": ends[0], "stop": ends[1], "sq": self.sq, "ensemble": self.ensemble}
 
 
 class FiringError(msgspec.Struct, frozen=True):

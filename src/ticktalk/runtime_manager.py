@@ -38,6 +38,7 @@ from ticktalk.payloads import (
     StatusRequest,
     StopRequest,
 )
+from ticktalk.physical.output_values import opened
 from ticktalk.processes import TTRuntimeManagerProcess
 from ticktalk.simulation.driver import Simulation
 from ticktalk.simulation.manager_driver import SimulationDriver
@@ -404,7 +405,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
 
     def on_output(self, callback: Callable[[OutputToken], None]) -> None:
         """Call `callback` with every output token, in order of arrival, in a thread of its own."""
-        super().on_output(self._handle.callbacks.wrap(callback))
+        super().on_output(self._handle.callbacks.wrap(lambda token: callback(opened(token))))
 
     def on_error(self, callback: Callable[[FiringError], None]) -> None:
         """Call `callback` with every error of a firing, in a thread of its own."""

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from ticktalk.engine.value_codec import Encoded, NoCodecError, encode_value, plain
+from ticktalk.json_text import json_line
 from ticktalk.language.compiler import compile_source
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg
@@ -31,6 +32,7 @@ from ticktalk.physical.network import frames
 from ticktalk.physical.network.control_frames import UnsignedCodeError, control_frame, parse_control
 from ticktalk.physical.network.frames import LONG, FrameError
 from ticktalk.physical.network.token_frames import arcs_as_bytes, arcs_in, long_parcel, parse_parcels, token_frame
+from ticktalk.physical.output_values import opened
 from ticktalk.physical.trust.trust import EnsembleTrust, ManagerTrust
 
 PROGRAM = """
@@ -104,7 +106,10 @@ def test_inputs_of_any_kind_arrive() -> None:
 def test_an_output_arrives(value: Any) -> None:
     token = OutputToken("prog", value, -math.inf, 12, "f-1", "edge", 4)
     message = Message(RuntimeMsg.OUTPUT_TOKEN, token, "TTRuntimeManagerProcess")
-    assert parse_control(control_frame(message)).payload == token
+    back = parse_control(control_frame(message)).payload
+    assert back.value.__class__ is Encoded, "the manager passes it on unopened"
+    assert back.line() == json_line(token.row()) and back.line("context", "arrival") == json_line(token.log_row())
+    assert opened(back) == msgspec.structs.replace(token, shown=back.shown)
 
 
 def test_an_output_of_an_unknown_class_is_shown_by_its_repr() -> None:
@@ -114,10 +119,11 @@ def test_an_output_of_an_unknown_class_is_shown_by_its_repr() -> None:
     class Point:
         x: int
 
-    token = OutputToken("prog", Encoded(encode_value(Point(7)), "Point(x=7)"), 1, 2, "f-1", "edge")
+    token = OutputToken("prog", Encoded(encode_value(Point(7)), '"repr": "Point(x=7)"'), 1, 2, "f-1", "edge")
     back = parse_control(control_frame(Message(RuntimeMsg.OUTPUT_TOKEN, token, "TTRuntimeManagerProcess"))).payload
-    assert repr(back.value) == "Point(x=7)"
-    assert back.row()["repr"] == "Point(x=7)"
+    assert '"repr": "Point(x=7)"' in back.line()
+    assert repr(opened(back).value) == "Point(x=7)"
+    assert opened(back).row()["repr"] == "Point(x=7)"
 
 
 def test_tokens_arrive_with_their_intervals() -> None:

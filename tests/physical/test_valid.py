@@ -79,10 +79,20 @@ def test_an_interval_that_holds_nothing_fires_nothing(receivers: Fuzz, start: fl
         receive(HEAD + msgspec.msgpack.encode([parcel]), None)
         receivers.turn()
         assert node.own["invalid"] == before + (not valid)
-    output = {"graph": "prog", "value": encode_value(1), "shown": None, "start": start, "stop": stop, "sq": "double-1"}
-    output |= {"ensemble": "edge", "context": context}
+    output = {"graph": "prog", "value": encode_value(1), "start": start, "stop": stop, "sq": "double-1"}
+    output |= {"ensemble": "edge", "context": context, "shown": '"value": 1'}
     assert refused(receivers, RuntimeMsg.OUTPUT_TOKEN, output)
     assert not refused(receivers, RuntimeMsg.OUTPUT_TOKEN, output | {"start": 0, "stop": math.inf})
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["", "1", '"value": NaN', '"value": 1, "sq": "x"', '"value": 1}', '"value": 1\n', '"repr": 5'],
+)
+def test_a_rendered_value_is_one_field_of_a_line_of_json(receivers: Fuzz, field: str) -> None:
+    output = {"graph": "prog", "value": encode_value(1), "start": 1, "stop": 2, "sq": "double-1", "ensemble": "edge"}
+    output |= {"context": receivers.manager.process.state.starts, "shown": field}
+    assert refused(receivers, RuntimeMsg.OUTPUT_TOKEN, output)
 
 
 def test_a_token_far_ahead_counts_as_few_lost_and_is_counted_on_from() -> None:

@@ -14,8 +14,9 @@ from rich.text import Text
 
 from ticktalk.cli.streams import StdoutGone, say
 from ticktalk.engine.counters import KINDS, Counts
-from ticktalk.json_text import json_line, stable_repr
+from ticktalk.json_text import stable_repr
 from ticktalk.payloads import FiringError, OutputToken
+from ticktalk.physical.output_values import opened
 from ticktalk.printable import line
 from ticktalk.time import INFINITY, NEG_INFINITY
 
@@ -77,7 +78,7 @@ class Results:
         """Print one token."""
         if self._gone is not None:
             return
-        text = json_line(token.row()) if self._jsonl else _for_people(token)
+        text = token.line() if self._jsonl else _for_people(token)
         try:
             self._out.write(text + "\n")
             if self._lines:
@@ -123,7 +124,10 @@ class Results:
 def _for_people(token: OutputToken) -> str:
     start = "-inf" if token.start == NEG_INFINITY else f"{token.start / 1e6:.6f}"
     stop = "inf" if token.stop == INFINITY else f"{token.stop / 1e6:.6f}"
-    return line(f"[{start} s, {stop} s)  {token.sq} on {token.ensemble}:  {stable_repr(token.value)}", CELL)
+    shown = token.shown or ""
+    # To open a long one may take long.
+    value = shown.partition(": ")[2] if len(shown) > CELL else stable_repr(opened(token).value)
+    return line(f"[{start} s, {stop} s)  {token.sq} on {token.ensemble}:  {value}", CELL)
 
 
 def error_to_stderr(error: FiringError) -> None:

@@ -25,6 +25,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.events import Event, GraphDone
 from ticktalk.mapping.mapper import TTMapper
 from ticktalk.payloads import OutputToken
+from ticktalk.physical.output_values import opened
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
 JOIN_LIMIT = 30.0
@@ -109,7 +110,7 @@ def run(
         manager.stop(ensembles=True)
     results.check()
     if plot is not None:
-        plot_outputs(tokens, str(plot), graph.name)
+        plot_outputs([opened(token) for token in tokens], str(plot), graph.name)
     if strict and errors:
         raise typer.Exit(1)
 

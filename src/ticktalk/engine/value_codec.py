@@ -28,7 +28,7 @@ class Encoded:
 
     Attributes:
         data: the bytes that `encode_value` gave.
-        shown: the value's repr, where it goes to the outputs and JSON cannot hold it exactly; else None.
+        shown: the value as a field of a JSON object (`json_text.value_field`), where it goes to the outputs; else None.
     """
 
     __slots__ = ("data", "shown")
@@ -436,7 +436,10 @@ def _unpack(code: int, content: memoryview, decode: Callable[[Data], Any], class
         return bytearray(content)
     inner: Any = decode(content)
     if code == EXT_SET:
-        return set(inner)
+        found = set()
+        for item in inner:  # one by one, so that other threads have their turn should they collide
+            found.add(item)
+        return found
     if code == EXT_FROZENSET:
         return frozenset(inner)
     if code == EXT_DICT:

@@ -8,13 +8,18 @@ from typing import Any
 import msgspec
 
 from ticktalk.errors import InvalidMessageError
-from ticktalk.json_text import json_line
 from ticktalk.log_file import LogFile
 from ticktalk.manager.state import ContextState, ManagerState
 from ticktalk.payloads import FiringError, OutputToken
 
 ERRORS_KEPT = 1000
 """How many errors of firings the manager remembers; all are counted."""
+
+LONGEST_ROW = 1 << 20
+"""Characters of a row that is kept for late requesters, or published to those that follow."""
+
+ROWS_LENGTH = 16 << 20
+"""Characters of all rows of one graph that are kept."""
 
 
 class Outputs:
@@ -74,17 +79,21 @@ class Outputs:
         else:
             self._others += 1
         if self.log is not None:
-            self.log.write(json_line(token.log_row()) + "\n")
+            self.log.write(token.line("context", "arrival") + "\n")
         for listener in self.listeners:
             listener(token)
 
     def _keep_row(self, token: OutputToken) -> None:
-        row, graph = json_line({**token.row(), "context": token.context}), self._state.graphs.get(token.graph)
+        row, graph = token.line("context"), self._state.graphs.get(token.graph)
         if graph is None:
             return  # its context had this number under a manager before this one
+        if len(row) > LONGEST_ROW:
+            row = token.line("context", shown=f'"repr": "<{len(row)} characters: see the log file of the manager>"')
         graph.rows.append(row)
-        if len(graph.rows) > 2 * self.rows_kept:
-            del graph.rows[: -self.rows_kept]
+        graph.rows_length += len(row)
+        if len(graph.rows) > 2 * self.rows_kept or graph.rows_length > ROWS_LENGTH:
+            del graph.rows[: len(graph.rows) // 2]
+            graph.rows_length = sum(map(len, graph.rows))
         for listener in self.row_listeners:
             listener(token.graph, row)
 

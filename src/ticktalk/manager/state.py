@@ -130,6 +130,7 @@ class GraphState(msgspec.Struct):
         move: the drain that is under way.
         warned: the warnings that were told: "SQ: value without codec", or "ensemble/SQ" of a clock.
         rows: the latest outputs as JSON lines.
+        rows_length: their characters.
     """
 
     graph: TTGraph
@@ -152,6 +153,7 @@ class GraphState(msgspec.Struct):
     move: MoveState | None = None
     warned: set[str] = set()
     rows: list[str] = []
+    rows_length: int = 0
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.engine.value_codec import decode_value
+from ticktalk.engine.value_codec import Encoded
 from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.state import GraphState, ManagerState
@@ -29,6 +29,7 @@ from ticktalk.payloads import (
     StopRequest,
 )
 from ticktalk.physical.manager_node import ManagerNode
+from ticktalk.ranges import Name
 
 
 class Command(msgspec.Struct, omit_defaults=True):
@@ -69,7 +70,7 @@ class Command(msgspec.Struct, omit_defaults=True):
                 request = DeployRequest(graph, self.graph or None, self.mapping, reply, self.weights)
                 return message(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, request)
             case "start":
-                inputs = decode_value(self.inputs) if self.inputs else {}
+                inputs = {name: Encoded(bytes(value)) for name, value in _raw_inputs(self.inputs).items()}
                 start = StartRequest(self.graph, inputs, reply=reply, again=self.again)
                 return message(RuntimeMsg.EXECUTE_GRAPH, start)
             case "stop":
@@ -94,6 +95,11 @@ class Command(msgspec.Struct, omit_defaults=True):
         if self.do == "outputs":
             return {"rows": result}
         return {} if result is None else msgspec.to_builtins(result)
+
+
+def _raw_inputs(inputs: bytes) -> dict[str, msgspec.Raw]:
+    """The values of an encoded dict with names, unopened."""
+    return msgspec.msgpack.decode(inputs, type=dict[Name, msgspec.Raw]) if inputs else {}
 
 
 class Commands:

@@ -24,9 +24,9 @@ from ticktalk.messages import RuntimeMsg, message
 from ticktalk.network_interface import Question
 from ticktalk.network_keys import HELLO, JOIN
 from ticktalk.payloads import OutputToken, StartContext
-from ticktalk.physical.network.control_frames import shown_value
 from ticktalk.physical.network.joining import Peer, Welcome, refusal_text
 from ticktalk.physical.node import Node
+from ticktalk.physical.output_values import rendered
 from ticktalk.physical.trust.trust import ManagerTrust
 from ticktalk.processes import TTRuntimeManagerProcess
 
@@ -162,9 +162,9 @@ class ManagerNode(Driver):
         question.refuse(refusal_text(refusal))
 
     def _own_output(self, token: OutputToken) -> None:
-        value = token.value
-        if value.__class__ is Encoded:
-            token = msgspec.structs.replace(token, value=shown_value(value.data, value.shown))
+        if token.shown is None:
+            value, shown = rendered(token.value)
+            token = msgspec.structs.replace(token, value=Encoded(value), shown=shown)
         self.process.outputs.take(token, self.now())
 
 

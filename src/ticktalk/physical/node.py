@@ -306,6 +306,8 @@ class Node:
         values = {name: Encoded(encoded(value)) for name, value in start.inputs.items()}
 
         def begin() -> None:
+            if self.host.contexts.get(key) is not context:
+                return  # its graph was stopped before
             context.inject(values)
             self.tokens.begin(*key)
             if start.checkpoint and self.agenda.now > start.start_tick:

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ticktalk.engine.value_codec import Data, Encoded, ValueFormatError, decode_value, encoded
+from ticktalk.engine.value_codec import Encoded, encoded
 from ticktalk.messages import ROWS, Message, RuntimeMsg, SyncMsg
 from ticktalk.payloads import OutputToken, StartContext
 from ticktalk.physical.network.frames import HEAD, FrameError, InvalidError, body
+from ticktalk.physical.output_values import check_field, rendered
 from ticktalk.ranges import Count, EnsembleName, Name, RootTick, Span, Value, is_interval
 from ticktalk.time import Tick
 
@@ -48,19 +49,19 @@ def parse_control(frame: bytes, verify: Callable[[bytes, bytes], bool] | None = 
             cannot be (`ranges`).
     """
     content = body(frame)
-    name = "frame"
+    name = ""
     try:
         control = _control.decode(content)
-        name = control.kind[:100]
+        name = control.kind
         kind = _KINDS[control.kind]
         if ROWS[kind].signed and verify is not None and not verify(control.payload, control.signature):
             raise UnsignedCodeError("code without the manager's signature")
         return Message(kind, _CODECS[kind].back(control.payload), control.recipient)
-    except msgspec.ValidationError as error:
-        raise InvalidError(f"a {name} that cannot be: {error}") from None
     except (msgspec.DecodeError, KeyError, ValueError, RecursionError) as error:
         if isinstance(error, FrameError):
             raise
+        if name and isinstance(error, msgspec.ValidationError):
+            raise InvalidError(f"a {name} that cannot be: {error}") from None
         raise FrameError(f"not a control frame: {error}") from None
 
 
@@ -76,7 +77,7 @@ class _StartWire(msgspec.Struct):
 class _OutputWire(msgspec.Struct):
     graph: Name
     value: Value
-    shown: str | None
+    shown: str
     start: Tick
     stop: Tick
     sq: Name
@@ -86,16 +87,7 @@ class _OutputWire(msgspec.Struct):
     def __post_init__(self) -> None:
         if not is_interval(self.start, self.stop):
             raise ValueError(f"[{self.start}, {self.stop}) is no interval")
-
-
-class Opaque:
-    """A value of a class that is not known here, with the repr that it had at its sender."""
-
-    def __init__(self, shown: str) -> None:
-        self._shown = shown
-
-    def __repr__(self) -> str:
-        return self._shown
+        check_field(self.shown)
 
 
 def _start_out(start: StartContext) -> Any:
@@ -110,32 +102,16 @@ def _start_in(data: bytes) -> StartContext:
 
 
 def _output_out(token: OutputToken) -> Any:
-    shown = token.value.shown if token.value.__class__ is Encoded else None
-    return _OutputWire(
-        token.graph,
-        bytes(encoded(token.value)),
-        shown,
-        token.start,
-        token.stop,
-        token.sq,
-        token.ensemble,
-        token.context,
-    )
+    value, shown = (encoded(token.value), token.shown) if token.shown else rendered(token.value)
+    ends = token.start, token.stop
+    return _OutputWire(token.graph, bytes(value), shown, *ends, token.sq, token.ensemble, token.context)
 
 
 def _output_in(data: bytes) -> OutputToken:
     wire = msgspec.msgpack.decode(data, type=_OutputWire)
-    return OutputToken(
-        wire.graph, shown_value(wire.value, wire.shown), wire.start, wire.stop, wire.sq, wire.ensemble, wire.context
-    )
-
-
-def shown_value(data: Data, shown: str | None) -> Any:
-    """An output's value; one of a class of the program, which is not known here, stands as its repr."""
-    try:
-        return decode_value(data)
-    except ValueFormatError:
-        return Opaque(shown or "<a value of a class that is not known here>")
+    ends = wire.start, wire.stop
+    value = Encoded(wire.value)
+    return OutputToken(wire.graph, value, *ends, wire.sq, wire.ensemble, wire.context, shown=wire.shown)
 
 
 class _Codec(NamedTuple):

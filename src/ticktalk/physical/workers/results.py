@@ -14,7 +14,7 @@ import msgspec
 from ticktalk.engine.execution import TTSQExecute, firing_error
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.engine.value_codec import Encoded, Parts, encode_value
-from ticktalk.json_text import as_json
+from ticktalk.json_text import value_field
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick, TTEmpty
 
@@ -53,8 +53,7 @@ def encoder(paths: Sequence[Any], shape: Any, encode_part: Encode = encode_value
     def encode_whole(value: Any) -> list[Any]:
         if value.__class__ is TTEmpty:
             return []
-        exact, shown = as_json(value) if wanted[0][1] else (True, None)
-        return [[[(), encode_part(value), None if exact else shown]]]
+        return [[[(), encode_part(value), value_field(value) if wanted[0][1] else None]]]
 
     if whole == [()] and shape is None:
         return encode_whole
@@ -75,8 +74,7 @@ def encoder(paths: Sequence[Any], shape: Any, encode_part: Encode = encode_value
         for (path, output), part in zip(wanted, parts, strict=True):
             if part.__class__ is TTEmpty:
                 continue
-            exact, shown = as_json(part) if output else (True, None)
-            encoded.append([path, encode_part(part), None if exact else shown])
+            encoded.append([path, encode_part(part), value_field(part) if output else None])
         return [encoded] if encoded else []
 
     return encode
