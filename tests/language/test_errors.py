@@ -116,7 +116,7 @@ BODY = [
     ("with TTConstraint('x') as c: f(a)", 1, 27, "TTConstraint binds nothing", ""),
     ("with TTConstraint(ensemble='x'): f(a)", 1, 19, "no parameter `ensemble`", ""),
     ("TTConstraint('x')", 1, 1, "TTConstraint stands in a `with` only", ""),
-    ("c = TTClock('c')", 1, 5, "missing `parent`", ""),
+    ("c = TTClock('c')", 1, 5, "a clock needs a parent", ""),
     ("c = TTClock('c', None)", 1, 18, "a clock needs a parent", "TTClock.root()"),
     ("c = TTClock('c', TTClock.root(), 0)", 1, 5, "at least 1 tick", ""),
     ("c = TTClock('c', TTClock.root(), a)", 1, 34, "the period of a clock must be known", ""),

@@ -19,7 +19,7 @@ def _parameters(required: str, optional: str = "") -> list[Parameter]:
 
 
 _PARAMETERS = {
-    "TTClock": _parameters("name parent", "period epoch"),
+    "TTClock": _parameters("name", "parent period epoch"),
     "TTConstraint": _parameters("", "name components"),
     "TTQuery": _parameters("", "name components"),
     "TTDeadline": _parameters("TTClock deadline"),
@@ -57,7 +57,7 @@ class Constructs(Instances):
             raise self.refused(node.func, f"`{ast.unparse(node.func)}` is nothing that a graph can call")
         raise self.refused(node.func, f"{name} is a decorator", f"write `@{name}` above a `def`")
 
-    def bind_construct(self, node: ast.Call, name: str, arguments: list[Argument]) -> dict[str, Argument]:
+    def bind_construct(self, node: ast.expr, name: str, arguments: list[Argument]) -> dict[str, Argument]:
         """The arguments of a construct by parameter."""
         return self.bind_arguments(node, name, _PARAMETERS[name], arguments, _KEYWORDS.get(name, ()))
 
@@ -65,8 +65,11 @@ class Constructs(Instances):
         self.evaluate_all(arguments)
         bound = self.bind_construct(node, "TTClock", arguments)
         given = {name: self.known(each.given, each.place, f"the {name} of a clock") for name, each in bound.items()}
-        if given["parent"] is None:
-            raise self.refused(bound["parent"].where, "a clock needs a parent", "count it on `TTClock.root()`")
+        if given == {"name": ROOT.name}:
+            return Constant(ROOT)
+        if given.get("parent") is None:
+            where = bound["parent"].where if "parent" in bound else node
+            raise self.refused(where, "a clock needs a parent", "count it on `TTClock.root()`")
         try:
             clock = TTClock(**given)
         except (TypeError, ValueError) as error:
@@ -147,6 +150,12 @@ class Constructs(Instances):
                 return self.instance(expression, callee, "plan_b")
             if isinstance(callee, Foreign):
                 raise self.refused(function, callee.what, callee.instead)
+            if isinstance(callee, Reference) and callee.name == "TTSingleRunTimeout":
+                bound = self.bind_construct(expression, callee.name, self.arguments_of(expression))
+                timeout = self._timeout(bound)
+                made = self.plan_b(bound["call"])
+                made.sq.single_run = timeout
+                return made
         what = "TTPlanB takes a call such as g(x)"
         raise self.refused(argument.where, what, "write the call of an @SQify function")
 
@@ -155,7 +164,7 @@ class Constructs(Instances):
         target = bound["call"]
         before = len(self.draft.sqs)
         self.evaluate_all([target])
-        timeout = self.ticks(bound["TTTimeout"], "TTTimeout", least=1, clock=self.clock(bound.get("TTClock")))
+        timeout = self._timeout(bound)
         value = target.given
         if isinstance(value, Unknown):
             raise Refused
@@ -165,6 +174,9 @@ class Constructs(Instances):
             raise self.refused(target.where, what, "write the call here")
         called.sq.single_run = timeout
         return value
+
+    def _timeout(self, bound: dict[str, Argument]) -> int:
+        return self.ticks(bound["TTTimeout"], "TTTimeout", least=1, clock=self.clock(bound.get("TTClock")))
 
     def _is_graph(self, function: ast.expr) -> bool:
         callee = self.evaluate(function) if isinstance(function, ast.Name | ast.Attribute) else None

@@ -11,6 +11,12 @@ from ticktalk.instructions import BY_NAME
 from ticktalk.source_problems import Problems
 
 PACKAGES = ("ticktalk", "ticktalkpython")
+OLDER = {
+    "SQ", "Clock", "Instructions", "Time", "TTToken", "Tag", "Empty", "Deadline", "Query", "Component", "Graph",
+    "Compiler", "Mapper", "IPC", "FiringRule", "Ensemble", "RuntimeManager", "NetworkManager", "Constants", "Error",
+    "DebugLogger",
+}  # fmt: skip
+"""Modules of older releases that lay beside the program: `from SQ import SQify`."""
 DECORATORS = frozenset({"SQify", "STREAMify", "GRAPHify"})
 CONSTRUCTS = {
     "TTClock", "TTConstraint", "TTQuery", "TTFinishByOtherwise", "TTPlanB", "TTDeadline", "TTSingleRunTimeout",
@@ -32,9 +38,10 @@ def our_names(statement: ast.Import | ast.ImportFrom) -> dict[str, str]:
             if is_ticktalk(alias.name):
                 top = alias.name.split(".")[0]
                 bound[alias.asname or top] = alias.name if alias.asname else top
-    elif statement.level == 0 and is_ticktalk(statement.module):
+    elif statement.level == 0:
         for alias in statement.names:
-            if alias.name != "*":
+            older = statement.module in OLDER and alias.name in KNOWN
+            if alias.name != "*" and (older or is_ticktalk(statement.module)):
                 bound[alias.asname or alias.name] = f"{statement.module}.{alias.name}"
     return bound
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 from ticktalk.graph.graph import TTFunction, TTStatement
 from ticktalk.language.scope import ModuleScope, bound_names, is_main_guard
-from ticktalk.language.templates import Template, components_in
+from ticktalk.language.templates import OLDER, Template, components_in
 
 NAMESPACE = frozenset({"globals", "locals", "vars", "exec", "setattr"})
 """Functions that reach the module's names by text."""
@@ -186,7 +186,12 @@ class TravellingSources:
         lines = [b"" if number in gone else self._lines[number - 1] for number in range(first, last + 1)]
         lines[-1] = lines[-1][: node.end_col_offset]
         lines[0] = lines[0][column:]
-        return first, b"\n".join(lines).decode("utf-8", "surrogatepass") + "\n"
+        source = b"\n".join(lines).decode("utf-8", "surrogatepass") + "\n"
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module in OLDER:
+            alias = node.names[0]
+            if self._scope.meanings.resolve(node, alias, True) is None:  # nothing of the user's is called so
+                source = re.sub(rf"^from\s+{node.module}\b", f"from ticktalkpython.{node.module}", source)
+        return first, source
 
 
 def _tables(text: str) -> dict[tuple[str, int], symtable.SymbolTable]:
