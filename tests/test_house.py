@@ -78,7 +78,7 @@ def imported(path: Path, name: str) -> set[str]:
 
 
 def arrows(found: dict[str, Path]) -> set[tuple[str, str]]:
-    """Which module imports which: pairs. An import of a module from outside its package loads the package itself."""
+    """Pairs of modules: the first imports the second. From outside a package, an import loads the package itself."""
     pairs = set()
     for name, path in found.items():
         for target in imported(path, name):

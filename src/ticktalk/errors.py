@@ -62,7 +62,7 @@ class TTGraphError(TTError):
 
 
 class TTMappingError(TTError):
-    """SQs that no ensemble may host; the message lists each, its constraint and what each ensemble lacks."""
+    """SQs that no ensemble may host; the message lists each, its constraint and the lacks of each ensemble."""
 
 
 class TTInputError(TTError):
@@ -74,4 +74,4 @@ class TTRuntimeError(TTError):
 
 
 class InvalidMessageError(TTError):
-    """A message whose content cannot be: it is dropped and counted, and nothing else comes of it."""
+    """A message with impossible content: it is dropped and counted, and has no other effect."""

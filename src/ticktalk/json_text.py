@@ -1,4 +1,4 @@
-"""How values read as text: as JSON lines, and as a repr that is the same in every run.
+"""Values as text: as JSON lines, and as a repr that is the same in every run.
 
 A value that JSON cannot hold exactly is `"repr"` in place of `"value"`. Sets are sorted and addresses left out: a
 simulated run prints the same bytes every time.

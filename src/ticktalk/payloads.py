@@ -292,7 +292,7 @@ class InstanceState(msgspec.Struct, frozen=True, omit_defaults=True):
 class Checkpoint(msgspec.Struct, frozen=True):
     """The instances of one context on one ensemble, as they were at `tick`: those that changed since the last.
 
-    `left_out` names what has no codec, such as "count-1: sq_state['camera'] (VideoCapture)".
+    `left_out` names values without codec, such as "count-1: sq_state['camera'] (VideoCapture)".
     """
 
     graph: Name
@@ -305,7 +305,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class Placement(msgspec.Struct, frozen=True):
-    """Where the SQs of a graph are from now on.
+    """The hosts of a graph's SQs from now on.
 
     Attributes:
         graph: the graph's name.
@@ -367,7 +367,7 @@ class Handed(msgspec.Struct, frozen=True):
 class HowFar(msgspec.Struct, frozen=True, array_like=True):
     """An ensemble to which SQs will come asks a sender how much it has sent on these arcs.
 
-    The ensemble has subscribed before it asks. So what is sent after the question reaches the new place, too.
+    The ensemble has subscribed before it asks. So tokens sent after the question reach the new host, too.
     """
 
     name: EnsembleName

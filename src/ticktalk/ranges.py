@@ -1,6 +1,6 @@
 """The ranges of messages: the types of numbers, names and texts that cross between devices.
 
-Whatever decodes a message checks them, so a message out of range ends where it came in, before anything acts on it.
+Every decoder of messages checks them, so a message out of range ends where it came in, before it has an effect.
 `known`, at the head of a handler, checks conditions on the receiver's own state, such as whether it has an SQ.
 """
 
@@ -33,7 +33,7 @@ Period = Annotated[int, Meta(ge=1, le=FARTHEST)]
 """The ticks between two instants of a stream, or of an interval: at least one."""
 
 Count = Annotated[int, Meta(ge=0, le=FARTHEST)]
-"""How many there are, or the number of a token."""
+"""A count, or the number of a token."""
 
 Name = Annotated[str, Meta(max_length=LONGEST_NAME)]
 """The name of a graph, an SQ, an arc or a port."""
@@ -61,7 +61,7 @@ def is_interval(start: Tick, stop: Tick) -> bool:
 
 
 def known(names: Iterable[str], there: Collection[str], what: str) -> None:
-    """Make sure that what a message names is there.
+    """Make sure that the names in a message exist.
 
     Args:
         names: the names to look for.

@@ -347,7 +347,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
 
     @property
     def address(self) -> str:
-        """Where ensembles find it: `IP:PORT`."""
+        """Its address for ensembles: `IP:PORT`."""
         return self._handle.address
 
     def execute_graph(
@@ -382,7 +382,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
             timeout: seconds; None: for ever.
 
         Returns:
-            Whether it is done.
+            True if it is done.
         """
         return self._handle.wait(None if graph is None else _name(graph), timeout)
 

@@ -1,4 +1,4 @@
-"""Where the problems of one program are gathered, so that all of them are reported at once."""
+"""Gathers the problems of one program, so that all of them are reported at once."""
 
 from __future__ import annotations
 

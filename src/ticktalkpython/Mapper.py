@@ -1,4 +1,4 @@
-"""Which ensemble hosts which SQ."""
+"""The mapping of SQs to ensembles."""
 
 from ticktalk.mapping.mapper import TTMapper
 

@@ -1,4 +1,4 @@
-"""Which hosts are allowed."""
+"""The hosts that are allowed."""
 
 from ticktalk.language.decorators import TTConstraint, TTQuery
 

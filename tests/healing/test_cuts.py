@@ -15,7 +15,7 @@ return y, z
 
 
 def sides(world: World, sq: str) -> list[tuple[str, int, int]]:
-    """Where an SQ fired, one stretch after the other: ensemble, first and last tick (ms)."""
+    """The hosts of an SQ's firings, one stretch after the other: ensemble, first and last tick (ms)."""
     found: list[tuple[str, int, int]] = []
     for firing in world.firings:
         if firing.sq == sq:

@@ -17,7 +17,7 @@ return count(w, TTPeriod=250000)
 
 
 def instants(world: World) -> list[int]:
-    """When the outputs came, in milliseconds."""
+    """The arrivals of the outputs, in milliseconds."""
     return [token.arrival // MS for token in world.outputs]
 
 

@@ -154,7 +154,7 @@ class World:
         return {sq: kinds[kind] for sq, kinds in counts.items() if kinds.get(kind)}
 
     def told(self, part: str) -> list[int]:
-        """When something was told that holds `part`."""
+        """The ticks of the events whose text holds `part`."""
         return [tick for tick, text in self.said if part in text]
 
     # Consistency.

@@ -119,7 +119,7 @@ def main(a):
     n = d.ticks(a, TTPeriod=5 * d.PERIOD)
     return show(camera(n)), show(other.camera(a)), plain(a)
 """
-    # Each instance has a table of its own: [1, 2], and what its own firings append.
+    # Each instance has a table of its own: [1, 2], and the values that its own firings append.
     assert outputs(folder, text) == [[[True, 4], [False, 4], 3]]
 
 

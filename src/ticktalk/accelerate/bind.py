@@ -86,7 +86,7 @@ class BoundSQ:
         self.partial: list[Any] | None = None  # the values inside of a result that could not be handed on to all
 
     def hand(self, value: Any, when: Tick, stop: Tick | None = None) -> Any:
-        """Copy a value that somebody could change, one for each consumer inside."""
+        """Copy a mutable value, one for each consumer inside."""
         wires = [GONE] * len(self.silent)
         if value.__class__ is not TTEmpty:
             running.current = None

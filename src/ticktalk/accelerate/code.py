@@ -8,7 +8,7 @@ All functions are made of the same statements, one block for each SQ in order:
   (`o3`), so that others have their turns in between. `rest3` is the rest of it after SQ 3.
 * `ahead(entries, ...)` runs instants of many regions of one shape, sorted beforehand. Bodies come from a table.
 * `fire(start, stop, values, now)` runs a region of kind "firing", on the values of one firing of its root.
-* `once(instant, ...)` runs what a worker was sent: values for the roots that fire.
+* `once(instant, ...)` runs a command to a worker: values for the roots that fire.
 
 SQ 3 hands on `v3`, and `v3_1` to its second consumer inside; both are `gone` where the SQ gave nothing.
 `a3_1` is the value on port 1 of SQ 3 that no wire feeds, `f3` its body. Rare steps are calls. `hand3` copies a mutable
@@ -213,7 +213,7 @@ def _step(index: int, member: Member) -> list[str]:
 
 
 def _leave(plan: Plan, index: int, instant: str, leave: str) -> list[str]:
-    """How to leave after the SQ at `index` told somebody outside: an SQ there may have got the next turn."""
+    """The statements to leave after the SQ at `index` told a listener: an SQ outside may have the next turn."""
     if index == len(plan.members) - 1:
         return []
     return [
@@ -246,7 +246,7 @@ def _firing(index: int, member: Member, when: str, leave: list[str], act: str = 
 
     Args:
         when: the instant, or the start and the end of the interval.
-        leave: the statements after somebody outside was told something.
+        leave: the statements after a listener was told something.
         act: how `{what}`, as `edge`, is found where it has no name of its own.
     """
     edge, hand, ended = [act.format(what=what) or f"{what}{index}" for what in ("edge", "hand", "ended")]

@@ -295,7 +295,7 @@ class InstantRegion(TimedRegion):
     # Back to the syncs.
 
     def flush(self) -> None:
-        """Bring to the syncs and executes what they would know by now: firings, latest starts."""
+        """Bring the syncs and executes up to date: firings, latest starts."""
         instants = (self.next - self._counted) // self.period if self.period else 0
         if not instants:
             return

@@ -1,6 +1,6 @@
 """A region in its worker: runs the bodies of one instant, or behind one token, and gives the results that leave it.
 
-Inside, a value is passed as between ensembles: encoded and decoded, unless nobody can change it. So it makes no
+Inside, a value is passed as between ensembles: encoded and decoded, unless it is immutable. So it makes no
 difference to a program whether its SQs form a region.
 """
 
@@ -26,7 +26,7 @@ ORDERS_KEPT = 1000
 
 
 class Codecs(NamedTuple):
-    """How the worker reads what comes and writes what it answers.
+    """The worker's ways to read commands and write answers.
 
     Attributes:
         encode: makes MessagePack of a value, or a mark that stands for it in an answer.
@@ -63,7 +63,7 @@ class WorkerSQ(BoundSQ):
         wires[:] = [self.decode(data) for _ in wires]
 
     def edge(self, value: Any, start: Tick) -> Any:
-        """Keep what leaves the region for the answer."""
+        """Keep the results that leave the region for the answer."""
         sent = self.encode(value) if self.outer else []
         wires = [GONE] * len(self.inner)
         if wires:
@@ -207,7 +207,7 @@ class WorkerRegion:
         return values
 
     def _order(self, arcs: int | bytes) -> tuple[int, list[int], list[int]]:
-        """How many values come; by root, which is its (empty: in order); roots whose value another root has, too."""
+        """The number of values; by root, the index of its own (empty: in order); roots that share a value."""
         known = self._orders.get(arcs)
         if known is None:
             indexes = [arcs] if isinstance(arcs, int) else self.codecs.arcs_in(arcs)

@@ -1,4 +1,4 @@
-"""Which SQs of a graph form regions: parts that run as one generated function.
+"""The regions of a graph: parts that run as one generated function.
 
 A region begins with its *roots*. The general engine, or the grid, says when these fire and on which values. All
 tokens of its other SQs come from within it, so nothing has to be matched there. Its kind names its beginning:

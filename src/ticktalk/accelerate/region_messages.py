@@ -40,7 +40,7 @@ class MemberInWorker(msgspec.Struct, array_like=True):
 
 
 class FormRegion(msgspec.Struct, array_like=True, tag="form"):
-    """Run these bodies as one region from now on; the first `roots` of them get what comes.
+    """Run these bodies as one region from now on; the first `roots` of them get the input.
 
     Attributes:
         feeds: by root, the arc of the SQ elsewhere that feeds it; empty if none does.
@@ -101,7 +101,7 @@ class RegionSkipped(msgspec.Struct, array_like=True, tag="region skipped"):
 
 
 class SplitRegion(msgspec.Struct, array_like=True, tag="split"):
-    """Run the bodies one by one again, after what is under way."""
+    """Run the bodies one by one again, after the runs under way."""
 
     ident: int
 
@@ -140,7 +140,7 @@ class Workers(Protocol):
     """The workers of a device, as its regions use them."""
 
     mark: Callable[[Data], Any]
-    """Makes of a value what stands for it in a command."""
+    """Makes the mark that stands for a value in a command."""
 
     def number(self) -> int:
         """A number by which no body and no region is known yet."""

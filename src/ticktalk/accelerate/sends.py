@@ -20,7 +20,7 @@ _NOTHING = TTEmpty()
 
 
 def within(forward: TTSQForward, wires: dict[tuple[str, int], int]) -> SendWithin:
-    """`send`, where what goes to a port in `wires` (SQ and port) is put there into the list that is given."""
+    """`send`, but results for a port in `wires` (SQ and port) are put into the list given there."""
     ways = [
         (way, [(sync, port, wires.get((sync.sq.name, port), -1)) for sync, port in way.local]) for way in forward.ways
     ]
@@ -60,7 +60,7 @@ def within(forward: TTSQForward, wires: dict[tuple[str, int], int]) -> SendWithi
 
 
 def outside(forward: TTSQForward, inside: set[tuple[str, int]]) -> TTSQForward:
-    """A forward part without what goes to the ports of `inside` (SQ and port)."""
+    """A forward part without the ways to the ports of `inside` (SQ and port)."""
     rest = copy.copy(forward)
     ways = []
     for way in forward.ways:

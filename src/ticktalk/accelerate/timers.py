@@ -5,8 +5,8 @@ region whose instant is next runs on up to the first instant of another. Regions
 step, each SQ in its turn. Many regions of one shape are *planned*: the instants of a stretch of time are sorted once,
 and one function runs them all.
 
-A firing that tells something to somebody outside ends all this (`told`): a listener may stop a graph, start one, set a
-grid. The agenda goes on from there.
+A firing that tells a listener something ends all this (`told`): the listener may stop a graph, start one, set a grid.
+The agenda goes on from there.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ PLANNED = 20  # instants of each, on average: few enough to stay in a cache whil
 AT_ONCE = 4096  # instants of regions in a row, after which is looked whether to plan
 CALM = 8  # how often in a row those ran undisturbed before it is planned again
 
-FAR = 1 << 40  # ticks that a region runs on for: a range of what fits a machine word is the fastest
+FAR = 1 << 40  # ticks that a region runs on for: a range within a machine word is the fastest
 
-NEVER = 1 << 126  # a tick after all others, as an int: comparing ints is what the innermost loop does
+NEVER = 1 << 126  # a tick after all others, as an int: the innermost loop compares ints
 _BITS = 24
 _MASK = (1 << _BITS) - 1
 
@@ -80,7 +80,7 @@ class TimedRegion:
         self.entry: tuple[Any, ...] = ()
         self.stepping: Any = None
 
-    # A sync of the same place has its turn first: a source takes what arrives before its instant.
+    # A sync of the same place has its turn first: a source takes tokens that arrive before its instant.
     def __lt__(self, other: object) -> bool:
         return False
 
@@ -96,11 +96,11 @@ class TimedRegion:
         raise NotImplementedError
 
     def flush(self) -> None:
-        """Bring to the syncs and executes what they would know by now."""
+        """Bring the syncs and executes up to date."""
         raise NotImplementedError
 
     def tells(self, instant: Tick, _: Tick | None = None) -> tuple[Tick, Tick]:
-        """A firing is about to tell something to somebody outside; gives the interval of the instant."""
+        """A firing is about to tell a listener something; gives the interval of the instant."""
         timers = self.timers
         if timers.planned is not None:
             timers.bring_up(instant, self.index)  # type: ignore[arg-type]
@@ -186,7 +186,7 @@ class InstantTimers:
     Attributes:
         idle: no region is due at any time.
         planned: the regions that are run from a sorted list at present.
-        told: a firing has told something to somebody outside.
+        told: a firing has told a listener something.
         running: the region that did.
         steps: by the text of a region's `run`, that of its `steps`.
     """
@@ -393,7 +393,7 @@ class InstantTimers:
             return
         ahead = function_of(ahead_code(live[0].plan).text, ALWAYS, own=False)
         ready = self._agenda.ready
-        # While nobody outside is told anything, these stay as they are.
+        # While no listener is told anything, these stay as they are.
         rows = [(region, region.index, region.period << bits, region.limit) for region in live if region.armed]
         table: list[Any] = [None] * len(self._regions)
         regions = table.copy()

@@ -1,10 +1,10 @@
 """A region on a device, as the timekeeper sees it: its SQs cross to their worker one by one, or together.
 
-When the roots fire, their syncs decide, as ever. A region is *apart* at first: the general engine runs it and measures
-its bodies. Once they are known to be fast, it is *closing up*: its roots' firings are kept back until nothing of it is
-under way. From then on it is *together*: it crosses once per instant, once per token, once per firing. It goes apart
-again when its bodies become slow, and before its SQs are moved, saved by themselves or set anew. So nothing overtakes
-anything on the way from the one to the other.
+The roots' syncs decide their firings, as without a region. A region is *apart* at first: the general engine runs it and
+measures its bodies. Once they are known to be fast, it is *closing up*: its roots' firings are kept back until nothing
+of it is under way. From then on it is *together*: it crosses once per instant, once per token, once per firing. It goes
+apart again when its bodies become slow, and before its SQs are moved, saved by themselves or set anew. So nothing
+overtakes anything on the way from the one to the other.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ LOOKS_AT_MOST_AFTER = 4096
 """Firings after which a region is considered again in any case."""
 
 AT_ONCE = 6
-"""Times the limit that one run counts for at most: one that the machine held up splits no region, two do."""
+"""The most that one run counts for, times the limit: one run that the machine delays splits no region, two do."""
 
 KEPT_BACK = 100_000
 """Microseconds for which firings are kept back although nothing that is under way ends."""
@@ -215,7 +215,7 @@ class DeviceRegion:
             self._look()
 
     def _take(self, start: Tick, stop: Tick, fired: list[Fired]) -> None:
-        """Take what its roots fire on one interval."""
+        """Take the firings of its roots on one interval."""
 
         def apart() -> None:
             for index, begin, end, values, now in fired:
@@ -228,7 +228,7 @@ class DeviceRegion:
             data = [mark(encoded(next(given[root]))) if root in given else None for root, _ in inputs]
         except TypeError:
             self.dissolve()
-            apart()  # it says what has no codec
+            apart()  # it names the value without codec
             return
         instant, following = (None, None) if self._grid is None else self._workers.due(self._grid, start)
         self._enter(start, ([start, stop, b"", data, instant, following, fired[0][4]], apart))
@@ -261,7 +261,7 @@ class DeviceRegion:
             came = set(indexes)
             mine = [index for index in self._last_starts if self.plan.feeds[index] in came]
             if any(start < self._last_starts[index] for index in mine):
-                # A set out of order is not for all of them: the general engine sees to it.
+                # A set out of order is not for all of them: the general engine handles it.
                 self.dissolve()
                 apart()
                 return
@@ -314,7 +314,7 @@ class DeviceRegion:
         self.look_whether_idle()
 
     def _left(self) -> int:
-        """How much of its SQs is under way on the general engine."""
+        """The number of firings and saves of its SQs under way on the general engine."""
         return sum(len(part.body.in_flight) + len(part.body.saved) for part in self.parts)
 
     def _go_on_waiting(self, tries: int, left: int) -> None:
@@ -353,7 +353,7 @@ class DeviceRegion:
             self._begin()
 
     def _waiting(self) -> bool:
-        """True if an SQ inside waits for something that only the general engine sees to."""
+        """True if an SQ inside waits for something that only the general engine handles."""
         following = self._gap_from + (0 if self._grid is None else self._grid.period)
         start = self._kept_back[0][0][0] if self._kept_back else following
         return any(holds_tokens_after(part.sync, start) or settled_values(part.sync) is None for part in self._inside)

@@ -1,4 +1,4 @@
-"""Where `ticktalk` begins: before anything is loaded, simulated runs get a fixed hash seed.
+"""The entry of `ticktalk`: before anything is loaded, simulated runs get a fixed hash seed.
 
 Python orders a set of strings anew in every process. Without a fixed seed, a body that goes through such a set would
 give other outputs in each simulated run.

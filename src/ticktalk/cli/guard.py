@@ -1,4 +1,4 @@
-"""How the command line ends: with a message and a status, never a traceback for a user's mistake.
+"""The end of a command: a message and a status, never a traceback for a user's mistake.
 
 Exit status: 0 done, 1 failed, 2 wrong usage.
 """

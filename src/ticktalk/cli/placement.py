@@ -1,4 +1,4 @@
-"""Which ensembles a run has and which hosts which SQ, from `--ensemble`, `--component`, `--deployment`, `--mapping`."""
+"""The ensembles of a run and their SQs, from `--ensemble`, `--component`, `--deployment`, `--mapping`."""
 
 from __future__ import annotations
 

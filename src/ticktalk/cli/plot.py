@@ -125,17 +125,17 @@ class _TimeAxis:
         self.right = self.seconds(last + room)
 
     def seconds(self, tick: Tick) -> float:
-        """Where a tick is; an infinite one is at the picture's edge."""
+        """The place of a tick; an infinite one is at the picture's edge."""
         if math.isinf(tick):
             return self.left if tick < 0 else self.right
         return (tick - self.origin) / 1_000_000
 
     def span(self, token: PlottedToken) -> tuple[float, float]:
-        """Where the token's interval begins and ends."""
+        """The begin and end of the token's interval."""
         return self.seconds(token.start), self.seconds(token.stop)
 
     def place(self, token: PlottedToken) -> float:
-        """Where the token's point is: the middle of its interval, or the end that is finite."""
+        """The place of the token's point: the middle of its interval, or the end that is finite."""
         start, stop = self.span(token)
         if math.isinf(token.start) != math.isinf(token.stop):
             return stop if math.isinf(token.start) else start

@@ -165,7 +165,7 @@ def outputs(
             print(escaped(row))
         sys.stdout.flush()
         known = set(rows[-200:])
-        # A shell starts what runs in its background with Ctrl-C ignored; the user has to be able to end it.
+        # A shell starts background commands with Ctrl-C ignored; the user has to be able to end it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             while follow:

@@ -1,4 +1,4 @@
-"""Where commands print: results on stdout, everything else on stderr, all of it fit to be shown.
+"""The prints of commands: results on stdout, everything else on stderr, all of it fit to be shown.
 
 If the reader of results goes away, or their disk is full, the command ends with status 1. It is no error of an SQ.
 """
@@ -51,7 +51,7 @@ def open_streams() -> None:
 
 
 def give_up_stdout() -> None:
-    """Let what still waits for stdout go nowhere."""
+    """Drop the text that still waits for stdout."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)

@@ -3,7 +3,7 @@
 The agenda is given the time; it never asks for it. In simulation all ensembles share one, so that one tick
 runs in graph order across them; on a device each ensemble has its own. At one tick:
 
-1. what other ensembles sent arrives, in the order sent;
+1. tokens of other ensembles arrive, in the order sent;
 2. timers make their SQs ready;
 3. ready SQs take their turn by rank, then source order (`order`). Tokens of this tick come from lower ranks, so they
    are there before the SQ matches.
@@ -148,7 +148,7 @@ class Agenda:
             turn.step(tick)
 
     def run_while(self, peek: Callable[[], float]) -> None:
-        """Do all that is due before what `peek` says; it is asked anew each time."""
+        """Do all that is due before the tick of `peek`; it is asked anew each time."""
         ticks = self._ticks
         while True:
             if self.others is None or self.others.idle:

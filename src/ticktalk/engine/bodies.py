@@ -313,7 +313,7 @@ def _bound(node: ast.AST) -> tuple[str, ...]:
 
 
 class _Copies:
-    """Copies what belongs to an instance: assigned values, and functions, which then see the instance's names.
+    """Copies the parts of an instance: assigned values, and functions, which then see the instance's names.
 
     A function keeps its way into tables, closures, defaults, `functools.partial` and `lru_cache`: wherever it is met
     again, it is the same copy.
@@ -337,7 +337,7 @@ class _Copies:
         return hasattr(value, "cache_parameters") and self.is_function(getattr(value, "__wrapped__", None))
 
     def copy(self, value: Any) -> Any:
-        """The instance's own `value`; what cannot be copied (a lock, an open file) is shared."""
+        """The instance's own `value`; values that cannot be copied (a lock, an open file) are shared."""
         known = self._memo.get(id(value))
         if known is not None:
             return known
@@ -359,7 +359,7 @@ class _Copies:
     def _function(self, function: types.FunctionType) -> types.FunctionType:
         cells = tuple(types.CellType() for _ in function.__closure__ or ())
         made = types.FunctionType(function.__code__, self._namespace, function.__name__, None, cells or None)
-        self._memo[id(function)] = made  # before what it holds, which may hold it
+        self._memo[id(function)] = made  # before its content, which may hold it
         for cell, original in zip(cells, function.__closure__ or (), strict=True):
             try:
                 cell.cell_contents = self.copy(original.cell_contents)

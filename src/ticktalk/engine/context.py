@@ -148,13 +148,13 @@ class Context:
         for name in consumers:
             sync = self.syncs[name]
             waiting = TTSQSync(sync.sq, sync.key[0], self.agenda, self.counters, self._around.eviction_bound)
-            waiting.hold()  # for good: it only keeps what it receives
+            waiting.hold()  # for good: it only keeps its input
             self.forwards[arc.rpartition("/")[0]].behind[arc, name] = waiting
         self.behind.setdefault(arc, set()).update(consumers)
         self._reroute()
 
     def let_go(self, arc: str) -> None:
-        """No token that was sent before on `arc` is under way any more: those that waited behind them go on."""
+        """No earlier token on `arc` is under way any more: the tokens that waited behind them go on."""
         self.take_turns()
         forward = self.forwards.get(arc.rpartition("/")[0])
         for name in self.behind.pop(arc, ()):
@@ -194,7 +194,7 @@ class Context:
         self.held.discard(name)
 
     def hold(self, names: Iterable[str]) -> None:
-        """Let instances fire no more until `release`; what arrives for them waits."""
+        """Let instances fire no more until `release`; tokens for them wait."""
         self.decelerate()
         for name in names:
             if name in self.syncs and name not in self.held:

@@ -185,7 +185,7 @@ def _as_tuple(*values: Any) -> tuple[Any, ...]:
 def _call_shape(
     sq: TTSQ, body: Callable[..., Any], tags: list[TTTag], full: bool = False
 ) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
-    """How the values of the arc ports become the body's arguments.
+    """The way from the values of the arc ports to the body's arguments.
 
     Gives the body and None when they are just that, else a function `(body, values) -> result`.
     """
@@ -224,7 +224,7 @@ def _call_shape(
         slot += 1
 
     def constant(encoded: Any, tag: TTTag) -> Any:
-        value = decode_constant(encoded)  # decoded anew: a body may change what it gets
+        value = decode_constant(encoded)  # decoded anew: a body may change its arguments
         if sq.full_token:
             return TTToken(value, TTTime.infinite(ROOT), tag)
         return (float("-inf"), float("inf"), value) if full else value

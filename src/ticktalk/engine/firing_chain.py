@@ -41,7 +41,7 @@ Failed = Callable[[Tick, Tick, BaseException], None]
 """`(start, stop, error)`: takes the exception of a firing on that interval."""
 
 Outcome = Literal["sent", "nothing", "failed"]
-"""How a firing went: a result was sent, its body had nothing to say, it raised."""
+"""The outcome of a firing: a result was sent, its body gave none, it raised."""
 
 Fired = Callable[[str, int, Tick, Tick, int, int, Outcome], None]
 """`(sq, context, start, stop, began, ended, outcome)`: the body of an SQ has run, on a set of interval [start, stop).
@@ -220,7 +220,7 @@ def _in_place(
 
 
 def runs_elsewhere(sq: TTSQ) -> bool:
-    """True if an SQ looks at values, as bodies and most instructions do: such may run away from the timekeeper."""
+    """True if an SQ looks at values, as bodies and most instructions do. It may run outside the timekeeper."""
     return sq.body or sq.function in OPENING
 
 

@@ -1,4 +1,4 @@
-"""When a stream's firing is late, and when it is too late to start: one rule, wherever a body runs.
+"""The lateness of a stream's firing, and the limit for its start: one rule for all places of a body.
 
 A firing that cannot start before the later of its interval's end and the next instant is skipped. One that starts
 at its interval's end or later, but before the next instant, runs and is counted.
@@ -12,7 +12,7 @@ from ticktalk.time import Tick
 
 
 def lateness(tick: Tick, stop: Tick, following: Tick) -> Literal["skipped", "late_starts"] | None:
-    """How the firing of a stream counts that starts at `tick`: a kind of counter; None: it is in time.
+    """The counter for a stream's firing that starts at `tick`; None: it is in time.
 
     Args:
         tick: when its body can start.

@@ -19,7 +19,7 @@ Load = Callable[[bytes], Any]
 
 
 class Saver:
-    """Saves values; remembers what could not be.
+    """Saves values; remembers those that it could not save.
 
     Args:
         everything: also the tokens that wait, for an instance that moves; else only the state between firings.

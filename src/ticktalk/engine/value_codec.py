@@ -115,7 +115,7 @@ class ValueFormatError(ValueError):
 
 
 class Codec(NamedTuple):
-    """How values of one type cross: `encode` gives something that has a codec, `decode` undoes it."""
+    """The codec of one type: `encode` gives a value that has a codec, `decode` undoes it."""
 
     type: type
     name: str
@@ -314,7 +314,7 @@ class _Array:
 
 
 def _array_head(length: int) -> bytes:
-    """How MessagePack begins an array."""
+    """The head of an array in MessagePack."""
     if length < 16:
         return bytes([0x90 | length])
     return b"\xdc" + length.to_bytes(2, "big") if length < 2**16 else b"\xdd" + length.to_bytes(4, "big")

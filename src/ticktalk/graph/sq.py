@@ -47,7 +47,7 @@ class TTPort(msgspec.Struct, omit_defaults=True):
 
 
 class TTDestination(msgspec.Struct, array_like=True, frozen=True):
-    """Where an arc ends: an SQ's name and the index of its port."""
+    """The end of an arc: an SQ's name and the index of its port."""
 
     sq: str
     port: int

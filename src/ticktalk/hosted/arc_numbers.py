@@ -1,7 +1,7 @@
-"""How many tokens passed on each arc between ensembles: so that what is lost is seen, and a context's end.
+"""The numbers of tokens on each arc between ensembles: they show lost tokens, and a context's end.
 
-Every token has a number: how many the ensemble it comes from has sent on its arc. Many arcs that always pass tokens
-together are counted as one (`Bundle`) until somebody asks for one of them.
+Every token has a number: the count of tokens that its ensemble has sent on its arc. Many arcs that always pass tokens
+together are counted as one (`Bundle`) until a caller asks for one of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ticktalk.engine.wiring import wiring_of
 from ticktalk.payloads import InstanceState
 
 LEAP = 100_000
-"""Tokens that count as lost at most before one that came. An arc that was further ahead counts on from what comes."""
+"""Tokens that count as lost at most before one that came. An arc further ahead counts on from that one."""
 
 Numbers = int | list[int]
 """Of tokens that were sent together: one for each arc, or the one that they all have."""

@@ -52,7 +52,7 @@ class Checkpoints:
     ) -> None:
         self._host, self._bodies, self._arcs, self._tell = host, bodies, arcs, tell
         self._heard, self._busy, self._at = heard, busy, at
-        self._known: dict[Key, dict[str, InstanceState]] = {}  # what the manager has of each instance
+        self._known: dict[Key, dict[str, InstanceState]] = {}  # the state of each instance that the manager has
         self._said: set[str] = set()
         self._rested: dict[Key, int] = {}  # by context that was idle when it was saved: tokens received
 

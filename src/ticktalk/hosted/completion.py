@@ -44,7 +44,7 @@ class Reports:
         self.outputs: Counter[tuple[str, int]] = Counter()
 
     def report(self, request: ReportRequest) -> IdleReport:
-        """How a context stands here; `profile` asks for what its bodies cost, too."""
+        """The report of a context here; `profile` asks for the costs of its bodies, too."""
         graph, number = key = request.graph, request.context
         context, passed, here = self._host.contexts.get(key), self._arcs.get(key), self._host.name
         if context is None or passed is None:
@@ -71,7 +71,7 @@ class Reports:
         )
 
     def busy(self, key: tuple[str, int]) -> str:
-        """Why a context that runs here is not idle; empty when it is."""
+        """The reason why a context here is not idle; empty when it is."""
         context = self._host.contexts[key]
         if not self._arcs[key].begun:
             return "about to start"

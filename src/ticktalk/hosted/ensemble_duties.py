@@ -1,6 +1,6 @@
 """The duties of an ensemble beside running its contexts: moves, checkpoints, reports. The same in both drivers.
 
-Sans-I/O: a driver hands in how a message is sent, how a call is made at a tick, and what runs the bodies. Owned by the
+Sans-I/O: a driver hands in the ways to send a message, to call at a tick, and to run bodies. Owned by the
 timekeeper of the ensemble.
 """
 

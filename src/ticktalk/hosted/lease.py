@@ -22,7 +22,7 @@ DEAD_AFTER = 2_000_000
 
 
 class Times(msgspec.Struct, frozen=True):
-    """How long each silence may last, in root ticks (microseconds).
+    """The lengths of tolerated silences, in root ticks (microseconds).
 
     Attributes:
         dead_after: an ensemble that the manager does not hear for longer than this is dead.
@@ -145,7 +145,7 @@ class Lease:
         released: told that the manager is heard again, and those that were held go on.
 
     Attributes:
-        watch: when the manager was heard, and what the others say.
+        watch: the ticks at which this ensemble and others heard the manager.
         pinged_at: when the latest heartbeat was sent.
     """
 

@@ -2,7 +2,7 @@
 
 An SQ that is handed over loses no token and takes none twice:
 
-1. The receiver gets its code ready, subscribes to its arcs and keeps what comes on them (`expect`). It asks the senders
+1. The receiver gets its code ready, subscribes to its arcs and keeps their tokens (`expect`). It asks the senders
    how far they are (`HowFar`): all that they send from then on reaches the receiver, too.
 2. The old ensemble waits until all up to there has come. Then it holds the SQ, waits until its body is idle, and hands
    over what it goes on with (`hand_over`).
@@ -145,7 +145,7 @@ class Moves:
     # SQs that will come.
 
     def expect(self, expect: Expect) -> None:
-        """Prepare for SQs that will come, and keep what arrives for them; for no others of their graph."""
+        """Prepare for SQs that will come, and keep their tokens; for no others of their graph."""
         graph = expect.graph
         self._check(graph, expect.sqs)
 

@@ -15,7 +15,7 @@ class Listening:
 
     Args:
         network: where it subscribes.
-        receiver: `(graph, arc)`: makes what takes the tokens of an arc.
+        receiver: `(graph, arc)`: makes the callback for the tokens of an arc.
     """
 
     def __init__(

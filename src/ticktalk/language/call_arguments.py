@@ -35,7 +35,7 @@ class Argument:
 
     @property
     def where(self) -> Place:
-        """Where messages about it point: the keyword, if it has one."""
+        """The place for messages about it: the keyword, if it has one."""
         return self.place if self.keyword is None else self.keyword
 
     @property

@@ -139,7 +139,7 @@ def _program_graph(scope: ModuleScope, wanted: str | None, problems: Problems) -
 
 
 def _mentions(graph: Function, name: str) -> bool:
-    """Whether a graph calls another one of that name."""
+    """True if a graph calls another one of that name."""
     return graph.name != name and any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(graph))
 
 

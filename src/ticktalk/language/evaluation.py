@@ -84,14 +84,14 @@ class Imported:
 
 
 Resolve = Callable[[ast.Import | ast.ImportFrom, ast.alias, bool], "Meaning | None"]
-"""Gives the meaning of what an import binds; the last argument says whether libraries are looked into, too."""
+"""Gives the meaning of a name that an import binds; the last argument says whether libraries are looked into, too."""
 
 
 class Names(dict[str, "Meaning | Imported"]):
     """The names that a module binds.
 
     Attributes:
-        resolve: looks up what imports in this module bind; None of what is not there.
+        resolve: looks up what imports in this module bind; None of missing names.
         stars: of each star import, what gives the meaning of a name of it, or None.
     """
 
@@ -100,7 +100,7 @@ class Names(dict[str, "Meaning | Imported"]):
         self.stars: list[Callable[[str, bool], Meaning | None]] = []
 
     def find(self, name: str, libraries: bool = True) -> Meaning | None:
-        """What a name means, None if it is not bound; `libraries`: imports from installed ones count."""
+        """The meaning of a name, None if it is not bound; `libraries`: imports from installed ones count."""
         found = self.get(name)
         if isinstance(found, Imported):
             return found.resolve(libraries)

@@ -150,6 +150,6 @@ _REFUSED: list[tuple[type[ast.AST] | tuple[type[ast.AST], ...], str, str]] = [
 
 
 def refused_form(node: ast.expr | ast.stmt) -> tuple[str, str]:
-    """Why a graph has no such expression or statement, and what to write instead."""
+    """The reason why a graph has no such expression or statement, and the alternative."""
     what, instead = next((what, instead) for kinds, what, instead in _REFUSED if isinstance(node, kinds))
     return what.format(name=getattr(node, "name", ""), kind=type(node).__name__), instead

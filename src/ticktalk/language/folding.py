@@ -167,7 +167,7 @@ def _check_size(value: Any) -> None:
 
 
 def why_not_storable(value: Any) -> str | None:
-    """Why a constant cannot be stored in a graph; None if it can."""
+    """The reason why a constant cannot be stored in a graph; None if it can."""
     if type(value) in (int, float, bool, type(None)):
         return None
     try:

@@ -38,14 +38,14 @@ _MAKES_AN_SQ = (ast.Call, ast.BinOp, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.S
 
 
 MOST_NESTED = 200
-"""How deep graphs may be expanded in graphs: a recursion that goes deeper was meant to end."""
+"""The depth to which graphs expand in graphs: a deeper recursion was meant to end."""
 FRAMES = 60
 """Calls of functions of Python that one expansion may take at most, beside what an expression of its own takes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Frame:
-    """What the names of a graph mean while its body is evaluated: see `Evaluation`; `file`: see `GraphDraft`."""
+    """The meanings of a graph's names while its body is evaluated: see `Evaluation`; `file`: see `GraphDraft`."""
 
     problems: Problems
     module: Names

@@ -47,7 +47,7 @@ class Modules:
         alias: ast.alias,
         libraries: bool,
     ) -> Meaning | None:
-        """What an import binds; None if that is nothing that is known here.
+        """The names that an import binds; None if that is nothing that is known here.
 
         Args:
             package: the package of the importing module.
@@ -94,7 +94,7 @@ class Modules:
         return [mistake for template in used if template.module for mistake in template.mistakes]
 
     def _is_closed(self, name: str) -> bool:
-        """Whether all names of a module are known from reading it: it lies beside the program, and is plain."""
+        """True if all names of a module are known from reading it: it lies beside the program, and is plain."""
         known = self._scopes.get(name)
         return known is not None and self._beside(name) is not None and "__getattr__" not in known[0].bound
 

@@ -43,7 +43,7 @@ class Driver:
         return 0
 
     def cannot_move(self) -> str | None:
-        """Why SQs cannot move here; None when they can."""
+        """The reason why SQs cannot move here; None when they can."""
         return None
 
     def after(self, ticks: int, act: Callable[[], None]) -> None:
@@ -58,7 +58,7 @@ class Driver:
         return False
 
     def reports(self, graph: str, context: int) -> list[IdleReport] | None:
-        """How a context stands on every ensemble, where that can be seen; None: ensembles say so when asked."""
+        """The reports of a context on every ensemble, where they can be seen; None: ensembles send them when asked."""
         return None
 
     def started(self, start: StartContext) -> None:

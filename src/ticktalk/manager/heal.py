@@ -395,7 +395,7 @@ class Heal:
         )
 
     def _hosts(self, state: GraphState, without: str = "") -> list[EnsembleInfo]:
-        """Those that may be given SQs of a graph, in the order in which they are tried."""
+        """The ensembles that may be given SQs of a graph, in the order of trial."""
         own = self._state.manager.name
         out = {without, *self._state.draining}
         if state.weights is not None and own not in state.weights.speeds:

@@ -13,7 +13,7 @@ from ticktalk.manager.state import ContextState, ManagerState
 from ticktalk.payloads import FiringError, OutputToken
 
 ERRORS_KEPT = 1000
-"""How many errors of firings the manager remembers; all are counted."""
+"""The number of firing errors that the manager remembers; all are counted."""
 
 LONGEST_ROW = 1 << 20
 """Characters of a row that is kept for late requesters, or published to those that follow."""
@@ -53,7 +53,7 @@ class Outputs:
 
     @property
     def count(self) -> int:
-        """How many have come."""
+        """The number of outputs that have come."""
         return self._others + sum(sum(counts.values()) for counts in self._counts.values())
 
     def take(self, token: OutputToken, arrival: int) -> None:
@@ -127,7 +127,7 @@ class Errors:
 
     @property
     def count(self) -> int:
-        """How many there were."""
+        """The number of errors."""
         return self._state.errors
 
     def add(self, error: FiringError) -> None:

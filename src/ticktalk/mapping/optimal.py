@@ -83,7 +83,7 @@ def _ortools() -> Any:
 
 
 class _Model:
-    """Which group is where, within memory; `first`, if there is one, is the hint."""
+    """The hosts of the groups, within memory; `first`, if there is one, is the hint."""
 
     def __init__(self, cp_model: Any, problem: MappingProblem, first: Plan | None) -> None:
         self.problem = problem

@@ -117,7 +117,7 @@ class MappingProblem:
         self._rows: dict[int, list[int]] = {}
 
     def durations(self, sq: int) -> list[int]:
-        """How long an SQ takes (us), by the speed class of the host (`speed_class`)."""
+        """The time of an SQ (us), by the speed class of the host (`speed_class`)."""
         work = self.work[sq]
         row = self._rows.get(work)
         if row is None:
@@ -127,7 +127,7 @@ class MappingProblem:
         return row
 
     def duration(self, sq: int, host: int) -> int:
-        """How long an SQ takes on a host (us)."""
+        """The time of an SQ on a host (us)."""
         return self.durations(sq)[self.speed_class[host]]
 
     def transfer(self, source: int, host: int, other: int) -> int:
@@ -260,7 +260,7 @@ class Timeline:
 
     def __init__(self, cores: int) -> None:
         self.free = [0] * cores
-        """When each core is free for good, in order."""
+        """The times from which each core stays free, in order."""
         self.gaps: list[tuple[int, int]] = []
         """Idle times of a core before that, as (end, start) in order of end."""
 

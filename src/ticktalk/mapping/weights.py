@@ -39,7 +39,7 @@ class Weights(msgspec.Struct, frozen=True):
 
 
 class Loads:
-    """How busy the SQs of one graph keep each ensemble.
+    """The load of one graph's SQs on each ensemble.
 
     Args:
         weights: None: nothing costs anything.
@@ -54,7 +54,7 @@ class Loads:
             self.add([sq], ensemble)
 
     def with_them(self, sqs: list[TTSQ], ensemble: str) -> float | None:
-        """How busy an ensemble is with `sqs` in addition; None when they do not fit into its memory."""
+        """The load of an ensemble with `sqs` in addition; None when they do not fit into its memory."""
         weights = self._weights
         taken = self._taken.get(ensemble, 0) + sum(weights.needs.get(sq.function, 0) for sq in sqs)
         capacity = weights.memory.get(ensemble)

@@ -235,7 +235,7 @@ class Node:
             self.receive(message, stamp)
 
     def _refuse(self, error: InvalidMessageError) -> None:
-        """Count a message that names what is not here; nothing else comes of it."""
+        """Count a message that names something absent; it has no other effect."""
         self.own["invalid"] += 1
         logger.debug("a message was dropped: %s", error)
 

@@ -93,7 +93,7 @@ class Cores:
         agenda: the ensemble's timers.
         cores: how many bodies run at once.
         speed: times the reference.
-        times: function to what a run of it takes on the reference (microseconds); left out: nothing.
+        times: function to the time of a run on the reference (microseconds); left out: nothing.
     """
 
     def __init__(self, agenda: Agenda, cores: int, speed: Fraction, times: Mapping[str, int]) -> None:

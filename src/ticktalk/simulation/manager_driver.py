@@ -18,7 +18,7 @@ class SimulationDriver(Driver):
         self._simulation = simulation
 
     def cannot_move(self) -> str | None:
-        """Why SQs cannot move."""
+        """The reason why SQs cannot move."""
         if self._simulation.movable:
             return None
         return "SQs do not move in this simulation: make a Faults(manager) before anything starts"
@@ -45,7 +45,7 @@ class SimulationDriver(Driver):
         return site is not None and site.alive and network.connected(ensemble, site.manager)
 
     def reports(self, graph: str, context: int) -> list[IdleReport]:
-        """How a context stands on every ensemble; an ensemble that failed counts with the one that started anew."""
+        """The reports of a context on every ensemble; an ensemble that failed counts with the one that started anew."""
         alive = {id(site.host) for site in self._simulation.sites.values() if site.alive}
         found: dict[str, IdleReport] = {}
         for host in self._simulation.hosts():

@@ -106,7 +106,7 @@ class SimulatedNetwork:
         return self.timing.arrival(sender, receiver, partial(self.size, payload))
 
     def in_order(self, arc: Any, receiver: str, tick: int) -> int:
-        """When a token arrives that would at `tick`: not before those sent earlier on its arc to the same ensemble."""
+        """The arrival of a token due at `tick`: not before earlier tokens on its arc to the same ensemble."""
         if self.keeps_arcs_in_order:
             tick = self._latest[arc, receiver] = max(tick, self._latest.get((arc, receiver), 0))
         return tick

@@ -1,4 +1,4 @@
-"""One simulated ensemble: its contexts send to the network, and take what arrives from it.
+"""One simulated ensemble: its contexts send to the network, and take tokens from it.
 
 Tokens, outputs and errors leave through `Site` (`Outside`). A token to another ensemble is published on the key of its
 arc. Where SQs can move, it carries its number and its receivers (`Addressed`).

@@ -114,7 +114,7 @@ class DeadlineSync(TTSQSync):
         self.clock = clock
         self.data = Port()
         self.due = Port()  # deadlines that wait for data
-        self.missed = Port()  # deadlines that passed without; what overlaps them comes late
+        self.missed = Port()  # deadlines that passed without; tokens that overlap them are late
         self.sticky_data = sq.ports[0].sticky or sq.ports[0].constant is not None
         self.sticky_deadline = sq.ports[1].sticky or sq.ports[1].constant is not None
         self.answered: set[int] = set()  # sticky deadlines that data has met

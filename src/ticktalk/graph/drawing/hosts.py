@@ -1,4 +1,4 @@
-"""Which SQs are drawn as one host, and in which colour."""
+"""The SQs drawn as one host, and the host's colour."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def ordered_layers(
 
 
 def _crossings(between: Iterable[list[tuple[int, float, int, float]]], at: list[float]) -> int:
-    """How many pairs of links cross: the inversions of their right ends when sorted by their left ends."""
+    """The number of link pairs that cross: the inversions of their right ends when sorted by their left ends."""
     total = 0
     for links in between:
         ends = sorted((at[left] + leaves, at[right] + enters) for left, leaves, right, enters in links)

@@ -305,7 +305,7 @@ def _output_height(made: _SQBox, position: int) -> float:
 
 
 def _outputs(sq: TTSQ) -> int:
-    """How many wires leave: its arcs, and the line from a plan B to its deadline."""
+    """The number of wires that leave: its arcs, and the line from a plan B to its deadline."""
     return len(sq.arcs) + (sq.trigger == "plan_b")
 
 

@@ -37,11 +37,11 @@ class LinkError(TTRuntimeError):
 
 
 class NobodyAnswersError(LinkError):
-    """Nobody answers where the session has to connect to; trying again may help."""
+    """The address of the session does not answer; trying again may help."""
 
 
 class PortInUseError(LinkError):
-    """Somebody else listens where the session was to listen."""
+    """Another process listens on the port of the session."""
 
 
 class Link(TTNetworkInterface):

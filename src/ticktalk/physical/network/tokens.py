@@ -236,7 +236,7 @@ class Passing:
 
 
 class Incoming:
-    """Takes what other ensembles publish on the key of an arc; called in a thread of the network's."""
+    """Takes the publications of other ensembles on the key of an arc; called in a thread of the network's."""
 
     def __init__(self, tokens: Tokens, graph: str, arc: str) -> None:
         self.graph = graph
@@ -348,7 +348,7 @@ class Tokens:
             self.drop(error)
 
     def drop(self, error: Exception) -> None:
-        """Count a bad frame; nothing else comes of it."""
+        """Count a bad frame; it has no other effect."""
         self._own[getattr(error, "kind", FrameError.kind)] += 1
         logger.debug("a bad frame was dropped: %s", error)
 

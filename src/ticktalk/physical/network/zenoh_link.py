@@ -35,8 +35,8 @@ WAYS = {
 """Zenoh has a queue for each receiver and each priority. One that is full does not hold up the others."""
 
 SENDING = {
-    # A receiver that stands still is known by its silence (`hosted/lease.py`). Its connection is kept for it so long:
-    # what waits for it is delivered when it goes on.
+    # A receiver that stands still is known by its silence (`hosted/lease.py`). Its connection is kept for so long:
+    # waiting payloads are delivered when it goes on.
     "lease": 60_000,
     "keep_alive": 24,
     "queue/congestion_control/block/wait_before_close": 60_000_000,

@@ -148,7 +148,7 @@ class RevocationFile:
             raise TTError(f"the certificate of {name!r} was revoked: issue a new one with `ticktalk keys issue {name}`")
 
     def _time(self) -> int:
-        """When the file was changed; 0: it is not there."""
+        """The time of the file's last change; 0: it is not there."""
         try:
             return self._path.stat().st_mtime_ns
         except OSError:

@@ -1,4 +1,4 @@
-"""Which worker of an ensemble runs an SQ: plan Bs have one of their own, so that they start in time."""
+"""The assignment of SQs to workers: plan Bs have one of their own, so that they start in time."""
 
 from __future__ import annotations
 

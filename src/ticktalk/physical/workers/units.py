@@ -179,7 +179,7 @@ class RegionUnit(Unit):
 
 
 def _lateness(begun: int, command: Fire | RunRegion) -> str | None:
-    """How a source's firing counts whose body starts now; None: it is in time, or no source's."""
+    """The counter for a source's firing that starts now; None: it is in time, or no source's."""
     instant, following = command.instant, command.following
     if instant is None or following is None:
         return None

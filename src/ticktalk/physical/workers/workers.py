@@ -48,7 +48,7 @@ from ticktalk.physical.workers.worker_frames import by_itself
 from ticktalk.time import Tick
 
 ORDINARY_NICE = 5
-"""How much ordinary workers give way: beside busy ones plan B's worker still starts in time."""
+"""The niceness of ordinary workers: beside busy ones plan B's worker still starts in time."""
 
 LOOK_AGAIN = 1_000
 """Microseconds between two looks whether bodies are idle."""
