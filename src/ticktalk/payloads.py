@@ -446,6 +446,7 @@ class IdleReport(msgspec.Struct, frozen=True):
         waiting: SQ to port to number of tokens that wait.
         lateness: stream to [firings, sum, worst] of how late its bodies started after their instants (microseconds).
         profile: function to some of its runs' times (microseconds) and its tokens' sizes (bytes); None: not asked for.
+        running: SQ to [start, stop, microseconds] of a firing that has run for long, the longest first.
     """
 
     graph: Name
@@ -460,6 +461,7 @@ class IdleReport(msgspec.Struct, frozen=True):
     waiting: dict[Name, dict[Name, Count]] = {}
     lateness: dict[Name, Lateness] = {}
     profile: dict[Name, tuple[list[Span], list[Count]]] | None = None
+    running: dict[Name, tuple[Tick | None, Tick | None, Span]] = {}
 
 
 # The network: where ensembles are, and memory that those of one machine share.

@@ -72,6 +72,12 @@ class DeviceAccelerator:
                 return name
         return ""
 
+    def oldest_runs(self, context: ContextParts) -> dict[str, object]:
+        """By the first SQ of each region of a context that runs: what stands for its oldest run."""
+        return {
+            region.busy(None): region.runs[0] for region in self._regions if region.context is context and region.runs
+        }
+
     def answer(self, answer: RegionRan | RegionSkipped) -> None:
         """Take a worker's answer to a run of a region."""
         region = self._together.get(answer.ident)

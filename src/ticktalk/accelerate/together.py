@@ -152,7 +152,7 @@ class DeviceRegion:
         self._grid = self.parts[0].sync if isinstance(self.parts[0].sync, GridSync) else None
         self._ident = 0  # in the worker, while it is together
         self._state = "apart"
-        self._runs: deque[tuple[int, int | None]] = deque()  # under way: number, and the instant (monotonic)
+        self.runs: deque[tuple[int, int | None]] = deque()  # under way: number, and the instant (monotonic)
         self._kept_back: list[Entry] = []
         self._tries = 0
         self._seen = 0
@@ -279,7 +279,7 @@ class DeviceRegion:
 
     def _run(self, entry: Entry) -> None:
         command = RunRegion(self._ident, *entry[0])
-        self._runs.append((self._ident, command.instant))
+        self.runs.append((self._ident, command.instant))
         self._latest = max(self._latest, command.start)
         self._workers.send(self.worker, command)
 
@@ -339,7 +339,7 @@ class DeviceRegion:
         Args:
             again: look again after the turns of its SQs, if one of them has still to come.
         """
-        if self._state != "closing up" or self._runs or self._left():
+        if self._state != "closing up" or self.runs or self._left():
             return
         if self._others.still_run(part.body for part in self.parts):
             return
@@ -383,8 +383,8 @@ class DeviceRegion:
         if self._state == "together":
             self.flush()
             self._workers.send(self.worker, SplitRegion(self._ident))
-            if self._runs:
-                self._behind = len(self._runs)
+            if self.runs:
+                self._behind = len(self.runs)
                 for root in self._roots:
                     root.body.elsewhere.away(self._behind)
             else:
@@ -421,15 +421,15 @@ class DeviceRegion:
     @property
     def ended(self) -> bool:
         """True if nothing of it is under way or kept back, and no more will be."""
-        return self._state in ("closed", "retired") and not self._runs
+        return self._state in ("closed", "retired") and not self.runs
 
     def still_runs(self, idents: set[int]) -> bool:
         """True if it was retired, and one of these bodies is still under way in it."""
-        return self._state == "retired" and bool(self._runs) and any(part.body.ident in idents for part in self.parts)
+        return self._state == "retired" and bool(self.runs) and any(part.body.ident in idents for part in self.parts)
 
     def busy(self, names: Iterable[str] | None) -> str:
         """The SQ (of `names`, if given) that runs or waits to; empty when there is none."""
-        if not (self._runs or self._kept_back or self._collected):
+        if not (self.runs or self._kept_back or self._collected):
             return ""
         mine = [member.sq.name for member in self.plan.members]
         return next((name for name in mine if names is None or name in names), "")
@@ -441,7 +441,7 @@ class DeviceRegion:
 
     def under_way(self, ident: int) -> bool:
         """True if its worker is still to answer runs by this number, or will get more."""
-        return (self.together and ident == self._ident) or any(run == ident for run, _ in self._runs)
+        return (self.together and ident == self._ident) or any(run == ident for run, _ in self.runs)
 
     def _ended(self) -> tuple[int, int | None]:
         """A run has ended: its number, and its instant."""
@@ -449,7 +449,7 @@ class DeviceRegion:
             self._behind -= 1
             for root in self._roots:
                 root.body.elsewhere.done()
-        return self._runs.popleft()
+        return self.runs.popleft()
 
     def _tally(self, kind: str) -> None:
         for root in self._roots:
@@ -488,7 +488,7 @@ class DeviceRegion:
 
     def lost(self) -> None:
         """Its worker died: runs under way are lost."""
-        while self._runs:
+        while self.runs:
             self._ended()
             self._tally("lost")
         self.flush()

@@ -164,7 +164,7 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
             graph["state"],
             "\n".join(_contexts(graph["contexts"])),
             str(graph["outputs"]),
-            "\n".join(f"{host}: {why}" for host, why in graph["busy"].items()),
+            "\n".join([f"{host}: {why}" for host, why in graph["busy"].items()] + _running(graph["running"])),
             "\n".join([f"{host}: {count}" for host, count in by_host.items()] + _waits(graph["waits"])),
             "\n".join(counter_lines(graph["counters"])) or "none",
         )
@@ -180,6 +180,10 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
 def _contexts(contexts: list[dict[str, Any]]) -> list[str]:
     lines = [f"{entry['context']}: {entry['state']}, {entry['outputs']} outputs" for entry in contexts[-CONTEXTS:]]
     return [f"{len(contexts) - CONTEXTS} before"] * (len(contexts) > CONTEXTS) + lines
+
+
+def _running(running: dict[str, Any]) -> list[str]:
+    return [f"{sq}: one firing for {entry['us'] / 1e6:.0f} s now" for sq, entry in running.items()]
 
 
 def _waits(sqs: list[str]) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from ticktalk.engine.context import Context
 from ticktalk.engine.state import Load
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
+from ticktalk.hosted.watchdog import UnderWay
 
 Loaded = Callable[[str | None], None]
 """Takes the problem that keeps bodies from running here, or None."""
@@ -41,6 +42,9 @@ class Bodies(Protocol):
 
     def busy(self, context: Context) -> str:
         """An SQ whose body runs or waits to run; empty when there is none."""
+
+    def under_way(self, context: Context) -> Mapping[str, UnderWay]:
+        """By SQ, the oldest firing that runs or waits to, where that takes real time."""
 
     def when_idle(self, contexts: list[Context], sqs: Collection[str], then: Callable[[], None]) -> None:
         """Call `then`, at once or later, when no body of these SQs runs; they are given no more."""

@@ -15,6 +15,7 @@ from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.hosted.lease import Times
+from ticktalk.hosted.watchdog import Watchdog
 from ticktalk.payloads import IdleReport, ReportRequest
 
 
@@ -42,6 +43,7 @@ class Reports:
     ) -> None:
         self._host, self._bodies, self._arcs, self._moving, self._own = host, bodies, arcs, moving, own
         self.outputs: Counter[tuple[str, int]] = Counter()
+        self._watchdog = Watchdog()
 
     def report(self, request: ReportRequest) -> IdleReport:
         """The report of a context here; `profile` asks for the costs of its bodies, too."""
@@ -68,6 +70,7 @@ class Reports:
             context.waiting(),
             self._bodies.lateness(context),
             self._bodies.profile(context) if request.profile else None,
+            self._watchdog.look(key, self._bodies.under_way(context), self._host.agenda.now),
         )
 
     def busy(self, key: tuple[str, int]) -> str:
@@ -82,13 +85,14 @@ class Reports:
         sq = self._bodies.busy(context)
         if sq:
             return f"{sq} runs"
-        # Outputs that wait to be sent need no check: the report goes the same way behind them.
+        # What waits to be sent needs no look: it is counted as sent, so the manager waits for it.
         return next((f"{name} is pending" for name, sync in context.syncs.items() if sync.pending), "")
 
     def forget(self, graph: str) -> None:
         """A graph was stopped."""
         for key in [key for key in self.outputs if key[0] == graph]:
             del self.outputs[key]
+        self._watchdog.forget(graph)
 
 
 class Completion(msgspec.Struct):

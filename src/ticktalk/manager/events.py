@@ -150,6 +150,24 @@ class CannotGoOn(Event, frozen=True):
     sentence = "graph {0.graph!r} cannot go on on {0.ensemble!r}: {0.problem}"
 
 
+class RunsLong(Event, frozen=True):
+    """A firing of an SQ has run for so many microseconds; told once, until nothing there runs for long any more."""
+
+    graph: str
+    ensemble: str
+    sq: str
+    start: float | None
+    stop: float | None
+    time: int
+
+    def __str__(self) -> str:
+        which = "" if self.start is None else f" of [{self.start}, {self.stop})"
+        return (
+            f"graph {self.graph!r}: the firing{which} of {self.sq} on {self.ensemble!r} has run for"
+            f" {self.time / 1e6:.1f} s"
+        )
+
+
 class LeftOut(Event, frozen=True):
     """A value in an instance has no codec, so no checkpoint holds it; `what` names SQ, place and type."""
 

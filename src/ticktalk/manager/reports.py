@@ -6,7 +6,7 @@ from concurrent.futures import Future
 
 from ticktalk.engine.counters import Counts, merged
 from ticktalk.manager.driver import Driver, Send, Tell
-from ticktalk.manager.events import GraphDone
+from ticktalk.manager.events import GraphDone, RunsLong
 from ticktalk.manager.heal import Heal
 from ticktalk.manager.outputs import Outputs
 from ticktalk.manager.state import ContextState, GraphState, ManagerState
@@ -74,6 +74,8 @@ class Reports:
         sqs = state.host_of.keys()
         known(report.counts, sqs | {report.ensemble}, f"SQs of graph {state.name!r}, in a report,")
         known({*report.waiting, *report.lateness}, sqs, f"SQs of graph {state.name!r}, in a report,")
+        known(report.running, sqs, f"SQs of graph {state.name!r}, in a report,")
+        self._see_long(state, context, report)
         if report.profile is not None:
             known([report.ensemble], context.profiles, "ensembles that were asked for costs and")
             context.profiles[report.ensemble] = report.profile
@@ -83,6 +85,15 @@ class Reports:
                 self.end(state, context)
             else:
                 context.completion.done = False  # SQs that wait for an ensemble, or move, have still to go on
+
+    def _see_long(self, state: GraphState, context: ContextState, report: IdleReport) -> None:
+        """Tell once that a firing runs for long: that of the SQ that has run the longest may hold up the others."""
+        if not report.running:
+            context.runs_long.discard(report.ensemble)
+        elif report.ensemble not in context.runs_long:
+            context.runs_long.add(report.ensemble)
+            sq, (start, stop, time) = next(iter(report.running.items()))
+            self._tell(RunsLong(state.name, report.ensemble, sq, start, stop, time))
 
     def end(self, state: GraphState, context: ContextState) -> None:
         """A context is done, or its graph is stopped: it is resumed nowhere any more."""

@@ -86,6 +86,7 @@ class ContextState(msgspec.Struct):
         ended: it is done, or its graph was stopped: it is resumed nowhere any more.
         profiles: by ensemble, the costs of bodies there; None: asked, and not answered yet.
         checkpoints: by SQ, the state with which its instance can go on elsewhere.
+        runs_long: the ensembles of which it was told that a firing runs for long.
     """
 
     number: int
@@ -99,6 +100,7 @@ class ContextState(msgspec.Struct):
     ended: bool = False
     profiles: dict[str, Profile | None] = {}
     checkpoints: dict[str, InstanceState] = {}
+    runs_long: set[str] = set()
 
     @property
     def output_count(self) -> int:

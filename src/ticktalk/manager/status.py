@@ -8,6 +8,7 @@ from ticktalk.engine.counters import Counts
 from ticktalk.log_file import LogFile
 from ticktalk.manager.state import EnsembleState, GraphState, ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.time import Tick
 
 ERRORS_SHOWN = 5
 """The latest errors that a status lists."""
@@ -66,9 +67,19 @@ def _graph(state: GraphState, counts: Counts) -> dict[str, Any]:
             for context in contexts
         ],
         "busy": {report.ensemble: report.busy for report in busy},
+        "running": {
+            sq: {"ensemble": report.ensemble, "start": _tick(start), "stop": _tick(stop), "us": time}
+            for report in reports
+            for sq, (start, stop, time) in report.running.items()
+        },
         "counters": counts,
         "waiting": {sq: ports for report in reports for sq, ports in report.waiting.items()},
         "lateness_us": {
             sq: {"firings": n, "mean": n and total // n, "worst": worst} for sq, (n, total, worst) in lateness.items()
         },
     }
+
+
+def _tick(tick: Tick | None) -> Tick | None:
+    """A tick as JSON has it; None: an infinite one, or none."""
+    return None if tick is None or abs(tick) == float("inf") else tick

@@ -204,8 +204,8 @@ class Callbacks:
             callback, item = entry
             try:
                 callback(item)
-            except Exception:
-                logger.exception("a callback raised")
+            except BaseException:  # SystemExit, too: it would end all callbacks, and nobody would hear of it
+                logger.exception("a callback raised; the callbacks go on")
 
     def close(self) -> None:
         """Make the calls that wait, then end."""

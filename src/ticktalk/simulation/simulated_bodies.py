@@ -9,6 +9,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.body_runner import Loaded, Saved
 from ticktalk.hosted.hosting import EnsembleHost
+from ticktalk.hosted.watchdog import UnderWay
 from ticktalk.simulation.cores import Cores
 
 
@@ -47,6 +48,10 @@ class SimulatedBodies:
     def busy(self, context: Context) -> str:
         """A body that runs or waits for a core; empty when there is none."""
         return "" if self._cores is None else self._cores.busy(context)
+
+    def under_way(self, context: Context) -> dict[str, UnderWay]:
+        """Simulated bodies end when they should."""
+        return {}
 
     def when_idle(self, contexts: list[Context], sqs: Collection[str], then: Callable[[], None]) -> None:
         """Call `then` when the runs of these SQs have ended."""

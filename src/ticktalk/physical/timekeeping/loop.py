@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ticktalk.engine.agenda import Agenda
+from ticktalk.physical.process_end import or_end
 from ticktalk.physical.timekeeping.role import Role
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 
@@ -72,7 +73,7 @@ class Loop:
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._timer_count = 0
         self._jobs: deque[Callable[[], Job | None]] = deque()
-        self._role = Role(self._keep_time, "ticktalk time")
+        self._role = Role(lambda: or_end(self._keep_time, "the timekeeper"), "ticktalk time")
         self._wakes_at = 0  # when the sleeping timekeeper will look at its timers again (root ticks)
         self._to_tick = False  # whether that is a timer of the agenda
         self._begun = False

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
 import subprocess
 import sys
+import termios
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -30,6 +32,20 @@ class Channel(Protocol):
 
     def close(self) -> None:
         """End the worker."""
+
+
+class Paused:
+    """Stands for a worker that died again and again, until it is replaced: keeps the commands for it."""
+
+    def __init__(self) -> None:
+        self.commands: list[Command] = []
+
+    def send(self, command: Command) -> None:
+        """Keep a command."""
+        self.commands.append(command)
+
+    def close(self) -> None:
+        """There is nothing to end."""
 
 
 class ProcessChannel:
@@ -103,6 +119,14 @@ class ProcessChannel:
         self._unsent.extend(unsent(buffers, sent))
         if self._unsent:
             self._loop.watch_writing(self._socket.fileno(), True)
+
+    @property
+    def unread(self) -> bool:
+        """Whether the worker has left something unread: it is held up, because it reads at once."""
+        size = bytearray(4)
+        if not self._closed:
+            fcntl.ioctl(self._socket, termios.TIOCOUTQ, size)
+        return bool(self._unsent) or any(size)
 
     def _place(self, data: Data) -> arena.SharedValue | None:
         """Put a long value into memory that the worker reads, or hand it on where it is."""

@@ -25,6 +25,7 @@ from ticktalk.errors import TTError
 from ticktalk.factories import make_driver
 from ticktalk.graph.graph import TTGraph
 from ticktalk.physical.network.token_frames import arcs_in
+from ticktalk.physical.process_end import or_end
 from ticktalk.physical.timekeeping.role import Role
 from ticktalk.physical.workers.protocol import Command, Drop, Load, Loaded, OfUnit, Start, Stop
 from ticktalk.physical.workers.results import Encode, encoder, failure, text
@@ -72,7 +73,7 @@ class Worker:
 
     def run(self, receive: Receive) -> None:
         """Carry out commands until there are no more."""
-        role = Role(lambda: self._serve(role, receive), "ticktalk bodies")
+        role = Role(lambda: or_end(lambda: self._serve(role, receive), "a thread that runs bodies"), "ticktalk bodies")
         # A body that never returns must not keep this thread, because the process ends with it.
         threading.Thread(target=role.hold, name="ticktalk bodies", daemon=True).start()
         role.ended.wait()

@@ -35,6 +35,7 @@ class WorkerBody:
         saved: the requesters of its `sq_state`, oldest first.
         begun: its worker has made it.
         gone: its instance here has ended.
+        given_up: why it is not run any more; empty: it is.
         lateness: count, sum and maximum of the microseconds from its instants to its starts; empty: none yet.
         costs: samples of its runs.
         recent: microseconds of its latest runs by themselves, on average; None: not measured.
@@ -50,6 +51,7 @@ class WorkerBody:
     saved: deque[TakeState] = field(default_factory=deque)
     begun: bool = False
     gone: bool = False
+    given_up: str = ""
     lateness: list[int] = field(default_factory=list)
     costs: BodyCosts = field(default_factory=BodyCosts)
     recent: float | None = None
@@ -103,6 +105,18 @@ class WorkerBody:
             self.elsewhere.tally("lost")
             self.elsewhere.done()
         self.in_flight.clear()
+
+    def give_up(self, why: str, ensemble: str) -> None:
+        """Its worker is not replaced: its firings fail from now on."""
+        self.given_up, self.recent = why, float("inf")  # so slow that it joins no region
+        self.fails(why, ensemble)
+        while self.saved:
+            self.state_came(SavedState(self.ident, None, []))
+
+    def fails(self, why: str, ensemble: str) -> None:
+        """Report that it does not run."""
+        sq = self.elsewhere.sq
+        self.elsewhere.report(FiringError(sq.name, ensemble, None, None, "", sq.line, why))
 
     def state_came(self, answer: SavedState) -> None:
         """Take the answer to its oldest save."""

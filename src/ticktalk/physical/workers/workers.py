@@ -1,11 +1,13 @@
 """The workers of an ensemble, as the timekeeper sees them.
 
 Workers are started when a graph needs them (`assignment`). A dead worker is replaced and counted. Its firings under way
-are lost, and its instances go on from their last saved state.
+are lost, and its instances go on from their last saved state. One that dies again and again is
+replaced after longer and longer, and then given up (`restarts`): the firings of its SQs are errors.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,13 +25,14 @@ from ticktalk.engine.firing_chain import Elsewhere, runs_elsewhere
 from ticktalk.engine.value_codec import Data, Encoded, encode_value, encoded
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
+from ticktalk.hosted.watchdog import UnderWay
 from ticktalk.payloads import FiringError
 from ticktalk.physical.memory.arena import Memory
 from ticktalk.physical.timekeeping.loop import Loop
-from ticktalk.physical.timekeeping.root_clock import RootClock
+from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 from ticktalk.physical.workers import protocol
 from ticktalk.physical.workers.assignment import PERSISTENT, URGENT, assign
-from ticktalk.physical.workers.channels import Channel, ProcessChannel, ThreadChannel
+from ticktalk.physical.workers.channels import Channel, Paused, ProcessChannel, ThreadChannel
 from ticktalk.physical.workers.protocol import (
     Answer,
     Command,
@@ -42,13 +45,19 @@ from ticktalk.physical.workers.protocol import (
     SavedState,
     Start,
 )
+from ticktalk.physical.workers.restarts import Restarts
 from ticktalk.physical.workers.results import parts_of
 from ticktalk.physical.workers.worker_body import TakeState, WorkerBody
 from ticktalk.physical.workers.worker_frames import by_itself
 from ticktalk.time import Tick
 
+logger = logging.getLogger("ticktalk")
+
 ORDINARY_NICE = 5
 """The niceness of ordinary workers: beside busy ones plan B's worker still starts in time."""
+
+LOADS = 3_000_000
+"""Microseconds after which a worker that has not answered a load is looked at; importing may take longer."""
 
 LOOK_AGAIN = 1_000
 """Microseconds between two looks whether bodies are idle."""
@@ -122,6 +131,7 @@ class Workers:
         self.mark: Callable[[Data], Any] = by_itself if self.in_processes else _as_it_is
         self.parts_of = parts_of
         self._channels: dict[str, Channel] = {}
+        self._restarts: dict[str, Restarts] = {}
         self._memories: dict[bytes, tuple[Memory, Sequence[int]]] = {}  # of others, with rows to read by
         self._graphs: dict[str, _Graph] = {}
         self._bodies: dict[int, WorkerBody] = {}
@@ -156,6 +166,30 @@ class Workers:
         text = msgspec.json.encode(graph)
         for worker, names in by_worker.items():
             self.send(worker, Load(graph.name, text, names, worker))
+            self._loop.after(LOADS, partial(self._see_load, graph.name, worker, self._oldest(worker)))
+
+    def _oldest(self, worker: str) -> dict[int, object]:
+        """By body in a worker, its oldest firing under way."""
+        return {
+            body.ident: body.in_flight[0] for body in self._bodies.values() if body.worker == worker and body.in_flight
+        }
+
+    def _see_load(self, graph: str, worker: str, before: Mapping[int, object]) -> None:
+        """Answer a load in place of a worker that a firing has held up since before."""
+        known, channel = self._graphs.get(graph), self._channels.get(worker)
+        if known is None or worker not in known.loading:
+            return
+        held_up = [ident for ident, oldest in self._oldest(worker).items() if oldest is before.get(ident)]
+        if held_up and isinstance(channel, ProcessChannel) and channel.unread:
+            body = self._bodies[held_up[0]]
+            what = f"{body.elsewhere.sq.name} of graph {body.context.prepared.graph.name!r}"
+            why = (
+                f"the worker process of this ensemble (pid {channel.process.pid}) does not answer: it is held up by the"
+                f" firing of {what}; end that process to have it replaced"
+            )
+            self._loaded(Loaded(graph, why, worker))
+        else:
+            self._loop.after(LOADS, partial(self._see_load, graph, worker, before))
 
     def place(self, context: Context, elsewhere: Elsewhere) -> Fire:
         """The firing of one body in its worker (`RunElsewhere`); `begin` follows before it is called."""
@@ -172,6 +206,10 @@ class Workers:
 
         def fire(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
             instant = following = None
+            if body.given_up:
+                body.fails(body.given_up, self._ensemble)
+                elsewhere.done()
+                return
             if grid is not None:
                 instant, following = self.due(grid, start)
             try:
@@ -226,7 +264,7 @@ class Workers:
 
     def _start(self, worker: str, bodies: Iterable[WorkerBody]) -> None:
         """Have a worker make those of a context's bodies that belong to it."""
-        mine = [body for body in bodies if body.begun and body.worker == worker]
+        mine = [body for body in bodies if body.begun and body.worker == worker and not body.given_up]
         if mine:
             context = mine[0].context
             graph, new = context.prepared.graph.name, [body.as_new() for body in mine]
@@ -240,6 +278,15 @@ class Workers:
             if body.in_flight and (names is None or name in names):
                 return name
         return ""
+
+    def under_way(self, context: Context) -> dict[str, UnderWay]:
+        """By SQ, the oldest firing that runs or waits to; of a region, by its first SQ."""
+        found = {name: UnderWay(mark, None, None) for name, mark in self.accelerator.oldest_runs(context).items()}
+        for name, body in self.bodies(context).items():
+            if body.in_flight:
+                oldest = body.in_flight[0]
+                found[name] = UnderWay(oldest, oldest[1], oldest[2])
+        return found
 
     def when_idle(self, contexts: list[Context], sqs: Collection[str], then: Callable[[], None]) -> None:
         """Call `then` when no body of these SQs runs; they are given no more."""
@@ -261,7 +308,7 @@ class Workers:
     def save(self, context: Context, name: str, take_state: TakeState) -> None:
         """Ask for an instance's `sq_state` after the firings that were sent to it."""
         body = self.bodies(context).get(name)
-        if body is None:
+        if body is None or body.given_up:
             take_state(context, name, None, [])
         else:
             body.saved.append(take_state)
@@ -318,6 +365,7 @@ class Workers:
                 "nice": 0 if worker == URGENT else ORDINARY_NICE,
             }
             if self.in_processes:
+                self._restarts.setdefault(worker, Restarts()).started(monotonic_us())
                 channel = ProcessChannel(self._loop, settings, self._take, lambda: self._died(worker))
                 for memory, rows in self._memories.values():
                     self._share(channel, memory, rows)
@@ -380,16 +428,30 @@ class Workers:
         if self._closing:
             return
         self._count_restart(worker)
+        pause = self._restarts[worker].died(monotonic_us())
         for body in self._bodies.values():
             if body.worker == worker:
                 body.firings_lost()
         self.accelerator.died(worker)
+        if pause is None:
+            self._give_up(worker)
+            return
+        if pause:
+            self._channels[worker] = Paused()
+            self._loop.after(pause, partial(self._go_on, worker))
+        given_up = {
+            (body.context.prepared.graph.name, body.elsewhere.sq.name)
+            for body in self._bodies.values()
+            if body.given_up
+        }
         for name, known in list(self._graphs.items()):  # one that cannot be loaded is stopped on the way
-            sqs = [sq for sq, its_worker in known.assigned.items() if its_worker == worker]
+            sqs = [sq for sq, its in known.assigned.items() if its == worker and (name, sq) not in given_up]
             if worker in known.loading:
                 self._loaded(Loaded(name, f"the worker process ({worker}) died while it prepared the graph", worker))
                 # The SQs that were being loaded may be the reason. Those that run already go on.
-                running = [body for body in self._bodies.values() if body.begun and body.worker == worker]
+                running = [
+                    body for body in self._bodies.values() if body.begun and body.worker == worker and not body.given_up
+                ]
                 sqs = [body.elsewhere.sq.name for body in running if body.context.prepared.graph.name == name]
             if sqs:
                 self.send(worker, Load(name, msgspec.json.encode(known.graph), sqs))
@@ -397,12 +459,35 @@ class Workers:
                     if context.prepared.graph.name == name:
                         self._start(worker, bodies.values())
         for body in list(self._bodies.values()):
-            if body.worker == worker:
+            if body.worker == worker and not body.given_up:
                 sq_state = self._last_body(body.context, body.elsewhere.sq.name)
                 if sq_state is not None:
                     self.send(worker, Restore(body.ident, sq_state))
                 for _ in body.saved:
                     self.send(worker, Save(body.ident))
+
+    def _go_on(self, worker: str) -> None:
+        """Replace a worker after a pause."""
+        paused = self._channels.get(worker)
+        if isinstance(paused, Paused) and not self._closing:
+            del self._channels[worker]
+            for command in paused.commands:
+                self.send(worker, command)
+
+    def _give_up(self, worker: str) -> None:
+        """Replace a worker no more; SQs of later graphs start it anew."""
+        times = self._restarts.pop(worker).in_a_row
+        why = (
+            f"its worker process ({worker}) died {times} times in a row and is not started again: deploy the graph"
+            " again when what ends the process is mended"
+        )
+        logger.error("ensemble %r gives a worker up: %s", self._ensemble, why)
+        for known in self._graphs.values():
+            if worker in known.loading:
+                self._loaded(Loaded(known.graph.name, why, worker))
+        for body in list(self._bodies.values()):
+            if body.worker == worker and not body.given_up:
+                body.give_up(why, self._ensemble)
 
 
 def _as_it_is(data: Data) -> Data:

@@ -1,0 +1,169 @@
+"""What dies or hangs is named, and replaced; what dies again and again is given up and told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from systems import until
+from test_worker import Host
+
+from ticktalk.hosted import watchdog
+from ticktalk.hosted.watchdog import LONG, UnderWay, Watchdog
+from ticktalk.manager.events import Event
+from ticktalk.manager.reports import Reports
+from ticktalk.payloads import IdleReport, ReportRequest
+from ticktalk.physical.manager_node import Callbacks, in_loop
+from ticktalk.physical.workers import restarts, workers
+from ticktalk.physical.workers.restarts import LIMIT, LIVED, LONGEST, PAUSE, Restarts
+
+
+@pytest.fixture
+def process_host() -> Iterator[Host]:
+    made = Host(True)
+    yield made
+    made.node.close()
+
+
+def test_a_worker_that_dies_in_a_row_is_replaced_after_longer_and_longer_and_then_given_up() -> None:
+    rule, now, pauses = Restarts(), 0, []
+    rule.started(now)
+    while (pause := rule.died(now)) is not None:
+        pauses.append(pause)
+        now += pause + 1
+        rule.started(now)
+    assert pauses[:4] == [0, PAUSE, 2 * PAUSE, 4 * PAUSE] and pauses == sorted(pauses)
+    assert pauses[-1] == LONGEST and len(pauses) == LIMIT - 1
+
+
+def test_a_worker_that_lived_for_long_is_replaced_at_once() -> None:
+    rule, now = Restarts(), 0
+    for _ in range(3 * LIMIT):
+        rule.started(now)
+        now += LIVED
+        assert rule.died(now) == 0
+
+
+def test_a_worker_that_dies_again_and_again_is_given_up_and_told(
+    process_host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its SQs fail from then on; other graphs get a worker anew."""
+    monkeypatch.setattr(restarts, "LIMIT", 3)
+    text = """
+@STREAMify
+def src(trigger):
+    return 1
+@SQify
+def deadly(x):
+    import os
+    os._exit(7)
+@GRAPHify
+def main(trigger):
+    return deadly(src(trigger, TTPeriod=100000))
+"""
+    graph = process_host.run(text)
+    until(lambda: process_host.errors, "the worker is given up")
+    assert "died 3 times in a row and is not started again" in str(process_host.errors[0])
+    assert process_host.counts(graph)["edge"] == {"restarts": 3}
+    in_loop(process_host.node, lambda: process_host.node.stop_graph(graph))
+    again = process_host.run("@SQify\ndef f(x):\n    return 5\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n")
+    assert process_host.values(process_host.finished(again)) == [5]
+
+
+def test_a_firing_that_is_still_there_at_a_later_look_runs_long() -> None:
+    """It counts from the look at which it was first seen; another firing of its SQ begins anew."""
+    watch, context = Watchdog(), ("g", 1)
+    one, other = [(None, 0, end) for end in (10, 10)]  # equal, and not the same
+    both = {"a": UnderWay(one, 0, 10), "b": UnderWay(other, 20, 30)}
+    assert watch.look(context, {"a": both["a"]}, 0) == {}
+    assert watch.look(context, both, 1_000_000) == {}
+    assert watch.look(context, both, LONG - 1) == {}
+    assert watch.look(context, both, LONG) == {"a": (0, 10, LONG)}
+    assert list(watch.look(context, both, LONG + 1_000_000).items()) == [
+        ("a", (0, 10, LONG + 1_000_000)),
+        ("b", (20, 30, LONG)),
+    ]
+    assert watch.look(("g", 2), both, 2 * LONG) == {}
+    assert watch.look(context, {"a": UnderWay(other, 10, 20)}, 2 * LONG) == {}
+    assert watch.look(context, {}, 3 * LONG) == {}
+
+
+def test_the_manager_tells_a_long_firing_once_until_none_runs_long_any_more() -> None:
+    told: list[Event] = []
+    completion = SimpleNamespace(take=lambda *arguments: False)
+    context = SimpleNamespace(runs_long=set(), completion=completion, outputs={}, ended=False)
+    state = SimpleNamespace(
+        graphs={"g": SimpleNamespace(name="g", contexts={1: context}, host_of={"a-1": "edge", "b-1": "edge"})}
+    )
+    nothing: Any = None
+    reports = Reports(state, {}, nothing, told.append, nothing, nothing, nothing)  # type: ignore[arg-type]
+    long: dict[str, Any] = {"a-1": (0, 10, 5_200_000), "b-1": (0, 10, 5_100_000)}
+    for running in (long, long, {}, {"b-1": (None, None, 7_000_000)}):
+        reports.take(IdleReport("g", 1, "edge", 0, running=running), 0)
+    assert [str(event) for event in told] == [
+        "graph 'g': the firing of [0, 10) of a-1 on 'edge' has run for 5.2 s",
+        "graph 'g': the firing of b-1 on 'edge' has run for 7.0 s",
+    ]
+
+
+HOLDS = {
+    "stops itself": "import os, signal\n    os.kill(os.getpid(), signal.SIGSTOP)",
+    "holds the interpreter": 'import re\n    re.match("(a+)+$", "a" * 60 + "b")',
+}
+
+
+@pytest.mark.parametrize("how", HOLDS)
+def test_a_body_that_holds_up_its_worker_is_named(
+    process_host: Host, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """In reports, and in the answer to the next deployment, which does not wait for it."""
+    monkeypatch.setattr(watchdog, "LONG", 300_000)
+    monkeypatch.setattr(workers, "LOADS", 300_000)
+    text = f"@SQify\ndef holds(x):\n    {HOLDS[how]}\n@GRAPHify\ndef main(trigger):\n    return holds(trigger)\n"
+    graph = process_host.run(text)
+
+    def running() -> dict[str, Any]:
+        reports = process_host.node.duties.reports
+        found: dict[str, Any] = in_loop(process_host.node, lambda: reports.report(ReportRequest(graph, 1, 0))).running
+        return found
+
+    until(running, "the firing is told")
+    assert list(running()) == ["holds-1"] and running()["holds-1"][2] >= 300_000
+    problem = process_host.prepare(
+        "@SQify\ndef f(x):\n    return 5\n@GRAPHify\ndef main(t):\n    return f(t)\n"
+    ).problem
+    assert problem is not None and f"held up by the firing of holds-1 of graph {graph!r}" in problem
+    process_host.worker("main").process.kill()  # as the message says
+    process_host.finished(graph)
+    again = process_host.run("@SQify\ndef f(x):\n    return 5\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n")
+    assert process_host.values(process_host.finished(again)) == [5]
+
+
+def test_a_callback_that_ends_programs_ends_neither_callbacks_nor_the_process() -> None:
+    callbacks, came = Callbacks(), threading.Event()
+    callbacks.wrap(lambda item: sys.exit(3))(None)
+    callbacks.wrap(lambda item: came.set())(None)
+    assert came.wait(5)
+    callbacks.close()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from ticktalk.physical.timekeeping.loop import Loop; from ticktalk.physical.timekeeping.root_clock import"
+        " RootClock; from ticktalk.engine.agenda import Agenda; clock = RootClock(); loop = Loop(clock,"
+        " Agenda(clock.now())); loop.post(sys.exit, 0)\n"
+        "threading.Thread(target=loop.run, daemon=True).start()",
+        "from ticktalk.physical.workers.worker import Worker\nWorker('edge', {}, print).run(lambda rest: 1 / 0)",
+    ],
+    ids=["timekeeper", "worker"],
+)
+def test_a_process_whose_thread_ends_by_an_error_ends_with_1(code: str) -> None:
+    program = f"import sys, threading, time\n{code}\ntime.sleep(20)"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=15)
+    assert ended.returncode == 1 and "has ended by an error, so this process" in ended.stderr
