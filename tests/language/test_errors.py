@@ -167,7 +167,7 @@ FILES = [
     ("@GRAPHify\ndef main(a, b='\\ud800'): pass\n", 2, 15, "the default of the input `b`: it holds half a", ""),
     (GRAPH + "@GRAPHify\ndef other(a): pass\n", 4, 1, "`other` is a second graph", "--graph NAME"),
     (GRAPH + "@SQify()\ndef f(a): pass\n", 3, 2, "`@SQify` takes no arguments", "without parentheses"),
-    ("@GRAPHify\ndef main(a): f(a)\n@SQify\ndef f(a, *b): pass\n", 4, 1, "`*b` in `f`", "name each input"),
+    (GRAPH + "@SQify\ndef f(a, *b): pass\n", 4, 1, "`*b` in `f`", "name each input"),
     ("@GRAPHify\ndef main(a): f(a)\n@SQify\ndef f(a, **k): pass\n", 4, 1, "`**k` in `f`", "name each input"),
     (GRAPH + "@SQify\nasync def f(a): pass\n", 4, 1, "`async def`", "plain `def`"),
     (GRAPH + "@SQify\ndef f(a):\n  yield a\n", 5, 3, "`yield` in `f`", "write `return`"),

@@ -30,7 +30,7 @@ from ticktalk.language.graph_body import GraphBody
 from ticktalk.language.modules import Modules
 from ticktalk.language.scope import ModuleScope
 from ticktalk.language.sibling_modules import sibling_modules
-from ticktalk.language.templates import VARIABLE, Function, Template
+from ticktalk.language.templates import Function, Template
 from ticktalk.language.travelling_sources import TravellingSources
 from ticktalk.source_problems import Problems, did_you_mean
 
@@ -144,11 +144,11 @@ def _mentions(graph: Function, name: str) -> bool:
 
 
 def _mistakes(scope: ModuleScope, used: Mapping[str, Template]) -> list[Problem]:
-    """Those in the program's functions; of one that no graph uses, that its inputs are not fixed is only a warning."""
+    """Those in the program's functions; `**kwargs` of one that no graph uses is only worth a warning."""
     found: list[Problem] = []
     for template in scope.templates.values():
         for mistake in template.mistakes:
-            if template.key in used or not mistake.what.endswith(VARIABLE):
+            if template.key in used or not mistake.what.startswith("`**"):
                 found.append(mistake)
             else:
                 warnings.warn(str(mistake).replace(" error: ", " warning: ", 1), TTWarning, stacklevel=4)

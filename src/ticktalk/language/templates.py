@@ -83,9 +83,6 @@ STREAM_KEYWORDS = (
 )  # fmt: skip
 """Settings of a call of a `@STREAMify` function; defaults for them may stand in its signature."""
 
-VARIABLE = "has a fixed number of inputs"
-"""The end of the mistake that the number of a function's inputs is not fixed."""
-
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -147,7 +144,7 @@ def parameters_of(node: Function, kind: str, problems: Problems) -> list[Paramet
     arguments = node.args
     for variable, stars in ((arguments.vararg, "*"), (arguments.kwarg, "**")):
         if variable is not None:
-            what = f"`{stars}{variable.arg}` in `{node.name}`: a {kind} function {VARIABLE}"
+            what = f"`{stars}{variable.arg}` in `{node.name}`: a {kind} function has a fixed number of inputs"
             problems.report(node, what, "name each input")
     positional = [*arguments.posonlyargs, *arguments.args]
     defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
