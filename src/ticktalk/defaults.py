@@ -22,6 +22,9 @@ EVICTION_BOUND = 30_000_000
 """Root ticks by which a waiting token's end may lie behind the newest start seen at its SQ."""
 
 
+MAX_VALUE = 64_000_000
+"""Bytes of the largest value that a body on a device may send, encoded, unless the ensemble is told another bound."""
+
 CLOCK_STEP = 60_000_000
 """Root ticks by which an ensemble that has joined lets an answer of the manager step its clock."""
 

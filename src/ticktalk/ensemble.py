@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
-from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME, WORKERS
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, WORKERS
 from ticktalk.engine.components import as_components
 from ticktalk.errors import TTRuntimeError
 from ticktalk.hosted.hosting import EnsembleHost
@@ -142,6 +142,7 @@ class TTEnsemble:
         clock: str = "manager",
         near: str = "",
         on_event: Callable[[str], None] | None = None,
+        max_value: int = MAX_VALUE,
     ) -> None:
         """Take part on this device, in real time, until `stop` is called or the manager ends the system.
 
@@ -157,6 +158,7 @@ class TTEnsemble:
             clock: "manager": the root clock follows the manager's; "system": this host's own is trusted (PTP).
             near: folder beside which modules of component factories are looked for.
             on_event: told a line for everything that happens.
+            max_value: bytes of the longest value that a body may send; a longer one is an error of its firing.
 
         Raises:
             RefusedError: the manager does not let it join; the message says why.
@@ -178,6 +180,7 @@ class TTEnsemble:
             near,
             self.log_error,
             on_event,
+            max_value,
         )
         if self._stop_wanted:
             self._handle.stop()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import simpy
 
-from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, WORKERS
+from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, WORKERS
 from ticktalk.engine.components import as_components
 from ticktalk.engine.counters import Counts
 from ticktalk.ensemble import TTEnsemble, start_in
@@ -315,6 +315,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         insecure: go without credentials on an address that others can reach.
         near: folder beside which modules of factories are looked for.
         checkpoint: microseconds between two checkpoints of every instance; 0: none.
+        max_value: bytes of the longest value that a body of the manager's own ensemble may send.
 
     Raises:
         TTRuntimeError: the port is in use, the host has no such address, or credentials are missing.
@@ -334,6 +335,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         insecure: bool = False,
         near: str = "",
         checkpoint: int = CHECKPOINT_PERIOD,
+        max_value: int = MAX_VALUE,
     ) -> None:
         from ticktalk.physical.manager_handle import ManagerHandle
         from ticktalk.physical.manager_node import ManagerNode
@@ -342,7 +344,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         super().__init__(log_file, name, driver=node)
         self.ip, self.rx_port, self.tx_port = ip, rx_port, tx_port
         self._handle = ManagerHandle(
-            self.process, node, as_components(components), ip, rx_port, workers, credentials, insecure, near
+            self.process, node, as_components(components), ip, rx_port, workers, credentials, insecure, near, max_value
         )
 
     @property

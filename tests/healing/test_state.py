@@ -124,7 +124,7 @@ SENTENCES = [
     (ev.CannotGoOn("g", "x", "no {module}"), "graph 'g' cannot go on on 'x': no {module}"),
     (
         ev.LeftOut("g", "a: sq_state['k'] (Lock)"),
-        "warning: graph 'g': a: sq_state['k'] (Lock) has no codec, so it is not in the checkpoints"
+        "warning: graph 'g': a: sq_state['k'] (Lock) has no codec or is too long, so it is not in the checkpoints"
         " (see register_codec)",
     ),
     (ev.Failed("x"), "'x' fails"),

@@ -236,7 +236,7 @@ def same(left: Any, right: Any) -> bool:
 @pytest.mark.parametrize("name", VALUES)
 def test_a_value_arrives_unchanged(shared: Shared, name: str) -> None:
     value = VALUES[name]()
-    encoded = in_shared_memory(value, shared.writer)
+    encoded = in_shared_memory(value, shared.writer, 1 << 30)
     if name not in ("no items", "no dimension", "longer than a memory"):
         assert isinstance(encoded, SharedValue)
     (data,) = through(shared, (encoded,))

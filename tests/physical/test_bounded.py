@@ -80,3 +80,38 @@ def test_kept_rows_are_bounded_in_bytes(tmp_path: Path) -> None:
     assert sum(map(len, kept.rows)) == kept.rows_length <= ROWS_LENGTH
     assert json.loads(kept.rows[-1])["start"] == 39 and max(map(len, kept.rows)) <= LONGEST_ROW
     assert len(log.read_text().splitlines()) == 40, "the log has them all, whole"
+
+
+LONG = (
+    HEAD
+    + """
+@SQify
+def make(n):
+    global sq_state
+    sq_state["kept"] = b"s" * n
+    return b"x" * n
+@SQify
+def length(x):
+    return len(x)
+@GRAPHify
+def main(n):
+    return length(make(n))
+"""
+)
+
+
+@pytest.mark.parametrize("workers", [1, 0])
+def test_a_value_that_is_too_long_is_an_error_of_its_firing(workers: int) -> None:
+    system = System(workers=workers, max_value=1_000_000)
+    try:
+        for number, size in enumerate((900_000, 1_100_000)):
+            system.deploy(LONG, f"long{number}")
+            system.manager.execute_graph(f"long{number}", {"n": size})
+            assert system.manager.wait(f"long{number}", 30)
+        until(lambda: system.values("long0") == [900_000], "what is short enough passes")
+        (error,) = system.manager.process.state.latest_errors
+        assert error.sq == "make-1" and "1100005 bytes: 1000000 may be sent" in error.exception
+        assert not system.values("long1")
+        system.one("after")
+    finally:
+        system.end()

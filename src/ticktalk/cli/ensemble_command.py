@@ -12,7 +12,7 @@ import typer
 from ticktalk.cli import arguments, options
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
-from ticktalk.defaults import WORKERS
+from ticktalk.defaults import MAX_VALUE, WORKERS
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.errors import TTError
 from ticktalk.log_file import check_log
@@ -35,6 +35,7 @@ def ensemble(
     tx_port: Annotated[int, typer.Option(help="The local port of the connection to the manager; 0: any.")] = 0,
     component: options.OwnComponents = None,
     workers: options.Workers = WORKERS,
+    max_value: options.MaxValue = MAX_VALUE,
     credentials: options.Credentials = None,
     clock: Annotated[
         str, typer.Option(help="manager: follow the manager's clock; system: trust this host's.")
@@ -65,6 +66,7 @@ def ensemble(
         rx_port=rx_port,
         tx_port=tx_port,
         workers=workers,
+        max_value=max_value,
         credentials=credentials,
         clock=clock,
         near=near or os.getcwd(),

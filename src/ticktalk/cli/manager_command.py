@@ -18,7 +18,7 @@ from ticktalk.cli import arguments, options
 from ticktalk.cli.console import status_tables, terminal
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
-from ticktalk.defaults import CHECKPOINT_PERIOD, RX_PORT, WORKERS
+from ticktalk.defaults import CHECKPOINT_PERIOD, MAX_VALUE, RX_PORT, WORKERS
 from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
 from ticktalk.json_text import stable_repr
@@ -47,6 +47,7 @@ def manager(
     log: options.Log = None,
     component: options.OwnComponents = None,
     workers: options.Workers = WORKERS,
+    max_value: options.MaxValue = MAX_VALUE,
     checkpoint: options.Checkpoint = duration_text(CHECKPOINT_PERIOD),
     credentials: options.Credentials = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Go without keys on an address others reach.")] = False,
@@ -62,6 +63,7 @@ def manager(
             tx_port,
             components=arguments.own_components(component or []),
             workers=workers,
+            max_value=max_value,
             credentials=credentials,
             insecure=insecure,
             near=str(Path.cwd()),

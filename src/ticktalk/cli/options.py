@@ -35,6 +35,9 @@ Mapping = Annotated[
     Path | None, typer.Option(metavar="FILE", help="JSON: SQ to ensemble, such as `ticktalk map -o` writes.")
 ]
 Workers = Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker processes; 0: in threads.")]
+MaxValue = Annotated[
+    int, typer.Option(min=1, help="Bytes of the longest value that a body may send; a longer one is an error.")
+]
 Checkpoint = Annotated[
     str, typer.Option(help="How often the states of SQs are saved, so that they can go on elsewhere; 0s: never.")
 ]

@@ -18,7 +18,7 @@ from ticktalk.cli.plot import check_plot_file, plot_outputs
 from ticktalk.cli.profile import check_profile_file, write_profile
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
-from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, WORKERS
+from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, WORKERS
 from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
@@ -44,6 +44,7 @@ def run(
     deployment: options.Deployment = None,
     mapping: options.Mapping = None,
     workers: options.Workers = WORKERS,
+    max_value: options.MaxValue = MAX_VALUE,
     checkpoint: options.Checkpoint = duration_text(CHECKPOINT_PERIOD),
     log: options.Log = None,
     jsonl: options.Jsonl = False,
@@ -77,13 +78,15 @@ def run(
                 0,
                 components=own.components if own else None,
                 workers=workers,
+                max_value=max_value,
                 near=near,
                 checkpoint=save_every,
             )
         except OSError as error:
             raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
         stack.callback(manager.stop)
-        started = [_start(option, manager.address, workers, near) for option in asked.values()]
+        settings = ["--workers", str(workers), "--max-value", str(max_value), "--near", near]
+        started = [_start(option, manager.address, settings) for option in asked.values()]
         stack.callback(_end_all, started)
         on_interrupt(stopped.set)
         manager.process.outputs.listeners.append(results.add)
@@ -120,9 +123,9 @@ def _say(event: Event) -> None:
         say(event)
 
 
-def _start(option: arguments.EnsembleOption, manager: str, workers: int, near: str) -> subprocess.Popen[bytes]:
+def _start(option: arguments.EnsembleOption, manager: str, settings: list[str]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-P", "-m", "ticktalk.cli.entry", "ensemble", option.name, "--manager", manager]
-    command += ["--workers", str(workers), "--near", near, "--with-parent"]
+    command += [*settings, "--with-parent"]
     for name, factory in option.components.items():
         command += ["--component", name if factory is None else f"{name}={factory}"]
     # A session of its own: Ctrl-C reaches this process, which ends the others in order.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 from collections.abc import Callable
@@ -9,16 +10,22 @@ from types import FrameType
 
 from ticktalk.cli.streams import say
 
+END_LIMIT = 30.0
+"""Seconds that an orderly end may take."""
+
 
 def on_interrupt(stop: Callable[[], None]) -> None:
-    """Call `stop()` at the first SIGINT or SIGTERM; end the process at the second."""
+    """Call `stop()` at the first SIGINT or SIGTERM; end the process at the second, or if the end takes too long."""
     asked = False
+    nowhere = open(os.devnull, "w")  # noqa: SIM115  as long as the process lives
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         if asked:
             os._exit(128 + number)
         asked = True
+        # By a thread that needs no interpreter: whatever runs here, the process ends.
+        faulthandler.dump_traceback_later(END_LIMIT, exit=True, file=nowhere)
         say("stopping; press Ctrl-C again to end at once")
         stop()
 

@@ -110,6 +110,10 @@ class NoCodecError(TypeError):
     """A value that cannot leave its ensemble: register a codec for its type, or send something plainer."""
 
 
+class TooLongError(NoCodecError):
+    """A value with more bytes than may leave its body: send less of it, or let the ensemble allow more."""
+
+
 class ValueFormatError(ValueError):
     """Bytes that are no value of this format, or of a class that is not known here."""
 
@@ -259,6 +263,16 @@ def encode_pieces(value: Any) -> tuple[Data, ...]:
         raise NoCodecError(
             "a value that is nested too deeply, or holds itself, cannot cross to another ensemble"
         ) from None
+
+
+def check_length(length: int, limit: int) -> None:
+    """Make sure that an encoded value is not longer than `limit` bytes.
+
+    Raises:
+        TooLongError: it is.
+    """
+    if length > limit:
+        raise TooLongError(f"a value of {length} bytes: {limit} may be sent (send less, or start with --max-value)")
 
 
 def decode_value(data: Data, classes: Classes | None = None) -> Any:

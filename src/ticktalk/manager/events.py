@@ -169,11 +169,14 @@ class RunsLong(Event, frozen=True):
 
 
 class LeftOut(Event, frozen=True):
-    """A value in an instance has no codec, so no checkpoint holds it; `what` names SQ, place and type."""
+    """A value in an instance has no codec or is too long: no checkpoint holds it; `what` names SQ, place and type."""
 
     graph: str
     what: str
-    sentence = "warning: graph {0.graph!r}: {0.what} has no codec, so it is not in the checkpoints (see register_codec)"
+    sentence = (
+        "warning: graph {0.graph!r}: {0.what} has no codec or is too long, so it is not in the checkpoints"
+        " (see register_codec, --max-value)"
+    )
 
 
 # Simulated faults.

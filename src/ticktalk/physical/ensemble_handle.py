@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine.components import Components
 from ticktalk.errors import InvalidMessageError
 from ticktalk.hosted.lease import Lease, Times
@@ -63,6 +64,7 @@ class EnsembleHandle:
         near: str,
         log_error: Callable[[FiringError], None],
         on_event: Callable[[str], None] | None,
+        max_value: int = MAX_VALUE,
     ) -> None:
         self.name = name
         self._manager = manager
@@ -74,7 +76,7 @@ class EnsembleHandle:
         self._clock = clock
         self._event = on_event or (lambda text: None)
         self._stop = threading.Event()
-        self.node = Node(name, components, manager_name, workers > 0, near)
+        self.node = Node(name, components, manager_name, workers > 0, near, max_value=max_value)
         self.node.log_error = log_error
         self.discipline = ClockDiscipline(follow=False)
         self._started = self.node.clock.now()  # the same however often it asks

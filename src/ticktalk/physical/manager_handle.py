@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine.components import Components
 from ticktalk.errors import TTRuntimeError
 from ticktalk.physical.commands import Commands
@@ -26,7 +27,7 @@ class ManagerHandle:
     Args:
         process: the documented process.
         manager: its driver.
-        components, ip, rx_port, workers, credentials, insecure, near: see `TTRuntimeManagerPhysical`.
+        components, ip, rx_port, workers, credentials, insecure, near, max_value: see `TTRuntimeManagerPhysical`.
 
     Raises:
         TTRuntimeError: the port is in use, the host has no such address, or credentials are missing.
@@ -43,6 +44,7 @@ class ManagerHandle:
         credentials: str | None,
         insecure: bool,
         near: str,
+        max_value: int = MAX_VALUE,
     ) -> None:
         secure = credentials is not None
         if not secure and not is_loopback(ip):
@@ -55,7 +57,7 @@ class ManagerHandle:
         trust = ManagerTrust(credentials)
         self.callbacks = Callbacks()
         name = process.ensemble_name or ""
-        self.node = Node(name, components, name, workers > 0, near, trust.sign, trust.verify)
+        self.node = Node(name, components, name, workers > 0, near, trust.sign, trust.verify, max_value=max_value)
         try:
             self._listen(ip, rx_port, trust)
         except TTRuntimeError:

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any
 
-from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE
 from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import Components
@@ -65,6 +65,7 @@ class Node:
         near: folder beside which factories' modules are looked for.
         sign, verify: the manager's signature on code.
         link: its end of the network; None: Zenoh's.
+        max_value: bytes of the longest value that a body may send.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Node:
         sign: Sign | None = None,
         verify: Verify | None = None,
         link: Link | None = None,
+        max_value: int = MAX_VALUE,
     ) -> None:
         self.name = name
         self.link = link or TTNetworkInterfaceZenoh()
@@ -101,7 +103,9 @@ class Node:
             self._count_restart,
             lambda context, sq: self.duties.checkpoints.last_body(context, sq),
             self.sharing.encode,
+            max_value,
         )
+        self.sharing.max_value = max_value
         self.duties: Duties = Duties(
             self.host,
             self.workers,

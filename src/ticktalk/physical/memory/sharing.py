@@ -20,7 +20,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from ticktalk.engine.value_codec import Data, encode_pieces
+from ticktalk.defaults import MAX_VALUE
+from ticktalk.engine.value_codec import Data, check_length, encode_pieces
 from ticktalk.messages import NetMsg, message
 from ticktalk.network_interface import TTNetworkInterface
 from ticktalk.network_keys import WHOLE
@@ -151,6 +152,7 @@ class Sharing:
         keeps: whether it takes tokens for SQs that will come.
 
     Attributes:
+        max_value: bytes of the longest value that may be sent.
         handed: values of which only the place was sent.
         handlers: by kind, what takes the messages of other ensembles about this.
     """
@@ -164,6 +166,7 @@ class Sharing:
         keeps: Callable[[], bool],
     ) -> None:
         self.handed = 0
+        self.max_value = MAX_VALUE
         self._name = name
         self._link = link
         self._loop = loop
@@ -191,7 +194,9 @@ class Sharing:
             NoCodecError: as `encode_value`.
         """
         pieces = encode_pieces(value)
-        if self._needs_own and sum(map(len, pieces)) >= LONG:
+        length = sum(map(len, pieces))
+        check_length(length, self.max_value)
+        if self._needs_own and length >= LONG:
             with self._making:
                 if self._own is None:
                     memory = arena.create()

@@ -222,7 +222,12 @@ class ThreadChannel:
         self._on_answer = on_answer
         self._commands: deque[Command] = deque()
         self._worker = Worker(
-            settings["ensemble"], settings["components"], self._answer, settings["near"], settings["encode"]
+            settings["ensemble"],
+            settings["components"],
+            self._answer,
+            settings["near"],
+            settings["encode"],
+            settings["max_value"],
         )
         self._reading = threading.Lock()  # commands are read one after the other; bodies run outside it
         self._prints = keep_bodies_from_stdout()

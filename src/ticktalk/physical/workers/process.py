@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ticktalk.defaults import MAX_VALUE
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.physical.memory.allocator import keep_memory
 from ticktalk.physical.memory.arena import BACK, PATIENCE, Memory, Reader, Writer, opened
@@ -25,10 +26,12 @@ class SocketCommands:
     Args:
         connection: the socket.
         memories: the descriptors of memory for long values, to here and from here; empty: there is none.
+        max_value: bytes of the longest value that may be sent.
     """
 
-    def __init__(self, connection: socket.socket, memories: Sequence[int] = ()) -> None:
+    def __init__(self, connection: socket.socket, memories: Sequence[int] = (), max_value: int = MAX_VALUE) -> None:
         self._socket = connection
+        self._max_value = max_value
         self._readers: dict[int, Reader] = {}  # by the number of their memory
         self._writer: Writer | None = None
         if memories:
@@ -68,7 +71,7 @@ class SocketCommands:
 
     def encode(self, value: Any) -> Any:
         """Encode a value for an answer."""
-        return in_shared_memory(value, self._writer)
+        return in_shared_memory(value, self._writer, self._max_value)
 
     def answer(self, answer: Answer | Mapped) -> None:
         """Send an answer; from any thread."""
@@ -92,10 +95,15 @@ def main() -> None:
     # Ctrl-C at a terminal reaches the whole group, but the process that keeps time ends its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep_memory()
-    commands = SocketCommands(connection, settings["memories"])
+    commands = SocketCommands(connection, settings["memories"], settings["max_value"])
     with BodyOutput(sys.stderr, sys.stderr):
         worker = Worker(
-            settings["ensemble"], settings["components"], commands.answer, settings["near"], commands.encode
+            settings["ensemble"],
+            settings["components"],
+            commands.answer,
+            settings["near"],
+            commands.encode,
+            settings["max_value"],
         )
         worker.run(commands.receive)
         sys.stdout.flush()

@@ -10,6 +10,7 @@ from typing import Any
 from ticktalk.accelerate.bind import IN_REGION
 from ticktalk.accelerate.in_worker import WorkerRegion
 from ticktalk.accelerate.region_messages import RegionRan, RegionSkipped, RunRegion, SplitRegion
+from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine.components import running
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.lateness import lateness
@@ -71,17 +72,21 @@ class Instance(Unit):
         full: it gets full tokens.
         encode: makes the result to send of a value (`results.encoder`).
         answer: sends answers.
+        max_value: bytes of the longest `sq_state` that is saved.
 
     Attributes:
         execute: its execute part, which calls `send` and `report`; set before the first command.
     """
 
-    __slots__ = ("_encode", "_full", "_outcome", "execute", "report")
+    __slots__ = ("_encode", "_full", "_max_value", "_outcome", "execute", "report")
 
     execute: TTSQExecute
 
-    def __init__(self, ident: int, full: bool, encode: Callable[[Any], list[Any]], answer: SendAnswer) -> None:
+    def __init__(
+        self, ident: int, full: bool, encode: Callable[[Any], list[Any]], answer: SendAnswer, max_value: int = MAX_VALUE
+    ) -> None:
         super().__init__(ident, answer)
+        self._max_value = max_value
         self._full = full
         self._encode = encode
         self._outcome: list[Any] = []  # of the firing under way
@@ -99,6 +104,9 @@ class Instance(Unit):
             saver = Saver()
             saver.sq = self.execute.name
             data = saver.body(self.execute.state.get("sq_state"))
+            if data is not None and len(data) > self._max_value:
+                saver.left_out.append(f"{saver.sq}: sq_state ({len(data)} bytes)")
+                data = None
             self.answer(SavedState(self.ident, data, saver.left_out))
         elif isinstance(command, Restore):
             self.execute.state["sq_state"] = self.execute.code.decode(command.sq_state)

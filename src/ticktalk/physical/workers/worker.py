@@ -17,6 +17,7 @@ import msgspec
 
 from ticktalk.accelerate.in_worker import Codecs, WorkerRegion
 from ticktalk.accelerate.region_messages import FormRegion
+from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine.bodies import BodyError, GraphCode
 from ticktalk.engine.components import Components, Preparing, running
 from ticktalk.engine.execution import TTSQExecute
@@ -45,6 +46,7 @@ class Worker:
         answer: sends answers.
         near: folder beside which factories' modules are looked for.
         encode: makes MessagePack of a value, or a mark that stands for it in an answer.
+        max_value: bytes of the longest `sq_state` that is saved.
     """
 
     def __init__(
@@ -54,12 +56,14 @@ class Worker:
         answer: SendAnswer,
         near: str = "",
         encode: Encode = encode_value,
+        max_value: int = MAX_VALUE,
     ) -> None:
         self._ensemble = ensemble
         self._components = components
         self._answer = answer
         self._near = Path(near or ".")
         self._encode = encode
+        self._max_value = max_value
         self._graphs: dict[str, tuple[TTGraph, GraphCode, dict[str, TTClock]]] = {}
         self._units: dict[int, Instance | RegionUnit] = {}
         self._of_graph: dict[str, list[int]] = {}
@@ -165,7 +169,7 @@ class Worker:
         for new in command.instances:
             sq = by_name[new.sq]
             encode = encoder(new.paths, new.unpack, self._encode)
-            instance = Instance(new.ident, sq.full_token, encode, self._answer)
+            instance = Instance(new.ident, sq.full_token, encode, self._answer, self._max_value)
             instance.execute = TTSQExecute(
                 sq,
                 self._ensemble,

@@ -16,7 +16,8 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.engine.value_codec import Data, encode_pieces
+from ticktalk.defaults import MAX_VALUE
+from ticktalk.engine.value_codec import Data, check_length, encode_pieces
 from ticktalk.physical.memory.arena import Reader, SharedValue, Writer, number_of
 from ticktalk.physical.network.frames import LONG
 
@@ -42,14 +43,16 @@ def by_itself(data: Data) -> Data | ByItself:
     return data if len(data) < LONG else ByItself(data)
 
 
-def in_shared_memory(value: Any, writer: Writer | None) -> Data | SharedValue | ByItself:
+def in_shared_memory(value: Any, writer: Writer | None, limit: int = MAX_VALUE) -> Data | SharedValue | ByItself:
     """A value as MessagePack: a long one where its receiver reads it, if there is room.
 
     Raises:
-        NoCodecError: as `encode_value`.
+        NoCodecError: as `encode_value`; or it has more than `limit` bytes.
     """
     pieces = encode_pieces(value)
-    if writer is not None and sum(map(len, pieces)) >= LONG:
+    length = sum(map(len, pieces))
+    check_length(length, limit)
+    if writer is not None and length >= LONG:
         placed = writer.put(pieces)
         if placed is not None:
             return placed

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from ticktalk.accelerate.on_device import DeviceAccelerator
+from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine import state
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.components import Components
@@ -114,6 +115,7 @@ class Workers:
         count_restart: Callable[[str], None] = lambda worker: None,
         last_body: Callable[[Context, str], bytes | None] = lambda context, sq: None,
         encode: Callable[[Any], Data] = encode_value,
+        max_value: int = MAX_VALUE,
     ) -> None:
         self.decode: state.Load = Encoded  # saved values stay encoded here: the workers open them
         self._ensemble = ensemble
@@ -128,6 +130,7 @@ class Workers:
         self._count_restart = count_restart
         self._last_body = last_body
         self._encode = encode
+        self._max_value = max_value
         self.mark: Callable[[Data], Any] = by_itself if self.in_processes else _as_it_is
         self.parts_of = parts_of
         self._channels: dict[str, Channel] = {}
@@ -362,6 +365,7 @@ class Workers:
                 "ensemble": self._ensemble,
                 "components": self._components,
                 "near": self._near,
+                "max_value": self._max_value,
                 "nice": 0 if worker == URGENT else ORDINARY_NICE,
             }
             if self.in_processes:

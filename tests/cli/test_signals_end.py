@@ -1,0 +1,36 @@
+"""An interrupt ends a process, whatever runs in it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+STUCK = """
+import time
+from ticktalk.cli import signals
+signals.END_LIMIT = 0.5
+signals.on_interrupt(lambda: None)
+print("ready", flush=True)
+while True:
+    try:
+        time.sleep(0.01)
+        {0}
+    except Exception:
+        pass
+"""
+
+
+def test_an_end_that_takes_too_long_is_cut_short() -> None:
+    """One call that holds the interpreter for a minute is begun in the meantime."""
+    text = STUCK.format("pow(3, 10**7, 7**10**6) if signals_asked() else None").replace(
+        "signals.on_interrupt(lambda: None)",
+        "asked = []\nsignals_asked = lambda: asked\nsignals.on_interrupt(lambda: asked.append(1))",
+    )
+    with subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        assert process.wait(30) == 1
+        assert time.monotonic() - began < 20
