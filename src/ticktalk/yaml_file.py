@@ -12,6 +12,7 @@ import yaml
 
 from ticktalk.durations import UNITS
 from ticktalk.errors import TTError
+from ticktalk.input_file import read_bytes
 from ticktalk.source_problems import did_you_mean
 
 LARGEST = 2**40
@@ -27,7 +28,7 @@ def read_text(path: str | Path, what: str) -> str:
         TTError: it cannot be read, or is no UTF-8 text.
     """
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
+        return read_bytes(path).decode("utf-8-sig")
     except OSError as error:
         raise TTError(f"{path}: the {what} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:

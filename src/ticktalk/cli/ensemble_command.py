@@ -31,8 +31,12 @@ def ensemble(
     name: Annotated[str, typer.Argument(help="The ensemble's name, unique in its system.")],
     manager: options.Manager,
     ip: Annotated[str | None, typer.Option(help="The address on which others reach this ensemble.")] = None,
-    rx_port: Annotated[int, typer.Option(help="The port on which it listens; 0: any that is free.")] = 0,
-    tx_port: Annotated[int, typer.Option(help="The local port of the connection to the manager; 0: any.")] = 0,
+    rx_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port on which it listens; 0: any that is free.")
+    ] = 0,
+    tx_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The local port of the connection to the manager; 0: any.")
+    ] = 0,
     component: options.OwnComponents = None,
     workers: options.Workers = WORKERS,
     max_value: options.MaxValue = MAX_VALUE,

@@ -42,8 +42,10 @@ shutdown                           end the manager and every ensemble"""
 
 def manager(
     ip: Annotated[str, typer.Option(help="The address on which ensembles reach it.")] = "127.0.0.1",
-    rx_port: Annotated[int, typer.Option(help="The port on which it listens; 0: any that is free.")] = RX_PORT,
-    tx_port: Annotated[int, typer.Option(help="The local port of outgoing connections; 0: any.")] = 0,
+    rx_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port on which it listens; 0: any that is free.")
+    ] = RX_PORT,
+    tx_port: Annotated[int, typer.Option(min=0, max=65535, help="The local port of outgoing connections; 0: any.")] = 0,
     log: options.Log = None,
     component: options.OwnComponents = None,
     workers: options.Workers = WORKERS,

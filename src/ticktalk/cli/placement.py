@@ -13,6 +13,7 @@ from ticktalk.cli.streams import say
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.errors import TTError, TTMappingError
 from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ
 from ticktalk.mapping.deployment_file import DeploymentFile, EnsembleSpec, read_deployment
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.mapping_file import MappingFile, read_mapping
@@ -63,12 +64,39 @@ def placement(
     if deployment is not None:
         return _of_deployment(graph, components, read_deployment(deployment), made, later)
     if made is None:
-        return Placement(all_ensembles(graph, options, components, later), None, None)
+        asked = all_ensembles(graph, options, components, later)
+        _check_components(graph, asked)
+        return Placement(asked, None, None)
     asked = all_ensembles(graph, options, components, later) if options else _made_up(graph, components, made, later)
     infos = [EnsembleInfo(name, name, list(option.components)) for name, option in asked.items()]
     if DEFAULT_RUNTIME_MANAGER_NAME not in asked:
         infos.append(EnsembleInfo(DEFAULT_RUNTIME_MANAGER_NAME))
     return Placement(asked, made.check(graph, infos, "is no --ensemble of this run"), None)
+
+
+def _check_components(graph: TTGraph, asked: dict[str, EnsembleOption]) -> None:
+    """See that somebody was given each component that constraints ask for.
+
+    Raises:
+        TTMappingError: nobody was; a line for each component, however many SQs want it.
+    """
+    given = {component for option in asked.values() for component in option.components}
+    wanted: dict[str, list[TTSQ]] = {}
+    for sq in graph.sqs:
+        for component in dict.fromkeys(name for constraint in sq.constraints for name in constraint.components):
+            if component not in given:
+                wanted.setdefault(component, []).append(sq)
+    lines = []
+    for component, sqs in wanted.items():
+        named = [name for sq in sqs for constraint in sq.constraints for name in constraint.names]
+        ensemble = next(iter([*named, *asked, DEFAULT_RUNTIME_MANAGER_NAME]))
+        first, more = sqs[0], f" and {len(sqs) - 1} more want" if len(sqs) > 1 else " wants"
+        lines.append(
+            f"{first.name} (line {first.line}){more} component {component!r}, which no ensemble has, so nothing was"
+            f" instantiated: add --component {ensemble}.{component}=MODULE:FACTORY"
+        )
+    if lines:
+        raise TTMappingError("\n".join(lines))
 
 
 def _made_up(

@@ -6,6 +6,7 @@ only ever parsed: loading one runs nothing.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
 from pathlib import Path
@@ -15,12 +16,16 @@ import msgspec
 
 from ticktalk.errors import TTGraphError
 from ticktalk.graph.sq import TTSQ, TTArc, TTDestination
+from ticktalk.input_file import read_bytes
 from ticktalk.time import ROOT, TTClock
 
 FORMAT = "ticktalk-graph"
 VERSION = 2
 READABLE = (1, VERSION)
 """Version 2 has functions of modules, which are not the program's own."""
+
+LAST_LINE = 10_000_000
+"""The highest number of a line in a program; messages show lines by making a text with as many."""
 
 
 class TTClockSpec(msgspec.Struct, frozen=True):
@@ -157,7 +162,7 @@ class TTGraph(msgspec.Struct, omit_defaults=True):
             TTGraphError: the file cannot be read, is no graph, was altered or truncated, or is of another version.
         """
         try:
-            text = Path(path).read_bytes()
+            text = read_bytes(path)
         except OSError as error:
             raise TTGraphError(f"{path}: the graph file cannot be read: {error.strerror}") from None
         return TTGraph.from_json(text, str(path))
@@ -171,7 +176,7 @@ class TTGraph(msgspec.Struct, omit_defaults=True):
         """
         again = "compile the program again with `ticktalk compile`"
         try:
-            document = msgspec.json.decode(text)
+            document = msgspec.json.decode(text.removeprefix(codecs.BOM_UTF8))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise TTGraphError(f"{where}: not a graph file, or a truncated one ({error}); {again}") from None
         if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -225,6 +230,10 @@ class TTGraph(msgspec.Struct, omit_defaults=True):
                 raise ValueError(f"{sq.name} uses the unknown plan B {sq.plan_b!r}")
             if sq.trigger == "grid" and not (sq.period > 0 and 0 <= sq.phase < sq.period and sq.width > 0):
                 raise ValueError(f"{sq.name} has no valid period, phase and width")
+        lines = [*(sq.line for sq in self.sqs), *(function.line for function in self.functions.values())]
+        lines += [statement.line for statement in self.statements]
+        if any(not 0 <= line <= LAST_LINE for line in lines):
+            raise ValueError(f"a line of the program has a number that no file has: it is not within 0 and {LAST_LINE}")
         for function in self.functions.values():
             if any(not 0 <= need < len(self.statements) for need in function.needs):
                 raise ValueError(f"{function.name} needs a statement that is not there")

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from ticktalk.errors import Problem, TTError, TTSyntaxError, TTWarning
 from ticktalk.graph.graph import TTClockSpec, TTGraph
+from ticktalk.input_file import read_bytes
 from ticktalk.language.evaluation import Reference
 from ticktalk.language.graph_body import GraphBody
 from ticktalk.language.modules import Modules
@@ -158,7 +159,7 @@ def _mistakes(scope: ModuleScope, used: Mapping[str, Template]) -> list[Problem]
 def _read(path: Path) -> str:
     """The text of a Python file, decoded as Python does (UTF-8 unless it says otherwise)."""
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         reason = "it is a directory" if path.is_dir() else error.strerror or str(error)
         raise TTError(f"{path}: the program cannot be read: {reason}") from None

@@ -1,0 +1,30 @@
+"""Files that users give: programs, graphs, deployments."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+LARGEST_FILE = 1 << 28
+"""Bytes: what is longer is no program, no graph and no deployment."""
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        OSError: it cannot be read, is longer than `LARGEST_FILE`, or is a pipe, which might never end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # so that opening a pipe does not wait for its writer
+    with open(descriptor, "rb") as file:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is no file but a pipe or a device: save its content in a file first")
+        content = file.read(LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
+        raise OSError(errno.EFBIG, f"it is longer than {LARGEST_FILE >> 20} MiB")
+    return content
