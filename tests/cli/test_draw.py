@@ -74,3 +74,31 @@ def test_an_unclear_request_to_draw_is_an_error(tmp_path: Path, options: list[st
     path = tmp_path / "prog.py"
     path.write_text(PROGRAM, encoding="utf-8")
     assert CliRunner().invoke(app, ["draw", str(path), *options]).exit_code == 2
+
+
+NESTED = """\
+from ticktalk import *
+@SQify
+def double(x): return 2 * x
+@GRAPHify
+def room(a, b):
+    x = double(a)
+    return double(x), double(b)
+@GRAPHify
+def main(trigger):
+    p, q = room(trigger, double(trigger))
+    s, _ = room(q, p, TTName="hall")
+    return double(s)
+"""
+
+
+@pytest.mark.parametrize("ending", ["svg", "dot", "mmd"])
+def test_a_called_graph_is_a_box_and_collapses_to_a_node(tmp_path, ending):
+    picture = tmp_path / f"graph.{ending}"
+    draw(tmp_path, NESTED, "-o", str(picture))
+    opened = picture.read_text(encoding="utf-8")
+    draw(tmp_path, NESTED, "--collapse", "-o", str(picture))
+    folded = picture.read_text(encoding="utf-8")
+    assert "room-1/double-1" in opened and "hall/double-3" in opened
+    assert "room-1/double" not in folded and "room-1" in folded and "hall" in folded
+    assert len(folded) < len(opened)

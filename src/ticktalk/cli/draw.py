@@ -17,6 +17,7 @@ from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.errors import TTError
 from ticktalk.graph.drawing import Format
 from ticktalk.graph.drawing import draw as render
+from ticktalk.graph.drawing.boxes import collapsed
 from ticktalk.graph.drawing.hosts import hosts_of
 from ticktalk.graph.graph import TTGraph
 
@@ -28,6 +29,9 @@ def draw(
     ] = None,
     regions: Annotated[
         bool, typer.Option("--regions", help="Groups are regions: SQs that a simulation runs as one function.")
+    ] = False,
+    collapse: Annotated[
+        bool, typer.Option("--collapse", help="Fold each graph that the graph calls to one node.")
     ] = False,
     show_code: Annotated[
         bool, typer.Option("--show-code", help="Print the code of the regions, and the stages of firings.")
@@ -41,9 +45,12 @@ def draw(
     if output is not None and kind not in ("svg", "dot", "mmd"):
         raise typer.BadParameter(f"-o {output}: the file's ending says the kind of picture: .svg, .dot or .mmd")
     graph = arguments.load_graph(program, of)
+    if regions and collapse:
+        raise typer.BadParameter("--regions shows SQs that --collapse folds: give one of them")
     found = _regions(graph) if regions or show_code else []
     if output is not None:
-        text = render(graph, cast(Format, kind), _as_groups(graph, found) if regions else None)
+        shown = collapsed(graph) if collapse else graph
+        text = render(shown, cast(Format, kind), _as_groups(graph, found) if regions else None)
         try:
             output.write_text(text, encoding="utf-8")
         except OSError as error:

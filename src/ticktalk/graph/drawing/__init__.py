@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from ticktalk.graph.drawing.boxes import with_boxes
 from ticktalk.graph.drawing.dot import draw_dot
 from ticktalk.graph.drawing.hosts import hosts_of
 from ticktalk.graph.drawing.mermaid import draw_mermaid
@@ -27,12 +28,14 @@ def draw(graph: TTGraph, format: Format, host_of: Mapping[str, str] | None = Non
         graph: a compiled graph.
         format: "svg", "dot" (Graphviz) or "mmd" (Mermaid).
         host_of: SQ name to ensemble name, as a mapper gives it; SQs it leaves out are in no group. Without it,
-            the SQs' constraints make the groups.
+            the SQs' constraints make the groups, and the graphs that the graph calls.
 
     Raises:
         ValueError: there is no such format.
     """
     host = hosts_of(graph, host_of)
+    if host_of is None:
+        host = with_boxes(graph, host)
     match format:
         case "svg":
             return draw_svg(graph, host)

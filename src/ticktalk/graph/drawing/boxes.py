@@ -1,0 +1,52 @@
+"""Graphs that a graph calls: each is drawn as a box around its SQs, or folded to one node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ, TTArc, TTDestination, TTPort
+
+
+def box_of(sq: str) -> str:
+    """The outermost called graph that an SQ belongs to; "" for the program's own."""
+    return sq.partition("/")[0] if "/" in sq else ""
+
+
+def with_boxes(graph: TTGraph, hosts: Mapping[str, str]) -> dict[str, str]:
+    """SQ name to its group, where each box is a group, too: within a host, if it has one."""
+    groups = dict(hosts)
+    for sq in graph.sqs:
+        if box := box_of(sq.name):
+            groups[sq.name] = f"{box} on {hosts[sq.name]}" if sq.name in hosts else box
+    return groups
+
+
+def collapsed(graph: TTGraph) -> TTGraph:
+    """A graph for drawing only, in which each box is one node with the ports and arcs that cross its border."""
+    nodes: dict[str, TTSQ] = {}
+    places: dict[TTDestination, TTDestination] = {}
+    for sq in graph.sqs:
+        if not (box := box_of(sq.name)):
+            nodes[sq.name] = msgspec.structs.replace(sq, arcs=[])
+            continue
+        function = box.rpartition("-")[0] or box
+        nodes.setdefault(box, TTSQ(box, function, line=sq.line, body=True, rank=sq.rank, constraints=sq.constraints))
+    sources = [(box_of(sq.name), arc.to) for sq in graph.sqs for arc in sq.arcs]
+    for source, to in [*sources, *(("", each.to) for each in graph.inputs)]:
+        for end in to:
+            box = box_of(end.sq)
+            if box and box != source:
+                port = next(sq for sq in graph.sqs if sq.name == end.sq).ports[end.port]
+                places[end] = TTDestination(box, len(nodes[box].ports))
+                nodes[box].ports.append(TTPort(port.name, sticky=port.sticky))
+    for sq in graph.sqs:
+        box = box_of(sq.name)
+        for arc in sq.arcs:
+            to = [places.get(end, end) for end in arc.to if not box or box_of(end.sq) != box]
+            if to or arc.output or not box:
+                nodes[box or sq.name].arcs.append(TTArc(arc.name, arc.kind, () if box else arc.path, to, arc.output))
+    inputs = [msgspec.structs.replace(each, to=[places.get(end, end) for end in each.to]) for each in graph.inputs]
+    return msgspec.structs.replace(graph, inputs=inputs, sqs=list(nodes.values()), functions={})
