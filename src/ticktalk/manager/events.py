@@ -160,7 +160,7 @@ class RunsLong(Event, frozen=True):
     stop: float | None
     time: int
 
-    def __str__(self) -> str:
+    def text(self) -> str:
         which = "" if self.start is None else f" of [{self.start}, {self.stop})"
         return (
             f"graph {self.graph!r}: the firing{which} of {self.sq} on {self.ensemble!r} has run for"
