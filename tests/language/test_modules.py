@@ -201,3 +201,17 @@ def test_graphs_written_before_still_load(folder):
     document = json.loads(graph.to_json())
     assert "file" not in document["graph"]["sqs"][0] and "module" not in document["graph"]["functions"]["f"]
     assert TTGraph.from_json(json.dumps({**document, "version": 1}).encode()) == graph
+
+
+def test_relative_imports_of_the_program_count_from_its_folder(folder):
+    text = """\
+from ticktalk import *
+from .devices import helper
+@SQify
+def f(x):
+    from . import devices
+    return helper(x), devices.PERIOD
+@GRAPHify
+def main(a): return f(a)
+"""
+    assert outputs(folder, text) == [[3, 100_000]]

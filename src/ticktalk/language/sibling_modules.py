@@ -26,7 +26,7 @@ def sibling_modules(
     sources: dict[str, str] = {}
     imports: list[tuple[ast.stmt | None, str]] = [(None, name.split(".")[0]) for name in functions]
     for node in nodes:
-        imports += _imported(node)
+        imports += _imported(node, of_program=True)
     for statement, first in imports:
         waiting = [first]
         while waiting:
@@ -120,11 +120,15 @@ def _is_installed(top: str) -> bool:
     return found is not None and found.origin is not None
 
 
-def _imported(tree: ast.AST) -> Iterator[tuple[ast.stmt, str]]:
-    """The import statements anywhere in it, with the top-level module of each absolute import."""
+def _imported(tree: ast.AST, of_program: bool = False) -> Iterator[tuple[ast.stmt, str]]:
+    """The import statements anywhere in it, with the top-level module of each.
+
+    Relative imports of the program itself count from its own folder; a package travels as a whole.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node, alias.name.split(".")[0]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node, node.module.split(".")[0]
+        elif isinstance(node, ast.ImportFrom) and (node.level == 0 or (of_program and node.level == 1)):
+            for name in [node.module] if node.module else [alias.name for alias in node.names]:
+                yield node, name.split(".")[0]
