@@ -12,7 +12,7 @@ import pytest
 from fuzz_messages import Fuzz, NoLink
 
 from ticktalk.defaults import CLOCK_STEP
-from ticktalk.engine.value_codec import encode_value
+from ticktalk.engine.value_codec import Encoded, encode_value
 from ticktalk.hosted.arc_numbers import LEAP, ArcNumbers
 from ticktalk.messages import NetMsg, RuntimeMsg, SyncMsg, message
 from ticktalk.payloads import Pong, SetGrid
@@ -164,3 +164,16 @@ def test_a_stream_far_behind_is_caught_up_with_at_once(receivers: Fuzz) -> None:
     assert time.monotonic() - began < 3
     skipped = node.host.contexts["prog", context].counts["src-1"]["skipped"]
     assert skipped > 9_000_000, "each instant counts all the same"
+
+
+def test_tokens_kept_for_a_move_are_bounded_in_bytes(receivers: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ticktalk.hosted.moves.KEPT_BYTES", 1_000)
+    moves = receivers.node.moves
+    receivers.send(receivers.node, SyncMsg.EXPECT, {"graph": "prog", "sqs": ["src-1"]})
+    receivers.turn()
+    for number in range(100):
+        moves.keep("prog", 1, "src-1/0", number, 0, 5, Encoded(bytes(90)))
+    assert len(moves._kept["prog", 1]) == 11 and moves._kept_bytes == 990
+    receivers.send(receivers.node, SyncMsg.STOP, {"graph": "prog"})
+    receivers.turn()
+    assert not moves._kept and moves._kept_bytes == 0, "what is given up is given back"

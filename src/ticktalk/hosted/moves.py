@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import arc_name
+from ticktalk.engine.value_codec import Encoded
 from ticktalk.engine.wiring import wiring_of
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.arc_numbers import ContextArcs
@@ -41,8 +42,14 @@ UNDER_WAY_LIMIT = 1_000_000
 KEPT = 1_000_000
 """Tokens of one context kept for SQs that will come; beyond that the newest are lost."""
 
+KEPT_BYTES = 256 << 20
+"""Bytes of such tokens of all contexts, where they are encoded."""
+
 Numbers = dict[int, dict[str, int]]
 """By context and arc, the number of a token."""
+
+Kept = tuple[str, int, Tick, Tick, Any]
+"""A token that is kept: arc, number, start, stop, value."""
 
 Job = Callable[[Callable[[], None]], None]
 """Does something, and calls what it is given when it is done."""
@@ -96,9 +103,8 @@ class Moves:
         self.waits: list[_Wait] = []
         self._jobs: dict[str, deque[Job]] = {}
         self._expected: dict[str, set[str]] = {}  # by graph: SQs that will come
-        self._kept: dict[
-            Key, list[tuple[str, int, Tick, Tick, Any]]
-        ] = {}  # by context: arc, number, start, stop, value
+        self._kept: dict[Key, list[Kept]] = {}
+        self._kept_bytes = 0
         self._far: dict[str, Numbers] = {}  # by graph: how far senders were when they were asked
         self._answers: dict[str, Callable[[SoFar], None]] = {}  # by graph: takes the answers
 
@@ -182,7 +188,7 @@ class Moves:
         self.keeps = bool(self._expected)
         self._far.pop(graph, None)
         for key in [key for key in self._kept if key[0] == graph]:
-            del self._kept[key]
+            self._kept_of(key)
 
     def _load(self, graph: str, sqs: list[TTSQ], loaded: Callable[[str | None], None]) -> None:
         expected = self._expected.setdefault(graph, set())
@@ -195,8 +201,16 @@ class Moves:
         """Keep a token for SQs that will come, if SQs of its graph will."""
         if graph in self._expected:
             tokens = self._kept.setdefault((graph, context), [])
-            if len(tokens) < KEPT:
+            size = len(value.data) if value.__class__ is Encoded else 0
+            if len(tokens) < KEPT and self._kept_bytes + size <= KEPT_BYTES:
+                self._kept_bytes += size
                 tokens.append((arc, number, start, stop, value))
+
+    def _kept_of(self, key: Key) -> list[Kept]:
+        """The tokens that were kept for SQs of a context; they are kept no longer."""
+        kept = self._kept.pop(key, [])
+        self._kept_bytes -= _bytes_of(kept)
+        return kept
 
     def _ask_how_far(self, expect: Expect, then: Callable[[Numbers], None]) -> None:
         """Ask the senders to SQs that will come what they have sent so far; all that comes after that is kept here."""
@@ -374,7 +388,7 @@ class Moves:
         states: Mapping[str, InstanceState],
     ) -> None:
         """Give SQs that came the tokens that were kept for them, but for those they took where they were."""
-        kept = self._kept.pop(key, [])
+        kept = self._kept_of(key)
         passed = self._arcs.get(key)
         by_name = wiring_of(context.prepared.graph).by_name
         # Tokens of this tick go behind those that waited at the former ensemble, and behind those kept here.
@@ -395,6 +409,7 @@ class Moves:
             context.take_turns(later)
         if self._expected.get(key[0]):
             self._kept[key] = kept  # for those that have still to come
+            self._kept_bytes += _bytes_of(kept)
 
     # SQs that leave.
 
@@ -443,3 +458,8 @@ class Moves:
 
     def _tell(self, kind: RuntimeMsg, payload: object) -> None:
         self._send(self._manager, kind, payload)
+
+
+def _bytes_of(kept: list[Kept]) -> int:
+    """The bytes of tokens, as far as they are encoded."""
+    return sum(len(value.data) for *_, value in kept if value.__class__ is Encoded)
