@@ -139,6 +139,7 @@ class TTEnsemble:
         tx_port: int = 0,
         workers: int = WORKERS,
         credentials: str | None = None,
+        token: bytes | None = None,
         clock: str = "manager",
         near: str = "",
         on_event: Callable[[str], None] | None = None,
@@ -155,6 +156,7 @@ class TTEnsemble:
             tx_port: the local port of the connection to the manager; 0: any.
             workers: 1: bodies run in worker processes; 0: in threads of this one.
             credentials: this ensemble's bundle, as `ticktalk keys issue` makes it.
+            token: the secret of a manager that was given one; None: on loopback that of the user.
             clock: "manager": the root clock follows the manager's; "system": this host's own is trusted (PTP).
             near: folder beside which modules of component factories are looked for.
             on_event: told a line for everything that happens.
@@ -181,6 +183,7 @@ class TTEnsemble:
             self.log_error,
             on_event,
             max_value,
+            token,
         )
         if self._stop_wanted:
             self._handle.stop()

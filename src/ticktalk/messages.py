@@ -11,12 +11,17 @@ To add a message: a member, a row, and a handler.
 from __future__ import annotations
 
 import enum
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple
 
 from ticktalk import payloads as carry
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.network_keys import Path
 from ticktalk.ranges import EnsembleName, Text
+
+Role = Literal["manager", "ensemble", "operator", "viewer"]
+"""What a certificate entitles to: to place and run code; to join under its one name; to command; to look."""
 
 
 class SyncMsg(enum.Enum):
@@ -55,6 +60,7 @@ class NetMsg(enum.Enum):
     SETTLE = enum.auto()
     HOW_FAR = enum.auto()
     SO_FAR = enum.auto()
+    REVOKED = enum.auto()
     SHUT_DOWN = enum.auto()
 
 
@@ -129,6 +135,8 @@ class Row(NamedTuple):
         payload: the type of what it carries.
         doc: its meaning.
         crosses: it goes between devices; others stay within a process, so nobody can send them from outside.
+        senders: the roles that may send it from outside: from another device, or as the question of a command.
+        own: gives the name in what it carries, which has to be its sender's own; None: it names no sender.
         signed: it carries code: it is taken only with the manager's signature.
         values: it holds values of programs, which have an encoding of their own.
         path: the path on which it travels.
@@ -136,11 +144,18 @@ class Row(NamedTuple):
 
     payload: Any
     doc: str
+    senders: tuple[Role, ...] = ("manager",)
+    own: Callable[[Any], str] | None = None
     crosses: bool = True
     signed: bool = False
     values: bool = False
     path: Path = Path.CONTROL
 
+
+_MEMBERS: tuple[Role, ...] = ("manager", "ensemble")
+_OPERATORS: tuple[Role, ...] = ("manager", "operator")
+_VIEWERS: tuple[Role, ...] = ("manager", "operator", "viewer")
+_name, _ensemble = attrgetter("name"), attrgetter("ensemble")
 
 ROWS: dict[enum.Enum, Row] = {
     # For the ports and firing rules of an ensemble.
@@ -161,43 +176,62 @@ ROWS: dict[enum.Enum, Row] = {
     NetMsg.JOIN: Row(EnsembleInfo, "ask the manager to let this ensemble join", crosses=False),
     NetMsg.ROUTE: Row(carry.Route, "an ensemble and its address"),
     NetMsg.FORGET: Row(EnsembleName, "the ensemble of this name has left"),
-    NetMsg.REFUSED: Row(Text, "the manager does not let this ensemble join, and why"),
+    NetMsg.REFUSED: Row(Text, "the manager does not let this ensemble take part, and why"),
     NetMsg.SEND: Row(Envelope, "send a message to a process of another ensemble", crosses=False),
     NetMsg.PONG: Row(
         carry.Pong, "the manager's answer to a heartbeat: its half of a clock exchange", path=Path.HEARTBEATS
     ),
     NetMsg.ASK: Row(
-        carry.Ask, "an ensemble that has lost the manager asks for how long it was not heard of", path=Path.HEARTBEATS
+        carry.Ask,
+        "an ensemble that has lost the manager asks for how long it was not heard of",
+        _MEMBERS,
+        _name,
+        path=Path.HEARTBEATS,
     ),
-    NetMsg.TELL: Row(carry.Tell, "the answer to ASK", path=Path.HEARTBEATS),
-    NetMsg.OFFER: Row(carry.Offer, "memory in which the sender's values can be read by ensembles of its host"),
-    NetMsg.ACCEPTED: Row(carry.Accepted, "the sender reads in the memory it was offered"),
-    NetMsg.SETTLE: Row(carry.Settle, "values that were sent through shared memory, should they not have come"),
-    NetMsg.HOW_FAR: Row(carry.HowFar, "a receiver to which SQs will come asks how much was sent to them"),
-    NetMsg.SO_FAR: Row(carry.SoFar, "the answer to HOW_FAR"),
+    NetMsg.TELL: Row(carry.Tell, "the answer to ASK", _MEMBERS, _name, path=Path.HEARTBEATS),
+    NetMsg.OFFER: Row(
+        carry.Offer, "memory in which the sender's values can be read by ensembles of its host", _MEMBERS, _name
+    ),
+    NetMsg.ACCEPTED: Row(carry.Accepted, "the sender reads in the memory it was offered", _MEMBERS, _name),
+    NetMsg.SETTLE: Row(
+        carry.Settle, "values that were sent through shared memory, should they not have come", _MEMBERS
+    ),
+    NetMsg.HOW_FAR: Row(
+        carry.HowFar, "a receiver to which SQs will come asks how much was sent to them", _MEMBERS, _name
+    ),
+    NetMsg.SO_FAR: Row(carry.SoFar, "the answer to HOW_FAR", _MEMBERS, _name),
+    NetMsg.REVOKED: Row(bytes, "the revocation list, as its file has it: nobody on it is heard any more"),
     NetMsg.SHUT_DOWN: Row(Text, "the system ends, or this ensemble was drained; the reason"),
     # For the manager.
-    RuntimeMsg.JOIN: Row(EnsembleInfo, "an ensemble joins"),
-    RuntimeMsg.LEAVE: Row(EnsembleName, "the ensemble of this name leaves", path=Path.OUTPUTS),
-    RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH: Row(carry.DeployRequest, "deploy a graph; or the graph alone", crosses=False),
-    RuntimeMsg.READY: Row(carry.ReadyAnswer, "the answer to a deployment"),
-    RuntimeMsg.EXECUTE_GRAPH: Row(carry.StartRequest, "start a graph", crosses=False),
-    RuntimeMsg.OUTPUT_TOKEN: Row(carry.OutputToken, "an output of a graph", values=True, path=Path.OUTPUTS),
-    RuntimeMsg.FIRING_ERROR: Row(carry.FiringError, "a firing raised", path=Path.OUTPUTS),
-    RuntimeMsg.STOP_GRAPH: Row(carry.StopRequest, "end a graph", crosses=False),
-    RuntimeMsg.PING: Row(carry.Ping, "an ensemble's heartbeat: its half of a clock exchange", path=Path.HEARTBEATS),
-    RuntimeMsg.REPORT: Row(carry.IdleReport, "the answer to SyncMsg.REPORT"),
+    RuntimeMsg.JOIN: Row(EnsembleInfo, "an ensemble joins; it asks on a key of its own", crosses=False),
+    RuntimeMsg.LEAVE: Row(EnsembleName, "the ensemble of this name leaves", _MEMBERS, str, path=Path.OUTPUTS),
+    RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH: Row(
+        carry.DeployRequest, "deploy a graph; or the graph alone", _OPERATORS, crosses=False
+    ),
+    RuntimeMsg.READY: Row(carry.ReadyAnswer, "the answer to a deployment", _MEMBERS, _ensemble),
+    RuntimeMsg.EXECUTE_GRAPH: Row(carry.StartRequest, "start a graph", _OPERATORS, crosses=False),
+    RuntimeMsg.OUTPUT_TOKEN: Row(
+        carry.OutputToken, "an output of a graph", _MEMBERS, _ensemble, values=True, path=Path.OUTPUTS
+    ),
+    RuntimeMsg.FIRING_ERROR: Row(carry.FiringError, "a firing raised", _MEMBERS, _ensemble, path=Path.OUTPUTS),
+    RuntimeMsg.STOP_GRAPH: Row(carry.StopRequest, "end a graph", _OPERATORS, crosses=False),
+    RuntimeMsg.PING: Row(
+        carry.Ping, "an ensemble's heartbeat: its half of a clock exchange", _MEMBERS, _name, path=Path.HEARTBEATS
+    ),
+    RuntimeMsg.REPORT: Row(carry.IdleReport, "the answer to SyncMsg.REPORT", _MEMBERS, _ensemble),
     RuntimeMsg.BACK: Row(EnsembleInfo, "an ensemble that was cut off is reached again", crosses=False),
-    RuntimeMsg.DRAIN: Row(carry.DrainRequest, "move all that lives on an ensemble", crosses=False),
-    RuntimeMsg.SET_GRID: Row(carry.SetRequest, "change a stream's period and phase", crosses=False),
-    RuntimeMsg.CHECKPOINT: Row(carry.Checkpoint, "instances as they are now"),
-    RuntimeMsg.PLACED: Row(carry.Placed, "SQs that were to come are expected, or there, or cannot come"),
-    RuntimeMsg.HANDED: Row(carry.Handed, "what instances that were handed over go on with"),
-    RuntimeMsg.STATUS: Row(carry.StatusRequest, "how everything stands", crosses=False),
-    RuntimeMsg.ENSEMBLES: Row(carry.StatusRequest, "what the ensembles say of themselves", crosses=False),
-    RuntimeMsg.OUTPUTS: Row(carry.OutputsRequest, "the latest outputs of a graph", crosses=False),
-    RuntimeMsg.PROFILE: Row(carry.ProfileRequest, "what the bodies of a graph cost", crosses=False),
-    RuntimeMsg.SHUT_DOWN: Row(carry.StatusRequest, "the system is to end", crosses=False),
+    RuntimeMsg.DRAIN: Row(carry.DrainRequest, "move all that lives on an ensemble", _OPERATORS, crosses=False),
+    RuntimeMsg.SET_GRID: Row(carry.SetRequest, "change a stream's period and phase", _OPERATORS, crosses=False),
+    RuntimeMsg.CHECKPOINT: Row(carry.Checkpoint, "instances as they are now", _MEMBERS, _ensemble),
+    RuntimeMsg.PLACED: Row(
+        carry.Placed, "SQs that were to come are expected, or there, or cannot come", _MEMBERS, _ensemble
+    ),
+    RuntimeMsg.HANDED: Row(carry.Handed, "what instances that were handed over go on with", _MEMBERS, _ensemble),
+    RuntimeMsg.STATUS: Row(carry.StatusRequest, "how everything stands", _VIEWERS, crosses=False),
+    RuntimeMsg.ENSEMBLES: Row(carry.StatusRequest, "what the ensembles say of themselves", _OPERATORS, crosses=False),
+    RuntimeMsg.OUTPUTS: Row(carry.OutputsRequest, "the latest outputs of a graph", _VIEWERS, crosses=False),
+    RuntimeMsg.PROFILE: Row(carry.ProfileRequest, "what the bodies of a graph cost", _VIEWERS, crosses=False),
+    RuntimeMsg.SHUT_DOWN: Row(carry.StatusRequest, "the system is to end", _OPERATORS, crosses=False),
 }
 
 

@@ -6,6 +6,9 @@ import enum
 import functools
 from urllib.parse import quote
 
+GREET = "ticktalk/greet"
+"""Which manager is there? Asked before any other question: the answer has what proves this one new."""
+
 HELLO = "ticktalk/hello"
 """May this ensemble join? Asked before it opens its own session."""
 

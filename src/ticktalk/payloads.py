@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 
 
 class DeployRequest(msgspec.Struct):
-    """Map, distribute and prepare `graph`; `reply` gets the `GraphState` when it is ready, or the error.
-
-    `weights`: the costs of its SQs by ensemble, for placing them anew.
-    """
+    """Map, distribute and prepare `graph`; `weights`: its costs by ensemble. `reply` gets the `GraphState`."""
 
     graph: TTGraph
     name: str | None = None
@@ -390,13 +387,14 @@ Lateness = Annotated[list[int], msgspec.Meta(min_length=3, max_length=3)]
 
 
 class Ping(msgspec.Struct, frozen=True, array_like=True):
-    """A heartbeat of an ensemble, and its half of a clock exchange; ticks of the sender's root clock."""
+    """A heartbeat, half of a clock exchange (ticks of the sender's root clock), and what was refused, by kind."""
 
     name: EnsembleName
     asked: RootTick
     offset: RootTick = 0
     uncertainty: Span = 0
     dropped: Count = 0
+    refused: dict[Name, Count] = {}
 
 
 class Pong(msgspec.Struct, frozen=True, array_like=True):
@@ -468,10 +466,11 @@ class IdleReport(msgspec.Struct, frozen=True):
 
 
 class Route(NamedTuple):
-    """An entry of the routing table: which ensemble is where."""
+    """An entry of the routing table: which ensemble is where, and what tells that a message is its own."""
 
     name: EnsembleName
     address: Name
+    badge: bytes = b""
 
 
 class Offer(msgspec.Struct, frozen=True, array_like=True):

@@ -313,6 +313,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         workers: 1: bodies run in worker processes; 0: in threads of this one.
         credentials: the manager's bundle, as `ticktalk keys init` makes it.
         insecure: go without credentials on an address that others can reach.
+        token: a secret that ensembles are given, too; None: without credentials, on loopback, that of the user.
         near: folder beside which modules of factories are looked for.
         checkpoint: microseconds between two checkpoints of every instance; 0: none.
         max_value: bytes of the longest value that a body of the manager's own ensemble may send.
@@ -333,6 +334,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         workers: int = WORKERS,
         credentials: str | None = None,
         insecure: bool = False,
+        token: bytes | None = None,
         near: str = "",
         checkpoint: int = CHECKPOINT_PERIOD,
         max_value: int = MAX_VALUE,
@@ -344,7 +346,17 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         super().__init__(log_file, name, driver=node)
         self.ip, self.rx_port, self.tx_port = ip, rx_port, tx_port
         self._handle = ManagerHandle(
-            self.process, node, as_components(components), ip, rx_port, workers, credentials, insecure, near, max_value
+            self.process,
+            node,
+            as_components(components),
+            ip,
+            rx_port,
+            workers,
+            credentials,
+            insecure,
+            near,
+            max_value,
+            token,
         )
 
     @property

@@ -35,7 +35,7 @@ from ticktalk.physical.network.frames import HEAD
 from ticktalk.physical.network.link import Link, Withdraw
 from ticktalk.physical.node import Node
 from ticktalk.physical.timekeeping.root_clock import ClockDiscipline
-from ticktalk.physical.trust.trust import ManagerTrust
+from ticktalk.physical.trust.trust import Trust
 from ticktalk.processes import TTRuntimeManagerProcess
 
 SLOWEST = 2.0
@@ -201,6 +201,7 @@ class Fuzz:
         def call_it(call: Callable[..., None], *arguments: Any) -> None:
             call(*arguments)
 
+        node.guard = None  # past the guard: any content from anybody, whatever a role may send
         node.link.open("peer")
         node.loop._guarded = call_it  # type: ignore[method-assign]  # an error is to be seen
         return node
@@ -219,7 +220,7 @@ class Fuzz:
         driver = ManagerNode()
         process = TTRuntimeManagerProcess(None, queue.Queue(), "boss", driver=driver)
         process.requests.liveness.introduce(describe_host("boss", {}, "127.0.0.1:1", "none", True, 1))
-        driver.host(node, process, ManagerTrust(None))
+        driver.host(node, process, Trust("boss", "manager", None, "127.0.0.1"))
         return driver
 
     def _set_up(self) -> None:

@@ -231,15 +231,31 @@ def test_altered_bundles_are_refused(keys: Path, foreign: Path) -> None:
             "not issued by the authority in the same file",
         ),
         ({"name": "edge-b"}, "credentials for 'edge-b' with the certificate of 'edge-a'"),
-        ({"role": "manager"}, "signing key is missing"),
+        ({"role": "manager"}, "says 'manager', the certificate of 'edge-a' says 'ensemble'"),
     ):
         (keys / "edge-a.json").write_text(whole)
         with pytest.raises(TTError, match=what) as raised:
             Credentials.load(altered(keys / "edge-a.json", **changes))
         assert "ticktalk keys issue" in str(raised.value)
+    with pytest.raises(TTError, match="signing key is missing"):
+        Credentials.load(altered(Path(shutil.copy(keys / "runtime-manager.json", keys / "m.json")), signing_key=""))
     stolen = content(foreign / "runtime-manager.json")["signing_key"]
     with pytest.raises(TTError, match="does not fit its public half"):
         Credentials.load(altered(keys / "runtime-manager.json", signing_key=stolen))
+
+
+def test_a_role_is_read_from_the_certificate(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for role in ("ensemble", "operator", "viewer"):
+        path = issue(keys, f"a-{role}", role=role)
+        assert Credentials.load(path).role == role
+        with pytest.raises(TTError, match=f"says '{role}'"):
+            Credentials.load(altered(path, role="viewer" if role != "viewer" else "operator"))
+    for name, role in (("edge-a", "manager"), ("runtime-manager", "operator")):
+        with pytest.raises(ValueError, match="and with no other"):
+            issue(keys, name, role=role)  # type: ignore[arg-type]
+    monkeypatch.setattr(credentials, "role_of", lambda certificate: None)  # one from before there were roles
+    with pytest.raises(TTError, match=r"gives no role.*`ticktalk keys issue edge-a --role ensemble`"):
+        Credentials.load(keys / "edge-a.json")
 
 
 def test_expired_credentials_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -487,10 +503,15 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert out == f"{Path('ticktalk-keys', REVOCATIONS_FILE)}\n" and "manager must get" in err
     out, _ = keys("list")
     rows = [line.split() for line in out.splitlines()]
-    assert rows[0] == ["Name", "Serial", "Expires", "Revoked"]
+    assert rows[0] == ["Name", "Role", "Serial", "Expires", "Revoked"]
     assert [row[0] for row in rows[1:]] == ["runtime-manager", "edge-a", "edge-b"]
-    assert rows[2] == ["edge-a", first.serial, f"{first.expires:%Y-%m-%d}", f"{datetime.now(UTC):%Y-%m-%d}"]
-    assert len(rows[3]) == 3
+    assert rows[2] == ["edge-a", "ensemble", first.serial, f"{first.expires:%Y-%m-%d}", f"{datetime.now(UTC):%Y-%m-%d}"]
+    assert len(rows[3]) == 4
+
+    keys("issue", "anna", "--role", "operator")
+    keys("issue", "anna")
+    assert [row.split()[:2] for row in keys("list")[0].splitlines()[-2:]] == [["anna", "operator"]] * 2
+    assert "no other" in keys("issue", "runtime-manager", "--role", "viewer", status=2)[1]
 
     assert "is no name" in keys("issue", "a/b", status=2)[1]
     assert "without a port" in keys("issue", "edge-c", "--address", "192.0.2.1:1", status=2)[1]

@@ -12,7 +12,6 @@ import pytest
 from ticktalk.engine.value_codec import Encoded, NoCodecError, encode_value, plain
 from ticktalk.json_text import json_line
 from ticktalk.language.compiler import compile_source
-from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg
 from ticktalk.network_keys import arc_key, key_part
 from ticktalk.payloads import (
@@ -29,11 +28,10 @@ from ticktalk.payloads import (
     StopGraph,
 )
 from ticktalk.physical.network import frames
-from ticktalk.physical.network.control_frames import UnsignedCodeError, control_frame, parse_control
+from ticktalk.physical.network.control_frames import control_frame, parse_control
 from ticktalk.physical.network.frames import LONG, FrameError
 from ticktalk.physical.network.token_frames import arcs_as_bytes, arcs_in, long_parcel, parse_parcels, token_frame
 from ticktalk.physical.output_values import opened
-from ticktalk.physical.trust.trust import EnsembleTrust, ManagerTrust
 
 PROGRAM = """
 from ticktalk import SQify, GRAPHify
@@ -52,7 +50,6 @@ def deployment() -> Deployment:
 
 
 MESSAGES = [
-    Message(RuntimeMsg.JOIN, EnsembleInfo("edge", "127.0.0.1:1", ["cam"], modules=["os"]), "TTRuntimeManagerProcess"),
     Message(RuntimeMsg.LEAVE, "edge", "TTRuntimeManagerProcess"),
     Message(RuntimeMsg.READY, ReadyAnswer("prog", "edge", "no module named x"), "TTRuntimeManagerProcess"),
     Message(
@@ -143,28 +140,6 @@ def test_the_arcs_of_a_parcel_are_read_as_they_were_written() -> None:
         assert arcs_in(arcs_as_bytes(arcs)) == arcs
     with pytest.raises(FrameError):
         arcs_in(b"\0\0\0\0\0")
-
-
-def test_a_deployment_needs_the_signature_of_the_manager() -> None:
-    manager, other = ManagerTrust(None), ManagerTrust(None)
-    message = Message(ExecuteMsg.INSTANTIATE, deployment(), "TTExecuteProcess")
-    verify = EnsembleTrust(None).verifier(manager.public_key)
-    back = parse_control(control_frame(message, manager.sign), verify)
-    assert back.payload == message.payload
-    for sign in (None, other.sign, lambda payload: b"", lambda payload: bytes(64), lambda payload: payload):
-        with pytest.raises(UnsignedCodeError):
-            parse_control(control_frame(message, sign), verify)
-
-
-def test_a_signature_holds_for_one_payload_only() -> None:
-    manager = ManagerTrust(None)
-    verify = EnsembleTrust(None).verifier(manager.public_key)
-    message = Message(ExecuteMsg.INSTANTIATE, deployment(), "TTExecuteProcess")
-    frame = control_frame(message, manager.sign)
-    altered = frame.replace(b"2 * x", b"3 * x")
-    assert altered != frame
-    with pytest.raises(UnsignedCodeError):
-        parse_control(altered, verify)
 
 
 @pytest.mark.parametrize("parse", [parse_control, parse_parcels])

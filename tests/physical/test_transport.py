@@ -16,7 +16,7 @@ from ticktalk.payloads import Pong
 from ticktalk.physical.network import outbox
 from ticktalk.physical.network.control_frames import parse_control
 from ticktalk.physical.network.link import Link, LinkError, NobodyAnswersError, Withdraw
-from ticktalk.physical.trust.tls import Tls
+from ticktalk.physical.trust.door import Door
 
 
 class Session(Link):
@@ -48,7 +48,7 @@ class Session(Link):
         return None
 
     def _start(
-        self, mode: str, listen: str, connect: Sequence[str], tls: Tls | None, bind: str, timeout: float
+        self, mode: str, listen: str, connect: Sequence[str], door: Door, bind: str, timeout: float
     ) -> None:
         if "nobody" in connect:
             raise NobodyAnswersError("nobody answers")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -53,6 +55,9 @@ def add(to: Table, *cells: object) -> None:
 
 class ResultsGone(KeyboardInterrupt):
     """Ends a simulation whose results nobody takes, as Ctrl-C would: it is no error of the body that sent one."""
+
+EXPIRES_SOON = 7 * 86_400
+"""Seconds before the end of a certificate from which on a status warns of it."""
 
 
 class Results:
@@ -152,6 +157,11 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
         clock = "(the clock)" if own else f"{entry['clock_offset_us']} +- {entry['clock_uncertainty_us']} us"
         heard = "" if own else f"{entry['heard_us_ago'] / 1e6:.1f} s ago"
         where = entry["address"] + ("" if entry["direct"] else " (relayed)")
+        ends = entry.get("certificate_expires")
+        if ends is not None and ends - time.time() < EXPIRES_SOON:
+            where += f"\nits certificate expires on {datetime.fromtimestamp(ends, UTC):%Y-%m-%d %H:%M} UTC"
+        refused = ", ".join(f"{kind}: {count}" for kind, count in entry["refused"].items())
+        where += f"\nrefused there: {refused}" if refused else ""
         add(ensembles, entry["name"], where, ", ".join(entry["components"]), str(entry["cores"]), clock, heard)
     graphs = table("graph", "state", "contexts", "outputs", "busy", "SQs by ensemble", "counters", title="graphs")
     for graph in status["graphs"]:

@@ -60,6 +60,9 @@ def ensemble(
             check_log(log)
         except OSError as error:
             raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
+    token: bytes | None = None
+    if with_parent:
+        token = _token_of_parent()
     this = TTEnsemble(log, name, components=arguments.own_components(component or []))
     on_interrupt(this.stop)
     if with_parent:
@@ -72,10 +75,22 @@ def ensemble(
         workers=workers,
         max_value=max_value,
         credentials=credentials,
+        token=token,
         clock=clock,
         near=near or os.getcwd(),
         on_event=None if with_parent else say,
     )
+
+
+def _token_of_parent() -> bytes | None:
+    """The secret that the process that started this one writes to its stdin; nobody else can read it there."""
+    line = b""
+    while not line.endswith(b"\n"):
+        read = os.read(0, 1)
+        if not read:
+            return None  # it has ended already, as this one will
+        line += read
+    return bytes.fromhex(line.decode())
 
 
 def _end_with_parent(this: TTEnsemble) -> None:

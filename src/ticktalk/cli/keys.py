@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -72,6 +72,13 @@ def issue(
     name: _Name,
     directory: _Directory = authority.DIRECTORY,
     address: _Address = None,
+    role: Annotated[
+        Literal["ensemble", "operator", "viewer"] | None,
+        typer.Option(
+            help="ensemble: joins under this name; operator: deploys, starts, stops; viewer: status and outputs. "
+            "Default: the name's last role, or ensemble."
+        ),
+    ] = None,
     days: Annotated[
         int, typer.Option("--days", metavar="N", min=1, max=36_500, help="How long they are valid.")
     ] = authority.VALID_FOR.days,
@@ -79,12 +86,12 @@ def issue(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: DIR/NAME.json.")
     ] = None,
 ) -> None:
-    """Make credentials for an ensemble: one file to copy to it.
+    """Make credentials for an ensemble, an operator or a viewer: one file to copy there.
 
     Without --address, a name that had credentials keeps its addresses.
     """
     try:
-        path = authority.issue(directory, name, address or None, timedelta(days=days), output)
+        path = authority.issue(directory, name, address or None, timedelta(days=days), output, role)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     _tell(f"issued credentials to {name!r}, valid for {days} days; the file is a secret, copy it to its device:")
@@ -105,12 +112,14 @@ def list_command(directory: _Directory = authority.DIRECTORY) -> None:
     now = datetime.now(UTC)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Name", overflow="fold")
+    table.add_column("Role", no_wrap=True)
     table.add_column("Serial", no_wrap=True, min_width=40)
     table.add_column("Expires", no_wrap=True, min_width=10)
     table.add_column("Revoked", no_wrap=True, min_width=10)
     for item in authority.issued(directory):
         table.add_row(
             item.name,
+            item.role or "none: issue anew",
             item.serial,
             f"{item.expires:%Y-%m-%d}" + (" (expired)" if item.expires < now else ""),
             f"{item.revoked:%Y-%m-%d}" if item.revoked else "",

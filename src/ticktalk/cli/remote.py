@@ -212,17 +212,14 @@ class Remote:
 
     def __init__(self, manager: str, credentials: str | None) -> None:
         from ticktalk.physical.network.joining import client
-        from ticktalk.physical.trust.trust import EnsembleTrust
+        from ticktalk.physical.trust.trust import Trust
 
         self._manager = arguments.address(manager, "--manager")
-        self._trust = EnsembleTrust(credentials)
-        hint = "" if credentials is None else " that accepts this certificate"
+        self._trust = Trust("command", "operator", credentials, self._manager)
         try:
             self._link = client(self._manager, self._trust)
         except TTError:
-            raise TTError(
-                f"no manager answers at {self._manager}{hint}: start one with `ticktalk manager`, or check --manager"
-            ) from None
+            raise self._nobody() from None
 
     def ask(self, **question: Any) -> Any:
         """Ask, and give the answer.
@@ -232,17 +229,19 @@ class Remote:
         """
         from ticktalk.network_keys import COMMAND
         from ticktalk.physical.commands import Command
+        from ticktalk.physical.network.joining import question as ask
 
-        asked = self._trust.ask(msgspec.msgpack.encode(Command(**question)))
-        answer = self._link.ask(COMMAND, asked, ANSWER_LIMIT)
+        answer = ask(self._link, COMMAND, msgspec.msgpack.encode(Command(**question)), self._trust, ANSWER_LIMIT)
         if answer is None:
-            raise TTError(
-                f"no manager answers at {self._manager}: start one with `ticktalk manager`, or check --manager"
-            )
-        accepted, payload = answer
-        if not accepted:
-            raise TTError(payload.decode("utf-8", "replace"))
-        return msgspec.msgpack.decode(payload)
+            raise self._nobody()
+        if not answer.accepted:
+            raise TTError(answer.payload.decode("utf-8", "replace"))
+        return msgspec.msgpack.decode(answer.payload)
+
+    def _nobody(self) -> TTError:
+        from ticktalk.physical.network.probing import why_nobody
+
+        return TTError(why_nobody(self._manager, self._trust))
 
     def listen(self, graph: str, take: Any) -> None:
         """Have `take(row)` called with every output of a graph from now on."""

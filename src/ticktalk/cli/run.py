@@ -26,6 +26,7 @@ from ticktalk.manager.events import Event, GraphDone
 from ticktalk.mapping.mapper import TTMapper
 from ticktalk.payloads import OutputToken
 from ticktalk.physical.output_values import opened
+from ticktalk.physical.trust.token import new_token
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
 JOIN_LIMIT = 30.0
@@ -66,6 +67,7 @@ def run(
     asked = dict(placed.ensembles)
     near = str(Path(program).resolve().parent)
     own = asked.pop(DEFAULT_RUNTIME_MANAGER_NAME, None)
+    token = new_token()  # for this run, and known to its processes only
     stopped = threading.Event()
     tokens: list[OutputToken] = []
     with ExitStack() as stack:
@@ -80,13 +82,14 @@ def run(
                 workers=workers,
                 max_value=max_value,
                 near=near,
+                token=token,
                 checkpoint=save_every,
             )
         except OSError as error:
             raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
         stack.callback(manager.stop)
         settings = ["--workers", str(workers), "--max-value", str(max_value), "--near", near]
-        started = [_start(option, manager.address, settings) for option in asked.values()]
+        started = [_start(option, manager.address, settings, token) for option in asked.values()]
         stack.callback(_end_all, started)
         on_interrupt(stopped.set)
         manager.process.outputs.listeners.append(results.add)
@@ -123,13 +126,19 @@ def _say(event: Event) -> None:
         say(event)
 
 
-def _start(option: arguments.EnsembleOption, manager: str, settings: list[str]) -> subprocess.Popen[bytes]:
+def _start(
+    option: arguments.EnsembleOption, manager: str, settings: list[str], token: bytes
+) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-P", "-m", "ticktalk.cli.entry", "ensemble", option.name, "--manager", manager]
     command += [*settings, "--with-parent"]
     for name, factory in option.components.items():
         command += ["--component", name if factory is None else f"{name}={factory}"]
     # A session of its own: Ctrl-C reaches this process, which ends the others in order.
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=2, start_new_session=True)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=2, start_new_session=True)
+    assert process.stdin is not None
+    process.stdin.write(token.hex().encode() + b"\n")
+    process.stdin.flush()
+    return process
 
 
 def _wait_for(

@@ -20,9 +20,15 @@ KINDS = {
     "stale": "tokens of an older generation",
     "bad_frames": "frames that could not be read",
     "invalid": "messages with what cannot be: out of range, or naming what is not there",
+    "forged": "messages that are not proven to be their sender's",
+    "replayed": "messages that came again",
+    "unauthorized": "messages that their sender's role or name does not entitle to",
     "restarts": "workers replaced",
 }
 """The kinds of counters, and the events that each counts."""
+
+REFUSED = ("bad_frames", "invalid", "forged", "replayed", "unauthorized")
+"""The kinds that count what came from outside and was not taken."""
 
 Counts = dict[str, dict[str, int]]
 """SQ (or ensemble) name -> kind -> count; only what is not zero."""

@@ -61,6 +61,10 @@ class Driver:
         """The reports of a context on every ensemble, where they can be seen; None: ensembles send them when asked."""
         return None
 
+    def refused(self) -> dict[str, int]:
+        """By kind, how much came to the manager and was not taken."""
+        return {}
+
     def started(self, start: StartContext) -> None:
         """A context was started."""
 

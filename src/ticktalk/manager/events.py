@@ -60,6 +60,13 @@ class Left(Event, frozen=True):
         return f"{self.name!r} is gone: {'a newer start of it takes over its name' if self.replaced else 'it has left'}"
 
 
+class Expelled(Event, frozen=True):
+    """An ensemble has to go, though it is there: its certificate was revoked."""
+
+    name: str
+    sentence = "{0.name!r} is gone: its certificate was revoked"
+
+
 class Gone(Event, frozen=True):
     """Nothing was heard of an ensemble for so many ticks (in simulation an exact time): it is dead, or cut off."""
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ticktalk.hosted.lease import Times
 from ticktalk.manager.deploy import Deploy
 from ticktalk.manager.driver import Driver, Send, Tell
-from ticktalk.manager.events import Back, ClockWarning, Event, Gone, Isolated, Joined, Left
+from ticktalk.manager.events import Back, ClockWarning, Event, Expelled, Gone, Isolated, Joined, Left
 from ticktalk.manager.heal import Heal
 from ticktalk.manager.state import EnsembleState, LostEnsemble, ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
@@ -102,11 +102,11 @@ class Liveness:
 
     def _enter(self, info: EnsembleInfo) -> None:
         self._state.ensembles[info.name] = EnsembleState(info, self._driver.now())
-        route, manager = Route(info.name, info.address), self._state.manager
+        route, manager = Route(info.name, info.address, info.badge), self._state.manager
         self._send(manager.name, NetMsg.ROUTE, route)
         for other in self._state.infos():
             if other.name != info.name:
-                self._send(info.name, NetMsg.ROUTE, Route(other.name, other.address))
+                self._send(info.name, NetMsg.ROUTE, Route(other.name, other.address, other.badge))
                 if other.name != manager.name:
                     self._send(other.name, NetMsg.ROUTE, route)
 
@@ -121,6 +121,7 @@ class Liveness:
             self._send(ping.name, NetMsg.FORGET, ping.name)
             return
         ensemble.heard, ensemble.offset, ensemble.uncertainty = received, ping.offset, ping.uncertainty
+        ensemble.refused = ping.refused
         self._send(ping.name, NetMsg.PONG, Pong(ping.asked, received, self._driver.now()))
         self._warn_of_clock(ping)
 
@@ -158,6 +159,14 @@ class Liveness:
         self._state.lost.pop(name, None)
         if name in self._state.ensembles:
             self._forget(name, Left(name, replaced))
+        self._deploy.given_up(name)
+
+    def expelled(self, name: str, why: str) -> None:
+        """An ensemble has to go: it is told why, its SQs go elsewhere, and it does not come back as it was."""
+        self._send(name, NetMsg.REFUSED, why)
+        self._state.lost.pop(name, None)
+        if name in self._state.ensembles:
+            self._forget(name, Expelled(name))
         self._deploy.given_up(name)
 
     def gone(self, name: str, event: Event, isolated: bool = False) -> None:

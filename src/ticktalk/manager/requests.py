@@ -147,7 +147,7 @@ class Requests:
     def _status(self) -> dict[str, Any]:
         self.reports.look()
         counts = {name: self.reports.counts(name) for name in self.state.graphs}
-        return status(self.state, self._driver.now(), counts, self.outputs.log)
+        return status(self.state, self._driver.now(), counts, self.outputs.log, self._driver.refused())
 
     def _rows(self, request: OutputsRequest) -> list[str]:
         if not self._driver.rows_kept:

@@ -26,12 +26,14 @@ class EnsembleState(msgspec.Struct):
         info: its facts, as it told them when it joined.
         heard: the tick at which the manager heard of it last.
         offset, uncertainty: how far its clock is off, as it says itself (microseconds).
+        refused: by kind, how much came there and was not taken.
     """
 
     info: EnsembleInfo
     heard: int = 0
     offset: int = 0
     uncertainty: int = 0
+    refused: dict[str, int] = {}
 
 
 class LostEnsemble(msgspec.Struct):

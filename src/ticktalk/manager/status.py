@@ -14,10 +14,20 @@ ERRORS_SHOWN = 5
 """The latest errors that a status lists."""
 
 
-def status(state: ManagerState, now: int, counts: dict[str, Counts], log: LogFile | None) -> dict[str, Any]:
-    """The status at root tick `now`; `counts`: the counters, by graph; `log`: the file of outputs."""
+def status(
+    state: ManagerState, now: int, counts: dict[str, Counts], log: LogFile | None, refused: dict[str, int]
+) -> dict[str, Any]:
+    """The status at a root tick.
+
+    Args:
+        state: all that the manager knows.
+        now: the tick.
+        counts: the counters, by graph.
+        log: the file of outputs.
+        refused: by kind, how much came to the manager and was not taken.
+    """
     ensembles = [_ensemble(ensemble.info, ensemble, now) for ensemble in state.ensembles.values()]
-    ensembles.append(_ensemble(state.manager, EnsembleState(state.manager, now), now))
+    ensembles.append(_ensemble(state.manager, EnsembleState(state.manager, now, refused=refused), now))
     return {
         "manager": state.manager.name,
         "now": now,
@@ -38,9 +48,11 @@ def _ensemble(info: EnsembleInfo, ensemble: EnsembleState, now: int) -> dict[str
         "memory": info.memory,
         "python": info.python,
         "direct": info.direct,
+        "certificate_expires": info.expires or None,
         "clock_offset_us": ensemble.offset,
         "clock_uncertainty_us": ensemble.uncertainty,
         "heard_us_ago": max(0, now - ensemble.heard),
+        "refused": ensemble.refused,
     }
 
 

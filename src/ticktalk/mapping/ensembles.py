@@ -26,6 +26,8 @@ class EnsembleInfo(msgspec.Struct, frozen=True, omit_defaults=True):
         started: when it started (root ticks): a newer start takes over a lingering name.
         zid: the id of its network session.
         direct: others may connect to it; else the manager relays.
+        expires: when its certificate does (seconds since 1970); 0: it has none.
+        badge: what others have to know to take its messages as its own; empty in simulation.
     """
 
     name: EnsembleName
@@ -40,6 +42,8 @@ class EnsembleInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     started: RootTick = 0
     zid: Name = ""
     direct: bool = True
+    expires: int = 0
+    badge: bytes = b""
 
 
 def why_not(sq: TTSQ, ensemble: EnsembleInfo, modules: Collection[str] = ()) -> str | None:

@@ -16,7 +16,7 @@ from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.state import GraphState, ManagerState
 from ticktalk.mapping.weights import Weights
-from ticktalk.messages import Message, RuntimeMsg, message
+from ticktalk.messages import ROWS, Message, RuntimeMsg, message
 from ticktalk.network_interface import Question
 from ticktalk.network_keys import COMMAND, outputs_key
 from ticktalk.payloads import (
@@ -29,6 +29,7 @@ from ticktalk.payloads import (
     StopRequest,
 )
 from ticktalk.physical.manager_node import ManagerNode
+from ticktalk.physical.trust.identity import Known
 from ticktalk.ranges import Name
 
 
@@ -116,24 +117,38 @@ class Commands:
         self._link.answer(COMMAND, lambda question: manager.node.loop.post(self._answer, question))
 
     def _answer(self, question: Question) -> None:
+        asked = self._manager.asked(COMMAND, question)
+        if asked is None:
+            return
         reply: Future[Any] = Future()
         try:
-            command = msgspec.msgpack.decode(self._manager.trust.open(question.payload), type=Command)
-            asked = command.message(reply)
+            command = msgspec.msgpack.decode(asked.body, type=Command)
+            told = command.message(reply)
+            self._check(asked.requester, command, told)
         except (TTError, msgspec.DecodeError, ValueError) as error:
-            question.refuse(str(error))
+            question.answer(asked.answer(False, str(error).encode()))
             return
 
         def settled(future: Future[Any]) -> None:
             error = future.exception()
             if error is not None:
-                question.refuse(str(error))
+                question.answer(asked.answer(False, str(error).encode()))
             else:
                 answer = command.told(future.result(), self._manager.process.state)
-                question.answer(msgspec.msgpack.encode(answer))
+                question.answer(asked.answer(True, msgspec.msgpack.encode(answer)))
 
         reply.add_done_callback(settled)
-        self._manager.node.receive(asked)
+        self._manager.node.receive(told)
+
+    def _check(self, requester: Known, command: Command, told: Message) -> None:
+        senders = ROWS[told.msg_type].senders
+        if requester.role not in senders:
+            self._manager.node.own["unauthorized"] += 1
+            least = senders[-1]
+            raise TTError(
+                f"the credentials of {requester.name!r} give the role {requester.role}, which may not ask for"
+                f" {command.do!r}: use a bundle issued with `ticktalk keys issue NAME --role {least}`"
+            )
 
     def _publish(self, graph: str, row: str) -> None:
         self._link.publish(outputs_key(graph), row.encode())

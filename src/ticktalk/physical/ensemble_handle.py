@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
+
 from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine.components import Components
-from ticktalk.errors import InvalidMessageError
+from ticktalk.errors import InvalidMessageError, TTError
 from ticktalk.hosted.lease import Lease, Times
 from ticktalk.manager.liveness import Why
+from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import NetMsg, RuntimeMsg, message
-from ticktalk.network_keys import JOIN
+from ticktalk.network_keys import HELLO, JOIN
 from ticktalk.payloads import FiringError, Ping, Pong
 from ticktalk.physical.host_facts import describe_host, free_port
 from ticktalk.physical.manager_node import in_loop
@@ -24,11 +28,17 @@ from ticktalk.physical.network.joining import (
     hello,
     open_session,
     own_address,
+    question,
 )
 from ticktalk.physical.network.link import NobodyAnswersError, PortInUseError
 from ticktalk.physical.node import Node
 from ticktalk.physical.timekeeping.root_clock import ClockDiscipline, Exchange, boot_id, monotonic_us
-from ticktalk.physical.trust.trust import EnsembleTrust
+from ticktalk.physical.trust.trust import Trust
+
+logger = logging.getLogger("ticktalk")
+
+UNHEARD = 1_000_000
+"""Microseconds after which an ensemble that does not hear its manager asks whether another one is in its place."""
 
 SETTLED_AFTER = 1_000_000
 """Microseconds after a join for which "I do not know you" still answers a heartbeat from before it."""
@@ -65,10 +75,11 @@ class EnsembleHandle:
         log_error: Callable[[FiringError], None],
         on_event: Callable[[str], None] | None,
         max_value: int = MAX_VALUE,
+        token: bytes | None = None,
     ) -> None:
         self.name = name
         self._manager = manager
-        self._trust = EnsembleTrust(credentials)
+        self._trust = Trust(name, "ensemble", credentials, manager, token)
         self._ip = ip or own_address(manager)
         self._any_port = not rx_port
         self._rx_port = rx_port or free_port(self._ip)
@@ -76,17 +87,20 @@ class EnsembleHandle:
         self._clock = clock
         self._event = on_event or (lambda text: None)
         self._stop = threading.Event()
-        self.node = Node(name, components, manager_name, workers > 0, near, max_value=max_value)
+        self._expelled = ""  # why the manager lets it take part no more
+        self.node = Node(name, components, manager_name, workers > 0, near, self._trust.guard, max_value=max_value)
         self.node.log_error = log_error
         self.discipline = ClockDiscipline(follow=False)
         self._started = self.node.clock.now()  # the same however often it asks
-        self._joined_at = 0
         self._clock_refused = False  # it was told
         self._pinged: deque[int] = deque(maxlen=PINGS_KEPT)  # when the latest heartbeats were sent
+        self._joined_at = self._heard_at = self._asked_at = 0
         self._again = threading.Event()
         self.node.take_control[NetMsg.PONG] = self._pong
         self.node.take_control[NetMsg.SHUT_DOWN] = lambda reason, stamp: self._shut_down(reason)
         self.node.take_control[NetMsg.FORGET] = self._forgotten
+        self.node.take_control[NetMsg.REFUSED] = lambda reason, stamp: self._refused(reason)
+        self.node.take_control[NetMsg.REVOKED] = lambda content, stamp: self._revoke(content)
         node = self.node
         heard_again = "the manager is heard again; what was suspended and is still this ensemble's goes on"
         self._lease = Lease(
@@ -120,7 +134,7 @@ class EnsembleHandle:
                     started = True
                 self._again.clear()
                 while not self._stop.wait(0.1) and not self._again.is_set():
-                    pass
+                    self._look_for_another()
         finally:
             if started and self.node.link.is_open and not self._again.is_set():
                 try:
@@ -129,10 +143,27 @@ class EnsembleHandle:
                 except Exception:
                     pass  # the manager will notice by itself
             self.node.close()
+        if self._expelled:
+            raise RefusedError(self._expelled)
 
     def stop(self) -> None:
         """End `run`; from any thread."""
         self._stop.set()
+
+    def _look_for_another(self) -> None:
+        """In place of a manager that is not heard there may be another one: it knows no key of this ensemble's."""
+        now = monotonic_us()
+        if now - max(self._heard_at, self._joined_at, self._asked_at) < UNHEARD:
+            return
+        self._asked_at = now
+        before = self._trust.guard.session_of(self.node.manager)
+        try:
+            answer = question(self.node.link, HELLO, msgspec.msgpack.encode(self._info()), self._trust, 1.0)
+        except RefusedError as error:
+            logger.debug("asking for another manager: %s", error)
+            return
+        if answer is not None and before not in (None, self._trust.guard.read(answer.badge)[1]):
+            in_loop(self.node, lambda: self._forgotten(self.name, now))
 
     def _joined(self) -> None:
         self._lease.begin()
@@ -144,9 +175,8 @@ class EnsembleHandle:
         began = time.monotonic()
         while not self._stop.is_set():
             address = f"{'[' + self._ip + ']' if ':' in self._ip else self._ip}:{self._rx_port}"
-            info = describe_host(self.name, self.node.components, address, "", True, self._started)
             try:
-                welcome = hello(info, self._manager, self._trust, self._bind)
+                welcome = hello(self._info(address), self._manager, self._trust, self._bind)
             except RefusedError as error:
                 # After a crash the name is this ensemble's own: the manager will find the old one silent.
                 if error.why is not Why.IN_USE or time.monotonic() - began > NAME_LIMIT:
@@ -157,16 +187,18 @@ class EnsembleHandle:
                 if not told:
                     told = True
                     why = ""
-                    if self._trust.tls is not None:
+                    if self._trust.credentials is not None:
                         why = " (or it does not accept this certificate: expired, revoked, or of another authority)"
                     self._event(f"nobody answers at {self._manager} yet{why}; still trying")
                 self._stop.wait(RETRY)
                 continue
-            self._take_key(welcome)
             if self._enter(welcome, address):
                 return True
             self._stop.wait(RETRY)
         return False
+
+    def _info(self, address: str = "", zid: str = "", direct: bool = True) -> EnsembleInfo:
+        return describe_host(self.name, self.node.components, address, zid, direct, self._started)
 
     def _enter(self, welcome: Welcome, address: str) -> bool:
         link = self.node.link
@@ -180,8 +212,7 @@ class EnsembleHandle:
                     raise
                 self._rx_port = free_port(self._ip)  # somebody took the one that was free
                 return False
-        direct = link.mode == "peer"
-        info = describe_host(self.name, self.node.components, address, link.identity, direct, self._started)
+        info = self._info(address, link.identity, link.mode == "peer")
         asked = self.node.clock.now()
         answer = ask(link, JOIN, info, self._trust)
         if answer is None:
@@ -190,10 +221,6 @@ class EnsembleHandle:
         way = "" if link.mode == "peer" else " (relayed by the manager)"
         self._event(f"{self.name!r} joined {welcome.manager!r} at {self._manager}{way}")
         return True
-
-    def _take_key(self, welcome: Welcome) -> None:
-        """Code is taken only with the signature of the manager that let this ensemble in."""
-        self.node.verify = self._trust.verifier(welcome.signing_key)
 
     def _take_clock(self, welcome: Welcome, asked: int, returned: int) -> None:
         same_host = bool(welcome.boot_id) and welcome.boot_id == boot_id()
@@ -235,12 +262,14 @@ class EnsembleHandle:
             self.discipline.offset,
             self.discipline.uncertainty,
             self.node.own["overflow"],
+            self.node.refused(),
         )
         self.node.send(self.node.manager, message(RuntimeMsg.PING, ping))
 
     def _pong(self, pong: Pong, stamp: int) -> None:
         if pong.asked not in self._pinged:
             raise InvalidMessageError("an answer to a heartbeat that was not sent, or long ago")
+        self._heard_at = monotonic_us()
         self._exchange(Exchange(pong.asked, pong.received, pong.answered, stamp))
         if self._lease.pong(pong.asked):
             self._lease.notice_silence()
@@ -265,6 +294,17 @@ class EnsembleHandle:
         else:
             self.node.network_manager.receive(message(NetMsg.FORGET, name))
             self.node._drain()
+
+    def _refused(self, reason: str) -> None:
+        self._expelled = reason
+        self._stop.set()
+
+    def _revoke(self, content: bytes) -> None:
+        try:
+            for known in self._trust.guard.revoke(content):
+                self._trust.guard.forget(known.name)
+        except TTError as error:
+            self._event(str(error))
 
     def _shut_down(self, reason: str) -> None:
         self._event(reason)

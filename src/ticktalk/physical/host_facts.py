@@ -15,7 +15,14 @@ from ticktalk.physical.timekeeping.root_clock import boot_id
 
 
 def describe_host(
-    name: str, components: Components, address: str, zid: str, direct: bool, started: int
+    name: str,
+    components: Components,
+    address: str,
+    zid: str,
+    direct: bool,
+    started: int,
+    badge: bytes = b"",
+    expires: int = 0,
 ) -> EnsembleInfo:
     """The description of an ensemble on this host, for its join."""
     return EnsembleInfo(
@@ -30,6 +37,8 @@ def describe_host(
         started=started,
         zid=zid,
         direct=direct,
+        badge=badge,
+        expires=expires,
     )
 
 

@@ -11,10 +11,10 @@ from ticktalk.errors import TTRuntimeError
 from ticktalk.physical.commands import Commands
 from ticktalk.physical.host_facts import describe_host, free_port
 from ticktalk.physical.manager_node import Callbacks, ManagerNode, in_loop
-from ticktalk.physical.network.joining import is_loopback, say_insecure
+from ticktalk.physical.network.joining import say_insecure
 from ticktalk.physical.network.link import PortInUseError
 from ticktalk.physical.node import Node
-from ticktalk.physical.trust.trust import ManagerTrust
+from ticktalk.physical.trust.trust import Trust, is_loopback
 from ticktalk.processes import TTRuntimeManagerProcess
 
 PORT_TRIES = 10
@@ -27,7 +27,8 @@ class ManagerHandle:
     Args:
         process: the documented process.
         manager: its driver.
-        components, ip, rx_port, workers, credentials, insecure, near, max_value: see `TTRuntimeManagerPhysical`.
+        components, ip, rx_port, workers, credentials, insecure, near, max_value, token: see
+            `TTRuntimeManagerPhysical`.
 
     Raises:
         TTRuntimeError: the port is in use, the host has no such address, or credentials are missing.
@@ -45,6 +46,7 @@ class ManagerHandle:
         insecure: bool,
         near: str,
         max_value: int = MAX_VALUE,
+        token: bytes | None = None,
     ) -> None:
         secure = credentials is not None
         if not secure and not is_loopback(ip):
@@ -54,17 +56,17 @@ class ManagerHandle:
                     " keys init` and give --credentials FILE (or --insecure, which says what it means)"
                 )
             say_insecure()
-        trust = ManagerTrust(credentials)
-        self.callbacks = Callbacks()
         name = process.ensemble_name or ""
-        self.node = Node(name, components, name, workers > 0, near, trust.sign, trust.verify, max_value=max_value)
+        trust = Trust(name, "manager", credentials, ip, token)
+        self.callbacks = Callbacks()
+        self.node = Node(name, components, name, workers > 0, near, trust.guard, max_value=max_value)
         try:
             self._listen(ip, rx_port, trust)
         except TTRuntimeError:
             self.node.loop.close()
             raise
         identity, now = self.node.link.identity, self.node.clock.now()
-        own = describe_host(name, components, self.address, identity, True, now)
+        own = describe_host(name, components, self.address, identity, True, now, trust.guard.badge, trust.expires)
         process.requests.liveness.introduce(own)
         manager.host(self.node, process, trust)
         Commands(manager)
@@ -73,11 +75,11 @@ class ManagerHandle:
         self.closed = False
         self.node.run_in_thread()
 
-    def _listen(self, ip: str, rx_port: int, trust: ManagerTrust, tries: int = PORT_TRIES) -> None:
+    def _listen(self, ip: str, rx_port: int, trust: Trust, tries: int = PORT_TRIES) -> None:
         port = rx_port or free_port(ip)
         self.address = f"{'[' + ip + ']' if ':' in ip else ip}:{port}"
         try:
-            self.node.link.open("router", self.address, tls=trust.tls)
+            self.node.link.open("router", self.address, door=trust.door)
         except PortInUseError:
             if rx_port or tries == 1:
                 raise

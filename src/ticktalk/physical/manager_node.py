@@ -17,17 +17,18 @@ from ticktalk.engine.value_codec import Encoded
 from ticktalk.errors import TTError
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.events import Refused
-from ticktalk.manager.liveness import WATCH_PERIOD, Refusal, Why
+from ticktalk.manager.liveness import WATCH_PERIOD, Why
 from ticktalk.manager.reports import REPORT_PERIOD
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.messages import RuntimeMsg, message
+from ticktalk.messages import NetMsg, RuntimeMsg, message
 from ticktalk.network_interface import Question
-from ticktalk.network_keys import HELLO, JOIN
+from ticktalk.network_keys import GREET, HELLO, JOIN
 from ticktalk.payloads import OutputToken, StartContext
 from ticktalk.physical.network.joining import Peer, Welcome, refusal_text
 from ticktalk.physical.node import Node
 from ticktalk.physical.output_values import rendered
-from ticktalk.physical.trust.trust import ManagerTrust
+from ticktalk.physical.trust.guard import Asked, revoked_text
+from ticktalk.physical.trust.trust import Trust
 from ticktalk.processes import TTRuntimeManagerProcess
 
 logger = logging.getLogger("ticktalk")
@@ -54,13 +55,13 @@ class ManagerNode(Driver):
         self.on_shut_down: Callable[[], None] | None = None
         self._goes_on: dict[int, threading.Event] = {}  # by context that has not ended: set when it does
 
-    def host(self, node: Node, process: TTRuntimeManagerProcess, trust: ManagerTrust) -> None:
+    def host(self, node: Node, process: TTRuntimeManagerProcess, trust: Trust) -> None:
         """Host a process on the manager's own node.
 
         Args:
             node: the manager's own ensemble; its link is open.
             process: the documented process.
-            trust: signs code, and knows whose messages are taken.
+            trust: knows whose messages are taken.
         """
         self.node, self.process, self.trust = node, process, trust
         requests = process.requests
@@ -75,10 +76,12 @@ class ManagerNode(Driver):
             node.input_token_process.input_msg, node.execute_process.input_msg, process.input_msg
         )
         process.setup_proc_intfc(node.network_manager.input_msg)
+        node.link.answer(GREET, lambda question: question.answer(trust.guard.greeting()))
         for key, joins in ((HELLO, False), (JOIN, True)):
             node.link.answer(key, partial(node.loop.post, self._hello, joins))
         node.loop.every(WATCH_PERIOD, self._now(requests.liveness.watch))
         node.loop.every(WATCH_PERIOD, process.outputs.flush)
+        node.loop.every(WATCH_PERIOD, self._now(self._look_for_revoked))
         node.loop.every(REPORT_PERIOD, self._now(requests.reports.ask))
 
     def _now(self, act: Callable[..., None]) -> Callable[..., None]:
@@ -112,6 +115,10 @@ class ManagerNode(Driver):
         """The ids of the sessions that are connected now."""
         return self.node.link.reachable()
 
+    def refused(self) -> dict[str, int]:
+        """By kind, how much came to the manager and was not taken."""
+        return self.node.refused()
+
     def started(self, start: StartContext) -> None:
         """A context goes on: `wait` waits for it."""
         self._goes_on[start.context] = threading.Event()
@@ -135,31 +142,67 @@ class ManagerNode(Driver):
 
     # Joins and outputs.
 
-    def _hello(self, joins: bool, question: Question) -> None:
-        requests = self.process.requests
+    def _look_for_revoked(self) -> None:
+        """A list that has changed takes effect at once, here and at every ensemble."""
+        before = self.trust.guard.revocations
         try:
-            info = msgspec.msgpack.decode(self.trust.open(question.payload), type=EnsembleInfo)
-            self.trust.open(question.payload, info.name)
-        except (TTError, msgspec.DecodeError) as error:
-            self.node.own["bad_frames"] += 1
-            requests.tell(Refused("", str(error)))
+            gone = self.trust.look()
+        except TTError as error:
+            self.process.requests.tell(Refused("the revocation list", str(error)))
+            return
+        if self.trust.guard.revocations is before:
+            return
+        for known in gone:
+            self.process.requests.liveness.expelled(known.name, revoked_text(known))
+            self.node._drain()
+            self.trust.guard.forget(known.name)
+        for name in self.process.state.ensembles:
+            self.node.send(name, message(NetMsg.REVOKED, self.trust.list_content))
+
+    def asked(self, key: str, question: Question) -> Asked | None:
+        """The proven question of a trusted requester; None: it was refused."""
+        self._look_for_revoked()
+        try:
+            return self.trust.guard.asked(key, question.payload)
+        except TTError as error:
+            self.node.own["forged"] += 1
+            self.process.requests.tell(Refused("", str(error)))
             question.refuse(str(error))
+            return None
+
+    def _hello(self, joins: bool, question: Question) -> None:
+        asked = self.asked(JOIN if joins else HELLO, question)
+        if asked is None:
+            return
+        requests, requester = self.process.requests, asked.requester
+        try:
+            info = msgspec.msgpack.decode(asked.body, type=EnsembleInfo)
+            if requester.role != "ensemble":
+                raise TTError(
+                    f"the credentials of {requester.name!r} give the role {requester.role}, so it cannot join"
+                )
+            if requester.name != info.name:
+                raise TTError(f"the certificate is issued to {requester.name!r}, so it cannot join as {info.name!r}")
+        except (TTError, msgspec.DecodeError) as error:
+            self.node.own["unauthorized"] += 1
+            requests.tell(Refused("", str(error)))
+            question.answer(asked.answer(False, str(error).encode()))
             return
         refusal = requests.liveness.refusal(info)
         if refusal is not None:
-            self._refuse(question, info.name, refusal, joins)
+            if joins or refusal.why is Why.VERSION:
+                requests.tell(Refused(info.name, refusal.text))
+            question.answer(asked.answer(False, refusal_text(refusal).encode()))
             return
         state = self.process.state
-        peers = [Peer(e.name, e.address, e.zid, e.direct) for e in state.infos()[:-1] if e.name != info.name]
-        welcome = Welcome(self.node.name, peers, self.trust.public_key, state.manager.boot_id, self.now())
+        peers = [Peer(e.name, e.address, e.zid, e.direct, e.badge) for e in state.infos()[:-1] if e.name != info.name]
+        welcome = Welcome(self.node.name, peers, state.manager.boot_id, self.now(), self.trust.list_content)
         if joins:
-            self.node.receive(message(RuntimeMsg.JOIN, info))
-        question.answer(msgspec.msgpack.encode(welcome))
-
-    def _refuse(self, question: Question, name: str, refusal: Refusal, joins: bool) -> None:
-        if joins or refusal.why is Why.VERSION:
-            self.process.requests.tell(Refused(name, refusal.text))
-        question.refuse(refusal_text(refusal))
+            self.trust.guard.admit(asked.badge, info.name)
+            self.node.receive(
+                message(RuntimeMsg.JOIN, msgspec.structs.replace(info, badge=asked.badge, expires=requester.expires))
+            )
+        question.answer(asked.answer(True, msgspec.msgpack.encode(welcome)))
 
     def _own_output(self, token: OutputToken) -> None:
         if token.shown is None:

@@ -19,8 +19,9 @@ from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE
 from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import Components
+from ticktalk.engine.counters import REFUSED
 from ticktalk.engine.value_codec import Encoded, encoded
-from ticktalk.errors import InvalidMessageError
+from ticktalk.errors import InvalidMessageError, TTError
 from ticktalk.hosted.ensemble_duties import Duties
 from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.hosted.moves import UNDER_WAY_LIMIT, Moves
@@ -43,15 +44,13 @@ from ticktalk.physical.network.tokens import Incoming, Tokens
 from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 from ticktalk.physical.timekeeping.loop import LOAN, Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
+from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.workers.workers import Workers
 from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
 from ticktalk.ranges import known
 from ticktalk.time import Tick
 
 logger = logging.getLogger("ticktalk")
-
-Verify = Callable[[bytes, bytes], bool]
-Sign = Callable[[bytes], bytes]
 
 
 class Node:
@@ -63,7 +62,7 @@ class Node:
         manager: the name of the runtime manager.
         processes: whether bodies run in worker processes; else in threads of this one.
         near: folder beside which factories' modules are looked for.
-        sign, verify: the manager's signature on code.
+        guard: seals and opens control messages; None: nothing is sealed.
         link: its end of the network; None: Zenoh's.
         max_value: bytes of the longest value that a body may send.
     """
@@ -75,8 +74,7 @@ class Node:
         manager: str = DEFAULT_RUNTIME_MANAGER_NAME,
         processes: bool = True,
         near: str = "",
-        sign: Sign | None = None,
-        verify: Verify | None = None,
+        guard: Guard | None = None,
         link: Link | None = None,
         max_value: int = MAX_VALUE,
     ) -> None:
@@ -130,12 +128,14 @@ class Node:
             self.workers.in_processes,
             self.own,
         )
-        self.verify = verify
+        self.guard = guard
         self.take_output: Callable[[OutputToken], None] | None = None  # on the manager's own ensemble
         self.take_error: Callable[[FiringError], None] | None = None
         self.log_error: Callable[[FiringError], None] = lambda error: None
         self._listening = Listening(self.link, functools.partial(Incoming, self.tokens))
-        self.link.name, self.link.take, self.link.sign = name, self.receive, sign
+        self.link.name, self.link.take = name, self.receive
+        if guard is not None:
+            self.link.seal = guard.seal
         self.link.waiting, self.link.overflow = self._flush, self.count_overflow
         self.link.subscribe(control_key(name), self._on_control)
         self.network_manager = TTNetworkManager(queue.Queue(), name, self.link, manager)
@@ -224,14 +224,24 @@ class Node:
     def _on_control(self, frame: bytes, attached: bytes | None) -> None:
         self.loop.post(self._control, frame, monotonic_us())
 
+    def refused(self) -> dict[str, int]:
+        """By kind, how much came here from outside and was not taken."""
+        return {kind: self.own[kind] for kind in REFUSED if self.own[kind]}
+
     def _control(self, frame: bytes, stamp: int) -> None:
         try:
-            message = parse_control(frame, self.verify)
+            opened = self.guard.open(frame) if self.guard is not None else None
+            message = parse_control(frame if opened is None else opened.body, opened)
+            if message.msg_type is NetMsg.ROUTE and self.guard is not None:
+                self.guard.admit(message.payload.badge, message.payload.name)
         except UnsignedCodeError:
             self.own["bad_frames"] += 1
             logger.error(
                 "ensemble %r refused a deployment: it does not carry the signature of the manager it joined", self.name
             )
+        except TTError as error:
+            self.own["forged"] += 1
+            logger.debug("a badge was dropped: %s", error)
         except FrameError as error:
             self.own[error.kind] += 1
             logger.debug("a bad frame was dropped: %s", error)

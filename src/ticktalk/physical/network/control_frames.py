@@ -1,6 +1,7 @@
 """Control frames: messages between processes of different ensembles, by their rows in `ticktalk.messages`.
 
-A frame is `[kind, recipient, payload, signature]`. The payload is MessagePack of its own, so that it can be signed.
+A frame is `[kind, recipient, payload]`. The payload is MessagePack of its own: it is decoded only when its sender may
+send this kind.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from ticktalk.messages import ROWS, Message, RuntimeMsg, SyncMsg
 from ticktalk.payloads import OutputToken, StartContext
 from ticktalk.physical.network.frames import HEAD, FrameError, InvalidError, body
 from ticktalk.physical.output_values import check_field, rendered
+from ticktalk.physical.trust.guard import DroppedError, Opened
 from ticktalk.ranges import Count, EnsembleName, Name, RootTick, Span, Value, is_interval
 from ticktalk.time import Tick
 
@@ -27,26 +29,28 @@ class _Control(msgspec.Struct, array_like=True):
     kind: str
     recipient: str
     payload: bytes
-    signature: bytes = b""
 
 
-def control_frame(message: Message, sign: Callable[[bytes], bytes] | None = None) -> bytes:
+def control_frame(message: Message) -> bytes:
     """A message for a process of another ensemble.
 
     Raises:
         NoCodecError: the payload holds a value without codec.
     """
     payload = _encoder.encode(_CODECS[message.msg_type].out(message.payload))
-    signature = sign(payload) if sign is not None and ROWS[message.msg_type].signed else b""
-    return HEAD + _encoder.encode(_Control(_NAMES[message.msg_type], message.recipient_name or "", payload, signature))
+    return HEAD + _encoder.encode(_Control(_NAMES[message.msg_type], message.recipient_name or "", payload))
 
 
-def parse_control(frame: bytes, verify: Callable[[bytes, bytes], bool] | None = None) -> Message:
+def parse_control(frame: bytes, opened: Opened | None = None) -> Message:
     """The message in a frame.
 
+    Args:
+        frame: as `control_frame` made it.
+        opened: who sealed it; None: it is not asked who.
+
     Raises:
-        FrameError: the bytes are no control frame, it carries code without the manager's signature, or what it says
-            cannot be (`ranges`).
+        FrameError: the bytes are no control frame, its sender may not send it, it carries code without the manager's
+            signature, or what it says cannot be (`ranges`).
     """
     content = body(frame)
     name = ""
@@ -54,9 +58,20 @@ def parse_control(frame: bytes, verify: Callable[[bytes, bytes], bool] | None = 
         control = _control.decode(content)
         name = control.kind
         kind = _KINDS[control.kind]
-        if ROWS[kind].signed and verify is not None and not verify(control.payload, control.signature):
+        row = ROWS[kind]
+        if opened is None:
+            return Message(kind, _CODECS[kind].back(control.payload), control.recipient)
+        sender = opened.sender
+        if sender.role not in row.senders:
+            raise DroppedError("unauthorized", f"{control.kind} from {sender.name!r}, which has the role {sender.role}")
+        if row.signed and not opened.signed:
             raise UnsignedCodeError("code without the manager's signature")
-        return Message(kind, _CODECS[kind].back(control.payload), control.recipient)
+        payload = _CODECS[kind].back(control.payload)
+        if row.own is not None and row.own(payload) != sender.name:
+            raise DroppedError(
+                "unauthorized", f"{control.kind} from {sender.name!r} in the name of {row.own(payload)!r}"
+            )
+        return Message(kind, payload, control.recipient)
     except (msgspec.DecodeError, KeyError, ValueError, RecursionError) as error:
         if isinstance(error, FrameError):
             raise

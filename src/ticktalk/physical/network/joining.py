@@ -1,7 +1,7 @@
 """Joining: an ensemble asks until the manager answers, opens its own session, and is taken in.
 
 1. *Hello*, as a client: the manager refuses (a name in use, another protocol version), or answers with the addresses of
-   the others and its key for signing code.
+   the others and with what proves their messages.
 2. The ensemble opens its session as a peer, with a connection of its own to every ensemble that joined before. If it
    cannot reach one of them it opens as a client instead, and the manager relays for it.
 3. *Join*: the manager enters it and tells all others.
@@ -12,22 +12,27 @@ from __future__ import annotations
 import socket
 import sys
 import time
+from typing import NamedTuple
 
 import msgspec
 
-from ticktalk.errors import TTRuntimeError
+from ticktalk.errors import TTError, TTRuntimeError
 from ticktalk.manager.liveness import PROTOCOL, Refusal, Why
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.network_keys import HELLO
+from ticktalk.network_keys import GREET, HELLO
 from ticktalk.physical.network.link import Link, LinkError
 from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
-from ticktalk.physical.trust.trust import EnsembleTrust
+from ticktalk.physical.trust.trust import Trust
 
 ANSWER_LIMIT = 3.0
 """Seconds to wait for the manager's answer to one question."""
 
 REACH_LIMIT = 1.5
 """Seconds in which a direct connection to every other ensemble has to come about."""
+
+
+REASON = 2000
+"""Characters of a reason that nothing proves which are shown."""
 
 
 class RefusedError(TTRuntimeError):
@@ -49,6 +54,15 @@ def refusal_in(payload: bytes) -> RefusedError:
     return RefusedError(text, Why(why) if why in [each.value for each in Why] else None)
 
 
+class Answer(NamedTuple):
+    """A manager's proven answer: whether it accepts, the answer or the reason, the manager's name and badge."""
+
+    accepted: bool
+    payload: bytes
+    manager: str
+    badge: bytes
+
+
 class Peer(msgspec.Struct, frozen=True):
     """An ensemble, with all that a joining one needs to reach it."""
 
@@ -56,16 +70,17 @@ class Peer(msgspec.Struct, frozen=True):
     address: str
     zid: str
     direct: bool
+    badge: bytes
 
 
 class Welcome(msgspec.Struct, frozen=True):
-    """The manager's answer: the other ensembles, the key by which it signs code, and its root clock."""
+    """The manager's answer: the other ensembles, its root clock, and the revocation list as its file has it."""
 
     manager: str
     peers: list[Peer]
-    signing_key: bytes = b""
     boot_id: str = ""
     now: int = 0
+    revoked: bytes = b""
 
 
 def own_address(manager: str) -> str:
@@ -81,7 +96,7 @@ def own_address(manager: str) -> str:
         return str(probe.getsockname()[0])
 
 
-def hello(info: EnsembleInfo, manager: str, trust: EnsembleTrust, bind: str = "") -> Welcome | None:
+def hello(info: EnsembleInfo, manager: str, trust: Trust, bind: str = "") -> Welcome | None:
     """Ask the manager whether `info` may join; None when nobody answers.
 
     Raises:
@@ -97,39 +112,68 @@ def hello(info: EnsembleInfo, manager: str, trust: EnsembleTrust, bind: str = ""
         link.close(0)
 
 
-def client(manager: str, trust: EnsembleTrust, bind: str = "") -> Link:
+def client(manager: str, trust: Trust, bind: str = "") -> Link:
     """A session of a command, or of an ensemble that has not joined: it asks the manager questions.
 
     Raises:
         LinkError: nobody answers.
     """
     link = TTNetworkInterfaceZenoh()
-    link.open("client", connect=[manager], tls=trust.tls, bind=bind)
+    link.open("client", connect=[manager], door=trust.door, bind=bind)
     return link
 
 
-def ask(link: Link, key: str, info: EnsembleInfo, trust: EnsembleTrust) -> Welcome | None:
-    """Ask over an open link.
+def question(link: Link, key: str, content: bytes, trust: Trust, limit: float = ANSWER_LIMIT) -> Answer | None:
+    """Ask the manager over an open link: its answer; None when nobody answers.
+
+    Raises:
+        RefusedError: what answers is not proven to be a trusted manager, or does not trust this process.
+    """
+    greeting = link.ask(GREET, b"", limit)
+    if greeting is None:
+        return None
+    try:
+        asking = trust.guard.ask(greeting[1], key, content)
+        reply = link.ask(key, asking.payload, limit)
+        if reply is None:
+            return None
+        if not reply[0]:  # it has no keys for this process, so that nothing proves what it says
+            raise RefusedError(reply[1].decode("utf-8", "replace")[:REASON])
+        accepted, payload = asking.answer(reply[1])
+    except RefusedError:
+        raise
+    except TTError as error:
+        raise RefusedError(str(error)) from None
+    return Answer(accepted, payload, asking.answerer.name, asking.badge)
+
+
+def ask(link: Link, key: str, info: EnsembleInfo, trust: Trust) -> Welcome | None:
+    """Ask the manager whether an ensemble may join, or to join, over an open link.
 
     Raises:
         RefusedError: the manager refuses.
     """
-    answer = link.ask(key, trust.ask(msgspec.msgpack.encode(info)), ANSWER_LIMIT)
+    answer = question(link, key, msgspec.msgpack.encode(info), trust)
     if answer is None:
         return None
-    accepted, payload = answer
-    if not accepted:
-        raise refusal_in(payload)
+    if not answer.accepted:
+        raise refusal_in(answer.payload)
     try:
-        return msgspec.msgpack.decode(payload, type=Welcome)
-    except msgspec.DecodeError:
+        welcome = msgspec.msgpack.decode(answer.payload, type=Welcome)
+        if welcome.revoked:
+            trust.guard.revoke(welcome.revoked)
+        trust.guard.admit(answer.badge, answer.manager)
+        for peer in welcome.peers:
+            trust.guard.admit(peer.badge, peer.name)
+        return welcome
+    except (msgspec.DecodeError, TTError):
         raise RefusedError(
             f"the manager's answer is not understood; this ensemble speaks protocol version {PROTOCOL}:"
             " install the same version of ticktalk on both"
         ) from None
 
 
-def open_session(link: Link, welcome: Welcome, manager: str, listen: str, trust: EnsembleTrust, bind: str) -> None:
+def open_session(link: Link, welcome: Welcome, manager: str, listen: str, trust: Trust, bind: str) -> None:
     """Open a session that reaches all others: directly if it can, through the manager if not.
 
     Raises:
@@ -137,9 +181,9 @@ def open_session(link: Link, welcome: Welcome, manager: str, listen: str, trust:
     """
     peers = [peer for peer in welcome.peers if peer.direct and peer.address]
     connect = [manager, *(peer.address for peer in peers)]
-    link.open("peer", listen, connect, trust.tls, bind)
+    link.open("peer", listen, connect, trust.door, bind)
     if unreached(link, peers, REACH_LIMIT):
-        link.open("client", "", [manager], trust.tls, bind)
+        link.open("client", "", [manager], trust.door, bind)
 
 
 def unreached(link: Link, peers: list[Peer], limit: float) -> list[Peer]:
@@ -151,11 +195,6 @@ def unreached(link: Link, peers: list[Peer], limit: float) -> list[Peer]:
         if not missing or time.monotonic() >= until:
             return missing
         time.sleep(0.05)  # with fifty ensembles on one machine, looking costs more than waiting
-
-
-def is_loopback(ip: str) -> bool:
-    """True if only this host can reach the address."""
-    return ip in ("localhost", "::1") or ip.startswith("127.")
 
 
 def say_insecure() -> None:

@@ -20,8 +20,9 @@ from ticktalk.messages import ROWS, Message
 from ticktalk.network_interface import Handle, Join, Receive, TTNetworkInterface
 from ticktalk.network_keys import Path, control_key
 from ticktalk.physical.network.control_frames import control_frame
+from ticktalk.physical.network.frames import FrameError
 from ticktalk.physical.network.outbox import Outbox
-from ticktalk.physical.trust.tls import Tls
+from ticktalk.physical.trust.door import Door
 
 logger = logging.getLogger("ticktalk.link")
 
@@ -53,7 +54,7 @@ class Link(TTNetworkInterface):
     Attributes:
         name: of the ensemble whose end this is.
         take: takes the control messages that it sends to itself.
-        sign: signs the messages that carry code.
+        seal: `(recipient, frame, signed, path)`: seals a control frame; `signed`: with the manager's signature, too.
         mode: "router" (the manager), "peer", or "client" (relayed by the manager).
         is_open: there is a session.
         overflow: called when a frame was dropped because too many wait.
@@ -63,7 +64,7 @@ class Link(TTNetworkInterface):
     def __init__(self) -> None:
         self.name = ""
         self.take: Callable[[Message], None] = lambda message: None
-        self.sign: Callable[[bytes], bytes] | None = None
+        self.seal: Callable[[str, bytes, bool, Path], bytes] = lambda recipient, frame, signed, path: frame
         self.mode = ""
         self.is_open = False
         self.overflow: Callable[[], None] = lambda: None
@@ -80,7 +81,7 @@ class Link(TTNetworkInterface):
         mode: str,
         listen: str = "",
         connect: Sequence[str] = (),
-        tls: Tls | None = None,
+        door: Door = None,
         bind: str = "",
         timeout: float = 3.0,
     ) -> None:
@@ -90,7 +91,7 @@ class Link(TTNetworkInterface):
             mode: see above.
             listen: `IP:PORT`, if others are to connect to it.
             connect: `IP:PORT` of others, the manager's first.
-            tls: the parts for TLS connections; None: no TLS.
+            door: what connections need.
             bind: the local `IP:PORT` of the connection to the manager; empty: any.
             timeout: seconds that opening may take until the manager answers.
 
@@ -100,7 +101,7 @@ class Link(TTNetworkInterface):
         if self.is_open:
             self.is_open = False
             self._end()
-        self._start(mode, listen, connect, tls, bind, timeout)
+        self._start(mode, listen, connect, door, bind, timeout)
         self.mode, self.is_open = mode, True
         for key, (receive, _) in list(self._subscriptions.items()):
             self._subscriptions[key] = (receive, self._subscribe(key, receive))
@@ -136,7 +137,13 @@ class Link(TTNetworkInterface):
         if ensemble == self.name:
             self.take(message)
         else:
-            self._put_in(ROWS[message.msg_type].path, control_key(ensemble), control_frame(message, self.sign))
+            row = ROWS[message.msg_type]
+            try:
+                frame = self.seal(ensemble, control_frame(message), row.signed, row.path)
+            except FrameError as error:
+                logger.debug("%s is not sent: %s", message.msg_type.name, error)
+            else:
+                self._put_in(row.path, control_key(ensemble), frame)
 
     def subscribe(self, key: str, receive: Receive) -> None:
         """Call `receive(payload, attached)` for publications on `key`, in a thread of the transport's."""
@@ -209,9 +216,7 @@ class Link(TTNetworkInterface):
     # Added by a transport, with `identity`, `reachable`, `subscribed` and `ask`.
 
     @abstractmethod
-    def _start(
-        self, mode: str, listen: str, connect: Sequence[str], tls: Tls | None, bind: str, timeout: float
-    ) -> None:
+    def _start(self, mode: str, listen: str, connect: Sequence[str], door: Door, bind: str, timeout: float) -> None:
         """Open a session (`open`)."""
 
     @abstractmethod

@@ -17,7 +17,7 @@ import zenoh
 from ticktalk.network_interface import Handle, Receive, Reply
 from ticktalk.network_keys import Path
 from ticktalk.physical.network.link import Link, LinkError, NobodyAnswersError, PortInUseError, Withdraw
-from ticktalk.physical.trust.tls import Tls
+from ticktalk.physical.trust.door import Door, Tls
 
 logger = logging.getLogger("ticktalk.link")
 
@@ -66,10 +66,8 @@ class TTNetworkInterfaceZenoh(Link):
         self._publishers: dict[Path, dict[str, Any]] = {path: {} for path in Path}
         self._watched: dict[str, Any] = {}  # publishers that only see whether there are subscribers
 
-    def _start(
-        self, mode: str, listen: str, connect: Sequence[str], tls: Tls | None, bind: str, timeout: float
-    ) -> None:
-        over = "tcp" if tls is None else "tls"
+    def _start(self, mode: str, listen: str, connect: Sequence[str], door: Door, bind: str, timeout: float) -> None:
+        over = "tls" if isinstance(door, Tls) else "tcp"
         there = [f"{over}/{address}" for address in connect]
         if bind:
             there[0] += f"#bind={bind}"
@@ -84,7 +82,7 @@ class TTNetworkInterfaceZenoh(Link):
             "connect/retry": {"period_init_ms": 200, "period_max_ms": 1000, "period_increase_factor": 2},
             **{f"transport/link/tx/{key}": value for key, value in SENDING.items()},
             **{f"transport/unicast/{key}": value for key, value in LISTENING.items()},
-            **({} if tls is None else tls_settings(tls)),
+            **(tls_settings(door) if isinstance(door, Tls) else {}),
             **self._settings,
         }
         if connect:

@@ -23,6 +23,7 @@ import msgspec
 
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.errors import TTError
+from ticktalk.messages import Role
 from ticktalk.physical.trust.certificates import (
     addresses_of,
     authority_certificate,
@@ -33,9 +34,10 @@ from ticktalk.physical.trust.certificates import (
     ensemble_certificate,
     private_pem,
     public_pem,
+    role_of,
     serial_text,
 )
-from ticktalk.physical.trust.credentials import VERSION, Bundle, Role
+from ticktalk.physical.trust.credentials import VERSION, Bundle
 from ticktalk.physical.trust.revocations import REVOCATIONS_FILE, Revocation, Revocations
 from ticktalk.physical.trust.signing import REVOCATION, Signer, Verifier, require_cryptography
 
@@ -51,9 +53,13 @@ LOOPBACK = ("127.0.0.1", "localhost")
 
 
 class Issued(NamedTuple):
-    """A certificate that the authority issued; times are UTC, `revoked` is None while it is not."""
+    """A certificate that the authority issued; times are UTC, `revoked` is None while it is not.
+
+    `role` is None in those that were issued before there were roles: they are not taken any more.
+    """
 
     name: str
+    role: Role | None
     serial: str
     addresses: list[str]
     expires: datetime
@@ -119,8 +125,9 @@ def issue(
     addresses: Iterable[str] | None = None,
     valid_for: timedelta = VALID_FOR,
     path: Path | None = None,
+    role: Role | None = None,
 ) -> Path:
-    """Make credentials for an ensemble, or anew for the manager (by its name).
+    """Make credentials for an ensemble or a user, or anew for the manager (by its name).
 
     Certificates that the name has already stay valid: revoke them first if they are lost.
 
@@ -129,26 +136,30 @@ def issue(
             last. Without any, it takes part as well: it connects to others, not they to it.
         valid_for: from now; not beyond the authority itself.
         path: the file to write; default: `NAME.json` in the folder. One that exists is replaced.
+        role: what they entitle to. None: the role of the certificate that the name had last, or "ensemble".
 
     Returns:
         the file, readable by its owner only.
 
     Raises:
-        ValueError: the name, an address or the time is none.
+        ValueError: the name, an address, the role or the time is none.
         TTError: there is no authority in the folder, or a file cannot be written.
     """
     require_cryptography()
     from cryptography.hazmat.primitives.asymmetric import ec
 
     check_certificate_name(name)
+    before = [certificate for certificate in _certificates(directory) if common_name(certificate) == name]
     if addresses is None:
-        before = [certificate for certificate in _certificates(directory) if common_name(certificate) == name]
         addresses = addresses_of(before[-1]) if before else []
     addresses = [check_address(address) for address in addresses]
-    role: Role = "ensemble"
     if name == DEFAULT_RUNTIME_MANAGER_NAME:
-        role = "manager"
+        role = role or "manager"
         addresses += LOOPBACK
+    if (role == "manager") != (name == DEFAULT_RUNTIME_MANAGER_NAME):
+        raise ValueError(f"the manager's role goes with the name {DEFAULT_RUNTIME_MANAGER_NAME!r}, and with no other")
+    if role is None:
+        role = (role_of(before[-1]) if before else None) or "ensemble"
     authority = _open(directory)
     now = datetime.now(UTC).replace(microsecond=0)
     left = authority.certificate.not_valid_after_utc - now
@@ -163,7 +174,7 @@ def issue(
         raise ValueError(f"a certificate cannot outlive its authority, which is valid for {left.days} more days")
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = ensemble_certificate(
-        authority.certificate, authority.key, key, name, list(dict.fromkeys(addresses)), now, now + valid_for
+        authority.certificate, authority.key, key, name, role, list(dict.fromkeys(addresses)), now, now + valid_for
     )
     bundle = Bundle(
         format="ticktalk-credentials",
@@ -237,6 +248,7 @@ def issued(directory: Path) -> list[Issued]:
     return [
         Issued(
             name=common_name(certificate),
+            role=role_of(certificate),
             serial=serial_text(certificate.serial_number),
             addresses=addresses_of(certificate),
             expires=certificate.not_valid_after_utc,

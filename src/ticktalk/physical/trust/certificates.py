@@ -1,7 +1,8 @@
 """The certificates of a system and the rules for their content: X.509 with P-256 keys, written as PEM.
 
 An ensemble's certificate serves both ends of a link, as all may listen and connect. Its common name is the ensemble's
-name; its alternative names are the addresses at which others may connect to it.
+name, its organizational unit the role that it gives; its alternative names are the addresses at which others may
+connect to it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from ticktalk.mapping.ensembles import check_ensemble_name
+from ticktalk.messages import Role
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -54,11 +56,12 @@ def ensemble_certificate(
     ca_key: EllipticCurvePrivateKey,
     key: EllipticCurvePrivateKey,
     name: str,
+    role: Role,
     addresses: list[str],
     now: datetime,
     until: datetime,
 ) -> x509.Certificate:
-    """A certificate for `name` and the public half of `key`, issued by `ca`."""
+    """A certificate for `name` in a role and the public half of `key`, issued by `ca`."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -67,7 +70,14 @@ def ensemble_certificate(
     ca_key_identifier = ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     builder = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .subject_name(
+            x509.Name(
+                [
+                    x509.NameAttribute(NameOID.COMMON_NAME, name),
+                    x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, role),
+                ]
+            )
+        )
         .issuer_name(ca.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
@@ -92,6 +102,27 @@ def common_name(certificate: x509.Certificate) -> str:
     from cryptography.x509.oid import NameOID
 
     return "".join(str(item.value) for item in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
+
+
+def role_of(certificate: x509.Certificate) -> Role | None:
+    """The role that it gives; None: none, as in those that were issued before there were roles."""
+    from cryptography.x509.oid import NameOID
+
+    units = [str(item.value) for item in certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)]
+    return next((role for role in get_args(Role) if units == [role]), None)
+
+
+def issued_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
+    """Whether `ca` is an authority, and signed the certificate."""
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        certificate.verify_directly_issued_by(ca)
+        ca.verify_directly_issued_by(ca)
+        return ca.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+        return False
 
 
 def serial_text(serial: int) -> str:

@@ -12,24 +12,24 @@ import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from ticktalk.errors import TTError
-from ticktalk.physical.trust.certificates import common_name, serial_text
+from ticktalk.messages import Role
+from ticktalk.physical.trust.certificates import common_name, issued_by, role_of, serial_text
+from ticktalk.physical.trust.door import Tls
 from ticktalk.physical.trust.signing import CODE, REVOCATION, Signer, Verifier, require_cryptography
-from ticktalk.physical.trust.tls import Tls
 
 if TYPE_CHECKING:
     from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 logger = logging.getLogger("ticktalk.credentials")
 
 VERSION = 1
-
-Role = Literal["manager", "ensemble"]
 
 
 class Bundle(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -53,16 +53,6 @@ class _Head(msgspec.Struct):
     version: int
 
 
-_PROOF = b"ticktalk-asks-v1\0"
-
-
-class Requester(NamedTuple):
-    """The common name and the serial number of the certificate in a request."""
-
-    name: str
-    serial: str
-
-
 @dataclass(frozen=True)
 class Credentials:
     """A bundle that was checked.
@@ -70,7 +60,7 @@ class Credentials:
     Attributes:
         path: the file.
         name: the ensemble's name, the common name of its certificate.
-        role: "manager" or "ensemble".
+        role: what its certificate entitles to.
         serial: the certificate's serial number, as `serial_text` writes it.
         expires: when the certificate ceases to be valid, UTC.
     """
@@ -102,7 +92,7 @@ class Credentials:
             raise TTError(f"{path}: these credentials are damaged ({error}): copy the file again, or {again}") from None
         if not fits:
             raise TTError(f"{path}: the private key does not fit the certificate of {bundle.name!r}: {again}")
-        if not _issued_by(certificate, ca):
+        if not issued_by(certificate, ca):
             raise TTError(
                 f"{path}: the certificate of {bundle.name!r} was not issued by the authority in the same file: {again}"
             )
@@ -111,7 +101,14 @@ class Credentials:
             raise TTError(
                 f"{path}: these are credentials for {bundle.name!r} with the certificate of {name!r}: {again}"
             )
-        if bundle.role == "manager" and (signing_key is None or signing_key.public_key() != verify_key):
+        role = role_of(certificate)
+        if role is None:
+            raise TTError(
+                f"{path}: the certificate of {name!r} gives no role, as those of older versions of ticktalk do: {again}"
+            )
+        if role != bundle.role:
+            raise TTError(f"{path}: the file says {bundle.role!r}, the certificate of {name!r} says {role!r}: {again}")
+        if role == "manager" and (signing_key is None or signing_key.public_key() != verify_key):
             raise TTError(f"{path}: the manager's signing key is missing or does not fit its public half: {again}")
         _check_time(path, f"the certificate of {name!r}", certificate, again)
         _check_time(path, "the certificate of the authority", ca, "make a new one with `ticktalk keys init`")
@@ -119,7 +116,7 @@ class Credentials:
         return cls(
             path=path,
             name=name,
-            role=bundle.role,
+            role=role,
             serial=serial_text(certificate.serial_number),
             expires=certificate.not_valid_after_utc,
             _bundle=bundle,
@@ -140,8 +137,8 @@ class Credentials:
         """
         if self.role != "manager" or self._signing_key is None:
             raise TTError(
-                f"{self.path}: these are the credentials of ensemble {self.name!r}, which cannot sign for the manager: "
-                "use the file that `ticktalk keys init` made"
+                f"{self.path}: these are the credentials of {self.role} {self.name!r}, which cannot sign for the "
+                "manager: use the file that `ticktalk keys init` made"
             )
         return Signer(self._signing_key, CODE)
 
@@ -149,43 +146,30 @@ class Credentials:
         """The check of the manager's signature under code."""
         return Verifier(self._verify_key, CODE)
 
-    def prove(self, payload: bytes) -> tuple[str, bytes]:
-        """This certificate (PEM) and a signature of `payload` by its key."""
-        from cryptography.hazmat.primitives import hashes
+    @property
+    def certificate(self) -> bytes:
+        """This certificate, as it is shown to others (DER)."""
+        from cryptography import x509
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        return x509.load_pem_x509_certificate(self._bundle.certificate.encode()).public_bytes(Encoding.DER)
+
+    @property
+    def private_key(self) -> EllipticCurvePrivateKey:
+        """The key of this certificate."""
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
         key = load_pem_private_key(self._bundle.private_key.encode(), None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
-        return self._bundle.certificate, key.sign(_PROOF + payload, ec.ECDSA(hashes.SHA256()))
+        return key
 
-    def check_proof(self, payload: bytes, certificate: str, signature: bytes) -> Requester:
-        """The requester, if its proof (`prove`) holds.
-
-        Raises:
-            TTError: there is no proof, or it is not that of a valid certificate of this authority.
-        """
+    @property
+    def authorities(self) -> list[x509.Certificate]:
+        """Those whose certificates are accepted."""
         from cryptography import x509
-        from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives import hashes
-        from cryptography.hazmat.primitives.asymmetric import ec
 
-        if not certificate:
-            raise TTError("this manager wants credentials: give --credentials FILE, as `ticktalk keys issue` makes it")
-        try:
-            shown = x509.load_pem_x509_certificate(certificate.encode())
-            ca = x509.load_pem_x509_certificate(self._bundle.ca_certificate.encode())
-            key = shown.public_key()
-            if not isinstance(key, ec.EllipticCurvePublicKey):
-                raise ValueError("no key of this authority")
-            key.verify(signature, _PROOF + payload, ec.ECDSA(hashes.SHA256()))
-        except (ValueError, InvalidSignature):
-            raise TTError("the credentials shown are damaged, or not the asker's own") from None
-        now = datetime.now(UTC)
-        name = common_name(shown)
-        if not _issued_by(shown, ca) or not shown.not_valid_before_utc <= now <= shown.not_valid_after_utc:
-            raise TTError(f"the certificate of {name!r} has expired, or is of another authority: issue a new one")
-        return Requester(name, serial_text(shown.serial_number))
+        return x509.load_pem_x509_certificates(self._bundle.ca_certificate.encode())
 
     def revocation_verifier(self) -> Verifier:
         """The check of the authority's signature under a revocation list."""
@@ -254,18 +238,6 @@ def _parse(
     return ca, certificate, verify_key, signing_key, fits
 
 
-def _issued_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
-    from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
-
-    try:
-        certificate.verify_directly_issued_by(ca)
-        ca.verify_directly_issued_by(ca)
-        return ca.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
-        return False
-
-
 def _check_time(path: Path, what: str, certificate: x509.Certificate, remedy: str) -> None:
     now = datetime.now(UTC)
     if certificate.not_valid_after_utc < now:
@@ -288,4 +260,5 @@ def _warn_if_open(path: Path) -> None:
 
 def _again(name: str, role: Role) -> str:
     and_then = "" if role == "manager" else " and copy the file here"
-    return f"issue a new one with `ticktalk keys issue {name}`{and_then}"
+    as_what = "" if role == "manager" else f" --role {role}"
+    return f"issue a new one with `ticktalk keys issue {name}{as_what}`{and_then}"

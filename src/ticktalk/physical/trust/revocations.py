@@ -1,6 +1,6 @@
 """The revocation list: the certificates that were taken back, numbered and signed, and their refusal.
 
-Zenoh's TLS knows no such list. So the manager reads it and refuses requests that show a certificate on it. A
+Zenoh's TLS knows no such list. So the manager reads it, and the guard refuses whoever shows a certificate on it. A
 certificate is revoked by its serial number, so another one can be issued to the same name.
 """
 
@@ -120,6 +120,9 @@ class RevocationFile:
         path: the file.
         verifier: of the purpose `signing.REVOCATION`.
 
+    Attributes:
+        content: of the file.
+
     Raises:
         TTError: as `Revocations.load`.
     """
@@ -129,23 +132,25 @@ class RevocationFile:
         self._verifier = verifier
         self._changed = self._time()
         self._list = Revocations.load(path, verifier)
+        self.content = path.read_bytes()
 
-    def check(self, name: str, serial: str) -> None:
-        """Refuse a revoked certificate.
-
-        Args:
-            name: its common name.
-            serial: its serial number (`Credentials.serial`).
+    def look(self) -> None:
+        """Read the file again if it has changed; never an older list.
 
         Raises:
-            TTError: it was revoked; or the list on disk does not hold any more.
+            TTError: the list on disk does not hold any more.
         """
         changed = self._time()
-        if changed != self._changed:
-            self._list = Revocations.load(self._path, self._verifier)
-            self._changed = changed
-        if self._list.is_revoked(serial):
-            raise TTError(f"the certificate of {name!r} was revoked: issue a new one with `ticktalk keys issue {name}`")
+        if changed == self._changed:
+            return
+        self._changed = changed
+        found = Revocations.load(self._path, self._verifier)
+        if found.number < self._list.number:
+            raise TTError(
+                f"{self._path}: an older revocation list ({found.number}, not {self._list.number}) was put in place:"
+                " copy the newest from the folder where `ticktalk keys revoke` made it"
+            )
+        self._list, self.content = found, self._path.read_bytes()
 
     def _time(self) -> int:
         """The time of the file's last change; 0: it is not there."""

@@ -1,118 +1,104 @@
-"""Trust of the manager and of ensembles in each other, with credentials or, on loopback, without.
+"""Trust of a process in others: by credentials, by the token of its user, or (`--insecure`) none.
 
-Code: an ensemble runs only code that carries the signature of the manager it joined. With credentials, the manager's
-key comes from them. Without, it comes from the manager's answer to the join: a link alone makes nobody trusted.
-
-Requests (joins, commands): with credentials, each carries the requester's certificate and a signature by its key. So a
-revoked certificate is refused, although TLS would still let it in.
+Without credentials, a manager on loopback and all that join or ask it prove to be of one user. On any other address
+nothing is proven without credentials.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import msgspec
+import logging
+from datetime import UTC, datetime, timedelta
 
 from ticktalk.errors import TTError
+from ticktalk.messages import Role
 from ticktalk.physical.trust.credentials import Credentials
+from ticktalk.physical.trust.door import Door
+from ticktalk.physical.trust.guard import Guard
+from ticktalk.physical.trust.identity import ByToken, Certified, Known
 from ticktalk.physical.trust.revocations import REVOCATIONS_FILE, RevocationFile
-from ticktalk.physical.trust.signing import Signer, Verifier, require_cryptography
-from ticktalk.physical.trust.tls import Tls
+from ticktalk.physical.trust.token import own_token
 
-Verify = Callable[[bytes, bytes], bool]
+logger = logging.getLogger("ticktalk.credentials")
 
-
-class Proven(msgspec.Struct, frozen=True, array_like=True):
-    """A request with the requester's certificate (PEM) and signature; both are empty where there are no credentials."""
-
-    payload: bytes
-    certificate: str = ""
-    signature: bytes = b""
+WARN_BEFORE = timedelta(days=7)
+"""For how long before its end a certificate is warned of."""
 
 
-class ManagerTrust:
-    """A manager's key for code, and its check of requests.
+class Trust:
+    """How a process proves who it is, and knows others.
 
     Args:
-        path: the manager's bundle, or None on loopback.
+        name: of its ensemble; a command's may be any.
+        role: what it is, where no certificate says so.
+        credentials: its bundle, or None.
+        address: where the manager listens.
+        token: the secret of a system without credentials; None: that of the user on loopback, else none.
+
+    Attributes:
+        guard: seals and opens what it sends and gets.
+        door: what its connections need.
 
     Raises:
-        TTError: the bundle is not valid, or there is no valid revocation list beside it.
+        TTError: the bundle is not valid, or of another role; the token cannot be used.
     """
 
-    def __init__(self, path: str | None) -> None:
-        self.credentials = Credentials.load(path) if path is not None else None
-        self.tls: Tls | None = None
-        self.public_key = b""
+    def __init__(
+        self, name: str, role: Role, credentials: str | None, address: str, token: bytes | None = None
+    ) -> None:
+        self.credentials = Credentials.load(credentials) if credentials is not None else None
+        self.door: Door
         self._revocations: RevocationFile | None = None
-        if self.credentials is not None:
-            self.tls = self.credentials.tls
-            signer, verifier = self.credentials.signer(), self.credentials.verifier()
-            revoked = self.credentials.path.parent / REVOCATIONS_FILE
-            self._revocations = RevocationFile(revoked, self.credentials.revocation_verifier())
-        else:
-            require_cryptography()
-            from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-            from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+        if self.credentials is None:
+            secret = token if token is not None else own_token() if is_loopback(address) else b""
+            self.door = None
+            self.guard = Guard(ByToken(secret, name, role))
+            return
+        self.door = self.credentials.tls
+        self._warn_of_end(self.credentials)
+        sign = self.credentials.signer().sign if role == "manager" else None
+        lists = self.credentials.revocation_verifier()
+        self.guard = Guard(Certified(self.credentials), sign, self.credentials.verifier().verify, lists)
+        if role == "manager":
+            path = self.credentials.path.parent / REVOCATIONS_FILE
+            self._revocations = RevocationFile(path, lists)
+            self.guard.revoke(self._revocations.content)
+        if role in ("manager", "ensemble") and self.credentials.name != name:
+            raise TTError(f"the certificate is issued to {self.credentials.name!r}, so it does not serve for {name!r}")
 
-            key = Ed25519PrivateKey.generate()
-            self.public_key = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-            signer, verifier = Signer(key), Verifier(key.public_key())
-        self.sign = signer.sign
-        self.verify: Verify = verifier.verify
+    @property
+    def expires(self) -> int:
+        """When the certificate does (seconds since 1970); 0: there is none."""
+        return 0 if self.credentials is None else int(self.credentials.expires.timestamp())
 
-    def open(self, data: bytes, name: str | None = None) -> bytes:
-        """The payload of a request.
+    @staticmethod
+    def _warn_of_end(credentials: Credentials) -> None:
+        if credentials.expires - datetime.now(UTC) < WARN_BEFORE:
+            logger.warning(
+                "%s: the certificate of %r expires on %s UTC: issue a new one with `ticktalk keys issue %s`",
+                credentials.path,
+                credentials.name,
+                f"{credentials.expires:%Y-%m-%d %H:%M}",
+                credentials.name,
+            )
 
-        Args:
-            data: a `Proven` as MessagePack.
-            name: for a join: the name for which the certificate must have been issued.
+    def look(self) -> list[Known]:
+        """Read the revocation list again if it has changed: those on it who were heard until now.
 
         Raises:
-            TTError: it is no request, or its requester is not trusted; the message says why.
+            TTError: the list on disk does not hold any more.
         """
-        try:
-            proven = msgspec.msgpack.decode(data, type=Proven)
-        except msgspec.DecodeError:
-            raise TTError("this is no question that this manager understands: use the same ticktalk on both") from None
-        if self.credentials is not None and self._revocations is not None:
-            requester = self.credentials.check_proof(proven.payload, proven.certificate, proven.signature)
-            self._revocations.check(requester.name, requester.serial)
-            if name is not None and requester.name != name:
-                raise TTError(f"the certificate is {requester.name!r}'s, so it cannot join as {name!r}")
-        return proven.payload
+        if self._revocations is None:
+            return []
+        self._revocations.look()
+        return self.guard.revoke(self._revocations.content)
+
+    @property
+    def list_content(self) -> bytes:
+        """The revocation list as its file has it; empty: there is none."""
+        return b"" if self._revocations is None else self._revocations.content
 
 
-class EnsembleTrust:
-    """The proof in the requests of an ensemble or a command, and an ensemble's check of code.
-
-    Args:
-        path: its bundle, or None.
-
-    Raises:
-        TTError: the bundle is not valid.
-    """
-
-    def __init__(self, path: str | None) -> None:
-        self.credentials = Credentials.load(path) if path is not None else None
-        self.tls = self.credentials.tls if self.credentials is not None else None
-
-    def ask(self, payload: bytes) -> bytes:
-        """A request as it is sent."""
-        if self.credentials is None:
-            return msgspec.msgpack.encode(Proven(payload))
-        certificate, signature = self.credentials.prove(payload)
-        return msgspec.msgpack.encode(Proven(payload, certificate, signature))
-
-    def verifier(self, told: bytes) -> Verify:
-        """The check of the manager's signature under code.
-
-        Args:
-            told: the manager's public key from its answer to the join; used where there are no credentials.
-        """
-        if self.credentials is not None:
-            return self.credentials.verifier().verify
-        require_cryptography()
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-        return Verifier(Ed25519PublicKey.from_public_bytes(told)).verify
+def is_loopback(address: str) -> bool:
+    """Whether only this host can reach the address, with or without a port."""
+    host = address.rpartition(":")[0].strip("[]") if address.count(":") == 1 or "]" in address else address
+    return host in ("localhost", "::1") or host.startswith("127.")

@@ -1,4 +1,4 @@
-"""The parts of credentials for a TLS connection, for any transport."""
+"""What a connection needs so that only its own open, whatever the transport."""
 
 from __future__ import annotations
 
@@ -11,3 +11,7 @@ class Tls(NamedTuple):
     ca_certificate: str
     certificate: str
     private_key: str
+
+
+Door = Tls | None
+"""None: anybody may connect, and is heard only if the guard knows it."""

@@ -1,0 +1,348 @@
+"""The guard: what is proven, for this recipient, new, and within its sender's rights is taken; all else is counted."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ticktalk.errors import TTError
+from ticktalk.language.compiler import compile_source
+from ticktalk.messages import ROWS, ExecuteMsg, NetMsg, Role, RuntimeMsg, SyncMsg, message
+from ticktalk.network_keys import COMMAND
+from ticktalk.network_keys import Path as NetworkPath
+from ticktalk.payloads import Deployment, Ping, StopGraph
+from ticktalk.physical.network.control_frames import UnsignedCodeError, control_frame, parse_control
+from ticktalk.physical.network.frames import FrameError
+from ticktalk.physical.trust import guard as guards
+from ticktalk.physical.trust import identity
+from ticktalk.physical.trust.authority import init_authority, issue, revoke
+from ticktalk.physical.trust.guard import DroppedError, Guard
+from ticktalk.physical.trust.identity import ByToken
+from ticktalk.physical.trust.token import new_token, own_token
+from ticktalk.physical.trust.trust import Trust, is_loopback
+
+ADDRESS = "192.0.2.1:5555"
+MANAGER = "runtime-manager"
+
+PROGRAM = "from ticktalk import *\n"
+PROGRAM += "@SQify\ndef f(x):\n    return x\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    keys = tmp_path_factory.mktemp("made") / "keys"
+    init_authority(keys)
+    for name, role in (("edge", "ensemble"), ("other", "ensemble"), ("anna", "operator"), ("vera", "viewer")):
+        issue(keys, name, role=role)  # type: ignore[arg-type]
+    return keys
+
+
+@pytest.fixture(params=["credentials", "token"])
+def system(request: pytest.FixtureRequest, made: Path) -> dict[str, Guard]:
+    """The guards of a manager, two ensembles and two users who know one another, in one of the two ways."""
+    roles: dict[str, Role] = {
+        MANAGER: "manager",
+        "edge": "ensemble",
+        "other": "ensemble",
+        "anna": "operator",
+        "vera": "viewer",
+    }
+    token = new_token()
+    guards = {
+        name: Trust(name, role, str(made / f"{name}.json"), ADDRESS).guard
+        if request.param == "credentials"
+        else Guard(ByToken(token, name, role))
+        for name, role in roles.items()
+    }
+    for guard in guards.values():
+        for name, each in guards.items():
+            guard.admit(each.badge, name)
+    return guards
+
+
+def dropped(act: Any) -> str:
+    with pytest.raises(DroppedError) as raised:
+        act()
+    return raised.value.kind
+
+
+def test_what_is_sealed_is_its_sender_s_for_one_recipient_and_taken_once(system: dict[str, Guard]) -> None:
+    manager, edge, other = system[MANAGER], system["edge"], system["other"]
+    frame = edge.seal(MANAGER, b"hello")
+    opened = manager.open(frame)
+    assert (opened.sender.name, opened.sender.role, opened.body) == ("edge", "ensemble", b"hello")
+    assert dropped(lambda: manager.open(frame)) == "replayed"
+    for recipient in (other, edge):  # for another, and back to its sender
+        assert dropped(lambda recipient=recipient: recipient.open(edge.seal(MANAGER, b"hello"))) == "forged"
+    whole = edge.seal(MANAGER, b"hello")
+    for at in range(1, len(whole)):
+        altered = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+        with pytest.raises(FrameError):
+            manager.open(altered)
+    assert manager.open(whole).body == b"hello"
+
+
+def test_what_came_out_of_order_is_taken_and_what_is_far_behind_is_not(system: dict[str, Guard]) -> None:
+    manager, edge = system[MANAGER], system["edge"]
+    frames = [edge.seal(MANAGER, bytes([n % 256])) for n in range(guards.WINDOW + 10)]
+    for n in (3, 1, 2, 0):
+        assert manager.open(frames[n]).body == bytes([n])
+    for n in (3, 1, 2, 0):
+        assert dropped(lambda n=n: manager.open(frames[n])) == "replayed"
+    assert manager.open(frames[-1])
+    assert dropped(lambda: manager.open(frames[4])) == "replayed"  # never came, and too far behind
+    assert manager.open(frames[-5])
+
+
+def test_what_waits_on_one_path_is_not_overtaken_by_what_goes_on_another(system: dict[str, Guard]) -> None:
+    """Outputs may wait while heartbeats pass by: they are no old messages."""
+    manager, edge = system[MANAGER], system["edge"]
+    outputs = [edge.seal(MANAGER, b"", path=NetworkPath.OUTPUTS) for _ in range(3)]
+    heartbeats = [edge.seal(MANAGER, b"", path=NetworkPath.HEARTBEATS) for _ in range(2 * guards.WINDOW)]
+    assert manager.open(heartbeats[-1])
+    assert all(manager.open(frame) for frame in outputs)
+    assert dropped(lambda: manager.open(outputs[0])) == "replayed"
+    assert dropped(lambda: manager.open(heartbeats[0])) == "replayed"
+    moved = edge.seal(MANAGER, b"x", path=NetworkPath.OUTPUTS).replace(b"outputs", b"control")
+    assert dropped(lambda: manager.open(moved)) == "forged"
+
+
+def test_another_start_of_a_process_is_another_sender(system: dict[str, Guard]) -> None:
+    """What was captured in one session is worth nothing in the next, of its sender or of its recipient."""
+    manager, edge = system[MANAGER], system["edge"]
+    captured = edge.seal(MANAGER, b"stop")
+    again = Guard(manager.identity)
+    again.admit(edge.badge, "edge")
+    assert dropped(lambda: again.open(captured)) == "forged"
+    new = Guard(edge.identity)
+    manager.admit(new.badge, "edge")
+    assert dropped(lambda: manager.open(captured)) == "forged"
+    new.admit(manager.badge, MANAGER)
+    assert manager.open(new.seal(MANAGER, b"x")).body == b"x"
+
+
+def test_a_stranger_is_not_heard(system: dict[str, Guard], tmp_path: Path) -> None:
+    init_authority(tmp_path / "keys")
+    foreign = Trust("edge", "ensemble", str(issue(tmp_path / "keys", "edge")), ADDRESS).guard
+    guessing = Guard(ByToken(new_token(), "edge", "ensemble"))
+    for stranger in (foreign, guessing):
+        with pytest.raises(TTError):
+            system[MANAGER].asked(COMMAND, stranger.ask(system[MANAGER].greeting(), COMMAND, b"").payload)
+        stranger._peers = dict(system["other"]._peers)  # as if it had listened
+        assert dropped(lambda stranger=stranger: system[MANAGER].open(stranger.seal(MANAGER, b"x"))) == "forged"
+    with pytest.raises(TTError, match="issued to 'edge', so it does not serve for 'other'"):
+        system[MANAGER].admit(system["edge"].badge, "other")
+
+
+def told(system: dict[str, Guard], sender: str, recipient: str, kind: Any, payload: Any) -> Any:
+    """A message through the guards of both: what the recipient takes."""
+    frame = system[sender].seal(recipient, control_frame(message(kind, payload)), ROWS[kind].signed)
+    opened = system[recipient].open(frame)
+    return parse_control(opened.body, opened).payload
+
+
+def test_a_role_may_send_what_the_table_says(system: dict[str, Guard]) -> None:
+    graph = compile_source(PROGRAM, "p.py", "p")
+    code = Deployment(graph, {sq.name: "other" for sq in graph.sqs})
+    for kind, payload in (
+        (ExecuteMsg.INSTANTIATE, code),
+        (SyncMsg.STOP, StopGraph("p")),
+        (NetMsg.SHUT_DOWN, "over"),
+        (NetMsg.FORGET, "other"),
+    ):
+        assert told(system, MANAGER, "other", kind, payload) == payload
+        for sender in ("edge", "anna", "vera"):
+            assert (
+                dropped(lambda sender=sender, kind=kind, payload=payload: told(system, sender, "other", kind, payload))
+                == "unauthorized"
+            )
+    ping = Ping("edge", 1)
+    assert told(system, "edge", MANAGER, RuntimeMsg.PING, ping) == ping
+    for sender in ("other", "anna", "vera"):  # an ensemble in another's name; users are no ensembles
+        assert dropped(lambda sender=sender: told(system, sender, MANAGER, RuntimeMsg.PING, ping)) == "unauthorized"
+        assert dropped(lambda sender=sender: told(system, sender, MANAGER, RuntimeMsg.LEAVE, "edge")) == "unauthorized"
+    assert told(system, "edge", MANAGER, RuntimeMsg.LEAVE, "edge") == "edge"
+
+
+def test_every_message_that_crosses_has_senders_and_a_join_crosses_as_a_question_only() -> None:
+    for kind, row in ROWS.items():
+        if row.crosses:
+            assert row.senders and not {"operator", "viewer"} & set(row.senders), kind
+        if row.crosses and "ensemble" in row.senders and kind is not NetMsg.SETTLE:
+            assert row.own is not None, f"{kind}: an ensemble could send it in another's name"
+    assert not ROWS[RuntimeMsg.JOIN].crosses
+
+
+def test_code_carries_the_manager_s_signature_for_one_recipient_session_and_number(made: Path) -> None:
+    manager = Trust(MANAGER, "manager", str(made / f"{MANAGER}.json"), ADDRESS).guard
+    edge = Trust("edge", "ensemble", str(made / "edge.json"), ADDRESS).guard
+    manager.admit(edge.badge, "edge")
+    edge.admit(manager.badge, MANAGER)
+    graph = compile_source(PROGRAM, "p.py", "p")
+    code = control_frame(message(ExecuteMsg.INSTANTIATE, Deployment(graph, {sq.name: "edge" for sq in graph.sqs})))
+    opened = edge.open(manager.seal("edge", code, signed=True))
+    assert opened.signed and parse_control(opened.body, opened)
+    bare = edge.open(manager.seal("edge", code))
+    with pytest.raises(UnsignedCodeError):
+        parse_control(bare.body, bare)
+    signature = guards._sealed.decode(manager.seal("edge", code, signed=True)[1:]).signature
+    manager._sign = lambda payload: signature  # that of another number
+    assert not edge.open(manager.seal("edge", code, signed=True)).signed
+
+
+# Questions.
+
+
+def test_a_question_and_its_answer_are_proven(system: dict[str, Guard]) -> None:
+    manager, anna = system[MANAGER], system["anna"]
+    asking = anna.ask(manager.greeting(), COMMAND, b"status?")
+    asked = manager.asked(COMMAND, asking.payload)
+    assert (asked.requester.name, asked.requester.role, asked.body) == ("anna", "operator", b"status?")
+    assert asking.answer(asked.answer(True, b"well")) == (True, b"well")
+    assert asking.answer(asked.answer(False, b"no")) == (False, b"no")
+    other = anna.ask(manager.greeting(), COMMAND, b"status?")
+    answers = [
+        b"",
+        asked.answer(True, b"well")[:-1] + b"x",
+        asked.answer(True, b"well").replace(b"well", b"hell"),
+        manager.asked(COMMAND, other.payload).answer(True, b"well"),  # to another question
+    ]
+    for answer in answers:
+        with pytest.raises(TTError, match="not the manager's"):
+            asking.answer(answer)
+
+
+def test_a_question_is_answered_once_and_soon(system: dict[str, Guard], monkeypatch: pytest.MonkeyPatch) -> None:
+    manager, anna = system[MANAGER], system["anna"]
+    greeting = manager.greeting()
+    asking = anna.ask(greeting, COMMAND, b"stop")
+    manager.asked(COMMAND, asking.payload)
+    for payload in (asking.payload, anna.ask(greeting, COMMAND, b"stop").payload):
+        with pytest.raises(TTError, match="came too late, or came before"):
+            manager.asked(COMMAND, payload)
+    late = anna.ask(manager.greeting(), COMMAND, b"stop")
+    now = guards.time.monotonic()
+    monkeypatch.setattr(guards.time, "monotonic", lambda: now + guards.CHALLENGE_LIMIT + 1)
+    with pytest.raises(TTError, match="came too late"):
+        manager.asked(COMMAND, late.payload)
+    monkeypatch.undo()
+    with pytest.raises(TTError, match="too late"):  # a challenge of its own making
+        badge, _ = guards._greeting.decode(manager.greeting())
+        manager.asked(COMMAND, anna.ask(guards._encoder.encode((badge, bytes(32))), COMMAND, b"stop").payload)
+    fresh = anna.ask(manager.greeting(), COMMAND, b"stop")
+    with pytest.raises(TTError, match="not proven"):  # asked on another key
+        manager.asked("ticktalk/join", fresh.payload)
+    with pytest.raises(TTError, match="not proven"):
+        manager.asked(COMMAND, fresh.payload.replace(b"stop", b"stay"))
+    assert manager.asked(COMMAND, fresh.payload).body == b"stop"
+
+
+def test_only_a_manager_is_asked(system: dict[str, Guard]) -> None:
+    with pytest.raises(TTError, match="'edge' answers there, and is no manager"):
+        system["anna"].ask(system["edge"].greeting(), COMMAND, b"")
+    with pytest.raises(TTError, match="no manager of this version"):
+        system["anna"].ask(b"rogue", COMMAND, b"")
+
+
+def test_a_rogue_without_the_token_is_not_believed() -> None:
+    rogue = Guard(ByToken(new_token(), MANAGER, "manager"))
+    mine = Guard(ByToken(new_token(), "anna", "operator"))
+    asking = mine.ask(rogue.greeting(), COMMAND, b"status?")
+    with pytest.raises(TTError, match="not proven"):
+        rogue.asked(COMMAND, asking.payload)
+    pretended = rogue.ask(rogue.greeting(), COMMAND, b"status?")
+    answer = rogue.asked(COMMAND, pretended.payload).answer(True, b"all is well")
+    with pytest.raises(TTError, match="not the manager's"):
+        asking.answer(answer)
+
+
+def test_a_revoked_certificate_is_met_no_more(made: Path, tmp_path: Path) -> None:
+    keys = Path(shutil.copytree(made, tmp_path / "keys"))
+    manager = Trust(MANAGER, "manager", str(keys / f"{MANAGER}.json"), ADDRESS)
+    edge = Trust("edge", "ensemble", str(keys / "edge.json"), ADDRESS)
+    manager.guard.asked(COMMAND, edge.guard.ask(manager.guard.greeting(), COMMAND, b"").payload)
+    old = (keys / "revocations.signed").read_bytes()
+    revoke(keys, "edge")
+    manager.look()
+    with pytest.raises(TTError, match=r"'edge' was revoked: .*keys issue edge --role ensemble"):
+        manager.guard.asked(COMMAND, edge.guard.ask(manager.guard.greeting(), COMMAND, b"").payload)
+    (keys / "revocations.signed").write_bytes(old)  # an older list
+    with pytest.raises(TTError, match="an older revocation list"):
+        manager.look()
+    with pytest.raises(TTError, match="was revoked"):
+        manager.guard.admit(edge.guard.badge, "edge")
+
+
+def test_a_list_reaches_members_and_never_an_older_one(made: Path, tmp_path: Path) -> None:
+    keys = Path(shutil.copytree(made, tmp_path / "keys"))
+    old = (keys / "revocations.signed").read_bytes()
+    edge, other = (Trust(name, "ensemble", str(keys / f"{name}.json"), ADDRESS).guard for name in ("edge", "other"))
+    for one, another in ((edge, other), (other, edge)):
+        one.admit(another.badge, another.identity.name)
+    revoke(keys, "edge")
+    new = (keys / "revocations.signed").read_bytes()
+    with pytest.raises(TTError, match="altered"):
+        other.revoke(new.replace(b"edge", b"egde"))
+    init_authority(tmp_path / "foreign")
+    with pytest.raises(TTError, match="another authority's"):
+        other.revoke((tmp_path / "foreign" / "revocations.signed").read_bytes())
+    assert [known.name for known in other.revoke(new)] == ["edge"]
+    other.forget("edge")
+    assert dropped(lambda: other.open(edge.seal("other", b"x"))) == "forged"
+    assert dropped(lambda: other.seal("edge", b"x")) == "forged"
+    assert other.revoke(old) == [] and other.revocations is not None and other.revocations.number == 1
+    with pytest.raises(TTError, match="was revoked"):
+        other.admit(edge.badge, "edge")
+
+
+def test_a_certificate_that_expires_soon_is_warned_of_and_an_expired_one_is_the_reason(
+    made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = Path(shutil.copytree(made, tmp_path / "keys"))
+    manager = Trust(MANAGER, "manager", str(keys / f"{MANAGER}.json"), ADDRESS)
+    assert not caplog.records
+    edge = Trust("edge", "ensemble", str(issue(keys, "edge", valid_for=timedelta(days=6))), ADDRESS)
+    assert "the certificate of 'edge' expires on" in caplog.text and "keys issue edge" in caplog.text
+    asked = manager.guard.asked(COMMAND, edge.guard.ask(manager.guard.greeting(), COMMAND, b"").payload)
+    assert asked.requester.expires == edge.expires > 0
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + timedelta(days=7)
+
+    monkeypatch.setattr(identity, "datetime", Later)
+    with pytest.raises(TTError, match=r"'edge' expired on .*: issue a new one with `ticktalk keys issue edge`"):
+        manager.guard.asked(COMMAND, edge.guard.ask(manager.guard.greeting(), COMMAND, b"").payload)
+
+
+# The token of a user.
+
+
+def test_a_token_is_made_once_and_is_the_user_s_alone(tmp_path: Path) -> None:
+    token = own_token(tmp_path / "t")
+    assert own_token(tmp_path / "t") == token and len(token) == 32
+    assert (tmp_path / "t").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "t" / "token").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "t" / "token").chmod(0o644)
+    with pytest.raises(TTError, match="other users of this host can use it"):
+        own_token(tmp_path / "t")
+    (tmp_path / "t" / "token").unlink()
+    (tmp_path / "t" / "token").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(TTError, match=r"cannot be used|other users"):
+        own_token(tmp_path / "t")
+    (tmp_path / "t" / "token").unlink()
+    (tmp_path / "t").chmod(0o777)
+    with pytest.raises(TTError, match="other users of this host can use it"):
+        own_token(tmp_path / "t")
+
+
+def test_loopback_is_known_with_and_without_a_port() -> None:
+    for address in ("127.0.0.1", "127.0.0.1:5555", "127.9.9.9", "localhost", "localhost:1", "::1", "[::1]:5555"):
+        assert is_loopback(address), address
+    for address in ("192.0.2.1", "192.0.2.1:5555", "2001:db8::1", "[2001:db8::1]:5", "0.0.0.0:1"):
+        assert not is_loopback(address), address
