@@ -142,7 +142,8 @@ def _in_order(items: Any) -> list[Any]:
 def _parts(value: Any) -> str | None:
     """The repr of a value that holds others, perhaps a set; None of other values."""
     kind = type(value)
-    if dataclasses.is_dataclass(value) and kind.__dataclass_params__.repr:
+    # A repr that `dataclass` made is wrapped against values that hold themselves; one of the program's own is used.
+    if dataclasses.is_dataclass(value) and kind.__dataclass_params__.repr and hasattr(kind.__repr__, "__wrapped__"):
         shown = [
             f"{field.name}={_repr(getattr(value, field.name))}" for field in dataclasses.fields(value) if field.repr
         ]

@@ -139,7 +139,7 @@ def test_a_global_of_the_body_is_its_instances(tmp_path: Path) -> None:
 def test_classes_and_modules_are_shared(tmp_path: Path) -> None:
     text = program(
         "import helper\n"
-        "class Box:\n    count = 0\n"
+        "from dataclasses import dataclass\n@dataclass\nclass Box:\n    count = 0\n"
         "@SQify\ndef f(t):\n    Box.count += 1\n    helper.seen.append(t)\n    return Box()\n"
         "@SQify\ndef g(box):\n    return isinstance(box, Box), Box.count, len(helper.seen)",
         "f(trigger)\nreturn g(f(trigger))",

@@ -394,10 +394,14 @@ return show(ADD_TIME_DELAY(a, delay=3)), step(late), MERGE(a, b)
 
 def test_a_listener_and_a_copy_are_outside_the_bodies() -> None:
     more = """
+from ticktalk import register_codec
 class Loud:
-    def __deepcopy__(self, memo):
-        print('copied')
-        return self
+    pass
+
+def copied(value):
+    print('copied')
+
+register_codec(Loud, copied, lambda parts: Loud())
 
 @SQify
 def loud(x):

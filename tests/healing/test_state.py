@@ -11,6 +11,7 @@ import pytest
 from world import MS, S, World, graph_of
 
 import ticktalk
+from ticktalk.errors import TTInputError
 from ticktalk.manager import events as ev
 from ticktalk.manager.events import GraphDone, LeftOut, Moved
 from ticktalk.manager.state import ManagerState
@@ -63,15 +64,20 @@ def test_the_state_is_whole_at_any_time(delay: int) -> None:
     assert again(state) == state and not state.graphs
 
 
-def test_inputs_are_kept_as_they_cross_and_those_that_cannot_are_not() -> None:
+def test_inputs_are_kept_as_they_cross_and_those_that_cannot_are_refused() -> None:
     world = World(["b"])
     more = "@SQify\ndef kind(x):\n    return type(x).__name__\n"
     body = "with TTConstraint(name='runtime-manager'):\n    return kind(x), kind(y)"
-    world.start(graph_of(body, more=more, inputs="x, y"), inputs={"x": {1: (2, 3)}, "y": object()})
+    graph = graph_of(body, more=more, inputs="x, y")
+    with pytest.raises(TTInputError, match=r"input 'y': .* object has no codec"):
+        world.start(graph, inputs={"x": {1: (2, 3)}, "y": object()})
+    world.manager.execute_graph(graph, {"x": {1: (2, 3)}, "y": {4}})
     world.run(1 * S)
-    assert world.values() == [("dict", "object")]
+    assert world.values() == [("dict", "set")]
     (context,) = world.manager.process.state.graphs["prog"].contexts.values()
-    assert list(context.inputs) == ["x"] and again(world.manager.process.state).graphs["prog"].contexts[1] == context
+    assert (
+        list(context.inputs) == ["x", "y"] and again(world.manager.process.state).graphs["prog"].contexts[1] == context
+    )
 
 
 def test_events_are_values_and_their_sentences_come_from_them() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 from typing import Any
@@ -109,17 +110,16 @@ def test_an_output_arrives(value: Any) -> None:
     assert opened(back) == msgspec.structs.replace(token, shown=back.shown)
 
 
-def test_an_output_of_an_unknown_class_is_shown_by_its_repr() -> None:
-    import dataclasses
+@dataclasses.dataclass
+class Point:
+    x: int
 
-    @dataclasses.dataclass
-    class Point:
-        x: int
 
+def test_an_output_of_an_unknown_class_is_data_and_is_shown_by_its_repr() -> None:
     token = OutputToken("prog", Encoded(encode_value(Point(7)), '"repr": "Point(x=7)"'), 1, 2, "f-1", "edge")
     back = parse_control(control_frame(Message(RuntimeMsg.OUTPUT_TOKEN, token, "TTRuntimeManagerProcess"))).payload
     assert '"repr": "Point(x=7)"' in back.line()
-    assert repr(opened(back).value) == "Point(x=7)"
+    assert repr(opened(back).value) == "Point(x=7)" and opened(back).value.x == 7
     assert opened(back).row()["repr"] == "Point(x=7)"
 
 

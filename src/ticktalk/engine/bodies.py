@@ -28,11 +28,13 @@ from ticktalk.engine.components import component
 from ticktalk.engine.value_codec import value_decoder
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTFunction, TTGraph
+from ticktalk.graph.needed_modules import imported_modules
 from ticktalk.graph.sq import TTSQ
 from ticktalk.graph.travelled_modules import TravelledModules
 from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language.decorators import DECORATORS, undecorated
 from ticktalk.time import TTClock, TTEmpty, TTTime, TTToken
+from ticktalk.values.classes import PREFIX, add_program, class_in
 
 _KNOWN = {"component": component, "TTClock": TTClock, "TTEmpty": TTEmpty, "TTTime": TTTime, "TTToken": TTToken}
 """Constructs that a body knows without import, as a graph body does."""
@@ -67,7 +69,7 @@ class GraphCode:
         self._modules = graph.modules
         self._builtins: dict[str, Any] | types.ModuleType = builtins
         if graph.modules:
-            self._prefix = f"_ticktalk_{next(_numbers)}"
+            self._prefix = f"{PREFIX}{next(_numbers)}"
             self._builtins = {**vars(builtins), **_KNOWN, **DECORATORS, "__import__": self._import}
             TravelledModules.add(self._prefix, graph.modules, self._builtins)
         self.module = types.ModuleType(graph.name)
@@ -75,6 +77,7 @@ class GraphCode:
         self.module.__file__ = self.file
         self.module.__package__ = self._prefix
         self.module.__dict__.update(_KNOWN)
+        add_program(self.module)
         if not _is_importable(graph.name):
             # Dataclasses look their module up there; a program called like an installed module stays out.
             sys.modules[graph.name] = self.module
@@ -168,27 +171,45 @@ class GraphCode:
             raise BodyError(f"{function.module} cannot be imported: {type(error).__name__}: {error}") from error
 
     def find_class(self, name: str) -> Any:
-        """A class of the program or of a module that travels with it, by qualified name; None if there is none.
+        """A class by its name on the wire (`values.classes`); None if there is none.
 
-        A class that no body here names may still arrive in a value: then all module-level statements are run.
+        It is looked for in the program, in modules that travel with it, and in those that its sources import. A class
+        that no body here names may still arrive in a value: then all module-level statements are run.
         """
-        found = self._known_class(name)
-        if found is None and len(self._ran) < len(self.graph.statements):
+        module, _, name = name.rpartition(":")
+        found = class_in(self._namespace_of(module), name)
+        if found is None and not module and len(self._ran) < len(self.graph.statements):
             try:
                 self._run(range(len(self.graph.statements)))
             except BodyError:
                 return None
-            found = self._known_class(name)
+            found = class_in(self._namespace_of(module), name)
         return found
 
-    def _known_class(self, name: str) -> Any:
-        for place in [self.module, *(sys.modules.get(f"{self._prefix}.{module}") for module in self._modules)]:
-            found: Any = place
-            for part in name.split("."):
-                found = getattr(found, part, None)
-            if isinstance(found, type):
-                return found
-        return None
+    def _namespace_of(self, module: str) -> dict[str, Any]:
+        """The names of a module; none if it is not one that a value of this graph can need."""
+        if not module:
+            return self.module.__dict__
+        try:
+            if self._travels(module):
+                return vars(importlib.import_module(f"{self._prefix}.{module}"))
+            if module not in sys.modules and module.partition(".")[0] in self._imported:
+                importlib.import_module(module)
+        except Exception:  # whatever a module does when it is imported
+            return {}
+        return vars(sys.modules[module]) if module in sys.modules else {}
+
+    @functools.cached_property
+    def _imported(self) -> frozenset[str]:
+        """The top-level modules that the graph's sources import, anywhere in them."""
+        graph = self.graph
+        return imported_modules(
+            [
+                *(statement.source for statement in graph.statements),
+                *(function.source for function in graph.functions.values()),
+                *graph.modules.values(),
+            ]
+        )
 
     def show_in_tracebacks(self) -> None:
         """Let tracebacks show the program's lines."""

@@ -3,21 +3,24 @@
 Within an ensemble a receiver gets a copy (`handed_on`), except of immutable values. Between ensembles a value crosses
 as MessagePack. Plain scalars, lists and dicts with string keys cross as they are, other values as an extension of our
 own. So a value arrives with its type. Nothing received is unpickled or evaluated. A value without a
-codec is a `NoCodecError`; `register_codec` adds one.
+codec is a `NoCodecError`, on one ensemble too; `register_codec` adds one. The types that are taken apart into plainer
+values are rows of `ticktalk.values.kinds`. Those known by their class are in `ticktalk.values.classes`.
 """
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import datetime
-import enum
 import struct
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
+
+from ticktalk.values.classes import Classes, class_name, made, module_name, put_together, take_apart
+from ticktalk.values.kinds import NoCodecError as NoCodecError
+from ticktalk.values.kinds import ValueFormatError as ValueFormatError
+from ticktalk.values.kinds import kind_named, kind_of
 
 Data = bytes | bytearray | memoryview
 """A value as MessagePack: a view where it stays in the frame in which it came, so that arrays are not copied."""
@@ -84,10 +87,7 @@ def split(together: Data) -> list[Data]:
 PLAIN: frozenset[type] = frozenset({int, float, bool, str, bytes, type(None), complex, Encoded})
 """Types whose values cannot be changed: they are shared, not copied."""
 
-_FIXED = PLAIN | {datetime.datetime, datetime.date, datetime.time, datetime.timedelta, range, slice}
-
-Classes = Callable[[str], Any]
-"""Finds a class of the program by its qualified name, for dataclasses, enums and named tuples; None: not there."""
+_FIXED = PLAIN | {datetime.date, datetime.timedelta}
 
 # Extension codes of the wire format. A new type takes a new code; a code is never used again for another.
 (
@@ -103,19 +103,12 @@ Classes = Callable[[str], Any]
     EXT_OBJECT,
     EXT_REGISTERED,
     EXT_BYTEARRAY,
-) = range(1, 13)
-
-
-class NoCodecError(TypeError):
-    """A value that cannot leave its ensemble: register a codec for its type, or send something plainer."""
+    EXT_KIND,
+) = range(1, 14)
 
 
 class TooLongError(NoCodecError):
     """A value with more bytes than may leave its body: send less of it, or let the ensemble allow more."""
-
-
-class ValueFormatError(ValueError):
-    """Bytes that are no value of this format, or of a class that is not known here."""
 
 
 class Codec(NamedTuple):
@@ -145,48 +138,71 @@ def register_codec(
     Bodies run in processes of their own. So call it in a module beside the program that the bodies import. It travels
     with them.
     """
-    codec = Codec(type, name or f"{type.__module__}.{type.__qualname__}", encode, decode)
+    codec = Codec(type, name or f"{module_name(type)}.{type.__qualname__}", encode, decode)
     _codecs_by_type[type] = codec
     _codecs_by_name[codec.name] = codec
 
 
 def handed_on(value: Any) -> Any:
-    """`value` as a receiver gets it: its own copy, which it may change.
+    """`value` as a receiver gets it: its own copy, which it may change, of what could cross as well.
 
     Raises:
-        NoCodecError: the value cannot be copied.
+        NoCodecError: some part of it has no codec; the message names the type.
     """
+    try:
+        return value if value.__class__ in _FIXED else _copied(value)
+    except RecursionError:
+        raise NoCodecError("a value that is nested too deeply, or holds itself, cannot be passed on") from None
+
+
+def _copied(value: Any) -> Any:
     kind = value.__class__
     if kind in _FIXED:
         return value
-    if kind is tuple:
-        items = [handed_on(item) for item in value]
-        return value if all(new is old for new, old in zip(items, value, strict=True)) else tuple(items)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and kind is numpy.ndarray and not value.dtype.hasobject:
-        return _read_only(value, numpy)
-    if numpy is not None and isinstance(value, numpy.generic) and not isinstance(value, numpy.void):
-        return value
-    try:
-        if kind is list and all(item.__class__ in PLAIN for item in value):
-            return value[:]
-        if kind is dict and all(item.__class__ in PLAIN for item in value.values()):
+    if kind is list:
+        return value[:] if PLAIN.issuperset(map(type, value)) else [_copied(item) for item in value]
+    if kind is dict:
+        if PLAIN.issuperset(map(type, value)) and PLAIN.issuperset(map(type, value.values())):
             return value.copy()
-        return copy.deepcopy(value)
-    except Exception as error:
-        raise NoCodecError(
-            f"a value of type {type_name(value)} cannot be passed on by value: it cannot be copied ({error})"
-        ) from None
+        return {_copied(key): _copied(item) for key, item in value.items()}
+    if kind is tuple:
+        items = [_copied(item) for item in value]
+        return value if all(new is old for new, old in zip(items, value, strict=True)) else tuple(items)
+    if kind is set or kind is frozenset:
+        return kind(map(_copied, value))
+    if kind is bytearray:
+        return value[:]
+    codec = _codecs_by_type.get(kind)
+    if codec is not None:
+        return codec.decode(_copied(codec.encode(value)))
+    row = kind_of(kind)
+    if row is not None:
+        parts = row.parts(value)
+        return value if row.fixed else row.make(_copied(parts))
+    if _is_numpy(value):
+        from ticktalk.values import arrays
+
+        arrays.header_of(value)
+        if kind is arrays.ARRAY:
+            return arrays.read_only(value)
+        return value.copy() if isinstance(value, arrays.RECORD) else value
+    taken = take_apart(value)
+    if taken is None:
+        raise _no_codec(value)
+    class_name(kind)
+    return value if taken[0] in ("enum", "flag") else made(kind, _copied(taken))
 
 
-def _read_only(array: Any, numpy: Any) -> Any:
-    """The array without a writable way to its memory: as it is if it was handed on before, else one copy."""
-    base = array.base
-    if not array.flags.writeable and isinstance(base, numpy.ndarray) and not base.flags.writeable:
-        return array
-    array = numpy.array(array, copy=True, order="K", subok=False)
-    array.flags.writeable = False
-    return array.view()  # of memory that is read-only, so that the receiver cannot make it writable again
+def _is_numpy(value: Any) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic))
+
+
+def _no_codec(value: Any) -> NoCodecError:
+    return NoCodecError(
+        f"a value of type {type_name(value)} has no codec, so it cannot be passed on:"
+        " register one with ticktalk.register_codec, or return something plainer"
+    )
 
 
 def plain(value: Any) -> Any:
@@ -373,68 +389,41 @@ def _pack(value: Any) -> Any:
         return _ext(EXT_FROZENSET, [_pack(item) for item in value])
     if kind is bytearray:
         return _ext(EXT_BYTEARRAY, bytes(value))
-    if kind in (datetime.datetime, datetime.date, datetime.time):
-        zone = getattr(value, "tzinfo", None)
-        if zone is None:
-            return _ext(EXT_DATETIME, [kind.__name__, value.isoformat(), getattr(value, "fold", 0)])
-        if isinstance(zone, datetime.timezone):
-            # The offset by itself: Python 3.11 reads a text with one of less than a second as UTC.
-            by = zone.utcoffset(None)
-            naive = value.replace(tzinfo=None).isoformat()
-            return _ext(EXT_DATETIME, [kind.__name__, naive, value.fold, by.days, by.seconds, by.microseconds])
-        raise NoCodecError(f"a {kind.__name__} with the zone {zone!r} has no codec: use UTC or a fixed offset")
+    if kind in (datetime.datetime, datetime.date, datetime.time) and getattr(value, "tzinfo", None) is None:
+        return _ext(EXT_DATETIME, [kind.__name__, value.isoformat(), getattr(value, "fold", 0)])
     if kind is datetime.timedelta:
         return _ext(EXT_DATETIME, ["timedelta", value.days, value.seconds, value.microseconds])
     codec = _codecs_by_type.get(kind)
     if codec is not None:
-        return _ext(EXT_REGISTERED, [codec.name, _pack(codec.encode(value))])
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)):
-        return _pack_numpy(value, numpy)
-    if isinstance(value, enum.Flag):
-        return _ext(EXT_OBJECT, [kind.__qualname__, "flag", _pack(value.value)])
-    if isinstance(value, enum.Enum):
-        return _ext(EXT_OBJECT, [kind.__qualname__, "enum", value.name])
-    if isinstance(value, tuple) and hasattr(kind, "_fields"):
-        return _ext(EXT_OBJECT, [kind.__qualname__, "named", [_pack(item) for item in value]])
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: _pack(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        return _ext(EXT_OBJECT, [type(value).__qualname__, "data", fields])
-    raise NoCodecError(
-        f"a value of type {type_name(value)} has no codec, so it cannot cross to another ensemble:"
-        " register one with ticktalk.register_codec, or return something plainer"
-    )
+        return _ext(EXT_REGISTERED, [codec.name, _pack(codec.encode(value)), _name_if_known(kind)])
+    row = kind_of(kind)
+    if row is not None:
+        return _ext(EXT_KIND, [row.name, _pack(row.parts(value))])
+    if _is_numpy(value):
+        from ticktalk.values import arrays
+
+        code = EXT_ARRAY if kind is arrays.ARRAY else EXT_SCALAR
+        return _Array(code, _encode(arrays.header_of(value)), arrays.memory_of(value))
+    taken = take_apart(value)
+    if taken is None:
+        raise _no_codec(value)
+    return _ext(EXT_OBJECT, [class_name(kind), *map(_pack, taken)])
 
 
-def _pack_numpy(value: Any, numpy: Any) -> _Array:
-    dtype = value.dtype
-    if dtype.hasobject or dtype.names is not None:
-        raise NoCodecError(f"a NumPy array of dtype {dtype} has no codec: only plain numbers, text and times have")
-    code = EXT_ARRAY if isinstance(value, numpy.ndarray) else EXT_SCALAR
-    array = numpy.ascontiguousarray(value)
-    header = _encode([dtype.str, list(numpy.shape(value))])
-    content = array.reshape(-1).view(numpy.uint8).data if array.size and dtype.itemsize else b""
-    return _Array(code, header, content)
+def _name_if_known(kind: type) -> str | None:
+    try:
+        return class_name(kind)
+    except NoCodecError:
+        return None
 
 
 def _unpack_numpy(code: int, content: memoryview) -> Any:
-    import numpy
+    from ticktalk.values import arrays
 
-    length = content[0]
-    kind, shape = msgspec.msgpack.decode(content[1 : 1 + length])
-    dtype = numpy.dtype(kind)
-    if dtype.hasobject:
-        raise ValueFormatError("an array of objects")
-    if dtype.itemsize:
-        array = numpy.frombuffer(content, dtype=dtype, offset=1 + length).reshape(shape)
-    elif len(content) > 1 + length:
-        raise ValueFormatError("more content than an array of empty texts has")
-    else:
-        array = numpy.zeros(shape, dtype)
-    if code == EXT_SCALAR:
-        return array.reshape(-1)[0]
-    array.flags.writeable = False
-    return array.view()
+    length = 1 + content[0]
+    told, shape = msgspec.msgpack.decode(content[1:length])
+    array = arrays.array_of(told, shape, content[length:])
+    return array.reshape(-1)[0] if code == EXT_SCALAR else array
 
 
 def _unpack(code: int, content: memoryview, decode: Callable[[Data], Any], classes: Classes | None) -> Any:
@@ -468,32 +457,20 @@ def _unpack(code: int, content: memoryview, decode: Callable[[Data], Any], class
         if len(inner) > 3:
             moment = moment.replace(tzinfo=datetime.timezone(datetime.timedelta(*inner[3:])))
         return moment.replace(fold=inner[2]) if inner[2] else moment
+    if code == EXT_KIND:
+        return kind_named(inner[0]).make(inner[1])
     if code == EXT_REGISTERED:
-        codec = _codecs_by_name.get(inner[0])
+        # Of one class there may be several here, one for each ensemble; to ask for it also runs what registers it.
+        kind = classes(inner[2]) if classes is not None and inner[2] is not None else None
+        codec = _codecs_by_type.get(kind) if kind is not None else None
+        codec = codec or _codecs_by_name.get(inner[0])
         if codec is None:
             raise ValueFormatError(f"no codec is registered here for {inner[0]}: call ticktalk.register_codec")
         return codec.decode(inner[1])
     if code == EXT_OBJECT:
-        name, form, parts = inner
-        return _unpack_object(name, form, parts, classes)
+        name, *taken = inner
+        return put_together(name, taken, classes)
     raise ValueFormatError(f"unknown extension {code}")
-
-
-def _unpack_object(name: str, form: str, content: Any, classes: Classes | None) -> Any:
-    kind = classes(name) if classes is not None else None
-    if form == "flag" and isinstance(kind, type) and issubclass(kind, enum.Flag):
-        return kind(content)
-    if form == "enum" and isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return kind[content]
-    if form == "named" and isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields"):
-        return kind(*content)
-    if form == "data" and isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        # The fields are set as they were: __init__ may take others, or check against the outside world.
-        value = object.__new__(kind)
-        for field in dataclasses.fields(kind):
-            object.__setattr__(value, field.name, content[field.name])
-        return value
-    raise ValueFormatError(f"{name} is no dataclass, enum or named tuple of the program that is known here")
 
 
 _plain_decoder = msgspec.msgpack.Decoder()

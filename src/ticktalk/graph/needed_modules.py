@@ -57,6 +57,17 @@ def _through(top: str, sources: dict[str, list[str]]) -> set[str]:
     return found
 
 
+def imported_modules(sources: list[str]) -> frozenset[str]:
+    """The top-level modules that these sources import, anywhere in them."""
+    found = set()
+    for node in (node for source in sources if (tree := _parsed(source)) is not None for node in ast.walk(tree)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module.partition(".")[0])
+    return frozenset(found)
+
+
 @lru_cache(4096)
 def _imports(source: str) -> frozenset[str]:
     """The top-level modules that running this source is sure to import."""

@@ -123,7 +123,7 @@ class Deploy:
 
         Raises:
             TTRuntimeError: there is no such graph, it is not ready, or it runs and is not to be started `again`.
-            TTInputError: a value is missing, for no input, or has no codec although it has to cross.
+            TTInputError: a value is missing, for no input, or has no codec.
         """
         state = self.state_of(request.graph)
         if state.state == "preparing":
@@ -152,14 +152,13 @@ class Deploy:
         return number
 
     def _kept(self, inputs: Mapping[str, Any]) -> dict[str, bytes]:
-        """The inputs as MessagePack, without values that have no codec, unless every value has to cross."""
+        """The inputs as MessagePack."""
         kept = {}
         for name, value in inputs.items():
             try:
                 kept[name] = bytes(encoded(value))
             except (NoCodecError, UnicodeEncodeError) as error:
-                if self._driver.values_cross:
-                    raise TTInputError(f"input {name!r}: {error}") from None
+                raise TTInputError(f"input {name!r}: {error}") from None
         return kept
 
     def set_grid(self, request: SetRequest) -> SetGrid:

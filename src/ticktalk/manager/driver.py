@@ -23,11 +23,9 @@ class Driver:
     """See above; ticks are those of the root clock.
 
     Attributes:
-        values_cross: inputs go to other processes, so a value without codec is refused.
         rows_kept: outputs of each graph that are kept as JSON lines for late requesters.
     """
 
-    values_cross = False
     rows_kept = 0
 
     def now(self) -> int:

@@ -47,7 +47,6 @@ class ManagerNode(Driver):
         checkpoint: microseconds between two checkpoints of every instance; 0: none.
     """
 
-    values_cross = True
     rows_kept = ROWS_KEPT
 
     def __init__(self, checkpoint: int = CHECKPOINT_PERIOD) -> None:

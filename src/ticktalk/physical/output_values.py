@@ -13,6 +13,7 @@ import msgspec
 from ticktalk.engine.value_codec import Data, Encoded, ValueFormatError, decode_value, encoded
 from ticktalk.json_text import value_field
 from ticktalk.payloads import OutputToken
+from ticktalk.values.classes import as_data
 
 SHORT = 4_096
 """Bytes of a value up to which the timekeeper renders one that no worker has: it passed an SQ without a body."""
@@ -72,7 +73,7 @@ def rendered(value: Any) -> tuple[Data, str]:
 
 
 def opened(token: OutputToken) -> OutputToken:
-    """An output as callbacks get it: with its value, or what stands for one of a class that is not known here."""
+    """An output as callbacks get it: with its value; one of a class of the program is data."""
     value = token.value
     if value.__class__ is not Encoded:
         return token
@@ -81,7 +82,7 @@ def opened(token: OutputToken) -> OutputToken:
 
 def _decoded(data: Data, field: str | None) -> Any:
     try:
-        return decode_value(data)
+        return decode_value(data, as_data)
     except ValueFormatError:
         parsed = _parsed(field) if field is not None else _Field()
         if isinstance(parsed.value, msgspec.Raw):

@@ -1,9 +1,9 @@
 from ticktalk import SQify, STREAMify, GRAPHify, TTClock
 
+from dataclasses import dataclass
+@dataclass
 class Thing:
-    def __init__(self, n):
-        self.n = n
-
+    n: int
     def __repr__(self):
         return f"<Thing {self.n}>"
 

@@ -1,0 +1,217 @@
+"""Values of classes that are known by name: data classes, enums, named tuples, struct sequences, exceptions.
+
+On the wire a class is `module:qualified name`, or the qualified name alone if the program itself defines it. A class
+that is not found under its name, one defined inside a function for example, cannot be made again, so its producer is
+told. Nothing of a class is called to make a value again: no `__init__`, no `__new__` of the program.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import re
+import sys
+import types
+from collections import namedtuple
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+from ticktalk.values.kinds import NoCodecError, ValueFormatError
+
+Classes = Callable[[str], Any]
+"""Finds a class by its name on the wire; None: it is not there."""
+
+PREFIX = "_ticktalk_"
+"""How the name of a graph in `sys.modules` begins, before its number; its modules are in it as in a package."""
+
+_TRAVELLED = re.compile(rf"^{PREFIX}\d+\.")
+_HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by a `class` statement
+
+_programs: dict[str, WeakSet[types.ModuleType]] = {}
+_names: WeakKeyDictionary[type, str] = WeakKeyDictionary()
+
+
+def add_program(module: types.ModuleType) -> None:
+    """Let the classes of a program be known; of one graph there is a module for each of its ensembles in a process."""
+    _programs.setdefault(module.__name__, WeakSet()).add(module)
+
+
+def class_in(namespace: dict[str, Any], name: str) -> Any:
+    """The class of this qualified name in a module's namespace, or None.
+
+    A named tuple may go by another name there than its own, such as `shutil.disk_usage`'s.
+    """
+    first, *rest = name.split(".")
+    found: Any = namespace.get(first)
+    for part in rest:
+        found = getattr(found, part, None)
+    if isinstance(found, type) and found.__qualname__ == name:
+        return found
+    named = [each for each in list(namespace.values()) if isinstance(each, type) and each.__qualname__ == name]
+    return named[0] if named else found if isinstance(found, type) else None
+
+
+def class_name(kind: type) -> str:
+    """A class as it is called on the wire.
+
+    Raises:
+        NoCodecError: it is not found under this name.
+    """
+    name = _names.get(kind)
+    if name is None:
+        name = _names[kind] = _name_of(kind)
+    return name
+
+
+def module_name(kind: type) -> str:
+    """The module of a class, as the program imports it."""
+    return _TRAVELLED.sub("", kind.__module__)
+
+
+def _name_of(kind: type) -> str:
+    module, name = kind.__module__, kind.__qualname__
+    if any(class_in(vars(program), name) is kind for program in _programs.get(module, ())):
+        return name
+    holder = sys.modules.get(module)
+    if holder is not None and class_in(vars(holder), name) is kind:
+        return f"{module_name(kind)}:{name}"
+    raise NoCodecError(
+        f"a value of type {module}.{name} cannot be kept, because its module has no class of this name:"
+        " define the class at the top of a module"
+    )
+
+
+def take_apart(value: Any) -> list[Any] | None:
+    """Form and parts of a value that is known by its class, as plainer values; None if it is of no such class."""
+    kind: type = value.__class__
+    if isinstance(value, enum.Flag):
+        return ["flag", value.value]
+    if isinstance(value, enum.Enum):
+        plain = value.value.__class__ in (int, str, float, bool, bytes, type(None))
+        return ["enum", value.name, value.value if plain else value.name]
+    if isinstance(value, BaseException):
+        reduced: Any = value.__reduce__()
+        made_by, arguments, *rest = reduced[:3]
+        attributes: dict[str, Any] = {**(rest[0] if rest and isinstance(rest[0], dict) else {}), **vars(value)}
+        return ["error", list(arguments) if made_by is kind else list(value.args), _attributes(kind, attributes)]
+    if isinstance(value, tuple):
+        if hasattr(kind, "_fields"):
+            return ["named", list(kind._fields), list(value), _attributes(kind, getattr(value, "__dict__", {}))]
+        if hasattr(kind, "n_sequence_fields"):
+            reduced = value.__reduce__()
+            items, more = reduced[1]
+            return ["sequence", list(items), more]
+        return None
+    if dataclasses.is_dataclass(value) and _is_plain(kind):
+        fields = [field.name for field in dataclasses.fields(kind)]
+        state = {name: getattr(value, name) for name in [*fields, *_slots(kind)] if hasattr(value, name)}
+        return ["data", fields, _attributes(kind, {**state, **getattr(value, "__dict__", {})})]
+    return None
+
+
+def _is_plain(kind: type) -> bool:
+    """Whether all that a value holds are attributes: no dict or list or other built-in value besides."""
+    return all(base is object or base.__flags__ & _HEAP for base in kind.__mro__)
+
+
+def _slots(kind: type) -> list[str]:
+    found = []
+    for base in kind.__mro__:
+        names = base.__dict__.get("__slots__", ())
+        found += [names] if isinstance(names, str) else list(names)
+    return [name for name in found if name not in ("__dict__", "__weakref__")]
+
+
+def _attributes(kind: type, state: dict[str, Any]) -> dict[str, Any]:
+    """Without what is computed again when it is asked for."""
+    return {n: v for n, v in state.items() if not isinstance(getattr(kind, n, None), functools.cached_property)}
+
+
+def put_together(name: str, parts: list[Any], classes: Classes | None) -> Any:
+    """The value that `take_apart` was given, of the class of this name.
+
+    Raises:
+        ValueFormatError: there is no such class here.
+    """
+    kind = classes(name) if classes is not None else None
+    if kind is None and classes is as_data:
+        return _data(name, parts)
+    if isinstance(kind, type):
+        value = made(kind, parts)
+        if value is not None:
+            return value
+    shown = name.replace(":", ".")
+    raise ValueFormatError(f"{shown} is no dataclass, enum, named tuple or exception that is known here")
+
+
+def made(kind: Any, parts: list[Any]) -> Any:
+    """A value of a class from its form and parts; None if the class has no values of this form."""
+    form, *rest = parts
+    value: Any
+    if form == "flag" and issubclass(kind, enum.Flag):
+        return kind(rest[0])
+    if form == "enum" and issubclass(kind, enum.Enum):
+        return kind[rest[0]]
+    if form == "sequence" and issubclass(kind, tuple) and hasattr(kind, "n_sequence_fields"):
+        return kind(tuple(rest[0]), rest[1])
+    if form == "named" and issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        if len(rest[1]) != len(kind._fields):
+            raise ValueFormatError(f"{len(rest[1])} values for the fields of {kind.__qualname__}")
+        value = tuple.__new__(kind, rest[1])
+        return _with_attributes(value, rest[2])
+    if form == "error" and issubclass(kind, BaseException):
+        base = next(each for each in kind.__mro__ if not each.__flags__ & _HEAP)
+        value = base.__new__(kind, *rest[0])
+        base.__init__(value, *rest[0])
+        return _with_attributes(value, rest[1])
+    if form == "data" and hasattr(kind, "__dataclass_fields__") and _is_plain(kind):
+        # The attributes are set as they were: __init__ may take others, or check against the outside world.
+        value = object.__new__(kind)
+        return _with_attributes(value, rest[1])
+    return None
+
+
+def _with_attributes(value: Any, attributes: dict[str, Any]) -> Any:
+    for name, item in attributes.items():
+        if name.startswith("__") and name.endswith("__") and name != "__notes__":
+            raise ValueFormatError(f"an attribute {name}")
+        object.__setattr__(value, name, item)
+    return value
+
+
+def as_data(name: str) -> Any:
+    """No class is known, and values of them are wanted as data: tuples of their fields, values of enums."""
+    return None
+
+
+def _data(name: str, parts: list[Any]) -> Any:
+    form, *rest = parts
+    short = name.rpartition(":")[2].rpartition(".")[2]
+    if form == "flag":
+        return rest[0]
+    if form == "enum":
+        return rest[1]
+    if form == "sequence":
+        return tuple(rest[0])
+    if form == "named":
+        return _tuple_class(short, tuple(rest[0]))(*rest[1])
+    if form == "data":
+        return _data_class(short, tuple(rest[0]))(*(rest[1].get(field) for field in rest[0]))
+    return _error_class(short)(*rest[0])
+
+
+@functools.lru_cache(1000)
+def _tuple_class(name: str, fields: tuple[str, ...]) -> Any:
+    return namedtuple(name, fields)
+
+
+@functools.lru_cache(1000)
+def _data_class(name: str, fields: tuple[str, ...]) -> Any:
+    return dataclasses.make_dataclass(name, fields)
+
+
+@functools.lru_cache(1000)
+def _error_class(name: str) -> Any:
+    return type(name, (Exception,), {})

@@ -1,0 +1,334 @@
+"""Values of many types arrive as what they are: between ensembles, on one ensemble, and by way of a worker."""
+
+from __future__ import annotations
+
+import array
+import collections
+import dataclasses
+import datetime
+import decimal
+import fractions
+import ipaddress
+import os
+import pathlib
+import pickle
+import re
+import shutil
+import time
+import types
+import uuid
+import zoneinfo
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_bodies import program, run
+from test_values import Colour, Level, Pair, Point, Rights, across
+
+from ticktalk.engine.value_codec import NoCodecError, ValueFormatError, decode_value, encode_value, handed_on
+from ticktalk.values.classes import as_data, class_in
+
+
+def find(name: str) -> Any:
+    """A class by its name on the wire."""
+    import sys
+
+    module, _, name = name.rpartition(":")
+    return class_in(vars(sys.modules[module]), name)
+
+
+def crossed(value: Any) -> Any:
+    return decode_value(encode_value(value), find)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether they are of one type and equal, in all their parts: as pickle sees them, which is not ours."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, (list, tuple, collections.deque)):
+        return len(one) == len(other) and all(map(same, one, other)) and repr(type(one)) == repr(type(other))
+    if isinstance(one, decimal.Decimal):
+        return str(one) == str(other)
+    if dataclasses.is_dataclass(one) or isinstance(one, types.SimpleNamespace):
+        return same(vars(one), vars(other))
+    if isinstance(one, dict):
+        return all(map(same, one.items(), other.items())) and len(one) == len(other)
+    if isinstance(one, np.ma.MaskedArray):
+        return pickle.dumps(one.filled(0)) == pickle.dumps(other.filled(0)) and repr(one) == repr(other)
+    if isinstance(one, np.ndarray):
+        bits = repr(one.tolist()) == repr(other.tolist()) if one.dtype.names else one.tobytes() == other.tobytes()
+        return one.dtype == other.dtype and one.shape == other.shape and bits
+    if one is pd.NaT:
+        return other is pd.NaT
+    if isinstance(one, pd.Index):
+        return bool(one.equals(other)) and one.names == other.names
+    if isinstance(one, (pd.DataFrame, pd.Series)):
+        check = pd.testing.assert_frame_equal if isinstance(one, pd.DataFrame) else pd.testing.assert_series_equal
+        check(one, other, check_freq=True)
+        return one.attrs == other.attrs
+    if isinstance(one, BaseException):
+        return repr(one) == repr(other) and same(vars(one), vars(other)) and str(one) == str(other)
+    if isinstance(one, (datetime.datetime, datetime.time)):
+        return repr(one) == repr(other) and one.tzname() == other.tzname()
+    return bool(one == other or (one != one and other != other))
+
+
+class Fault(Exception):
+    """Its arguments are not those of `__init__`."""
+
+    def __init__(self, code: int, where: str) -> None:
+        super().__init__(f"{code} at {where}")
+        self.code = code
+
+
+class Named(Pair):
+    """A named tuple with more to it."""
+
+
+def named() -> Named:
+    value = Named(1, [2])
+    value.extra = {"a": (1,)}
+    return value
+
+
+def grown() -> Point:
+    value = Point(1)
+    value.more = [1, 2]
+    return value
+
+
+def noted() -> ValueError:
+    error = ValueError("bad", 3)
+    error.add_note("look here")
+    return error
+
+
+def masked(values: Any, **options: Any) -> Any:
+    return np.ma.masked_array(values, **options)
+
+
+FRAME = pd.DataFrame(
+    {
+        "ints": [1, 2, 3],
+        "small": np.array([1, 2, 3], "u1"),
+        "floats": [1.5, float("nan"), -0.0],
+        "texts": ["a", None, "ü"],
+        "objects": pd.Series([{"a": 1}, (2,), None], dtype=object),
+        "when": pd.date_range("2024-03-30", periods=3, freq="D"),
+        "zoned": pd.date_range("2024-03-30", periods=3, freq="D", tz="Europe/Vienna"),
+        "kind": pd.Categorical(["x", "y", "x"], categories=["y", "x"], ordered=True),
+        "maybe": pd.array([1, None, 3], dtype="Int64"),
+        "flag": pd.array([True, None, False], dtype="boolean"),
+        "took": pd.to_timedelta([1, 2, 3], unit="s"),
+    }
+)
+RECORDS = np.array([(1, 2.5, "a"), (3, 4.5, "bc")], dtype=[("n", "i4"), ("x", "f8"), ("t", "U2")])
+
+VALUES: list[Any] = [
+    decimal.Decimal("-0.10"), decimal.Decimal("1E+40"), decimal.Decimal("-Infinity"), decimal.Decimal("NaN"),
+    fractions.Fraction(-3, 7), pathlib.Path("/tmp/x.csv"), pathlib.PurePosixPath("a/b"),
+    pathlib.PureWindowsPath("c:\\x"), uuid.UUID(int=7), zoneinfo.ZoneInfo("Europe/Vienna"), datetime.UTC,
+    datetime.timezone(datetime.timedelta(hours=2), "here"),
+    datetime.datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=zoneinfo.ZoneInfo("Europe/Vienna")),
+    datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=1), "CET")),
+    datetime.time(2, 30, fold=1, tzinfo=zoneinfo.ZoneInfo("America/New_York")),
+    collections.deque([1, [2]], maxlen=3), collections.deque(), collections.OrderedDict(b=1, a=[2]),
+    collections.OrderedDict([((1, 2), {3})]), collections.defaultdict(list, a=[1]), collections.defaultdict(None),
+    collections.Counter("abca"), range(3, 30, 4), slice(1, None, 2), Ellipsis, re.compile("a+", re.IGNORECASE),
+    types.SimpleNamespace(a=1, b=[2]), array.array("d", [1.5, 2.5]), ipaddress.ip_address("10.0.0.1"),
+    ipaddress.ip_network("fe80::/64"), time.gmtime(0), time.localtime(), os.stat("/"), shutil.disk_usage("/"),
+    os.terminal_size((80, 24)), Colour.RED, Level.HIGH, Rights.READ | Rights.WRITE, named(), grown(),
+    Point(decimal.Decimal(1), collections.deque([Point(1)])), ValueError("x", 1), noted(), Fault(3, "door"),
+    KeyError("k"), FileNotFoundError(2, "No such file", "x.txt"), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
+    StopIteration(5), SystemExit(3), ImportError("no", name="m", path="p"), ExceptionGroup("many", [ValueError(1)]),
+    RECORDS, RECORDS[0], RECORDS[:0], np.zeros(2, [("p", "f4", (2, 3)), ("q", [("r", "u1")])]),
+    np.zeros(3, np.dtype([("a", "u1"), ("b", "f8")], align=True)),
+    np.rec.array([(1, 2.0)], dtype=[("a", int), ("b", float)]),
+    masked([1.0, 9999.0, 3.0], mask=[False, True, False]), masked([1, 2]), masked([[1, 2], [3, 4]], mask=True),
+    masked([1, 2], mask=[0, 1], fill_value=-1, hard_mask=True), masked(RECORDS, mask=[(0, 1, 0), (1, 0, 0)]),
+    np.ma.masked, np.matrix([[1, 2], [3, 4]]), np.array(["2024", "NaT"], "M8[D]"),
+    FRAME, FRAME.iloc[:0], FRAME["texts"], FRAME["kind"], FRAME["zoned"].rename(("a", 1)), FRAME.set_index("when"),
+    FRAME.set_index(["ints", "texts"]), pd.Series([1, 2], index=pd.RangeIndex(4, 8, 2)), FRAME.set_index("zoned"),
+    pd.Series(range(3), index=pd.date_range("2024", periods=3, freq="h", tz="UTC")), pd.Series([], dtype="f4"),
+    pd.DataFrame(),
+    pd.DataFrame([[1, 2], [3, 4]], columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2)], names=["u", None])),
+    pd.DataFrame([[1, "x"]], columns=["same", "same"]), pd.Index([1.5, 2.5], name="i"),
+    pd.Timestamp("2024-01-01 00:00:00.123456789"),
+    pd.Timestamp("2024-10-27 12:30", tz="Europe/Vienna"), pd.Timedelta("3s"), pd.NaT, pd.NA,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", range(len(VALUES)))
+def test_a_value_arrives_as_what_it_is(place: int) -> None:
+    value = VALUES[place]
+    if value is pd.NA:
+        assert crossed([value])[0] is handed_on(value) is value
+        return
+    for nested in (value, [value], {"deep": (1, value)}, Point(value), collections.deque([value])):
+        assert same(crossed(nested), nested), "between ensembles"
+        assert same(handed_on(nested), nested), "on one ensemble"
+        assert same(crossed(handed_on(crossed(nested))), nested)
+
+
+LEAVES = st.one_of(
+    st.decimals(), st.fractions(), st.uuids(), st.timezones(), st.datetimes(timezones=st.timezones()),
+    st.times(timezones=st.timezones()), st.ip_addresses(), st.text(max_size=5), st.integers(), st.floats(),
+    st.integers(0, 49).map(VALUES.__getitem__), st.integers(0, 9).map(range),
+)  # fmt: skip
+KEYS = st.text(max_size=3) | st.integers() | st.fractions() | st.uuids()
+NESTED = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.lists(inner, max_size=3).map(tuple),
+        st.lists(inner, max_size=3).map(collections.deque),
+        st.dictionaries(KEYS, inner, max_size=3),
+        st.dictionaries(KEYS, inner, max_size=3).map(collections.OrderedDict),
+        st.dictionaries(KEYS, inner, max_size=3).map(lambda items: collections.defaultdict(set, items)),
+        st.builds(Point, inner, inner),
+        st.builds(Pair, inner, inner),
+        st.lists(inner, max_size=2).map(lambda items: ValueError(*items)),
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(NESTED.filter(lambda value: not isinstance(value, str) or value.isascii()))
+def test_every_value_arrives_equal_and_of_its_type(value: Any) -> None:
+    try:
+        data = encode_value(value)
+    except NoCodecError:
+        with pytest.raises(NoCodecError):
+            handed_on(value)
+        return
+    assert same(decode_value(data, find), value)
+    assert same(handed_on(value), value)
+
+
+def test_a_receiver_has_its_own() -> None:
+    deque = collections.deque([[1]])
+    received = handed_on(deque)
+    received[0].append(2)
+    received.append(3)
+    assert deque == collections.deque([[1]])
+    point = grown()
+    handed_on(point).more.append(3)
+    assert point.more == [1, 2]
+
+
+def test_where_no_class_is_known_a_value_is_data() -> None:
+    for value, shown in (
+        (Point(1, [Pair(2, 3)]), "Point(x=1, y=[Pair(left=2, right=3)])"),
+        (Colour.RED, "1"),
+        (Rights.READ, "1"),
+        (Fault(3, "door"), "Fault('3 at door')"),
+        (time.gmtime(0)[:3], "(1970, 1, 1)"),
+    ):
+        assert repr(decode_value(encode_value(value), as_data)) == shown
+    assert decode_value(encode_value(Point(1, 2)), as_data).y == 2
+
+
+@pytest.mark.parametrize("name", ["os:system", "nowhere:Point", ":", "test_values:Plain", "test_values:Point.x"])
+def test_a_class_that_is_none_of_these_is_refused(name: str) -> None:
+    data = encode_value(Point(1)).replace(b"\xb1test_values:Point", bytes([0xA0 | len(name)]) + name.encode())
+    with pytest.raises(ValueFormatError):
+        decode_value(data, find)
+
+
+FILES = {
+    "shapes.py": "from dataclasses import dataclass\nfrom enum import Enum\nclass State(Enum):\n    IDLE = 10\n"
+    "@dataclass\nclass Reading:\n    celsius: float\n",
+    "pack/__init__.py": "",
+    "pack/deep.py": "from typing import NamedTuple\nclass Fix(NamedTuple):\n    lat: float\n",
+    "coded.py": "from ticktalk import register_codec\nclass Temp:\n    def __init__(self, t): self.t = t\n"
+    "register_codec(Temp, lambda v: [v.t], lambda p: Temp(*p))\n",
+}
+MADE = {
+    "imported by a body": ("", "import shapes; x = shapes.Reading(3.0)", "x.celsius == 3.0"),
+    "imported from by a body": ("", "from shapes import Reading as R; x = R(3.0)", "x.celsius == 3.0"),
+    "of a package": ("", "from pack.deep import Fix; x = Fix(3.0)", "x.lat == 3.0 and x[0] == 3.0"),
+    "two of one name": (
+        "import shapes\nfrom enum import Enum\nclass State(Enum):\n    IDLE = 'i'\n",
+        "x = [shapes.State.IDLE, State.IDLE]",
+        "x[0] is shapes.State.IDLE and x[1] is State.IDLE",
+    ),
+    "of a library": ("", "import shutil; x = shutil.disk_usage('/')", "x.used <= x.total"),
+    "a time": ("", "import time; x = time.gmtime(0)", "x.tm_year == 1970"),
+    "an exception": ("class E(Exception): pass\n", "x = E(1)", "isinstance(x, E) and x.args == (1,)"),
+    "an inner class": (
+        "from dataclasses import dataclass\nclass A:\n    @dataclass\n    class B:\n        n: int\n",
+        "x = A.B(1)",
+        "isinstance(x, A.B)",
+    ),
+    "a registered class": (
+        "from ticktalk import register_codec\nclass T:\n    def __init__(self, t): self.t = t\n"
+        "register_codec(T, lambda v: [v.t], lambda p: T(*p))\n",
+        "x = T(4)",
+        "type(x) is T and x.t == 4",
+    ),
+    "a registered class of which the receiver knows nothing": (
+        "from ticktalk import register_codec\nclass T:\n    def __init__(self, t): self.t = t\n"
+        "register_codec(T, lambda v: [v.t], lambda p: T(*p))\n",
+        "x = T(4)",
+        "type(x).__name__ == 'T' and x.t == 4",
+    ),
+    "a registered class of a module": (
+        "",
+        "import coded; x = coded.Temp(4)",
+        "type(x).__name__ == 'Temp' and x.t == 4",
+    ),
+    "a class with a state of its own": (
+        "from dataclasses import dataclass\n@dataclass\nclass P:\n    n: int\n",
+        "x = P(1); x.more = [2]",
+        "x == P(1) and x.more == [2]",
+    ),
+}
+REFUSED = {
+    "a class inside a function": "from typing import NamedTuple\n    class P(NamedTuple): n: int\n    x = P(1)",
+    "a subclass of a dict": "class D(dict): pass\n    x = D()",
+    "a plain object": "class P: pass\n    x = P()",
+    "a generator": "x = iter([1])",
+    "an open file": "x = open('/dev/null')",
+}
+
+
+def chain(hosts: tuple[str, str], head: str, make: str, check: str) -> str:
+    graph = (
+        f'with TTConstraint(name="{hosts[0]}"):\n    x = make(trigger)\n'
+        f'with TTConstraint(name="{hosts[1]}"):\n    return use(x)'
+    )
+    return program(f"{head}@SQify\ndef make(t):\n    {make}\n    return x\n@SQify\ndef use(x): return {check}", graph)
+
+
+@pytest.mark.parametrize("hosts", [("a", "a"), ("a", "b")], ids=["one ensemble", "two ensembles"])
+@pytest.mark.parametrize("what", MADE)
+def test_a_class_is_known_wherever_it_is_imported(what: str, hosts: tuple[str, str], tmp_path: pathlib.Path) -> None:
+    text = chain(hosts, *MADE[what])
+    values, manager = run({**FILES, "prog.py": text}, tmp_path, ensembles=("a", "b"))
+    assert not manager.errors
+    assert values == [True]
+
+
+@pytest.mark.parametrize("hosts", [("a", "a"), ("a", "b")], ids=["one ensemble", "two ensembles"])
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_kept_is_the_producers_error(what: str, hosts: tuple[str, str], tmp_path: pathlib.Path) -> None:
+    values, manager = run({"prog.py": chain(hosts, "", REFUSED[what], "1")}, tmp_path, ensembles=("a", "b"))
+    assert not values
+    (error,) = manager.errors
+    assert error.sq == "make-1" and "NoCodecError" in error.exception
+
+
+def test_two_ensembles_with_a_registered_class_keep_their_own() -> None:
+    values, manager = across(
+        "from ticktalk import register_codec, TTConstraint\nclass T:\n    pass\n"
+        "register_codec(T, lambda v: None, lambda p: T())\n"
+        "@SQify\ndef make(t): return T()\n@SQify\ndef use(x): return type(x) is T\n"
+        '@GRAPHify\ndef main(trigger):\n    with TTConstraint(name="a"):\n        x = make(trigger)\n        use(x)\n'
+        '    with TTConstraint(name="b"):\n        y = make(trigger)\n        use(x)\n        use(y)\n'
+    )
+    assert not manager.errors
+    assert values == [True, True, True]
