@@ -27,7 +27,8 @@ SEMANTICS_LINES = 3_000
 
 RINGS = [
     # Shared by all: tables and plain data.
-    "errors source_problems defaults durations json_text printable log_file input_file time instructions values ranges",
+    "errors source_problems defaults durations counters json_text printable log_file input_file time",
+    "instructions ranges values",
     "graph language mapping yaml_file payloads messages factories network_interface network_keys",
     # The meaning of a program.
     "engine",

@@ -9,9 +9,9 @@ from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, WORKERS
-from ticktalk.engine.components import as_components
+from ticktalk.engine.components import Components
+from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.errors import TTRuntimeError
-from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.log_file import LogFile
 from ticktalk.mapping.ensembles import EnsembleInfo, check_ensemble_name
 from ticktalk.messages import NetMsg, message
@@ -227,3 +227,14 @@ def start_in(simulation: Simulation, process: TTProcess) -> simpy.Process:
     """Run a process's loop in the simulation."""
     simulation.processes.append(process)
     return simulation.env.process(process.run_sim(simulation.env))
+
+
+def as_components(components: Mapping[str, Any] | Iterable[str] | None) -> Components:
+    """Component names, or names with drivers, as a dict."""
+    if components is None:
+        return {}
+    if isinstance(components, Mapping):
+        return dict(components)
+    if isinstance(components, str):
+        return {components: None}
+    return dict.fromkeys(components)

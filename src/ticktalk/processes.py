@@ -15,8 +15,8 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.errors import InvalidMessageError, TTRuntimeError
-from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.requests import Requests
 from ticktalk.mapping.ensembles import EnsembleInfo

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import simpy
 
+from ticktalk.counters import Counts
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, WORKERS
-from ticktalk.engine.components import as_components
-from ticktalk.engine.counters import Counts
-from ticktalk.ensemble import TTEnsemble, start_in
+from ticktalk.ensemble import TTEnsemble, as_components, start_in
 from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.meter import Meter

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from ticktalk import TTRuntimeManagerSim
 from ticktalk.cli.main import app
-from ticktalk.engine.firing import GridSync
+from ticktalk.engine.firing.grid import GridSync
 from ticktalk.hosted.meter import Meter
 from ticktalk.language.compiler import compile_source
 from ticktalk.mapping.deployment_file import parse_deployment

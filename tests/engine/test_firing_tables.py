@@ -16,10 +16,14 @@ import pytest
 import simpy
 
 from ticktalk import TTClock, TTRuntimeManagerSim
+from ticktalk.counters import Counters
 from ticktalk.defaults import EVICTION_BOUND
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.counters import Counters
-from ticktalk.engine.firing import DeadlineSync, GridSync, PlanBSync, SingleRun, TTSQSync, make_sync
+from ticktalk.engine.firing import make_sync
+from ticktalk.engine.firing.base import TTSQSync
+from ticktalk.engine.firing.deadline import DeadlineSync, PlanBSync
+from ticktalk.engine.firing.grid import GridSync
+from ticktalk.engine.firing.single_run import SingleRun
 from ticktalk.engine.firing_chain import tagged
 from ticktalk.graph.sq import TTSQ, TTFiringRule, TTPort
 from ticktalk.language.compiler import compile_source
@@ -636,9 +640,9 @@ def test_a_stream_without_end_says_so() -> None:
     sync.fire = lambda *firing: None
     sync.receive(0, 0, INFINITY, "w")
     agenda.run_until(0)
-    assert told == ["src-1"] and sync.endless and sync.pending
+    assert told == ["src-1"] and sync.end == INFINITY and sync.pending
     sync.close()
-    assert not sync.pending and not sync.endless
+    assert not sync.pending and sync.instant is None
 
 
 def deadline(names: str = "data deadline", **settings: Any) -> TTSQ:

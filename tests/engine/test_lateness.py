@@ -14,8 +14,8 @@ import pytest
 from test_cores import HEAD, Simulated
 
 from ticktalk.accelerate.region_messages import RunRegion
+from ticktalk.counters import Counters
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.counters import Counters
 from ticktalk.engine.firing import make_sync
 from ticktalk.engine.lateness import lateness
 from ticktalk.language.compiler import compile_source

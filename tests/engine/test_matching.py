@@ -11,9 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ticktalk.counters import Counters
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.counters import Counters
-from ticktalk.engine.firing import ArrivalSync, make_sync
+from ticktalk.engine.firing import make_sync
+from ticktalk.engine.firing.arrival import ArrivalSync
 from ticktalk.engine.matching import Port, Waiting, best_set
 from ticktalk.graph.sq import TTSQ, TTPort
 

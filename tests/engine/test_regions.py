@@ -388,7 +388,7 @@ return show(ADD_TIME_DELAY(a, delay=3)), step(late), MERGE(a, b)
 """
     )
     _, context = regions_of(graph)
-    found = {tuple(part.member.sq.name for part in region.parts) for region in instant_regions_in(context)}
+    found = {tuple(member.sq.name for member in region.plan.members) for region in instant_regions_in(context)}
     assert found == {("src-1", "other-1", "step-1", "ADD-1", "fuse-1")}
 
 
@@ -627,7 +627,7 @@ def test_a_period_that_is_set_while_a_region_runs(how: str) -> None:
             armed.append(any(region.armed for region in instant_regions_in(context)))
             if how == "dissolve":
                 context.decelerate()
-                assert not instant_regions_in(context) and context.pending
+                assert not instant_regions_in(context) and any(sync.pending for sync in context.syncs.values())
                 manager.simulation.run(tick + 4)
                 context.accelerate()
                 continue
@@ -661,8 +661,8 @@ def test_a_chain_longer_than_one_function() -> None:
     chain = "".join(f"b{number + 1} = step(b{number})\n" for number in range(2500))
     graph = program(f"b0 = src(trigger, TTPeriod=10)\n{chain}return b2500")
     _, context = regions_of(graph, 12)
-    assert [len(found.parts) for found in instant_regions_in(context)] == [1000]
-    assert [len(region.parts) for region in firing_regions_in(context)] == [1000, 501]
+    assert [len(found.plan.members) for found in instant_regions_in(context)] == [1000]
+    assert [len(region.plan.members) for region in firing_regions_in(context)] == [1000, 501]
     outputs, _, _, counters, _, fired = same(graph, until=42).seen
     assert [json.loads(line)["value"] for line in outputs] == [2501, 2502, 2503, 2504]
     assert not counters and len(fired) == 2501 and set(fired.values()) == {4}
@@ -672,7 +672,7 @@ def test_sqs_of_two_inputs_more_than_one_function_has() -> None:
     chain = "".join(f"b{number + 1} = add(b{number}, a)\n" for number in range(1500))
     graph = program(f"a = src(trigger, TTPeriod=10)\nb0 = odd(a)\n{chain}return b1500", ADD)
     _, context = regions_of(graph, 12)
-    assert [len(found.parts) for found in instant_regions_in(context)] == [1000]
+    assert [len(found.plan.members) for found in instant_regions_in(context)] == [1000]
     assert not firing_regions_in(context)  # the general engine has the rest
     outputs, _, _, counters, waiting, fired = same(graph, until=42).seen
     assert [json.loads(line)["value"] for line in outputs] == [1501, 3 * 1501]  # at 10 and 30

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from ticktalk.counters import Counters
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.counters import Counters
-from ticktalk.engine.firing import TTSQSync, make_sync
+from ticktalk.engine.firing import make_sync
+from ticktalk.engine.firing.base import TTSQSync
 from ticktalk.engine.state import Saver
 from ticktalk.engine.value_codec import decode_value
 from ticktalk.language.compiler import compile_source

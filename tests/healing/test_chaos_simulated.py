@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from world import MANAGER, MS, S, World, graph_of
 
-from ticktalk.engine.firing import TTSQSync
+from ticktalk.engine.firing.base import TTSQSync
 from ticktalk.errors import TTRuntimeError
 from ticktalk.simulation.event_file import Event
 
@@ -136,7 +136,7 @@ def test_whatever_happens_the_system_is_consistent(seed: int, monkeypatch: pytes
         deliver.__name__
         for arrivals in world.simulation.agenda._arrivals.values()
         for deliver, _ in arrivals
-        if deliver.__name__ in ("_arrive", "_log")
+        if deliver.__name__ in ("_arrive", "take_output_of")
     ]
     came = sum(count for (counts_here, _), count in received.items() if counts_here) + len(world.outputs)
     assert sum(fired.values()) == came + not_come + len(under_way)

@@ -10,7 +10,8 @@ import simpy
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.engine.context import Context
-from ticktalk.engine.firing import DeadlineSync, TTSQSync
+from ticktalk.engine.firing.base import TTSQSync
+from ticktalk.engine.firing.deadline import DeadlineSync
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ

@@ -16,7 +16,9 @@ from typing import Any
 from ticktalk.engine.bodies import NOTHING
 from ticktalk.engine.components import OneOfMany, Running, running
 from ticktalk.engine.execution import GENERATED, TTSQExecute
-from ticktalk.engine.firing import ArrivalSync, GridSync, SinglePortSync, TTSQSync
+from ticktalk.engine.firing.arrival import ArrivalSync, SinglePortSync
+from ticktalk.engine.firing.base import TTSQSync
+from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.value_codec import PLAIN
 from ticktalk.graph.constants import decode_constant
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick, TTEmpty

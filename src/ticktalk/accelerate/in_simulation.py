@@ -39,7 +39,8 @@ from ticktalk.engine.acceleration import Accelerated, ContextParts
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import Running, running
 from ticktalk.engine.execution import TTSQExecute
-from ticktalk.engine.firing import ArrivalSync, GridSync, SinglePortSync
+from ticktalk.engine.firing.arrival import ArrivalSync, SinglePortSync
+from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.prepared_graph import PreparedGraph
 from ticktalk.engine.value_codec import handed_on
 from ticktalk.graph.sq import TTSQ
@@ -162,10 +163,11 @@ class InstantRegion(TimedRegion):
 
     def __init__(self, plan: Plan, context: ContextParts, timers: InstantTimers) -> None:
         self.plan = plan
-        self.parts = [InstantSQ(self, member, context) for member in plan.members]
-        sources = [part.sync for part in self.parts[: plan.roots] if isinstance(part.sync, GridSync)]
-        super().__init__(context.agenda, timers, sources)
-        self.last = self.parts[-1].sync.key[0]
+        self.parts: list[InstantSQ] = []  # made when they are needed: a graph starts sooner
+        self._context = context
+        syncs = [context.syncs[member.sq.name] for member in plan.members]
+        super().__init__(context.agenda, timers, [sync for sync in syncs[: plan.roots] if isinstance(sync, GridSync)])
+        self.last = syncs[-1].key[0]
         self.run = self._run_first
         self.begun = 0
         self._counted = 0  # the instants before are known to the syncs
@@ -174,7 +176,7 @@ class InstantRegion(TimedRegion):
         self._names: dict[str, Any] = {}  # of the generated code, once it is bound
         self._lines: dict[str, list[int]] = {}
         self._steps: Callable[[int], Iterator[Any]] | None = None
-        for source in sources:
+        for source in self.sources:
             source.taker = self
 
     def retire(self) -> None:
@@ -202,6 +204,8 @@ class InstantRegion(TimedRegion):
             mine = (source.instant, source.end, source.period, source.phase, source.width)
             if mine != grid or source.inbox or source.remote:
                 return
+        if not self.parts:
+            self.parts = [InstantSQ(self, member, self._context) for member in self.plan.members]
         for source in self.sources:
             self.agenda.cancel(instant, source)
         self.period, self.width, self.half = first.period, first.width, first.width // 2
@@ -368,9 +372,10 @@ class FiringRegion:
 
     def __init__(self, plan: Plan, context: ContextParts) -> None:
         self.plan = plan
-        self.parts = [FiringSQ(self, member, context) for member in plan.members]
-        self.root = self.parts[0].sync
-        self.last = self.parts[-1].sync.key[0]
+        self.parts: list[FiringSQ] = []  # made when they are needed: a graph starts sooner
+        self._context = context
+        self.root = context.syncs[plan.members[0].sq.name]
+        self.last = context.syncs[plan.members[-1].sq.name].key[0]
         self.retired = False
         self.raised: BaseException | None = None
         self._ready = context.agenda.ready
@@ -398,6 +403,7 @@ class FiringRegion:
 
     def _bind(self) -> None:
         """Make the function the `fire` of the root, unless settled values are not there yet."""
+        self.parts = self.parts or [FiringSQ(self, member, self._context) for member in self.plan.members]
         names = names_of(self.parts)
         names |= {"region": self, "root": self.root, "general": self._general, "last": self.last}
         names |= {"ready": self._ready, "running": running, "inside": IN_REGION}

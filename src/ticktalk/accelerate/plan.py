@@ -26,8 +26,8 @@ from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 from ticktalk.engine.acceleration import ContextParts
-from ticktalk.engine.firing import GridSync
-from ticktalk.engine.wiring import wiring_of
+from ticktalk.engine.firing.grid import GridSync
+from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ, TTDestination
 from ticktalk.instructions import ON_VALUES, OPENING

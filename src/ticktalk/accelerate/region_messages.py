@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ticktalk.engine.acceleration import ContextParts
-from ticktalk.engine.firing import GridSync
+from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.firing_chain import Elsewhere
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.engine.value_codec import Data

@@ -22,7 +22,7 @@ from ticktalk.accelerate.code import ahead_code
 from ticktalk.accelerate.plan import Plan
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import running
-from ticktalk.engine.firing import GridSync
+from ticktalk.engine.firing.grid import GridSync
 from ticktalk.time import INFINITY, Tick
 
 MANY = 4

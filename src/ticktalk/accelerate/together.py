@@ -28,7 +28,9 @@ from ticktalk.accelerate.region_messages import (
 )
 from ticktalk.accelerate.sends import outside
 from ticktalk.engine.acceleration import ContextParts
-from ticktalk.engine.firing import ArrivalSync, Fire, GridSync, SinglePortSync
+from ticktalk.engine.firing.arrival import ArrivalSync, SinglePortSync
+from ticktalk.engine.firing.base import Fire
+from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.engine.value_codec import Data, Encoded, encoded
 from ticktalk.time import NEG_INFINITY, Tick

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ticktalk.cli.streams import StdoutGone, say
-from ticktalk.engine.counters import KINDS, Counts
+from ticktalk.counters import KINDS, Counts
 from ticktalk.json_text import stable_repr
 from ticktalk.payloads import FiringError, OutputToken
 from ticktalk.physical.output_values import opened
@@ -55,6 +55,7 @@ def add(to: Table, *cells: object) -> None:
 
 class ResultsGone(KeyboardInterrupt):
     """Ends a simulation whose results nobody takes, as Ctrl-C would: it is no error of the body that sent one."""
+
 
 EXPIRES_SOON = 7 * 86_400
 """Seconds before the end of a certificate from which on a status warns of it."""

@@ -11,7 +11,7 @@ from ticktalk.accelerate.code import fire_code, run_code, steps_code
 from ticktalk.accelerate.plan import Plan, grid_as_drawn, plans_in_simulation
 from ticktalk.cli import arguments, options
 from ticktalk.cli.streams import say
-from ticktalk.engine.counters import Counters
+from ticktalk.counters import Counters
 from ticktalk.engine.firing_chain import Surroundings, firing_chain
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.errors import TTError

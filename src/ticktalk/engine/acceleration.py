@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.execution import TTSQExecute
-from ticktalk.engine.firing import TTSQSync
+from ticktalk.engine.firing.base import TTSQSync
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.engine.prepared_graph import PreparedGraph
 

@@ -52,7 +52,8 @@ class Agenda:
         self.now = now
         self.ready: list[tuple[Any, Any]] = []
         self.others: OtherInstants | None = None
-        self.on_endless: Callable[[str], None] = _allow  # told the name of a stream whose window has no end
+        # Told the name of a stream whose window has no end.
+        self.on_endless: Callable[[str], None] = lambda stream: None
         self._ticks: list[int] = []
         self._due: dict[int, list[Turn]] = {}
         self._arrivals: dict[int, list[tuple[Callable[..., None], tuple[Any, ...]]]] = {}
@@ -188,7 +189,3 @@ class Agenda:
             turn = heappop(ready)[1]
             turn.queued = False
             turn.step(now)
-
-
-def _allow(stream: str) -> None:
-    pass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 Components = dict[str, Any]
@@ -73,14 +72,3 @@ def component(name: str) -> Any:
             f" give one with --component {name}=module:factory, or components={{{name!r}: driver}}"
         )
     return components[name]
-
-
-def as_components(components: Mapping[str, Any] | Iterable[str] | None) -> Components:
-    """Component names, or names with drivers, as a dict."""
-    if components is None:
-        return {}
-    if isinstance(components, Mapping):
-        return dict(components)
-    if isinstance(components, str):
-        return {components: None}
-    return dict.fromkeys(components)

@@ -9,11 +9,14 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, cast
 
+from ticktalk.counters import Counters, Counts
 from ticktalk.engine.acceleration import Accelerated
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.counters import Counters, Counts
 from ticktalk.engine.execution import Send, TTSQExecute, firing_error
-from ticktalk.engine.firing import DeadlineSync, GridSync, PlanBSync, TTSQSync, make_sync
+from ticktalk.engine.firing import make_sync
+from ticktalk.engine.firing.base import TTSQSync
+from ticktalk.engine.firing.deadline import DeadlineSync, PlanBSync
+from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.firing_chain import FiringChain, Report, Surroundings, firing_chain
 from ticktalk.engine.forwarding import TTSQForward, arc_name
 from ticktalk.engine.prepared_graph import PreparedGraph
@@ -243,8 +246,8 @@ class Context:
             self._around,
             self.counters,
             self._count_error,
-            partial(self._firing_error, sq.name),
-            partial(self._execute, sq),
+            self._firing_error,
+            self._execute,
         )
         if chain.execute is not None:
             self.executes[sq.name] = chain.execute
@@ -287,11 +290,6 @@ class Context:
         """A token came that cannot be read here: an error of each SQ that it was for."""
         for sync, _ in self.incoming.get(arc, ()):
             self._firing_error(sync.sq.name, start, stop, error)
-
-    @property
-    def pending(self) -> bool:
-        """True if a stream is open or a deadline pending here."""
-        return any(sync.pending for sync in self.syncs.values())
 
     # The accelerator.
 

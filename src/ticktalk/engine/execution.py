@@ -45,23 +45,6 @@ class TTSQExecute:
         BodyError: the body does not compile or its module-level statements do not run here.
     """
 
-    __slots__ = (
-        "_setting",
-        "_tags",
-        "arrange",
-        "body",
-        "code",
-        "components",
-        "ensemble",
-        "fire",
-        "fired",
-        "name",
-        "report",
-        "send",
-        "sq",
-        "state",
-    )
-
     def __init__(
         self,
         sq: TTSQ,
@@ -84,21 +67,24 @@ class TTSQExecute:
         self.code = code
         self.components: Components | None = components
         self._setting: Setting | None = None
-        tags = [TTTag(context, sq.name, index, ensemble) for index in range(len(sq.ports))]
-        self._tags = [tag for tag, port in zip(tags, sq.ports, strict=True) if port.constant is None]
+        tag = TTTag(context, sq.name, 0, ensemble)
+        self._tags: list[TTTag] = []
         self.fire: Callable[[Tick, Tick, tuple[Any, ...], int], None]
         if sq.body:
             body, self.state = code.body(sq)
-            self.body, self.arrange = _call_shape(sq, body, tags)
-            self.fire = self._fire_full if sq.full_token else self._fire
+            self.body, self.arrange = _call_shape(sq, body, tag)
+            self.fire = self._fire
+            if sq.full_token:
+                self.fire = self._fire_full
+                self._tags = [tag._replace(p=index) for index, port in enumerate(sq.ports) if port.constant is None]
             return
         compute = INSTRUCTIONS[sq.function].compute
         if sq.function in ON_TOKENS:
-            self.body, self.arrange = _call_shape(sq, compute, tags, full=True)
+            self.body, self.arrange = _call_shape(sq, compute, tag, full=True)
             self._setting = Setting(self._parameter, clock, start_tick, (sq.period, sq.phase, sq.width), plain)
             self.fire = self._fire_instruction
         else:
-            self.body, self.arrange = _call_shape(sq, compute, tags)
+            self.body, self.arrange = _call_shape(sq, compute, tag)
             self.fire = self._fire
 
     def _parameter(self, name: str) -> Any:
@@ -183,7 +169,7 @@ def _as_tuple(*values: Any) -> tuple[Any, ...]:
 
 
 def _call_shape(
-    sq: TTSQ, body: Callable[..., Any], tags: list[TTTag], full: bool = False
+    sq: TTSQ, body: Callable[..., Any], tag: TTTag, full: bool = False
 ) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
     """The way from the values of the arc ports to the body's arguments.
 
@@ -212,28 +198,29 @@ def _call_shape(
         have.update({port.name: constants[port.name] for port in trailing})
         body.__defaults__ = tuple(have[name] for name in names[len(arcs) :])
         return body, None
-    takes: list[tuple[int, Any, str | None, TTTag]] = []  # slot of the value (-1: a constant), its encoding, keyword
+    # Slot of the value (-1: a constant), its encoding, keyword, port.
+    takes: list[tuple[int, Any, str | None, int]] = []
     slot = 0
-    for port, tag in zip(sq.ports, tags, strict=True):
+    for index, port in enumerate(sq.ports):
         keyword = port.name if port.keyword else None
         if port.constant is not None:
-            takes.append((-1, port.constant[0], keyword, tag))
+            takes.append((-1, port.constant[0], keyword, index))
             continue
         if not port.hidden:
-            takes.append((slot, None, keyword, tag))
+            takes.append((slot, None, keyword, index))
         slot += 1
 
-    def constant(encoded: Any, tag: TTTag) -> Any:
+    def constant(encoded: Any, index: int) -> Any:
         value = decode_constant(encoded)  # decoded anew: a body may change its arguments
         if sq.full_token:
-            return TTToken(value, TTTime.infinite(ROOT), tag)
+            return TTToken(value, TTTime.infinite(ROOT), tag._replace(p=index))
         return (float("-inf"), float("inf"), value) if full else value
 
     def arrange(body: Callable[..., Any], values: tuple[Any, ...]) -> Any:
         arguments = []
         keywords = {}
-        for slot, encoded, keyword, tag in takes:
-            value = constant(encoded, tag) if slot < 0 else values[slot]
+        for slot, encoded, keyword, index in takes:
+            value = constant(encoded, index) if slot < 0 else values[slot]
             if keyword is None:
                 arguments.append(value)
             else:

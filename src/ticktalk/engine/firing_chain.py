@@ -21,12 +21,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol
 
+from ticktalk.counters import Counters
 from ticktalk.defaults import EVICTION_BOUND
 from ticktalk.engine.acceleration import Accelerator, ContextParts
-from ticktalk.engine.counters import Counters
 from ticktalk.engine.execution import TTSQExecute
-from ticktalk.engine.firing import Fire, Send, SingleRun
-from ticktalk.engine.firing.base import not_wired
+from ticktalk.engine.firing.base import Fire, Send
+from ticktalk.engine.firing.single_run import SingleRun
 from ticktalk.engine.forwarding import Output, Publish, PublishTogether, TTSQForward
 from ticktalk.engine.value_codec import as_number
 from ticktalk.graph.sq import TTSQ
@@ -152,8 +152,8 @@ def firing_chain(
     around: Surroundings,
     counters: Counters,
     report: Report,
-    failed: Failed,
-    body: Callable[[Send, Report], TTSQExecute],
+    failed: Callable[[str, Tick, Tick, BaseException], None],
+    body: Callable[[TTSQ, Send, Report], TTSQExecute],
 ) -> FiringChain:
     """Build the stages of an SQ.
 
@@ -163,47 +163,60 @@ def firing_chain(
         context: its context.
         around: how bodies run there.
         counters: where its drops are counted.
-        report: takes an error of a firing; `failed`: an exception of one.
+        report: takes an error of a firing; `failed`: an exception of one, after the name of its SQ.
         body: makes its body, which sends and reports as it is told.
     """
     single = SingleRun(sq, counters, forward.send) if sq.single_run is not None else None
     send, done = (single.send, single.done) if single else (forward.send, _nothing)
-    fired = None if around.fired is None else partial(around.fired, sq.name, context.number)
-    tally = partial(counters.add, sq.name)
-    paths = forward.paths, forward.unpack, forward.all_paths
-    own = Elsewhere(sq, *paths, send, report, failed, tally, done, _none_counted, fired)
-    stages: list[str] = []
+    stages: tuple[str, ...] = _ONLY_THE_BODY
     execute = None
+
+    def own() -> Elsewhere:
+        fired = None if around.fired is None else partial(around.fired, sq.name, context.number)
+        paths = forward.paths, forward.unpack, forward.all_paths
+        tally = partial(counters.add, sq.name)
+        return Elsewhere(sq, *paths, send, report, partial(failed, sq.name), tally, done, _nothing, fired)
+
     if around.run_elsewhere is not None and runs_elsewhere(sq):
-        numbers = NumbersHere() if not sq.body and not INSTRUCTIONS[sq.function].slow else None
-        if numbers is not None:
-            stages.append("numbers here")
-            _, numbers.here, _ = _in_place(own, context, {"watch": _watch}, body)
-            own = own._replace(done=numbers.done, away=numbers.more)
-        stages.append("worker")
-        fire = around.run_elsewhere(context, own)
-        if numbers is not None:
-            numbers.away, fire = fire, numbers.fire
+        stages, fire = _elsewhere(own(), context, around.run_elsewhere, body)
     else:
-        names, fire, execute = _in_place(own, context, {"cores": around.cores, "meter": around.meter}, body)
-        stages += names
-        if single and "cores" not in names:
+        if around.cores is None and around.meter is None and around.fired is None:
+            execute = body(sq, send, report)
+            fire = execute.fire
+        else:
+            stages, fire, execute = _in_place(own(), context, {"cores": around.cores, "meter": around.meter}, body)
+        if single and "cores" not in stages:
             fire = _then(fire, done)
     if single:
-        stages.insert(0, "single run")
+        stages = ("single run", *stages)
         single.fire_body, fire = fire, single.fire
     if forward.tags and sq.trigger in ("arrival", "grid"):
-        stages.insert(0, "tag")
+        stages = ("tag", *stages)
         fire = tagged(fire, forward.tag, sq.trigger == "grid")
-    return FiringChain(tuple(stages), fire, execute)
+    return FiringChain(stages, fire, execute)
+
+
+_ONLY_THE_BODY = ("in place",)
+
+
+def _elsewhere(
+    own: Elsewhere, context: ContextParts, run: RunElsewhere, body: Callable[[TTSQ, Send, Report], TTSQExecute]
+) -> tuple[tuple[str, ...], Fire]:
+    """The stages of a body that runs in a worker, and the `fire` of the first of them."""
+    if own.sq.body or INSTRUCTIONS[own.sq.function].slow:
+        return ("worker",), run(context, own)
+    numbers = NumbersHere()
+    _, numbers.here, _ = _in_place(own, context, {}, body)
+    numbers.away = run(context, own._replace(done=numbers.done, away=numbers.more))
+    return ("numbers here", "worker"), numbers.fire
 
 
 def _in_place(
     own: Elsewhere,
     context: ContextParts,
     makers: dict[str, MakeStage | None],
-    body: Callable[[Send, Report], TTSQExecute],
-) -> tuple[list[str], Fire, TTSQExecute]:
+    body: Callable[[TTSQ, Send, Report], TTSQExecute],
+) -> tuple[tuple[str, ...], Fire, TTSQExecute]:
     """The stages around a body that runs in place, and the `fire` of the first of them."""
     names, stages = [], []
     for name, make in {**makers, "watch": _watch}.items():
@@ -212,11 +225,11 @@ def _in_place(
             names.append(name)
             stages.append(stage)
             own = own._replace(send=stage.send, report=stage.report, fired=None if name == "cores" else own.fired)
-    execute = body(own.send, own.report)
+    execute = body(own.sq, own.send, own.report)
     fire: Fire = execute.fire
     for stage in reversed(stages):
         stage.body, fire = fire, stage.fire
-    return [*names, "in place"], fire, execute
+    return (*names, *_ONLY_THE_BODY), fire, execute
 
 
 def runs_elsewhere(sq: TTSQ) -> bool:
@@ -233,8 +246,8 @@ class NumbersHere:
     __slots__ = ("away", "here", "under_way")
 
     def __init__(self) -> None:
-        self.away: Fire = not_wired
-        self.here: Fire = not_wired
+        self.away: Fire
+        self.here: Fire
         self.under_way = 0
 
     def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
@@ -263,7 +276,7 @@ class _Watched:
 
     def __init__(self, fired: Callable[[Tick, Tick, int, int, Outcome], None], send: Send, report: Report) -> None:
         self._fired, self._send, self._report = fired, send, report
-        self.body: Fire = not_wired
+        self.body: Fire
         self.outcome: Outcome = "nothing"
 
     def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
@@ -303,9 +316,5 @@ def _then(fire: Fire, done: Callable[[], None]) -> Fire:
     return fire_then_done
 
 
-def _nothing() -> None:
-    pass
-
-
-def _none_counted(firings: int) -> None:
+def _nothing(*told: object) -> None:
     pass

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappush
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -30,7 +30,7 @@ def arc_name(sq: str, index: int) -> str:
     return f"{sq}/{index}"
 
 
-class Together:
+class Together(NamedTuple):
     """Arcs of one SQ that lead to the same other ensembles and nowhere else, so that their tokens go together.
 
     Attributes:
@@ -40,13 +40,10 @@ class Together:
         ensembles: where they lead.
     """
 
-    __slots__ = ("arcs", "ensembles", "names", "sq")
-
-    def __init__(self, sq: str, arcs: tuple[int, ...], ensembles: list[str]) -> None:
-        self.sq = sq
-        self.arcs = arcs
-        self.ensembles = ensembles
-        self.names = tuple(arc_name(sq, index) for index in arcs)
+    sq: str
+    arcs: tuple[int, ...]
+    names: tuple[str, ...]
+    ensembles: list[str]
 
 
 PublishTogether = Callable[[Together, Data, Tick, Tick], None]
@@ -197,8 +194,9 @@ class TTSQForward:
             hosts = ways[0].hosts
             alike = all(way.hosts == hosts and not (way.local or way.output or way.unplaced) for way in ways)
             arcs = tuple(int(way.name.rpartition("/")[2]) for way in ways)
+            names = tuple(way.name for way in ways)
             together = alike and hosts and len(ways) == len(paths)
-            self._together[paths] = Together(self.sq.name, arcs, hosts) if together else None
+            self._together[paths] = Together(self.sq.name, arcs, names, hosts) if together else None
         return self._together[paths]
 
     def _along(self, way: Way, value: Any, start: Tick, stop: Tick) -> None:

@@ -1,14 +1,57 @@
-"""A graph as one ensemble holds it, between its distribution and its starts: which SQs are here, and their code."""
+"""A graph as one ensemble holds it, between its distribution and its starts: which SQs are here, and their code.
+
+Its order and its arcs as look-up tables (`Wiring`) are made once for all ensembles of a process that hold it.
+"""
 
 from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
 
 import msgspec
 
 from ticktalk.engine.bodies import GraphCode
 from ticktalk.engine.components import Components
-from ticktalk.engine.wiring import wiring_of
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
+
+
+class Wiring(NamedTuple):
+    """A graph by its SQs and ports.
+
+    Attributes:
+        order: SQ name to its place in the order at one tick: by rank, then source order.
+        by_name: SQ name to SQ.
+        feeders: `(SQ name, port)` to the arcs that end there, as `(SQ name, arc)`; `("", 0)`: an input of the graph.
+    """
+
+    order: dict[str, int]
+    by_name: dict[str, TTSQ]
+    feeders: dict[tuple[str, int], list[tuple[str, int]]]
+
+
+_known: deque[tuple[TTGraph, Wiring]] = deque(maxlen=4)
+"""The latest ones: a thousand simulated ensembles that hold one graph share its wiring."""
+
+
+def wiring_of(graph: TTGraph) -> Wiring:
+    """The wiring of a graph; it is not to be changed."""
+    for known, wiring in _known:
+        if known is graph:
+            return wiring
+    ranked = sorted(range(len(graph.sqs)), key=lambda index: (graph.sqs[index].rank, index))
+    order = {graph.sqs[index].name: place for place, index in enumerate(ranked)}
+    feeders: dict[tuple[str, int], list[tuple[str, int]]] = {}
+    for source in graph.inputs:
+        for to in source.to:
+            feeders.setdefault((to.sq, to.port), []).append(("", 0))
+    for sq in graph.sqs:
+        for index, arc in enumerate(sq.arcs):
+            for to in arc.to:
+                feeders.setdefault((to.sq, to.port), []).append((sq.name, index))
+    wiring = Wiring(order, {sq.name: sq for sq in graph.sqs}, feeders)
+    _known.append((graph, wiring))
+    return wiring
 
 
 class PreparedGraph:
@@ -31,23 +74,13 @@ class PreparedGraph:
         generations: dict[str, int] | None = None,
     ) -> None:
         self.graph = graph
-        self.generations = generations or {}
-        self.host_of = host_of
         self.here = here
         self.components = components
         self.clocks = graph.clock_tree()
         self.code = GraphCode(graph)
         self.wiring = wiring_of(graph)
         self.order = self.wiring.order
-        self.sqs = [sq for sq in graph.sqs if host_of[sq.name] == here]
-
-    def prepare_code(self) -> None:
-        """Compile the bodies placed here, run the module-level statements they need, and make each body once.
-
-        Raises:
-            BodyError: one of them cannot be prepared here.
-        """
-        self.code.try_out(self.sqs)
+        self.place(host_of, generations or {})
 
     def arriving(self, host_of: dict[str, str], generations: dict[str, int]) -> list[TTSQ]:
         """The SQs that another mapping places here and this one does not."""
@@ -69,4 +102,4 @@ class PreparedGraph:
         changed = msgspec.structs.replace(self.graph.sq(name), period=period, phase=phase, width=width)
         sqs = [changed if sq.name == name else sq for sq in self.graph.sqs]
         self.graph = msgspec.structs.replace(self.graph, sqs=sqs)
-        self.sqs = [sq for sq in sqs if self.host_of[sq.name] == self.here]
+        self.place(self.host_of, self.generations)

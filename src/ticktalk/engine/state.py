@@ -32,11 +32,11 @@ class Saver:
 
     def token(self, start: Tick, stop: Tick, value: Any, where: str) -> SavedToken | None:
         """A token that can be restored; None if its value has no codec."""
-        try:
-            return start, stop, bytes(encoded(value))
-        except (NoCodecError, UnicodeEncodeError):
+        data = self._encoded(value)
+        if data is None:
             self.leave_out(where, value)
             return None
+        return start, stop, data
 
     def leave_out(self, where: str, value: Any) -> None:
         """Remember that `value` is not saved."""
@@ -46,19 +46,18 @@ class Saver:
         """An `sq_state`, without the entries that have no codec; None when nothing is in it."""
         if not state:
             return None
-        try:
-            return bytes(encoded(state))
-        except (NoCodecError, UnicodeEncodeError):
-            pass
-        if not isinstance(state, dict):
+        data = self._encoded(state)
+        if data is None and isinstance(state, dict):
+            kept = {key: value for key, value in state.items() if self._encoded({key: value}) is not None}
+            for key in [key for key in state if key not in kept]:
+                self.leave_out(f"sq_state[{key!r}]", state[key])
+            return bytes(encoded(kept))
+        if data is None:
             self.leave_out("sq_state", state)
+        return data
+
+    def _encoded(self, value: Any) -> bytes | None:
+        try:
+            return bytes(encoded(value))
+        except (NoCodecError, UnicodeEncodeError):
             return None
-        kept = {}
-        for key, value in state.items():
-            try:
-                encoded({key: value})
-            except (NoCodecError, UnicodeEncodeError):
-                self.leave_out(f"sq_state[{key!r}]", value)
-            else:
-                kept[key] = value
-        return bytes(encoded(kept))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from ticktalk.engine.context import Context
-from ticktalk.engine.wiring import wiring_of
+from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.payloads import InstanceState
 
 LEAP = 100_000

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from ticktalk.engine.context import Context
+from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.body_runner import Bodies
-from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.messages import RuntimeMsg
 from ticktalk.payloads import Checkpoint, InstanceState, StartContext
 

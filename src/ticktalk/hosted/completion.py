@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from ticktalk.engine.counters import Counts, merged
+from ticktalk.counters import Counts, merged
+from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.body_runner import Bodies
-from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.hosted.lease import Times
 from ticktalk.hosted.watchdog import Watchdog
 from ticktalk.payloads import IdleReport, ReportRequest

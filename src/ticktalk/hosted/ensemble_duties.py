@@ -11,11 +11,11 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from ticktalk.engine.context import Context
+from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.checkpoints import Checkpoints, Key
 from ticktalk.hosted.completion import Reports
-from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.hosted.moves import Moves
 from ticktalk.messages import NetMsg, RuntimeMsg, SyncMsg
 from ticktalk.payloads import ReportRequest, StartContext

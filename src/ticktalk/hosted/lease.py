@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from ticktalk.hosted.hosting import EnsembleHost
+from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.messages import NetMsg
 from ticktalk.payloads import Ask, Tell
 from ticktalk.ranges import known

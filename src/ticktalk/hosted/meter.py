@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ticktalk.engine.acceleration import ContextParts
-from ticktalk.engine.firing.base import Fire, not_wired
+from ticktalk.engine.firing.base import Fire
 from ticktalk.engine.firing_chain import Elsewhere
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.engine.value_codec import encode_value, plain
@@ -76,7 +76,7 @@ class _Measured:
         self._clock = clock
         self._costs = costs
         self._own = own
-        self.body: Fire = not_wired
+        self.body: Fire
         self._ended: int | None = None
         self._raised = False
         self._sizes: list[int] = []

@@ -24,13 +24,13 @@ from typing import Any, NamedTuple
 
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import arc_name
+from ticktalk.engine.hosting import EnsembleHost
+from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.engine.value_codec import Encoded
-from ticktalk.engine.wiring import wiring_of
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.checkpoints import BodyStates, Checkpoints, Key, whole
-from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.messages import NetMsg, RuntimeMsg
 from ticktalk.payloads import Expect, Handed, HandOver, HowFar, InstanceState, Placed, Placement, SoFar
 from ticktalk.ranges import known
@@ -301,7 +301,7 @@ class Moves:
             if placement.graph not in self._host.prepared:
                 done()
                 return
-            come = self._host.arriving(placement)
+            come = self._host.prepared[placement.graph].arriving(placement.host_of, placement.generations)
             enter = partial(self._enter, placement, come, done)
             if come:
                 self._load(placement.graph, come, enter)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 
-from ticktalk.engine.counters import Counts, merged
+from ticktalk.counters import Counts, merged
 from ticktalk.manager.driver import Driver, Send, Tell
 from ticktalk.manager.events import GraphDone, RunsLong
 from ticktalk.manager.heal import Heal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ticktalk.engine.counters import Counts
+from ticktalk.counters import Counts
 from ticktalk.log_file import LogFile
 from ticktalk.manager.state import EnsembleState, GraphState, ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo

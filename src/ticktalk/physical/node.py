@@ -15,15 +15,15 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any
 
+from ticktalk.counters import REFUSED
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE
 from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import Components
-from ticktalk.engine.counters import REFUSED
+from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.engine.value_codec import Encoded, encoded
 from ticktalk.errors import InvalidMessageError, TTError
 from ticktalk.hosted.ensemble_duties import Duties
-from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.hosted.moves import UNDER_WAY_LIMIT, Moves
 from ticktalk.hosted.subscriptions import Listening, arcs_to
 from ticktalk.messages import ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg, message

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.firing import Fire, GridSync
-from ticktalk.engine.firing.base import not_wired
+from ticktalk.engine.firing.base import Fire
+from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.firing_chain import Elsewhere, outcome_of
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.engine.lateness import lateness
@@ -50,7 +50,7 @@ class _Instance:
         sync = context.syncs[sq.name]
         self.context = context
         self.elsewhere = elsewhere
-        self.body: Fire = not_wired
+        self.body: Fire
         self.time = time
         self.number = number
         self.life = life

@@ -17,8 +17,8 @@ import simpy
 from ticktalk.accelerate.in_simulation import SimulationAccelerator
 from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.body_output import keep_bodies_from_stdout
-from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.hosted.meter import Meter
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.processes import TTProcess

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ticktalk.counters import merged
 from ticktalk.engine.context import Context
-from ticktalk.engine.counters import merged
 from ticktalk.manager.driver import Driver
 from ticktalk.payloads import IdleReport
 from ticktalk.simulation.driver import Simulation

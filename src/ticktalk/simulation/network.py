@@ -99,12 +99,6 @@ class SimulatedNetwork:
         for message in self._early.pop(name, ()):
             self._deliver(name, message)
 
-    def arrival(self, sender: str, receiver: str, payload: Any) -> int:
-        """The root tick at which a payload that is published now arrives."""
-        if self.timing is None:
-            return self.agenda.now + self.delay
-        return self.timing.arrival(sender, receiver, partial(self.size, payload))
-
     def in_order(self, arc: Any, receiver: str, tick: int) -> int:
         """The arrival of a token due at `tick`: not before earlier tokens on its arc to the same ensemble."""
         if self.keeps_arcs_in_order:
@@ -164,22 +158,23 @@ class TTNetworkInterfaceSim(TTNetworkInterface):
         """Publish on a key; with `to`, it reaches these ensembles only."""
         if to is None:
             to = [name for name, member in sorted(self._network.members.items()) if key in member.subscriptions]
-        if join is not None:
-            part = join([part])
-        elif callable(part):
+        if join is None and callable(part):
             for payload, attached in part():
                 for ensemble in to:
                     self._bring(ensemble, key, payload, attached)
             return
         for ensemble in to:
-            self._bring(ensemble, key, part, None)
+            self._bring(ensemble, key, part if join is None else join([part]), None)
 
     def _bring(self, ensemble: str, key: str, payload: Any, attached: Any) -> None:
         network = self._network
         if network.cuts and not network.connected(self.name, ensemble):
             self.lost(payload)
             return
-        tick = network.arrival(self.name, ensemble, payload)
+        if network.timing is None:
+            tick = network.agenda.now + network.delay
+        else:
+            tick = network.timing.arrival(self.name, ensemble, partial(network.size, payload))
         if network.keeps_arcs_in_order:
             tick = network.in_order(self.arc_of(payload), ensemble, tick)
         if tick > network.agenda.now:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from ticktalk.engine.context import Context
+from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.body_runner import Loaded, Saved
-from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.hosted.watchdog import UnderWay
 from ticktalk.simulation.cores import Cores
 

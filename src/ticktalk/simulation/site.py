@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import arc_name
+from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.engine.value_codec import PLAIN, Data, ValueFormatError, decode_value, encode_value, handed_on
 from ticktalk.hosted.ensemble_duties import Duties
-from ticktalk.hosted.hosting import EnsembleHost
 from ticktalk.hosted.lease import Lease
 from ticktalk.hosted.subscriptions import Listening, arcs_to
 from ticktalk.mapping.ensembles import EnsembleInfo
@@ -218,27 +218,25 @@ class Site:
             own = value if value.__class__ in PLAIN else handed_on(value)
             now = self._network.agenda.now
             tick = self._network.in_order((graph, context, sq), self.name, now)
+            sent: SentOutput = (None, sq, own, None, start, stop, graph, context, self.name)
             if tick > now:
-                self._network.agenda.deliver_at(tick, self._log, graph, own, start, stop, sq, self.name, context)
+                self._network.agenda.deliver_at(tick, self.take_output_of, sent, None)
             else:
-                self._log(graph, own, start, stop, sq, self.name, context)
+                self.take_output_of(sent, None)
             return
         assert self.host is not None
         data = None if value.__class__ in PLAIN else encode_value(value)
         sender = self.host.contexts.get((graph, context))
-        sent: SentOutput = (sender, sq, value, data, start, stop, graph, context, self.name)
-        self.interface.publish(OUTPUT, sent, to=(self.manager,))
+        self.interface.publish(
+            OUTPUT, (sender, sq, value, data, start, stop, graph, context, self.name), to=(self.manager,)
+        )
 
     def take_output_of(self, sent: SentOutput, attached: None) -> None:
-        """Take an output of another ensemble: on the manager's own."""
+        """Take an output, on the manager's own ensemble."""
         sender, sq, value, data, start, stop, graph, context, ensemble = sent
         if data is not None:
             value = decode_value(data) if sender is None else sender.prepared.code.decode(data)
-        self._log(graph, value, start, stop, sq, ensemble, context)
-
-    def _log(self, graph: str, value: Any, start: Tick, stop: Tick, sq: str, ensemble: str, context: int) -> None:
-        arrival = self._network.agenda.now
-        self.take_output(OutputToken(graph, value, start, stop, sq, ensemble, context, arrival))
+        self.take_output(OutputToken(graph, value, start, stop, sq, ensemble, context, self._network.agenda.now))
 
     def firing_error(self, graph: str, context: int, error: FiringError) -> None:
         """Log a firing that raised, and tell the manager."""

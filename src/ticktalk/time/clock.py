@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Self
 
 Tick = int | float
 """A tick of some clock: an int, or an infinite float for an open end."""
@@ -24,7 +24,26 @@ def whole_tick(value: Any, what: str = "a tick count") -> int:
     raise ValueError(f"{what} must be a whole number of ticks, not {value!r}")
 
 
-class TTClock:
+class Immutable:
+    """A value whose attributes are set once, by its own `__init__`."""
+
+    __slots__ = ()
+
+    def __init__(self, **attributes: Any) -> None:
+        for name, value in attributes.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a {type(self).__name__} cannot be changed (tried to set {name!r}); make another one")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+class TTClock(Immutable):
     """A clock: its tick `k` is tick `epoch + k * period` of its parent.
 
     Args:
@@ -60,15 +79,11 @@ class TTClock:
             raise ValueError(f"the period of clock {name!r} must be at least 1 tick of its parent, not {period}")
         if parent is None and (period != 1 or epoch != 0):
             raise ValueError(f"clock {name!r} has a period or an epoch, so it needs a parent such as TTClock.root()")
-        object.__setattr__(self, "name", name)
-        object.__setattr__(self, "parent", parent)
-        object.__setattr__(self, "period", period)
-        object.__setattr__(self, "epoch", epoch)
-        object.__setattr__(self, "root_period", period * (parent.root_period if parent else 1))
-        object.__setattr__(self, "root_epoch", epoch * parent.root_period + parent.root_epoch if parent else 0)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"a TTClock cannot be changed (tried to set {name!r}); make another one")
+        root_period = period * (parent.root_period if parent else 1)
+        root_epoch = epoch * parent.root_period + parent.root_epoch if parent else 0
+        super().__init__(
+            name=name, parent=parent, period=period, epoch=epoch, root_period=root_period, root_epoch=root_epoch
+        )
 
     @staticmethod
     def root() -> TTClock:
@@ -124,12 +139,7 @@ class TTClock:
             return True
         if not isinstance(other, TTClock):
             return NotImplemented
-        return (self.name, self.period, self.epoch, self.parent) == (
-            other.name,
-            other.period,
-            other.epoch,
-            other.parent,
-        )
+        return self.__reduce__() == other.__reduce__()
 
     def __hash__(self) -> int:
         return hash((self.name, self.root_period, self.root_epoch))
@@ -138,12 +148,6 @@ class TTClock:
         if self.parent is None:
             return f"TTClock.root({self.name!r})" if self.name != "root" else "TTClock.root()"
         return f"TTClock({self.name!r}, {self.parent.name}, {self.period}, {self.epoch})"
-
-    def __copy__(self) -> TTClock:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> TTClock:
-        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.parent is None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ticktalk.time.clock import ROOT, Tick, TTClock, whole_tick
+from ticktalk.time.clock import ROOT, Immutable, Tick, TTClock, whole_tick
 
 INFINITY = math.inf
 NEG_INFINITY = -math.inf
 
 
-class TTTime:
+class TTTime(Immutable):
     """The interval [start_tick, stop_tick) of `clock`: at least one tick, or infinite at an end.
 
     Args:
@@ -41,9 +41,6 @@ class TTTime:
         object.__setattr__(self, "clock", clock)
         object.__setattr__(self, "start_tick", start)
         object.__setattr__(self, "stop_tick", stop)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"a TTTime cannot be changed (tried to set {name!r}); make another one")
 
     @classmethod
     def infinite(cls, clock: TTClock = ROOT) -> TTTime:
@@ -97,12 +94,6 @@ class TTTime:
 
     def __repr__(self) -> str:
         return f"TTTime({self.clock.name}, {self.start_tick}, {self.stop_tick})"
-
-    def __copy__(self) -> TTTime:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> TTTime:
-        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (TTTime, (self.clock, self.start_tick, self.stop_tick))

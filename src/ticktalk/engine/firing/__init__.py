@@ -14,14 +14,13 @@ It owns the tokens that wait; it knows nothing of bodies, networks or threads.
 
 from __future__ import annotations
 
+from ticktalk.counters import Counters
 from ticktalk.defaults import EVICTION_BOUND
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.counters import Counters
 from ticktalk.engine.firing.arrival import ArrivalSync, PairSync, SinglePortSync
-from ticktalk.engine.firing.base import Fire, Send, TTSQSync, takes_full_tokens
+from ticktalk.engine.firing.base import TTSQSync, takes_full_tokens
 from ticktalk.engine.firing.deadline import DeadlineSync, PlanBSync
 from ticktalk.engine.firing.grid import GridSync
-from ticktalk.engine.firing.single_run import SingleRun
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import ROOT, TTClock
 
@@ -55,18 +54,3 @@ def make_sync(
         return SinglePortSync(sq, order, agenda, counters, eviction_bound)
     pair = arcs == 2 and not takes_full_tokens(sq) and not any(port.sticky for port in sq.ports)
     return (PairSync if pair else ArrivalSync)(sq, order, agenda, counters, eviction_bound)
-
-
-__all__ = [
-    "ArrivalSync",
-    "DeadlineSync",
-    "Fire",
-    "GridSync",
-    "PairSync",
-    "PlanBSync",
-    "Send",
-    "SinglePortSync",
-    "SingleRun",
-    "TTSQSync",
-    "make_sync",
-]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ticktalk.counters import Counters
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.counters import Counters
 from ticktalk.engine.firing.base import TTSQSync, loaded, values_of
 from ticktalk.engine.matching import Port, Waiting, best_set
 from ticktalk.engine.state import Load, Saver
@@ -16,7 +16,7 @@ from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 class SinglePortSync(TTSQSync):
     """Arrival at an SQ with one arc input: every token is a set of its own. `MERGE` too: its ports fire singly."""
 
-    __slots__ = ("forward", "last_start")
+    kept = (*TTSQSync.kept, "last_start")
 
     def __init__(self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int) -> None:
         super().__init__(sq, order, agenda, counters, eviction_bound)
@@ -44,18 +44,11 @@ class SinglePortSync(TTSQSync):
             self.fire(start, stop, ((start, stop, value) if self.full else value,), now)
         self.may_fire_again = False
 
-    def save(self, saver: Saver) -> dict[str, Any]:
-        return {**super().save(saver), "last_start": self.last_start}
-
-    def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
-        self.last_start = saved["last_start"]
-        super().restore(saved, load, now)
-
 
 class ArrivalSync(TTSQSync):
     """Arrival of a token at an SQ with several arc inputs, consuming or sticky; order any or forward."""
 
-    __slots__ = ("consuming", "forward", "last_start", "others", "patience", "ports", "sticky")
+    kept = (*TTSQSync.kept, "last_start")
 
     def __init__(self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int) -> None:
         super().__init__(sq, order, agenda, counters, eviction_bound)
@@ -210,31 +203,22 @@ class ArrivalSync(TTSQSync):
     def save(self, saver: Saver) -> dict[str, Any]:
         self._evict()
         saved = super().save(saver)
-        saved["last_start"] = self.last_start
         settled = [(slot, token) for slot, token in self.sticky.items() if token is not None]
         saved["sticky"] = [entry for slot, token in settled if (entry := self._saved(slot, token, saver))]
         # A token that waits may be used after this. One without end is a setting: it comes once.
-        saved["ports"] = [
-            entry
-            for slot in self.consuming
-            for token in self.ports[slot].tokens
-            if (saver.everything or token[2] == INFINITY) and (entry := self._saved(slot, token, saver))
-        ]
+        saved["ports"] = self._all_saved(enumerate(self.ports), saver, saver.everything)
         return saved
 
     def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
-        self.last_start = saved["last_start"]
+        super().restore(saved, load, now)
         for slot, *token in saved["sticky"]:
             self.sticky[slot] = loaded(token, load)
         for slot, *token in saved["ports"]:
             self._wait(slot, loaded(token, load))
-        super().restore(saved, load, now)
 
 
 class PairSync(ArrivalSync):
     """`ArrivalSync` for the most common of its SQs: two ports that consume, plain values; written for speed."""
-
-    __slots__ = ()
 
     def step(self, now: int) -> None:
         if len(self.inbox) != 1 or self.remote:

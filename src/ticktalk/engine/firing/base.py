@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import count
 from typing import Any
 
+from ticktalk.counters import Counters
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.counters import Counters
-from ticktalk.engine.matching import Waiting
+from ticktalk.engine.matching import Port, Waiting
 from ticktalk.engine.state import Load, Saver
 from ticktalk.graph.sq import TTSQ
 from ticktalk.instructions import ON_TOKENS
@@ -33,32 +33,14 @@ class TTSQSync:
         may_fire_again: the turn that it has may fire more than once.
     """
 
-    __slots__ = (
-        "agenda",
-        "arc_ports",
-        "counters",
-        "evict_at",
-        "eviction_bound",
-        "fire",
-        "full",
-        "inbox",
-        "key",
-        "made",
-        "may_fire_again",
-        "newest",
-        "number",
-        "queued",
-        "remote",
-        "slot",
-        "sq",
-    )
+    may_fire_again = False
+    kept: tuple[str, ...] = ("newest", "number")  # attributes that are saved as they are
 
     def __init__(self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int) -> None:
         self.sq = sq
         self.key = (order, self)
         self.made: Tick = next(_MADE)
         self.queued = False
-        self.may_fire_again = False
         self.agenda = agenda
         self.counters = counters
         self.inbox: list[tuple[int, Tick, Tick, Any]] = []
@@ -71,7 +53,7 @@ class TTSQSync:
         self.evict_at: Tick = INFINITY  # a newest start at which some waiting token may have to go
         self.eviction_bound = eviction_bound
         self.full = takes_full_tokens(sq)
-        self.fire: Fire = not_wired
+        self.fire: Fire
 
     def __lt__(self, other: TTSQSync) -> bool:
         # Of two instances of one SQ at one tick (one cut off, one in its place) the older goes first.
@@ -110,7 +92,7 @@ class TTSQSync:
 
     def save(self, saver: Saver) -> dict[str, Any]:
         """The state with which the instance can go on elsewhere (`restore`)."""
-        saved: dict[str, Any] = {"newest": self.newest, "number": self.number}
+        saved: dict[str, Any] = {name: getattr(self, name) for name in self.kept}
         for name, tokens in (("inbox", self.inbox), ("remote", self.remote)):
             # One without end is a setting: it comes once, also when it has not had its turn yet.
             kept = [
@@ -124,7 +106,8 @@ class TTSQSync:
 
     def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
         """Go on where `save` was called, at root tick `now`."""
-        self.newest, self.number = saved["newest"], saved["number"]
+        for name in self.kept:
+            setattr(self, name, saved[name])
         self.inbox[:0] = [(port, start, stop, load(data)) for port, start, stop, data in saved.get("inbox", ())]
         self.remote[:0] = [(port, start, stop, load(data)) for port, start, stop, data in saved.get("remote", ())]
         if not self.queued:
@@ -177,6 +160,11 @@ class TTSQSync:
         kept = saver.token(start, stop, value, f"the token on {port}")
         return None if kept is None else (slot, start, number, stop, kept[2])
 
+    def _all_saved(self, ports: Iterable[tuple[int, Port]], saver: Saver, everything: bool) -> list[tuple[Any, ...]]:
+        """The tokens on some ports, by slot, as `_saved`; those that end only if `everything` is to be saved."""
+        tokens = [(slot, token) for slot, port in ports for token in port.tokens if everything or token[2] == INFINITY]
+        return [saved for slot, token in tokens if (saved := self._saved(slot, token, saver))]
+
     def _name(self, slot: int) -> str:
         return self.sq.ports[self.arc_ports[slot]].name
 
@@ -184,11 +172,6 @@ class TTSQSync:
 def takes_full_tokens(sq: TTSQ) -> bool:
     """True if an SQ works on tokens with their intervals, not on values alone."""
     return sq.full_token or (not sq.body and sq.function in ON_TOKENS)
-
-
-def not_wired(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
-    """Stands in for `Fire` until the SQ has a body."""
-    raise RuntimeError("this SQ has no body yet")
 
 
 def values_of(tokens: list[Any], full: bool) -> tuple[Any, ...]:

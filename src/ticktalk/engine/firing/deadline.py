@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
+from ticktalk.counters import Counters
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.counters import Counters
-from ticktalk.engine.firing.base import Fire, Send, TTSQSync, loaded, not_wired, values_of
+from ticktalk.engine.firing.base import Fire, Send, TTSQSync, loaded, values_of
 from ticktalk.engine.matching import Port, Waiting, best_set
 from ticktalk.engine.state import Load, Saver
 from ticktalk.engine.value_codec import plain
@@ -21,8 +22,6 @@ Report = Callable[[str, Tick, Tick, BaseException], None]
 
 class PlanBSync(TTSQSync):
     """The inputs of a plan B: they wait until its deadline asks for those that overlap its interval."""
-
-    __slots__ = ("ports",)
 
     def __init__(self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int) -> None:
         super().__init__(sq, order, agenda, counters, eviction_bound)
@@ -64,14 +63,7 @@ class PlanBSync(TTSQSync):
         return {self._name(slot): len(port.tokens) for slot, port in enumerate(self.ports) if port.tokens}
 
     def save(self, saver: Saver) -> dict[str, Any]:
-        saved = super().save(saver)
-        saved["ports"] = [
-            entry
-            for slot, port in enumerate(self.ports)
-            for token in port.tokens
-            if (entry := self._saved(slot, token, saver))
-        ]
-        return saved
+        return {**super().save(saver), "ports": self._all_saved(enumerate(self.ports), saver, everything=True)}
 
     def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
         for slot, *token in saved["ports"]:
@@ -86,20 +78,6 @@ class DeadlineSync(TTSQSync):
     `plan_b_fire` runs plan B. A waiting entry's value is `(arrival tick, value)` for data, the root tick of the
     deadline for a deadline.
     """
-
-    __slots__ = (
-        "answered",
-        "clock",
-        "data",
-        "due",
-        "missed",
-        "pass_on",
-        "plan_b",
-        "plan_b_fire",
-        "report",
-        "sticky_data",
-        "sticky_deadline",
-    )
 
     def __init__(
         self,
@@ -118,10 +96,10 @@ class DeadlineSync(TTSQSync):
         self.sticky_data = sq.ports[0].sticky or sq.ports[0].constant is not None
         self.sticky_deadline = sq.ports[1].sticky or sq.ports[1].constant is not None
         self.answered: set[int] = set()  # sticky deadlines that data has met
-        self.pass_on: Send = _no_send
+        self.pass_on: Send
         self.plan_b: PlanBSync | None = None
-        self.plan_b_fire: Fire = not_wired
-        self.report: Report = _no_report
+        self.plan_b_fire: Fire
+        self.report: Report
 
     def step(self, now: int) -> None:
         arrived: list[tuple[bool, Waiting]] = []
@@ -281,13 +259,4 @@ class DeadlineSync(TTSQSync):
         super().restore(saved, load, now)
 
 
-def _by_arrival(token: Waiting) -> int:
-    return token[1]
-
-
-def _no_send(value: Any, start: Tick, stop: Tick) -> None:
-    raise RuntimeError("this SQ leads nowhere yet")
-
-
-def _no_report(sq: str, start: Tick, stop: Tick, error: BaseException) -> None:
-    raise error
+_by_arrival = itemgetter(1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from ticktalk.counters import Counters
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.counters import Counters
 from ticktalk.engine.firing.base import TTSQSync, loaded, values_of
 from ticktalk.engine.lateness import lateness
 from ticktalk.engine.matching import Waiting
@@ -35,23 +35,9 @@ class GridSync(TTSQSync):
     `fire`'s interval is the data's: `width` ticks, `start = instant - width // 2`.
     """
 
-    __slots__ = (
-        "change",
-        "considered",
-        "end",
-        "first_delay",
-        "instant",
-        "known",
-        "last",
-        "not_before",
-        "period",
-        "phase",
-        "settled",
-        "taker",
-        "values",
-        "width",
-        "window_start",
-    )
+    kept = (*TTSQSync.kept, "considered", "not_before", "known")
+    taker: Taker | None = None
+    change: tuple[int, int, int] | None = None  # the next grid, from after the instant that is due now
 
     def __init__(self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int) -> None:
         super().__init__(sq, order, agenda, counters, eviction_bound)
@@ -65,11 +51,8 @@ class GridSync(TTSQSync):
         self.last: Tick = INFINITY  # no instant is due after this tick, with any window
         self.considered: Tick = NEG_INFINITY  # the last instant that fired or was counted as skipped
         self.known: Tick = NEG_INFINITY  # when the window was
-        self.first_delay = sq.first_delay
         self.not_before: Tick | None = None  # set by the first firing
         self.instant: int | None = None  # the next one due
-        self.taker: Taker | None = None
-        self.change: tuple[int, int, int] | None = None  # the next grid, from after the instant that is due now
 
     def step(self, now: int) -> None:
         taker = self.taker
@@ -84,7 +67,7 @@ class GridSync(TTSQSync):
             self._open_window(now)
         instant = self.instant
         while instant is not None and instant <= now:
-            if now - instant > MANY * max(self.period, self.width) and not self.first_delay:
+            if now - instant > MANY * max(self.period, self.width) and not self.sq.first_delay:
                 past = now - 2 * max(self.period, self.width)
                 self._skip_between(instant - 1, min(past, self.end))
                 self._next_after(max(past, instant - 1))
@@ -149,9 +132,9 @@ class GridSync(TTSQSync):
         start = instant - self.width // 2
         stop = start + self.width
         instant_after = instant + self.period
-        if self.first_delay:
+        if self.sq.first_delay:
             if self.not_before is None and (now < stop or now < instant_after):
-                self.not_before = instant + self.first_delay
+                self.not_before = instant + self.sq.first_delay
             self.instant = None
             self._next_after(instant)
         elif instant_after > self.end:
@@ -184,11 +167,6 @@ class GridSync(TTSQSync):
         if self.instant is not None and self.instant > self.end:
             self.instant = None
 
-    @property
-    def endless(self) -> bool:
-        """True if the stream is open and its window has no end."""
-        return self.instant is not None and self.end == INFINITY
-
     def set_grid(self, period: int, phase: int, width: int, now: int) -> None:
         """Change period, phase and interval width (root ticks) for the instants later than `now`."""
         if self.taker is not None:
@@ -211,16 +189,14 @@ class GridSync(TTSQSync):
         saved["settled"] = [
             None if token is None else self._saved(slot, token, saver) for slot, token in enumerate(self.settled)
         ]
-        saved["considered"], saved["not_before"], saved["known"] = self.considered, self.not_before, self.known
         return saved
 
     def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
         self.settled = [None if token is None else loaded(token[1:], load) for token in saved["settled"]]
-        self.considered, self.not_before, self.known = saved["considered"], saved["not_before"], saved["known"]
+        super().restore(saved, load, now)
         if self._settle():
             # Instants that passed meanwhile are skipped, but for the last ones: those may still start late.
             passed = max(self.window_start, self.considered, self.known, self.not_before or NEG_INFINITY)
             past = now - 2 * max(self.period, self.width)
             self._skip_between(passed, min(past, self.end))
             self._next_after(max(passed, past))
-        super().restore(saved, load, now)

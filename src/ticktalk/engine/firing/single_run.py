@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ticktalk.engine.counters import Counters
-from ticktalk.engine.firing.base import Fire, Send, not_wired
+from ticktalk.counters import Counters
+from ticktalk.engine.firing.base import Fire, Send
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import NEG_INFINITY, Tick
 
@@ -23,8 +23,6 @@ class SingleRun:
         send: where results go.
     """
 
-    __slots__ = ("_counters", "_send", "_sq", "ended", "fire_body", "free_at", "taken", "timeout")
-
     def __init__(self, sq: TTSQ, counters: Counters, send: Send) -> None:
         self._sq = sq.name
         self._counters = counters
@@ -33,7 +31,7 @@ class SingleRun:
         self.taken = 0  # firings begun, and ended
         self.ended = 0
         self.free_at: Tick = NEG_INFINITY
-        self.fire_body: Fire = not_wired
+        self.fire_body: Fire
 
     def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
         """Take the set unless a firing is in flight."""

@@ -22,7 +22,7 @@ class FrameError(ValueError):
     """Bytes that are no frame of this version.
 
     Attributes:
-        kind: the counter for it (`engine.counters.KINDS`).
+        kind: the counter for it (`counters.KINDS`).
     """
 
     kind = "bad_frames"

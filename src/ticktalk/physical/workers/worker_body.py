@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ticktalk.engine.context import Context
-from ticktalk.engine.firing import GridSync
+from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.firing_chain import Elsewhere, outcome_of
 from ticktalk.hosted.meter import BodyCosts
 from ticktalk.payloads import FiringError

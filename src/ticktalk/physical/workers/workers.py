@@ -21,7 +21,8 @@ from ticktalk.engine import state
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.components import Components
 from ticktalk.engine.context import Context
-from ticktalk.engine.firing import Fire, GridSync
+from ticktalk.engine.firing.base import Fire
+from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.firing_chain import Elsewhere, runs_elsewhere
 from ticktalk.engine.value_codec import Data, Encoded, encode_value, encoded
 from ticktalk.graph.graph import TTGraph

@@ -43,7 +43,7 @@ class Outside(Protocol):
 
     @property
     def accelerator(self) -> Accelerator | None:
-        """The surroundings of contexts that start now."""
+        """The accelerator of contexts that start now."""
 
     def publish(
         self, graph: str, context: int, arc: str, ensembles: list[str], value: Any, start: Tick, stop: Tick
@@ -87,17 +87,25 @@ class EnsembleHost:
         """Hold the graph ready to start; the answer says why not if it cannot be."""
         graph = deployment.graph
         known((sq.name for sq in graph.sqs), deployment.host_of, f"SQs of graph {graph.name!r} that have no host")
-        running.current = Preparing(graph.name, self.name)
-        try:
+
+        def prepare() -> None:
             prepared = PreparedGraph(graph, deployment.host_of, self.name, self.components, deployment.generations)
             if run_code:
-                prepared.prepare_code()
+                prepared.code.try_out(prepared.sqs)
+            self.prepared[graph.name] = prepared
+
+        return ReadyAnswer(graph.name, self.name, self._problem(graph.name, prepare))
+
+    def _problem(self, graph: str, act: Callable[[], None]) -> str | None:
+        """Run the program's code, marked as that of a graph; the problem if it cannot run here."""
+        running.current = Preparing(graph, self.name)
+        try:
+            act()
         except BodyError as error:
-            return ReadyAnswer(graph.name, self.name, str(error))
+            return str(error)
         finally:
             running.current = None
-        self.prepared[graph.name] = prepared
-        return ReadyAnswer(graph.name, self.name)
+        return None
 
     def start(self, start: StartContext) -> Context:
         """Start a context: its SQs are wired and the inputs are at their ports."""
@@ -110,41 +118,25 @@ class EnsembleHost:
 
     def wire(self, start: StartContext, run_elsewhere: RunElsewhere | None = None) -> Context:
         """Make the parts of a context, which the inputs are still to reach."""
-        graph, number = start.graph, start.context
-        outside = self.outside
-
-        def publish(arc: str, ensembles: list[str], value: Any, begin: Tick, end: Tick) -> None:
-            outside.publish(graph, number, arc, ensembles, value, begin, end)
-
-        def output(sq: str, value: Any, begin: Tick, end: Tick) -> None:
-            outside.output(graph, number, sq, value, begin, end)
-
-        def report(error: FiringError) -> None:
-            outside.firing_error(graph, number, error)
-
-        together = self.together
-        context = Context(
-            self.prepared[graph],
-            number,
-            start.start_tick,
-            self.agenda,
-            Surroundings(
-                publish,
-                output,
-                report,
-                None if together is None else partial(together, graph, number),
-                run_elsewhere,
-                self.cores,
-                self.meter,
-                self.fired,
-                outside.accelerator,
-                self.movable,
-                self.eviction_bound,
-            ),
+        key = start.graph, start.context
+        outside, together = self.outside, self.together
+        around = Surroundings(
+            partial(outside.publish, *key),
+            partial(outside.output, *key),
+            partial(outside.firing_error, *key),
+            None if together is None else partial(together, *key),
+            run_elsewhere,
+            self.cores,
+            self.meter,
+            self.fired,
+            outside.accelerator,
+            self.movable,
+            self.eviction_bound,
         )
+        context = Context(self.prepared[start.graph], start.context, start.start_tick, self.agenda, around)
         if start.until is not None:
             context.end_streams(start.until)
-        self.contexts[graph, number] = context
+        self.contexts[key] = context
         return context
 
     def arrive(self, message: TokenMessage) -> None:
@@ -157,18 +149,7 @@ class EnsembleHost:
 
     def try_out(self, graph: str, sqs: list[TTSQ]) -> str | None:
         """Make the code of SQs that will come ready; the problem if it cannot run here."""
-        running.current = Preparing(graph, self.name)
-        try:
-            self.prepared[graph].code.try_out(sqs)
-        except BodyError as error:
-            return str(error)
-        finally:
-            running.current = None
-        return None
-
-    def arriving(self, placement: Placement) -> list[TTSQ]:
-        """The SQs that come here with a placement."""
-        return self.prepared[placement.graph].arriving(placement.host_of, placement.generations)
+        return self._problem(graph, lambda: self.prepared[graph].code.try_out(sqs))
 
     def place(self, placement: Placement, come: list[TTSQ], load: Load | None = None) -> None:
         """Keep to a placement: instances of SQs that are elsewhere now end here, those of `come` begin."""
