@@ -29,6 +29,9 @@ def in_python(body: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> An
     for name, text in FILES.items():
         (directory / "plain" / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / "plain" / name).write_text(text)
+    own = {"helper", "other", "pack", "folder", "prog"}
+    for name in [name for name in sys.modules if name.partition(".")[0] in own]:
+        monkeypatch.delitem(sys.modules, name)  # another test's
     before = dict(sys.modules)
     monkeypatch.syspath_prepend(str(directory / "plain"))
     module = types.ModuleType("prog")
@@ -38,7 +41,7 @@ def in_python(body: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> An
         return module.__dict__["f"](1)
     finally:
         for name in sys.modules.keys() - before.keys():
-            if name.partition(".")[0] in {"helper", "other", "pack", "folder", "prog"}:
+            if name.partition(".")[0] in own:
                 del sys.modules[name]
 
 
