@@ -226,7 +226,7 @@ def paths_in(text: str) -> Iterator[str]:
             yield linked or quoted
 
 
-# The rules are enforced: each check finds what it is for.
+# The rules are enforced: each check finds its faults.
 
 
 def test_a_circle_is_found(tmp_path: Path) -> None:

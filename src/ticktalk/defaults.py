@@ -1,4 +1,4 @@
-"""Defaults that more than one file uses, each in one place; what follows from another one is a function of it.
+"""Defaults that more than one file uses, each in one place; a derived default is a function of the other.
 
 Root ticks are microseconds. The times of silence are in `hosted/lease.py`, beside the rule that they serve. A default
 that only one file uses stands in that file.

@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 
 
 class TTError(Exception):
-    """A mistake that the user can mend: the message says what is wrong, where, and what to do.
+    """A mistake that the user can mend: the message names the fault, its place and the remedy.
 
     The command line prints it without a traceback and exits with 1.
     """
@@ -22,7 +22,7 @@ class TTError(Exception):
 
 
 class TTWarning(UserWarning):
-    """Something in a program that is of no consequence yet: the message says where, and what to do."""
+    """A harmless fault in a program: the message names its place and the remedy."""
 
 
 class Problem(NamedTuple):

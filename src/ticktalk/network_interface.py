@@ -83,7 +83,7 @@ class TTNetworkInterface(Protocol):
 
     @abstractmethod
     def ask(self, key: str, payload: bytes, timeout: float) -> Reply | None:
-        """Ask a question: the answer, or None when nobody answers within `timeout` seconds. Blocks."""
+        """Ask a question: the answer, or None without one within `timeout` seconds. Blocks."""
 
     @abstractmethod
     def answer(self, key: str, handle: Handle) -> None:

@@ -91,7 +91,7 @@ class OutputsRequest(msgspec.Struct):
 
 
 class ProfileRequest(msgspec.Struct):
-    """Ask what the bodies of a graph cost; `reply` gets function, times and token sizes, for each ensemble."""
+    """Ask for the costs of a graph's bodies; `reply` gets function, times and token sizes, for each ensemble."""
 
     graph: str
     reply: Any = None

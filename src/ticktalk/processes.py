@@ -112,7 +112,7 @@ class TTProcess:
         self.input_queue.put(None)
 
     def handle_pending(self) -> bool:
-        """Respond to all that is in the queue; whether there was anything."""
+        """Respond to all queued messages; true if there were any."""
         any_message = False
         while True:
             try:

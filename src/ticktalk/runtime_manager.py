@@ -276,7 +276,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
             request.reply.result()
 
     def send_to_runtime(self, msg: Message) -> None:
-        """Pass a message to the runtime manager process; all that follows from it takes no simulated time."""
+        """Pass a message to the runtime manager process; its effects take no simulated time."""
         super().send_to_runtime(msg)
         self.simulation.settle()
 

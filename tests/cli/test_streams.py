@@ -1,4 +1,4 @@
-"""Results go to stdout as long as somebody takes them; tables are whole; nothing in a text is markup."""
+"""Results go to stdout as long as it has a reader; tables are whole; nothing in a text is markup."""
 
 from __future__ import annotations
 

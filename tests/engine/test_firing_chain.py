@@ -1,4 +1,4 @@
-"""The way from decided to body runs: its stages, what a watcher is told, and that no accelerator is needed."""
+"""The way from a decided firing to its body's run: the stages, the calls to a watcher, no need of an accelerator."""
 
 from __future__ import annotations
 

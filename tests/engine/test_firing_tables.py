@@ -1,6 +1,6 @@
 """Every firing rule on tables worked out by hand.
 
-A table has a line for each tick at which something arrives or fires: `tick | what arrives | what fires`. An arrival is
+A table has a line for each tick with an arrival or a firing: `tick | arrivals | firings`. An arrival is
 `port [start, stop) value` (`far port ...`: from another ensemble; `B.port ...`: at the plan B's port), several
 joined by `;`. A firing is its interval and the values in port order, after `B` if it is the plan B. `error SQ` is a
 firing that failed. No line: nothing happens at that tick. The text after `#` says why.
@@ -61,7 +61,7 @@ class Played:
 
 
 def play(sq: TTSQ, table: str, plan_b: TTSQ | None, clock: TTClock, bound: int) -> Played:
-    """Let what arrives in `table` arrive at the sync part of `sq`."""
+    """Give the arrivals in `table` to the sync part of `sq`."""
     agenda, counters = Agenda(), Counters()
     sync = make_sync(sq, 1, agenda, counters, clock, bound)
     fired: list[tuple[int, str]] = []

@@ -39,7 +39,7 @@ BODIES = {
     "begun": "print(x, end=' ')\n    return x",
 }
 LISTS = {
-    # Values that somebody could change: `xs` is changed where it comes in.
+    # Mutable values: `xs` is changed where it comes in.
     "list": "return [x, 1]",
     "kept": "global sq_state\n    kept = sq_state.setdefault('kept', [])\n    kept.append(x)\n    return kept",
     "uncopied": "return [open] if x % 2 else (i for i in range(3))",
@@ -177,7 +177,7 @@ def programs(draw: st.DrawFn, hosts: bool = False) -> str:
 
 
 class Ran:
-    """All that anybody can see of a run."""
+    """All visible effects of a run."""
 
     def __init__(self, outputs: list[str], printed: str, errors: list[Any], counters: Any, waiting: Any, fired: Any):
         self.seen = (outputs, printed, errors, counters, waiting, fired)
@@ -229,7 +229,7 @@ def run(
 
 
 def same(graph: TTGraph, **how: Any) -> Ran:
-    """Both ways; what is seen is the same."""
+    """Both ways; the visible effects are the same."""
     general, ours = run(graph, False, **how), run(graph, True, **how)
     for mine, expected in zip(ours.seen, general.seen, strict=True):
         assert mine == expected

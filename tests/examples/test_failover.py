@@ -24,7 +24,7 @@ def test_the_average_goes_on_elsewhere_from_its_last_checkpoint() -> None:
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     got = [((row["start"] + row["stop"]) // 2, row["ensemble"], row["value"]) for row in rows]
-    # All that it took until it failed was saved at 4 s, the samples of 4.5, 5, 5.5 and 6 s found nobody.
+    # Its inputs before the failure were saved at 4 s. The samples of 4.5, 5, 5.5 and 6 s had no receiver.
     taken: list[int] = []
     wanted = []
     for number, value in enumerate(SAMPLES, start=1):

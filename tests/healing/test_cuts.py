@@ -46,7 +46,7 @@ def test_an_isolated_ensemble_keeps_sqs_that_no_other_can_host(delay: int, alone
     assert sides(world, "count-1") == [("b", 250, 14750)]
     assert sides(world, "total-1") == [("b", 250, 14750)]
     assert [f.tick for f in world.firings if f.sq == "count-1"] == [250 * MS * n for n in range(1, 60)]
-    # It holds at 6.6 s what may be elsewhere; there it begins at 7.1 s with the instant at 7.0 s, and stays.
+    # It holds the movable SQ at 6.6 s. The SQ begins elsewhere at 7.1 s with the instant at 7.0 s, and stays.
     assert sides(world, "count-2") == [("b", 250, 6500), ("c", 7100, 14750)]
     assert world.hosts() == {"count-1": "b", "total-1": "b", "count-2": "c", "TUPLE-1": "c"}
 

@@ -241,7 +241,7 @@ costs:
 
 
 def test_tokens_keep_their_order_when_their_sq_moves_nearer() -> None:
-    """The arc leads from a to c, which is far; its SQ moves to b, which is near to c, while bodies take their time."""
+    """The arc leads from a to c, far away. Its SQ moves to b, near c, while bodies take their time."""
     program = "x = total(count(trigger, TTPeriod=250000))\nreturn same(x)"
     hosts = {"count-1": "a", "total-1": "a", "same-1": "c"}
     world = World(["b", "a", "c"], deployment=FAR_AND_NEAR)

@@ -129,7 +129,7 @@ def scaled(x, k):
     world.events("- {at: 3200ms, fail: d}")  # the setting came once, at 0; the checkpoint at 3 s holds it
     world.run(7 * S)
     values = [v for t, v, _ in world.table() if t > 4 * S]
-    # The count in its state goes on at 7; what streamed between 3.2 s and 5.2 s is lost: 3.5, 4.0, 4.5, 5.0.
+    # The count in its state goes on at 7. Stream tokens between 3.2 s and 5.2 s are lost: 3.5, 4.0, 4.5, 5.0.
     assert values == [(7, 77), (8, 84), (9, 91)]
     assert world.counted("lost") == {"count-1": 4}
     assert [token.sq for token in world.outputs if token.arrival > 4 * S] == ["scaled-1"] * 3
@@ -199,7 +199,7 @@ def test_a_failure_while_another_is_not_noticed_yet() -> None:
     world.events("- {at: 3s, fail: b}\n- {at: 4s, fail: c}\n- {at: 4500ms, recover: b}")
     world.run(9 * S)
     world.check()
-    # b is noticed when it joins anew, at 4.5 s; its work goes to c, of which nobody knows yet; then on to d.
+    # b is noticed when it joins anew, at 4.5 s; its work goes to c, whose failure is not known yet; then on to d.
     assert set(world.hosts().values()) == {"d"}
     assert next(t // MS for t, _, host in world.table() if host == "d") <= 7000
 

@@ -1,4 +1,4 @@
-"""A simulated system to which things happen, and all that can be seen of it."""
+"""A simulated system with faults and moves, and all its visible effects."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class World:
         }
         for name, graph in state.graphs.items():
             if graph.preparing:
-                continue  # it is told where its SQs are when those that are to host them hold it
+                continue  # the graph is told its SQs' hosts when these hold it
             for number in [context.number for context in graph.live]:
                 homes: dict[str, list[str]] = {sq: [] for sq in graph.host_of}
                 for host_name, host in living.items():

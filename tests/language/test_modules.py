@@ -1,4 +1,4 @@
-"""Programs of many files: SQs, streams, constants and graphs of other modules; truth is what Python imports give."""
+"""Programs of many files: SQs, streams, constants and graphs of other modules; truth is Python's own import."""
 
 import json
 import subprocess

@@ -65,7 +65,7 @@ def random_problem(seed: int, sqs: int, speeds: Sequence[float] = (1, 2, 4), cor
 
 
 def tangled_problem(seed: int, sqs: int = 6) -> MappingProblem:
-    """As `random_problem`, with everything that binds: constraints, memory, a plan B, links, cores, work of no time."""
+    """As `random_problem`, with all restrictions: constraints, memory, a plan B, links, cores, work of no time."""
     chance = random.Random(seed)
     plain = random_problem(seed, sqs).graph
     arcs: dict[str, list[str]] = {sq.name: [] for sq in plain.sqs}

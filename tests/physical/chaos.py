@@ -1,7 +1,7 @@
 """Ensembles are killed, started again, drained and stood still at random while graphs run; then all must be well.
 
-`make test` runs it for half a minute (`test_chaos.py`), `make soak` for SOAK_SECONDS with SEED, as a program. The
-same seed asks for the same events at the same times; what they meet depends on the machine.
+`make test` runs it for half a minute (`test_chaos.py`), `make soak` for SOAK_SECONDS with SEED, as a program. The same
+seed asks for the same events at the same times; their effects depend on the machine.
 """
 
 from __future__ import annotations
@@ -229,7 +229,7 @@ class Chaos:
         self._tell(f"go on {name}")
 
     def _calm(self) -> None:
-        """All that is down is started, all that stands still goes on, drains end."""
+        """Ensembles that are down start, those that stand still go on, drains end."""
         for thread in self._drains:
             thread.join(LIMIT)
             assert not thread.is_alive(), "a drain does not end"

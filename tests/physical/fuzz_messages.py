@@ -64,7 +64,7 @@ def main(trigger):
 
 
 class NoLink(Link):
-    """A link that leads nowhere, and remembers what subscribes."""
+    """A link that leads nowhere, and remembers subscriptions."""
 
     identity = "none"
 
@@ -265,7 +265,7 @@ class Fuzz:
         return RECIPIENTS[type(kind)]
 
     def turn(self) -> None:
-        """Let both receivers do what is due."""
+        """Let both receivers do their due work."""
         for node in (self.node, self.manager.node):
             node.loop._turn()
             while node.loop._jobs:

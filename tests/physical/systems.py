@@ -60,7 +60,7 @@ def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
 class Process:
     """A command of ours in a process of its own; its output is kept, line by line.
 
-    `path`: a folder of modules that only this process finds. `view`: where the ensemble writes what lives on it.
+    `path`: a folder of modules that only this process finds. `view`: the file of the ensemble's own view.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Process:
         return json.loads(self._view.read_text())
 
     def family(self) -> set[int]:
-        """Its process and all that it started."""
+        """Its process and the processes that it started."""
         found = {self.popen.pid}
         while True:
             more = {child for pid in found for child in children(pid)} - found
@@ -130,7 +130,7 @@ class Process:
             found |= more
 
     def end(self) -> None:
-        """Whatever it does: it ends."""
+        """It ends in any case."""
         if self.popen.poll() is None:
             family = self.family()
             self.popen.send_signal(signal.SIGINT)

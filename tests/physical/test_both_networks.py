@@ -23,7 +23,7 @@ from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 from ticktalk.simulation.network import SimulatedNetwork
 
 LIMIT = 10.0
-"""Seconds after which what should come has not."""
+"""Seconds after which an expected message counts as missing."""
 
 
 class Ends(NamedTuple):

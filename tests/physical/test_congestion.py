@@ -15,7 +15,7 @@ from ticktalk.physical.host_facts import free_port
 from ticktalk.physical.network.frames import LONG
 
 SILENCE = 1.5 * Times().dead_after / 1e6
-"""Seconds after which anybody whose heartbeats waited would have been called dead."""
+"""Seconds after which an ensemble with delayed heartbeats would have been called dead."""
 
 STREAM = (
     (

@@ -40,7 +40,7 @@ LIMIT = 20.0
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority nobody changes: the manager, `edge-a` with addresses, `edge-b` without."""
+    """An authority that stays unchanged: the manager, `edge-a` with addresses, `edge-b` without."""
     keys = tmp_path_factory.mktemp("made") / "keys"
     init_authority(keys, ["192.0.2.1", "manager.example"])
     issue(keys, "edge-a", ["127.0.0.1", "plc7.example", "2001:db8::7"])

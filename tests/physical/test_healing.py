@@ -142,7 +142,7 @@ def runs_on(system: System, graph: str, more: int = 5) -> None:
 
 
 def silent(system: System) -> None:
-    """Nothing went wrong that nobody asked for."""
+    """No faults but the requested ones."""
     for name, process in system.ensembles.items():
         assert "Traceback" not in process.said and "error in the runtime" not in process.said, (name, process.said)
 
@@ -492,7 +492,7 @@ def test_an_ensemble_without_the_manager_goes_on_beside_others_and_holds_movable
         deploy = Process(*command, "--manager", address)
         assert deploy.wait() == 0, deploy.said
         until(lambda: len(marks(a, "free")) > 5, "it runs")
-        # Nobody sees the manager: all go on.
+        # No ensemble sees the manager: all go on.
         manager.popen.send_signal(signal.SIGSTOP)
         before = {sq: len(marks(a, sq)) for sq in ("free", "fixed")}
         longer_than_the_lease = 2 * Times().lease // 50_000

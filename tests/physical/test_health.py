@@ -73,7 +73,7 @@ def test_a_manager_that_was_busy_excuses_the_silence() -> None:
     manager = Manager()
     manager.join("a", 0)
     assert manager.gone(WATCH_PERIOD) == []
-    manager.tick += 10 * DEAD_AFTER  # it could hear nobody
+    manager.tick += 10 * DEAD_AFTER  # it could hear no ensemble
     manager.requests.liveness.watch()
     assert not manager.requests.state.lost
     assert manager.gone(manager.tick + DEAD_AFTER + WATCH_PERIOD) == ["a"]
@@ -202,7 +202,7 @@ def test_outputs_are_counted_by_their_sender() -> None:
 
 @given(st.integers(1_000, 10**9))
 def test_the_lease_ends_first_whatever_the_dead_after(dead_after: int) -> None:
-    """An SQ is placed elsewhere only when the ensemble that had it has held it: so it never runs twice."""
+    """An SQ is placed elsewhere only after its former ensemble holds it: so it never runs twice."""
     times = Times(dead_after)
     assert 2 * times.heartbeat < times.lingers_after < times.lease < times.surely_after < times.dead_after
     assert times.dead_after <= times.lost_after < times.given_up_after
@@ -240,8 +240,8 @@ def test_other_ensembles_decide_whether_one_without_the_manager_goes_on() -> Non
             watch.told(f"e{number}", silence, 1_400_000)
         return not watch.holds(1_500_000)
 
-    assert not verdict()  # it sees nobody
-    assert verdict(1_300_000) and verdict(900_000, 1_450_000)  # nobody sees it
+    assert not verdict()  # it sees no ensemble
+    assert verdict(1_300_000) and verdict(900_000, 1_450_000)  # no ensemble sees it
     assert not verdict(200_000) and not verdict(1_300_000, 400_000)  # somebody does
 
 

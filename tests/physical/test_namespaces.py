@@ -116,7 +116,7 @@ class Network:
         subprocess.run(["ip", "netns", "exec", self.name(host), *command], check=True, capture_output=True, timeout=20)
 
     def cut(self, host: str) -> None:
-        """Nothing of this host comes through any more, and nobody is told."""
+        """Nothing of this host comes through any more, without notice."""
         ip("-n", self.name(host), "link", "set", "wire", "down")
 
     def mend(self, host: str, number: int) -> None:
@@ -253,7 +253,7 @@ def test_hosts_that_see_each_other_are_not_relayed(network: Network, tmp_path: P
 
 
 def test_an_address_that_others_cannot_reach_is_no_obstacle(network: Network, tmp_path: Path) -> None:
-    """`a` listens on an address of its own that nobody has a way to: `b` is relayed to it."""
+    """`a` listens on an address of its own that has no route: `b` is relayed to it."""
     network.forward(True)
     ip("-n", network.name("a"), "addr", "add", "10.99.0.1/32", "dev", "lo")
     manager, _, _ = start_all(network, tmp_path, 1_000_000, "--ip", "10.99.0.1")

@@ -237,7 +237,7 @@ def test_random_bytes_raise_a_frame_error_only(seed: int) -> None:
 
 
 EVIL = [
-    ["timedelta", 10**12, 0, 0],  # beyond what a timedelta holds
+    ["timedelta", 10**12, 0, 0],  # beyond the range of a timedelta
     ["timedelta", "a", 0, 0],
     ["datetime", "no date", 0],
     ["system", "x", 0],

@@ -205,7 +205,7 @@ def reads(x):
 """
     graph = receiver.begin(text + FEEDS + "    return MERGE(named(passed(a), 'a'), reads(b))\n", "src-1")
     n = warm(receiver, graph, lambda n: {0: n, 1: n})
-    data = b"\x92\x05" + b"\xc7\x01\x63\x00"  # 5, and an extension that nobody knows
+    data = b"\x92\x05" + b"\xc7\x01\x63\x00"  # 5, and an unknown extension
     arcs = arcs_as_bytes([0, 1])
     frame = token_frame([(1, 0, arcs, n + 1, n * STEP, n * STEP + 1, data)])  # type: ignore[list-item]
     Incoming(receiver.node.tokens, graph, "src-1/0")(frame, None)

@@ -108,7 +108,7 @@ def test_hurry_ends_the_slack_of_a_loan() -> None:
     def serve() -> None:
         served.append(threading.get_ident())
         if len(served) == 1:
-            role.rest(monotonic_us() + NEVER)  # that is when somebody would look
+            role.rest(monotonic_us() + NEVER)  # the time of the next look
             loan = role.lend(1_000, 2 * NEVER)
             lent.set()
             gate.wait(LIMIT)

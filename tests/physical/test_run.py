@@ -208,7 +208,7 @@ def test_a_port_in_use_ends_with_a_message(system: System, tmp_path: Path) -> No
 
 
 def test_a_port_taken_meanwhile_is_replaced_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where any port will do, the one that was free when it was looked for may be taken a moment later."""
+    """Where any port will do, a port found free may be taken a moment later."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -1,4 +1,4 @@
-"""Random graphs give on a device what the engine gives with bodies run in place, in simulated time.
+"""Random graphs give the same on a device as on the engine with bodies run in place, in simulated time.
 
 The same tokens go to both: the test sends them, or takes the sources' outputs on the device. So instants that a busy
 machine skips do not matter.
@@ -68,7 +68,7 @@ def pair(x):
 """
 
 STEP = 20_000
-"""Ticks between two tokens that the test sends; those that it sends late begin in between."""
+"""Ticks between two tokens that the test sends; late ones begin in between."""
 
 
 def program(rng: random.Random, sources: int) -> tuple[str, list[str], set[str]]:

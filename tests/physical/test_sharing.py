@@ -94,7 +94,7 @@ class Node:
 
     @property
     def taken(self) -> int:
-        """Places in its memory that somebody has."""
+        """Places in its memory that a reader has."""
         memory = self.memory
         return sum(any(memory.row(row)[place] for row in range(ROWS)) for place in range(PLACES))
 
@@ -377,7 +377,7 @@ def test_a_file_that_is_no_such_memory_is_not_opened(nodes: Nodes, tmp_path: Pat
     b.sharing.handlers[NetMsg.OFFER](offer)
     assert [message.msg_type for _, message in b.sent] == [NetMsg.ACCEPTED]
     assert next(iter(b.shared.values()))[1] == range(offer.row + 1, offer.row + BLOCK)
-    a.deliver()  # nobody asked: nothing comes of it
+    a.deliver()  # no request: no effect
     assert not a.sharing._mine
 
 
@@ -386,7 +386,7 @@ def test_bad_places_are_refused(nodes: Nodes) -> None:
     _, attached = a.publish(a.value(bytes(LONG)), "b")
     whole = parse_parcels(b"", attached, lambda head, where, payload: where)[0][-1]
     pieces = arena._WHERE.unpack(whole[16:])
-    assert b.sharing.view(memoryview(bytes(16) + whole[16:])) is None  # a memory that nobody offered
+    assert b.sharing.view(memoryview(bytes(16) + whole[16:])) is None  # a memory that was not offered
     for wrong in (b"x", bytes(whole) + b"x", bytes(whole[:-1])):
         with pytest.raises(FrameError):
             b.sharing.view(memoryview(wrong))

@@ -20,7 +20,7 @@ from ticktalk.physical.trust.door import Door
 
 
 class Session(Link):
-    """A transport that only notes what it is asked for.
+    """A transport that only notes its calls.
 
     Attributes:
         put: the published payloads, with key and attachment.

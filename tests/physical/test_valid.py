@@ -165,7 +165,7 @@ def test_a_state_that_no_rule_has_saved_begins_anew(receivers: Fuzz) -> None:
 
 
 def test_a_stream_far_behind_is_caught_up_with_at_once(receivers: Fuzz) -> None:
-    """A clock that leaps, or a period that nobody can keep, holds up nothing else."""
+    """A clock that leaps, or a period too short to keep, holds up nothing else."""
     node, context = receivers.manager.node, receivers.manager.process.state.starts
     stream = node.host.contexts["prog", context].syncs["src-1"]
     until = time.monotonic() + 10

@@ -54,7 +54,7 @@ def add(to: Table, *cells: object) -> None:
 
 
 class ResultsGone(KeyboardInterrupt):
-    """Ends a simulation whose results nobody takes, as Ctrl-C would: it is no error of the body that sent one."""
+    """Ends a simulation whose reader is gone, as Ctrl-C would: it is no error of a body."""
 
 
 EXPIRES_SOON = 7 * 86_400
@@ -94,7 +94,7 @@ class Results:
             self._end()
 
     def check(self) -> None:
-        """See that all that was printed got through; after it was closed.
+        """Check that all prints got through; called after the close.
 
         Raises:
             StdoutGone: it did not.

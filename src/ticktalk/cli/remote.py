@@ -100,7 +100,7 @@ def drain(
     manager: options.Manager,
     credentials: options.Credentials = None,
 ) -> None:
-    """Move all that lives on an ensemble to others, losing nothing, then let the ensemble end."""
+    """Move all instances on an ensemble to others, losing nothing, then let the ensemble end."""
     with Remote(manager, credentials) as remote:
         remote.ask(do="drain", name=ensemble)
     say(f"{ensemble} is drained, and ends")

@@ -157,7 +157,7 @@ def _wait_for(
 
 
 def _mapping(manager: TTRuntimeManagerPhysical, graph: TTGraph, order: list[str]) -> dict[str, str]:
-    """The mapping that simulating gives: in the order asked for, not in that in which processes happened to join."""
+    """The mapping of a simulated run: in the requested order, not in the order of joins."""
     state = manager.process.state
     return TTMapper([*(state.ensembles[name].info for name in order), state.manager]).map(graph)
 

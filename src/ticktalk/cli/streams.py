@@ -15,7 +15,7 @@ from ticktalk.printable import LogFormatter, block, line
 
 
 class StdoutGone(Exception):
-    """Nobody takes the results any more: the reader has ended, the disk is full, or stdout is closed."""
+    """The results have no reader any more: it has ended, the disk is full, or stdout is closed."""
 
     def __init__(self, error: OSError) -> None:
         quiet = isinstance(error, BrokenPipeError)
@@ -31,7 +31,7 @@ class _Stdout(io.FileIO):
 
 
 def open_streams() -> None:
-    """Open what the process was started without; let stdout end the command when it takes nothing more."""
+    """Open the streams that the process lacks; let stdout end the command when it takes nothing more."""
     for descriptor, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(descriptor)
@@ -80,4 +80,4 @@ def _to_stderr(text: str) -> None:
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:
-        pass  # nobody reads it any more, or the disk is full
+        pass  # its reader is gone, or the disk is full

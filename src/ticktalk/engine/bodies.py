@@ -42,7 +42,7 @@ _KNOWN = {"component": component, "TTClock": TTClock, "TTEmpty": TTEmpty, "TTTim
 NOTHING = TTEmpty()
 """The value of `return TTEmpty()`: one object for all firings that send nothing."""
 
-_NAN = float("nan")  # stands for it in a syntax tree, which takes no object; none that a program writes is this one
+_NAN = float("nan")  # stands for it in a syntax tree; no program can write this constant
 
 _numbers = itertools.count(1)
 

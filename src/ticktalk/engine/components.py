@@ -29,7 +29,7 @@ running = _Thread()
 
 
 class OneOfMany:
-    """Stands for several SQs of which one runs; which one is found out only when it is needed."""
+    """Stands for several SQs of which one runs; a reader finds the running one when needed."""
 
     name = ensemble = "?"
     components: Components | None = None

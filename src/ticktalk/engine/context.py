@@ -168,7 +168,7 @@ class Context:
         self._reroute()
 
     def take_turns(self, without: Collection[object] = ()) -> None:
-        """Let the SQs that are ready here take their turns now, in their order, but for some.
+        """Let the SQs that are ready here take their turns now, in their order, except some.
 
         Kept tokens are given one by one, with this call after each. They came at different times, so the firing rule
         must not see them together.
@@ -294,7 +294,7 @@ class Context:
     # The accelerator.
 
     def accelerate(self) -> None:
-        """Let the accelerator, if there is one, take over what it can, as SQs are placed and set now."""
+        """Let the accelerator, if any, take over SQs, as they are placed and set now."""
         self.decelerate()
         if self._accelerator is not None and not self.closed:
             self.accelerated = list(self._accelerator.form(self))

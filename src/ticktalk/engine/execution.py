@@ -262,7 +262,7 @@ def firing_error(
 
 
 def _traceback(sq: TTSQ, code: GraphCode, error: BaseException) -> str:
-    """The traceback of `error` as the program's: from the line where the SQ is used, without what called the body."""
+    """The traceback of `error` as the program's: from the line where the SQ is used, without the body's callers."""
     trace = error.__traceback__
     while trace is not None and _is_ours(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next

@@ -86,7 +86,7 @@ class Elsewhere(NamedTuple):
 
 
 class Stage(Protocol):
-    """A stage around a body: it has the firings, calls `body` for each, and gets what that sends and reports."""
+    """A stage around a body: it takes the firings, calls `body` for each, and gets its results and errors."""
 
     body: Fire
 

@@ -16,7 +16,7 @@ LEAP = 100_000
 """Tokens that count as lost at most before one that came. An arc further ahead counts on from that one."""
 
 Numbers = int | list[int]
-"""Of tokens that were sent together: one for each arc, or the one that they all have."""
+"""Numbers of tokens sent together: one for each arc, or one for all."""
 
 
 class Bundle:
@@ -34,7 +34,7 @@ class ArcNumbers:
     """The tokens of one context that one ensemble sends to others or receives from them.
 
     Args:
-        lost: told how many tokens are missing before one that came, and the arc.
+        lost: told the number of tokens missing before one that came, and the arc.
         incoming: the arcs on which tokens come here from the start on: those count from the first.
     """
 
@@ -43,7 +43,7 @@ class ArcNumbers:
         self._sent: dict[str, int] = {}
         self._received: dict[str, int] = dict.fromkeys(incoming, 0)
         self._numbers: dict[str, int] = dict(self._received)  # of the last token that came
-        self._sending: list[Bundle] = []  # those that count as one at present
+        self._sending: list[Bundle] = []  # arcs that count as one at present
         self._receiving: list[Bundle] = []
 
     # Outgoing tokens.
@@ -135,7 +135,7 @@ class ArcNumbers:
     # Instances that move.
 
     def take_over(self, sent: dict[str, int], received: dict[str, int]) -> None:
-        """Count on where instances that came were, on arcs that nobody else here sends on or receives from."""
+        """Count on from the former host of instances that came, on arcs that no other SQ here uses."""
         self.sent.update(sent)
         self.numbers.update(received)
         self._received.update(received)
@@ -152,7 +152,7 @@ class ContextArcs(ArcNumbers):
 
     Args:
         context: as it is wired here.
-        lost: told of an arc, and how many tokens are missing before one that came on it.
+        lost: told of an arc, and the number of tokens missing before one that came on it.
 
     Attributes:
         begun: its start tick has come.
@@ -172,7 +172,7 @@ class ContextArcs(ArcNumbers):
         Args:
             states: theirs, by SQ.
             renewed: SQs that were placed anew together with them: their tokens from before are stale anyway.
-            far: arc to how many tokens its sender had sent when it was asked, for those that had sent any.
+            far: arc to the number of tokens its sender had sent when asked; without arcs at 0.
         """
         here = self.context.incoming
         sent: dict[str, int] = {}
@@ -185,7 +185,7 @@ class ContextArcs(ArcNumbers):
                     passed[arc] = min(number, passed.get(arc, number))
                 if arc.rpartition("/")[0] not in renewed:
                     self.took.setdefault(arc, {})[sq] = number
-        # Nothing was sent yet on an arc that nobody has told of: its first token is the first.
+        # No token was sent yet on an unreported arc: its first token is the first.
         passed = {**{arc: 0 for arc in here if arc not in self.numbers and arc not in far}, **passed}
         self.take_over(sent, passed)
 

@@ -25,7 +25,7 @@ class BodyOutput:
         self._standing_in = (_Stream(self, stdout), _Stream(self, stderr))
 
     def printed(self, name: str, text: str) -> None:
-        """Something that runs under `name` has printed `text`."""
+        """The body or graph `name` has printed `text`."""
         *ended, rest = text.split("\n")
         begun, left_out = self._begun.pop(name, ("", 0))
         for part in ended:
@@ -35,7 +35,7 @@ class BodyOutput:
             self._begun[name] = _joined(begun, left_out, rest)
 
     def flush(self) -> None:
-        """Flush what is whole; a begun line waits for its end."""
+        """Flush whole lines; a begun line waits for its end."""
         try:
             self._stderr.flush()
         except OSError:
@@ -50,7 +50,7 @@ class BodyOutput:
         try:
             self._stderr.write(f"[{name}] {line(text, LINE)}{more(left_out) if left_out else ''}\n")
         except OSError:
-            pass  # nobody reads it any more, or the disk is full: that ends no body
+            pass  # its reader is gone, or the disk is full: that ends no body
 
     def __enter__(self) -> BodyOutput:
         self._before = (sys.stdout, sys.stderr)
@@ -71,7 +71,7 @@ class _Stream:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Mark what a body writes; pass on all else."""
+        """Mark the prints of a body; pass on all else."""
         current = what_runs()
         if current is None:
             return self._stream.write(text)
@@ -84,7 +84,7 @@ class _Stream:
             self.write(text)
 
     def flush(self) -> None:
-        """Flush what is whole."""
+        """Flush whole lines."""
         if what_runs() is None:
             self._stream.flush()
         else:
@@ -100,7 +100,7 @@ def _joined(begun: str, left_out: int, text: str) -> tuple[str, int]:
 
 
 def keep_bodies_from_stdout() -> BodyOutput | nullcontext[None]:
-    """While it is open, what bodies print goes to stderr (`BodyOutput`), unless that is seen to already."""
+    """While it is open, the prints of bodies go to stderr (`BodyOutput`), unless another one is open already."""
     if isinstance(sys.stdout, _Stream):
         return nullcontext()
     return BodyOutput(sys.stdout, sys.stderr)

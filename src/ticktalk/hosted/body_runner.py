@@ -23,7 +23,7 @@ class Bodies(Protocol):
 
     @property
     def decode(self) -> Load | None:
-        """Makes of a saved value what a context here is given; None: the value, by the program's own classes."""
+        """Makes a context's value from a saved one; None: the value, by the program's own classes."""
 
     def load(self, graph: TTGraph, sqs: list[TTSQ], loaded: Loaded) -> None:
         """Make the code of SQs ready here; `loaded` is told at once or later."""
@@ -32,7 +32,7 @@ class Bodies(Protocol):
         """Bodies of a context were placed; called before any of them fires."""
 
     def forget(self, context: Context, sqs: Collection[str]) -> None:
-        """Instances have ended; what their bodies still do is seen by nobody."""
+        """Instances have ended; later acts of their bodies have no effect."""
 
     def restore(self, context: Context, sq: str, state: bytes) -> None:
         """Let a body that runs away from its context go on with an `sq_state`."""

@@ -70,7 +70,7 @@ class Checkpoints:
             self.save(start.graph, start.context)
 
     def save(self, graph: str, number: int) -> None:
-        """Send the manager what it does not know yet of the instances of a context."""
+        """Send the manager the changes of the instances of a context."""
         context = self._host.contexts.get((graph, number))
         if context is None or not self._heard() or self._rests((graph, number)):
             return

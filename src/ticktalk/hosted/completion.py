@@ -99,11 +99,11 @@ class Completion(msgspec.Struct):
     """The completion of one context: in two equal rounds, every ensemble is idle and nothing is under way.
 
     Attributes:
-        ensembles: those that host its SQs.
+        ensembles: the hosts of its SQs.
         round: the number of the last question.
         done: whether it is.
         lost: the tokens and outputs that were sent and never came.
-        latest: by ensemble, what it reported last.
+        latest: by ensemble, its last report.
         departed: the last reports of ensembles that are gone and may come back.
         former: the counts of ensembles that do not come back.
         answers: the answers of this round.
@@ -148,7 +148,7 @@ class Completion(msgspec.Struct):
             self.departed[ensemble] = report
 
     def back(self, ensemble: str) -> None:
-        """An ensemble was not dead but cut off: it tells itself again what it has counted."""
+        """An ensemble was not dead but cut off: it reports its own counts again."""
         report = self.departed.pop(ensemble, None)
         if report is not None:
             self.latest[ensemble] = report

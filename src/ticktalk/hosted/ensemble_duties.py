@@ -35,7 +35,7 @@ class Duties:
         saves_at: see `Checkpoints`.
         heard: see `Checkpoints`.
         own: see `Reports`.
-        lost: told of a context, an arc, and how many tokens are missing before one that came on it.
+        lost: told of a context, an arc, and the number of tokens missing before one that came on it.
 
     Attributes:
         arcs: by graph and context, how many tokens passed on its arcs; of contexts whose SQs can move.

@@ -2,15 +2,15 @@
 
 An SQ that is handed over loses no token and takes none twice:
 
-1. The receiver gets its code ready, subscribes to its arcs and keeps their tokens (`expect`). It asks the senders
-   how far they are (`HowFar`): all that they send from then on reaches the receiver, too.
+1. The receiver gets its code ready, subscribes to its arcs and keeps their tokens (`expect`). It asks the senders for
+   their token numbers (`HowFar`): all later tokens reach the receiver, too.
 2. The old ensemble waits until all up to there has come. Then it holds the SQ, waits until its body is idle, and hands
-   over what it goes on with (`hand_over`).
-3. The receiver places it, and gives it the tokens it kept that were not taken at the old place (`place`).
+   over its state (`hand_over`).
+3. The receiver places it, and gives it the kept tokens that the old host had not taken (`place`).
 
 Tokens that the SQ itself sent may still be under way to the receiver. Its next tokens go behind those there. On other
-ensembles the network keeps the order. After a loss, an SQ comes without steps 1 and 2, under a new generation: what its
-old self has sent is dropped.
+ensembles the network keeps the order. After a loss, an SQ comes without steps 1 and 2, under a new generation: tokens
+of its old one are dropped.
 
 For one graph, one of these is done after the other, in the order in which the manager asked for them.
 """
@@ -52,7 +52,7 @@ Kept = tuple[str, int, Tick, Tick, Any]
 """A token that is kept: arc, number, start, stop, value."""
 
 Job = Callable[[Callable[[], None]], None]
-"""Does something, and calls what it is given when it is done."""
+"""Starts work, and calls the given callback when the work is done."""
 
 Send = Callable[[str, Any, object], None]
 """`(ensemble, kind, payload)`: sends a control message."""
@@ -78,7 +78,7 @@ class Moves:
         send: sends a control message.
         listen: `(graph, expected, arcs)`: subscribes to the arcs that end here or at SQs that will come, and to `arcs`.
         at: `(tick, call)`: calls `call()` at a root tick.
-        come_by: the root tick by which everything that was sent to here before now has come, or never will.
+        come_by: the root tick by which every message sent to here before now has come, or is lost.
 
     Attributes:
         keeps: SQs are to come, so tokens are kept for them.
@@ -111,7 +111,7 @@ class Moves:
     # One thing after the other.
 
     def _do(self, graph: str, job: Job) -> None:
-        """Do something with a graph, when what was begun before is done."""
+        """Do work on a graph after the work begun before."""
         jobs = self._jobs.setdefault(graph, deque())
         jobs.append(job)
         if len(jobs) == 1:
@@ -213,7 +213,7 @@ class Moves:
         return kept
 
     def _ask_how_far(self, expect: Expect, then: Callable[[Numbers], None]) -> None:
-        """Ask the senders to SQs that will come what they have sent so far; all that comes after that is kept here."""
+        """Ask the senders to SQs that will come for their token numbers; later tokens are kept here."""
         graph = expect.graph
         prepared = self._host.prepared[graph]
         coming = set(expect.sqs)
@@ -264,7 +264,7 @@ class Moves:
     # Tokens that are under way.
 
     def look(self) -> None:
-        """A token has come: go on where all that was waited for is here."""
+        """A token has come: go on where all awaited tokens are here."""
         for wait in self.waits[:]:
             if wait in self.waits and not self._lacks(wait.graph, wait.sent):
                 self.waits.remove(wait)
@@ -291,7 +291,7 @@ class Moves:
     # SQs that come.
 
     def place(self, placement: Placement) -> None:
-        """Keep to where SQs are from now on; those that come are loaded first."""
+        """Use the new hosts of SQs from now on; SQs that come are loaded first."""
         self._check(placement.graph, placement.generations)
         prepared = self._host.prepared.get(placement.graph)
         if prepared is not None:
@@ -387,7 +387,7 @@ class Moves:
         renewed: Collection[str],
         states: Mapping[str, InstanceState],
     ) -> None:
-        """Give SQs that came the tokens that were kept for them, but for those they took where they were."""
+        """Give SQs that came their kept tokens, without those taken at the former host."""
         kept = self._kept_of(key)
         passed = self._arcs.get(key)
         by_name = wiring_of(context.prepared.graph).by_name
@@ -414,7 +414,7 @@ class Moves:
     # SQs that leave.
 
     def hand_over(self, order: HandOver) -> None:
-        """End instances when their bodies are idle, and send the manager what they go on with."""
+        """End instances when their bodies are idle, and send the manager their states."""
         graph = order.graph
         self._check(graph, order.to)
 

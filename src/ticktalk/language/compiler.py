@@ -41,7 +41,7 @@ def compile_program(path: str | Path, graph: str | None = None) -> TTGraph:
 
     Args:
         path: the file.
-        graph: which of its `@GRAPHify` functions is meant; by default the one that no other one calls.
+        graph: the name of its `@GRAPHify` function; by default the one that no other one calls.
 
     Raises:
         TTSyntaxError: the program is wrong; it lists every problem of the file.
@@ -145,7 +145,7 @@ def _mentions(graph: Function, name: str) -> bool:
 
 
 def _mistakes(scope: ModuleScope, used: Mapping[str, Template]) -> list[Problem]:
-    """Those in the program's functions; `**kwargs` of one that no graph uses is only worth a warning."""
+    """The problems of the program's functions; `**kwargs` of one that no graph uses is only worth a warning."""
     found: list[Problem] = []
     for template in scope.templates.values():
         for mistake in template.mistakes:

@@ -76,7 +76,7 @@ DECORATORS = {"SQify": SQify, "STREAMify": STREAMify, "GRAPHify": GRAPHify}
 
 
 def undecorated(value: Any) -> Any:
-    """A function without what a decorator of ours put around it; any other value is itself."""
+    """A function without the wrapper of a decorator of ours; any other value is itself."""
     code = getattr(value, "__code__", None)
     return getattr(value, "__wrapped__", value) if getattr(code, "co_filename", None) == __file__ else value
 

@@ -44,7 +44,7 @@ class Reference:
         template: of a function.
         node: of a graph.
         home: where a function or graph is defined.
-        member: of a file: what a name means in it, None if it has no such name.
+        member: of a file: the meaning of a name in it, None if it has no such name.
     """
 
     kind: Literal["function", "graph", "instruction", "construct", "builtin", "module", "file"]
@@ -74,7 +74,7 @@ UNKNOWN = Unknown()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Imported:
-    """A name that an import binds: what it means is looked up when it is used.
+    """A name that an import binds: its meaning is looked up at its use.
 
     Attributes:
         resolve: gives the meaning; its argument says whether libraries are looked into, too.
@@ -91,8 +91,8 @@ class Names(dict[str, "Meaning | Imported"]):
     """The names that a module binds.
 
     Attributes:
-        resolve: looks up what imports in this module bind; None of missing names.
-        stars: of each star import, what gives the meaning of a name of it, or None.
+        resolve: looks up names that imports in this module bind; None of missing names.
+        stars: of each star import, the function from a name of it to its meaning, or None.
     """
 
     def __init__(self, resolve: Resolve = lambda statement, alias, libraries: None) -> None:
@@ -117,7 +117,7 @@ class Home:
     Attributes:
         name: its dotted name; "" for the program itself.
         file: its file below the place where it is found; "" for the program itself.
-        names: what its names mean.
+        names: the meanings of its names.
         problems: where the mistakes in its file go.
     """
 
@@ -139,7 +139,7 @@ class GiveUp(Exception):
 
 
 class Refused(Exception):
-    """Nothing comes of an expression, so that it is unknown; the problem is reported already."""
+    """An expression has no value, so it is unknown; the problem is reported already."""
 
 
 class Attempts:

@@ -61,7 +61,7 @@ def file_beside(directory: Path, name: str) -> Path | None:
     """The file of a module beside the program; of a package without `__init__.py`, its folder.
 
     As in Python, a package goes before a module, and that before a folder without `__init__.py`. Such a folder goes
-    behind what is installed, too.
+    behind installed packages, too.
     """
     path = directory.joinpath(*name.split("."))
     for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):

@@ -143,7 +143,7 @@ class TravellingSources:
         )
 
     def _is_constant(self, name: str) -> bool:
-        """True if all that ever happens to a name is that one value which cannot change is bound to it."""
+        """True if the only binding of a name is an assignment of an immutable value."""
         nodes = [each.node for each in self._binding.get(name, ())]
         return len(nodes) == 1 and isinstance(nodes[0], ast.Assign | ast.AnnAssign) and _is_unchangeable(nodes[0].value)
 

@@ -107,7 +107,7 @@ class Heal:
             self._settle(state, held)
 
     def reunited(self) -> None:
-        """The manager is not cut off any more, and every living ensemble has had time to be heard: place what waits."""
+        """The manager is not cut off any more, and every living ensemble had time to report: place the waiting SQs."""
         self._state.isolated = False
         for state in self._state.running():
             self._settle(state)

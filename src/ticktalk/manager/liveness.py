@@ -84,7 +84,7 @@ class Liveness:
             return None  # the name is free, or the very same ensemble asks again
         lingers = self._driver.now() - known.heard > self.times.lingers_after
         if lingers and info.started > known.info.started:
-            return None  # nothing was heard lately of the one that has the name: a newer start takes it over
+            return None  # the ensemble of that name is silent: a newer start takes the name over
         return Refusal(Why.IN_USE, f"the name {name!r} is in use by an ensemble that joined before: choose another")
 
     def join(self, info: EnsembleInfo) -> Refusal | None:

@@ -130,7 +130,7 @@ class Reports:
         return total
 
     def profile(self, request: ProfileRequest, later: Future[Costs]) -> None:
-        """Ask the ensembles what the bodies of a graph cost; `later` gets the answers that come in time."""
+        """Ask the ensembles for the costs of a graph's bodies; `later` gets the answers that come in time."""
         state = self._state.graphs.get(request.graph)
         if state is None:
             later.set_result([])

@@ -74,7 +74,7 @@ class Requests:
             RuntimeMsg.CHECKPOINT: self.heal.checkpoint,
             RuntimeMsg.PLACED: self.heal.placed,
             RuntimeMsg.HANDED: self.heal.handed,
-            # Requests; the handlers of those that are answered later are given the future.
+            # Requests; a handler that answers later is given the future.
             RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH: self._later(self.deploy.deploy),
             RuntimeMsg.DRAIN: self._later(self._drain),
             RuntimeMsg.PROFILE: self._later(self.reports.profile),

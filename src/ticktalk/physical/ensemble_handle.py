@@ -210,7 +210,7 @@ class EnsembleHandle:
             except PortInUseError:
                 if not self._any_port:
                     raise
-                self._rx_port = free_port(self._ip)  # somebody took the one that was free
+                self._rx_port = free_port(self._ip)  # another process took the free one
                 return False
         info = self._info(address, link.identity, link.mode == "peer")
         asked = self.node.clock.now()

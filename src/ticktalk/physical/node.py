@@ -325,7 +325,7 @@ class Node:
             context.inject(values)
             self.tokens.begin(*key)
             if start.checkpoint and self.agenda.now > start.start_tick:
-                self.duties.checkpoints.save(*key)  # the next one that is due may be a whole period away
+                self.duties.checkpoints.save(*key)  # the next one due may be a whole period away
             self.duties.checkpoints.begin(start)
 
         if start.start_tick > self.agenda.now:

@@ -133,7 +133,7 @@ class Cores:
             self._next(instance)
 
     def slow(self, factor: Fraction | int | float) -> None:
-        """From now on bodies take `factor` times as long as at first; those that run already are not affected.
+        """From now on bodies take `factor` times as long as at first; running bodies are not affected.
 
         Raises:
             ValueError: the factor is not above 0.

@@ -38,7 +38,7 @@ class Simulation:
         agenda: their timers and the tokens between them.
         network: brings messages and tokens from one ensemble to another.
         timing: how long bodies and tokens take, as a deployment file says; None: bodies no time, tokens a delay.
-        meter: measures what bodies cost on this machine.
+        meter: measures the costs of bodies on this machine.
         exact: one SimPy timeout per distinct instant, so that `env.now` is always the present tick.
         accelerator: given to contexts that start; None: not where bodies take time, are measured, or SQs may move.
         sites: the ensembles by name.

@@ -36,7 +36,7 @@ class Event(NamedTuple):
 
     Attributes:
         at: microseconds after the start of the run.
-        kind: what.
+        kind: its kind of fault.
         ensembles: the ensemble, or the two ends of a link.
         components: (join) of the new ensemble.
         factor: (slow) by how much longer its bodies take than they did at first.
@@ -56,7 +56,7 @@ def read_events(path: str | Path, ensembles: Iterable[str], manager: str) -> lis
 
     Args:
         path: the file.
-        ensembles: those that are there at first.
+        ensembles: the ensembles at the start.
         manager: the name of the manager's own ensemble.
 
     Raises:
@@ -107,7 +107,7 @@ class _Reader(YamlFile):
         if "at" not in found:
             self.wrong(node, "the event says not when: write `at: 5s`")
         if not kinds:
-            if len(found) == len(node.value):  # else a key is wrong, which is told already
+            if len(found) == len(node.value):  # else a key is wrong, and reported already
                 self.wrong(node, f"the event says not what happens: one of {', '.join(KINDS)}")
             return None
         for kind in kinds[1:]:

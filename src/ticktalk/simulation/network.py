@@ -200,7 +200,7 @@ class TTNetworkInterfaceSim(TTNetworkInterface):
         return any(key in member.subscriptions for member in self._network.members.values())
 
     def ask(self, key: str, payload: bytes, timeout: float) -> Reply | None:
-        """Ask a question; one that is not answered at once is not answered in time."""
+        """Ask a question; an answer comes at once or never."""
         for name in sorted(self.reachable()):
             handle = self._network.members[name].handles.get(key)
             if handle is not None:

@@ -42,7 +42,7 @@ class SimulatedBodies:
         """The context has done it."""
 
     def save(self, context: Context, sq: str, saved: Saved) -> None:
-        """The context saves what runs in place."""
+        """The context saves bodies that run in place."""
         saved(context, sq, None, [])
 
     def busy(self, context: Context) -> str:

@@ -39,7 +39,7 @@ class Addressed(NamedTuple):
         number: its number on the arc.
         consumers: by receiver, the SQs there that it is for.
         moving: SQs that are to move, and where to: that ensemble gets the token, too.
-        spare: it is only for SQs that are to move, which have it where they are.
+        spare: it is only for SQs that are to move, and that get it at their present host too.
     """
 
     number: int
@@ -68,7 +68,7 @@ class Driver(Protocol):
 
     @property
     def accelerator(self) -> Accelerator | None:
-        """What contexts that start now are given."""
+        """The surroundings of contexts that start now."""
 
     def at_end_of(self, tick: int, call: Callable[[Any], None], argument: Any) -> None:
         """Call `call(argument)` when all else of a tick is done."""
@@ -126,7 +126,7 @@ class Site:
 
     @property
     def accelerator(self) -> Accelerator | None:
-        """What contexts that start now are given."""
+        """The surroundings of contexts that start now."""
         return self._driver.accelerator
 
     # Tokens.

@@ -12,7 +12,7 @@ LAST = 1 << 80
 
 
 class Ends(Turn):
-    """Calls at the ends of ticks; they end with the simulation: one in which nothing else is due makes no more.
+    """Calls at the ends of ticks; they end with the simulation, as soon as nothing else is due.
 
     Args:
         agenda: the simulation's.

@@ -27,7 +27,7 @@ class TTToken:
     """A value that holds during an interval.
 
     Args:
-        value: any Python object; one that crosses to another ensemble needs a codec.
+        value: any Python object; it needs a codec to cross to another ensemble.
         time: the interval in which the value holds.
         tag: the port to which it belongs; the runtime sets it, a body need not.
 

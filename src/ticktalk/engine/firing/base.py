@@ -75,7 +75,7 @@ class TTSQSync:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Fire no more; timers that are still due find nothing to do, and leave its place to one that comes after."""
+        """Fire no more; pending timers have no effect, and leave its place to a successor."""
         self.hold()
         self.inbox.clear()
         self.remote.clear()

@@ -195,7 +195,7 @@ class GridSync(TTSQSync):
         self.settled = [None if token is None else loaded(token[1:], load) for token in saved["settled"]]
         super().restore(saved, load, now)
         if self._settle():
-            # Instants that passed meanwhile are skipped, but for the last ones: those may still start late.
+            # Instants that passed meanwhile are skipped, except the last ones: they may still start late.
             passed = max(self.window_start, self.considered, self.known, self.not_before or NEG_INFINITY)
             past = now - 2 * max(self.period, self.width)
             self._skip_between(passed, min(past, self.end))

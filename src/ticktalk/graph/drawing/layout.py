@@ -1,7 +1,7 @@
 """The places of boxes and wires: layers from left to right, lanes from top to bottom.
 
 A box's layer is the length of the longest path to it, so every wire goes to the right. A wire that passes layers gets a
-bend in each, which takes room there as a box does: wires never run through boxes. A lane is a horizontal band
+bend in each, which takes room there like a box: wires never run through boxes. A lane is a horizontal band
 with the boxes of one host, so hosts are rectangles that do not overlap. All lengths are in pixels.
 """
 

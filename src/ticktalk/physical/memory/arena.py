@@ -227,11 +227,11 @@ class Lent(NamedTuple):
     length: int
 
     def to(self, row: int, number: int = 0) -> SharedValue | None:
-        """Hand it to the reader of a row, which knows the memory by a number; None: that is not possible now."""
+        """Hand it to the reader of a row, which knows the memory by a number; None: impossible now."""
         return self._to(row, HELD, number)
 
     def send_to(self, row: int, mark: int) -> SharedValue | None:
-        """Send it to the reader of a row, which knows the memory by its nonce; None: that is not possible now."""
+        """Send it to the reader of a row, which knows the memory by its nonce; None: impossible now."""
         return self._to(row, mark, mark)
 
     def _to(self, row: int, mark: int, number: int) -> SharedValue | None:

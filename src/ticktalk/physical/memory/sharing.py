@@ -154,7 +154,7 @@ class Sharing:
     Attributes:
         max_value: bytes of the longest value that may be sent.
         handed: values of which only the place was sent.
-        handlers: by kind, what takes the messages of other ensembles about this.
+        handlers: by kind, the handler for messages of other ensembles about this.
     """
 
     def __init__(

@@ -34,7 +34,7 @@ Withdraw = Callable[[], None]
 
 
 class LinkError(TTRuntimeError):
-    """A session that cannot be opened, or a payload that cannot be sent; the message says why and what to do."""
+    """A session that cannot be opened, or a payload that cannot be sent; the message gives reason and remedy."""
 
 
 class NobodyAnswersError(LinkError):
@@ -73,7 +73,7 @@ class Link(TTNetworkInterface):
         self._handles: dict[str, Handle] = {}
         self._tokens = Outbox(Path.TOKENS)
         self._outboxes: dict[tuple[Path, str], Outbox] = {}  # by path and key of the receiver
-        self._filled: deque[Outbox] = deque()  # those that are not empty any more, and that no thread has begun to send
+        self._filled: deque[Outbox] = deque()  # outboxes with content that no thread has begun to send
         self._closing = False
 
     def open(
@@ -96,7 +96,7 @@ class Link(TTNetworkInterface):
             timeout: seconds that opening may take until the manager answers.
 
         Raises:
-            LinkError: the port is in use, or nobody answers; the link is closed then.
+            LinkError: the port is in use, or there is no answer; the link is closed then.
         """
         if self.is_open:
             self.is_open = False
@@ -109,7 +109,7 @@ class Link(TTNetworkInterface):
             self._answer(key, handle)
 
     def close(self, grace: float = 1.0) -> None:
-        """Send what waits, for at most `grace` seconds, and end the session. Blocks."""
+        """Send the waiting payloads, for at most `grace` seconds, and end the session. Blocks."""
         if not self.is_open:
             return
         self._closing = True

@@ -205,7 +205,7 @@ class Passing:
                     self.numbers.receive(name, number)
 
     def _hand_out(self, incoming: Incoming, parcel: Parcel, passed_by: Mapping[str, set[str]] = {}) -> None:
-        """Give the tokens of a parcel to the ports that its arcs lead to, but for those of some SQs."""
+        """Give the tokens of a parcel to the ports that its arcs lead to, except ports of some SQs."""
         _, _, arcs, _, start, stop, data = parcel
         if not arcs:
             self.context.arrive(incoming.arc, Encoded(data), start, stop, passed_by.get(incoming.arc, ()))

@@ -141,7 +141,7 @@ class Role:
 
         Args:
             microseconds: the limit.
-            slack: the limit while nobody calls `hurry`; longer, because setting the timer can cost more than the work.
+            slack: the limit without a call of `hurry`; longer, because setting the timer can cost more than the work.
 
         Returns:
             The number of the loan, for `back`.

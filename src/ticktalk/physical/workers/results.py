@@ -22,7 +22,7 @@ TOGETHER = 16 << 20
 """Bytes of arrays up to which the parts of one result go as one array."""
 
 Encode = Callable[[Any], Any]
-"""Makes MessagePack of a value, or a mark that stands for it in an answer."""
+"""Makes MessagePack, or a mark in an answer, of a value."""
 
 
 class Sends(Protocol):
