@@ -108,6 +108,7 @@ SENTENCES = [
     (ev.Joined("x", "10.0.0.1:5", False), "'x' joined from 10.0.0.1:5, relayed by the manager"),
     (ev.Left("x"), "'x' is gone: it has left"),
     (ev.Left("x", True), "'x' is gone: a newer start of it takes over its name"),
+    (ev.Expelled("x"), "'x' is gone: its certificate was revoked"),
     (ev.Gone("x", 2_049_000), "'x' is gone: no heartbeat for 2.0 s"),
     (ev.Gone("x", 2_000_000, exact=True), "'x' is gone: no heartbeat for 2 s"),
     (ev.Back("x"), "'x' is back"),
@@ -129,9 +130,14 @@ SENTENCES = [
     (ev.Waits("g", {"a": "{gpu}"}), "graph 'g' waits for an ensemble that fits: a wants {gpu}"),
     (ev.CannotGoOn("g", "x", "no {module}"), "graph 'g' cannot go on on 'x': no {module}"),
     (
+        ev.RunsLong("g", "x", "a-1", 5, 9, 5_200_000),
+        "graph 'g': the firing of [5, 9) of a-1 on 'x' has run for 5.2 s",
+    ),
+    (ev.RunsLong("g", "x", "a-1", None, None, 5_200_000), "graph 'g': the firing of a-1 on 'x' has run for 5.2 s"),
+    (
         ev.LeftOut("g", "a: sq_state['k'] (Lock)"),
         "warning: graph 'g': a: sq_state['k'] (Lock) has no codec or is too long, so it is not in the checkpoints"
-        " (see register_codec)",
+        " (see register_codec, --max-value)",
     ),
     (ev.Failed("x"), "'x' fails"),
     (ev.Started("x"), "'x' joins"),
