@@ -96,6 +96,7 @@ STATUS = {
             "clock_offset_us": 0,
             "clock_uncertainty_us": 1,
             "heard_us_ago": 0,
+            "refused": {},
         }
     ],
     "graphs": [],

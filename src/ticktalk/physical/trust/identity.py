@@ -59,24 +59,27 @@ class ByToken:
     Args:
         token: the secret; empty: there is none, and nothing is proven.
         name, role: of this process.
+        insecure: processes without a token are taken, too. The commands of the user on this host still prove theirs.
     """
 
-    def __init__(self, token: bytes, name: str, role: Role) -> None:
+    def __init__(self, token: bytes, name: str, role: Role, insecure: bool = False) -> None:
         self.name, self.role = name, role
-        self.certificate = msgspec.msgpack.encode((name, role))
-        self._token = token
+        self.certificate = msgspec.msgpack.encode((name, role, bool(token)))
+        self._token, self._insecure = token, insecure
 
     def meet(self, certificate: bytes) -> Known:
         """The process that shows this; see `Identity`."""
         try:
-            name, role = _claims.decode(certificate)
+            name, role, has_token = _claims.decode(certificate)
             check_ensemble_name(name)
         except ValueError:
             raise TTError(
                 "there are no credentials here, and the other side has some, or another version of ticktalk: give"
                 " --credentials on both sides or on neither"
             ) from None
-        return Known(name, role, "", self._token)
+        # Ensembles meet one another, so in an insecure system none of them may use a token.
+        proves = not self._insecure or (has_token and role in ("operator", "viewer"))
+        return Known(name, role, "", self._token if proves else b"")
 
 
 class Certified:
@@ -136,4 +139,4 @@ class Certified:
         return known, shown.not_valid_before_utc, shown.not_valid_after_utc
 
 
-_claims = msgspec.msgpack.Decoder(tuple[str, Role])
+_claims = msgspec.msgpack.Decoder(tuple[str, Role, bool])

@@ -49,9 +49,10 @@ class Trust:
         self.door: Door
         self._revocations: RevocationFile | None = None
         if self.credentials is None:
-            secret = token if token is not None else own_token() if is_loopback(address) else b""
+            insecure = role == "manager" and not is_loopback(address)
+            secret = token if token is not None else own_token() if is_loopback(address) or insecure else b""
             self.door = None
-            self.guard = Guard(ByToken(secret, name, role))
+            self.guard = Guard(ByToken(secret, name, role, insecure))
             return
         self.door = self.credentials.tls
         self._warn_of_end(self.credentials)
