@@ -7,8 +7,9 @@ one publication per arc. The manager gets it if the arc is an output of the grap
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from heapq import heappush
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -30,7 +31,8 @@ def arc_name(sq: str, index: int) -> str:
     return f"{sq}/{index}"
 
 
-class Together(NamedTuple):
+@dataclass(eq=False, slots=True)
+class Together:
     """Arcs of one SQ that lead to the same other ensembles and nowhere else, so that their tokens go together.
 
     Attributes:
