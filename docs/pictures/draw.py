@@ -110,7 +110,7 @@ def a_tokens_way() -> Picture:
     p.lane(20, 20, 400, 600, "the sender's ensemble")
     p.lane(580, 20, 400, 600, "the receiver's ensemble")
     p.text(32, 62, "its worker", "soft", 12)
-    p.box(50, 74, 340, ["the body returns a value, which is encoded"], "engine/execution.py, engine/value_codec.py", "1")
+    p.box(50, 74, 340, ["the body returns a value, which is encoded"], "engine/execution.py, values/codec.py", "1")
     p.text(32, 162, "its timekeeper", "soft", 12)
     p.box(50, 176, 340, ["forwarding: which receivers, on which ensembles"], "engine/forwarding.py", "2")
     p.box(

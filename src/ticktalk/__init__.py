@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ticktalk.engine.components import component
-    from ticktalk.engine.value_codec import register_codec
     from ticktalk.ensemble import TTEnsemble
     from ticktalk.errors import (
         TTError,
@@ -34,13 +33,14 @@ if TYPE_CHECKING:
     from ticktalk.payloads import FiringError, OutputToken
     from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical, TTRuntimeManagerSim
     from ticktalk.time import TTClock, TTEmpty, TTTag, TTTime, TTToken
+    from ticktalk.values.codec import register_codec
 
 # Where each public name lives. They are loaded at first use. So a worker process on a small device need not load the
 # compiler, the simulator and the network.
 _PLACES = {
     "ticktalk.engine.components": "component",
     "ticktalk.payloads": "FiringError OutputToken",
-    "ticktalk.engine.value_codec": "register_codec",
+    "ticktalk.values.codec": "register_codec",
     "ticktalk.ensemble": "TTEnsemble",
     "ticktalk.graph.graph": "TTGraph",
     "ticktalk.graph.sq": "TTSQ TTFiringRule",

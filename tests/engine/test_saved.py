@@ -9,9 +9,9 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.firing import make_sync
 from ticktalk.engine.firing.base import TTSQSync
 from ticktalk.engine.state import Saver
-from ticktalk.engine.value_codec import decode_value
 from ticktalk.language.compiler import compile_source
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+from ticktalk.values.codec import decode_value
 
 STREAM = """from ticktalk import STREAMify, GRAPHify
 @STREAMify

@@ -28,8 +28,8 @@ from hypothesis import strategies as st
 from test_bodies import program, run
 from test_values import Colour, Level, Pair, Point, Rights, across
 
-from ticktalk.engine.value_codec import NoCodecError, ValueFormatError, decode_value, encode_value, handed_on
 from ticktalk.values.classes import as_data, class_in
+from ticktalk.values.codec import NoCodecError, ValueFormatError, decode_value, encode_value, handed_on
 
 
 def find(name: str) -> Any:

@@ -19,7 +19,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim, register_codec
-from ticktalk.engine.value_codec import (
+from ticktalk.language.compiler import compile_source
+from ticktalk.values.codec import (
     EXT_ARRAY,
     EXT_DATETIME,
     EXT_DICT,
@@ -36,7 +37,6 @@ from ticktalk.engine.value_codec import (
     handed_on,
     split,
 )
-from ticktalk.language.compiler import compile_source
 
 
 @dataclasses.dataclass

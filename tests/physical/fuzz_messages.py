@@ -22,7 +22,6 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from ticktalk.engine.value_codec import encode_value
 from ticktalk.language.compiler import compile_source
 from ticktalk.messages import RECIPIENTS, ExecuteMsg, RuntimeMsg, SyncMsg
 from ticktalk.network_interface import Handle, Receive
@@ -37,6 +36,7 @@ from ticktalk.physical.node import Node
 from ticktalk.physical.timekeeping.root_clock import ClockDiscipline
 from ticktalk.physical.trust.trust import Trust
 from ticktalk.processes import TTRuntimeManagerProcess
+from ticktalk.values.codec import encode_value
 
 SLOWEST = 2.0
 """Seconds that a receiver may take over one message, on a busy machine."""

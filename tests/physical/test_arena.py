@@ -17,12 +17,12 @@ import numpy
 import pytest
 from test_worker import STREAM, Host, until
 
-from ticktalk.engine.value_codec import decode_value, encode_value
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.memory import arena
 from ticktalk.physical.memory.arena import KEPT, PLACES, SIZE, Memory, Reader, SharedValue, Writer
 from ticktalk.physical.network.frames import LONG
 from ticktalk.physical.workers.worker_frames import Frames, by_itself, encode_frame, in_shared_memory
+from ticktalk.values.codec import decode_value, encode_value
 
 
 class Shared:

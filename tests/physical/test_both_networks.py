@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.value_codec import encode_value
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import Message, NetMsg
 from ticktalk.network_interface import Question, TTNetworkInterface
@@ -21,6 +20,7 @@ from ticktalk.physical.network.control_frames import parse_control
 from ticktalk.physical.network.token_frames import parse_parcels, token_frame
 from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 from ticktalk.simulation.network import SimulatedNetwork
+from ticktalk.values.codec import encode_value
 
 LIMIT = 10.0
 """Seconds after which an expected message counts as missing."""

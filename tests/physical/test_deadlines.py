@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from ticktalk.engine.value_codec import plain
 from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import Deployment, OutputToken, ReadyAnswer, ReportRequest, StartContext
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.node import Node
+from ticktalk.values.codec import plain
 
 LIMIT = 30.0
 """Seconds after which a condition that should come true has failed."""

@@ -13,11 +13,11 @@ import pytest
 from systems import HEAD, LIMIT, Process, System, alive, children, kill, until
 
 from ticktalk.cli.remote import Remote
-from ticktalk.engine.value_codec import decode_value
 from ticktalk.errors import TTRuntimeError
 from ticktalk.hosted.lease import Times
 from ticktalk.payloads import OutputToken
 from ticktalk.physical.host_facts import free_port
+from ticktalk.values.codec import decode_value
 
 GAP = 5_000_000
 """Microseconds within which a stateful SQ goes on elsewhere: about 2 s when the machine is free."""

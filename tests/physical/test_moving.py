@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from ticktalk.engine.value_codec import decode_value, encode_value, plain
 from ticktalk.language.compiler import compile_source
 from ticktalk.messages import Message, NetMsg, RuntimeMsg
 from ticktalk.network_keys import arc_key, control_key
@@ -32,6 +31,7 @@ from ticktalk.physical.network.frames import LONG
 from ticktalk.physical.network.token_frames import long_parcel, token_frame
 from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 from ticktalk.physical.node import Node
+from ticktalk.values.codec import decode_value, encode_value, plain
 
 LIMIT = 30.0
 

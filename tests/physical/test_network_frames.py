@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from ticktalk.engine.value_codec import Encoded, NoCodecError, encode_value, plain
 from ticktalk.json_text import json_line
 from ticktalk.language.compiler import compile_source
 from ticktalk.messages import ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg
@@ -33,6 +32,7 @@ from ticktalk.physical.network.control_frames import control_frame, parse_contro
 from ticktalk.physical.network.frames import LONG, FrameError
 from ticktalk.physical.network.token_frames import arcs_as_bytes, arcs_in, long_parcel, parse_parcels, token_frame
 from ticktalk.physical.output_values import opened
+from ticktalk.values.codec import Encoded, NoCodecError, encode_value, plain
 
 PROGRAM = """
 from ticktalk import SQify, GRAPHify

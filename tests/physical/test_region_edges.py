@@ -11,12 +11,12 @@ from test_device_regions import HEAD, NUMBERS, ONCE, Receiver, named, regions, t
 from test_worker import Host, until
 
 from ticktalk.accelerate import together as crossing
-from ticktalk.engine.value_codec import encode_value
 from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import Deployment, StartContext
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.network.token_frames import arcs_as_bytes, token_frame
 from ticktalk.physical.network.tokens import Incoming
+from ticktalk.values.codec import encode_value
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["threads", "process"])

@@ -20,7 +20,6 @@ import zenoh
 from systems import ENDLESS, HEAD, LIMIT, ONE, Process, System, alive, children, until
 
 from ticktalk.cli.remote import Remote
-from ticktalk.engine.value_codec import encode_value
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.errors import TTError, TTInputError, TTRuntimeError
 from ticktalk.graph.graph import TTGraph
@@ -41,6 +40,7 @@ from ticktalk.physical.trust.identity import ByToken
 from ticktalk.physical.trust.token import own_token
 from ticktalk.physical.trust.trust import Trust
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical, TTRuntimeManagerSim
+from ticktalk.values.codec import encode_value
 
 CASES = Path(__file__).parents[1] / "conformance" / "cases"
 

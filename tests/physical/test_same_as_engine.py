@@ -16,10 +16,10 @@ from test_device_regions import HEAD, Receiver
 from ticktalk.accelerate import together as crossing
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.hosting import EnsembleHost
-from ticktalk.engine.value_codec import plain
 from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import Deployment, StartContext
 from ticktalk.physical.manager_node import in_loop
+from ticktalk.values.codec import plain
 
 BODIES = """
 @STREAMify

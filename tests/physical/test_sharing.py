@@ -17,7 +17,6 @@ import numpy
 import pytest
 from systems import HEAD, LIMIT, System, kill, until
 
-from ticktalk.engine.value_codec import Data, decode_value, encode_value
 from ticktalk.messages import Message, NetMsg
 from ticktalk.network_keys import WHOLE
 from ticktalk.payloads import Offer, Settle
@@ -27,6 +26,7 @@ from ticktalk.physical.memory.sharing import BLOCK, Sharing
 from ticktalk.physical.network.frames import LONG, FrameError
 from ticktalk.physical.network.token_frames import Parcel, parse_parcels
 from ticktalk.physical.network.tokens import Incoming
+from ticktalk.values.codec import Data, decode_value, encode_value
 
 
 class Node:

@@ -12,7 +12,6 @@ import pytest
 from fuzz_messages import Fuzz, NoLink
 
 from ticktalk.defaults import CLOCK_STEP
-from ticktalk.engine.value_codec import Encoded, encode_value
 from ticktalk.errors import TTError
 from ticktalk.hosted.arc_numbers import LEAP, ArcNumbers
 from ticktalk.mapping.ensembles import EnsembleInfo
@@ -26,6 +25,7 @@ from ticktalk.physical.timekeeping.root_clock import ClockDiscipline, Exchange
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken
 from ticktalk.physical.trust.token import own_token
+from ticktalk.values.codec import Encoded, encode_value
 
 
 @pytest.fixture

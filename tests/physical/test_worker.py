@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from ticktalk.engine.value_codec import plain
 from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import Deployment, FiringError, OutputToken, ReadyAnswer, ReportRequest, StartContext
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.node import Node
+from ticktalk.values.codec import plain
 
 LIMIT = 10.0
 """Seconds after which a condition that should come true has failed."""

@@ -19,9 +19,9 @@ from ticktalk.engine.execution import GENERATED, TTSQExecute
 from ticktalk.engine.firing.arrival import ArrivalSync, SinglePortSync
 from ticktalk.engine.firing.base import TTSQSync
 from ticktalk.engine.firing.grid import GridSync
-from ticktalk.engine.value_codec import PLAIN
 from ticktalk.graph.constants import decode_constant
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick, TTEmpty
+from ticktalk.values.codec import PLAIN
 
 GONE = object()
 """Stands in the generated code for the value of an SQ that gave none."""

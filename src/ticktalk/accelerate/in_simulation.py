@@ -42,9 +42,9 @@ from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing.arrival import ArrivalSync, SinglePortSync
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.prepared_graph import PreparedGraph
-from ticktalk.engine.value_codec import handed_on
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick, TTEmpty
+from ticktalk.values.codec import handed_on
 
 FIRINGS_BEFORE = 4
 """Instants or firings on the general engine before a region's code is made: graphs that hardly run need none."""

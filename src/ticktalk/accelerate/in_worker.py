@@ -16,10 +16,10 @@ from ticktalk.accelerate.region_messages import MemberInWorker
 from ticktalk.engine.components import Running
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.forwarding import unpacked
-from ticktalk.engine.value_codec import PLAIN, Data, ValueFormatError, encode_value, split
 from ticktalk.graph.sq import TTDestination
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick, TTEmpty
+from ticktalk.values.codec import PLAIN, Data, ValueFormatError, encode_value, split
 
 ORDERS_KEPT = 1000
 """Sets of arcs that came together that are remembered."""

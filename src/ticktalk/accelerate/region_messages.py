@@ -15,9 +15,9 @@ from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.firing_chain import Elsewhere
 from ticktalk.engine.forwarding import TTSQForward
-from ticktalk.engine.value_codec import Data
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick
+from ticktalk.values.codec import Data
 
 
 class MemberInWorker(msgspec.Struct, array_like=True):

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from ticktalk.engine.forwarding import TTSQForward, unpacked
-from ticktalk.engine.value_codec import PLAIN, handed_on
 from ticktalk.time import Tick, TTEmpty
+from ticktalk.values.codec import PLAIN, handed_on
 
 SendWithin = Callable[[Any, Tick, Tick, list[Any]], None]
 """`(value, start, stop, wires)`: send a result, to the consumers that run together with its SQ through `wires`."""

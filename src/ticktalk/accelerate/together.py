@@ -32,8 +32,8 @@ from ticktalk.engine.firing.arrival import ArrivalSync, SinglePortSync
 from ticktalk.engine.firing.base import Fire
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.forwarding import TTSQForward
-from ticktalk.engine.value_codec import Data, Encoded, encoded
 from ticktalk.time import NEG_INFINITY, Tick
+from ticktalk.values.codec import Data, Encoded, encoded
 
 SHARE = 10
 """The bodies of a region may take one of so many parts of the period, so that others still have their turns."""

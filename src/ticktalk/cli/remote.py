@@ -178,7 +178,7 @@ def outputs(
 
 
 def _start(remote: Remote, graph: str, values: dict[str, Any], as_json: bool, again: bool = False) -> None:
-    from ticktalk.engine.value_codec import encode_value
+    from ticktalk.values.codec import encode_value
 
     answer = remote.ask(do="start", graph=graph, inputs=encode_value(values), again=again)
     _tell(answer, as_json, f"{graph} starts (context {answer['context']})")

@@ -25,7 +25,6 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from ticktalk.engine.components import component
-from ticktalk.engine.value_codec import value_decoder
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTFunction, TTGraph
 from ticktalk.graph.needed_modules import imported_modules
@@ -35,6 +34,7 @@ from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language.decorators import DECORATORS, undecorated
 from ticktalk.time import TTClock, TTEmpty, TTTime, TTToken
 from ticktalk.values.classes import PREFIX, add_program, class_in
+from ticktalk.values.codec import value_decoder
 
 _KNOWN = {"component": component, "TTClock": TTClock, "TTEmpty": TTEmpty, "TTTime": TTTime, "TTToken": TTToken}
 """Constructs that a body knows without import, as a graph body does."""

@@ -21,11 +21,11 @@ from ticktalk.engine.firing_chain import FiringChain, Report, Surroundings, firi
 from ticktalk.engine.forwarding import TTSQForward, arc_name
 from ticktalk.engine.prepared_graph import PreparedGraph
 from ticktalk.engine.state import Load, Saver
-from ticktalk.engine.value_codec import PLAIN, handed_on
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
 from ticktalk.payloads import FiringError, InstanceState, SavedSync
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+from ticktalk.values.codec import PLAIN, handed_on
 
 
 class Context:

@@ -11,13 +11,13 @@ from typing import Any
 
 from ticktalk.engine.bodies import GraphCode
 from ticktalk.engine.components import Components, running
-from ticktalk.engine.value_codec import plain
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
 from ticktalk.instructions import INSTRUCTIONS, ON_TOKENS, Setting
 from ticktalk.payloads import FiringError
 from ticktalk.printable import block, bounded
 from ticktalk.time import ROOT, Tick, TTClock, TTEmpty, TTTag, TTTime, TTToken
+from ticktalk.values.codec import plain
 
 Send = Callable[[Any, Tick, Tick], None]
 

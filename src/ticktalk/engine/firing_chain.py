@@ -28,11 +28,11 @@ from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing.base import Fire, Send
 from ticktalk.engine.firing.single_run import SingleRun
 from ticktalk.engine.forwarding import Output, Publish, PublishTogether, TTSQForward
-from ticktalk.engine.value_codec import as_number
 from ticktalk.graph.sq import TTSQ
 from ticktalk.instructions import INSTRUCTIONS, OPENING
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick
+from ticktalk.values.codec import as_number
 
 Report = Callable[[FiringError], None]
 """Takes the error of a firing."""

@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from ticktalk.engine.firing.base import Send, TTSQSync
-from ticktalk.engine.value_codec import PLAIN, Data, Parts, handed_on, plain
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import Tick, TTEmpty
+from ticktalk.values.codec import PLAIN, Data, Parts, handed_on, plain
 
 Publish = Callable[[str, list[str], Any, Tick, Tick], None]
 """`(arc, ensembles, value, start, stop)`: send a token to every ensemble that consumes the arc; raises

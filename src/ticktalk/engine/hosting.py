@@ -20,7 +20,6 @@ from ticktalk.engine.firing_chain import Fired, MakeStage, RunElsewhere, Surroun
 from ticktalk.engine.forwarding import Together
 from ticktalk.engine.prepared_graph import PreparedGraph
 from ticktalk.engine.state import Load, Saver
-from ticktalk.engine.value_codec import Data
 from ticktalk.graph.sq import TTSQ
 from ticktalk.payloads import (
     Checkpoint,
@@ -36,6 +35,7 @@ from ticktalk.payloads import (
 )
 from ticktalk.ranges import known
 from ticktalk.time import Tick
+from ticktalk.values.codec import Data
 
 
 class Outside(Protocol):

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ticktalk.engine.value_codec import NoCodecError, encoded, type_name
 from ticktalk.time import Tick
+from ticktalk.values.codec import NoCodecError, encoded, type_name
 
 SavedToken = tuple[Any, ...]
 """`(start, stop, value)`: root ticks, the value as MessagePack."""

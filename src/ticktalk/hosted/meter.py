@@ -11,9 +11,9 @@ from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.firing.base import Fire
 from ticktalk.engine.firing_chain import Elsewhere
 from ticktalk.engine.forwarding import unpacked
-from ticktalk.engine.value_codec import encode_value, plain
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick, TTEmpty
+from ticktalk.values.codec import encode_value, plain
 
 SAMPLES_KEPT = 200
 """Samples of a kind at most; then every second one goes, and only every second one is taken from then on."""

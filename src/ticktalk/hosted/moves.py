@@ -26,7 +26,6 @@ from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import arc_name
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.engine.prepared_graph import wiring_of
-from ticktalk.engine.value_codec import Encoded
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.body_runner import Bodies
@@ -35,6 +34,7 @@ from ticktalk.messages import NetMsg, RuntimeMsg
 from ticktalk.payloads import Expect, Handed, HandOver, HowFar, InstanceState, Placed, Placement, SoFar
 from ticktalk.ranges import known
 from ticktalk.time import Tick
+from ticktalk.values.codec import Encoded
 
 UNDER_WAY_LIMIT = 1_000_000
 """Root ticks for which tokens under way are waited for on a network that does not say how long they take."""

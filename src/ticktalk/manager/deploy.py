@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from ticktalk.defaults import interval_width
-from ticktalk.engine.value_codec import NoCodecError, encoded
 from ticktalk.errors import TTInputError, TTRuntimeError
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
@@ -33,6 +32,7 @@ from ticktalk.payloads import (
     StopGraph,
 )
 from ticktalk.ranges import known
+from ticktalk.values.codec import NoCodecError, encoded
 
 
 class Deploy:

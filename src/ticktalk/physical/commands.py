@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.engine.value_codec import Encoded
 from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.state import GraphState, ManagerState
@@ -31,6 +30,7 @@ from ticktalk.payloads import (
 from ticktalk.physical.manager_node import ManagerNode
 from ticktalk.physical.trust.identity import Known
 from ticktalk.ranges import Name
+from ticktalk.values.codec import Encoded
 
 
 class Command(msgspec.Struct, omit_defaults=True):

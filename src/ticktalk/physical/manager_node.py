@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from ticktalk.defaults import CHECKPOINT_PERIOD
-from ticktalk.engine.value_codec import Encoded
 from ticktalk.errors import TTError
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.events import Refused
@@ -30,6 +29,7 @@ from ticktalk.physical.output_values import rendered
 from ticktalk.physical.trust.guard import Asked, revoked_text
 from ticktalk.physical.trust.trust import Trust
 from ticktalk.processes import TTRuntimeManagerProcess
+from ticktalk.values.codec import Encoded
 
 logger = logging.getLogger("ticktalk")
 

@@ -21,7 +21,6 @@ from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import Components
 from ticktalk.engine.hosting import EnsembleHost
-from ticktalk.engine.value_codec import Encoded, encoded
 from ticktalk.errors import InvalidMessageError, TTError
 from ticktalk.hosted.ensemble_duties import Duties
 from ticktalk.hosted.moves import UNDER_WAY_LIMIT, Moves
@@ -49,6 +48,7 @@ from ticktalk.physical.workers.workers import Workers
 from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
 from ticktalk.ranges import known
 from ticktalk.time import Tick
+from ticktalk.values.codec import Encoded, encoded
 
 logger = logging.getLogger("ticktalk")
 

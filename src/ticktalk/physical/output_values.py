@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.engine.value_codec import Data, Encoded, ValueFormatError, decode_value, encoded
 from ticktalk.json_text import value_field
 from ticktalk.payloads import OutputToken
 from ticktalk.values.classes import as_data
+from ticktalk.values.codec import Data, Encoded, ValueFormatError, decode_value, encoded
 
 SHORT = 4_096
 """Bytes of a value up to which the timekeeper renders one that no worker has: it passed an SQ without a body."""

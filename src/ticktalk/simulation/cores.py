@@ -23,9 +23,9 @@ from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.firing_chain import Elsewhere, outcome_of
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.engine.lateness import lateness
-from ticktalk.engine.value_codec import Parts, handed_on, plain
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick, TTEmpty
+from ticktalk.values.codec import Parts, handed_on, plain
 
 
 class _Firing(NamedTuple):

@@ -14,7 +14,6 @@ from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import arc_name
 from ticktalk.engine.hosting import EnsembleHost
-from ticktalk.engine.value_codec import PLAIN, Data, ValueFormatError, decode_value, encode_value, handed_on
 from ticktalk.hosted.ensemble_duties import Duties
 from ticktalk.hosted.lease import Lease
 from ticktalk.hosted.subscriptions import Listening, arcs_to
@@ -27,6 +26,7 @@ from ticktalk.simulation.cores import Cores
 from ticktalk.simulation.network import SimulatedNetwork
 from ticktalk.simulation.simulated_bodies import SimulatedBodies
 from ticktalk.time import Tick
+from ticktalk.values.codec import PLAIN, Data, ValueFormatError, decode_value, encode_value, handed_on
 
 if TYPE_CHECKING:
     from ticktalk.simulation.timing import Timing

@@ -8,9 +8,9 @@ from weakref import WeakKeyDictionary
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.prepared_graph import PreparedGraph
-from ticktalk.engine.value_codec import Data, encode_value
 from ticktalk.mapping.deployment_file import DeploymentFile, EnsembleSpec
 from ticktalk.simulation.cores import Cores
+from ticktalk.values.codec import Data, encode_value
 
 
 class Timing:

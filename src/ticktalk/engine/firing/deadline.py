@@ -11,10 +11,10 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.firing.base import Fire, Send, TTSQSync, loaded, values_of
 from ticktalk.engine.matching import Port, Waiting, best_set
 from ticktalk.engine.state import Load, Saver
-from ticktalk.engine.value_codec import plain
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import INFINITY, ROOT, Tick, TTClock
 from ticktalk.time.clock import whole_tick
+from ticktalk.values.codec import plain
 
 Report = Callable[[str, Tick, Tick, BaseException], None]
 """`(sq, start, stop, error)`: takes an error that is no body's."""

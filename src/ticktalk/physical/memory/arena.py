@@ -26,7 +26,7 @@ import weakref
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ticktalk.engine.value_codec import Data
+from ticktalk.values.codec import Data
 
 SIZE = 64 << 20
 """Bytes of a memory; the kernel gives only those that were written once."""

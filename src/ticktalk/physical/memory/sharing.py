@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from ticktalk.defaults import MAX_VALUE
-from ticktalk.engine.value_codec import Data, check_length, encode_pieces
 from ticktalk.messages import NetMsg, message
 from ticktalk.network_interface import TTNetworkInterface
 from ticktalk.network_keys import WHOLE
@@ -32,6 +31,7 @@ from ticktalk.physical.network.frames import LONG, FrameError
 from ticktalk.physical.network.token_frames import AGAIN, Parcel, long_parcel
 from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import boot_id, monotonic_us
+from ticktalk.values.codec import Data, check_length, encode_pieces
 
 OFFER_AGAIN = 30_000_000
 """Microseconds after which a memory is offered again to an ensemble that did not accept it."""

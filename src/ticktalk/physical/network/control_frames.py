@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ticktalk.engine.value_codec import Encoded, encoded
 from ticktalk.messages import ROWS, Message, RuntimeMsg, SyncMsg
 from ticktalk.payloads import OutputToken, StartContext
 from ticktalk.physical.network.frames import HEAD, FrameError, InvalidError, body
@@ -19,6 +18,7 @@ from ticktalk.physical.output_values import check_field, rendered
 from ticktalk.physical.trust.guard import DroppedError, Opened
 from ticktalk.ranges import Count, EnsembleName, Name, RootTick, Span, Value, is_interval
 from ticktalk.time import Tick
+from ticktalk.values.codec import Encoded, encoded
 
 
 class UnsignedCodeError(FrameError):

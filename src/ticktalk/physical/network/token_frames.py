@@ -17,11 +17,11 @@ from typing import Any
 
 import msgspec
 
-from ticktalk.engine.value_codec import Data
 from ticktalk.hosted.arc_numbers import Numbers
 from ticktalk.physical.network.frames import HEAD, FrameError, InvalidError, body, check_length
 from ticktalk.ranges import Count
 from ticktalk.time import Tick
+from ticktalk.values.codec import Data
 
 Head = list[Any]
 """A parcel without its data."""

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import Together, arc_name
 from ticktalk.engine.prepared_graph import PreparedGraph
-from ticktalk.engine.value_codec import Data, Encoded, ValueFormatError, encode_value, split
 from ticktalk.hosted.arc_numbers import Bundle, ContextArcs, Numbers
 from ticktalk.hosted.moves import Moves
 from ticktalk.network_interface import TTNetworkInterface
@@ -35,6 +34,7 @@ from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.ranges import is_interval
 from ticktalk.time import Tick
+from ticktalk.values.codec import Data, Encoded, ValueFormatError, encode_value, split
 
 logger = logging.getLogger("ticktalk")
 

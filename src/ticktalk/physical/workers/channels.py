@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ticktalk.engine.value_codec import Data
 from ticktalk.hosted.body_output import keep_bodies_from_stdout
 from ticktalk.physical.memory import arena
 from ticktalk.physical.memory.arena import Memory
@@ -22,6 +21,7 @@ from ticktalk.physical.timekeeping.loop import Job, Loop
 from ticktalk.physical.workers.protocol import Answer, Command, Map, Mapped, OfUnit, Unmap
 from ticktalk.physical.workers.worker import Worker
 from ticktalk.physical.workers.worker_frames import Frames, encode_frame, unsent
+from ticktalk.values.codec import Data
 
 
 class Channel(Protocol):

@@ -13,10 +13,10 @@ import msgspec
 
 from ticktalk.engine.execution import TTSQExecute, firing_error
 from ticktalk.engine.forwarding import unpacked
-from ticktalk.engine.value_codec import Encoded, Parts, encode_value
 from ticktalk.json_text import value_field
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick, TTEmpty
+from ticktalk.values.codec import Encoded, Parts, encode_value
 
 TOGETHER = 16 << 20
 """Bytes of arrays up to which the parts of one result go as one array."""

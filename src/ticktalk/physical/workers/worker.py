@@ -21,7 +21,6 @@ from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine.bodies import BodyError, GraphCode
 from ticktalk.engine.components import Components, Preparing, running
 from ticktalk.engine.execution import TTSQExecute
-from ticktalk.engine.value_codec import encode_value
 from ticktalk.errors import TTError
 from ticktalk.factories import make_driver
 from ticktalk.graph.graph import TTGraph
@@ -32,6 +31,7 @@ from ticktalk.physical.workers.protocol import Command, Drop, Load, Loaded, OfUn
 from ticktalk.physical.workers.results import Encode, encoder, failure, text
 from ticktalk.physical.workers.units import Instance, RegionUnit, SendAnswer, Unit
 from ticktalk.time import TTClock
+from ticktalk.values.codec import encode_value
 
 Receive = Callable[[Callable[[], None]], Command | None]
 """Waits for the next command, and calls its argument before it waits; None: there will be no more."""

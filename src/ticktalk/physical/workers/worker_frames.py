@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 
 from ticktalk.defaults import MAX_VALUE
-from ticktalk.engine.value_codec import Data, check_length, encode_pieces
 from ticktalk.physical.memory.arena import Reader, SharedValue, Writer, number_of
 from ticktalk.physical.network.frames import LONG
+from ticktalk.values.codec import Data, check_length, encode_pieces
 
 CHUNK = 1 << 16
 """Bytes that are received at once; a longer frame gets memory of its own."""

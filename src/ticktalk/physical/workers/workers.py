@@ -24,7 +24,6 @@ from ticktalk.engine.context import Context
 from ticktalk.engine.firing.base import Fire
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.firing_chain import Elsewhere, runs_elsewhere
-from ticktalk.engine.value_codec import Data, Encoded, encode_value, encoded
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.watchdog import UnderWay
@@ -52,6 +51,7 @@ from ticktalk.physical.workers.results import parts_of
 from ticktalk.physical.workers.worker_body import TakeState, WorkerBody
 from ticktalk.physical.workers.worker_frames import by_itself
 from ticktalk.time import Tick
+from ticktalk.values.codec import Data, Encoded, encode_value, encoded
 
 logger = logging.getLogger("ticktalk")
 
