@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ticktalk.cli.main import app
+from ticktalk.cli.main import app_of
 
 PROGRAM = """\
 from ticktalk import GRAPHify, SQify, STREAMify, TTConstraint
@@ -35,7 +35,7 @@ def main(trigger):
 def draw(folder: Path, program: str, *options: str) -> str:
     path = folder / "prog.py"
     path.write_text(program, encoding="utf-8")
-    done = CliRunner().invoke(app, ["draw", str(path), *options])
+    done = CliRunner().invoke(app_of(["draw"]), ["draw", str(path), *options])
     assert done.exit_code == 0, done.output
     return done.output
 
@@ -73,7 +73,7 @@ def test_a_graph_without_regions_says_so(tmp_path: Path) -> None:
 def test_an_unclear_request_to_draw_is_an_error(tmp_path: Path, options: list[str]) -> None:
     path = tmp_path / "prog.py"
     path.write_text(PROGRAM, encoding="utf-8")
-    assert CliRunner().invoke(app, ["draw", str(path), *options]).exit_code == 2
+    assert CliRunner().invoke(app_of(["draw"]), ["draw", str(path), *options]).exit_code == 2
 
 
 NESTED = """\

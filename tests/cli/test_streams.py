@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ticktalk.cli import console
+from ticktalk.cli import tables
 from ticktalk.cli.streams import say
 
 TICKTALK = [sys.executable, "-m", "ticktalk"]
@@ -106,8 +106,8 @@ STATUS = {
 
 
 def test_a_status_shows_any_text_whole(capsys: pytest.CaptureFixture[str]) -> None:
-    screen = console.terminal()
-    for shown in console.status_tables(STATUS):
+    screen = tables.terminal()
+    for shown in tables.status_tables(STATUS):
         screen.print(shown)
     text = capsys.readouterr().out
     for whole in ("[/dev/video0] busy\\r\\x1b[A", "[bold]c[/bold], :smile:", "\\x1b[2J", "y" * 300):

@@ -15,7 +15,7 @@ import simpy
 from typer.testing import CliRunner
 
 from ticktalk import TTRuntimeManagerSim
-from ticktalk.cli.main import app
+from ticktalk.cli.main import app_of
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.hosted.meter import Meter
 from ticktalk.language.compiler import compile_source
@@ -134,7 +134,7 @@ def test_nothing_sets_fire_but_the_accelerator() -> None:
 
 def test_the_picture_of_a_program_tells_the_stages(tmp_path: Path) -> None:
     (tmp_path / "prog.py").write_text(PROGRAM)
-    shown = CliRunner().invoke(app, ["draw", str(tmp_path / "prog.py"), "--show-code"]).output
+    shown = CliRunner().invoke(app_of(["draw"]), ["draw", str(tmp_path / "prog.py"), "--show-code"]).output
     assert "# src-1: tag, in place\n" in shown
     assert "# once-1: single run, in place\n" in shown
 
@@ -143,7 +143,7 @@ def simulated(arguments: list[str]) -> tuple[int, str, str]:
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         try:
-            app(arguments, standalone_mode=False)
+            app_of(arguments)(arguments, standalone_mode=False)
             status = 0
         except SystemExit as ended:
             status = int(ended.code or 0)

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from typing import Any, TextIO
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
+from typing import TextIO
 
 from ticktalk.cli.streams import StdoutGone, say
 from ticktalk.counters import KINDS, Counts
@@ -25,40 +18,9 @@ from ticktalk.time import INFINITY, NEG_INFINITY
 CELL = 20_000
 """Characters of one line of a table's cell."""
 
-CONTEXTS = 5
-"""Contexts of a graph that a table shows: the latest."""
-
-WIDE = 100_000
-"""Columns of a table that goes into a file or a pipe: it is not cut there."""
-
-
-def terminal() -> Console:
-    """Stdout for people: nothing in a text is taken for markup."""
-    console = Console(markup=False, emoji=False, highlight=False)
-    if not console.is_terminal:
-        console.width = WIDE
-    return console
-
-
-def table(*columns: str, title: str = "") -> Table:
-    """A table to which `add` adds rows."""
-    made = Table(title=Text(line(title, CELL)) if title else None)
-    for column in columns:
-        made.add_column(Text(line(column, CELL)))
-    return made
-
-
-def add(to: Table, *cells: object) -> None:
-    """Add a row; line ends in a cell stay."""
-    to.add_row(*(Text("\n".join(line(part, CELL) for part in str(cell).split("\n"))) for cell in cells))
-
 
 class ResultsGone(KeyboardInterrupt):
     """Ends a simulation whose reader is gone, as Ctrl-C would: it is no error of a body."""
-
-
-EXPIRES_SOON = 7 * 86_400
-"""Seconds before the end of a certificate from which on a status warns of it."""
 
 
 class Results:
@@ -150,63 +112,15 @@ def counters_to_stderr(counts: Counts, waiting: dict[str, dict[str, int]]) -> No
         say(f"no output; tokens still wait at {sq}: {listed}")
 
 
-def status_tables(status: dict[str, Any]) -> list[Table]:
-    """A manager's status for people: ensembles, then each graph."""
-    ensembles = table("ensemble", "address", "components", "cores", "clock offset", "heard", title="ensembles")
-    for entry in status["ensembles"]:
-        own = entry["name"] == status["manager"]
-        clock = "(the clock)" if own else f"{entry['clock_offset_us']} +- {entry['clock_uncertainty_us']} us"
-        heard = "" if own else f"{entry['heard_us_ago'] / 1e6:.1f} s ago"
-        where = entry["address"] + ("" if entry["direct"] else " (relayed)")
-        ends = entry.get("certificate_expires")
-        if ends is not None and ends - time.time() < EXPIRES_SOON:
-            where += f"\nits certificate expires on {datetime.fromtimestamp(ends, UTC):%Y-%m-%d %H:%M} UTC"
-        refused = ", ".join(f"{kind}: {count}" for kind, count in entry["refused"].items())
-        where += f"\nrefused there: {refused}" if refused else ""
-        add(ensembles, entry["name"], where, ", ".join(entry["components"]), str(entry["cores"]), clock, heard)
-    graphs = table("graph", "state", "contexts", "outputs", "busy", "SQs by ensemble", "counters", title="graphs")
-    for graph in status["graphs"]:
-        by_host: dict[str, int] = {}
-        for host in graph["mapping"].values():
-            by_host[host] = by_host.get(host, 0) + 1
-        add(
-            graphs,
-            graph["name"],
-            graph["state"],
-            "\n".join(_contexts(graph["contexts"])),
-            str(graph["outputs"]),
-            "\n".join([f"{host}: {why}" for host, why in graph["busy"].items()] + _running(graph["running"])),
-            "\n".join([f"{host}: {count}" for host, count in by_host.items()] + _waits(graph["waits"])),
-            "\n".join(counter_lines(graph["counters"])) or "none",
-        )
-    tables = [ensembles, graphs]
-    if status["errors"]:
-        errors = table(f"errors of firings: {status['errors']}, the latest")
-        for line in status["latest_errors"]:
-            add(errors, line)
-        tables.append(errors)
-    return tables
-
-
-def _contexts(contexts: list[dict[str, Any]]) -> list[str]:
-    lines = [f"{entry['context']}: {entry['state']}, {entry['outputs']} outputs" for entry in contexts[-CONTEXTS:]]
-    return [f"{len(contexts) - CONTEXTS} before"] * (len(contexts) > CONTEXTS) + lines
-
-
-def _running(running: dict[str, Any]) -> list[str]:
-    return [f"{sq}: one firing for {entry['us'] / 1e6:.0f} s now" for sq, entry in running.items()]
-
-
-def _waits(sqs: list[str]) -> list[str]:
-    more = f" and {len(sqs) - 8} more" if len(sqs) > 8 else ""
-    return [f"wait for an ensemble that fits: {', '.join(sqs[:8])}{more}"] if sqs else []
-
-
 def progress(start: int, stop: int) -> Iterator[int]:
     """Ticks up to which to run, the last being `stop`, with a progress bar if stderr is a terminal."""
     if not sys.stderr.isatty() or stop - start < 100:
         yield stop
         return
+    # Loaded on a terminal only: it takes as long as all else that a small program needs.
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     with Progress(
         TextColumn("simulating"),
         BarColumn(),

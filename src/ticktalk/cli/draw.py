@@ -38,7 +38,6 @@ def draw(
     ] = False,
     of: options.Graph = None,
 ) -> None:
-    """Draw a graph: SVG, Graphviz DOT or Mermaid; hosts are groups, or regions."""
     if output is None and not show_code:
         raise typer.BadParameter("give -o FILE.svg (or .dot, .mmd) for a picture, or --show-code")
     kind = output.suffix.lstrip(".").lower() if output is not None else ""

@@ -18,15 +18,7 @@ from ticktalk.errors import TTError
 from ticktalk.log_file import check_log
 from ticktalk.mapping.ensembles import check_ensemble_name
 
-app = typer.Typer(name="ticktalk", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-
-@app.callback()
-def _only_one_command() -> None:
-    """Timed dataflow programs in Python: compile, simulate, run on many devices."""
-
-
-@app.command()
 def ensemble(
     name: Annotated[str, typer.Argument(help="The ensemble's name, unique in its system.")],
     manager: options.Manager,
@@ -48,7 +40,6 @@ def ensemble(
     near: Annotated[str, typer.Option(hidden=True)] = "",
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
-    """Take part in a system on this device, until Ctrl-C or until the manager ends it."""
     try:
         check_ensemble_name(name)
     except ValueError as error:

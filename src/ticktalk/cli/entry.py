@@ -19,14 +19,9 @@ def main() -> None:
         # -P: modules in the current directory must not take the place of ours.
         command = [sys.executable, "-P", "-m", "ticktalk.cli.entry", *sys.argv[1:]]
         os.execv(sys.executable, command)
-    if sys.argv[1:2] == ["ensemble"]:
-        # An ensemble on a small device starts sooner without compiler and simulator; so do fifty on one machine.
-        from ticktalk.cli.ensemble_command import app
-    else:
-        from ticktalk.cli.main import app
-    from ticktalk.cli.guard import run_guarded
+    from ticktalk.cli.main import main as run_command
 
-    run_guarded(app)
+    run_command()
 
 
 if __name__ == "__main__":

@@ -9,17 +9,12 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from ticktalk.cli.console import terminal
 from ticktalk.cli.streams import say
+from ticktalk.cli.tables import terminal
 from ticktalk.physical.trust import authority
 from ticktalk.physical.trust.certificates import check_address, check_certificate_name
 
-keys_app = typer.Typer(
-    name="keys",
-    help="Credentials: the right to take part in a system on a network and to sign its code.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 def _name(name: str) -> str:

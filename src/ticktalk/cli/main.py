@@ -1,82 +1,114 @@
-"""All commands of `ticktalk`, and those that need no file of their own."""
+"""All commands of `ticktalk`. Only the command that is called is loaded, so that each starts at once."""
 
 from __future__ import annotations
 
-from importlib.metadata import version
-from pathlib import Path
-from typing import Annotated
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, NamedTuple
 
 import typer
 
-from ticktalk.cli import options, remote
-from ticktalk.cli.draw import draw
-from ticktalk.cli.ensemble_command import ensemble
 from ticktalk.cli.guard import run_guarded
-from ticktalk.cli.keys import keys_app
-from ticktalk.cli.manager_command import manager
-from ticktalk.cli.map import map_command
-from ticktalk.cli.run import run
-from ticktalk.cli.simulate import simulate
-from ticktalk.cli.streams import say
-from ticktalk.language.compiler import compile_program
 
-app = typer.Typer(
-    name="ticktalk",
-    help="Timed dataflow programs in Python: compile, simulate, run on many devices.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.add_typer(keys_app)
-app.command()(draw)
-app.command()(simulate)
-app.command()(run)
-app.command()(manager)
-app.command()(ensemble)
-app.command("map")(map_command)
-app.command()(remote.deploy)
-app.command()(remote.start)
-app.command()(remote.stop)
-app.command()(remote.drain)
-app.command("set")(remote.set_grid)
-app.command()(remote.status)
-app.command()(remote.outputs)
+
+class Command(NamedTuple):
+    """Where a command's function is (or its group of commands), and the help that lists show."""
+
+    module: str
+    name: str
+    help: str
+
+
+COMMANDS = {
+    "compile": Command(
+        "compile_command", "compile_command", "Compile a program to a graph file. The program is not run."
+    ),
+    "draw": Command("draw", "draw", "Draw a graph: SVG, Graphviz DOT or Mermaid; hosts are groups, or regions."),
+    "simulate": Command("simulate", "simulate", "Run a program in simulated time."),
+    "run": Command(
+        "run", "run", "Run a program in real time on this machine: a manager, and one OS process per ensemble."
+    ),
+    "manager": Command(
+        "manager_command", "manager", "The runtime manager: ensembles join it, graphs are deployed to it."
+    ),
+    "ensemble": Command(
+        "ensemble_command",
+        "ensemble",
+        "Take part in a system on this device, until Ctrl-C or until the manager ends it.",
+    ),
+    "map": Command("map", "map_command", "Map a graph to the ensembles of a deployment file."),
+    "deploy": Command("remote", "deploy", "Map a graph, distribute it to the ensembles, and wait until all are ready."),
+    "start": Command("remote", "start", "Start a graph that was deployed."),
+    "stop": Command("remote", "stop", "End a graph, or the whole system: the manager and every ensemble."),
+    "drain": Command(
+        "remote", "drain", "Move all instances on an ensemble to others, losing nothing, then let the ensemble end."
+    ),
+    "set": Command(
+        "remote", "set_grid", "Change a stream's period or phase while it runs; it takes effect from its next instant."
+    ),
+    "status": Command("remote", "status", "The ensembles, the graphs on them, and their states."),
+    "outputs": Command(
+        "remote",
+        "outputs",
+        "The outputs of a graph, one JSON object a line: the latest, and with --follow those to come.",
+    ),
+    "keys": Command(
+        "keys", "keys_app", "Credentials: the right to take part in a system on a network and to sign its code."
+    ),
+}
+
+
+def app_of(words: Sequence[str]) -> typer.Typer:
+    """The command line that understands `words`: the command they name is loaded, of others the help is known.
+
+    Args:
+        words: the words of the command line, without the program's name.
+    """
+    app = typer.Typer(
+        name="ticktalk",
+        help="Timed dataflow programs in Python: compile, simulate, run on many devices.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_options)
+    wanted = next((word for word in words if not word.startswith("-")), None)
+    for name, (module, attribute, text) in COMMANDS.items():
+        if name != wanted:
+            app.command(name, help=text)(_not_loaded)
+            continue
+        found = getattr(import_module(f"ticktalk.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name, help=text)
+        else:
+            app.command(name, help=text)(found)
+    return app
+
+
+def _not_loaded() -> None:
+    raise AssertionError("a command that is called is loaded")
 
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version  # rarely wanted, and slow to load
+
         print(f"ticktalk {version('ticktalk')}")
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and end.", callback=_version, is_eager=True)
     ] = False,
-) -> None:
-    """Timed dataflow programs in Python: compile, simulate, run on many devices."""
-
-
-@app.command("compile")
-def compile_command(
-    program: Annotated[str, typer.Argument(metavar="PROGRAM", help="A TickTalk program.")],
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="GRAPH.json", help="Default: PROGRAM's stem + .json.")
-    ] = None,
-    of: options.Graph = None,
-) -> None:
-    """Compile a program to a graph file. The program is not run."""
-    graph = compile_program(program, of)
-    path = output or Path(Path(program).stem + ".json")
-    graph.save(path)
-    say(f"{path}: {len(graph.sqs)} SQs, {len(graph.inputs)} inputs, {len(graph.outputs())} outputs")
+) -> None: ...
 
 
 def main() -> None:
     """Run the command line and exit with its status."""
-    run_guarded(app)
+    run_guarded(app_of(sys.argv[1:]))
 
 
 if __name__ == "__main__":

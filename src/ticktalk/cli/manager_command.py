@@ -15,9 +15,9 @@ from typing import Annotated
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.console import status_tables, terminal
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
+from ticktalk.cli.tables import status_tables, terminal
 from ticktalk.defaults import CHECKPOINT_PERIOD, MAX_VALUE, RX_PORT, WORKERS
 from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
@@ -54,7 +54,6 @@ def manager(
     credentials: options.Credentials = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Go without keys on an address others reach.")] = False,
 ) -> None:
-    """The runtime manager: ensembles join it, graphs are deployed to it."""
     stopped = threading.Event()
     save_every = arguments.duration(checkpoint)
     try:

@@ -11,8 +11,8 @@ import typer
 from rich.table import Table
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.console import add, table, terminal
 from ticktalk.cli.placement import tell_doubts
+from ticktalk.cli.tables import add, table, terminal
 from ticktalk.errors import TTError
 from ticktalk.mapping.deployment_file import read_deployment
 from ticktalk.mapping.schedule import MappingProblem, Objective, Plan
@@ -41,7 +41,6 @@ def map_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, times in microseconds.")] = False,
     of: options.Graph = None,
 ) -> None:
-    """Map a graph to the ensembles of a deployment file."""
     if strategy not in STRATEGIES:
         raise typer.BadParameter(f"--strategy {strategy}: it is one of {', '.join(STRATEGIES)}")
     limit = arguments.duration(time_limit)

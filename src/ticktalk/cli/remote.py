@@ -13,9 +13,9 @@ import msgspec
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.console import add, status_tables, table, terminal
 from ticktalk.cli.placement import over_joined
 from ticktalk.cli.streams import say
+from ticktalk.cli.tables import add, status_tables, table, terminal
 from ticktalk.errors import TTError
 from ticktalk.mapping.deployment_file import read_deployment
 from ticktalk.mapping.ensembles import EnsembleInfo
@@ -42,7 +42,6 @@ def deploy(
     as_json: options.Json = False,
     of: options.Graph = None,
 ) -> None:
-    """Map a graph, distribute it to the ensembles, and wait until all are ready."""
     graph = arguments.load_graph(program, of)
     values = arguments.inputs(input or [])
     if values and not start:
@@ -72,7 +71,6 @@ def start(
     credentials: options.Credentials = None,
     as_json: options.Json = False,
 ) -> None:
-    """Start a graph that was deployed."""
     with Remote(manager, credentials) as remote:
         _start(remote, graph, arguments.inputs(input or []), as_json, again)
 
@@ -83,7 +81,6 @@ def stop(
     yes: Annotated[bool, typer.Option("--yes", help="End the whole system without asking.")] = False,
     credentials: options.Credentials = None,
 ) -> None:
-    """End a graph, or the whole system: the manager and every ensemble."""
     if graph is None and not yes:
         if not sys.stdin.isatty():
             raise typer.BadParameter(
@@ -100,7 +97,6 @@ def drain(
     manager: options.Manager,
     credentials: options.Credentials = None,
 ) -> None:
-    """Move all instances on an ensemble to others, losing nothing, then let the ensemble end."""
     with Remote(manager, credentials) as remote:
         remote.ask(do="drain", name=ensemble)
     say(f"{ensemble} is drained, and ends")
@@ -114,7 +110,6 @@ def set_grid(
     credentials: options.Credentials = None,
     as_json: options.Json = False,
 ) -> None:
-    """Change a stream's period or phase while it runs; it takes effect from its next instant."""
     given = arguments.grid_changes(changes)
     with Remote(manager, credentials) as remote:
         answer = remote.ask(do="set", graph=graph, name=sq, **given)
@@ -133,7 +128,6 @@ def status(
     credentials: options.Credentials = None,
     as_json: options.Json = False,
 ) -> None:
-    """The ensembles, the graphs on them, and their states."""
     with Remote(manager, credentials) as remote:
         found = remote.ask(do="status")
     if graph is not None:
@@ -155,7 +149,6 @@ def outputs(
     credentials: options.Credentials = None,
     as_json: options.Json = False,
 ) -> None:
-    """The outputs of a graph, one JSON object a line: the latest, and with --follow those to come."""
     coming: queue.SimpleQueue[str] = queue.SimpleQueue()
     with Remote(manager, credentials) as remote:
         if follow:

@@ -14,8 +14,6 @@ import typer
 from ticktalk.cli import arguments, options
 from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr
 from ticktalk.cli.placement import placement
-from ticktalk.cli.plot import check_plot_file, plot_outputs
-from ticktalk.cli.profile import check_profile_file, write_profile
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, WORKERS
@@ -54,13 +52,16 @@ def run(
     strict: options.Strict = False,
     of: options.Graph = None,
 ) -> None:
-    """Run a program in real time on this machine: a manager, and one OS process per ensemble."""
     length = arguments.duration(until) if until is not None else None
     save_every = arguments.duration(checkpoint)
     values = arguments.inputs(input or [])
     if plot is not None:
+        from ticktalk.cli.plot import check_plot_file, plot_outputs
+
         check_plot_file(str(plot))
     if profile is not None:
+        from ticktalk.cli.profile import check_profile_file, write_profile
+
         check_profile_file(profile, deployment)
     graph = arguments.load_graph(program, of)
     placed = placement(graph, ensemble or [], component or [], deployment, mapping)

@@ -14,8 +14,6 @@ import typer
 from ticktalk.cli import arguments, options
 from ticktalk.cli.console import Results, ResultsGone, counters_to_stderr, error_to_stderr, progress
 from ticktalk.cli.placement import placement
-from ticktalk.cli.plot import check_plot_file, plot_outputs
-from ticktalk.cli.profile import check_profile_file, write_profile
 from ticktalk.cli.streams import say
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import duration_text
@@ -28,8 +26,6 @@ from ticktalk.hosted.meter import Meter
 from ticktalk.manager.events import Event, Joined, Left
 from ticktalk.payloads import OutputToken
 from ticktalk.runtime_manager import TTRuntimeManagerSim
-from ticktalk.simulation.event_file import joining_ensembles, read_events
-from ticktalk.simulation.faults import Faults
 
 
 def simulate(
@@ -60,7 +56,6 @@ def simulate(
     strict: options.Strict = False,
     of: options.Graph = None,
 ) -> None:
-    """Run a program in simulated time."""
     length = arguments.duration(until) if until is not None else None
     if network_delay is not None and deployment is not None:
         raise typer.BadParameter(
@@ -72,12 +67,21 @@ def simulate(
     if start < 0:
         raise typer.BadParameter(f"--start {start}: a tick of the root clock is 0 or more")
     if plot is not None:
+        from ticktalk.cli.plot import check_plot_file, plot_outputs
+
         check_plot_file(str(plot))
     noticed_after, save_every = arguments.duration(notice), arguments.duration(checkpoint)
     if profile is not None:
+        from ticktalk.cli.profile import check_profile_file, write_profile
+
         check_profile_file(profile, deployment)
     graph = arguments.load_graph(program, of)
-    joining = joining_ensembles(events) if events is not None else []
+    joining: list[str] = []
+    if events is not None:
+        from ticktalk.simulation.event_file import joining_ensembles, read_events
+        from ticktalk.simulation.faults import Faults
+
+        joining = joining_ensembles(events)
     placed = placement(graph, ensemble or [], component or [], deployment, mapping, joining)
     asked = dict(placed.ensembles)
     meter = Meter(lambda: time.perf_counter_ns() // 1_000) if profile is not None else None

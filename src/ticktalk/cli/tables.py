@@ -1,0 +1,97 @@
+"""Tables for people: on a terminal as wide as it is, elsewhere never cut."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ticktalk.cli.console import CELL, counter_lines
+from ticktalk.printable import line
+
+CONTEXTS = 5
+"""Contexts of a graph that a table shows: the latest."""
+
+WIDE = 100_000
+"""Columns of a table that goes into a file or a pipe: it is not cut there."""
+
+
+EXPIRES_SOON = 7 * 86_400
+"""Seconds before the end of a certificate from which on a status warns of it."""
+
+
+def terminal() -> Console:
+    """Stdout for people: nothing in a text is taken for markup."""
+    console = Console(markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    return console
+
+
+def table(*columns: str, title: str = "") -> Table:
+    """A table to which `add` adds rows."""
+    made = Table(title=Text(line(title, CELL)) if title else None)
+    for column in columns:
+        made.add_column(Text(line(column, CELL)))
+    return made
+
+
+def add(to: Table, *cells: object) -> None:
+    """Add a row; line ends in a cell stay."""
+    to.add_row(*(Text("\n".join(line(part, CELL) for part in str(cell).split("\n"))) for cell in cells))
+
+
+def status_tables(status: dict[str, Any]) -> list[Table]:
+    """A manager's status for people: ensembles, then each graph."""
+    ensembles = table("ensemble", "address", "components", "cores", "clock offset", "heard", title="ensembles")
+    for entry in status["ensembles"]:
+        own = entry["name"] == status["manager"]
+        clock = "(the clock)" if own else f"{entry['clock_offset_us']} +- {entry['clock_uncertainty_us']} us"
+        heard = "" if own else f"{entry['heard_us_ago'] / 1e6:.1f} s ago"
+        where = entry["address"] + ("" if entry["direct"] else " (relayed)")
+        ends = entry.get("certificate_expires")
+        if ends is not None and ends - time.time() < EXPIRES_SOON:
+            where += f"\nits certificate expires on {datetime.fromtimestamp(ends, UTC):%Y-%m-%d %H:%M} UTC"
+        refused = ", ".join(f"{kind}: {count}" for kind, count in entry["refused"].items())
+        where += f"\nrefused there: {refused}" if refused else ""
+        add(ensembles, entry["name"], where, ", ".join(entry["components"]), str(entry["cores"]), clock, heard)
+    graphs = table("graph", "state", "contexts", "outputs", "busy", "SQs by ensemble", "counters", title="graphs")
+    for graph in status["graphs"]:
+        by_host: dict[str, int] = {}
+        for host in graph["mapping"].values():
+            by_host[host] = by_host.get(host, 0) + 1
+        add(
+            graphs,
+            graph["name"],
+            graph["state"],
+            "\n".join(_contexts(graph["contexts"])),
+            str(graph["outputs"]),
+            "\n".join([f"{host}: {why}" for host, why in graph["busy"].items()] + _running(graph["running"])),
+            "\n".join([f"{host}: {count}" for host, count in by_host.items()] + _waits(graph["waits"])),
+            "\n".join(counter_lines(graph["counters"])) or "none",
+        )
+    tables = [ensembles, graphs]
+    if status["errors"]:
+        errors = table(f"errors of firings: {status['errors']}, the latest")
+        for line in status["latest_errors"]:
+            add(errors, line)
+        tables.append(errors)
+    return tables
+
+
+def _contexts(contexts: list[dict[str, Any]]) -> list[str]:
+    lines = [f"{entry['context']}: {entry['state']}, {entry['outputs']} outputs" for entry in contexts[-CONTEXTS:]]
+    return [f"{len(contexts) - CONTEXTS} before"] * (len(contexts) > CONTEXTS) + lines
+
+
+def _running(running: dict[str, Any]) -> list[str]:
+    return [f"{sq}: one firing for {entry['us'] / 1e6:.0f} s now" for sq, entry in running.items()]
+
+
+def _waits(sqs: list[str]) -> list[str]:
+    more = f" and {len(sqs) - 8} more" if len(sqs) > 8 else ""
+    return [f"wait for an ensemble that fits: {', '.join(sqs[:8])}{more}"] if sqs else []
