@@ -630,7 +630,7 @@ def test_ctrl_c_ends_a_run_and_all_its_processes(number: int, tmp_path: Path) ->
         # The log is flushed twice a second while it runs.
         until(lambda: log.exists() and log.read_text().count("\n") > 3, "the stream runs")
         family = run.family()
-        assert len(family) >= 4  # two ensembles, and their workers
+        assert len(family) >= 6  # two ensembles, their workers, and what started them
         files = shared_memory(family)
         run.popen.send_signal(number)
         assert run.wait() == 0, run.said
@@ -648,7 +648,7 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
     (tmp_path / "hangs.py").write_text(ONE.replace("return x + 1", "import time; time.sleep(600)"))
     run = Process("run", "--ensemble", "a", "hangs.py", cwd=tmp_path)
     try:
-        until(lambda: len(run.family()) >= 3, "its worker is there")
+        until(lambda: len(run.family()) >= 5, "its worker is there")
         family = run.family()
         run.popen.send_signal(signal.SIGINT)
         until(lambda: "press Ctrl-C again" in run.said, "it says what a second one does")
@@ -663,7 +663,7 @@ def test_the_ensembles_of_a_killed_run_end_with_it(tmp_path: Path) -> None:
     (tmp_path / "endless.py").write_text(ENDLESS)
     run = Process("run", "--jsonl", "endless.py", cwd=tmp_path)
     try:
-        until(lambda: len(run.family()) >= 5, "ensembles and workers are there")
+        until(lambda: len(run.family()) >= 7, "ensembles and workers are there")
         family = run.family()
         run.popen.kill()
         run.wait()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +37,6 @@ def ensemble(
     ] = "manager",
     log: Annotated[Path | None, typer.Option(metavar="FILE", help="Append tracebacks of bodies to FILE.")] = None,
     near: Annotated[str, typer.Option(hidden=True)] = "",
-    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
     try:
         check_ensemble_name(name)
@@ -51,13 +49,8 @@ def ensemble(
             check_log(log)
         except OSError as error:
             raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
-    token: bytes | None = None
-    if with_parent:
-        token = _token_of_parent()
     this = TTEnsemble(log, name, components=arguments.own_components(component or []))
     on_interrupt(this.stop)
-    if with_parent:
-        threading.Thread(target=_end_with_parent, args=(this,), daemon=True).start()
     this.run_phy(
         arguments.address(manager, "--manager"),
         ip=ip,
@@ -66,26 +59,7 @@ def ensemble(
         workers=workers,
         max_value=max_value,
         credentials=credentials,
-        token=token,
         clock=clock,
         near=near or os.getcwd(),
-        on_event=None if with_parent else say,
+        on_event=say,
     )
-
-
-def _token_of_parent() -> bytes | None:
-    """The secret that the process that started this one writes to its stdin; nobody else can read it there."""
-    line = b""
-    while not line.endswith(b"\n"):
-        read = os.read(0, 1)
-        if not read:
-            return None  # it has ended already, as this one will
-        line += read
-    return bytes.fromhex(line.decode())
-
-
-def _end_with_parent(this: TTEnsemble) -> None:
-    """End when the process that started this one ends: it holds the other end of stdin, which closes then."""
-    while os.read(0, 4096):
-        pass
-    this.stop()

@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
-
-import typer
 
 from ticktalk.cli.streams import StdoutGone, give_up_stdout, log_to_stderr, open_streams, say, say_lines
 from ticktalk.errors import TTError, TTWarning
 
 
-def run_guarded(app: typer.Typer) -> None:
-    """Run a command line and exit with its status."""
+def run_guarded(command: Callable[[], object]) -> None:
+    """Run a command and exit with its status."""
     open_streams()
     log_to_stderr()
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         try:
-            app(prog_name="ticktalk")
+            command()
         finally:
             sys.stdout.flush()
     except TTError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from typing import Annotated, NamedTuple
 
@@ -108,7 +109,7 @@ def _options(
 
 def main() -> None:
     """Run the command line and exit with its status."""
-    run_guarded(app_of(sys.argv[1:]))
+    run_guarded(partial(app_of(sys.argv[1:]), prog_name="ticktalk"))
 
 
 if __name__ == "__main__":

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from contextlib import ExitStack
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from ticktalk.cli import arguments, options
 from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr
+from ticktalk.cli.own_ensembles import OwnEnsembles, Settings
 from ticktalk.cli.placement import placement
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
@@ -89,15 +88,16 @@ def run(
         except OSError as error:
             raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
         stack.callback(manager.stop)
-        settings = ["--workers", str(workers), "--max-value", str(max_value), "--near", near]
-        started = [_start(option, manager.address, settings, token) for option in asked.values()]
-        stack.callback(_end_all, started)
         on_interrupt(stopped.set)
+        ensembles = OwnEnsembles(Settings(manager.address, token, near, workers, max_value))
+        stack.callback(ensembles.end)
+        for option in asked.values():
+            ensembles.start(option.name, option.components)
         manager.process.outputs.listeners.append(results.add)
         if plot is not None:
             manager.process.outputs.listeners.append(tokens.append)
         manager.on_error(error_to_stderr)
-        _wait_for(manager, dict(zip(asked, started, strict=True)), stopped)
+        _wait_for(manager, ensembles.processes, stopped)
         host_of = placed.mapping if placed.mapping is not None else _mapping(manager, graph, list(asked))
         manager.instantiate_and_map_graph(graph, mapping=host_of, weights=placed.weights)
         manager.watch(_say)
@@ -127,30 +127,13 @@ def _say(event: Event) -> None:
         say(event)
 
 
-def _start(
-    option: arguments.EnsembleOption, manager: str, settings: list[str], token: bytes
-) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-P", "-m", "ticktalk.cli.entry", "ensemble", option.name, "--manager", manager]
-    command += [*settings, "--with-parent"]
-    for name, factory in option.components.items():
-        command += ["--component", name if factory is None else f"{name}={factory}"]
-    # A session of its own: Ctrl-C reaches this process, which ends the others in order.
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=2, start_new_session=True)
-    assert process.stdin is not None
-    process.stdin.write(token.hex().encode() + b"\n")
-    process.stdin.flush()
-    return process
-
-
-def _wait_for(
-    manager: TTRuntimeManagerPhysical, started: dict[str, subprocess.Popen[bytes]], stopped: threading.Event
-) -> None:
+def _wait_for(manager: TTRuntimeManagerPhysical, started: dict[str, BaseProcess], stopped: threading.Event) -> None:
     left = JOIN_LIMIT
     while missing := manager.wait_for_ensembles(started, 0.1):
         left -= 0.1
-        ended = [name for name in missing if started[name].poll() is not None]
+        ended = [name for name in missing if started[name].exitcode is not None]
         if ended:
-            raise TTError(f"ensemble {ended[0]!r} ended before it joined (exit status {started[ended[0]].returncode})")
+            raise TTError(f"ensemble {ended[0]!r} ended before it joined (exit status {started[ended[0]].exitcode})")
         if left <= 0:
             raise TTError(f"these ensembles did not join within {JOIN_LIMIT:.0f} s: {', '.join(missing)}")
         if stopped.is_set():
@@ -161,15 +144,3 @@ def _mapping(manager: TTRuntimeManagerPhysical, graph: TTGraph, order: list[str]
     """The mapping of a simulated run: in the requested order, not in the order of joins."""
     state = manager.process.state
     return TTMapper([*(state.ensembles[name].info for name in order), state.manager]).map(graph)
-
-
-def _end_all(started: list[subprocess.Popen[Any]]) -> None:
-    for process in started:
-        if process.stdin is not None:
-            process.stdin.close()
-    for process in started:
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()

@@ -1,0 +1,121 @@
+"""The ensembles of `ticktalk run`: processes forked from one that has loaded what they need.
+
+A fork takes milliseconds. Fifty interpreters that load everything on two cores would hold up one another's heartbeats.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import threading
+from collections.abc import Mapping
+from functools import partial
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import NamedTuple
+
+from ticktalk.cli.guard import run_guarded
+from ticktalk.cli.signals import on_interrupt
+from ticktalk.ensemble import TTEnsemble
+
+_SAFE_PATH = "PYTHONSAFEPATH"
+
+
+class Settings(NamedTuple):
+    """What all ensembles of a run are given.
+
+    Attributes:
+        manager: the manager's address.
+        token: the secret of this run, known to its processes only.
+        near: folder beside which modules of component factories are looked for.
+        workers, max_value: as `TTEnsemble.run_phy` has them.
+    """
+
+    manager: str
+    token: bytes
+    near: str
+    workers: int
+    max_value: int
+
+
+class OwnEnsembles:
+    """The processes of a run's ensembles: they end when this one does.
+
+    Attributes:
+        processes: by name, those that were started.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([__name__, "ticktalk.physical.ensemble_handle"])
+        # Its end closes in every ensemble when this process ends, however that happens.
+        self._theirs, self._ours = self._context.Pipe(duplex=False)
+        self.processes: dict[str, BaseProcess] = {}
+        before = os.environ.get(_SAFE_PATH)
+        os.environ[_SAFE_PATH] = "1"  # modules in the current directory must not take the place of ours
+        try:
+            forkserver.ensure_running()
+        finally:
+            _restore(before)
+        self._before = before
+
+    def start(self, name: str, components: Mapping[str, str | None]) -> None:
+        """Start an ensemble: component name to factory `module:name`, or None."""
+        arguments = (name, dict(components), self._settings, self._theirs, self._before)
+        process = self._context.Process(target=_serve, args=arguments, name=name)
+        process.start()
+        self.processes[name] = process
+
+    def end(self) -> None:
+        """End all of them, in order if they can."""
+        self._theirs.close()
+        self._ours.close()
+        for process in self.processes.values():
+            process.join(5)
+            if process.exitcode is None:
+                process.kill()
+                process.join()
+
+
+def _restore(safe_path: str | None) -> None:
+    if safe_path is None:
+        del os.environ[_SAFE_PATH]
+    else:
+        os.environ[_SAFE_PATH] = safe_path
+
+
+def _serve(
+    name: str, components: dict[str, str | None], settings: Settings, parent: Connection, safe: str | None
+) -> None:
+    _restore(safe)
+    os.setsid()  # Ctrl-C reaches the process that started this one, which ends it in order
+    os.dup2(2, 1)
+    this = TTEnsemble(None, name, components=components)
+    on_interrupt(this.stop)
+    threading.Thread(target=_end_with, args=(parent, this), daemon=True).start()
+    serve = partial(
+        this.run_phy,
+        settings.manager,
+        workers=settings.workers,
+        max_value=settings.max_value,
+        token=settings.token,
+        near=settings.near,
+    )
+    status = 0
+    try:
+        run_guarded(serve)
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    # As an interpreter ends. A forked process would skip what libraries do at exit: Zenoh removes its files there.
+    ctypes.pythonapi.Py_Exit(status)
+
+
+def _end_with(parent: Connection, this: TTEnsemble) -> None:
+    """End when the process that started this one ends."""
+    try:
+        parent.recv_bytes()
+    except (EOFError, OSError):
+        this.stop()
