@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import os
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -22,14 +23,18 @@ import simpy
 
 from ticktalk.language.compiler import compile_program, compile_source
 from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.messages import RECIPIENTS
 from ticktalk.payloads import DeployRequest, DrainRequest, OutputToken, StartRequest, StopRequest
 from ticktalk.simulation.faults import Faults
 from ticktalkpython import RuntimeManager
+from ticktalkpython.Clock import TTClock
 from ticktalkpython.Ensemble import TTEnsemble
 from ticktalkpython.Error import TTError, TTInputError, TTMappingError, TTRuntimeError
 from ticktalkpython.Graph import TTGraph
-from ticktalkpython.IPC import ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg
+from ticktalkpython.IPC import ExecuteMsg, Message, NetMsg, Recipient, RuntimeMsg, SyncMsg
 from ticktalkpython.RuntimeManager import TTRuntimeManager, TTRuntimeManagerProcess, TTRuntimeManagerSim
+from ticktalkpython.Time import TTTime
+from ticktalkpython.TTToken import TTToken
 
 HEAD = "from ticktalk import SQify, STREAMify, GRAPHify, TTClock, component\n"
 STREAMS = """
@@ -46,6 +51,7 @@ def main(trigger):
     window = COPY_TTTIME(1, VALUES_TO_TTTIME(READ_TTCLOCK(trigger), READ_TTCLOCK(trigger) + 300))
     return twice(src(window, TTPeriod=100))
 """
+ALWAYS = TTTime.infinite(TTClock.root())
 ADDING = "@GRAPHify\ndef main(a, b):\n    return a + b\n"
 
 
@@ -282,6 +288,56 @@ def test_send_to_runtime_with_the_documented_message() -> None:
     )
     env.run(until=1000)
     assert heard.values == [2, 4, 6]
+
+
+@pytest.mark.parametrize("inputs", [{"a": 4, "b": 3}, [4, 3], (TTToken(4, ALWAYS), TTToken(3, ALWAYS))], ids=type)
+def test_a_driver_script_of_the_documentation_runs(inputs: Any) -> None:
+    manager = TTRuntimeManagerSim(None, [], simpy.Environment())
+    heard = Heard(manager)
+    program = graph(ADDING)
+    manager.send_to_runtime(Message(RuntimeMsg.InstantiateAndMapGraph, program, Recipient.ProcessRuntimeManager))
+    manager.send_to_runtime(
+        Message(RuntimeMsg.ExecuteGraphOnInputs, (program, inputs), Recipient.ProcessRuntimeManager)
+    )
+    manager.simulation.run()
+    assert heard.values == [7]
+
+
+def test_a_recipient_stands_for_its_process() -> None:
+    for kind, recipient in (
+        (SyncMsg.START, Recipient.ProcessInputToken),
+        (ExecuteMsg.INSTANTIATE, Recipient.ProcessExecute),
+        (NetMsg.SEND, Recipient.ProcessNetwork),
+        (RuntimeMsg.ExecuteGraphOnInputs, Recipient.ProcessRuntimeManager),
+    ):
+        assert Message(kind, None, recipient).recipient_name == RECIPIENTS[type(kind)]
+    manager = TTRuntimeManagerSim(None, [], simpy.Environment())
+    manager.send_to_runtime(Message(RuntimeMsg.InstantiateAndMapGraph, graph(ADDING), Recipient.ProcessExecute))
+    assert not manager.process.state.graphs, "a message for another process is ignored"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "told"),
+    [
+        ([4], "no value for input 'b'"),
+        ([4, 3, 2], "'#3' is no input .the inputs of graph 'prog': a, b"),
+        ({"c": 1}, "'c' is no input"),
+        (5, "EXECUTE_GRAPH carries a StartRequest .start a graph; or `.graph, inputs.`., not .TTGraph"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_told(inputs: Any, told: str, caplog: pytest.LogCaptureFixture) -> None:
+    manager = TTRuntimeManagerSim(None, [], simpy.Environment())
+    program = graph(ADDING)
+    manager.instantiate_and_map_graph(program)
+    manager.send_to_runtime(
+        Message(RuntimeMsg.ExecuteGraphOnInputs, (program, inputs), Recipient.ProcessRuntimeManager)
+    )
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert re.match(told, record.getMessage())
+
+
+def test_the_logger_stands_at_debug() -> None:
+    assert (RuntimeManager.logger.name, RuntimeManager.logger.level) == ("TTPython.RuntimeManager", logging.DEBUG)
 
 
 def test_a_graph_started_by_a_message_begins_at_the_present_tick() -> None:

@@ -88,15 +88,28 @@ class RuntimeMsg(enum.Enum):
     OUTPUTS = enum.auto()
     PROFILE = enum.auto()
     SHUT_DOWN = enum.auto()
+    # What TickTalk's documentation calls them.
+    InstantiateAndMapGraph = INSTANTIATE_AND_MAP_GRAPH
+    ExecuteGraphOnInputs = EXECUTE_GRAPH
 
 
 Kind = SyncMsg | ExecuteMsg | NetMsg | RuntimeMsg
 
+
+class Recipient(enum.Enum):
+    """The processes of an ensemble; the value is the name of the process's class."""
+
+    ProcessInputToken = "TTInputTokenProcess"
+    ProcessExecute = "TTExecuteProcess"
+    ProcessNetwork = "TTNetworkManager"
+    ProcessRuntimeManager = "TTRuntimeManagerProcess"
+
+
 RECIPIENTS: dict[type[enum.Enum], str] = {
-    SyncMsg: "TTInputTokenProcess",
-    ExecuteMsg: "TTExecuteProcess",
-    NetMsg: "TTNetworkManager",
-    RuntimeMsg: "TTRuntimeManagerProcess",
+    SyncMsg: Recipient.ProcessInputToken.value,
+    ExecuteMsg: Recipient.ProcessExecute.value,
+    NetMsg: Recipient.ProcessNetwork.value,
+    RuntimeMsg: Recipient.ProcessRuntimeManager.value,
 }
 """The process that each family of messages is for."""
 
@@ -107,7 +120,7 @@ class Message(NamedTuple):
     Attributes:
         msg_type: a `SyncMsg`, `ExecuteMsg`, `NetMsg` or `RuntimeMsg`.
         payload: as the row of that kind says.
-        process_recipient: the class of the process it is for, or that class's name.
+        process_recipient: a `Recipient`, the class of the process it is for, or that class's name.
     """
 
     msg_type: enum.Enum
@@ -118,6 +131,8 @@ class Message(NamedTuple):
     def recipient_name(self) -> str | None:
         """The name of the process's class; None: it says no process."""
         recipient = self.process_recipient
+        if isinstance(recipient, Recipient):
+            return recipient.value
         return recipient if isinstance(recipient, str) else getattr(recipient, "__name__", None)
 
 
@@ -209,7 +224,9 @@ ROWS: dict[enum.Enum, Row] = {
         carry.DeployRequest, "deploy a graph; or the graph alone", _OPERATORS, crosses=False
     ),
     RuntimeMsg.READY: Row(carry.ReadyAnswer, "the answer to a deployment", _MEMBERS, _ensemble),
-    RuntimeMsg.EXECUTE_GRAPH: Row(carry.StartRequest, "start a graph", _OPERATORS, crosses=False),
+    RuntimeMsg.EXECUTE_GRAPH: Row(
+        carry.StartRequest, "start a graph; or `(graph, inputs)`", _OPERATORS, crosses=False
+    ),
     RuntimeMsg.OUTPUT_TOKEN: Row(
         carry.OutputToken, "an output of a graph", _MEMBERS, _ensemble, values=True, path=Path.OUTPUTS
     ),

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import simpy
 
 logger = logging.getLogger("TTPython.RuntimeManager")
+logger.setLevel(logging.DEBUG)  # as TickTalk's documentation says
 
 
 class TTProcess:

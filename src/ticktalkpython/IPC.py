@@ -1,5 +1,5 @@
 """Messages between processes."""
 
-from ticktalk.messages import ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg
+from ticktalk.messages import ExecuteMsg, Message, NetMsg, Recipient, RuntimeMsg, SyncMsg
 
-__all__ = ["ExecuteMsg", "Message", "NetMsg", "RuntimeMsg", "SyncMsg"]
+__all__ = ["ExecuteMsg", "Message", "NetMsg", "Recipient", "RuntimeMsg", "SyncMsg"]

@@ -23,6 +23,22 @@ def main(a):
         return odd(a), kind(a)
 """
 
+OLDER_MODULES = """\
+import SQ, Clock as K
+import Instructions
+from helper import kind
+@SQ.SQify
+def odd(x):
+    import Empty
+    from Time import TTTime
+    return Empty.TTEmpty() if x % 2 == 0 else (x, kind(), TTTime.__name__)
+@SQ.GRAPHify
+def main(a):
+    from Clock import TTClock as C
+    with K.TTClock.root() as c, C("half", c, 2, 0):
+        return odd(Instructions.ADD(a, 2))
+"""
+
 PLAN_B = """\
 from ticktalk import *
 @STREAMify
@@ -48,9 +64,16 @@ def test_import_paths_of_older_releases(tmp_path):
     assert outputs(tmp_path, OLDER) == [[1, "ticktalk"]]
 
 
+def test_modules_of_older_releases_imported_as_modules_and_in_bodies(tmp_path):
+    (tmp_path / "helper.py").write_text("from TTToken import TTToken\ndef kind(): return TTToken.__name__\n")
+    assert outputs(tmp_path, OLDER_MODULES) == [[3, "TTToken", "TTTime"]]
+
+
 def test_a_module_of_the_user_goes_before_an_older_path(tmp_path):
     (tmp_path / "Graph.py").write_text("def answer(): return 42\n")
     text = "from ticktalk import *\nfrom Graph import answer\n@SQify\ndef f(x): return answer()\n"
+    assert outputs(tmp_path, text + "@GRAPHify\ndef main(a): return f(a)\n") == [42]
+    text = "from ticktalk import *\nimport Graph\n@SQify\ndef f(x): return Graph.answer()\n"
     assert outputs(tmp_path, text + "@GRAPHify\ndef main(a): return f(a)\n") == [42]
 
 

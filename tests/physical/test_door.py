@@ -13,10 +13,19 @@ import simpy
 from systems import LIMIT, System, until
 
 from ticktalk.errors import TTInputError, TTRuntimeError
+from ticktalk.language.compiler import compile_source
 from ticktalk.manager.events import GraphDone
 from ticktalk.manager.liveness import Refusal, Why
-from ticktalk.messages import Message, RuntimeMsg
-from ticktalk.payloads import DrainRequest, OutputsRequest, ProfileRequest, StartRequest, StatusRequest, StopRequest
+from ticktalk.messages import Message, Recipient, RuntimeMsg
+from ticktalk.payloads import (
+    DeployRequest,
+    DrainRequest,
+    OutputsRequest,
+    ProfileRequest,
+    StartRequest,
+    StatusRequest,
+    StopRequest,
+)
 from ticktalk.physical.network.joining import refusal_in, refusal_text
 from ticktalk.runtime_manager import TTRuntimeManagerSim
 
@@ -69,6 +78,23 @@ def test_a_start_by_message_is_waited_for_and_its_outputs_count(
     tell(system, RuntimeMsg.STOP_GRAPH, StopRequest("told"))
     until(lambda: "told" not in [each["name"] for each in system.manager.status()["graphs"]], "it is stopped")
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_a_driver_script_of_the_documentation_starts_a_graph_that_is_not_ready_yet(system: System) -> None:
+    graph = compile_source("@GRAPHify\ndef main(a, b):\n    return a + b\n", "documented.py", "documented")
+    tell = system.manager.send_to_runtime
+    tell(Message(RuntimeMsg.InstantiateAndMapGraph, graph, Recipient.ProcessRuntimeManager))
+    tell(Message(RuntimeMsg.ExecuteGraphOnInputs, (graph, {"a": 4, "b": 3}), Recipient.ProcessRuntimeManager))
+    until(lambda: system.values("documented") == [7], "its output comes")
+    system.manager.stop_graph(graph)
+
+
+def test_the_start_of_a_graph_that_cannot_be_prepared_is_told(system: System) -> None:
+    text = "X = int('no')\n@SQify\ndef f(x): return X\n@GRAPHify\ndef main(a): return f(a)\n"
+    refused = compile_source(text, "refused.py", "refused")
+    tell(system, RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(refused))
+    with pytest.raises(TTRuntimeError, match=r"refused\.py:1: ValueError"):
+        ask(system, RuntimeMsg.EXECUTE_GRAPH, StartRequest("refused", {"a": 1}))
 
 
 def test_a_stop_by_message_ends_it_cleanly(system: System, caplog: pytest.LogCaptureFixture) -> None:

@@ -61,6 +61,8 @@ def log_to_stderr() -> None:
     """Have log records shown on stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LogFormatter("%(name)s: %(message)s"))
+    # The manager's logger stands at DEBUG; commands tell what happens themselves.
+    handler.addFilter(lambda record: record.levelno >= logging.WARNING or record.name != "TTPython.RuntimeManager")
     logging.raiseExceptions = False  # a stderr that takes nothing more is told nothing
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("ticktalk").setLevel(logging.INFO)

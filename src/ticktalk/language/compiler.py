@@ -91,10 +91,8 @@ def _compile(text: str, file: str, name: str, directory: Path | None, graph: str
     problems.found += [*_mistakes(scope, used), *modules.mistakes(used.values())]
     functions, statements, nodes = travelling.travel([template for template in used.values() if not template.module])
     functions.update((template.key, modules.travel(template)) for template in used.values() if template.module)
-    sources: dict[str, str] = {}
-    if directory is not None:
-        elsewhere = [function.module for function in functions.values() if function.module]
-        sources = sibling_modules(directory, Path(file).stem, nodes, elsewhere, problems)
+    elsewhere = [function.module for function in functions.values() if function.module]
+    sources = sibling_modules(directory, Path(file).stem, nodes, elsewhere, problems)
     if problems.found:
         raise TTSyntaxError(problems.found)
     inputs, sqs = body.draft.finish()

@@ -11,9 +11,10 @@ from pathlib import Path
 from ticktalk.errors import Problem
 from ticktalk.graph.graph import TTFunction
 from ticktalk.language.evaluation import UNKNOWN, Foreign, Meaning, Reference
+from ticktalk.language.expressions import reference_to
 from ticktalk.language.scope import ModuleScope, bound_names, elsewhere
 from ticktalk.language.sibling_modules import file_beside, installed, read_source
-from ticktalk.language.templates import PACKAGES, Template
+from ticktalk.language.templates import KNOWN, OLDER, PACKAGES, Template
 from ticktalk.language.travelling_sources import TravellingSources
 from ticktalk.source_problems import Problems, did_you_mean
 
@@ -109,7 +110,7 @@ class Modules:
         if place is None and libraries and top not in sys.stdlib_module_names and self._beside(top) is None:
             place = installed(name)
         if place is None:
-            return None
+            return Reference("module", name, member=partial(_of_older, name)) if name in OLDER else None
         if name not in self._scopes:
             self._scopes[name] = None  # so that a circle of imports ends
             if place.is_file():
@@ -144,3 +145,8 @@ class Modules:
 
     def _beside(self, name: str) -> Path | None:
         return None if self._directory is None else file_beside(self._directory, name)
+
+
+def _of_older(module: str, name: str) -> Meaning | None:
+    """The meaning of a name in a module of an older release."""
+    return reference_to(f"{module}.{name}") if name in KNOWN else None

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-from ticktalk.language.templates import PACKAGES
+from ticktalk.language.templates import OLDER, PACKAGES
 from ticktalk.source_problems import Problems
 
 
 def sibling_modules(
-    directory: Path, program: str, nodes: Iterable[ast.stmt], functions: Iterable[str], problems: Problems
+    directory: Path | None, program: str, nodes: Iterable[ast.stmt], functions: Iterable[str], problems: Problems
 ) -> dict[str, str]:
     """The sources of the modules that some statements of a program import, and of those that these import in turn.
 
@@ -33,9 +33,12 @@ def sibling_modules(
             top = waiting.pop()
             if top in (program, *PACKAGES) or top in sources or f"{top}.__init__" in sources:
                 continue
-            for name, path in _files(directory, top) if top not in sys.builtin_module_names else ():
+            files = _files(directory, top)
+            if not files and top in OLDER and not _is_installed(top):
+                sources[top] = f"from ticktalkpython.{top} import *\n"
+            for name, path, shown in files:
                 try:
-                    sources[name], tree = read_source(path, path.relative_to(directory))
+                    sources[name], tree = read_source(path, shown)
                 except ValueError as error:
                     if statement is not None:
                         problems.report(statement, str(error), "mend that file")
@@ -44,16 +47,17 @@ def sibling_modules(
     return sources
 
 
-def _files(directory: Path, top: str) -> list[tuple[str, Path]]:
-    """The files of a module or package, with their dotted names."""
-    found = file_beside(directory, top)
-    if found is None or found == directory / f"{top}.py":
-        return [] if found is None else [(top, found)]
+def _files(directory: Path | None, top: str) -> list[tuple[str, Path, Path]]:
+    """The files of a module or package beside the program, with their dotted names and their places in the folder."""
+    found = None if directory is None or top in sys.builtin_module_names else file_beside(directory, top)
+    if directory is None or found is None:
+        return []
     files = []
-    for path in sorted((directory / top).rglob("*.py")):
-        parts = path.relative_to(directory).with_suffix("").parts
+    for path in [found] if found == directory / f"{top}.py" else sorted((directory / top).rglob("*.py")):
+        place = path.relative_to(directory)
+        parts = place.with_suffix("").parts
         if all(part.isidentifier() for part in parts):
-            files.append((".".join(parts), path))
+            files.append((".".join(parts), path, place))
     return files
 
 

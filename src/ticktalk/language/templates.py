@@ -16,7 +16,7 @@ OLDER = {
     "Compiler", "Mapper", "IPC", "FiringRule", "Ensemble", "RuntimeManager", "NetworkManager", "Constants", "Error",
     "DebugLogger",
 }  # fmt: skip
-"""Modules of older releases that lay beside the program: `from SQ import SQify`."""
+"""Modules of older releases, which lay beside the program: `from SQ import SQify`. Those of the user go first."""
 DECORATORS = frozenset({"SQify", "STREAMify", "GRAPHify"})
 CONSTRUCTS = {
     "TTClock", "TTConstraint", "TTQuery", "TTFinishByOtherwise", "TTPlanB", "TTDeadline", "TTSingleRunTimeout",
@@ -40,8 +40,7 @@ def our_names(statement: ast.Import | ast.ImportFrom) -> dict[str, str]:
                 bound[alias.asname or top] = alias.name if alias.asname else top
     elif statement.level == 0:
         for alias in statement.names:
-            older = statement.module in OLDER and alias.name in KNOWN
-            if alias.name != "*" and (older or is_ticktalk(statement.module)):
+            if alias.name != "*" and is_ticktalk(statement.module):
                 bound[alias.asname or alias.name] = f"{statement.module}.{alias.name}"
     return bound
 

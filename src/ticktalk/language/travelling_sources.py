@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 from ticktalk.graph.graph import TTFunction, TTStatement
 from ticktalk.language.scope import ModuleScope, bound_names, is_main_guard
-from ticktalk.language.templates import OLDER, Template, components_in
+from ticktalk.language.templates import Template, components_in
 
 NAMESPACE = frozenset({"globals", "locals", "vars", "exec", "setattr"})
 """Functions that reach the module's names by text."""
@@ -187,10 +187,6 @@ class TravellingSources:
         lines[-1] = lines[-1][: node.end_col_offset]
         lines[0] = lines[0][column:]
         source = b"\n".join(lines).decode("utf-8", "surrogatepass") + "\n"
-        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module in OLDER:
-            alias = node.names[0]
-            if self._scope.meanings.resolve(node, alias, True) is None:  # nothing of the user's is called so
-                source = re.sub(rf"^from\s+{node.module}\b", f"from ticktalkpython.{node.module}", source)
         return first, source
 
 

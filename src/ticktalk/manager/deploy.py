@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ticktalk.defaults import interval_width
-from ticktalk.errors import TTInputError, TTRuntimeError
+from ticktalk.errors import TTError, TTInputError, TTRuntimeError
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.completion import Completion
@@ -118,17 +118,29 @@ class Deploy:
             self._heal.deployed(state)
             reply.set_result(state)
 
-    def start(self, request: StartRequest) -> int:
-        """Start a context of a graph that is ready; its number.
+    def start_when_ready(self, request: StartRequest, later: Future[Any]) -> None:
+        """Start a context of a graph, once it is ready; `later` gets its number, or the error.
 
         Raises:
-            TTRuntimeError: there is no such graph, it is not ready, or it runs and is not to be started `again`.
+            TTRuntimeError: there is no such graph, or it runs and is not to be started `again`.
             TTInputError: a value is missing, for no input, or has no codec.
         """
+        deployed = self._replies.get(request.graph)
+        if deployed is None:
+            later.set_result(self._start(request))
+            return
+
+        def start(deployed: Future[GraphState]) -> None:
+            try:
+                deployed.result()
+                later.set_result(self._start(request))
+            except TTError as error:
+                later.set_exception(error)
+
+        deployed.add_done_callback(start)
+
+    def _start(self, request: StartRequest) -> int:
         state = self.state_of(request.graph)
-        if state.state == "preparing":
-            waits_for = ", ".join(sorted(state.waits_for))
-            raise TTRuntimeError(f"graph {state.name!r} is not ready yet: {waits_for} still prepare it")
         goes_on = [context.number for context in state.live if not context.completion.done]
         if goes_on and not request.again:
             raise TTRuntimeError(

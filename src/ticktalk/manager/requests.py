@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -27,9 +27,10 @@ from ticktalk.manager.reports import Reports
 from ticktalk.manager.state import ManagerState
 from ticktalk.manager.status import status
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.messages import NetMsg, RuntimeMsg
-from ticktalk.payloads import DeployRequest, DrainRequest, OutputsRequest, StartContext
-from ticktalk.printable import line
+from ticktalk.messages import ROWS, NetMsg, RuntimeMsg
+from ticktalk.payloads import DeployRequest, DrainRequest, OutputsRequest, StartContext, StartRequest
+from ticktalk.printable import bounded, line
+from ticktalk.time import TTToken
 
 logger = logging.getLogger("TTPython.RuntimeManager")
 
@@ -74,18 +75,19 @@ class Requests:
             RuntimeMsg.CHECKPOINT: self.heal.checkpoint,
             RuntimeMsg.PLACED: self.heal.placed,
             RuntimeMsg.HANDED: self.heal.handed,
-            # Requests; a handler that answers later is given the future.
-            RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH: self._later(self.deploy.deploy),
-            RuntimeMsg.DRAIN: self._later(self._drain),
-            RuntimeMsg.PROFILE: self._later(self.reports.profile),
-            RuntimeMsg.EXECUTE_GRAPH: self._at_once(self.deploy.start),
-            RuntimeMsg.STOP_GRAPH: self._at_once(lambda request: self.deploy.stop(request.graph)),
-            RuntimeMsg.SET_GRID: self._at_once(self.deploy.set_grid),
-            RuntimeMsg.STATUS: self._at_once(lambda request: self._status()),
-            RuntimeMsg.ENSEMBLES: self._at_once(lambda request: msgspec.to_builtins(state.infos())),
-            RuntimeMsg.OUTPUTS: self._at_once(self._rows),
-            RuntimeMsg.SHUT_DOWN: self._at_once(lambda request: driver.shut_down()),
         }
+        # Requests whose results come later.
+        self._answer_later(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, self.deploy.deploy)
+        self._answer_later(RuntimeMsg.EXECUTE_GRAPH, self.deploy.start_when_ready)
+        self._answer_later(RuntimeMsg.DRAIN, self._drain)
+        self._answer_later(RuntimeMsg.PROFILE, self.reports.profile)
+        # Requests that have their results at once.
+        self._answer(RuntimeMsg.STOP_GRAPH, lambda request: self.deploy.stop(request.graph))
+        self._answer(RuntimeMsg.SET_GRID, self.deploy.set_grid)
+        self._answer(RuntimeMsg.STATUS, lambda request: self._status())
+        self._answer(RuntimeMsg.ENSEMBLES, lambda request: msgspec.to_builtins(state.infos()))
+        self._answer(RuntimeMsg.OUTPUTS, self._rows)
+        self._answer(RuntimeMsg.SHUT_DOWN, lambda request: driver.shut_down())
 
     def tell(self, event: Event) -> None:
         """Tell the watchers of an event."""
@@ -100,11 +102,16 @@ class Requests:
         for name in self.state.ensembles if ensembles else ():
             self._send(name, NetMsg.SHUT_DOWN, "the manager ended the system")
 
-    def _later(self, act: Callable[[Any, Future[Any]], None]) -> Callable[[Any], None]:
-        """A handler of requests: `act` gives the future the result, now or later, or raises the error."""
+    def _answer_later(self, kind: RuntimeMsg, act: Callable[[Any, Future[Any]], None]) -> None:
+        """Answer requests: `act` gives the future the result, now or later, or raises the error."""
+        wanted = ROWS[kind].payload
 
         def handler(payload: Any) -> None:
-            request = DeployRequest(payload) if isinstance(payload, TTGraph) else payload
+            request = _request(payload)
+            if not isinstance(request, wanted):
+                what = f"{kind.name} carries a {wanted.__name__} ({ROWS[kind].doc})"
+                logger.error("%s", line(f"{what}, not {bounded(repr(payload), 100)}"))
+                return
             later = request.reply
             if later is None:
                 later = Future()
@@ -117,10 +124,10 @@ class Requests:
                 if not isinstance(error, TTError):
                     raise  # a defect of ours
 
-        return handler
+        self.handlers[kind] = handler
 
-    def _at_once(self, act: Callable[[Any], Any]) -> Callable[[Any], None]:
-        return self._later(lambda request, later: later.set_result(act(request)))
+    def _answer(self, kind: RuntimeMsg, act: Callable[[Any], Any]) -> None:
+        self._answer_later(kind, lambda request, later: later.set_result(act(request)))
 
     def _join(self, info: EnsembleInfo) -> None:
         refusal = self.liveness.join(info)
@@ -153,6 +160,21 @@ class Requests:
         if not self._driver.rows_kept:
             raise TTRuntimeError("a simulation keeps no outputs: take them by on_output, or from the log file")
         return list(self.deploy.state_of(request.graph).rows)
+
+
+def _request(payload: Any) -> Any:
+    """The request that a payload of TickTalk's documentation stands for: a graph, or a graph and its inputs."""
+    match payload:
+        case TTGraph():
+            return DeployRequest(payload)
+        case TTGraph() as graph, Mapping() | list() | tuple() as inputs:
+            if not isinstance(inputs, Mapping):  # in the order of the graph's inputs
+                names = [port.name for port in graph.inputs]
+                names += [f"#{place}" for place in range(len(names) + 1, len(inputs) + 1)]
+                inputs = dict(zip(names, inputs, strict=False))
+            values = {name: given.value if isinstance(given, TTToken) else given for name, given in inputs.items()}
+            return StartRequest(graph.name, values)
+    return payload
 
 
 def _log_error(later: Future[Any]) -> None:
