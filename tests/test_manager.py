@@ -24,7 +24,7 @@ import simpy
 from ticktalk.language.compiler import compile_program, compile_source
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import RECIPIENTS
-from ticktalk.payloads import DeployRequest, DrainRequest, OutputToken, StartRequest, StopRequest
+from ticktalk.payloads import DeployRequest, DrainRequest, OutputToken, ReadyAnswer, StartRequest, StopRequest
 from ticktalk.simulation.faults import Faults
 from ticktalkpython import RuntimeManager
 from ticktalkpython.Clock import TTClock
@@ -393,6 +393,26 @@ def test_a_graph_stopped_before_it_is_ready_is_told_to_the_one_that_deploys_it()
     made.handle_message(Message(RuntimeMsg.STOP_GRAPH, StopRequest("prog"), TTRuntimeManagerProcess))
     with pytest.raises(TTRuntimeError, match="stopped before it was ready"):
         reply.result(0)
+
+
+@pytest.mark.parametrize(("problem", "starts"), [(None, 1), ("it has no camera", 0)])
+def test_a_start_waits_for_the_graph_to_be_ready(problem: str | None, starts: int) -> None:
+    made, sent = process()
+    made.handle_message(join("edge"))
+    deployed, started = Future[Any](), Future[Any]()
+    for kind, request in (
+        (RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(graph(placed("name='edge'")), reply=deployed)),
+        (RuntimeMsg.EXECUTE_GRAPH, StartRequest("prog", reply=started)),
+    ):
+        made.handle_message(Message(kind, request, TTRuntimeManagerProcess))
+    assert not started.done(), "edge has not answered"
+    made.handle_message(Message(RuntimeMsg.READY, ReadyAnswer("prog", "edge", problem), TTRuntimeManagerProcess))
+    assert [envelope.payload.message.msg_type for envelope in sent].count(SyncMsg.START) == starts
+    if problem is None:
+        assert started.result(0) == 1
+    else:
+        with pytest.raises(TTRuntimeError, match=problem):
+            started.result(0)
 
 
 def test_status_tells_how_everything_stands() -> None:

@@ -18,7 +18,6 @@ from ticktalk.manager.events import GraphDone
 from ticktalk.manager.liveness import Refusal, Why
 from ticktalk.messages import Message, Recipient, RuntimeMsg
 from ticktalk.payloads import (
-    DeployRequest,
     DrainRequest,
     OutputsRequest,
     ProfileRequest,
@@ -87,14 +86,6 @@ def test_a_driver_script_of_the_documentation_starts_a_graph_that_is_not_ready_y
     tell(Message(RuntimeMsg.ExecuteGraphOnInputs, (graph, {"a": 4, "b": 3}), Recipient.ProcessRuntimeManager))
     until(lambda: system.values("documented") == [7], "its output comes")
     system.manager.stop_graph(graph)
-
-
-def test_the_start_of_a_graph_that_cannot_be_prepared_is_told(system: System) -> None:
-    text = "X = int('no')\n@SQify\ndef f(x): return X\n@GRAPHify\ndef main(a): return f(a)\n"
-    refused = compile_source(text, "refused.py", "refused")
-    tell(system, RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(refused))
-    with pytest.raises(TTRuntimeError, match=r"refused\.py:1: ValueError"):
-        ask(system, RuntimeMsg.EXECUTE_GRAPH, StartRequest("refused", {"a": 1}))
 
 
 def test_a_stop_by_message_ends_it_cleanly(system: System, caplog: pytest.LogCaptureFixture) -> None:

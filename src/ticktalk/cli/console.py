@@ -10,7 +10,7 @@ from typing import TextIO
 from ticktalk.cli.streams import StdoutGone, say
 from ticktalk.counters import KINDS, Counts
 from ticktalk.json_text import stable_repr
-from ticktalk.payloads import FiringError, OutputToken
+from ticktalk.payloads import OutputToken
 from ticktalk.physical.output_values import opened
 from ticktalk.printable import line
 from ticktalk.time import INFINITY, NEG_INFINITY
@@ -96,11 +96,6 @@ def _for_people(token: OutputToken) -> str:
     # To open a long one may take long.
     value = shown.partition(": ")[2] if len(shown) > CELL else stable_repr(opened(token).value)
     return line(f"[{start} s, {stop} s)  {token.sq} on {token.ensemble}:  {value}", CELL)
-
-
-def error_to_stderr(error: FiringError) -> None:
-    """One line for a firing that raised."""
-    say(error)
 
 
 def counters_to_stderr(counts: Counts, waiting: dict[str, dict[str, int]]) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.console import Results, counters_to_stderr, error_to_stderr
+from ticktalk.cli.console import Results, counters_to_stderr
+from ticktalk.cli.firing_errors import FiringErrors
 from ticktalk.cli.own_ensembles import OwnEnsembles, Settings
 from ticktalk.cli.placement import placement
 from ticktalk.cli.signals import on_interrupt
@@ -70,6 +71,7 @@ def run(
     token = new_token()  # for this run, and known to its processes only
     stopped = threading.Event()
     tokens: list[OutputToken] = []
+    failures = FiringErrors()
     with ExitStack() as stack:
         results = stack.enter_context(Results(jsonl, stopped.set))
         try:
@@ -96,7 +98,7 @@ def run(
         manager.process.outputs.listeners.append(results.add)
         if plot is not None:
             manager.process.outputs.listeners.append(tokens.append)
-        manager.on_error(error_to_stderr)
+        manager.on_error(failures.add)
         _wait_for(manager, ensembles.processes, stopped)
         host_of = placed.mapping if placed.mapping is not None else _mapping(manager, graph, list(asked))
         manager.instantiate_and_map_graph(graph, mapping=host_of, weights=placed.weights)
@@ -115,6 +117,7 @@ def run(
             costs = manager.profile(graph)
             write_profile(profile, graph, placed.deployment, placed.ensembles, host_of, 0, costs)
         manager.stop(ensembles=True)
+    failures.tell_repeats()
     results.check()
     if plot is not None:
         plot_outputs([opened(token) for token in tokens], str(plot), graph.name)

@@ -12,7 +12,8 @@ import simpy
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.console import Results, ResultsGone, counters_to_stderr, error_to_stderr, progress
+from ticktalk.cli.console import Results, ResultsGone, counters_to_stderr, progress
+from ticktalk.cli.firing_errors import FiringErrors
 from ticktalk.cli.placement import placement
 from ticktalk.cli.streams import say
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME
@@ -87,6 +88,7 @@ def simulate(
     meter = Meter(lambda: time.perf_counter_ns() // 1_000) if profile is not None else None
     env = simpy.Environment(initial_time=start)
     tokens: list[OutputToken] = []
+    failures = FiringErrors()
     with ExitStack() as stack:
         results = stack.enter_context(Results(jsonl, _results_gone))
         stack.enter_context(BodyOutput(results.elsewhere, results.elsewhere))
@@ -115,7 +117,7 @@ def simulate(
         manager.process.outputs.listeners.append(results.add)
         if plot is not None:
             manager.process.outputs.listeners.append(tokens.append)
-        manager.on_error(error_to_stderr)
+        manager.on_error(failures.add)
         if events is not None:
             there = [member.name for member in members]
             happens = read_events(events, there, manager.name)
@@ -137,6 +139,7 @@ def simulate(
         else:
             for tick in progress(start, start + length):
                 simulation.run(tick)
+        failures.tell_repeats()
         counters_to_stderr(manager.counters(graph), manager.waiting(graph) if not manager.process.outputs.count else {})
         errors = manager.process.errors.count
     results.check()
