@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.completion import Completion
-from ticktalk.hosted.lease import DEAD_AFTER, ManagerWatch, Times
+from ticktalk.hosted.lease import DEAD_AFTER, Lease, ManagerWatch, Times
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.liveness import WATCH_PERIOD
 from ticktalk.manager.requests import Requests
@@ -33,12 +39,15 @@ class Manager(Driver):
     """The manager's rules at a tick that a test sets; `open`: the sessions of ensembles are connected."""
 
     def __init__(self, dead_after: int = DEAD_AFTER) -> None:
-        self.tick, self.open = 0, True
+        self.tick, self.open, self.behind = 0, True, 0
         self.requests = Requests("manager", None, lambda ensemble, kind, payload: None, self)
         self.requests.liveness.times = Times(dead_after)
 
     def now(self) -> int:
         return self.tick
+
+    def heard_until(self) -> int:
+        return self.tick - self.behind
 
     def connected(self) -> list[str]:
         return list(self.requests.state.ensembles) if self.open else []
@@ -77,6 +86,27 @@ def test_a_manager_that_was_busy_excuses_the_silence() -> None:
     manager.requests.liveness.watch()
     assert not manager.requests.state.lost
     assert manager.gone(manager.tick + DEAD_AFTER + WATCH_PERIOD) == ["a"]
+
+
+def test_a_manager_that_is_behind_judges_no_silence_that_it_has_not_heard_out() -> None:
+    manager = Manager()
+    manager.join("a", 0)
+    manager.behind = 5 * DEAD_AFTER  # heartbeats wait that came since then
+    assert manager.gone(4 * DEAD_AFTER) == []
+    manager.requests.liveness.ping(Ping("a", 0), DEAD_AFTER)
+    assert manager.gone(7 * DEAD_AFTER) == []
+    assert manager.gone(7 * DEAD_AFTER + 1) == ["a"]
+
+
+def test_a_heartbeat_that_waited_for_long_brings_no_ensemble_back() -> None:
+    """It would be gone again at once, and everybody would be told twice of each."""
+    manager = Manager()
+    manager.join("a", 0)
+    assert manager.gone(2 * DEAD_AFTER) == ["a"]
+    manager.requests.liveness.ping(Ping("a", 0), DEAD_AFTER - 1)
+    assert sorted(manager.requests.state.lost) == ["a"]
+    manager.requests.liveness.ping(Ping("a", 0), DEAD_AFTER)
+    assert not manager.requests.state.lost
 
 
 def test_two_equal_idle_rounds_end_a_context() -> None:
@@ -268,6 +298,29 @@ def test_an_ensemble_that_holds_asks_no_other() -> None:
     watch = ManagerWatch(0)
     assert watch.holds(1_500_000) and not watch.asks(1_600_000)
     assert watch.pong(1_600_000, 1_601_000) and watch.asks(3_000_000)
+
+
+def test_of_many_others_each_is_asked_once_or_twice_before_the_lease_ends() -> None:
+    """A few are asked at each question; many in turn, for their answers take the time in which to hear the manager."""
+    for count, least, most in ((8, 3, 4), (60, 1, 2)):
+        asked: Counter[str] = Counter()
+        later: list[tuple[int, Callable[[], None]]] = []
+        tick = [0]
+        lease = Lease(
+            cast(EnsembleHost, SimpleNamespace(name="a", hold=list)),
+            lambda name, kind, ask, asked=asked: asked.update([name]),  # type: ignore[misc]
+            lambda count=count: [f"e{number}" for number in range(count)],  # type: ignore[misc]
+            lambda: None,
+            lambda tick=tick: tick[0],  # type: ignore[misc]
+            lambda at, call: None,
+            lambda at, call, later=later: later.append((at, call)),  # type: ignore[misc]
+            lambda held: None,
+        )
+        lease.notice_silence()
+        while later and later[0][0] < lease.watch.lease:
+            tick[0], call = later.pop(0)
+            call()
+        assert len(asked) == count and least <= min(asked.values()) and max(asked.values()) <= most
 
 
 def test_counts_of_an_ensemble_count_once_whether_it_is_lost_or_back() -> None:

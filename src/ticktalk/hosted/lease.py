@@ -21,6 +21,16 @@ DEAD_AFTER = 2_000_000
 """Root ticks without a heartbeat after which an ensemble counts as dead."""
 
 
+FEW = 8
+"""Other ensembles that are all asked at each question."""
+
+GROUPS = 3
+"""Groups of more than a few others: each question goes to one group, so that all are asked before the lease ends.
+
+If each of fifty asked all others each time, they would be too busy with answers to hear the manager.
+"""
+
+
 class Times(msgspec.Struct, frozen=True):
     """The lengths of tolerated silences, in root ticks (microseconds).
 
@@ -167,6 +177,7 @@ class Lease:
         self.watch = ManagerWatch(now())
         self.pinged_at = now()
         self._asked_by: set[str] = set()  # those that are told as soon as the manager is heard
+        self._questions = 0
 
     def begin(self, dead_after: int = DEAD_AFTER) -> None:
         """The ensemble has joined: the manager was heard now."""
@@ -203,7 +214,10 @@ class Lease:
         watch, now = self.watch, self._now()
         if watch.heard != heard or not watch.asks(now):
             return  # it was heard meanwhile: another series of questions has been planned
-        for name in self._others():
+        others = list(self._others())
+        groups = GROUPS if len(others) > FEW else 1
+        self._questions += 1
+        for name in others[self._questions % groups :: groups]:
             self._send(name, NetMsg.ASK, Ask(self._host.name))
         self._later(now + watch.pause, lambda: self._ask(heard))
         self.check()

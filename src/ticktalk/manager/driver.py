@@ -32,6 +32,10 @@ class Driver:
         """The present tick."""
         return 0
 
+    def heard_until(self) -> int:
+        """The tick up to which all that came has been taken: a manager that is behind has not heard the rest yet."""
+        return self.now()
+
     def start_tick(self) -> int:
         """The tick at which a context begins that is started now."""
         return self.now()

@@ -115,6 +115,8 @@ class Liveness:
     def ping(self, ping: Ping, received: int) -> None:
         """Take a heartbeat that came at tick `received`, and answer it."""
         if ping.name in self._state.lost:
+            if self._driver.now() - received > self.times.dead_after:
+                return  # it waited here for so long that it does not tell of now: a later one will
             self.back(ping.name)
         ensemble = self._state.ensembles.get(ping.name)
         if ensemble is None:
@@ -144,7 +146,8 @@ class Liveness:
         if late > times.heartbeat:  # the manager was busy: it could hear no ensemble
             for ensemble in ensembles.values():
                 ensemble.heard += late
-        silence = {name: now - ensemble.heard for name, ensemble in ensembles.items()}
+        until = self._driver.heard_until()
+        silence = {name: until - ensemble.heard for name, ensemble in ensembles.items()}
         silent = [name for name, ticks in silence.items() if ticks > times.surely_after]
         connected = self._driver.connected() if silent else ()
         for name in silent:

@@ -98,6 +98,10 @@ class ManagerNode(Driver):
         """The present root tick."""
         return self.node.clock.now()
 
+    def heard_until(self) -> int:
+        """See `Driver.heard_until`."""
+        return self.node.loop.taken_until()
+
     def start_tick(self) -> int:
         """A little ahead of now, so that a graph begins everywhere at one tick."""
         return self.now() + START_LEAD

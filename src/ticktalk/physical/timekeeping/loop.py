@@ -184,6 +184,10 @@ class Loop:
         elif agenda.ready:
             agenda.run_ready(agenda.now)
 
+    def taken_until(self) -> int:
+        """The root tick up to which all arrivals have been handled; called by the timekeeper."""
+        return self.clock.at(self._inbox[0][0]) if self._inbox else self.clock.now()
+
     @property
     def in_loop(self) -> bool:
         """True if the caller is the timekeeper."""
