@@ -12,6 +12,7 @@ KINDS = {
     "missed": "deadlines without data and without plan B",
     "plan_b": "plan Bs fired",
     "out_of_order": "sets dropped because they start before the last one fired",
+    "gaps": "pairs of samples too far apart for RESAMPLE to make up those between them",
     "busy": "inputs dropped while a single run was in flight",
     "late_results": "results of single runs that came after their timeout",
     "errors": "firings that raised",

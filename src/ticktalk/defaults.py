@@ -21,6 +21,8 @@ CHECKPOINT_PERIOD = 1_000_000
 EVICTION_BOUND = 30_000_000
 """Root ticks by which a waiting token's end may lie behind the newest start seen at its SQ."""
 
+MAX_GAP = 30_000_000
+"""Root ticks between two samples up to which `RESAMPLE` makes up those between them."""
 
 MAX_VALUE = 64_000_000
 """Bytes of the largest value that a body on a device may send, encoded, unless the ensemble is told another bound."""

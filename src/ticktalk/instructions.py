@@ -2,7 +2,7 @@
 
 Two kinds. An instruction *on values* computes a plain function of the values, and its result holds where the intervals
 of its inputs meet. One *on tokens* gets each input as `(start, stop, value)`, in root ticks, with a `Setting`, and says
-itself which tokens it sends: a list of `(value, start, stop)`.
+itself which tokens it sends: `(value, start, stop)` each, made one by one where they may be many.
 
 A program calls most of them by name in its graph. Outside of a graph they are plain functions (`ADD(1, 2) == 3`; those
 on tokens take `TTToken`s). The others are *primitives*: the compiler makes them of Python's syntax.
@@ -14,12 +14,14 @@ import inspect
 import logging
 import math
 import operator
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
+from ticktalk.defaults import MAX_GAP
 from ticktalk.time import INFINITY, NEG_INFINITY, ROOT, Tick, TTClock, TTTime, TTToken
 from ticktalk.time.clock import whole_tick
 from ticktalk.time.interval import interval_text
@@ -27,7 +29,7 @@ from ticktalk.time.interval import interval_text
 REQUIRED: Any = inspect.Parameter.empty
 """In place of a setting's default: a call must give it."""
 
-Sent = list[tuple[Any, Tick, Tick]]
+Sent = Iterable[tuple[Any, Tick, Tick]]
 Input = tuple[Tick, Tick, Any]
 
 _syslog = logging.getLogger("ticktalk.SYSLOG")
@@ -70,6 +72,7 @@ class Setting(msgspec.Struct):
     opened: Callable[[Any], Any] = _as_it_is  # the value that an input's value stands for, where that came encoded
     now: int = 0
     state: dict[str, Any] = {}  # its own, for the life of the context
+    tally: Callable[[str], object] = _as_it_is  # takes a kind of counter (`counters.KINDS`) to be counted at its SQ
 
 
 INSTRUCTIONS: dict[str, Instruction] = {}
@@ -203,7 +206,7 @@ def _set_timeout(setting: Setting, token: Input) -> Sent:
 
 
 def _resample(setting: Setting, token: Input) -> Sent:
-    """For each instant of the new grid in [centre of the token before, centre of this one): its value there."""
+    """For each instant of the new grid in [centre of the sample before, centre of this one): its value there."""
     start, stop, value = token
     if start == NEG_INFINITY or stop == INFINITY:
         raise ValueError(f"RESAMPLE needs tokens with a centre, but {interval_text(start, stop)} has none")
@@ -211,20 +214,43 @@ def _resample(setting: Setting, token: Input) -> Sent:
     value = setting.opened(value)
     first, first_value = setting.state.get("last", (centre, value))
     if centre < first:
-        return []
+        setting.tally("out_of_order")
+        return
     setting.state["last"] = (centre, value)
+    if centre - first > (setting.parameter("TTMaxGap") or MAX_GAP):
+        setting.tally("gaps")
+        return
     period, phase, width = setting.grid
+    instants = range(-((phase - first) // period) * period + phase, centre, period)
     linear = setting.parameter("order") == 1
-    sent: Sent = []
-    instant = -((phase - first) // period) * period + phase
-    while instant < centre:
-        result = first_value
-        if linear:
-            result = first_value + (value - first_value) * (instant - first) / (centre - first)
+    value_at = _line(first_value, value, centre - first) if instants and linear else lambda after: first_value
+    for instant in instants:
         begin = instant - width // 2
-        sent.append((result, begin, begin + width))
-        instant += period
-    return sent
+        yield value_at(instant - first), begin, begin + width
+
+
+def _line(first: Any, last: Any, distance: int) -> Callable[[int], Any]:
+    """The values on the line from one sample to another, by the distance from the first; as Python's numbers are."""
+    first = _wide(first)
+    difference = _wide(last) - first
+    if _kind(difference) == "m":  # ticks of a NumPy time wrap around, too
+        return lambda after: first + difference * (after / distance)
+    return lambda after: first + difference * after / distance
+
+
+def _wide(sample: Any) -> Any:
+    """A NumPy number as Python's, arrays of numbers in double precision at least; anything else as it is."""
+    if not _kind(sample) or _kind(sample) not in "biufc":
+        return sample
+    numpy = sys.modules["numpy"]
+    return sample.item() if isinstance(sample, numpy.generic) else sample.astype(numpy.result_type(sample.dtype, float))
+
+
+def _kind(value: Any) -> str:
+    """NumPy's letter for the kind of type that a NumPy value, or a column of pandas over one, has; empty for others."""
+    numpy = sys.modules.get("numpy")
+    dtype = getattr(value, "dtype", None)
+    return dtype.kind if numpy is not None and isinstance(dtype, numpy.dtype) else ""
 
 
 # On values, written as operators.
@@ -320,8 +346,10 @@ GET_NEG_INFINITY = _on_tokens(
     "Negative infinity: the start of an interval without start.", outside=lambda trigger: NEG_INFINITY,
 )  # fmt: skip
 RESAMPLE = _on_tokens(
-    "RESAMPLE", ("stream",), _resample, "The stream on another grid: in a graph only.",
-    settings={"TTClock": ROOT, "TTPeriod": REQUIRED, "TTPhase": 0, "order": 0},
+    "RESAMPLE", ("stream",), _resample,
+    "The stream on another grid: in a graph only. `order`: 0 holds each sample, 1 computes the values on the line to"
+    " the next one. Two samples more than `TTMaxGap` ticks of `TTClock` apart (default: 30 s) give nothing (`gaps`).",
+    settings={"TTClock": ROOT, "TTPeriod": REQUIRED, "TTPhase": 0, "order": 0, "TTMaxGap": None},
     forward=True, outside=in_a_graph_only("RESAMPLE"),
 )  # fmt: skip
 _primitive("IF", ("value", "condition"), _if, "The value, if the condition is as the branch wants it.", on_tokens=True)

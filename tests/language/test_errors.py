@@ -51,6 +51,7 @@ BODY = [
     ("x = ADD_TIME_DELAY(a, delay=0.5)", 1, 23, "delay must be a whole number, not 0.5", ""),
     ("x = READ_TTCLOCK(a, TTClock=3)", 1, 21, "`TTClock` takes a clock", "TTClock.root()"),
     ("x = RESAMPLE(a, TTPeriod=4, order=2)", 1, 29, "order is 0", ""),
+    ("x = RESAMPLE(a, TTPeriod=4, TTMaxGap=0)", 1, 29, "TTMaxGap must be at least 1", ""),
     ("s = src(a)", 1, 5, "the stream `src` has no period", "TTPeriod="),
     ("s = src(a, TTPeriod=0)", 1, 12, "TTPeriod must be at least 1", ""),
     ("s = src(a, TTPeriod=2.5)", 1, 12, "whole number, not 2.5", "shorter period"),

@@ -255,10 +255,8 @@ class Context:
 
     def _execute(self, sq: TTSQ, send: Send, report: Report) -> TTSQExecute:
         prepared = self.prepared
-        clock = prepared.clocks[sq.clock]
-        return TTSQExecute(
-            sq, prepared.here, prepared.code, clock, self.start_tick, prepared.components, send, report, self.number
-        )
+        where = prepared.here, prepared.code, prepared.clocks[sq.clock], self.start_tick, prepared.components
+        return TTSQExecute(sq, *where, send, report, self.number, partial(self.counters.add, sq.name))
 
     def inject(self, inputs: dict[str, Any], only: set[str] | None = None) -> None:
         """Give the graph's inputs to the ports here (of all SQs, or of `only`): first tokens never end."""

@@ -40,6 +40,7 @@ class TTSQExecute:
         send: takes the result and its interval; raises the error that makes the firing fail (no codec, a wrong length).
         report: takes a `FiringError`.
         context: the number of the context (`TTTag.u`).
+        tally: takes a kind of counter to be counted at the SQ.
 
     Raises:
         BodyError: the body does not compile or its module-level statements do not run here.
@@ -56,6 +57,7 @@ class TTSQExecute:
         send: Send,
         report: Callable[[FiringError], None],
         context: int = 0,
+        tally: Callable[[str], None] = lambda kind: None,
     ) -> None:
         self.sq = sq
         self.send = send
@@ -81,7 +83,8 @@ class TTSQExecute:
         compute = INSTRUCTIONS[sq.function].compute
         if sq.function in ON_TOKENS:
             self.body, self.arrange = _call_shape(sq, compute, tag, full=True)
-            self._setting = Setting(self._parameter, clock, start_tick, (sq.period, sq.phase, sq.width), plain)
+            grid = sq.period, sq.phase, sq.width
+            self._setting = Setting(self._parameter, clock, start_tick, grid, plain, tally=tally)
             self.fire = self._fire_instruction
         else:
             self.body, self.arrange = _call_shape(sq, compute, tag)

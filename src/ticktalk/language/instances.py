@@ -192,9 +192,13 @@ class Instances(Arguments):
             attempts = Attempts()
             with attempts:
                 order = self.ticks(bound.get("order"), "order")
+            with attempts:
+                gap = self.ticks(bound.get("TTMaxGap"), "TTMaxGap", least=1, clock=clock)
             grid = self._grid(clock, bound)
             attempts.check()
             if order not in (0, 1):
                 raise self.refused(bound["order"].where, f"order is 0 (hold) or 1 (linear), not {order}")
             fields.update(grid, instruction={"order": order}, width=grid["period"])
+            if gap:
+                fields["instruction"]["TTMaxGap"] = gap
         return fields
