@@ -257,6 +257,7 @@ class SavedSync(TypedDict, total=False):
     number: Count
     inbox: list[SavedArrival]
     remote: list[SavedArrival]
+    met: dict[Count, list[Count]]
     last_start: Tick
     sticky: list[SavedToken]
     ports: list[SavedToken]

@@ -21,6 +21,7 @@ class Node:
     phase: int = 0
     width: int = 0
     salt: int = 1
+    handled: bool = False  # tokens that leave its ports without having fired go to a handler, `lone<name>`
 
 
 def body(node: Node, values: list[int], count: int) -> int:
@@ -37,17 +38,23 @@ class Token:
     stop: int
     value: int
     number: int
+    met: set[int] = field(default_factory=set)  # ports with an unused token that overlapped it, as far as noted
 
 
 def run(nodes: list[Node], window_end: int, until: int, bound: int) -> tuple[list[tuple], dict[str, dict[str, int]]]:
-    """Output tokens `(node, value, start, stop)` in order, and counters, of the sinks of `nodes`.
+    """Output tokens `(node, value, start, stop)` in order, and counters, of the sinks of `nodes` and of handlers.
 
     Node `i` takes its inputs from nodes before it. The window of all streams is (0, window_end].
     """
     rank = []
     for node in nodes:
         rank.append(1 + max((rank[i] for i in node.inputs), default=-1))
-    order = sorted(range(len(nodes)), key=lambda i: (rank[i], i))
+    handler_of = {}
+    for i in [i for i, node in enumerate(nodes) if node.handled]:
+        handler_of[i] = len(rank)
+        rank.append(rank[i] + 1)
+    node_of = {handler: i for i, handler in handler_of.items()}
+    order = sorted(range(len(rank)), key=lambda i: (rank[i], i))
     consumers = [
         [(j, p) for j, node in enumerate(nodes) for p, i in enumerate(node.inputs) if i == k] for k in range(len(nodes))
     ]
@@ -65,6 +72,7 @@ def run(nodes: list[Node], window_end: int, until: int, bound: int) -> tuple[lis
 
     for tick in range(until):
         inbox: list[list[tuple[int, Token]]] = [[] for _ in nodes]
+        alone: list[list[tuple]] = [[] for _ in nodes]  # by node, what its handler is given
 
         def emit(i: int, values: list[int], start: int, stop: int, inbox: list = inbox) -> None:
             node = nodes[i]
@@ -77,7 +85,27 @@ def run(nodes: list[Node], window_end: int, until: int, bound: int) -> tuple[lis
             if not consumers[i]:
                 outputs.append((node.name, value, start, stop))
 
+        def unused(i: int, gone: list[tuple[int, Token]], alone: list = alone) -> None:
+            """Tokens leave node `i` together, by port, without having fired; the others are still on its ports."""
+
+            def overlap(a: Token, b: Token) -> bool:
+                return max(a.start, b.start) < min(a.stop, b.stop)
+
+            there = gone + [(p, token) for p, waiting in enumerate(ports[i]) for token in waiting]
+            for p, token in gone:
+                for q, other in there:
+                    if overlap(token, other):
+                        token.met.add(q)
+                        other.met.add(p)
+            for p, token in gone:
+                missing = [f"p{q}" for q in range(len(nodes[i].inputs)) if q != p and q not in token.met]
+                alone[i].append((token.value, token.start, token.stop, missing))
+
         for i in order:
+            if i in node_of:
+                for value, start, stop, missing in alone[node_of[i]]:
+                    outputs.append((f"lone{nodes[node_of[i]].name}", [value, start, stop, missing], start, stop))
+                continue
             node = nodes[i]
             if node.period:
                 if 0 < tick <= window_end and tick % node.period == node.phase:
@@ -92,11 +120,14 @@ def run(nodes: list[Node], window_end: int, until: int, bound: int) -> tuple[lis
                 newest[i] = token.start if newest[i] is None else max(newest[i], token.start)
 
             def evict(i: int = i) -> None:
-                for waiting in ports[i]:
-                    for token in list(waiting):
+                gone = []
+                for p, waiting in enumerate(ports[i]):
+                    for token in sorted(waiting, key=lambda token: (token.start, token.number)):
                         if newest[i] - token.stop > bound:
                             waiting.remove(token)
                             count(i, "evicted")
+                            gone.append((p, token))
+                unused(i, gone)
 
             evict()
             for port, token in inbox[i]:
@@ -122,6 +153,7 @@ def run(nodes: list[Node], window_end: int, until: int, bound: int) -> tuple[lis
                 if node.stateful:
                     if last_start[i] is not None and start < last_start[i]:
                         count(i, "out_of_order")
+                        alone[i] += [(t.value, t.start, t.stop, []) for t in combination]
                         continue
                     last_start[i] = start
                 emit(i, [t.value for t in combination], start, stop)

@@ -13,6 +13,11 @@ from ticktalk.graph.sq import TTSQ, TTArc, TTConstraintSpec, TTDestination, TTPo
 
 BOUND = 40
 
+LONE = """\
+def lone(value, interval, missing):
+    return [value, interval.start_tick, interval.stop_tick, list(missing)]
+"""
+
 
 @st.composite
 def networks(draw: st.DrawFn) -> list[Node]:
@@ -38,6 +43,7 @@ def networks(draw: st.DrawFn) -> list[Node]:
                 drop=draw(st.sampled_from([0, 0, 0, 2, 5])),
                 stateful=draw(st.booleans()),
                 salt=100 + index,
+                handled=draw(st.booleans()),
             )
         )
     return nodes
@@ -87,8 +93,17 @@ def as_graph(nodes: list[Node], window_end: int, hosts: list[str | None]) -> TTG
         made.append(sq)
     for sq in made:
         sq.arcs[0].output = not sq.arcs[0].to
+    handlers = []
+    for sq, node in zip(list(made), nodes, strict=True):
+        if node.handled:
+            name = f"lone{node.name}"
+            handlers.append(TTSQ(name, "lone", body=True, spread=True, stream=True, rank=sq.rank + 1))
+            handlers[-1].ports, handlers[-1].arcs = [TTPort("unmatched")], [TTArc(output=True)]
+            handlers[-1].constraints = sq.constraints
+            sq.arcs.append(TTArc(kind="unmatched", to=[TTDestination(name, 0)]))
+    functions["lone"] = TTFunction("lone", 1, LONE)
     trigger = TTInput("trigger", [TTDestination("READ_TTCLOCK-1", 0)])
-    return TTGraph("net", "net.py", [trigger], sqs + made, [], functions)
+    return TTGraph("net", "net.py", [trigger], sqs + made + handlers, [], functions)
 
 
 def simulate(nodes: list[Node], window_end: int, until: int, hosts: list[str | None]) -> tuple[list[tuple], dict]:

@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from test_bodies import program, run
 from test_values import Colour, Level, Pair, Point, Rights, across
 
+from ticktalk.time import ROOT, TTClock, TTTime
 from ticktalk.values.classes import as_data, class_in
 from ticktalk.values.codec import NoCodecError, ValueFormatError, decode_value, encode_value, handed_on
 
@@ -130,7 +131,8 @@ RECORDS = np.array([(1, 2.5, "a"), (3, 4.5, "bc")], dtype=[("n", "i4"), ("x", "f
 VALUES: list[Any] = [
     decimal.Decimal("-0.10"), decimal.Decimal("1E+40"), decimal.Decimal("-Infinity"), decimal.Decimal("NaN"),
     fractions.Fraction(-3, 7), pathlib.Path("/tmp/x.csv"), pathlib.PurePosixPath("a/b"),
-    pathlib.PureWindowsPath("c:\\x"), uuid.UUID(int=7), zoneinfo.ZoneInfo("Europe/Vienna"), datetime.UTC,
+    ROOT, TTClock("c", TTClock("d", ROOT, 10, 3), 5), TTTime(ROOT, -3, float("inf")), pathlib.PureWindowsPath("c:\\x"),
+    uuid.UUID(int=7), zoneinfo.ZoneInfo("Europe/Vienna"), datetime.UTC,
     datetime.timezone(datetime.timedelta(hours=2), "here"),
     datetime.datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=zoneinfo.ZoneInfo("Europe/Vienna")),
     datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=1), "CET")),

@@ -192,7 +192,7 @@ class _Planner:
             return False
         if sq.stamp != "instant" or sq.single_run is not None or sq.persistent:
             return False
-        if any(arc.kind == "tag" and arc.to for arc in sq.arcs):
+        if sq.spread or any(arc.kind != "value" and arc.to for arc in sq.arcs):
             return False
         if self._elsewhere is None:
             return bool(sq.body) or sq.function in ON_VALUES
@@ -269,7 +269,7 @@ class _Planner:
             name, arc = fed[0]
             if not name and port.sticky:
                 continue  # there from the start on, and holds for ever
-            if not name or port.sticky or self._by_name[name].arcs[arc].kind == "tag":
+            if not name or port.sticky or self._by_name[name].arcs[arc].kind != "value":
                 return []
             found.append(name)
         return found
@@ -293,7 +293,7 @@ class _Planner:
         edges = [False] * len(sqs)
         for index, sq in enumerate(sqs):
             for arc in sq.arcs:
-                if arc.kind == "tag":
+                if arc.kind != "value":
                     continue
                 edges[index] |= arc.output or bool(arc.path)
                 for to in arc.to:

@@ -99,7 +99,7 @@ class DeviceSQ:
     def in_worker(self, is_root: bool) -> MemberInWorker:
         """The SQ as its worker has to know it."""
         sq = self.member.sq
-        paths = {(to.sq, to.port): arc.path for arc in sq.arcs if arc.kind != "tag" for to in arc.to}
+        paths = {(to.sq, to.port): arc.path for arc in sq.arcs if arc.kind == "value" for to in arc.to}
         settled = None if is_root or not isinstance(self.sync, ArrivalSync) else settled_values(self.sync)
         return MemberInWorker(
             self.body.ident,

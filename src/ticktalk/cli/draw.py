@@ -99,7 +99,7 @@ def _stages(graph: TTGraph) -> dict[str, tuple[str, ...]]:
             found[sq.name] = ("passes its data on",)
             continue
         forward = TTSQForward(sq, {}, waits, "", nowhere, nowhere, nowhere)
-        chain = firing_chain(sq, forward, nowhere, around, Counters(), nowhere, nowhere, cast(Any, _Body))
+        chain = firing_chain(sq, forward, nowhere, around, Counters(), nowhere, nowhere, cast(Any, _Body), None)
         found[sq.name] = chain.stages
     return found
 

@@ -235,6 +235,8 @@ class Context:
                 self.agenda.deliver_at(now + 1, self.accelerate)  # the instant that is due now comes first
 
     def _wire(self, sq: TTSQ, sync: TTSQSync, forward: TTSQForward) -> None:
+        if sync.handled:
+            sync.leave = self.forwards[sq.name].leave
         if isinstance(sync, DeadlineSync):
             sync.pass_on = forward.send
             sync.report = self._firing_error
@@ -248,6 +250,7 @@ class Context:
             self._count_error,
             self._firing_error,
             self._execute,
+            sync.leave,
         )
         if chain.execute is not None:
             self.executes[sq.name] = chain.execute

@@ -178,6 +178,8 @@ def _call_shape(
 
     Gives the body and None when they are just that, else a function `(body, values) -> result`.
     """
+    if sq.spread:
+        return body, lambda body, values: body(*values[0])
     visible = [port for port in sq.ports if not port.hidden]
     arcs = [port for port in sq.ports if port.constant is None]
     full = full or sq.full_token

@@ -25,7 +25,7 @@ from ticktalk.counters import Counters
 from ticktalk.defaults import EVICTION_BOUND
 from ticktalk.engine.acceleration import Accelerator, ContextParts
 from ticktalk.engine.execution import TTSQExecute
-from ticktalk.engine.firing.base import Fire, Send
+from ticktalk.engine.firing.base import Fire, Leave, Send
 from ticktalk.engine.firing.single_run import SingleRun
 from ticktalk.engine.forwarding import Output, Publish, PublishTogether, TTSQForward
 from ticktalk.graph.sq import TTSQ
@@ -154,6 +154,7 @@ def firing_chain(
     report: Report,
     failed: Callable[[str, Tick, Tick, BaseException], None],
     body: Callable[[TTSQ, Send, Report], TTSQExecute],
+    leave: Leave | None,
 ) -> FiringChain:
     """Build the stages of an SQ.
 
@@ -165,8 +166,9 @@ def firing_chain(
         counters: where its drops are counted.
         report: takes an error of a firing; `failed`: an exception of one, after the name of its SQ.
         body: makes its body, which sends and reports as it is told.
+        leave: takes its inputs that are dropped; None: nobody does.
     """
-    single = SingleRun(sq, counters, forward.send) if sq.single_run is not None else None
+    single = SingleRun(sq, counters, forward.send, leave) if sq.single_run is not None else None
     send, done = (single.send, single.done) if single else (forward.send, _nothing)
     stages: tuple[str, ...] = _ONLY_THE_BODY
     execute = None

@@ -6,7 +6,7 @@ one publication per arc. The manager gets it if the arc is an output of the grap
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heappush
 from typing import Any
@@ -15,8 +15,8 @@ import msgspec
 
 from ticktalk.engine.firing.base import Send, TTSQSync
 from ticktalk.graph.sq import TTSQ
-from ticktalk.time import Tick, TTEmpty
-from ticktalk.values.codec import PLAIN, Data, Parts, handed_on, plain
+from ticktalk.time import ROOT, Tick, TTEmpty, TTTime
+from ticktalk.values.codec import PLAIN, Data, Parts, handed_on, plain, tuple_of
 
 Publish = Callable[[str, list[str], Any, Tick, Tick], None]
 """`(arc, ensembles, value, start, stop)`: send a token to every ensemble that consumes the arc; raises
@@ -92,7 +92,7 @@ class TTSQForward:
 
     Attributes:
         send: sends a result: `(value, start, stop)`.
-        ways: the arcs that carry results; `tags`: those that carry tags.
+        ways: the arcs that carry results; `tags`: those that carry tags; `unmatched`: unused tokens.
         local: the ports on this ensemble to which results go.
         unpack: the shape to which a result is unpacked, or None.
         paths: the parts of a result that its arcs carry, and whether each is an output of the graph.
@@ -119,6 +119,7 @@ class TTSQForward:
         self.unpack = sq.unpack if any(arc.path for arc in sq.arcs) else None
         self.behind: dict[tuple[str, str], TTSQSync] = {}  # by arc and consumer: takes its tokens in its place
         self.tags: list[Way] = []
+        self.unmatched: list[Way] = []
         self.route(syncs, host_of)
         self.simple = fixed and not self.unpack and all(not way.hosts and not way.output for way in self.ways)
         self.send: Send = self._send_local if self.simple else self.send_parts
@@ -126,14 +127,14 @@ class TTSQForward:
     def route(self, syncs: dict[str, TTSQSync], host_of: dict[str, str]) -> None:
         """Let tokens go to where their consumers are now; `host_of` is "" for an SQ that waits for an ensemble."""
         ways: list[Way] = []
-        self.tags = []
+        self.tags, self.unmatched = [], []
+        of_kind = {"value": ways, "tag": self.tags, "unmatched": self.unmatched}
         for index, arc in enumerate(self.sq.arcs):
             name = arc_name(self.sq.name, index)
             local = [(self.behind.get((name, to.sq)) or syncs[to.sq], to.port) for to in arc.to if to.sq in syncs]
             hosts = {host_of[to.sq] for to in arc.to if to.sq not in syncs} - {self.here, ""}
             unplaced = sum(not host_of[to.sq] and to.sq not in syncs for to in arc.to)
-            way = Way(name, arc.path, local, sorted(hosts), arc.output, unplaced)
-            (self.tags if arc.kind == "tag" else ways).append(way)
+            of_kind[arc.kind].append(Way(name, arc.path, local, sorted(hosts), arc.output, unplaced))
         self.use(ways)
 
     def use(self, ways: list[Way]) -> None:
@@ -154,9 +155,14 @@ class TTSQForward:
         for way in self.tags:
             self._along(way, instant, start, stop)
 
+    def leave(self, value: Any, start: Tick, stop: Tick, missing: Sequence[str]) -> None:
+        """Send a token that left the SQ's ports without having fired to its handler."""
+        for way in self.unmatched:
+            self._along(way, tuple_of(value, TTTime(ROOT, start, stop), tuple(missing)), start, stop)
+
     def to_others(self) -> list[tuple[str, list[str]]]:
         """The arcs that lead to other ensembles, and which ensembles those are."""
-        return [(way.name, way.hosts) for way in (*self.ways, *self.tags) if way.hosts]
+        return [(way.name, way.hosts) for way in (*self.ways, *self.tags, *self.unmatched) if way.hosts]
 
     def _send_local(self, value: Any, start: Tick, stop: Tick) -> None:
         """The common case: the whole value, to ports on this ensemble."""

@@ -70,15 +70,16 @@ class Port:
             first = bisect_left(tokens, (reach,))
         return [token for token in tokens[first : bisect_left(tokens, (stop,))] if token[2] > start]
 
-    def evict(self, limit: Tick) -> int:
-        """Drop the tokens that end before `limit`; how many there were."""
+    def evict(self, limit: Tick) -> list[Waiting]:
+        """Take away the tokens that end before `limit`."""
         tokens = self.tokens
         begun, count = 0, len(tokens)
         while begun < count and tokens[begun][0] < limit:  # later starts have later ends too
             begun += 1
-        kept = [token for token in tokens[:begun] if token[2] >= limit]
-        tokens[:begun] = kept
-        return begun - len(kept)
+        gone = [token for token in tokens[:begun] if token[2] < limit]
+        if gone:
+            tokens[:begun] = [token for token in tokens[:begun] if token[2] >= limit]
+        return gone
 
     def first_end(self) -> Tick:
         """The earliest end of a token that waits; `INFINITY`: none waits."""

@@ -59,14 +59,15 @@ class TTArc(msgspec.Struct, omit_defaults=True):
     Attributes:
         name: the program's variable, or "" for an unnamed expression.
         kind: "value": the body's result. "tag": sent when a firing is decided, before the body runs (value: the
-            instant on the root clock; interval: the firing's).
+            instant on the root clock; interval: the firing's). "unmatched": a token that left this SQ's ports without
+            having fired (value: `(value, interval, missing)`, the arguments of its handler; interval: the token's).
         path: which element of the returned sequence goes here: () the whole, (1,) the second, (1, 0) nested.
         to: the ports that consume it.
         output: its tokens are outputs of the graph too.
     """
 
     name: str = ""
-    kind: Literal["value", "tag"] = "value"
+    kind: Literal["value", "tag", "unmatched"] = "value"
     path: tuple[int, ...] = ()
     to: list[TTDestination] = []
     output: bool = False
@@ -106,6 +107,7 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
         trigger: the cause of firings: the arrival of a token; a grid of instants; a deadline; "plan_b": its deadline.
         order: "forward": a set that starts before the last one fired is dropped.
         singly: its ports fire one by one (`MERGE`).
+        spread: the value of its one arc port is a tuple of the body's arguments (of a handler, `TTUnmatched=`).
         stream: its output is a stream.
         stateful: its body has `global sq_state`.
         full_token: its body gets and returns `TTToken`s.
@@ -134,6 +136,7 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
     trigger: Trigger = "arrival"
     order: Order = "any"
     singly: bool = False
+    spread: bool = False
     stream: bool = False
     stateful: bool = False
     full_token: bool = False

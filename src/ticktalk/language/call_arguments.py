@@ -17,7 +17,9 @@ from ticktalk.time.clock import whole_tick
 
 MOST_TICKS = 2**62
 """Ticks of the root clock are less than this: 146,000 years."""
-COMMON_KEYWORDS = ("TTName", "TTPersistent")
+COMMON_KEYWORDS = ("TTName", "TTPersistent", "TTUnmatched")
+CALLABLE = ("TTPlanB", "TTUnmatched")
+"""Keywords that take a function or its call, which is no value."""
 OPTIONAL = ast.Constant(None)
 """Stands for some default where only its presence matters."""
 
@@ -84,8 +86,10 @@ class Arguments(Evaluation):
                 argument.value = self.data(argument.place)
 
     def evaluate_for_sq(self, arguments: Sequence[Argument]) -> None:
-        """As `evaluate_all`; compile-time lists that hold arcs become SQs."""
+        """As `evaluate_all`; compile-time lists that hold arcs become SQs, and functions are left (`CALLABLE`)."""
         for argument in arguments:
+            if argument.keyword is not None and argument.keyword.arg in CALLABLE:
+                continue
             if isinstance(argument.place, ast.GeneratorExp):
                 what = "a generator cannot be given to an SQ"
                 self.problems.report(argument.place, what, "write a list: `[... for ...]`")

@@ -6,7 +6,7 @@ import ast
 from typing import Any
 
 from ticktalk.language import folding
-from ticktalk.language.call_arguments import COMMON_KEYWORDS, MOST_TICKS, OPTIONAL, Argument
+from ticktalk.language.call_arguments import CALLABLE, COMMON_KEYWORDS, MOST_TICKS, OPTIONAL, Argument
 from ticktalk.language.draft import Arc, Constant, PortDraft, SQDraft
 from ticktalk.language.evaluation import Attempts, Foreign, Meaning, Reference, Refused, Unknown, Value
 from ticktalk.language.instances import Instances
@@ -88,11 +88,11 @@ class Constructs(Instances):
         try:
             bound = self.bind_construct(node, "TTFinishByOtherwise", arguments)
         except Refused:
-            self.evaluate_all([a for a in arguments if a.keyword is None or a.keyword.arg != "TTPlanB"])
+            self.evaluate_all([a for a in arguments if a.keyword is None or a.keyword.arg not in CALLABLE])
             raise
         # Plan B's call is no value here: it is made last, and fires at the deadline only.
         plan = bound.get("TTPlanB")
-        self.evaluate_for_sq([argument for argument in bound.values() if argument is not plan])
+        self.evaluate_for_sq([argument for name, argument in bound.items() if name not in CALLABLE])
         attempts = Attempts()
         with attempts:
             will_continue = self.flag(bound.get("TTWillContinue"), "TTWillContinue", True)
@@ -108,7 +108,9 @@ class Constructs(Instances):
                 deadline = Constant(self.ticks(due, "TTTimeDeadline"))
         plan_b = None if plan is None else self.plan_b(plan)
         attempts.check()
-        return self.deadline(node, data, deadline, plan_b, will_continue, clock=clock.name, **fields)
+        arc = self.deadline(node, data, deadline, plan_b, will_continue, clock=clock.name, **fields)
+        self.handle_unmatched(bound, arc)
+        return arc
 
     def deadline(
         self,

@@ -36,7 +36,7 @@ class Arc:
     """An output of a graph input or SQ; it becomes a `TTArc`."""
 
     source: Source
-    kind: Literal["value", "tag"] = "value"
+    kind: Literal["value", "tag", "unmatched"] = "value"
     path: tuple[int, ...] = ()
     name: str = ""
     to: list[TTDestination] = field(default_factory=list)
@@ -67,8 +67,8 @@ class Source:
         """The arc that carries the whole value."""
         return self.arc("value")
 
-    def arc(self, kind: Literal["value", "tag"], path: tuple[int, ...] = ()) -> Arc:
-        """The arc of the value, of one element of the unpacked value, or of the tag: sent when a firing is decided."""
+    def arc(self, kind: Literal["value", "tag", "unmatched"], path: tuple[int, ...] = ()) -> Arc:
+        """The arc of the value, of one element of the unpacked value, or of another kind (`TTArc`)."""
         if (kind, path) not in self._arcs:
             self._arcs[kind, path] = Arc(self, kind, path)
         return self._arcs[kind, path]
@@ -100,7 +100,7 @@ class SQDraft(Source):
         for port, arc in zip(sq.ports, self.ends, strict=True):
             if arc is not None and not sq.singly:
                 port.sticky = self.is_source or (from_stream and not arc.source.stream)
-        if sq.trigger == "arrival" and sq.stateful and from_stream:
+        if sq.trigger == "arrival" and sq.stateful and from_stream and not sq.spread:
             sq.order = "forward"
         before = [arc.source.rank for arc in self.ends if arc is not None]
         if self.plan_b is not None:
@@ -110,7 +110,7 @@ class SQDraft(Source):
                 for port, arc in zip(self.plan_b.sq.ports, self.plan_b.ends, strict=True):
                     port.sticky = arc is not None and not arc.source.stream
         self.rank = sq.rank = 1 + max(before, default=-1)
-        sq.arcs = [] if self.is_silent else self._remaining_arcs()
+        sq.arcs = [arc for arc in self._remaining_arcs() if not self.is_silent or arc.kind == "unmatched"]
 
     def _remaining_arcs(self) -> list[TTArc]:
         has_elements = any(path for _, path in self._arcs)

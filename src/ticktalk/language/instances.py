@@ -14,8 +14,8 @@ from ticktalk.graph.sq import Trigger, TTConstraintSpec
 from ticktalk.instructions import BY_NAME, REQUIRED, Instruction
 from ticktalk.language import folding
 from ticktalk.language.call_arguments import COMMON_KEYWORDS, OPTIONAL, Argument, Arguments
-from ticktalk.language.draft import Constant, PortDraft, SQDraft
-from ticktalk.language.evaluation import Attempts, Home, Reference, Refused
+from ticktalk.language.draft import Arc, Constant, PortDraft, SQDraft
+from ticktalk.language.evaluation import Attempts, Foreign, Home, Reference, Refused, Unknown
 from ticktalk.language.templates import STREAM_KEYWORDS, Parameter, Template
 from ticktalk.time import TTClock
 
@@ -55,7 +55,6 @@ class Instances(Arguments):
             what = f"`{template.name}` is a stream, so it cannot be a plan B"
             raise self.refused(node, what, "write an @SQify function")
         bound = self.bind_arguments(node, template.name, template.parameters, arguments, keywords)
-        draft = self.draft
         ports: list[PortDraft] = []
         values: dict[str, Any] = {}  # of parameters that are fixed at compile time
         attempts = Attempts()
@@ -77,24 +76,56 @@ class Instances(Arguments):
         for name in template.defaults:
             if name in bound and name != "TTClock":
                 parameters[name] = encode_constant(self.fixed(bound[name], name))
-        draft.used[template.key] = template
-        made = draft.add(
+        made = self._add_function(node, template, home, ports, values, parameters=parameters, **fields)
+        made.is_source = template.stream
+        self.handle_unmatched(bound, made.whole)
+        return made
+
+    def _add_function(
+        self,
+        node: ast.expr,
+        template: Template,
+        home: Home,
+        ports: list[PortDraft],
+        values: dict[str, Any],
+        **fields: Any,
+    ) -> SQDraft:
+        self.draft.used[template.key] = template
+        made = self.draft.add(
             template.key,
             node,
             ports,
             called=template.name,
             body=True,
-            parameters=parameters,
             stateful=template.stateful,
             full_token=template.full_token,
             **fields,
         )
-        made.is_source = template.stream
         for component in self._components(template, home, values):
             constraint = TTConstraintSpec(components=[component])
             if constraint not in made.sq.constraints:
                 made.sq.constraints.append(constraint)
         return made
+
+    def handle_unmatched(self, bound: dict[str, Argument], arc: Arc) -> None:
+        """Make the SQ of `TTUnmatched=`, which gets the tokens that leave the ports of the SQ of `arc` unused."""
+        argument = bound.get("TTUnmatched")
+        if argument is None:
+            return
+        callee = self.evaluate(argument.place) if argument.value is None else argument.value
+        instead = "write `def handler(value, interval, missing):`, decorated with @SQify, and give its name"
+        if isinstance(callee, Unknown):
+            raise Refused
+        if isinstance(callee, Foreign):
+            raise self.refused(argument.where, callee.what, callee.instead)
+        if not isinstance(callee, Reference) or callee.template is None or callee.home is None:
+            raise self.refused(argument.where, "TTUnmatched takes the name of an @SQify function", instead)
+        template, inputs = callee.template, [each for each in callee.template.parameters if each.default is None]
+        if len(inputs) != 3 or inputs[-1].keyword_only or template.full_token or template.stream:
+            what = f"`{callee.name}` is no handler: it gets a value, its interval, and the names of the missing inputs"
+            raise self.refused(argument.where, what, instead)
+        port = PortDraft("unmatched", arc.source.arc("unmatched"))
+        self._add_function(argument.place, template, callee.home, [port], {}, spread=True)
 
     def _components(self, template: Template, home: Home, values: dict[str, Any]) -> list[str]:
         """The components that the body asks for, given the values of its parameters."""
@@ -176,7 +207,9 @@ class Instances(Arguments):
                 ports.append(PortDraft(row.port_name(index), value))
         fields = {"trigger": trigger, **self.common(bound), **self._instruction_settings(row, bound)}
         attempts.check()
-        return draft.add(row.name, node, ports, **fields)
+        made = draft.add(row.name, node, ports, **fields)
+        self.handle_unmatched(bound, made.whole)
+        return made
 
     def _instruction_settings(self, row: Instruction, bound: dict[str, Argument]) -> dict[str, Any]:
         """The fields that an instruction's settings make."""

@@ -281,6 +281,14 @@ def encode_pieces(value: Any) -> tuple[Data, ...]:
         ) from None
 
 
+def tuple_of(*values: Any) -> Any:
+    """The tuple of some values; encoded, if one of them is `Encoded`."""
+    if not any(value.__class__ is Encoded for value in values):
+        return values
+    content = b"".join([_array_head(len(values)), *map(encoded, values)])
+    return Encoded(_encode(_ext(EXT_TUPLE, content)))
+
+
 def check_length(length: int, limit: int) -> None:
     """Make sure that an encoded value is not longer than `limit` bytes.
 

@@ -21,6 +21,8 @@ import zoneinfo
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ticktalk.time import ROOT, TTClock, TTTime
+
 
 class NoCodecError(TypeError):
     """A value that cannot leave its SQ: register a codec for its type, or send something plainer."""
@@ -182,6 +184,14 @@ add_kinds(
             _defaultdict,
             lambda p: collections.defaultdict(FACTORIES[p[0]] if p[0] is not None else None, p[1]),
         ),
+        Kind(
+            "TTClock",
+            TTClock,
+            lambda v: v.parent and [v.name, v.parent, v.period, v.epoch],
+            lambda p: TTClock(*p) if p else ROOT,
+            True,
+        ),
+        Kind("TTTime", TTTime, lambda v: [v.clock, v.start_tick, v.stop_tick], lambda p: TTTime(*p), True),
         Kind("SimpleNamespace", types.SimpleNamespace, lambda v: dict(vars(v)), lambda p: types.SimpleNamespace(**p)),
         Kind("array", array.array, lambda v: [v.typecode, v.tolist()], lambda p: array.array(*p)),
     ]

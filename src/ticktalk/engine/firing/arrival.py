@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ticktalk.counters import Counters
@@ -28,7 +29,7 @@ class SinglePortSync(TTSQSync):
             _, start, stop, value = self.inbox.pop()
             if self.forward:
                 if start < self.last_start:
-                    self.counters.add(self.sq.name, "out_of_order")
+                    self._drop(start, stop, value)
                     return
                 self.last_start = start
             self.fire(start, stop, ((start, stop, value) if self.full else value,), now)
@@ -38,11 +39,16 @@ class SinglePortSync(TTSQSync):
         for _, start, stop, value in arrived:
             if self.forward:
                 if start < self.last_start:
-                    self.counters.add(self.sq.name, "out_of_order")
+                    self._drop(start, stop, value)
                     continue
                 self.last_start = start
             self.fire(start, stop, ((start, stop, value) if self.full else value,), now)
         self.may_fire_again = False
+
+    def _drop(self, start: Tick, stop: Tick, value: Any) -> None:
+        self.counters.add(self.sq.name, "out_of_order")
+        if self.leave is not None:
+            self.leave(value, start, stop, ())
 
 
 class ArrivalSync(TTSQSync):
@@ -60,7 +66,8 @@ class ArrivalSync(TTSQSync):
         self.others = [[other for other in self.consuming if other != slot] for slot in range(len(sticky))]
         self.sticky: dict[int, Waiting | None] = {slot: None for slot, is_sticky in enumerate(sticky) if is_sticky}
         # Evicting many at once is cheaper. A token that is overdue can only meet tokens that start before its end.
-        self.patience = eviction_bound + eviction_bound // 64
+        # Only a handler can tell when it leaves.
+        self.patience = eviction_bound + (0 if self.handled else eviction_bound // 64)
 
     def step(self, now: int) -> None:
         if len(self.inbox) == 1 and not self.remote:
@@ -170,13 +177,22 @@ class ArrivalSync(TTSQSync):
             self.ports[other].remove(used[other])
         for port, settled in self.sticky.items():
             used[port] = settled
+        if self.met:
+            for partner in used:
+                self.met.pop(partner[1], None)
         if self.forward:
             if start < self.last_start:
-                self.counters.add(self.sq.name, "out_of_order")
+                self._drop([used[slot] for slot in self.consuming])
                 return True
             self.last_start = start
         self.fire(start, stop, values_of(used, self.full), now)
         return True
+
+    def _drop(self, used: list[Waiting]) -> None:
+        self.counters.add(self.sq.name, "out_of_order")
+        if self.leave is not None:
+            for start, _, stop, value in used:
+                self.leave(value, start, stop, ())
 
     def reach(self, start: Tick) -> None:
         """A token that starts at `start` came to this SQ and was used, though no sync saw it."""
@@ -188,10 +204,19 @@ class ArrivalSync(TTSQSync):
     def _evict(self) -> None:
         limit = self.newest - self.eviction_bound
         self.evict_at = INFINITY
-        for waiting in self.ports:
+        gone: list[tuple[int, Waiting]] = []
+        for slot, waiting in enumerate(self.ports):
             if waiting.tokens:
-                self.counters.add(self.sq.name, "evicted", waiting.evict(limit))
+                gone += [(slot, token) for token in waiting.evict(limit)]
                 self.evict_at = min(self.evict_at, waiting.first_end() + self.patience)
+        self.counters.add(self.sq.name, "evicted", len(gone))
+        self._unused(gone)
+
+    def _overlapping(self, slot: int, start: Tick, stop: Tick) -> Sequence[Waiting]:
+        if slot not in self.sticky:
+            return self.ports[slot].overlapping(start, stop)
+        settled = self.sticky[slot]
+        return [settled] if settled is not None and settled[0] < stop and settled[2] > start else []
 
     def settle(self) -> None:
         self._evict()
@@ -268,7 +293,7 @@ class PairSync(ArrivalSync):
             stop = partner[2]
         if self.forward:
             if start < self.last_start:
-                self.counters.add(self.sq.name, "out_of_order")
+                self._drop([token, partner])
                 return True
             self.last_start = start
         self.fire(start, stop, (partner[3], value) if slot else (value, partner[3]), now)

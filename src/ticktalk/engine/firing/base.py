@@ -21,6 +21,9 @@ Fire = Callable[[Tick, Tick, tuple[Any, ...], int], None]
 Send = Callable[[Any, Tick, Tick], None]
 """`(value, start, stop)`: send a result."""
 
+Leave = Callable[[Any, Tick, Tick, Sequence[str]], None]
+"""`(value, start, stop, missing)`: a token leaves without having fired; the ports had nothing for it."""
+
 _MADE = count()
 
 
@@ -31,6 +34,7 @@ class TTSQSync:
         inbox: the tokens that arrived since the last step from SQs of the same ensemble: `(port, start, stop, value)`.
         remote: the same from other ensembles; it comes first.
         may_fire_again: the turn that it has may fire more than once.
+        leave: takes the tokens that leave its ports without having fired (`TTUnmatched=`); None: nobody does.
     """
 
     may_fire_again = False
@@ -52,8 +56,12 @@ class TTSQSync:
         self.newest: Tick = NEG_INFINITY  # the newest finite start seen on any port
         self.evict_at: Tick = INFINITY  # a newest start at which some waiting token may have to go
         self.eviction_bound = eviction_bound
-        self.full = takes_full_tokens(sq)
+        self.handled = any(arc.kind == "unmatched" for arc in sq.arcs)
+        # A single run that is busy gives the tokens one by one to the handler.
+        self.full = takes_full_tokens(sq) or (self.handled and sq.single_run is not None)
         self.fire: Fire
+        self.leave: Leave | None = None
+        self.met: dict[int, set[int]] = {}  # of a token that waits: the slots of unused ones that it overlapped
 
     def __lt__(self, other: TTSQSync) -> bool:
         # Of two instances of one SQ at one tick (one cut off, one in its place) the older goes first.
@@ -102,12 +110,15 @@ class TTSQSync:
             ]
             if kept:
                 saved[name] = [(port, *token) for port, token in kept if token is not None]
+        if self.met:
+            saved["met"] = {number: sorted(slots) for number, slots in self.met.items()}
         return saved
 
     def restore(self, saved: dict[str, Any], load: Load, now: int) -> None:
         """Go on where `save` was called, at root tick `now`."""
         for name in self.kept:
             setattr(self, name, saved[name])
+        self.met = {number: set(slots) for number, slots in saved.get("met", {}).items()}
         self.inbox[:0] = [(port, start, stop, load(data)) for port, start, stop, data in saved.get("inbox", ())]
         self.remote[:0] = [(port, start, stop, load(data)) for port, start, stop, data in saved.get("remote", ())]
         if not self.queued:
@@ -152,6 +163,23 @@ class TTSQSync:
             arrived = self.inbox[:]
         self.inbox.clear()
         return arrived
+
+    def _unused(self, gone: Sequence[tuple[int, Waiting]]) -> None:
+        """Give tokens that left their ports together, by slot, to the handler, if there is one."""
+        for slot, (start, number, stop, value) in gone if self.leave is not None else ():
+            met = self.met.pop(number, set())
+            met.update(other for other, token in gone if token[0] < stop and token[2] > start)
+            for other, port in enumerate(self.arc_ports):
+                for token in self._overlapping(other, start, stop):
+                    met.add(other)
+                    if not self.sq.ports[port].sticky:
+                        self.met.setdefault(token[1], set()).add(slot)
+            assert self.leave is not None
+            self.leave(value, start, stop, [self._name(other) for other in self.slot.values() if other not in met])
+
+    def _overlapping(self, slot: int, start: Tick, stop: Tick) -> Sequence[Waiting]:
+        """The tokens at a port that share a tick with [start, stop)."""
+        return ()
 
     def _saved(self, slot: int, token: Waiting, saver: Saver) -> tuple[Any, ...] | None:
         """`(slot, start, number, stop, value)`, or None when the value has no codec."""

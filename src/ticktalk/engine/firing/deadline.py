@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -38,7 +38,9 @@ class PlanBSync(TTSQSync):
             else:
                 waiting.add(token)
                 self.newest = max(self.newest, start)
-                self.counters.add(self.sq.name, "evicted", waiting.evict(self.newest - self.eviction_bound))
+                gone = [(slot, token) for token in waiting.evict(self.newest - self.eviction_bound)]
+                self.counters.add(self.sq.name, "evicted", len(gone))
+                self._unused(gone)
 
     def take(self, start: Tick, stop: Tick) -> tuple[Any, ...]:
         """The values of the best set of inputs that overlaps [start, stop).
@@ -55,9 +57,13 @@ class PlanBSync(TTSQSync):
             which = ", ".join(missing) or "a set that overlaps in time"
             raise LookupError(f"plan B {self.sq.name} was due, but its input had not arrived: {which}")
         for slot, (waiting, token) in enumerate(zip(self.ports, chosen, strict=True)):
+            self.met.pop(token[1], None)
             if not self.sq.ports[self.arc_ports[slot]].sticky:
                 waiting.remove(token)
         return values_of(chosen, self.full)
+
+    def _overlapping(self, slot: int, start: Tick, stop: Tick) -> Sequence[Waiting]:
+        return self.ports[slot].overlapping(start, stop)
 
     def waiting(self) -> dict[str, int]:
         return {self._name(slot): len(port.tokens) for slot, port in enumerate(self.ports) if port.tokens}
@@ -146,7 +152,7 @@ class DeadlineSync(TTSQSync):
         if arrived:
             limit = self.newest - self.eviction_bound
             if not self.sticky_data:
-                self.counters.add(self.sq.name, "evicted", self.data.evict(limit))
+                self._gone("evicted", self.data.evict(limit))
             if not self.sticky_deadline:
                 self.missed.evict(limit)
 
@@ -164,7 +170,7 @@ class DeadlineSync(TTSQSync):
             self._meet(deadline, token)
             return
         self.data.remove(token)
-        self.counters.add(self.sq.name, "late")
+        self._gone("late", [token])
         if not self.sticky_deadline and self.missed.holds(deadline):
             self.missed.remove(deadline)
         elif self.due.holds(deadline):
@@ -206,7 +212,7 @@ class DeadlineSync(TTSQSync):
             chosen = best_set(start, stop, [late])
             if chosen is not None:
                 self.data.remove(chosen[0])
-                self.counters.add(self.sq.name, "late")
+                self._gone("late", chosen)
                 if not self.sticky_deadline:
                     self.missed.remove(token)
         if self.plan_b is None:
@@ -219,6 +225,13 @@ class DeadlineSync(TTSQSync):
             return
         self.counters.add(self.sq.name, "plan_b")
         self.plan_b_fire(start, stop, values, now)
+
+    def _gone(self, kind: str, tokens: list[Waiting]) -> None:
+        """Data leaves without having met a deadline in time."""
+        self.counters.add(self.sq.name, kind, len(tokens))
+        for start, _, stop, (_, value) in tokens if self.leave is not None else ():
+            assert self.leave is not None
+            self.leave(value, start, stop, ("deadline",))
 
     def close(self) -> None:
         super().close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ticktalk.counters import Counters
-from ticktalk.engine.firing.base import Fire, Send
+from ticktalk.engine.firing.base import Fire, Leave, Send, takes_full_tokens
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import NEG_INFINITY, Tick
 
@@ -21,12 +21,16 @@ class SingleRun:
         sq: the SQ.
         counters: where drops are counted.
         send: where results go.
+        leave: takes the inputs that are dropped; with it `fire` is given them with their intervals.
     """
 
-    def __init__(self, sq: TTSQ, counters: Counters, send: Send) -> None:
+    def __init__(self, sq: TTSQ, counters: Counters, send: Send, leave: Leave | None = None) -> None:
         self._sq = sq.name
         self._counters = counters
         self._send = send
+        self.leave = leave
+        self._full = takes_full_tokens(sq)
+        self._ports = [port for port in sq.ports if port.constant is None]
         self.timeout = sq.single_run or 0
         self.taken = 0  # firings begun, and ended
         self.ended = 0
@@ -37,7 +41,13 @@ class SingleRun:
         """Take the set unless a firing is in flight."""
         if self.ended < self.taken and now < self.free_at:
             self._counters.add(self._sq, "busy")
+            if self.leave is not None:
+                for port, (begin, end, value) in zip(self._ports, values, strict=True):
+                    if not port.sticky:
+                        self.leave(value, begin, end, ())
             return
+        if self.leave is not None and not self._full:
+            values = tuple([value for _, _, value in values])
         self.taken += 1
         self.free_at = now + self.timeout
         self.fire_body(start, stop, values, now)

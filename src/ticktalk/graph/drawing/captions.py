@@ -60,7 +60,7 @@ def arc_label(arc: TTArc) -> str:
     """The arc's variable in the program; else the part of the result that it carries, or ""."""
     if arc.name:
         return printable(arc.name)
-    return "tag" if arc.kind == "tag" else "".join(f"[{index}]" for index in arc.path)
+    return arc.kind if arc.kind != "value" else "".join(f"[{index}]" for index in arc.path)
 
 
 def output_label(sq: TTSQ, arc: TTArc) -> str:

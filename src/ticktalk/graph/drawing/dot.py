@@ -34,7 +34,7 @@ def draw_dot(graph: TTGraph, host: dict[str, str]) -> str:
     outputs = 0
     for sq in graph.sqs:
         for arc in sq.arcs:
-            style = "style=dashed" if arc.kind == "tag" else "penwidth=1.6" if sq.stream else "penwidth=0.9"
+            style = "style=dashed" if arc.kind != "value" else "penwidth=1.6" if sq.stream else "penwidth=0.9"
             label = arc_label(arc)
             for to in arc.to:
                 lines.append(f"  {node[sq.name]} -> {node[to.sq]}:p{to.port}:w [label={_quoted(label)}, {style}];")

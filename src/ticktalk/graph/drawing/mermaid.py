@@ -30,7 +30,7 @@ def draw_mermaid(graph: TTGraph, host: dict[str, str]) -> str:
     outputs = 0
     for sq in graph.sqs:
         for arc in sq.arcs:
-            line = "-.->" if arc.kind == "tag" else "==>" if sq.stream else "-->"
+            line = "-.->" if arc.kind != "value" else "==>" if sq.stream else "-->"
             label = f'|"{_escaped(arc_label(arc))}"|' if arc_label(arc) else ""
             lines += [f"  {node[sq.name]} {line}{label} {node[to.sq]}" for to in arc.to]
             if arc.output:

@@ -61,7 +61,7 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
 
 
 class _Arc(NamedTuple):
-    """A wire with its meaning: `style` is "stream", "single", "tag" or "plan-b"."""
+    """A wire with its meaning: `style` is "stream", "single", "tag", "unmatched" or "plan-b"."""
 
     wire: Wire
     style: str
@@ -135,7 +135,7 @@ class _Scene:
             made = self.sqs[sq.name]
             for position, arc in enumerate(sq.arcs):
                 ends = [(to.sq, to.port) for to in arc.to]
-                style = "tag" if arc.kind == "tag" else "stream" if sq.stream else "single"
+                style = arc.kind if arc.kind != "value" else "stream" if sq.stream else "single"
                 leaves = _output_height(made, position)
                 label = shortened(arc_label(arc), 22) if arc.to or arc_label(arc) else ""
                 outputs = []
@@ -322,6 +322,7 @@ _STROKES = {
     "stream": (STREAM, 2.0, ""),
     "single": (SINGLE, 1.2, ""),
     "tag": (STREAM, 1.4, "6 4"),
+    "unmatched": (PLAN_B, 1.2, "6 4"),
     "plan-b": (PLAN_B, 1.6, "1.5 4"),
 }
 
@@ -462,6 +463,7 @@ _KINDS = (
     ("stream", "stream"),
     ("single", "single tokens"),
     ("tag", "tag: the instant, sent before the body runs"),
+    ("unmatched", "tokens that left unused, to their handler"),
     ("plan-b", "plan B of a deadline"),
     ("sticky", "sticky port: keeps its last token"),
     ("constant", "constant"),

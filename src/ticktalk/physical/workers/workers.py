@@ -21,7 +21,7 @@ from ticktalk.engine import state
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.components import Components
 from ticktalk.engine.context import Context
-from ticktalk.engine.firing.base import Fire
+from ticktalk.engine.firing.base import Fire, takes_full_tokens
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.firing_chain import Elsewhere, runs_elsewhere
 from ticktalk.graph.graph import TTGraph
@@ -205,7 +205,7 @@ class Workers:
         body = WorkerBody(ident, worker, context, elsewhere, grid)
         self._bodies[ident] = body
         self._of.setdefault(context, {})[sq.name] = body
-        full = sync.full
+        full = takes_full_tokens(sq)
         mark = self.mark
 
         def fire(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:

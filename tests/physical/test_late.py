@@ -1,0 +1,140 @@
+"""On a device: the tokens that nothing was done with reach their handler, whoever encoded their values."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ticktalk.language.compiler import compile_source
+from ticktalk.payloads import Deployment, FiringError, OutputToken, ReadyAnswer, ReportRequest, StartContext
+from ticktalk.physical.manager_node import in_loop
+from ticktalk.physical.node import Node
+from ticktalk.values.codec import plain
+
+LIMIT = 30.0
+"""Seconds after which a condition that should come true has failed."""
+
+PERIOD = 100_000
+
+HEAD = "from ticktalk import *\nimport time\n"
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Wait until a condition is true; its value."""
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.005)
+    raise AssertionError(f"not within {LIMIT} s: {what}")
+
+
+class Done:
+    """A program that ran on one ensemble until all was done: its outputs, errors and counters."""
+
+    def __init__(self, source: str, processes: bool, bound: int = 30_000_000) -> None:
+        self.outputs: list[OutputToken] = []
+        self.errors: list[FiringError] = []
+        node = Node("edge", {}, processes=processes)
+        node.host.eviction_bound = bound
+        node.take_output, node.take_error = self.outputs.append, self.errors.append
+        node.run_in_thread()
+        try:
+            graph = compile_source(HEAD + source, "prog.py", "prog")
+            deployment = Deployment(graph, {sq.name: "edge" for sq in graph.sqs})
+            answers: list[ReadyAnswer] = []
+            in_loop(node, lambda: node.prepare(deployment, answers.append))
+            assert until(lambda: answers, "the answer")[0].problem is None
+            self.tick = (node.clock.now() // PERIOD + 1) * PERIOD + PERIOD // 2
+            in_loop(node, lambda: node.start_context(StartContext("prog", 1, self.tick, {"trigger": 1})))
+
+            def report() -> Any:
+                return in_loop(node, lambda: node.duties.reports.report(ReportRequest("prog", 1, 0)))
+
+            until(lambda: not report().busy, "all is done")
+            self.counts = report().counts
+        finally:
+            node.close()
+
+    def values(self, sq: str) -> list[Any]:
+        """The values of an output."""
+        return [plain(token.value) for token in self.outputs if token.sq == sq]
+
+    def counted(self, sq: str, kind: str) -> int:
+        """A counter."""
+        return self.counts.get(sq, {}).get(kind, 0)
+
+
+UNMATCHED = """
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return ["x" * 200_000, sq_state["n"]]
+@SQify
+def slow(x):
+    time.sleep(0.03)
+    return x
+@SQify
+def lone(value, interval, missing):
+    if value[1] == 2:
+        raise ValueError(missing)
+    return len(value[0]), value[1], interval.start_tick, interval.stop_tick, missing
+@GRAPHify
+def main(trigger):
+    start = READ_TTCLOCK(trigger)
+    window = COPY_TTTIME(1, VALUES_TO_TTTIME(start, start + 450_000))
+    tag, s = src(window, TTPeriod=100_000)
+    return TTFinishByOtherwise(slow(s), TTTimeDeadline=tag + 10_000, TTUnmatched=lone)
+"""
+
+
+@pytest.mark.parametrize("processes", [True, False])
+def test_late_data_reaches_its_handler(processes: bool) -> None:
+    done = Done(UNMATCHED, processes)
+    late = done.counted("TTFinishByOtherwise-1", "late")
+    found = done.values("lone-1")
+    assert [error.exception for error in done.errors] == ["ValueError: ('deadline',)"] * (late > 1)
+    assert {error.sq for error in done.errors} <= {"lone-1"}
+    assert late >= 1 and len(found) == late - len(done.errors)
+    tokens = [(token.start, token.stop) for token in done.outputs if token.sq == "lone-1"]
+    assert [(length, *interval, *missing) for length, _, *interval, missing in found] == [
+        (200_000, start, stop, "deadline") for start, stop in tokens
+    ]
+
+
+EVICTED = """
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@SQify
+def odd(x):
+    return str(x) if x % 2 else TTEmpty()
+@SQify
+def pair(x, y):
+    return x, y
+@SQify
+def lone(value, interval, missing):
+    return value, missing
+@GRAPHify
+def main(trigger):
+    start = READ_TTCLOCK(trigger)
+    window = COPY_TTTIME(1, VALUES_TO_TTTIME(start, start + 1_050_000))
+    s = src(window, TTPeriod=100_000)
+    return pair(s, odd(s), TTUnmatched=lone)
+"""
+
+
+@pytest.mark.parametrize("processes", [True, False])
+def test_a_token_without_a_partner_reaches_its_handler(processes: bool) -> None:
+    done = Done(EVICTED, processes, bound=200_000)
+    lone = done.values("lone-1")
+    assert len(lone) == done.counted("pair-1", "evicted") >= 2
+    assert lone == [(value, ("y",)) for value in range(2, 2 * len(lone) + 2, 2)]
+    assert done.values("pair-1") == [(n, str(n)) for n in range(1, 2 * len(done.values("pair-1")), 2)]
+    assert not done.errors
