@@ -91,11 +91,12 @@ class TTEnsemble:
         self.host.movable = simulation.movable
         if simulation.timing is not None:
             site.cores = simulation.timing.cores_of(self.name)
-            self.host.cores = site.cores.occupy
-        self.host.meter = None if simulation.meter is None else simulation.meter.stage
+            self.host.stages["cores"] = site.cores.occupy
         site.log_error = self.log_error
         if any(driver is not None for driver in self.components.values()):
-            simulation.exact = True
+            self.host.stages["drivers"] = simulation.beside_drivers(self.name)
+        if simulation.meter is not None:
+            self.host.stages["meter"] = simulation.meter.stage
         self.network_manager = TTNetworkManager(queue.Queue(), self.name, site.interface, self.manager)
         self.input_token_process = TTInputTokenProcess(queue.Queue(), self.name, self.host, self.manager)
         self.execute_process = TTExecuteProcess(queue.Queue(), self.name, self.host, self.manager)

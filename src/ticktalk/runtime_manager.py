@@ -265,8 +265,15 @@ class TTRuntimeManagerSim(TTRuntimeManager):
 
     def on_output(self, callback: Callable[[OutputToken], None]) -> None:
         """Call `callback` with every output token, at its simulated time of arrival (`sim.now`)."""
-        self.simulation.exact = True
-        super().on_output(callback)
+        super().on_output(self.simulation.told_in_time(callback))
+
+    def on_error(self, callback: Callable[[FiringError], None]) -> None:
+        """Call `callback` with every error of a firing, at its simulated time (`sim.now`)."""
+        super().on_error(self.simulation.told_in_time(callback))
+
+    def watch(self, callback: Callable[[Event], None]) -> None:
+        """Call `callback` with everything that happens as a value, at its simulated time (`sim.now`)."""
+        super().watch(self.simulation.told_in_time(callback))
 
     def drain(self, ensemble: str) -> None:
         """As `TTRuntimeManager.drain`; while tokens are under way or bodies run, it goes on in simulated time."""

@@ -53,9 +53,14 @@ _WRITTEN = {"run": run_code, "steps": steps_code, "ahead": ahead_code}
 
 
 class SimulationAccelerator:
-    """Forms the regions of contexts whose bodies run in place and take no time (`Accelerator`)."""
+    """Forms the regions of contexts whose bodies run in place and take no time (`Accelerator`).
+
+    Attributes:
+        beside_drivers: the ensembles whose bodies may use drivers: they stay with the general engine.
+    """
 
     def __init__(self, agenda: Agenda) -> None:
+        self.beside_drivers: set[str] = set()
         self._timers = agenda.others = InstantTimers(agenda)
         self._plans: WeakKeyDictionary[PreparedGraph, tuple[list[TTSQ], list[Plan]]] = WeakKeyDictionary()
 
@@ -66,7 +71,8 @@ class SimulationAccelerator:
         as_drawn = all(grid_of(sq) == grid_as_drawn(sq) for sq in prepared.sqs if sq.trigger == "grid")
         sqs, plans = self._plans.get(prepared, (None, []))
         if not as_drawn or sqs is not prepared.sqs:
-            plans = plans_in_simulation(prepared.graph, prepared.sqs, grid_of)
+            here = [sq for sq in prepared.sqs if not (sq.body and prepared.here in self.beside_drivers)]
+            plans = plans_in_simulation(prepared.graph, here, grid_of)
             if as_drawn:
                 self._plans[prepared] = prepared.sqs, plans
         return [

@@ -79,7 +79,7 @@ class Context:
             clock = prepared.clocks[sq.clock]
             self.syncs[sq.name] = make_sync(sq, order, agenda, self.counters, clock, self._around.eviction_bound)
         around = self._around
-        fixed = around.run_elsewhere is None and around.cores is None and not around.movable
+        fixed = around.run_elsewhere is None and not around.stages and not around.movable
         for sq in sqs:
             lose = partial(self.counters.add, sq.name, "lost")
             self.forwards[sq.name] = TTSQForward(

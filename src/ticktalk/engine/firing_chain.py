@@ -7,6 +7,7 @@ A firing rule decides on a set (`engine/firing`). The firing then passes those o
 * "numbers here": arithmetic on plain numbers is done at once by the timekeeper; anything else goes on;
 * "worker": its body runs in a worker of the device, and no further stage follows here; or else
 * "cores": it waits for a core of the simulated ensemble, and takes its time;
+* "drivers": the environment is brought to its tick, for the drivers that its body may use;
 * "meter": its body is measured;
 * "watch": the watcher is told how it went (for "cores" and "worker" these tell the watcher themselves);
 * "in place": the body runs.
@@ -17,7 +18,7 @@ rule and `TTSQExecute.fire`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -115,8 +116,7 @@ class Surroundings(NamedTuple):
         output: takes outputs.
         report: takes errors of firings.
         run_elsewhere: runs bodies in workers; None: they run in place.
-        cores: makes bodies that run in place take their time; None: they take none.
-        meter: measures bodies that run in place.
+        stages: by name, the makers of the stages before a body that runs in place, first to last.
         fired: the watcher, told of every firing whose body has run; None: there is none.
         accelerator: runs settled parts faster; None: the general engine runs everything. It is not used beside a
             watcher.
@@ -129,8 +129,7 @@ class Surroundings(NamedTuple):
     report: Report
     publish_together: PublishTogether | None = None
     run_elsewhere: RunElsewhere | None = None
-    cores: MakeStage | None = None
-    meter: MakeStage | None = None
+    stages: Mapping[str, MakeStage] = {}
     fired: Fired | None = None
     accelerator: Accelerator | None = None
     movable: bool = False
@@ -182,11 +181,11 @@ def firing_chain(
     if around.run_elsewhere is not None and runs_elsewhere(sq):
         stages, fire = _elsewhere(own(), context, around.run_elsewhere, body)
     else:
-        if around.cores is None and around.meter is None and around.fired is None:
+        if not around.stages and around.fired is None:
             execute = body(sq, send, report)
             fire = execute.fire
         else:
-            stages, fire, execute = _in_place(own(), context, {"cores": around.cores, "meter": around.meter}, body)
+            stages, fire, execute = _in_place(own(), context, around.stages, body)
         if single and "cores" not in stages:
             fire = _then(fire, done)
     if single:
@@ -216,13 +215,13 @@ def _elsewhere(
 def _in_place(
     own: Elsewhere,
     context: ContextParts,
-    makers: dict[str, MakeStage | None],
+    makers: Mapping[str, MakeStage],
     body: Callable[[TTSQ, Send, Report], TTSQExecute],
 ) -> tuple[tuple[str, ...], Fire, TTSQExecute]:
     """The stages around a body that runs in place, and the `fire` of the first of them."""
     names, stages = [], []
     for name, make in {**makers, "watch": _watch}.items():
-        stage = make(context, own) if make is not None else None
+        stage = make(context, own)
         if stage is not None:
             names.append(name)
             stages.append(stage)

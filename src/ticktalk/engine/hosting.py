@@ -76,8 +76,7 @@ class EnsembleHost:
         self.together: Callable[[str, int, Together, Data, Tick, Tick], None] | None = None  # sends on several arcs
         self.movable = False  # SQs may come and leave while their contexts run
         self.alone: dict[str, set[str]] = {}  # by graph, the SQs here that nobody else may host
-        self.cores: MakeStage | None = None  # lets bodies that run in place take their time
-        self.meter: MakeStage | None = None  # measures bodies that run in place
+        self.stages: dict[str, MakeStage] = {}  # before bodies that run in place, first to last
         self.fired: Fired | None = None  # told of every firing of contexts that start from now on
         self._suspended: dict[tuple[str, int], set[str]] = {}  # by context, what `hold` has held
         self.prepared: dict[str, PreparedGraph] = {}
@@ -126,8 +125,7 @@ class EnsembleHost:
             partial(outside.firing_error, *key),
             None if together is None else partial(together, *key),
             run_elsewhere,
-            self.cores,
-            self.meter,
+            self.stages,
             self.fired,
             outside.accelerator,
             self.movable,

@@ -2,21 +2,23 @@
 
 All ensembles of one environment share a `Simulation`. Its agenda holds their timers and the tokens between them, so one
 tick runs in graph order across ensembles. The agenda is drained up to SimPy's next event (`env.peek()`), so
-that nothing of SimPy is overtaken. When something outside looks at `env.now` (a component's driver, an output
-callback), the agenda takes one SimPy timeout per distinct instant instead.
+that nothing of SimPy is overtaken. Before somebody outside may look at `env.now` (a listener, a component's
+driver), the environment is brought to the agenda's tick.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import simpy
 
 from ticktalk.accelerate.in_simulation import SimulationAccelerator
 from ticktalk.engine.acceleration import Accelerator
 from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.firing.base import Fire, Send
+from ticktalk.engine.firing_chain import Elsewhere, MakeStage, Report
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.body_output import keep_bodies_from_stdout
 from ticktalk.hosted.meter import Meter
@@ -25,10 +27,13 @@ from ticktalk.processes import TTProcess
 from ticktalk.simulation.network import SimulatedNetwork
 from ticktalk.simulation.site import Site, size_of
 from ticktalk.simulation.tick_ends import Ends
+from ticktalk.time import Tick
 
 if TYPE_CHECKING:
     from ticktalk.mapping.deployment_file import DeploymentFile
     from ticktalk.simulation.timing import Timing
+
+_Told = TypeVar("_Told")
 
 
 class Simulation:
@@ -39,7 +44,6 @@ class Simulation:
         network: brings messages and tokens from one ensemble to another.
         timing: how long bodies and tokens take, as a deployment file says; None: bodies no time, tokens a delay.
         meter: measures the costs of bodies on this machine.
-        exact: one SimPy timeout per distinct instant, so that `env.now` is always the present tick.
         accelerator: given to contexts that start; None: not where bodies take time, are measured, or SQs may move.
         sites: the ensembles by name.
         former: the contents of failed ensembles: their counters still count.
@@ -54,7 +58,6 @@ class Simulation:
         self.network = SimulatedNetwork(self.agenda)
         self.timing: Timing | None = None
         self.meter: Meter | None = None
-        self.exact = False
         self.sites: dict[str, Site] = {}
         self.former: list[EnsembleHost] = []
         self.movable = False
@@ -85,6 +88,29 @@ class Simulation:
     def now(self) -> int:
         """The present root tick."""
         return max(self.agenda.now, int(self.env.now))
+
+    def show_now(self) -> None:
+        """Bring the environment to the agenda's tick: somebody outside may look at `env.now`."""
+        ahead = self.agenda.now - self.env.now
+        if ahead > 0:
+            # Nothing of SimPy is due before: the agenda is drained up to SimPy's next event only.
+            self.env.timeout(ahead)
+            self.env.step()
+
+    def told_in_time(self, listener: Callable[[_Told], None]) -> Callable[[_Told], None]:
+        """`listener`, called when `env.now` is the tick of what it is told."""
+
+        def tell(told: _Told) -> None:
+            self.show_now()
+            listener(told)
+
+        return tell
+
+    def beside_drivers(self, ensemble: str) -> MakeStage:
+        """The maker of the stage of a body that may use a driver, as any body on `ensemble` may from now on."""
+        if isinstance(self.accelerator, SimulationAccelerator):
+            self.accelerator.beside_drivers.add(ensemble)
+        return lambda context, own: _BesideDrivers(self, own) if own.sq.body else None
 
     def take_times(self, deployment: DeploymentFile) -> None:
         """Let bodies and tokens take the times that a deployment file gives; before anything starts."""
@@ -179,8 +205,7 @@ class Simulation:
             with keep_bodies_from_stdout():
                 if agenda.ready and agenda.next_tick() != self.now():  # else all of that tick is done in one go
                     agenda.run_ready(self.now())
-                if not self.exact:
-                    agenda.run_while(env.peek)
+                agenda.run_while(env.peek)
                 tick = agenda.next_tick()
                 while tick is not None and tick <= env.now:
                     agenda.run_tick(tick)
@@ -194,3 +219,19 @@ class Simulation:
                 pass
             finally:
                 self._waits = False
+
+
+class _BesideDrivers:
+    """The stage "drivers" of one SQ: its body finds the environment at its tick."""
+
+    __slots__ = ("_simulation", "body", "report", "send")
+
+    def __init__(self, simulation: Simulation, elsewhere: Elsewhere) -> None:
+        self._simulation = simulation
+        self.body: Fire
+        self.send: Send = elsewhere.send
+        self.report: Report = elsewhere.report
+
+    def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        self._simulation.show_now()
+        self.body(start, stop, values, now)
