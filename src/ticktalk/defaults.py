@@ -9,6 +9,9 @@ from __future__ import annotations
 DEFAULT_RUNTIME_MANAGER_NAME = "runtime-manager"
 """The name of the runtime manager's ensemble, unless it is given another; ensembles look for this one."""
 
+PROTOCOL = 2
+"""The version of the messages between manager and ensembles."""
+
 RX_PORT = 5555
 """The port on which a manager listens, unless it is given another."""
 

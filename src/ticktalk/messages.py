@@ -209,7 +209,7 @@ ROWS: dict[enum.Enum, Row] = {
     ),
     NetMsg.ACCEPTED: Row(carry.Accepted, "the sender reads in the memory it was offered", _MEMBERS, _name),
     NetMsg.SETTLE: Row(
-        carry.Settle, "values that were sent through shared memory, should they not have come", _MEMBERS
+        carry.Settle, "values that were sent through shared memory, should they not have come", _MEMBERS, _name
     ),
     NetMsg.HOW_FAR: Row(
         carry.HowFar, "a receiver to which SQs will come asks how much was sent to them", _MEMBERS, _name

@@ -363,10 +363,7 @@ class Handed(msgspec.Struct, frozen=True):
 
 
 class HowFar(msgspec.Struct, frozen=True, array_like=True):
-    """An ensemble to which SQs will come asks a sender how much it has sent on these arcs.
-
-    The ensemble has subscribed before it asks. So tokens sent after the question reach the new host, too.
-    """
+    """An ensemble to which SQs will come has subscribed, and asks a sender how much it has sent on these arcs."""
 
     name: EnsembleName
     graph: Name
@@ -496,5 +493,6 @@ class Accepted(msgspec.Struct, frozen=True, array_like=True):
 class Settle(msgspec.Struct, frozen=True, array_like=True):
     """Values in a memory that were sent to an ensemble long ago, by place and mark; those it has not got are lost."""
 
+    name: EnsembleName
     nonce: bytes
     places: list[tuple[Count, Count]]

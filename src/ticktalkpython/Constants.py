@@ -1,6 +1,5 @@
 """Names and numbers the runtime agrees on."""
 
-from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME, EVICTION_BOUND
-from ticktalk.manager.liveness import PROTOCOL
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME, EVICTION_BOUND, PROTOCOL
 
 __all__ = ["DEFAULT_RUNTIME_MANAGER_NAME", "EVICTION_BOUND", "PROTOCOL"]

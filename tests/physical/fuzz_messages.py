@@ -99,6 +99,16 @@ class NoLink(Link):
         return set()
 
 
+def turn(node: Node) -> None:
+    """Let a node do its due work, without a thread of its own."""
+    node.loop._turn()
+    while node.loop._jobs:
+        job = node.loop._jobs.popleft()()
+        if job is not None:
+            job[1](*job[2])
+        node.loop._turn()
+
+
 class Content:
     """Makes values that a type allows, and a few that it does not; from one seed always the same.
 
@@ -266,12 +276,8 @@ class Fuzz:
 
     def turn(self) -> None:
         """Let both receivers do their due work."""
-        for node in (self.node, self.manager.node):
-            node.loop._turn()
-            while node.loop._jobs:
-                job = node.loop._jobs.popleft()()
-                if job is not None:
-                    job[1](*job[2])
+        turn(self.node)
+        turn(self.manager.node)
 
     def one(self) -> None:
         """Send one message, or one token."""

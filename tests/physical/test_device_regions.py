@@ -12,10 +12,13 @@ from test_worker import Host, until
 
 from ticktalk.accelerate import together as crossing
 from ticktalk.language.compiler import compile_source
+from ticktalk.network_keys import arc_key
 from ticktalk.payloads import Deployment, ReportRequest, StartContext
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.network.token_frames import arcs_as_bytes, token_frame
 from ticktalk.physical.network.tokens import Incoming
+from ticktalk.physical.trust.guard import Guard
+from ticktalk.physical.trust.identity import ByToken
 from ticktalk.values.codec import encode_value
 
 HEAD = "from ticktalk import SQify, STREAMify, GRAPHify, TTClock, TTEmpty, component\n"
@@ -300,7 +303,13 @@ class Receiver(Host):
             arc = min(values)
             alike = numbers[0] if len(set(numbers)) == 1 else numbers
             parcel = (1, 0, arcs_as_bytes(list(values)), alike, start, stop, encode_value(list(values.values())))
-        Incoming(self.node.tokens, graph, f"{sq}/{arc}")(token_frame([parcel]), None)  # type: ignore[list-item]
+        self.came(graph, f"{sq}/{arc}", parcel)
+
+    def came(self, graph: str, arc: str, parcel: Any) -> None:
+        """A parcel of the ensemble elsewhere comes on an arc."""
+        sender = Guard(ByToken(b"", "other", "ensemble"))
+        frame, _ = sender.seal_tokens(arc_key(graph, arc), ["edge"], token_frame([parcel]))
+        Incoming(self.node.tokens, graph, arc)(bytes(frame), None)
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["threads", "process"])

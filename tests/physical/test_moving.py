@@ -31,6 +31,8 @@ from ticktalk.physical.network.frames import LONG
 from ticktalk.physical.network.token_frames import long_parcel, token_frame
 from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 from ticktalk.physical.node import Node
+from ticktalk.physical.trust.guard import Guard
+from ticktalk.physical.trust.identity import ByToken
 from ticktalk.values.codec import decode_value, encode_value, plain
 
 LIMIT = 30.0
@@ -149,13 +151,16 @@ def run(seed: int, processes: bool, length: int, other_on: str) -> None:
     for node in nodes.values():
         node.run_in_thread()
 
+    sender = Guard(ByToken(b"", "a", "ensemble"))
+
     def publish(count: int) -> None:
         for _ in range(count):
             network.sent += 1
             sent = network.sent
             parcel = (1, 0, b"", sent, tick + 1000 * sent, tick + 1000 * sent + 500, encode_value(bytes(length)))
             frame, attached = long_parcel(parcel) if length >= LONG else (token_frame([parcel]), None)
-            network.publish(arc_key("moved", "src-1/0"), bytes(frame), attached)
+            key = arc_key("moved", "src-1/0")
+            network.publish(key, *sender.seal_tokens(key, "bd", bytes(frame), attached))
 
     def meanwhile() -> None:
         for _ in range(chance.randrange(4)):

@@ -14,8 +14,7 @@ from ticktalk.accelerate import together as crossing
 from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import Deployment, StartContext
 from ticktalk.physical.manager_node import in_loop
-from ticktalk.physical.network.token_frames import arcs_as_bytes, token_frame
-from ticktalk.physical.network.tokens import Incoming
+from ticktalk.physical.network.token_frames import arcs_as_bytes
 from ticktalk.values.codec import encode_value
 
 
@@ -160,8 +159,7 @@ def test_a_bad_parcel_does_not_keep_others_from_being_handed_back(receiver: Rece
     n = warm(receiver, graph, lambda n: {0: n, 1: n})
     close_up(receiver, region)
     bad = (1, 0, arcs_as_bytes([0, 1]), n + 1, n * STEP, n * STEP + 1, encode_value(7))
-    frame = token_frame([bad])  # type: ignore[list-item]
-    Incoming(receiver.node.tokens, graph, "src-1/0")(frame, None)
+    receiver.came(graph, "src-1/0", bad)
     receiver.sent = {arc: count + 1 for arc, count in receiver.sent.items()}
     send(receiver, graph, {0: -1, 1: -1}, n)
     before = receiver.node.own["bad_frames"]
@@ -185,8 +183,7 @@ def test_a_bad_parcel_before_the_start_does_not_keep_others_away(receiver: Recei
     host_of = {sq.name: "other" if sq.name == "src-1" else "edge" for sq in graph.sqs}
     in_loop(receiver.node, lambda: receiver.node.prepare(Deployment(graph, host_of), answers.append))
     until(lambda: answers, "the answer to a deployment")
-    frame = token_frame([(1, 0, arcs_as_bytes([0, 1]), 1, 0, 1, encode_value(7))])  # type: ignore[list-item]
-    Incoming(receiver.node.tokens, name, "src-1/0")(frame, None)
+    receiver.came(name, "src-1/0", (1, 0, arcs_as_bytes([0, 1]), 1, 0, 1, encode_value(7)))
     receiver.sent = {0: 1, 1: 1}
     receiver.send(name, "src-1", {0: 5, 1: 6}, 0, 1000)
     start = StartContext(name, 1, receiver.node.clock.now() + 50_000, {"trigger": 1})
@@ -207,8 +204,7 @@ def reads(x):
     n = warm(receiver, graph, lambda n: {0: n, 1: n})
     data = b"\x92\x05" + b"\xc7\x01\x63\x00"  # 5, and an unknown extension
     arcs = arcs_as_bytes([0, 1])
-    frame = token_frame([(1, 0, arcs, n + 1, n * STEP, n * STEP + 1, data)])  # type: ignore[list-item]
-    Incoming(receiver.node.tokens, graph, "src-1/0")(frame, None)
+    receiver.came(graph, "src-1/0", (1, 0, arcs, n + 1, n * STEP, n * STEP + 1, data))
     receiver.finished(graph)
     assert named_only(receiver, graph)[-1] == 5
     assert receiver.counts(graph).get("reads-1") == {"errors": 1}

@@ -9,6 +9,7 @@ import random
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ import numpy
 import pytest
 from systems import HEAD, LIMIT, System, kill, until
 
+from ticktalk.errors import InvalidMessageError
 from ticktalk.messages import Message, NetMsg
 from ticktalk.network_keys import WHOLE
 from ticktalk.payloads import Offer, Settle
@@ -26,6 +28,9 @@ from ticktalk.physical.memory.sharing import BLOCK, Sharing
 from ticktalk.physical.network.frames import LONG, FrameError
 from ticktalk.physical.network.token_frames import Parcel, parse_parcels
 from ticktalk.physical.network.tokens import Incoming
+from ticktalk.physical.timekeeping.root_clock import boot_id
+from ticktalk.physical.trust.guard import Guard
+from ticktalk.physical.trust.identity import ByToken
 from ticktalk.values.codec import Data, decode_value, encode_value
 
 
@@ -59,7 +64,8 @@ class Node:
         )
         loop: Any = self.loop
         self.sharing = Sharing(name, self.link, loop, lambda: self.workers, lambda: self.moves.keeps)
-        tokens: Any = SimpleNamespace(loop=self.loop, in_processes=False, sharing=self.sharing)
+        guard = Guard(ByToken(b"", name, "ensemble"))
+        tokens: Any = SimpleNamespace(loop=self.loop, in_processes=False, sharing=self.sharing, guard=guard)
         self.incoming = Incoming(tokens, "graph", "src-1/0")
         network[name] = self
 
@@ -83,10 +89,10 @@ class Node:
         (frame,) = self.sharing.frames(parcel(data), ensembles)
         return frame
 
-    def receive(self, frame: tuple[Data, bytes]) -> Data | None:
+    def receive(self, frame: tuple[Data, bytes], sender: str = "a") -> Data | None:
         """The received part of a frame; None: nothing for this ensemble."""
         payload, attached = frame
-        parcels = parse_parcels(bytes(payload), attached, self.incoming.find)
+        parcels = parse_parcels(bytes(payload), attached, partial(self.incoming.find, sender))
         return parcels[0][-1] if parcels else None
 
     def tend(self) -> None:
@@ -287,7 +293,7 @@ def test_a_lost_ensemble_holds_no_place(nodes: Nodes) -> None:
     on_its_way = a.publish(a.value(bytes(LONG)), "b")
     held = c.receive(a.publish(a.value(b"c" * LONG), "c"))
     assert a.taken == 3
-    b.sharing._theirs[a.memory.nonce].close()  # as a process that is killed: it clears no mark
+    b.sharing._theirs[a.memory.nonce][1].close()  # as a process that is killed: it clears no mark
     del a.network["b"], b
     gc.collect()
     a.tend()
@@ -386,19 +392,29 @@ def test_bad_places_are_refused(nodes: Nodes) -> None:
     _, attached = a.publish(a.value(bytes(LONG)), "b")
     whole = parse_parcels(b"", attached, lambda head, where, payload: where)[0][-1]
     pieces = arena._WHERE.unpack(whole[16:])
-    assert b.sharing.view(memoryview(bytes(16) + whole[16:])) is None  # a memory that was not offered
+    assert b.sharing.view(memoryview(bytes(16) + whole[16:]), "a") is None  # a memory that was not offered
     for wrong in (b"x", bytes(whole) + b"x", bytes(whole[:-1])):
         with pytest.raises(FrameError):
-            b.sharing.view(memoryview(wrong))
+            b.sharing.view(memoryview(wrong), "a")
     for begin, length in ((0, LONG), (SIZE, 1), (SIZE - 5, 6), (2**63, 2**63), (pieces[2], SIZE)):
         with pytest.raises(FrameError):
-            b.sharing.view(memoryview(bytes(whole[:16]) + arena._WHERE.pack(*pieces[:2], begin, length)))
+            b.sharing.view(memoryview(bytes(whole[:16]) + arena._WHERE.pack(*pieces[:2], begin, length)), "a")
     for other in ((0, pieces[1]), (1, pieces[1]), (pieces[0] + 1, pieces[1]), (0, PLACES), (pieces[0], PLACES)):
-        assert b.sharing.view(memoryview(bytes(whole[:16]) + arena._WHERE.pack(*other, pieces[2], LONG))) is None
-    b.sharing.handlers[NetMsg.SETTLE](Settle(bytes(16), [(0, SENT)]))
+        assert b.sharing.view(memoryview(bytes(whole[:16]) + arena._WHERE.pack(*other, pieces[2], LONG)), "a") is None
+    b.sharing.handlers[NetMsg.SETTLE](Settle("a", bytes(16), [(0, SENT)]))
     wrong_ones = [(place, mark) for place in (-1, PLACES, 10**9) for mark in (0, SENT, 300)]
-    b.sharing.handlers[NetMsg.SETTLE](Settle(a.memory.nonce, wrong_ones))
-    assert b.sharing.view(memoryview(bytes(whole))) is not None
+    b.sharing.handlers[NetMsg.SETTLE](Settle("a", a.memory.nonce, wrong_ones))
+    for sender in ("b", "c"):
+        with pytest.raises(FrameError, match="a place in the memory of 'a'"):
+            b.sharing.view(memoryview(bytes(whole)), sender)
+    place = pieces[0]
+    right_one = [(place, mark) for mark in range(SENT, 256)]
+    with pytest.raises(InvalidMessageError, match="'c' settles values in the memory of 'a'"):
+        b.sharing.handlers[NetMsg.SETTLE](Settle("c", a.memory.nonce, right_one))
+    offer = Offer("c", boot_id(), os.getpid(), a.memory.descriptor, a.memory.nonce, 2)
+    with pytest.raises(InvalidMessageError, match="an offer of 'c' of the memory of 'a'"):
+        b.sharing.handlers[NetMsg.OFFER](offer)
+    assert b.sharing.view(memoryview(bytes(whole)), "a") is not None
 
 
 def test_a_value_is_not_overwritten_while_any_process_refers_to_it(nodes: Nodes) -> None:

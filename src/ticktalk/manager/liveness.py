@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
+from ticktalk.defaults import PROTOCOL
 from ticktalk.hosted.lease import Times
 from ticktalk.manager.deploy import Deploy
 from ticktalk.manager.driver import Driver, Send, Tell
@@ -17,9 +18,6 @@ from ticktalk.manager.state import EnsembleState, LostEnsemble, ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import NetMsg
 from ticktalk.payloads import Ping, Pong, Route
-
-PROTOCOL = 1
-"""The version of the messages between manager and ensembles."""
 
 WATCH_PERIOD = 200_000
 """Microseconds between two looks for silent ensembles."""

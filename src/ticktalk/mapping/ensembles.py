@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import msgspec
 
+from ticktalk.defaults import PROTOCOL
 from ticktalk.graph.sq import TTSQ
 from ticktalk.ranges import Count, EnsembleName, Name, RootTick
 
@@ -37,7 +38,7 @@ class EnsembleInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     memory: Count = 0
     python: Name = ""
     modules: list[Name] = []
-    protocol: int = 1
+    protocol: int = PROTOCOL
     boot_id: Name = ""
     started: RootTick = 0
     zid: Name = ""

@@ -30,6 +30,7 @@ from ticktalk.network_keys import control_key
 from ticktalk.payloads import (
     Deployment,
     FiringError,
+    HowFar,
     OutputToken,
     ReadyAnswer,
     StartContext,
@@ -44,6 +45,7 @@ from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 from ticktalk.physical.timekeeping.loop import LOAN, Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 from ticktalk.physical.trust.guard import Guard
+from ticktalk.physical.trust.identity import ByToken
 from ticktalk.physical.workers.workers import Workers
 from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
 from ticktalk.ranges import known
@@ -127,6 +129,7 @@ class Node:
             self.workers.accelerator.taking,
             self.workers.in_processes,
             self.own,
+            guard or Guard(ByToken(b"", name, "ensemble")),
         )
         self.guard = guard
         self.take_output: Callable[[OutputToken], None] | None = None  # on the manager's own ensemble
@@ -148,7 +151,7 @@ class Node:
             SyncMsg.STOP: lambda stop: self.stop_graph(stop.graph),
             **self.duties.handlers(SyncMsg),
         }
-        self.network_manager.handlers |= self.duties.handlers(NetMsg)
+        self.network_manager.handlers |= {**self.duties.handlers(NetMsg), NetMsg.HOW_FAR: self._tell_how_far}
         ready = functools.partial(bodies.tell, RuntimeMsg.READY)
         bodies.handlers[ExecuteMsg.INSTANTIATE] = lambda deployment: self.prepare(deployment, ready)
         self.processes: list[TTProcess] = [self.network_manager, inputs, bodies]
@@ -305,7 +308,12 @@ class Node:
         """Subscribe to the arcs that end here, or at SQs that will come, and to `arcs`; to no others of the graph."""
         if expected:
             self.sharing.want_whole()
+        self.tokens.placed(graph)
         self._listening.listen(graph, [*arcs_to(self.host.prepared[graph], expected), *arcs])
+
+    def _tell_how_far(self, asked: HowFar) -> None:
+        self.tokens.will_come(asked)
+        self.moves.tell_how_far(asked)
 
     def start_context(self, start: StartContext) -> None:
         """Wire a context; its inputs reach their ports at its start tick."""

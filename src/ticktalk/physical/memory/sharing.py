@@ -21,13 +21,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from ticktalk.defaults import MAX_VALUE
+from ticktalk.errors import InvalidMessageError
 from ticktalk.messages import NetMsg, message
 from ticktalk.network_interface import TTNetworkInterface
 from ticktalk.network_keys import WHOLE
 from ticktalk.payloads import Accepted, Offer, Settle
 from ticktalk.physical.memory import arena
 from ticktalk.physical.memory.arena import SENT, Memory, Reader, SharedValue, Writer
-from ticktalk.physical.network.frames import LONG, FrameError
+from ticktalk.physical.network.frames import LONG, FrameError, InvalidError
 from ticktalk.physical.network.token_frames import AGAIN, Parcel, long_parcel
 from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import boot_id, monotonic_us
@@ -173,7 +174,7 @@ class Sharing:
         self._readers = readers
         self._keeps = keeps
         self._mine: dict[bytes, _Mine] = {}
-        self._theirs: dict[bytes, Reader] = {}
+        self._theirs: dict[bytes, tuple[str, Reader]] = {}  # whose memory it is, and what reads in it
         self._own: tuple[Writer, Reader] | None = None  # where bodies run in threads
         self._needs_own = False
         self._making = threading.Lock()
@@ -270,16 +271,18 @@ class Sharing:
 
     # Values that arrive.
 
-    def view(self, where: memoryview) -> memoryview | None:
+    def view(self, where: memoryview, sender: str) -> memoryview | None:
         """The value at a place that its sender names; None: it is not for this ensemble.
 
         Raises:
-            FrameError: that is no place.
+            FrameError: that is no place, or in the memory of another.
         """
         if len(where) != arena.WHERE:
             raise FrameError("not the place of a value")
         nonce, place = arena.parted(where)
-        reader = self._theirs.get(nonce)
+        owner, reader = self._theirs.get(nonce, ("", None))
+        if reader is not None and owner != sender:
+            raise InvalidError(f"a place in the memory of {owner!r}, named by {sender!r}")
         try:
             data = None if reader is None else reader.take(place)
         except ValueError as error:
@@ -291,17 +294,22 @@ class Sharing:
     def _offered(self, offer: Offer) -> None:
         if not offer.boot_id or offer.boot_id != boot_id() or not 0 < offer.row <= arena.ROWS - BLOCK:
             return
+        owner = self._theirs.get(offer.nonce, (offer.name,))[0]
+        if owner != offer.name:
+            raise InvalidMessageError(f"an offer of {offer.name!r} of the memory of {owner!r}")
         if offer.nonce not in self._theirs:
             memory = arena.opened(offer.process, offer.descriptor, offer.nonce)
             if memory is None or not memory.claim(offer.row):
                 return
-            self._theirs[offer.nonce] = Reader(memory, offer.row)
+            self._theirs[offer.nonce] = (offer.name, Reader(memory, offer.row))
             self._readers().share(memory, range(offer.row + 1, offer.row + BLOCK))
         self._send(offer.name, NetMsg.ACCEPTED, Accepted(self._name, offer.nonce, offer.row))
 
     def _settle(self, settle: Settle) -> None:
-        reader = self._theirs.get(settle.nonce)
+        owner, reader = self._theirs.get(settle.nonce, ("", None))
         if reader is not None:
+            if owner != settle.name:
+                raise InvalidMessageError(f"{settle.name!r} settles values in the memory of {owner!r}")
             reader.settle(settle.places)
 
     def want_whole(self) -> None:
@@ -326,8 +334,8 @@ class Sharing:
                 del self._mine[nonce]  # of a worker that is gone
                 continue
             for name, places in mine.tend().items():
-                self._send(name, NetMsg.SETTLE, Settle(nonce, places))
-        for nonce, reader in list(self._theirs.items()):
+                self._send(name, NetMsg.SETTLE, Settle(self._name, nonce, places))
+        for nonce, (_, reader) in list(self._theirs.items()):
             if not reader.memory.owned:
                 del self._theirs[nonce]
                 self._readers().share_no_more(nonce)

@@ -6,6 +6,8 @@ A frame begins with a byte that names its version. The rest is MessagePack, pars
 
 from __future__ import annotations
 
+from ticktalk.values.codec import Data
+
 VERSION = 1
 
 MAX_FRAME = 256 * 1024 * 1024
@@ -34,7 +36,7 @@ class InvalidError(FrameError):
     kind = "invalid"
 
 
-def body(frame: bytes) -> memoryview:
+def body(frame: Data) -> memoryview:
     """The data after the head.
 
     Raises:
@@ -46,7 +48,7 @@ def body(frame: bytes) -> memoryview:
     return memoryview(frame)[1:]
 
 
-def check_length(data: bytes) -> None:
+def check_length(data: Data) -> None:
     """Take no more than a frame may have.
 
     Raises:

@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from ticktalk.defaults import PROTOCOL
 from ticktalk.errors import TTError, TTRuntimeError
-from ticktalk.manager.liveness import PROTOCOL, Refusal, Why
+from ticktalk.manager.liveness import Refusal, Why
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.network_keys import GREET, HELLO
 from ticktalk.physical.network.link import Link, LinkError

@@ -26,7 +26,7 @@ from ticktalk.values.codec import Data
 Head = list[Any]
 """A parcel without its data."""
 
-Find = Callable[[Head, memoryview, bytes], Data | None]
+Find = Callable[[Head, memoryview, Data], Data | None]
 """`(head, where, payload)`: finds the data of a parcel that says where they are; None: there are none."""
 
 AGAIN = b"\0"
@@ -52,11 +52,11 @@ def long_parcel(parcel: Parcel, where: bytes = b"") -> tuple[Data, bytes]:
     return data if where in (b"", AGAIN) else b"", HEAD + _encoder.encode([(*head, where)])
 
 
-def _nowhere(head: Head, where: memoryview, payload: bytes) -> None:
+def _nowhere(head: Head, where: memoryview, payload: Data) -> None:
     return None
 
 
-def parse_parcels(frame: bytes, attached: bytes | None = None, find: Find = _nowhere) -> Sequence[Parcel]:
+def parse_parcels(frame: Data, attached: Data | None = None, find: Find = _nowhere) -> Sequence[Parcel]:
     """The parcels in a frame, or the one that is attached to its data; their data are views into the frame.
 
     Args:

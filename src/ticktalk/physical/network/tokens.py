@@ -1,7 +1,11 @@
 """Tokens between this ensemble and others: one publication on the key of an arc reaches all that consume it.
 
-The timekeeper owns all of it; only `Incoming` is called by a thread of the network. A hop is short, and this is most of
-it. So everything that is the same for all tokens of a context or an arc is looked up once (`Passing`, `Incoming`).
+The timekeeper owns all of it; only `Incoming` is called by a thread of the network, and `Sealing` by one that sends. A
+hop is short, and this is most of it. So everything that is the same for all tokens of a context or an arc is looked up
+once (`Passing`, `Incoming`).
+
+Tokens of an arc are taken only from the host of its SQ. They may come before their receiver has heard of the SQ's
+placement there; then they wait for it. Those under way from the host before are taken for a while.
 """
 
 from __future__ import annotations
@@ -9,8 +13,8 @@ from __future__ import annotations
 import functools
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import Together, arc_name
@@ -19,7 +23,9 @@ from ticktalk.hosted.arc_numbers import Bundle, ContextArcs, Numbers
 from ticktalk.hosted.moves import Moves
 from ticktalk.network_interface import TTNetworkInterface
 from ticktalk.network_keys import arc_key
+from ticktalk.payloads import HowFar
 from ticktalk.physical.memory.sharing import Sharing
+from ticktalk.physical.network.early import Early, Waiting
 from ticktalk.physical.network.frames import LONG, FrameError, InvalidError
 from ticktalk.physical.network.token_frames import (
     AGAIN,
@@ -32,6 +38,7 @@ from ticktalk.physical.network.token_frames import (
 )
 from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
+from ticktalk.physical.trust.guard import Came, DroppedError, Guard, NotForThisError
 from ticktalk.ranges import is_interval
 from ticktalk.time import Tick
 from ticktalk.values.codec import Data, Encoded, ValueFormatError, encode_value, split
@@ -41,11 +48,11 @@ logger = logging.getLogger("ticktalk")
 INBOX = 100_000
 """Token frames that may wait to be taken in; beyond that the stalest goes, counted."""
 
-EARLY_KEPT = 10_000
-"""Tokens kept for contexts whose starts have not reached this ensemble yet."""
+FORMER_LIMIT = 10_000_000
+"""Microseconds for which tokens of an SQ are taken from its host before, and wait for its placement on another."""
 
-EARLY_BYTES = 64 << 20
-"""Bytes of such tokens."""
+TEND = 2_000_000
+"""Microseconds between two looks for those that wait in vain."""
 
 BUNDLES_KEPT = 10_000
 """Sets of arcs whose tokens come together that are remembered for a context."""
@@ -66,6 +73,32 @@ class TakesParcels(Protocol):
         """A parcel of these arcs goes to the ports."""
 
 
+class Sealing:
+    """Seals what is published for some receivers on a key; called by the thread that sends."""
+
+    __slots__ = ("_key", "_seal", "_to")
+
+    def __init__(self, guard: Guard, key: str, to: Sequence[str]) -> None:
+        self._key, self._to, self._seal = key, to, guard.seal_tokens
+
+    def __call__(self, parcels: list[Parcel]) -> Data:
+        """The frame of some parcels."""
+        return self._seal(self._key, self._to, token_frame(parcels))[0]
+
+    def each(self, frames: Callable[[], Iterable[tuple[Data, bytes]]]) -> Iterator[tuple[Data, bytes | None]]:
+        """Long data and their frames."""
+        return (self._seal(self._key, self._to, data, frame) for data, frame in frames())
+
+
+class _Way(NamedTuple):
+    """The way of an arc's tokens, or of the tokens of several arcs that go together."""
+
+    ensembles: Sequence[str]
+    key: str
+    sq: str
+    sealing: Sealing
+
+
 class Passing:
     """The tokens of one context that go from here and come here.
 
@@ -82,8 +115,8 @@ class Passing:
         self._moves = tokens.moves
         self._graph = context.prepared.graph.name
         self._number = context.number
-        self._arcs: dict[str, tuple[str, str]] = {}  # by arc, its key and its SQ
-        self._sent: dict[Together, tuple[str, bytes, Bundle]] = {}
+        self._arcs: dict[str, _Way] = {}
+        self._sent: dict[Together, tuple[_Way, bytes, Bundle]] = {}
         self._came: dict[tuple[str, bytes], tuple[tuple[int, ...], Bundle]] = {}
 
     # Tokens that go.
@@ -95,11 +128,11 @@ class Passing:
             NoCodecError: before anything is sent.
         """
         data = value.data if value.__class__ is Encoded else encode_value(value)
-        known = self._arcs.get(arc)
-        if known is None:
-            known = self._arcs[arc] = (arc_key(self._graph, arc), arc.rpartition("/")[0])
+        way = self._arcs.get(arc)
+        if way is None or way.ensembles is not ensembles:
+            way = self._arcs[arc] = self._way(arc, ensembles)
         number = self.numbers.send(arc)
-        self._publish(*known, b"", number, start, stop, data, ensembles)
+        self._publish(way, b"", number, start, stop, data)
         moves = self._moves
         if moves.keeps:
             moves.keep(self._graph, self._number, arc, number, start, stop, Encoded(data))
@@ -108,30 +141,32 @@ class Passing:
         """Send a token on each of several arcs to all that consume them: one publication, on the key of the first."""
         known = self._sent.get(together)
         if known is None:
-            key = arc_key(self._graph, together.names[0])
-            known = self._sent[together] = (key, arcs_as_bytes(together.arcs), Bundle(together.names))
-        key, arcs, bundle = known
+            way = self._way(together.names[0], together.ensembles)
+            known = self._sent[together] = (way, arcs_as_bytes(together.arcs), Bundle(together.names))
+        way, arcs, bundle = known
         numbers = self.numbers.send_together(bundle)
-        self._publish(key, together.sq, arcs, numbers, start, stop, data, together.ensembles)
+        self._publish(way, arcs, numbers, start, stop, data)
         self._keep(together.names, numbers, start, stop, data)
 
-    def _publish(
-        self,
-        key: str,
-        sq: str,
-        arcs: bytes,
-        numbers: Numbers,
-        start: Tick,
-        stop: Tick,
-        data: Data,
-        ensembles: Sequence[str],
-    ) -> None:
+    def _way(self, arc: str, ensembles: Sequence[str]) -> _Way:
+        key, sq = arc_key(self._graph, arc), arc.rpartition("/")[0]
+        more = [name for name in self._tokens.coming_to(self._graph, sq) if name not in ensembles]
+        return _Way(ensembles, key, sq, Sealing(self._tokens.guard, key, [*ensembles, *more]))
+
+    def receivers_changed(self) -> None:
+        """Tokens have other receivers from now on."""
+        self._arcs.clear()
+        self._sent.clear()
+
+    def _publish(self, way: _Way, arcs: bytes, numbers: Numbers, start: Tick, stop: Tick, data: Data) -> None:
+        ensembles, key, sq, sealing = way
         link = self._tokens.link
         parcel = (self._number, self.context.prepared.generations.get(sq, 0), arcs, numbers, start, stop, data)
         if len(data) < LONG:
-            link.publish(key, parcel, token_frame, ensembles)
+            link.publish(key, parcel, sealing, ensembles)
         else:
-            link.publish(key, functools.partial(self._tokens.sharing.frames, parcel, ensembles), None, ensembles)
+            frames = functools.partial(self._tokens.sharing.frames, parcel, ensembles)
+            link.publish(key, functools.partial(sealing.each, frames), None, ensembles)
 
     def _keep(self, names: Sequence[str], numbers: Numbers, start: Tick, stop: Tick, data: Data) -> None:
         moves = self._moves
@@ -243,28 +278,36 @@ class Incoming:
         self.arc = arc
         self.sq, _, index = arc.rpartition("/")
         self.indexes = (int(index),)
+        self._key = arc_key(graph, arc)
         self._tokens = tokens
+        self._open = tokens.guard.open_tokens
         self._visit = tokens.loop.visit
         self._visits = tokens.in_processes
         self._missed: Head | None = None  # of the latest parcel, if its data were not for this ensemble to look at
 
-    def __call__(self, frame: bytes, attached: bytes | None) -> None:
-        """Take in a frame at once if no other thread keeps time now; else leave it to the timekeeper."""
+    def __call__(self, payload: bytes, attached: bytes | None) -> None:
+        """Open a frame, and take it in at once if no other thread keeps time now; else leave it to the timekeeper."""
         tokens = self._tokens
-        if self._visits and not tokens.inbox and self._visit(monotonic_us(), tokens.take, self, frame, attached):
+        came: Came | FrameError
+        try:
+            came = self._open(self._key, payload, attached)
+        except FrameError as error:
+            error.__traceback__ = error.__context__ = None  # they would hold the frame
+            came = error
+        if self._visits and not tokens.inbox and self._visit(monotonic_us(), tokens.take, self, came):
             return
-        tokens.put(self, frame, attached)
+        tokens.put(self, came)
 
-    def find(self, head: Head, where: memoryview, payload: bytes) -> Data | None:
+    def find(self, sender: str, head: Head, where: memoryview, payload: Data) -> Data | None:
         """The data of a parcel that are somewhere else, or came again; None: they are not for this ensemble.
 
         Raises:
-            FrameError: the place that it names is none.
+            FrameError: the place that it names is none, or not its sender's.
         """
         missed, self._missed = self._missed, None
         if where == AGAIN:
             return payload if missed == head else None
-        data = self._tokens.sharing.view(where)
+        data = self._tokens.sharing.view(where, sender)
         if data is None:
             self._missed = head
         return data
@@ -282,6 +325,7 @@ class Tokens:
         taking: by graph and context, the parts that run together and take parcels as they came, by sender.
         in_processes: bodies run in processes of their own.
         own: the ensemble's own counts, by kind.
+        guard: seals and opens them.
 
     Attributes:
         of: by graph and context.
@@ -298,18 +342,24 @@ class Tokens:
         taking: Mapping[tuple[str, int], Mapping[str, TakesParcels]],
         in_processes: bool,
         own: Counter[str],
+        guard: Guard,
     ) -> None:
+        self.guard = guard
         self.link, self.loop, self.sharing, self.moves = link, loop, sharing, moves
         self.taking, self.in_processes = taking, in_processes
         self._prepared, self._own = prepared, own
         self.of: dict[tuple[str, int], Passing] = {}
-        self.inbox: deque[tuple[Incoming, bytes, bytes | None]] = deque()
-        self._early: dict[tuple[str, int], list[tuple[Incoming, Parcel]]] = {}
-        self._early_kept, self._early_bytes = 0, 0
+        self.inbox: deque[tuple[Incoming, Came | FrameError]] = deque()
+        self._early = Early()
+        self._look_again = False  # some of those may be good now
+        self._host_of: dict[str, Mapping[str, str]] = {}  # by graph: the latest placement of its SQs
+        self._former: dict[tuple[str, str], tuple[str, int]] = {}  # by graph and SQ: the host before, until when
+        self._coming: dict[tuple[str, str], set[str]] = {}  # by graph and SQ: where receivers of its tokens will come
+        loop.every(TEND, self._tend)
 
-    def put(self, incoming: Incoming, frame: bytes, attached: bytes | None) -> None:
+    def put(self, incoming: Incoming, came: Came | FrameError) -> None:
         """Have a frame taken in by the timekeeper."""
-        self.inbox.append((incoming, frame, attached))
+        self.inbox.append((incoming, came))
         if len(self.inbox) > INBOX:
             self.inbox.popleft()  # the stalest; the call that was posted for it takes the next one
             self._own["overflow"] += 1
@@ -319,25 +369,38 @@ class Tokens:
     def _take_next(self) -> None:
         self.take(*self.inbox.popleft())
 
-    def take(self, incoming: Incoming, frame: bytes, attached: bytes | None) -> None:
+    def take(self, incoming: Incoming, came: Came | FrameError) -> None:
         """Take in a frame; a bad one is counted and dropped."""
+        if not isinstance(came, Came):
+            if not (self.moves.keeps and isinstance(came, NotForThisError)):
+                self.drop(came)
+            return
+        if self._look_again:
+            self._take_early()
         try:
-            for parcel in parse_parcels(frame, attached, incoming.find):
-                passing = self.of.get((incoming.graph, parcel[0]))
-                if passing is not None and passing.numbers.begun:
+            if not came.is_new():
+                raise DroppedError("replayed", f"tokens of {came.sender!r} that came before, or long ago")
+            find = functools.partial(incoming.find, came.sender)
+            for parcel in parse_parcels(came.payload, came.attached, find):
+                passing = self._good(incoming, came.sender, parcel)
+                if passing is not None:
                     self._take(passing, incoming, parcel)
                 elif incoming.graph in self._prepared:
-                    # The start of this context is still on its way from the manager.
-                    self._early_kept += 1
-                    self._early_bytes += len(parcel[-1])
-                    if self._early_kept <= EARLY_KEPT and self._early_bytes <= EARLY_BYTES:
-                        self._early.setdefault((incoming.graph, parcel[0]), []).append((incoming, parcel))
-                    else:
+                    token = Waiting(incoming.graph, came.sender, incoming, parcel, monotonic_us())
+                    if not self._early.add(token):
                         self._own["overflow"] += 1
-                        self._early_kept -= 1
-                        self._early_bytes -= len(parcel[-1])
         except (FrameError, ValueFormatError) as error:
             self.drop(error)
+
+    def _good(self, incoming: Incoming, sender: str, parcel: Parcel) -> Passing | None:
+        """What takes a token: its context has begun, and its sender is the host of its SQ; else None."""
+        passing = self.of.get((incoming.graph, parcel[0]))
+        if passing is None or not passing.numbers.begun:
+            return None
+        if passing.context.prepared.host_of.get(incoming.sq) == sender:
+            return passing
+        former, until = self._former.get((incoming.graph, incoming.sq), ("", 0))
+        return passing if former == sender and monotonic_us() < until else None
 
     def _take(self, passing: Passing, incoming: Incoming, parcel: Parcel) -> None:
         try:
@@ -359,21 +422,71 @@ class Tokens:
 
     def begin(self, graph: str, context: int) -> None:
         """The start tick of a context has come: take in the tokens that came before."""
-        passing = self.of[graph, context]
-        passing.numbers.begun = True
-        for incoming, parcel in self._early_of((graph, context)):
-            self._take(passing, incoming, parcel)
+        self.of[graph, context].numbers.begun = True
+        self._take_early()
 
-    def _early_of(self, key: tuple[str, int]) -> list[tuple[Incoming, Parcel]]:
-        """The tokens that were kept for a context; they are kept no longer."""
-        early = self._early.pop(key, [])
-        self._early_kept -= len(early)
-        self._early_bytes -= sum(len(parcel[-1]) for _, parcel in early)
-        return early
+    def placed(self, graph: str) -> None:
+        """The SQs of a graph may have other hosts now, which is known here."""
+        before, now = self._host_of.get(graph), self._prepared[graph].host_of
+        if before is now:
+            return
+        self._host_of[graph] = now
+        if before is None:
+            return
+        until = monotonic_us() + FORMER_LIMIT
+        self._former.update({(graph, sq): (host, until) for sq, host in before.items() if now[sq] != host})
+        self._coming = {key: names for key, names in self._coming.items() if key[0] != graph}
+        self._receivers_changed(graph)
+        if self._early.tokens and not self._look_again:
+            # They go behind the tokens that were kept for SQs which come now.
+            self._look_again = True
+            self.loop.post(self._take_early)
+
+    def will_come(self, asked: HowFar) -> None:
+        """Receivers of SQs' tokens will come to an ensemble: it gets these tokens, too, until it is their host."""
+        here = self._prepared.get(asked.graph)
+        for sq in {arc.rpartition("/")[0] for arc in asked.arcs}:
+            if here is not None and sq in here.host_of:
+                self._coming.setdefault((asked.graph, sq), set()).add(asked.name)
+        self._receivers_changed(asked.graph)
+
+    def coming_to(self, graph: str, sq: str) -> Collection[str]:
+        """The ensembles to which receivers of an SQ's tokens will come."""
+        return self._coming.get((graph, sq), ())
+
+    def _receivers_changed(self, graph: str) -> None:
+        for key, passing in self.of.items():
+            if key[0] == graph:
+                passing.receivers_changed()
+
+    def _take_early(self) -> None:
+        """Take in the tokens that waited and are good now."""
+        self._look_again = False
+        for _, sender, incoming, parcel, _ in self._early.take(
+            lambda token: self._good(token.incoming, token.sender, token.parcel) is not None
+        ):
+            passing = self._good(incoming, sender, parcel)
+            if passing is not None:
+                self._take(passing, incoming, parcel)
+
+    def _tend(self) -> None:
+        """Give up tokens whose sender was not placed where they came from."""
+        now = monotonic_us()
+        self._former = {key: former for key, former in self._former.items() if former[1] > now}
+
+        def is_in_vain(token: Waiting) -> bool:
+            host_of = self._host_of.get(token.graph, {})
+            return now - token.came > FORMER_LIMIT and host_of.get(token.incoming.sq) != token.sender
+
+        for token in self._early.take(is_in_vain):
+            text = f"a token of {token.incoming.sq} from {token.sender!r}, which is not its host"
+            self.drop(DroppedError("unauthorized", text))
 
     def forget(self, graph: str) -> None:
         """Forget a graph that was stopped."""
         for key in [key for key in self.of if key[0] == graph]:
             del self.of[key]
-        for key in [key for key in self._early if key[0] == graph]:
-            self._early_of(key)
+        self._early.take(lambda token: token.graph == graph)
+        self._host_of.pop(graph, None)
+        self._former = {key: former for key, former in self._former.items() if key[0] != graph}
+        self._coming = {key: names for key, names in self._coming.items() if key[0] != graph}

@@ -142,6 +142,7 @@ class TTNetworkInterfaceZenoh(Link):
                     congestion_control=congestion,
                     priority=priority,
                     express=True,
+                    allowed_destination=zenoh.Locality.REMOTE,
                     reliability=zenoh.Reliability.RELIABLE,
                 )
             # Zenoh takes no views.

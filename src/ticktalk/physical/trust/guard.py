@@ -1,12 +1,15 @@
-"""The guard of a process: seals what it sends beside tokens, and opens what comes; sans-I/O.
+"""The guard of a process: seals what it sends, and opens what comes; sans-I/O.
 
 A *session* is one start of a process. Two processes learn each other's *badges*, which hold certificate and session: a
 requester and the manager by a question, ensembles of one another from the manager. From the secret of two certificates
-and the two sessions follow keys for each direction. What is sealed carries a tag by such a key (BLAKE2b). So it is its
-sender's, for this recipient, of this session; a counter says that it is new.
+and the two sessions follow keys for each direction (`keys`). What is sealed is its sender's, for this recipient, of
+this session, and nobody else can read it; a counter says that it is new.
+
+Tokens go to several receivers at once. They are sealed with a key of their own. Beside them lies, for each receiver,
+that key, sealed for the receiver together with a digest of all. So a receiver cannot forge what another one gets.
 
 A question is answered once: it holds a challenge of the manager's, which is good for a while and for one question. The
-answer is tagged over the question's tag.
+answer is good for this question only.
 """
 
 from __future__ import annotations
@@ -16,24 +19,35 @@ import itertools
 import os
 import time
 from collections import deque
-from collections.abc import Callable
-from hashlib import blake2b
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from hashlib import blake2b, sha256
+from typing import NamedTuple
 
 import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ticktalk.errors import TTError
 from ticktalk.network_keys import Path
-from ticktalk.physical.network.frames import HEAD, FrameError, body
+from ticktalk.physical.network.frames import HEAD, FrameError, body, check_length
 from ticktalk.physical.trust.identity import Identity, Known
+from ticktalk.physical.trust.keys import MARK, Keys, Peer, Purpose, any_number
 from ticktalk.physical.trust.revocations import Revocations
 from ticktalk.physical.trust.signing import Verifier
+from ticktalk.ranges import Count
+from ticktalk.values.codec import Data
 
-TAG = 16
-"""Bytes of a tag."""
+CHALLENGE_MARK = 16
+"""Bytes by which a challenge is known to be this manager's."""
 
-WINDOW = 256
-"""Messages by which one may be overtaken by later ones of its sender and path and still be taken."""
+ONCE = 16
+"""Bytes of the key of one frame of tokens."""
+
+SLOT = MARK + ONCE + 16
+"""Bytes of that key for one receiver: the receiver's mark, and the key, sealed."""
+
+_HEAD, _DATA = bytes(12), bytes(11) + b"\1"
+"""The two uses of such a key."""
 
 CHALLENGE_LIMIT = 30.0
 """Seconds for which a challenge is good."""
@@ -56,6 +70,10 @@ class DroppedError(FrameError):
         self.kind = kind
 
 
+class NotForThisError(DroppedError):
+    """Tokens that were sealed for others: this process listens before their sender knows of it, or still does."""
+
+
 class Opened(NamedTuple):
     """What was sealed: from whom, its content, and whether it carries the manager's signature."""
 
@@ -64,85 +82,53 @@ class Opened(NamedTuple):
     signed: bool
 
 
+class Came(NamedTuple):
+    """Tokens that came: from which ensemble, the number of their frame, and the frame, opened.
+
+    Attributes:
+        peer: the sender; None: nothing is proven here.
+        sender: its name.
+        payload, attached: as `token_frames.parse_parcels` takes them.
+    """
+
+    peer: Peer | None
+    sender: str
+    number: int
+    payload: Data
+    attached: Data | None
+
+    def is_new(self) -> bool:
+        """Whether they did not come before; they have come now."""
+        return self.peer is None or self.peer.came[Path.TOKENS].is_new(self.number)
+
+
 class _Sealed(msgspec.Struct, array_like=True):
     sender: str
     session: bytes
     path: Path
     counter: int
     body: bytes
-    tag: bytes
     signature: bytes = b""
+
+
+class _SealedTokens(msgspec.Struct, array_like=True):
+    sender: str
+    number: Count
+    slots: bytes
+    body: memoryview
 
 
 class _Question(msgspec.Struct, array_like=True):
     badge: bytes
     challenge: bytes
+    number: bytes
     body: bytes
-    tag: bytes
 
 
 class _Answer(msgspec.Struct, array_like=True):
     accepted: bool
+    number: bytes
     body: bytes
-    tag: bytes
-
-
-class _Keys:
-    """The keys that this process shares with one session of another."""
-
-    __slots__ = ("_in", "_out", "known", "session")
-
-    def __init__(self, known: Known, session: bytes, name: str, own_session: bytes) -> None:
-        self.known, self.session = known, session
-        here, there = (name, own_session), (known.name, session)
-        self._out = _key(known.secret, here, there)
-        self._in = _key(known.secret, there, here)
-
-    def tag(self, purpose: bytes, *parts: bytes) -> bytes:
-        """A tag of this process's."""
-        return _tag(self._out, purpose, parts)
-
-    def holds(self, tag: bytes, purpose: bytes, *parts: bytes) -> bool:
-        """Whether a tag is the other's."""
-        return hmac.compare_digest(_tag(self._in, purpose, parts), tag)
-
-
-class _Window:
-    """The numbers that came from one sender on one path: each is taken once, and none that is far behind.
-
-    Args:
-        size: by how many later ones a number may be overtaken.
-    """
-
-    __slots__ = ("_full", "_highest", "_seen", "_size")
-
-    def __init__(self, size: int) -> None:
-        self._size, self._full = size, (1 << size) - 1
-        self._highest = 0
-        self._seen = 0  # bit n: the number n before the highest has come
-
-    def is_new(self, number: int) -> bool:
-        """Whether this number did not come before; it has come now."""
-        ahead = number - self._highest
-        if ahead > 0:
-            self._seen = (self._seen << ahead | 1) & self._full if ahead < self._size else 1
-            self._highest = number
-            return True
-        if -ahead >= self._size or self._seen >> -ahead & 1:
-            return False
-        self._seen |= 1 << -ahead
-        return True
-
-
-class _Peer(_Keys):
-    """Another process from which messages are taken, and to which they are sent; each path has numbers of its own."""
-
-    __slots__ = ("came", "count")
-
-    def __init__(self, known: Known, session: bytes, name: str, own_session: bytes) -> None:
-        super().__init__(known, session, name, own_session)
-        self.count = {path: itertools.count(1) for path in Path}
-        self.came = {path: _Window(WINDOW) for path in Path}
 
 
 class Asking(NamedTuple):
@@ -152,14 +138,14 @@ class Asking(NamedTuple):
         payload: as it is sent.
         answerer: the manager whose answer is taken.
         badge: the manager's.
-        keys, tag: what the answer is checked with.
+        keys, number: what the answer is opened with.
     """
 
     payload: bytes
     answerer: Known
     badge: bytes
-    keys: _Keys
-    tag: bytes
+    keys: Keys
+    number: bytes
 
     def answer(self, payload: bytes) -> tuple[bool, bytes]:
         """`(True, answer)`, or `(False, reason)` when it was refused.
@@ -171,26 +157,29 @@ class Asking(NamedTuple):
             answer = _answer.decode(payload)
         except ValueError:
             answer = None
-        if answer is None or not self.keys.holds(
-            answer.tag, b"answer", self.tag, bytes([answer.accepted]), answer.body
-        ):
+        content = None
+        if answer is not None:
+            about = bytes((answer.accepted,)) + self.number
+            content = self.keys.open(Purpose.ANSWER, answer.number, answer.body, about)
+        if answer is None or content is None:
             raise TTError("the answer is not the manager's: somebody else answers its questions, so nothing was taken")
-        return answer.accepted, answer.body
+        return answer.accepted, content
 
 
 class Asked(NamedTuple):
-    """A question that has come: from whom, with which badge, its content, and what the answer is tagged with."""
+    """A question that has come: from whom, with which badge, its content, and what the answer is sealed with."""
 
     requester: Known
     badge: bytes
     body: bytes
-    keys: _Keys
-    tag: bytes
+    keys: Keys
+    number: bytes
 
     def answer(self, accepted: bool, body: bytes) -> bytes:
         """The answer as it is sent; not accepted: `body` is the reason."""
-        tag = self.keys.tag(b"answer", self.tag, bytes([accepted]), body)
-        return _encoder.encode(_Answer(accepted, body, tag))
+        number = any_number()
+        sealed = self.keys.seal(Purpose.ANSWER, number, body, bytes((accepted,)) + self.number)
+        return _encoder.encode(_Answer(accepted, number, sealed))
 
 
 class Guard:
@@ -199,7 +188,7 @@ class Guard:
     Args:
         identity: of this process.
         sign: the manager's signature, if this is the manager with credentials.
-        verify: the check of the manager's signature; None: there are no credentials, and the tag is proof enough.
+        verify: the check of the manager's signature; None: there are no credentials, and the seal is proof enough.
         lists: the check of the authority's signature under a revocation list; None: there are no credentials.
 
     Attributes:
@@ -215,7 +204,8 @@ class Guard:
         self.badge = _encoder.encode((identity.certificate, self.session))
         self.revocations: Revocations | None = None
         self._sign, self._verify, self._lists = sign, verify, lists
-        self._peers: dict[str, _Peer] = {}
+        self._peers: dict[str, Peer] = {}
+        self._frames = itertools.count(1)  # of tokens
         self._challenges = os.urandom(32)
         self._answered: deque[tuple[float, bytes]] = deque()
         self._used: set[bytes] = set()
@@ -248,7 +238,7 @@ class Guard:
             raise TTError(f"the certificate is issued to {known.name!r}, so it does not serve for {name!r}")
         before = self._peers.pop(name, None)
         if before is None or before.session != session or before.known.serial != known.serial:
-            before = _Peer(known, session, self.identity.name, self.session)
+            before = Peer(known, session, self.identity.name, self.session)
         self._peers[name] = before
         while len(self._peers) > PEERS:
             del self._peers[next(iter(self._peers))]
@@ -294,8 +284,8 @@ class Guard:
         signature = b""
         if signed and self._sign is not None:
             signature = self._sign(_to_sign(recipient, peer.session, self.session, number, content))
-        tag = peer.tag(b"message", number, content)
-        return HEAD + _encoder.encode(_Sealed(self.identity.name, self.session, path, counter, content, tag, signature))
+        sealed = peer.seal(Purpose.MESSAGE, number, content)
+        return HEAD + _encoder.encode(_Sealed(self.identity.name, self.session, path, counter, sealed, signature))
 
     def open(self, frame: bytes) -> Opened:
         """What another process sealed for this one.
@@ -311,15 +301,77 @@ class Guard:
         peer = self._peers.get(sealed.sender)
         if peer is None:
             raise DroppedError("forged", f"a message of {sealed.sender!r}, which is not known here")
-        if peer.session != sealed.session or not peer.holds(sealed.tag, b"message", number, sealed.body):
+        content = None
+        if peer.session == sealed.session:
+            content = peer.open(Purpose.MESSAGE, number, sealed.body)
+        if content is None:
             raise DroppedError("forged", f"a message that is not proven to be {sealed.sender!r}'s")
         if not peer.came[sealed.path].is_new(sealed.counter):
             raise DroppedError("replayed", f"a message of {sealed.sender!r} that came before")
         signed = peer.known.role == "manager"
         if self._verify is not None:
-            told = _to_sign(self.identity.name, self.session, sealed.session, number, sealed.body)
+            told = _to_sign(self.identity.name, self.session, sealed.session, number, content)
             signed = bool(sealed.signature) and self._verify(told, sealed.signature)
-        return Opened(peer.known, sealed.body, signed)
+        return Opened(peer.known, content, signed)
+
+    # Tokens.
+
+    def seal_tokens(
+        self, key: str, recipients: Iterable[str], payload: Data, attached: bytes | None = None
+    ) -> tuple[Data, bytes | None]:
+        """Tokens for other processes, as they are published; one that is not known gets nothing.
+
+        Args:
+            key: on which they are published.
+            payload, attached: a frame of tokens; or long data by themselves, and their frame (`token_frames`).
+        """
+        number, slots = next(self._frames), b""
+        frame = payload if attached is None else attached
+        if self.identity.proves:
+            once = os.urandom(ONCE)
+            lock = AESGCM(once)
+            frame = lock.encrypt(_HEAD, frame, None)
+            if attached is not None and len(payload):
+                payload = lock.encrypt(_DATA, payload, None)
+            about = _digest(key, frame, b"" if attached is None else payload)
+            each = number.to_bytes(11, "big")
+            peers = [self._peers[name] for name in recipients if name in self._peers]
+            slots = b"".join([peer.mark + peer.seal(Purpose.TOKENS, each, once, about) for peer in peers])
+        sealed = HEAD + _encoder.encode((self.identity.name, number, slots, frame))
+        return (sealed, None) if attached is None else (payload, sealed)
+
+    def open_tokens(self, key: str, payload: bytes, attached: bytes | None = None) -> Came:
+        """What was published on a key; called in any thread.
+
+        Raises:
+            FrameError: it is no such thing; a `DroppedError`: it is not proven, or not for this process.
+        """
+        try:
+            sealed = _tokens.decode(body(payload if attached is None else attached))
+        except ValueError as error:
+            raise error if isinstance(error, FrameError) else FrameError(f"not a sealed frame: {error}") from None
+        check_length(payload)
+        if not self.identity.proves:
+            return Came(None, sealed.sender, sealed.number, *_published(sealed.body, payload, attached))
+        at = sealed.slots.find(self.session[:MARK])
+        if at < 0:
+            raise NotForThisError("forged", f"tokens of {sealed.sender!r} that are not proven to this process")
+        peer = self._peers.get(sealed.sender)
+        once = None
+        if peer is not None:
+            about = _digest(key, sealed.body, b"" if attached is None else payload)
+            slot = sealed.slots[at + MARK : at + SLOT]
+            once = peer.open(Purpose.TOKENS, sealed.number.to_bytes(11, "big"), slot, about)
+        if peer is None or once is None:
+            raise DroppedError("forged", f"tokens that are not proven to be {sealed.sender!r}'s")
+        try:
+            lock = AESGCM(once)
+            frame = lock.decrypt(_HEAD, sealed.body, None)
+            if attached is not None and payload:
+                payload = lock.decrypt(_DATA, payload, None)
+        except (InvalidTag, ValueError):
+            raise DroppedError("forged", f"tokens of {sealed.sender!r} that their own key does not open") from None
+        return Came(peer, sealed.sender, sealed.number, *_published(frame, payload, attached))
 
     # Questions.
 
@@ -343,9 +395,11 @@ class Guard:
             raise TTError(
                 f"{known.name!r} answers there, and is no manager: its credentials give the role {known.role}"
             )
-        keys = _Keys(known, session, self.identity.name, self.session)
-        tag = keys.tag(b"question", key.encode(), challenge, content)
-        return Asking(_encoder.encode(_Question(self.badge, challenge, content, tag)), known, badge, keys, tag)
+        keys = Keys(known, session, self.identity.name, self.session)
+        number = any_number()
+        sealed = keys.seal(Purpose.QUESTION, number, content, _asked_for(key, challenge, self.badge))
+        question = _Question(self.badge, challenge, number, sealed)
+        return Asking(_encoder.encode(question), known, badge, keys, number)
 
     def asked(self, key: str, payload: bytes) -> Asked:
         """The question that came on `key`.
@@ -358,14 +412,16 @@ class Guard:
         except ValueError:
             raise TTError("this is no question that this manager understands: use the same ticktalk on both") from None
         known, session = self.read(question.badge)
-        keys = _Keys(known, session, self.identity.name, self.session)
-        if not keys.holds(question.tag, b"question", key.encode(), question.challenge, question.body):
+        keys = Keys(known, session, self.identity.name, self.session)
+        about = _asked_for(key, question.challenge, question.badge)
+        content = keys.open(Purpose.QUESTION, question.number, question.body, about)
+        if content is None:
             raise TTError(
                 f"the question is not proven to be {known.name!r}'s: its key does not fit"
                 " (without credentials, a manager serves only the user who started it)"
             )
         self._use(question.challenge)
-        return Asked(known, question.badge, question.body, keys, question.tag)
+        return Asked(known, question.badge, content, keys, question.number)
 
     def _use(self, challenge: bytes) -> None:
         head, mark = challenge[:16], challenge[16:]
@@ -381,7 +437,7 @@ class Guard:
         self._answered.append((now, challenge))
 
     def _mark(self, head: bytes) -> bytes:
-        return blake2b(head, digest_size=TAG, key=self._challenges).digest()
+        return blake2b(head, digest_size=CHALLENGE_MARK, key=self._challenges).digest()
 
 
 def revoked_text(known: Known) -> str:
@@ -392,34 +448,35 @@ def revoked_text(known: Known) -> str:
     )
 
 
-def _key(secret: bytes, sender: tuple[str, bytes], recipient: tuple[str, bytes]) -> Any:
-    """The key of one direction, as a hash that has taken it in: a keyed BLAKE2b serves to derive it, too."""
-    key = blake2b(
-        _encoder.encode((sender, recipient)), digest_size=32, key=secret[:64], person=b"ticktalk-key"
-    ).digest()
-    return blake2b(digest_size=TAG, key=key)
-
-
-def _tag(key: Any, purpose: bytes, parts: tuple[bytes, ...]) -> bytes:
-    hashing = key.copy()
-    hashing.update(purpose)
-    for part in parts:
-        hashing.update(len(part).to_bytes(8, "big"))
-        hashing.update(part)
-    return bytes(hashing.digest())
-
-
 def _number(path: Path, counter: int) -> bytes:
-    return path.value.encode() + counter.to_bytes(8, "big")
+    return _PATHS[path] + counter.to_bytes(10, "big")
+
+
+def _asked_for(key: str, challenge: bytes, badge: bytes) -> bytes:
+    return _encoder.encode((key, challenge, badge))
+
+
+def _digest(key: str, frame: Data, data: Data) -> bytes:
+    """Of all that is published: a seal over it holds for nothing else."""
+    hashing = sha256(key.encode() + b"\0" + len(frame).to_bytes(8, "big"))
+    hashing.update(frame)
+    hashing.update(data)
+    return hashing.digest()
+
+
+def _published(frame: Data, payload: Data, attached: bytes | None) -> tuple[Data, Data | None]:
+    return (frame, None) if attached is None else (payload, frame)
 
 
 def _to_sign(recipient: str, session: bytes, own_session: bytes, number: bytes, content: bytes) -> bytes:
     return _encoder.encode((recipient, session, own_session, number, content))
 
 
+_PATHS = {path: bytes((index,)) for index, path in enumerate(Path)}
 _encoder = msgspec.msgpack.Encoder()
 _badge = msgspec.msgpack.Decoder(tuple[bytes, bytes])
 _greeting = msgspec.msgpack.Decoder(tuple[bytes, bytes])
 _sealed = msgspec.msgpack.Decoder(_Sealed)
+_tokens = msgspec.msgpack.Decoder(_SealedTokens)
 _question = msgspec.msgpack.Decoder(_Question)
 _answer = msgspec.msgpack.Decoder(_Answer)

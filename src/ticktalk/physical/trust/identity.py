@@ -39,11 +39,12 @@ class Known(NamedTuple):
 
 
 class Identity(Protocol):
-    """Attributes: the name, the role, and what is shown to others."""
+    """Attributes: the name, the role, what is shown to others, and whether anything is proven to others at all."""
 
     name: str
     role: Role
     certificate: bytes
+    proves: bool
 
     def meet(self, certificate: bytes) -> Known:
         """The process that shows this.
@@ -66,6 +67,7 @@ class ByToken:
         self.name, self.role = name, role
         self.certificate = msgspec.msgpack.encode((name, role, bool(token)))
         self._token, self._insecure = token, insecure
+        self.proves = bool(token) and not insecure
 
     def meet(self, certificate: bytes) -> Known:
         """The process that shows this; see `Identity`."""
@@ -89,6 +91,7 @@ class Certified:
         self.name, self.role = credentials.name, credentials.role
         self.certificate = credentials.certificate
         self._key, self._authorities = credentials.private_key, credentials.authorities
+        self.proves = True
         self._met: dict[bytes, tuple[Known, datetime, datetime]] = {}
 
     def meet(self, certificate: bytes) -> Known:
@@ -118,17 +121,16 @@ class Certified:
 
         try:
             shown = x509.load_der_x509_certificate(certificate)
-            key = shown.public_key()
-        except ValueError:
+            key, name, role = shown.public_key(), common_name(shown), role_of(shown)
+            ours = isinstance(key, ec.EllipticCurvePublicKey) and any(issued_by(shown, ca) for ca in self._authorities)
+        except Exception:  # anybody may have made these bytes, and the library has many errors for them
             raise TTError(
                 "this manager wants credentials: give --credentials FILE, as `ticktalk keys issue` makes it"
             ) from None
-        name = common_name(shown)
-        if not isinstance(key, ec.EllipticCurvePublicKey) or not any(issued_by(shown, ca) for ca in self._authorities):
+        if not ours or not isinstance(key, ec.EllipticCurvePublicKey):
             raise TTError(
                 f"the certificate of {name!r} is of another authority: issue one with the same `ticktalk keys`"
             )
-        role = role_of(shown)
         if role is None:
             raise TTError(
                 f"the certificate of {name!r} gives no role, as those of older versions of ticktalk do: issue a new one"

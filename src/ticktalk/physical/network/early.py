@@ -1,0 +1,61 @@
+"""Tokens that came before what makes them good: the start of their context, or the placement of their SQ.
+
+They are bounded for each sender, so none takes the room of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ticktalk.physical.network.token_frames import Parcel
+
+KEPT = 10_000
+"""Tokens of one sender that wait."""
+
+KEPT_BYTES = 32 << 20
+"""Bytes of such tokens."""
+
+
+class Waiting(NamedTuple):
+    """A token that waits: its graph, its sender, what takes it in (`tokens.Incoming`), itself, and when it came."""
+
+    graph: str
+    sender: str
+    incoming: Any
+    parcel: Parcel
+    came: int
+
+
+class Early:
+    """The tokens that wait, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.tokens: list[Waiting] = []
+        self._room: dict[str, list[int]] = {}  # by sender: how many more tokens and bytes
+
+    def add(self, token: Waiting) -> bool:
+        """Let a token wait; False: there is no room for it."""
+        room = self._room.setdefault(token.sender, [KEPT, KEPT_BYTES])
+        size = len(token.parcel[-1])
+        if room[0] < 1 or room[1] < size:
+            return False
+        room[0] -= 1
+        room[1] -= size
+        self.tokens.append(token)
+        return True
+
+    def take(self, wanted: Callable[[Waiting], bool]) -> list[Waiting]:
+        """The tokens that are wanted; they wait no more."""
+        found: list[Waiting] = []
+        left: list[Waiting] = []
+        for token in self.tokens:
+            (found if wanted(token) else left).append(token)
+        self.tokens = left
+        for token in found:
+            room = self._room[token.sender]
+            room[0] += 1
+            room[1] += len(token.parcel[-1])
+            if room[0] == KEPT:
+                del self._room[token.sender]
+        return found
