@@ -432,10 +432,13 @@ def same(x):
 @pytest.fixture
 def drivers(tmp_path: Path) -> Path:
     (tmp_path / "drivers_of_test_worker.py").write_text(
-        "made = []\n"
+        "import os\nmade = []\n"
         "class Camera:\n"
         "    def __init__(self):\n        made.append(self)\n        self.count = 0\n"
         "    def take(self):\n        self.count += 1\n        return len(made), self.count\n"
+        "class Tool:\n"
+        "    def __init__(self):\n        self.key, self.count = os.urandom(4).hex(), 0\n"
+        "    def take(self):\n        self.count += 1\n        return self.key, self.count\n"
         "def broken():\n    raise OSError('no camera on this bus')\n"
         "def leaves():\n    raise SystemExit(4)\n"
     )
@@ -461,6 +464,87 @@ def test_a_component_is_made_once_and_shared(processes: bool, drivers: Path) -> 
     try:
         graph = made.finished(made.run(USES))
         assert made.values(graph) == [(1, 2)]
+    finally:
+        made.node.close()
+
+
+PLAN_B = """
+@SQify
+def never(x):
+    return TTEmpty()
+@SQify
+def take(x):
+    return component("camera").take()
+@SQify
+def move(x):
+    return component("camera").take(), component("arm").take()
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as c:
+        late = READ_TTCLOCK(trigger, TTClock=c) + 50_000
+        return TTFinishByOtherwise(never(trigger), TTTimeDeadline=late, TTPlanB=take(trigger)){beside}
+"""
+ARM = """
+@SQify
+def wave(x):
+    return component("arm").take()
+@GRAPHify
+def main(trigger):
+    return wave(trigger{persistent})
+"""
+
+
+@pytest.mark.parametrize("processes", [False, True], ids=["threads", "process"])
+def test_a_component_has_one_driver_whoever_uses_it(processes: bool, drivers: Path) -> None:
+    camera = "drivers_of_test_worker:Tool"
+    made = Host(processes, {"camera": camera, "arm": camera}, str(drivers))
+    try:
+        first = made.finished(made.run(USES))
+        second = made.finished(made.run(PLAN_B.format(beside="")))
+        until(lambda: made.values(second), "plan B")
+        in_loop(made.node, lambda: made.node.stop_graph(first))
+        third = made.finished(made.run(PLAN_B.format(beside=", move(trigger)")))
+        [[(plan_b, taken), (moved, arm)]] = until(lambda: made.values(third), "plan B and the arm")
+        [(of_first, _)], [(of_second, _)] = made.values(first), made.values(second)
+        assert of_first == of_second == plan_b == moved[0] != arm[0], "one driver for each component"
+        assert made.values(first)[0][1] == 2 and made.values(second)[0][1] == 3
+        assert {taken, moved[1]} == {4, 5} and arm[1] == 1
+    finally:
+        made.node.close()
+
+
+def test_a_persistent_user_s_worker_stays_as_long_as_others_use_its_driver(drivers: Path) -> None:
+    made = Host(True, {"arm": "drivers_of_test_worker:Tool"}, str(drivers))
+    try:
+        first = made.finished(made.run(ARM.format(persistent=", TTPersistent=True")))
+        second = made.finished(made.run(ARM.format(persistent="")))
+        in_loop(made.node, lambda: made.node.stop_graph(first))
+        made.start(second, 2)
+        until(lambda: len(made.values(second)) == 2, "it goes on")
+        [(key, count)], later = made.values(first), made.values(second)
+        assert count == 1 and later == [(key, 2), (key, 3)]
+        in_loop(made.node, lambda: made.node.stop_graph(second))
+        until(lambda: made.worker("persistent wave-1") is None, "nobody uses it any more")
+        third = made.finished(made.run(ARM.format(persistent="")))
+        [(other, count)] = made.values(third)
+        assert other != key and count == 1, "its driver has ended with the worker, so there is a new one"
+    finally:
+        made.node.close()
+
+
+def test_drivers_that_live_apart_are_not_used_together(drivers: Path) -> None:
+    camera = "drivers_of_test_worker:Tool"
+    made = Host(True, {"camera": camera, "arm": camera}, str(drivers))
+    try:
+        made.finished(made.run(PLAN_B.format(beside="")))
+        made.finished(made.run(ARM.format(persistent="")))
+        problem = made.prepare(PLAN_B.format(beside=", move(trigger)")).problem
+        assert (
+            problem is not None
+            and "'arm' in the worker 'main'" in problem
+            and "'camera' in the worker 'plan B'" in problem
+        )
+        assert "--workers 0" in problem
     finally:
         made.node.close()
 

@@ -36,6 +36,9 @@ from ticktalk.values.codec import encode_value
 Receive = Callable[[Callable[[], None]], Command | None]
 """Waits for the next command, and calls its argument before it waits; None: there will be no more."""
 
+_MAKING = threading.Lock()
+"""Held while a driver is made: workers that are threads share their drivers."""
+
 
 class Worker:
     """Runs bodies as its commands say.
@@ -153,8 +156,10 @@ class Worker:
 
     def _make_drivers(self, wanted: set[str]) -> str | None:
         for name in sorted(wanted):
-            factory = self._components.get(name)
-            if isinstance(factory, str):
+            with _MAKING:
+                factory = self._components.get(name)
+                if not isinstance(factory, str):
+                    continue
                 try:
                     self._components[name] = make_driver(self._ensemble, name, factory, self._near)
                 except TTError as error:

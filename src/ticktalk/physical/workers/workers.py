@@ -24,6 +24,7 @@ from ticktalk.engine.context import Context
 from ticktalk.engine.firing.base import Fire, takes_full_tokens
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.firing_chain import Elsewhere, runs_elsewhere
+from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.watchdog import UnderWay
@@ -32,7 +33,7 @@ from ticktalk.physical.memory.arena import Memory
 from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 from ticktalk.physical.workers import protocol
-from ticktalk.physical.workers.assignment import PERSISTENT, URGENT, assign
+from ticktalk.physical.workers.assignment import PERSISTENT, URGENT, Assignment
 from ticktalk.physical.workers.channels import Channel, Paused, ProcessChannel, ThreadChannel
 from ticktalk.physical.workers.protocol import (
     Answer,
@@ -45,7 +46,7 @@ from ticktalk.physical.workers.protocol import (
     Save,
     SavedState,
     Start,
-)
+)  # fmt: skip
 from ticktalk.physical.workers.restarts import Restarts
 from ticktalk.physical.workers.results import parts_of
 from ticktalk.physical.workers.worker_body import TakeState, WorkerBody
@@ -127,6 +128,7 @@ class Workers:
         self.in_processes = processes and not any(
             driver is not None and not isinstance(driver, str) for driver in components.values()
         )
+        self._assignment = Assignment(components, self.in_processes)
         self._near = near
         self._count_restart = count_restart
         self._last_body = last_body
@@ -145,20 +147,15 @@ class Workers:
         self.accelerator = DeviceAccelerator(self)
 
     def load(self, graph: TTGraph, sqs: list[TTSQ], loaded: Callable[[str | None], None]) -> None:
-        """Have the bodies of `sqs` compiled in their workers; `loaded` takes the problem, or None.
-
-        More SQs of a graph may be loaded later, one load after the other.
-        """
-        for sq in sqs:
-            for component in (name for constraint in sq.constraints for name in constraint.components):
-                if component not in self._components:
-                    loaded(f"{sq.name} needs component {component!r}, which this ensemble does not have")
-                    return
+        """Have the bodies of `sqs`, or more of them, compiled in their workers; `loaded` takes the problem, or None."""
         known = self._graphs.setdefault(graph.name, _Graph(graph))
         known.graph = graph
-        here = [sq for sq in graph.sqs if sq.name in known.assigned]
         new = [sq for sq in sqs if runs_elsewhere(sq) and sq.name not in known.assigned]
-        worker_of = assign([*here, *new])
+        try:
+            worker_of = self._assignment.assign([*(sq for sq in graph.sqs if sq.name in known.assigned), *sqs])
+        except TTRuntimeError as error:
+            loaded(str(error))
+            return
         by_worker: dict[str, list[str]] = {}
         for sq in new:
             known.assigned[sq.name] = worker_of[sq.name]
@@ -345,11 +342,12 @@ class Workers:
         for context in [context for context in self._of if context.prepared.graph.name == graph]:
             for body in self._of.pop(context).values():
                 del self._bodies[body.ident]
-        for worker in set() if known is None else set(known.assigned.values()):
-            if worker.startswith(PERSISTENT):
-                if worker in self._channels:
-                    self._loop.spawn(self._channels.pop(worker).close)
-            elif worker in self._channels:
+        for worker in set() if known is None else set(known.assigned.values()) & self._channels.keys():
+            others = any(worker in other.assigned.values() for other in self._graphs.values())
+            if worker.startswith(PERSISTENT) and not others:
+                self._assignment.ended(worker)
+                self._loop.spawn(self._channels.pop(worker).close)
+            else:
                 self._channels[worker].send(protocol.Stop(graph))
 
     def close(self) -> None:
