@@ -10,6 +10,7 @@ constants are computed, every other expression becomes an SQ. Read on in this or
     evaluation.py    the base of all these; `call_arguments.py`: the base of calls; `folding.py`: constants
     draft.py         the SQs and arcs of the graph while it is made
     modules.py       the modules that the program imports
+    arc_types.py     the types of values along the arcs; `annotations.py`, `value_types.py`: what annotations say
     travelling_sources.py   the sources that travel with the graph; `sibling_modules.py`: modules beside the program
 """
 
@@ -21,11 +22,14 @@ import re
 import tokenize
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ticktalk.errors import Problem, TTError, TTSyntaxError, TTWarning
 from ticktalk.graph.graph import TTClockSpec, TTGraph
 from ticktalk.input_file import read_bytes
+from ticktalk.language.annotations import Annotations
+from ticktalk.language.arc_types import ArcTypes
 from ticktalk.language.evaluation import Reference
 from ticktalk.language.graph_body import GraphBody
 from ticktalk.language.modules import Modules
@@ -87,6 +91,8 @@ def _compile(text: str, file: str, name: str, directory: Path | None, graph: str
         raise TTSyntaxError([*problems.found, *_mistakes(scope, {})])
     body = GraphBody(main)
     body.run()
+    with suppress(RecursionError):
+        ArcTypes(main, body.draft, Annotations(modules.tree), body.files).check()
     used = body.draft.used
     problems.found += [*_mistakes(scope, used), *modules.mistakes(used.values())]
     functions, statements, nodes = travelling.travel([template for template in used.values() if not template.module])

@@ -7,6 +7,7 @@ branches' values meet in an SQ `MERGE`.
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -91,6 +92,8 @@ class SQDraft(Source):
     is_source: bool = False  # of a @STREAMify function
     is_silent: bool = False  # a plan B whose value goes on through its deadline
     plan_b: SQDraft | None = None
+    template: Template | None = None  # of a function
+    places: dict[str, Place] = field(default_factory=dict)  # of its arguments, by parameter
 
     def finish(self) -> None:
         """Settle the fields that follow from earlier SQs: stream, sticky ports, order, rank; and which arcs remain."""
@@ -134,6 +137,20 @@ class PortDraft:
     hidden: bool = False
 
 
+@dataclass(slots=True)
+class Handed:
+    """A value that is given to a parameter of a graph in a graph, which has an annotation."""
+
+    value: object
+    place: Place
+    file: str  # in which the call stands: see `Home.file`
+    graph: str
+    parameter: str
+    annotation: ast.expr
+    module: str  # of the annotation
+    shown: str  # its file, as messages show it
+
+
 class TooLarge(Exception):
     """The graph has more than `MOST_SQS` SQs."""
 
@@ -149,6 +166,7 @@ class GraphDraft:
         self.clocks: dict[str, TTClock] = {}  # clocks other than the root by name, parents first
         self.used: dict[str, Template] = {}  # the function templates of which there are instances, by key
         self.file = ""  # in which the present expression stands: see `Home.file`
+        self.handed: list[Handed] = []
         self.prefix = ""  # of the names of SQs: for each graph that is being expanded, its name and a slash
         self._uses: Counter[str] = Counter()
 

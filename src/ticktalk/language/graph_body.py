@@ -13,7 +13,7 @@ from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.sq import TTConstraintSpec
 from ticktalk.language import folding
 from ticktalk.language.call_arguments import Argument
-from ticktalk.language.draft import Arc, Branch, Constant, GraphDraft, PortDraft, SQDraft, TooLarge
+from ticktalk.language.draft import Arc, Branch, Constant, GraphDraft, Handed, PortDraft, SQDraft, TooLarge
 from ticktalk.language.evaluation import (
     UNKNOWN,
     GiveUp,
@@ -80,7 +80,7 @@ class GraphBody(Expressions):
         self._plans: list[tuple[Argument, _Frame]] = []
         self._plans_used: set[int] = set()  # plans with a deadline around or inside them
         draft.file = home.file
-        self._files = {home.file: problems}
+        self.files = {home.file: problems}  # those in which calls stand
         self._expanded: set[str] = set()
         self._depth = 0  # of graphs that are being expanded
         self._returned: tuple[Value, Arc | None] | None = None
@@ -111,7 +111,7 @@ class GraphBody(Expressions):
             other = first.setdefault(made.sq.name, made)
             if other is not made:
                 what = f"two SQs are called `{made.sq.name}`; the other one is in line {other.sq.line}"
-                self._files[made.sq.file].report(made.place, what, "give one of them another `TTName`")
+                self.files[made.sq.file].report(made.place, what, "give one of them another `TTName`")
 
     def _block(self, statements: Sequence[ast.stmt]) -> _Ending | None:
         for statement in statements:
@@ -198,9 +198,14 @@ class GraphBody(Expressions):
                 if isinstance(value, Listing) and draft.branch is not self.outer_branch:
                     value = replace(value, frozen=True)
                 names[parameter.name] = value
+                if (hint := parameter.annotation) is not None:
+                    place, file = argument.where, draft.file
+                    draft.handed.append(
+                        Handed(value, place, file, callee.name, parameter.name, hint, home.name, home.problems.file)
+                    )
             elif parameter.default is not None:
                 names[parameter.name] = self.at_home(home, parameter.default)
-        self._files[home.file] = home.problems
+        self.files[home.file] = home.problems
         before = draft.prefix, self._returned
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(limit + FRAMES)

@@ -78,6 +78,7 @@ class Instances(Arguments):
                 parameters[name] = encode_constant(self.fixed(bound[name], name))
         made = self._add_function(node, template, home, ports, values, parameters=parameters, **fields)
         made.is_source = template.stream
+        made.places = {name: argument.where for name, argument in bound.items()}
         self.handle_unmatched(bound, made.whole)
         return made
 
@@ -101,6 +102,7 @@ class Instances(Arguments):
             full_token=template.full_token,
             **fields,
         )
+        made.template = template
         for component in self._components(template, home, values):
             constraint = TTConstraintSpec(components=[component])
             if constraint not in made.sq.constraints:

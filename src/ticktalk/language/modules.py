@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -35,9 +36,11 @@ class Modules:
         self._shown = Path(shown).parent
         self._found = found
         self._scopes: dict[str, tuple[ModuleScope, TravellingSources] | None] = {}
+        self._trees: dict[str, tuple[ast.Module, str] | None] = {}
 
     def program(self, tree: ast.Module, problems: Problems) -> ModuleScope:
         """The scope of the program, whose imports are looked up here."""
+        self._trees[""] = tree, ""
         return ModuleScope(tree, problems, partial(self.imported, "", problems))
 
     def imported(
@@ -89,6 +92,25 @@ class Modules:
         function.name, function.needs = template.key, []
         function.module, function.assigns = template.module, assigns
         return function
+
+    def tree(self, name: str) -> tuple[ast.Module, str] | None:
+        """The syntax tree of a module and the name of its package, if annotations may be looked up there.
+
+        Those are modules beside the program, and of libraries of which the program uses functions or graphs.
+        """
+        top = name.split(".")[0]
+        if name and name not in self._trees:
+            self._trees[name] = None
+            place = self._beside(name)
+            if place is None and top in {known.split(".")[0] for known in self._scopes}:
+                place = installed(name)
+            if place is not None and place.is_file() and top not in (self._program, *PACKAGES):
+                package = name if place.name == "__init__.py" else name.rpartition(".")[0]
+                known = self._scopes.get(name)
+                with suppress(ValueError):
+                    tree = known[0].tree if known is not None else read_source(place, place)[1]
+                    self._trees[name] = tree, package
+        return self._trees[name]
 
     def mistakes(self, used: Iterable[Template]) -> list[Problem]:
         """Those in the functions of other modules that are used."""

@@ -122,7 +122,7 @@ class ModuleScope:
         if kind != "GRAPHify":
             own = self._problems.beside()
             template = read_template(node, kind, self.imports, self.bound, own)
-            template.module, template.mistakes = self.home.name, own.found
+            template.module, template.file, template.mistakes = self.home.name, own.file, own.found
             self.templates[name] = template
             self.meanings[name] = Reference("function", name, template, home=self.home)
             return

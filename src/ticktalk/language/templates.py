@@ -93,6 +93,7 @@ class Parameter:
     default: ast.expr | None = None
     keyword_only: bool = False
     positional_only: bool = False
+    annotation: ast.expr | None = None
 
 
 @dataclass(slots=True)
@@ -109,6 +110,7 @@ class Template:
     components: list[str] = field(default_factory=list)  # literal names given to `component()` in the body
     component_parameters: list[str] = field(default_factory=list)  # its parameters that are given to `component()`
     module: str = ""  # the dotted name of the module that defines it; "" for the program itself
+    file: str = ""  # in which it stands, as messages show it
     mistakes: list[Problem] = field(default_factory=list)  # in its signature and body; they matter once it is used
 
     @property
@@ -148,11 +150,11 @@ def parameters_of(node: Function, kind: str, problems: Problems) -> list[Paramet
     positional = [*arguments.posonlyargs, *arguments.args]
     defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
     parameters = [
-        Parameter(one.arg, default, positional_only=one in arguments.posonlyargs)
+        Parameter(one.arg, default, positional_only=one in arguments.posonlyargs, annotation=one.annotation)
         for one, default in zip(positional, defaults, strict=True)
     ]
     for one, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        parameters.append(Parameter(one.arg, default, keyword_only=True))
+        parameters.append(Parameter(one.arg, default, keyword_only=True, annotation=one.annotation))
     return parameters
 
 

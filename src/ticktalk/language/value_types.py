@@ -1,0 +1,405 @@
+"""The types of values, as annotations say them, and whether a value of one type fits where another is wanted.
+
+The rules are those of type checkers, with three differences. What is not known fits everything. A container fits if its
+items do, however it could be changed: a receiver has a copy of its own. A tuple of any length fits one of a certain
+length. `docs/types.md` lists what is checked.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Literal
+
+MOST_ITEMS = 1000
+"""Items of a constant that are looked at."""
+
+
+@dataclass(slots=True, eq=False)
+class ProgramClass:
+    """A class that is known by reading it.
+
+    Attributes:
+        name: as messages show it.
+        kind: "library": a class of a well-known library, of which only the name is known.
+        bases: types; `ANY` for one that is not known.
+        members: the names that its body defines.
+        fields: of a typed dict or named tuple, in order.
+        required: the fields that a typed dict must have.
+    """
+
+    name: str
+    kind: Literal["class", "protocol", "typed dict", "named tuple", "library"] = "class"
+    bases: list[Type] = field(default_factory=list)
+    members: set[str] = field(default_factory=set)
+    fields: dict[str, Type] = field(default_factory=dict)
+    required: set[str] = field(default_factory=set)
+
+    @property
+    def is_open(self) -> bool:
+        """True if some base is not known."""
+        return any(
+            not isinstance(base, Instance) or (isinstance(base.cls, ProgramClass) and base.cls.is_open)
+            for base in self.bases
+        )
+
+    def all_members(self) -> set[str]:
+        """The names that it has, without those of bases that are not known."""
+        found = {*self.members, *self.fields, *vars(object)}
+        for base in self.bases:
+            if isinstance(base, Instance):
+                inner = base.cls
+                found |= inner.all_members() if isinstance(inner, ProgramClass) else _names_of(inner)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Anything:
+    """What is not known, or not checked."""
+
+    def __str__(self) -> str:
+        return "Any"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """Instances of a class, with the arguments in its brackets, if any."""
+
+    cls: type | ProgramClass
+    args: tuple[Type, ...] = ()
+
+    def __str__(self) -> str:
+        name = self.cls.name if isinstance(self.cls, ProgramClass) else self.cls.__name__
+        if self.cls is type(None):
+            return "None"
+        return f"{name}[{', '.join(map(str, self.args))}]" if self.args else name
+
+
+@dataclass(frozen=True, slots=True)
+class TupleOf:
+    """Tuples of a certain length."""
+
+    items: tuple[Type, ...]
+
+    def __str__(self) -> str:
+        return f"tuple[{', '.join(map(str, self.items)) or '()'}]"
+
+
+@dataclass(frozen=True, slots=True)
+class UnionOf:
+    """One of some types; of none: there is never a value."""
+
+    members: tuple[Type, ...]
+
+    def __str__(self) -> str:
+        return " | ".join(dict.fromkeys(map(str, self.members))) or "Never"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """A value that is known: a constant, or one that `Literal` names."""
+
+    value: Any
+
+    def __str__(self) -> str:
+        return f"Literal[{self.value!r}]"
+
+    @property
+    def widened(self) -> Instance:
+        """The type of such values."""
+        return Instance(type(self.value))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variable:
+    """A type variable: any type below `bound`, or one of `choices`."""
+
+    name: str
+    bound: Type
+    choices: tuple[Type, ...] = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Type = Anything | Instance | TupleOf | UnionOf | Value | Variable
+Solution = dict[Variable, "Type"]
+"""What type variables stand for in one call."""
+
+ANY = Anything()
+NONE = Instance(type(None))
+BOOL = Instance(bool)
+
+_PROMOTED: dict[type, tuple[type, ...]] = {
+    int: (float, complex), float: (complex,), bytearray: (bytes,), memoryview: (bytes,),
+}  # fmt: skip
+"""Types that type checkers take for another one."""
+
+
+def union(types: Iterable[Type]) -> Type:
+    """One of `types`."""
+    members: dict[Type, None] = {}
+    for each in types:
+        if each is ANY:
+            return ANY
+        members.update(dict.fromkeys(each.members if isinstance(each, UnionOf) else (each,)))
+    return next(iter(members)) if len(members) == 1 else UnionOf(tuple(members))
+
+
+def fits(source: Type, target: Type, solution: Solution | None = None) -> bool:
+    """False if a value of type `source` is surely wrong where `target` is wanted.
+
+    `solution` takes what the type variables in `target` stand for.
+    """
+    if isinstance(target, Variable):
+        return _solve(source, target, solution)
+    if source is ANY or target is ANY:
+        if solution is not None:
+            solution.update(dict.fromkeys(variables_in(target), ANY))
+        return True
+    if isinstance(source, Variable):
+        return fits(union(source.choices) if source.choices else source.bound, target, solution)
+    if isinstance(source, UnionOf):
+        return all(fits(member, target, solution) for member in source.members)
+    if isinstance(target, UnionOf):
+        members = sorted(target.members, key=lambda member: isinstance(member, Variable))
+        if source == BOOL and any(isinstance(member, Value) for member in members):
+            return fits(BOOL, UnionOf(tuple(m for m in members if not isinstance(m, Value)))) or all(
+                fits(Value(each), target) for each in (True, False)
+            )
+        return any(fits(source, member, solution) for member in members)
+    if isinstance(source, Value):
+        return _value_fits(source.value, target, solution)
+    if isinstance(target, Value):
+        return False
+    if isinstance(target, TupleOf):
+        items = _tuple_items(source)
+        if items is not None:
+            pairs = zip(items, target.items, strict=False)
+            return len(items) == len(target.items) and all(fits(*pair, solution) for pair in pairs)
+        return fits(source, Instance(tuple, (union(target.items),)), solution)
+    if isinstance(source, TupleOf):
+        source = Instance(tuple, (union(source.items),))
+    assert isinstance(source, Instance) and isinstance(target, Instance)
+    return _instance_fits(source, target, solution)
+
+
+def can_meet(source: Type, target: Type) -> bool:
+    """True if some value can be of both types: a condition may have made sure of it."""
+    if isinstance(source, UnionOf):
+        return any(can_meet(member, target) for member in source.members)
+    if isinstance(target, UnionOf):
+        return any(can_meet(source, member) for member in target.members)
+    return fits(source, target) or fits(target, source)
+
+
+def item_of(source: Type) -> Type | None:
+    """The type of what an iteration gives; None if there is surely none."""
+    if isinstance(source, UnionOf):
+        items = [item_of(member) for member in source.members]
+        return None if None in items else union(item for item in items if item is not None)
+    if isinstance(source, Value):
+        if not isinstance(source.value, Iterable):
+            return None
+        return union(Value(item) for item in islice(source.value, MOST_ITEMS))
+    if isinstance(source, TupleOf):
+        return union(source.items)
+    if not isinstance(source, Instance):
+        return ANY
+    if isinstance(source.cls, ProgramClass):
+        if (named := _tuple_items(source)) is not None:
+            return union(named)
+        if source.cls.kind == "typed dict":
+            return Instance(str)
+        found = [item_of(base) for base in source.cls.bases if isinstance(base, Instance)]
+        return next((each for each in found if each is not None), ANY)
+    if issubclass(source.cls, str):
+        return Instance(str)
+    if issubclass(source.cls, bytes | bytearray | memoryview | range):
+        return Instance(int)
+    if not issubclass(source.cls, Iterable):
+        return None if source.cls in (int, float, complex, bool, type(None)) else ANY
+    return source.args[0] if source.args else ANY
+
+
+def substituted(source: Type, solution: Solution) -> Type:
+    """`source` with what its type variables stand for; with `ANY`, where that is not known."""
+    match source:
+        case Variable():
+            return solution.get(source, ANY)
+        case Instance(args=args) if args:
+            return Instance(source.cls, tuple(substituted(each, solution) for each in args))
+        case TupleOf(items=items):
+            return TupleOf(tuple(substituted(each, solution) for each in items))
+        case UnionOf(members=members):
+            return union(substituted(each, solution) for each in members)
+    return source
+
+
+def variables_in(source: Type) -> Iterator[Variable]:
+    """The type variables in a type."""
+    match source:
+        case Variable():
+            yield source
+        case Instance(args=parts) | TupleOf(items=parts) | UnionOf(members=parts):
+            for part in parts:
+                yield from variables_in(part)
+
+
+def _solve(source: Type, variable: Variable, solution: Solution | None) -> bool:
+    if isinstance(source, Value):
+        source = source.widened
+    if variable.choices:
+        chosen = next((choice for choice in variable.choices if fits(source, choice)), None)
+        if chosen is None:
+            return False
+        source = source if source is ANY else chosen
+    elif not fits(source, variable.bound):
+        return False
+    if solution is not None:
+        solution[variable] = union([solution[variable], source]) if variable in solution else source
+    return True
+
+
+def _tuple_items(source: Type) -> tuple[Type, ...] | None:
+    """The types of a tuple's items, where their number is known."""
+    if isinstance(source, TupleOf):
+        return source.items
+    if isinstance(source, Instance) and isinstance(source.cls, ProgramClass):
+        if source.cls.kind == "named tuple":
+            return tuple(source.cls.fields.values())
+        found = (_tuple_items(base) for base in source.cls.bases)
+        return next((items for items in found if items is not None), None)
+    return None
+
+
+def _value_fits(value: Any, target: Type, solution: Solution | None) -> bool:
+    """`fits` for a constant, whose items are looked at one by one."""
+    if isinstance(target, Value):
+        return type(value) is type(target.value) and bool(value == target.value)
+    if isinstance(target, TupleOf):
+        if not isinstance(value, tuple) or len(value) != len(target.items):
+            return False
+        return all(fits(Value(item), each, solution) for item, each in zip(value, target.items, strict=True))
+    assert isinstance(target, Instance)
+    cls = target.cls
+    if isinstance(cls, ProgramClass) and cls.kind == "typed dict" and isinstance(value, dict):
+        return cls.required <= value.keys() <= cls.fields.keys() and all(
+            fits(Value(item), cls.fields[key], solution) for key, item in value.items()
+        )
+    if not _instance_fits(Instance(type(value)), target, solution):
+        return False
+    if isinstance(cls, ProgramClass) or isinstance(value, str | bytes):
+        return True
+    if isinstance(value, dict) and len(target.args) == 2:
+        items = islice(value.items(), MOST_ITEMS)
+        parts = [(Value(each), arg) for item in items for each, arg in zip(item, target.args, strict=True)]
+    elif isinstance(value, Iterable) and len(target.args) == 1 and _holds_items(cls):
+        parts = [(Value(item), target.args[0]) for item in islice(value, MOST_ITEMS)]
+    else:
+        return True
+    return all(fits(*part, solution) for part in parts)
+
+
+def _instance_fits(source: Instance, target: Instance, solution: Solution | None) -> bool:
+    have, want = source.cls, target.cls
+    if want is object or (want is Hashable and (isinstance(have, ProgramClass) or _abstract_of(have))):
+        return True
+    if isinstance(want, ProgramClass):
+        return _fits_program_class(source, target, solution)
+    if not isinstance(have, ProgramClass):
+        if not any(want in wider and issubclass(have, narrow) for narrow, wider in _PROMOTED.items()):
+            try:
+                if not issubclass(have, want):
+                    return False
+            except TypeError:  # a class that cannot tell
+                return True
+        return _items_fit(source, target, solution)
+    if have.kind == "typed dict":
+        return fits(Instance(dict, (Instance(str), ANY)), target, solution)
+    if (items := _tuple_items(source)) is not None:
+        return fits(Instance(tuple, (union(items),)), target, solution)
+    if any(fits(base, target, solution) for base in have.bases if isinstance(base, Instance)):
+        return True
+    if have.is_open:
+        return True
+    abstract = _abstract_of(want)
+    if have.kind == "library" or not abstract:
+        return bool(abstract)
+    structural = "__subclasshook__" in vars(want) or getattr(want, "_is_protocol", False)
+    return structural and abstract <= have.all_members()
+
+
+def _fits_program_class(source: Instance, target: Instance, solution: Solution | None) -> bool:
+    have, want = source.cls, target.cls
+    assert isinstance(want, ProgramClass)
+    if have is want:
+        # Whether a class of the program's own can stand for one of other arguments is its own affair.
+        pairs = zip(source.args, target.args, strict=False)
+        return all((isinstance(b, Variable) and fits(a, b, solution)) or can_meet(a, b) for a, b in pairs)
+    if isinstance(have, ProgramClass):
+        if want.kind == "typed dict" and have.kind == "typed dict":
+            return all(
+                name in have.fields
+                and (name in have.required or name not in want.required)
+                and fits(have.fields[name], each, solution)
+                for name, each in want.fields.items()
+            )
+        if have.is_open or any(fits(base, target, solution) for base in have.bases if isinstance(base, Instance)):
+            return True
+        if want.kind == "protocol":
+            return have.kind == "library" or want.is_open or _wanted(want) <= have.all_members()
+        return False
+    if want.kind == "typed dict":
+        if not issubclass(have, Mapping):
+            return False
+        key, item = _pair_of(source)
+        return can_meet(Instance(str), key) and all(can_meet(item, want.fields[name]) for name in want.required)
+    if want.kind == "protocol":
+        return want.is_open or all(hasattr(have, name) for name in _wanted(want))
+    return False
+
+
+def _wanted(protocol: ProgramClass) -> set[str]:
+    """The members that a protocol asks for, its bases' too."""
+    found = set(protocol.members)
+    for base in protocol.bases:
+        if isinstance(base, Instance):
+            inner = base.cls
+            found |= _wanted(inner) if isinstance(inner, ProgramClass) else _abstract_of(inner)
+    return found
+
+
+def _names_of(cls: type) -> set[str]:
+    return {name for each in cls.__mro__ for name in vars(each)}
+
+
+def _abstract_of(cls: type) -> set[str]:
+    """The methods that a class leaves to its subclasses."""
+    return set(getattr(cls, "__abstractmethods__", ()))
+
+
+def _items_fit(source: Instance, target: Instance, solution: Solution | None) -> bool:
+    """Whether the items of a container fit, where both sides say what they are."""
+    want = target.cls
+    assert isinstance(want, type)
+    if len(target.args) == 2 and issubclass(want, Mapping):
+        pairs = zip(_pair_of(source), target.args, strict=True)
+        return all(fits(*pair, solution) for pair in pairs)
+    if len(target.args) == 1 and _holds_items(want):
+        item = item_of(source)
+        return item is None or fits(item, target.args[0], solution)
+    return True
+
+
+def _holds_items(cls: type) -> bool:
+    return issubclass(cls, Iterable) or cls.__name__ == "Container"
+
+
+def _pair_of(source: Instance) -> tuple[Type, Type]:
+    """The types of a mapping's keys and values."""
+    if source.cls is collections.Counter and source.args:
+        return source.args[0], Instance(int)
+    return (source.args[0], source.args[1]) if len(source.args) == 2 else (ANY, ANY)
