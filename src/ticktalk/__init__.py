@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ticktalk.cli.sweep import sweep
     from ticktalk.engine.components import component
     from ticktalk.ensemble import TTEnsemble
     from ticktalk.errors import (
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 # Where each public name lives. They are loaded at first use. So a worker process on a small device need not load the
 # compiler, the simulator and the network.
 _PLACES = {
+    "ticktalk.cli.sweep": "sweep",
     "ticktalk.engine.components": "component",
     "ticktalk.payloads": "FiringError OutputToken",
     "ticktalk.values.codec": "register_codec",
@@ -93,6 +95,7 @@ __all__ = [
     "compile_program",
     "component",
     "register_codec",
+    "sweep",
 ]
 
 

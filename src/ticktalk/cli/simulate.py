@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import random
+import sys
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -55,8 +58,47 @@ def simulate(
     plot: options.Plot = None,
     profile: options.Profile = None,
     strict: options.Strict = False,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="Seed Python's and NumPy's random numbers of bodies.")
+    ] = None,
+    summary: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Write counters and the number of errors as JSON.")
+    ] = None,
+    runs: Annotated[
+        Path | None, typer.Option(metavar="FILE.yaml", help="Many runs: the settings of each, or those that vary.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("-j", "--jobs", min=1, help="Runs at a time (--runs); default: one a processor.")
+    ] = None,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="The Dask scheduler that does the runs (--runs).")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE.jsonl", help="Write a line for each run (--runs).")
+    ] = None,
     of: options.Graph = None,
 ) -> None:
+    if runs is not None:
+        from ticktalk.cli.simulate_runs import simulate_runs
+
+        alone = {"--log": log, "--jsonl": jsonl, "--plot": plot, "--profile": profile, "--summary": summary}
+        if any(alone.values()):
+            given = next(name for name, value in alone.items() if value)
+            raise typer.BadParameter(f"{given} is for one run; with --runs, -o FILE.jsonl has the outputs of all")
+        fixed = {
+            "until": until,
+            "start": start,
+            "seed": seed,
+            "input": arguments.inputs(input or []),
+            "ensemble": ensemble,
+            "component": component,
+            "network-delay": network_delay,
+            "deployment": deployment,
+            "mapping": mapping,
+            "events": events,
+        }
+        simulate_runs(program, of, runs, fixed, jobs, dask, output)
+        return
     length = arguments.duration(until) if until is not None else None
     if network_delay is not None and deployment is not None:
         raise typer.BadParameter(
@@ -132,6 +174,8 @@ def simulate(
             for happening in happens:
                 faults.schedule(happening, start)
         state = manager.instantiate_and_map_graph(graph, mapping=placed.mapping, weights=placed.weights)
+        if seed is not None:
+            _seed(seed)
         manager.execute_graph(graph, values)
         if length is None:
             simulation.agenda.on_endless = _endless
@@ -142,6 +186,8 @@ def simulate(
         failures.tell_repeats()
         counters_to_stderr(manager.counters(graph), manager.waiting(graph) if not manager.process.outputs.count else {})
         errors = manager.process.errors.count
+        if summary is not None:
+            summary.write_text(json.dumps({"counters": manager.counters(graph), "errors": errors}, sort_keys=True))
     results.check()
     if profile is not None and meter is not None:
         hosts = placed.ensembles
@@ -150,6 +196,13 @@ def simulate(
         plot_outputs(tokens, str(plot), graph.name)
     if strict and errors:
         raise typer.Exit(1)
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    numpy = sys.modules.get("numpy")  # bodies that use it have loaded it by now
+    if numpy is not None:
+        numpy.random.seed(seed)
 
 
 def _say(tick: int, event: Event) -> None:

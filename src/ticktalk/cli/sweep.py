@@ -1,0 +1,237 @@
+"""Many simulated runs of one program, each in a process of its own: `ticktalk simulate --runs`, `ticktalk.sweep`.
+
+The settings of a run are options of `ticktalk simulate`, without dashes. Each run is that command, so a run alone and
+in a sweep give the same bytes, whatever runs beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from importlib import import_module
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ticktalk.errors import TTError
+from ticktalk.input_file import read_bytes
+from ticktalk.source_problems import did_you_mean
+
+FILES = ("deployment", "mapping", "events")
+"""Settings that name a file."""
+
+SETTINGS = ("until", "start", "seed", "input", "ensemble", "component", "network-delay", "notice", "checkpoint", *FILES)
+"""What a run may set; `input.NAME` is one input."""
+
+MOST_RUNS = 1_000_000
+
+TOLD = 2_000
+"""Characters of what a run that failed has said, from its end."""
+
+
+class Job(NamedTuple):
+    """One run, as it goes to the process that does it.
+
+    Attributes:
+        words: the words of the command after `ticktalk simulate`.
+        files: by name, contents to which the words refer; empty: they refer to files of this machine.
+    """
+
+    words: list[str]
+    files: dict[str, bytes]
+
+
+def run_job(job: Job) -> dict[str, Any]:
+    """Do one run: `status`, `outputs` (a dict for each token, as in a log), `counters`, `errors`, `told`."""
+    with tempfile.TemporaryDirectory(prefix="ticktalk-") as folder:
+        for name, content in job.files.items():
+            Path(folder, name).write_bytes(content)
+        summary = Path(folder, "summary.json")
+        command = [sys.executable, "-P", "-m", "ticktalk.cli.entry", "simulate", *job.words]
+        done = subprocess.run(
+            [*command, "--jsonl", "--summary", str(summary)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            cwd=folder if job.files else None,
+        )
+        found = json.loads(summary.read_text()) if summary.exists() else {"counters": {}, "errors": 0}
+    return {
+        "status": done.returncode,
+        "outputs": [json.loads(line) for line in done.stdout.splitlines()],
+        "outcome": hashlib.sha256(done.stdout.encode()).hexdigest()[:12],
+        "told": done.stderr[-TOLD:] if done.returncode else "",
+        **found,
+    }
+
+
+def combinations(vary: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """A dict of settings for each combination of values, the last setting changing first."""
+    return [dict(zip(vary, values, strict=True)) for values in product(*vary.values())]
+
+
+def check_settings(settings: Iterable[str]) -> None:
+    """Make sure that these are settings of a run.
+
+    Raises:
+        TTError: one is not.
+    """
+    for name in settings:
+        if name not in SETTINGS and not (name.startswith("input.") and name != "input."):
+            hint = did_you_mean(name, SETTINGS) or "settings are input.NAME, " + ", ".join(SETTINGS)
+            raise TTError(f"a run has no setting {name!r}; {hint}")
+
+
+def words_of(settings: Mapping[str, Any]) -> list[str]:
+    """The options of `ticktalk simulate` for the settings of a run."""
+    words = []
+    for name, value in settings.items():
+        if value is None:
+            continue
+        if name == "input":
+            words += [word for each, given in value.items() for word in ("--input", f"{each}={given!r}")]
+        elif name.startswith("input."):
+            words += ["--input", f"{name.removeprefix('input.')}={value!r}"]
+        else:
+            for each in value if isinstance(value, list | tuple) else [value]:
+                words += [f"--{name}", str(each)]
+    return words
+
+
+def merged(fixed: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of all runs and those of one, which come first; inputs one by one."""
+    inputs = dict(fixed.get("input") or {}) | dict(own.get("input") or {})
+    settings = {**fixed, **own}
+    settings.pop("input", None)
+    for name in [name for name in inputs if f"input.{name}" in settings]:
+        del inputs[name]
+    return {**settings, **({"input": inputs} if inputs else {})}
+
+
+def jobs_of(program: str, graph: str | None, runs: Sequence[Mapping[str, Any]], ship: bool) -> Iterator[Job]:
+    """The jobs of runs.
+
+    Args:
+        program: the program, or its graph file.
+        graph: the name of the graph in it.
+        runs: the settings of each.
+        ship: with all files that it needs, for other machines.
+    """
+    if not ship:
+        named = [] if graph is None else ["--graph", graph]
+        for settings in runs:
+            yield Job([program, *named, *words_of(settings)], {})
+        return
+    from ticktalk.cli.arguments import load_graph
+
+    compiled = load_graph(program, graph).to_json()
+    for settings in runs:
+        files = {"graph.json": compiled}
+        own = dict(settings)
+        for name in FILES:
+            if own.get(name) is not None:
+                files[name] = read_bytes(own[name])
+                own[name] = name
+        yield Job(["graph.json", *words_of(own)], files)
+
+
+def results(
+    program: str,
+    runs: Sequence[Mapping[str, Any]],
+    graph: str | None = None,
+    jobs: int | None = None,
+    dask: str | None = None,
+    done: Callable[[], None] = lambda: None,
+) -> list[dict[str, Any]]:
+    """The results of runs, in their order (`run_job`).
+
+    Args:
+        jobs: how many at a time; None: one for each processor.
+        dask: the address of a Dask scheduler that runs them instead.
+        done: called after each.
+
+    Raises:
+        TTError: Dask is not installed, or no scheduler answers.
+    """
+    made = jobs_of(program, graph, runs, dask is not None)
+    if dask is not None:
+        return _by_dask(dask, list(made), done)
+    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+        futures = [pool.submit(run_job, job) for job in made]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                done()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    return [future.result() for future in futures]
+
+
+def _by_dask(address: str, jobs: list[Job], done: Callable[[], None]) -> list[dict[str, Any]]:
+    try:
+        distributed: Any = import_module("distributed")
+    except ImportError:
+        raise TTError("--dask needs Dask: pip install 'ticktalk[dask]'") from None
+    try:
+        client = distributed.Client(address, timeout=10)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise TTError(f"--dask {address}: no Dask scheduler answers: {error}") from None
+    with client:
+        futures = client.map(run_job, jobs, pure=False)
+        for _ in distributed.as_completed(futures):
+            done()
+        found: list[dict[str, Any]] = client.gather(futures)
+    return found
+
+
+def sweep(
+    program: str | Path,
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    runs: Iterable[Mapping[str, Any]] = (),
+    *,
+    graph: str | None = None,
+    jobs: int | None = None,
+    dask: str | None = None,
+    **settings: Any,
+) -> list[dict[str, Any]]:
+    """Simulate a program under many settings: `pandas.DataFrame(ticktalk.sweep(...))` is a table of them.
+
+    Args:
+        program: the program, or a compiled graph.
+        vary: by setting, its values: each combination is a run, such as `{"input.gain": [1, 2]}`.
+        runs: further runs, each with its settings.
+        graph: which graph of the program; None: the outermost one.
+        jobs: runs at a time; None: one for each processor. The result is the same.
+        dask: the address of a Dask scheduler that does the runs instead.
+        **settings: those of all runs, with `_` for `-`: `until="20s"`, `network_delay="2ms"`, `input={"x": 1}`.
+
+    Returns:
+        A dict for each run, in order: its settings, `status` (0: it ended well), `outcome` (equal for equal outputs),
+        `outputs` (a list of dicts), `errors`, and the counts of each kind, over all SQs.
+
+    Raises:
+        TTError: a setting is not known, or nothing is to be run.
+    """
+    fixed = {name.replace("_", "-"): value for name, value in settings.items()}
+    own = [*(combinations(vary) if vary else []), *map(dict, runs)] or [{}]
+    check_settings([*fixed, *(name for each in own for name in each)])
+    found = results(str(program), [merged(fixed, each) for each in own], graph, jobs, dask)
+    return [row(each, result) for each, result in zip(own, found, strict=True)]
+
+
+def row(settings: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    """One run as a flat row: counts are sums over its SQs."""
+    counts: dict[str, int] = {}
+    for kinds in result["counters"].values():
+        for kind, count in kinds.items():
+            counts[kind] = counts.get(kind, 0) + count
+    flat = {name: value for name, value in result.items() if name != "counters"}
+    return {**settings, **flat, **counts}

@@ -1,0 +1,127 @@
+"""Many simulated runs of one program: the same as each run alone, whatever runs beside it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import ticktalk
+from ticktalk.errors import TTError
+
+PROGRAM = """
+import random
+from ticktalk import GRAPHify, SQify, STREAMify, TTClock, TTConstraint
+
+
+@STREAMify
+def sample(x):
+    return x + random.randint(0, 9)
+
+
+@SQify
+def scale(x, gain):
+    if gain == 13:
+        raise ValueError("unlucky")
+    return x * gain
+
+
+@GRAPHify
+def main(x, gain):
+    with TTClock.root() as clock:
+        s = sample(x, TTClock=clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000)
+        with TTConstraint(name="far"):
+            return scale(s, gain)
+"""
+
+RUNS = """
+until: 2s
+input: {x: 1}
+vary:
+  input.gain: [2, 0.5]
+  seed: [1, 2]
+runs:
+  - {input.gain: 13, network-delay: 30ms}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    (tmp_path / "runs.yaml").write_text(RUNS)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def command(*words):
+    line = [sys.executable, "-m", "ticktalk.cli.entry", "simulate", "prog.py", *words]
+    return subprocess.run(line, capture_output=True, text=True, timeout=120)
+
+
+def values(result):
+    return [token["value"] for token in result["outputs"]]
+
+
+def test_the_runs_of_a_file_are_those_of_single_commands_however_many_at_a_time(folder):
+    shown = [command("--runs", "runs.yaml", "-j", str(jobs), "-o", f"{jobs}.jsonl") for jobs in (1, 3)]
+    assert shown[0].stdout == shown[1].stdout and [done.returncode for done in shown] == [0, 0]
+    assert (folder / "1.jsonl").read_bytes() == (folder / "3.jsonl").read_bytes()
+    lines = [json.loads(line) for line in (folder / "3.jsonl").read_text().splitlines()]
+    assert [line["run"] for line in lines] == [1, 2, 3, 4, 5]
+    grid = [(2, 1), (2, 2), (0.5, 1), (0.5, 2)]
+    for line, (gain, seed) in zip(lines, grid, strict=False):
+        options = ["--until", "2s", "--input", "x=1", "--input", f"gain={gain}", "--seed", str(seed), "--jsonl"]
+        assert line["outputs"] == [json.loads(row) for row in command(*options).stdout.splitlines()]
+    # The seed alone decides on the samples, and the gain only scales them.
+    assert [2 * each for each in values(lines[2])] == [each / 2 for each in values(lines[0])]
+    assert values(lines[0]) != values(lines[1])
+    assert lines[4]["errors"] == 3 and lines[4]["outputs"] == []
+    assert lines[4]["settings"]["network-delay"] == "30ms"
+
+
+def test_a_run_that_cannot_be_is_a_row_and_the_status(folder):
+    (folder / "bad.yaml").write_text("until: 1s\ninput: {x: 1, gain: 1}\nvary:\n  network-delay: [1ms, often]\n")
+    done = command("--runs", "bad.yaml")
+    assert done.returncode == 1
+    assert "run 2 failed" in done.stderr and "'often' is no duration" in done.stderr
+    assert "run 1 failed" not in done.stderr
+
+
+def test_mistakes_in_a_file_of_runs_are_told_with_their_lines(folder):
+    (folder / "bad.yaml").write_text("vary:\n  network-dealy: [1ms]\nuntli: 3s\nruns: {}\n")
+    done = command("--runs", "bad.yaml")
+    assert done.returncode == 1
+    assert (
+        "bad.yaml:2: error: a run has no setting 'network-dealy'" in done.stderr
+        and "did you mean `network-delay`" in done.stderr
+    )
+    assert "bad.yaml:3" in done.stderr and "bad.yaml:4" in done.stderr
+    (folder / "none.yaml").write_text("until: 3s\n")
+    assert "write a list under `vary:` or `runs:`" in command("--runs", "none.yaml").stderr
+    both = command("--runs", "runs.yaml", "--jsonl")
+    assert both.returncode == 2 and "--jsonl is for one run" in both.stderr
+
+
+def test_a_sweep_from_python_is_a_list_for_a_table(folder):
+    rows = ticktalk.sweep(
+        "prog.py", {"input.gain": [1, 3]}, [{"seed": 9}], until="2s", input={"x": 1, "gain": 7}, seed=4
+    )
+    assert [row.get("input.gain") for row in rows] == [1, 3, None]
+    assert [3 * value for value in values(rows[0])] == values(rows[1])
+    assert all(value % 7 == 0 for value in values(rows[2])) and {row["status"] for row in rows} == {0}
+    assert rows[0]["outcome"] != rows[1]["outcome"]
+    assert ticktalk.sweep("prog.py", until="2s", input={"x": 1, "gain": 3}, seed=4)[0]["outcome"] == rows[1]["outcome"]
+    with pytest.raises(TTError, match="a run has no setting 'untli'"):
+        ticktalk.sweep("prog.py", untli="2s")
+
+
+def test_a_dask_cluster_gives_what_this_machine_gives(folder):
+    distributed = pytest.importorskip("distributed")
+    (folder / "costs.yaml").write_text("ensembles:\n  - {name: far}\n  - {name: near}\ncosts:\n  scale: {time: 2ms}\n")
+    asked = ({"seed": [1, 2]}, [{"seed": 3, "deployment": "costs.yaml"}])
+    fixed = {"until": "2s", "input": {"x": 1, "gain": 2}}
+    with distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster:
+        there = ticktalk.sweep("prog.py", *asked, dask=cluster.scheduler_address, **fixed)
+    assert there == ticktalk.sweep("prog.py", *asked, jobs=1, **fixed)
+    with pytest.raises(TTError, match="no Dask scheduler answers"):
+        ticktalk.sweep("prog.py", dask="tcp://127.0.0.1:1", **fixed)
