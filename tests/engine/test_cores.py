@@ -431,3 +431,57 @@ def test_random_systems_as_in_simpy(seed: int, tmp_path: Path) -> None:
     found = Simulated(tmp_path, graph, deployment, mapping)
     found.run()
     assert {token.sq: token.arrival for token in found.tokens} == ends_in_simpy(graph, deployment, mapping)
+
+
+LIMITED = """
+@STREAMify
+def t(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@SQify
+def s(x):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return ("s", sq_state["n"])
+@SQify
+def f(x):
+    return ("f", x)
+@GRAPHify
+def main(trigger):
+    x = t(trigger, TTPeriod=40_000)
+    return s(x, TTTimeout=TIMEOUT MORE), f(x)
+"""
+
+
+def limited(folder: Path, timeout: int, more: str = "", cores: int = 1) -> Simulated:
+    program = LIMITED.replace("TIMEOUT", str(timeout)).replace("MORE", more).replace("return s(", "s(")
+    return Simulated(folder, program.replace("), f(x)", ")\n    f(x)"), one(cores=cores))
+
+
+def test_a_run_that_takes_longer_than_its_timeout_ends_with_its_worker(tmp_path: Path) -> None:
+    """By hand: s would run from 40 to 70, and is ended at 52. On one core f waits behind it, and is lost with it."""
+    found = limited(tmp_path, 12_000)
+    assert found.run(100_000) == []
+    assert found.counters == {"s-1": {"errors": 2}, "f-1": {"lost": 2}, "a": {"restarts": 2}}
+    assert found.errors == ["TTTimeout: its body had not ended after 12ms, so it was ended with its worker"] * 2
+    # On two cores f runs from 40 to 50: it is lost with an s that is ended at 48.
+    both = limited(tmp_path, 8_000, cores=2)
+    assert both.run(100_000) == []
+    assert both.counters == found.counters
+    # It ends before an s that is ended at 52.
+    both = limited(tmp_path, 12_000, cores=2)
+    assert both.run(100_000) == [(("f", 1), 50_000), (("f", 2), 90_000)]
+    assert both.counters == {"s-1": {"errors": 2}, "a": {"restarts": 2}}
+
+
+def test_a_worker_of_its_own_keeps_other_sqs_from_a_timeout(tmp_path: Path) -> None:
+    found = limited(tmp_path, 8_000, ", TTPersistent=True")
+    assert found.run(100_000) == [(("f", 1), 50_000), (("f", 2), 90_000)]
+    assert found.counters == {"s-1": {"errors": 2}, "a": {"restarts": 2}}
+
+
+def test_a_run_that_takes_just_its_timeout_ends_by_itself(tmp_path: Path) -> None:
+    found = limited(tmp_path, 30_000, cores=2)
+    assert found.run(80_000) == [(("f", 1), 50_000), (("s", 1), 70_000)]
+    assert found.counters == {}

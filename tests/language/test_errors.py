@@ -150,6 +150,9 @@ BODY = [
     ("x = TTSingleRunTimeout(a, TTTimeout=5)", 1, 24, "takes a call such as g(x)", ""),
     ("x = TTSingleRunTimeout(f(a))", 1, 5, "missing `TTTimeout`", ""),
     ("x = TTSingleRunTimeout(f(a), TTTimeout=0)", 1, 30, "at least 1", ""),
+    ("x = f(a, TTTimeout=0)", 1, 10, "TTTimeout must be at least 1, not 0", ""),
+    ("x = f(a, TTTimeout=b)", 1, 10, "`TTTimeout` is fixed at compile time", "give a constant"),
+    ("x = ADD(a, b, TTTimeout=5)", 1, 15, "for calls of @SQify and @STREAMify functions, not of `ADD`", "leave it out"),
     (STREAM + "x = f(*s)", 2, 8, "length of an arc's value is not known", ""),
     ("x = 'é' + missing", 1, 11, "`missing` is not defined", ""),
 ]  # fmt: skip

@@ -412,6 +412,21 @@ def test_single_run():
     assert graph.sqs[1].arcs[0].name == "x"
 
 
+def test_timeouts_of_bodies_are_in_ticks_of_the_streams_clock():
+    graph = compiled(
+        "c = TTClock('c', TTClock.root(), 10, 0)\nx = src(a, TTPeriod=9, TTClock=c, TTTimeout=7)\n"
+        "f(x, TTTimeout=5.0)\nf(x)"
+    )
+    assert [(sq.name, sq.timeout) for sq in graph.sqs] == [("src-1", 70), ("f-1", 5), ("f-2", 0)]
+
+
+def test_a_timeout_within_a_single_run_and_in_a_plan_b_is_that_of_the_body():
+    text = "x = TTSingleRunTimeout(f(a, TTTimeout=3), TTTimeout=7)\nTTFinishByOtherwise(x, 5, h(TTTimeout=2))"
+    graph = compiled(text)
+    found = {sq.name: (sq.timeout, sq.single_run) for sq in graph.sqs}
+    assert (found["f-1"], found["h-1"]) == ((3, 7), (2, None))
+
+
 @forms(
     ("x = a if True else f(b)\nf(x)", "f-1(a)*"),
     ("x = f(a) if 1 > 2 else f(b)", "f-1(b)*"),

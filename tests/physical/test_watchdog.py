@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,7 @@ from ticktalk.hosted import watchdog
 from ticktalk.hosted.watchdog import LONG, UnderWay, Watchdog
 from ticktalk.manager.events import Event
 from ticktalk.manager.reports import Reports
-from ticktalk.payloads import IdleReport, ReportRequest
+from ticktalk.payloads import IdleReport, ReportRequest, StartContext
 from ticktalk.physical.manager_node import Callbacks, in_loop
 from ticktalk.physical.workers import restarts, workers
 from ticktalk.physical.workers.restarts import LIMIT, LIVED, LONGEST, PAUSE, Restarts
@@ -112,8 +113,8 @@ def test_the_manager_tells_a_long_firing_once_until_none_runs_long_any_more() ->
 
 
 HOLDS = {
-    "stops itself": "import os, signal\n    os.kill(os.getpid(), signal.SIGSTOP)",
-    "holds the interpreter": 'import re\n    re.match("(a+)+$", "a" * 60 + "b")',
+    "stops itself": "os.kill(os.getpid(), signal.SIGSTOP); time.sleep(60)",
+    "holds the interpreter": 're.match("(a+)+$", "a" * 60 + "b")',
 }
 
 
@@ -124,7 +125,8 @@ def test_a_body_that_holds_up_its_worker_is_named(
     """In reports, and in the answer to the next deployment, which does not wait for it."""
     monkeypatch.setattr(watchdog, "LONG", 300_000)
     monkeypatch.setattr(workers, "LOADS", 300_000)
-    text = f"@SQify\ndef holds(x):\n    {HOLDS[how]}\n@GRAPHify\ndef main(trigger):\n    return holds(trigger)\n"
+    text = f"import os, re, signal, time\n@SQify\ndef holds(x):\n    {HOLDS[how]}\n"
+    text += "@GRAPHify\ndef main(trigger):\n    return holds(trigger)\n"
     graph = process_host.run(text)
 
     def running() -> dict[str, Any]:
@@ -142,6 +144,53 @@ def test_a_body_that_holds_up_its_worker_is_named(
     process_host.finished(graph)
     again = process_host.run("@SQify\ndef f(x):\n    return 5\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n")
     assert process_host.values(process_host.finished(again)) == [5]
+
+
+LIMITED = """
+import os, re, signal, time
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@SQify
+def hangs(x):
+    if x == 3 and not os.path.exists(MARK):
+        open(MARK, "x").close()
+        HOW
+    return x
+@GRAPHify
+def main(trigger):
+    return hangs(src(trigger, TTPeriod=100000), TTTimeout=400000)
+"""
+
+
+@pytest.mark.parametrize("how", [*HOLDS, "sleeps"])
+def test_a_firing_that_takes_longer_than_its_timeout_ends_with_its_worker(
+    process_host: Host, tmp_path: Path, how: str
+) -> None:
+    """Its error names the firing and the time; its SQ and the others of its worker go on, from their saved states."""
+    text = LIMITED.replace("HOW", HOLDS.get(how, "time.sleep(60)")).replace("MARK", repr(str(tmp_path / "mark")))
+    assert process_host.prepare(text).problem is None
+    start = StartContext("prog1", 1, process_host.node.clock.now() + 20_000, {"trigger": 1}, None, 50_000)
+    in_loop(process_host.node, lambda: process_host.node.start_context(start))
+    until(lambda: process_host.values("prog1")[-1:] > [5], "it goes on")
+    (error,) = process_host.errors
+    assert error.sq == "hangs-1" and error.start is not None and error.stop == error.start + 50_000
+    assert error.exception == "TTTimeout: its body had not ended after 400ms, so it was ended with its worker"
+    values = process_host.values("prog1")
+    assert values[:2] == [1, 2] and values.count(1) == 1  # its source did not begin anew
+    counts = process_host.counts("prog1")
+    assert counts["edge"] == {"restarts": 1} and counts["hangs-1"]["errors"] == 1
+
+
+def test_a_timeout_where_bodies_run_in_threads_is_refused_at_the_deployment() -> None:
+    host = Host(False)
+    try:
+        problem = host.prepare(LIMITED.replace("HOW", "pass").replace("MARK", "''")).problem
+        assert problem is not None and "hangs-1 has a TTTimeout" in problem and "--workers 1" in problem
+    finally:
+        host.node.close()
 
 
 def test_a_callback_that_ends_programs_ends_neither_callbacks_nor_the_process() -> None:

@@ -12,8 +12,8 @@ Behind the roots of the latter two come SQs of one arc input only. Intervals of 
 overlap there, so an SQ that matches stays outside.
 
 SQs that need more than values are always outside. These are sources with a first delay or stamped by their body, used
-tags, deadlines, plan Bs and single runs. So are persistent SQs, bodies on full tokens, instructions on intervals,
-`MERGE`, sticky values of other SQs.
+tags, deadlines, plan Bs and single runs. So are persistent SQs and those with a timeout, bodies on full tokens,
+instructions on intervals, `MERGE`, sticky values of other SQs.
 
 In *simulation* an SQ has its turn by rank. A region of kind "firing" holds only those of its SQs that have their turns
 before any SQ outside that it feeds. On a *device* turns do not show, but time does: an SQ that uses a component stays
@@ -190,7 +190,7 @@ class _Planner:
         """True if a firing is just the function of values, with the interval that the firing rule gives."""
         if sq.trigger not in ("arrival", "grid") or sq.singly or sq.full_token or sq.first_delay:
             return False
-        if sq.stamp != "instant" or sq.single_run is not None or sq.persistent:
+        if sq.stamp != "instant" or sq.single_run is not None or sq.persistent or sq.timeout:
             return False
         if sq.spread or any(arc.kind != "value" and arc.to for arc in sq.arcs):
             return False

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
+from ticktalk.counters import Counters
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing.base import TTSQSync
@@ -24,6 +25,7 @@ class ContextParts(Protocol):
     closed: bool
     agenda: Agenda
     prepared: PreparedGraph
+    counters: Counters
     syncs: dict[str, TTSQSync]
     executes: dict[str, TTSQExecute]
     forwards: dict[str, TTSQForward]

@@ -226,6 +226,8 @@ class TTGraph(msgspec.Struct, omit_defaults=True):
                 raise ValueError(f"{sq.name} uses the unknown clock {sq.clock!r}")
             if sq.body and sq.function not in self.functions:
                 raise ValueError(f"{sq.name} uses the unknown function {sq.function!r}")
+            if sq.timeout < 0:
+                raise ValueError(f"{sq.name} has a negative timeout")
             if sq.plan_b is not None and sq.plan_b not in by_name:
                 raise ValueError(f"{sq.name} uses the unknown plan B {sq.plan_b!r}")
             if sq.trigger == "grid" and not (sq.period > 0 and 0 <= sq.phase < sq.period and sq.width > 0):

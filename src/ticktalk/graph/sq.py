@@ -117,6 +117,7 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
         stamp: "instant", or "body": centred on the middle of the body's run.
         single_run: at most one firing in flight; free again after this many ticks.
         persistent: a worker of its own.
+        timeout: how long its body may run; 0: as long as it likes. What runs longer is ended with its worker.
         constraints: all of them hold for its host.
         plan_b: (deadline) the SQ that fires when there is no data, or None.
         will_continue: (deadline) plan B's value takes the data's place.
@@ -154,6 +155,7 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
     offset: int = 0
     rank: int = 0
     file: str = ""
+    timeout: int = 0
 
     @property
     def firing_rule(self) -> TTFiringRule:

@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ticktalk.durations import duration_text
+from ticktalk.engine.prepared_graph import PreparedGraph
+from ticktalk.graph.sq import TTSQ
+from ticktalk.payloads import FiringError
 from ticktalk.time import Tick
 
 LONG = 5_000_000
@@ -56,3 +60,10 @@ class Watchdog:
     def forget(self, graph: str) -> None:
         """A graph was stopped."""
         self._since = {context: since for context, since in self._since.items() if context[0] != graph}
+
+
+def overran(sq: TTSQ, prepared: PreparedGraph, start: Tick, stop: Tick) -> FiringError:
+    """The error of a firing that took longer than `TTTimeout` permits, on an interval of root ticks."""
+    begin, end = (int(tick) if abs(tick) != float("inf") else None for tick in (start, stop))
+    what = f"TTTimeout: its body had not ended after {duration_text(sq.timeout)}, so it was ended with its worker"
+    return FiringError(sq.name, prepared.here, begin, end, sq.file or prepared.graph.file, sq.line, what)

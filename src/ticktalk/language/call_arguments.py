@@ -20,10 +20,12 @@ MOST_TICKS = 2**62
 COMMON_KEYWORDS = ("TTName", "TTPersistent", "TTUnmatched")
 CALLABLE = ("TTPlanB", "TTUnmatched")
 """Keywords that take a function or its call, which is no value."""
+BODY_KEYWORDS = ("TTTimeout",)
+"""Of calls of functions: they say how long the body may run."""
 OPTIONAL = ast.Constant(None)
 """Stands for some default where only its presence matters."""
 
-_ALL_KEYWORDS = {*STREAM_KEYWORDS, *COMMON_KEYWORDS, "TTPlanB", "TTTimeDeadline", "TTWillContinue", "TTTimeout"}
+_ALL_KEYWORDS = {*STREAM_KEYWORDS, *COMMON_KEYWORDS, *BODY_KEYWORDS, "TTPlanB", "TTTimeDeadline", "TTWillContinue"}
 
 
 @dataclass(slots=True)
@@ -145,6 +147,8 @@ class Arguments(Evaluation):
         what, instead = f"{shown} has no parameter `{name}`", "leave it out"
         if name in STREAM_KEYWORDS:
             what = f"`{name}` is for calls of a @STREAMify function, not of {shown}"
+        elif name in BODY_KEYWORDS:
+            what = f"`{name}` is for calls of @SQify and @STREAMify functions, not of {shown}"
         elif name == "TTExecuteOnFullToken":
             what = "`TTExecuteOnFullToken` belongs in the signature of the function"
         else:

@@ -13,11 +13,11 @@ from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.sq import Trigger, TTConstraintSpec
 from ticktalk.instructions import BY_NAME, REQUIRED, Instruction
 from ticktalk.language import folding
-from ticktalk.language.call_arguments import COMMON_KEYWORDS, OPTIONAL, Argument, Arguments
+from ticktalk.language.call_arguments import BODY_KEYWORDS, COMMON_KEYWORDS, OPTIONAL, Argument, Arguments
 from ticktalk.language.draft import Arc, Constant, PortDraft, SQDraft
 from ticktalk.language.evaluation import Attempts, Foreign, Home, Reference, Refused, Unknown
 from ticktalk.language.templates import STREAM_KEYWORDS, Parameter, Template
-from ticktalk.time import TTClock
+from ticktalk.time import ROOT, TTClock
 
 
 class Instances(Arguments):
@@ -50,7 +50,7 @@ class Instances(Arguments):
     def _function(
         self, node: ast.expr, template: Template, home: Home, arguments: list[Argument], trigger: Trigger
     ) -> SQDraft:
-        keywords = [*COMMON_KEYWORDS, *(STREAM_KEYWORDS if template.stream else ())]
+        keywords = [*COMMON_KEYWORDS, *BODY_KEYWORDS, *(STREAM_KEYWORDS if template.stream else ())]
         if trigger == "plan_b" and template.stream:
             what = f"`{template.name}` is a stream, so it cannot be a plan B"
             raise self.refused(node, what, "write an @SQify function")
@@ -71,6 +71,9 @@ class Instances(Arguments):
         if template.stream:
             with attempts:
                 fields.update(self._stream_settings(node, template, home, bound))
+        with attempts:
+            clock = self.draft.clocks.get(fields.get("clock", ""), ROOT)
+            fields["timeout"] = self.ticks(bound.get("TTTimeout"), "TTTimeout", least=1, clock=clock)
         attempts.check()
         parameters = {name: encode_constant(value) for name, value in values.items()}
         for name in template.defaults:

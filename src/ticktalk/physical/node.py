@@ -92,7 +92,7 @@ class Node:
         self.host.together = lambda graph, context, *token: self.tokens.of[graph, context].publish_together(*token)
         self.own: Counter[str] = Counter()  # counted for the ensemble itself, by kind
         self.take_control: dict[Any, Callable[[Any, int], None]] = {}  # handlers that need the time of arrival
-        self.sharing = Sharing(name, self.link, self.loop, lambda: self.workers, lambda: self.moves.keeps)
+        self.sharing = Sharing(name, self.link, self.loop, lambda: self.workers.memories, lambda: self.moves.keeps)
         self.workers: Workers = Workers(
             name,
             components,

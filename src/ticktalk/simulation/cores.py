@@ -5,6 +5,9 @@ the order of their decisions. A run takes the time on the reference divided by t
 body is called when it starts, and its result is sent when it ends, before anything else of that tick. A body without
 cost runs at once, without a core. As on a device, plan Bs and SQs with `TTPersistent=True` have a worker of their
 own and wait for no core.
+
+A run that takes longer than its SQ's `TTTimeout` ends then, by the error that a device reports. As there, it ends with
+its worker: the firings of the worker's other SQs that run or wait are lost. Their states stay as they are.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from fractions import Fraction
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
 
 from ticktalk.engine.acceleration import ContextParts
@@ -23,6 +26,8 @@ from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.firing_chain import Elsewhere, outcome_of
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.engine.lateness import lateness
+from ticktalk.hosted.assignment import Assignment
+from ticktalk.hosted.watchdog import overran
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick, TTEmpty
 from ticktalk.values.codec import Parts, handed_on, plain
@@ -57,7 +62,7 @@ class _Instance:
         self.grid = sync if isinstance(sync, GridSync) else None
         self.own = sq.persistent or sq.trigger == "plan_b"
         self.waits: deque[_Firing] = deque()
-        self.runs = False
+        self.runs = 0  # the number of the firing under way; 0: none
         self.begun: tuple[Tick, Tick, int] = (0, 0, 0)  # of the run under way: its interval, when it began
         self.results: list[FiringError | tuple[Parts, Tick, Tick]] = []
 
@@ -145,7 +150,7 @@ class Cores:
     def fail(self) -> None:
         """The ensemble has died: its firings are lost, and its instances fire no more."""
         for instance in self._placed:
-            for _ in range(len(instance.waits) + instance.runs):
+            for _ in range(len(instance.waits) + (instance.runs > 0)):
                 instance.elsewhere.tally("lost")
         self._life += 1
         self._placed.clear()
@@ -193,7 +198,7 @@ class Cores:
 
     def _begin(self, instance: _Instance) -> bool:
         """Call the body for the firing that is next; False when it is too late for that."""
-        _, start, stop, values, decided, following = instance.waits.popleft()
+        number, start, stop, values, decided, following = instance.waits.popleft()
         now = self._agenda.now
         if instance.context.closed:
             return False
@@ -206,20 +211,51 @@ class Cores:
             instance.elsewhere.tally(late)
         length = math.ceil(instance.time * self._slowness / self._speed)
         instance.results.clear()
+        instance.runs, instance.begun = number, (start, stop, now)
+        timeout = instance.elsewhere.sq.timeout
+        if 0 < timeout < length:
+            self._agenda.deliver_at(now + timeout, self._overran, instance, number)
+            return True
         instance.body(start, stop, values, now)
-        instance.runs = True
-        instance.begun = start, stop, now
         middle = None
         if instance.grid is not None and instance.elsewhere.sq.stamp == "body":
             middle = now + length // 2
-        self._agenda.deliver_at(now + length, self._end, instance, middle)
+        self._agenda.deliver_at(now + length, self._end, instance, number, middle)
         return True
 
-    def _end(self, instance: _Instance, middle: int | None) -> None:
+    def _overran(self, instance: _Instance, number: int) -> None:
+        """A run has taken all the time that its SQ gives it: it ends, and all that was sent to its worker."""
+        context, sq = instance.context, instance.elsewhere.sq
+        if instance.life == self._life and instance.runs == number and not context.closed:
+            workers = {}
+            for each in {mate.context for mate in self._placed}:
+                workers[each] = Assignment(each.prepared.components, False).assign(each.prepared.sqs)
+            worker = workers[context][sq.name]
+            for mate in self._placed:
+                if workers[mate.context][mate.elsewhere.sq.name] == worker:
+                    self._lose(mate, all_of_it=mate is not instance)
+            self._ready = [entry for entry in self._ready if entry[1].waits]
+            heapify(self._ready)
+            context.counters.add(context.prepared.here, "restarts")
+            instance.results = [overran(sq, context.prepared, *instance.begun[:2])]
+        self._end(instance, number, None)
+
+    def _lose(self, instance: _Instance, all_of_it: bool) -> None:
+        """Its worker has ended: the firings that wait are lost, and the one that runs, if `all_of_it`."""
+        running = all_of_it and instance.runs > 0
+        for _ in range(len(instance.waits) + running):
+            instance.elsewhere.tally("lost")
+            instance.elsewhere.done()
+        instance.waits.clear()
+        if running:
+            instance.runs = 0
+            self._free += not instance.own
+
+    def _end(self, instance: _Instance, number: int, middle: int | None) -> None:
         """A run ends: its result is sent; the next firing gets its core or its instance."""
-        if instance.life != self._life:
+        if instance.life != self._life or instance.runs != number:
             return
-        instance.runs = False
+        instance.runs = 0
         if not instance.own:
             self._free += 1
         if not instance.context.closed:

@@ -142,6 +142,8 @@ def _notes(sq: TTSQ) -> list[str]:
     notes += [f"{name} = {constant_text(value)}" for name, value in {**settings, **sq.parameters}.items()]
     if sq.single_run is not None:
         notes.append(f"single run, timeout {duration(sq.single_run)}")
+    if sq.timeout:
+        notes.append(f"runs at most {duration(sq.timeout)}")
     if sq.persistent:
         notes.append("own worker")
     if sq.stateful:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
 import termios
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ticktalk.hosted.body_output import keep_bodies_from_stdout
@@ -201,6 +202,17 @@ class ProcessChannel:
                 self._back.close()
                 self._back = None
 
+    def end_at_once(self) -> None:
+        """End the process, whatever runs there; what it has answered is taken first."""
+        self.process.kill()
+        there = select.poll()
+        there.register(self._socket, select.POLLIN)
+        while not self._closed and there.poll(0):
+            self._ready(True, False)
+        if not self._closed:
+            self._end()
+            self._on_death()
+
     def close(self) -> None:
         """End the worker."""
         self._end()
@@ -209,6 +221,46 @@ class ProcessChannel:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+class Memories:
+    """The memories of other ensembles in which the workers of this one read.
+
+    Args:
+        channels: the ways to the workers.
+        in_processes: the workers are processes of their own; else they are threads, and use the ensemble's memory.
+    """
+
+    def __init__(self, channels: Mapping[str, Channel], in_processes: bool) -> None:
+        self._channels = channels
+        self.in_processes = in_processes
+        self._memories: dict[bytes, tuple[Memory, Sequence[int]]] = {}  # with rows to read by
+
+    def share(self, memory: Memory, rows: Sequence[int]) -> None:
+        """Let workers read in another ensemble's memory: each by one of these rows, as long as there are some."""
+        self._memories[memory.nonce] = (memory, rows)
+        for channel in self._processes():
+            self._share(channel, memory, rows)
+
+    def introduce(self, channel: ProcessChannel) -> None:
+        """Let a new worker read in all of them."""
+        for memory, rows in self._memories.values():
+            self._share(channel, memory, rows)
+
+    def share_no_more(self, nonce: bytes) -> None:
+        """Let them forget a memory."""
+        self._memories.pop(nonce, None)
+        for channel in self._processes():
+            channel.share_no_more(nonce)
+
+    def _share(self, channel: ProcessChannel, memory: Memory, rows: Sequence[int]) -> None:
+        used = {other.rows.get(memory.nonce) for other in self._processes()}
+        row = next((row for row in rows if row not in used and memory.clear(row)), None)
+        if row is not None:
+            channel.share(memory, row)
+
+    def _processes(self) -> list[ProcessChannel]:
+        return [channel for channel in self._channels.values() if isinstance(channel, ProcessChannel)]
 
 
 class ThreadChannel:

@@ -103,6 +103,13 @@ class Save(msgspec.Struct, array_like=True, tag="save"):
     ident: int
 
 
+class Begun(msgspec.Struct, array_like=True, tag="begun"):
+    """A body with a timeout begins, at a monotonic time (microseconds); `Fired` follows, unless it hangs."""
+
+    ident: int
+    begun: int
+
+
 class SavedState(msgspec.Struct, array_like=True, tag="saved"):
     """The answer to `Save`: the state as MessagePack, and the names of the parts without codec."""
 
@@ -158,4 +165,4 @@ OfUnit = Fire | Save | Restore | RunRegion | SplitRegion
 
 Command = OfUnit | Load | Start | FormRegion | Drop | Stop
 
-Answer = Loaded | Fired | SavedState | RegionRan | RegionSkipped
+Answer = Loaded | Begun | Fired | SavedState | RegionRan | RegionSkipped

@@ -17,7 +17,7 @@ from ticktalk.engine.lateness import lateness
 from ticktalk.engine.state import Saver
 from ticktalk.payloads import FiringError
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
-from ticktalk.physical.workers.protocol import Answer, Fire, Fired, OfUnit, Restore, Save, SavedState
+from ticktalk.physical.workers.protocol import Answer, Begun, Fire, Fired, OfUnit, Restore, Save, SavedState
 from ticktalk.physical.workers.results import failure, sendable
 from ticktalk.time import Tick
 
@@ -76,9 +76,10 @@ class Instance(Unit):
 
     Attributes:
         execute: its execute part, which calls `send` and `report`; set before the first command.
+        timed: it says when a firing begins, because its time is limited.
     """
 
-    __slots__ = ("_encode", "_full", "_max_value", "_outcome", "execute", "report")
+    __slots__ = ("_encode", "_full", "_max_value", "_outcome", "execute", "report", "timed")
 
     execute: TTSQExecute
 
@@ -88,6 +89,7 @@ class Instance(Unit):
         super().__init__(ident, answer)
         self._max_value = max_value
         self._full = full
+        self.timed = False
         self._encode = encode
         self._outcome: list[Any] = []  # of the firing under way
         self.report: Callable[[FiringError], None] = self._outcome.append
@@ -118,6 +120,8 @@ class Instance(Unit):
         if late == "skipped":
             self.answer(Fired(self.ident, [], start, stop, begun, begun, late))
             return
+        if self.timed:
+            self.answer(Begun(self.ident, begun))
         execute, outcome = self.execute, self._outcome
         decode = execute.code.decode
         try:

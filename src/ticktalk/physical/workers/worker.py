@@ -186,6 +186,7 @@ class Worker:
                 instance.report,
                 command.context,
             )
+            instance.timed = sq.timeout > 0
             self._units[new.ident] = instance
             self._of_graph.setdefault(command.graph, []).append(new.ident)
 

@@ -11,6 +11,7 @@ from ticktalk.engine.context import Context
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.firing_chain import Elsewhere, outcome_of
 from ticktalk.hosted.meter import BodyCosts
+from ticktalk.hosted.watchdog import overran
 from ticktalk.payloads import FiringError
 from ticktalk.physical.timekeeping.root_clock import RootClock
 from ticktalk.physical.workers.protocol import Fired, NewInstance, SavedState
@@ -34,6 +35,9 @@ class WorkerBody:
         in_flight: the firings under way, oldest first: instant (monotonic; None: it is no source), interval.
         saved: the requesters of its `sq_state`, oldest first.
         begun: its worker has made it.
+        began: when the oldest firing under way began (monotonic; told by bodies with a timeout); None: it has not.
+        limited: a timer looks how long that takes.
+        timed_out: its worker is ended because the oldest firing takes too long.
         gone: its instance here has ended.
         given_up: why it is not run any more; empty: it is.
         lateness: count, sum and maximum of the microseconds from its instants to its starts; empty: none yet.
@@ -50,6 +54,9 @@ class WorkerBody:
     in_flight: deque[tuple[int | None, Tick, Tick]] = field(default_factory=deque)
     saved: deque[TakeState] = field(default_factory=deque)
     begun: bool = False
+    began: int | None = None
+    limited: bool = False
+    timed_out: bool = False
     gone: bool = False
     given_up: str = ""
     lateness: list[int] = field(default_factory=list)
@@ -72,6 +79,7 @@ class WorkerBody:
     def firing_ended(self, answer: Fired, clock: RootClock) -> None:
         """Take the answer to its oldest firing."""
         instant, start, stop = self.in_flight.popleft() if self.in_flight else (None, 0, 0)
+        self.began, self.timed_out = None, False
         if answer.late:
             self.elsewhere.tally(answer.late)
         if answer.late != "skipped":
@@ -99,8 +107,15 @@ class WorkerBody:
             self.elsewhere.send(parts, start, stop)
         self.costs.add(answer.ended - answer.begun, sizes(parts) if self.costs.wanted else ())
 
-    def firings_lost(self) -> None:
+    def firings_lost(self, clock: RootClock) -> None:
         """Its worker died: the firings under way will not end."""
+        if self.timed_out and self.in_flight and self.began is not None:
+            _, start, stop = self.in_flight.popleft()
+            self.elsewhere.report(overran(self.elsewhere.sq, self.context.prepared, start, stop))
+            if self.elsewhere.fired is not None:
+                self.elsewhere.fired(start, stop, clock.at(self.began), clock.now(), "failed")
+            self.elsewhere.done()
+        self.began, self.timed_out = None, False
         for _ in self.in_flight:
             self.elsewhere.tally("lost")
             self.elsewhere.done()

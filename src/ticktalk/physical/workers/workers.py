@@ -8,7 +8,7 @@ replaced after longer and longer, and then given up (`restarts`): the firings of
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -27,16 +27,16 @@ from ticktalk.engine.firing_chain import Elsewhere, runs_elsewhere
 from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
+from ticktalk.hosted.assignment import PERSISTENT, URGENT, Assignment
 from ticktalk.hosted.watchdog import UnderWay
 from ticktalk.payloads import FiringError
-from ticktalk.physical.memory.arena import Memory
 from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 from ticktalk.physical.workers import protocol
-from ticktalk.physical.workers.assignment import PERSISTENT, URGENT, Assignment
-from ticktalk.physical.workers.channels import Channel, Paused, ProcessChannel, ThreadChannel
+from ticktalk.physical.workers.channels import Channel, Memories, Paused, ProcessChannel, ThreadChannel
 from ticktalk.physical.workers.protocol import (
     Answer,
+    Begun,
     Command,
     Drop,
     Fired,
@@ -49,6 +49,7 @@ from ticktalk.physical.workers.protocol import (
 )  # fmt: skip
 from ticktalk.physical.workers.restarts import Restarts
 from ticktalk.physical.workers.results import parts_of
+from ticktalk.physical.workers.timeouts import Timeouts, cannot_end
 from ticktalk.physical.workers.worker_body import TakeState, WorkerBody
 from ticktalk.physical.workers.worker_frames import by_itself
 from ticktalk.time import Tick
@@ -103,7 +104,7 @@ class Workers:
         in_processes: whether bodies run in processes of their own; else in threads of this one.
         mark: makes the mark that stands for a value in a command.
         parts_of: makes parts of a result in an answer.
-        parts: the parts of contexts that cross to their workers at once.
+        memories: those of other ensembles in which worker processes read.
     """
 
     def __init__(
@@ -138,16 +139,21 @@ class Workers:
         self.parts_of = parts_of
         self._channels: dict[str, Channel] = {}
         self._restarts: dict[str, Restarts] = {}
-        self._memories: dict[bytes, tuple[Memory, Sequence[int]]] = {}  # of others, with rows to read by
+        self.memories = Memories(self._channels, self.in_processes)
         self._graphs: dict[str, _Graph] = {}
         self._bodies: dict[int, WorkerBody] = {}
         self._of: dict[ContextParts, dict[str, WorkerBody]] = {}  # the same by context and SQ
+        self._timeouts = Timeouts(loop, self._bodies, self._channels)
         self._last_number = 0
         self._closing = False
         self.accelerator = DeviceAccelerator(self)
 
     def load(self, graph: TTGraph, sqs: list[TTSQ], loaded: Callable[[str | None], None]) -> None:
         """Have the bodies of `sqs`, or more of them, compiled in their workers; `loaded` takes the problem, or None."""
+        for sq in sqs:
+            if sq.timeout and not self.in_processes:
+                loaded(cannot_end(sq))
+                return
         known = self._graphs.setdefault(graph.name, _Graph(graph))
         known.graph = graph
         new = [sq for sq in sqs if runs_elsewhere(sq) and sq.name not in known.assigned]
@@ -370,38 +376,20 @@ class Workers:
             if self.in_processes:
                 self._restarts.setdefault(worker, Restarts()).started(monotonic_us())
                 channel = ProcessChannel(self._loop, settings, self._take, lambda: self._died(worker))
-                for memory, rows in self._memories.values():
-                    self._share(channel, memory, rows)
+                self.memories.introduce(channel)
             else:
                 settings["encode"] = self._encode
                 channel = ThreadChannel(self._loop, settings, self._take)
             self._channels[worker] = channel
         return channel
 
-    def share(self, memory: Memory, rows: Sequence[int]) -> None:
-        """Let workers read in another ensemble's memory: each by one of these rows, as long as there are some."""
-        self._memories[memory.nonce] = (memory, rows)
-        for channel in self._process_channels():
-            self._share(channel, memory, rows)
-
-    def _share(self, channel: ProcessChannel, memory: Memory, rows: Sequence[int]) -> None:
-        used = {other.rows.get(memory.nonce) for other in self._process_channels()}
-        row = next((row for row in rows if row not in used and memory.clear(row)), None)
-        if row is not None:
-            channel.share(memory, row)
-
-    def share_no_more(self, nonce: bytes) -> None:
-        """Let them forget a memory."""
-        self._memories.pop(nonce, None)
-        for channel in self._process_channels():
-            channel.share_no_more(nonce)
-
-    def _process_channels(self) -> list[ProcessChannel]:
-        return [channel for channel in self._channels.values() if isinstance(channel, ProcessChannel)]
-
     def _take(self, answer: Answer) -> None:
         """Take an answer of a worker; one about a body or a graph that is gone is dropped."""
-        if isinstance(answer, Fired):
+        if isinstance(answer, Begun):
+            body = self._bodies.get(answer.ident)
+            if body is not None and body.in_flight:
+                self._timeouts.began(body, answer.begun)
+        elif isinstance(answer, Fired):
             body = self._bodies.get(answer.ident)
             if body is not None:
                 self.ended_at(answer.ended)
@@ -431,10 +419,11 @@ class Workers:
         if self._closing:
             return
         self._count_restart(worker)
-        pause = self._restarts[worker].died(monotonic_us())
-        for body in self._bodies.values():
-            if body.worker == worker:
-                body.firings_lost()
+        mine = [body for body in self._bodies.values() if body.worker == worker]
+        # A body that was ended says nothing of its worker.
+        pause = 0 if any(body.timed_out for body in mine) else self._restarts[worker].died(monotonic_us())
+        for body in mine:
+            body.firings_lost(self._clock)
         self.accelerator.died(worker)
         if pause is None:
             self._give_up(worker)

@@ -1,0 +1,53 @@
+"""Bodies with a `TTTimeout`: one that runs longer is ended with its worker process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from ticktalk.graph.sq import TTSQ
+from ticktalk.physical.timekeeping.loop import Loop
+from ticktalk.physical.timekeeping.root_clock import monotonic_us
+from ticktalk.physical.workers.channels import Channel, ProcessChannel
+from ticktalk.physical.workers.worker_body import WorkerBody
+
+
+class Timeouts:
+    """Looks how long bodies run that said when they began; one timer for each body, however often it fires.
+
+    Args:
+        loop: keeps time.
+        bodies: by number, those that are there.
+        channels: by worker, the way to it.
+    """
+
+    def __init__(self, loop: Loop, bodies: Mapping[int, WorkerBody], channels: Mapping[str, Channel]) -> None:
+        self._loop, self._bodies, self._channels = loop, bodies, channels
+
+    def began(self, body: WorkerBody, begun: int) -> None:
+        """The oldest firing of a body has begun, at a monotonic time (microseconds)."""
+        body.began = begun
+        if not body.limited:
+            self._look(body)
+
+    def _look(self, body: WorkerBody) -> None:
+        """End a body that has taken all its time; look again later at one that has not."""
+        channel = self._channels.get(body.worker)
+        body.limited = False
+        if body.began is None or self._bodies.get(body.ident) is not body or not isinstance(channel, ProcessChannel):
+            return
+        left = body.began + body.elsewhere.sq.timeout - monotonic_us()
+        if left > 0:
+            body.limited = True
+            self._loop.after(left, partial(self._look, body))
+        else:
+            body.timed_out = True
+            channel.end_at_once()
+
+
+def cannot_end(sq: TTSQ) -> str:
+    """Why an SQ with a timeout cannot live where bodies run in threads."""
+    return (
+        f"{sq.name} has a TTTimeout, which ends a worker process, but bodies run in threads here: give --workers 1, and"
+        " components as module:name, or leave TTTimeout out"
+    )
