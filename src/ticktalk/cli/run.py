@@ -19,6 +19,7 @@ from ticktalk.cli.streams import say
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, WORKERS
 from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
+from ticktalk.factories import check_factory
 from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.events import Event, GraphDone
 from ticktalk.mapping.mapper import TTMapper
@@ -67,6 +68,10 @@ def run(
     placed = placement(graph, ensemble or [], component or [], deployment, mapping)
     asked = dict(placed.ensembles)
     near = str(Path(program).resolve().parent)
+    for option in asked.values():
+        for name, factory in option.components.items():
+            if factory is not None:
+                check_factory(option.name, name, factory, near)
     own = asked.pop(DEFAULT_RUNTIME_MANAGER_NAME, None)
     token = new_token()  # for this run, and known to its processes only
     stopped = threading.Event()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import sys
 import tokenize
 import warnings
 from collections.abc import Iterable, Iterator
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from ticktalk.language.templates import OLDER, PACKAGES
+from ticktalk.module_search import find_module
 from ticktalk.source_problems import Problems
 
 
@@ -77,21 +76,11 @@ def file_beside(directory: Path, name: str) -> Path | None:
 
 def installed(name: str) -> Path | None:
     """The file of an installed module; of a package without `__init__.py`, its folder. Nothing of it is run."""
-    path = None
-    spec: ModuleSpec | None = None
-    parts = name.split(".")
-    for end in range(1, len(parts) + 1):
-        try:
-            found = (finder.find_spec(".".join(parts[:end]), path) for finder in sys.meta_path)
-            spec = next((each for each in found if each is not None), None)
-        except (ImportError, AttributeError, ValueError):
-            return None
-        if spec is None:
-            return None
-        path = spec.submodule_search_locations
-    if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
-        return Path(spec.origin)
-    return Path(next(iter(path))) if spec is not None and spec.origin is None and path else None
+    spec = find_module(name)
+    if spec is None or spec.origin is not None:
+        return Path(spec.origin) if spec is not None and spec.origin and spec.origin.endswith(".py") else None
+    folders = list(spec.submodule_search_locations or ())
+    return Path(folders[0]) if folders else None
 
 
 def read_source(path: Path, shown: Path) -> tuple[str, ast.Module]:
@@ -117,10 +106,7 @@ def _is_installed(top: str) -> bool:
     """True if a module or package of this name is found without the folder of the program; nothing of it is run."""
     if top in sys.stdlib_module_names:
         return True
-    try:
-        found = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return False
+    found = find_module(top)
     return found is not None and found.origin is not None
 
 

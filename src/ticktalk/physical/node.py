@@ -22,6 +22,7 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import Components
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.errors import InvalidMessageError, TTError
+from ticktalk.factories import check_factory
 from ticktalk.hosted.ensemble_duties import Duties
 from ticktalk.hosted.moves import UNDER_WAY_LIMIT, Moves
 from ticktalk.hosted.subscriptions import Listening, arcs_to
@@ -67,6 +68,9 @@ class Node:
         guard: seals and opens control messages; None: nothing is sealed.
         link: its end of the network; None: Zenoh's.
         max_value: bytes of the longest value that a body may send.
+
+    Raises:
+        TTError: a factory is not there.
     """
 
     def __init__(
@@ -80,6 +84,9 @@ class Node:
         link: Link | None = None,
         max_value: int = MAX_VALUE,
     ) -> None:
+        for component, factory in components.items():
+            if isinstance(factory, str):
+                check_factory(name, component, factory, near)
         self.name = name
         self.link = link or TTNetworkInterfaceZenoh()
         self.manager = manager
