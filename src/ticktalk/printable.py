@@ -17,8 +17,9 @@ LINE = 2_000
 BLOCK = 20_000
 """Characters of a text of several lines that are shown, such as a traceback."""
 
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Categories of Unicode that are escaped: control, format (which reorders text), surrogates, line separators."""
+_HIDDEN = frozenset({"Cc", "Cf", "Cn", "Cs", "Zl", "Zp"})
+"""Categories of Unicode that are escaped: control, format (which reorders text), surrogates, line separators, and what
+is no character: XML cannot hold it."""
 
 _JOINERS = "\u200c\u200d"
 """Format characters that stay: they are part of words and of emoji."""

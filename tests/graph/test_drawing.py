@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import pytest
 
+from ticktalk import printable
 from ticktalk.graph.drawing import draw
-from ticktalk.graph.drawing.captions import caption, constant_text, duration, printable
+from ticktalk.graph.drawing.captions import caption, constant_text, duration
 from ticktalk.graph.graph import TTGraph, TTInput
 from ticktalk.graph.sq import TTSQ, TTArc, TTConstraintSpec, TTDestination, TTPort
 
@@ -291,8 +292,8 @@ def test_any_name_can_be_drawn() -> None:
     text = draw(graph, "svg")
     picture = Picture(text)
     text.encode()
-    shown = printable(NASTY)
-    assert shown == 'a<b>&"c\\"]|{}%%`#\' \ufffd\ufffdé中'
+    shown = printable.line(NASTY)
+    assert shown == 'a<b>&"c\\"]|{}%%`#\'\\n\\x00\\ud800é中'
     assert set(picture.sqs) == {shown, "g-1"}
     assert list(picture.hosts) == [shown]
     assert (shown, "g-1", "0") in picture.joins()

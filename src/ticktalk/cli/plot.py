@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from ticktalk import printable
 from ticktalk.errors import TTError
-from ticktalk.graph.drawing.captions import printable, shortened
+from ticktalk.graph.drawing.captions import shortened
 from ticktalk.graph.drawing.hosts import COLOURS
 from ticktalk.json_text import stable_repr
 from ticktalk.time import Tick
@@ -257,7 +258,7 @@ def _numbers(value: Any, name: str = "", depth: int = 0) -> dict[str, float] | N
         for key, item in items:
             # A name with "_" in front would be left out of a legend.
             label = key if isinstance(key, str) and not key.startswith("_") and not name else f"{name}[{key!r}]"
-            inner = _numbers(item, shortened(printable(label), 24), depth + 1)
+            inner = _numbers(item, shortened(printable.line(label), 24), depth + 1)
             if inner is None:
                 return None
             found.update(inner)
@@ -286,10 +287,10 @@ def _is_truth(value: Any) -> bool:
 
 def _value_text(value: Any) -> str:
     if isinstance(value, str):
-        return shortened(printable(value), 24) or "''"
-    return shortened(printable(" ".join(stable_repr(value).split())), 24)
+        return shortened(printable.line(value), 24) or "''"
+    return shortened(printable.line(" ".join(stable_repr(value).split())), 24)
 
 
 def _plain(text: str) -> str:
     """`text` as Matplotlib shows it letter by letter: it would set text between dollars as a formula."""
-    return printable(text).replace("$", r"\$")
+    return printable.line(text).replace("$", r"\$")

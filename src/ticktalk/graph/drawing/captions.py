@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Any, Literal, NamedTuple
 
+from ticktalk import printable
 from ticktalk.durations import UNITS
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
@@ -46,12 +46,12 @@ class Caption(NamedTuple):
 def caption(sq: TTSQ) -> Caption:
     """The text on `sq`."""
     return Caption(
-        name=printable(sq.name),
-        function=printable(sq.function) + ("()" if sq.body else ""),
+        name=printable.line(sq.name),
+        function=printable.line(sq.function) + ("()" if sq.body else ""),
         rule=sq.firing_rule,
         timing=_timing(sq),
-        notes=[printable(note) for note in _notes(sq)],
-        constraints=[printable(text) for text in _constraints(sq)],
+        notes=[printable.line(note) for note in _notes(sq)],
+        constraints=[printable.line(text) for text in _constraints(sq)],
         ports=[_port(sq, port) for port in sq.ports],
     )
 
@@ -59,15 +59,15 @@ def caption(sq: TTSQ) -> Caption:
 def arc_label(arc: TTArc) -> str:
     """The arc's variable in the program; else the part of the result that it carries, or ""."""
     if arc.name:
-        return printable(arc.name)
+        return printable.line(arc.name)
     return arc.kind if arc.kind != "value" else "".join(f"[{index}]" for index in arc.path)
 
 
 def output_label(sq: TTSQ, arc: TTArc) -> str:
     """The name of an output of the graph: its variable, else its SQ."""
     if arc.name:
-        return printable(arc.name)
-    return printable(sq.name) + ("" if arc.kind == "value" and not arc.path else f" {arc_label(arc)}")
+        return printable.line(arc.name)
+    return printable.line(sq.name) + ("" if arc.kind == "value" and not arc.path else f" {arc_label(arc)}")
 
 
 def plan_b_links(graph: TTGraph) -> list[tuple[TTSQ, TTSQ]]:
@@ -98,20 +98,12 @@ def constant_text(encoded: Any, limit: int = 28) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # an int of more digits than Python writes
         text = f"<{type(value).__name__}>"
-    return shortened(printable(text), limit)
+    return shortened(printable.line(text), limit)
 
 
 def shortened(text: str, limit: int) -> str:
     """`text`, cut to `limit` characters with an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def printable(text: str) -> str:
-    """`text` on one line, without characters that an XML or UTF-8 file cannot hold."""
-    if text.isprintable():
-        return text
-    line = " ".join(text.splitlines())
-    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs", "Cn") else c for c in line)
 
 
 def _timing(sq: TTSQ) -> str:
@@ -164,7 +156,7 @@ def _constraints(sq: TTSQ) -> list[str]:
 
 
 def _port(sq: TTSQ, port: TTPort) -> PortCaption:
-    name = printable(port.name)
+    name = printable.line(port.name)
     if name.isdigit():
         # An operand: the positions of a collection are its indices, those of an operator have no name.
         index = int(name)

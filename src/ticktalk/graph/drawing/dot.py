@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
-from ticktalk.graph.drawing.captions import arc_label, caption, output_label, plan_b_links, printable
+from ticktalk import printable
+from ticktalk.graph.drawing.captions import arc_label, caption, output_label, plan_b_links
 from ticktalk.graph.drawing.hosts import colours_of
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
@@ -69,4 +70,4 @@ def _table(sq: TTSQ) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + printable(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + printable.line(text).replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -5,7 +5,8 @@ Mermaid itself refuses 500 edges and more unless its `maxEdges` is raised.
 
 from __future__ import annotations
 
-from ticktalk.graph.drawing.captions import arc_label, caption, output_label, plan_b_links, printable
+from ticktalk import printable
+from ticktalk.graph.drawing.captions import arc_label, caption, output_label, plan_b_links
 from ticktalk.graph.drawing.hosts import colours_of
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
@@ -57,4 +58,4 @@ def _label(sq: TTSQ) -> str:
 
 
 def _escaped(text: str) -> str:
-    return printable(text).translate(_ESCAPES)
+    return printable.line(text).translate(_ESCAPES)

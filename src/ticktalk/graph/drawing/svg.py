@@ -10,13 +10,13 @@ import unicodedata
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
+from ticktalk import printable
 from ticktalk.graph.drawing.captions import (
     Caption,
     arc_label,
     caption,
     output_label,
     plan_b_links,
-    printable,
     shortened,
 )
 from ticktalk.graph.drawing.hosts import colours_of
@@ -112,7 +112,7 @@ class _Scene:
 
     def _make_boxes(self) -> None:
         for source in self.graph.inputs:
-            label = shortened(printable(source.name), 30)
+            label = shortened(printable.line(source.name), 30)
             lanes = [self._lane(to.sq) for to in source.to] or [len(self.groups)]
             lane = max(dict.fromkeys(lanes), key=lanes.count)
             box = Box(text_width(label, 12.5, True) + PILL, PILL, lane, "first")
@@ -181,7 +181,7 @@ class _Scene:
 
     def text(self) -> str:
         """The SVG file."""
-        title = printable(self.graph.name)
+        title = printable.line(self.graph.name)
         legend = _Legend(self.groups, self.colours, self.kinds, max(self.width, 620.0))
         width = round(max(self.width, legend.width, text_width(title, 18, True)) + 2 * MARGIN)
         top = MARGIN + TITLE
@@ -215,7 +215,7 @@ class _Scene:
             if not lane.height:
                 continue
             colour = self.colours[group]
-            label = printable(group)
+            label = printable.line(group)
             out += [
                 f'<g class="host" data-host={quoteattr(label)}>',
                 f'<rect x="{_number(lane.x)}" y="{_number(lane.y)}" width="{_number(lane.width)}"'
@@ -338,8 +338,8 @@ def _arc_lines(arc: _Arc) -> list[str]:
             # The arrow's tip touches the port's mark.
             route = [*route[:-1], (route[-1][0] - 4, route[-1][1])]
         out.append(
-            f'<path class="arc {arc.style}" data-from={quoteattr(printable(arc.source))}'
-            f' data-to={quoteattr(printable(name))} data-port="{port}" d="{_path(route)}" fill="none"'
+            f'<path class="arc {arc.style}" data-from={quoteattr(printable.line(arc.source))}'
+            f' data-to={quoteattr(printable.line(name))} data-port="{port}" d="{_path(route)}" fill="none"'
             f' stroke="{colour}" stroke-width="{width}"{pattern}{cap} marker-end="url(#to-{arc.style})"/>'
         )
     if arc.label:
@@ -415,7 +415,7 @@ class _Legend:
         self._x = 0.0
         self._y = 10.0
         for group in groups:
-            self._swatch(shortened(printable(group), 60), colours[group])
+            self._swatch(shortened(printable.line(group), 60), colours[group])
         if groups:
             self._break()
         for kind, text in _KINDS:
