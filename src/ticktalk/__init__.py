@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ticktalk.cli.sweep import sweep
+    from ticktalk.durations import Hz, ms, s, us
     from ticktalk.engine.components import component
     from ticktalk.ensemble import TTEnsemble
     from ticktalk.errors import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 # compiler, the simulator and the network.
 _PLACES = {
     "ticktalk.cli.sweep": "sweep",
+    "ticktalk.durations": "Hz ms s us",
     "ticktalk.engine.components": "component",
     "ticktalk.payloads": "FiringError OutputToken",
     "ticktalk.values.codec": "register_codec",
@@ -62,6 +64,7 @@ __all__ = [
     "TTSQ",
     "FiringError",
     "GRAPHify",
+    "Hz",
     "Message",
     "OutputToken",
     "RuntimeMsg",
@@ -94,8 +97,11 @@ __all__ = [
     "TTToken",
     "compile_program",
     "component",
+    "ms",
     "register_codec",
+    "s",
     "sweep",
+    "us",
 ]
 
 

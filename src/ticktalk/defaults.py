@@ -6,6 +6,8 @@ that only one file uses stands in that file.
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 DEFAULT_RUNTIME_MANAGER_NAME = "runtime-manager"
 """The name of the runtime manager's ensemble, unless it is given another; ensembles look for this one."""
 
@@ -34,6 +36,6 @@ CLOCK_STEP = 60_000_000
 """Root ticks by which an ensemble that has joined lets an answer of the manager step its clock."""
 
 
-def interval_width(period: int) -> int:
+def interval_width(period: int | Fraction) -> int:
     """The width of a stream's intervals, unless the program gives one: half its period; both in root ticks."""
     return max(1, period // 2)

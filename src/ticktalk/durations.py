@@ -1,9 +1,70 @@
-"""Durations as people write them: a number and a unit, for the command line and the files that people write."""
+"""Durations as people write them: in programs, on the command line, and in the files that people write."""
 
 from __future__ import annotations
 
+from decimal import Decimal
+from fractions import Fraction
+
+Number = int | float | Fraction | Decimal
+"""A number as a program writes it; a float means the decimal number that it shows."""
+
 UNITS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000}
 """The microseconds of each unit."""
+
+
+def s(seconds: Number) -> int:
+    """So many seconds in ticks of the root clock (microseconds).
+
+    Raises:
+        ValueError: it is no whole number of ticks.
+    """
+    return _whole("s", seconds, 1_000_000)
+
+
+def ms(milliseconds: Number) -> int:
+    """So many milliseconds in ticks of the root clock; raises as `s` does."""
+    return _whole("ms", milliseconds, 1_000)
+
+
+def us(microseconds: Number) -> int:
+    """So many microseconds, which are the ticks of the root clock; raises as `s` does."""
+    return _whole("us", microseconds, 1)
+
+
+def Hz(rate: Number) -> int | Fraction:
+    """The period of so many instants in a second, in ticks of the root clock: a fraction, where it is not whole.
+
+    Raises:
+        ValueError: the rate is not above 0, or above a million.
+    """
+    times = _exact(rate)
+    if not 0 < times <= 1_000_000:
+        raise ValueError(f"Hz({rate}): a rate is above 0, and at most one instant a tick, 1000000 in a second")
+    period = 1_000_000 / times
+    return int(period) if period.denominator == 1 else period
+
+
+WRITTEN = {function.__name__: function for function in (s, ms, us, Hz)}
+"""The functions by which programs write durations."""
+
+
+def _whole(unit: str, number: Number, size: int) -> int:
+    ticks = _exact(number) * size
+    if ticks.denominator != 1:
+        raise ValueError(f"{unit}({number}) is no whole number of microseconds, the ticks of the root clock")
+    return int(ticks)
+
+
+def _exact(number: Number) -> Fraction:
+    return Fraction(str(number)) if isinstance(number, float) else Fraction(number)
+
+
+def period_text(period: int | Fraction) -> str:
+    """A period as a duration, or as a rate where it is no whole number of microseconds."""
+    if isinstance(period, int):
+        return duration_text(period)
+    rate = 1_000_000 / period
+    return f"{rate if rate.denominator == 1 else float(rate)}Hz"
 
 
 def duration_text(us: int) -> str:

@@ -24,6 +24,7 @@ import msgspec
 from ticktalk.defaults import MAX_GAP
 from ticktalk.time import INFINITY, NEG_INFINITY, ROOT, Tick, TTClock, TTTime, TTToken
 from ticktalk.time.clock import whole_tick
+from ticktalk.time.grid import Period, instant_at, last_instant
 from ticktalk.time.interval import interval_text
 
 REQUIRED: Any = inspect.Parameter.empty
@@ -68,7 +69,7 @@ class Setting(msgspec.Struct):
     parameter: Callable[[str], Any]  # the constant that a call fixed under a name, fresh each time; None if none
     clock: TTClock = ROOT  # it is set to this clock
     start_tick: int = 0  # when its context started, the same on every ensemble
-    grid: tuple[int, int, int] = (0, 0, 0)  # period, phase and interval width of the grid it is set to
+    grid: tuple[Period, int, int] = (0, 0, 0)  # period, phase and interval width of the grid it is set to
     opened: Callable[[Any], Any] = _as_it_is  # the value that an input's value stands for, where that came encoded
     now: int = 0
     state: dict[str, Any] = {}  # its own, for the life of the context
@@ -221,10 +222,11 @@ def _resample(setting: Setting, token: Input) -> Sent:
         setting.tally("gaps")
         return
     period, phase, width = setting.grid
-    instants = range(-((phase - first) // period) * period + phase, centre, period)
+    numbers = range(last_instant(first - 1, period, phase) + 1, last_instant(centre - 1, period, phase) + 1)
     linear = setting.parameter("order") == 1
-    value_at = _line(first_value, value, centre - first) if instants and linear else lambda after: first_value
-    for instant in instants:
+    value_at = _line(first_value, value, centre - first) if numbers and linear else lambda after: first_value
+    for number in numbers:
+        instant = instant_at(number, period, phase)
         begin = instant - width // 2
         yield value_at(instant - first), begin, begin + width
 

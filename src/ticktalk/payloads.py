@@ -7,6 +7,7 @@ The structs that cross between devices hold fields in the order in which they ar
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict
 
 import msgspec
@@ -16,6 +17,7 @@ from ticktalk.json_text import as_json, json_line
 from ticktalk.printable import line
 from ticktalk.ranges import Count, EnsembleName, Host, Name, Period, RootTick, Span, Text, Value
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+from ticktalk.time.grid import repeats_after
 from ticktalk.time.interval import interval_text
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ class SetRequest(msgspec.Struct):
 
     graph: str
     sq: str
-    period: int | None = None
+    period: int | Fraction | None = None
     phase: int | None = None
     reply: Any = None
 
@@ -153,10 +155,16 @@ class SetGrid(msgspec.Struct, frozen=True):
     period: Period
     phase: Span
     width: Period
+    per: Period = 1  # so many periods take `period` ticks
 
     def __post_init__(self) -> None:
-        if self.phase >= self.period:
-            raise ValueError(f"the phase {self.phase} is not below the period {self.period}")
+        if self.period < self.per or self.phase >= repeats_after(self.every):
+            raise ValueError(f"no grid: a period of {self.every}, a phase of {self.phase}")
+
+    @property
+    def every(self) -> int | Fraction:
+        """The period in ticks."""
+        return self.period if self.per == 1 else Fraction(self.period, self.per)
 
 
 # Tokens, outputs and errors.

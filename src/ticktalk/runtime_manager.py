@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -111,13 +112,16 @@ class TTRuntimeManager:
         """
         self._ask(RuntimeMsg.DRAIN, DrainRequest(ensemble, Future()))
 
-    def set_grid(self, graph: TTGraph | str, sq: str, *, period: int | None = None, phase: int | None = None) -> None:
+    def set_grid(
+        self, graph: TTGraph | str, sq: str, *, period: int | Fraction | None = None, phase: int | None = None
+    ) -> None:
         """Change a stream's period or phase while it runs, from its next instant on.
 
         Args:
             graph: the graph, or its name.
             sq: the stream's SQ, such as `sample-1`.
-            period: root ticks; None: as it is. An interval width of half the period goes with it.
+            period: root ticks, or a fraction of them such as `Hz(60)`; None: as it is.
+                An interval width of half the period goes with it.
             phase: root ticks, below the period; None: as it is.
 
         Raises:

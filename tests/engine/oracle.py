@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 
 @dataclass
@@ -17,7 +18,7 @@ class Node:
     inputs: list[int] = field(default_factory=list)
     drop: int = 0  # a result divisible by this is not emitted; 0: all are
     stateful: bool = False
-    period: int = 0
+    period: int | Fraction = 0
     phase: int = 0
     width: int = 0
     salt: int = 1
@@ -70,6 +71,7 @@ def run(nodes: list[Node], window_end: int, until: int, bound: int) -> tuple[lis
         counts.setdefault(nodes[i].name, {}).setdefault(kind, 0)
         counts[nodes[i].name][kind] += 1
 
+    instants = [{n.phase + round(k * n.period) for k in range(-1, until + 1)} for n in nodes]
     for tick in range(until):
         inbox: list[list[tuple[int, Token]]] = [[] for _ in nodes]
         alone: list[list[tuple]] = [[] for _ in nodes]  # by node, what its handler is given
@@ -108,7 +110,7 @@ def run(nodes: list[Node], window_end: int, until: int, bound: int) -> tuple[lis
                 continue
             node = nodes[i]
             if node.period:
-                if 0 < tick <= window_end and tick % node.period == node.phase:
+                if 0 < tick <= window_end and tick in instants[i]:
                     start = tick - node.width // 2
                     emit(i, [], start, start + node.width)
                 continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,12 +25,12 @@ def lone(value, interval, missing):
 def networks(draw: st.DrawFn) -> list[Node]:
     nodes = []
     for index in range(draw(st.integers(1, 3))):
-        period = draw(st.integers(1, 12))
+        period = draw(st.integers(1, 12) | st.fractions(1, 12, max_denominator=7))
         nodes.append(
             Node(
                 f"s{index}-1",
                 period=period,
-                phase=draw(st.integers(0, period - 1)),
+                phase=draw(st.integers(0, ceil(period) - 1)),
                 width=draw(st.integers(1, 30)),
                 drop=draw(st.sampled_from([0, 0, 2, 3])),
                 salt=index + 1,
@@ -78,7 +80,8 @@ def as_graph(nodes: list[Node], window_end: int, hosts: list[str | None]) -> TTG
         functions[function] = TTFunction(function, 1, "\n".join(lines) + "\n")
         sq = TTSQ(node.name, function, body=True, stream=True, stateful=node.stateful, arcs=[TTArc()])
         if node.period:
-            sq.trigger, sq.period, sq.phase, sq.width = "grid", node.period, node.phase, node.width
+            sq.trigger, sq.phase, sq.width = "grid", node.phase, node.width
+            sq.period, sq.per = node.period.numerator, node.period.denominator
             sq.ports = [TTPort("trigger", sticky=True)]
             window.to.append(TTDestination(node.name, 0))
             sq.rank = 3

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 from world import MS, S, World, graph_of
 
+from ticktalk import Hz
 from ticktalk.errors import TTRuntimeError
 
 STREAM = "return count(trigger, TTPeriod=250000)"
@@ -36,6 +39,21 @@ def test_the_new_grid_begins_after_the_change(program: str, width: int, new_widt
     ]
     assert world.values() == [1, 2, 3, 4, 5, 6, 7]
     assert not world.counted("skipped")
+
+
+def test_a_rate_whose_period_is_no_whole_number() -> None:
+    world = World(["b"])
+    world.start(graph_of(STREAM))
+    world.at(1 * S, lambda: world.manager.set_grid("prog", "count-1", period=Hz(3), phase=100 * MS))
+    world.run(3 * S)
+    grid = [100 * MS + round(k * Fraction(S, 3)) for k in range(3, 9)]  # the intervals are half a period wide
+    assert [(t.arrival, t.stop - t.start) for t in world.outputs] == [
+        *((t * MS, 125 * MS) for t in (250, 500, 750, 1000)),
+        *((t, S // 6) for t in grid),
+    ]
+    world.manager.set_grid("prog", "count-1", period=400 * MS)
+    world.run(4 * S)
+    assert instants(world)[-2:] == [3300, 3700]
 
 
 def test_a_window_that_ends_ends_under_the_new_grid_too() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import typer
 
 from ticktalk.defaults import RX_PORT
-from ticktalk.durations import UNITS
+from ticktalk.durations import UNITS, Hz
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.ensembles import check_ensemble_name
 
@@ -29,6 +30,21 @@ def duration(text: str) -> int:
     if rest:
         raise typer.BadParameter(f"{text!r} is no whole number of microseconds, the unit of the root clock")
     return int(ticks)
+
+
+def rate(text: str) -> int | Fraction:
+    """The period of a duration, or of a rate such as `60Hz`, in microseconds.
+
+    Raises:
+        typer.BadParameter: it is neither.
+    """
+    number = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*Hz", text.strip())
+    if number is None:
+        return duration(text)
+    try:
+        return Hz(Fraction(number[1]))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def value(text: str) -> Any:
@@ -134,20 +150,20 @@ def own_components(options: Iterable[str]) -> dict[str, str | None]:
     return made
 
 
-def grid_changes(changes: Iterable[str]) -> dict[str, int]:
-    """`period=DURATION` and `phase=DURATION` as microseconds by name; 0 needs no unit.
+def grid_changes(changes: Iterable[str]) -> dict[str, Any]:
+    """`period=DURATION` (or a rate, `60Hz`) and `phase=DURATION` as microseconds by name; 0 needs no unit.
 
     Raises:
         typer.BadParameter: one is malformed, or given twice.
     """
-    given: dict[str, int] = {}
+    given: dict[str, Any] = {}
     for change in changes:
         name, equals, text = change.partition("=")
         if name not in ("period", "phase") or not equals:
             raise typer.BadParameter(f"{change!r}: write period=250ms or phase=0")
         if name in given:
             raise typer.BadParameter(f"{name} is given twice")
-        given[name] = 0 if text.strip() == "0" else duration(text)
+        given[name] = 0 if text.strip() == "0" else rate(text) if name == "period" else duration(text)
     return given
 
 

@@ -16,11 +16,13 @@ from ticktalk.cli import arguments, options
 from ticktalk.cli.placement import over_joined
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import add, status_tables, table, terminal
+from ticktalk.durations import duration_text, period_text
 from ticktalk.errors import TTError
 from ticktalk.mapping.deployment_file import read_deployment
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.mapping_file import read_mapping
 from ticktalk.mapping.weights import Weights
+from ticktalk.payloads import SetGrid
 from ticktalk.printable import escaped
 
 ANSWER_LIMIT = 30.0
@@ -111,14 +113,18 @@ def set_grid(
     as_json: options.Json = False,
 ) -> None:
     given = arguments.grid_changes(changes)
+    period = given.get("period")
+    if period is not None:
+        given.update(period=period.numerator, per=period.denominator)
     with Remote(manager, credentials) as remote:
         answer = remote.ask(do="set", graph=graph, name=sq, **given)
     if as_json:
         print(json.dumps(answer))
     else:
+        change = msgspec.convert(answer, SetGrid)
         say(
-            f"{answer['sq']}: period {answer['period']} us, phase {answer['phase']} us,"
-            f" interval width {answer['width']} us"
+            f"{change.sq}: period {period_text(change.every)}, phase {duration_text(change.phase)},"
+            f" interval width {duration_text(change.width)}"
         )
 
 

@@ -25,6 +25,7 @@ from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
 from ticktalk.payloads import FiringError, InstanceState, SavedSync
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+from ticktalk.time.grid import Period
 from ticktalk.values.codec import PLAIN, handed_on
 
 
@@ -222,7 +223,7 @@ class Context:
             found[name] = InstanceState(cast(SavedSync, self.syncs[name].save(saver)), body)
         return found
 
-    def set_grid(self, name: str, period: int, phase: int, width: int, after: int | None = None) -> None:
+    def set_grid(self, name: str, period: Period, phase: int, width: int, after: int | None = None) -> None:
         """Change a stream's grid (root ticks), for instants later than `after` (default: than now)."""
         sync = self.syncs.get(name)
         if isinstance(sync, GridSync):

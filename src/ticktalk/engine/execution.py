@@ -83,7 +83,7 @@ class TTSQExecute:
         compute = INSTRUCTIONS[sq.function].compute
         if sq.function in ON_TOKENS:
             self.body, self.arrange = _call_shape(sq, compute, tag, full=True)
-            grid = sq.period, sq.phase, sq.width
+            grid = sq.every, sq.phase, sq.width
             self._setting = Setting(self._parameter, clock, start_tick, grid, plain, tally=tally)
             self.fire = self._fire_instruction
         else:

@@ -203,10 +203,10 @@ class EnsembleHost:
         if prepared is None:
             return
         known([change.sq], [sq.name for sq in prepared.graph.sqs if sq.trigger == "grid"], "streams")
-        prepared.set_grid(change.sq, change.period, change.phase, change.width)
+        prepared.set_grid(change.sq, change.every, change.phase, change.width)
         for (graph, _), context in self.contexts.items():
             if graph == change.graph:
-                context.set_grid(change.sq, change.period, change.phase, change.width)
+                context.set_grid(change.sq, change.every, change.phase, change.width)
 
     def stop(self, graph: str) -> None:
         """Forget the graph and its contexts."""

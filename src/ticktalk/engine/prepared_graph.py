@@ -14,6 +14,7 @@ from ticktalk.engine.bodies import GraphCode
 from ticktalk.engine.components import Components
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
+from ticktalk.time.grid import Period
 
 
 class Wiring(NamedTuple):
@@ -97,9 +98,10 @@ class PreparedGraph:
         self.host_of, self.generations = host_of, generations
         self.sqs = [sq for sq in self.graph.sqs if host_of[sq.name] == self.here]
 
-    def set_grid(self, name: str, period: int, phase: int, width: int) -> None:
+    def set_grid(self, name: str, period: Period, phase: int, width: int) -> None:
         """A stream's grid from now on (root ticks), also for instances made later."""
-        changed = msgspec.structs.replace(self.graph.sq(name), period=period, phase=phase, width=width)
+        grid = {"period": period.numerator, "per": period.denominator, "phase": phase, "width": width}
+        changed = msgspec.structs.replace(self.graph.sq(name), **grid)
         sqs = [changed if sq.name == name else sq for sq in self.graph.sqs]
         self.graph = msgspec.structs.replace(self.graph, sqs=sqs)
         self.place(self.host_of, self.generations)

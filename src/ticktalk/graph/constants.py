@@ -7,6 +7,7 @@ JSON's own scalars stand for themselves. Other types are an object with one key 
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 _INT_LIMIT = 2**63
@@ -23,6 +24,10 @@ def encode_constant(value: Any) -> Any:
         return value
     if kind is int:
         return value if -_INT_LIMIT <= value < _INT_LIMIT else {"int": hex(value)}
+    if kind is Fraction:
+        # A duration that a program wrote (`durations.py`): a tick count, if it is whole.
+        whole = value.denominator == 1
+        return encode_constant(value.numerator) if whole else {"fraction": [value.numerator, value.denominator]}
     if kind is float:
         return value if math.isfinite(value) else {"float": repr(value)}
     if kind is complex:
@@ -63,6 +68,8 @@ def decode_constant(data: Any) -> Any:
                     return int(content, 16)
                 case "float" if content in ("inf", "-inf", "nan"):
                     return float(content)
+                case "fraction":
+                    return Fraction(*content)
                 case "complex":
                     return complex(decode_constant(content[0]), decode_constant(content[1]))
                 case "bytes":
@@ -81,6 +88,6 @@ def decode_constant(data: Any) -> Any:
                     return range(*content)
                 case "ellipsis":
                     return Ellipsis
-        except (TypeError, ValueError, IndexError) as error:
+        except (TypeError, ValueError, IndexError, ZeroDivisionError) as error:
             raise ValueError(f"{data!r} is not a constant: {error}") from None
     raise ValueError(f"{data!r} is not a constant")

@@ -18,6 +18,7 @@ from ticktalk.errors import TTGraphError
 from ticktalk.graph.sq import TTSQ, TTArc, TTDestination
 from ticktalk.input_file import read_bytes
 from ticktalk.time import ROOT, TTClock
+from ticktalk.time.grid import repeats_after
 
 FORMAT = "ticktalk-graph"
 VERSION = 2
@@ -230,7 +231,8 @@ class TTGraph(msgspec.Struct, omit_defaults=True):
                 raise ValueError(f"{sq.name} has a negative timeout")
             if sq.plan_b is not None and sq.plan_b not in by_name:
                 raise ValueError(f"{sq.name} uses the unknown plan B {sq.plan_b!r}")
-            if sq.trigger == "grid" and not (sq.period > 0 and 0 <= sq.phase < sq.period and sq.width > 0):
+            grid = sq.per > 0 and sq.period >= sq.per and 0 <= sq.phase < repeats_after(sq.every) and sq.width > 0
+            if sq.trigger == "grid" and not grid:
                 raise ValueError(f"{sq.name} has no valid period, phase and width")
         lines = [*(sq.line for sq in self.sqs), *(function.line for function in self.functions.values())]
         lines += [statement.line for statement in self.statements]

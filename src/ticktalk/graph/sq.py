@@ -7,9 +7,12 @@ ensembles are sent it. The behaviour at run time lives in `ticktalk.engine`.
 from __future__ import annotations
 
 import enum
+from fractions import Fraction
 from typing import Any, Literal
 
 import msgspec
+
+from ticktalk.time.grid import Period
 
 Trigger = Literal["arrival", "grid", "deadline", "plan_b"]
 Order = Literal["any", "forward"]
@@ -112,7 +115,8 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
         stateful: its body has `global sq_state`.
         full_token: its body gets and returns `TTToken`s.
         clock: the name of the clock it is set to (`TTClock=`), in `TTGraph.clocks`.
-        period, phase, width: the grid and the interval width of a `@STREAMify` SQ, of `RESAMPLE`.
+        period, per: the root ticks of so many periods; more than one where a period is a fraction (60 Hz: 50000 of 3).
+        phase, width: the grid's first instant (`time.grid`) and the interval width of a `@STREAMify` SQ, of `RESAMPLE`.
         first_delay: root ticks after the first firing before which no instant is due.
         stamp: "instant", or "body": centred on the middle of the body's run.
         single_run: at most one firing in flight; free again after this many ticks.
@@ -143,6 +147,7 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
     full_token: bool = False
     clock: str = "root"
     period: int = 0
+    per: int = 1
     phase: int = 0
     width: int = 0
     first_delay: int = 0
@@ -156,6 +161,11 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
     rank: int = 0
     file: str = ""
     timeout: int = 0
+
+    @property
+    def every(self) -> Period:
+        """The period in root ticks."""
+        return self.period if self.per == 1 else Fraction(self.period, self.per)
 
     @property
     def firing_rule(self) -> TTFiringRule:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
+from ticktalk.durations import duration_text
 from ticktalk.language import folding
 from ticktalk.language.draft import Constant
 from ticktalk.language.evaluation import UNKNOWN, Attempts, Evaluation, Listing, Refused, Unknown, Value
@@ -172,23 +174,50 @@ class Arguments(Evaluation):
     def ticks(
         self, argument: Argument | None, name: str, default: int = 0, least: int | None = None, clock: TTClock = ROOT
     ) -> int:
-        """A whole number of ticks of `clock`, in root ticks; the default is in root ticks too."""
+        """A whole number of ticks of `clock`, or a duration, in root ticks; the default is in root ticks too."""
+        period = self.period(argument, name, default, least, clock)
+        if isinstance(period, Fraction):
+            assert argument is not None
+            what = f"{name} is a whole number of root ticks, not {folding.shown(period)}"
+            raise self.refused(argument.where, what)
+        return period
+
+    def period(
+        self, argument: Argument | None, name: str, default: int = 0, least: int | None = None, clock: TTClock = ROOT
+    ) -> int | Fraction:
+        """As `ticks`; a duration may be a fraction of ticks."""
         if argument is None:
             return default
         value = self.fixed(argument, name)
+        if isinstance(value, Fraction):
+            # A duration that was written with its unit is the same on every clock.
+            return self._in_bounds(argument, name, value, least)
         try:
             ticks = whole_tick(value, name)
         except (ValueError, TypeError):
             what = f"{name} must be a whole number, not {folding.shown(value)}"
-            instead = "count in ticks of a clock with a shorter period" if isinstance(value, float) else ""
+            instead = "write a rate as Hz(60), or count on a clock with a shorter period" * isinstance(value, float)
             raise self.refused(argument.where, what, instead) from None
         if least is not None and ticks < least:
             raise self.refused(argument.where, f"{name} must be at least {least}, not {folding.shown(ticks)}")
-        ticks *= clock.root_period
+        return self._in_bounds(argument, name, Fraction(ticks * clock.root_period), None)
+
+    def _in_bounds(self, argument: Argument, name: str, ticks: Fraction, least: int | None) -> int | Fraction:
+        if least is not None and ticks < least:
+            raise self.refused(argument.where, f"{name} must be at least {least}, not {folding.shown(ticks)}")
         if abs(ticks) >= MOST_TICKS:
             what = f"{name} is too large: it must be less than 2**62 ticks of the root clock"
             raise self.refused(argument.where, what)
-        return ticks
+        return ticks.numerator if ticks.denominator == 1 else ticks
+
+    def ticks_of(self, argument: Argument | None, name: str, clock: TTClock) -> int:
+        """A whole number of ticks of `clock`, also where it is given as a duration."""
+        if argument is None or not isinstance(value := self.fixed(argument, name), Fraction):
+            return self.ticks(argument, name)
+        if (value / clock.root_period).denominator != 1:
+            what = f"{name} must be a whole number of ticks of clock {clock.name!r}: {duration_text(clock.root_period)}"
+            raise self.refused(argument.where, what)
+        return int(value / clock.root_period)
 
     def flag(self, argument: Argument | None, name: str, default: bool = False) -> bool:
         """A truth value."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from fractions import Fraction
 from typing import Any
 
 from ticktalk.language import folding
@@ -65,6 +66,10 @@ class Constructs(Instances):
         self.evaluate_all(arguments)
         bound = self.bind_construct(node, "TTClock", arguments)
         given = {name: self.known(each.given, each.place, f"the {name} of a clock") for name, each in bound.items()}
+        parent = given.get("parent")
+        for name in ("period", "epoch"):
+            if isinstance(parent, TTClock) and isinstance(given.get(name), Fraction):
+                given[name] = self.ticks_of(bound[name], name, parent)
         if given == {"name": ROOT.name}:
             return Constant(ROOT)
         if given.get("parent") is None:

@@ -265,7 +265,7 @@ class Evaluation:
         lowered = self.lower(value, place)
         if isinstance(lowered, Constant):
             self.check_storable(lowered.value, place, "this constant cannot be given to an SQ")
-            return lowered
+            return Constant(folding.settled(lowered.value))
         if not isinstance(value, Listing) or lowered is not None:
             raise Refused
         if value.arc is not None and self.draft.is_visible(value.arc[1]):

@@ -10,6 +10,7 @@ import ast
 import builtins
 from typing import cast
 
+from ticktalk.durations import WRITTEN
 from ticktalk.instructions import BY_NAME
 from ticktalk.language import folding
 from ticktalk.language.builtin_calls import BuiltinCalls
@@ -111,6 +112,8 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
 def reference_to(path: str) -> Reference:
     """The construct, instruction or module at a dotted path of TickTalk."""
     construct = construct_at(path)
+    if construct is None and path.rpartition(".")[2] in WRITTEN:
+        return Reference("builtin", path.rpartition(".")[2])
     if construct is None:
         return Reference("module", path)
     return Reference("instruction" if construct in BY_NAME else "construct", construct)

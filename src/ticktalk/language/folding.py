@@ -10,10 +10,13 @@ import operator
 import re
 import reprlib
 from collections.abc import Callable, Sequence
+from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from ticktalk.durations import WRITTEN
 from ticktalk.graph.constants import encode_constant
 from ticktalk.instructions import INSTRUCTIONS, Instruction
 
@@ -51,6 +54,8 @@ BUILTINS: dict[str, Callable[..., Any]] = {
     "enumerate": lambda *a, **k: list(enumerate(*a, **k)),
     "reversed": lambda *a: list(reversed(*a)),
     "zip": lambda *a, **k: list(zip(*a, **k)),  # noqa: B905 (the program says whether it is strict)
+    # A duration is a fraction here, so that it is told from a number of ticks: it is the same on every clock.
+    **{name: partial(lambda function, *a, **k: Fraction(function(*a, **k)), unit) for name, unit in WRITTEN.items()},
 }
 
 _STR_METHODS = frozenset({
@@ -166,6 +171,11 @@ def _check_size(value: Any) -> None:
             raise CannotFold("nested too deeply to compute at compile time")
 
 
+def settled(value: Any) -> Any:
+    """A constant as a body gets it: a duration is a number of root ticks, as in plain Python."""
+    return value.numerator if isinstance(value, Fraction) and value.denominator == 1 else value
+
+
 def why_not_storable(value: Any) -> str | None:
     """The reason why a constant cannot be stored in a graph; None if it can."""
     if type(value) in (int, float, bool, type(None)):
@@ -183,7 +193,7 @@ def why_not_storable(value: Any) -> str | None:
 def shown(value: Any) -> str:
     """A constant as messages show it."""
     try:
-        return reprlib.repr(value)
+        return str(value) if isinstance(value, Fraction) else reprlib.repr(value)
     except ValueError:
         return "a huge number"
 

@@ -18,6 +18,7 @@ from ticktalk.language.draft import Arc, Constant, PortDraft, SQDraft
 from ticktalk.language.evaluation import Attempts, Foreign, Home, Reference, Refused, Unknown
 from ticktalk.language.templates import STREAM_KEYWORDS, Parameter, Template
 from ticktalk.time import ROOT, TTClock
+from ticktalk.time.grid import Period, repeats_after
 
 
 class Instances(Arguments):
@@ -66,7 +67,7 @@ class Instances(Arguments):
                     port = self.to_port(argument.given, argument.place)
                     ports.append(PortDraft(parameter.name, port, keyword=parameter.keyword_only))
                 else:
-                    values[parameter.name] = self.fixed(argument, parameter.name)
+                    values[parameter.name] = folding.settled(self.fixed(argument, parameter.name))
         fields = {"trigger": trigger, **self.common(bound)}
         if template.stream:
             with attempts:
@@ -164,10 +165,11 @@ class Instances(Arguments):
             what = f"`{older}` is an older name of `{width}`: the width is given twice"
             raise self.refused(bound[older].where, what, "give it once")
         clock = self.clock(given.get("TTClock"))
-        fields: dict[str, Any] = {"trigger": "grid", "clock": clock.name, **self._grid(clock, given)}
+        period, grid = self._grid(clock, given)
+        fields: dict[str, Any] = {"trigger": "grid", "clock": clock.name, **grid}
         # Under either name, the call goes before the signature.
         name = older if older in bound or width not in given else width
-        fields["width"] = self.ticks(given.get(name), name, interval_width(fields["period"]), least=1, clock=clock)
+        fields["width"] = self.ticks(given.get(name), name, interval_width(period), least=1, clock=clock)
         first = "TTFirstInstanceDelay"
         fields["first_delay"] = self.ticks(given.get(first), first, least=0, clock=clock)
         if "TTStamp" in given:
@@ -177,20 +179,23 @@ class Instances(Arguments):
                 raise self.refused(given["TTStamp"].where, what)
         return fields
 
-    def _grid(self, clock: TTClock, given: Mapping[str, Argument]) -> dict[str, int]:
-        """Period and phase in root ticks."""
+    def _grid(self, clock: TTClock, given: Mapping[str, Argument]) -> tuple[Period, dict[str, int]]:
+        """The period in root ticks; the fields of the period and the phase."""
         phase = given.get("TTPhase")
         attempts = Attempts()
         with attempts:
-            period = self.ticks(given["TTPeriod"], "TTPeriod", least=1, clock=clock)
+            period = self.period(given["TTPeriod"], "TTPeriod", least=1, clock=clock)
         with attempts:
-            offset = self.ticks(phase, "TTPhase")
+            offset = self.ticks(phase, "TTPhase", clock=clock)
         attempts.check()
-        ticks = period // clock.root_period
-        if not 0 <= offset < ticks:
-            what = f"TTPhase must be at least 0 and less than TTPeriod, but it is {offset} and the period is {ticks}"
-            raise self.refused((phase or given["TTPeriod"]).where, what, f"write `TTPhase={offset % ticks}`")
-        return {"period": period, "phase": (clock.root_epoch + offset * clock.root_period) % period}
+        if not 0 <= offset < period:
+            # As they were counted: in ticks of the clock, if these are whole.
+            tick = clock.root_period if offset % clock.root_period == period % clock.root_period == 0 else 1
+            at, ticks = offset // tick, period / tick if period % tick else period // tick
+            what = f"TTPhase must be at least 0 and less than TTPeriod, but it is {at} and the period is {ticks}"
+            raise self.refused((phase or given["TTPeriod"]).where, what, f"write `TTPhase={int(at % ticks)}`")
+        first = (clock.root_epoch + offset) % repeats_after(period)
+        return period, {"period": period.numerator, "per": period.denominator, "phase": first}
 
     # -- instructions
 
@@ -223,7 +228,7 @@ class Instances(Arguments):
         if "TTClock" in row.settings:
             fields["clock"] = clock.name
         if "delay" in row.settings:
-            fields["instruction"] = {"delay": self.ticks(bound.get("delay"), "delay")}
+            fields["instruction"] = {"delay": self.ticks_of(bound.get("delay"), "delay", clock)}
         if "const" in row.settings:
             fields["instruction"] = {"const": encode_constant(self.fixed(bound["const"], "const"))}
         if "TTPeriod" in row.settings:
@@ -232,11 +237,11 @@ class Instances(Arguments):
                 order = self.ticks(bound.get("order"), "order")
             with attempts:
                 gap = self.ticks(bound.get("TTMaxGap"), "TTMaxGap", least=1, clock=clock)
-            grid = self._grid(clock, bound)
+            period, grid = self._grid(clock, bound)
             attempts.check()
             if order not in (0, 1):
                 raise self.refused(bound["order"].where, f"order is 0 (hold) or 1 (linear), not {order}")
-            fields.update(grid, instruction={"order": order}, width=grid["period"])
+            fields.update(grid, instruction={"order": order}, width=int(period))
             if gap:
                 fields["instruction"]["TTMaxGap"] = gap
         return fields

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ticktalk.defaults import interval_width
+from ticktalk.durations import duration_text, period_text
 from ticktalk.errors import TTError, TTInputError, TTRuntimeError
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
@@ -32,6 +33,7 @@ from ticktalk.payloads import (
     StopGraph,
 )
 from ticktalk.ranges import known
+from ticktalk.time.grid import repeats_after
 from ticktalk.values.codec import NoCodecError, encoded
 
 
@@ -190,19 +192,21 @@ class Deploy:
             near = difflib.get_close_matches(sq, streams, 1)
             guess = f"; did you mean {near[0]!r}?" if near else ""
             raise TTRuntimeError(f"{what}{guess} (its streams: {', '.join(streams) or 'none'})")
-        new_period = found.period if period is None else period
+        new_period = found.every if period is None else period
         new_phase = found.phase if phase is None else phase
         if new_period < 1:
             raise TTRuntimeError(f"{sq}: a period is at least 1 microsecond, not {new_period}")
-        if not 0 <= new_phase < new_period:
+        if not 0 <= new_phase < repeats_after(new_period):
             raise TTRuntimeError(
-                f"{sq}: the phase is {new_phase} us, which is not below the period, {new_period} us: set phase= too"
+                f"{sq}: the phase is {duration_text(new_phase)}, which is not below the period,"
+                f" {period_text(new_period)}: set phase= too"
             )
-        width = interval_width(new_period) if found.width == interval_width(found.period) else found.width
-        changed = msgspec.structs.replace(found, period=new_period, phase=new_phase, width=width)
+        width = interval_width(new_period) if found.width == interval_width(found.every) else found.width
+        ticks, per = new_period.numerator, new_period.denominator
+        changed = msgspec.structs.replace(found, period=ticks, per=per, phase=new_phase, width=width)
         sqs = [changed if each.name == sq else each for each in state.graph.sqs]
         state.graph = msgspec.structs.replace(state.graph, sqs=sqs)
-        change = state.grids[sq] = SetGrid(name, sq, new_period, new_phase, width)
+        change = state.grids[sq] = SetGrid(name, sq, ticks, new_phase, width, per)
         for host in state.hosts:
             self._send(host, SyncMsg.SET_GRID, change)
         return change

@@ -7,6 +7,7 @@ per graph.
 from __future__ import annotations
 
 from concurrent.futures import Future
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -46,6 +47,7 @@ class Command(msgspec.Struct, omit_defaults=True):
         again: (start) even if it runs.
         name: (drain) the ensemble; (set) the SQ.
         period, phase: (set) root ticks; None: as it is.
+        per: (set) so many periods take `period` ticks.
     """
 
     do: str
@@ -58,6 +60,7 @@ class Command(msgspec.Struct, omit_defaults=True):
     name: str = ""
     period: int | None = None
     phase: int | None = None
+    per: int = 1
 
     def message(self, reply: Future[Any]) -> Message:
         """The question as a message to the manager, which answers to `reply`.
@@ -79,7 +82,8 @@ class Command(msgspec.Struct, omit_defaults=True):
             case "drain":
                 return message(RuntimeMsg.DRAIN, DrainRequest(self.name, reply))
             case "set":
-                change = SetRequest(self.graph, self.name, self.period, self.phase, reply)
+                period = self.period if self.per == 1 or self.period is None else Fraction(self.period, self.per)
+                change = SetRequest(self.graph, self.name, period, self.phase, reply)
                 return message(RuntimeMsg.SET_GRID, change)
             case "outputs":
                 return message(RuntimeMsg.OUTPUTS, OutputsRequest(self.graph, reply))

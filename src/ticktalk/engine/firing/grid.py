@@ -12,6 +12,7 @@ from ticktalk.engine.matching import Waiting
 from ticktalk.engine.state import Load, Saver
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+from ticktalk.time.grid import Period, instant_after, last_instant
 
 MANY = 100
 """Periods by which a stream may be behind and still count each skipped instant by itself."""
@@ -33,15 +34,19 @@ class GridSync(TTSQSync):
     """A grid of instants (`@STREAMify`): all inputs are sticky, their intersection is the window (start, end].
 
     `fire`'s interval is the data's: `width` ticks, `start = instant - width // 2`.
+
+    Attributes:
+        every: the period; `period`: the whole ticks of it.
     """
 
     kept = (*TTSQSync.kept, "considered", "not_before", "known")
     taker: Taker | None = None
-    change: tuple[int, int, int] | None = None  # the next grid, from after the instant that is due now
+    change: tuple[Period, int, int] | None = None  # the next grid, from after the instant that is due now
 
     def __init__(self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int) -> None:
         super().__init__(sq, order, agenda, counters, eviction_bound)
-        self.period = sq.period
+        self.every = sq.every
+        self.period = int(sq.every)
         self.phase = sq.phase
         self.width = sq.width
         self.settled: list[Waiting | None] = [None] * len(self.arc_ports)
@@ -108,8 +113,8 @@ class GridSync(TTSQSync):
     def _skip_between(self, after: Tick, upto: Tick) -> None:
         """Count the instants in (after, upto] as skipped."""
         if upto > after:
-            skipped = (upto - self.phase) // self.period - (after - self.phase) // self.period
-            self.counters.add(self.sq.name, "skipped", int(skipped))
+            last, first = (last_instant(int(tick), self.every, self.phase) for tick in (upto, after))
+            self.counters.add(self.sq.name, "skipped", last - first)
             self.considered = upto
 
     def _next_after(self, tick: Tick) -> None:
@@ -119,7 +124,7 @@ class GridSync(TTSQSync):
         if tick == INFINITY:
             self.instant = None
             return
-        instant = int((tick - self.phase) // self.period + 1) * self.period + self.phase
+        instant = instant_after(int(tick), self.every, self.phase)
         if instant > self.end:
             self.instant = None
         elif instant != self.instant:
@@ -127,23 +132,28 @@ class GridSync(TTSQSync):
             if instant > self.agenda.now:
                 self.agenda.at(instant, self)
 
+    def following(self, instant: int) -> int:
+        """The instant after another."""
+        period = self.every
+        return instant + period if isinstance(period, int) else instant_after(instant, period, self.phase)
+
     def _due(self, instant: int, now: int) -> None:
         self.considered = instant
         start = instant - self.width // 2
         stop = start + self.width
-        instant_after = instant + self.period
+        following = self.following(instant)
         if self.sq.first_delay:
-            if self.not_before is None and (now < stop or now < instant_after):
+            if self.not_before is None and (now < stop or now < following):
                 self.not_before = instant + self.sq.first_delay
             self.instant = None
             self._next_after(instant)
-        elif instant_after > self.end:
+        elif following > self.end:
             self.instant = None
         else:
-            self.instant = instant_after
-            if instant_after > now:
-                self.agenda.at(instant_after, self)
-        late = lateness(now, stop, instant_after)
+            self.instant = following
+            if following > now:
+                self.agenda.at(following, self)
+        late = lateness(now, stop, following)
         if late is not None:
             self.counters.add(self.sq.name, late)
             if late == "skipped":
@@ -167,17 +177,17 @@ class GridSync(TTSQSync):
         if self.instant is not None and self.instant > self.end:
             self.instant = None
 
-    def set_grid(self, period: int, phase: int, width: int, now: int) -> None:
+    def set_grid(self, period: Period, phase: int, width: int, now: int) -> None:
         """Change period, phase and interval width (root ticks) for the instants later than `now`."""
         if self.taker is not None:
             self.taker.dissolve()
         self.change = None
-        if (period, phase, width) == (self.period, self.phase, self.width):
+        if (period, phase, width) == (self.every, self.phase, self.width):
             return
         if self.instant is not None and self.instant <= now:
             self.change = period, phase, width  # that one is still to have its turn
             return
-        self.period, self.phase, self.width = period, phase, width
+        self.every, self.period, self.phase, self.width = period, int(period), phase, width
         if self.window_start < self.end:
             self.instant = None
             self._next_after(max(now, self.considered, self.window_start))

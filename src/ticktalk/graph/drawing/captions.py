@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 from ticktalk import printable
-from ticktalk.durations import UNITS
+from ticktalk.durations import UNITS, period_text
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ, TTArc, TTPort
@@ -108,7 +108,7 @@ def shortened(text: str, limit: int) -> str:
 
 def _timing(sq: TTSQ) -> str:
     if sq.period:
-        parts = [f"every {duration(sq.period)}"]
+        parts = [f"every {duration(sq.period) if sq.per == 1 else period_text(sq.every)}"]
         if sq.phase:
             parts.append(f"phase {duration(sq.phase)}")
         if sq.width:
