@@ -1,9 +1,12 @@
-"""Durations as people write them: in programs, on the command line, and in the files that people write."""
+"""Times as people write and read them: in programs, on the command line, in files and in messages."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+
+from ticktalk.time import INFINITY, Tick
 
 Number = int | float | Fraction | Decimal
 """A number as a program writes it; a float means the decimal number that it shows."""
@@ -73,3 +76,27 @@ def duration_text(us: int) -> str:
         if us and us % UNITS[unit] == 0:
             return f"{us // UNITS[unit]}{unit}"
     return f"{us}us"
+
+
+EPOCH_SECONDS = 1_000_000_000
+"""From so many seconds on (2001), a root tick is shown as a date: time that began at 0 lasts 31 years until then."""
+
+
+def instant_text(tick: Tick) -> str:
+    """A root tick: as a duration since 0, or as local time with the microseconds of the epoch beside it."""
+    if abs(tick) == INFINITY:
+        return str(tick)
+    tick = int(tick)
+    try:
+        if tick < EPOCH_SECONDS * 1_000_000:
+            raise ValueError
+        moment = datetime.fromtimestamp(tick // 1_000_000).replace(microsecond=tick % 1_000_000)
+    except (ValueError, OverflowError, OSError):
+        return duration_text(tick) if tick else "0s"
+    return f"{moment} ({tick}us)"
+
+
+def interval_text(start: Tick | None, stop: Tick | None) -> str:
+    """An interval of root ticks; None: an end that is open: `[450ms, 550ms)`."""
+    begin, end = -INFINITY if start is None else start, INFINITY if stop is None else stop
+    return f"[{instant_text(begin)}, {instant_text(end)})"

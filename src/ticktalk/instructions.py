@@ -22,10 +22,10 @@ from typing import Any, NamedTuple, NoReturn
 import msgspec
 
 from ticktalk.defaults import MAX_GAP
+from ticktalk.durations import interval_text
 from ticktalk.time import INFINITY, NEG_INFINITY, ROOT, Tick, TTClock, TTTime, TTToken
 from ticktalk.time.clock import whole_tick
 from ticktalk.time.grid import Period, instant_at, last_instant
-from ticktalk.time.interval import interval_text
 
 REQUIRED: Any = inspect.Parameter.empty
 """In place of a setting's default: a call must give it."""

@@ -7,18 +7,16 @@ The structs that cross between devices hold fields in the order in which they ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict
 
 import msgspec
 
+from ticktalk.durations import interval_text
 from ticktalk.graph.graph import TTGraph
 from ticktalk.json_text import as_json, json_line
 from ticktalk.printable import line
 from ticktalk.ranges import Count, EnsembleName, Host, Name, Period, RootTick, Span, Text, Value
-from ticktalk.time import INFINITY, NEG_INFINITY, Tick
-from ticktalk.time.grid import repeats_after
-from ticktalk.time.interval import interval_text
+from ticktalk.time import INFINITY, NEG_INFINITY, Tick, grid
 
 if TYPE_CHECKING:
     from ticktalk.mapping.weights import Weights
@@ -74,7 +72,7 @@ class SetRequest(msgspec.Struct):
 
     graph: str
     sq: str
-    period: int | Fraction | None = None
+    period: grid.Period | None = None
     phase: int | None = None
     reply: Any = None
 
@@ -158,13 +156,8 @@ class SetGrid(msgspec.Struct, frozen=True):
     per: Period = 1  # so many periods take `period` ticks
 
     def __post_init__(self) -> None:
-        if self.period < self.per or self.phase >= repeats_after(self.every):
-            raise ValueError(f"no grid: a period of {self.every}, a phase of {self.phase}")
-
-    @property
-    def every(self) -> int | Fraction:
-        """The period in ticks."""
-        return self.period if self.per == 1 else Fraction(self.period, self.per)
+        if self.period < self.per or self.phase >= grid.repeats_after(grid.period_of(self.period, self.per)):
+            raise ValueError(f"no grid: the phase is {self.phase}, and {self.per} periods take {self.period}")
 
 
 # Tokens, outputs and errors.
@@ -240,9 +233,8 @@ class FiringError(msgspec.Struct, frozen=True):
     traceback: Text = ""
 
     def __str__(self) -> str:
-        start = NEG_INFINITY if self.start is None else self.start
-        stop = INFINITY if self.stop is None else self.stop
-        where = f"{self.file}:{self.line}: SQ {self.sq} on {self.ensemble}, interval {interval_text(start, stop)}"
+        interval = interval_text(self.start, self.stop)
+        where = f"{self.file}:{self.line}: SQ {self.sq} on {self.ensemble}, interval {interval}"
         return line(f"{where}: {self.exception}")
 
 

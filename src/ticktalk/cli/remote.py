@@ -22,8 +22,8 @@ from ticktalk.mapping.deployment_file import read_deployment
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.mapping_file import read_mapping
 from ticktalk.mapping.weights import Weights
-from ticktalk.payloads import SetGrid
 from ticktalk.printable import escaped
+from ticktalk.time.grid import period_of
 
 ANSWER_LIMIT = 30.0
 """Seconds in which a manager answers: preparing a large graph on many ensembles takes some."""
@@ -121,11 +121,9 @@ def set_grid(
     if as_json:
         print(json.dumps(answer))
     else:
-        change = msgspec.convert(answer, SetGrid)
-        say(
-            f"{change.sq}: period {period_text(change.every)}, phase {duration_text(change.phase)},"
-            f" interval width {duration_text(change.width)}"
-        )
+        every = period_text(period_of(answer["period"], answer["per"]))
+        phase, width = duration_text(answer["phase"]), duration_text(answer["width"])
+        say(f"{answer['sq']}: period {every}, phase {phase}, interval width {width}")
 
 
 def status(

@@ -35,6 +35,7 @@ from ticktalk.payloads import (
 )
 from ticktalk.ranges import known
 from ticktalk.time import Tick
+from ticktalk.time.grid import period_of
 from ticktalk.values.codec import Data
 
 
@@ -203,10 +204,11 @@ class EnsembleHost:
         if prepared is None:
             return
         known([change.sq], [sq.name for sq in prepared.graph.sqs if sq.trigger == "grid"], "streams")
-        prepared.set_grid(change.sq, change.every, change.phase, change.width)
+        every = period_of(change.period, change.per)
+        prepared.set_grid(change.sq, every, change.phase, change.width)
         for (graph, _), context in self.contexts.items():
             if graph == change.graph:
-                context.set_grid(change.sq, change.every, change.phase, change.width)
+                context.set_grid(change.sq, every, change.phase, change.width)
 
     def stop(self, graph: str) -> None:
         """Forget the graph and its contexts."""

@@ -7,12 +7,11 @@ ensembles are sent it. The behaviour at run time lives in `ticktalk.engine`.
 from __future__ import annotations
 
 import enum
-from fractions import Fraction
 from typing import Any, Literal
 
 import msgspec
 
-from ticktalk.time.grid import Period
+from ticktalk.time.grid import Period, period_of
 
 Trigger = Literal["arrival", "grid", "deadline", "plan_b"]
 Order = Literal["any", "forward"]
@@ -165,7 +164,7 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
     @property
     def every(self) -> Period:
         """The period in root ticks."""
-        return self.period if self.per == 1 else Fraction(self.period, self.per)
+        return period_of(self.period, self.per)
 
     @property
     def firing_rule(self) -> TTFiringRule:

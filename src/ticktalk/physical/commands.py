@@ -7,7 +7,6 @@ per graph.
 from __future__ import annotations
 
 from concurrent.futures import Future
-from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -31,6 +30,7 @@ from ticktalk.payloads import (
 from ticktalk.physical.manager_node import ManagerNode
 from ticktalk.physical.trust.identity import Known
 from ticktalk.ranges import Name
+from ticktalk.time.grid import period_of
 from ticktalk.values.codec import Encoded
 
 
@@ -82,7 +82,7 @@ class Command(msgspec.Struct, omit_defaults=True):
             case "drain":
                 return message(RuntimeMsg.DRAIN, DrainRequest(self.name, reply))
             case "set":
-                period = self.period if self.per == 1 or self.period is None else Fraction(self.period, self.per)
+                period = None if self.period is None else period_of(self.period, max(1, self.per))
                 change = SetRequest(self.graph, self.name, period, self.phase, reply)
                 return message(RuntimeMsg.SET_GRID, change)
             case "outputs":

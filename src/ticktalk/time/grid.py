@@ -12,6 +12,11 @@ Period = int | Fraction
 """Root ticks between two instants: at least 1."""
 
 
+def period_of(ticks: int, per: int) -> Period:
+    """The period of which so many take `ticks`."""
+    return ticks if per == 1 else Fraction(ticks, per)
+
+
 def last_instant(tick: int, period: Period, phase: int) -> int:
     """The number of the last instant at `tick` or before."""
     number = (tick - phase) // period

@@ -97,8 +97,3 @@ class TTTime(Immutable):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (TTTime, (self.clock, self.start_tick, self.stop_tick))
-
-
-def interval_text(start: Tick, stop: Tick) -> str:
-    """An interval as messages show it: `[450000, 550000)`."""
-    return f"[{start}, {stop})"

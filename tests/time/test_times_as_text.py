@@ -1,0 +1,53 @@
+"""Times in messages: a duration since 0, or the local time with the microseconds of the epoch beside it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from ticktalk.durations import instant_text, interval_text
+from ticktalk.payloads import FiringError
+
+
+@pytest.fixture(autouse=True)
+def vienna() -> Iterator[None]:
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = "Europe/Vienna"
+    time.tzset()
+    yield
+    os.environ.pop("TZ") if before is None else os.environ.update(TZ=before)
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("tick", "text"),
+    [
+        (0, "0s"),
+        (450_000, "450ms"),
+        (-5, "-5us"),
+        (3_000_000, "3s"),
+        (1_234_567, "1234567us"),
+        (float("inf"), "inf"),
+        (10**30, "1000000000000000000000000s"),
+    ],
+)
+def test_ticks_that_began_at_0(tick: float, text: str) -> None:
+    assert instant_text(tick) == text
+
+
+@pytest.mark.parametrize("moment", [datetime(2026, 11, 29, 4, 5, 6, 250_000), datetime(2024, 7, 1, 0, 0, 0, 7)])
+def test_ticks_of_the_epoch(moment: datetime) -> None:
+    tick = int(moment.replace(tzinfo=ZoneInfo("Europe/Vienna"), microsecond=0).timestamp()) * 1_000_000
+    tick += moment.microsecond
+    assert instant_text(tick) == f"{moment} ({tick}us)"
+
+
+def test_an_error_says_when() -> None:
+    error = FiringError("f-1", "edge", 450_000, None, "prog.py", 3, "ValueError: x")
+    assert str(error) == "prog.py:3: SQ f-1 on edge, interval [450ms, inf): ValueError: x"
+    assert interval_text(None, 5) == "[-inf, 5us)"
