@@ -61,6 +61,7 @@ class NetMsg(enum.Enum):
     HOW_FAR = enum.auto()
     SO_FAR = enum.auto()
     REVOKED = enum.auto()
+    ROW = enum.auto()
     SHUT_DOWN = enum.auto()
 
 
@@ -216,6 +217,7 @@ ROWS: dict[enum.Enum, Row] = {
     ),
     NetMsg.SO_FAR: Row(carry.SoFar, "the answer to HOW_FAR", _MEMBERS, _name),
     NetMsg.REVOKED: Row(bytes, "the revocation list, as its file has it: nobody on it is heard any more"),
+    NetMsg.ROW: Row(str, "an output of a graph, for a command that follows them", path=Path.TOKENS),
     NetMsg.SHUT_DOWN: Row(Text, "the system ends, or this ensemble was drained; the reason"),
     # For the manager.
     RuntimeMsg.JOIN: Row(EnsembleInfo, "an ensemble joins; it asks on a key of its own", crosses=False),

@@ -52,11 +52,6 @@ def arc_key(graph: str, arc: str) -> str:
     return f"ticktalk/arc/{key_part(graph)}/{key_part(arc)}"
 
 
-def outputs_key(graph: str) -> str:
-    """The key on which the manager publishes a graph's outputs, for commands that follow them."""
-    return f"ticktalk/outputs/{key_part(graph)}"
-
-
 def key_part(name: str) -> str:
     """`name` as one part of a key: graphs are called as files are, keys know wildcards."""
     return quote(name, safe="")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +14,17 @@ from systems import LIMIT, ONE, Process, until
 from ticktalk.cli.remote import Remote
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.errors import TTError
+from ticktalk.language.compiler import compile_source
+from ticktalk.messages import NetMsg, message
+from ticktalk.network_keys import Path as NetworkPath
+from ticktalk.network_keys import arc_key, control_key
 from ticktalk.physical.host_facts import free_port
+from ticktalk.physical.network.control_frames import control_frame
+from ticktalk.physical.network.joining import client
+from ticktalk.physical.network.token_frames import token_frame
 from ticktalk.physical.trust.authority import init_authority, issue, revoke
+from ticktalk.physical.trust.guard import Guard
+from ticktalk.physical.trust.trust import Trust
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
 
@@ -35,6 +46,19 @@ class Guarded:
         )
         self.thread.start()
 
+    @property
+    def guard(self) -> Guard:
+        """The manager's."""
+        found = self.manager._handle.node.guard
+        assert found is not None
+        return found
+
+    @property
+    def revoked(self) -> int:
+        """The number of the revocation list that the manager has."""
+        found = self.guard.revocations
+        return 0 if found is None else found.number
+
     def bundle(self, name: str) -> str:
         return str(self.keys / f"{name}.json")
 
@@ -54,8 +78,6 @@ class Guarded:
 
 
 def _compiled(name: str):  # type: ignore[no-untyped-def]
-    from ticktalk.language.compiler import compile_source
-
     return compile_source(ONE, f"{name}.py", name)
 
 
@@ -70,15 +92,15 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 
 
 def test_a_role_says_what_a_command_may_ask(system: Guarded) -> None:
-    json = _compiled("asked").to_json()
+    program = _compiled("asked").to_json()
     with Remote(system.address, system.bundle("anna")) as anna:
-        assert anna.ask(do="deploy", json=json)["graph"] == "asked"
+        assert anna.ask(do="deploy", json=program)["graph"] == "asked"
         assert anna.ask(do="start", graph="asked")["context"] >= 0
     for name in ("vera", "edge"):
         with Remote(system.address, system.bundle(name)) as remote:
             for do in ("deploy", "start", "stop", "drain", "set", "ensembles", "shut down"):
                 with pytest.raises(TTError, match=rf"'{name}' give the role .*, which may not .*--role operator"):
-                    remote.ask(do=do, json=json, graph="asked", name="edge")
+                    remote.ask(do=do, json=program, graph="asked", name="edge")
     with Remote(system.address, system.bundle("vera")) as vera:
         assert vera.ask(do="status")["graphs"][0]["name"] == "asked"
         assert vera.ask(do="outputs", graph="asked") is not None
@@ -146,6 +168,142 @@ def test_a_revoked_ensemble_goes_at_once_and_its_work_goes_on_elsewhere(tmp_path
         if thief is not None:
             thief.end()
         system.end()
+
+
+# Outputs that are followed, and a session that only listens.
+
+FOLLOWED = """
+from ticktalk import STREAMify, GRAPHify
+@STREAMify
+def src(trigger):
+    return "seen"
+@GRAPHify
+def main(trigger):
+    return src(trigger, TTPeriod=50000)
+"""
+
+
+class Listener:
+    """A session with a bundle that joins nothing: it sees all that is published, and can publish on any key."""
+
+    def __init__(self, address: str, bundle: str) -> None:
+        self.trust = Trust("listener", "operator", bundle, address)
+        self.link = client(address, self.trust)
+        self.seen: list[bytes] = []
+        self.link.subscribe("ticktalk/**", lambda payload, attached: self.seen.append(payload + (attached or b"")))
+
+    def publish(self, key: str, frame: bytes) -> None:
+        self.link._put(NetworkPath.CONTROL, key, frame, None)
+
+
+def follow(system: Guarded, name: str, graph: str) -> Process:
+    return Process("outputs", graph, "--follow", "--manager", system.address, "--credentials", system.bundle(name))
+
+
+def test_rows_that_are_followed_are_the_manager_s(system: Guarded) -> None:
+    graph = compile_source(FOLLOWED, "rows.py", "rows")
+    system.manager.instantiate_and_map_graph(graph, mapping={sq.name: "edge" for sq in graph.sqs})
+    context = system.manager.execute_graph(graph, {"trigger": 1})
+    following = follow(system, "vera", "rows")
+    listener = Listener(system.address, system.bundle("edge"))
+    try:
+        until(lambda: len(following.out) > 3, f"vera follows: {following.said}")
+        peers = system.guard._peers
+        (alias,) = [name for name in peers if name.startswith("vera@")]
+        until(lambda: len(listener.seen) > 5, "a listener hears that messages pass")
+        assert not [frame for frame in listener.seen if b"seen" in frame or b"src-1" in frame], "and reads none"
+        forger = listener.trust.guard
+        forger.admit(system.guard.badge, "runtime-manager")
+        row = control_frame(message(NetMsg.ROW, "forged"))
+        captured = listener.seen[:]
+        for frame in (row, forger.seal("runtime-manager", row), *captured):
+            listener.publish(control_key(alias), frame)
+        before = len(following.out)
+        until(lambda: len(following.out) > before + 3, "it goes on")
+    finally:
+        listener.link.close(0)
+        following.popen.send_signal(signal.SIGINT)
+    assert following.wait() == 0 and "Traceback" not in following.said
+    starts = [json.loads(line)["start"] for line in following.out]
+    assert len(set(starts)) == len(starts) and starts == sorted(starts), "each once, none of another"
+    assert all('"value": "seen"' in line and f'"context": {context}' in line for line in following.out)
+    system.manager.stop_graph(graph)
+    system.serves("after_rows")
+
+
+def test_a_revoked_session_gets_nothing_and_nothing_of_it_is_taken(tmp_path: Path) -> None:
+    """Its connection opens, as TLS knows no list. It reads no token, output or code, and is not answered."""
+    system = Guarded(tmp_path / "keys")
+    following = spy = None
+    try:
+        for name in ("spy", "far"):
+            issue(system.keys, name)
+        assert system.manager.wait_for_ensembles(["edge"], LIMIT) == []
+        far = TTEnsemble(None, "far")
+        thread = threading.Thread(
+            target=far.run_phy, args=(system.address,), kwargs={"credentials": system.bundle("far")}, daemon=True
+        )
+        thread.start()
+        assert system.manager.wait_for_ensembles(["edge", "far"], LIMIT) == []
+        spy = Listener(system.address, system.bundle("spy"))
+        text = FOLLOWED.replace("return src", "return same(src").replace("50000)", "50000))")
+        text = text.replace("@GRAPHify", "@SQify\ndef same(x):\n    return x\n@GRAPHify").replace("ST", "SQify, ST", 1)
+        graph = compile_source(text, "spied.py", "spied")
+        hosts = {sq.name: "edge" if sq.name == "src-1" else "far" for sq in graph.sqs}
+        system.manager.instantiate_and_map_graph(graph, mapping=hosts)
+        system.manager.execute_graph(graph, {"trigger": 1})
+        following = follow(system, "vera", "spied")
+        until(lambda: len(following.out) > 3, f"vera follows: {following.said}")
+        revoke(system.keys, "spy")
+        revoke(system.keys, "vera")
+        until(lambda: system.revoked == 2, "the manager takes the list")
+        del spy.seen[:]
+        outputs = system.manager.process.outputs
+        count = outputs.count
+        until(lambda: len(spy.seen) > 20, "its session goes on")
+        assert not [frame for frame in spy.seen if b"seen" in frame or b"src" in frame]
+        with pytest.raises(TTError, match="'spy' was revoked"), Remote(system.address, system.bundle("spy")) as remote:
+            remote.ask(do="status")
+        with (
+            pytest.raises(TTError, match="'vera' was revoked"),
+            Remote(system.address, system.bundle("vera")) as remote,
+        ):
+            remote.ask(do="status")
+        assert following.wait() == 1 and "was revoked" in following.said, "who followed is told why it ends"
+        tokens = [(1, 0, b"", 10**6, 0, 1, b"\x01")]
+        key = arc_key("spied", "src-1/0")
+        frame, _ = spy.trust.guard.seal_tokens(key, ["far"], token_frame(tokens))  # type: ignore[arg-type]
+        spy.publish(key, bytes(frame))
+
+        def refused() -> bool:
+            (told,) = [each for each in system.manager.status()["ensembles"] if each["name"] == "far"]
+            return told["refused"].get("forged", 0) == 1
+
+        until(refused, "its token is refused, and the status shows it")
+        until(lambda: outputs.count > count + 5, "the stream goes on")
+        far.stop()
+        thread.join(LIMIT)
+    finally:
+        if spy is not None:
+            spy.link.close(0)
+        if following is not None:
+            following.end()
+        system.end()
+
+
+def test_a_command_that_follows_says_when_its_manager_is_gone(tmp_path: Path) -> None:
+    system = Guarded(tmp_path / "keys")
+    graph = compile_source(FOLLOWED, "ends.py", "ends")
+    assert system.manager.wait_for_ensembles(["edge"], LIMIT) == []
+    system.manager.instantiate_and_map_graph(graph)
+    system.manager.execute_graph(graph, {"trigger": 1})
+    following = follow(system, "anna", "ends")
+    try:
+        until(lambda: len(following.out) > 3, f"anna follows: {following.said}")
+    finally:
+        system.end()
+    assert following.wait() == 1
+    assert f"no manager answers at {system.address}" in following.said and "Traceback" not in following.said
 
 
 # Loopback without credentials.

@@ -19,7 +19,7 @@ from ticktalk.payloads import Deployment, Ping, StopGraph
 from ticktalk.physical.network.control_frames import UnsignedCodeError, control_frame, parse_control
 from ticktalk.physical.network.frames import HEAD, FrameError
 from ticktalk.physical.trust import guard as guards
-from ticktalk.physical.trust import identity
+from ticktalk.physical.trust import identity, questions
 from ticktalk.physical.trust.authority import init_authority, issue, revoke
 from ticktalk.physical.trust.guard import DroppedError, Guard, NotForThisError
 from ticktalk.physical.trust.identity import ByToken
@@ -282,8 +282,8 @@ def test_a_question_is_answered_once_and_soon(system: dict[str, Guard], monkeypa
         with pytest.raises(TTError, match="came too late, or came before"):
             manager.asked(COMMAND, payload)
     late = anna.ask(manager.greeting(), COMMAND, b"stop")
-    now = guards.time.monotonic()
-    monkeypatch.setattr(guards.time, "monotonic", lambda: now + guards.CHALLENGE_LIMIT + 1)
+    now = questions.time.monotonic()
+    monkeypatch.setattr(questions.time, "monotonic", lambda: now + questions.CHALLENGE_LIMIT + 1)
     with pytest.raises(TTError, match="came too late"):
         manager.asked(COMMAND, late.payload)
     monkeypatch.undo()

@@ -28,7 +28,7 @@ from ticktalk.json_text import as_json
 from ticktalk.language.compiler import compile_program, compile_source
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, NetMsg, RuntimeMsg, message
-from ticktalk.network_keys import COMMAND, HELLO, JOIN, arc_key, control_key, outputs_key
+from ticktalk.network_keys import COMMAND, HELLO, JOIN, arc_key, control_key
 from ticktalk.payloads import Deployment, OutputToken
 from ticktalk.physical.host_facts import free_port
 from ticktalk.physical.network.control_frames import control_frame
@@ -398,7 +398,6 @@ def test_random_bytes_on_every_key_disturb_nothing(system: System, stranger: zen
         control_key("far"),
         control_key("runtime-manager"),
         arc_key("garbled", "src-1/0"),
-        outputs_key("garbled"),
     ]
     good = token_frame([(1, 0, b"", 1, 2, 3, b"\xc1")])
     for key in keys:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-import queue
 import signal
 import sys
+import threading
+import time
+from collections import deque
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -25,8 +27,20 @@ from ticktalk.mapping.weights import Weights
 from ticktalk.printable import escaped
 from ticktalk.time.grid import period_of
 
+if TYPE_CHECKING:
+    from ticktalk.physical.trust.trust import Trust
+
 ANSWER_LIMIT = 30.0
 """Seconds in which a manager answers: preparing a large graph on many ensembles takes some."""
+
+FOLLOW_AGAIN = 3.0
+"""Seconds after which a command that follows outputs asks for them again."""
+
+FOLLOW_LIMIT = 10.0
+"""Seconds in which that is answered, or the manager is gone."""
+
+ROWS_WAIT = 100_000
+"""Rows that wait to be printed; beyond that the stalest go."""
 
 
 def deploy(
@@ -153,23 +167,25 @@ def outputs(
     credentials: options.Credentials = None,
     as_json: options.Json = False,
 ) -> None:
-    coming: queue.SimpleQueue[str] = queue.SimpleQueue()
     with Remote(manager, credentials) as remote:
-        if follow:
-            remote.listen(graph, lambda row: coming.put(row))
-        rows = remote.ask(do="outputs", graph=graph)["rows"]
+        coming = remote.coming() if follow else None
+        rows = remote.ask(do="outputs", graph=graph, follow="begin" if follow else "")["rows"]
         for row in rows:
             print(escaped(row))
         sys.stdout.flush()
         known = set(rows[-200:])
         # A shell starts background commands with Ctrl-C ignored; the user has to be able to end it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        asked = time.monotonic()
         try:
-            while follow:
-                row = coming.get()
-                if row not in known:  # a row that was on its way during the question came both ways
+            while coming is not None:
+                row = coming.get(FOLLOW_AGAIN)
+                if row is not None and row not in known:  # one that came during the question came both ways
                     known.clear()
                     print(escaped(row), flush=True)
+                if time.monotonic() - asked >= FOLLOW_AGAIN:
+                    remote.ask(FOLLOW_LIMIT, do="outputs", graph=graph, follow="renew")
+                    asked = time.monotonic()
         except KeyboardInterrupt:
             pass
 
@@ -218,8 +234,8 @@ class Remote:
         except TTError:
             raise self._nobody() from None
 
-    def ask(self, **question: Any) -> Any:
-        """Ask, and give the answer.
+    def ask(self, limit: float = ANSWER_LIMIT, /, **question: Any) -> Any:
+        """Ask, and give the answer within so many seconds.
 
         Raises:
             TTError: the manager refuses, or does not answer.
@@ -228,9 +244,10 @@ class Remote:
         from ticktalk.physical.commands import Command
         from ticktalk.physical.network.joining import question as ask
 
-        answer = ask(self._link, COMMAND, msgspec.msgpack.encode(Command(**question)), self._trust, ANSWER_LIMIT)
+        answer = ask(self._link, COMMAND, msgspec.msgpack.encode(Command(**question)), self._trust, limit)
         if answer is None:
             raise self._nobody()
+        self._trust.guard.admit(answer.badge, answer.manager)
         if not answer.accepted:
             raise TTError(answer.payload.decode("utf-8", "replace"))
         return msgspec.msgpack.decode(answer.payload)
@@ -240,14 +257,46 @@ class Remote:
 
         return TTError(why_nobody(self._manager, self._trust))
 
-    def listen(self, graph: str, take: Any) -> None:
-        """Have `take(row)` called with every output of a graph from now on."""
-        from ticktalk.network_keys import outputs_key
+    def coming(self) -> Coming:
+        """The rows that the manager sends from now on."""
+        from ticktalk.network_keys import control_key
 
-        self._link.subscribe(outputs_key(graph), lambda payload, attached: take(payload.decode()))
+        coming = Coming(self._trust)
+        self._link.subscribe(control_key(self._trust.guard.alias), coming.put)
+        return coming
 
     def __enter__(self) -> Remote:
         return self
 
     def __exit__(self, *error: object) -> None:
         self._link.close()
+
+
+class Coming:
+    """The rows of outputs that a manager sends; it has been asked for them, so what it seals is known."""
+
+    def __init__(self, trust: Trust) -> None:
+        self._trust = trust
+        self._frames: deque[bytes] = deque(maxlen=ROWS_WAIT)
+        self._came = threading.Event()
+
+    def put(self, frame: bytes, attached: bytes | None) -> None:
+        """Take one; called in a thread of the network's."""
+        self._frames.append(frame)
+        self._came.set()
+
+    def get(self, limit: float) -> str | None:
+        """The next one; None: there is none within so many seconds, or it is not the manager's."""
+        from ticktalk.physical.network.control_frames import parse_control
+        from ticktalk.physical.network.frames import FrameError
+
+        if not self._frames:
+            self._came.clear()
+            if not self._frames and not self._came.wait(limit):
+                return None
+        try:
+            opened = self._trust.guard.open(self._frames.popleft())
+            row: str = parse_control(opened.body, opened).payload
+        except FrameError:
+            return None
+        return row

@@ -1,13 +1,14 @@
 """Commands of other processes to a running manager: translated into its messages, and its answers back.
 
-Questions come on one key: `{"do": ..., ...}`; answers are MessagePack, refusals text. Outputs are published on a key
-per graph.
+Questions come on one key: `{"do": ..., ...}`; answers are MessagePack, refusals text. A command that follows outputs
+asks again from time to time; as long as it does, it is sent each row.
 """
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -15,9 +16,9 @@ from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.state import GraphState, ManagerState
 from ticktalk.mapping.weights import Weights
-from ticktalk.messages import ROWS, Message, RuntimeMsg, message
+from ticktalk.messages import ROWS, Message, NetMsg, RuntimeMsg, message
 from ticktalk.network_interface import Question
-from ticktalk.network_keys import COMMAND, outputs_key
+from ticktalk.network_keys import COMMAND
 from ticktalk.payloads import (
     DeployRequest,
     DrainRequest,
@@ -29,9 +30,16 @@ from ticktalk.payloads import (
 )
 from ticktalk.physical.manager_node import ManagerNode
 from ticktalk.physical.trust.identity import Known
+from ticktalk.physical.trust.questions import Asked
 from ticktalk.ranges import Name
 from ticktalk.time.grid import period_of
 from ticktalk.values.codec import Encoded
+
+FOLLOWED = 30.0
+"""Seconds for which a command is sent rows after it has asked."""
+
+FOLLOWERS = 100
+"""Commands that follow outputs at a time."""
 
 
 class Command(msgspec.Struct, omit_defaults=True):
@@ -48,6 +56,7 @@ class Command(msgspec.Struct, omit_defaults=True):
         name: (drain) the ensemble; (set) the SQ.
         period, phase: (set) root ticks; None: as it is.
         per: (set) so many periods take `period` ticks.
+        follow: (outputs) "begin" and "renew": it is to be sent those that come, too; "renew": it has those before.
     """
 
     do: str
@@ -61,6 +70,7 @@ class Command(msgspec.Struct, omit_defaults=True):
     period: int | None = None
     phase: int | None = None
     per: int = 1
+    follow: Literal["", "begin", "renew"] = ""
 
     def message(self, reply: Future[Any]) -> Message:
         """The question as a message to the manager, which answers to `reply`.
@@ -98,7 +108,7 @@ class Command(msgspec.Struct, omit_defaults=True):
         if self.do == "start":
             return {"context": result, "start_tick": state.graphs[self.graph].contexts[result].start_tick}
         if self.do == "outputs":
-            return {"rows": result}
+            return {"rows": result if self.follow != "renew" else []}
         return {} if result is None else msgspec.to_builtins(result)
 
 
@@ -116,9 +126,10 @@ class Commands:
 
     def __init__(self, manager: ManagerNode) -> None:
         self._manager = manager
-        self._link = manager.node.link
+        self._guard = manager.trust.guard
+        self._followers: dict[str, tuple[str, float]] = {}  # the graph that each follows, until when
         manager.process.outputs.row_listeners.append(self._publish)
-        self._link.answer(COMMAND, lambda question: manager.node.loop.post(self._answer, question))
+        manager.node.link.answer(COMMAND, lambda question: manager.node.loop.post(self._answer, question))
 
     def _answer(self, question: Question) -> None:
         asked = self._manager.asked(COMMAND, question)
@@ -129,6 +140,8 @@ class Commands:
             command = msgspec.msgpack.decode(asked.body, type=Command)
             told = command.message(reply)
             self._check(asked.requester, command, told)
+            if command.follow:
+                self._follow(asked, command.graph)
         except (TTError, msgspec.DecodeError, ValueError) as error:
             question.answer(asked.answer(False, str(error).encode()))
             return
@@ -154,5 +167,18 @@ class Commands:
                 f" {command.do!r}: use a bundle issued with `ticktalk keys issue NAME --role {least}`"
             )
 
+    def _follow(self, asked: Asked, graph: str) -> None:
+        now = time.monotonic()
+        for name in [name for name, (_, until) in self._followers.items() if until < now]:
+            self._guard.forget(name)
+            del self._followers[name]
+        name = self._guard.admit_alias(asked.badge)
+        if name not in self._followers and len(self._followers) >= FOLLOWERS:
+            self._guard.forget(name)
+            raise TTError(f"{FOLLOWERS} commands follow outputs already: end one of them, or ask without --follow")
+        self._followers[name] = (graph, now + FOLLOWED)
+
     def _publish(self, graph: str, row: str) -> None:
-        self._link.publish(outputs_key(graph), row.encode())
+        for name, (followed, until) in self._followers.items():
+            if followed == graph and time.monotonic() < until:
+                self._manager.node.send(name, message(NetMsg.ROW, row))

@@ -26,7 +26,8 @@ from ticktalk.payloads import OutputToken, StartContext
 from ticktalk.physical.network.joining import Peer, Welcome, refusal_text
 from ticktalk.physical.node import Node
 from ticktalk.physical.output_values import rendered
-from ticktalk.physical.trust.guard import Asked, revoked_text
+from ticktalk.physical.trust.guard import revoked_text
+from ticktalk.physical.trust.questions import Asked
 from ticktalk.physical.trust.trust import Trust
 from ticktalk.processes import TTRuntimeManagerProcess
 from ticktalk.values.codec import Encoded

@@ -14,13 +14,10 @@ answer is good for this question only.
 
 from __future__ import annotations
 
-import hmac
 import itertools
 import os
-import time
-from collections import deque
 from collections.abc import Callable, Iterable
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from typing import NamedTuple
 
 import msgspec
@@ -32,13 +29,11 @@ from ticktalk.network_keys import Path
 from ticktalk.physical.network.frames import HEAD, FrameError, body, check_length
 from ticktalk.physical.trust.identity import Identity, Known
 from ticktalk.physical.trust.keys import MARK, Keys, Peer, Purpose, any_number
+from ticktalk.physical.trust.questions import Asked, Asking, Challenges, Question, asked_for
 from ticktalk.physical.trust.revocations import Revocations
 from ticktalk.physical.trust.signing import Verifier
 from ticktalk.ranges import Count
 from ticktalk.values.codec import Data
-
-CHALLENGE_MARK = 16
-"""Bytes by which a challenge is known to be this manager's."""
 
 ONCE = 16
 """Bytes of the key of one frame of tokens."""
@@ -48,12 +43,6 @@ SLOT = MARK + ONCE + 16
 
 _HEAD, _DATA = bytes(12), bytes(11) + b"\1"
 """The two uses of such a key."""
-
-CHALLENGE_LIMIT = 30.0
-"""Seconds for which a challenge is good."""
-
-ANSWERED = 10_000
-"""Questions that may come within that time."""
 
 PEERS = 10_000
 """Processes whose keys are remembered."""
@@ -118,70 +107,6 @@ class _SealedTokens(msgspec.Struct, array_like=True):
     body: memoryview
 
 
-class _Question(msgspec.Struct, array_like=True):
-    badge: bytes
-    challenge: bytes
-    number: bytes
-    body: bytes
-
-
-class _Answer(msgspec.Struct, array_like=True):
-    accepted: bool
-    number: bytes
-    body: bytes
-
-
-class Asking(NamedTuple):
-    """A question on its way.
-
-    Attributes:
-        payload: as it is sent.
-        answerer: the manager whose answer is taken.
-        badge: the manager's.
-        keys, number: what the answer is opened with.
-    """
-
-    payload: bytes
-    answerer: Known
-    badge: bytes
-    keys: Keys
-    number: bytes
-
-    def answer(self, payload: bytes) -> tuple[bool, bytes]:
-        """`(True, answer)`, or `(False, reason)` when it was refused.
-
-        Raises:
-            TTError: the answer is not this manager's answer to this question.
-        """
-        try:
-            answer = _answer.decode(payload)
-        except ValueError:
-            answer = None
-        content = None
-        if answer is not None:
-            about = bytes((answer.accepted,)) + self.number
-            content = self.keys.open(Purpose.ANSWER, answer.number, answer.body, about)
-        if answer is None or content is None:
-            raise TTError("the answer is not the manager's: somebody else answers its questions, so nothing was taken")
-        return answer.accepted, content
-
-
-class Asked(NamedTuple):
-    """A question that has come: from whom, with which badge, its content, and what the answer is sealed with."""
-
-    requester: Known
-    badge: bytes
-    body: bytes
-    keys: Keys
-    number: bytes
-
-    def answer(self, accepted: bool, body: bytes) -> bytes:
-        """The answer as it is sent; not accepted: `body` is the reason."""
-        number = any_number()
-        sealed = self.keys.seal(Purpose.ANSWER, number, body, bytes((accepted,)) + self.number)
-        return _encoder.encode(_Answer(accepted, number, sealed))
-
-
 class Guard:
     """The guard of one session.
 
@@ -206,9 +131,7 @@ class Guard:
         self._sign, self._verify, self._lists = sign, verify, lists
         self._peers: dict[str, Peer] = {}
         self._frames = itertools.count(1)  # of tokens
-        self._challenges = os.urandom(32)
-        self._answered: deque[tuple[float, bytes]] = deque()
-        self._used: set[bytes] = set()
+        self._challenges = Challenges()
 
     # Whom this process knows.
 
@@ -243,6 +166,23 @@ class Guard:
         while len(self._peers) > PEERS:
             del self._peers[next(iter(self._peers))]
 
+    @property
+    def alias(self) -> str:
+        """The name of this session in a process that seals for it, but takes nothing from it (`admit_alias`)."""
+        return _alias(self.identity.name, self.session)
+
+    def admit_alias(self, badge: bytes) -> str:
+        """From now on seal for a session whose process has not joined; its name for `seal`.
+
+        Raises:
+            TTError: the badge is not trusted.
+        """
+        known, session = self.read(badge)
+        name = _alias(known.name, session)
+        if name not in self._peers:
+            self._peers[name] = Peer(known, session, self.identity.name, self.session)
+        return name
+
     def revoke(self, content: bytes) -> list[Known]:
         """Take a revocation list, as its file has it, unless it is older than the last: those known who are on it.
 
@@ -257,7 +197,11 @@ class Guard:
         if self.revocations is not None and found.number <= self.revocations.number:
             return []
         self.revocations = found
-        return [peer.known for peer in self._peers.values() if found.is_revoked(peer.known.serial)]
+        gone = [(name, peer.known) for name, peer in self._peers.items() if found.is_revoked(peer.known.serial)]
+        for name, known in gone:
+            if name != known.name:  # nobody has to be told
+                self.forget(name)
+        return [known for name, known in gone if name == known.name]
 
     def forget(self, name: str) -> None:
         """Take nothing of a process any more, and send it nothing."""
@@ -377,8 +321,7 @@ class Guard:
 
     def greeting(self) -> bytes:
         """What a requester has to know before it asks: the badge, and a challenge. It proves nothing yet."""
-        head = time.monotonic_ns().to_bytes(8, "big") + os.urandom(8)
-        return _encoder.encode((self.badge, head + self._mark(head)))
+        return _encoder.encode((self.badge, self._challenges.make()))
 
     def ask(self, greeting: bytes, key: str, content: bytes) -> Asking:
         """A question on `key` to the manager that greets so.
@@ -397,8 +340,8 @@ class Guard:
             )
         keys = Keys(known, session, self.identity.name, self.session)
         number = any_number()
-        sealed = keys.seal(Purpose.QUESTION, number, content, _asked_for(key, challenge, self.badge))
-        question = _Question(self.badge, challenge, number, sealed)
+        sealed = keys.seal(Purpose.QUESTION, number, content, asked_for(key, challenge, self.badge))
+        question = Question(self.badge, challenge, number, sealed)
         return Asking(_encoder.encode(question), known, badge, keys, number)
 
     def asked(self, key: str, payload: bytes) -> Asked:
@@ -413,31 +356,15 @@ class Guard:
             raise TTError("this is no question that this manager understands: use the same ticktalk on both") from None
         known, session = self.read(question.badge)
         keys = Keys(known, session, self.identity.name, self.session)
-        about = _asked_for(key, question.challenge, question.badge)
+        about = asked_for(key, question.challenge, question.badge)
         content = keys.open(Purpose.QUESTION, question.number, question.body, about)
         if content is None:
             raise TTError(
                 f"the question is not proven to be {known.name!r}'s: its key does not fit"
                 " (without credentials, a manager serves only the user who started it)"
             )
-        self._use(question.challenge)
+        self._challenges.use(question.challenge)
         return Asked(known, question.badge, content, keys, question.number)
-
-    def _use(self, challenge: bytes) -> None:
-        head, mark = challenge[:16], challenge[16:]
-        now = time.monotonic()
-        while self._answered and now - self._answered[0][0] > CHALLENGE_LIMIT:
-            self._used.discard(self._answered.popleft()[1])
-        issued = int.from_bytes(head[:8], "big") / 1e9
-        if not hmac.compare_digest(self._mark(head), mark) or now - issued > CHALLENGE_LIMIT or challenge in self._used:
-            raise TTError("the question came too late, or came before: ask again")
-        if len(self._used) >= ANSWERED:
-            raise TTError("too many questions come at present: ask again later")
-        self._used.add(challenge)
-        self._answered.append((now, challenge))
-
-    def _mark(self, head: bytes) -> bytes:
-        return blake2b(head, digest_size=CHALLENGE_MARK, key=self._challenges).digest()
 
 
 def revoked_text(known: Known) -> str:
@@ -448,12 +375,12 @@ def revoked_text(known: Known) -> str:
     )
 
 
+def _alias(name: str, session: bytes) -> str:
+    return f"{name}@{session.hex()}"
+
+
 def _number(path: Path, counter: int) -> bytes:
     return _PATHS[path] + counter.to_bytes(10, "big")
-
-
-def _asked_for(key: str, challenge: bytes, badge: bytes) -> bytes:
-    return _encoder.encode((key, challenge, badge))
 
 
 def _digest(key: str, frame: Data, data: Data) -> bytes:
@@ -478,5 +405,4 @@ _badge = msgspec.msgpack.Decoder(tuple[bytes, bytes])
 _greeting = msgspec.msgpack.Decoder(tuple[bytes, bytes])
 _sealed = msgspec.msgpack.Decoder(_Sealed)
 _tokens = msgspec.msgpack.Decoder(_SealedTokens)
-_question = msgspec.msgpack.Decoder(_Question)
-_answer = msgspec.msgpack.Decoder(_Answer)
+_question = msgspec.msgpack.Decoder(Question)

@@ -1,0 +1,140 @@
+"""Questions to a manager, and its answers: each question is answered once and soon, each answer is for its question.
+
+A question holds a challenge that the manager has made a moment before. Both are sealed by keys that only requester and
+manager have (`keys`).
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import time
+from collections import deque
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+from ticktalk.errors import TTError
+from ticktalk.physical.trust.identity import Known
+from ticktalk.physical.trust.keys import Keys, Purpose, any_number
+
+CHALLENGE_MARK = 16
+"""Bytes by which a challenge is known to be this manager's."""
+
+CHALLENGE_LIMIT = 30.0
+"""Seconds for which a challenge is good."""
+
+ANSWERED = 10_000
+"""Questions that may come within that time."""
+
+
+class Question(msgspec.Struct, array_like=True):
+    """A question as it is sent: the requester's badge, the manager's challenge, a number, and the content, sealed."""
+
+    badge: bytes
+    challenge: bytes
+    number: bytes
+    body: bytes
+
+
+class Answer(msgspec.Struct, array_like=True):
+    """An answer as it is sent: whether it is one or a refusal, a number, and the content, sealed."""
+
+    accepted: bool
+    number: bytes
+    body: bytes
+
+
+class Asking(NamedTuple):
+    """A question on its way.
+
+    Attributes:
+        payload: as it is sent.
+        answerer: the manager whose answer is taken.
+        badge: the manager's.
+        keys, number: what the answer is opened with.
+    """
+
+    payload: bytes
+    answerer: Known
+    badge: bytes
+    keys: Keys
+    number: bytes
+
+    def answer(self, payload: bytes) -> tuple[bool, bytes]:
+        """`(True, answer)`, or `(False, reason)` when it was refused.
+
+        Raises:
+            TTError: the answer is not this manager's answer to this question.
+        """
+        try:
+            answer = _answer.decode(payload)
+        except ValueError:
+            answer = None
+        content = None
+        if answer is not None:
+            about = bytes((answer.accepted,)) + self.number
+            content = self.keys.open(Purpose.ANSWER, answer.number, answer.body, about)
+        if answer is None or content is None:
+            raise TTError("the answer is not the manager's: somebody else answers its questions, so nothing was taken")
+        return answer.accepted, content
+
+
+class Asked(NamedTuple):
+    """A question that has come: from whom, with which badge, its content, and what the answer is sealed with."""
+
+    requester: Known
+    badge: bytes
+    body: bytes
+    keys: Keys
+    number: bytes
+
+    def answer(self, accepted: bool, body: bytes) -> bytes:
+        """The answer as it is sent; not accepted: `body` is the reason."""
+        number = any_number()
+        sealed = self.keys.seal(Purpose.ANSWER, number, body, bytes((accepted,)) + self.number)
+        return msgspec.msgpack.encode(Answer(accepted, number, sealed))
+
+
+class Challenges:
+    """The challenges of a manager: each is good for a while, and for one question."""
+
+    def __init__(self) -> None:
+        self._key = os.urandom(32)
+        self._answered: deque[tuple[float, bytes]] = deque()
+        self._used: set[bytes] = set()
+
+    def make(self) -> bytes:
+        """A new one."""
+        head = time.monotonic_ns().to_bytes(8, "big") + os.urandom(8)
+        return head + self._mark(head)
+
+    def use(self, challenge: bytes) -> None:
+        """Take one that came with a question.
+
+        Raises:
+            TTError: it is none, or it came before, or too late.
+        """
+        head, mark = challenge[:16], challenge[16:]
+        now = time.monotonic()
+        while self._answered and now - self._answered[0][0] > CHALLENGE_LIMIT:
+            self._used.discard(self._answered.popleft()[1])
+        issued = int.from_bytes(head[:8], "big") / 1e9
+        if not hmac.compare_digest(self._mark(head), mark) or now - issued > CHALLENGE_LIMIT or challenge in self._used:
+            raise TTError("the question came too late, or came before: ask again")
+        if len(self._used) >= ANSWERED:
+            raise TTError("too many questions come at present: ask again later")
+        self._used.add(challenge)
+        self._answered.append((now, challenge))
+
+    def _mark(self, head: bytes) -> bytes:
+        return blake2b(head, digest_size=CHALLENGE_MARK, key=self._key).digest()
+
+
+def asked_for(key: str, challenge: bytes, badge: bytes) -> bytes:
+    """What a question is sealed with, beside its content."""
+    return msgspec.msgpack.encode((key, challenge, badge))
+
+
+_answer = msgspec.msgpack.Decoder(Answer)
