@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,10 @@ SQS = (100, 1_000, 10_000, 100_000)
 ENSEMBLES = (10, 100, 1_000)
 CHAIN = 100
 """SQs from one source."""
+MANY = 10_000
+"""Ensembles in a deployment file."""
+CEILING_MANY = at_most(5.0)
+"""Seconds."""
 CEILING_IDLE = at_most(8.0)
 """Kilobytes of an idle SQ."""
 
@@ -118,6 +123,19 @@ def alone(sqs: int, ensembles: int) -> dict[str, float]:
     return figures
 
 
+def many(ensembles: int, folder: Path) -> float:
+    """Seconds that a small program takes with a deployment file of so many ensembles, from launch to end."""
+    (folder / "many.yaml").write_text("ensembles:\n" + "".join(f"  - name: e{k}\n" for k in range(ensembles)))
+    small = PROGRAM.replace("CHAINS", "100").replace("ENSEMBLES", "100").replace("STEPS", "1")
+    (folder / "small.py").write_text(small)
+    command = [sys.executable, "-m", "ticktalk", "simulate", "--until", "1ms", "--deployment", "many.yaml", "small.py"]
+    began = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=folder)
+    if done.returncode:
+        raise Failure(f"{ensembles:,} ensembles in a deployment file: {done.stderr.strip().splitlines()[-1:]}")
+    return time.perf_counter() - began
+
+
 def measure(effort: Effort, say: Say) -> Iterator[Row]:
     """More and more SQs on 10 ensembles, then more and more ensembles."""
     sizes = [(sqs, 10) for sqs in SQS] + [(10_000, ensembles) for ensembles in ENSEMBLES[1:]]
@@ -137,6 +155,11 @@ def measure(effort: Effort, say: Say) -> Iterator[Row]:
             # Of few SQs, what is made once counts for more than they do.
             floor=CEILING_IDLE if sqs >= 10_000 else None,
         )
+    say(f"{MANY:,} ensembles in a deployment file")
+    with tempfile.TemporaryDirectory() as folder:
+        took_all = many(MANY, Path(folder))
+    what = f"{MANY:,} ensembles in a deployment file: simulate, from launch to end"
+    yield Row(what, [took_all], "s", floor=CEILING_MANY)
 
 
 if __name__ == "__main__":

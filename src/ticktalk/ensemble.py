@@ -17,7 +17,7 @@ from ticktalk.mapping.ensembles import EnsembleInfo, check_ensemble_name
 from ticktalk.messages import NetMsg, message
 from ticktalk.payloads import FiringError
 from ticktalk.printable import block, line
-from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
+from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager
 
 if TYPE_CHECKING:
     import simpy
@@ -97,11 +97,11 @@ class TTEnsemble:
             self.host.stages["drivers"] = simulation.beside_drivers(self.name)
         if simulation.meter is not None:
             self.host.stages["meter"] = simulation.meter.stage
-        self.network_manager = TTNetworkManager(queue.Queue(), self.name, site.interface, self.manager)
-        self.input_token_process = TTInputTokenProcess(queue.Queue(), self.name, self.host, self.manager)
-        self.execute_process = TTExecuteProcess(queue.Queue(), self.name, self.host, self.manager)
+        self.network_manager = TTNetworkManager(queue.SimpleQueue(), self.name, site.interface, self.manager)
+        self.input_token_process = TTInputTokenProcess(queue.SimpleQueue(), self.name, self.host, self.manager)
+        self.execute_process = TTExecuteProcess(queue.SimpleQueue(), self.name, self.host, self.manager)
         started = [
-            start_in(simulation, p) for p in (self.network_manager, self.input_token_process, self.execute_process)
+            simulation.start(p) for p in (self.network_manager, self.input_token_process, self.execute_process)
         ]
         self.network_manager.setup_proc_intfc(
             self.input_token_process.input_msg, self.execute_process.input_msg, sim_process=started[0]
@@ -222,12 +222,6 @@ class TTEnsemble:
 
     def __repr__(self) -> str:
         return f"TTEnsemble({self.name!r}, components={sorted(self.components)!r})"
-
-
-def start_in(simulation: Simulation, process: TTProcess) -> simpy.Process:
-    """Run a process's loop in the simulation."""
-    simulation.processes.append(process)
-    return simulation.env.process(process.run_sim(simulation.env))
 
 
 def as_components(components: Mapping[str, Any] | Iterable[str] | None) -> Components:

@@ -55,7 +55,7 @@ class TTProcess:
         self.handlers: dict[enum.Enum, Callable[[Any], object]] = {}
         self.sim_process: simpy.Process | None = None
         self.refuse: Callable[[InvalidMessageError], None] = _log  # told of a message that cannot be
-        self.wake: Callable[[], None] | None = None  # on a device: tells the timekeeper that something is in the queue
+        self.wake: Callable[[], None] | None = None  # told that something is in the queue: the driver gives it a turn
         self._waits = False  # in `run_sim`, for an interrupt
         self._stopped = False
 

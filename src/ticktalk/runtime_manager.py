@@ -5,9 +5,11 @@ The manager is an ensemble with one process more, `TTRuntimeManagerProcess`; the
 
 from __future__ import annotations
 
+import gc
 import queue
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -16,7 +18,7 @@ import simpy
 
 from ticktalk.counters import Counts
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, WORKERS
-from ticktalk.ensemble import TTEnsemble, as_components, start_in
+from ticktalk.ensemble import TTEnsemble, as_components
 from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.meter import Meter
@@ -64,7 +66,7 @@ class TTRuntimeManager:
     ) -> None:
         self.log_file = log_file
         self.name = name
-        self.process = TTRuntimeManagerProcess(log_file, queue.Queue(), name, driver=driver)
+        self.process = TTRuntimeManagerProcess(log_file, queue.SimpleQueue(), name, driver=driver)
 
     def instantiate_and_map_graph(
         self,
@@ -236,15 +238,17 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         network.setup_proc_intfc(
             inputs.input_msg, executes.input_msg, self.process.input_msg, sim_process=network.sim_process
         )
-        self.process.setup_proc_intfc(network.input_msg, start_in(self.simulation, self.process))
+        self.process.setup_proc_intfc(network.input_msg, self.simulation.start(self.process))
         self.process.requests.liveness.introduce(self.ensemble.info())
+        network.routing_table[name] = self.ensemble.info().address  # all ensembles read this table
         site.interface.subscribe(OUTPUT, site.take_output_of)
         site.interface.open(network.receive)
         self.simulation.settle()
-        for ensemble in ensembles:
-            ensemble.manager = name
-            ensemble.attach(self.simulation)
-            ensemble.join()
+        with _no_garbage():
+            for ensemble in ensembles:
+                ensemble.manager = name
+                ensemble.attach(self.simulation)
+                ensemble.join()
 
     def start_ensemble(self, name: str, components: Mapping[str, Any]) -> None:
         """Make an ensemble with these components, and let it join, while the simulation runs."""
@@ -451,6 +455,18 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         if self._handle.closed and not reply.done():
             raise TTRuntimeError("this runtime manager has ended")
         return reply.result()
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Much is made and nothing is given up: the collector would go through all of it again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _name(graph: TTGraph | str) -> str:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ticktalk.cli import arguments, options
 from ticktalk.cli.placement import tell_doubts
-from ticktalk.cli.tables import add, table, terminal
+from ticktalk.cli.tables import ROWS, add, some, table, terminal
 from ticktalk.errors import TTError
 from ticktalk.mapping.deployment_file import read_deployment
 from ticktalk.mapping.schedule import MappingProblem, Objective, Plan
@@ -97,11 +97,16 @@ def hosts_table(problem: MappingProblem, plan: Plan) -> Table:
         sqs[slot.ensemble].append(slot.sq)
         until[slot.ensemble] = max(until[slot.ensemble], slot.end)
     loads = problem.loads([at[plan.mapping[name]] for name in problem.names])
-    for host, names in sqs.items():
+    # Where very many host nothing, those that host something are listed.
+    listed, more = some(sorted(sqs, key=lambda host: not sqs[host]) if len(sqs) > ROWS else list(sqs))
+    for host in listed:
+        names = sqs[host]
         shown = ", ".join(names[:NAMES_SHOWN])
         if len(names) > NAMES_SHOWN:
             shown += f" and {len(names) - NAMES_SHOWN} more"
         add(shown_hosts, host, shown or "-", _time(loads[at[host]]), _time(until[host]) if names else "-")
+    if more:
+        add(shown_hosts, more)
     return shown_hosts
 
 

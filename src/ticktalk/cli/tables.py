@@ -16,6 +16,9 @@ from ticktalk.printable import line
 CONTEXTS = 5
 """Contexts of a graph that a table shows: the latest."""
 
+ROWS = 500
+"""Rows of a table: to lay out ten thousand takes seconds, and nobody reads them."""
+
 WIDE = 100_000
 """Columns of a table that goes into a file or a pipe: it is not cut there."""
 
@@ -45,10 +48,17 @@ def add(to: Table, *cells: object) -> None:
     to.add_row(*(Text("\n".join(line(part, CELL) for part in str(cell).split("\n"))) for cell in cells))
 
 
+def some(rows: list[Any]) -> tuple[list[Any], str]:
+    """The rows of a long table that are shown, and a line that counts the others; empty: there are none."""
+    more = len(rows) - ROWS
+    return rows[:ROWS], f"and {more} more (--json lists all)" if more > 0 else ""
+
+
 def status_tables(status: dict[str, Any]) -> list[Table]:
     """A manager's status for people: ensembles, then each graph."""
     ensembles = table("ensemble", "address", "components", "cores", "clock offset", "heard", title="ensembles")
-    for entry in status["ensembles"]:
+    entries, more = some(status["ensembles"])
+    for entry in entries:
         own = entry["name"] == status["manager"]
         clock = "(the clock)" if own else f"{entry['clock_offset_us']} +- {entry['clock_uncertainty_us']} us"
         heard = "" if own else f"{entry['heard_us_ago'] / 1e6:.1f} s ago"
@@ -59,11 +69,14 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
         refused = ", ".join(f"{kind}: {count}" for kind, count in entry["refused"].items())
         where += f"\nrefused there: {refused}" if refused else ""
         add(ensembles, entry["name"], where, ", ".join(entry["components"]), str(entry["cores"]), clock, heard)
+    if more:
+        add(ensembles, more)
     graphs = table("graph", "state", "contexts", "outputs", "busy", "SQs by ensemble", "counters", title="graphs")
     for graph in status["graphs"]:
         by_host: dict[str, int] = {}
         for host in graph["mapping"].values():
             by_host[host] = by_host.get(host, 0) + 1
+        hosts, more = some([f"{host}: {count}" for host, count in by_host.items()])
         add(
             graphs,
             graph["name"],
@@ -71,7 +84,7 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
             "\n".join(_contexts(graph["contexts"])),
             str(graph["outputs"]),
             "\n".join([f"{host}: {why}" for host, why in graph["busy"].items()] + _running(graph["running"])),
-            "\n".join([f"{host}: {count}" for host, count in by_host.items()] + _waits(graph["waits"])),
+            "\n".join([*hosts, *([more] if more else []), *_waits(graph["waits"])]),
             "\n".join(counter_lines(graph["counters"])) or "none",
         )
     tables = [ensembles, graphs]

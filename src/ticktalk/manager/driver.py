@@ -24,9 +24,11 @@ class Driver:
 
     Attributes:
         rows_kept: outputs of each graph that are kept as JSON lines for late requesters.
+        one_table: all ensembles read the routing table of the manager's own, so the others are told nothing of it.
     """
 
     rows_kept = 0
+    one_table = False
 
     def now(self) -> int:
         """The present tick."""

@@ -20,8 +20,8 @@ from ticktalk.graph.sq import TTSQ
 from ticktalk.manager.driver import Send, Tell
 from ticktalk.manager.events import CannotGoOn, LeftOut, Moved, Waits
 from ticktalk.manager.state import GraphState, LostEnsemble, ManagerState, MoveState
-from ticktalk.mapping.ensembles import EnsembleInfo, why_not
-from ticktalk.mapping.mapper import TTMapper, groups, modules_of, wants_text
+from ticktalk.mapping.ensembles import EnsembleInfo, Hosts
+from ticktalk.mapping.mapper import TTMapper, groups, modules_of, together, wants_text
 from ticktalk.messages import ExecuteMsg, NetMsg, SyncMsg
 from ticktalk.payloads import (
     Checkpoint,
@@ -251,15 +251,15 @@ class Heal:
     def alone(self, state: GraphState) -> dict[str, list[str]]:
         """By ensemble, the SQs that live there and that no other ensemble may host."""
         needs = modules_of(state.graph)
-        hosts = self._hosts(state)
+        hosts = Hosts(self._hosts(state))
         found: dict[str, list[str]] = {}
         others: dict[tuple[str, ...], set[str]] = {}  # wants of a group to two of its possible hosts
         for group in groups(state.graph):
             host = state.host_of[group[0].name]
             wants = (*(wants_text(sq, needs) for sq in group), *(sq.name for sq in group if state.refused))
             if wants not in others:
-                may = (e.name for e in hosts if self._may_host(state, group, e, needs))
-                others[wants] = set(islice(may, 2))
+                may = (ensemble.name for ensemble in together(group, hosts, needs))
+                others[wants] = set(islice((n for n in may if not self._refused(state, group, n)), 2))
             if host and not others[wants] - {host}:
                 found.setdefault(host, []).extend(sq.name for sq in group)
         return found
@@ -386,13 +386,9 @@ class Heal:
             state.graph, state.host_of, sqs, lambda sq, name: (sq, name) in state.refused, state.weights
         )
 
-    def _may_host(
-        self, state: GraphState, group: list[TTSQ], ensemble: EnsembleInfo, needs: Mapping[str, frozenset[str]]
-    ) -> bool:
-        return all(
-            why_not(sq, ensemble, needs[sq.name]) is None and (sq.name, ensemble.name) not in state.refused
-            for sq in group
-        )
+    def _refused(self, state: GraphState, group: list[TTSQ], ensemble: str) -> bool:
+        """True if the code of some SQ of a group does not run on an ensemble."""
+        return any((sq.name, ensemble) in state.refused for sq in group)
 
     def _hosts(self, state: GraphState, without: str = "") -> list[EnsembleInfo]:
         """The ensembles that may be given SQs of a graph, in the order of trial."""

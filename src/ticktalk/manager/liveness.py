@@ -100,13 +100,13 @@ class Liveness:
 
     def _enter(self, info: EnsembleInfo) -> None:
         self._state.ensembles[info.name] = EnsembleState(info, self._driver.now())
-        route, manager = Route(info.name, info.address, info.badge), self._state.manager
-        self._send(manager.name, NetMsg.ROUTE, route)
-        for other in self._state.infos():
+        manager = self._state.manager
+        self._send(manager.name, NetMsg.ROUTE, _route(info))
+        for other in () if self._driver.one_table else self._state.infos():
             if other.name != info.name:
-                self._send(info.name, NetMsg.ROUTE, Route(other.name, other.address, other.badge))
+                self._send(info.name, NetMsg.ROUTE, _route(other))
                 if other.name != manager.name:
-                    self._send(other.name, NetMsg.ROUTE, route)
+                    self._send(other.name, NetMsg.ROUTE, _route(info))
 
     # Being heard of.
 
@@ -196,7 +196,7 @@ class Liveness:
                 context.completion.gone(name)
         for event in events:
             self._tell(event)
-        for other in self._state.infos():
+        for other in (self._state.manager,) if self._driver.one_table else self._state.infos():
             self._send(other.name, NetMsg.FORGET, name)
         self._heal.lost(name)
 
@@ -218,3 +218,7 @@ class Liveness:
         """An ensemble is heard again; the others get time to be heard too before their SQs go elsewhere."""
         if self._state.isolated:
             self._driver.after(self.times.dead_after, self._heal.reunited)
+
+
+def _route(info: EnsembleInfo) -> Route:
+    return Route(info.name, info.address, info.badge)

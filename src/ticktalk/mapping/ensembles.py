@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
@@ -62,6 +62,22 @@ def why_not(sq: TTSQ, ensemble: EnsembleInfo, modules: Collection[str] = ()) -> 
         if missing:
             lacks.append("has no Python module " + ", ".join(repr(name) for name in missing))
     return "; ".join(dict.fromkeys(lacks)) or None
+
+
+class Hosts:
+    """Possible hosts, in the order in which they are tried."""
+
+    def __init__(self, ensembles: Iterable[EnsembleInfo]) -> None:
+        self._ensembles = list(ensembles)
+        self._place = {ensemble.name: place for place, ensemble in enumerate(self._ensembles)}
+
+    def of(self, sq: TTSQ, modules: Collection[str] = ()) -> Iterator[EnsembleInfo]:
+        """Those that may host `sq`, whose body needs these modules. Constraints that give names are looked up."""
+        tried: Iterable[EnsembleInfo] = self._ensembles
+        named = next((constraint.names for constraint in sq.constraints if constraint.names), None)
+        if named is not None:
+            tried = (self._ensembles[place] for place in sorted({self._place[n] for n in named if n in self._place}))
+        return (ensemble for ensemble in tried if why_not(sq, ensemble, modules) is None)
 
 
 def check_ensemble_name(name: str) -> str:

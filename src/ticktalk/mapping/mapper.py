@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from ticktalk.errors import TTMappingError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.needed_modules import NONE, needed_modules
 from ticktalk.graph.sq import TTSQ
-from ticktalk.mapping.ensembles import EnsembleInfo, why_not
+from ticktalk.mapping.ensembles import EnsembleInfo, Hosts, why_not
 from ticktalk.mapping.weights import Loads, Weights
 from ticktalk.source_problems import did_you_mean
 
@@ -37,13 +37,14 @@ class TTMapper:
         mapping: dict[str, str] = {}
         unplaced: list[TTSQ] = []
         needs = modules_of(graph)
+        hosts = Hosts(self.ensembles)
         # SQs without constraints (most of a large graph) all go to the same place.
         found: dict[tuple[str, frozenset[str]], str | None] = {}
         for sq in graph.sqs:
             modules = needs[sq.name]
             key = (repr(sq.constraints), modules)
             if key not in found:
-                found[key] = next((e.name for e in self.ensembles if why_not(sq, e, modules) is None), None)
+                found[key] = next((ensemble.name for ensemble in hosts.of(sq, modules)), None)
             host = found[key]
             if host is None:
                 unplaced.append(sq)
@@ -112,18 +113,15 @@ class TTMapper:
         """
         wanted = set(names)
         needs = modules_of(graph)
+        hosts = Hosts(self.ensembles)
         loads = Loads(weights, [(sq, host_of[sq.name]) for sq in graph.sqs if sq.name not in wanted])
-
-        def may_host(sq: TTSQ, ensemble: EnsembleInfo) -> bool:
-            return why_not(sq, ensemble, needs[sq.name]) is None and not not_there(sq.name, ensemble.name)
-
         placed: dict[str, str] = {}
         for group in groups(graph):
             if wanted.isdisjoint(sq.name for sq in group):
                 continue
             best: tuple[float, str] | None = None
-            for ensemble in self.ensembles:
-                if all(may_host(sq, ensemble) for sq in group):
+            for ensemble in together(group, hosts, needs):
+                if not any(not_there(sq.name, ensemble.name) for sq in group):
                     busy = loads.with_them(group, ensemble.name)
                     if busy is not None and (best is None or busy < best[0]):
                         best = busy, ensemble.name
@@ -150,6 +148,14 @@ def groups(graph: TTGraph) -> list[list[TTSQ]]:
     by_name = {sq.name: sq for sq in graph.sqs}
     plan_bs = {sq.plan_b for sq in graph.sqs if sq.plan_b is not None}
     return [[sq] if sq.plan_b is None else [sq, by_name[sq.plan_b]] for sq in graph.sqs if sq.name not in plan_bs]
+
+
+def together(group: list[TTSQ], hosts: Hosts, needs: Mapping[str, frozenset[str]]) -> Iterator[EnsembleInfo]:
+    """The ensembles that may host all SQs of a group."""
+    first, *rest = group
+    for ensemble in hosts.of(first, needs[first.name]):
+        if all(why_not(sq, ensemble, needs[sq.name]) is None for sq in rest):
+            yield ensemble
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from ticktalk.errors import TTMappingError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, LinkSpec
-from ticktalk.mapping.ensembles import why_not
+from ticktalk.mapping.ensembles import Hosts
 from ticktalk.mapping.mapper import TTMapper, modules_of
 
 GAPS_KEPT = 32
@@ -207,12 +207,14 @@ class MappingProblem:
     def _eligible(self) -> list[list[int]]:
         infos = [ensemble.info() for ensemble in self.deployment.ensembles]
         by_speed = sorted(range(len(infos)), key=lambda host: -self.speeds[host])
+        number = {info.name: host for host, info in enumerate(infos)}
+        possible = Hosts(infos[host] for host in by_speed)
         needs = modules_of(self.graph)
         wants = [(repr(sq.constraints), needs[sq.name]) for sq in self.graph.sqs]
         found: dict[tuple[str, frozenset[str]], list[int]] = {}
         for sq, key in zip(self.graph.sqs, wants, strict=True):
             if key not in found:
-                found[key] = [host for host in by_speed if why_not(sq, infos[host], key[1]) is None]
+                found[key] = [number[ensemble.name] for ensemble in possible.of(sq, key[1])]
         if not all(found.values()):
             TTMapper(infos).map(self.graph)  # raises, with the reason for each ensemble
         made: dict[tuple[Any, ...], list[int]] = {}
@@ -222,8 +224,9 @@ class MappingProblem:
             keys = dict.fromkeys(wants[sq] for sq in group)
             together = (*keys, self.memory[k])
             if together not in made:
-                sets = [set(found[key]) for key in keys]
-                allowed = [host for host in by_speed if all(host in hosts for hosts in sets)]
+                first, *others = (found[key] for key in keys)
+                sets = [set(other) for other in others]
+                allowed = [host for host in first if all(host in hosts for hosts in sets)]
                 made[together] = [host for host in allowed if self.fits(k, self.capacity[host])]
                 if not allowed:
                     names = " and ".join(self.names[sq] for sq in group)

@@ -148,10 +148,10 @@ class Node:
             self.link.seal = guard.seal
         self.link.waiting, self.link.overflow = self._flush, self.count_overflow
         self.link.subscribe(control_key(name), self._on_control)
-        self.network_manager = TTNetworkManager(queue.Queue(), name, self.link, manager)
+        self.network_manager = TTNetworkManager(queue.SimpleQueue(), name, self.link, manager)
         self.network_manager.handlers |= self.sharing.handlers
-        self.input_token_process = inputs = TTInputTokenProcess(queue.Queue(), name, self.host, manager)
-        self.execute_process = bodies = TTExecuteProcess(queue.Queue(), name, self.host, manager)
+        self.input_token_process = inputs = TTInputTokenProcess(queue.SimpleQueue(), name, self.host, manager)
+        self.execute_process = bodies = TTExecuteProcess(queue.SimpleQueue(), name, self.host, manager)
         # On a device contexts begin at their start tick, bodies are compiled and run in workers, and moves take time.
         inputs.handlers |= {
             SyncMsg.START: self.start_context,

@@ -8,6 +8,7 @@ driver), the environment is brought to the agenda's tick.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Generator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -64,7 +65,7 @@ class Simulation:
         self.checkpoint = 0
         self._ends = Ends(self.agenda)
         self._settling = False
-        self.processes: list[TTProcess] = []
+        self._turns = Turns()
         self._waits = False
         self._idle: simpy.Event | None = None
         self._process = env.process(self._run())
@@ -133,12 +134,17 @@ class Simulation:
             if site.host is not None:
                 site.host.movable = True
 
+    def start(self, process: TTProcess) -> simpy.Process:
+        """Run a process of an ensemble in this simulation."""
+        self._turns.add(process)
+        return self.env.process(process.run_sim(self.env))
+
     def fail(self, name: str) -> None:
         """The process of an ensemble dies: nothing of it fires any more, and nothing reaches it."""
         site = self.sites[name]
         site.interface.alive = False
         self.network.hang_up(name)
-        self.processes = [process for process in self.processes if process.ensemble_name != name]
+        self._turns.end(name)
         if site.host is not None:
             for context in site.host.contexts.values():
                 context.close()
@@ -173,11 +179,7 @@ class Simulation:
         self.agenda.now = self.now()
         try:
             with keep_bodies_from_stdout():
-                busy = True
-                while busy:
-                    busy = False
-                    for process in self.processes:
-                        busy = process.handle_pending() or busy
+                self._turns.run()
         finally:
             self._settling = False
         if self._waits and (self.agenda.ready or self.agenda.next_tick() is not None):
@@ -235,3 +237,52 @@ class _BesideDrivers:
     def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
         self._simulation.show_now()
         self.body(start, stop, values, now)
+
+
+class Turns:
+    """The processes of all ensembles, and their turns to respond to messages.
+
+    In a round each process that has messages has a turn, in the order in which they were added. So what it costs is
+    the messages, however many processes there are.
+    """
+
+    def __init__(self) -> None:
+        self._processes: dict[int, TTProcess] = {}
+        self._of: dict[str | None, list[int]] = {}  # by ensemble, the numbers of its processes
+        self._added = 0
+        self._round = 0
+        self._now = -1  # the number of the process whose turn it is
+        self._due: list[tuple[int, int]] = []  # a heap of rounds and numbers
+        self._waiting: set[int] = set()
+
+    def add(self, process: TTProcess) -> None:
+        """Give a process turns from now on."""
+        number = self._added = self._added + 1
+        self._processes[number] = process
+        self._of.setdefault(process.ensemble_name, []).append(number)
+        process.wake = lambda: self._wake(number)
+
+    def end(self, ensemble: str) -> None:
+        """Give the processes of an ensemble no more turns."""
+        for number in self._of.pop(ensemble, ()):
+            del self._processes[number]
+
+    def _wake(self, number: int) -> None:
+        if number not in self._waiting:
+            self._waiting.add(number)
+            heapq.heappush(self._due, (self._round + (number <= self._now), number))
+
+    def run(self) -> None:
+        """Give turns until no process has messages."""
+        try:
+            while self._due:
+                self._round, self._now = heapq.heappop(self._due)
+                self._waiting.discard(self._now)
+                process = self._processes.get(self._now)
+                if process is not None:
+                    process.handle_pending()
+        except BaseException:
+            self._wake(self._now)  # the messages behind the one that failed
+            raise
+        finally:
+            self._now = -1

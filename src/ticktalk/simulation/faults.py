@@ -135,6 +135,7 @@ class Faults:
             self.simulation.agenda.deliver_at(now + self.noticed_after, self._notice, name, now)
             if self.simulation.sites[name].alive:
                 self._watch_over(name)
+                self.simulation.sites[name].lose_manager()
                 self.simulation.sites[name].lease.notice_silence()
 
     def _notice(self, name: str, since: int) -> None:
@@ -153,6 +154,7 @@ class Faults:
     def _heard(self, name: str) -> None:
         """The manager and an ensemble hear of each other again."""
         self._lost_since.pop(name, None)
+        self.simulation.sites[name].hear_manager()
         back = name in self._noticed
         if back:
             self._noticed.discard(name)

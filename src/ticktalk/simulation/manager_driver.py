@@ -14,6 +14,8 @@ from ticktalk.simulation.driver import Simulation
 class SimulationDriver(Driver):
     """A simulation sees every ensemble directly, and the manager's work takes no simulated time."""
 
+    one_table = True
+
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
 

@@ -31,6 +31,7 @@ class SimulatedNetwork:
         size: the bytes of a payload, where they matter for the time.
         cuts: the pairs of ensembles between which nothing gets through.
         keeps_arcs_in_order: tokens of an arc arrive in the order sent, although their SQ moves meanwhile.
+        routing_tables: by manager, the table that all read which hear it.
         expecting: by graph and ensemble, SQs that will move there: their tokens go there, too.
     """
 
@@ -42,6 +43,7 @@ class SimulatedNetwork:
         self.members: dict[str, TTNetworkInterfaceSim] = {}
         self.cuts: set[frozenset[str]] = set()
         self.keeps_arcs_in_order = False
+        self.routing_tables: dict[str, dict[str, str]] = {}
         self.expecting: dict[str, dict[str, set[str]]] = {}
         self._latest: dict[tuple[Any, str], int] = {}  # by arc and receiver, when the last token arrives
         self._waiting: list[tuple[str, str, Message]] = []  # sender, receiver, message: until their link is whole

@@ -251,6 +251,8 @@ class Site:
     ) -> None:
         """Be the outside of a host, do its duties, and listen to its arcs, regardless of messages to its processes."""
         self.host = host
+        self.network_manager = network
+        self.hear_manager()
         listening = Listening(self.interface, lambda graph, arc: self.take)
 
         def listen(deployment: Deployment) -> None:
@@ -300,6 +302,14 @@ class Site:
         network.handlers |= self.duties.handlers(NetMsg)
         self._then(bodies, ExecuteMsg.INSTANTIATE, listen)
         self._then(inputs, SyncMsg.STOP, stop)
+
+    def hear_manager(self) -> None:
+        """Read the manager's own routing table: so all ensembles know of a change without a message to each."""
+        self.network_manager.routing_table = self._network.routing_tables.setdefault(self.manager, {})
+
+    def lose_manager(self) -> None:
+        """Keep the routing table as it is: nobody tells this ensemble of changes."""
+        self.network_manager.routing_table = dict(self.network_manager.routing_table)
 
     def _ping(self) -> None:
         """Hear the manager, if it can be heard; in simulation a heartbeat is answered at once."""
