@@ -154,7 +154,8 @@ class TTEnsemble:
             manager: the manager's address, `IP:PORT`.
             ip: the address on which others reach this ensemble; default: the one on the way to the manager.
             rx_port: the port on which it listens; 0: any that is free.
-            tx_port: the local port of the connection to the manager; 0: any.
+            tx_port: the local port of the lasting connection to the manager; 0: any. After the end of a connection it
+                takes a minute until the port is free. Questions before, and a way through the manager, take any port.
             workers: 1: bodies run in worker processes; 0: in threads of this one.
             credentials: this ensemble's bundle, as `ticktalk keys issue` makes it.
             token: the secret of a manager that was given one; None: on loopback that of the user.

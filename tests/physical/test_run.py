@@ -296,6 +296,20 @@ def test_a_missing_or_failing_component_is_reported(system: System, tmp_path: Pa
     del system.ensembles["lit"]
 
 
+def test_an_ensemble_joins_from_the_port_that_it_is_given(system: System) -> None:
+    port = free_port("127.0.0.1")
+    process = system.begin("bound", "--tx-port", str(port))
+    assert system.manager.wait_for_ensembles(["bound"], LIMIT) == []
+    system.one("beside_bound")
+    rows = [row.split()[1:4] for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ends = [[int(end.partition(":")[2], 16) for end in row[:2]] for row in rows if row[2] == "01"]
+    assert [port, int(system.address.rpartition(":")[2])] in ends, "the connection as the kernel has it"
+    process.popen.send_signal(signal.SIGINT)
+    assert process.wait() == 0
+    system.event("'bound' is gone", "left")
+    del system.ensembles["bound"]
+
+
 @pytest.mark.parametrize(
     ("statement", "said"),
     [

@@ -46,6 +46,9 @@ SETTLED_AFTER = 1_000_000
 RETRY = 0.3
 """Seconds between two attempts to join."""
 
+BIND_LIMIT = 3.0
+"""Seconds without a connection from the given local port after which this is told."""
+
 NAME_LIMIT = 2.5
 """Seconds for which a name in use is asked for again."""
 
@@ -176,7 +179,7 @@ class EnsembleHandle:
         while not self._stop.is_set():
             address = f"{'[' + self._ip + ']' if ':' in self._ip else self._ip}:{self._rx_port}"
             try:
-                welcome = hello(self._info(address), self._manager, self._trust, self._bind)
+                welcome = hello(self._info(address), self._manager, self._trust)
             except RefusedError as error:
                 # After a crash the name is this ensemble's own: the manager will find the old one silent.
                 if error.why is not Why.IN_USE or time.monotonic() - began > NAME_LIMIT:
@@ -194,6 +197,13 @@ class EnsembleHandle:
                 continue
             if self._enter(welcome, address):
                 return True
+            if self._bind and not told and time.monotonic() - began > BIND_LIMIT:
+                told = True
+                port = self._bind.rpartition(":")[2]
+                self._event(
+                    f"no connection from port {port} (--tx-port): it is free a minute after its last one ended; still"
+                    " trying"
+                )
             self._stop.wait(RETRY)
         return False
 

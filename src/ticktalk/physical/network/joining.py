@@ -97,14 +97,16 @@ def own_address(manager: str) -> str:
         return str(probe.getsockname()[0])
 
 
-def hello(info: EnsembleInfo, manager: str, trust: Trust, bind: str = "") -> Welcome | None:
+def hello(info: EnsembleInfo, manager: str, trust: Trust) -> Welcome | None:
     """Ask the manager whether `info` may join; None when nobody answers.
+
+    Any local port serves for that: one that was bound would not be free for the lasting session yet.
 
     Raises:
         RefusedError: the manager refuses.
     """
     try:
-        link = client(manager, trust, bind)
+        link = client(manager, trust)
     except LinkError:
         return None
     try:
@@ -113,14 +115,14 @@ def hello(info: EnsembleInfo, manager: str, trust: Trust, bind: str = "") -> Wel
         link.close(0)
 
 
-def client(manager: str, trust: Trust, bind: str = "") -> Link:
+def client(manager: str, trust: Trust) -> Link:
     """A session of a command, or of an ensemble that has not joined: it asks the manager questions.
 
     Raises:
         LinkError: nobody answers.
     """
     link = TTNetworkInterfaceZenoh()
-    link.open("client", connect=[manager], door=trust.door, bind=bind)
+    link.open("client", connect=[manager], door=trust.door)
     return link
 
 
@@ -184,7 +186,7 @@ def open_session(link: Link, welcome: Welcome, manager: str, listen: str, trust:
     connect = [manager, *(peer.address for peer in peers)]
     link.open("peer", listen, connect, trust.door, bind)
     if unreached(link, peers, REACH_LIMIT):
-        link.open("client", "", [manager], trust.door, bind)
+        link.open("client", "", [manager], trust.door)  # from any port: that of the session before is not free yet
 
 
 def unreached(link: Link, peers: list[Peer], limit: float) -> list[Peer]:
