@@ -26,7 +26,7 @@ MS = 1_000
 MANAGER = "runtime-manager"
 
 HEAD = """\
-from ticktalk import SQify, STREAMify, GRAPHify, TTClock, TTEmpty, component
+from ticktalk import SQify, STREAMify, GRAPHify, TTClock, TTEmpty, component, Hz
 @STREAMify
 def count(trigger):
     global sq_state

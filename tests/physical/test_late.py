@@ -138,3 +138,32 @@ def test_a_token_without_a_partner_reaches_its_handler(processes: bool) -> None:
     assert lone == [(value, ("y",)) for value in range(2, 2 * len(lone) + 2, 2)]
     assert done.values("pair-1") == [(n, str(n)) for n in range(1, 2 * len(done.values("pair-1")), 2)]
     assert not done.errors
+
+
+MISSED = """
+@STREAMify
+def src(trigger):
+    global sq_state
+    n = sq_state["n"] = sq_state.get("n", 0) + 1
+    if n == 1:
+        time.sleep(0.35)
+    return n
+@GRAPHify
+def main(trigger):
+    start = READ_TTCLOCK(trigger)
+    window = COPY_TTTIME(1, VALUES_TO_TTTIME(start, start + 1_000_000))
+    return src(window, TTPeriod=100_000, TTMissed="MISSED")
+"""
+
+
+@pytest.mark.parametrize("processes", [True, False])
+@pytest.mark.parametrize("missed", ["skip", "catch-up"])
+def test_instants_that_a_slow_body_missed(processes: bool, missed: str) -> None:
+    done = Done(MISSED.replace("MISSED", missed), processes)
+    instants = [(token.start + token.stop) // 2 for token in done.outputs]
+    assert done.values("src-1") == list(range(1, len(instants) + 1))
+    assert instants == sorted(set(instants)) and not done.errors
+    skipped = done.counted("src-1", "skipped")
+    assert len(instants) + skipped == 10
+    assert skipped == 0 if missed == "catch-up" else skipped >= 2
+    assert done.counted("src-1", "late_starts") >= (3 if missed == "catch-up" else 0)

@@ -188,7 +188,9 @@ class _Planner:
 
     def _settles(self, sq: TTSQ) -> bool:
         """True if a firing is just the function of values, with the interval that the firing rule gives."""
-        if sq.trigger not in ("arrival", "grid") or sq.singly or sq.full_token or sq.first_delay or sq.per > 1:
+        if sq.trigger not in ("arrival", "grid") or sq.singly or sq.full_token or sq.first_delay:
+            return False
+        if sq.per > 1 or sq.missed != "skip":
             return False
         if sq.stamp != "instant" or sq.single_run is not None or sq.persistent or sq.timeout:
             return False

@@ -17,7 +17,7 @@ def lateness(tick: Tick, stop: Tick, following: Tick) -> Literal["skipped", "lat
     Args:
         tick: when its body can start.
         stop: the end of its interval.
-        following: the stream's next instant. All three are ticks of one clock.
+        following: the stream's next instant, or a later limit (`GridSync.limit`). All three are ticks of one clock.
     """
     if tick < stop:
         return None

@@ -117,6 +117,7 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
         period, per: the root ticks of so many periods; more than one where a period is a fraction (60 Hz: 50000 of 3).
         phase, width: the grid's first instant (`time.grid`) and the interval width of a `@STREAMify` SQ, of `RESAMPLE`.
         first_delay: root ticks after the first firing before which no instant is due.
+        missed: what happens to an instant that could not be run in time: it is skipped and counted, or run late.
         stamp: "instant", or "body": centred on the middle of the body's run.
         single_run: at most one firing in flight; free again after this many ticks.
         persistent: a worker of its own.
@@ -150,6 +151,7 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
     phase: int = 0
     width: int = 0
     first_delay: int = 0
+    missed: Literal["skip", "catch-up"] = "skip"
     stamp: Literal["instant", "body"] = "instant"
     single_run: int | None = None
     persistent: bool = False

@@ -172,11 +172,12 @@ class Instances(Arguments):
         fields["width"] = self.ticks(given.get(name), name, interval_width(period), least=1, clock=clock)
         first = "TTFirstInstanceDelay"
         fields["first_delay"] = self.ticks(given.get(first), first, least=0, clock=clock)
-        if "TTStamp" in given:
-            stamp = fields["stamp"] = self.fixed(given["TTStamp"], "TTStamp")
-            if stamp not in ("instant", "body"):
-                what = f'TTStamp is "instant" or "body", not {folding.shown(stamp)}'
-                raise self.refused(given["TTStamp"].where, what)
+        for name, choices in (("TTStamp", ("instant", "body")), ("TTMissed", ("skip", "catch-up"))):
+            if name in given:
+                choice = fields[name.removeprefix("TT").lower()] = self.fixed(given[name], name)
+                if choice not in choices:
+                    what = f'{name} is "{choices[0]}" or "{choices[1]}", not {folding.shown(choice)}'
+                    raise self.refused(given[name].where, what)
         return fields
 
     def _grid(self, clock: TTClock, given: Mapping[str, Argument]) -> tuple[Period, dict[str, int]]:

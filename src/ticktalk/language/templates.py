@@ -78,7 +78,7 @@ def construct_of(expression: ast.expr, imports: Mapping[str, str], bound: Collec
 
 STREAM_KEYWORDS = (
     "TTClock", "TTPeriod", "TTPhase", "TTDataIntervalWidth", "TTDataValidityInterval", "TTFirstInstanceDelay",
-    "TTStamp",
+    "TTStamp", "TTMissed",
 )  # fmt: skip
 """Settings of a call of a `@STREAMify` function; defaults for them may stand in its signature."""
 

@@ -131,7 +131,7 @@ class Cores:
             return
         # A stream's instant lies in the middle of its interval: start = instant - width // 2.
         grid = instance.grid
-        following = None if grid is None else grid.following(int(start) + grid.width // 2)
+        following = None if grid is None else grid.limit(int(start) + grid.width // 2)
         self._firings += 1
         instance.waits.append(_Firing(self._firings, start, stop, values, now, following))
         if not instance.runs and len(instance.waits) == 1:

@@ -37,6 +37,7 @@ class GridSync(TTSQSync):
 
     Attributes:
         every: the period; `period`: the whole ticks of it.
+        catch_up: ticks by which an instant may be late and be run all the same (`TTMissed="catch-up"`); 0: not at all.
     """
 
     kept = (*TTSQSync.kept, "considered", "not_before", "known")
@@ -49,6 +50,8 @@ class GridSync(TTSQSync):
         self.period = int(sq.every)
         self.phase = sq.phase
         self.width = sq.width
+        # A token that old would not find its partners any more.
+        self.catch_up = eviction_bound if sq.missed == "catch-up" else 0
         self.settled: list[Waiting | None] = [None] * len(self.arc_ports)
         self.values: tuple[Any, ...] = ()  # of the settled tokens, as `fire` takes them
         self.window_start: Tick = INFINITY
@@ -70,15 +73,19 @@ class GridSync(TTSQSync):
             for port, start, stop, value in arrived:
                 self.settled[self.slot[port]] = (start, 0, stop, value)
             self._open_window(now)
-        instant = self.instant
+        instant, fired = self.instant, 0
         while instant is not None and instant <= now:
-            if now - instant > MANY * max(self.period, self.width) and not self.sq.first_delay:
-                past = now - 2 * max(self.period, self.width)
+            if now - instant > max(MANY * max(self.period, self.width), self.catch_up) and not self.sq.first_delay:
+                past = now - self._reach
                 self._skip_between(instant - 1, min(past, self.end))
                 self._next_after(max(past, instant - 1))
             else:
                 self._due(instant, now)
+                fired += 1
             instant = self.instant
+            if fired == MANY and self.catch_up and instant is not None and instant <= now:
+                self.agenda.at(now + 1, self)  # others have their turns in between
+                break
         if self.change is not None:
             self.set_grid(*self.change, now)
         if taker is not None:
@@ -91,9 +98,11 @@ class GridSync(TTSQSync):
         passed = max(self.window_start, self.considered)
         if self.not_before is not None:
             passed = max(passed, self.not_before)
+        after: Tick = now
         if passed != NEG_INFINITY:
-            self._skip_between(passed, min(now, self.end))
-        self._next_after(max(now, self.window_start))
+            after = max(now - self.catch_up, passed)
+            self._skip_between(passed, min(after, self.end))
+        self._next_after(after)
 
     def _settle(self) -> bool:
         """Take the window from the tokens that are there; whether there is one."""
@@ -137,13 +146,23 @@ class GridSync(TTSQSync):
         period = self.every
         return instant + period if isinstance(period, int) else instant_after(instant, period, self.phase)
 
+    def limit(self, instant: int) -> int:
+        """The tick from which on the body cannot start for an instant any more."""
+        return max(self.following(instant), instant + self.catch_up)
+
+    @property
+    def _reach(self) -> int:
+        """The ticks by which an instant may be past and still be run, at most."""
+        return self.catch_up or 2 * max(self.period, self.width)
+
     def _due(self, instant: int, now: int) -> None:
         self.considered = instant
         start = instant - self.width // 2
         stop = start + self.width
         following = self.following(instant)
+        limit = max(following, instant + self.catch_up)
         if self.sq.first_delay:
-            if self.not_before is None and (now < stop or now < following):
+            if self.not_before is None and (now < stop or now < limit):
                 self.not_before = instant + self.sq.first_delay
             self.instant = None
             self._next_after(instant)
@@ -153,7 +172,7 @@ class GridSync(TTSQSync):
             self.instant = following
             if following > now:
                 self.agenda.at(following, self)
-        late = lateness(now, stop, following)
+        late = lateness(now, stop, limit)
         if late is not None:
             self.counters.add(self.sq.name, late)
             if late == "skipped":
@@ -206,7 +225,9 @@ class GridSync(TTSQSync):
         super().restore(saved, load, now)
         if self._settle():
             # Instants that passed meanwhile are skipped, except the last ones: they may still start late.
-            passed = max(self.window_start, self.considered, self.known, self.not_before or NEG_INFINITY)
-            past = now - 2 * max(self.period, self.width)
+            passed = max(self.window_start, self.considered, self.not_before or NEG_INFINITY)
+            if not self.catch_up or passed == NEG_INFINITY:
+                passed = max(passed, self.known)
+            past = now - self._reach
             self._skip_between(passed, min(past, self.end))
             self._next_after(max(passed, past))

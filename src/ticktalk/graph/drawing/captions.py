@@ -113,6 +113,8 @@ def _timing(sq: TTSQ) -> str:
             parts.append(f"phase {duration(sq.phase)}")
         if sq.width:
             parts.append(f"{duration(sq.width)} wide")
+        if sq.missed == "catch-up":
+            parts.append("catches up")
         return ", ".join(parts)
     if sq.trigger == "deadline":
         return f"by deadline + {duration(sq.offset)}" if sq.offset else "by deadline"

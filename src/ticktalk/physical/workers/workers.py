@@ -238,7 +238,7 @@ class Workers:
         """The instant of a source's firing, and the next one (monotonic)."""
         # The instant lies in the middle of the data's interval: start = instant - width // 2.
         instant = int(start) + grid.width // 2
-        return self._clock.monotonic(instant), self._clock.monotonic(grid.following(instant))
+        return self._clock.monotonic(instant), self._clock.monotonic(grid.limit(instant))
 
     def send(self, worker: str, command: Command) -> None:
         """Send a command to a worker; started if there is none by this name, or none any more."""
