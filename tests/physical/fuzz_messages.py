@@ -1,17 +1,22 @@
-"""Messages of a participant that is let in and sends anything well formed: none may break or hold up a receiver.
+"""What participants with valid keys send, anything well formed: none of it may break or hold up a receiver.
 
-The receivers are a device's node and a manager's, without sockets. The test makes messages from the table of messages
-and their types, so a new message is sent, too. `make fuzz` sends more of them, from any seed:
+The receivers are a device's node and a manager's, without sockets. All comes through their guards, from a manager, an
+ensemble, an operator and a viewer, each with keys of its own. The test makes messages from the table of messages and
+their types, so a new message is sent, too; and tokens, questions, and frames that came before. A message is taken or
+counted. `make fuzz` sends more of them, from any seed:
 
     python tests/physical/fuzz_messages.py [COUNT] [SEED]
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import queue
 import random
+import resource
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -23,9 +28,12 @@ import pytest
 from msgspec import inspect
 
 from ticktalk.language.compiler import compile_source
-from ticktalk.messages import RECIPIENTS, ExecuteMsg, RuntimeMsg, SyncMsg
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.messages import RECIPIENTS, ROWS, ExecuteMsg, Message, Role, RuntimeMsg, SyncMsg
 from ticktalk.network_interface import Handle, Receive
-from ticktalk.payloads import Deployment, DeployRequest, ReadyAnswer, StartRequest
+from ticktalk.network_keys import COMMAND, HELLO, JOIN
+from ticktalk.payloads import Deployment, DeployRequest, ReadyAnswer, StartRequest, StopRequest
+from ticktalk.physical.commands import Command, Commands
 from ticktalk.physical.ensemble_handle import EnsembleHandle
 from ticktalk.physical.host_facts import describe_host
 from ticktalk.physical.manager_node import ManagerNode
@@ -34,9 +42,18 @@ from ticktalk.physical.network.frames import HEAD
 from ticktalk.physical.network.link import Link, Withdraw
 from ticktalk.physical.node import Node
 from ticktalk.physical.timekeeping.root_clock import ClockDiscipline
+from ticktalk.physical.trust.guard import Guard
+from ticktalk.physical.trust.identity import ByToken
+from ticktalk.physical.trust.token import new_token
 from ticktalk.physical.trust.trust import Trust
 from ticktalk.processes import TTRuntimeManagerProcess
 from ticktalk.values.codec import encode_value
+
+OTHERS: dict[str, Role] = {"far": "ensemble", "anna": "operator", "vera": "viewer"}
+"""Participants beside the two receivers."""
+
+MOST_MEMORY = 200.0
+"""MB by which 100,000 messages may make a receiver grow."""
 
 SLOWEST = 2.0
 """Seconds that a receiver may take over one message, on a busy machine."""
@@ -158,6 +175,8 @@ class Content:
                 return {f.encode_name: self.of(f.type, depth + 1) for f in kind.fields if chance.random() > drop}
             case inspect.NamedTupleType():
                 return [self.of(field.type, depth + 1) for field in kind.fields]
+            case inspect.LiteralType():
+                return chance.choice(kind.values)
             case inspect.AnyType():
                 return chance.choice([None, 1, "x", [1], {"a": 1}])
         raise NotImplementedError(f"what is a {kind}?")
@@ -187,92 +206,136 @@ class Content:
         return self._number() if not isinstance(data, bytes) else self.chance.randbytes(3)
 
 
+class Asked:
+    """A question on its way; what comes back."""
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+        self.answers: list[bytes | str] = []
+
+    def answer(self, answer: bytes) -> None:
+        self.answers.append(answer)
+
+    refuse = answer
+
+
 class Fuzz:
-    """Two receivers, and messages for them.
+    """Two receivers, participants with valid keys, and what they send.
 
     Args:
-        seed: of the messages.
+        seed: of all that is sent.
     """
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
         self.graph = compile_source(PROGRAM, "prog.py", "prog")
         self.kinds = Counter[str]()
+        self.taken = 0
         self.slowest = 0.0
+        self.token = new_token()
+        self.guards: dict[str, Guard] = {}
         self.manager, self.node = self._manager(), self._ensemble()
+        for name, role in OTHERS.items():
+            self.guards[name] = Guard(ByToken(self.token, name, role))
+        self.captured: list[tuple[Node, bytes]] = []
         names = [sq.name for sq in self.graph.sqs]
         arcs = [f"{name}/0" for name in names]
         pool = ["prog", "edge", "boss", "far", *names, *arcs, "trigger"]
         self.content = Content(self.chance, pool, lambda: self.node.clock.now() + self.chance.randrange(-9999, 99_999))
         self._set_up()
 
-    @staticmethod
-    def _loud(node: Node) -> Node:
+    def _watched(self, node: Node, guard: Guard) -> Node:
         def call_it(call: Callable[..., None], *arguments: Any) -> None:
             call(*arguments)
 
-        node.guard = None  # past the guard: any content from anybody, whatever a role may send
+        def receive(message: Message, stamp: int | None = None) -> None:
+            self.taken += 1
+            take(message, stamp)
+
+        take, node.receive = node.receive, receive  # type: ignore[method-assign]
         node.link.open("peer")
         node.loop._guarded = call_it  # type: ignore[method-assign]  # an error is to be seen
+        self.guards[node.name] = guard
         return node
 
     def _ensemble(self) -> Node:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("ticktalk.physical.node.TTNetworkInterfaceZenoh", NoLink)
             handle = EnsembleHandle(
-                "edge", {}, "boss", "127.0.0.1:1", "127.0.0.1", 1, 0, 0, None, "manager", "", print, lambda text: None
+                *("edge", {}, "boss", "127.0.0.1:1", "127.0.0.1", 1, 0, 0, None, "manager", "", lambda error: None),  # type: ignore
+                on_event=lambda text: None,
+                token=self.token,
             )
         handle.discipline = ClockDiscipline()
-        return self._loud(handle.node)
+        assert handle.node.guard is not None
+        return self._watched(handle.node, handle.node.guard)
 
     def _manager(self) -> ManagerNode:
-        node = self._loud(Node("boss", {}, "boss", processes=False, link=NoLink()))
+        trust = Trust("boss", "manager", None, "127.0.0.1", self.token)
+        node = self._watched(Node("boss", {}, "boss", processes=False, link=NoLink(), guard=trust.guard), trust.guard)
         driver = ManagerNode()
         process = TTRuntimeManagerProcess(None, queue.Queue(), "boss", driver=driver)
         process.requests.liveness.introduce(describe_host("boss", {}, "127.0.0.1:1", "none", True, 1))
-        driver.host(node, process, Trust("boss", "manager", None, "127.0.0.1"))
+        driver.host(node, process, trust)
+        Commands(driver)
         return driver
 
     def _set_up(self) -> None:
-        """Both hold the graph, and a start of it runs."""
-        info = describe_host("edge", {}, "127.0.0.1:2", "none", True, 1)
-        requests = self.manager.process.requests
-        requests.handlers[RuntimeMsg.JOIN](info)
-        hosts = [self.manager.process.state.manager.name, "edge"]
+        """All know one another, both hold the graph, and a start of it runs; what was before is over."""
+        for guard in self.guards.values():
+            for name, other in self.guards.items():
+                guard.admit(other.badge, name)
+        requests, state = self.manager.process.requests, self.manager.process.state
+        for name in list(state.graphs):
+            requests.handlers[RuntimeMsg.STOP_GRAPH](StopRequest(name, reply=Future()))
+        for node in (self.node, self.manager.node):
+            for name in list(node.host.prepared):
+                node.stop_graph(name)
+        requests.handlers[RuntimeMsg.JOIN](describe_host("edge", {}, "127.0.0.1:2", "none", True, 1))
+        hosts = [state.manager.name, "edge"]
         host_of = {sq.name: hosts[index % 2] for index, sq in enumerate(self.graph.sqs)}
-        if "prog" not in self.manager.process.state.graphs:
-            requests.handlers[RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH](
-                DeployRequest(self.graph, "prog", host_of, reply=Future())
-            )
-        self.send(self.node, ExecuteMsg.INSTANTIATE, msgspec.to_builtins(Deployment(self.graph, host_of)))
+        requests.handlers[RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH](
+            DeployRequest(self.graph, "prog", host_of, reply=Future())
+        )
+        self.send(self.node, "boss", ExecuteMsg.INSTANTIATE, msgspec.to_builtins(Deployment(self.graph, host_of)))
         self.turn()
-        state = self.manager.process.state.graphs.get("prog")
-        if state is not None:
+        prog = state.graphs.get("prog")
+        if prog is not None:
             for host in hosts:
                 requests.handlers[RuntimeMsg.READY](ReadyAnswer("prog", host))
-            if state.state in ("ready", "running"):
+            if prog.state in ("ready", "running"):
                 requests.handlers[RuntimeMsg.EXECUTE_GRAPH](StartRequest("prog", {"trigger": 1}, reply=Future()))
-        number = self.manager.process.state.starts
-        start = {"graph": "prog", "context": number, "start_tick": self.node.clock.now(), "until": None}
-        self.send(self.node, SyncMsg.START, {**start, "inputs": {"trigger": encode_value(1)}, "checkpoint": 1_000_000})
+        start = {"graph": "prog", "context": state.starts, "start_tick": self.node.clock.now(), "until": None}
+        inputs = {"trigger": encode_value(1)}
+        self.send(self.node, "boss", SyncMsg.START, {**start, "inputs": inputs, "checkpoint": 1_000_000})
         self.turn()
 
-    def send(self, node: Node, kind: Any, payload: Any) -> None:
-        """Bring a message to a receiver, as from the network."""
+    def send(self, node: Node, sender: str, kind: Any, payload: Any) -> None:
+        """Bring a message of a participant to a receiver, through both guards."""
         name = control_frames._NAMES[kind]
-        body = msgspec.msgpack.encode(payload)
-        frame = HEAD + msgspec.msgpack.encode([name, self.recipient(kind), body, b""])
+        content = HEAD + msgspec.msgpack.encode([name, RECIPIENTS[type(kind)], msgspec.msgpack.encode(payload)])
+        self.kinds[name] += 1
+        self.bring(node, self.guards[sender].seal(node.name, content, ROWS[kind].signed, ROWS[kind].path), payload)
+
+    def bring(self, node: Node, frame: bytes, what: Any = b"") -> None:
+        """Bring a frame to a receiver: it takes it, or counts it."""
+        before = self.taken + self.counted(node)
         began = time.monotonic()
         node._control(frame, int(began * 1e6))
+        self._timed(began, what)
+        assert self.taken + self.counted(node) > before, f"neither taken nor counted: {what!r:.2000}"
+        if self.chance.random() < 0.01:
+            self.captured = [*self.captured[-50:], (node, frame)]
+
+    def _timed(self, began: float, what: Any) -> None:
         took = time.monotonic() - began
-        self.kinds[name] += 1
         self.slowest = max(self.slowest, took)
-        assert took < SLOWEST, f"{name} took {took:.1f} s: {payload!r:.2000}"
+        assert took < SLOWEST, f"it took {took:.1f} s: {what!r:.2000}"
 
     @staticmethod
-    def recipient(kind: Any) -> str:
-        """The process that a kind of message is for."""
-        return RECIPIENTS[type(kind)]
+    def counted(node: Node) -> int:
+        """How much a receiver refused."""
+        return sum(node.refused().values())
 
     def turn(self) -> None:
         """Let both receivers do their due work."""
@@ -280,33 +343,90 @@ class Fuzz:
         turn(self.manager.node)
 
     def one(self) -> None:
-        """Send one message, or one token."""
+        """Send one message, one token or one question."""
         chance = self.chance
         node = self.node if chance.random() < 0.6 else self.manager.node
-        if chance.random() < 0.15 and self.tokens(node):
+        kind = chance.random()
+        if kind < 0.15 and self.tokens(node):
+            return
+        if kind < 0.25:
+            self.question()
+            return
+        if kind < 0.28 and self.captured:
+            self.again(*chance.choice(self.captured))
             return
         kinds = [kind for kind in control_frames._CODECS if isinstance(kind, RuntimeMsg) != (node is self.node)]
-        kind = chance.choice(kinds)
+        self.message(node, chance.choice(kinds))
+
+    def message(self, node: Node, kind: Any) -> None:
+        """Send a message; most of them from a sender that may send it, in its own name."""
+        chance, row = self.chance, ROWS[kind]
+        senders = [name for name in self.guards if name != node.name]
+        may = [name for name in senders if self.guards[name].identity.role in row.senders]
+        sender = chance.choice(may if may and chance.random() < 0.9 else senders)
         if kind is ExecuteMsg.INSTANTIATE:
             host_of = {sq.name: chance.choice(["boss", "edge", ""]) for sq in self.graph.sqs}
             payload = self.content.altered(msgspec.to_builtins(Deployment(self.graph, host_of)))
         else:
-            payload = self.content.of(inspect.type_info(control_frames._CODECS[kind].wire))
-        self.send(node, kind, payload)
+            wire = inspect.type_info(control_frames._CODECS[kind].wire)
+            payload = self.content.of(wire)
+            if row.own is not None and chance.random() < 0.9:
+                payload = named(wire, payload, sender)
+        self.send(node, sender, kind, payload)
+
+    def again(self, node: Node, frame: bytes) -> None:
+        """Send what was sent before, as it was or altered."""
+        self.kinds["again"] += 1
+        if self.chance.random() < 0.5:
+            at = self.chance.randrange(len(frame))
+            frame = frame[:at] + bytes([self.chance.randrange(256)]) + frame[at + 1 :]
+        self.bring(node, frame)
+
+    def question(self) -> None:
+        """Ask the manager; it answers, or refuses, or has begun what it will answer."""
+        chance, node = self.chance, self.manager.node
+        key = chance.choice([HELLO, JOIN, COMMAND, COMMAND])
+        name = chance.choice([name for name in self.guards if name != node.name])
+        wire = inspect.type_info(Command if key == COMMAND else EnsembleInfo)
+        content = self.content.of(wire)
+        if isinstance(content, dict) and key == COMMAND:
+            content["do"] = chance.choice(["start", "stop", "drain", "set", "status", "ensembles", "outputs", "deploy"])
+            content["json"] = chance.choice([b"", b"{}", self.graph.to_json()])
+        elif isinstance(content, dict) and chance.random() < 0.7:
+            content["name"] = name
+        payload = self.guards[name].ask(node.guard.greeting(), key, msgspec.msgpack.encode(content)).payload  # type: ignore
+        asked = Asked(payload)
+        began = time.monotonic()
+        node.link._handles[key](asked)
+        for _ in range(100):  # a turn ends when time is up
+            turn(node)
+            if asked.answers or key == COMMAND:
+                break
+        self._timed(began, content)
+        self.kinds["question"] += 1
+        self.kinds["answered"] += bool(asked.answers)
+        assert asked.answers or key == COMMAND, f"no answer to {content!r:.2000}"
 
     def tokens(self, node: Node) -> bool:
-        """Send tokens on an arc that a receiver listens to, if there is one."""
-        link = node.link
+        """Send tokens on an arc that a receiver listens to, if there is one: of the arc's host, or of another."""
+        link, chance = node.link, self.chance
         assert isinstance(link, NoLink)
         keys = [key for key in link.receivers if "/arc/" in key]
         if not keys:
             return False
         kind = tuple[int, int, bytes, int | list[int], int | float, int | float, bytes]
-        parcels = [self.content.of(inspect.type_info(kind)) for _ in range(self.chance.choice([1, 1, 3]))]
+        parcels = [self.content.of(inspect.type_info(kind)) for _ in range(chance.choice([1, 1, 3]))]
         for parcel in parcels:
-            if isinstance(parcel, list) and self.chance.random() < 0.7:
-                parcel[:4] = [self.manager.process.state.starts, 0, b"", self.chance.choice([1, 2, 10**6, 5])]
-        link.receivers[self.chance.choice(keys)](HEAD + msgspec.msgpack.encode(parcels), None)
+            if isinstance(parcel, list) and chance.random() < 0.7:
+                parcel[:4] = [self.manager.process.state.starts, 0, b"", chance.choice([1, 2, 10**6, 5])]
+        host = "boss" if node is self.node else "edge"
+        sender = self.guards[host if chance.random() < 0.7 else "far"]
+        key = chance.choice(keys)
+        frame = HEAD + msgspec.msgpack.encode(parcels)
+        attached = frame if chance.random() < 0.2 else None
+        data = frame if attached is None else chance.choice([b"", chance.randbytes(40)])
+        sealed, beside = sender.seal_tokens(key, [node.name], data, attached)
+        link.receivers[key](bytes(sealed), beside)
         self.kinds["token"] += 1
         return True
 
@@ -329,15 +449,44 @@ class Fuzz:
             node.close(0)
 
 
+def named(wire: inspect.Type, payload: Any, name: str) -> Any:
+    """A payload that names its sender so."""
+    match wire, payload:
+        case inspect.StrType(), _:
+            return name
+        case inspect.StructType(), list():
+            at = next(index for index, field in enumerate(wire.fields) if field.name in ("name", "ensemble"))
+            return [*payload[:at], name, *payload[at + 1 :]]
+        case inspect.StructType(), dict():
+            return {**payload, "ensemble": name}
+    return payload
+
+
+def memory() -> float:
+    """MB that this process has at most used."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def main() -> None:
     """Send as many as asked for."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(2**32)
-    print(f"{count} messages from seed {seed}")
+    print(f"{count} messages from seed {seed}", flush=True)
+    logging.disable(logging.CRITICAL)  # refusals are counted, not told
     fuzz = Fuzz(seed)
-    fuzz.run(count)
+    fuzz.run(min(count, 2000))
+    before, began = memory(), time.monotonic()
+    fuzz.run(count - min(count, 2000))
     fuzz.close()
-    print(f"refused: {dict(fuzz.refused())}; slowest: {fuzz.slowest:.3f} s; sent: {dict(fuzz.kinds)}")
+    grown = memory() - before
+    print(f"refused: {dict(fuzz.refused())}; taken: {fuzz.taken}; slowest: {fuzz.slowest:.3f} s")
+    print(f"sent: {dict(fuzz.kinds)}")
+    print(f"{time.monotonic() - began:.0f} s; memory has grown by {grown:.0f} MB")
+    assert grown < MOST_MEMORY, f"more than {MOST_MEMORY} MB"
+    threads = [
+        thread.name for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()
+    ]
+    assert not threads, f"still run: {threads}"
 
 
 if __name__ == "__main__":
