@@ -101,6 +101,29 @@ def revoke(name: _Name, directory: _Directory = authority.DIRECTORY) -> None:
     print(path)
 
 
+@keys_app.command("rotate")
+def rotate(
+    directory: _Directory = authority.DIRECTORY,
+    days: Annotated[
+        int,
+        typer.Option("--days", metavar="N", min=1, max=3650, help="(2nd step) How long the former one is trusted."),
+    ] = authority.OTHER_TRUSTED_FOR.days,
+) -> None:
+    """Renew the authority, in two steps without a pause; each issues all credentials anew.
+
+    Start each process again with its new file, in any order, before the second step and after it.
+    """
+    second, paths = authority.rotate(directory, timedelta(days=days))
+    if second:
+        _tell(f"2nd step: certificates are of the new authority; the former is trusted for {days} days")
+        _tell("copy these files, and start each process again before that:")
+    else:
+        _tell("1st step: a new authority will be trusted, too, by all who have these files")
+        _tell("copy them, start each process again, then call `ticktalk keys rotate` once more:")
+    for path in paths:
+        print(path)
+
+
 @keys_app.command("list")
 def list_command(directory: _Directory = authority.DIRECTORY) -> None:
     """List the certificates that were issued."""

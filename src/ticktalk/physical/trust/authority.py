@@ -5,6 +5,8 @@
         revocations.signed      the revocation list, for the manager
         authority/              stays here: ca.pem, ca.key, signing.key
             issued/             every certificate ever issued, in their order
+            next/               while it is renewed: the same files of the one that will follow
+            former/             after that: ca.pem and verify.pem of the one before, and `until` when it is trusted
 
 The owner of `authority/` admits ensembles. The folder need not be on the manager's host.
 """
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 DIRECTORY = Path("ticktalk-keys")
 VALID_FOR = timedelta(days=365)
 AUTHORITY_VALID_FOR = timedelta(days=3653)
+OTHER_TRUSTED_FOR = timedelta(days=30)
 LOOPBACK = ("127.0.0.1", "localhost")
 
 
@@ -66,10 +69,23 @@ class Issued(NamedTuple):
     revoked: datetime | None
 
 
+class _Other(NamedTuple):
+    """The authority that will follow, or came before: what a bundle has of it (PEM)."""
+
+    certificate: bytes
+    verify_key: bytes
+    until: datetime | None
+
+
 class _Authority(NamedTuple):
     certificate: x509.Certificate
     key: EllipticCurvePrivateKey
     signing_key: Ed25519PrivateKey
+    other: _Other | None = None
+
+    def verifier(self) -> Verifier:
+        """The check of revocation lists."""
+        return Verifier([self.signing_key.public_key()], REVOCATION)
 
 
 def init_authority(directory: Path, addresses: Iterable[str] = ()) -> Path:
@@ -86,9 +102,6 @@ def init_authority(directory: Path, addresses: Iterable[str] = ()) -> Path:
         TTError: the folder has an authority already, or cannot be written.
     """
     require_cryptography()
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     addresses = [check_address(address) for address in addresses]
     home = directory / "authority"
     if home.exists():
@@ -96,19 +109,15 @@ def init_authority(directory: Path, addresses: Iterable[str] = ()) -> Path:
             f"{home}: there is an authority already, and every credential it issued would become void: "
             "name another folder with --directory, or move this one away"
         )
-    key = ec.generate_private_key(ec.SECP256R1())
-    signing_key = Ed25519PrivateKey.generate()
     now = datetime.now(UTC).replace(microsecond=0)
-    authority = _Authority(authority_certificate(key, now, now + AUTHORITY_VALID_FOR), key, signing_key)
+    authority = _new(now)
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         # All of it or nothing: it is made beside its place, and moved there.
         made = Path(tempfile.mkdtemp(prefix=".authority-", dir=directory))
         try:
             (made / "issued").mkdir(mode=0o700)
-            _write(made / "ca.pem", certificate_pem(authority.certificate))
-            _write(made / "ca.key", private_pem(key))
-            _write(made / "signing.key", private_pem(signing_key))
+            _write_authority(made, authority)
             _write(directory / REVOCATIONS_FILE, Revocations(0, now).encode(_list_signer(authority)))
             made.rename(home)
         except BaseException:
@@ -176,16 +185,18 @@ def issue(
     certificate = ensemble_certificate(
         authority.certificate, authority.key, key, name, role, list(dict.fromkeys(addresses)), now, now + valid_for
     )
+    other = authority.other or _Other(b"", b"", None)
     bundle = Bundle(
         format="ticktalk-credentials",
         version=VERSION,
         name=name,
         role=role,
-        ca_certificate=certificate_pem(authority.certificate).decode(),
+        ca_certificate=(certificate_pem(authority.certificate) + other.certificate).decode(),
         certificate=certificate_pem(certificate).decode(),
         private_key=private_pem(key).decode(),
-        verify_key=public_pem(authority.signing_key).decode(),
+        verify_key=(public_pem(authority.signing_key) + other.verify_key).decode(),
         signing_key=private_pem(authority.signing_key).decode() if role == "manager" else "",
+        other_until=other.until,
     )
     path = path or directory / f"{name}.json"
     try:
@@ -237,6 +248,62 @@ def revoke(directory: Path, name: str) -> Path:
     return path
 
 
+def rotate(directory: Path, trusted_for: timedelta = OTHER_TRUSTED_FOR) -> tuple[bool, list[Path]]:
+    """Renew an authority, in two steps; all credentials are issued anew in each.
+
+    After the first, all trust the one that will follow, too. Certificates are still of the present one. After the
+    second, certificates are of the new one, and the former is trusted for a while. So in each step processes can be
+    started again with their new bundles in any order: they understand those that have not been.
+
+    Args:
+        trusted_for: (second step) how long the former one is trusted.
+
+    Returns:
+        whether this was the second step, and the bundles to copy.
+
+    Raises:
+        TTError: there is no authority, a renewal has just been, or a file cannot be written.
+    """
+    require_cryptography()
+    home = directory / "authority"
+    authority = _open(directory)
+    now = datetime.now(UTC).replace(microsecond=0)
+    second = (home / "next").is_dir()
+    if authority.other is not None and not second:
+        raise TTError(
+            f"{directory}: the authority before this one is trusted until {authority.other.until:%Y-%m-%d %H:%M} UTC:"
+            " renew it again after that"
+        )
+    valid = {item.name: item for item in issued(directory) if item.revoked is None and item.expires > now and item.role}
+    try:
+        made = Path(tempfile.mkdtemp(prefix=".authority-", dir=directory))
+        try:
+            if second:
+                following = _read(directory, "next")
+                revocations = _revocations(directory, authority).with_revoked([], now)
+                _write_authority(made, following)
+                shutil.copytree(home / "issued", made / "issued")
+                (made / "former").mkdir(mode=0o700)
+                _write(made / "former" / "ca.pem", certificate_pem(authority.certificate))
+                _write(made / "former" / "verify.pem", public_pem(authority.signing_key))
+                _write(made / "former" / "until", f"{(now + trusted_for).isoformat()}\n".encode())
+                aside = made.with_suffix(".old")
+                home.rename(aside)
+                made.rename(home)
+                _write(directory / REVOCATIONS_FILE, revocations.encode(_list_signer(following)))
+                shutil.rmtree(aside)
+            else:
+                _write_authority(made, _new(now))
+                made.rename(home / "next")
+                shutil.rmtree(home / "former", ignore_errors=True)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    except OSError as error:
+        raise TTError(f"{directory}: the authority cannot be written there: {error.strerror}") from None
+    valid_for = min(VALID_FOR, _open(directory).certificate.not_valid_after_utc - now)
+    return second, [issue(directory, name, valid_for=valid_for) for name in valid]
+
+
 def issued(directory: Path) -> list[Issued]:
     """Every certificate that was issued, in that order.
 
@@ -258,13 +325,49 @@ def issued(directory: Path) -> list[Issued]:
     ]
 
 
+def _new(now: datetime) -> _Authority:
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    return _Authority(authority_certificate(key, now, now + AUTHORITY_VALID_FOR), key, Ed25519PrivateKey.generate())
+
+
+def _write_authority(home: Path, authority: _Authority) -> None:
+    _write(home / "ca.pem", certificate_pem(authority.certificate))
+    _write(home / "ca.key", private_pem(authority.key))
+    _write(home / "signing.key", private_pem(authority.signing_key))
+
+
 def _open(directory: Path) -> _Authority:
+    """The authority in a folder.
+
+    Raises:
+        TTError: there is none, or it is damaged.
+    """
+    home = directory / "authority"
+    authority, other = _read(directory), None
+    try:
+        if (home / "next").is_dir():
+            following = _read(directory, "next")
+            other = _Other(certificate_pem(following.certificate), public_pem(following.signing_key), None)
+        elif (home / "former").is_dir():
+            until = datetime.fromisoformat((home / "former" / "until").read_text().strip())
+            if until > datetime.now(UTC):
+                former = home / "former"
+                other = _Other((former / "ca.pem").read_bytes(), (former / "verify.pem").read_bytes(), until)
+    except (OSError, ValueError) as error:
+        raise TTError(f"{home / 'former'}: the authority before cannot be read ({error}): bring it back") from None
+    return authority._replace(other=other)
+
+
+def _read(directory: Path, part: str = "") -> _Authority:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    home = directory / "authority"
+    home = directory / "authority" / part
     try:
         certificate = x509.load_pem_x509_certificate((home / "ca.pem").read_bytes())
         key = load_pem_private_key((home / "ca.key").read_bytes(), None)
@@ -286,7 +389,7 @@ def _open(directory: Path) -> _Authority:
 
 
 def _revocations(directory: Path, authority: _Authority) -> Revocations:
-    return Revocations.load(directory / REVOCATIONS_FILE, Verifier(authority.signing_key.public_key(), REVOCATION))
+    return Revocations.load(directory / REVOCATIONS_FILE, authority.verifier())
 
 
 def _list_signer(authority: _Authority) -> Signer:

@@ -18,7 +18,7 @@ import msgspec
 
 from ticktalk.errors import TTError
 from ticktalk.messages import Role
-from ticktalk.physical.trust.certificates import common_name, issued_by, role_of, serial_text
+from ticktalk.physical.trust.certificates import certificate_pem, common_name, issued_by, role_of, serial_text
 from ticktalk.physical.trust.door import Tls
 from ticktalk.physical.trust.signing import CODE, REVOCATION, Signer, Verifier, require_cryptography
 
@@ -31,9 +31,15 @@ logger = logging.getLogger("ticktalk.credentials")
 
 VERSION = 1
 
+_END = "-----END PUBLIC KEY-----"
+
 
 class Bundle(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The file. Certificates and keys are PEM; `verify_key` and `signing_key` are Ed25519."""
+    """The file. Certificates and keys are PEM; `verify_key` and `signing_key` are Ed25519.
+
+    While an authority is renewed, `ca_certificate` and `verify_key` have two, one after the other: first those of the
+    authority that issued `certificate`, then those of the other one. That is trusted until `other_until` (UTC).
+    """
 
     format: Literal["ticktalk-credentials"]
     version: int
@@ -44,6 +50,7 @@ class Bundle(msgspec.Struct, frozen=True, omit_defaults=True):
     private_key: str
     verify_key: str
     signing_key: str = ""
+    other_until: datetime | None = None
 
 
 class _Head(msgspec.Struct):
@@ -63,6 +70,8 @@ class Credentials:
         role: what its certificate entitles to.
         serial: the certificate's serial number, as `serial_text` writes it.
         expires: when the certificate ceases to be valid, UTC.
+        authorities: those whose certificates are accepted; the first one issued its own.
+        other_until: until when the others are, UTC; None: as long as they are valid.
     """
 
     path: Path
@@ -70,8 +79,10 @@ class Credentials:
     role: Role
     serial: str
     expires: datetime
+    authorities: list[x509.Certificate]
+    other_until: datetime | None
     _bundle: Bundle = field(repr=False)
-    _verify_key: Ed25519PublicKey = field(repr=False)
+    _verify_keys: list[Ed25519PublicKey] = field(repr=False)
     _signing_key: Ed25519PrivateKey | None = field(repr=False)
 
     @classmethod
@@ -87,12 +98,13 @@ class Credentials:
         bundle = _read(path)
         again = _again(bundle.name, bundle.role)
         try:
-            ca, certificate, verify_key, signing_key, fits = _parse(bundle)
+            authorities, certificate, verify_keys, signing_key, fits = _parse(bundle)
         except (ValueError, TypeError) as error:
             raise TTError(f"{path}: these credentials are damaged ({error}): copy the file again, or {again}") from None
         if not fits:
             raise TTError(f"{path}: the private key does not fit the certificate of {bundle.name!r}: {again}")
-        if not issued_by(certificate, ca):
+        ca, *others = authorities
+        if not issued_by(certificate, ca) or not all(issued_by(other, other) for other in others):
             raise TTError(
                 f"{path}: the certificate of {bundle.name!r} was not issued by the authority in the same file: {again}"
             )
@@ -108,10 +120,14 @@ class Credentials:
             )
         if role != bundle.role:
             raise TTError(f"{path}: the file says {bundle.role!r}, the certificate of {name!r} says {role!r}: {again}")
-        if role == "manager" and (signing_key is None or signing_key.public_key() != verify_key):
+        if role == "manager" and (signing_key is None or signing_key.public_key() != verify_keys[0]):
             raise TTError(f"{path}: the manager's signing key is missing or does not fit its public half: {again}")
         _check_time(path, f"the certificate of {name!r}", certificate, again)
         _check_time(path, "the certificate of the authority", ca, "make a new one with `ticktalk keys init`")
+        now = datetime.now(UTC)
+        if bundle.other_until is not None and bundle.other_until < now:
+            others, verify_keys = [], verify_keys[:1]
+        others = [other for other in others if other.not_valid_before_utc <= now <= other.not_valid_after_utc]
         _warn_if_open(path)
         return cls(
             path=path,
@@ -119,15 +135,18 @@ class Credentials:
             role=role,
             serial=serial_text(certificate.serial_number),
             expires=certificate.not_valid_after_utc,
+            authorities=[ca, *others],
+            other_until=bundle.other_until,
             _bundle=bundle,
-            _verify_key=verify_key,
+            _verify_keys=verify_keys,
             _signing_key=signing_key,
         )
 
     @property
     def tls(self) -> Tls:
         """The certificates that its connections show and accept."""
-        return Tls(self._bundle.ca_certificate, self._bundle.certificate, self._bundle.private_key)
+        accepted = b"".join(certificate_pem(ca) for ca in self.authorities).decode()
+        return Tls(accepted, self._bundle.certificate, self._bundle.private_key)
 
     def signer(self) -> Signer:
         """The signer of code, for the manager.
@@ -144,7 +163,7 @@ class Credentials:
 
     def verifier(self) -> Verifier:
         """The check of the manager's signature under code."""
-        return Verifier(self._verify_key, CODE)
+        return Verifier(self._verify_keys, CODE)
 
     @property
     def certificate(self) -> bytes:
@@ -164,16 +183,9 @@ class Credentials:
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         return key
 
-    @property
-    def authorities(self) -> list[x509.Certificate]:
-        """Those whose certificates are accepted."""
-        from cryptography import x509
-
-        return x509.load_pem_x509_certificates(self._bundle.ca_certificate.encode())
-
     def revocation_verifier(self) -> Verifier:
         """The check of the authority's signature under a revocation list."""
-        return Verifier(self._verify_key, REVOCATION)
+        return Verifier(self._verify_keys, REVOCATION)
 
 
 def _read(path: Path) -> Bundle:
@@ -201,8 +213,8 @@ def _read(path: Path) -> Bundle:
 
 def _parse(
     bundle: Bundle,
-) -> tuple[x509.Certificate, x509.Certificate, Ed25519PublicKey, Ed25519PrivateKey | None, bool]:
-    """The authority's certificate, the own one, the keys of signatures, and whether the private key fits the own one.
+) -> tuple[list[x509.Certificate], x509.Certificate, list[Ed25519PublicKey], Ed25519PrivateKey | None, bool]:
+    """The authorities' certificates, the own one, the keys of signatures, whether the private key fits the own one.
 
     Raises:
         ValueError, TypeError: a part cannot be read.
@@ -215,16 +227,21 @@ def _parse(
     part = ""
     try:
         part = "ca_certificate"
-        ca = x509.load_pem_x509_certificate(bundle.ca_certificate.encode())
+        authorities = x509.load_pem_x509_certificates(bundle.ca_certificate.encode())
         part = "certificate"
         certificate = x509.load_pem_x509_certificate(bundle.certificate.encode())
         held = certificate.public_key()
         part = "private_key"
         fits = load_pem_private_key(bundle.private_key.encode(), None).public_key() == held
         part = "verify_key"
-        verify_key = load_pem_public_key(bundle.verify_key.encode())
-        if not isinstance(verify_key, Ed25519PublicKey):
-            raise ValueError("it is not an Ed25519 key")
+        verify_keys = []
+        for text in bundle.verify_key.split(_END)[:-1]:
+            verify_key = load_pem_public_key((text + _END).encode())
+            if not isinstance(verify_key, Ed25519PublicKey):
+                raise ValueError("it is not an Ed25519 key")
+            verify_keys.append(verify_key)
+        if not verify_keys:
+            raise ValueError("there is no key")
         signing_key: Ed25519PrivateKey | None = None
         if bundle.signing_key:
             part = "signing_key"
@@ -235,7 +252,7 @@ def _parse(
     except (ValueError, TypeError, UnsupportedAlgorithm):
         # The library's message is long and about the encoding. The user can look at the named part.
         raise ValueError(f"`{part}` cannot be read") from None
-    return ca, certificate, verify_key, signing_key, fits
+    return authorities, certificate, verify_keys, signing_key, fits
 
 
 def _check_time(path: Path, what: str, certificate: x509.Certificate, remedy: str) -> None:

@@ -91,6 +91,7 @@ class Certified:
         self.name, self.role = credentials.name, credentials.role
         self.certificate = credentials.certificate
         self._key, self._authorities = credentials.private_key, credentials.authorities
+        self._other_until = credentials.other_until
         self.proves = True
         self._met: dict[bytes, tuple[Known, datetime, datetime]] = {}
 
@@ -122,12 +123,12 @@ class Certified:
         try:
             shown = x509.load_der_x509_certificate(certificate)
             key, name, role = shown.public_key(), common_name(shown), role_of(shown)
-            ours = isinstance(key, ec.EllipticCurvePublicKey) and any(issued_by(shown, ca) for ca in self._authorities)
+            issuers = [number for number, ca in enumerate(self._authorities) if issued_by(shown, ca)]
         except Exception:  # anybody may have made these bytes, and the library has many errors for them
             raise TTError(
                 "this manager wants credentials: give --credentials FILE, as `ticktalk keys issue` makes it"
             ) from None
-        if not ours or not isinstance(key, ec.EllipticCurvePublicKey):
+        if not issuers or not isinstance(key, ec.EllipticCurvePublicKey):
             raise TTError(
                 f"the certificate of {name!r} is of another authority: issue one with the same `ticktalk keys`"
             )
@@ -138,7 +139,10 @@ class Certified:
             )
         secret = self._key.exchange(ec.ECDH(), key)
         known = Known(name, role, serial_text(shown.serial_number), secret, int(shown.not_valid_after_utc.timestamp()))
-        return known, shown.not_valid_before_utc, shown.not_valid_after_utc
+        until = shown.not_valid_after_utc
+        if issuers[0] > 0 and self._other_until is not None:
+            until = min(until, self._other_until)
+        return known, shown.not_valid_before_utc, until
 
 
 _claims = msgspec.msgpack.Decoder(tuple[str, Role, bool])

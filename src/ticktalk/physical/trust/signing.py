@@ -6,6 +6,7 @@ list. The caller of `sign` decides what else they must hold (which graph, for wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ticktalk.errors import TTError
@@ -43,22 +44,25 @@ class Verifier:
     """Checks the manager's signatures.
 
     Args:
-        key: the manager's public key.
+        keys: the public keys that the manager may sign with: two while its authority is renewed.
         purpose: the one use that a signature must be for.
     """
 
-    __slots__ = ("_key", "_purpose")
+    __slots__ = ("_keys", "_purpose")
 
-    def __init__(self, key: Ed25519PublicKey, purpose: bytes = CODE) -> None:
-        self._key = key
+    def __init__(self, keys: Sequence[Ed25519PublicKey], purpose: bytes = CODE) -> None:
+        self._keys = keys
         self._purpose = purpose
 
     def verify(self, payload: bytes, signature: bytes) -> bool:
         """True if the manager signed `payload` for this purpose."""
+        return any(self._holds(key, payload, signature) for key in self._keys)
+
+    def _holds(self, key: Ed25519PublicKey, payload: bytes, signature: bytes) -> bool:
         from cryptography.exceptions import InvalidSignature
 
         try:
-            self._key.verify(signature, self._purpose + payload)
+            key.verify(signature, self._purpose + payload)
         except InvalidSignature:
             return False
         return True
