@@ -23,7 +23,7 @@ class Question(Protocol):
     payload: bytes
 
     def answer(self, answer: bytes) -> None:
-        """Reply it."""
+        """Reply it; a question that has been answered or refused takes nothing more."""
 
     def refuse(self, reason: str) -> None:
         """Refuse it; the requester is shown the reason."""

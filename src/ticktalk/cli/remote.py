@@ -224,9 +224,11 @@ class Remote:
     """
 
     def __init__(self, manager: str, credentials: str | None) -> None:
+        from ticktalk.physical.limits import COMMAND, check_limits
         from ticktalk.physical.network.joining import client
         from ticktalk.physical.trust.trust import Trust
 
+        check_limits(COMMAND)
         self._manager = arguments.address(manager, "--manager")
         self._trust = Trust("command", "operator", credentials, self._manager)
         try:

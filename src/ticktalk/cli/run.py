@@ -115,6 +115,9 @@ def run(
             waited += 0.1
             if limit is not None and waited > limit:
                 break
+            for name, process in ensembles.processes.items():
+                if (process.exitcode or 0) > 0:  # killed by a signal, its SQs go on elsewhere
+                    raise TTError(f"ensemble {name!r} ended by itself, with exit status {process.exitcode}")
         results.check()
         errors = manager.process.errors.count
         counters_to_stderr(manager.counters(graph), {})

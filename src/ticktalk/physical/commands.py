@@ -28,7 +28,7 @@ from ticktalk.payloads import (
     StatusRequest,
     StopRequest,
 )
-from ticktalk.physical.manager_node import ManagerNode
+from ticktalk.physical.manager_node import ManagerNode, failure
 from ticktalk.physical.trust.identity import Known
 from ticktalk.physical.trust.questions import Asked
 from ticktalk.ranges import Name
@@ -129,7 +129,7 @@ class Commands:
         self._guard = manager.trust.guard
         self._followers: dict[str, tuple[str, float]] = {}  # the graph that each follows, until when
         manager.process.outputs.row_listeners.append(self._publish)
-        manager.node.link.answer(COMMAND, lambda question: manager.node.loop.post(self._answer, question))
+        manager.answer(COMMAND, self._answer)
 
     def _answer(self, question: Question) -> None:
         asked = self._manager.asked(COMMAND, question)
@@ -147,12 +147,14 @@ class Commands:
             return
 
         def settled(future: Future[Any]) -> None:
-            error = future.exception()
-            if error is not None:
-                question.answer(asked.answer(False, str(error).encode()))
+            try:
+                told = msgspec.msgpack.encode(command.told(future.result(), self._manager.process.state))
+            except Exception as error:
+                question.answer(asked.answer(False, failure(error).encode("utf-8", "replace")))
+                if not isinstance(error, TTError):
+                    raise  # a defect of ours
             else:
-                answer = command.told(future.result(), self._manager.process.state)
-                question.answer(asked.answer(True, msgspec.msgpack.encode(answer)))
+                question.answer(asked.answer(True, told))
 
         reply.add_done_callback(settled)
         self._manager.node.receive(told)

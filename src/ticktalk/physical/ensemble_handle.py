@@ -20,6 +20,7 @@ from ticktalk.messages import NetMsg, RuntimeMsg, message
 from ticktalk.network_keys import HELLO, JOIN
 from ticktalk.payloads import FiringError, Ping, Pong
 from ticktalk.physical.host_facts import describe_host, free_port
+from ticktalk.physical.limits import ENSEMBLE, check_limits, check_memory
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.network.joining import (
     RefusedError,
@@ -80,6 +81,8 @@ class EnsembleHandle:
         max_value: int = MAX_VALUE,
         token: bytes | None = None,
     ) -> None:
+        check_limits(ENSEMBLE)
+        check_memory()
         self.name = name
         self._manager = manager
         self._trust = Trust(name, "ensemble", credentials, manager, token)

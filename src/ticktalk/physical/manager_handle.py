@@ -10,6 +10,7 @@ from ticktalk.engine.components import Components
 from ticktalk.errors import TTRuntimeError
 from ticktalk.physical.commands import Commands
 from ticktalk.physical.host_facts import describe_host, free_port
+from ticktalk.physical.limits import ENSEMBLE, check_limits, check_memory
 from ticktalk.physical.manager_node import Callbacks, ManagerNode, in_loop
 from ticktalk.physical.network.joining import say_insecure
 from ticktalk.physical.network.link import PortInUseError
@@ -48,6 +49,8 @@ class ManagerHandle:
         max_value: int = MAX_VALUE,
         token: bytes | None = None,
     ) -> None:
+        check_limits(ENSEMBLE)
+        check_memory()
         secure = credentials is not None
         if not secure and not is_loopback(ip):
             if not insecure:

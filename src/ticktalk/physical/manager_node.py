@@ -76,9 +76,9 @@ class ManagerNode(Driver):
             node.input_token_process.input_msg, node.execute_process.input_msg, process.input_msg
         )
         process.setup_proc_intfc(node.network_manager.input_msg)
-        node.link.answer(GREET, lambda question: question.answer(trust.guard.greeting()))
-        for key, joins in ((HELLO, False), (JOIN, True)):
-            node.link.answer(key, partial(node.loop.post, self._hello, joins))
+        node.link.answer(GREET, partial(self._handle, lambda question: question.answer(trust.guard.greeting())))
+        self.answer(HELLO, partial(self._hello, False))
+        self.answer(JOIN, partial(self._hello, True))
         node.loop.every(WATCH_PERIOD, self._now(requests.liveness.watch))
         node.loop.every(WATCH_PERIOD, process.outputs.flush)
         node.loop.every(WATCH_PERIOD, self._now(self._look_for_revoked))
@@ -143,6 +143,20 @@ class ManagerNode(Driver):
             for state in self.process.state.graphs.values()
             for context in (state.live if graph in (None, state.name) else ())
         ]
+
+    # Questions.
+
+    def answer(self, key: str, handle: Callable[[Question], None]) -> None:
+        """Have questions on a key handled in turn, by the thread that keeps time."""
+        self.node.link.answer(key, partial(self.node.loop.post, self._handle, handle))
+
+    def _handle(self, handle: Callable[[Question], None], question: Question) -> None:
+        """Handle a question; if that fails by a defect of ours, or for lack of something, its requester is told."""
+        try:
+            handle(question)
+        except Exception as error:
+            question.refuse(failure(error))
+            raise
 
     # Joins and outputs.
 
@@ -213,6 +227,13 @@ class ManagerNode(Driver):
             value, shown = rendered(token.value)
             token = msgspec.structs.replace(token, value=Encoded(value), shown=shown)
         self.process.outputs.take(token, self.now())
+
+
+def failure(error: BaseException) -> str:
+    """The answer to a question that cannot be answered."""
+    if isinstance(error, TTError):
+        return str(error)
+    return f"the manager could not do this: {type(error).__name__}: {error} (it shows where on its stderr)"
 
 
 def in_loop(node: Node, act: Callable[[], Any]) -> Any:

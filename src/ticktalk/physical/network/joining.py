@@ -135,19 +135,25 @@ def question(link: Link, key: str, content: bytes, trust: Trust, limit: float = 
     greeting = link.ask(GREET, b"", limit)
     if greeting is None:
         return None
+    if not greeting[0]:
+        raise _refused(greeting[1])
     try:
         asking = trust.guard.ask(greeting[1], key, content)
         reply = link.ask(key, asking.payload, limit)
         if reply is None:
             return None
         if not reply[0]:  # it has no keys for this process, so that nothing proves what it says
-            raise RefusedError(reply[1].decode("utf-8", "replace")[:REASON])
+            raise _refused(reply[1])
         accepted, payload = asking.answer(reply[1])
     except RefusedError:
         raise
     except TTError as error:
         raise RefusedError(str(error)) from None
     return Answer(accepted, payload, asking.answerer.name, asking.badge)
+
+
+def _refused(reason: bytes) -> RefusedError:
+    return RefusedError(reason.decode("utf-8", "replace")[:REASON])
 
 
 def ask(link: Link, key: str, info: EnsembleInfo, trust: Trust) -> Welcome | None:

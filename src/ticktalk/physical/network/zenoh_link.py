@@ -186,16 +186,22 @@ class _Query:
 
     def __init__(self, key: str, query: zenoh.Query) -> None:
         self._key = key
-        self._query = query
+        self._query: zenoh.Query | None = query  # None: it has been answered
         self.payload = query.payload.to_bytes() if query.payload is not None else b""
 
     def answer(self, answer: bytes) -> None:
-        self._query.reply(self._key, answer)
-        self._query.drop()  # type: ignore[no-untyped-call]
+        if self._query is not None:
+            self._query.reply(self._key, answer)
+            self._end()
 
     def refuse(self, reason: str) -> None:
-        self._query.reply_err(reason.encode())
-        self._query.drop()  # type: ignore[no-untyped-call]
+        if self._query is not None:
+            self._query.reply_err(reason.encode("utf-8", "replace"))
+            self._end()
+
+    def _end(self) -> None:
+        query, self._query = self._query, None
+        query.drop()  # type: ignore[union-attr]
 
 
 def tls_settings(tls: Tls) -> dict[str, Any]:

@@ -375,8 +375,14 @@ class Workers:
             }
             if self.in_processes:
                 self._restarts.setdefault(worker, Restarts()).started(monotonic_us())
-                channel = ProcessChannel(self._loop, settings, self._take, lambda: self._died(worker))
-                self.memories.introduce(channel)
+                try:
+                    channel = ProcessChannel(self._loop, settings, self._take, lambda: self._died(worker))
+                    self.memories.introduce(channel)
+                except OSError as error:
+                    why = f"cannot be started: {error.strerror} (see `ulimit -a`)"
+                    logger.error("ensemble %r: the worker process (%s) %s", self._ensemble, worker, why)
+                    channel = Paused()
+                    self._loop.after(0, partial(self._died, worker, why))
             else:
                 settings["encode"] = self._encode
                 channel = ThreadChannel(self._loop, settings, self._take)
@@ -413,7 +419,7 @@ class Workers:
         if not known.loading:
             known.loaded("; ".join(dict.fromkeys(known.problems)) or None)
 
-    def _died(self, worker: str) -> None:
+    def _died(self, worker: str, why: str = "died while it prepared the graph") -> None:
         """Replace a worker: its graphs are loaded again, firings under way are lost, its instances are restored."""
         self._channels.pop(worker, None)
         if self._closing:
@@ -439,7 +445,7 @@ class Workers:
         for name, known in list(self._graphs.items()):  # one that cannot be loaded is stopped on the way
             sqs = [sq for sq, its in known.assigned.items() if its == worker and (name, sq) not in given_up]
             if worker in known.loading:
-                self._loaded(Loaded(name, f"the worker process ({worker}) died while it prepared the graph", worker))
+                self._loaded(Loaded(name, f"the worker process ({worker}) {why}", worker))
                 # The SQs that were being loaded may be the reason. Those that run already go on.
                 running = [
                     body for body in self._bodies.values() if body.begun and body.worker == worker and not body.given_up
