@@ -1,0 +1,2 @@
+def plus_one(x):
+    return x + 1
