@@ -215,3 +215,21 @@ def f(x):
 def main(a): return f(a)
 """
     assert outputs(folder, text) == [[3, 100_000]]
+
+
+@pytest.mark.parametrize(
+    ("first", "place", "name"),
+    [
+        ("from ..devices import camera", "prog.py:1", "camera"),
+        ("from .. import devices\ncamera = devices.camera", "prog.py:1", "devices"),
+        ("from house.room.far import camera", "house/room/far.py:2", "camera"),
+    ],
+)
+def test_a_relative_import_above_the_folder_of_the_program_is_refused_where_it_is_used(folder, first, place, name):
+    (folder / "house" / "room" / "far.py").write_text("\nfrom ....devices import camera\n")
+    with pytest.raises(TTSyntaxError) as caught:
+        compiled(folder, first + "\nfrom ticktalk import *\n@GRAPHify\ndef main(a): return camera(a)\n")
+    (problem,) = caught.value.problems
+    assert problem.what == f"`{name}` is imported from above the folder of the program ({folder}/{place})"
+    (folder / "house" / "room" / "far.py").write_text("\nfrom ...devices import camera\n")
+    assert compiled(folder, "from house.room.far import camera\n@GRAPHify\ndef main(a): return camera(a)\n").sqs

@@ -267,11 +267,12 @@ def firing_error(
 
 
 def _traceback(sq: TTSQ, code: GraphCode, error: BaseException) -> str:
-    """The traceback of `error` as the program's: from the line where the SQ is used, without the body's callers."""
-    trace = error.__traceback__
-    while trace is not None and _is_ours(trace.tb_frame.f_code.co_filename):
-        trace = trace.tb_next
-    shown = traceback.TracebackException(type(error), error, trace)
+    """The traceback of `error` as the program's: from the line where the SQ is used, without our own calls."""
+    shown = traceback.TracebackException.from_exception(error)
+    each: traceback.TracebackException | None = shown
+    while each is not None:
+        each.stack[:] = [frame for frame in each.stack if not _is_ours(frame.filename)]
+        each = each.__cause__ or each.__context__
     if sq.line:
         shown.stack.insert(0, traceback.FrameSummary(sq.file or code.file, sq.line, code.graph.name))
     return block("".join(shown.format()))

@@ -68,7 +68,9 @@ class Modules:
             parts = package.split(".") if package else []
             outer = parts[: len(parts) + 1 - statement.level]
             if len(parts) + 1 < statement.level:
-                return None
+                place = f"{problems.file}:{statement.lineno}"
+                what = f"`{shown}` is imported from above the folder of the program ({place})"
+                return Foreign(what, "put the module beside the program, or into a package there, and count the dots")
             name = ".".join([*outer, *([name] if name else [])])
         if not name:  # `from . import devices` in the program
             return self._module(alias.name, libraries, statement, problems, shown)

@@ -164,7 +164,7 @@ class ModuleScope:
             self._constants.scopes = [{}]
         for name in names:
             found = self._constants.scopes[0].get(name)
-            known = isinstance(found, Constant | Listing | Reference)
+            known = isinstance(found, Constant | Listing | Reference | Foreign)
             self.meanings[name] = found if known and found is not None else _not_known(name, statement)
 
     def _forget_changed(self, statement: ast.stmt) -> None:
