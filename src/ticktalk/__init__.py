@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from ticktalk.cli.sweep import sweep
     from ticktalk.durations import Hz, ms, s, us
     from ticktalk.engine.components import component
+    from ticktalk.engine.this_firing import Firing, firing
     from ticktalk.ensemble import TTEnsemble
     from ticktalk.errors import (
         TTError,
@@ -43,6 +44,7 @@ _PLACES = {
     "ticktalk.cli.sweep": "sweep",
     "ticktalk.durations": "Hz ms s us",
     "ticktalk.engine.components": "component",
+    "ticktalk.engine.this_firing": "Firing firing",
     "ticktalk.payloads": "FiringError OutputToken",
     "ticktalk.values.codec": "register_codec",
     "ticktalk.ensemble": "TTEnsemble",
@@ -62,6 +64,7 @@ _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names.s
 
 __all__ = [
     "TTSQ",
+    "Firing",
     "FiringError",
     "GRAPHify",
     "Hz",
@@ -97,6 +100,7 @@ __all__ = [
     "TTToken",
     "compile_program",
     "component",
+    "firing",
     "ms",
     "register_codec",
     "s",

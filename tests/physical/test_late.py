@@ -167,3 +167,35 @@ def test_instants_that_a_slow_body_missed(processes: bool, missed: str) -> None:
     assert len(instants) + skipped == 10
     assert skipped == 0 if missed == "catch-up" else skipped >= 2
     assert done.counted("src-1", "late_starts") >= (3 if missed == "catch-up" else 0)
+
+
+TOLD = """
+@STREAMify
+def src(trigger):
+    it = firing()
+    return it.interval.start_tick, it.interval.stop_tick, it.instant, it.late_by, it.deadline
+@SQify
+def work(x):
+    before = time.time_ns() // 1000
+    it = firing()
+    return it.interval.start_tick, it.instant, it.late_by, it.deadline, before, x
+@GRAPHify
+def main(trigger):
+    start = READ_TTCLOCK(trigger)
+    window = COPY_TTTIME(1, VALUES_TO_TTTIME(start, start + 350_000))
+    tag, s = src(window, TTPeriod=100_000)
+    return TTFinishByOtherwise(work(s), TTTimeDeadline=tag + 90_000)
+"""
+
+
+@pytest.mark.parametrize("processes", [True, False])
+def test_bodies_are_told_of_their_firings(processes: bool) -> None:
+    done = Done(TOLD, processes)
+    rows = done.values("TTFinishByOtherwise-1")
+    assert rows and not done.errors
+    for start, matched, late_by, deadline, before, (begin, stop, instant, source_late_by, due) in rows:
+        assert (stop - begin, instant - begin, begin, due) == (50_000, 25_000, start, None)
+        assert 0 <= source_late_by < 100_000 and deadline == instant + 90_000
+        # The body asks a moment after it has begun; both clocks are the host's.
+        assert instant <= matched <= before + 2_000 and late_by >= 0
+        assert matched + late_by <= before + 2_000

@@ -190,7 +190,7 @@ class _Planner:
         """True if a firing is just the function of values, with the interval that the firing rule gives."""
         if sq.trigger not in ("arrival", "grid") or sq.singly or sq.full_token or sq.first_delay:
             return False
-        if sq.per > 1 or sq.missed != "skip":
+        if sq.per > 1 or sq.missed != "skip" or sq.told:
             return False
         if sq.stamp != "instant" or sq.single_run is not None or sq.persistent or sq.timeout:
             return False

@@ -25,6 +25,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from ticktalk.engine.components import component
+from ticktalk.engine.this_firing import firing
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTFunction, TTGraph
 from ticktalk.graph.needed_modules import imported_modules
@@ -36,7 +37,8 @@ from ticktalk.time import TTClock, TTEmpty, TTTime, TTToken
 from ticktalk.values.classes import PREFIX, add_program, class_in
 from ticktalk.values.codec import value_decoder
 
-_KNOWN = {"component": component, "TTClock": TTClock, "TTEmpty": TTEmpty, "TTTime": TTTime, "TTToken": TTToken}
+_OF_TIME = {"TTClock": TTClock, "TTEmpty": TTEmpty, "TTTime": TTTime, "TTToken": TTToken}
+_KNOWN = {"component": component, "firing": firing, **_OF_TIME}
 """Constructs that a body knows without import, as a graph body does."""
 
 NOTHING = TTEmpty()

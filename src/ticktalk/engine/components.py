@@ -22,6 +22,7 @@ class Running(Protocol):
 
 class _Thread(threading.local):
     current: Running | None = None
+    late: int | None = None  # ticks from the instant of a firing that is about to begin to now, if it had to wait
 
 
 running = _Thread()

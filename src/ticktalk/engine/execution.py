@@ -11,6 +11,7 @@ from typing import Any
 
 from ticktalk.engine.bodies import GraphCode
 from ticktalk.engine.components import Components, running
+from ticktalk.engine.this_firing import Firing, telling
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
 from ticktalk.instructions import INSTRUCTIONS, ON_TOKENS, Setting
@@ -64,6 +65,7 @@ class TTSQExecute:
         self.report = report
         self.fired = 0
         self.state: dict[str, Any] = {}
+        self.firing: Firing | None = None  # the one at hand, or the last one, if the body may ask for it
         self.name = sq.name
         self.ensemble = ensemble
         self.code = code
@@ -79,6 +81,8 @@ class TTSQExecute:
             if sq.full_token:
                 self.fire = self._fire_full
                 self._tags = [tag._replace(p=index) for index, port in enumerate(sq.ports) if port.constant is None]
+            if sq.told:
+                self.fire = telling(self.fire, sq, self)
             return
         compute = INSTRUCTIONS[sq.function].compute
         if sq.function in ON_TOKENS:

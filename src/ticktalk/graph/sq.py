@@ -120,6 +120,9 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
         missed: what happens to an instant that could not be run in time: it is skipped and counted, or run late.
         stamp: "instant", or "body": centred on the middle of the body's run.
         single_run: at most one firing in flight; free again after this many ticks.
+        told: its body may call `firing()`.
+        due: (told) when its result is due, as far as the graph says it beforehand: ticks after the "instant" of a
+            stream, after "now", when it was decided, after the "middle" of its interval, after the "start" of its body.
         persistent: a worker of its own.
         timeout: how long its body may run; 0: as long as it likes. What runs longer is ended with its worker.
         constraints: all of them hold for its host.
@@ -154,6 +157,8 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
     missed: Literal["skip", "catch-up"] = "skip"
     stamp: Literal["instant", "body"] = "instant"
     single_run: int | None = None
+    told: bool = False
+    due: dict[Literal["instant", "now", "middle", "start"], int] = {}
     persistent: bool = False
     constraints: list[TTConstraintSpec] = []
     plan_b: str | None = None

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.components import running
 from ticktalk.engine.firing.base import Fire
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.firing_chain import Elsewhere, outcome_of
@@ -216,7 +217,9 @@ class Cores:
         if 0 < timeout < length:
             self._agenda.deliver_at(now + timeout, self._overran, instance, number)
             return True
-        instance.body(start, stop, values, now)
+        running.late = now - (decided if instance.grid is None else int(start) + instance.grid.width // 2)
+        instance.body(start, stop, values, decided)
+        running.late = None
         middle = None
         if instance.grid is not None and instance.elsewhere.sq.stamp == "body":
             middle = now + length // 2

@@ -129,6 +129,8 @@ class Instance(Unit):
                 arguments = tuple([(begin, end, decode(data)) for begin, end, data in command.values])
             else:
                 arguments = tuple([decode(data) for data in command.values])
+            if execute.sq.told and command.instant is not None:
+                running.late = begun - command.instant
             execute.fire(start, stop, arguments, command.now)
         except BaseException as error:
             # A body, or the text of its error, may raise anything, and the timekeeper waits for an answer.

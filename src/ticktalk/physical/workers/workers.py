@@ -230,6 +230,8 @@ class Workers:
                 elsewhere.done()
                 return
             body.in_flight.append((instant, start, stop))
+            if sq.told and instant is None:
+                instant = self._clock.monotonic(now)
             self.send(worker, protocol.Fire(ident, start, stop, sent, now, instant, following))
 
         return fire
