@@ -358,7 +358,7 @@ class Chaos:
     @staticmethod
     def _few_more(before: dict[str, Any], now: dict[str, Any]) -> bool:
         return (
-            now["descriptors"] <= before["descriptors"] + 4
+            now["descriptors"] <= before["descriptors"] + 2
             and now["threads"] <= before["threads"]
             # The timekeeper, two threads that stand by, and the first one, which waits for the end once it was held up.
             and now["keep time"] <= 4

@@ -79,6 +79,7 @@ class TTNetworkInterfaceZenoh(Link):
             "connect/endpoints": there,
             "scouting/multicast/enabled": False,
             "scouting/delay": 0,
+            "transport/shared_memory/enabled": False,  # what it opens of others stays open; long values have `memory/`
             "connect/retry": {"period_init_ms": 200, "period_max_ms": 1000, "period_increase_factor": 2},
             **{f"transport/link/tx/{key}": value for key, value in SENDING.items()},
             **{f"transport/unicast/{key}": value for key, value in LISTENING.items()},
