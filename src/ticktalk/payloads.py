@@ -140,9 +140,14 @@ class StartContext(msgspec.Struct, frozen=True):
 
 
 class StopGraph(msgspec.Struct, frozen=True):
-    """End a graph: its contexts fire no more, its name is free."""
+    """End a graph: its contexts fire no more, its name is free. With a `context`, forget that one only."""
 
     graph: Name
+    context: Count | None = None
+
+    def ends(self, context: tuple[str, int]) -> bool:
+        """True if this context of a graph ends."""
+        return context[0] == self.graph and self.context in (None, context[1])
 
 
 class SetGrid(msgspec.Struct, frozen=True):
@@ -378,7 +383,7 @@ class SoFar(msgspec.Struct, frozen=True, array_like=True):
     sent: dict[Count, dict[Name, Count]]
 
 
-# Being alive, clocks, and being done.
+# Being alive, clocks, being done; where ensembles are, and memory that those of one machine share.
 
 Lateness = Annotated[list[int], msgspec.Meta(min_length=3, max_length=3)]
 """Firings, sum and worst of how late they started (microseconds)."""
@@ -458,9 +463,6 @@ class IdleReport(msgspec.Struct, frozen=True):
     lateness: dict[Name, Lateness] = {}
     profile: dict[Name, tuple[list[Span], list[Count]]] | None = None
     running: dict[Name, tuple[Tick | None, Tick | None, Span]] = {}
-
-
-# The network: where ensembles are, and memory that those of one machine share.
 
 
 class Route(NamedTuple):

@@ -255,7 +255,7 @@ class TTInputTokenProcess(_BesideNetworkManager):
             self.handlers = {
                 SyncMsg.START: host.start,
                 SyncMsg.INPUT_TOKEN: host.arrive,
-                SyncMsg.STOP: lambda stop: host.stop(stop.graph),
+                SyncMsg.STOP: host.stop,
                 SyncMsg.SET_GRID: host.set_grid,
             }
 

@@ -8,6 +8,7 @@ from ticktalk.accelerate.plan import grids_in, plans_on_device
 from ticktalk.accelerate.region_messages import Body, RegionRan, RegionSkipped, Workers
 from ticktalk.accelerate.together import DeviceRegion
 from ticktalk.engine.acceleration import ContextParts
+from ticktalk.payloads import StopGraph
 
 
 class DeviceAccelerator:
@@ -102,9 +103,15 @@ class DeviceAccelerator:
                 region.lost()
         self._together = {number: region for number, region in self._together.items() if region.worker != worker}
 
-    def stop(self, graph: str) -> None:
-        """Forget the regions of a graph."""
-        for key in [key for key in self.taking if key[0] == graph]:
+    def stop(self, stop: StopGraph) -> None:
+        """Forget the regions of a graph, or of a context that has ended."""
+        for key in [key for key in self.taking if stop.ends(key)]:
             del self.taking[key]
-        self._regions = [region for region in self._regions if region.context.prepared.graph.name != graph]
+        kept = []
+        for region in self._regions:
+            if not stop.ends((region.context.prepared.graph.name, region.context.number)):
+                kept.append(region)
+            elif stop.context is not None:
+                region.dissolve()  # so that its worker forgets it
+        self._regions = kept
         self._together = {number: region for number, region in self._together.items() if region in self._regions}

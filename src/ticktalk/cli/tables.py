@@ -81,7 +81,7 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
             graphs,
             graph["name"],
             graph["state"],
-            "\n".join(_contexts(graph["contexts"])),
+            "\n".join(_contexts(graph["contexts"], graph["former_contexts"])),
             str(graph["outputs"]),
             "\n".join([f"{host}: {why}" for host, why in graph["busy"].items()] + _running(graph["running"])),
             "\n".join([*hosts, *([more] if more else []), *_waits(graph["waits"])]),
@@ -96,9 +96,10 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
     return tables
 
 
-def _contexts(contexts: list[dict[str, Any]]) -> list[str]:
+def _contexts(contexts: list[dict[str, Any]], former: int) -> list[str]:
     lines = [f"{entry['context']}: {entry['state']}, {entry['outputs']} outputs" for entry in contexts[-CONTEXTS:]]
-    return [f"{len(contexts) - CONTEXTS} before"] * (len(contexts) > CONTEXTS) + lines
+    before = former + max(0, len(contexts) - CONTEXTS)
+    return [f"{before} before"] * (before > 0) + lines
 
 
 def _running(running: dict[str, Any]) -> list[str]:

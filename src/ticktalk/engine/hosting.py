@@ -31,6 +31,7 @@ from ticktalk.payloads import (
     ReadyAnswer,
     SetGrid,
     StartContext,
+    StopGraph,
     TokenMessage,
 )
 from ticktalk.ranges import known
@@ -210,11 +211,12 @@ class EnsembleHost:
             if graph == change.graph:
                 context.set_grid(change.sq, every, change.phase, change.width)
 
-    def stop(self, graph: str) -> None:
-        """Forget the graph and its contexts."""
-        self.alone.pop(graph, None)
-        prepared = self.prepared.pop(graph, None)
-        if prepared is not None:
-            prepared.code.forget()
-        for key in [key for key in self.contexts if key[0] == graph]:
+    def stop(self, stop: StopGraph) -> None:
+        """Forget a graph and its contexts, or one context."""
+        if stop.context is None:
+            self.alone.pop(stop.graph, None)
+            prepared = self.prepared.pop(stop.graph, None)
+            if prepared is not None:
+                prepared.code.forget()
+        for key in [key for key in self.contexts if stop.ends(key)]:
             self.contexts.pop(key).close()

@@ -15,7 +15,7 @@ from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.body_runner import Bodies
 from ticktalk.messages import RuntimeMsg
-from ticktalk.payloads import Checkpoint, InstanceState, StartContext
+from ticktalk.payloads import Checkpoint, InstanceState, StartContext, StopGraph
 
 Key = tuple[str, int]
 """A graph's name and a context's number."""
@@ -25,6 +25,10 @@ Tell = Callable[[RuntimeMsg, object], None]
 
 BodyStates = dict[tuple[int, str], bytes | None]
 """The `sq_state` of bodies, by context and SQ."""
+
+
+WARNED = 10_000
+"""Values left out of checkpoints that are told and remembered."""
 
 
 class Checkpoints:
@@ -53,7 +57,7 @@ class Checkpoints:
         self._host, self._bodies, self._arcs, self._tell = host, bodies, arcs, tell
         self._heard, self._busy, self._at = heard, busy, at
         self._known: dict[Key, dict[str, InstanceState]] = {}  # the state of each instance that the manager has
-        self._said: set[str] = set()
+        self._said: set[str] = set()  # up to `WARNED`
         self._rested: dict[Key, int] = {}  # by context that was idle when it was saved: tokens received
 
     def begin(self, start: StartContext) -> None:
@@ -83,6 +87,7 @@ class Checkpoints:
             changed = {sq: state for sq, state in states.items() if known.get(sq) != state}
             known.update(changed)
             new = [text for text in (*taken.left_out, *left_out) if text not in self._said]
+            new = new[: WARNED - len(self._said)]
             self._said.update(new)
             if changed or new:
                 told = Checkpoint(graph, number, self._host.name, taken.tick, changed, taken.generations, new)
@@ -107,10 +112,10 @@ class Checkpoints:
         for key in [key for key in self._rested if key[0] == graph]:
             del self._rested[key]
 
-    def forget(self, graph: str) -> None:
-        """A graph was stopped."""
-        self.moved(graph)
-        for key in [key for key in self._known if key[0] == graph]:
+    def forget(self, stop: StopGraph) -> None:
+        """Contexts have ended."""
+        self.moved(stop.graph)
+        for key in [key for key in self._known if stop.ends(key)]:
             del self._known[key]
 
     def bodies_of(

@@ -16,7 +16,7 @@ from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.lease import Times
 from ticktalk.hosted.watchdog import Watchdog
-from ticktalk.payloads import IdleReport, ReportRequest
+from ticktalk.payloads import IdleReport, ReportRequest, StopGraph
 
 
 class Reports:
@@ -88,11 +88,11 @@ class Reports:
         # What waits to be sent needs no look: it is counted as sent, so the manager waits for it.
         return next((f"{name} is pending" for name, sync in context.syncs.items() if sync.pending), "")
 
-    def forget(self, graph: str) -> None:
-        """A graph was stopped."""
-        for key in [key for key in self.outputs if key[0] == graph]:
+    def forget(self, stop: StopGraph) -> None:
+        """Contexts have ended."""
+        for key in [key for key in self.outputs if stop.ends(key)]:
             del self.outputs[key]
-        self._watchdog.forget(graph)
+        self._watchdog.forget(stop)
 
 
 class Completion(msgspec.Struct):

@@ -18,7 +18,7 @@ from ticktalk.hosted.checkpoints import Checkpoints, Key
 from ticktalk.hosted.completion import Reports
 from ticktalk.hosted.moves import Moves
 from ticktalk.messages import NetMsg, RuntimeMsg, SyncMsg
-from ticktalk.payloads import ReportRequest, StartContext
+from ticktalk.payloads import ReportRequest, StartContext, StopGraph
 
 
 class Duties:
@@ -85,12 +85,13 @@ class Duties:
         passed = self.arcs[context.prepared.graph.name, context.number] = ContextArcs(context, lost)
         return passed
 
-    def forget(self, graph: str) -> None:
-        """A graph was stopped."""
-        self.moves.forget(graph)
-        self.checkpoints.forget(graph)
-        self.reports.forget(graph)
-        for key in [key for key in self.arcs if key[0] == graph]:
+    def forget(self, stop: StopGraph) -> None:
+        """A graph was stopped, or a context has ended."""
+        if stop.context is None:
+            self.moves.forget(stop.graph)
+        self.checkpoints.forget(stop)
+        self.reports.forget(stop)
+        for key in [key for key in self.arcs if stop.ends(key)]:
             del self.arcs[key]
 
     def _report(self, request: ReportRequest) -> None:

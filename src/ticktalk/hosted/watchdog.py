@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ticktalk.durations import duration_text
 from ticktalk.engine.prepared_graph import PreparedGraph
 from ticktalk.graph.sq import TTSQ
-from ticktalk.payloads import FiringError
+from ticktalk.payloads import FiringError, StopGraph
 from ticktalk.time import Tick
 
 LONG = 5_000_000
@@ -57,9 +57,9 @@ class Watchdog:
         long = sorted((seen, sq) for sq, (_, seen) in since.items() if now - seen >= LONG)
         return {sq: (under_way[sq].start, under_way[sq].stop, now - seen) for seen, sq in long}
 
-    def forget(self, graph: str) -> None:
-        """A graph was stopped."""
-        self._since = {context: since for context, since in self._since.items() if context[0] != graph}
+    def forget(self, stop: StopGraph) -> None:
+        """Contexts have ended."""
+        self._since = {context: since for context, since in self._since.items() if not stop.ends(context)}
 
 
 def overran(sq: TTSQ, prepared: PreparedGraph, start: Tick, stop: Tick) -> FiringError:

@@ -163,6 +163,7 @@ class Deploy:
         for host in state.hosts:
             self._send(host, SyncMsg.START, start)
         self._driver.started(start)
+        self._reports.outgrow(state)
         return number
 
     def _kept(self, inputs: Mapping[str, Any]) -> dict[str, bytes]:

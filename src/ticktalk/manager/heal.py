@@ -17,6 +17,7 @@ import msgspec
 
 from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.sq import TTSQ
+from ticktalk.hosted.checkpoints import WARNED
 from ticktalk.manager.driver import Send, Tell
 from ticktalk.manager.events import CannotGoOn, LeftOut, Moved, Waits
 from ticktalk.manager.state import GraphState, LostEnsemble, ManagerState, MoveState
@@ -40,9 +41,6 @@ from ticktalk.ranges import known
 
 DISMISSED = "it was drained: nothing lives here any more"
 """The reason with which an ensemble that was drained ends."""
-
-WARNED = 10_000
-"""Warnings of one graph that are told and remembered."""
 
 
 class Heal:

@@ -9,6 +9,7 @@ import enum
 from typing import NamedTuple
 
 from ticktalk.defaults import PROTOCOL
+from ticktalk.hosted.checkpoints import WARNED
 from ticktalk.hosted.lease import Times
 from ticktalk.manager.deploy import Deploy
 from ticktalk.manager.driver import Driver, Send, Tell
@@ -131,7 +132,7 @@ class Liveness:
             for sq in state.graph.sqs:
                 key = f"{ping.name}/{sq.name}"
                 here = sq.trigger == "grid" and state.host_of[sq.name] == ping.name
-                if here and 2 * error > sq.width and key not in state.warned:
+                if here and 2 * error > sq.width and key not in state.warned and len(state.warned) < WARNED:
                     state.warned.add(key)
                     self._tell(ClockWarning(ping.name, error, sq.name, sq.width))
 

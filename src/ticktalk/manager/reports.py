@@ -9,9 +9,9 @@ from ticktalk.manager.driver import Driver, Send, Tell
 from ticktalk.manager.events import GraphDone, RunsLong
 from ticktalk.manager.heal import Heal
 from ticktalk.manager.outputs import Outputs
-from ticktalk.manager.state import ContextState, GraphState, ManagerState
+from ticktalk.manager.state import ENDED_KEPT, ContextState, GraphState, ManagerState
 from ticktalk.messages import SyncMsg
-from ticktalk.payloads import IdleReport, ProfileRequest, ReportRequest, StartContext
+from ticktalk.payloads import IdleReport, ProfileRequest, ReportRequest, StartContext, StopGraph
 from ticktalk.ranges import known
 
 REPORT_PERIOD = 100_000
@@ -105,6 +105,20 @@ class Reports:
             self._tell(GraphDone(state.name, context.number, context.output_count, context.completion.lost))
             self._driver.ended(context.number)
 
+    def outgrow(self, state: GraphState) -> None:
+        """Forget the contexts that ended long ago, here and on the ensembles, but for sums."""
+        ended = [context for context in state.contexts.values() if context.ended]
+        for context in ended[: max(0, len(ended) - ENDED_KEPT)]:
+            former, completion = state.former, context.completion
+            former.contexts += 1
+            former.outputs += context.output_count
+            former.lost += completion.lost
+            former.counts = merged([former.counts, completion.counts()])
+            del state.contexts[context.number]
+            self._outputs.forget(context)
+            for host in state.hosts:
+                self._send(host, SyncMsg.STOP, StopGraph(state.name, context.number))
+
     def look(self) -> None:
         """Bring reports and heartbeats up to date where the driver sees all ensembles; elsewhere they send them."""
         for name, ensemble in self._state.ensembles.items():
@@ -121,9 +135,11 @@ class Reports:
     def counts(self, graph: str) -> Counts:
         """The counters of all contexts of a graph, as last reported."""
         state = self._state.graphs.get(graph)
-        found = [context.completion for context in state.contexts.values()] if state is not None else []
-        total = merged(completion.counts() for completion in found)
-        lost = sum(completion.lost for completion in found)
+        if state is None:
+            return {}
+        found = [context.completion for context in state.contexts.values()]
+        total = merged([state.former.counts, *(completion.counts() for completion in found)])
+        lost = state.former.lost + sum(completion.lost for completion in found)
         counted = sum(kinds.get("lost", 0) for kinds in total.values())
         if lost > counted:
             total.setdefault("(network)", {})["lost"] = lost - counted

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import msgspec
 
+from ticktalk.counters import Counts
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.completion import Completion
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.weights import Weights
 from ticktalk.payloads import FiringError, InstanceState, SetGrid
+
+ENDED_KEPT = 100
+"""Starts of a graph that have ended and of which everything is known; of older ones there are sums."""
 
 Profile = dict[str, tuple[list[int], list[int]]]
 """Function to some of its runs' times (microseconds) and its tokens' sizes (bytes)."""
@@ -110,6 +114,15 @@ class ContextState(msgspec.Struct):
         return sum(self.outputs.values())
 
 
+class FormerContexts(msgspec.Struct):
+    """What is left of starts of a graph that ended long ago: sums."""
+
+    contexts: int = 0
+    outputs: int = 0
+    lost: int = 0
+    counts: Counts = {}
+
+
 class GraphState(msgspec.Struct):
     """One graph on this system.
 
@@ -124,6 +137,7 @@ class GraphState(msgspec.Struct):
         generations: SQ to how often it has been placed anew.
         grids: stream to the period and phase that were set since.
         contexts: its starts, by number.
+        former: the starts that ended before the latest `ENDED_KEPT` ones.
         told: how often its ensembles were told where its SQs are.
         alone: by ensemble, the SQs that no other may host, as it was told last.
         preparing: the ensembles that were sent the running graph and have not said that they are ready.
@@ -147,6 +161,7 @@ class GraphState(msgspec.Struct):
     generations: dict[str, int] = {}
     grids: dict[str, SetGrid] = {}
     contexts: dict[int, ContextState] = {}
+    former: FormerContexts = msgspec.field(default_factory=FormerContexts)
     told: int = 0
     alone: dict[str, list[str]] = {}
     preparing: set[str] = set()

@@ -68,7 +68,8 @@ def _graph(state: GraphState, counts: Counts) -> dict[str, Any]:
         "mapping": {sq: host for sq, host in state.host_of.items() if host},
         "waits": [sq for sq, host in state.host_of.items() if not host],
         "inputs": [source.name for source in state.graph.inputs],
-        "outputs": sum(context.output_count for context in contexts),
+        "outputs": state.former.outputs + sum(context.output_count for context in contexts),
+        "former_contexts": state.former.contexts,
         "contexts": [
             {
                 "context": context.number,

@@ -35,6 +35,7 @@ from ticktalk.payloads import (
     OutputToken,
     ReadyAnswer,
     StartContext,
+    StopGraph,
 )
 from ticktalk.physical.memory.allocator import keep_memory
 from ticktalk.physical.memory.sharing import Sharing
@@ -155,7 +156,7 @@ class Node:
         # On a device contexts begin at their start tick, bodies are compiled and run in workers, and moves take time.
         inputs.handlers |= {
             SyncMsg.START: self.start_context,
-            SyncMsg.STOP: lambda stop: self.stop_graph(stop.graph),
+            SyncMsg.STOP: self.stop,
             **self.duties.handlers(SyncMsg),
         }
         self.network_manager.handlers |= {**self.duties.handlers(NetMsg), NetMsg.HOW_FAR: self._tell_how_far}
@@ -349,12 +350,17 @@ class Node:
             begin()
 
     def stop_graph(self, graph: str) -> None:
-        """Forget a graph: nothing of it fires any more."""
-        self.duties.forget(graph)
-        self.workers.stop(graph)
-        self.host.stop(graph)
-        self._listening.stop(graph)
-        self.tokens.forget(graph)
+        """Forget a graph."""
+        self.stop(StopGraph(graph))
+
+    def stop(self, stop: StopGraph) -> None:
+        """Forget a graph, or a context that has ended: nothing of it fires any more."""
+        self.duties.forget(stop)
+        self.workers.stop(stop)
+        self.host.stop(stop)
+        if stop.context is None:
+            self._listening.stop(stop.graph)
+        self.tokens.forget(stop)
 
     def count_overflow(self) -> None:
         """A frame was dropped because too many wait to be sent."""

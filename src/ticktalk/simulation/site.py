@@ -270,9 +270,10 @@ class Site:
                 self.duties.checkpoints.begin(start)
 
         def stop(stop: StopGraph) -> None:
-            listening.stop(stop.graph)
-            self._network.expect(self.name, stop.graph, ())
-            self.duties.forget(stop.graph)
+            if stop.context is None:
+                listening.stop(stop.graph)
+                self._network.expect(self.name, stop.graph, ())
+            self.duties.forget(stop)
 
         self.duties = Duties(
             host,

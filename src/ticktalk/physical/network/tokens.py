@@ -23,7 +23,7 @@ from ticktalk.hosted.arc_numbers import Bundle, ContextArcs, Numbers
 from ticktalk.hosted.moves import Moves
 from ticktalk.network_interface import TTNetworkInterface
 from ticktalk.network_keys import arc_key
-from ticktalk.payloads import HowFar
+from ticktalk.payloads import HowFar, StopGraph
 from ticktalk.physical.memory.sharing import Sharing
 from ticktalk.physical.network.early import Early, Waiting
 from ticktalk.physical.network.frames import LONG, FrameError, InvalidError
@@ -482,10 +482,13 @@ class Tokens:
             text = f"a token of {token.incoming.sq} from {token.sender!r}, which is not its host"
             self.drop(DroppedError("unauthorized", text))
 
-    def forget(self, graph: str) -> None:
-        """Forget a graph that was stopped."""
-        for key in [key for key in self.of if key[0] == graph]:
+    def forget(self, stop: StopGraph) -> None:
+        """Forget a graph that was stopped, or a context that has ended."""
+        graph = stop.graph
+        for key in [key for key in self.of if stop.ends(key)]:
             del self.of[key]
+        if stop.context is not None:
+            return
         self._early.take(lambda token: token.graph == graph)
         self._host_of.pop(graph, None)
         self._former = {key: former for key, former in self._former.items() if key[0] != graph}

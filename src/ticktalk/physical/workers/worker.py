@@ -69,7 +69,6 @@ class Worker:
         self._max_value = max_value
         self._graphs: dict[str, tuple[TTGraph, GraphCode, dict[str, TTClock]]] = {}
         self._units: dict[int, Instance | RegionUnit] = {}
-        self._of_graph: dict[str, list[int]] = {}
         self._at_once: dict[type, Callable[[Any], Unit | None]] = {
             Load: self._load,
             Start: self._start,
@@ -188,7 +187,6 @@ class Worker:
             )
             instance.timed = sq.timeout > 0
             self._units[new.ident] = instance
-            self._of_graph.setdefault(command.graph, []).append(new.ident)
 
     def _form(self, command: FormRegion) -> None:
         units = [self._units[member.ident] for member in command.members]
@@ -202,8 +200,8 @@ class Worker:
         self._units.pop(command.ident, None)
 
     def _stop(self, command: Stop) -> None:
-        self._graphs.pop(command.graph, None)
-        gone = {self._units.pop(ident, None) for ident in self._of_graph.pop(command.graph, ())}
+        _, code, _ = self._graphs.pop(command.graph, (None, None, None))
         for unit in list(self._units.values()):
-            if isinstance(unit, RegionUnit) and gone.intersection(unit.members):
-                self._units.pop(unit.ident, None)  # it may just have ended by itself, in another thread
+            of_it = unit.members[0] if isinstance(unit, RegionUnit) else unit
+            if of_it.execute.code is code:
+                self._units.pop(unit.ident, None)  # a region may just have ended by itself, in another thread

@@ -29,7 +29,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.assignment import PERSISTENT, URGENT, Assignment
 from ticktalk.hosted.watchdog import UnderWay
-from ticktalk.payloads import FiringError
+from ticktalk.payloads import FiringError, StopGraph
 from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 from ticktalk.physical.workers import protocol
@@ -343,13 +343,19 @@ class Workers:
                 sizes += body.costs.sizes
         return found
 
-    def stop(self, graph: str) -> None:
-        """Forget a graph."""
-        known = self._graphs.pop(graph, None)
-        self.accelerator.stop(graph)
-        for context in [context for context in self._of if context.prepared.graph.name == graph]:
+    def stop(self, stop: StopGraph) -> None:
+        """Forget a graph, or a context that has ended."""
+        graph = stop.graph
+        self.accelerator.stop(stop)
+        for context in [each for each in self._of if stop.ends((each.prepared.graph.name, each.number))]:
             for body in self._of.pop(context).values():
                 del self._bodies[body.ident]
+                body.gone = True
+                if stop.context is not None:
+                    self.send(body.worker, Drop(body.ident))
+        if stop.context is not None:
+            return
+        known = self._graphs.pop(graph, None)
         for worker in set() if known is None else set(known.assigned.values()) & self._channels.keys():
             others = any(worker in other.assigned.values() for other in self._graphs.values())
             if worker.startswith(PERSISTENT) and not others:
