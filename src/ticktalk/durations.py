@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -100,3 +100,25 @@ def interval_text(start: Tick | None, stop: Tick | None) -> str:
     """An interval of root ticks; None: an end that is open: `[450ms, 550ms)`."""
     begin, end = -INFINITY if start is None else start, INFINITY if stop is None else stop
     return f"[{instant_text(begin)}, {instant_text(end)})"
+
+
+def moment(text: str, now: datetime | None = None) -> int:
+    """The root tick of a date, or of the next time that a clock shows this: both local, unless a zone is given.
+
+    Args:
+        text: such as `2026-11-29 12:30`, `2026-11-29T12:30:05.25Z`, `2026-11-29`, `12:30`, `12:30:05`.
+        now: the local time; default: the present one.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        clock = time.fromisoformat(text.strip())
+    except ValueError:
+        date = datetime.fromisoformat(text.strip())
+    else:
+        now = now or datetime.now(clock.tzinfo)
+        date = datetime.combine(now, clock)
+        if date < now:
+            date = datetime.combine(now + timedelta(days=1), clock)
+    return (date.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

@@ -385,6 +385,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         *,
         length: int | None = None,
         again: bool = True,
+        start_tick: int | None = None,
     ) -> int:
         """Start a graph, a little ahead of now so that it begins everywhere at one tick; the context's number.
 
@@ -393,12 +394,13 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
             inputs: one value per graph input; one named `trigger` defaults to 1.
             length: microseconds after which its streams end (exclusive); None: as long as their windows last.
             again: start another context even if one goes on.
+            start_tick: when, such as `durations.moment("12:30")` (root ticks); None: at once.
 
         Raises:
-            TTRuntimeError: it is not instantiated, or goes on and is not to be started `again`.
+            TTRuntimeError: it is not instantiated, goes on and is not to be started `again`, or the start is past.
             TTInputError: a value is missing, or for no input.
         """
-        request = StartRequest(_name(graph), dict(inputs or {}), reply=Future(), length=length, again=again)
+        request = StartRequest(_name(graph), dict(inputs or {}), start_tick, Future(), length, again)
         number: int = self._ask(RuntimeMsg.EXECUTE_GRAPH, request)
         return number
 

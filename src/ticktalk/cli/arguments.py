@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import time
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import typer
 
 from ticktalk.defaults import RX_PORT
-from ticktalk.durations import UNITS, Hz
+from ticktalk.durations import UNITS, Hz, instant_text, moment
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.ensembles import check_ensemble_name
 
@@ -30,6 +31,40 @@ def duration(text: str) -> int:
     if rest:
         raise typer.BadParameter(f"{text!r} is no whole number of microseconds, the unit of the root clock")
     return int(ticks)
+
+
+def start_tick(text: str) -> int:
+    """The root tick of a date, of the next time that a clock shows this, or (in simulation) of a duration since 0.
+
+    Raises:
+        typer.BadParameter: it is none of them.
+    """
+    try:
+        if text.isdecimal():
+            return int(text)
+        return duration(text) if text.endswith(tuple(UNITS)) else moment(text)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"--start-at {text!r} is no time: write a date such as '2026-11-29 12:30', or a clock time such as 12:30:05"
+        ) from None
+
+
+def length(until: str | None, start: int | None) -> int | None:
+    """How long a run is, in microseconds: a duration, or a date at which it ends; `start`: its tick, by default now.
+
+    Raises:
+        typer.BadParameter: it is neither, or past.
+    """
+    if until is None or until.strip().endswith(tuple(UNITS)):
+        return None if until is None else duration(until)
+    try:
+        end = moment(until)
+    except (ValueError, OverflowError):
+        return duration(until)  # which says what to write
+    begun = time.time_ns() // 1_000 if start is None else start
+    if end <= begun:
+        raise typer.BadParameter(f"--until {until}: that is not after the start, {instant_text(begun)}")
+    return end - begun
 
 
 def rate(text: str) -> int | Fraction:

@@ -12,7 +12,10 @@ Graph = Annotated[
     str | None, typer.Option("--graph", metavar="NAME", help="Which graph of the program; default: the outermost one.")
 ]
 Until = Annotated[
-    str | None, typer.Option(help="How long, such as 20s (exclusive); default: until nothing is left to do.")
+    str | None, typer.Option(help="How long, such as 20s, or a date (exclusive); default: until nothing is left to do.")
+]
+StartAt = Annotated[
+    str | None, typer.Option("--start-at", metavar="TIME", help="When: a date, or a clock time; default: at once.")
 ]
 Inputs = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="A graph input; VALUE is a Python literal, else text.")

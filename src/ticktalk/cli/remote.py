@@ -18,7 +18,7 @@ from ticktalk.cli import arguments, options
 from ticktalk.cli.placement import over_joined
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import add, status_tables, table, terminal
-from ticktalk.durations import duration_text, period_text
+from ticktalk.durations import duration_text, instant_text, period_text
 from ticktalk.errors import TTError
 from ticktalk.mapping.deployment_file import read_deployment
 from ticktalk.mapping.ensembles import EnsembleInfo
@@ -83,12 +83,14 @@ def start(
     graph: Annotated[str, typer.Argument(help="The graph's name.")],
     manager: options.Manager,
     input: options.Inputs = None,
+    start_at: options.StartAt = None,
     again: Annotated[bool, typer.Option("--again", help="Start another context of a graph that runs.")] = False,
     credentials: options.Credentials = None,
     as_json: options.Json = False,
 ) -> None:
     with Remote(manager, credentials) as remote:
-        _start(remote, graph, arguments.inputs(input or []), as_json, again)
+        at = None if start_at is None else arguments.start_tick(start_at)
+        _start(remote, graph, arguments.inputs(input or []), as_json, again, at)
 
 
 def stop(
@@ -190,11 +192,14 @@ def outputs(
             pass
 
 
-def _start(remote: Remote, graph: str, values: dict[str, Any], as_json: bool, again: bool = False) -> None:
+def _start(
+    remote: Remote, graph: str, values: dict[str, Any], as_json: bool, again: bool = False, at: int | None = None
+) -> None:
     from ticktalk.values.codec import encode_value
 
-    answer = remote.ask(do="start", graph=graph, inputs=encode_value(values), again=again)
-    _tell(answer, as_json, f"{graph} starts (context {answer['context']})")
+    answer = remote.ask(do="start", graph=graph, inputs=encode_value(values), again=again, start_tick=at)
+    when = "" if at is None else f" at {instant_text(at)}"
+    _tell(answer, as_json, f"{graph} starts (context {answer['context']}){when}")
 
 
 def _tell(answer: dict[str, Any], as_json: bool, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import ExitStack
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -38,6 +39,7 @@ GRACE = 2.0
 def run(
     program: options.Program,
     until: options.Until = None,
+    start_at: options.StartAt = None,
     input: options.Inputs = None,
     ensemble: options.Ensembles = None,
     component: options.Components = None,
@@ -53,7 +55,8 @@ def run(
     strict: options.Strict = False,
     of: options.Graph = None,
 ) -> None:
-    length = arguments.duration(until) if until is not None else None
+    start_tick = None if start_at is None else arguments.start_tick(start_at)
+    length = arguments.length(until, start_tick)
     save_every = arguments.duration(checkpoint)
     values = arguments.inputs(input or [])
     if plot is not None:
@@ -108,8 +111,10 @@ def run(
         host_of = placed.mapping if placed.mapping is not None else _mapping(manager, graph, list(asked))
         manager.instantiate_and_map_graph(graph, mapping=host_of, weights=placed.weights)
         manager.watch(_say)
-        manager.execute_graph(graph, values, length=length)
+        manager.execute_graph(graph, values, length=length, start_tick=start_tick)
         limit = None if length is None else length / 1e6 + GRACE
+        if limit is not None and start_tick is not None:
+            limit += max(0.0, start_tick / 1e6 - time.time())
         waited = 0.0
         while not stopped.is_set() and not manager.wait(graph, 0.1):
             waited += 0.1

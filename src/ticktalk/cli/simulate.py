@@ -35,7 +35,10 @@ from ticktalk.runtime_manager import TTRuntimeManagerSim
 def simulate(
     program: options.Program,
     until: options.Until = None,
-    start: Annotated[int, typer.Option(metavar="TICK", help="The root clock's tick at which it starts.")] = 0,
+    start_at: Annotated[
+        str,
+        typer.Option("--start", "--start-at", metavar="TICK|TIME", help="When: a tick, a duration, a date, a time."),
+    ] = "0",
     input: options.Inputs = None,
     ensemble: options.Ensembles = None,
     component: options.Components = None,
@@ -87,7 +90,7 @@ def simulate(
             raise typer.BadParameter(f"{given} is for one run; with --runs, -o FILE.jsonl has the outputs of all")
         fixed = {
             "until": until,
-            "start": start,
+            "start": start_at,
             "seed": seed,
             "input": arguments.inputs(input or []),
             "ensemble": ensemble,
@@ -99,7 +102,8 @@ def simulate(
         }
         simulate_runs(program, of, runs, fixed, jobs, dask, output)
         return
-    length = arguments.duration(until) if until is not None else None
+    start = arguments.start_tick(start_at)
+    length = arguments.length(until, start)
     if network_delay is not None and deployment is not None:
         raise typer.BadParameter(
             f"--network-delay {network_delay} with --deployment: the links of the deployment file say what tokens take."
@@ -108,7 +112,7 @@ def simulate(
     delay = arguments.duration(network_delay or "0us")
     values = arguments.inputs(input or [])
     if start < 0:
-        raise typer.BadParameter(f"--start {start}: a tick of the root clock is 0 or more")
+        raise typer.BadParameter(f"--start {start_at}: a tick of the root clock is 0 or more")
     if plot is not None:
         from ticktalk.cli.plot import check_plot_file, plot_outputs
 

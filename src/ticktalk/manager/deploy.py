@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ticktalk.defaults import interval_width
-from ticktalk.durations import duration_text, period_text
+from ticktalk.durations import duration_text, instant_text, period_text
 from ticktalk.errors import TTError, TTInputError, TTRuntimeError
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
@@ -152,6 +152,11 @@ class Deploy:
         values = check_inputs(state.graph, request.inputs)
         kept = self._kept(values)
         tick = self._driver.start_tick() if request.start_tick is None else request.start_tick
+        if tick < self._driver.now():
+            raise TTRuntimeError(
+                f"graph {state.name!r} cannot start at {instant_text(tick)}: that is past, it is"
+                f" {instant_text(self._driver.now())} now"
+            )
         until = None if request.length is None else tick + request.length
         self._state.starts += 1
         number, checkpoint = self._state.starts, self._driver.checkpoint_period()

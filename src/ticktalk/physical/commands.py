@@ -53,6 +53,7 @@ class Command(msgspec.Struct, omit_defaults=True):
         weights: (deploy) the costs of SQs.
         inputs: (start) the inputs as one encoded dict.
         again: (start) even if it runs.
+        start_tick: (start) when (root ticks); None: at once.
         name: (drain) the ensemble; (set) the SQ.
         period, phase: (set) root ticks; None: as it is.
         per: (set) so many periods take `period` ticks.
@@ -70,6 +71,7 @@ class Command(msgspec.Struct, omit_defaults=True):
     period: int | None = None
     phase: int | None = None
     per: int = 1
+    start_tick: int | None = None
     follow: Literal["", "begin", "renew"] = ""
 
     def message(self, reply: Future[Any]) -> Message:
@@ -85,7 +87,7 @@ class Command(msgspec.Struct, omit_defaults=True):
                 return message(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, request)
             case "start":
                 inputs = {name: Encoded(bytes(value)) for name, value in _raw_inputs(self.inputs).items()}
-                start = StartRequest(self.graph, inputs, reply=reply, again=self.again)
+                start = StartRequest(self.graph, inputs, self.start_tick, reply, again=self.again)
                 return message(RuntimeMsg.EXECUTE_GRAPH, start)
             case "stop":
                 return message(RuntimeMsg.STOP_GRAPH, StopRequest(self.graph, reply))
