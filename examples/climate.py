@@ -12,7 +12,7 @@ ROOMS = {"kitchen": 21.0, "hall": 18.5, "study": 20.0}
 
 
 @GRAPHify
-def house(trigger):
+def house(trigger: int) -> tuple[float, bool]:
     rooms = []
     for room, base in ROOMS.items():
         sample = sensing.thermometer(trigger, base=base, TTName=room)

@@ -9,7 +9,7 @@ from ticktalk import GRAPHify
 
 
 @GRAPHify
-def corridor(trigger):
+def corridor(trigger: int) -> tuple[bool, float]:
     from sensing.sources import PERIOD, thermometer
 
     sample = thermometer(trigger, TTPeriod=2 * PERIOD)

@@ -18,6 +18,7 @@ from ticktalk import (
     TTEmpty,
     TTFinishByOtherwise,
     component,
+    sq_state,
 )
 
 CPU_PERIOD = 200_000
@@ -26,21 +27,21 @@ PATIENCE = 100_000  # how long after its instant a cpu sample may come; less tha
 
 
 @STREAMify
-def read_cpu(trigger):
+def read_cpu(trigger: int) -> float | TTEmpty:
     """CPU use in percent; nothing where the sensor has no sample."""
-    percent = component("cpu_counters").read()
+    percent: float | None = component("cpu_counters").read()
     return TTEmpty() if percent is None else percent
 
 
 @STREAMify
-def read_system(trigger):
+def read_system(trigger: int) -> dict[str, float] | TTEmpty:
     """Memory in use in percent, and bytes counted since some beginning; nothing where there is no sample."""
-    sample = component("system_counters").read()
+    sample: dict[str, float] | None = component("system_counters").read()
     return TTEmpty() if sample is None else sample
 
 
 @SQify
-def rates(sample):
+def rates(sample: dict[str, float]) -> dict[str, float]:
     """Counters become rates, in MB/s since the sample before; so a missing sample costs nothing but detail."""
     global sq_state
     before = sq_state.get("before", sample)
@@ -54,13 +55,13 @@ def rates(sample):
 
 
 @SQify
-def no_sample():
+def no_sample() -> float | None:
     """Plan B: goes on in place of a cpu sample that did not come."""
     return None
 
 
 @SQify
-def smooth(percent, samples=25):
+def smooth(percent: float | None, samples: int = 25) -> dict[str, float]:
     """The moving average of the last cpu samples. Without a new one it stays what it was, marked as an estimate."""
     global sq_state
     recent = sq_state.setdefault("recent", [])
@@ -72,20 +73,20 @@ def smooth(percent, samples=25):
 
 
 @SQify
-def fuse(cpu, system):
+def fuse(cpu: dict[str, float], system: dict[str, float]) -> dict[str, float]:
     """What both sensors say of the same 200 ms."""
     return {**cpu, **system}
 
 
 @SQify
-def assess(now):
+def assess(now: dict[str, float]) -> dict[str, float]:
     """The health score: 100 is idle; a busy cpu costs up to 50, memory 30, disk and network 10 each."""
     load = 0.5 * now["cpu"] + 0.3 * now["memory"] + 0.1 * min(now["disk"], 100) + 0.1 * min(now["network"], 100)
     return {"score": round(100 - load, 1), **now}
 
 
 @GRAPHify
-def host_health(trigger):
+def host_health(trigger: int) -> dict[str, float]:
     with TTClock.root() as clock:
         # A token's interval says when its value holds. As wide as the period, the intervals of a stream tile the
         # time line: every moment is covered once. (`trigger` holds for ever, so the streams do not end.)

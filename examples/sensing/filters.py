@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from ticktalk import GRAPHify, SQify
+from ticktalk import GRAPHify, SQify, sq_state
 
 
 @SQify
@@ -27,6 +27,6 @@ def above(sample: float, limit: float = 20.5) -> bool:
 
 
 @GRAPHify
-def smooth(sample, length=4):
+def smooth(sample: float, length: int = 4) -> float:
     """The mean of the last samples: a graph that other graphs use like an SQ."""
     return mean(window(sample, length=length))

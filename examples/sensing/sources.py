@@ -2,7 +2,7 @@
 
 import math
 
-from ticktalk import STREAMify
+from ticktalk import STREAMify, sq_state
 
 PERIOD = 200_000
 """Microseconds between two samples, unless a call says otherwise."""

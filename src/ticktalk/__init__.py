@@ -20,7 +20,43 @@ if TYPE_CHECKING:
     from ticktalk.graph.graph import TTGraph
     from ticktalk.graph.sq import TTSQ, TTFiringRule
     from ticktalk.language.compiler import TTCompile, compile_program
-    from ticktalk.language.decorators import (
+    from ticktalk.mapping.mapper import TTMapper
+    from ticktalk.messages import Message, RuntimeMsg
+    from ticktalk.payloads import FiringError, OutputToken
+    from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical, TTRuntimeManagerSim
+    from ticktalk.time import TTClock, TTEmpty, TTTag, TTTime, TTToken
+    from ticktalk.typed import (
+        ABS,
+        ADD,
+        ADD_TIME_DELAY,
+        CONST,
+        COPY_TTTIME,
+        DIV,
+        EQ,
+        GET_INFINITY,
+        GET_NEG_INFINITY,
+        GT,
+        GTE,
+        LT,
+        LTE,
+        MAX,
+        MERGE,
+        MIN,
+        MULT,
+        NEG,
+        NEQ,
+        NOT,
+        READ_TTCLOCK,
+        RESAMPLE,
+        SET_TIMEOUT,
+        SQRT,
+        SUB,
+        SYSLOG,
+        TIME_TOKEN,
+        TTTIME_TO_VALUES,
+        TUPLE_2,
+        TUPLE_3,
+        VALUES_TO_TTTIME,
         GRAPHify,
         SQify,
         STREAMify,
@@ -30,12 +66,8 @@ if TYPE_CHECKING:
         TTPlanB,
         TTQuery,
         TTSingleRunTimeout,
+        sq_state,
     )
-    from ticktalk.mapping.mapper import TTMapper
-    from ticktalk.messages import Message, RuntimeMsg
-    from ticktalk.payloads import FiringError, OutputToken
-    from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical, TTRuntimeManagerSim
-    from ticktalk.time import TTClock, TTEmpty, TTTag, TTTime, TTToken
     from ticktalk.values.codec import register_codec
 
 # Where each public name lives. They are loaded at first use. So a worker process on a small device need not load the
@@ -53,6 +85,7 @@ _PLACES = {
     "ticktalk.language.compiler": "TTCompile compile_program",
     "ticktalk.language.decorators": (
         "GRAPHify SQify STREAMify TTConstraint TTDeadline TTFinishByOtherwise TTPlanB TTQuery TTSingleRunTimeout"
+        " sq_state"
     ),
     "ticktalk.errors": "TTError TTGraphError TTInputError TTMappingError TTRuntimeError TTSyntaxError",
     "ticktalk.runtime_manager": "TTRuntimeManager TTRuntimeManagerPhysical TTRuntimeManagerSim",
@@ -63,7 +96,38 @@ _PLACES = {
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names.split()}
 
 __all__ = [
+    "ABS",
+    "ADD",
+    "ADD_TIME_DELAY",
+    "CONST",
+    "COPY_TTTIME",
+    "DIV",
+    "EQ",
+    "GET_INFINITY",
+    "GET_NEG_INFINITY",
+    "GT",
+    "GTE",
+    "LT",
+    "LTE",
+    "MAX",
+    "MERGE",
+    "MIN",
+    "MULT",
+    "NEG",
+    "NEQ",
+    "NOT",
+    "READ_TTCLOCK",
+    "RESAMPLE",
+    "SET_TIMEOUT",
+    "SQRT",
+    "SUB",
+    "SYSLOG",
+    "TIME_TOKEN",
     "TTSQ",
+    "TTTIME_TO_VALUES",
+    "TUPLE_2",
+    "TUPLE_3",
+    "VALUES_TO_TTTIME",
     "Firing",
     "FiringError",
     "GRAPHify",
@@ -104,6 +168,7 @@ __all__ = [
     "ms",
     "register_codec",
     "s",
+    "sq_state",
     "sweep",
     "us",
 ]
@@ -112,7 +177,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     place = _PLACE_OF.get(name)
     if place is None and name.isupper():
-        place = "ticktalk.instructions"  # SQRT, RESAMPLE, ...: programs may import them from here too
+        place = "ticktalk.instructions"
     if place is None or not hasattr(import_module(place), name):
         raise AttributeError(f"module 'ticktalk' has no attribute {name!r}")
     found = getattr(import_module(place), name)

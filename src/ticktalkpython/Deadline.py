@@ -1,5 +1,5 @@
 """Deadlines, plan Bs and single runs."""
 
-from ticktalk.language.decorators import TTDeadline, TTFinishByOtherwise, TTPlanB, TTSingleRunTimeout
+from ticktalk import TTDeadline, TTFinishByOtherwise, TTPlanB, TTSingleRunTimeout
 
 __all__ = ["TTDeadline", "TTFinishByOtherwise", "TTPlanB", "TTSingleRunTimeout"]

@@ -1,5 +1,5 @@
 """The hosts that are allowed."""
 
-from ticktalk.language.decorators import TTConstraint, TTQuery
+from ticktalk import TTConstraint, TTQuery
 
 __all__ = ["TTConstraint", "TTQuery"]

@@ -1,6 +1,5 @@
 """The decorators, and the SQ."""
 
-from ticktalk.graph.sq import TTSQ
-from ticktalk.language.decorators import GRAPHify, SQify, STREAMify
+from ticktalk import TTSQ, GRAPHify, SQify, STREAMify, sq_state
 
-__all__ = ["TTSQ", "GRAPHify", "SQify", "STREAMify"]
+__all__ = ["TTSQ", "GRAPHify", "SQify", "STREAMify", "sq_state"]

@@ -94,3 +94,20 @@ TTConstraint = in_a_graph_only("TTConstraint", "Hosts allowed for the SQs in a `
 TTQuery = in_a_graph_only("TTQuery", "Another name of `TTConstraint`: in a graph only.")
 TTPlanB = in_a_graph_only("TTPlanB", "The call that fires when a `TTDeadline` is missed: in a graph only.")
 TTDeadline = in_a_graph_only("TTDeadline", "A deadline for the calls in a `with` block: in a graph only.")
+
+
+class _State:
+    """Stands for `sq_state` where no SQ's own is bound: `from ticktalk import sq_state` gives the name a type."""
+
+    _why = "`sq_state` is the state of an SQ: use it under this name, in the body of a @SQify or @STREAMify function"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(self._why)
+
+    def _refuse(self, *arguments: object) -> NoReturn:
+        raise TTError(self._why)
+
+    __getitem__ = __setitem__ = __delitem__ = __contains__ = __iter__ = __len__ = _refuse
+
+
+sq_state = _State()

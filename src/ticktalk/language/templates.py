@@ -39,6 +39,8 @@ def our_names(statement: ast.Import | ast.ImportFrom) -> dict[str, str]:
                 top = alias.name.split(".")[0]
                 bound[alias.asname or top] = alias.name if alias.asname else top
     elif statement.level == 0:
+        if statement.module in ("ticktalk", "ticktalkpython.SQ") and statement.names[0].name == "*":
+            bound["sq_state"] = "ticktalk.sq_state"
         for alias in statement.names:
             if alias.name != "*" and is_ticktalk(statement.module):
                 bound[alias.asname or alias.name] = f"{statement.module}.{alias.name}"
@@ -135,9 +137,18 @@ def read_template(
             template.defaults[parameter.name] = parameter.default
         else:
             template.parameters.append(parameter)
-    template.stateful = any(isinstance(n, ast.Global) and "sq_state" in n.names for n in ast.walk(node))
+    template.stateful = _is_stateful(node, imports)
     template.components, template.component_parameters = components_in(node, imports, bound)
     return template
+
+
+def _is_stateful(node: Function, imports: Mapping[str, str]) -> bool:
+    """True if a body says `global sq_state`, or uses the `sq_state` that its module imports from TickTalk."""
+    uses = [inner for inner in ast.walk(node) if isinstance(inner, ast.Name) and inner.id == "sq_state"]
+    imported = imports.get("sq_state", "").endswith(".sq_state")
+    if imported and uses and all(isinstance(use.ctx, ast.Load) for use in uses):
+        return True
+    return any(isinstance(inner, ast.Global) and "sq_state" in inner.names for inner in ast.walk(node))
 
 
 def parameters_of(node: Function, kind: str, problems: Problems) -> list[Parameter]:

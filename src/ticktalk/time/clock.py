@@ -68,7 +68,7 @@ class TTClock(Immutable):
     root_period: int  # root ticks in one tick of this clock
     root_epoch: int  # the root tick at which this clock shows 0
 
-    def __init__(self, name: str, parent: TTClock | None, period: int = 1, epoch: int = 0) -> None:
+    def __init__(self, name: str, parent: TTClock | None = None, period: int = 1, epoch: int = 0) -> None:
         if not isinstance(name, str):
             raise TypeError(f"a clock's name must be a string, not {name!r}")
         if parent is not None and not isinstance(parent, TTClock):
@@ -89,6 +89,12 @@ class TTClock(Immutable):
     def root() -> TTClock:
         """The root clock: microseconds, UTC on devices, from 0 in simulation."""
         return ROOT
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
 
     def to_root(self, tick: Tick) -> Tick:
         """The root tick of tick `tick` of this clock; infinite ends stay so."""
