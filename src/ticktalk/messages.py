@@ -74,6 +74,7 @@ class RuntimeMsg(enum.Enum):
     READY = enum.auto()
     EXECUTE_GRAPH = enum.auto()
     OUTPUT_TOKEN = enum.auto()
+    OUTPUT_TOKENS = enum.auto()
     FIRING_ERROR = enum.auto()
     STOP_GRAPH = enum.auto()
     PING = enum.auto()
@@ -173,6 +174,13 @@ _OPERATORS: tuple[Role, ...] = ("manager", "operator")
 _VIEWERS: tuple[Role, ...] = ("manager", "operator", "viewer")
 _name, _ensemble = attrgetter("name"), attrgetter("ensemble")
 
+
+def _of_all(outputs: list[carry.OutputToken]) -> str:
+    """The ensemble that all of them name; empty if there is none."""
+    names = {output.ensemble for output in outputs}
+    return names.pop() if len(names) == 1 else ""
+
+
 ROWS: dict[enum.Enum, Row] = {
     # For the ports and firing rules of an ensemble.
     SyncMsg.INSTANTIATE: Row(
@@ -231,6 +239,9 @@ ROWS: dict[enum.Enum, Row] = {
     ),
     RuntimeMsg.OUTPUT_TOKEN: Row(
         carry.OutputToken, "an output of a graph", _MEMBERS, _ensemble, values=True, path=Path.OUTPUTS
+    ),
+    RuntimeMsg.OUTPUT_TOKENS: Row(
+        list[carry.OutputToken], "outputs that followed closely", _MEMBERS, _of_all, values=True, path=Path.OUTPUTS
     ),
     RuntimeMsg.FIRING_ERROR: Row(carry.FiringError, "a firing raised", _MEMBERS, _ensemble, path=Path.OUTPUTS),
     RuntimeMsg.STOP_GRAPH: Row(carry.StopRequest, "end a graph", _OPERATORS, crosses=False),

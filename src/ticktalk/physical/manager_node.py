@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ticktalk.defaults import CHECKPOINT_PERIOD
-from ticktalk.errors import TTError
+from ticktalk.errors import InvalidMessageError, TTError
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.events import Refused
 from ticktalk.manager.liveness import WATCH_PERIOD, Why
@@ -69,6 +69,7 @@ class ManagerNode(Driver):
         node.take_error = process.errors.add
         # These come with the tick at which they were received; outputs are many, and nothing follows from them.
         node.take_control[RuntimeMsg.OUTPUT_TOKEN] = process.outputs.take
+        node.take_control[RuntimeMsg.OUTPUT_TOKENS] = self._take_outputs
         node.take_control[RuntimeMsg.PING] = self._now(requests.liveness.ping)
         node.take_control[RuntimeMsg.REPORT] = self._now(requests.reports.take)
         node.serve(process)
@@ -83,6 +84,13 @@ class ManagerNode(Driver):
         node.loop.every(WATCH_PERIOD, process.outputs.flush)
         node.loop.every(WATCH_PERIOD, self._now(self._look_for_revoked))
         node.loop.every(REPORT_PERIOD, self._now(requests.reports.ask))
+
+    def _take_outputs(self, outputs: list[OutputToken], stamp: int) -> None:
+        for output in outputs:
+            try:
+                self.process.outputs.take(output, stamp)
+            except InvalidMessageError as error:
+                self.node.refuse(error)
 
     def _now(self, act: Callable[..., None]) -> Callable[..., None]:
         """`act`, after which all messages that it sends are on their way."""

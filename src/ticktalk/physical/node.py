@@ -26,8 +26,8 @@ from ticktalk.factories import check_factory
 from ticktalk.hosted.ensemble_duties import Duties
 from ticktalk.hosted.moves import UNDER_WAY_LIMIT, Moves
 from ticktalk.hosted.subscriptions import Listening, arcs_to
-from ticktalk.messages import ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg, message
-from ticktalk.network_keys import control_key
+from ticktalk.messages import ROWS, ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg, message
+from ticktalk.network_keys import Path, control_key
 from ticktalk.payloads import (
     Deployment,
     FiringError,
@@ -44,6 +44,7 @@ from ticktalk.physical.network.frames import FrameError
 from ticktalk.physical.network.link import Link
 from ticktalk.physical.network.tokens import Incoming, Tokens
 from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
+from ticktalk.physical.output_batch import OutputBatch
 from ticktalk.physical.timekeeping.loop import LOAN, Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 from ticktalk.physical.trust.guard import Guard
@@ -140,6 +141,7 @@ class Node:
             guard or Guard(ByToken(b"", name, "ensemble")),
         )
         self.guard = guard
+        self._outputs = OutputBatch(monotonic_us, self.loop.after, self._send_outputs)
         self.take_output: Callable[[OutputToken], None] | None = None  # on the manager's own ensemble
         self.take_error: Callable[[FiringError], None] | None = None
         self.log_error: Callable[[FiringError], None] = lambda error: None
@@ -169,14 +171,14 @@ class Node:
         self._drains = False
         self._thread: threading.Thread | None = None
         for process in self.processes:
-            process.wake, process.refuse = self._wake, self._refuse
+            process.wake, process.refuse = self._wake, self.refuse
 
     # Serving the processes.
 
     def serve(self, process: TTProcess) -> None:
         """Let the loop serve one more process."""
         self.processes.append(process)
-        process.wake, process.refuse = self._wake, self._refuse
+        process.wake, process.refuse = self._wake, self.refuse
 
     def _wake(self) -> None:
         if not (self.loop.in_loop and self._drains):
@@ -211,7 +213,9 @@ class Node:
     # Control messages.
 
     def send(self, ensemble: str, message: Message) -> None:
-        """Send a control message to an ensemble's process."""
+        """Send a control message to an ensemble's process; to the manager after the outputs that came before it."""
+        if ensemble == self.manager and ROWS[message.msg_type].path is not Path.HEARTBEATS:
+            self._outputs.flush()
         self.link.send(ensemble, message)
 
     def receive(self, message: Message, stamp: int | None = None) -> None:
@@ -221,7 +225,7 @@ class Node:
             try:
                 direct(message.payload, self.clock.at(monotonic_us() if stamp is None else stamp))
             except InvalidMessageError as error:
-                self._refuse(error)
+                self.refuse(error)
             return
         self.network_manager.receive(message)
         self._drain()
@@ -259,7 +263,7 @@ class Node:
         else:
             self.receive(message, stamp)
 
-    def _refuse(self, error: InvalidMessageError) -> None:
+    def refuse(self, error: InvalidMessageError) -> None:
         """Count a message that names something absent; it has no other effect."""
         self.own["invalid"] += 1
         logger.debug("a message was dropped: %s", error)
@@ -279,7 +283,12 @@ class Node:
         if self.take_output is not None:
             self.take_output(token)
         else:
-            self.send(self.manager, message(RuntimeMsg.OUTPUT_TOKEN, token))
+            self._outputs.add(token, len(value.data) if value.__class__ is Encoded else 0)
+
+    def _send_outputs(self, outputs: list[OutputToken]) -> None:
+        lone = len(outputs) == 1
+        kind = RuntimeMsg.OUTPUT_TOKEN if lone else RuntimeMsg.OUTPUT_TOKENS
+        self.link.send(self.manager, message(kind, outputs[0] if lone else outputs))
 
     def firing_error(self, graph: str, context: int, error: FiringError) -> None:
         """Log a firing that raised, and tell the manager."""

@@ -123,7 +123,18 @@ def _output_out(token: OutputToken) -> Any:
 
 
 def _output_in(data: bytes) -> OutputToken:
-    wire = msgspec.msgpack.decode(data, type=_OutputWire)
+    return _output(msgspec.msgpack.decode(data, type=_OutputWire))
+
+
+def _outputs_out(tokens: list[OutputToken]) -> Any:
+    return [_output_out(token) for token in tokens]
+
+
+def _outputs_in(data: bytes) -> list[OutputToken]:
+    return [_output(wire) for wire in msgspec.msgpack.decode(data, type=list[_OutputWire])]
+
+
+def _output(wire: _OutputWire) -> OutputToken:
     ends = wire.start, wire.stop
     value = Encoded(wire.value)
     return OutputToken(wire.graph, value, *ends, wire.sq, wire.ensemble, wire.context, shown=wire.shown)
@@ -143,6 +154,7 @@ def _plain(kind: Any) -> _Codec:
 _WITH_VALUES = {
     SyncMsg.START: _Codec(_StartWire, _start_out, _start_in),
     RuntimeMsg.OUTPUT_TOKEN: _Codec(_OutputWire, _output_out, _output_in),
+    RuntimeMsg.OUTPUT_TOKENS: _Codec(list[_OutputWire], _outputs_out, _outputs_in),
 }
 _CODECS = {kind: _WITH_VALUES[kind] if row.values else _plain(row.payload) for kind, row in ROWS.items() if row.crosses}
 _KINDS = {f"{kind.__class__.__name__}.{kind.name}": kind for kind in _CODECS}
