@@ -454,6 +454,8 @@ def named(wire: inspect.Type, payload: Any, name: str) -> Any:
     match wire, payload:
         case inspect.StrType(), _:
             return name
+        case inspect.ListType(), list():
+            return [named(wire.item_type, item, name) for item in payload]
         case inspect.StructType(), list():
             at = next(index for index, field in enumerate(wire.fields) if field.name in ("name", "ensemble"))
             return [*payload[:at], name, *payload[at + 1 :]]

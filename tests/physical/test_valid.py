@@ -38,9 +38,10 @@ def receivers() -> Iterator[Fuzz]:
 
 def refused(receivers: Fuzz, kind: Any, payload: Any) -> bool:
     """True if the receiver that a message is for refuses it, and counts that."""
-    node = receivers.manager.node if isinstance(kind, RuntimeMsg) else receivers.node
+    to_manager = isinstance(kind, RuntimeMsg)
+    node, sender = (receivers.manager.node, "edge") if to_manager else (receivers.node, "boss")
     before = node.own["invalid"]
-    receivers.send(node, kind, payload)
+    receivers.send(node, sender, kind, payload)
     receivers.turn()
     return node.own["invalid"] == before + 1
 
@@ -78,12 +79,12 @@ def test_sqs_that_are_not_there_break_no_move(receivers: Fuzz) -> None:
 def test_an_interval_that_holds_nothing_fires_nothing(receivers: Fuzz, start: float, stop: float) -> None:
     node, link = receivers.node, receivers.node.link
     assert isinstance(link, NoLink)
-    (receive,) = [receive for key, receive in link.receivers.items() if "src-1" in key]
+    ((key, receive),) = [(key, receive) for key, receive in link.receivers.items() if "src-1" in key]
     context = receivers.manager.process.state.starts
     for begin, end, valid in ((start, stop, False), (0, 10, True)):
         before = node.own["invalid"]
         parcel = [context, 0, b"", 1, begin, end, encode_value(1)]
-        receive(HEAD + msgspec.msgpack.encode([parcel]), None)
+        receive(*receivers.guards["boss"].seal_tokens(key, ["edge"], HEAD + msgspec.msgpack.encode([parcel]), None))
         receivers.turn()
         assert node.own["invalid"] == before + (not valid)
     output = {"graph": "prog", "value": encode_value(1), "start": start, "stop": stop, "sq": "double-1"}
@@ -157,7 +158,7 @@ def test_a_state_that_no_rule_has_saved_begins_anew(receivers: Fuzz) -> None:
     host_of = dict.fromkeys(node.host.prepared["prog"].host_of, "edge")
     states = {context: {"src-1": {"sync": {"newest": 1, "number": 1}}}}
     placement = {"graph": "prog", "host_of": host_of, "generations": {}, "states": states, "alone": []}
-    receivers.send(node, SyncMsg.PLACE, placement)
+    receivers.send(node, "boss", SyncMsg.PLACE, placement)
     until = time.monotonic() + 10
     while not all(name in node.host.contexts["prog", context].syncs for name in host_of) and time.monotonic() < until:
         receivers.turn()
@@ -171,7 +172,7 @@ def test_a_stream_far_behind_is_caught_up_with_at_once(receivers: Fuzz) -> None:
     until = time.monotonic() + 10
     while not stream.pending and time.monotonic() < until:
         receivers.turn()
-    receivers.send(node, SyncMsg.SET_GRID, GRID | {"period": 1, "width": 1})
+    node.receive(message(SyncMsg.SET_GRID, SetGrid("prog", "src-1", 1, 0, 1)))
     node.clock.step(10_000_000)
     began = time.monotonic()
     receivers.turn()
@@ -183,11 +184,11 @@ def test_a_stream_far_behind_is_caught_up_with_at_once(receivers: Fuzz) -> None:
 def test_tokens_kept_for_a_move_are_bounded_in_bytes(receivers: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ticktalk.hosted.moves.KEPT_BYTES", 1_000)
     moves = receivers.node.moves
-    receivers.send(receivers.node, SyncMsg.EXPECT, {"graph": "prog", "sqs": ["src-1"]})
+    receivers.send(receivers.node, "boss", SyncMsg.EXPECT, {"graph": "prog", "sqs": ["src-1"]})
     receivers.turn()
     for number in range(100):
         moves.keep("prog", 1, "src-1/0", number, 0, 5, Encoded(bytes(90)))
     assert len(moves._kept["prog", 1]) == 11 and moves._kept_bytes == 990
-    receivers.send(receivers.node, SyncMsg.STOP, {"graph": "prog"})
+    receivers.send(receivers.node, "boss", SyncMsg.STOP, {"graph": "prog"})
     receivers.turn()
     assert not moves._kept and moves._kept_bytes == 0, "what is given up is given back"
