@@ -71,11 +71,20 @@ def period_text(period: int | Fraction) -> str:
 
 
 def duration_text(us: int) -> str:
-    """A duration as it is written: in seconds or milliseconds where that needs no decimals, else in microseconds."""
-    for unit in ("s", "ms"):
-        if us and us % UNITS[unit] == 0:
-            return f"{us // UNITS[unit]}{unit}"
-    return f"{us}us"
+    """A duration in the largest unit that needs no more than three decimals: `500ms`, `1.5s`, `2min`, `1234567us`."""
+    for unit, size in reversed(UNITS.items()):
+        if us and abs(us) >= size and (us % size if unit in ("h", "min") else us * 1000 % size) == 0:
+            whole, rest = divmod(abs(us) * 1000 // size, 1000)
+            decimals = f".{rest:03}".rstrip("0") if rest else ""
+            return f"{'-' if us < 0 else ''}{whole}{decimals}{unit}"
+    return f"{us}us" if us else "0s"
+
+
+def about(us: float | Fraction) -> str:
+    """A duration that was measured or computed, to six digits: in seconds, milliseconds or microseconds."""
+    size = abs(float(us))
+    unit = next((unit for unit in ("s", "ms") if size >= UNITS[unit]), "us")
+    return f"{float(us) / UNITS[unit]:.6g}{unit}"
 
 
 EPOCH_SECONDS = 1_000_000_000
@@ -92,7 +101,7 @@ def instant_text(tick: Tick) -> str:
             raise ValueError
         moment = datetime.fromtimestamp(tick // 1_000_000).replace(microsecond=tick % 1_000_000)
     except (ValueError, OverflowError, OSError):
-        return duration_text(tick) if tick else "0s"
+        return duration_text(tick)
     return f"{moment} ({tick}us)"
 
 

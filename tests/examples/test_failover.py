@@ -34,5 +34,5 @@ def test_the_average_goes_on_elsewhere_from_its_last_checkpoint() -> None:
             host = "edge-1" if instant < FAILS else "edge-2"
             wanted.append((instant, host, round(sum(taken) / len(taken), 2)))
     assert got == wanted
-    assert "6.200 s: graph 'failover': average-1 goes on on 'edge-2'" in done.stderr
+    assert "6.2s: graph 'failover': average-1 goes on on 'edge-2'" in done.stderr
     assert "lost: 4 (sample-1 4)" in done.stderr

@@ -109,8 +109,8 @@ SENTENCES = [
     (ev.Left("x"), "'x' is gone: it has left"),
     (ev.Left("x", True), "'x' is gone: a newer start of it takes over its name"),
     (ev.Expelled("x"), "'x' is gone: its certificate was revoked"),
-    (ev.Gone("x", 2_049_000), "'x' is gone: no heartbeat for 2.0 s"),
-    (ev.Gone("x", 2_000_000, exact=True), "'x' is gone: no heartbeat for 2 s"),
+    (ev.Gone("x", 2_049_000), "'x' is gone: no heartbeat for 2s"),
+    (ev.Gone("x", 2_000_000, exact=True), "'x' is gone: no heartbeat for 2s"),
     (ev.Back("x"), "'x' is back"),
     (
         ev.Isolated(),
@@ -118,7 +118,7 @@ SENTENCES = [
     ),
     (
         ev.ClockWarning("x", 40, "s-1", 70),
-        "warning: the clock of 'x' may be off by 40 us, more than half the 70 us interval of s-1",
+        "warning: the clock of 'x' may be off by 40us, more than half the 70us interval of s-1",
     ),
     (ev.GraphDone("g", 1, 5), "graph 'g' is done: 5 outputs"),
     (ev.GraphDone("g", 1, 5, 2), "graph 'g' is done: 5 outputs, 2 tokens lost"),
@@ -131,9 +131,9 @@ SENTENCES = [
     (ev.CannotGoOn("g", "x", "no {module}"), "graph 'g' cannot go on on 'x': no {module}"),
     (
         ev.RunsLong("g", "x", "a-1", 5, 9, 5_200_000),
-        "graph 'g': the firing of [5, 9) of a-1 on 'x' has run for 5.2 s",
+        "graph 'g': the firing of [5us, 9us) of a-1 on 'x' has run for 5.2s",
     ),
-    (ev.RunsLong("g", "x", "a-1", None, None, 5_200_000), "graph 'g': the firing of a-1 on 'x' has run for 5.2 s"),
+    (ev.RunsLong("g", "x", "a-1", None, None, 5_200_000), "graph 'g': the firing of a-1 on 'x' has run for 5.2s"),
     (
         ev.LeftOut("g", "a: sq_state['k'] (Lock)"),
         "warning: graph 'g': a: sq_state['k'] (Lock) has no codec or is too long, so it is not in the checkpoints"

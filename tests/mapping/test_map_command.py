@@ -71,10 +71,10 @@ def test_the_table(files: tuple[str, str]) -> None:
     assert result.exit_code == 0
     rows = [line.split("│")[1:-1] for line in result.stdout.splitlines() if line.startswith("│")]
     assert [[cell.strip() for cell in row] for row in rows] == [
-        ["edge", "look-1", "1 ms", "1 ms"],
-        ["rsu", "fuse-1", "1.5 ms", "3.25 ms"],
+        ["edge", "look-1", "1ms", "1ms"],
+        ["rsu", "fuse-1", "1.5ms", "3.25ms"],
     ]
-    assert result.stdout.splitlines()[-1] == "balance: 1.5 ms (proven: no mapping is better)"
+    assert result.stdout.splitlines()[-1] == "balance: 1.5ms (proven: no mapping is better)"
 
 
 def test_the_file_is_a_mapping_for_deploy(files: tuple[str, str], tmp_path: Path) -> None:

@@ -352,7 +352,7 @@ def test_a_new_period_holds_from_the_next_instant_on_and_after_a_loss(own: Calla
     system.manager.execute_graph(graph)
     until(lambda: len(of(system, "paced")) > 3, "it runs")
     asked = Process("set", "paced", "src-1", "period=70ms", "phase=0", "--manager", system.address)
-    assert asked.wait() == 0 and "src-1: period 70000 us, phase 0 us, interval width 35000 us" in asked.said
+    assert asked.wait() == 0 and "src-1: period 70ms, phase 0s, interval width 35ms" in asked.said
     until(lambda: grid(of(system, "paced")[-1], 70_000), "the new period holds")
     runs_on(system, "paced", 20)  # and is saved
     before = len(of(system, "paced"))

@@ -107,8 +107,8 @@ def test_the_manager_tells_a_long_firing_once_until_none_runs_long_any_more() ->
     for running in (long, long, {}, {"b-1": (None, None, 7_000_000)}):
         reports.take(IdleReport("g", 1, "edge", 0, running=running), 0)
     assert [str(event) for event in told] == [
-        "graph 'g': the firing of [0, 10) of a-1 on 'edge' has run for 5.2 s",
-        "graph 'g': the firing of b-1 on 'edge' has run for 7.0 s",
+        "graph 'g': the firing of [0s, 10us) of a-1 on 'edge' has run for 5.2s",
+        "graph 'g': the firing of b-1 on 'edge' has run for 7s",
     ]
 
 

@@ -9,11 +9,11 @@ from typing import TextIO
 
 from ticktalk.cli.streams import StdoutGone, say
 from ticktalk.counters import KINDS, Counts
+from ticktalk.durations import about, interval_text
 from ticktalk.json_text import stable_repr
 from ticktalk.payloads import OutputToken
 from ticktalk.physical.output_values import opened
 from ticktalk.printable import line
-from ticktalk.time import INFINITY, NEG_INFINITY
 
 CELL = 20_000
 """Characters of one line of a table's cell."""
@@ -90,12 +90,10 @@ class Results:
 
 
 def _for_people(token: OutputToken) -> str:
-    start = "-inf" if token.start == NEG_INFINITY else f"{token.start / 1e6:.6f}"
-    stop = "inf" if token.stop == INFINITY else f"{token.stop / 1e6:.6f}"
     shown = token.shown or ""
     # To open a long one may take long.
     value = shown.partition(": ")[2] if len(shown) > CELL else stable_repr(opened(token).value)
-    return line(f"[{start} s, {stop} s)  {token.sq} on {token.ensemble}:  {value}", CELL)
+    return line(f"{interval_text(token.start, token.stop)}  {token.sq} on {token.ensemble}:  {value}", CELL)
 
 
 def counters_to_stderr(counts: Counts, waiting: dict[str, dict[str, int]]) -> None:
@@ -127,7 +125,7 @@ def progress(start: int, stop: int) -> Iterator[int]:
         task = bar.add_task("", total=100, at="")
         for step in range(1, 101):
             tick = start + (stop - start) * step // 100
-            bar.update(task, completed=step - 1, at=f"{(tick - start) / 1e6:.1f} s of {(stop - start) / 1e6:.1f} s")
+            bar.update(task, completed=step - 1, at=f"{about(tick - start)} of {about(stop - start)}")
             yield tick
 
 

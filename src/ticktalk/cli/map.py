@@ -13,6 +13,7 @@ from rich.table import Table
 from ticktalk.cli import arguments, options
 from ticktalk.cli.placement import tell_doubts
 from ticktalk.cli.tables import ROWS, add, some, table, terminal
+from ticktalk.durations import about
 from ticktalk.errors import TTError
 from ticktalk.mapping.deployment_file import read_deployment
 from ticktalk.mapping.schedule import MappingProblem, Objective, Plan
@@ -104,7 +105,7 @@ def hosts_table(problem: MappingProblem, plan: Plan) -> Table:
         shown = ", ".join(names[:NAMES_SHOWN])
         if len(names) > NAMES_SHOWN:
             shown += f" and {len(names) - NAMES_SHOWN} more"
-        add(shown_hosts, host, shown or "-", _time(loads[at[host]]), _time(until[host]) if names else "-")
+        add(shown_hosts, host, shown or "-", about(loads[at[host]]), about(until[host]) if names else "-")
     if more:
         add(shown_hosts, more)
     return shown_hosts
@@ -115,18 +116,11 @@ def summary(plan: Plan) -> str:
     if plan.proven:
         distance = "proven: no mapping is better"
     elif plan.bound:
-        distance = f"{plan.gap:.1%} above the lower bound {_time(plan.bound)}"
+        distance = f"{plan.gap:.1%} above the lower bound {about(plan.bound)}"
     else:
         distance = "no lower bound is known"
-    return f"{plan.objective}: {_time(plan.value)} ({distance})"
+    return f"{plan.objective}: {about(plan.value)} ({distance})"
 
 
 def _json_number(value: Fraction) -> int | float:
     return int(value) if value.denominator == 1 else float(value)
-
-
-def _time(us: Fraction | int) -> str:
-    for unit, size in (("s", 1_000_000), ("ms", 1_000)):
-        if us >= size:
-            return f"{float(us) / size:.6g} {unit}"
-    return f"{float(us):.6g} us"

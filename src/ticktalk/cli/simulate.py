@@ -211,7 +211,7 @@ def _seed(seed: int) -> None:
 
 def _say(tick: int, event: Event) -> None:
     if not isinstance(event, (Joined, Left)):  # the file of events says so itself
-        say(f"{tick / 1_000_000:.3f} s: {event}")
+        say(f"{duration_text(tick)}: {event}")
 
 
 def _results_gone() -> None:

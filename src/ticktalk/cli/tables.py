@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ticktalk.cli.console import CELL, counter_lines
+from ticktalk.durations import about
 from ticktalk.printable import line
 
 CONTEXTS = 5
@@ -60,8 +61,8 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
     entries, more = some(status["ensembles"])
     for entry in entries:
         own = entry["name"] == status["manager"]
-        clock = "(the clock)" if own else f"{entry['clock_offset_us']} +- {entry['clock_uncertainty_us']} us"
-        heard = "" if own else f"{entry['heard_us_ago'] / 1e6:.1f} s ago"
+        clock = "(the clock)" if own else f"{about(entry['clock_offset_us'])} +- {about(entry['clock_uncertainty_us'])}"
+        heard = "" if own else f"{about(round(entry['heard_us_ago'], -5))} ago"
         where = entry["address"] + ("" if entry["direct"] else " (relayed)")
         ends = entry.get("certificate_expires")
         if ends is not None and ends - time.time() < EXPIRES_SOON:
@@ -103,7 +104,7 @@ def _contexts(contexts: list[dict[str, Any]], former: int) -> list[str]:
 
 
 def _running(running: dict[str, Any]) -> list[str]:
-    return [f"{sq}: one firing for {entry['us'] / 1e6:.0f} s now" for sq, entry in running.items()]
+    return [f"{sq}: one firing for {about(round(entry['us'], -6))} now" for sq, entry in running.items()]
 
 
 def _waits(sqs: list[str]) -> list[str]:

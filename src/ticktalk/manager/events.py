@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import msgspec
 
+from ticktalk.durations import about, duration_text, interval_text
 from ticktalk.printable import line
 
 
@@ -75,8 +76,8 @@ class Gone(Event, frozen=True):
     exact: bool = False
 
     def text(self) -> str:
-        seconds = f"{self.silence / 1e6:g}" if self.exact else f"{self.silence / 1e6:.1f}"
-        return f"{self.name!r} is gone: no heartbeat for {seconds} s"
+        silence = about(self.silence if self.exact else round(self.silence, -5))
+        return f"{self.name!r} is gone: no heartbeat for {silence}"
 
 
 class Back(Event, frozen=True):
@@ -99,10 +100,12 @@ class ClockWarning(Event, frozen=True):
     error: int
     sq: str
     width: int
-    sentence = (
-        "warning: the clock of {0.ensemble!r} may be off by {0.error} us, more than half the {0.width} us interval of"
-        " {0.sq}"
-    )
+
+    def text(self) -> str:
+        return (
+            f"warning: the clock of {self.ensemble!r} may be off by {about(self.error)}, more than half the"
+            f" {duration_text(self.width)} interval of {self.sq}"
+        )
 
 
 # Graphs.
@@ -168,10 +171,10 @@ class RunsLong(Event, frozen=True):
     time: int
 
     def text(self) -> str:
-        which = "" if self.start is None else f" of [{self.start}, {self.stop})"
+        which = "" if self.start is None else f" of {interval_text(self.start, self.stop)}"
         return (
             f"graph {self.graph!r}: the firing{which} of {self.sq} on {self.ensemble!r} has run for"
-            f" {self.time / 1e6:.1f} s"
+            f" {about(round(self.time, -5))}"
         )
 
 

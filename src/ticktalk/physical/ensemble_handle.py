@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from ticktalk.defaults import MAX_VALUE
+from ticktalk.durations import about
 from ticktalk.engine.components import Components
 from ticktalk.errors import InvalidMessageError, TTError
 from ticktalk.hosted.lease import Lease, Times
@@ -255,7 +256,7 @@ class EnsembleHandle:
             if not self._clock_refused:
                 self._clock_refused = True
                 self._event(
-                    f"the manager's clock would move this one by {by / 1e6:.1f} s at once, which is refused: start this"
+                    f"the manager's clock would move this one by {about(by)} at once, which is refused: start this"
                     " ensemble anew if its clock is the wrong one (after a suspension, for one)"
                 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 from ticktalk import printable
-from ticktalk.durations import UNITS, period_text
+from ticktalk.durations import duration_text, period_text
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ, TTArc, TTPort
@@ -76,18 +76,6 @@ def plan_b_links(graph: TTGraph) -> list[tuple[TTSQ, TTSQ]]:
     return [(by_name[sq.plan_b], sq) for sq in graph.sqs if sq.plan_b is not None]
 
 
-def duration(ticks: int) -> str:
-    """Root ticks in the largest unit that needs no more than three decimals: `500 ms`, `1.5 s`, `2 min`."""
-    for unit, size in reversed(UNITS.items()):
-        if unit in ("h", "min") and ticks % size:
-            continue
-        if ticks and abs(ticks) >= size and ticks * 1000 % size == 0:
-            whole, rest = divmod(abs(ticks) * 1000 // size, 1000)
-            decimals = f".{rest:03}".rstrip("0") if rest else ""
-            return f"{'-' if ticks < 0 else ''}{whole}{decimals} {'µs' if unit == 'us' else unit}"
-    return f"{ticks} µs" if ticks else "0 s"
-
-
 def constant_text(encoded: Any, limit: int = 28) -> str:
     """An encoded constant as Python writes it, cut to `limit` characters."""
     try:
@@ -108,23 +96,23 @@ def shortened(text: str, limit: int) -> str:
 
 def _timing(sq: TTSQ) -> str:
     if sq.period:
-        parts = [f"every {duration(sq.period) if sq.per == 1 else period_text(sq.every)}"]
+        parts = [f"every {period_text(sq.every)}"]
         if sq.phase:
-            parts.append(f"phase {duration(sq.phase)}")
+            parts.append(f"phase {duration_text(sq.phase)}")
         if sq.width:
-            parts.append(f"{duration(sq.width)} wide")
+            parts.append(f"{duration_text(sq.width)} wide")
         if sq.missed == "catch-up":
             parts.append("catches up")
         return ", ".join(parts)
     if sq.trigger == "deadline":
-        return f"by deadline + {duration(sq.offset)}" if sq.offset else "by deadline"
+        return f"by deadline + {duration_text(sq.offset)}" if sq.offset else "by deadline"
     return ""
 
 
 def _notes(sq: TTSQ) -> list[str]:
     notes = []
     if sq.first_delay:
-        notes.append(f"{duration(sq.first_delay)} after the first")
+        notes.append(f"{duration_text(sq.first_delay)} after the first")
     if sq.stamp == "body":
         notes.append("stamped when it runs")
     if sq.clock != "root":
@@ -135,9 +123,9 @@ def _notes(sq: TTSQ) -> list[str]:
     settings = {name: value for name, value in sq.instruction.items() if name != "TTClock" and value != usual.get(name)}
     notes += [f"{name} = {constant_text(value)}" for name, value in {**settings, **sq.parameters}.items()]
     if sq.single_run is not None:
-        notes.append(f"single run, timeout {duration(sq.single_run)}")
+        notes.append(f"single run, timeout {duration_text(sq.single_run)}")
     if sq.timeout:
-        notes.append(f"runs at most {duration(sq.timeout)}")
+        notes.append(f"runs at most {duration_text(sq.timeout)}")
     if sq.persistent:
         notes.append("own worker")
     if sq.stateful:
