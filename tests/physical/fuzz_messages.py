@@ -80,6 +80,10 @@ def main(trigger):
 """
 
 
+JOBS = 1000
+"""Pieces of slow work that a node does in one turn."""
+
+
 class NoLink(Link):
     """A link that leads nowhere, and remembers subscriptions."""
 
@@ -117,9 +121,11 @@ class NoLink(Link):
 
 
 def turn(node: Node) -> None:
-    """Let a node do its due work, without a thread of its own."""
+    """Let a node do its due work, without a thread of its own: not for ever, for a stream may always have more."""
     node.loop._turn()
-    while node.loop._jobs:
+    for _ in range(JOBS):
+        if not node.loop._jobs:
+            return
         job = node.loop._jobs.popleft()()
         if job is not None:
             job[1](*job[2])
