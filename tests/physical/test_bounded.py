@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from systems import HEAD, System, until
+from systems import HEAD, Process, System, alive, until
 
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.graph.graph import TTGraph
+from ticktalk.hosted import checkpoints
 from ticktalk.hosted.completion import Completion
-from ticktalk.manager.outputs import LONGEST_ROW, ROWS_LENGTH, Outputs
+from ticktalk.manager.outputs import ERRORS_KEPT, ERRORS_LENGTH, LONGEST_ROW, ROWS_LENGTH, Errors, Outputs
 from ticktalk.manager.state import ContextState, GraphState, ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.payloads import OutputToken
-from ticktalk.physical.manager_node import in_loop
+from ticktalk.payloads import FiringError, InstanceState, OutputToken
+from ticktalk.physical import manager_node
+from ticktalk.physical.manager_node import Callbacks, in_loop
+from ticktalk.physical.workers import worker_body
+from ticktalk.values.codec import Encoded
 
 HEAVY = (
     HEAD
@@ -201,3 +205,161 @@ def test_fifty_ensembles_that_join_and_go_leave_nothing_open(system: System) -> 
     for number in range(1, 6):
         round_of(number)
     until(lambda: not open_files() - before, "all that they had open is closed")
+
+
+def test_kept_errors_are_bounded_in_bytes() -> None:
+    state = state_with("g")
+    errors = Errors(state)
+    for number in range(300):
+        errors.add(FiringError("f-1", "boss", number, number + 1, "prog.py", 1, "x" * 50_000, "y" * 50_000))
+    assert errors.count == 300 and errors.kept[-1].start == 299
+    assert sum(len(error.exception) + len(error.traceback) for error in errors.kept) <= ERRORS_LENGTH
+    for number in range(5000):
+        errors.add(FiringError("f-1", "boss", number, number + 1, "prog.py", 1, "x"))
+    assert errors.count == 5300 and len(errors.kept) <= ERRORS_KEPT
+
+
+def test_callbacks_that_do_not_keep_up_are_left_out_and_counted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(manager_node, "CALLS", 100)
+    monkeypatch.setattr(manager_node, "CALLS_BYTES", 1000)
+    callbacks, made, goes = Callbacks(), [], threading.Event()
+
+    def slow(item: Any) -> None:
+        goes.wait(30)
+        made.append(item)
+
+    call = callbacks.wrap(slow)
+    for number in range(1000):
+        call(number)
+    left_out = callbacks.left_out
+    assert 899 <= left_out <= 900
+    assert [record.getMessage()[:25] for record in caplog.records] == ["callbacks do not keep up:"]
+    goes.set()
+    until(lambda: len(made) == 1000 - left_out, "those that waited are made")
+    goes.clear()
+    long = OutputToken("g", Encoded(b"v" * 400), 0, 1, "f-1", "boss", 1)
+    for _ in range(50):
+        call(long)
+    goes.set()
+    callbacks.close()
+    assert 46 <= callbacks.left_out - left_out <= 47, "values are bounded in bytes"
+    assert f"{callbacks.left_out} calls of callbacks were left out" in caplog.messages[-1]
+
+
+def test_checkpoints_go_in_parts_that_a_frame_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "LARGE", 100)
+    states = {f"f-{k}": InstanceState(body=b"s" * size) for k, size in enumerate((60, 40, 1, 300, 99, 1, 1))}
+    found = list(checkpoints.parts(states))
+    assert [list(part) for part in found] == [["f-0", "f-1"], ["f-2"], ["f-3"], ["f-4", "f-5"], ["f-6"]]
+    assert {sq: state for part in found for sq, state in part.items()} == states
+    assert list(checkpoints.parts({})) == [{}]
+
+
+ABSURD = (
+    HEAD
+    + """
+@STREAMify
+def beat(trigger):
+    return 1
+@SQify
+def power(trigger):
+    print("it computes")
+    return 3 ** 2000000
+@SQify
+def colliding(trigger):
+    return {(2**61 - 1) * n for n in range(45_000)}
+@SQify
+def long(trigger):
+    global sq_state
+    sq_state["kept"] = b"s" * 300_000_000
+    return b"x" * 300_000_000
+"""
+)
+
+APART = """
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="one"):
+        power(trigger)
+    with TTConstraint(name="two"):
+        colliding(trigger)
+    with TTConstraint(name="three"):
+        long(trigger)
+    with TTConstraint(name="runtime-manager"):
+        return beat(trigger, TTPeriod=50_000)
+"""
+
+
+def test_absurd_values_hold_up_only_their_own_workers() -> None:
+    """Rendering 950,000 digits, or 45,000 values of one hash, takes half a minute; 300 MB may not be sent."""
+    system = System().with_ensembles("one", "two", "three")
+    try:
+        system.deploy(ABSURD + APART, "absurd")
+        system.manager.execute_graph("absurd")
+        (error,) = until(lambda: list(system.errors), "the error comes", 60)
+        assert error.sq == "long-1" and "300000005 bytes: 64000000 may be sent" in error.exception
+        system.event("long-1: sq_state (3", "not in the checkpoints")
+        seen, slowest = len(system.values("absurd")), 0.0
+        for _ in range(20):
+            began = time.monotonic()
+            system.manager.status()
+            slowest = max(slowest, time.monotonic() - began)
+            time.sleep(0.02)
+        assert slowest < 1.5, f"the manager took {slowest:.1f} s to answer"
+        until(lambda: len(system.values("absurd")) > seen + 10, "the stream goes on")
+        assert not [event for event in system.events if "is gone" in event]
+    finally:
+        began = time.monotonic()
+        system.end()
+    assert time.monotonic() - began < 10, "it ends at once"
+
+
+def test_sigterm_ends_a_run_whose_body_makes_an_absurd_value(tmp_path: Path) -> None:
+    alone = "\n@GRAPHify\ndef main(trigger):\n    return power(trigger)\n"
+    (tmp_path / "prog.py").write_text(ABSURD + alone)
+    process = Process("run", "--jsonl", str(tmp_path / "prog.py"))
+    until(lambda: "it computes" in process.said, "the body runs")
+    family = process.family()
+    process.popen.terminate()
+    process.wait(10)
+    assert "Traceback" not in process.said and not process.out
+    until(lambda: not any(alive(pid) for pid in family), "nothing of it is left")
+
+
+SLOW = (
+    HEAD
+    + """
+@STREAMify
+def src(trigger):
+    return b"x" * 10_000
+@SQify
+def slow(x):
+    import time
+    time.sleep(0.3)
+    return len(x)
+@GRAPHify
+def main(trigger):
+    return slow(src(trigger, TTPeriod=5_000), TTPersistent=True)
+"""
+)
+
+
+@pytest.mark.parametrize("bound, most", [("UNDER_WAY", 40), ("UNDER_WAY_BYTES", 20 * 10_005)])
+def test_firings_that_wait_for_a_slow_body_are_bounded(
+    bound: str, most: int, system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_body, bound, most)
+    manager, node, name = system.manager, system.manager._handle.node, bound.lower()
+    system.deploy(SLOW, name)
+    manager.execute_graph(name)
+    until(lambda: manager.counters(name).get("slow-1", {}).get("overflow", 0) > 20, "firings are left out")
+
+    def under_way() -> int:
+        return max(len(body.in_flight) for body in node.workers._bodies.values())
+
+    assert in_loop(node, under_way) <= 40
+    until(lambda: len(system.values(name)) > 2, "the others go on")
+    assert in_loop(node, under_way) <= 40 and not manager.counters(name)["slow-1"].get("lost")
+    manager.stop_graph(name)

@@ -6,10 +6,11 @@ context that rests is not looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
+from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine.context import Context
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.arc_numbers import ContextArcs
@@ -26,6 +27,8 @@ Tell = Callable[[RuntimeMsg, object], None]
 BodyStates = dict[tuple[int, str], bytes | None]
 """The `sq_state` of bodies, by context and SQ."""
 
+LARGE = MAX_VALUE
+"""Bytes of `sq_state` in one message, unless a single one is longer: a frame has to hold it."""
 
 WARNED = 10_000
 """Values left out of checkpoints that are told and remembered."""
@@ -89,9 +92,10 @@ class Checkpoints:
             new = [text for text in (*taken.left_out, *left_out) if text not in self._said]
             new = new[: WARNED - len(self._said)]
             self._said.update(new)
-            if changed or new:
-                told = Checkpoint(graph, number, self._host.name, taken.tick, changed, taken.generations, new)
+            for part in parts(changed) if changed or new else ():
+                told = Checkpoint(graph, number, self._host.name, taken.tick, part, taken.generations, new)
                 self._tell(RuntimeMsg.CHECKPOINT, told)
+                new = []
 
         self.bodies_of([context], taken.states, send)
 
@@ -149,6 +153,20 @@ class Checkpoints:
             return False
         self._rested[key] = came = self._arcs[key].came
         return came == before
+
+
+def parts(states: Mapping[str, InstanceState]) -> Iterator[dict[str, InstanceState]]:
+    """The instances in parts for one message each: of `LARGE` bytes of `sq_state`, or of one instance."""
+    part: dict[str, InstanceState] = {}
+    length = 0
+    for sq, state in states.items():
+        size = len(state.body or b"")
+        if part and length + size > LARGE:
+            yield part
+            part, length = {}, 0
+        part[sq] = state
+        length += size
+    yield part
 
 
 def whole(

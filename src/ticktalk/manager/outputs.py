@@ -15,6 +15,9 @@ from ticktalk.payloads import FiringError, OutputToken
 ERRORS_KEPT = 1000
 """The number of firing errors that the manager remembers; all are counted."""
 
+ERRORS_LENGTH = 4 << 20
+"""Characters of their texts."""
+
 LONGEST_ROW = 1 << 20
 """Characters of a row that is kept for late requesters, or published to those that follow."""
 
@@ -135,7 +138,13 @@ class Errors:
         state = self._state
         state.errors += 1
         state.latest_errors.append(error)
-        if len(state.latest_errors) > ERRORS_KEPT:
-            del state.latest_errors[: -ERRORS_KEPT // 2]
+        state.errors_length += _length(error)
+        if len(state.latest_errors) > ERRORS_KEPT or state.errors_length > ERRORS_LENGTH:
+            del state.latest_errors[: len(state.latest_errors) // 2]
+            state.errors_length = sum(map(_length, state.latest_errors))
         for listener in self.listeners:
             listener(error)
+
+
+def _length(error: FiringError) -> int:
+    return len(error.exception) + len(error.traceback)

@@ -198,6 +198,7 @@ class ManagerState(msgspec.Struct):
         isolated: all ensembles fell silent at once: it may be the manager that is cut off.
         errors: how many firings raised.
         latest_errors: the latest of them.
+        errors_length: the characters of their texts.
     """
 
     manager: EnsembleInfo
@@ -209,6 +210,7 @@ class ManagerState(msgspec.Struct):
     isolated: bool = False
     errors: int = 0
     latest_errors: list[FiringError] = []
+    errors_length: int = 0
 
     def infos(self) -> list[EnsembleInfo]:
         """Every ensemble in the order in which mapping tries them: as they joined, the manager's own last."""

@@ -37,6 +37,12 @@ logger = logging.getLogger("ticktalk")
 START_LEAD = 100_000
 """Root ticks between a start and its start tick: every ensemble has heard of it by then."""
 
+CALLS = 100_000
+"""Calls of the user's callbacks that wait."""
+
+CALLS_BYTES = 256 << 20
+"""Bytes of the values in them."""
+
 ROWS_KEPT = 1000
 """Output rows per graph that are kept for requesters that ask late."""
 
@@ -262,22 +268,45 @@ def in_loop(node: Node, act: Callable[[], Any]) -> Any:
 
 
 class Callbacks:
-    """Calls the user's callbacks in a thread of their own: a slow one holds up no other thread."""
+    """Calls the user's callbacks in a thread of their own: a slow one holds up no other thread.
+
+    What waits for them is bounded: calls beyond it are left out, counted, and told once until all have been made.
+
+    Attributes:
+        left_out: calls that were not made.
+    """
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[tuple[Callable[[Any], None], Any] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self.left_out = 0
+        self._told = False
+        self._bytes = [0, 0]  # of values that were put in; of those that were taken out
 
     def wrap(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
         """`callback`, called there."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="ticktalk callbacks", daemon=True)
             self._thread.start()
-        return lambda item: self._queue.put((callback, item))
+        return lambda item: self._put(callback, item)
+
+    def _put(self, callback: Callable[[Any], None], item: Any) -> None:
+        waiting = self._queue.qsize()
+        if not waiting:
+            self._told = False
+        elif waiting >= CALLS or self._bytes[0] - self._bytes[1] > CALLS_BYTES:
+            self.left_out += 1
+            if not self._told:
+                self._told = True
+                logger.error("callbacks do not keep up: %d wait; later ones are left out; log files are whole", waiting)
+            return
+        self._bytes[0] += _size(item)
+        self._queue.put((callback, item))
 
     def _run(self) -> None:
         while (entry := self._queue.get()) is not None:
             callback, item = entry
+            self._bytes[1] += _size(item)
             try:
                 callback(item)
             except BaseException:  # SystemExit, too: it would end all callbacks, and nobody would hear of it
@@ -289,3 +318,10 @@ class Callbacks:
             self._queue.put(None)
             self._thread.join(5)
             self._thread = None
+        if self.left_out:
+            logger.error("%d calls of callbacks were left out, because earlier ones took too long", self.left_out)
+
+
+def _size(item: Any) -> int:
+    """The bytes of an output's value; of anything else they do not matter."""
+    return len(item.value.data) if isinstance(item, OutputToken) and isinstance(item.value, Encoded) else 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ticktalk.engine.context import Context
+from ticktalk.engine.firing.base import takes_full_tokens
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.firing_chain import Elsewhere, outcome_of
 from ticktalk.hosted.meter import BodyCosts
@@ -17,6 +18,16 @@ from ticktalk.physical.timekeeping.root_clock import RootClock
 from ticktalk.physical.workers.protocol import Fired, NewInstance, SavedState
 from ticktalk.physical.workers.results import parts_of, sizes
 from ticktalk.time import Tick
+from ticktalk.values.codec import encoded
+
+FEW = 16
+"""Firings of a body that may be under way whatever their values are."""
+
+UNDER_WAY = 10_000
+"""Firings of a body that may be under way in all, and wait for the one that runs."""
+
+UNDER_WAY_BYTES = 64 << 20
+"""Bytes of the values of those beyond the first few."""
 
 TakeState = Callable[[Context, str, bytes | None, list[str]], None]
 """`(context, sq, sq_state, left_out)`: takes an instance's `sq_state` as MessagePack, and the names without a codec."""
@@ -32,7 +43,9 @@ class WorkerBody:
         context: the context that it belongs to.
         elsewhere: takes its results, errors and counts.
         grid: its sync, if it is a source.
-        in_flight: the firings under way, oldest first: instant (monotonic; None: it is no source), interval.
+        in_flight: the firings under way, oldest first: instant (monotonic; None: it is no source), interval, and bytes
+            that count as held.
+        held: bytes of values in firings under way, but for the first `FEW`.
         saved: the requesters of its `sq_state`, oldest first.
         begun: its worker has made it.
         began: when the oldest firing under way began (monotonic; told by bodies with a timeout); None: it has not.
@@ -51,7 +64,8 @@ class WorkerBody:
     context: Context
     elsewhere: Elsewhere
     grid: GridSync | None
-    in_flight: deque[tuple[int | None, Tick, Tick]] = field(default_factory=deque)
+    in_flight: deque[tuple[int | None, Tick, Tick, int]] = field(default_factory=deque)
+    held: int = 0
     saved: deque[TakeState] = field(default_factory=deque)
     begun: bool = False
     began: int | None = None
@@ -68,6 +82,20 @@ class WorkerBody:
         """Itself as its worker has to make it."""
         return NewInstance(self.ident, self.elsewhere.sq.name, self.elsewhere.paths, self.elsewhere.unpack)
 
+    def put(self, instant: int | None, start: Tick, stop: Tick, values: tuple[Any, ...]) -> bool:
+        """Note a firing that is to run; False: as many as may be are under way, so this one is left out and counted."""
+        size = 0
+        if len(self.in_flight) >= FEW:
+            full = takes_full_tokens(self.elsewhere.sq)
+            size = sum(len(encoded(value[2] if full else value)) for value in values)
+            if len(self.in_flight) >= UNDER_WAY or self.held + size > UNDER_WAY_BYTES:
+                self.elsewhere.tally("overflow" if self.grid is None else "skipped")
+                self.elsewhere.done()
+                return False
+            self.held += size
+        self.in_flight.append((instant, start, stop, size))
+        return True
+
     def late(self, late: int) -> None:
         """Its body started so many microseconds after its instant."""
         if not self.lateness:
@@ -78,7 +106,8 @@ class WorkerBody:
 
     def firing_ended(self, answer: Fired, clock: RootClock) -> None:
         """Take the answer to its oldest firing."""
-        instant, start, stop = self.in_flight.popleft() if self.in_flight else (None, 0, 0)
+        instant, start, stop, size = self.in_flight.popleft() if self.in_flight else (None, 0, 0, 0)
+        self.held -= size
         self.began, self.timed_out = None, False
         if answer.late:
             self.elsewhere.tally(answer.late)
@@ -110,7 +139,7 @@ class WorkerBody:
     def firings_lost(self, clock: RootClock) -> None:
         """Its worker died: the firings under way will not end."""
         if self.timed_out and self.in_flight and self.began is not None:
-            _, start, stop = self.in_flight.popleft()
+            _, start, stop, _ = self.in_flight.popleft()
             self.elsewhere.report(overran(self.elsewhere.sq, self.context.prepared, start, stop))
             if self.elsewhere.fired is not None:
                 self.elsewhere.fired(start, stop, clock.at(self.began), clock.now(), "failed")
@@ -120,6 +149,7 @@ class WorkerBody:
             self.elsewhere.tally("lost")
             self.elsewhere.done()
         self.in_flight.clear()
+        self.held = 0
 
     def give_up(self, why: str, ensemble: str) -> None:
         """Its worker is not replaced: its firings fail from now on."""

@@ -229,7 +229,8 @@ class Workers:
                 elsewhere.report(FiringError(sq.name, self._ensemble, None, None, "", sq.line, str(error)))
                 elsewhere.done()
                 return
-            body.in_flight.append((instant, start, stop))
+            if not body.put(instant, start, stop, values):
+                return
             if sq.told and instant is None:
                 instant = self._clock.monotonic(now)
             self.send(worker, protocol.Fire(ident, start, stop, sent, now, instant, following))
@@ -353,9 +354,7 @@ class Workers:
                 body.gone = True
                 if stop.context is not None:
                     self.send(body.worker, Drop(body.ident))
-        if stop.context is not None:
-            return
-        known = self._graphs.pop(graph, None)
+        known = self._graphs.pop(graph, None) if stop.context is None else None
         for worker in set() if known is None else set(known.assigned.values()) & self._channels.keys():
             others = any(worker in other.assigned.values() for other in self._graphs.values())
             if worker.startswith(PERSISTENT) and not others:
