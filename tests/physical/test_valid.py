@@ -172,7 +172,7 @@ def test_a_stream_far_behind_is_caught_up_with_at_once(receivers: Fuzz) -> None:
     until = time.monotonic() + 10
     while not stream.pending and time.monotonic() < until:
         receivers.turn()
-    node.loop.post(node.receive, message(SyncMsg.SET_GRID, SetGrid("prog", "src-1", 1, 0, 1)))
+    node.receive(message(SyncMsg.SET_GRID, SetGrid("prog", "src-1", 1, 0, 1)))
     node.clock.step(10_000_000)
     began = time.monotonic()
     receivers.turn()
