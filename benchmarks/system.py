@@ -8,14 +8,18 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from benchmarks.measure import Failure
 from ticktalk import TTGraph
 from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import OutputToken
+from ticktalk.physical.trust.authority import init_authority, issue
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
 JOIN_LIMIT = 60.0
@@ -29,21 +33,28 @@ def program(text: str, name: str, **words: Any) -> TTGraph:
     return compile_source(text, f"{name}.py", name)
 
 
+Proofs = Literal["token", "keys", "none"]
+"""What messages and tokens are proven by: the user's token, as on loopback; certificates, as on a network; nothing."""
+
+
 class System:
     """A manager in this process and ensembles in processes of their own.
 
     Args:
-        ensembles: name to further options of `ticktalk ensemble`.
+        ensembles: name to options: none, or `--workers 0`.
+        proofs: what messages and tokens are proven by.
     """
 
-    def __init__(self, ensembles: dict[str, list[str]]) -> None:
+    def __init__(self, ensembles: dict[str, list[str]], proofs: Proofs = "token") -> None:
+        self._proofs = proofs
         self.tokens: list[OutputToken] = []
         self.launched = time.monotonic()
         self.to_root_us = (time.time_ns() - time.monotonic_ns()) // 1000
         """Root ticks minus monotonic microseconds, as every ensemble of this host takes it when it starts."""
         self._open = ExitStack()
         try:
-            self.manager = self._open.enter_context(TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0))
+            options: dict[str, Any] = {"none": {"token": b""}, "keys": self._keys(ensembles)}.get(proofs, {})
+            self.manager = self._open.enter_context(TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, **options))
             self._processes = [self._launch(name, options) for name, options in ensembles.items()]
             self._open.callback(self._end_all)
             missing = self.manager.wait_for_ensembles(ensembles, JOIN_LIMIT)
@@ -56,10 +67,20 @@ class System:
         self.manager.on_output(self._take)
         self.first_output = math.inf
 
+    def _keys(self, names: Iterable[str]) -> dict[str, str]:
+        """Keys for all, in a folder of their own; the manager's option for its bundle."""
+        if self._proofs != "keys":
+            return {}
+        self._bundles = Path(self._open.enter_context(tempfile.TemporaryDirectory())) / "keys"
+        bundle = init_authority(self._bundles)
+        for name in names:
+            issue(self._bundles, name, ["127.0.0.1"])
+        return {"credentials": str(bundle)}
+
     def _launch(self, name: str, options: list[str]) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "ticktalk.cli.entry", "ensemble", name, "--manager", self.manager.address]
-        # It ends when the pipe to its stdin does, so none outlives this process.
-        process = subprocess.Popen([*command, "--with-parent", *options], stdin=subprocess.PIPE, stdout=2)
+        proofs = str(self._bundles / f"{name}.json") if self._proofs == "keys" else self._proofs
+        command = [sys.executable, "-m", "benchmarks.ensemble", name, self.manager.address, proofs, *options]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=2)
         self._open.callback(_end, process)
         return process
 
