@@ -210,6 +210,8 @@ def test_tokens_are_their_sender_s_for_these_receivers_on_this_arc_and_taken_onc
     manager, edge, other = system[MANAGER], system["edge"], system["other"]
     for payload, attached in ((b"tokens", None), (b"long data", b"their frame"), (b"", b"a frame with a place")):
         sealed = edge.seal_tokens(KEY, [MANAGER, "other"], payload, attached)
+        alone = edge.seal_tokens(KEY, ["vera"], payload, attached)
+        assert system["vera"].open_tokens(KEY, *alone)[3:] == (payload, attached)
         whole = b"".join(part for part in sealed if part is not None)
         assert b"tokens" not in whole and b"frame" not in whole and b"data" not in whole, "nobody else reads it"
         for receiver in (manager, other):
@@ -219,11 +221,21 @@ def test_tokens_are_their_sender_s_for_these_receivers_on_this_arc_and_taken_onc
         with pytest.raises(NotForThisError):
             system["vera"].open_tokens(KEY, *sealed)
         assert dropped(lambda sealed=sealed: manager.open_tokens(arc_key("prog", "b-1/0"), *sealed)) == "forged"
-        sealed = edge.seal_tokens(KEY, ["other"], payload, attached)
-        for index, part in enumerate(sealed):
-            for changed in altered(bytes(part or b"")):
+        for recipients in (["other"], ["unknown", "other", MANAGER]):
+            sealed = edge.seal_tokens(KEY, recipients, payload, attached)
+            mine = bytes(sealed[0] if attached is None else sealed[1] or b"")
+            slot = mine.find(manager.session[:8])  # an altered slot of another is its own
+            for index, part in enumerate(sealed):
+                for at, changed in enumerate(altered(bytes(part or b""))):
+                    if part == mine and slot >= 0 and slot <= at < slot + guards.SLOT:
+                        continue
+                    with pytest.raises(FrameError):
+                        other.open_tokens(KEY, *sealed[:index], changed, *sealed[index + 1 :])
+            if attached is not None:
                 with pytest.raises(FrameError):
-                    other.open_tokens(KEY, *sealed[:index], changed, *sealed[index + 1 :])
+                    other.open_tokens(KEY, mine)  # the frame without its data
+                with pytest.raises(FrameError):
+                    other.open_tokens(KEY, b"" if payload else b"more", mine)
 
 
 def test_a_receiver_of_tokens_cannot_forge_those_of_another(system: dict[str, Guard]) -> None:
@@ -232,10 +244,11 @@ def test_a_receiver_of_tokens_cannot_forge_those_of_another(system: dict[str, Gu
     sealed = guards._tokens.decode(edge.seal_tokens(KEY, [MANAGER, "other"], b"tokens")[0][1:])
     at = sealed.slots.find(other.session[:8])
     number = sealed.number.to_bytes(11, "big")
-    about = guards._digest(KEY, sealed.body, b"")
-    once = other._peers["edge"].open(Purpose.TOKENS, number, sealed.slots[at + 8 : at + guards.SLOT], about)
-    assert once is not None and AESGCM(once).decrypt(bytes(12), bytes(sealed.body), None) == b"tokens"
-    body = AESGCM(once).encrypt(bytes(12), b"forged", None)
+    about = guards._about(KEY, b"", None)
+    digest = guards._digest(about, sealed.body, b"")
+    once = other._peers["edge"].open(Purpose.SLOT, number, sealed.slots[at + 8 : at + guards.SLOT], digest)
+    assert once is not None and AESGCM(once).decrypt(bytes(12), bytes(sealed.body), about) == b"tokens"
+    body = AESGCM(once).encrypt(bytes(12), b"forged", about)
     forged = HEAD + guards._encoder.encode(("edge", sealed.number, sealed.slots, body))
     assert dropped(lambda: manager.open_tokens(KEY, forged)) == "forged"
     in_its_name = other.seal_tokens(KEY, [MANAGER], b"forged")[0]

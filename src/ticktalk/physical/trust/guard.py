@@ -272,15 +272,23 @@ class Guard:
         number, slots = next(self._frames), b""
         frame = payload if attached is None else attached
         if self.identity.proves:
-            once = os.urandom(ONCE)
-            lock = AESGCM(once)
-            frame = lock.encrypt(_HEAD, frame, None)
-            if attached is not None and len(payload):
-                payload = lock.encrypt(_DATA, payload, None)
-            about = _digest(key, frame, b"" if attached is None else payload)
-            each = number.to_bytes(11, "big")
             peers = [self._peers[name] for name in recipients if name in self._peers]
-            slots = b"".join([peer.mark + peer.seal(Purpose.TOKENS, each, once, about) for peer in peers])
+            each, about = number.to_bytes(11, "big"), _about(key, payload, attached)
+            data = attached is not None and len(payload) > 0
+            if len(peers) == 1:
+                # Most frames have one receiver. A hop shows the time that more than one seal takes.
+                (peer,) = peers
+                slots, frame = peer.mark, peer.seal(Purpose.TOKENS, each, frame, about)
+                if data:
+                    payload = peer.seal(Purpose.DATA, each, payload, about)
+            else:
+                once = os.urandom(ONCE)
+                lock = AESGCM(once)
+                frame = lock.encrypt(_HEAD, frame, about)
+                if data:
+                    payload = lock.encrypt(_DATA, payload, about)
+                digest = _digest(about, frame, payload if data else b"")
+                slots = b"".join([peer.mark + peer.seal(Purpose.SLOT, each, once, digest) for peer in peers])
         sealed = HEAD + _encoder.encode((self.identity.name, number, slots, frame))
         return (sealed, None) if attached is None else (payload, sealed)
 
@@ -301,21 +309,10 @@ class Guard:
         if at < 0:
             raise NotForThisError("forged", f"tokens of {sealed.sender!r} that are not proven to this process")
         peer = self._peers.get(sealed.sender)
-        once = None
-        if peer is not None:
-            about = _digest(key, sealed.body, b"" if attached is None else payload)
-            slot = sealed.slots[at + MARK : at + SLOT]
-            once = peer.open(Purpose.TOKENS, sealed.number.to_bytes(11, "big"), slot, about)
-        if peer is None or once is None:
+        opened = None if peer is None else _open(peer, sealed, at, _about(key, payload, attached), payload, attached)
+        if opened is None:
             raise DroppedError("forged", f"tokens that are not proven to be {sealed.sender!r}'s")
-        try:
-            lock = AESGCM(once)
-            frame = lock.decrypt(_HEAD, sealed.body, None)
-            if attached is not None and payload:
-                payload = lock.decrypt(_DATA, payload, None)
-        except (InvalidTag, ValueError):
-            raise DroppedError("forged", f"tokens of {sealed.sender!r} that their own key does not open") from None
-        return Came(peer, sealed.sender, sealed.number, *_published(frame, payload, attached))
+        return Came(peer, sealed.sender, sealed.number, *_published(*opened, attached))
 
     # Questions.
 
@@ -383,16 +380,43 @@ def _number(path: Path, counter: int) -> bytes:
     return _PATHS[path] + counter.to_bytes(10, "big")
 
 
-def _digest(key: str, frame: Data, data: Data) -> bytes:
+def _about(key: str, payload: Data, attached: Data | None) -> bytes:
+    """What tokens are sealed with, beside their content: their key, and in which parts they are published."""
+    return key.encode() + bytes((attached is not None and 1 + (len(payload) > 0),))
+
+
+def _digest(about: bytes, frame: Data, data: Data) -> bytes:
     """Of all that is published: a seal over it holds for nothing else."""
-    hashing = sha256(key.encode() + b"\0" + len(frame).to_bytes(8, "big"))
+    hashing = sha256(about + len(frame).to_bytes(8, "big"))
     hashing.update(frame)
     hashing.update(data)
     return hashing.digest()
 
 
-def _published(frame: Data, payload: Data, attached: bytes | None) -> tuple[Data, Data | None]:
-    return (frame, None) if attached is None else (payload, frame)
+def _open(
+    peer: Peer, sealed: _SealedTokens, at: int, about: bytes, payload: Data, attached: Data | None
+) -> tuple[Data, Data] | None:
+    """A frame and its data, whose slot for this process begins there; None: they are not the peer's."""
+    each, data = sealed.number.to_bytes(11, "big"), attached is not None and len(payload) > 0
+    opened: Data | None = b""
+    if len(sealed.slots) == MARK:
+        frame = peer.open(Purpose.TOKENS, each, sealed.body, about)
+        if data:
+            opened = peer.open(Purpose.DATA, each, payload, about)
+        return None if frame is None or opened is None else (frame, opened)
+    digest = _digest(about, sealed.body, payload if data else b"")
+    once = peer.open(Purpose.SLOT, each, sealed.slots[at + MARK : at + SLOT], digest)
+    if once is None:
+        return None
+    try:
+        lock = AESGCM(once)
+        return lock.decrypt(_HEAD, sealed.body, about), lock.decrypt(_DATA, payload, about) if data else b""
+    except (InvalidTag, ValueError):
+        return None  # it sealed the key, but not these with it
+
+
+def _published(frame: Data, data: Data, attached: bytes | None) -> tuple[Data, Data | None]:
+    return (frame, None) if attached is None else (data, frame)
 
 
 def _to_sign(recipient: str, session: bytes, own_session: bytes, number: bytes, content: bytes) -> bytes:

@@ -34,6 +34,8 @@ class Purpose(enum.IntEnum):
     QUESTION = 1
     ANSWER = 2
     TOKENS = 3
+    DATA = 4
+    SLOT = 5
 
 
 class Keys:
