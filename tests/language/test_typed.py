@@ -192,7 +192,7 @@ def test_programs_pass_mypy_and_wrong_settings_do_not(tmp_path: Path):
     path = f"{SOURCE}:{tmp_path}:{PROJECT / 'examples'}"
     config.write_text(f"[mypy]\nstrict = True\nmypy_path = {path}\n[mypy-psutil.*]\nignore_missing_imports = True\n")
     files = [*map(str, examples), *(str(tmp_path / name) for name in programs)]
-    options = ["--config-file", str(config), "--cache-dir", str(tmp_path / "cache"), "--no-error-summary"]
+    options = ["--config-file", str(config), "--cache-dir", str(tmp_path.parent / "mypy"), "--no-error-summary"]
     out, err, _ = api.run([*options, *files])
     assert not err
     errors = [line for line in out.splitlines() if ": error:" in line and "ticktalk/" not in line]

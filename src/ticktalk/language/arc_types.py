@@ -33,6 +33,7 @@ from ticktalk.language.value_types import (
     Value,
     can_meet,
     fits,
+    forget,
     item_of,
     substituted,
     union,
@@ -52,6 +53,8 @@ _HANDS_ON = frozenset({
     "SYSLOG", "RETURN", "UNPACK", "COPY_TTTIME", "ADD_TIME_DELAY", "SET_TIMEOUT", "RESAMPLE", "TTFinishByOtherwise",
 })  # fmt: skip
 """Those whose result is their first input."""
+_MEETING = frozenset({"MERGE", "TTFinishByOtherwise"})
+"""Those that give something also where nothing comes to one of their ports."""
 _RESULTS: dict[str, Type] = {
     "TIME_TOKEN": Instance(int), "READ_TTCLOCK": Instance(int), "VALUES_TO_TTTIME": NONE, "NOT": BOOL, "IS": BOOL,
     "ISNOT": BOOL, "GET_INFINITY": Instance(float), "GET_NEG_INFINITY": Instance(float),
@@ -78,7 +81,11 @@ class Way:
 
     def fits(self, target: Type, solution: Solution | None = None) -> bool:
         """False if a value that came on this way is surely wrong where `target` is wanted."""
-        return can_meet(self.type, target) if self.narrowed else fits(self.type, target, solution)
+        if fits(self.type, target, solution):
+            return True
+        if self.narrowed:
+            forget(target, solution)
+        return self.narrowed and can_meet(self.type, target)
 
 
 Ways = tuple[Way, ...]
@@ -111,7 +118,10 @@ class ArcTypes:
     def check(self) -> None:
         """Report all values that are surely wrong where they go."""
         for made in self._draft.sqs:
-            ways = self._checked(made) if made.template is not None else self._computed(made)
+            if any(not self._at(made, index) for index in range(len(made.ends))) and made.sq.function not in _MEETING:
+                ways: Ways = ()  # it never fires
+            else:
+                ways = self._checked(made) if made.template is not None else self._computed(made)
             self._ways[made] = ways if len(ways) <= MOST_WAYS else _UNKNOWN
             if made.sq.unpack is not None:
                 self._check_unpacking(made)
@@ -224,6 +234,9 @@ class ArcTypes:
         if name == "MERGE":
             return tuple(dict.fromkeys(way for ways in inputs for way in ways))
         if name == "IF":
+            truths = {_truth(way.type) for way in inputs[1]}
+            if truths == {not decode_constant(sq.instruction["when"])}:
+                return ()  # nothing ever goes there
             return tuple(replace(way, narrowed=True) for way in inputs[0])
         if name == "CONST":
             return _constant(decode_constant(sq.instruction["const"]))
@@ -287,7 +300,8 @@ class ArcTypes:
             problem = None if way.narrowed else _unpacking(way.type, made.sq.unpack)
             if problem is not None:
                 instead = "unpack as many as there are, or mend the annotation"
-                self._files[made.sq.file].report(made.place, f"{problem}, but {way.said}", instead)
+                place = made.places.get("", made.place)
+                self._files[made.sq.file].report(place, f"{problem}, but {way.said}", instead)
 
 
 def _constant(value: Any) -> Ways:
@@ -311,6 +325,19 @@ def _alternatives(type_: Type) -> Iterable[Type]:
 
 def _widened(type_: Type) -> Type:
     return type_.widened if isinstance(type_, Value) else type_
+
+
+def _truth(type_: Type) -> bool | None:
+    """Whether values of a type are true; None if some may be, and some not."""
+    if type_ == NONE:
+        return False
+    if isinstance(type_, Value):
+        return bool(type_.value)
+    if isinstance(type_, UnionOf):
+        truths = {_truth(member) for member in type_.members}
+        return truths.pop() if len(truths) == 1 else None
+    has_keys = isinstance(type_, Instance) and isinstance(type_.cls, ProgramClass) and type_.cls.required
+    return True if has_keys or _items(type_) else None
 
 
 def _display(name: str, types: list[Type]) -> Type | None:
@@ -364,7 +391,7 @@ def _element(type_: Type, index: int) -> Type:
 def _items(type_: Type) -> tuple[Type, ...] | None:
     if isinstance(type_, TupleOf):
         return type_.items
-    if isinstance(type_, Value) and isinstance(type_.value, tuple | list):
+    if isinstance(type_, Value) and isinstance(type_.value, tuple):
         return tuple(map(Value, type_.value))
     if isinstance(type_, Instance) and isinstance(type_.cls, ProgramClass) and type_.cls.kind == "named tuple":
         return tuple(type_.cls.fields.values())

@@ -174,6 +174,8 @@ class Displays(Evaluation):
         if sq.unpack is not None and sq.unpack != shape:
             self.problems.report(target, f"the value of {sq.name} is unpacked in two different ways", "unpack it once")
         sq.unpack = shape
+        if sq.file == self.draft.file:
+            node.places[""] = target
         self._bind_elements(target, node, ())
 
     def _shape(self, target: ast.Tuple | ast.List) -> list[Any]:

@@ -93,7 +93,7 @@ class SQDraft(Source):
     is_silent: bool = False  # a plan B whose value goes on through its deadline
     plan_b: SQDraft | None = None
     template: Template | None = None  # of a function
-    places: dict[str, Place] = field(default_factory=dict)  # of its arguments, by parameter
+    places: dict[str, Place] = field(default_factory=dict)  # of its arguments, by parameter; "": where it is unpacked
 
     def finish(self) -> None:
         """Settle the fields that follow from earlier SQs: stream, sticky ports, order, rank; and which arcs remain."""

@@ -156,8 +156,7 @@ def fits(source: Type, target: Type, solution: Solution | None = None) -> bool:
     if isinstance(target, Variable):
         return _solve(source, target, solution)
     if source is ANY or target is ANY:
-        if solution is not None:
-            solution.update(dict.fromkeys(variables_in(target), ANY))
+        forget(target, solution)
         return True
     if isinstance(source, Variable):
         return fits(union(source.choices) if source.choices else source.bound, target, solution)
@@ -238,19 +237,22 @@ def substituted(source: Type, solution: Solution) -> Type:
     return source
 
 
-def variables_in(source: Type) -> Iterator[Variable]:
-    """The type variables in a type."""
+def forget(target: Type, solution: Solution | None) -> None:
+    """Let nothing be known of the type variables in `target`."""
+    if solution is not None:
+        solution.update((part, ANY) for part in _parts(target) if isinstance(part, Variable))
+
+
+def _parts(source: Type) -> Iterator[Type]:
+    """A type, and the types in it."""
+    yield source
     match source:
-        case Variable():
-            yield source
         case Instance(args=parts) | TupleOf(items=parts) | UnionOf(members=parts):
             for part in parts:
-                yield from variables_in(part)
+                yield from _parts(part)
 
 
 def _solve(source: Type, variable: Variable, solution: Solution | None) -> bool:
-    if isinstance(source, Value):
-        source = source.widened
     if variable.choices:
         chosen = next((choice for choice in variable.choices if fits(source, choice)), None)
         if chosen is None:
@@ -259,7 +261,10 @@ def _solve(source: Type, variable: Variable, solution: Solution | None) -> bool:
     elif not fits(source, variable.bound):
         return False
     if solution is not None:
-        solution[variable] = union([solution[variable], source]) if variable in solution else source
+        known = solution.get(variable, source)
+        # Type checkers find the nearest type above both; what that is where parts are not known, is not known.
+        certain = known == source or ANY not in [*_parts(known), *_parts(source)]
+        solution[variable] = union([known, source]) if certain else ANY
     return True
 
 
