@@ -46,8 +46,10 @@ class Instruction(NamedTuple):
     settings: dict[str, Any] = {}  # fixed by a call at compile time, with defaults (`REQUIRED`: none)
     operator: str = ""  # how Python writes it: an expression with it becomes the instruction, or is computed by it
     on_tokens: bool = False  # it computes with tokens, not with values
-    opens: bool = True  # it looks at its inputs' values; one that passes them on leaves encoded values encoded
-    slow: bool = False  # it can take long even on two small numbers
+    sees: tuple[str, ...] | None = None  # the inputs whose values it looks at; None: all of them
+    passes: bool = False  # it passes the value of an input on, as it is
+    slow: bool = False  # it can take long even on small numbers
+    keeps: bool = False  # it keeps state from firing to firing
     singly: bool = False  # its ports fire one by one, each token by itself
     forward: bool = False  # it drops tokens that go back in time
     by_name: bool = True  # a program may call it by name; if not, it is a primitive
@@ -70,7 +72,6 @@ class Setting(msgspec.Struct):
     clock: TTClock = ROOT  # it is set to this clock
     start_tick: int = 0  # when its context started, the same on every ensemble
     grid: tuple[Period, int, int] = (0, 0, 0)  # period, phase and interval width of the grid it is set to
-    opened: Callable[[Any], Any] = _as_it_is  # the value that an input's value stands for, where that came encoded
     now: int = 0
     state: dict[str, Any] = {}  # its own, for the life of the context
     tally: Callable[[str], object] = _as_it_is  # takes a kind of counter (`counters.KINDS`) to be counted at its SQ
@@ -176,14 +177,13 @@ def _read_ttclock(setting: Setting, trigger: Input) -> Sent:
 
 
 def _if(setting: Setting, value: Input, condition: Input) -> Sent:
-    if bool(setting.opened(condition[2])) is not setting.parameter("when"):
+    if bool(condition[2]) is not setting.parameter("when"):
         return []
     return [(value[2], max(value[0], condition[0]), min(value[1], condition[1]))]
 
 
 def _values_to_tttime(setting: Setting, a: Input, b: Input) -> Sent:
-    start = _end(setting.opened(a[2]), NEG_INFINITY)
-    stop = _end(setting.opened(b[2]), INFINITY)
+    start, stop = _end(a[2], NEG_INFINITY), _end(b[2], INFINITY)
     if not start < stop:
         raise ValueError(f"an interval holds at least one tick: {interval_text(start, stop)} is empty")
     return [(None, start, stop)]
@@ -212,7 +212,6 @@ def _resample(setting: Setting, token: Input) -> Sent:
     if start == NEG_INFINITY or stop == INFINITY:
         raise ValueError(f"RESAMPLE needs tokens with a centre, but {interval_text(start, stop)} has none")
     centre = int(start + (stop - start) // 2)
-    value = setting.opened(value)
     first, first_value = setting.state.get("last", (centre, value))
     if centre < first:
         setting.tally("out_of_order")
@@ -295,9 +294,11 @@ TUPLE_3 = _instruction("TUPLE_3", ("a", "b", "c"), _tuple, "`(a, b, c)`.")
 SYSLOG = _instruction("SYSLOG", ("a",), _log, 'Log `a` through `logging.getLogger("ticktalk.SYSLOG")` and pass it on.')
 MERGE = _instruction(
     "MERGE", ("a", "b"), _as_it_is, "Either input, as it comes: in a graph only.",
-    opens=False, singly=True, outside=in_a_graph_only("MERGE"),
+    sees=(), passes=True, singly=True, outside=in_a_graph_only("MERGE"),
 )  # fmt: skip
-_primitive("RETURN", ("a",), _as_it_is, "The value that a graph returns, where no SQ computes it.", opens=False)
+_primitive(
+    "RETURN", ("a",), _as_it_is, "The value that a graph returns, where no SQ computes it.", sees=(), passes=True
+)
 _primitive("UNPACK", ("a",), _as_it_is, "A sequence whose elements go separate ways: `p, q = ...`.")
 _primitive("AND", (), _and, "`a and b`, of any number.")
 _primitive("OR", (), _or, "`a or b`, of any number.")
@@ -309,7 +310,7 @@ _primitive("DICT", (), _dict, "`{a: b, c: d, ...}`.")
 
 # On tokens.
 
-_on_tokens = partial(_instruction, on_tokens=True)
+_on_tokens = partial(_instruction, on_tokens=True, sees=())
 CONST = _on_tokens(
     "CONST", ("trigger",), _on_trigger(lambda setting: setting.parameter("const")), "`const` for each `trigger`.",
     settings={"const": REQUIRED}, outside=lambda trigger, const: const,
@@ -328,17 +329,19 @@ TTTIME_TO_VALUES = _on_tokens(
 )  # fmt: skip
 VALUES_TO_TTTIME = _on_tokens(
     "VALUES_TO_TTTIME", ("a", "b"), _values_to_tttime, "The interval [a, b) of the root clock; the value is None.",
-    outside=lambda a, b: TTToken(None, TTTime(ROOT, a.value, b.value)),
+    sees=None, outside=lambda a, b: TTToken(None, TTTime(ROOT, a.value, b.value)),
 )  # fmt: skip
 COPY_TTTIME = _on_tokens(
     "COPY_TTTIME", ("value", "time"), lambda setting, value, time: [(value[2], *time[:2])],
-    "The value of one on the interval of the other.",
+    "The value of one on the interval of the other.", passes=True,
 )  # fmt: skip
 ADD_TIME_DELAY = _on_tokens(
     "ADD_TIME_DELAY", ("a",), _add_time_delay, "The token, its interval `delay` ticks of the interval's clock later.",
-    settings={"delay": REQUIRED},
+    settings={"delay": REQUIRED}, passes=True,
 )  # fmt: skip
-SET_TIMEOUT = _on_tokens("SET_TIMEOUT", ("a",), _set_timeout, "The value from its interval's end to infinity.")
+SET_TIMEOUT = _on_tokens(
+    "SET_TIMEOUT", ("a",), _set_timeout, "The value from its interval's end to infinity.", passes=True
+)
 GET_INFINITY = _on_tokens(
     "GET_INFINITY", ("trigger",), _on_trigger(lambda setting: INFINITY),
     "Positive infinity: the end of an interval without end.", outside=lambda trigger: INFINITY,
@@ -352,16 +355,21 @@ RESAMPLE = _on_tokens(
     "The stream on another grid: in a graph only. `order`: 0 holds each sample, 1 computes the values on the line to"
     " the next one. Two samples more than `TTMaxGap` ticks of `TTClock` apart (default: 30 s) give nothing (`gaps`).",
     settings={"TTClock": ROOT, "TTPeriod": REQUIRED, "TTPhase": 0, "order": 0, "TTMaxGap": None},
-    forward=True, outside=in_a_graph_only("RESAMPLE"),
+    sees=None, slow=True, keeps=True, forward=True, outside=in_a_graph_only("RESAMPLE"),
 )  # fmt: skip
-_primitive("IF", ("value", "condition"), _if, "The value, if the condition is as the branch wants it.", on_tokens=True)
+_primitive(
+    "IF", ("value", "condition"), _if, "The value, if the condition is as the branch wants it.",
+    on_tokens=True, sees=("condition",), passes=True,
+)  # fmt: skip
 
 BY_NAME = {row.name: row for row in INSTRUCTIONS.values() if row.by_name}
 """Those that a program calls by name."""
 
 ON_TOKENS = frozenset(row.name for row in INSTRUCTIONS.values() if row.on_tokens)
 ON_VALUES = INSTRUCTIONS.keys() - ON_TOKENS
-OPENING = frozenset(name for name in ON_VALUES if INSTRUCTIONS[name].opens)
-"""Instructions on values that look at them."""
+OPENING = frozenset(row.name for row in INSTRUCTIONS.values() if row.sees != ())
+"""Instructions that look at values."""
+PASSING = frozenset(row.name for row in INSTRUCTIONS.values() if row.passes)
+KEEPING = frozenset(row.name for row in INSTRUCTIONS.values() if row.keeps)
 
 __all__ = [*BY_NAME]

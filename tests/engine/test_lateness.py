@@ -99,7 +99,7 @@ def worked(monkeypatch: pytest.MonkeyPatch, width: int, fire: Fire, begun: int) 
     assert answers[0] == Loaded("prog", None)
     (answer,) = answers[1:]
     assert isinstance(answer, Fired)
-    return answer.late
+    return answer.counted
 
 
 @EACH

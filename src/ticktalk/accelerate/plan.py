@@ -27,10 +27,11 @@ from typing import Literal, NamedTuple
 
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.firing.grid import GridSync
+from ticktalk.engine.firing_chain import runs_elsewhere
 from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ, TTDestination
-from ticktalk.instructions import ON_VALUES, OPENING
+from ticktalk.instructions import ON_VALUES
 
 Kind = Literal["instant", "token", "firing"]
 
@@ -196,10 +197,10 @@ class _Planner:
             return False
         if sq.spread or any(arc.kind != "value" and arc.to for arc in sq.arcs):
             return False
+        on_values = bool(sq.body) or sq.function in ON_VALUES
         if self._elsewhere is None:
-            return bool(sq.body) or sq.function in ON_VALUES
-        uses_components = any(constraint.components for constraint in sq.constraints)
-        return not uses_components and (bool(sq.body) or sq.function in OPENING)
+            return on_values
+        return on_values and runs_elsewhere(sq) and not any(constraint.components for constraint in sq.constraints)
 
     def _add(self, sq: TTSQ) -> _Region | None:
         """The region that the SQ now belongs to, as one inside or as a root."""

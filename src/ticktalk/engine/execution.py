@@ -18,7 +18,6 @@ from ticktalk.instructions import INSTRUCTIONS, ON_TOKENS, Setting
 from ticktalk.payloads import FiringError
 from ticktalk.printable import block, bounded
 from ticktalk.time import ROOT, Tick, TTClock, TTEmpty, TTTag, TTTime, TTToken
-from ticktalk.values.codec import plain
 
 Send = Callable[[Any, Tick, Tick], None]
 
@@ -88,7 +87,7 @@ class TTSQExecute:
         if sq.function in ON_TOKENS:
             self.body, self.arrange = _call_shape(sq, compute, tag, full=True)
             grid = sq.every, sq.phase, sq.width
-            self._setting = Setting(self._parameter, clock, start_tick, grid, plain, tally=tally)
+            self._setting = Setting(self._parameter, clock, start_tick, grid, tally=tally)
             self.fire = self._fire_instruction
         else:
             self.body, self.arrange = _call_shape(sq, compute, tag)

@@ -4,7 +4,7 @@ A firing rule decides on a set (`engine/firing`). The firing then passes those o
 
 * "tag": its tag is sent, where an SQ consumes it;
 * "single run": it is dropped while another is in flight;
-* "numbers here": arithmetic on plain numbers is done at once by the timekeeper; anything else goes on;
+* "numbers here": an instruction on plain numbers is carried out at once by the timekeeper; on anything else it goes on;
 * "worker": its body runs in a worker of the device, and no further stage follows here; or else
 * "cores": it waits for a core of the simulated ensemble, and takes its time;
 * "drivers": the environment is brought to its tick, for the drivers that its body may use;
@@ -26,11 +26,11 @@ from ticktalk.counters import Counters
 from ticktalk.defaults import EVICTION_BOUND
 from ticktalk.engine.acceleration import Accelerator, ContextParts
 from ticktalk.engine.execution import TTSQExecute
-from ticktalk.engine.firing.base import Fire, Leave, Send
+from ticktalk.engine.firing.base import Fire, Leave, Send, takes_full_tokens
 from ticktalk.engine.firing.single_run import SingleRun
 from ticktalk.engine.forwarding import Output, Publish, PublishTogether, TTSQForward
 from ticktalk.graph.sq import TTSQ
-from ticktalk.instructions import INSTRUCTIONS, OPENING
+from ticktalk.instructions import INSTRUCTIONS, KEEPING, OPENING, PASSING
 from ticktalk.payloads import FiringError
 from ticktalk.time import Tick
 from ticktalk.values.codec import as_number
@@ -204,9 +204,9 @@ def _elsewhere(
     own: Elsewhere, context: ContextParts, run: RunElsewhere, body: Callable[[TTSQ, Send, Report], TTSQExecute]
 ) -> tuple[tuple[str, ...], Fire]:
     """The stages of a body that runs in a worker, and the `fire` of the first of them."""
-    if own.sq.body or INSTRUCTIONS[own.sq.function].slow:
+    if own.sq.body or own.unpack is not None or INSTRUCTIONS[own.sq.function].slow:
         return ("worker",), run(context, own)
-    numbers = NumbersHere()
+    numbers = NumbersHere(own.sq)
     _, numbers.here, _ = _in_place(own, context, {}, body)
     numbers.away = run(context, own._replace(done=numbers.done, away=numbers.more))
     return ("numbers here", "worker"), numbers.fire
@@ -234,19 +234,50 @@ def _in_place(
 
 
 def runs_elsewhere(sq: TTSQ) -> bool:
-    """True if an SQ looks at values, as bodies and most instructions do. It may run outside the timekeeper."""
-    return sq.body or sq.function in OPENING
+    """True if an SQ looks at values, as bodies and most instructions do, or unpacks one that it passes on.
+
+    It may run outside the timekeeper: only there the program's classes are known, and nobody waits for it.
+    """
+    return sq.body or sq.function in OPENING or (sq.unpack is not None and sq.function in PASSING)
+
+
+def keeps_state(sq: TTSQ) -> bool:
+    """True if an SQ keeps state from firing to firing."""
+    return sq.stateful or (not sq.body and sq.function in KEEPING)
+
+
+Opened = Callable[[tuple[Any, ...]], tuple[Any, ...] | None]
+"""The inputs of a firing with the values opened that the instruction looks at; None: not all of these are numbers."""
+
+
+def _numbers(values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    numbers = tuple([as_number(value) for value in values])
+    return None if None in numbers else numbers
+
+
+def _numbers_of_tokens(sees: list[bool]) -> Opened:
+    def opened(tokens: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        numbers = _numbers(tuple([token[2] for token, seen in zip(tokens, sees, strict=True) if seen]))
+        if numbers is None:
+            return None
+        rest = iter(numbers)
+        return tuple([(*token[:2], next(rest)) if seen else token for token, seen in zip(tokens, sees, strict=True)])
+
+    return opened
 
 
 class NumbersHere:
-    """Arithmetic on numbers is done by the timekeeper; on anything else it goes away, as a body would.
+    """An instruction on numbers is carried out by the timekeeper; on anything else it goes away, as a body would.
 
     A deadline is often computed so (`tag + n`), and must not wait for a busy worker.
     """
 
-    __slots__ = ("away", "here", "under_way")
+    __slots__ = ("_opened", "away", "here", "under_way")
 
-    def __init__(self) -> None:
+    def __init__(self, sq: TTSQ) -> None:
+        sees = INSTRUCTIONS[sq.function].sees
+        seen = [sees is None or port.name in sees for port in sq.ports if port.constant is None]
+        self._opened: Opened = _numbers_of_tokens(seen) if takes_full_tokens(sq) else _numbers
         self.away: Fire
         self.here: Fire
         self.under_way = 0
@@ -254,9 +285,9 @@ class NumbersHere:
     def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
         """Let a firing pass."""
         if not self.under_way:  # else this one would overtake
-            numbers = [as_number(value) for value in values]
-            if None not in numbers:
-                self.here(start, stop, tuple(numbers), now)
+            opened = self._opened(values)
+            if opened is not None:
+                self.here(start, stop, opened, now)
                 return
         self.under_way += 1
         self.away(start, stop, values, now)

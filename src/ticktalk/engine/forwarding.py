@@ -6,9 +6,10 @@ one publication per arc. The manager gets it if the arc is an output of the grap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
 from heapq import heappush
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -238,11 +239,12 @@ def unpacked(value: Any, shape: list[Any] | None) -> dict[tuple[int, ...], Any]:
 
 def _unpack(value: Any, shape: list[Any], path: tuple[int, ...], parts: dict[tuple[int, ...], Any]) -> None:
     try:
-        items = tuple(value)
+        items = tuple(islice(value, len(shape) + 1))  # some never end
     except TypeError:
         raise TypeError(f"a sequence of {len(shape)} is unpacked here, but the body returned {value!r}") from None
     if len(items) != len(shape):
-        raise ValueError(f"a sequence of {len(shape)} is unpacked here, but the body returned {len(items)} values")
+        number = len(value) if isinstance(value, Sized) else len(items) if len(items) < len(shape) else "more"
+        raise ValueError(f"a sequence of {len(shape)} is unpacked here, but the body returned {number} values")
     for index, (item, inner) in enumerate(zip(items, shape, strict=True)):
         parts[(*path, index)] = item
         if inner is not None:

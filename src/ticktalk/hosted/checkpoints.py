@@ -12,6 +12,7 @@ import msgspec
 
 from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine.context import Context
+from ticktalk.engine.firing_chain import keeps_state
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.body_runner import Bodies
@@ -130,7 +131,7 @@ class Checkpoints:
             (context, name)
             for context in contexts
             for name in sqs
-            if name in context.syncs and context.syncs[name].sq.stateful and name not in context.executes
+            if name in context.syncs and name not in context.executes and keeps_state(context.syncs[name].sq)
         ]
         states: BodyStates = {}
         left_out: list[str] = []

@@ -19,7 +19,7 @@ from ticktalk.hosted.body_output import keep_bodies_from_stdout
 from ticktalk.physical.memory import arena
 from ticktalk.physical.memory.arena import Memory
 from ticktalk.physical.timekeeping.loop import Job, Loop
-from ticktalk.physical.workers.protocol import Answer, Command, Map, Mapped, OfUnit, Unmap
+from ticktalk.physical.workers.protocol import Answer, Command, GoOn, Map, Mapped, OfUnit, Unmap
 from ticktalk.physical.workers.worker import Worker
 from ticktalk.physical.workers.worker_frames import Frames, encode_frame, unsent
 from ticktalk.values.codec import Data
@@ -294,7 +294,7 @@ class ThreadChannel:
         if not self._commands or not self._reading.acquire(False):
             return None  # the thread that reads will come to the commands that wait
         command = self._commands.popleft()
-        if not isinstance(command, OfUnit):
+        if not isinstance(command, OfUnit | GoOn):
             return 0, self._carry_out, (command,)
         unit = self._worker.take(command)
         self._reading.release()

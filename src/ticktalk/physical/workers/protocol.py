@@ -85,7 +85,8 @@ class Fired(msgspec.Struct, array_like=True, tag="fired"):
     Attributes:
         outcome: the result as `results.encoder` makes it, or the error that the body raised.
         start, stop: the interval of the result.
-        late: "skipped": it was too late to start; "late_starts": it became late after its firing was decided; or None.
+        counted: a counter to add to, or None. "skipped": it was too late to start. "late_starts": it became late after
+            its firing was decided. Others are counted by an instruction.
     """
 
     ident: int
@@ -94,7 +95,24 @@ class Fired(msgspec.Struct, array_like=True, tag="fired"):
     stop: Tick
     begun: int
     ended: int
-    late: str | None = None
+    counted: str | None = None
+
+
+class Sent(msgspec.Struct, array_like=True, tag="sent"):
+    """Results of a firing that has more: `(result, start, stop)` each, as in `Fired`, which follows.
+
+    The firing may wait for `GoOn`, so that only so many results are under way.
+    """
+
+    ident: int
+    results: list[tuple[list[Any], Tick, Tick]]
+    ended: int
+
+
+class GoOn(msgspec.Struct, array_like=True, tag="go on"):
+    """The timekeeper has taken what a firing sent."""
+
+    ident: int
 
 
 class Save(msgspec.Struct, array_like=True, tag="save"):
@@ -163,6 +181,6 @@ class Unmap(msgspec.Struct, array_like=True, tag="unmap"):
 OfUnit = Fire | Save | Restore | RunRegion | SplitRegion
 """Commands that a body, or all bodies of a region, carry out one after the other."""
 
-Command = OfUnit | Load | Start | FormRegion | Drop | Stop
+Command = OfUnit | GoOn | Load | Start | FormRegion | Drop | Stop
 
-Answer = Loaded | Begun | Fired | SavedState | RegionRan | RegionSkipped
+Answer = Loaded | Begun | Fired | Sent | SavedState | RegionRan | RegionSkipped

@@ -17,7 +17,7 @@ from ticktalk.engine.lateness import lateness
 from ticktalk.engine.state import Saver
 from ticktalk.payloads import FiringError
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
-from ticktalk.physical.workers.protocol import Answer, Begun, Fire, Fired, OfUnit, Restore, Save, SavedState
+from ticktalk.physical.workers.protocol import Answer, Begun, Fire, Fired, OfUnit, Restore, Save, SavedState, Sent
 from ticktalk.physical.workers.results import failure, sendable
 from ticktalk.time import Tick
 
@@ -26,6 +26,9 @@ SLOW = 500
 
 LOAN = 1_000
 """Microseconds that a body which was not slow may take before another thread reads on."""
+
+MOST = 64
+"""Results of one firing that go to the timekeeper at once: it takes so many in less than a millisecond or two."""
 
 SendAnswer = Callable[[Answer], None]
 """Sends an answer; called from any thread."""
@@ -75,11 +78,15 @@ class Instance(Unit):
         max_value: bytes of the longest `sq_state` that is saved.
 
     Attributes:
-        execute: its execute part, which calls `send` and `report`; set before the first command.
+        execute: its execute part, which calls `send`, `report` and `tally`; set before the first command.
         timed: it says when a firing begins, because its time is limited.
+        gone: nobody takes its results any more.
+        go_on: set when the timekeeper has taken what the firing under way sent, or it is gone.
     """
 
-    __slots__ = ("_encode", "_full", "_max_value", "_outcome", "execute", "report", "timed")
+    __slots__ = (
+        "_counted", "_encode", "_full", "_max_value", "_outcome", "execute", "go_on", "gone", "report", "timed",
+    )  # fmt: skip
 
     execute: TTSQExecute
 
@@ -91,12 +98,35 @@ class Instance(Unit):
         self._full = full
         self.timed = False
         self._encode = encode
+        self.gone = False
+        self.go_on = threading.Event()
+        self._counted: str | None = None  # of the firing under way
         self._outcome: list[Any] = []  # of the firing under way
         self.report: Callable[[FiringError], None] = self._outcome.append
 
     def send(self, value: Any, start: Tick, stop: Tick) -> None:
-        """Take the value that the body returned, and its interval."""
+        """Take a value that the body returned, and its interval; where there are many, wait until some were taken."""
+        if len(self._outcome) == MOST:
+            self.go_on.clear()
+            self._send_outcome()
+            if not self.gone:
+                self.go_on.wait()
+            if self.gone:
+                raise InterruptedError("its instance has ended")
         self._outcome.append((self._encode(value), start, stop))
+
+    def _send_outcome(self) -> None:
+        self.answer(Sent(self.ident, self._outcome[:], monotonic_us()))
+        self._outcome.clear()
+
+    def tally(self, kind: str) -> None:
+        """Take a counter that the firing under way adds to."""
+        self._counted = kind
+
+    def end(self) -> None:
+        """Nobody takes its results any more; from any thread."""
+        self.gone = True
+        self.go_on.set()
 
     def carry_out(self, command: OfUnit) -> None:
         """Run the body, or give or take its `sq_state`."""
@@ -105,13 +135,13 @@ class Instance(Unit):
         elif isinstance(command, Save):
             saver = Saver()
             saver.sq = self.execute.name
-            data = saver.body(self.execute.state.get("sq_state"))
+            data = saver.body(self.execute.memory)
             if data is not None and len(data) > self._max_value:
                 saver.left_out.append(f"{saver.sq}: sq_state ({len(data)} bytes)")
                 data = None
             self.answer(SavedState(self.ident, data, saver.left_out))
         elif isinstance(command, Restore):
-            self.execute.state["sq_state"] = self.execute.code.decode(command.sq_state)
+            self.execute.memory = self.execute.code.decode(command.sq_state)
 
     def _fire(self, command: Fire) -> None:
         start, stop = command.start, command.stop
@@ -138,10 +168,12 @@ class Instance(Unit):
         running.current = None
         ended = monotonic_us()
         self.slow = ended - begun > SLOW
-        sent: Any = outcome[0] if outcome else ([], start, stop)
-        outcome.clear()  # a long value would take up room until the next firing
+        sent: Any = outcome.pop() if outcome else ([], start, stop)
+        if outcome:
+            self._send_outcome()
         result, begin, end = (sendable(sent), start, stop) if isinstance(sent, FiringError) else sent
-        self.answer(Fired(self.ident, result, begin, end, begun, ended, late))
+        counted, self._counted = late or self._counted, None
+        self.answer(Fired(self.ident, result, begin, end, begun, ended, counted))
 
 
 class RegionUnit(Unit):

@@ -21,13 +21,14 @@ from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine.bodies import BodyError, GraphCode
 from ticktalk.engine.components import Components, Preparing, running
 from ticktalk.engine.execution import TTSQExecute
+from ticktalk.engine.firing.base import takes_full_tokens
 from ticktalk.errors import TTError
 from ticktalk.factories import make_driver
 from ticktalk.graph.graph import TTGraph
 from ticktalk.physical.network.token_frames import arcs_in
 from ticktalk.physical.process_end import or_end
 from ticktalk.physical.timekeeping.role import Role
-from ticktalk.physical.workers.protocol import Command, Drop, Load, Loaded, OfUnit, Start, Stop
+from ticktalk.physical.workers.protocol import Command, Drop, GoOn, Load, Loaded, OfUnit, Start, Stop
 from ticktalk.physical.workers.results import Encode, encoder, failure, text
 from ticktalk.physical.workers.units import Instance, RegionUnit, SendAnswer, Unit
 from ticktalk.time import TTClock
@@ -73,6 +74,7 @@ class Worker:
             Load: self._load,
             Start: self._start,
             FormRegion: self._form,
+            GoOn: self._go_on,
             Drop: self._drop,
             Stop: self._stop,
         }
@@ -173,7 +175,7 @@ class Worker:
         for new in command.instances:
             sq = by_name[new.sq]
             encode = encoder(new.paths, new.unpack, self._encode)
-            instance = Instance(new.ident, sq.full_token, encode, self._answer, self._max_value)
+            instance = Instance(new.ident, takes_full_tokens(sq), encode, self._answer, self._max_value)
             instance.execute = TTSQExecute(
                 sq,
                 self._ensemble,
@@ -184,6 +186,7 @@ class Worker:
                 instance.send,
                 instance.report,
                 command.context,
+                instance.tally,
             )
             instance.timed = sq.timeout > 0
             self._units[new.ident] = instance
@@ -196,12 +199,19 @@ class Worker:
         region = WorkerRegion(command.roots, command.members, executes, command.feeds, codecs)
         self._units[command.ident] = RegionUnit(command.ident, region, mine, self._answer)
 
+    def _go_on(self, command: GoOn) -> None:
+        unit = self._units.get(command.ident)
+        if isinstance(unit, Instance):
+            unit.go_on.set()
+
     def _drop(self, command: Drop) -> None:
-        self._units.pop(command.ident, None)
+        unit = self._units.pop(command.ident, None)
+        if isinstance(unit, Instance):
+            unit.end()
 
     def _stop(self, command: Stop) -> None:
         _, code, _ = self._graphs.pop(command.graph, (None, None, None))
         for unit in list(self._units.values()):
             of_it = unit.members[0] if isinstance(unit, RegionUnit) else unit
             if of_it.execute.code is code:
-                self._units.pop(unit.ident, None)  # a region may just have ended by itself, in another thread
+                self._drop(Drop(unit.ident))  # a region may just have ended by itself, in another thread

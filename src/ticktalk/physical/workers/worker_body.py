@@ -15,7 +15,7 @@ from ticktalk.hosted.meter import BodyCosts
 from ticktalk.hosted.watchdog import overran
 from ticktalk.payloads import FiringError
 from ticktalk.physical.timekeeping.root_clock import RootClock
-from ticktalk.physical.workers.protocol import Fired, NewInstance, SavedState
+from ticktalk.physical.workers.protocol import Fired, NewInstance, SavedState, Sent
 from ticktalk.physical.workers.results import parts_of, sizes
 from ticktalk.time import Tick
 from ticktalk.values.codec import encoded
@@ -109,9 +109,9 @@ class WorkerBody:
         instant, start, stop, size = self.in_flight.popleft() if self.in_flight else (None, 0, 0, 0)
         self.held -= size
         self.began, self.timed_out = None, False
-        if answer.late:
-            self.elsewhere.tally(answer.late)
-        if answer.late != "skipped":
+        if answer.counted:
+            self.elsewhere.tally(answer.counted)
+        if answer.counted != "skipped":
             self._took(answer.ended - answer.begun)
             if isinstance(answer.outcome, FiringError):
                 self.elsewhere.report(answer.outcome)
@@ -125,6 +125,12 @@ class WorkerBody:
         self.elsewhere.done()
         if self.ended is not None:
             self.ended()
+
+    def sent(self, answer: Sent) -> None:
+        """Take results of its oldest firing, which goes on."""
+        for result, start, stop in answer.results:
+            if result:
+                self.elsewhere.send(parts_of(result, self.elsewhere), start, stop)
 
     def _send(self, result: list[Any], answer: Fired, clock: RootClock) -> None:
         parts = parts_of(result, self.elsewhere) if result else None

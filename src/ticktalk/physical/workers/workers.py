@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from ticktalk.accelerate.on_device import DeviceAccelerator
+from ticktalk.accelerate.region_messages import RegionRan, RegionSkipped
 from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine import state
 from ticktalk.engine.acceleration import ContextParts
@@ -38,7 +39,6 @@ from ticktalk.physical.workers.protocol import (
     Answer,
     Begun,
     Command,
-    Drop,
     Fired,
     Load,
     Loaded,
@@ -311,7 +311,7 @@ class Workers:
         for body in [mine.pop(name) for name in names if name in mine]:
             del self._bodies[body.ident]
             body.gone = True
-            self.send(body.worker, Drop(body.ident))
+            self.send(body.worker, protocol.Drop(body.ident))
             for take_state in body.saved:
                 take_state(context, body.elsewhere.sq.name, None, [])
 
@@ -353,7 +353,7 @@ class Workers:
                 del self._bodies[body.ident]
                 body.gone = True
                 if stop.context is not None:
-                    self.send(body.worker, Drop(body.ident))
+                    self.send(body.worker, protocol.Drop(body.ident))
         known = self._graphs.pop(graph, None) if stop.context is None else None
         for worker in set() if known is None else set(known.assigned.values()) & self._channels.keys():
             others = any(worker in other.assigned.values() for other in self._graphs.values())
@@ -398,23 +398,24 @@ class Workers:
 
     def _take(self, answer: Answer) -> None:
         """Take an answer of a worker; one about a body or a graph that is gone is dropped."""
-        if isinstance(answer, Begun):
-            body = self._bodies.get(answer.ident)
-            if body is not None and body.in_flight:
-                self._timeouts.began(body, answer.begun)
-        elif isinstance(answer, Fired):
-            body = self._bodies.get(answer.ident)
-            if body is not None:
-                self.ended_at(answer.ended)
-                body.firing_ended(answer, self._clock)
-        elif isinstance(answer, SavedState):
-            body = self._bodies.get(answer.ident)
-            if body is not None:
-                body.state_came(answer)
-        elif isinstance(answer, Loaded):
+        if isinstance(answer, Loaded):
             self._loaded(answer)
-        else:
+        elif isinstance(answer, RegionRan | RegionSkipped):
             self.accelerator.answer(answer)
+        elif (body := self._bodies.get(answer.ident)) is None:
+            return
+        elif isinstance(answer, SavedState):
+            body.state_came(answer)
+        elif isinstance(answer, Begun):
+            if body.in_flight:
+                self._timeouts.began(body, answer.begun)
+        else:
+            self.ended_at(answer.ended)
+            if isinstance(answer, Fired):
+                body.firing_ended(answer, self._clock)
+            else:
+                body.sent(answer)
+                self.send(body.worker, protocol.GoOn(body.ident))
 
     def _loaded(self, answer: Loaded) -> None:
         known = self._graphs.get(answer.graph)
