@@ -19,7 +19,7 @@ from ticktalk.payloads import Deployment, Ping, StopGraph
 from ticktalk.physical.network.control_frames import UnsignedCodeError, control_frame, parse_control
 from ticktalk.physical.network.frames import HEAD, FrameError
 from ticktalk.physical.trust import guard as guards
-from ticktalk.physical.trust import identity, questions
+from ticktalk.physical.trust import identity, questions, trust
 from ticktalk.physical.trust.authority import init_authority, issue, revoke
 from ticktalk.physical.trust.guard import DroppedError, Guard, NotForThisError
 from ticktalk.physical.trust.identity import ByToken
@@ -386,6 +386,14 @@ def test_a_certificate_that_expires_soon_is_warned_of_and_an_expired_one_is_the_
         def now(cls, tz: Any = None) -> Any:
             return datetime.now(tz) + timedelta(days=7)
 
+    lasting = Trust("edge", "ensemble", str(issue(keys, "edge", valid_for=timedelta(days=10))), ADDRESS)
+    caplog.clear()
+    lasting.warn_of_end()
+    assert not caplog.records
+    monkeypatch.setattr(trust, "datetime", Later)
+    for _ in range(3):  # a process that has run for a week, and looks from time to time
+        lasting.warn_of_end()
+    assert len(caplog.records) == 1 and "the certificate of 'edge' expires on" in caplog.text
     monkeypatch.setattr(identity, "datetime", Later)
     with pytest.raises(TTError, match=r"'edge' expired on .*: issue a new one with `ticktalk keys issue edge`"):
         manager.guard.asked(COMMAND, edge.guard.ask(manager.guard.greeting(), COMMAND, b"").payload)

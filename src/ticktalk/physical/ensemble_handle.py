@@ -159,6 +159,7 @@ class EnsembleHandle:
 
     def _look_for_another(self) -> None:
         """In place of a manager that is not heard there may be another one: it knows no key of this ensemble's."""
+        self._trust.warn_of_end()
         now = monotonic_us()
         if now - max(self._heard_at, self._joined_at, self._asked_at) < UNHEARD:
             return

@@ -177,6 +177,7 @@ class ManagerNode(Driver):
     def _look_for_revoked(self) -> None:
         """A list that has changed takes effect at once, here and at every ensemble."""
         before = self.trust.guard.revocations
+        self.trust.warn_of_end()
         try:
             gone = self.trust.look()
         except TTError as error:

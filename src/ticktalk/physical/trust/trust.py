@@ -48,6 +48,7 @@ class Trust:
         self.credentials = Credentials.load(credentials) if credentials is not None else None
         self.door: Door
         self._revocations: RevocationFile | None = None
+        self._warned = False
         if self.credentials is None:
             insecure = role == "manager" and not is_loopback(address)
             secret = token if token is not None else own_token() if is_loopback(address) or insecure else b""
@@ -55,7 +56,7 @@ class Trust:
             self.guard = Guard(ByToken(secret, name, role, insecure))
             return
         self.door = self.credentials.tls
-        self._warn_of_end(self.credentials)
+        self.warn_of_end()
         sign = self.credentials.signer().sign if role == "manager" else None
         lists = self.credentials.revocation_verifier()
         self.guard = Guard(Certified(self.credentials), sign, self.credentials.verifier().verify, lists)
@@ -71,9 +72,13 @@ class Trust:
         """When the certificate does (seconds since 1970); 0: there is none."""
         return 0 if self.credentials is None else int(self.credentials.expires.timestamp())
 
-    @staticmethod
-    def _warn_of_end(credentials: Credentials) -> None:
+    def warn_of_end(self) -> None:
+        """Say once that the certificate expires soon; called again from time to time."""
+        credentials = self.credentials
+        if credentials is None or self._warned:
+            return
         if credentials.expires - datetime.now(UTC) < WARN_BEFORE:
+            self._warned = True
             logger.warning(
                 "%s: the certificate of %r expires on %s UTC: issue a new one with `ticktalk keys issue %s`",
                 credentials.path,
