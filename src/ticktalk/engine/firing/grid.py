@@ -73,19 +73,20 @@ class GridSync(TTSQSync):
             for port, start, stop, value in arrived:
                 self.settled[self.slot[port]] = (start, 0, stop, value)
             self._open_window(now)
-        instant, fired = self.instant, 0
-        while instant is not None and instant <= now:
-            if now - instant > max(MANY * max(self.period, self.width), self.catch_up) and not self.sq.first_delay:
+        instant, turns = self.instant, MANY
+        while instant is not None and instant <= now and turns:
+            late = now - instant
+            if late and late > max(MANY * max(self.period, self.width), self.catch_up) and not self.sq.first_delay:
                 past = now - self._reach
                 self._skip_between(instant - 1, min(past, self.end))
                 self._next_after(max(past, instant - 1))
             else:
                 self._due(instant, now)
-                fired += 1
+                if self.catch_up:
+                    turns -= 1
             instant = self.instant
-            if fired == MANY and self.catch_up and instant is not None and instant <= now:
-                self.agenda.at(now + 1, self)  # others have their turns in between
-                break
+        if not turns and instant is not None and instant <= now:
+            self.agenda.at(now + 1, self)  # others have their turns in between
         if self.change is not None:
             self.set_grid(*self.change, now)
         if taker is not None:
@@ -159,8 +160,9 @@ class GridSync(TTSQSync):
         self.considered = instant
         start = instant - self.width // 2
         stop = start + self.width
-        following = self.following(instant)
-        limit = max(following, instant + self.catch_up)
+        every = self.every
+        following = instant + every if isinstance(every, int) else self.following(instant)
+        limit = max(following, instant + self.catch_up) if self.catch_up else following
         if self.sq.first_delay:
             if self.not_before is None and (now < stop or now < limit):
                 self.not_before = instant + self.sq.first_delay
@@ -172,7 +174,7 @@ class GridSync(TTSQSync):
             self.instant = following
             if following > now:
                 self.agenda.at(following, self)
-        late = lateness(now, stop, limit)
+        late = lateness(now, stop, limit) if now >= stop else None
         if late is not None:
             self.counters.add(self.sq.name, late)
             if late == "skipped":
