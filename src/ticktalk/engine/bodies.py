@@ -345,7 +345,7 @@ class _Copies:
     def __init__(self, shared: dict[str, Any], namespace: dict[str, Any]) -> None:
         self._shared = shared
         self._namespace = namespace
-        self._memo: dict[int, Any] = {}
+        self._memo: dict[Any, Any] = {_Copies: self}
         # Objects that deepcopy will meet inside other objects.
         for value in map(undecorated, shared.values()):
             if self.is_function(value):
@@ -394,6 +394,15 @@ class _Copies:
         made.__doc__, made.__annotations__ = function.__doc__, function.__annotations__
         made.__qualname__, made.__module__ = function.__qualname__, function.__module__
         return made
+
+
+def _deepcopied(function: types.FunctionType, memo: dict[Any, Any]) -> types.FunctionType:
+    copies: _Copies | None = memo.get(_Copies)
+    return function if copies is None or not copies.is_function(function) else copies.copy(function)
+
+
+# Functions that only a table holds, such as a `lambda`, see the instance's names as well. Others stay as they are.
+copy._deepcopy_dispatch[types.FunctionType] = _deepcopied  # type: ignore[attr-defined]
 
 
 def _line_of(error: BaseException, file: str) -> int | None:

@@ -68,6 +68,8 @@ class Modules:
             parts = package.split(".") if package else []
             outer = parts[: len(parts) + 1 - statement.level]
             if len(parts) + 1 < statement.level:
+                if alias not in statement.names:  # of a star
+                    return None
                 place = f"{problems.file}:{statement.lineno}"
                 what = f"`{shown}` is imported from above the folder of the program ({place})"
                 return Foreign(what, "put the module beside the program, or into a package there, and count the dots")
@@ -78,6 +80,9 @@ class Modules:
         if not isinstance(module, Reference):
             return module
         meaning = module.member(alias.name)
+        known = self._scopes.get(name)
+        if isinstance(meaning, Foreign) and alias not in statement.names:  # of a star, which may not bind it
+            return meaning if known is not None and alias.name in known[0].bound else None
         if meaning is None and alias in statement.names and self._is_closed(name):
             visible = self._scopes[name][0].bound if self._scopes[name] is not None else ()  # type: ignore[index]
             return Foreign(f"`{name}` has no `{alias.name}`", did_you_mean(alias.name, visible) or "mend the import")

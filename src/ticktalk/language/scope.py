@@ -63,13 +63,17 @@ class ModuleScope:
 
     def _handed_on(self, expression: ast.expr) -> str | None:
         """The construct that a module beside the program hands on under a name: `from common import SQify`."""
-        root = expression
-        while isinstance(root, ast.Attribute):
-            root = root.value
-        if not isinstance(root, ast.Name) or not isinstance(self.meanings.get(root.id), Imported):
+        if self._imported_root(expression) is None:
             return None
         found = self._constants.evaluate(expression)
         return found.name if isinstance(found, Reference) and found.kind == "construct" else None
+
+    def _imported_root(self, expression: ast.expr) -> tuple[str, Imported] | None:
+        """The imported name with which a dotted name begins."""
+        while isinstance(expression, ast.Attribute):
+            expression = expression.value
+        found = self.meanings.get(expression.id) if isinstance(expression, ast.Name) else None
+        return (expression.id, found) if isinstance(expression, ast.Name) and isinstance(found, Imported) else None
 
     def _read(self, statement: ast.stmt) -> None:
         match statement:
@@ -166,6 +170,16 @@ class ModuleScope:
             found = self._constants.scopes[0].get(name)
             known = isinstance(found, Constant | Listing | Reference | Foreign)
             self.meanings[name] = found if known and found is not None else _not_known(name, statement)
+        root = self._imported_root(value)
+        if root is not None and isinstance(target, ast.Name) and isinstance(self.meanings[target.id], Foreign):
+            self.meanings[target.id] = Imported(partial(self._of_alias, *root, value, statement))
+
+    def _of_alias(self, name: str, root: Imported, value: ast.expr, statement: ast.stmt, libraries: bool) -> Meaning:
+        """The meaning of `camera = devices.camera`, where `devices` may be a library; what may change is unknown."""
+        self._constants.scopes = [{name: root.resolve(libraries)}]
+        found = self._constants.evaluate(value)
+        changes = isinstance(found, Listing) or (isinstance(found, Constant) and isinstance(found.value, dict | set))
+        return _not_known(ast.unparse(value), statement) if changes else found
 
     def _forget_changed(self, statement: ast.stmt) -> None:
         """Values changed in place are not known at compile time: `CONFIG["x"] = 1`, `NAMES.append(1)`."""
