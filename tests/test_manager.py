@@ -111,6 +111,22 @@ def test_the_physical_manager_is_documented_too() -> None:
     assert issubclass(physical, TTRuntimeManager)
 
 
+@pytest.mark.parametrize(
+    ("rx_port", "tx_port", "told"), [(70_000, 0, "rx_port is 70000"), (-1, 0, "rx_port is -1"), (0, 1 << 16, "tx_port")]
+)
+def test_ports_out_of_range(rx_port: int, tx_port: int, told: str) -> None:
+    with pytest.raises(ValueError, match=f"{told}.*a port is a number from 0"):
+        RuntimeManager.TTRuntimeManagerPhysical(None, "127.0.0.1", rx_port, tx_port)
+    with pytest.raises(ValueError, match="a port is a number from 0"):
+        TTEnsemble(None, "edge").run_phy("127.0.0.1:9", rx_port=rx_port, tx_port=tx_port)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", ":9", "edge:"])
+def test_an_address_that_is_none(address: str) -> None:
+    with pytest.raises(ValueError, match="write IP:PORT"):
+        TTEnsemble(None, "edge").run_phy(address)
+
+
 def test_defaults_and_relations() -> None:
     for kind in (TTRuntimeManager, TTRuntimeManagerSim):
         assert inspect.signature(kind).parameters["name"].default == "runtime-manager"

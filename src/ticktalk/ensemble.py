@@ -165,6 +165,7 @@ class TTEnsemble:
             max_value: bytes of the longest value that a body may send; a longer one is an error of its firing.
 
         Raises:
+            ValueError: a port is out of range, or the manager's address is none.
             RefusedError: the manager does not let it join; the message says why.
             TTRuntimeError: the port is in use, or the credentials do not hold.
         """

@@ -26,6 +26,7 @@ from ticktalk.manager.driver import Driver
 from ticktalk.manager.events import Event
 from ticktalk.manager.reports import Costs
 from ticktalk.manager.state import GraphState
+from ticktalk.mapping.ensembles import check_port
 from ticktalk.mapping.weights import Weights
 from ticktalk.messages import Message, RuntimeMsg, message
 from ticktalk.network_keys import OUTPUT
@@ -333,6 +334,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         max_value: bytes of the longest value that a body of the manager's own ensemble may send.
 
     Raises:
+        ValueError: a port is out of range.
         TTRuntimeError: the port is in use, the host has no such address, or credentials are missing.
     """
 
@@ -356,6 +358,8 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         from ticktalk.physical.manager_handle import ManagerHandle
         from ticktalk.physical.manager_node import ManagerNode
 
+        check_port(rx_port, "rx_port")
+        check_port(tx_port, "tx_port")
         node = ManagerNode(checkpoint)
         super().__init__(log_file, name, driver=node)
         self.ip, self.rx_port, self.tx_port = ip, rx_port, tx_port

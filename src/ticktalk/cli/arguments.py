@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 
 import typer
 
-from ticktalk.defaults import RX_PORT
 from ticktalk.durations import UNITS, Hz, instant_text, moment
 from ticktalk.graph.graph import TTGraph
-from ticktalk.mapping.ensembles import check_ensemble_name
+from ticktalk.mapping.ensembles import check_address, check_ensemble_name
 
 
 def duration(text: str) -> int:
@@ -208,9 +207,10 @@ def address(text: str, option: str) -> str:
     Raises:
         typer.BadParameter: it is not.
     """
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise typer.BadParameter(f"{option} {text!r}: write IP:PORT, such as 127.0.0.1:{RX_PORT}")
+    try:
+        check_address(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{option} {error}") from None
     return text
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
-from ticktalk.defaults import PROTOCOL
+from ticktalk.defaults import PROTOCOL, RX_PORT
 from ticktalk.graph.sq import TTSQ
 from ticktalk.ranges import Count, EnsembleName, Name, RootTick
 
@@ -89,3 +89,24 @@ def check_ensemble_name(name: str) -> str:
     if not isinstance(name, str) or not name or any(c.isspace() or c in "/*$?#=," for c in name):
         raise ValueError(f"{name!r} is no name for an ensemble: use letters, digits, '-', '_' and '.'")
     return name
+
+
+def check_port(port: int, name: str) -> None:
+    """Check a port that is listened on, or bound.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(port, int) or not 0 <= port <= 65535:
+        raise ValueError(f"{name} is {port!r}: a port is a number from 0 (any that is free) to 65535")
+
+
+def check_address(address: str) -> None:
+    """Check the address of a manager.
+
+    Raises:
+        ValueError: it is not `IP:PORT`.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{address!r}: write IP:PORT, such as 127.0.0.1:{RX_PORT}")

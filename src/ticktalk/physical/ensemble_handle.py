@@ -16,7 +16,7 @@ from ticktalk.engine.components import Components
 from ticktalk.errors import InvalidMessageError, TTError
 from ticktalk.hosted.lease import Lease, Times
 from ticktalk.manager.liveness import Why
-from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.mapping.ensembles import EnsembleInfo, check_address, check_port
 from ticktalk.messages import NetMsg, RuntimeMsg, message
 from ticktalk.network_keys import HELLO, JOIN
 from ticktalk.payloads import FiringError, Ping, Pong
@@ -84,6 +84,9 @@ class EnsembleHandle:
     ) -> None:
         check_limits(ENSEMBLE)
         check_memory()
+        check_address(manager)
+        check_port(rx_port, "rx_port")
+        check_port(tx_port, "tx_port")
         self.name = name
         self._manager = manager
         self._trust = Trust(name, "ensemble", credentials, manager, token)
