@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from systems import until
+from systems import HEAD, Process, until
 from test_worker import Host
 
 from ticktalk.hosted import watchdog
@@ -216,3 +216,39 @@ def test_a_process_whose_thread_ends_by_an_error_ends_with_1(code: str) -> None:
     program = f"import sys, threading, time\n{code}\ntime.sleep(20)"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=15)
     assert ended.returncode == 1 and "has ended by an error, so this process" in ended.stderr
+
+
+@pytest.mark.parametrize("host", ["edge", "runtime-manager"])
+def test_a_run_ends_when_a_timekeeper_dies_and_keeps_the_outputs_before(tmp_path: Path, host: str) -> None:
+    (tmp_path / "faulty.py").write_text(
+        HEAD
+        + f"""
+@SQify
+def named(x):
+    return "before", x
+@SQify
+def faulty(x):
+    import gc, sys
+    from ticktalk.physical.timekeeping.loop import Loop
+    for each in gc.get_objects():
+        if isinstance(each, Loop):
+            each.post(sys.exit, 3)
+@STREAMify
+def src(trigger):
+    return 1
+@GRAPHify
+def main(trigger):
+    s = src(trigger, TTPeriod=300000)
+    with TTConstraint(name={host!r}):
+        faulty(ADD_TIME_DELAY(s, delay=5))
+    return named(trigger)
+"""
+    )
+    run = Process("run", "--jsonl", "--workers", "0", "faulty.py", cwd=tmp_path)
+    try:
+        assert run.wait() == 1
+        assert f"the timekeeper of ensemble {host!r} has ended by an error, so this process" in run.said
+        assert '"value": ["before", 1]' in "".join(run.out)
+        assert (host == "edge") is ("error: ensemble 'edge' ended by itself, with exit status 1" in run.said)
+    finally:
+        run.end()

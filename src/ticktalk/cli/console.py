@@ -13,6 +13,7 @@ from ticktalk.durations import about, interval_text
 from ticktalk.json_text import stable_repr
 from ticktalk.payloads import OutputToken
 from ticktalk.physical.output_values import opened
+from ticktalk.physical.process_end import FLUSHES
 from ticktalk.printable import line
 
 CELL = 20_000
@@ -73,9 +74,11 @@ class Results:
         except OSError:  # stdout or stderr is no file: then only Python's own printing is kept away
             self._saved = None
         self._lines = self._out.isatty()
+        FLUSHES.append(self._out.flush)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> bool:
+        FLUSHES.clear()
         try:
             self._out.flush()
         except OSError as gone:

@@ -95,7 +95,7 @@ class Node:
         self.components = components
         self.clock = RootClock()
         self.agenda = Agenda(self.clock.now())
-        self.loop = Loop(self.clock, self.agenda)
+        self.loop = Loop(self.clock, self.agenda, name)
         self.host = EnsembleHost(name, components, self.agenda, self)
         self.host.movable = True
         self.host.together = lambda graph, context, *token: self.tokens.of[graph, context].publish_together(*token)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable
+
+FLUSHES: list[Callable[[], object]] = []
+"""Flush results that were written and may wait in a buffer: called before such an end, for at most a second."""
 
 
 def or_end(serve: Callable[[], None], what: str) -> None:
@@ -24,5 +28,9 @@ def or_end(serve: Callable[[], None], what: str) -> None:
             print(f"{what} has ended by an error, so this process (pid {os.getpid()}) ends:", file=sys.stderr)
             traceback.print_exc()
             sys.stderr.flush()
+            for flush in FLUSHES:
+                thread = threading.Thread(target=flush, daemon=True)  # a reader may stand still
+                thread.start()
+                thread.join(1)
         finally:
             os._exit(1)

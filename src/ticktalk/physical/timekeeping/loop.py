@@ -59,9 +59,10 @@ class Loop:
     Args:
         clock: the root clock.
         agenda: the ensemble's agenda (root ticks); this loop is its driver.
+        ensemble: the ensemble's name, for the message if the timekeeper ends by an error.
     """
 
-    def __init__(self, clock: RootClock, agenda: Agenda) -> None:
+    def __init__(self, clock: RootClock, agenda: Agenda, ensemble: str = "") -> None:
         self.clock = clock
         self.agenda = agenda
         self._epoll = select.epoll()
@@ -73,7 +74,7 @@ class Loop:
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._timer_count = 0
         self._jobs: deque[Callable[[], Job | None]] = deque()
-        self._role = Role(lambda: or_end(self._keep_time, "the timekeeper"), "ticktalk time")
+        self._role = Role(lambda: or_end(self._keep_time, f"the timekeeper of ensemble {ensemble!r}"), "ticktalk time")
         self._wakes_at = 0  # when the sleeping timekeeper will look at its timers again (root ticks)
         self._to_tick = False  # whether that is a timer of the agenda
         self._begun = False
