@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, SupportsIndex
+
+import msgspec
+from msgspec.structs import replace
 
 from ticktalk.graph.constants import decode_constant
 from ticktalk.instructions import INSTRUCTIONS
@@ -40,6 +42,8 @@ from ticktalk.language.value_types import (
 )
 from ticktalk.source_problems import Place, Problems
 
+_TICK = UnionOf((Instance(float), Instance(SupportsIndex)))
+"""What a deadline takes."""
 MOST_WAYS = 8
 """Ways on which a value can have come: with more, its type is not known."""
 
@@ -63,8 +67,7 @@ _RESULTS: dict[str, Type] = {
 """Those whose result is of one type, whatever comes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(msgspec.Struct, frozen=True):
     """One way on which a value can have come.
 
     Attributes:
@@ -92,8 +95,7 @@ Ways = tuple[Way, ...]
 _UNKNOWN: Ways = (Way(ANY, "", declared=False),)
 
 
-@dataclass(slots=True)
-class _Signature:
+class _Signature(msgspec.Struct):
     """The annotations of a function."""
 
     parameters: dict[str, tuple[Type, str, int]]  # type, as it is written, line
@@ -241,6 +243,10 @@ class ArcTypes:
         if name == "CONST":
             return _constant(decode_constant(sq.instruction["const"]))
         if name in _HANDS_ON:
+            for way in inputs[1] if name == "TTFinishByOtherwise" else ():
+                if way.declared and not way.fits(_TICK):
+                    wanted = "`TTFinishByOtherwise` takes a tick, a whole number, as `TTTimeDeadline`"
+                    self._report(sq.file, made.place, wanted, way)
             if name == "TTFinishByOtherwise" and made.plan_b is not None and sq.will_continue:
                 return tuple(dict.fromkeys([*inputs[0], *self._ways[made.plan_b]]))
             if name != "RESAMPLE" or decode_constant(sq.instruction["order"]) == 0:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
+
+import msgspec
 
 MOST_ITEMS = 1000
 """Items of a constant that are looked at."""
 
 
-@dataclass(slots=True, eq=False)
-class ProgramClass:
+class ProgramClass(msgspec.Struct, eq=False):
     """A class that is known by reading it.
 
     Attributes:
@@ -32,10 +32,10 @@ class ProgramClass:
 
     name: str
     kind: Literal["class", "protocol", "typed dict", "named tuple", "library"] = "class"
-    bases: list[Type] = field(default_factory=list)
-    members: set[str] = field(default_factory=set)
-    fields: dict[str, Type] = field(default_factory=dict)
-    required: set[str] = field(default_factory=set)
+    bases: list[Type] = []
+    members: set[str] = set()
+    fields: dict[str, Type] = {}
+    required: set[str] = set()
 
     @property
     def is_open(self) -> bool:
@@ -55,16 +55,14 @@ class ProgramClass:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Anything:
+class Anything(msgspec.Struct, frozen=True):
     """What is not known, or not checked."""
 
     def __str__(self) -> str:
         return "Any"
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(msgspec.Struct, frozen=True):
     """Instances of a class, with the arguments in its brackets, if any."""
 
     cls: type | ProgramClass
@@ -77,8 +75,7 @@ class Instance:
         return f"{name}[{', '.join(map(str, self.args))}]" if self.args else name
 
 
-@dataclass(frozen=True, slots=True)
-class TupleOf:
+class TupleOf(msgspec.Struct, frozen=True):
     """Tuples of a certain length."""
 
     items: tuple[Type, ...]
@@ -87,8 +84,7 @@ class TupleOf:
         return f"tuple[{', '.join(map(str, self.items)) or '()'}]"
 
 
-@dataclass(frozen=True, slots=True)
-class UnionOf:
+class UnionOf(msgspec.Struct, frozen=True):
     """One of some types; of none: there is never a value."""
 
     members: tuple[Type, ...]
@@ -97,8 +93,7 @@ class UnionOf:
         return " | ".join(dict.fromkeys(map(str, self.members))) or "Never"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Value:
+class Value(msgspec.Struct, frozen=True, eq=False):
     """A value that is known: a constant, or one that `Literal` names."""
 
     value: Any
@@ -112,8 +107,7 @@ class Value:
         return Instance(type(self.value))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Variable:
+class Variable(msgspec.Struct, frozen=True, eq=False):
     """A type variable: any type below `bound`, or one of `choices`."""
 
     name: str
