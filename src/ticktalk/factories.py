@@ -11,12 +11,12 @@ import inspect
 import re
 import symtable
 import sys
-import tokenize
 import traceback
 from pathlib import Path
 from typing import Any
 
 from ticktalk.errors import TTError
+from ticktalk.input_file import read_source_text
 from ticktalk.module_search import find_module
 from ticktalk.source_problems import did_you_mean
 
@@ -35,8 +35,7 @@ def check_factory(ensemble: str, component: str, factory: str, near: str) -> Non
     if spec.origin is None or not spec.origin.endswith(".py"):
         return
     try:
-        with tokenize.open(spec.origin) as file:
-            text = file.read()
+        text = read_source_text(spec.origin)
         bound = symtable.symtable(text, spec.origin, "exec").get_symbols()
     except (OSError, SyntaxError, ValueError) as error:
         raise TTError(f"{what}: the module {module!r} cannot be read: {error}") from None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
+import tokenize
 from pathlib import Path
 
 LARGEST_FILE = 1 << 28
@@ -28,3 +30,17 @@ def read_bytes(path: str | Path) -> bytes:
     if len(content) > LARGEST_FILE:
         raise OSError(errno.EFBIG, f"it is longer than {LARGEST_FILE >> 20} MiB")
     return content
+
+
+def read_source_text(path: str | Path) -> str:
+    """The text of a Python file, in the encoding that it gives.
+
+    Raises:
+        OSError: as `read_bytes`.
+        SyntaxError: it gives no encoding that there is.
+        UnicodeDecodeError: it is not in that encoding.
+    """
+    content = io.BytesIO(read_bytes(path))
+    encoding, _ = tokenize.detect_encoding(content.readline)
+    content.seek(0)
+    return io.TextIOWrapper(content, encoding).read()

@@ -60,6 +60,40 @@ def test_a_line_that_no_file_has_is_refused(where: str, line: int) -> None:
         TTGraph.from_json(content)
 
 
+@pytest.mark.parametrize("command", [["manager"], ["ensemble", "e"], ["status"], ["outputs", "g"]])
+def test_credentials_that_are_a_pipe_are_refused_at_once(command: list[str], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    where = [] if command == ["manager"] else ["--manager", "127.0.0.1:5999"]
+    done = ticktalk(*command, *where, "--credentials", str(tmp_path / "pipe"))
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "pipe: the credentials cannot be read: it is no file but a pipe" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("imported", "told"),
+    [
+        ("import helper", "No module named 'helper'"),
+        ("from helper import g", "No module named 'helper'"),
+        ("import folder.helper as helper", "it is no file but a pipe"),
+    ],
+)
+def test_a_module_that_is_a_pipe_is_refused_at_once(imported: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "helper.py")
+    os.mkfifo(tmp_path / "folder" / "helper.py")
+    used = PROGRAM.replace("x + 1", "g(x)" if "from" in imported else "helper.g(x)")
+    (tmp_path / "prog.py").write_text(f"{imported}\n{used}")
+    done = ticktalk("simulate", str(tmp_path / "prog.py"))
+    assert done.returncode == 1 and told in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_factory_in_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "driver.py")
+    (tmp_path / "prog.py").write_text(PROGRAM.replace("x + 1", 'component("c").read(x)'))
+    done = ticktalk("simulate", str(tmp_path / "prog.py"), "--component", "e.c=driver:make")
+    assert done.returncode == 1 and "there is no module 'driver'" in done.stderr
+
+
 @pytest.mark.parametrize("option", ["--rx-port", "--tx-port"])
 @pytest.mark.parametrize("command", [["manager"], ["ensemble", "e", "--manager", "127.0.0.1:5999"]])
 def test_a_port_out_of_range_is_wrong_usage(command: list[str], option: str) -> None:

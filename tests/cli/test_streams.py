@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,20 @@ def test_streams_that_are_closed(program: Path, tmp_path: Path, closed: tuple[in
     assert done.returncode == (1 in closed)
     assert "Traceback" not in done.stderr and ("Bad file descriptor" in done.stderr) == (closed == (1,))
     assert [json.loads(row)["value"] for row in (tmp_path / "log").read_text().splitlines()] == [1, 1]
+
+
+def test_a_reader_that_stands_still_holds_up_no_run(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(ENDLESS.replace("return 1", "return 'x' * 10_000").replace("=1000", "=10_000"))
+    command = [*TICKTALK, "run", "--workers", "0", "--jsonl", "--until", "2s", "--log", str(tmp_path / "log")]
+    with subprocess.Popen([*command, str(tmp_path / "prog.py")], stdout=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 30
+        while time.monotonic() < until and (not (log := tmp_path / "log").exists() or log.stat().st_size < 1_000_000):
+            time.sleep(0.05)  # a pipe holds 64 KB
+        assert process.stdout is not None
+        rows = process.stdout.read().splitlines()
+        assert process.wait(30) == 0
+    logged = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert len(rows) > 100 and [json.loads(row)["start"] for row in rows] == [entry["start"] for entry in logged]
 
 
 def test_a_stderr_that_takes_nothing_is_no_error_of_a_body(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.events import Event, GraphDone
 from ticktalk.mapping.mapper import TTMapper
 from ticktalk.payloads import OutputToken
+from ticktalk.physical.manager_node import Callbacks
 from ticktalk.physical.output_values import opened
 from ticktalk.physical.trust.token import new_token
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
@@ -82,6 +83,8 @@ def run(
     failures = FiringErrors()
     with ExitStack() as stack:
         results = stack.enter_context(Results(jsonl, stopped.set))
+        rows = Callbacks()  # to write may block, and the thread that keeps time must not
+        stack.callback(rows.close, None)
         try:
             manager = TTRuntimeManagerPhysical(
                 log,
@@ -103,7 +106,7 @@ def run(
         stack.callback(ensembles.end)
         for option in asked.values():
             ensembles.start(option.name, option.components)
-        manager.process.outputs.listeners.append(results.add)
+        manager.process.outputs.listeners.append(rows.wrap(results.add))
         if plot is not None:
             manager.process.outputs.listeners.append(tokens.append)
         manager.on_error(failures.add)

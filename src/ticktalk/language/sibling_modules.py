@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import sys
-import tokenize
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ticktalk.input_file import read_source_text
 from ticktalk.language.templates import OLDER, PACKAGES
 from ticktalk.module_search import find_module
 from ticktalk.source_problems import Problems
@@ -90,8 +90,7 @@ def read_source(path: Path, shown: Path) -> tuple[str, ast.Module]:
         ValueError: there is none; the message says why.
     """
     try:
-        with tokenize.open(path) as file:
-            source = file.read()
+        source = read_source_text(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return source, ast.parse(source, str(shown))

@@ -313,11 +313,11 @@ class Callbacks:
             except BaseException:  # SystemExit, too: it would end all callbacks, and nobody would hear of it
                 logger.exception("a callback raised; the callbacks go on")
 
-    def close(self) -> None:
-        """Make the calls that wait, then end."""
+    def close(self, limit: float | None = 5) -> None:
+        """Make the calls that wait, for at most so many seconds (None: as long as it takes), then end."""
         if self._thread is not None:
             self._queue.put(None)
-            self._thread.join(5)
+            self._thread.join(limit)
             self._thread = None
         if self.left_out:
             logger.error("%d calls of callbacks were left out, because earlier ones took too long", self.left_out)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ticktalk.errors import TTError
+from ticktalk.input_file import read_bytes
 from ticktalk.messages import Role
 from ticktalk.physical.trust.certificates import certificate_pem, common_name, issued_by, role_of, serial_text
 from ticktalk.physical.trust.door import Tls
@@ -190,7 +191,7 @@ class Credentials:
 
 def _read(path: Path) -> Bundle:
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except FileNotFoundError:
         raise TTError(
             f"{path}: there are no such credentials: make them with `ticktalk keys issue NAME` and copy the file here"

@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from ticktalk.errors import TTError
+from ticktalk.input_file import read_bytes
 from ticktalk.physical.trust.signing import Signer, Verifier
 
 REVOCATIONS_FILE = "revocations.signed"
@@ -59,7 +60,7 @@ class Revocations(msgspec.Struct, frozen=True):
             TTError: it cannot be read, is no list, or does not carry the authority's signature.
         """
         try:
-            data = Path(path).read_bytes()
+            data = read_bytes(path)
         except FileNotFoundError:
             raise TTError(
                 f"{path}: there is no revocation list: copy it from the folder where `ticktalk keys init` made it"
