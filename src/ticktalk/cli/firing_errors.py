@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from ticktalk.cli.streams import say, say_lines
+from ticktalk.durations import interval_text
 from ticktalk.payloads import FiringError
 
 KEPT = 1_000
@@ -17,18 +19,20 @@ class FiringErrors:
     """Tells the errors of one run."""
 
     def __init__(self) -> None:
-        self._repeats: dict[tuple[str, ...], int] = {}
+        self._last: dict[tuple[str, str], FiringError] = {}  # by place and exception
+        self._repeats: Counter[tuple[str, str]] = Counter()
         self._ways: set[str] = set()
 
     def add(self, error: FiringError) -> None:
         """Tell an error; one that was told already is counted."""
         place = f"{error.file}:{error.line}: SQ {error.sq} on {error.ensemble}"
         key = (place, error.exception)
-        if key in self._repeats:
+        if key in self._last:
+            self._last[key] = error
             self._repeats[key] += 1
             return
-        if len(self._repeats) < KEPT:
-            self._repeats[key] = 0
+        if len(self._last) < KEPT:
+            self._last[key] = error
         say(error)
         way = _way(error.traceback)
         if way and way not in self._ways:
@@ -38,9 +42,10 @@ class FiringErrors:
 
     def tell_repeats(self) -> None:
         """Tell how often errors came again."""
-        for (place, _), count in self._repeats.items():
-            if count:
-                say(f"{place}: repeats of this error: {count}")
+        for key, count in self._repeats.items():
+            last = self._last[key]
+            interval = interval_text(last.start, last.stop)
+            say(f"{key[0]}: repeats of this error: {count}, the last in interval {interval}")
 
 
 def _way(traceback: str) -> str:
