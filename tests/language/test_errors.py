@@ -48,6 +48,7 @@ BODY = [
     ("x = g(a, b, TTUnmatched=ADD)", 1, 13, "takes the name of an @SQify function", ""),
     ("x = g(a, b, TTUnmatched=plain)", 1, 13, "`plain` is not an SQ", "@SQify"),
     ("x = g(a, b, TTUnmatched=nobody)", 1, 25, "`nobody` is not defined", ""),
+    ("x = main(a, b, TTUnmatched=f)", 1, 16, "no parameter `TTUnmatched`: it is for calls of SQs", "calls inside"),
     ("x = g(a, b, TTUnmatched=f)", 1, 13, "`f` is no handler", "def handler(value, interval, missing)"),
     ("x = ADD(a, b, TTUnmatched=src)", 1, 15, "`src` is no handler", "def handler(value, interval, missing)"),
     ("x = TTFinishByOtherwise(a, TTTimeDeadline=b, TTUnmatched=g)", 1, 46, "`g` is no handler", ""),

@@ -62,7 +62,7 @@ def test_a_truncated_file_is_refused(file):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 3}, "version 3"),
+        ({"version": 4}, "version 4"),
         ({"version": None}, "version None"),
         ({"format": "other"}, "not a TickTalk graph"),
         ({"graph": []}, "altered"),

@@ -21,9 +21,11 @@ from ticktalk.time import ROOT, TTClock
 from ticktalk.time.grid import repeats_after
 
 FORMAT = "ticktalk-graph"
-VERSION = 2
-READABLE = (1, VERSION)
-"""Version 2 has functions of modules, which are not the program's own."""
+VERSION = 3
+READABLE = (1, 2, VERSION)
+"""Version 2 has functions of modules, which are not the program's own. Version 3 has periods that are fractions,
+handlers of unused tokens, streams that catch up, timeouts: a TickTalk that does not know them would pass them over.
+"""
 
 LAST_LINE = 10_000_000
 """The highest number of a line in a program; messages show lines by making a text with as many."""

@@ -151,6 +151,8 @@ class Arguments(Evaluation):
             what = f"`{name}` is for calls of a @STREAMify function, not of {shown}"
         elif name in BODY_KEYWORDS:
             what = f"`{name}` is for calls of @SQify and @STREAMify functions, not of {shown}"
+        elif name in COMMON_KEYWORDS:
+            what, instead = f"{what}: it is for calls of SQs", "write it at the calls inside"
         elif name == "TTExecuteOnFullToken":
             what = "`TTExecuteOnFullToken` belongs in the signature of the function"
         else:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from ticktalk.graph.constants import encode_constant
 from ticktalk.graph.sq import TTConstraintSpec
 from ticktalk.language import folding
-from ticktalk.language.call_arguments import Argument
+from ticktalk.language.call_arguments import CALLABLE, Argument
 from ticktalk.language.draft import Arc, Branch, Constant, GraphDraft, Handed, PortDraft, SQDraft, TooLarge
 from ticktalk.language.evaluation import (
     UNKNOWN,
@@ -181,7 +181,7 @@ class GraphBody(Expressions):
             what = f"`{callee.name}` is expanded more than {MOST_NESTED} times within itself"
             raise self.refused(node, what, "end the recursion by an `if` over constants")
         arguments = self.arguments_of(node)
-        self.evaluate_all(arguments)
+        self.evaluate_all([each for each in arguments if each.keyword is None or each.keyword.arg not in CALLABLE])
         check_body(graph, "@GRAPHify", home.problems)
         parameters = parameters_of(graph, "@GRAPHify", home.problems)
         bound = self.bind_arguments(node, callee.name, parameters, arguments, ("TTName",))
