@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from benchmarks import growth, hop, joining, mapping, plan_b, report, scale, simulated, throughput, triggers
+from benchmarks import growth, hop, joining, mapping, plan_b, report, scale, simulated, throughput, token_cost, triggers
 from benchmarks.measure import Effort, Failure, Measure, Row
 
 
@@ -33,6 +33,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "hop": Benchmark("Real time: one hop between two processes", hop.measure, 5),
     "tokens": Benchmark("Real time: 64 B tokens a second", partial(throughput.measure, throughput.SMALL), 5),
     "arrays": Benchmark("Real time: 1 MB arrays", partial(throughput.measure, throughput.LARGE), 5),
+    "token-cost": Benchmark("Real time: what a token costs on its whole way", token_cost.measure, 3),
     "triggers": Benchmark("Real time: how late triggers are", triggers.measure, 5),
     "plan-b": Benchmark("Real time: plan B beside a busy SQ", plan_b.measure, 3),
     "joining": Benchmark("Real time: from launch to ready", joining.measure, 1),

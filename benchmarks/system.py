@@ -43,9 +43,10 @@ class System:
     Args:
         ensembles: name to options: none, or `--workers 0`.
         proofs: what messages and tokens are proven by.
+        log: the file in which outputs are logged.
     """
 
-    def __init__(self, ensembles: dict[str, list[str]], proofs: Proofs = "token") -> None:
+    def __init__(self, ensembles: dict[str, list[str]], proofs: Proofs = "token", log: str | None = None) -> None:
         self._proofs = proofs
         self.tokens: list[OutputToken] = []
         self.launched = time.monotonic()
@@ -54,7 +55,7 @@ class System:
         self._open = ExitStack()
         try:
             options: dict[str, Any] = {"none": {"token": b""}, "keys": self._keys(ensembles)}.get(proofs, {})
-            self.manager = self._open.enter_context(TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, **options))
+            self.manager = self._open.enter_context(TTRuntimeManagerPhysical(log, "127.0.0.1", 0, 0, **options))
             self._processes = [self._launch(name, options) for name, options in ensembles.items()]
             self._open.callback(self._end_all)
             missing = self.manager.wait_for_ensembles(ensembles, JOIN_LIMIT)
