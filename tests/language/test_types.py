@@ -284,7 +284,7 @@ WRONG = [
     ("TTFinishByOtherwise(a, TTTimeDeadline=9, TTPlanB=want_int(text(a)))", 59, "`text` gives `str`"),
     ("want_int(TTSingleRunTimeout(text(a), TTTimeout=9))", 10, "`text` gives `str`"),
     (f"{DEADLINE}            x = integer(a)\nwant_int(x)", 10, "`text` gives `str`"),
-    ("want_str(same(integer(a)))", 10, "`same` gives `T`"),
+    ("want_str(same(integer(a)))", 10, "`same` gives `T` (prog.py:51), here `int`"),
     ("want_str(first(rows(a)))", 10, "`first` gives `T`"),
     ("want_str(either(integer(a), text(a)))", 10, "`either` gives `T`"),
     ("bounded(text(a))", 9, "`bounded` takes `N`"),

@@ -137,6 +137,8 @@ class ArcTypes:
 
     def _report(self, file: str, place: Place, wanted: str, way: Way) -> None:
         instead = "mend one of the two annotations, or put an SQ between that converts the value"
+        if isinstance(way.type, Value):
+            instead = "give another value, or mend the annotation"
         self._files[file].report(place, f"{wanted}, but {way.said}", instead)
 
     # -- functions of the program
@@ -164,7 +166,8 @@ class ArcTypes:
                     wanted = f"`{template.name}` takes `{written}` as `{name}` ({template.file}:{line})"
                     self._report(sq.file, made.places.get(name, made.place), wanted, way)
         result = substituted(signature.result, solution)
-        return () if result == UnionOf(()) else (Way(result, signature.shown),)
+        said = signature.shown if result == signature.result else f"{signature.shown}, here `{result}`"
+        return () if result == UnionOf(()) else (Way(result, said),)
 
     def _signature(self, template: Template) -> _Signature | None:
         """The annotations of a function; None if there is nothing to know."""
