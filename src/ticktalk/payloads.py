@@ -38,7 +38,6 @@ class StartRequest(msgspec.Struct):
     """Start a graph that is ready; `reply` gets the context's number, or the error.
 
     Attributes:
-        graph: the graph's name.
         inputs: one value per graph input.
         start_tick: when it starts; None: now, or on devices as soon as all have heard of it.
         length: ticks after which its streams end (exclusive); None: as long as their windows last.
@@ -54,7 +53,7 @@ class StartRequest(msgspec.Struct):
 
 
 class StopRequest(msgspec.Struct):
-    """End a graph; `reply` gets None, or the error."""
+    """End a graph; `reply` gets what was lost (`Reports.losses`), or the error."""
 
     graph: str
     reply: Any = None
@@ -426,12 +425,13 @@ class Tell(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ReportRequest(msgspec.Struct, frozen=True):
-    """The manager asks for an `IdleReport`, with the costs of bodies if `profile` is set."""
+    """The manager asks for an `IdleReport`: with the costs of bodies (`profile`), or of a graph that `ends`."""
 
     graph: Name
     context: Count
     round: Count
     profile: bool = False
+    ends: bool = False
 
 
 class IdleReport(msgspec.Struct, frozen=True):
@@ -441,7 +441,7 @@ class IdleReport(msgspec.Struct, frozen=True):
         round: the number of the question.
         busy: why it is not idle; empty when it is.
         sent: arc to receiving ensemble to the number of tokens sent.
-        received: arc to the number of tokens received.
+        received: arc to the number of the last token received.
         outputs: outputs sent to the manager.
         counts: SQ to kind to count.
         waiting: SQ to port to number of tokens that wait.

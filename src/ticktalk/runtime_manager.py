@@ -24,7 +24,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.meter import Meter
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.events import Event
-from ticktalk.manager.reports import Costs
+from ticktalk.manager.reports import Costs, Losses
 from ticktalk.manager.state import GraphState
 from ticktalk.mapping.ensembles import check_port
 from ticktalk.mapping.weights import Weights
@@ -99,13 +99,17 @@ class TTRuntimeManager:
         """Pass a message to the actual runtime manager process; a proxy for the user-level environment."""
         self.process.input_msg(msg)
 
-    def stop_graph(self, graph: TTGraph | str) -> None:
-        """End a graph: nothing of it fires any more, and its name is free.
+    def stop_graph(self, graph: TTGraph | str) -> Losses:
+        """End a graph: nothing of it fires any more, and its name is free. On devices, what was sent may still come.
+
+        Returns:
+            What was lost: by the ensemble that it was sent to, and SQ (or the sender of outputs), how many tokens.
 
         Raises:
             TTRuntimeError: there is no such graph.
         """
-        self._ask(RuntimeMsg.STOP_GRAPH, StopRequest(_name(graph), Future()))
+        losses: Losses = self._ask(RuntimeMsg.STOP_GRAPH, StopRequest(_name(graph), Future()))
+        return losses
 
     def drain(self, ensemble: str) -> None:
         """Move all that lives on an ensemble elsewhere, losing nothing, then let it go.

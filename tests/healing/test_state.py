@@ -121,7 +121,10 @@ SENTENCES = [
         "warning: the clock of 'x' may be off by 40us, more than half the 70us interval of s-1",
     ),
     (ev.GraphDone("g", 1, 5), "graph 'g' is done: 5 outputs"),
-    (ev.GraphDone("g", 1, 5, 2), "graph 'g' is done: 5 outputs, 2 tokens lost"),
+    (
+        ev.GraphDone("g", 1, 5, {"m": {"a": 1}, "b": {"f-1": 2, "g-1": 1}}),
+        "graph 'g' is done: 5 outputs, 4 tokens lost (1 of a to 'm', 2 of f-1 to 'b', 1 of g-1 to 'b')",
+    ),
     (ev.Moved("g", {"a": "x", "b": "y", "c": "x"}), "graph 'g': a, c go on on 'x'; b goes on on 'y'"),
     (
         ev.Moved("g", {f"s{i}": "x" for i in range(10)}),

@@ -11,6 +11,7 @@ from pathlib import Path
 from systems import HEAD, Process, System, until
 
 from ticktalk.hosted.lease import Times
+from ticktalk.manager.reports import SETTLE
 from ticktalk.physical.host_facts import free_port
 from ticktalk.physical.network.frames import LONG
 
@@ -61,6 +62,16 @@ def main(trigger):
 )
 
 
+def quiet(system: System) -> bool:
+    before = len(system.outputs)
+    time.sleep(0.5)
+    return len(system.outputs) == before
+
+
+def latest(system: System, sq: str) -> int:
+    return max((token.value for token in list(system.outputs) if token.sq == sq), default=0)
+
+
 def counts(system: System) -> dict[str, dict[str, int]]:
     (graph,) = system.manager.status()["graphs"]
     found: dict[str, dict[str, int]] = graph["counters"]
@@ -91,6 +102,33 @@ def test_nobody_waits_for_a_receiver_that_stands_still() -> None:
         assert "number-2" not in counts(system)
         gone = [event for event in system.events if "is gone" in event or "suspends" in event]
         assert len(gone) == 1, gone
+        # The stream rests, so that all that is still to come does come: the rest was lost on its way to one receiver.
+        system.manager.set_grid(graph, "src-1", period=60_000_000)
+        until(lambda: quiet(system), "no output comes any more")
+        losses = system.manager.stop_graph(graph)
+        got = {sq: [token.value for token in system.outputs if token.sq == sq] for sq in ("number-1", "number-2")}
+        assert losses == {"stopped": {"src-1": len(got["number-2"]) - len(got["number-1"])}}
+        system.event("'stream' is done", f"{losses['stopped']['src-1']} of src-1 to 'stopped'")
+    finally:
+        system.end()
+
+
+def test_a_receiver_that_stands_still_holds_up_no_stop_and_its_losses_are_told() -> None:
+    system = System().with_ensembles("producer", "stopped", "healthy")
+    try:
+        graph = system.deploy(STREAM, "stream")
+        system.manager.execute_graph(graph, {"trigger": 1})
+        until(lambda: len(system.outputs) > 100, "tokens come")
+        stopped = system.ensembles["stopped"].popen
+        stopped.send_signal(signal.SIGSTOP)
+        try:
+            until(lambda: latest(system, "number-2") > latest(system, "number-1") + 150, "tokens of others come")
+            begun = time.monotonic()
+            losses = system.manager.stop_graph(graph)
+            assert time.monotonic() - begun < 3 * SETTLE / 1e6
+        finally:
+            stopped.send_signal(signal.SIGCONT)
+        assert list(losses) == ["stopped"] and losses["stopped"]["src-1"] >= 100
     finally:
         system.end()
 
@@ -118,6 +156,8 @@ def test_a_manager_that_stood_still_gets_the_outputs_of_that_time(tmp_path: Path
         until(lambda: values()[-1] > last + 600, "they go on")
         there = values()
         assert there == list(range(1, there[-1] + 1))
+        stop = Process("stop", "held", "--json", "--manager", address)
+        assert stop.wait() == 0 and json.loads(stop.out[0]) == {"held": {}}
     finally:
         producer.end()
         manager.end()

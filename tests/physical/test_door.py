@@ -126,8 +126,9 @@ def test_every_request_has_a_message(system: System) -> None:
         ask(system, RuntimeMsg.EXECUTE_GRAPH, StartRequest("asked", {"trigger": object()}))
     ended: list[bool] = []
     system.manager.on_shut_down(lambda: ended.append(True))
-    assert ask(system, RuntimeMsg.SHUT_DOWN, StatusRequest()) is None and ended == [True]
-    ask(system, RuntimeMsg.STOP_GRAPH, StopRequest("asked"))
+    assert ask(system, RuntimeMsg.STOP_GRAPH, StopRequest("asked")) == {}  # nothing was lost
+    system.deploy(STREAM, "other")
+    assert ask(system, RuntimeMsg.SHUT_DOWN, StatusRequest()) == {"other": {}} and ended == [True]
 
 
 def test_a_request_without_reply_that_cannot_be_met_is_logged(system: System, caplog: pytest.LogCaptureFixture) -> None:

@@ -230,6 +230,25 @@ def test_outputs_are_counted_by_their_sender() -> None:
     assert completion.done and completion.lost == 1
 
 
+def test_what_has_not_come_when_a_context_is_stopped_is_lost_and_told_by_receiver() -> None:
+    """Sender's and receiver's numbers are compared; of an ensemble that is gone, its last ones."""
+    completion = Completion(["a", "b", "c"])
+    said = {
+        "a": {"sent": {"x/0": {"b": 7, "c": 7}, "x/1": {"b": 5}, "y/0": {"c": 2}}, "outputs": 5},
+        "b": {"received": {"x/0": 7, "x/1": 3}},
+        "c": {"received": {"x/0": 4, "y/0": 2}},
+    }
+    answers(completion, 0, 4, **said)
+    assert not completion.all_came({"a": 4})
+    completion.gone("c")
+    completion.ask()
+    sent = {"x/0": {"b": 9}, "x/1": {"b": 5}, "y/0": {}}
+    completion.take(report("a", completion.round, sent=sent, outputs=6), {"a": 4}, 0)
+    completion.conclude({"a": 4})
+    assert completion.losses == {"": {"a": 2}, "b": {"x": 4}, "c": {"x": 3}}
+    assert completion.lost == 9
+
+
 @given(st.integers(1_000, 10**9))
 def test_the_lease_ends_first_whatever_the_dead_after(dead_after: int) -> None:
     """An SQ is placed elsewhere only after its former ensemble holds it: so it never runs twice."""

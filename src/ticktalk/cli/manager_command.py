@@ -22,6 +22,7 @@ from ticktalk.defaults import CHECKPOINT_PERIOD, MAX_VALUE, RX_PORT, WORKERS
 from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
 from ticktalk.json_text import stable_repr
+from ticktalk.manager.events import losses_text
 from ticktalk.payloads import OutputToken
 from ticktalk.printable import block
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
@@ -154,7 +155,8 @@ class _Console:
                 for table in status_tables(self._runtime.status()):
                     self._console.print(table)
             case ["stop", graph_name]:
-                self._runtime.stop_graph(graph_name)
+                lost = self._runtime.stop_graph(graph_name)
+                self._print(f"{graph_name} is stopped{': ' + losses_text(lost) if lost else ''}")
             case ["drain", name]:
                 self._runtime.drain(name)
             case ["set", graph_name, sq, *changes] if changes:

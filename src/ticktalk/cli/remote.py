@@ -20,6 +20,7 @@ from ticktalk.cli.streams import say
 from ticktalk.cli.tables import add, status_tables, table, terminal
 from ticktalk.durations import duration_text, instant_text, period_text
 from ticktalk.errors import TTError
+from ticktalk.manager.events import losses_text
 from ticktalk.mapping.deployment_file import read_deployment
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.mapping_file import read_mapping
@@ -98,6 +99,7 @@ def stop(
     graph: Annotated[str | None, typer.Argument(help="The graph's name; without one, the whole system ends.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="End the whole system without asking.")] = False,
     credentials: options.Credentials = None,
+    as_json: options.Json = False,
 ) -> None:
     if graph is None and not yes:
         if not sys.stdin.isatty():
@@ -106,8 +108,15 @@ def stop(
             )
         typer.confirm(f"End the whole system at {manager}, the manager and every ensemble?", abort=True, err=True)
     with Remote(manager, credentials) as remote:
-        remote.ask(do="stop" if graph is not None else "shut down", graph=graph or "")
+        answer = remote.ask(do="stop" if graph is not None else "shut down", graph=graph or "")
+    losses = {graph: answer} if graph is not None else answer
+    if as_json:
+        print(json.dumps(losses))
+        return
     say(f"{graph or 'the system'} is stopped")
+    for name, lost in losses.items():
+        if lost:
+            say(f"{name}: {losses_text(lost)}")
 
 
 def drain(

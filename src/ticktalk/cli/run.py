@@ -22,7 +22,7 @@ from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
 from ticktalk.factories import check_factory
 from ticktalk.graph.graph import TTGraph
-from ticktalk.manager.events import Event, GraphDone
+from ticktalk.manager.events import Event, GraphDone, losses_text
 from ticktalk.mapping.mapper import TTMapper
 from ticktalk.payloads import OutputToken
 from ticktalk.physical.manager_node import Callbacks
@@ -132,6 +132,9 @@ def run(
         if profile is not None:
             costs = manager.profile(graph)
             write_profile(profile, graph, placed.deployment, placed.ensembles, host_of, 0, costs)
+        lost = manager.stop_graph(graph)
+        if lost:
+            say(losses_text(lost))
         manager.stop(ensembles=True)
     failures.tell_repeats()
     results.check()

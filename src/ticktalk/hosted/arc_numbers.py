@@ -22,12 +22,11 @@ Numbers = int | list[int]
 class Bundle:
     """Arcs whose tokens are sent together."""
 
-    __slots__ = ("arcs", "number", "passed")
+    __slots__ = ("arcs", "number")
 
     def __init__(self, arcs: Sequence[str]) -> None:
         self.arcs = arcs
         self.number = -1  # that all arcs have reached; -1: each has its own, in the table
-        self.passed = 0  # tokens on each arc since they have been one
 
 
 class ArcNumbers:
@@ -41,8 +40,7 @@ class ArcNumbers:
     def __init__(self, lost: Callable[[str, int], None], incoming: Iterable[str] = ()) -> None:
         self._lost = lost
         self._sent: dict[str, int] = {}
-        self._received: dict[str, int] = dict.fromkeys(incoming, 0)
-        self._numbers: dict[str, int] = dict(self._received)  # of the last token that came
+        self._numbers: dict[str, int] = dict.fromkeys(incoming, 0)  # of the last token that came
         self._sending: list[Bundle] = []  # arcs that count as one at present
         self._receiving: list[Bundle] = []
 
@@ -85,12 +83,9 @@ class ArcNumbers:
         """Count a token that came on an arc; a gap before it is counted as lost."""
         if self._receiving:
             self._settle_received()
-        received, numbers = self._received, self._numbers
-        if arc not in numbers:
-            # Tokens from before this ensemble took part were not for it.
-            received[arc] = numbers[arc] = number - 1
-        received[arc] += 1
-        ahead = number - numbers[arc]
+        numbers = self._numbers
+        # Tokens from before this ensemble took part were not for it.
+        ahead = number - numbers.setdefault(arc, number - 1)
         if ahead > 1:
             self._lost(arc, min(ahead - 1, LEAP))
         if ahead > 0 or ahead < -LEAP:
@@ -106,17 +101,10 @@ class ArcNumbers:
             for arc in bundle.arcs:
                 self.receive(arc, numbers)
             if all(self._numbers[arc] == numbers for arc in bundle.arcs):
-                bundle.number, bundle.passed = numbers, 0
+                bundle.number = numbers
                 self._receiving.append(bundle)
             return
         bundle.number = numbers
-        bundle.passed += 1
-
-    @property
-    def received(self) -> dict[str, int]:
-        """Arc to how many tokens came on it."""
-        self._settle_received()
-        return self._received
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -126,10 +114,8 @@ class ArcNumbers:
 
     def _settle_received(self) -> None:
         for bundle in self._receiving:
-            for arc in bundle.arcs:
-                self._numbers[arc] = bundle.number
-                self._received[arc] += bundle.passed
-            bundle.number, bundle.passed = -1, 0
+            self._numbers.update(dict.fromkeys(bundle.arcs, bundle.number))
+            bundle.number = -1
         self._receiving.clear()
 
     # Instances that move.
@@ -138,13 +124,11 @@ class ArcNumbers:
         """Count on from the former host of instances that came, on arcs that no other SQ here uses."""
         self.sent.update(sent)
         self.numbers.update(received)
-        self._received.update(received)
 
     def renew(self, sqs: Collection[str]) -> None:
         """SQs have been placed anew: their successors count from where they begin."""
-        for table in (self.numbers, self.received):
-            for arc in [arc for arc in table if arc.rpartition("/")[0] in sqs]:
-                del table[arc]
+        for arc in [arc for arc in self.numbers if arc.rpartition("/")[0] in sqs]:
+            del self._numbers[arc]
 
 
 class ContextArcs(ArcNumbers):

@@ -46,9 +46,11 @@ class Reports:
         self._watchdog = Watchdog()
 
     def report(self, request: ReportRequest) -> IdleReport:
-        """The report of a context here; `profile` asks for the costs of its bodies, too."""
+        """The report of a context here. `profile` asks for the costs of its bodies, too; if it `ends`, none fires."""
         graph, number = key = request.graph, request.context
         context, passed, here = self._host.contexts.get(key), self._arcs.get(key), self._host.name
+        if context is not None and request.ends:
+            context.hold(context.syncs)
         if context is None or passed is None:
             return IdleReport(
                 graph, number, here, request.round, "not started", profile={} if request.profile else None
@@ -64,7 +66,7 @@ class Reports:
             request.round,
             self.busy(key),
             {arc: dict.fromkeys(hosts, numbers[arc]) for arc, hosts in ways if arc in numbers},
-            dict(passed.received),
+            dict(passed.numbers),
             self.outputs[key],
             {**counts, here: own} if own else counts,
             context.waiting(),
@@ -102,8 +104,11 @@ class Completion(msgspec.Struct):
         ensembles: the hosts of its SQs.
         round: the number of the last question.
         done: whether it is.
-        lost: the tokens and outputs that were sent and never came.
+        losses: the tokens and outputs that were sent and never came, once it has ended: by the ensemble to which they
+            were sent (the manager is ""), and the SQ, or the sender of outputs. Receivers count those that were lost
+            before one that came.
         latest: by ensemble, its last report.
+        sent_to_departed: by such an ensemble, arc to the number of the last token that it was sent.
         departed: the last reports of ensembles that are gone and may come back.
         former: the counts of ensembles that do not come back.
         answers: the answers of this round.
@@ -114,8 +119,9 @@ class Completion(msgspec.Struct):
     ensembles: set[str]
     round: int = 0
     done: bool = False
-    lost: int = 0
+    losses: dict[str, dict[str, int]] = {}
     latest: dict[str, IdleReport] = {}
+    sent_to_departed: dict[str, dict[str, int]] = {}
     departed: dict[str, IdleReport] = {}
     former: Counts = {}
     answers: dict[str, IdleReport] = {}
@@ -124,6 +130,11 @@ class Completion(msgspec.Struct):
 
     def __post_init__(self) -> None:
         self.ensembles = set(self.ensembles)
+
+    @property
+    def lost(self) -> int:
+        """How many tokens and outputs never came."""
+        return sum(count for by_sq in self.losses.values() for count in by_sq.values())
 
     def ask(self) -> int:
         """Begin a round; its number."""
@@ -146,10 +157,14 @@ class Completion(msgspec.Struct):
         report = self.latest.pop(ensemble, None)
         if report is not None:
             self.departed[ensemble] = report
+            self.sent_to_departed[ensemble] = {
+                arc: to[ensemble] for each in self.latest.values() for arc, to in each.sent.items() if ensemble in to
+            }
 
     def back(self, ensemble: str) -> None:
         """An ensemble was not dead but cut off: it reports its own counts again."""
         report = self.departed.pop(ensemble, None)
+        self.sent_to_departed.pop(ensemble, None)
         if report is not None:
             self.latest[ensemble] = report
 
@@ -173,7 +188,7 @@ class Completion(msgspec.Struct):
         if any(answer.busy for answer in answers):
             self.before, self.different_since = None, None
             return False
-        missing = self._missing(answers, outputs_arrived)
+        missing = _missing(answers, outputs_arrived)
         state = [(a.ensemble, a.sent, a.received, a.outputs) for a in answers]
         same = state == self.before
         self.before = state
@@ -185,9 +200,21 @@ class Completion(msgspec.Struct):
                 self.different_since = now
             if now - self.different_since < Times().lost_after:
                 return False
-        self.lost = missing
+        self.losses = missing
         self.done = True
         return True
+
+    def all_came(self, outputs_arrived: Mapping[str, int]) -> bool:
+        """Whether all have answered in this round, and what they had sent has come."""
+        return self.ensembles <= set(self.answers) and not _missing(list(self.answers.values()), outputs_arrived)
+
+    def conclude(self, outputs_arrived: Mapping[str, int]) -> None:
+        """Its graph is stopped: what has not come by now is lost."""
+        if not self.done:
+            told = [report for name, report in self.latest.items() if name in self.ensembles]
+            self.losses = _missing(told, outputs_arrived)
+            for ensemble, sent in self.sent_to_departed.items():
+                _count_missing(self.losses, ensemble, sent, self.departed[ensemble].received)
 
     def see(self, reports: list[IdleReport]) -> None:
         """Take the place of all that was reported: in simulation every ensemble is seen, those that are gone, too."""
@@ -198,14 +225,27 @@ class Completion(msgspec.Struct):
         told = [*self.departed.values(), *self.latest.values()]
         return merged([self.former, *(report.counts for report in told)])
 
-    @staticmethod
-    def _missing(answers: list[IdleReport], outputs_arrived: Mapping[str, int]) -> int:
-        received = {(answer.ensemble, arc): count for answer in answers for arc, count in answer.received.items()}
-        alive = {answer.ensemble for answer in answers}
-        missing = sum(max(0, answer.outputs - outputs_arrived.get(answer.ensemble, 0)) for answer in answers)
-        for answer in answers:
-            for arc, by_ensemble in answer.sent.items():
-                for ensemble, count in by_ensemble.items():
-                    if ensemble in alive:
-                        missing += max(0, count - received.get((ensemble, arc), 0))
-        return missing
+
+def _missing(reports: list[IdleReport], outputs_arrived: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """What was sent and has not come: by receiver (the manager is ""), and SQ, or sender of outputs."""
+    found: dict[str, dict[str, int]] = {}
+    received = {report.ensemble: report.received for report in reports}
+    for report in reports:
+        outputs = report.outputs - outputs_arrived.get(report.ensemble, 0)
+        if outputs > 0:
+            found.setdefault("", {})[report.ensemble] = outputs
+        for arc, by_ensemble in report.sent.items():
+            for ensemble, count in by_ensemble.items():
+                if ensemble in received:
+                    _count_missing(found, ensemble, {arc: count}, received[ensemble])
+    return found
+
+
+def _count_missing(
+    found: dict[str, dict[str, int]], receiver: str, sent: Mapping[str, int], received: Mapping[str, int]
+) -> None:
+    for arc, count in sent.items():
+        missing = count - received.get(arc, 0)
+        if missing > 0:
+            sq, by_sq = arc.rpartition("/")[0], found.setdefault(receiver, {})
+            by_sq[sq] = by_sq.get(sq, 0) + missing

@@ -18,7 +18,7 @@ from ticktalk.hosted.completion import Completion
 from ticktalk.manager.driver import Driver, Send
 from ticktalk.manager.heal import Heal
 from ticktalk.manager.outputs import Outputs
-from ticktalk.manager.reports import Reports
+from ticktalk.manager.reports import Losses, Reports
 from ticktalk.manager.state import ContextState, GraphState, ManagerState
 from ticktalk.mapping.mapper import TTMapper
 from ticktalk.messages import ExecuteMsg, SyncMsg
@@ -223,8 +223,23 @@ class Deploy:
             for change in state.grids.values() if ensemble in state.hosts else ():
                 self._send(ensemble, SyncMsg.SET_GRID, change)
 
-    def stop(self, name: str) -> None:
-        """End a graph and forget it.
+    def stop_when_settled(self, name: str, later: Future[Any]) -> None:
+        """End a graph when what it has sent has come, or a while later; `later` gets what was lost, and where.
+
+        Raises:
+            TTRuntimeError: there is no such graph.
+        """
+
+        def stop() -> None:
+            try:
+                later.set_result(self.stop(name))
+            except TTError as error:  # another requester has stopped it
+                later.set_exception(error)
+
+        self._reports.settle(self.state_of(name), stop)
+
+    def stop(self, name: str) -> Losses:
+        """End a graph and forget it; what was lost, and where.
 
         Raises:
             TTRuntimeError: there is no such graph.
@@ -240,6 +255,7 @@ class Deploy:
         waits = self._replies.pop(name, None)
         if waits is not None:
             waits.set_exception(TTRuntimeError(f"graph {name!r} was stopped before it was ready"))
+        return self._reports.losses(state)
 
     def state_of(self, name: str) -> GraphState:
         """The state of a graph.

@@ -6,6 +6,7 @@ is made. Ticks are those of the root clock (microseconds).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import msgspec
@@ -117,10 +118,10 @@ class GraphDone(Event, frozen=True):
     graph: str
     context: int
     outputs: int
-    lost: int = 0
+    lost: dict[str, dict[str, int]] = {}
 
     def text(self) -> str:
-        lost = f", {self.lost} tokens lost" if self.lost else ""
+        lost = f", {losses_text(self.lost)}" if self.lost else ""
         return f"graph {self.graph!r} is done: {self.outputs} outputs{lost}"
 
 
@@ -242,6 +243,13 @@ class Suspended(Event, frozen=True):
 
 SHOWN = 8
 """Entries that a sentence lists before it only counts."""
+
+
+def losses_text(losses: Mapping[str, Mapping[str, int]]) -> str:
+    """The losses of a graph: by receiver, and SQ (or sender of outputs)."""
+    each = [f"{count} of {sq} to {to!r}" for to, by_sq in losses.items() for sq, count in by_sq.items()]
+    total = sum(count for by_sq in losses.values() for count in by_sq.values())
+    return f"{total} tokens lost ({_listed(each, ', ', ' and')})"
 
 
 def _listed(entries: list[str], between: str, before_more: str) -> str:

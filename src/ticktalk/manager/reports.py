@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 
 from ticktalk.counters import Counts, merged
+from ticktalk.hosted.completion import Completion
 from ticktalk.manager.driver import Driver, Send, Tell
 from ticktalk.manager.events import GraphDone, RunsLong
 from ticktalk.manager.heal import Heal
@@ -19,6 +21,12 @@ REPORT_PERIOD = 100_000
 
 PROFILE_LIMIT = 2_000_000
 """Microseconds for which a requester of costs waits for the ensembles' answers."""
+
+SETTLE = 1_000_000
+"""Microseconds for which the stop of a graph waits for what was sent before."""
+
+Losses = dict[str, dict[str, int]]
+"""By the ensemble on the way to which they were lost, and SQ or sender of outputs: how many tokens."""
 
 Costs = list[tuple[str, list[int], list[int]]]
 """Function, times (microseconds) and token sizes (bytes) of some runs: an entry for each ensemble and context."""
@@ -51,19 +59,39 @@ class Reports:
         self._send, self._tell, self._driver = send, tell, driver
         self._heal, self._outputs = heal, outputs
         self._profiles: list[tuple[GraphState, Future[Costs]]] = []
+        self._ending: list[tuple[GraphState, Callable[[], None]]] = []  # calls that wait until a graph is settled
 
     def ask(self) -> None:
         """Ask how the contexts stand that go on; every `REPORT_PERIOD`."""
         for state in self._state.graphs.values():
-            for context in state.live:
-                completion = context.completion
-                if state.told != context.told:
-                    context.told = state.told
-                    completion.begin_again()
-                completion.ensembles = set(state.hosts)
-                request = ReportRequest(state.name, context.number, completion.ask())
-                for name in sorted(completion.ensembles):
-                    self._send(name, SyncMsg.REPORT, request)
+            self._ask(state, ends=any(state is each for each, _ in self._ending))
+
+    def _ask(self, state: GraphState, ends: bool) -> None:
+        for context in state.live:
+            completion = context.completion
+            if state.told != context.told:
+                context.told = state.told
+                completion.begin_again()
+            completion.ensembles = set(state.hosts)
+            request = ReportRequest(state.name, context.number, completion.ask(), ends=ends)
+            for name in sorted(completion.ensembles):
+                self._send(name, SyncMsg.REPORT, request)
+
+    def settle(self, state: GraphState, then: Callable[[], None]) -> None:
+        """Let nothing of a graph fire any more, and call `then` when what it has sent has come, or `SETTLE` later."""
+        if all(self._driver.reports(state.name, context.number) is not None for context in state.live):
+            then()  # none goes on, or the driver sees the losses themselves
+            return
+        self._ending.append((state, then))
+        self._driver.after(SETTLE, lambda: self._end_settled(state, late=True))
+        self._ask(state, ends=True)
+
+    def _end_settled(self, state: GraphState, late: bool = False) -> None:
+        if late or all(context.completion.all_came(context.outputs) for context in state.live):
+            mine = [then for each, then in self._ending if each is state]
+            self._ending = [entry for entry in self._ending if entry[0] is not state]
+            for then in mine:
+                then()
 
     def take(self, report: IdleReport, stamp: int) -> None:
         """Take a report that came at root tick `stamp`."""
@@ -85,6 +113,8 @@ class Reports:
                 self.end(state, context)
             else:
                 context.completion.done = False  # SQs that wait for an ensemble, or move, have still to go on
+        if self._ending:
+            self._end_settled(state)
 
     def _see_long(self, state: GraphState, context: ContextState, report: IdleReport) -> None:
         """Tell once that a firing runs for long: that of the SQ that has run the longest may hold up the others."""
@@ -99,10 +129,13 @@ class Reports:
         """A context is done, or its graph is stopped: it is resumed nowhere any more."""
         if not context.ended:
             context.ended = True
+            if self._driver.reports(state.name, context.number) is None:
+                context.completion.conclude(context.outputs)
             context.inputs, context.checkpoints = {}, {}
             del self._starts[context.number]
             self._outputs.flush()
-            self._tell(GraphDone(state.name, context.number, context.output_count, context.completion.lost))
+            lost = self._losses([context.completion])
+            self._tell(GraphDone(state.name, context.number, context.output_count, lost))
             self._driver.ended(context.number)
 
     def outgrow(self, state: GraphState) -> None:
@@ -112,8 +145,8 @@ class Reports:
             former, completion = state.former, context.completion
             former.contexts += 1
             former.outputs += context.output_count
-            former.lost += completion.lost
-            former.counts = merged([former.counts, completion.counts()])
+            former.losses = merged([former.losses, self._losses([completion])])
+            former.counts = merged([former.counts, _counts(completion)])
             del state.contexts[context.number]
             self._outputs.forget(context)
             for host in state.hosts:
@@ -137,13 +170,23 @@ class Reports:
         state = self._state.graphs.get(graph)
         if state is None:
             return {}
-        found = [context.completion for context in state.contexts.values()]
-        total = merged([state.former.counts, *(completion.counts() for completion in found)])
-        lost = state.former.lost + sum(completion.lost for completion in found)
-        counted = sum(kinds.get("lost", 0) for kinds in total.values())
-        if lost > counted:
-            total.setdefault("(network)", {})["lost"] = lost - counted
-        return total
+        return merged([state.former.counts, *(_counts(context.completion) for context in state.contexts.values())])
+
+    def losses(self, state: GraphState) -> Losses:
+        """What all contexts of a graph have lost, and where."""
+        own = self._losses([context.completion for context in state.contexts.values()])
+        return merged([state.former.losses, own])
+
+    def _losses(self, completions: list[Completion]) -> Losses:
+        losses: list[Losses] = []
+        for completion in completions:
+            losses.append({to or self._state.manager.name: by_sq for to, by_sq in completion.losses.items()})
+            reports = [*completion.departed.values(), *completion.latest.values()]
+            losses += [
+                {report.ensemble: {sq: kinds["lost"] for sq, kinds in report.counts.items() if kinds.get("lost")}}
+                for report in reports
+            ]
+        return {to: by_sq for to, by_sq in merged(losses).items() if by_sq}
 
     def profile(self, request: ProfileRequest, later: Future[Costs]) -> None:
         """Ask the ensembles for the costs of a graph's bodies; `later` gets the answers that come in time."""
@@ -166,3 +209,9 @@ class Reports:
             if None not in told or later is late:
                 self._profiles.remove((state, later))
                 later.set_result([(function, *costs) for each in told if each for function, costs in each.items()])
+
+
+def _counts(completion: Completion) -> Counts:
+    """The counts of all ensembles, and what had not come at the end."""
+    late = [{sq: {"lost": n} for sq, n in by_sq.items()} for by_sq in completion.losses.values()]
+    return merged([completion.counts(), *late])

@@ -11,6 +11,7 @@ import enum
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -23,12 +24,12 @@ from ticktalk.manager.events import Event
 from ticktalk.manager.heal import Heal
 from ticktalk.manager.liveness import Liveness
 from ticktalk.manager.outputs import Errors, Outputs
-from ticktalk.manager.reports import Reports
+from ticktalk.manager.reports import Losses, Reports
 from ticktalk.manager.state import ManagerState
 from ticktalk.manager.status import status
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ROWS, NetMsg, RuntimeMsg
-from ticktalk.payloads import DeployRequest, DrainRequest, OutputsRequest, StartContext, StartRequest
+from ticktalk.payloads import DeployRequest, DrainRequest, OutputsRequest, StartContext, StartRequest, StatusRequest
 from ticktalk.printable import bounded, line
 from ticktalk.time import TTToken
 
@@ -79,21 +80,48 @@ class Requests:
         # Requests whose results come later.
         self._answer_later(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, self.deploy.deploy)
         self._answer_later(RuntimeMsg.EXECUTE_GRAPH, self.deploy.start_when_ready)
+        deploy = self.deploy
+        self._answer_later(RuntimeMsg.STOP_GRAPH, lambda request, later: deploy.stop_when_settled(request.graph, later))
+        self._answer_later(RuntimeMsg.SHUT_DOWN, self._shut_down)
         self._answer_later(RuntimeMsg.DRAIN, self._drain)
         self._answer_later(RuntimeMsg.PROFILE, self.reports.profile)
         # Requests that have their results at once.
-        self._answer(RuntimeMsg.STOP_GRAPH, lambda request: self.deploy.stop(request.graph))
         self._answer(RuntimeMsg.SET_GRID, self.deploy.set_grid)
         self._answer(RuntimeMsg.STATUS, lambda request: self._status())
         self._answer(RuntimeMsg.ENSEMBLES, lambda request: msgspec.to_builtins(state.infos()))
         self._answer(RuntimeMsg.OUTPUTS, self._rows)
-        self._answer(RuntimeMsg.SHUT_DOWN, lambda request: driver.shut_down())
 
     def tell(self, event: Event) -> None:
         """Tell the watchers of an event."""
         logger.info("%s", event)
         for watcher in self.watchers:
             watcher(event)
+
+    def stop_all(self, then: Callable[[dict[str, Losses]], None]) -> None:
+        """End every graph, and call `then` with what each has lost."""
+        waits = set(self.state.graphs)
+        losses: dict[str, Losses] = {}
+        if not waits:
+            then(losses)
+
+        def ended(name: str, stopped: Future[Losses]) -> None:
+            waits.discard(name)
+            if stopped.exception() is None:
+                losses[name] = stopped.result()
+            if not waits:
+                then(losses)
+
+        for name in list(waits):
+            later: Future[Losses] = Future()
+            later.add_done_callback(partial(ended, name))
+            self.deploy.stop_when_settled(name, later)
+
+    def _shut_down(self, request: StatusRequest, later: Future[dict[str, Losses]]) -> None:
+        def ended(losses: dict[str, Losses]) -> None:
+            self._driver.shut_down()
+            later.set_result(losses)
+
+        self.stop_all(ended)
 
     def end(self, ensembles: bool) -> None:
         """End every graph; with `ensembles`, the ensembles end, too."""

@@ -119,7 +119,7 @@ class FormerContexts(msgspec.Struct):
 
     contexts: int = 0
     outputs: int = 0
-    lost: int = 0
+    losses: Counts = {}
     counts: Counts = {}
 
 

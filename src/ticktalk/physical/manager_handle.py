@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable
 
 from ticktalk.defaults import MAX_VALUE
 from ticktalk.engine.components import Components
 from ticktalk.errors import TTRuntimeError
+from ticktalk.manager.reports import SETTLE
 from ticktalk.physical.commands import Commands
 from ticktalk.physical.host_facts import describe_host, free_port
 from ticktalk.physical.limits import ENSEMBLE, check_limits, check_memory
@@ -110,6 +112,9 @@ class ManagerHandle:
         if self.closed:
             return
         self.closed = True
+        ended = threading.Event()
+        in_loop(self.node, lambda: self._process.requests.stop_all(lambda losses: ended.set()))
+        ended.wait(2 * SETTLE / 1e6)
 
         def end() -> None:
             self._process.requests.end(ensembles)
