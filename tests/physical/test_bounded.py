@@ -341,7 +341,8 @@ def slow(x):
     return len(x)
 @GRAPHify
 def main(trigger):
-    return slow(src(trigger, TTPeriod=5_000), TTPersistent=True)
+    with TTConstraint(name="runtime-manager"):
+        return slow(src(trigger, TTPeriod=5_000), TTPersistent=True)
 """
 )
 
