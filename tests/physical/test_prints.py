@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from systems import HEAD, Process
+from systems import HEAD, Process, until
 
 TALKS = (
     HEAD
@@ -40,3 +40,41 @@ def test_prints_of_bodies_are_marked_and_errors_have_their_way(workers: str, tmp
     assert "[talk-1] aside" in run.err
     errors = "\n".join(run.err)
     assert errors.count("helper.py:2") == errors.count("ZeroDivisionError") == 1
+
+
+NATIVE = (
+    HEAD
+    + """
+@SQify
+def writes(x):
+    import os
+    os.write(2, b"\\x1b[2Jraw\\xff\\n")
+    os.write(1, b"y" * 30_000 + b"\\n")
+    os.system("echo started by a body")
+    print("printed")
+    return x
+@SQify
+def aborts(x):
+    import os
+    os.write(2, b"double free")
+    os.abort()
+@GRAPHify
+def main(trigger):
+    return aborts(writes(trigger))
+"""
+)
+
+
+def test_output_of_native_code_in_a_worker_is_marked_escaped_and_bounded(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(NATIVE)
+    run = Process("run", "--jsonl", "prog.py", cwd=tmp_path)
+    try:
+        mark = "[runtime-manager: native code] "
+        until(lambda: mark + "double free" in run.err, f"its last words are seen: {run.err}")
+        assert mark + "\\x1b[2Jraw\\xff" in run.err and mark + "started by a body" in run.err
+        assert "[writes-1] printed" in run.err
+        assert "\x1b" not in run.said and max(map(len, run.err)) < 11_000
+        assert [line for line in run.err if line.startswith(mark + "yyy") and "more characters" in line]
+        assert not [line for line in run.out if "repr" not in line and "value" not in line]
+    finally:
+        run.end()

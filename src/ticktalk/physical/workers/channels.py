@@ -19,6 +19,7 @@ from ticktalk.hosted.body_output import keep_bodies_from_stdout
 from ticktalk.physical.memory import arena
 from ticktalk.physical.memory.arena import Memory
 from ticktalk.physical.timekeeping.loop import Job, Loop
+from ticktalk.physical.workers.native_output import NativeOutput
 from ticktalk.physical.workers.protocol import Answer, Command, GoOn, Map, Mapped, OfUnit, Unmap
 from ticktalk.physical.workers.worker import Worker
 from ticktalk.physical.workers.worker_frames import Frames, encode_frame, unsent
@@ -91,10 +92,14 @@ class ProcessChannel:
         self._socket.setblocking(False)
         for side in (self._socket, theirs):
             side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        text = json.dumps({**settings, "memories": given})
+        native = NativeOutput(settings["ensemble"])
+        text = json.dumps({**settings, "memories": given, "prints": native.shown})
         command = [sys.executable, "-P", "-m", "ticktalk.physical.workers.process", str(theirs.fileno()), text]
-        given.append(theirs.fileno())
-        self.process = subprocess.Popen(command, pass_fds=given, stdin=subprocess.DEVNULL, stdout=2, close_fds=True)
+        given += [theirs.fileno(), native.shown]
+        self.process = subprocess.Popen(
+            command, pass_fds=given, stdin=subprocess.DEVNULL, stdout=native.taken, stderr=native.taken, close_fds=True
+        )
+        native.begin()
         # From its start on: its imports must not hold up the heartbeats of others.
         os.setpriority(os.PRIO_PROCESS, self.process.pid, os.getpriority(os.PRIO_PROCESS, 0) + settings["nice"])
         theirs.close()

@@ -15,6 +15,7 @@ from ticktalk.defaults import MAX_VALUE
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.physical.memory.allocator import keep_memory
 from ticktalk.physical.memory.arena import BACK, PATIENCE, Memory, Reader, Writer, opened
+from ticktalk.physical.workers.native_output import printing_to
 from ticktalk.physical.workers.protocol import Answer, Command, Map, Mapped, Unmap
 from ticktalk.physical.workers.worker import Worker
 from ticktalk.physical.workers.worker_frames import Frames, encode_frame, in_shared_memory, unsent
@@ -95,6 +96,7 @@ def main() -> None:
     # Ctrl-C at a terminal reaches the whole group, but the process that keeps time ends its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep_memory()
+    sys.stderr = printing_to(settings["prints"])
     commands = SocketCommands(connection, settings["memories"], settings["max_value"])
     with BodyOutput(sys.stderr, sys.stderr):
         worker = Worker(
