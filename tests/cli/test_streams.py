@@ -50,6 +50,19 @@ def test_a_reader_that_goes_away_ends_a_simulation_quietly(program: Path, jsonl:
         assert process.stderr.read() == ""
 
 
+def test_results_of_a_run_come_as_they_are_made_and_a_reader_that_goes_away_ends_it(program: Path) -> None:
+    program.write_text(ENDLESS.replace("1000", "500_000"))
+    command = [*TICKTALK, "run", "--until", "100s", "--jsonl", str(program)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        began = time.monotonic()
+        assert "same-1" in process.stdout.readline()
+        assert time.monotonic() - began < 30, "8 kB of results take 40 s"
+        process.stdout.close()
+        assert process.wait(60) == 1
+        assert process.stderr.read() == ""
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["simulate", "--until", "1s", "PROGRAM"], ["draw", "--show-code", "PROGRAM"], ["--version"], ["--help"]],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
@@ -32,15 +34,17 @@ class Results:
     Args:
         jsonl: one JSON object per token; else a line for people.
         end: called once when stdout takes nothing more; it may raise `ResultsGone`.
+        flush: seconds between two flushes into a file or a pipe; slower results are flushed one by one.
     """
 
-    def __init__(self, jsonl: bool, end: Callable[[], None]) -> None:
+    def __init__(self, jsonl: bool, end: Callable[[], None], flush: float = math.inf) -> None:
         self._jsonl = jsonl
         self._end = end
         self._gone: StdoutGone | None = None
         self._out: TextIO = sys.stdout
         self._saved: int | None = None
-        self._lines = False
+        self._flush = flush
+        self._flushed = 0.0  # when the last flush was (monotonic)
         self.elsewhere: TextIO = sys.stderr
 
     def add(self, token: OutputToken) -> None:
@@ -50,8 +54,10 @@ class Results:
         text = token.line() if self._jsonl else _for_people(token)
         try:
             self._out.write(text + "\n")
-            if self._lines:
+            now = time.monotonic()
+            if now - self._flushed >= self._flush:
                 self._out.flush()
+                self._flushed = now
         except OSError as error:
             self._gone = StdoutGone(error)
             self._end()
@@ -73,7 +79,8 @@ class Results:
             self._out = os.fdopen(self._saved, "w", encoding="utf-8", errors="backslashreplace", newline="\n")
         except OSError:  # stdout or stderr is no file: then only Python's own printing is kept away
             self._saved = None
-        self._lines = self._out.isatty()
+        if self._out.isatty():
+            self._flush = 0.0
         FLUSHES.append(self._out.flush)
         return self
 

@@ -33,6 +33,9 @@ from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 JOIN_LIMIT = 30.0
 """Seconds in which every ensemble of this machine has to join."""
 
+FLUSH = 0.1
+"""Seconds between two flushes of results that come fast."""
+
 GRACE = 2.0
 """Seconds for tokens that are under way when the streams have ended."""
 
@@ -82,7 +85,7 @@ def run(
     tokens: list[OutputToken] = []
     failures = FiringErrors()
     with ExitStack() as stack:
-        results = stack.enter_context(Results(jsonl, stopped.set))
+        results = stack.enter_context(Results(jsonl, stopped.set, FLUSH))
         rows = Callbacks()  # to write may block, and the thread that keeps time must not
         stack.callback(rows.close, None)
         try:
