@@ -7,6 +7,7 @@ import itertools
 import random
 import re
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -265,6 +266,7 @@ WRONG = [
     ("want_str(table(a)['k'])", 10, "is `int`"),
     ("want_str(rows(a)[1:])", 10, "is `list[int]`"),
     ("text(a) + integer(a)", 1, "`text(a) + integer(a)` cannot be computed of `str` and `int`"),
+    ("text(a) ** 2", 1, "cannot be computed of `str` and `int`"),
     ("-text(a)", 1, "cannot be computed of `str`"),
     ("maybe(a) + 1", 1, "cannot be computed of `None` and `int`"),
     ("SQRT(text(a))", 1, "cannot be computed of `str`"),
@@ -434,3 +436,29 @@ def test_type_statements_and_parameters_in_brackets():
     with pytest.raises(TTSyntaxError) as caught:
         compile_source(text, "prog.py", "prog", None, "main")
     assert [problem.line for problem in caught.value.problems] == [9, 10]
+
+
+@pytest.mark.parametrize("body", [
+    "x = integer(a)\nfor i in range(60): x = (x, x)\nwant_int(x)",
+    "x = integer(a)\nfor i in range(60): x = [x, text(x)]\nwant_int(x)",
+    "x = maybe(a)\nfor i in range(300): x = either(x, i)\nwant_int(x[0])",
+    f"x = {' and '.join(['maybe(a)'] * 60)}\nwant_int(x)",
+    f"want_int(({', '.join(['either(integer(a), text(a))'] * 60)}) + (1,))",
+    "x = [maybe(a), *range(2000)]\nfor i in range(20): x = MAX(x, x[i])",
+    "for i in range(500): a = want_int(a) if a else text(a)",
+])  # fmt: skip
+def test_large_types_take_no_longer_than_their_graph(body: str):
+    begin = time.process_time()
+    _problems(body)
+    assert time.process_time() - begin < 3
+
+
+def test_a_type_that_is_built_of_itself_ends():
+    text = (
+        "from typing import *\nfrom ticktalk import *\n"
+        "class A(TypedDict):\n    next: 'A'\nclass B(TypedDict):\n    next: 'B'\nclass C(D): ...\nclass D(C): ...\n"
+        + "".join(f"T{number} = tuple['T{number + 1}', 'T{number + 1}']\n" for number in range(40))
+        + "@SQify\ndef f(x) -> A: ...\n@SQify\ndef g(x: B) -> C: ...\n@SQify\ndef h(x: T0) -> T0: ...\n"
+        "@GRAPHify\ndef main(a):\n    h(h(g(f(a))))\n"
+    )
+    compile_source(text, "prog.py", "prog")

@@ -24,6 +24,7 @@ from ticktalk.language.value_types import (
     UnionOf,
     Value,
     Variable,
+    bounded,
     union,
 )
 
@@ -72,7 +73,7 @@ class Annotations:
             return ANY
         self._depth += 1
         try:
-            return self._type_of(module, node, local or {})
+            return bounded(self._type_of(module, node, local or {}))
         except (RecursionError, SyntaxError, ValueError):
             return ANY
         finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping
-from itertools import product
+from itertools import islice, product
 from typing import Any, SupportsIndex
 
 import msgspec
@@ -33,6 +33,7 @@ from ticktalk.language.value_types import (
     Type,
     UnionOf,
     Value,
+    bounded,
     can_meet,
     fits,
     forget,
@@ -62,7 +63,7 @@ _MEETING = frozenset({"MERGE", "TTFinishByOtherwise"})
 _RESULTS: dict[str, Type] = {
     "TIME_TOKEN": Instance(int), "READ_TTCLOCK": Instance(int), "VALUES_TO_TTTIME": NONE, "NOT": BOOL, "IS": BOOL,
     "ISNOT": BOOL, "GET_INFINITY": Instance(float), "GET_NEG_INFINITY": Instance(float),
-    "TTTIME_TO_VALUES": TupleOf((ANY, ANY)),
+    "TTTIME_TO_VALUES": TupleOf((ANY, ANY)), "AND": ANY, "OR": ANY,
 }  # fmt: skip
 """Those whose result is of one type, whatever comes."""
 
@@ -124,6 +125,7 @@ class ArcTypes:
                 ways: Ways = ()  # it never fires
             else:
                 ways = self._checked(made) if made.template is not None else self._computed(made)
+            ways = tuple(replace(way, type=bounded(way.type)) for way in ways)
             self._ways[made] = ways if len(ways) <= MOST_WAYS else _UNKNOWN
             if made.sq.unpack is not None:
                 self._check_unpacking(made)
@@ -278,7 +280,10 @@ class ArcTypes:
             return ANY
         ways = [list(_alternatives(each)) for each in types]
         results: list[Type] = []
-        for combination in list(product(*ways))[: MOST_WAYS**2]:
+        combinations = list(islice(product(*ways), MOST_WAYS**2 + 1))
+        if len(combinations) > MOST_WAYS**2:
+            return ANY
+        for combination in combinations:
             classes = [_class_of(each) for each in combination]
             if None in classes:
                 results.append(ANY)
@@ -370,9 +375,7 @@ def _result(name: str, operands: tuple[Type, ...], result: Any) -> Type:
         return union(operands)
     if name == "GETITEM":
         return _indexed(operands)
-    if name in ("AND", "OR", "POW") or (name == "MOD" and isinstance(result, str | bytes)):
-        return Instance(type(result)) if name == "MOD" else ANY
-    return Instance(type(result))
+    return ANY if name == "POW" else Instance(type(result))
 
 
 def _indexed(operands: tuple[Type, ...]) -> Type:

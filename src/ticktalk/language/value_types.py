@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import msgspec
 
+MOST_PARTS = 100
+"""Parts of a type: a larger one is not known, as a chain of displays would grow without bound."""
 MOST_ITEMS = 1000
 """Items of a constant that are looked at."""
 
@@ -229,6 +231,11 @@ def substituted(source: Type, solution: Solution) -> Type:
         case UnionOf(members=members):
             return union(substituted(each, solution) for each in members)
     return source
+
+
+def bounded(source: Type) -> Type:
+    """`source`, or `ANY` if it is too large."""
+    return ANY if next(islice(_parts(source), MOST_PARTS, None), None) is not None else source
 
 
 def forget(target: Type, solution: Solution | None) -> None:
