@@ -146,6 +146,19 @@ def test_a_body_that_holds_up_its_worker_is_named(
     assert process_host.values(process_host.finished(again)) == [5]
 
 
+@pytest.mark.parametrize("how", HOLDS)
+def test_a_firing_of_a_stopped_graph_holds_up_no_later_graph(
+    process_host: Host, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(workers, "LOADS", 300_000)
+    text = f"import os, re, signal, time\n@SQify\ndef holds(x):\n    {HOLDS[how]}\n"
+    graph = process_host.run(text + "@GRAPHify\ndef main(trigger):\n    return holds(trigger)\n")
+    until(lambda: process_host.busy(graph) == "holds-1 runs", "it runs")
+    in_loop(process_host.node, lambda: process_host.node.stop_graph(graph))
+    again = process_host.run("@SQify\ndef f(x):\n    return 5\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n")
+    assert process_host.values(process_host.finished(again)) == [5]
+
+
 LIMITED = """
 import os, re, signal, time
 @STREAMify

@@ -28,6 +28,7 @@ from ticktalk.physical.network.joining import (
     Welcome,
     ask,
     hello,
+    joined_meanwhile,
     open_session,
     own_address,
     question,
@@ -233,6 +234,10 @@ class EnsembleHandle:
         info = self._info(address, link.identity, link.mode == "peer")
         asked = self.node.clock.now()
         answer = ask(link, JOIN, info, self._trust)
+        if answer is not None and link.mode == "peer" and joined_meanwhile(link, welcome, answer):
+            link.open("client", "", [self._manager], self._trust.door, self._bind)
+            asked = self.node.clock.now()
+            answer = ask(link, JOIN, self._info(address, link.identity, False), self._trust)
         if answer is None:
             return False
         self._take_clock(answer, asked, self.node.clock.now())
