@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from systems import HEAD, Process, System, alive, until
 
+from ticktalk import payloads as carry
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted import checkpoints
@@ -22,9 +23,13 @@ from ticktalk.hosted.completion import Completion
 from ticktalk.manager.outputs import ERRORS_KEPT, ERRORS_LENGTH, LONGEST_ROW, ROWS_LENGTH, Errors, Outputs
 from ticktalk.manager.state import ContextState, GraphState, ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.messages import NetMsg, RuntimeMsg, SyncMsg
+from ticktalk.network_keys import Path as Path_
 from ticktalk.payloads import FiringError, InstanceState, OutputToken
 from ticktalk.physical import manager_node
+from ticktalk.physical.host_facts import free_port
 from ticktalk.physical.manager_node import Callbacks, in_loop
+from ticktalk.physical.network import outbox, zenoh_link
 from ticktalk.physical.workers import worker_body
 from ticktalk.values.codec import Encoded
 
@@ -364,3 +369,80 @@ def test_firings_that_wait_for_a_slow_body_are_bounded(
     until(lambda: len(system.values(name)) > 2, "the others go on")
     assert in_loop(node, under_way) <= 40 and not manager.counters(name)["slow-1"].get("lost")
     manager.stop_graph(name)
+
+
+def test_keys_that_were_published_on_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zenoh_link, "PUBLISHERS", 3)
+    there, here = zenoh_link.TTNetworkInterfaceZenoh(), zenoh_link.TTNetworkInterfaceZenoh()
+    port = free_port("127.0.0.1")
+    came: list[bytes] = []
+    try:
+        there.open("router", f"127.0.0.1:{port}")
+        here.open("client", connect=[f"127.0.0.1:{port}"])
+        there.subscribe("key/*", lambda payload, attached: came.append(bytes(payload)))
+        until(lambda: here.subscribed("key/0"), "the subscription is known")
+        for number in range(20):
+            here.publish(f"key/{number % 10}", b"%d" % number)
+            here.flush()
+        until(lambda: sorted(map(int, came)) == list(range(20)), "all come")
+        assert len(here._publishers[Path_.TOKENS]) <= 3
+    finally:
+        here.close()
+        there.close()
+
+
+def sizes(parts: list[Any]) -> dict[str, int]:
+    """The lengths of all stores of these objects."""
+    found = {}
+    for part in parts:
+        for name in getattr(part, "__struct_fields__", None) or list(vars(part)):
+            value = getattr(part, name)
+            if isinstance(value, dict | list | set | deque):
+                found[f"{part.__class__.__name__}.{name}"] = len(value)
+    return found
+
+
+def test_messages_about_graphs_that_are_not_there_leave_nothing(system: System) -> None:
+    node = system.manager._handle.node
+    duties = node.duties
+    parts = [node, node.host, node.tokens, node.workers, node._listening, node.network_manager, duties]
+    parts += [duties.moves, duties.checkpoints, duties.reports, duties.reports._watchdog, system.manager.process.state]
+
+    def ask(name: str) -> None:
+        requests = system.manager.process.requests.handlers
+        taken: dict[Any, Any] = {
+            SyncMsg.STOP: carry.StopGraph(name),
+            SyncMsg.REPORT: carry.ReportRequest(name, 7, 1),
+            SyncMsg.EXPECT: carry.Expect(name, ["f-1"]),
+            SyncMsg.HAND_OVER: carry.HandOver(name, {"f-1": "other"}, {}),
+            SyncMsg.SET_GRID: carry.SetGrid(name, "f-1", 10, 0, 5),
+            SyncMsg.START: carry.StartContext(name, 7, 0, {}),
+            SyncMsg.PLACE: carry.Placement(name, {"f-1": "other"}, {}, {}, []),
+        }
+        for kind, payload in taken.items():
+            node.input_token_process.handlers[kind](payload)
+        for number in (carry.HowFar("other", name, ["f-1/0"]), carry.SoFar("other", name, {})):
+            kind = NetMsg.HOW_FAR if isinstance(number, carry.HowFar) else NetMsg.SO_FAR
+            node.network_manager.handlers[kind](number)
+        requests[RuntimeMsg.REPORT](carry.IdleReport(name, 7, "other", 1))
+        requests[RuntimeMsg.CHECKPOINT](carry.Checkpoint(name, 7, "other", 0, {}))
+        requests[RuntimeMsg.PLACED](carry.Placed(name, "other", ["f-1"], None, False, {}))
+        requests[RuntimeMsg.HANDED](carry.Handed(name, "other", {}, []))
+        requests[RuntimeMsg.READY](carry.ReadyAnswer(name, "other", None))
+        node._drain()
+
+    in_loop(node, lambda: ask("ghost"))
+    before = in_loop(node, lambda: sizes(parts))
+    for number in range(100):
+        in_loop(node, lambda name=f"ghost{number}": ask(name))
+    after = in_loop(node, lambda: sizes(parts))
+    assert {name: after[name] for name in before if after[name] > before[name] + 20} == {}
+
+
+def test_rows_that_a_command_does_not_read_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "HELD", 1000)
+    waits = outbox.Outbox(Path_.TOKENS)
+    dropped = sum(waits.add("key", b"r" * 100, None, 100)[1] for _ in range(50))
+    assert len(waits.waits) <= 11 and dropped == 50 - len(waits.waits)
+    tokens = outbox.Outbox(Path_.TOKENS)
+    assert sum(tokens.add("arc", b"t", None)[1] for _ in range(50)) == 0, "tokens are bounded in number"

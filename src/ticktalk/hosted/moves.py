@@ -164,7 +164,8 @@ class Moves:
                 return
 
             def tell(problem: str | None, sent: Numbers) -> None:
-                self._far[graph] = sent
+                if problem is None:
+                    self._far[graph] = sent
                 self._tell(RuntimeMsg.PLACED, Placed(graph, self._host.name, expect.sqs, problem, True, sent))
                 done()
 

@@ -18,7 +18,7 @@ OUTBOX = 65_536
 """Parts that may wait to be sent."""
 
 HELD = 64 << 20
-"""Bytes of outputs that may wait for the manager; the latest is kept however long it is."""
+"""Bytes of outputs that may wait for the manager, or of rows for a command; the latest is kept however long it is."""
 
 JOINED = 64
 """Parts for the same key that are sent as one frame when they wait anyway."""
@@ -44,7 +44,7 @@ class Outbox:
         self.path = path
         self.sending = threading.Lock()
         self.waits: deque[tuple[str, Any, Join | None, int]] = deque()
-        self._sized = path is Path.OUTPUTS
+        self._sized = path in (Path.OUTPUTS, Path.TOKENS)
         self._size = [0, 0]  # bytes that the timekeeper added; bytes that the sending thread took
 
     def add(self, key: str, part: Any, join: Join | None, size: int = 0) -> tuple[bool, int]:

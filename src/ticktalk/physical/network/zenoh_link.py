@@ -52,6 +52,10 @@ LISTENING = {"accept_timeout": 2_000, "accept_pending": 1_000}
 beside silent connections."""
 
 
+PUBLISHERS = 10_000
+"""Keys of one path that stay declared to Zenoh; the oldest is declared again when it is used."""
+
+
 class TTNetworkInterfaceZenoh(Link):
     """A Zenoh session and its declarations.
 
@@ -135,10 +139,13 @@ class TTNetworkInterfaceZenoh(Link):
 
     def _put(self, path: Path, key: str, payload: Any, attached: bytes | None) -> None:
         try:
-            publisher = self._publishers[path].get(key)
+            known = self._publishers[path]
+            publisher = known.get(key)
             if publisher is None:
+                if len(known) >= PUBLISHERS:
+                    known.pop(list(known)[0], None)  # noqa: RUF015  other threads add to it; it ends when none uses it
                 priority, congestion = WAYS[path]
-                publisher = self._publishers[path][key] = self._session.declare_publisher(
+                publisher = known[key] = self._session.declare_publisher(
                     key,
                     congestion_control=congestion,
                     priority=priority,
