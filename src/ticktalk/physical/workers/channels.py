@@ -62,7 +62,10 @@ class ProcessChannel:
     Attributes:
         rows: by memory that it reads or will read: its row there.
         process: the process.
+        ended: it was ended from here (`end_at_once`).
     """
+
+    ended = False
 
     def __init__(
         self,
@@ -209,6 +212,7 @@ class ProcessChannel:
 
     def end_at_once(self) -> None:
         """End the process, whatever runs there; what it has answered is taken first."""
+        self.ended = True
         self.process.kill()
         there = select.poll()
         there.register(self._socket, select.POLLIN)

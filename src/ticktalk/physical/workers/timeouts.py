@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 
@@ -10,6 +11,8 @@ from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.workers.channels import Channel, ProcessChannel
 from ticktalk.physical.workers.worker_body import WorkerBody
+
+logger = logging.getLogger("ticktalk")
 
 
 class Timeouts:
@@ -42,6 +45,12 @@ class Timeouts:
             self._loop.after(left, partial(self._look, body))
         else:
             body.timed_out = True
+            channel.end_at_once()
+
+    def end_held_up(self, worker: str, channel: Channel) -> None:
+        """A graph was stopped while a firing of it was under way: end its worker, if it has not read that by now."""
+        if self._channels.get(worker) is channel and isinstance(channel, ProcessChannel) and channel.unread:
+            logger.warning("a firing of a stopped graph holds up its worker process (%s), which is ended", worker)
             channel.end_at_once()
 
 

@@ -348,10 +348,12 @@ class Workers:
         """Forget a graph, or a context that has ended."""
         graph = stop.graph
         self.accelerator.stop(stop)
+        busy = set()  # workers in which a firing is under way
         for context in [each for each in self._of if stop.ends((each.prepared.graph.name, each.number))]:
             for body in self._of.pop(context).values():
                 del self._bodies[body.ident]
                 body.gone = True
+                busy |= {body.worker} if body.in_flight else set()
                 if stop.context is not None:
                     self.send(body.worker, protocol.Drop(body.ident))
         known = self._graphs.pop(graph, None) if stop.context is None else None
@@ -362,6 +364,8 @@ class Workers:
                 self._loop.spawn(self._channels.pop(worker).close)
             else:
                 self._channels[worker].send(protocol.Stop(graph))
+                if worker in busy:
+                    self._loop.after(LOADS, partial(self._timeouts.end_held_up, worker, self._channels[worker]))
 
     def close(self) -> None:
         """End every worker."""
@@ -429,14 +433,13 @@ class Workers:
 
     def _died(self, worker: str, why: str = "died while it prepared the graph") -> None:
         """Replace a worker: its graphs are loaded again, firings under way are lost, its instances are restored."""
-        self._channels.pop(worker, None)
+        channel = self._channels.pop(worker, None)
         if self._closing:
             return
         self._count_restart(worker)
-        mine = [body for body in self._bodies.values() if body.worker == worker]
-        # A body that was ended says nothing of its worker.
-        pause = 0 if any(body.timed_out for body in mine) else self._restarts[worker].died(monotonic_us())
-        for body in mine:
+        ended = isinstance(channel, ProcessChannel) and channel.ended  # from here: for that no graph is to blame
+        pause = 0 if ended else self._restarts[worker].died(monotonic_us())
+        for body in [body for body in self._bodies.values() if body.worker == worker]:
             body.firings_lost(self._clock)
         self.accelerator.died(worker)
         if pause is None:
@@ -445,14 +448,10 @@ class Workers:
         if pause:
             self._channels[worker] = Paused()
             self._loop.after(pause, partial(self._go_on, worker))
-        given_up = {
-            (body.context.prepared.graph.name, body.elsewhere.sq.name)
-            for body in self._bodies.values()
-            if body.given_up
-        }
+        given_up = {(b.context.prepared.graph.name, b.elsewhere.sq.name) for b in self._bodies.values() if b.given_up}
         for name, known in list(self._graphs.items()):  # one that cannot be loaded is stopped on the way
             sqs = [sq for sq, its in known.assigned.items() if its == worker and (name, sq) not in given_up]
-            if worker in known.loading:
+            if worker in known.loading and not ended:
                 self._loaded(Loaded(name, f"the worker process ({worker}) {why}", worker))
                 # The SQs that were being loaded may be the reason. Those that run already go on.
                 running = [
@@ -460,7 +459,7 @@ class Workers:
                 ]
                 sqs = [body.elsewhere.sq.name for body in running if body.context.prepared.graph.name == name]
             if sqs:
-                self.send(worker, Load(name, msgspec.json.encode(known.graph), sqs))
+                self.send(worker, Load(name, msgspec.json.encode(known.graph), sqs, worker))
                 for context, bodies in self._of.items():
                     if context.prepared.graph.name == name:
                         self._start(worker, bodies.values())
