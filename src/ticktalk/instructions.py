@@ -291,7 +291,9 @@ MAX = _instruction("MAX", ("a", "b"), max, "The greater of the two.")
 SQRT = _instruction("SQRT", ("a",), math.sqrt, "The square root of `a`.")
 TUPLE_2 = _instruction("TUPLE_2", ("a", "b"), _tuple, "`(a, b)`.")
 TUPLE_3 = _instruction("TUPLE_3", ("a", "b", "c"), _tuple, "`(a, b, c)`.")
-SYSLOG = _instruction("SYSLOG", ("a",), _log, 'Log `a` through `logging.getLogger("ticktalk.SYSLOG")` and pass it on.')
+SYSLOG = _instruction(
+    "SYSLOG", ("a",), _log, 'Log `a` through `logging.getLogger("ticktalk.SYSLOG")` and pass it on.', slow=True
+)
 MERGE = _instruction(
     "MERGE", ("a", "b"), _as_it_is, "Either input, as it comes: in a graph only.",
     sees=(), passes=True, singly=True, outside=in_a_graph_only("MERGE"),

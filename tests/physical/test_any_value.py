@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
+import pandas as pd
 import pytest
 import simpy
+import test_value_kinds
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_worker import HEAD, Host, until
 
 from ticktalk.language.compiler import compile_source
@@ -18,7 +23,7 @@ from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.workers.units import MOST
 from ticktalk.physical.workers.worker_body import WorkerBody
 from ticktalk.runtime_manager import TTRuntimeManagerSim
-from ticktalk.values.codec import plain
+from ticktalk.values.codec import decode_value, encode_value, plain
 
 VALUES = '''
 import datetime, decimal, enum, fractions, pathlib
@@ -284,3 +289,106 @@ def test_the_last_sample_is_saved_and_restored_in_a_worker(host: Host) -> None:
     in_loop(node, start)
     until(lambda: len(host.values(graph)) == 4, "what lies between the two")
     assert host.values(graph) == [f"Money(cents={cents})" for cents in (7, 17, 27, 37)]
+
+
+def test_what_is_logged_in_a_worker_is_shown_once(capfd: pytest.CaptureFixture[str]) -> None:
+    made = Host(True)
+    try:
+        text = "@SQify\ndef text(x):\n    return 'a\\x1b\\nb'\n@GRAPHify\ndef main(trigger):\n"
+        graph = made.finished(made.run(text + "    SYSLOG(trigger)\n    return SYSLOG(text(trigger))\n"))
+        assert made.values(graph) == [1, "a\x1b\nb"]
+        said = ""
+
+        def lines() -> list[str]:
+            nonlocal said
+            said += capfd.readouterr().err
+            return [line for line in said.splitlines() if "SYSLOG" in line]
+
+        until(lambda: len(lines()) == 2, "both values are shown")
+        assert lines() == ["ticktalk.SYSLOG: 1", "ticktalk.SYSLOG: a\\x1b"]
+    finally:
+        made.node.close()
+
+
+DEADLINE = """
+@STREAMify
+def two(trigger):
+    return Car(1.0), Car(2.0)
+@STREAMify
+def three(trigger):
+    return 1, 2, 3
+@SQify
+def late():
+    return 0, 0
+@SQify
+def told(x, what):
+    return what, shown(x)
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root_clock:
+        start = READ_TTCLOCK(trigger, TTClock=root_clock)
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start, start + 100_000))
+        p, q = TTFinishByOtherwise({stream}(window, TTPeriod=50_000), TTTimeDeadline=start + 10_000_000, TTPlanB=late())
+        told(p, what="p")
+        told(q, what="q")
+"""
+
+
+def test_what_a_deadline_passes_on_is_unpacked_in_a_worker(host: Host) -> None:
+    graph = host.run(VALUES + DEADLINE.format(stream="two"))
+    until(lambda: len(host.values(graph)) >= 2, "both parts")
+    assert set(host.values(graph)) == {("p", "Car(speed=1.0)"), ("q", "Car(speed=2.0)")}
+    assert not host.errors_of(graph)
+    graph = host.run(VALUES + DEADLINE.format(stream="three"))
+    until(lambda: host.errors_of(graph), "an error")
+    assert not host.values(graph)
+    assert {error.exception for error in host.errors_of(graph)} == {
+        "ValueError: a sequence of 2 is unpacked here, but the body returned 3 values"
+    }
+
+
+ECHO = """
+@SQify
+def same(x):
+    return x
+@GRAPHify
+def main(x):
+    y = same(x)
+    return same(y if y else x)
+"""
+KNOWN = [value for value in test_value_kinds.VALUES if b"test_value" not in encode_value(value)]
+"""Values of classes that a worker finds, too."""
+
+
+@pytest.fixture(scope="module")
+def echo(host: Host) -> Callable[[Any], Any]:
+    """Sends a value through two bodies and a condition; what comes out."""
+    graph = host.prepare(ECHO).graph
+    contexts = count(1)
+
+    def echo(value: Any) -> Any:
+        context = next(contexts)
+        host.start(graph, context, x=value)
+
+        def told() -> list[Any]:
+            return [token for token in host.outputs if (token.graph, token.context) == (graph, context)]
+
+        data = until(told, f"an output, not {host.errors[-1:]}")[0].value.data
+        return decode_value(data, test_value_kinds.find)
+
+    return echo
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    values=st.lists(
+        st.sampled_from(KNOWN) | st.complex_numbers() | st.binary() | st.decimals() | st.fractions() | st.text()
+        | st.datetimes(timezones=st.timezones()) | st.integers(-(2**80), 2**80) | st.frozensets(st.integers())
+        | st.dictionaries(st.tuples(st.integers(), st.text(max_size=2)), st.lists(st.floats()).map(deque)),
+        min_size=1, max_size=12,
+    )
+)  # fmt: skip
+def test_values_come_out_of_workers_as_what_they_are(echo: Callable[[Any], Any], values: list[Any]) -> None:
+    found = echo(values)
+    for came, sent in zip(found, values, strict=True):
+        assert came is sent if sent is pd.NA else test_value_kinds.same(came, sent), sent

@@ -168,7 +168,8 @@ class Displays(Evaluation):
                     self.bind(name.id, UNKNOWN)
             return
         node = arc.source
-        if not isinstance(node, SQDraft) or arc.path or arc.kind == "tag":
+        # A deadline passes values on and looks at none: an SQ of its own opens them, which may fail as any.
+        if not isinstance(node, SQDraft) or arc.path or arc.kind == "tag" or node.sq.trigger == "deadline":
             node = self.draft.add("UNPACK", target, [PortDraft("0", arc)])
         sq = node.sq
         if sq.unpack is not None and sq.unpack != shape:

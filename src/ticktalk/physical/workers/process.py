@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from ticktalk.defaults import MAX_VALUE
 from ticktalk.hosted.body_output import BodyOutput
@@ -19,6 +20,7 @@ from ticktalk.physical.workers.native_output import printing_to
 from ticktalk.physical.workers.protocol import Answer, Command, Map, Mapped, Unmap
 from ticktalk.physical.workers.worker import Worker
 from ticktalk.physical.workers.worker_frames import Frames, encode_frame, in_shared_memory, unsent
+from ticktalk.printable import LogFormatter
 
 
 class SocketCommands:
@@ -89,6 +91,16 @@ class SocketCommands:
                 os._exit(0)  # the timekeeper is gone, and so is any use for the bodies that still run
 
 
+def _show_log(stderr: TextIO) -> None:
+    """Show on stderr what is logged for the program, unless it has set logging up by itself."""
+    handler = logging.StreamHandler(stderr)
+    handler.setFormatter(LogFormatter("%(name)s: %(message)s"))
+    handler.addFilter(lambda record: not logging.getLogger().handlers)
+    logger = logging.getLogger("ticktalk.SYSLOG")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+
+
 def main() -> None:
     """Run a worker: `python -m ticktalk.physical.workers.process FD JSON`, started by the timekeeper."""
     connection = socket.socket(fileno=int(sys.argv[1]))
@@ -97,6 +109,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep_memory()
     sys.stderr = printing_to(settings["prints"])
+    _show_log(sys.stderr)
     commands = SocketCommands(connection, settings["memories"], settings["max_value"])
     with BodyOutput(sys.stderr, sys.stderr):
         worker = Worker(
