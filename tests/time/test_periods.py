@@ -137,6 +137,31 @@ def test_a_body_gets_a_duration_as_plain_python_has_it() -> None:
     assert outputs("return f(trigger, width=ms(3), rate=Hz(100))", 10) == [([1, 3_000, 10_000], 0)]
 
 
+def test_a_duration_is_an_int_where_annotations_are_checked() -> None:
+    source = """
+from ticktalk import *
+BOTH = [ms(5), s(1)]
+@SQify
+def k(x: int, d: int = 0) -> int:
+    return x + d
+@SQify
+def last(x: list[int]) -> int:
+    return x[-1]
+@STREAMify
+def src(trigger: int) -> int:
+    return 1
+@GRAPHify
+def inner(a: int, width: int, rate: float):
+    return k(a, d=width), k(width), src(a, TTPeriod=rate)
+@GRAPHify
+def main(trigger: int):
+    return inner(trigger, ms(9), Hz(60)), k(ms(5)), k(trigger, d=us(5)), k(max(BOTH)), last(BOTH)
+"""
+    graph = compile_source(source, "prog.py", "prog")
+    assert graph.sq("last-1").ports[0].constant == [[5_000, 1_000_000]]
+    assert graph.sq("inner-1/k-2").ports[0].constant == [9_000] and graph.sq("inner-1/src-1").per == 3
+
+
 @pytest.mark.parametrize("order", [0, 1])
 def test_another_rate_by_resample(order: int) -> None:
     # The values are the instants of the samples themselves, so a line gives the instant.

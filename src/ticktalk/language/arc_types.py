@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from itertools import islice, product
 from typing import Any, SupportsIndex
 
@@ -319,6 +320,9 @@ class ArcTypes:
 
 
 def _constant(value: Any) -> Ways:
+    value = folding.settled(value)
+    if isinstance(value, Fraction):  # a period, which fits wherever a duration does
+        return _UNKNOWN
     return (Way(Value(value), f"{folding.shown(value)} is of type `{type(value).__name__}`", declared=False),)
 
 

@@ -173,7 +173,11 @@ def _check_size(value: Any) -> None:
 
 def settled(value: Any) -> Any:
     """A constant as a body gets it: a duration is a number of root ticks, as in plain Python."""
-    return value.numerator if isinstance(value, Fraction) and value.denominator == 1 else value
+    if isinstance(value, Fraction) and value.denominator == 1:
+        return value.numerator
+    if type(value) in (list, tuple):
+        return type(value)(map(settled, value))
+    return {key: settled(item) for key, item in value.items()} if type(value) is dict else value
 
 
 def why_not_storable(value: Any) -> str | None:
