@@ -111,6 +111,12 @@ def interval_text(start: Tick | None, stop: Tick | None) -> str:
     return f"[{instant_text(begin)}, {instant_text(end)})"
 
 
+def interval_and_ticks(start: int | None, stop: int | None) -> str:
+    """As `interval_text`, with the ticks beside it, as `--jsonl` has them; local times have them already."""
+    ticks = [str(tick) for tick in (start, stop) if tick is not None and tick < EPOCH_SECONDS * 1_000_000]
+    return interval_text(start, stop) + (f" ({' to '.join(ticks)}us)" if ticks else "")
+
+
 def moment(text: str, now: datetime | None = None) -> int:
     """The root tick of a date, or of the next time that a clock shows this: both local, unless a zone is given.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict
 
 import msgspec
 
-from ticktalk.durations import interval_text
+from ticktalk.durations import interval_and_ticks
 from ticktalk.graph.graph import TTGraph
 from ticktalk.json_text import as_json, json_line
 from ticktalk.printable import line
@@ -237,7 +237,7 @@ class FiringError(msgspec.Struct, frozen=True):
     traceback: Text = ""
 
     def __str__(self) -> str:
-        interval = interval_text(self.start, self.stop)
+        interval = interval_and_ticks(self.start, self.stop)
         where = f"{self.file}:{self.line}: SQ {self.sq} on {self.ensemble}, interval {interval}"
         return line(f"{where}: {self.exception}")
 

@@ -91,7 +91,7 @@ def test_the_way_to_an_error_is_told_once(
     shown = re.findall(r"^  (\S+:\d+), in \w+$", "\n".join(way), re.MULTILINE)
     assert [place for place in shown if place != "prog.py:13"] == in_python(tmp_path, monkeypatch)
     assert "prog.py:13" in shown, "the line at which the SQ is used"
-    assert repeats == f"{place[0]}: repeats of this error: 2, the last in interval [275ms, 325ms)"
+    assert repeats == f"{place[0]}: repeats of this error: 2, the last in interval [275ms, 325ms) (275000 to 325000us)"
 
 
 def test_calls_of_ours_are_no_part_of_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,4 +119,4 @@ def test_errors_with_texts_of_their_own_are_told_each(capsys: pytest.CaptureFixt
     lines = capsys.readouterr().err.splitlines()
     assert lines[1:6] == ["  p.py:9, in p", "  p.py:1, in f", "    g()", "  h.py:2, in g", "    raise E"]
     assert [line.rpartition(" ")[2] for line in lines[6:-1]] == [str(number) for number in range(1, KEPT + 2)]
-    assert lines[-1] == "p.py:1: SQ f-1 on edge: repeats of this error: 1, the last in interval [1us, 2us)"
+    assert lines[-1] == "p.py:1: SQ f-1 on edge: repeats of this error: 1, the last in interval [1us, 2us) (1 to 2us)"

@@ -49,5 +49,9 @@ def test_ticks_of_the_epoch(moment: datetime) -> None:
 
 def test_an_error_says_when() -> None:
     error = FiringError("f-1", "edge", 450_000, None, "prog.py", 3, "ValueError: x")
-    assert str(error) == "prog.py:3: SQ f-1 on edge, interval [450ms, inf): ValueError: x"
+    assert str(error) == "prog.py:3: SQ f-1 on edge, interval [450ms, inf) (450000us): ValueError: x"
     assert interval_text(None, 5) == "[-inf, 5us)"
+    whole = FiringError("f-1", "edge", 450_000, 550_000, "prog.py", 3, "ValueError: x")
+    assert "interval [450ms, 550ms) (450000 to 550000us): " in str(whole)
+    real = FiringError("f-1", "edge", 1_795_929_531_000_000, 1_795_929_532_000_000, "prog.py", 3, "x")
+    assert str(real).count("1795929531000000us") == 1

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 from ticktalk.cli.streams import say, say_lines
-from ticktalk.durations import interval_text
+from ticktalk.durations import interval_and_ticks
 from ticktalk.payloads import FiringError
 
 KEPT = 1_000
@@ -44,7 +44,7 @@ class FiringErrors:
         """Tell how often errors came again."""
         for key, count in self._repeats.items():
             last = self._last[key]
-            interval = interval_text(last.start, last.stop)
+            interval = interval_and_ticks(last.start, last.stop)
             say(f"{key[0]}: repeats of this error: {count}, the last in interval {interval}")
 
 
