@@ -403,6 +403,7 @@ def _deepcopied(function: types.FunctionType, memo: dict[Any, Any]) -> types.Fun
 
 # Functions that only a table holds, such as a `lambda`, see the instance's names as well. Others stay as they are.
 copy._deepcopy_dispatch[types.FunctionType] = _deepcopied  # type: ignore[attr-defined]
+getattr(copy, "_atomic_types", set()).discard(types.FunctionType)  # Python 3.14 looks there first
 
 
 def _line_of(error: BaseException, file: str) -> int | None:
