@@ -15,6 +15,7 @@ from ticktalk.hosted.completion import Completion
 from ticktalk.hosted.lease import DEAD_AFTER, Lease, ManagerWatch, Times
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.liveness import WATCH_PERIOD
+from ticktalk.manager.reports import summed
 from ticktalk.manager.requests import Requests
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import IdleReport, Ping
@@ -219,6 +220,12 @@ def test_the_counts_of_a_lost_ensemble_still_count() -> None:
     answers(completion, b={"counts": {"f-1": {"errors": 3}}}, a={"counts": {"f-1": {"errors": 1}}})
     completion.gone("b")
     assert completion.counts() == {"f-1": {"errors": 4}}
+
+
+def test_an_ensemble_s_own_counts_count_once_however_many_contexts_report_them() -> None:
+    one = {"edge": {"restarts": 2, "lost": 1}, "f-1": {"errors": 1}}
+    other = {"edge": {"restarts": 3}, "f-1": {"errors": 4, "lost": 1}}
+    assert summed([one, other], ["f-1"]) == {"edge": {"restarts": 3, "lost": 1}, "f-1": {"errors": 5, "lost": 1}}
 
 
 def test_outputs_are_counted_by_their_sender() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 
 from ticktalk.counters import Counts, merged
@@ -146,7 +146,7 @@ class Reports:
             former.contexts += 1
             former.outputs += context.output_count
             former.losses = merged([former.losses, self._losses([completion])])
-            former.counts = merged([former.counts, _counts(completion)])
+            former.counts = summed([former.counts, _counts(completion)], state.host_of)
             del state.contexts[context.number]
             self._outputs.forget(context)
             for host in state.hosts:
@@ -170,7 +170,8 @@ class Reports:
         state = self._state.graphs.get(graph)
         if state is None:
             return {}
-        return merged([state.former.counts, *(_counts(context.completion) for context in state.contexts.values())])
+        each = [_counts(context.completion) for context in state.contexts.values()]
+        return summed([state.former.counts, *each], state.host_of)
 
     def losses(self, state: GraphState) -> Losses:
         """What all contexts of a graph have lost, and where."""
@@ -209,6 +210,15 @@ class Reports:
             if None not in told or later is late:
                 self._profiles.remove((state, later))
                 later.set_result([(function, *costs) for each in told if each for function, costs in each.items()])
+
+
+def summed(rows: Sequence[Counts], sqs: Collection[str]) -> Counts:
+    """The sum of contexts' counts. What an ensemble counts for itself stands in the reports of all, and counts once."""
+    total = merged(rows)
+    for name in total.keys() - set(sqs):
+        for kind in total[name].keys() - {"lost"}:  # outputs of a context that were lost stand there, too
+            total[name][kind] = max(row.get(name, {}).get(kind, 0) for row in rows)
+    return total
 
 
 def _counts(completion: Completion) -> Counts:

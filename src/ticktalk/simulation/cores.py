@@ -239,7 +239,8 @@ class Cores:
                     self._lose(mate, all_of_it=mate is not instance)
             self._ready = [entry for entry in self._ready if entry[1].waits]
             heapify(self._ready)
-            context.counters.add(context.prepared.here, "restarts")
+            for each in workers:
+                each.counters.add(each.prepared.here, "restarts")
             instance.results = [overran(sq, context.prepared, *instance.begun[:2])]
         self._end(instance, number, None)
 
