@@ -392,3 +392,34 @@ def test_values_come_out_of_workers_as_what_they_are(echo: Callable[[Any], Any],
     found = echo(values)
     for came, sent in zip(found, values, strict=True):
         assert came is sent if sent is pd.NA else test_value_kinds.same(came, sent), sent
+
+
+AT = """
+class Far(enum.IntEnum):
+    FUTURE = 2**61
+@SQify
+def at(x):
+    return {value}
+@SQify
+def late():
+    return "late"
+@GRAPHify
+def main(trigger):
+    return TTFinishByOtherwise(trigger, TTTimeDeadline=at(trigger), TTPlanB=late())
+"""
+
+
+@pytest.mark.parametrize("value", ["Far.FUTURE", "np.int64(2**61)", "float(2**61)", "float('inf')"])
+def test_a_deadline_is_any_whole_number(host: Host, value: str) -> None:
+    graph = host.run(VALUES + AT.format(value=value))
+    until(lambda: host.values(graph), "it passes")
+    assert host.values(graph) == [1] and not host.errors_of(graph)
+
+
+@pytest.mark.parametrize("value", ["Car(1.0)", "'soon'", "[0] * 100_000", "0.5", "None"])
+def test_any_other_deadline_is_an_error_of_its_sq(host: Host, value: str) -> None:
+    graph = host.run(VALUES + AT.format(value=value))
+    (error,) = until(lambda: host.errors_of(graph), "an error")
+    assert error.sq == "TTFinishByOtherwise-1"
+    assert error.exception.startswith("ValueError: a deadline must be a whole number of ticks, not ")
+    assert not host.values(graph)

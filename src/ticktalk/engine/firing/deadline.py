@@ -14,10 +14,23 @@ from ticktalk.engine.state import Load, Saver
 from ticktalk.graph.sq import TTSQ
 from ticktalk.time import INFINITY, ROOT, Tick, TTClock
 from ticktalk.time.clock import whole_tick
-from ticktalk.values.codec import plain
+from ticktalk.values.classes import as_data
+from ticktalk.values.codec import Encoded, decode_value
 
 Report = Callable[[str, Tick, Tick, BaseException], None]
 """`(sq, start, stop, error)`: takes an error that is no body's."""
+
+LONGEST = 1_000
+"""Bytes of an encoded deadline: whoever keeps time opens nothing longer."""
+
+
+def _tick(value: Any) -> Tick:
+    """The tick that a deadline token's value is; a number of a class of the program, too."""
+    if value.__class__ is Encoded:
+        if len(value.data) > LONGEST:
+            raise ValueError(f"a deadline must be a whole number of ticks, not a value of {len(value.data)} bytes")
+        value = decode_value(value.data, as_data)
+    return value if value == INFINITY else whole_tick(value, "a deadline")
 
 
 class PlanBSync(TTSQSync):
@@ -121,10 +134,7 @@ class DeadlineSync(TTSQSync):
                 self.data.add(token)
             else:
                 try:
-                    tick = plain(value)
-                    if tick != INFINITY:
-                        tick = whole_tick(tick, "a deadline")
-                    deadline = self.clock.to_root(tick) + self.sq.offset
+                    deadline = self.clock.to_root(_tick(value)) + self.sq.offset
                 except ValueError as error:
                     self.report(self.sq.name, start, stop, error)
                     continue
