@@ -7,9 +7,10 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from systems import LIMIT, ONE, Process, until
+from systems import HEAD, LIMIT, ONE, Process, until
 
 from ticktalk.cli.remote import Remote
 from ticktalk.ensemble import TTEnsemble
@@ -18,13 +19,16 @@ from ticktalk.language.compiler import compile_source
 from ticktalk.messages import NetMsg, message
 from ticktalk.network_keys import Path as NetworkPath
 from ticktalk.network_keys import control_key
+from ticktalk.physical import ensemble_handle
 from ticktalk.physical.host_facts import free_port
 from ticktalk.physical.network.control_frames import control_frame
-from ticktalk.physical.network.joining import client
+from ticktalk.physical.network.joining import client, open_session
 from ticktalk.physical.trust.authority import init_authority, issue, revoke
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.trust import Trust
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
+
+MANAGER = "runtime-manager"
 
 
 class Guarded:
@@ -172,6 +176,47 @@ def test_a_revoked_ensemble_goes_at_once_and_its_work_goes_on_elsewhere(tmp_path
         if thief is not None:
             thief.end()
         system.end()
+
+
+def test_ensembles_that_no_other_can_reach_and_that_join_at_once_hear_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their certificates name no address. Neither knows of the other when it opens its session."""
+    keys = tmp_path / "keys"
+    init_authority(keys)
+    both = threading.Barrier(2)
+
+    def at_once(*arguments: Any) -> None:
+        both.wait(LIMIT)
+        open_session(*arguments)
+
+    monkeypatch.setattr(ensemble_handle, "open_session", at_once)
+    threads, ensembles = [], []
+    with TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, workers=0, credentials=str(keys / f"{MANAGER}.json")) as m:
+        for name in ("edge", "far"):
+            issue(keys, name)
+            ensembles.append(TTEnsemble(None, name))
+            options = {"workers": 0, "credentials": str(keys / f"{name}.json")}
+            threads.append(
+                threading.Thread(target=ensembles[-1].run_phy, args=(m.address,), kwargs=options, daemon=True)
+            )
+            threads[-1].start()
+        try:
+            assert m.wait_for_ensembles(["edge", "far"], LIMIT) == []
+            until(lambda: sum(each["direct"] for each in m.status()["ensembles"]) == 2, "one of them is relayed")
+            text = HEAD + "@SQify\ndef give(x):\n    return x\n@SQify\ndef take(x):\n    return x + 1\n"
+            text += "@GRAPHify\ndef main(trigger):\n    return take(give(trigger))\n"
+            graph = compile_source(text, "at_once.py", "at_once")
+            for there, here in (("edge", "far"), ("far", "edge")):
+                m.instantiate_and_map_graph(graph, mapping={"give-1": there, "take-1": here})
+                m.execute_graph(graph, {"trigger": 1})
+                outputs = m.process.state.graphs["at_once"].rows
+                until(lambda outputs=outputs: outputs, f"a token comes from {there} to {here}")  # type: ignore[misc]
+                m.stop_graph(graph)
+        finally:
+            for ensemble, thread in zip(ensembles, threads, strict=True):
+                ensemble.stop()
+                thread.join(LIMIT)
 
 
 # Outputs that are followed, and a session that only listens.

@@ -234,7 +234,7 @@ class EnsembleHandle:
         info = self._info(address, link.identity, link.mode == "peer")
         asked = self.node.clock.now()
         answer = ask(link, JOIN, info, self._trust)
-        if answer is not None and link.mode == "peer" and joined_meanwhile(link, welcome, answer):
+        if answer is not None and link.mode == "peer" and joined_meanwhile(link, answer):
             link.open("client", "", [self._manager], self._trust.door, self._bind)
             asked = self.node.clock.now()
             answer = ask(link, JOIN, self._info(address, link.identity, False), self._trust)

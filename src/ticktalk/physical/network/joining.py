@@ -31,8 +31,8 @@ ANSWER_LIMIT = 3.0
 REACH_LIMIT = 1.5
 """Seconds in which a direct connection to every other ensemble has to come about."""
 
-MEANWHILE_LIMIT = 3.0
-"""The same for those that join at the same time: it is they that connect, or this one, when they hear of each other."""
+MEANWHILE_LIMIT = 1.0
+"""The same for those that join at the same time: shorter than a silence after which the manager takes one for dead."""
 
 REASON = 2000
 """Characters of a reason that nothing proves which are shown."""
@@ -197,16 +197,14 @@ def open_session(link: Link, welcome: Welcome, manager: str, listen: str, trust:
         link.open("client", "", [manager], trust.door)  # from any port: that of the session before is not free yet
 
 
-def joined_meanwhile(link: Link, welcome: Welcome, answer: Welcome) -> list[Peer]:
-    """Ensembles that joined while this one did, and to which no direct connection comes about.
+def joined_meanwhile(link: Link, answer: Welcome) -> list[Peer]:
+    """Ensembles that joined after this one opened its session, and to which no direct connection comes about.
 
     Args:
         link: this one's, a peer.
-        welcome, answer: what the manager said to its hello, and to its join.
+        answer: what the manager said to its join.
     """
-    known = {peer.zid for peer in welcome.peers}
-    others = [peer for peer in answer.peers if peer.direct and peer.address and peer.zid not in known]
-    return unreached(link, others, MEANWHILE_LIMIT)
+    return unreached(link, [peer for peer in answer.peers if peer.direct and peer.address], MEANWHILE_LIMIT)
 
 
 def unreached(link: Link, peers: list[Peer], limit: float) -> list[Peer]:
