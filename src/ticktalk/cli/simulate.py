@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import sys
@@ -159,6 +160,7 @@ def simulate(
         except OSError as error:
             raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
         stack.enter_context(manager)
+        gc.freeze()  # the ensembles live as long as this process: to look through them for garbage takes seconds
         simulation = manager.simulation
         manager.process.outputs.listeners.append(results.add)
         if plot is not None:
