@@ -65,7 +65,13 @@ def test_results_of_a_run_come_as_they_are_made_and_a_reader_that_goes_away_ends
 
 @pytest.mark.parametrize(
     "arguments",
-    [["simulate", "--until", "1s", "PROGRAM"], ["draw", "--show-code", "PROGRAM"], ["--version"], ["--help"]],
+    [
+        ["simulate", "--until", "1s", "PROGRAM"],
+        ["run", "--until", "1s", "--workers", "0", "PROGRAM"],
+        ["draw", "--show-code", "PROGRAM"],
+        ["--version"],
+        ["--help"],
+    ],
 )
 def test_a_full_disk_under_stdout_is_one_line(program: Path, arguments: list[str]) -> None:
     given = [str(program) if argument == "PROGRAM" else argument for argument in arguments]
