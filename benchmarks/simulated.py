@@ -23,8 +23,12 @@ def wanted(program: str, microseconds: int) -> int:
     """How many bodies must run: told by the periods alone."""
     samples = microseconds // 1000
     match program.removesuffix("-alarms"):
-        case "fusion":
+        case "fusion" | "heard" | "hosts":
             return 4 * samples
+        case "thirds":
+            return samples + 3 * (samples // 3)
+        case "deadlines":
+            return 301 * (microseconds // 150_000)
         case "pipeline":
             return 22 * samples
         case "fan-out":
@@ -48,6 +52,10 @@ FLOORS: dict[str, dict[str, Floor | None]] = {
     "fan-out": {"csp": at_least(0.6), "xronos": None},
     "sparse": {"csp": at_least(0.5), "csp, alarms": None, "xronos": at_least(2.0)},
     "rates": {"SimPy": at_least(0.4)},
+    "heard": {"csp": at_least(1.5)},
+    "hosts": {"csp on one": at_least(0.8), "lean SimPy": at_least(8)},
+    "thirds": {"csp": at_least(0.8)},
+    "deadlines": {"lean SimPy": at_least(3)},
 }
 """By program and peer."""
 
@@ -58,6 +66,10 @@ TITLES = {
     "fan-out": "50-way fan-out and fusion",
     "sparse": "sparse: 1,000 streams of different periods",
     "rates": "two sources of different rates",
+    "heard": "fusion with an output in 40,000 firings to a callback",
+    "hosts": "fusion on three ensembles, 2 ms delay",
+    "thirds": "two sources, one at a third of the other's rate",
+    "deadlines": "different rates on three ensembles, 2 ms delay, deadline and plan B",
 }
 
 
@@ -66,7 +78,10 @@ class Runner:
 
     def __init__(self, system: str, program: str, seconds: float) -> None:
         self.program = program + ("-alarms" if system == "csp, alarms" else "")
-        self.system = {"TickTalk": "ticktalk", "csp, alarms": "csp", "SimPy": "simpy"}.get(system, system)
+        if system == "csp on one":
+            self.program = "fusion"
+        names = {"TickTalk": "ticktalk", "csp, alarms": "csp", "csp on one": "csp", "SimPy": "simpy"}
+        self.system = (names | {"lean SimPy": "simpy"}).get(system, system)
         self._check()
         self.microseconds = CHECKED_MICROSECONDS
         for _ in range(2):  # the second look from a run that is long enough to tell
@@ -74,9 +89,9 @@ class Runner:
             self.microseconds = max(CHECKED_MICROSECONDS, int(self.microseconds * seconds / took))
 
     def _wanted(self, microseconds: int) -> int:
-        if self.system == "simpy":
+        if self.program == "rates" and self.system == "simpy":
             return microseconds // 1000
-        before = BUILT_AFTER if self.system == "ticktalk" else 0
+        before = BUILT_AFTER if self.system != "csp" else 0
         return wanted(self.program, before + microseconds) - wanted(self.program, before)
 
     def _check(self) -> None:

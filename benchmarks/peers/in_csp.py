@@ -96,6 +96,17 @@ def sink_number(x: ts[float]):
         ran()
 
 
+@csp.node
+def sometimes(x: ts[int]) -> ts[int]:
+    with csp.state():
+        s_n = 0
+    if csp.ticked(x):
+        ran()
+        s_n += 1
+        if s_n % 10_000 == 0:
+            return s_n
+
+
 def timed(period: timedelta, value: int):
     return source(csp.timer(period), value)
 
@@ -125,7 +136,23 @@ def sparse(make):
         sink(make(timedelta(microseconds=10_000 + 37 * i), 1))
 
 
-PROGRAMS = {"fusion": fusion, "pipeline": pipeline, "fan-out": fan_out, "average": average, "sparse": sparse}
+def heard(make):
+    csp.add_graph_output("heard", sometimes(fuse(make(MILLISECOND, 1), make(MILLISECOND, 2))))
+
+
+def thirds(make):
+    sink(fuse(make(MILLISECOND, 1), make(3 * MILLISECOND, 2)))
+
+
+PROGRAMS = {
+    "fusion": fusion,
+    "heard": heard,
+    "thirds": thirds,
+    "pipeline": pipeline,
+    "fan-out": fan_out,
+    "average": average,
+    "sparse": sparse,
+}
 
 
 def run(program: str, microseconds: int) -> tuple[float, float]:

@@ -40,9 +40,13 @@ def draw(folder: Path, program: str, *options: str) -> str:
     return done.output
 
 
-def test_regions_are_the_groups_of_the_picture(tmp_path: Path) -> None:
+NO_PLAN = PROGRAM.replace("TTPeriod=700", "TTPeriod=700_001")
+"""The common period has too many events."""
+
+
+def groups_of(tmp_path: Path, program: str) -> dict[str, list[str]]:
     picture = tmp_path / "prog.dot"
-    draw(tmp_path, PROGRAM, "-o", str(picture), "--regions")
+    draw(tmp_path, program, "-o", str(picture), "--regions")
     groups: dict[str, list[str]] = {}
     name = ""
     for line in picture.read_text(encoding="utf-8").splitlines():
@@ -50,16 +54,30 @@ def test_regions_are_the_groups_of_the_picture(tmp_path: Path) -> None:
             name = line.split('"')[1]
         elif line.startswith("    sq"):
             groups.setdefault(name, []).append(line.split("<B>")[1].split("</B>")[0])
-    assert groups == {"region 1": ["src-1", "src-2", "fuse-2"], "rsu": ["fuse-1"]}
+    return groups
+
+
+def test_the_groups_of_the_picture_are_what_runs_as_one_function(tmp_path: Path) -> None:
+    found = groups_of(tmp_path, PROGRAM)
+    assert found == {
+        "period of 7ms": ["src-1", "src-2", "fuse-2", "src-3", "fuse-3", "TUPLE-1"],
+        "period of 7ms, on rsu": ["fuse-1"],
+    }
     draw(tmp_path, PROGRAM, "-o", str(tmp_path / "prog.svg"), "--regions")
     text = (tmp_path / "prog.svg").read_text(encoding="utf-8")
     ElementTree.fromstring(text)
-    assert "region 1" in text
+    assert "period of 7ms" in text
+    assert groups_of(tmp_path, NO_PLAN) == {"region 1": ["src-1", "src-2", "fuse-2"], "rsu": ["fuse-1"]}
 
 
 def test_the_code_is_shown_with_the_lines_of_the_program(tmp_path: Path) -> None:
     text = draw(tmp_path, PROGRAM, "--show-code")
     tree = ast.parse(text)
+    assert [node.name for node in tree.body if isinstance(node, ast.FunctionDef)] == ["loop"]
+    assert "# A period of 7ms: 52 events of 7 of 7 SQs" in text and "# fuse-2, line 17" in text
+    text = draw(tmp_path, NO_PLAN, "--show-code")
+    assert "\nno plan over a common period: a common period has more than 4000 events" in f"\n{text}"
+    tree = ast.parse("".join(line for line in text.splitlines(True) if not line.startswith("no plan")))
     assert [node.name for node in tree.body if isinstance(node, ast.FunctionDef)] == ["run", "steps"]
     assert "# region 1: 3 of " in text and "# fuse-2, line 17" in text
 

@@ -13,13 +13,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
-from ticktalk.accelerate import in_simulation, timers
+from ticktalk.accelerate import in_simulation, loops, timers
 from ticktalk.accelerate.code import ahead_code
-from ticktalk.accelerate.in_simulation import FiringRegion
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.json_text import json_line
 from ticktalk.language.compiler import compile_source
+
+NEVER = 1 << 60
 
 HEADER = """\
 from ticktalk import GRAPHify, SQify, STREAMify, TTClock, TTConstraint, TTEmpty
@@ -47,7 +48,7 @@ LISTS = {
 
 
 @st.composite
-def programs(draw: st.DrawFn, hosts: bool = False) -> str:
+def programs(draw: st.DrawFn, hosts: bool = False, rates: bool = False) -> str:
     """A program of streams, and SQs of all kinds behind them."""
     lines: list[str] = []
     functions: dict[str, str] = {}
@@ -76,8 +77,9 @@ def programs(draw: st.DrawFn, hosts: bool = False) -> str:
         else:
             lines.append(line)
 
-    grids = [(draw(st.integers(2, 12)), 0, 0)]
-    grids = [(period, draw(st.integers(0, period - 1)), draw(st.integers(1, 2 * period))) for period, _, _ in grids * 2]
+    periods = draw(st.lists(st.sampled_from([2, 3, 4, 6, 12]), min_size=2, max_size=3))
+    periods = periods if rates else [draw(st.integers(2, 12))] * 2
+    grids = [(period, draw(st.integers(0, period - 1)), draw(st.integers(1, 2 * period))) for period in periods]
     for number in range(draw(st.integers(1, 4))):
         kind = draw(st.sampled_from(["number", "number", "empty", "raises", "prints"]))
         body = {
@@ -192,18 +194,24 @@ def run(
     bound: int = 1_000_000,
     slices: int = 1,
     watch: Any = None,
+    plans: bool = True,
 ) -> Ran:
-    """Simulate `graph`; each context starts at its tick. `watch(manager)` may set callbacks."""
+    """Simulate `graph`; each context starts at its tick. `watch(manager)` may set callbacks.
+
+    `regions`: with the accelerator; `plans`: it makes plans over common periods, too.
+    """
     env = simpy.Environment()
     names = sorted({name for sq in graph.sqs for spec in sq.constraints for name in spec.names})
     manager = TTRuntimeManagerSim(None, [TTEnsemble(None, name) for name in names], env, network_delay=delay)
     if not regions:
         manager.simulation.accelerator = None
+    if not regions or not plans:
+        manager.simulation.agenda.ahead = None
     for site in manager.simulation.sites.values():
         site.host.eviction_bound = bound
     outputs: list[str] = []
     errors: list[Any] = []
-    manager.process.outputs.listeners.append(lambda token: outputs.append(json_line(token.log_row())))
+    manager.on_output(lambda token: outputs.append(json_line(token.log_row())), notes=True)
     manager.on_error(errors.append)
     if watch is not None:
         watch(manager)
@@ -238,15 +246,26 @@ def same(graph: TTGraph, **how: Any) -> Ran:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once(monkeypatch)
+
+
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the accelerator begin with the first instants."""
     monkeypatch.setattr(in_simulation, "FIRINGS_BEFORE", 0)
     monkeypatch.setattr(timers, "MANY", 2)
+    monkeypatch.setattr(loops, "TICKS_BEFORE", 1)
+    monkeypatch.setattr(loops, "LEAST", 1)
+    monkeypatch.setattr(loops, "TRIED", 1)
+    monkeypatch.setattr(loops, "LONGEST_WAIT", 4)
 
 
 @settings(max_examples=150, deadline=None)
-@given(programs(), st.integers(10, 90), st.sampled_from([0, 20, 1_000_000]), st.integers(1, 3))
-def test_a_region_does_the_same_as_the_general_engine(text: str, until: int, bound: int, slices: int) -> None:
+@given(programs(), st.integers(10, 90), st.sampled_from([0, 20, 1_000_000]), st.integers(1, 3), st.booleans())
+def test_a_region_does_the_same_as_the_general_engine(
+    text: str, until: int, bound: int, slices: int, plans: bool
+) -> None:
     graph = compile_source(text, "net.py", "net")
-    same(graph, until=until, bound=bound, slices=slices)
+    same(graph, until=until, bound=bound, slices=slices, plans=plans)
 
 
 @settings(max_examples=80, deadline=None)
@@ -254,6 +273,86 @@ def test_a_region_does_the_same_as_the_general_engine(text: str, until: int, bou
 def test_several_ensembles_and_contexts(text: str, delay: int, contexts: tuple[int, ...]) -> None:
     graph = compile_source(text, "net.py", "net")
     same(graph, delay=delay, contexts=contexts)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    programs(hosts=True, rates=True),
+    st.sampled_from([0, 1, 5, 30]),
+    st.sampled_from([20, 1_000_000]),
+    st.lists(st.tuples(st.integers(1, 290), st.sampled_from(["look", "set", "start", "stop"])), max_size=3),
+)
+def test_different_rates_and_events_of_the_user(
+    text: str, delay: int, bound: int, events: list[tuple[int, str]]
+) -> None:
+    """A process of the user's looks at the counters, sets a grid, starts the graph once more or stops it."""
+    graph = compile_source(text, "net.py", "net")
+    streams = [sq.name for sq in graph.sqs if sq.trigger == "grid"]
+    inputs = {"gains": [1]} if any(i.name == "gains" for i in graph.inputs) else {}
+
+    def both(regions: bool) -> tuple[Any, ...]:
+        looked: list[Any] = []
+
+        def watch(manager: TTRuntimeManagerSim) -> None:
+            def act(what: str) -> None:
+                if what == "look":
+                    looked.append((manager.sim.now, manager.counters(graph), manager.waiting(graph)))
+                elif manager.simulation.sites and any(g["name"] == "net" for g in manager.status()["graphs"]):
+                    if what == "set":
+                        manager.set_grid(graph, streams[0], period=5, phase=1)
+                    elif what == "start":
+                        manager.execute_graph(graph, inputs)
+                    else:
+                        manager.stop_graph(graph)
+
+            for tick, what in events:
+                manager.sim.timeout(tick).callbacks.append(lambda _, what=what: act(what))
+
+        ran = run(graph, regions, until=300, delay=delay, bound=bound, watch=watch)
+        return looked, *ran.seen[: 3 if any(what == "stop" for _, what in events) else 6]
+
+    for mine, expected in zip(both(True), both(False), strict=True):
+        assert mine == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    programs(hosts=True, rates=True),
+    st.sampled_from([0, 0, 3]),
+    st.sampled_from(["stop", "start", "set", "wait"]),
+    st.integers(1, 40),
+)
+def test_a_listener_acts_at_once_among_different_rates(text: str, delay: int, what: str, nth: int) -> None:
+    graph = compile_source(text, "net.py", "net")
+    inputs = {"gains": [1]} if any(i.name == "gains" for i in graph.inputs) else {}
+    streams = [sq.name for sq in graph.sqs if sq.trigger == "grid"]
+
+    def both(regions: bool) -> tuple[Any, ...]:
+        now: list[Any] = []
+
+        def watch(manager: TTRuntimeManagerSim) -> None:
+            def act(_: Any) -> None:
+                now.append(manager.sim.now)
+                if len(now) != nth:
+                    return
+                if what == "stop":
+                    manager.stop_graph(graph)
+                elif what == "start":
+                    manager.execute_graph(graph, inputs)
+                elif what == "set":
+                    manager.set_grid(graph, streams[0], period=5, phase=0)
+                else:
+                    for delay in (0, 1, 7):
+                        manager.sim.timeout(delay).callbacks.append(lambda _: now.append(("waited", manager.sim.now)))
+
+            manager.on_output(act)
+            manager.on_error(act)
+
+        ran = run(graph, regions, until=150, delay=delay, watch=watch)
+        return now, *ran.seen[: 3 if what == "stop" else 6]
+
+    for mine, expected in zip(both(True), both(False), strict=True):
+        assert mine == expected
 
 
 TWO_WINDOWS = f"""{HEADER}
@@ -361,12 +460,15 @@ def regions_of(graph: TTGraph, until: int = 50) -> tuple[TTRuntimeManagerSim, An
     return manager, context
 
 
-def instant_regions_in(context: Any) -> list[Any]:
-    return [part for part in context.accelerated if not isinstance(part, FiringRegion)]
+def regions_in(context: Any) -> list[Any]:
+    return list(context.accelerated)
 
 
-def firing_regions_in(context: Any) -> list[Any]:
-    return [part for part in context.accelerated if isinstance(part, FiringRegion)]
+def planned(graph: TTGraph, until: int) -> set[str]:
+    """The names of the SQs that are planned over a common period."""
+    manager, _ = regions_of(graph, until)
+    plan = manager.simulation.accelerator.loops.plan
+    return set() if plan is None else {part.sq.name for part in plan.parts}
 
 
 FUSION = """
@@ -388,7 +490,7 @@ return show(ADD_TIME_DELAY(a, delay=3)), step(late), MERGE(a, b)
 """
     )
     _, context = regions_of(graph)
-    found = {tuple(member.sq.name for member in region.plan.members) for region in instant_regions_in(context)}
+    found = {tuple(member.sq.name for member in region.plan.members) for region in regions_in(context)}
     assert found == {("src-1", "other-1", "step-1", "ADD-1", "fuse-1")}
 
 
@@ -491,6 +593,8 @@ def test_a_listener_can_start_another_context_in_the_middle_of_an_instant(
     which: str, nth: int, contexts: tuple[int, ...], streams: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(timers, "CALM", 0)  # two regions are planned ahead
+    if streams > 2:
+        monkeypatch.setattr(loops, "TICKS_BEFORE", NEVER)  # regions alone
     lines = [STARTS.format(n=number) for number in range(streams)]
     body = "".join(lines) + "begun = show(step(show(READ_TTCLOCK(trigger))))\nreturn begun"
     graph = program(body, ADD)
@@ -520,9 +624,7 @@ both = MERGE(src(trigger, TTPeriod=10), other(trigger, TTPeriod=15))
 return show(step(show(both)))
 """
     )
-    _, context = regions_of(graph)
-    found = [[member.sq.name for member in region.plan.members] for region in firing_regions_in(context)]
-    assert found == [["show-1", "step-1", "show-2"]]
+    assert planned(graph, 300) >= {"MERGE-1", "show-1", "step-1", "show-2"}
     printed = same(graph, until=31).seen[1].partition("|")[2].splitlines()
     assert [line.split()[0] for line in printed[-4:]] == ["[show-1]", "[show-1]", "[show-2]", "[show-2]"]  # at 30
 
@@ -548,6 +650,7 @@ return never(src(window, TTPeriod=2))
 
 def test_streams_that_share_code_keep_their_states_and_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timers, "CALM", 0)
+    monkeypatch.setattr(loops, "TICKS_BEFORE", NEVER)  # regions alone
     more = """
 @SQify
 def divided(x):
@@ -572,8 +675,12 @@ def tell(x):
         assert [error.sq for error in errors].count(f"divided-{number}") == len(samples) // 16
 
 
-def test_tokens_of_streams_that_are_planned_ahead_arrive_at_their_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("plans", [False, True])
+def test_tokens_of_streams_that_are_planned_ahead_arrive_at_their_tick(
+    plans: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(timers, "CALM", 0)
+    monkeypatch.setattr(loops, "TICKS_BEFORE", 1 if plans else NEVER)
     body = """
 a = odd(src(trigger, TTPeriod=7))
 b = odd(src(trigger, TTPeriod=10))
@@ -609,7 +716,8 @@ CHANGES = [(33, "all", 4), (47, "src-1", 6), (61, "other-1", 6), (75, "all", 20)
 
 
 @pytest.mark.parametrize("how", ["set", "dissolve"])
-def test_a_period_that_is_set_while_a_region_runs(how: str) -> None:
+def test_a_period_that_is_set_while_a_region_runs(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loops, "TICKS_BEFORE", NEVER)  # regions alone
     graph = program(FUSION)
 
     def seen(regions: bool) -> Any:
@@ -624,10 +732,10 @@ def test_a_period_that_is_set_while_a_region_runs(how: str) -> None:
         armed = []
         for tick, which, period in CHANGES:
             manager.simulation.run(tick)
-            armed.append(any(region.armed for region in instant_regions_in(context)))
+            armed.append(any(region.armed for region in regions_in(context)))
             if how == "dissolve":
                 context.decelerate()
-                assert not instant_regions_in(context) and any(sync.pending for sync in context.syncs.values())
+                assert not regions_in(context) and any(sync.pending for sync in context.syncs.values())
                 manager.simulation.run(tick + 4)
                 context.accelerate()
                 continue
@@ -661,8 +769,8 @@ def test_a_chain_longer_than_one_function() -> None:
     chain = "".join(f"b{number + 1} = step(b{number})\n" for number in range(2500))
     graph = program(f"b0 = src(trigger, TTPeriod=10)\n{chain}return b2500")
     _, context = regions_of(graph, 12)
-    assert [len(found.plan.members) for found in instant_regions_in(context)] == [1000]
-    assert [len(region.plan.members) for region in firing_regions_in(context)] == [1000, 501]
+    assert [len(found.plan.members) for found in regions_in(context)] == [1000]
+    assert len(planned(graph, 300)) == 2501
     outputs, _, _, counters, _, fired = same(graph, until=42).seen
     assert [json.loads(line)["value"] for line in outputs] == [2501, 2502, 2503, 2504]
     assert not counters and len(fired) == 2501 and set(fired.values()) == {4}
@@ -672,8 +780,7 @@ def test_sqs_of_two_inputs_more_than_one_function_has() -> None:
     chain = "".join(f"b{number + 1} = add(b{number}, a)\n" for number in range(1500))
     graph = program(f"a = src(trigger, TTPeriod=10)\nb0 = odd(a)\n{chain}return b1500", ADD)
     _, context = regions_of(graph, 12)
-    assert [len(found.plan.members) for found in instant_regions_in(context)] == [1000]
-    assert not firing_regions_in(context)  # the general engine has the rest
+    assert [len(found.plan.members) for found in regions_in(context)] == [1000]
     outputs, _, _, counters, waiting, fired = same(graph, until=42).seen
     assert [json.loads(line)["value"] for line in outputs] == [1501, 3 * 1501]  # at 10 and 30
     assert not counters and set(fired.values()) == {2, 4}

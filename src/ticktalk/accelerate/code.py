@@ -7,7 +7,6 @@ All functions are made of the same statements, one block for each SQ in order:
 * `steps(instant)` is a generator that runs one instant. Before each further SQ it gives that SQ's place in the order
   (`o3`), so that others have their turns in between. `rest3` is the rest of it after SQ 3.
 * `ahead(entries, ...)` runs instants of many regions of one shape, sorted beforehand. Bodies come from a table.
-* `fire(start, stop, values, now)` runs a region of kind "firing", on the values of one firing of its root.
 * `once(instant, ...)` runs a command to a worker: values for the roots that fire.
 
 SQ 3 hands on `v3`, and `v3_1` to its second consumer inside; both are `gone` where the SQ gave nothing.
@@ -129,45 +128,6 @@ def once_inputs(members: Sequence[Member], roots: int) -> list[tuple[int, int]]:
     return [(index, port) for index, member in enumerate(members[:roots]) for port in member.arcs]
 
 
-def fire_code(plan: Plan, say_which: bool = False) -> Code:
-    """The function `fire` of a region's root; `say_which`: with comments that name the SQs.
-
-    The general engine takes the firing in two cases: an SQ outside may have a turn before the region's last SQ, or the
-    root may fire again in its turn. Where that shows in between, it takes the rest.
-    """
-
-    def block(index: int, member: Member) -> list[str]:
-        leave = [f"if region.interrupted(): return region.leave({index}, locals(), start, stop)"]
-        statements = [f"e{index}.fired += 1", *_firing(index, member, "start, stop", leave)]
-        if not index:
-            return statements
-        condition = _all_there(member, " and ")
-        (wire,) = member.wires.values()
-        if len(member.arcs) > 1:
-            condition += f" and takes{index}({wire.name}, start, stop, now)"
-        elif member.sq.order == "forward":
-            condition += f" and (start >= s{index}.last_start or late{index}())"
-            statements.insert(0, f"s{index}.last_start = start")
-        return _if(condition, statements, _nothing_from(index, member))
-
-    names = ["region", "root", "general", "ready", "last", "running", "inside", *known_names(plan.members, 1)]
-    for index, member in enumerate(plan.members):
-        names.append(f"e{index}")
-        if index and len(member.arcs) > 1:
-            names.append(f"takes{index}")
-        elif index and member.sq.order == "forward":
-            names += [f"s{index}", f"late{index}"]
-    given = "".join(f"a0_{port}, " for port in plan.members[0].arcs)
-    head = [
-        f"def fire(start, stop, values, now, {', '.join(names)}, {_ALWAYS}):",
-        "    if root.may_fire_again or ready and ready[0][0] < last:",
-        "        return general(start, stop, values, now)",
-        "    running.current = inside",
-        f"    {given}= values",
-    ]
-    return _code(head, _blocks(plan.members, block, 4, say_which), ["    running.current = None"])
-
-
 def _code(head: Iterable[str], blocks: list[tuple[str, int]], tail: Iterable[str] = ()) -> Code:
     lines = [*((line, -1) for line in head), *blocks, *((line, -1) for line in tail)]
     return Code("".join(line + "\n" for line, _ in lines), [-1, *(index for _, index in lines)])
@@ -195,9 +155,9 @@ def known_names(members: Sequence[Member], given: int = 0) -> list[str]:
     """The names that every firing needs, as in the table of `ahead`; values for the first `given` SQs come anew."""
     names = []
     for index, member in enumerate(members):
-        if not _operator(member.sq):
+        if not is_operator(member.sq):
             names.append(f"f{index}")
-        if _made_anew(member.sq):
+        if made_anew(member.sq):
             names.append(f"arrange{index}")
         comes = member.arcs if index < given else member.wires
         names += [f"a{index}_{port}" for port in range(len(member.sq.ports)) if port not in comes]
@@ -293,13 +253,17 @@ def _all_there(member: Member, joined: str) -> str:
 
 def _call(index: int, member: Member) -> str:
     """The call of the body."""
-    sq = member.sq
-    values = {port: f"a{index}_{port}" for port in range(len(sq.ports))}
-    values |= {port: wire.name for port, wire in member.wires.items()}
-    if _made_anew(sq):
-        return f"arrange{index}(f{index}, ({''.join(values[port] + ', ' for port in member.arcs)}))"
+    return call_of(index, member.sq, {port: wire.name for port, wire in member.wires.items()})
+
+
+def call_of(index: int, sq: TTSQ, given: dict[int, str]) -> str:
+    """The call of the body of the SQ at a place; `given`: the names of the values that come anew, by port."""
+    values = {port: f"a{index}_{port}" for port in range(len(sq.ports))} | given
+    if made_anew(sq):
+        arcs = [port for port, kind in enumerate(sq.ports) if kind.constant is None]
+        return f"arrange{index}(f{index}, ({''.join(values[port] + ', ' for port in arcs)}))"
     visible = [port for port, kind in enumerate(sq.ports) if not kind.hidden]
-    if _operator(sq):
+    if is_operator(sq):
         return f"{values[visible[0]]} {INSTRUCTIONS[sq.function].operator} {values[visible[1]]}"
     arguments = [
         f"{sq.ports[port].name}={values[port]}" if sq.ports[port].keyword else values[port] for port in visible
@@ -307,14 +271,14 @@ def _call(index: int, member: Member) -> str:
     return f"f{index}({', '.join(arguments)})"
 
 
-def _operator(sq: TTSQ) -> bool:
+def is_operator(sq: TTSQ) -> bool:
     """True if the SQ is an operator between two values, which is written out."""
     if sq.body or sum(not port.hidden for port in sq.ports) != 2:
         return False
     return sq.function in INSTRUCTIONS and INSTRUCTIONS[sq.function].operator != ""
 
 
-def _made_anew(sq: TTSQ) -> bool:
+def made_anew(sq: TTSQ) -> bool:
     """True if a constant sits on a port that the body could change, so that each firing gets its own."""
     constants = [port.constant[0] for port in sq.ports if port.constant is not None and not port.hidden]
     return not all(unchangeable(decode_constant(constant)) for constant in constants)

@@ -3,7 +3,6 @@
 The state of an SQ stays where the general engine has it: waiting tokens, `sq_state`, counters, wiring. A region of kind
 "instant" is *armed* once its sources have run a few instants and agree on the next. From then on its instants are with
 `InstantTimers`, and its syncs are told late: `flush` brings them up. `dissolve` gives the instants back to the sources.
-A region of kind "firing" owns nothing. So it may leave any firing, or the rest of one, to the general engine.
 """
 
 from __future__ import annotations
@@ -25,13 +24,14 @@ from ticktalk.accelerate.bind import (
 )
 from ticktalk.accelerate.code import (
     ahead_code,
-    fire_code,
     known_names,
     rest_code,
     rest_inputs,
     run_code,
     steps_code,
 )
+from ticktalk.accelerate.events import Links
+from ticktalk.accelerate.loops import Loops
 from ticktalk.accelerate.plan import Member, Plan, grid_as_drawn, grids_in, plans_in_simulation
 from ticktalk.accelerate.sends import within
 from ticktalk.accelerate.timers import NEVER, ContextClosed, InstantTimers, TimedRegion
@@ -59,9 +59,11 @@ class SimulationAccelerator:
         beside_drivers: the ensembles whose bodies may use drivers: they stay with the general engine.
     """
 
-    def __init__(self, agenda: Agenda) -> None:
+    def __init__(self, agenda: Agenda, links: Links) -> None:
         self.beside_drivers: set[str] = set()
         self._timers = agenda.others = InstantTimers(agenda)
+        self.loops = Loops(agenda, links, self._timers.hold)
+        agenda.ahead = self.loops.run
         self._plans: WeakKeyDictionary[PreparedGraph, tuple[list[TTSQ], list[Plan]]] = WeakKeyDictionary()
 
     def form(self, context: ContextParts) -> list[Accelerated]:
@@ -75,10 +77,8 @@ class SimulationAccelerator:
             plans = plans_in_simulation(prepared.graph, here, grid_of)
             if as_drawn:
                 self._plans[prepared] = prepared.sqs, plans
-        return [
-            InstantRegion(plan, context, self._timers) if plan.kind == "instant" else FiringRegion(plan, context)
-            for plan in plans
-        ]
+        self.loops.add(context)
+        return [InstantRegion(plan, context, self._timers) for plan in plans]
 
 
 class SimulatedSQ(BoundSQ):
@@ -86,7 +86,7 @@ class SimulatedSQ(BoundSQ):
 
     __slots__ = ("member", "region", "send", "sync")
 
-    def __init__(self, region: InstantRegion | FiringRegion, member: Member, context: ContextParts) -> None:
+    def __init__(self, region: InstantRegion, member: Member, context: ContextParts) -> None:
         name = member.sq.name
         super().__init__(context.executes[name], len(member.inner))
         self.region = region
@@ -117,9 +117,6 @@ class SimulatedSQ(BoundSQ):
 
     def tell(self, error: BaseException, when: Tick, stop: Tick | None) -> None:
         self.region.failed(self.execute, error, when, stop)
-
-
-# Kind "instant".
 
 
 class InstantSQ(SimulatedSQ):
@@ -203,7 +200,7 @@ class InstantRegion(TimedRegion):
         """Take the instants over from the sources, if they agree on them."""
         first = self.sources[0]
         instant = first.instant
-        if self.closed or instant is None or first.width > first.period:
+        if self.timers.held or self.closed or instant is None or first.width > first.period:
             return
         grid = (instant, first.end, first.period, first.phase, first.width)
         for source in self.sources:
@@ -329,126 +326,3 @@ class InstantRegion(TimedRegion):
         for part in self.parts:
             part.absences = 0
             part.silent = [0] * len(part.silent)
-
-
-# Kind "firing".
-
-
-class FiringSQ(SimulatedSQ):
-    """One SQ of a region that begins with a firing."""
-
-    __slots__ = ()
-
-    acts = ("hand", "edge", "ended", "late", "takes")
-
-    def late(self) -> bool:
-        """Count a token that starts before the last one that this SQ fired on; it does not fire."""
-        self.sync.counters.add(self.member.sq.name, "out_of_order")
-        return False
-
-    def takes(self, value: Any, start: Tick, stop: Tick, now: int) -> bool:
-        """Take a token at an SQ that has settled values as well; whether it fires."""
-        sync = self.sync
-        assert isinstance(sync, ArrivalSync)
-        if not start < stop:  # overlaps nothing, so it waits
-            ((port, _),) = self.member.wires.items()
-            sync.inbox.append((port, start, stop, value))
-            sync.step(now)
-            return False
-        sync.number += 1
-        if start < sync.newest - sync.eviction_bound:
-            sync.settle()
-        sync.reach(start)
-        if sync.forward:
-            if start < sync.last_start:
-                return self.late()
-            sync.last_start = start
-        return True
-
-
-class FiringRegion:
-    """A region of one context, from the firing of its root on.
-
-    Attributes:
-        retired: the general engine has all further firings.
-        raised: an exception that interrupts the firing, once all values are where they belong.
-    """
-
-    closed = False
-
-    def __init__(self, plan: Plan, context: ContextParts) -> None:
-        self.plan = plan
-        self.parts: list[FiringSQ] = []  # made when they are needed: a graph starts sooner
-        self._context = context
-        self.root = context.syncs[plan.members[0].sq.name]
-        self.last = context.syncs[plan.members[-1].sq.name].key[0]
-        self.retired = False
-        self.raised: BaseException | None = None
-        self._ready = context.agenda.ready
-        self._waits = FIRINGS_BEFORE
-        self._lines: list[int] = []
-        self._general = self.root.take_over(self._fire_first)
-
-    def flush(self) -> None:
-        """Nothing to bring: the syncs know everything after each firing."""
-
-    def retire(self) -> None:
-        """Leave all further firings to the general engine."""
-        self.retired = True
-        self.root.take_over(self._general)
-
-    close = retire
-
-    def _fire_first(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
-        """Stands in for the function until there is one."""
-        if self._waits:
-            self._waits -= 1
-        else:
-            self._bind()
-        (self._general if self.root.fire == self._fire_first else self.root.fire)(start, stop, values, now)
-
-    def _bind(self) -> None:
-        """Make the function the `fire` of the root, unless settled values are not there yet."""
-        self.parts = self.parts or [FiringSQ(self, member, self._context) for member in self.plan.members]
-        names = names_of(self.parts)
-        names |= {"region": self, "root": self.root, "general": self._general, "last": self.last}
-        names |= {"ready": self._ready, "running": running, "inside": IN_REGION}
-        for index, part in enumerate(self.parts):
-            settled = settled_values(part.sync) if index else {}
-            if settled is None:
-                return
-            names |= {f"a{index}_{port}": value for port, value in settled.items()}
-            names[f"s{index}"] = part.sync
-        text, self._lines = fire_code(self.plan)
-        self.root.take_over(function_of(text, names))
-
-    def at_line(self, function: str, line: int) -> Running:
-        """The SQ whose firing is at a line of the generated code."""
-        return self.parts[self._lines[line]].execute
-
-    def tells(self, when: Tick, stop: Tick | None) -> tuple[Tick, Tick]:
-        assert stop is not None
-        return when, stop
-
-    def failed(self, execute: TTSQExecute, error: BaseException, when: Tick, stop: Tick | None) -> None:
-        try:
-            execute.failed(error, *self.tells(when, stop))
-        except BaseException as raised:
-            self.raised = raised
-
-    def interrupted(self) -> bool:
-        """True if the firing cannot go on here: an SQ outside has the next turn, or the region has ended."""
-        ready = self._ready
-        return self.retired or self.raised is not None or bool(ready and ready[0][0] < self.last)
-
-    def leave(self, index: int, found: dict[str, Any], start: Tick, stop: Tick) -> None:
-        """Leave the SQs after that at `index` to the general engine; `found`: the values that the function has."""
-        running.current = None
-        for part in self.parts[index + 1 :]:
-            for port, wire in part.member.wires.items():
-                value = found[wire.name] if wire.member <= index else GONE
-                if value is not GONE:
-                    part.sync.receive(port, start, stop, value)
-        raised, self.raised = self.raised, None
-        if raised is not None:
-            raise raised

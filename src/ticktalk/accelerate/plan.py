@@ -5,7 +5,7 @@ tokens of its other SQs come from within it, so nothing has to be matched there.
 
 * "instant": sources (`@STREAMify`) of one period, phase, width and window. An SQ behind them may have several
   inputs: all carry the interval of one instant. Tokens of two instants never meet, as the width is at most the period.
-* "firing": any one SQ, with any firing rule.
+* "firing" (on a device): any one SQ, with any firing rule.
 * "token" (on a device): the SQs that are fed by the arcs of one SQ of another ensemble, each by one arc.
 
 Behind the roots of the latter two come SQs of one arc input only. Intervals of tokens that follow one another may
@@ -15,9 +15,9 @@ SQs that need more than values are always outside. These are sources with a firs
 tags, deadlines, plan Bs and single runs. So are persistent SQs and those with a timeout, bodies on full tokens,
 instructions on intervals, `MERGE`, sticky values of other SQs.
 
-In *simulation* an SQ has its turn by rank. A region of kind "firing" holds only those of its SQs that have their turns
-before any SQ outside that it feeds. On a *device* turns do not show, but time does: an SQ that uses a component stays
-outside, as its driver may hold it up. An SQ that drops sets out of order is inside only where its region keeps order.
+In *simulation* there are only those of kind "instant". On a *device* turns do not show, but time does: an SQ that uses
+a component stays outside, as its driver may hold it up. An SQ that drops sets out of order is inside only where its
+region keeps order.
 """
 
 from __future__ import annotations
@@ -107,8 +107,7 @@ def plans_in_simulation(graph: TTGraph, here: Iterable[TTSQ], grid_of: Callable[
     """
     plans = _Planner(graph, here, grid_of, None).plans()
     # Where nothing stays inside, every firing is told to the general engine: that is faster from there.
-    plans = [plan for plan in plans if any(member.inner for member in plan.members)]
-    return sorted(plans, key=lambda plan: plan.kind != "instant")
+    return [plan for plan in plans if plan.kind == "instant" and any(member.inner for member in plan.members)]
 
 
 def plans_on_device(
@@ -228,7 +227,7 @@ class _Planner:
             return None
         if self._elsewhere is not None:
             return None if sq.order == "forward" and not self._comes_in_order(sq) else region
-        return None if region.kind == "firing" and self._order[sq.name] > region.first_outside else region
+        return region
 
     def _begin(self, sq: TTSQ) -> _Region | None:
         """The region of which the SQ is a root, alone or with others."""
@@ -238,9 +237,9 @@ class _Planner:
             window = self._window(sq)
             if window is not None:
                 kind, what = "instant", window
-            elif self._elsewhere is None:
-                return None
-        elif self._elsewhere is not None:
+        if kind == "firing" and self._elsewhere is None:
+            return None
+        if self._elsewhere is not None and sq.trigger != "grid":
             producers = self._producers(sq)
             if len(producers) == sum(port.constant is None for port in sq.ports) == 1 and self._elsewhere(producers[0]):
                 kind, what = "token", producers[0]

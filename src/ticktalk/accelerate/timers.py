@@ -185,6 +185,7 @@ class InstantTimers:
 
     Attributes:
         idle: no region is due at any time.
+        held: no region takes its instants now.
         planned: the regions that are run from a sorted list at present.
         told: a firing has told a listener something.
         running: the region that did.
@@ -199,6 +200,7 @@ class InstantTimers:
         "_regions",
         "_restless",
         "_settled",
+        "held",
         "idle",
         "planned",
         "running",
@@ -216,9 +218,16 @@ class InstantTimers:
         self._settled = 0  # regions here whose instants run as a whole
         self._restless = 0  # how often to wait before planning again
         self.idle = True
+        self.held = False
         self.told = False
         self.running: TimedRegion | None = None
         self.steps: dict[str, str] = {}
+
+    def hold(self, held: bool) -> None:
+        """Give all instants back to their sources, and take no more; or take them again."""
+        self.held = held
+        for region in self._live() if held and not self.idle else ():
+            region.dissolve()
 
     def next_tick(self) -> int:
         """The next instant of any region; `NEVER`: there is none."""

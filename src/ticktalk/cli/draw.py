@@ -7,11 +7,15 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from ticktalk.accelerate.code import fire_code, run_code, steps_code
+from ticktalk.accelerate.code import run_code, steps_code
+from ticktalk.accelerate.events import Unsettled
 from ticktalk.accelerate.plan import Plan, grid_as_drawn, plans_in_simulation
 from ticktalk.cli import arguments, options
+from ticktalk.cli.planned import planned
 from ticktalk.cli.streams import say
 from ticktalk.counters import Counters
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.durations import duration_text
 from ticktalk.engine.firing_chain import Surroundings, firing_chain
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.errors import TTError
@@ -28,13 +32,13 @@ def draw(
         Path | None, typer.Option("-o", "--output", metavar="FILE.svg|.dot|.mmd", help="Its ending says which kind.")
     ] = None,
     regions: Annotated[
-        bool, typer.Option("--regions", help="Groups are regions: SQs that a simulation runs as one function.")
+        bool, typer.Option("--regions", help="Groups are the SQs that a simulation runs as one function.")
     ] = False,
     collapse: Annotated[
         bool, typer.Option("--collapse", help="Fold each graph that the graph calls to one node.")
     ] = False,
     show_code: Annotated[
-        bool, typer.Option("--show-code", help="Print the code of the regions, and the stages of firings.")
+        bool, typer.Option("--show-code", help="Print the code of the plan or the regions, and the stages of firings.")
     ] = False,
     of: options.Graph = None,
 ) -> None:
@@ -46,33 +50,42 @@ def draw(
     graph = arguments.load_graph(program, of)
     if regions and collapse:
         raise typer.BadParameter("--regions shows SQs that --collapse folds: give one of them")
-    found = _regions(graph) if regions or show_code else []
+    asked = hosts_of(graph, None)
+    host_of = {sq.name: asked.get(sq.name, "") for sq in graph.sqs}
+    plan, why_not, found = None, "", list[tuple[str, Plan]]()
+    if regions or show_code:
+        try:
+            plan = planned(graph, {name: host or DEFAULT_RUNTIME_MANAGER_NAME for name, host in host_of.items()})
+        except Unsettled as reason:
+            why_not = str(reason)
+            found = _regions(graph, host_of)
     if output is not None:
         shown = collapsed(graph) if collapse else graph
-        text = render(shown, cast(Format, kind), _as_groups(graph, found) if regions else None)
+        text = render(shown, cast(Format, kind), _as_groups(graph, plan, found) if regions else None)
         try:
             output.write_text(text, encoding="utf-8")
         except OSError as error:
             raise TTError(f"{output}: the picture cannot be written: {error.strerror}") from None
     if show_code:
-        for number, (label, plan) in enumerate(found):
-            print("\n\n" * (number > 0) + f"# {label}: {len(plan.members)} of {len(graph.sqs)} SQs")
-            if plan.kind == "firing":
-                print(fire_code(plan, say_which=True).text, end="")
-                continue
-            print(run_code(plan, say_which=True).text, end="\n\n")
-            print(steps_code(plan, say_which=True).text, end="")
-        print("\n\n" * bool(found) + "# What a firing of each SQ passes on the general engine, up to its body:")
+        if plan is not None:
+            events = f"{len(plan.main.events)} events of {len(plan.parts)} of {len(graph.sqs)} SQs"
+            print(f"# A period of {duration_text(plan.period)}: {events}")
+            print(plan.main.written(say_which=True).text, end="")
+        for number, (label, region) in enumerate(found):
+            print("\n\n" * (number > 0) + f"# {label}: {len(region.members)} of {len(graph.sqs)} SQs")
+            print(run_code(region, say_which=True).text, end="\n\n")
+            print(steps_code(region, say_which=True).text, end="")
+        print("\n\n" * bool(plan or found) + "# What a firing of each SQ passes on the general engine, up to its body:")
         for name, stages in _stages(graph).items():
             print(f"# {name}: {', '.join(stages)}")
-    if not found and (regions or show_code):
+    if why_not:
+        say(f"no plan over a common period: {why_not}")
+    if why_not and not found:
         say("no region: every SQ of this graph runs on the general engine")
 
 
-def _regions(graph: TTGraph) -> list[tuple[str, Plan]]:
+def _regions(graph: TTGraph, host_of: dict[str, str]) -> list[tuple[str, Plan]]:
     """The regions by name, each group that constraints ask for being an ensemble."""
-    asked = hosts_of(graph, None)
-    host_of = {sq.name: asked.get(sq.name, "") for sq in graph.sqs}
     found: list[tuple[str, Plan]] = []
     for host in dict.fromkeys(host_of.values()):
         here = [sq for sq in graph.sqs if host_of[sq.name] == host]
@@ -104,8 +117,12 @@ def _stages(graph: TTGraph) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _as_groups(graph: TTGraph, regions: list[tuple[str, Plan]]) -> dict[str, str]:
-    """SQ name to its region; of an SQ in none, to its host, if constraints ask for one."""
+def _as_groups(graph: TTGraph, plan: Any, regions: list[tuple[str, Plan]]) -> dict[str, str]:
+    """SQ name to the plan or the region it is part of; of an SQ in none, to its host, if constraints ask for one."""
     groups = hosts_of(graph, None)
+    if plan is not None:
+        for part in plan.parts:
+            host = groups.get(part.sq.name)
+            groups[part.sq.name] = f"period of {duration_text(plan.period)}" + (f", on {host}" if host else "")
     groups.update({member.sq.name: label for label, plan in regions for member in plan.members})
     return groups

@@ -162,9 +162,9 @@ def simulate(
         stack.enter_context(manager)
         gc.freeze()  # the ensembles live as long as this process: to look through them for garbage takes seconds
         simulation = manager.simulation
-        manager.process.outputs.listeners.append(results.add)
+        manager.on_output(results.add, notes=True)
         if plot is not None:
-            manager.process.outputs.listeners.append(tokens.append)
+            manager.on_output(tokens.append, notes=True)
         manager.on_error(failures.add)
         if events is not None:
             there = [member.name for member in members]

@@ -34,6 +34,9 @@ class ContextParts(Protocol):
     def incoming(self) -> Mapping[str, Collection[tuple[TTSQSync, int]]]:
         """By arc of another ensemble, the ports here that its tokens go to."""
 
+    def stages_of(self, name: str) -> tuple[str, ...]:
+        """The stages that the firings of an SQ pass."""
+
     @property
     def waiting_to_fire(self) -> Collection[str]:
         """The SQs that take no turns at present."""

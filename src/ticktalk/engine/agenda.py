@@ -46,12 +46,14 @@ class OtherInstants(Protocol):
 class Agenda:
     """Timers, messages under way, and the SQs that are ready; all times in root ticks."""
 
-    __slots__ = ("_arrivals", "_due", "_ticks", "now", "on_endless", "others", "ready")
+    __slots__ = ("_arrivals", "_due", "_ticks", "ahead", "now", "on_endless", "others", "ready")
 
     def __init__(self, now: int = 0) -> None:
         self.now = now
         self.ready: list[tuple[Any, Any]] = []
         self.others: OtherInstants | None = None
+        # `(tick, limit)`: does what is due from `tick` on, but before `limit`; False: nothing of it.
+        self.ahead: Callable[[int, float], bool] | None = None
         # Told the name of a stream whose window has no end.
         self.on_endless: Callable[[str], None] = lambda stream: None
         self._ticks: list[int] = []
@@ -113,6 +115,18 @@ class Agenda:
         if due is not None and turn in due:
             due.remove(turn)
 
+    def take_out(self, turns: Callable[[Turn], bool], messages: Callable[..., bool]) -> None:
+        """Drop the timers of some turns, and the messages under way for which `messages(deliver, message)` is true."""
+        for tick, due in list(self._due.items()):
+            self._due[tick] = [turn for turn in due if not turns(turn)]
+            kept = [entry for entry in self._arrivals.pop(tick, ()) if not messages(*entry)]
+            if kept:
+                self._arrivals[tick] = kept
+            elif not self._due[tick]:
+                del self._due[tick]
+        self._ticks[:] = self._due
+        heapify(self._ticks)
+
     def run_tick(self, tick: int, limit: float | None = None) -> None:
         """Do all that is due at `tick`, the earliest of the agenda; where that is easy, more, but before `limit`."""
         ticks, others = self._ticks, self.others
@@ -164,7 +178,8 @@ class Agenda:
             limit = peek()
             if tick >= limit:
                 return
-            self.run_tick(tick, limit)
+            if self.ahead is None or not self.ahead(tick, limit):
+                self.run_tick(tick, limit)
 
     def run_until(self, now: int) -> None:
         """Let all turns be taken that are ready or due up to and with `now` (real time)."""

@@ -311,6 +311,10 @@ class Context:
         for part in self.accelerated:
             part.flush()
 
+    def stages_of(self, name: str) -> tuple[str, ...]:
+        """The stages that the firings of an SQ pass."""
+        return self.chains[name].stages
+
     @property
     def waiting_to_fire(self) -> set[str]:
         """The SQs that take no turns at present."""

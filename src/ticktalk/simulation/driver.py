@@ -28,6 +28,7 @@ from ticktalk.processes import TTProcess
 from ticktalk.simulation.network import SimulatedNetwork
 from ticktalk.simulation.site import Site, size_of
 from ticktalk.simulation.tick_ends import Ends
+from ticktalk.simulation.under_way import UnderWay
 from ticktalk.time import Tick
 
 if TYPE_CHECKING:
@@ -55,11 +56,12 @@ class Simulation:
     def __init__(self, env: simpy.Environment) -> None:
         self.env = env
         self.agenda = Agenda(int(env.now))
-        self.accelerator: Accelerator | None = SimulationAccelerator(self.agenda)
         self.network = SimulatedNetwork(self.agenda)
+        self.sites: dict[str, Site] = {}
+        self.under_way = UnderWay(self.network, self.sites)
+        self.accelerator: Accelerator | None = SimulationAccelerator(self.agenda, self.under_way)
         self.timing: Timing | None = None
         self.meter: Meter | None = None
-        self.sites: dict[str, Site] = {}
         self.former: list[EnsembleHost] = []
         self.movable = False
         self.checkpoint = 0

@@ -180,9 +180,13 @@ class TTNetworkInterfaceSim(TTNetworkInterface):
         if network.keeps_arcs_in_order:
             tick = network.in_order(self.arc_of(payload), ensemble, tick)
         if tick > network.agenda.now:
-            network.agenda.deliver_at(tick, self._arrive, ensemble, key, payload, attached)
+            self.bring_at(tick, ensemble, key, payload, attached)
         else:
             self._arrive(ensemble, key, payload, attached)
+
+    def bring_at(self, tick: int, ensemble: str, key: str, payload: Any, attached: Any = None) -> None:
+        """Let a publication arrive at `tick`."""
+        self._network.agenda.deliver_at(tick, self._arrive, ensemble, key, payload, attached)
 
     def _arrive(self, ensemble: str, key: str, payload: Any, attached: Any) -> None:
         member = self._network.members.get(ensemble)

@@ -1,4 +1,4 @@
-"""Regions that begin with a firing: events in the middle of one, against the general engine and by hand."""
+"""What happens in the middle of a planned period, against the general engine and by hand."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 import simpy
-from test_regions import firing_regions_in, program, regions_of, same
+from test_regions import at_once, planned, program, same
 
 from ticktalk import TTRuntimeManagerSim
-from ticktalk.accelerate import in_simulation
-from ticktalk.accelerate.in_simulation import FiringRegion
 from ticktalk.hosted.body_output import BodyOutput
 
 BOTH = "both = MERGE(src(trigger, TTPeriod=10), other(trigger, TTPeriod=15, TTPhase=4))\n"
@@ -23,12 +21,7 @@ BOTH = "both = MERGE(src(trigger, TTPeriod=10), other(trigger, TTPeriod=15, TTPh
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(in_simulation, "FIRINGS_BEFORE", 0)
-
-
-def regions_by_name(graph: Any) -> list[list[str]]:
-    _, context = regions_of(graph)
-    return [[member.sq.name for member in region.plan.members] for region in firing_regions_in(context)]
+    at_once(monkeypatch)
 
 
 def shown(seen: tuple[Any, ...]) -> list[str]:
@@ -66,7 +59,7 @@ IN_THE_MIDDLE = {
 @pytest.mark.parametrize("which", IN_THE_MIDDLE)
 def test_a_context_that_starts_in_the_middle_has_its_turns_there(which: str) -> None:
     graph = program(BOTH + IN_THE_MIDDLE[which] + "begun = show(step(show(READ_TTCLOCK(trigger))))\nreturn r")
-    assert len(regions_by_name(graph)) == 2
+    assert planned(graph, 300) >= {"MERGE-1", "show-1"}
     start = told(2 if which == "output" else 1, which, lambda manager: manager.execute_graph(graph, {}))
     printed = shown(same(graph, until=35, watch=start).seen)
     # The newcomer has its turns between the firing that told the listener, and the rest of the region.
@@ -79,7 +72,7 @@ def test_a_context_that_starts_in_the_middle_has_its_turns_there(which: str) -> 
 @pytest.mark.parametrize("which", IN_THE_MIDDLE)
 def test_a_listener_that_ends_the_context_ends_the_region(which: str) -> None:
     graph = program(BOTH + IN_THE_MIDDLE[which] + "return r")
-    assert len(regions_by_name(graph)) == 1
+    assert planned(graph, 300) >= {"MERGE-1", "show-1"}
     seen = same(graph, watch=told(3 if which == "output" else 1, which, lambda manager: manager.stop_graph(graph))).seen
     expected = {
         "output": ["show-1: 10", "show-2: 12", "show-1: 1"],  # r and x at 4, r at 10
@@ -121,7 +114,7 @@ AFTER = {
 @pytest.mark.parametrize("what", AFTER)
 def test_no_sq_is_said_to_run_afterwards(what: str) -> None:
     graph = program(AFTER[what], "@SQify\ndef never(x):\n    return TTEmpty()\n")
-    assert bool(regions_by_name(graph)) == ("firing" in what)
+    assert ("never-1" in planned(graph, 300)) == (what != "in turns")
     manager = TTRuntimeManagerSim(None, [], simpy.Environment())
     manager.instantiate_and_map_graph(graph)
     if "left" in what:
@@ -149,7 +142,7 @@ MIDDLE = {
 def test_prints_after_a_listener_was_called_are_still_those_of_bodies(what: str) -> None:
     body, more = MIDDLE[what]
     graph = program(BOTH + body, more)
-    assert regions_by_name(graph)
+    assert planned(graph, 300)
     assert shown(same(graph, until=25).seen)
 
 
@@ -164,19 +157,23 @@ def test_a_listener_in_the_middle_prints_outside_bodies() -> None:
     assert err.splitlines() == ["[show-1] shows 11", "[show-1] shows 2"]
 
 
-def test_an_sq_outside_has_its_turn_before_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sqs_of_several_ways_have_their_turns_in_order() -> None:
     graph = program(BOTH + "r = show(both)\na = step(r)\no = show(fuse(r, r))\nc = show(step(step(a)))\nreturn c")
-    left: list[int] = []
-    leave = FiringRegion.leave
-    monkeypatch.setattr(
-        FiringRegion, "leave", lambda self, index, *rest: (left.append(index), leave(self, index, *rest))
-    )
-    assert regions_by_name(graph) == [["show-1", "step-1"], ["fuse-1", "show-2"], ["step-2", "step-3", "show-3"]]
-    same(graph, until=35)
-    assert not left
+    assert planned(graph, 300) >= {"show-1", "step-1", "fuse-1", "show-2", "step-2", "step-3", "show-3"}
+    assert shown(same(graph, until=5).seen) == ["show-1: 10", "show-2: (10, 10, 10)", "show-3: 13"]
+    same(graph, until=300)
 
 
-def test_two_regions_behind_one_sq_have_their_turns_by_rank() -> None:
+def test_two_ways_behind_one_sq_have_their_turns_by_rank() -> None:
     graph = program(BOTH + "a = show(step(show(both)))\nb = show(step(show(both)))\nreturn a")
-    assert regions_by_name(graph) == [["show-1", "step-1", "show-2"], ["show-3", "step-2", "show-4"]]
+    assert planned(graph, 300) >= {"show-1", "step-1", "show-2", "show-3", "step-2", "show-4"}
     assert shown(same(graph, until=6).seen) == ["show-1: 10", "show-3: 10", "show-2: 11", "show-4: 11"]
+
+
+def test_a_rate_that_is_no_whole_number_of_ticks_repeats_too() -> None:
+    graph = program(
+        "a = src(trigger, TTPeriod=Hz(60), TTDataIntervalWidth=9000)\nb = other(trigger, TTPeriod=Hz(30))\n"
+        "with TTConstraint(name='there'):\n    c = fuse(a, b)\nreturn c"
+    )
+    seen = same(graph, until=1_000_000, delay=700).seen
+    assert len(seen[0]) == 29  # the 30th is under way at the end

@@ -1,0 +1,150 @@
+"""The way from the begin of a period to where a plan departed, on the general engine."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Protocol
+
+from ticktalk.accelerate.bind import GONE
+from ticktalk.accelerate.events import Leg, Part, StandIn
+from ticktalk.accelerate.loop_code import told_at_once, wires_of
+from ticktalk.accelerate.periods import Plan, Trace
+from ticktalk.accelerate.standing import at
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.firing.deadline import DeadlineSync
+from ticktalk.time import NEG_INFINITY, Tick
+
+
+class Flies(Protocol):
+    """Lets tokens be under way (`Loops`)."""
+
+    agenda: Agenda
+
+    def fly(self, part: Part, leg: Leg, tick: int, given: list[Any], interval: list[Tick], until: Tick) -> None:
+        """Let a token be under way, to arrive at `tick`; by itself at each receiver, if that is not after `until`."""
+
+
+class Again:
+    """The way from the begin of a period to where the plan departed, on the general engine.
+
+    Its firing rules decide as the plan did. In place of the firings that have been, the results are sent.
+
+    Args:
+        place: of the event at which it departed, of `trace`; as many as there are: after all; -2: before all.
+        found: the names of the generated code.
+
+    Attributes:
+        until: the tick of that event.
+    """
+
+    def __init__(self, loops: Flies, plan: Plan, trace: Trace, base: int, place: int, found: dict[str, Any]) -> None:
+        self._loops, self._plan, self._trace = loops, plan, trace
+        self._shift, self._place, self._found = base - plan.begin, place, found
+        self._error, trace.raised = trace.raised, None
+        self._former: list[tuple[Any, str, Any]] = []
+        self._queues: dict[int, deque[int]] = {part.index: deque() for part in trace.parts}
+        self.until: Tick = NEG_INFINITY
+        for number, event in enumerate(trace.events[: place + 1] if place >= 0 else ()):
+            self.until = event.tick + self._shift
+            if event.kind == "tell":
+                continue
+            if number < place and event.inputs and self._value(event.inputs[0]) is GONE:
+                event.part.context.executes[event.part.sq.name].fired += 1  # it will be taken away as silent
+                continue
+            self._queues[event.part.index].append(number)
+
+    def told_before(self, value: StandIn) -> bool:
+        """True if the plan has told the manager of this output already."""
+        return self._trace.told.get(id(value), self._place) < self._place
+
+    def _value(self, value: StandIn) -> Any:
+        if value.wire < 0 and value.tick is not None:
+            return value.tick + self._shift
+        return self._found[self._trace.names.of(value)]
+
+    def run(self) -> None:
+        """Go over the period, up to and with the tick at which it departed."""
+        agenda = self._loops.agenda
+        for part in self._trace.parts:
+            self._stand_in(part)
+        try:
+            while (tick := agenda.next_tick()) is not None and tick <= self.until:
+                agenda.run_tick(tick)
+        finally:
+            for owner, name, former in self._former:
+                setattr(owner, name, former)
+        inside = self._place >= 0 and self._trace.in_body and self._place < len(self._trace.events)
+        error = self._error
+        if error is not None and not inside and not (isinstance(error, Exception) and self._place >= 0):
+            raise error
+
+    def _stand_in(self, part: Part) -> None:
+        """Let a firing rule have the results that there are."""
+        sync, queue = part.sync, self._queues[part.index]
+        if isinstance(sync, DeadlineSync):
+            general = sync.pass_on
+
+            def passed(value: Any, start: Tick, stop: Tick) -> None:
+                if queue and queue[0] != self._place:
+                    self._send(queue.popleft())
+                else:
+                    general(value, start, stop)
+
+            self._set(sync, "pass_on", passed)
+            return
+        fire = sync.fire
+        execute = part.context.executes[part.sq.name]
+
+        def fired(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+            if not queue:
+                fire(start, stop, values, now)
+            elif queue[0] != self._place:
+                execute.fired += 1
+                self._send(queue.popleft())
+            else:
+                queue.popleft()
+                former = execute.body, execute.arrange
+                execute.body, execute.arrange = self._outcome, None
+                try:
+                    fire(start, stop, values, now)
+                finally:
+                    execute.body, execute.arrange = former
+
+        self._set(sync, "fire", fired)
+        if part.asker is not None:
+            self._set(part.asker.sync, "plan_b_fire", fired)
+
+    def _set(self, owner: Any, name: str, value: Any) -> None:
+        self._former.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, value)
+
+    def _outcome(self, *values: Any) -> Any:
+        """What the body gave where the plan departed."""
+        if self._error is not None and self._trace.in_body:
+            raise self._error
+        return result_of(self._trace, self._place, self._found)
+
+    def _send(self, place: int) -> None:
+        """Send what an event gave."""
+        event, loops = self._trace.events[place], self._loops
+        start, stop = at(self._shift, event.start, event.stop)
+        for leg, wires in zip(event.part.legs, event.wires, strict=True):
+            if not wires or self.told_before(wires[0]):
+                continue
+            given = [self._value(value) for value in wires]
+            if leg.delay:
+                tick = event.tick + self._shift + leg.delay
+                loops.fly(event.part, leg, tick, given, [start, stop], self.until)
+                continue
+            for (taker, port), value in zip(leg.to, given, strict=True):
+                if value is not GONE:
+                    taker.sync.receive(port, start, stop, value, bool(leg.host))
+
+
+def result_of(trace: Trace, place: int, found: dict[str, Any]) -> Any:
+    """What the body of an event gave, before it was handed on."""
+    event = trace.events[place]
+    if told_at_once(event.part):
+        return found["result"]
+    made = wires_of(event)
+    return found[trace.names.of(made[0])] if made else None

@@ -1,0 +1,267 @@
+"""Writes the code of a plan: a loop over periods, whose body is the events of one period in order.
+
+`v7` is the value that event 7 makes, `v7_1` that for its second receiver. `c2` is the third of the values that stand
+there at the begin of a period: tokens under way or waiting, settled values. At the end of the period they get the
+values that stand there then. `f3` is the body of SQ 3, `a3_1` the constant on its port 1.
+
+Rare steps are calls: `hand7` copies a value that could be changed, one for each receiver; `edge7` tells the manager of
+an output; `left4` keeps a token that nobody can meet any more. The function ends with the place of an event where what
+happens is not what was planned, the begin of that period, and all names: its result may be absent, somebody has to be
+told of an output, a body raised. Where nobody's matching depends on a result, absence needs no more than an `if`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from ticktalk.accelerate.code import call_of, made_anew
+from ticktalk.accelerate.events import Event, Leg, Part, StandIn
+from ticktalk.engine.firing.arrival import SinglePortSync
+
+ALWAYS = "silent, gone, nothing, empty, plain, type, int, float, leave"
+
+
+ABSENT = StandIn(-1, 0)
+"""Stands for a value that may be absent, and is."""
+
+
+class Left(NamedTuple):
+    """A token that gets out of reach in a period, while it waits at a port; times count from the period's begin.
+
+    Attributes:
+        part: whose port it is.
+        port: the place of the port.
+        since: its start, number, stop, and the tick of a deadline or of the arrival of data.
+        value: the value; None: it has none.
+    """
+
+    part: Part
+    port: int
+    since: tuple[int, ...]
+    value: StandIn | None
+
+
+class LoopCode(NamedTuple):
+    """A generated function.
+
+    Attributes:
+        text: the function.
+        lines: for each line of `text`, from 1 on, the place of the event that it belongs to; -1: none.
+        calls: the lines on which bodies are called.
+        parameters: the names that it wants first: the begin, the end, values that stand there.
+    """
+
+    text: str
+    lines: list[int]
+    calls: set[int]
+    parameters: list[str]
+
+
+class Names:
+    """The names of values in the code of a plan.
+
+    Args:
+        begin: the tick from which the events' times count.
+        standing: the values that stand there at the begin.
+    """
+
+    def __init__(self, begin: int, standing: list[StandIn]) -> None:
+        self.begin = begin
+        self._of: dict[int, str] = {id(value): f"c{place}" for place, value in enumerate(standing)}
+        self._kept = standing
+
+    def name_wires(self, place: int, event: Event) -> None:
+        """Give names to what an event makes."""
+        made = [value for wires in event.wires for value in wires if value.wire >= 0]
+        for value in made:
+            self._of[id(value)] = f"v{place}" if len(made) == 1 else f"v{place}_{value.wire}"
+
+    def of(self, value: StandIn) -> str:
+        """The name of a value, or the expression for a tick."""
+        name = self._of.get(id(value))
+        if name is not None:
+            return name
+        return "gone" if value is ABSENT else f"(base + {value.tick - self.begin})"  # type: ignore[operator]
+
+
+def wires_of(event: Event) -> list[StandIn]:
+    """The values that an event makes, without ticks."""
+    return [value for wires in event.wires for value in wires if value.wire >= 0]
+
+
+def told_at_once(part: Part) -> bool:
+    """True if a firing tells the manager of an output itself, or its result is unpacked."""
+    return part.forward.unpack is not None or any(leg.told_at_once and not leg.tag for leg in part.legs)
+
+
+def optional_values(
+    events: list[Event], begin: list[StandIn], end: list[StandIn], left: list[Left], allowed: set[int] | None
+) -> set[int]:
+    """The ids of the values whose absence changes only whether the SQs behind fire.
+
+    Those SQs have one input, keep no order and tell no tags.
+
+    Args:
+        events: of a period.
+        begin, end: what stands there at its begin and at its end, place by place.
+        left: what gets out of reach.
+        allowed: the places at which a value may be absent at the end; None: where it may be at the begin.
+    """
+    uses: Counter[int] = Counter(id(value) for event in events for value in event.inputs)
+    uses.update(id(value) for value in end)
+    found = {id(value) for value in [*begin, *(value for event in events for value in wires_of(event))]}
+    found = {value for value in found if uses[value] == 1}
+    found -= {id(entry.value) for entry in left}
+    while True:
+        lost: set[int] = set()
+        for event in events:
+            single = isinstance(event.part.twin, SinglePortSync) and not event.part.twin.forward
+            single &= event.kind == "fire" and not any(leg.tag for leg in event.part.legs)
+            if not (event.kind == "tell" or (single and all(id(value) in found for value in wires_of(event)))):
+                lost.update(id(value) for value in event.inputs)
+        for place, value in enumerate(end):
+            if not (id(begin[place]) in found if allowed is None else place in allowed):
+                lost.add(id(value))
+        if not lost & found:
+            return found
+        found -= lost
+
+
+def loop_code(
+    names: Names, events: list[Event], first: int, length: int, carried: list[tuple[str, str]], left: list[Left],
+    optional: set[int], say_which: bool = False,
+) -> LoopCode:  # fmt: skip
+    """The function of the events from the `first` on.
+
+    Args:
+        names: of all values.
+        events: of a period, in order.
+        length: ticks of the period; 0: the events run once, with `base` given.
+        carried: the names of values that stand there, each with the name of what stands there at the end.
+        left: the tokens that get out of reach.
+        optional: see `optional_values`.
+        say_which: with comments that name the SQs.
+    """
+    lines: list[tuple[str, int, bool]] = []
+    depth = "            " if length else "        "
+    for place, event in enumerate(events[first:], first):
+        statements = _statements(names, place, event, optional)
+        if say_which:
+            text, call = statements[0]
+            line = f", line {event.part.sq.line}" if event.part.sq.line else ""
+            statements[0] = f"{text}  # {event.part.sq.name}{line}", call
+        lines += [(depth + text, place, call) for text, call in statements]
+    end = [f"left{place}({names.of(entry.value)})" for place, entry in enumerate(left) if entry.value is not None]
+    changed = [(old, new) for old, new in carried if old != new]
+    if changed:
+        end.append(f"{', '.join(old for old, _ in changed)} = {', '.join(new for _, new in changed)}")
+    lines += [(depth + text, len(events), False) for text in end]
+    parameters = ["begin", "end", *(old for old, _ in carried)]
+    if first:
+        made = {names.of(value) for event in events[:first] for value in wires_of(event)}
+        parameters += sorted(made)
+    known = _known(events, first, left)
+    before = f"    base = begin - {length}"  # so it has a value wherever it is interrupted
+    head = [f"def loop({', '.join([*parameters, *known, ALWAYS])}):", before, "    try:"]
+    if length:
+        head.append(f"        for base in range(begin, end, {length}):")
+    if not lines:
+        lines = [(depth + "pass", -1, False)]
+    tail = ["    except BaseException as error:", "        return where(error), base, locals()"]
+    tail.append(f"    return -1, base, ({''.join(old + ', ' for old, _ in carried)})")
+    rows = [*((text, -1, False) for text in head), *lines, *((text, -1, False) for text in tail)]
+    return LoopCode(
+        "".join(text + "\n" for text, _, _ in rows),
+        [-1, *(place for _, place, _ in rows)],
+        {number for number, (_, _, call) in enumerate(rows, 1) if call},
+        parameters,
+    )
+
+
+def _known(events: list[Event], first: int, left: list[Left]) -> list[str]:
+    """The parameters that are known when the function is made."""
+    known = {"region": None, "where": None}
+    for place, event in enumerate(events[first:], first):
+        index, sq = event.part.index, event.part.sq
+        if event.kind == "tell":
+            known[f"tell{place}"] = None
+            continue
+        if event.kind == "fire":
+            if "f" + str(index) in call_of(index, sq, {}):
+                known[f"f{index}"] = None
+            if made_anew(sq):
+                known[f"arrange{index}"] = None
+            else:
+                known |= {f"a{index}_{p}": None for p, port in enumerate(sq.ports) if port.constant and not port.hidden}
+        if told_at_once(event.part):
+            known[f"edge{place}"] = None
+        elif wires_of(event):
+            known[f"hand{place}"] = None
+    known |= {f"left{place}": None for place, entry in enumerate(left) if entry.value is not None}
+    return list(known)
+
+
+def _statements(names: Names, place: int, event: Event, optional: set[int]) -> list[tuple[str, bool]]:
+    """The statements of an event; with each, whether it calls a body."""
+    inputs = [names.of(value) for value in event.inputs]
+    if event.kind == "tell":
+        statements = [(f"if tell{place}({inputs[0]}, base): return {place}, base, locals()", False)]
+    else:
+        if event.kind == "pass":
+            call = inputs[0]
+        elif event.part.sq.singly:
+            call = f"f{event.part.index}({inputs[0]})"
+        else:
+            sq = event.part.sq
+            arcs = [port for port, kind in enumerate(sq.ports) if kind.constant is None]
+            call = call_of(event.part.index, sq, dict(zip(arcs, inputs, strict=True)))
+        statements = _result(names, place, event, call, optional)
+    if event.inputs and id(event.inputs[0]) in optional and len(event.inputs) == 1:
+        made = [names.of(value) for value in wires_of(event)]
+        otherwise = [f"{' = '.join(made)} = gone"] if made else []
+        if event.kind == "fire":
+            otherwise.append(f"silent[{event.part.index}] += 1")
+        statements = [
+            (f"if {inputs[0]} is not gone:", False),
+            *(("    " + text, call) for text, call in statements),
+            *([("else:", False)] if otherwise else []),
+            *(("    " + text, False) for text in otherwise),
+        ]
+    return statements
+
+
+def _result(names: Names, place: int, event: Event, call: str, optional: set[int]) -> list[tuple[str, bool]]:
+    """The statements that call a body and pass its result on."""
+    made = wires_of(event)
+    each = [names.of(value) for value in made]
+    may_lack = all(id(value) in optional for value in made)
+    absent = f"{' = '.join(each)} = gone" if each else "pass"
+    if told_at_once(event.part):
+        statements = [
+            (f"result = {call}", event.kind == "fire"),
+            ("if result is not nothing and type(result) is not empty:", False),
+            (f"    wires = edge{place}(result, base)", False),
+            (f"    if wires is leave: return {place}, base, locals()", False),
+        ]
+        if each:
+            statements += [(f"    {', '.join(each)}{',' if len(each) == 1 else ''} = wires", False)]
+        return [*statements, (f"else: {absent if may_lack else f'return {place}, base, locals()'}", False)]
+    if not each:
+        return [(call, event.kind == "fire")]
+    if may_lack:
+        rare = [f"    if kind is empty or {each[0]}.__class__ is empty: {absent}", "    else: "]
+    else:
+        rare = [f"    if kind is empty or {each[0]}.__class__ is empty: return {place}, base, locals()", "    "]
+    return [
+        (f"{' = '.join(each)} = {call}", event.kind == "fire"),
+        (f"kind = type({each[0]})", False),
+        ("if kind is not int and kind is not float and kind not in plain:", False),
+        (rare[0], False),
+        (f"{rare[1]}{', '.join(each)} = hand{place}({each[0]})", False),
+    ]
+
+
+def legs_and_wires(event: Event) -> list[tuple[Leg, list[StandIn]]]:
+    """The legs on which an event sent something, with the values."""
+    return [(leg, wires) for leg, wires in zip(event.part.legs, event.wires, strict=True) if wires]

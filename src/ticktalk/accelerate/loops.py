@@ -1,0 +1,440 @@
+"""Runs plans over a common period, and gives everything back to the general engine, exactly where it stands.
+
+While a plan runs, what stands at the begin of its period is with it: the tokens that wait or are under way, the timers.
+`_take` takes them from the firing rules and the agenda, `_give` gives them back at the begin of a later period. Where
+something departs within a period, the firing rules go over that period again: the results that the plan has are given
+to them in place of firings (`Again`), until they are where the plan was. The event at which it departed then happens
+on the general engine: an error is reported, somebody is told of an output, whatever follows from it follows there.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ticktalk.accelerate.again import Again, result_of
+from ticktalk.accelerate.bind import GONE, IN_REGION
+from ticktalk.accelerate.events import Event, Leg, Links, Opened, Part, Unsettled
+from ticktalk.accelerate.loop_code import Left, told_at_once, wires_of
+from ticktalk.accelerate.periods import LEAVE, Plan, Trace
+from ticktalk.accelerate.stand_ins import Lags
+from ticktalk.accelerate.standing import add_sorted, at, ports_of, put_back
+from ticktalk.engine.acceleration import ContextParts
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.components import running
+from ticktalk.engine.firing.deadline import DeadlineSync
+from ticktalk.engine.firing.grid import GridSync
+from ticktalk.engine.forwarding import unpacked
+from ticktalk.time import INFINITY, NEG_INFINITY, Tick, TTEmpty
+from ticktalk.values.codec import PLAIN, encode_value, handed_on, plain
+
+TICKS_BEFORE = 6
+"""Ticks on the general engine before the first look for a plan: graphs that hardly run need none."""
+
+LEAST = 3
+"""Periods from which on a plan is entered."""
+
+AT_ONCE = 4096
+"""Periods in a row, after which tokens out of reach go to the firing rules, which evict them."""
+
+TRIED = 3
+"""How often an event gives no result before there is a trace that goes on from there."""
+
+LONGEST_WAIT = 1 << 16
+"""Ticks between two looks for a plan, where there is none."""
+
+
+class Loops:
+    """Runs the plan of a simulation, if there is one (`Ahead`).
+
+    Args:
+        agenda: the simulation's.
+        links: the links between its ensembles.
+        hold: lets regions take no instants; or lets them take instants again.
+
+    Attributes:
+        contexts: all that may have a part in a plan.
+        plan: what runs ahead; None: there is none, for now.
+        why: why there is none.
+    """
+
+    def __init__(self, agenda: Agenda, links: Links, hold: Callable[[bool], None]) -> None:
+        self.contexts: list[ContextParts] = []
+        self.plan: Plan | None = None
+        self.why = ""
+        self.agenda = self._agenda = agenda
+        self._links, self._hold, self._last = links, hold, 0
+        self._wait = self._wait_again = TICKS_BEFORE
+        self._misses = 0
+        self._periods = 0  # run since the last look how often it departs
+        self._departed = 0
+        self._lags: Lags = {}
+        self._again = False  # the general engine goes over a period again
+        self._done: deque[tuple[Trace, int, int]] = deque()  # traces run since `_keep`, their begins, how often
+
+    def add(self, context: ContextParts) -> None:
+        """A context has started, or something of it has changed: look anew."""
+        self.contexts = [other for other in self.contexts if not other.closed and other is not context]
+        self.contexts.append(context)
+        self.plan, self._lags = None, {}
+        self._hold(self._again)
+        self._wait = self._wait_again = TICKS_BEFORE
+
+    def run(self, tick: int, limit: float) -> bool:
+        """Run periods, as many as end before `limit`, if a plan fits; `tick` is the next at which something is due."""
+        self._wait -= 1
+        agenda, plan = self._agenda, self.plan
+        if self._wait > 0 or agenda.ready:
+            return False
+        if plan is None:
+            plan = self._look()
+            if plan is None:
+                return False
+        base = tick - (tick - plan.begin) % plan.period
+        if base <= agenda.now < tick or limit - base < LEAST * plan.period:
+            return False
+        try:
+            standing = plan.world.standing(base, agenda)
+            values = plan.match(standing, GONE) if plan.holds() else None
+        except Unsettled:
+            values = None
+        if values is None:
+            self._misses += 1
+            if self._misses > 50:
+                self._drop("it does not stand as planned any more")
+            return False
+        stop = plan.stops(base, standing, limit)
+        if plan.most(base, stop) < LEAST:
+            self._wait = 2
+            return False
+        self._misses = 0
+        self._take(plan)
+        self._run(plan, base, stop, values)
+        return True
+
+    def _look(self) -> Plan | None:
+        """Look for a plan."""
+        contexts = [
+            context
+            for context in self.contexts
+            if not context.closed and any(isinstance(s, GridSync) and s.pending for s in context.syncs.values())
+        ]
+        keys = {(context.prepared.graph.name, context.number) for context in contexts}
+        of_these = [c for c in self.contexts if not c.closed and (c.prepared.graph.name, c.number) in keys]
+        self._hold(True)
+        try:
+            self.plan = Plan(of_these, self._links, self._agenda, self._lags)
+        except Unsettled as reason:
+            self._drop(str(reason))
+            return None
+        self._bind(self.plan.main)
+        self._wait_again = TICKS_BEFORE
+        return self.plan
+
+    def _drop(self, why: str) -> None:
+        self.plan, self.why, self._misses = None, why, 0
+        self._hold(False)
+        self._wait_again = min(2 * self._wait_again, LONGEST_WAIT)
+        self._wait = self._wait_again
+
+    def _bind(self, trace: Trace) -> None:
+        acts: dict[str, Any] = {}
+        for place, event in enumerate(trace.events[trace.first :], trace.first):
+            if event.kind == "tell":
+                acts[f"tell{place}"] = self._teller(trace, event)
+            elif told_at_once(event.part):
+                acts[f"edge{place}"] = self._edge(trace, event)
+            elif wires_of(event):
+                acts[f"hand{place}"] = _hand(event)
+        trace.bind(acts)
+
+    # Rare steps of the generated code.
+
+    def _teller(self, trace: Trace, event: Event) -> Callable[[Any, int], bool]:
+        """Tells the manager of an output that reaches it, or says that this has to be on the general engine."""
+        begin, part, links = trace.plan.begin, event.part, self._links
+
+        def tell(value: Any, base: int) -> bool:
+            if links.listened():
+                return True
+            running.current = None
+            self._agenda.now = base + event.tick - begin
+            start, stop = at(base - begin, event.start, event.stop)
+            links.tell(part.context, Opened(part.context_key, part.forward.sq.name, "", "", value, start, stop))
+            running.current = IN_REGION
+            return False
+
+        return tell
+
+    def _edge(self, trace: Trace, event: Event) -> Callable[[Any, int], Any]:
+        """Hands on a result of which the manager is told at once."""
+        forward, begin = event.part.forward, trace.plan.begin
+        ways = [(leg, wires) for leg, wires in zip(event.part.legs, event.wires, strict=True) if not leg.tag]
+        tells = [leg.way for leg, _ in ways if leg.told_at_once]
+
+        def edge(result: Any, base: int) -> Any:
+            if tells and self._links.listened():
+                return LEAVE
+            running.current = None
+            parts = unpacked(plain(result) if forward.unpack else result, forward.unpack)
+            made: list[Any] = []
+            for leg, wires in ways:
+                part = parts[leg.way.path]
+                if part.__class__ is not TTEmpty:
+                    made += _copies(event.part, leg, part)
+                elif all(id(value) in trace.optional for value in wires):
+                    made += [GONE] * len(wires)
+                else:
+                    return LEAVE
+            for way in tells:
+                if parts[way.path].__class__ is not TTEmpty:
+                    self._agenda.now = base + event.tick - begin
+                    start, stop = at(base - begin, event.start, event.stop)
+                    forward.output(forward.sq.name, parts[way.path], start, stop)
+            running.current = IN_REGION
+            return made
+
+        return edge
+
+    # From the general engine to the plan, and back.
+
+    def _take(self, plan: Plan) -> None:
+        """Take what stands there from the firing rules and the agenda."""
+        mine = {id(part.sync) for part in plan.parts}
+        self._agenda.take_out(
+            lambda turn: id(turn) in mine,
+            lambda deliver, message: plan.world.flying(deliver, message) is not None,
+        )
+        for part in plan.parts:
+            shape = plan.standing.shapes[part.index]
+            for index, port in enumerate(ports_of(part.sync)):
+                del port.tokens[len(port.tokens) - len(shape[index]) :]
+            if isinstance(part.sync, DeadlineSync):
+                part.sync.due.tokens.clear()
+
+    def _run(self, plan: Plan, base: int, stop: float, values: list[Any]) -> None:
+        """Run periods from `base` on, up to `stop`, or up to where it departs; give everything back."""
+        begun, trace, trimmed = base, plan.main, self._periods
+        departed: Again | None = None
+        running.current = IN_REGION
+        while departed is None and (most := min(plan.most(base, stop), AT_ONCE)) > 0:
+            trace = plan.main
+            place, at, found = trace.run(base, base + most * plan.period, *values)
+            if place == -1:
+                values = list(found)
+                base = self._note(trace, base, most)
+            else:
+                values = [found[f"c{index}"] for index in range(len(values))]
+                base = self._note(trace, base, (at - base) // plan.period + (place == -2))
+                while (onward := self._onward(trace, place, found)) is not None:
+                    if onward.length > plan.most(base, stop) * plan.period:
+                        break
+                    trace = onward
+                    place, _, more = trace.run(base, 0, *[found[name] for name in trace.code.parameters[2:]])
+                    if place == -1:
+                        values = list(more)
+                        base = self._note(trace, base, 1)
+                        break
+                    found = {**found, **more}
+                if place != -1:
+                    departed = Again(self, plan, trace, base, place, found)
+            if self._periods > trimmed + AT_ONCE:
+                self._trim()
+                trimmed = self._periods
+        running.current = None
+        self._keep(plan)
+        self._give(plan, base, base > begun, values, departed)
+        if departed is not None:
+            self._departed += 1
+            if plan.wanted is not None:
+                self._lags, self.plan = plan.wanted, None
+            elif self._departed == 32:
+                if self._periods < 8 * self._departed:
+                    self._drop("it departs from the plan too often")
+                self._departed = self._periods = 0
+            self._again = True
+            self._hold(True)
+            try:
+                departed.run()
+            finally:
+                self._again = False
+                self._hold(self.plan is not None)
+
+    def _note(self, trace: Trace, base: int, times: int) -> int:
+        """A trace has run so often from `base` on; gives the begin of the next period."""
+        end = base + times * trace.length
+        if times:
+            self._periods += times
+            self._last = end - trace.length + trace.last_tick
+            if self._done and self._done[-1][0] is trace:  # then it ends at `base`
+                _, base, before = self._done.pop()
+                times += before
+            self._done.append((trace, base, times))
+        return end
+
+    def _onward(self, trace: Trace, place: int, found: dict[str, Any]) -> Trace | None:
+        """The trace that goes on where the event at `place` gave no result, if that is what happened."""
+        if trace.raised is not None or not 0 <= place < len(trace.events):
+            return None
+        event = trace.events[place]
+        if event.kind != "fire" or any(leg.told_at_once for leg in event.part.legs):
+            return None
+        if result_of(trace, place, found).__class__ is not TTEmpty:
+            return None
+        trace.tried[place] += 1
+        if trace.tried[place] < TRIED:
+            return None
+        onward = trace.plan.onward(trace, place)
+        if onward is not None and onward.run is None:
+            self._bind(onward)
+        return onward
+
+    def _trim(self) -> None:
+        """Drop what is evicted by now from what the plan has kept, so that it stays bounded."""
+        self._tell_newest(*self._done[-1])
+        while self._done:
+            trace, base, times = self._done[0]
+            gone = min([evicted_of(left, trace, base, times) for left in trace.left], default=times)
+            for left, kept in zip(trace.left, trace.kept, strict=True):
+                if counts_evicted(left.part, left.port):
+                    left.part.sync.counters.add(left.part.sq.name, "evicted", gone)
+                del kept[:gone]
+            self._account(trace, gone)
+            if gone < times:
+                self._done[0] = trace, base + gone * trace.length, times - gone
+                return
+            self._done.popleft()
+
+    def _tell_newest(self, trace: Trace, base: int, times: int) -> None:
+        for part in trace.parts:
+            newest = base + times * trace.length + trace.newest[part.index]
+            part.sync.newest = max(part.sync.newest, newest)
+
+    def _account(self, trace: Trace, times: int) -> None:
+        """Count what happened in so many runs of a trace."""
+        for part, kind, count in trace.counted:
+            part.sync.counters.add(part.sq.name, kind, count * times)
+        for place, count in trace.fired.items():
+            part = trace.plan.world.parts[place]
+            part.context.executes[part.sq.name].fired += count * times
+        for part in trace.plan.parts:
+            part.sync.number += trace.numbers[part.index] * times
+
+    def _keep(self, plan: Plan) -> None:
+        """Let the firing rules have what was done: tokens out of reach, counters."""
+        for place, times in enumerate(plan.silent):
+            if times:
+                part = plan.world.parts[place]
+                part.context.executes[part.sq.name].fired -= times
+                plan.silent[place] = 0
+        if not self._done:
+            return
+        for each in self._done:
+            self._tell_newest(*each)
+        taken: dict[int, int] = {}
+        fresh: dict[tuple[int, int], list[Any]] = {}
+        for trace, base, times in self._done:
+            begin = taken.get(id(trace), 0)
+            taken[id(trace)] = begin + times
+            for left, kept in zip(trace.left, trace.kept, strict=True):
+                tokens = fresh.setdefault((left.part.index, left.port), [])
+                out_of_reach(left, trace, base, times, kept[begin : begin + times], tokens)
+            self._account(trace, times)
+        for trace, _, _ in self._done:
+            for kept in trace.kept:
+                kept.clear()
+        for part in plan.parts:
+            for index, port in enumerate(ports_of(part.sync)):
+                add_sorted(port, fresh.get((part.index, index), []))
+                evicted = port.evict(part.sync.newest - part.sync.eviction_bound)
+                if counts_evicted(part, index):
+                    part.sync.counters.add(part.sq.name, "evicted", len(evicted))
+        self._done.clear()
+
+    def _give(self, plan: Plan, base: int, advanced: bool, values: list[Any], departed: Again | None) -> None:
+        """Give what stands at the begin of the period at `base` back to the firing rules and the agenda."""
+        if advanced:
+            self._agenda.now = max(self._agenda.now, self._last)
+        here = iter(values)
+        for part in plan.parts:
+            put_back(part, plan.standing, base, advanced, here)
+        for since, place in plan.standing.timers:
+            if place in plan.places:
+                self._agenda.at(base + since, plan.world.parts[place].sync)
+        for since, flying in plan.standing.flying:
+            given = [next(here) for _ in flying.values]
+            if departed is None or not departed.told_before(flying.values[0]):
+                until = NEG_INFINITY if departed is None else departed.until
+                interval = at(base, flying.start, flying.stop)
+                self.fly(flying.part, flying.leg, base + since, given, interval, until)
+
+    def fly(self, part: Part, leg: Leg, tick: int, given: list[Any], interval: list[Tick], until: Tick) -> None:
+        """Let a token be under way, to arrive at `tick`; by itself at each receiver, if that is not after `until`."""
+        start, stop = interval
+        if leg.output or tick > until:
+            value = next((value for value in given if value is not GONE), GONE)
+            if value is not GONE:
+                sq, arc = part.forward.sq.name, "" if leg.output else leg.way.name
+                receiver = self._links.manager if leg.output else leg.host
+                self._links.put(tick, part.context, Opened(part.context_key, sq, arc, receiver, value, start, stop))
+            return
+        for (taker, port), value in zip(leg.to, given, strict=True):
+            if value is not GONE:
+                self._agenda.deliver_at(tick, taker.sync.receive, port, start, stop, value, True)
+
+
+def counts_evicted(part: Part, port: int) -> bool:
+    """True if tokens that are evicted from that port are counted: missed deadlines are not."""
+    return not isinstance(part.sync, DeadlineSync) or port == 0
+
+
+def evicted_of(left: Left, trace: Trace, base: int, times: int) -> int:
+    """How many of the tokens at one place of a trace, run so often from `base` on, are too old by now."""
+    sync = left.part.sync
+    limit = sync.newest - sync.eviction_bound
+    if abs(limit) == INFINITY:
+        return 0
+    return min(times, max(0, int(-((base + left.since[2] - limit) // trace.length))))
+
+
+def out_of_reach(left: Left, trace: Trace, base: int, times: int, kept: list[Any], tokens: list[Any]) -> None:
+    """Add to `tokens` those that got out of reach at one place of a trace; count those that are evicted already."""
+    sync, length = left.part.sync, trace.length
+    start, number, stop, *rest = left.since
+    first = evicted_of(left, trace, base, times)
+    if counts_evicted(left.part, left.port):
+        sync.counters.add(left.part.sq.name, "evicted", first)
+    step = trace.numbers[left.part.index]
+    for each in range(first, times):
+        at = base + each * length
+        value = kept[each] if left.value is not None else at + rest[0]
+        if left.value is not None and rest:
+            value = at + rest[0], value
+        tokens.append((at + start, sync.number + each * step + number, at + stop, value))
+
+
+def _copies(part: Part, leg: Leg, value: Any) -> list[Any]:
+    """`value` as each receiver of a leg gets it."""
+    if value.__class__ in PLAIN:
+        return [value] * leg.receivers
+    if not leg.host and not leg.output:
+        return [handed_on(value) for _ in leg.to]
+    data = encode_value(value)
+    if leg.output:
+        return [part.context.prepared.code.decode(data)]
+    crossed = leg.to[0][0].context.prepared.code.decode(data)
+    return [crossed] if len(leg.to) == 1 else [handed_on(crossed) for _ in leg.to]
+
+
+def _hand(event: Event) -> Callable[[Any], Any]:
+    """Copies a result that could be changed, one for each receiver."""
+    legs = [leg for leg, wires in zip(event.part.legs, event.wires, strict=True) if wires and not leg.tag]
+
+    def hand(result: Any) -> Any:
+        running.current = None
+        made = [value for leg in legs for value in _copies(event.part, leg, result)]
+        running.current = IN_REGION
+        return made[0] if len(made) == 1 else made
+
+    return hand

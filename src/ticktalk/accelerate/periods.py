@@ -1,0 +1,309 @@
+"""Plans over a common period: what repeats, as generated code, with the ways back into it.
+
+A `Plan` has a main `Trace`: the events of one period, compiled as a loop. Where an event gives no result and others'
+matching depends on that, a `Trace` of its own leads from there to the begin of a period that goes on as ever.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import lcm
+from typing import Any
+
+from ticktalk.accelerate.bind import ALWAYS, function_of
+from ticktalk.accelerate.events import Event, Links, Part, StandIn, Unsettled
+from ticktalk.accelerate.loop_code import ABSENT, Left, Names, loop_code, optional_values
+from ticktalk.accelerate.stand_ins import MOST_EVENTS, Lags, World
+from ticktalk.accelerate.standing import (
+    Standing,
+    first_in_reach,
+    flies,
+    has_value,
+    ports_of,
+    reach_of,
+    tokens_since,
+    value_of,
+)
+from ticktalk.engine.acceleration import ContextParts
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.firing.arrival import SinglePortSync
+from ticktalk.engine.firing.deadline import PlanBSync
+from ticktalk.engine.firing.grid import GridSync
+from ticktalk.graph.constants import decode_constant
+from ticktalk.time import INFINITY, NEG_INFINITY
+from ticktalk.time.grid import repeats_after
+
+LOOKED_AHEAD = 8
+"""Periods in which the stand-ins have to come to repeat themselves; after an absent value as many more."""
+
+MOST_ABSENT = 4
+"""Absent values in a row for which there are traces."""
+
+MOST_TRACES = 64
+
+LEAVE = object()
+"""Stands in the generated code for the results of a firing of which somebody is to be told."""
+
+
+class Trace:
+    """The events from the begin of a period up to the begin of another one.
+
+    Attributes:
+        events: all of them; the code begins with the `first`.
+        length: ticks from the begin to the end.
+        left: the tokens that get out of reach meanwhile, and `kept`: their values.
+        counted: by part's place, counter and number, what the firing rules count.
+        numbers: by part's place, how many tokens arrive.
+        newest: by part's place, the newest start of those, counted from the end.
+        fired: by part's place, how often it fires, if nothing is absent.
+        last_tick: the last tick at which something happens, from the begin.
+        parts: the SQs at which something happens.
+        told: by id of a value, the place of the event that tells the manager of it.
+        onward: by event, the trace that goes on where that one gives no result; None: there is none.
+        tried: by event, how often it gave none.
+    """
+
+    def __init__(self, plan: Plan, absent: frozenset[int], first: int) -> None:
+        world, begin = plan.world, plan.begin
+        world.load(plan.saved)
+        world.absent = absent
+        starts = {
+            (part.index, place): first_in_reach(port, reach_of(part, part.twin, place, begin))
+            for part in plan.parts
+            for place, port in enumerate(ports_of(part.twin))
+        }
+        numbers = {part.index: part.twin.number for part in plan.parts}
+        for part in world.parts:
+            part.active, part.twin.newest = False, NEG_INFINITY
+        self.plan, self.absent, self.first = plan, absent, first
+        self.length = self._run_up_to_a_begin()
+        end = begin + self.length
+        self.events: list[Event] = world.events
+        self.last_tick = world.agenda.now - begin
+        self.names = Names(begin, plan.values)
+        for place, event in enumerate(self.events):
+            self.names.name_wires(place, event)
+        self.left: list[Left] = []
+        for part in plan.parts:
+            for index, port in enumerate(ports_of(part.twin)):
+                last = first_in_reach(port, reach_of(part, part.twin, index, end))
+                for token in port.tokens[starts[part.index, index] : last]:
+                    start, number, *rest = tokens_since(part.twin, port, token, begin)
+                    since = (start, number + part.twin.number - numbers[part.index], *rest)
+                    value = value_of(part.twin, port, token) if has_value(part.twin, port) else None
+                    self.left.append(Left(part, index, since, value))
+        self.parts = [part for part in world.parts if part.index in plan.places or part.active]
+        for part in self.parts:
+            if part.index not in plan.places and not stateless(part):
+                raise Unsettled(f"{part.sq.name} has its part after an absence only")
+        self.kept: list[list[Any]] = [[] for _ in self.left]
+        self.numbers = {part.index: part.twin.number - numbers[part.index] for part in plan.parts}
+        self.newest = {part.index: part.twin.newest - end for part in self.parts}
+        self.counted = [
+            (part, kind, count)
+            for part in self.parts
+            for kind, count in world.counters[id(part.context)].by_sq.get(part.sq.name, {}).items()
+        ]
+        self.fired = Counter(event.part.index for event in self.events if event.kind == "fire")
+        self.told = {id(event.inputs[0]): place for place, event in enumerate(self.events) if event.kind == "tell"}
+        self.onward: dict[int, Trace | None] = {}
+        self.tried: Counter[int] = Counter()
+        self.optional = optional_values(self.events, plan.values, self._ends, self.left, plan.optional)
+        begin_may_lack = {place for place, value in enumerate(plan.values) if id(value) in self.optional}
+        if plan.optional is None:
+            plan.optional = begin_may_lack
+        elif not plan.optional <= begin_may_lack:
+            raise Unsettled("what may be absent is needed after an absence")
+        self.raised: BaseException | None = None
+        self.in_body = False
+        self.code = self.written()
+        self.run: Any = None
+
+    def written(self, say_which: bool = False) -> Any:
+        """The code; `say_which`: with comments that name the SQs."""
+        carried = [(f"c{place}", self.names.of(value)) for place, value in enumerate(self._ends)]
+        length = 0 if self.first else self.length
+        return loop_code(self.names, self.events, self.first, length, carried, self.left, self.optional, say_which)
+
+    def _run_up_to_a_begin(self) -> int:
+        """Run the stand-ins up to the begin of a period that goes on as ever; gives the ticks up to there."""
+        plan, world = self.plan, self.plan.world
+        for counters in world.counters.values():
+            counters.by_sq.clear()
+        for periods in range(1, LOOKED_AHEAD + 1):
+            end = plan.begin + periods * plan.period
+            world.run(end)
+            ends = plan.match(world.standing(end), ABSENT)
+            if ends is not None:
+                self._ends = ends
+                return periods * plan.period
+        raise Unsettled("it does not come to repeat itself again")
+
+    def bind(self, acts: dict[str, Any]) -> None:
+        """Make the function; `acts`: what the names of rare steps mean."""
+        names = ALWAYS | {"silent": self.plan.silent, "leave": LEAVE, "region": self, "where": self.where} | acts
+        for part in self.parts:
+            execute = part.context.executes.get(part.sq.name)
+            if execute is None:
+                continue
+            names |= {f"f{part.index}": execute.body, f"arrange{part.index}": execute.arrange}
+            for port, kind in enumerate(part.sq.ports):
+                if kind.constant is not None:
+                    names[f"a{part.index}_{port}"] = decode_constant(kind.constant[0])
+        names |= {f"left{place}": values.append for place, values in enumerate(self.kept)}
+        self.run = function_of(self.code.text, names)
+
+    def where(self, error: BaseException) -> int:
+        """The place of the event at which an error came up."""
+        trace = error.__traceback__
+        assert trace is not None
+        self.raised, self.in_body = error, trace.tb_lineno in self.code.calls
+        place = self.code.lines[trace.tb_lineno]
+        return -2 if place < 0 else place
+
+    def at_line(self, function: str, line: int) -> Any:
+        """The SQ whose firing is at a line of the generated code."""
+        part = self.events[self.code.lines[line]].part
+        return part.context.executes[part.sq.name]
+
+
+class Plan:
+    """What repeats from some tick on.
+
+    Args:
+        contexts: those with open streams.
+        links: the links between their ensembles.
+        agenda: theirs; all that is due before its next tick has been done.
+        lags: how early tokens begin that arrive, from a plan before.
+
+    Attributes:
+        begin, period: periods begin at `begin`, and every `period` ticks.
+        parts: the SQs at which something happens; `places`: their places.
+        silent: by place, how often a firing that was planned has not been, as its input was absent.
+        standing: how everything stands at the begin of a period, and `values`: what stands there.
+        main: the events of a period.
+        wanted: where an absence lets tokens arrive that begin earlier than any in `main`: the lags of a plan for that.
+
+    Raises:
+        Unsettled: nothing repeats.
+    """
+
+    def __init__(self, contexts: list[ContextParts], links: Links, agenda: Agenda, lags: Lags) -> None:
+        self.contexts = contexts
+        self.wanted: Lags | None = None
+        world = self.world = World(contexts, links, lags)
+        world.begin(agenda)
+        periods = [
+            part.twin.every
+            for part in world.parts
+            if isinstance(part.twin, GridSync) and part.twin.instant is not None
+        ]
+        tick = agenda.next_tick()
+        if not periods or tick is None:
+            raise Unsettled("no stream is open")
+        self.period = lcm(*map(repeats_after, periods))
+        if sum(self.period // period for period in periods) > MOST_EVENTS:
+            raise Unsettled(f"a common period has more than {MOST_EVENTS} events")
+        self.begin = tick
+        self._settle()
+        self.places = {part.index for part in self.parts}
+        world.load(self.saved)
+        self.standing = world.standing(self.begin)
+        self.values: list[StandIn] = values_of(self.standing, self.parts)
+        self.optional: set[int] | None = None  # the places of values that may be absent
+        self.delays = dict(world.delays)
+        self.traces = 1
+        self.silent = [0] * len(world.parts)
+        self.main = Trace(self, frozenset(), 0)
+
+    def _settle(self) -> None:
+        """Run the stand-ins until a period ends as it began."""
+        world = self.world
+        for _ in range(LOOKED_AHEAD):
+            for part in world.parts:
+                part.active = False
+            world.events = []
+            lags = [part.lag for part in world.parts]
+            saved, before = world.save(), world.standing(self.begin)
+            world.run(self.begin + self.period)
+            after = world.standing(self.begin + self.period)
+            self.parts = [part for part in world.parts if part.active]
+            # What is known of a number that was there before may not be known of those that come after it.
+            guessed = any(value.event < 0 and value.tick is not None for value in values_of(before, world.parts))
+            lasts = all(before.lasts.get(part.index) == after.lasts.get(part.index) for part in self.parts)
+            if lasts and not guessed and lags == [part.lag for part in world.parts] and before.same(after, self.parts):
+                self.saved = saved
+                return
+            self.begin += self.period
+        raise Unsettled("it does not come to repeat itself")
+
+    def holds(self) -> bool:
+        """True if nothing that it was made from has changed, other than how the firing rules stand."""
+        links = self.world.links
+        return not any(context.closed for context in self.contexts) and all(
+            sender == receiver or links.delay(sender, receiver) == delay
+            for (sender, receiver), delay in self.delays.items()
+        )
+
+    def match(self, standing: Standing, absent: Any) -> list[Any] | None:
+        """The values, if all stands as at the begin of a period; `absent` for those that may be, and are.
+
+        None: it stands otherwise.
+        """
+        mine = self.standing
+        if not mine.same_rules(standing, self.parts):
+            return None
+        if any(standing.lasts[place] > mine.lasts[place] for place in self.places & mine.lasts.keys()):
+            return None
+        values = [value for part in self.parts for value in standing.values[part.index]]
+        there = standing.flying[::-1]
+        for since, flying in mine.flying:
+            if there and flies(*there[-1]) == flies(since, flying):
+                values += there.pop()[1].values
+                continue
+            places = set(range(len(values), len(values) + len(flying.values)))
+            if self.optional is None or not places <= self.optional:
+                return None
+            values += [absent] * len(places)
+        return None if there else values
+
+    def stops(self, base: int, standing: Standing, limit: float) -> float:
+        """The tick up to which periods that begin at `base` may go on."""
+        timers = [base + since for since, place in standing.timers if place not in self.places]
+        return min(limit, standing.others, *timers)
+
+    def most(self, base: int, stop: float) -> int:
+        """How many periods fit in from `base` to before `stop`, and into the windows of the streams."""
+        most = (stop - base) // self.period if stop < INFINITY else 1 << 40
+        for part in self.parts:
+            if isinstance(part.sync, GridSync) and part.sync.end < INFINITY:
+                instant = self.standing.shapes[part.index][0]
+                if instant is not None:
+                    most = min(most, (part.sync.end - base - instant) // self.period)
+        return int(most)
+
+    def onward(self, trace: Trace, place: int) -> Trace | None:
+        """The trace that goes on where the event at a place of `trace` gives no result."""
+        if place not in trace.onward:
+            trace.onward[place], lags = None, self.world.lags
+            if len(trace.absent) < MOST_ABSENT and self.traces < MOST_TRACES:
+                try:
+                    trace.onward[place] = Trace(self, trace.absent | {place}, place + 1)
+                    self.traces += 1
+                except Unsettled:
+                    pass
+                if self.world.lags != lags:  # else what is out of reach in a period could be met after an absence
+                    self.wanted, trace.onward[place] = self.world.lags, None
+        return trace.onward[place]
+
+
+def stateless(part: Part) -> bool:
+    """True if nothing waits at a firing rule from one turn to the next."""
+    rule = part.twin
+    return (isinstance(rule, PlanBSync) and not rule.ports) or (isinstance(rule, SinglePortSync) and not rule.forward)
+
+
+def values_of(standing: Standing, parts: list[Part]) -> list[Any]:
+    """What stands there at some parts, and what is under way, in order."""
+    values = [value for part in parts for value in standing.values[part.index]]
+    return values + [value for _, flying in standing.flying for value in flying.values]

@@ -1,0 +1,338 @@
+"""Finds what repeats in a simulation: the firing rules themselves run on stand-ins for values.
+
+All streams that are open have a common period. Copies of the firing rules, with an agenda of their own, run on from
+where the simulation stands, with a `StandIn` for each value; each firing is noted as an `Event`, and no body runs. If
+the rules stand at the end of a period as they stood at its begin, the events of that period repeat. So no rule of
+matching is written down a second time here, and whatever the firing rules do can repeat: different rates, tokens that
+are under way between ensembles, deadlines and their plan Bs.
+
+Whatever depends on a value does not settle: `Unsettled`. A tick that the program computes from an instant (`tag + n`)
+is known, so a deadline is, too.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from ticktalk.accelerate.events import Event, Flying, Leg, Links, Part, StandIn, Unsettled
+from ticktalk.accelerate.standing import Standing, since, stands
+from ticktalk.counters import Counters
+from ticktalk.engine.acceleration import ContextParts
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.firing.arrival import ArrivalSync
+from ticktalk.engine.firing.deadline import DeadlineSync, PlanBSync
+from ticktalk.engine.firing.grid import GridSync
+from ticktalk.engine.matching import Port
+from ticktalk.graph.constants import decode_constant
+from ticktalk.graph.sq import TTSQ
+from ticktalk.time import INFINITY, Tick
+from ticktalk.values.codec import handed_on
+
+MOST_EVENTS = 4000
+"""Events of a period that is planned: a longer function takes long to compile."""
+
+LOOKED_BACK = 256
+"""Tokens of a port that the stand-ins begin with: the latest. Older ones have to be out of reach."""
+
+Lags = dict[tuple[str, int, str], Tick]
+
+
+class World:
+    """The stand-ins of all SQs of some contexts, and of what is under way between them.
+
+    Args:
+        contexts: those with open streams; they share an agenda.
+        links: the links between their ensembles.
+        lags: see `Part.lag`, as far as known; by graph, context and SQ.
+    """
+
+    def __init__(self, contexts: list[ContextParts], links: Links, lags: Lags) -> None:
+        self.links = links
+        self.agenda = Agenda()
+        self.counters: dict[int, Counters] = {}
+        self.parts: list[Part] = []
+        self.part_of: dict[int, Part] = {}  # by id of the real firing rule
+        self.delays: dict[tuple[str, str], int | None] = {}
+        self.events: list[Event] = []
+        self.absent: Collection[int] = ()  # the events that give no result
+        self._twin_of: dict[int, Part] = {}
+        self._by_name: dict[tuple[str, int, str], Part] = {}
+        for context in contexts:
+            self._add(context)
+        by_place = {(*part.context_key, part.context.prepared.here): part.context for part in self.parts}
+        self._legs_of_all(by_place)
+        for name, part in self._by_name.items():
+            part.lag = lags.get(name, INFINITY)
+
+    def _add(self, context: ContextParts) -> None:
+        deadline_of = {sq.plan_b: sq for sq in context.prepared.sqs if sq.plan_b is not None}
+        counters = self.counters[id(context)] = Counters()
+        for sq in context.prepared.sqs:
+            deadline = deadline_of.get(sq.name)
+            forward = context.forwards[deadline.name if deadline is not None and deadline.will_continue else sq.name]
+            part = Part(len(self.parts), context, sq, forward)
+            self.parts.append(part)
+            self.part_of[id(part.sync)] = part
+            self._twin_of[id(part.twin)] = part
+            self._by_name[(*part.context_key, sq.name)] = part
+            self._stand_in(part, counters)
+
+    def _stand_in(self, part: Part, counters: Counters) -> None:
+        """Let the copy of a firing rule hold stand-ins, and note what it does."""
+        sync, twin = part.sync, part.twin
+        if sync.inbox or sync.remote or sync.queued or part.sq.name in part.context.waiting_to_fire:
+            raise Unsettled(f"{part.sq.name} is held, or has its turn now")
+        vars(twin).update({name: copied(value) for name, value in vars(sync).items() if name not in _SHARED})
+        twin.key, twin.agenda, twin.counters = (sync.key[0], twin), self.agenda, counters
+        twin.evict_at = twin.eviction_bound = twin.patience = INFINITY
+        twin.fire = lambda start, stop, values, now: self._note(part, "fire", start, stop, values, now)
+        if isinstance(twin, GridSync):
+            if twin.change is not None or not twin.window_start < twin.end:
+                twin.instant = None
+            twin.taker, twin.end = None, INFINITY
+            twin.values = tuple([StandIn(-1, 0) for _ in twin.values])
+        elif isinstance(twin, ArrivalSync):
+            for port in twin.ports:
+                port.tokens = [(*token[:3], StandIn(-1, 0)) for token in port.tokens[-LOOKED_BACK:]]
+            for slot, token in twin.sticky.items():
+                twin.sticky[slot] = None if token is None else (*token[:3], StandIn(-1, 0))
+        elif isinstance(twin, PlanBSync):
+            for port in twin.ports:
+                port.tokens = [(*token[:3], StandIn(-1, 0)) for token in port.tokens[-LOOKED_BACK:]]
+        elif isinstance(twin, DeadlineSync):
+            for port in (twin.data, twin.missed):
+                del port.tokens[:-LOOKED_BACK]
+            twin.data.tokens = [(*token[:3], (token[3][0], StandIn(-1, 0))) for token in twin.data.tokens]
+            twin.pass_on = lambda value, start, stop: self._note(
+                part, "pass", start, stop, (value,), self.agenda.now
+            )
+            twin.report = _reports
+
+    def _legs_of_all(self, by_place: dict[tuple[str, int, str], ContextParts]) -> None:
+        for part in self.parts:
+            forward, key, here = part.forward, part.context_key, part.context.prepared.here
+            for tag, ways in ((True, forward.tags), (False, forward.ways)):
+                for way in ways:
+                    if way.unplaced:
+                        part.refused = f"receivers of {part.sq.name} have no ensemble"
+                    for host in way.hosts:
+                        context = by_place.get((*key, host))
+                        there = [] if context is None else context.incoming.get(way.name, [])
+                        to = [(self.part_of[id(sync)], port) for sync, port in there]
+                        if not to:
+                            part.refused = f"nobody takes tokens of {part.sq.name} on {host}"
+                        part.legs.append(Leg(way, tag, host, to, self._delay(part, here, host), False))
+                    if way.local:
+                        to = [(self.part_of[id(sync)], port) for sync, port in way.local if id(sync) in self.part_of]
+                        if len(to) < len(way.local):
+                            part.refused = f"receivers of {part.sq.name} move"
+                        part.legs.append(Leg(way, tag, "", to, 0, False))
+                    if way.output:
+                        part.legs.append(Leg(way, tag, "", [], self._delay(part, here, self.links.manager), True))
+            if part.sq.trigger == "deadline" and part.sq.plan_b is not None:
+                plan_b = self.part_of[id(part.context.syncs[part.sq.plan_b])]
+                part.twin.plan_b, part.twin.plan_b_fire, plan_b.asker = plan_b.twin, plan_b.twin.fire, part
+
+    def _delay(self, part: Part, sender: str, receiver: str) -> int:
+        delay = 0 if sender == receiver else self.links.delay(sender, receiver)
+        self.delays[sender, receiver] = delay
+        if delay is None:
+            part.refused = f"tokens from {sender} to {receiver} take no settled time"
+        return delay or 0
+
+    # What the stand-ins do.
+
+    def _note(
+        self, part: Part, kind: str, start: Tick, stop: Tick, inputs: Any, now: int, leg: Leg | None = None
+    ) -> None:
+        if part.refused:
+            raise Unsettled(part.refused)
+        place = len(self.events)
+        if place >= MOST_EVENTS:
+            raise Unsettled(f"more than {MOST_EVENTS} events in a period")
+        part.active = True
+        event = Event(part, kind, now, start, stop, tuple(inputs), leg)
+        self.events.append(event)
+        if leg is not None:
+            return
+        known = _known_tick(part.sq, event) if kind == "fire" else None
+        wire = 0
+        fires_tag = kind == "fire" and part.sq.trigger in ("arrival", "grid")
+        for leg in part.legs:
+            if leg.tag and not fires_tag:
+                event.wires.append([])
+                continue
+            if leg.tag:
+                tick = int(start + (stop - start) // 2) if part.sq.trigger == "grid" else now
+                values = [StandIn(place, -1, tick) for _ in range(leg.receivers)]
+            else:
+                values = [StandIn(place, wire + each, known) for each in range(leg.receivers)]
+                wire += len(values)
+                if place in self.absent:
+                    event.wires.append([])
+                    continue
+            event.wires.append(values)
+            if leg.delay:
+                self.agenda.deliver_at(now + leg.delay, self.arrive, Flying(part, leg, values, start, stop))
+            elif leg.to:
+                self.arrive(Flying(part, leg, values, start, stop))
+
+    @property
+    def lags(self) -> Lags:
+        """How early tokens begin that arrive, as far as it has been seen."""
+        return {name: part.lag for name, part in self._by_name.items()}
+
+    def arrive(self, flying: Flying) -> None:
+        """A token reaches its receivers."""
+        leg, now = flying.leg, self.agenda.now
+        if leg.output:
+            self._note(flying.part, "tell", flying.start, flying.stop, flying.values, now, leg)
+            return
+        for (taker, port), value in zip(leg.to, flying.values, strict=True):
+            given: Any = value
+            if taker.twin.handled:
+                raise Unsettled(f"tokens that leave {taker.sq.name} unused have a handler")
+            if isinstance(taker.twin, GridSync):
+                raise Unsettled(f"windows of {taker.sq.name} come anew")
+            if isinstance(taker.twin, DeadlineSync) and (taker.twin.sticky_data or taker.twin.sticky_deadline):
+                raise Unsettled(f"the deadlines or the data of {taker.sq.name} stay")
+            if isinstance(taker.twin, DeadlineSync) and port == 1:
+                if value.tick is None:
+                    raise Unsettled(f"a deadline of {taker.sq.name} depends on values")
+                given = value.tick
+            taker.active = True
+            taker.arrivals += 1
+            taker.lag = min(taker.lag, flying.start - now)
+            taker.twin.receive(port, flying.start, flying.stop, given, bool(leg.host))
+
+    def run(self, until: int) -> None:
+        """Let everything happen that is due before `until`."""
+        agenda = self.agenda
+        while (tick := agenda.next_tick()) is not None and tick < until:
+            agenda.run_tick(tick)
+
+    # How they stand.
+
+    def save(self) -> tuple[Any, ...]:
+        """All that `load` needs to go back here."""
+        agenda = self.agenda
+        timers = agenda.now, copied(agenda._ticks), copied(agenda._due), copied(agenda._arrivals)
+        return timers, [{k: copied(v) for k, v in vars(part.twin).items()} for part in self.parts]
+
+    def load(self, saved: tuple[Any, ...]) -> None:
+        """Go back to where `save` was called."""
+        agenda, (timers, twins) = self.agenda, saved
+        agenda.ready.clear()
+        agenda.now, agenda._ticks, agenda._due, agenda._arrivals = timers[0], *map(copied, timers[1:])
+        for part, state in zip(self.parts, twins, strict=True):
+            vars(part.twin).update({k: copied(v) for k, v in state.items()})
+        self.events = []
+
+    def standing(self, base: int, agenda: Agenda | None = None) -> Standing:
+        """How everything stands at the begin of tick `base`; `agenda`: the real one, else the stand-ins are looked at.
+
+        Raises:
+            Unsettled: a rule is in its turn, or changes.
+        """
+        standing = Standing({}, {}, {}, [], [], INFINITY)
+        for part in self.parts:
+            sync = part.sync if agenda is not None else part.twin
+            if sync.inbox or sync.remote or sync.queued:
+                raise Unsettled(f"{part.sq.name} has its turn now")
+            values = standing.values[part.index] = []
+            standing.shapes[part.index] = stands(part, sync, base, values, standing.lasts)
+        others: Tick = INFINITY
+        of = self.part_of if agenda is not None else self._twin_of
+        for tick, turns in (agenda or self.agenda)._due.items():
+            for turn in turns:
+                part_there = of.get(id(turn))
+                if part_there is None:
+                    others = min(others, tick)
+                else:
+                    standing.timers.append((tick - base, part_there.index))
+        standing.timers.sort()
+        for tick, messages in sorted((agenda or self.agenda)._arrivals.items()):
+            for deliver, message in messages:
+                flying = message[0] if agenda is None else self.flying(deliver, message)
+                if flying is None:
+                    others = min(others, tick)
+                else:
+                    start, stop = since(flying.start, base), since(flying.stop, base)
+                    counted = Flying(flying.part, flying.leg, flying.values, start, stop)
+                    standing.flying.append((tick - base, counted))
+        if any(tick + base == others for tick, _ in standing.flying):
+            raise Unsettled("something else arrives with a token")
+        return standing._replace(others=others)
+
+    def flying(self, deliver: Callable[..., None], message: tuple[Any, ...]) -> Flying | None:
+        """The token that a real arrival brings, with a value for each receiver; None: it is something else."""
+        opened = self.links.opened(deliver, message)
+        part = None if opened is None else self._by_name.get((*opened.context, opened.sq))
+        if opened is None or part is None:
+            return None
+        for leg in part.legs:
+            if leg.output if not opened.arc else (leg.host == opened.receiver and leg.way.name == opened.arc):
+                alone = leg.receivers == 1
+                values = [opened.value if alone else handed_on(opened.value) for _ in range(leg.receivers)]
+                return Flying(part, leg, values, opened.start, opened.stop)
+        return None
+
+    def begin(self, agenda: Agenda) -> None:
+        """Let the stand-ins have the timers and the tokens under way of the real agenda."""
+        self.agenda.now = agenda.now
+        for tick, turns in agenda._due.items():
+            for turn in turns:
+                if id(turn) in self.part_of:
+                    self.agenda.at(tick, self.part_of[id(turn)].twin)
+        for tick, messages in agenda._arrivals.items():
+            for deliver, message in messages:
+                flying = self.flying(deliver, message)
+                if flying is not None:
+                    sq, tag = flying.part.sq, flying.leg.tag
+                    is_tick = tag or (not sq.body and sq.function in ("ADD", "SUB"))
+                    arrived: list[Any] = flying.values
+                    flying.values = [
+                        StandIn(-1, 0, int(given) if is_tick and type(given) is int else None) for given in arrived
+                    ]
+                    self.agenda.deliver_at(tick, self.arrive, flying)
+
+
+_SHARED = frozenset({"sq", "plan_b", "arc_ports", "slot", "consuming", "others"})
+
+
+def copied(value: Any) -> Any:
+    """A copy of a part of a rule's state; tokens and values in it are the same."""
+    kind = value.__class__
+    if kind is list:
+        return [copied(item) for item in value]
+    if kind is dict:
+        return {key: copied(item) for key, item in value.items()}
+    if kind is set:
+        return set(value)
+    if kind is Port:
+        other = Port()
+        other.tokens, other.widest = value.tokens[:], value.widest
+        return other
+    return value
+
+
+def _reports(sq: str, start: Tick, stop: Tick, error: BaseException) -> None:
+    raise Unsettled(f"an error of {sq}: {error}")
+
+
+def _known_tick(sq: TTSQ, event: Event) -> int | None:
+    """The result of adding a constant to a tick, or taking it away."""
+    if sq.body or sq.function not in ("ADD", "SUB"):
+        return None
+    terms: list[Any] = []
+    given = iter(event.inputs)
+    for port in sq.ports:
+        if port.constant is not None:
+            terms.append(decode_constant(port.constant[0]))
+        else:
+            terms.append(next(given).tick)
+    if len(terms) != 2 or len(event.inputs) != 1 or any(type(term) is not int for term in terms):
+        return None
+    if sq.function == "ADD":
+        return int(terms[0] + terms[1])
+    return int(terms[0] - terms[1]) if sq.ports[1].constant is not None else None

@@ -1,0 +1,178 @@
+"""How firing rules stand at a tick, counted from it, so that it can be compared with another tick; and back again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from ticktalk.accelerate.events import Flying, Part
+from ticktalk.engine.firing.arrival import ArrivalSync, SinglePortSync
+from ticktalk.engine.firing.base import TTSQSync
+from ticktalk.engine.firing.deadline import DeadlineSync, PlanBSync
+from ticktalk.engine.firing.grid import GridSync
+from ticktalk.engine.matching import Port
+from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+from ticktalk.time.grid import instant_at, last_instant
+
+
+class Standing(NamedTuple):
+    """How the rules stand at a tick, all times counted from it.
+
+    Attributes:
+        shapes: by place of a part, equal for two ticks if what follows there is; without values.
+        values: by place of a part, its values in the order of the shape.
+        lasts: by place of a part that keeps order, the latest start: an earlier one is the same, if nothing came late.
+        timers: when parts have their turns.
+        flying: the tokens under way.
+        others: the first tick at which something else is due.
+    """
+
+    shapes: dict[int, tuple[Any, ...]]
+    values: dict[int, list[Any]]
+    lasts: dict[int, Tick]
+    timers: list[tuple[int, int]]
+    flying: list[tuple[int, Flying]]
+    others: Tick
+
+    def same_rules(self, other: Standing, parts: Iterable[Part]) -> bool:
+        """True if the rules of these parts will do the same, with the same tokens."""
+        mine = {part.index for part in parts}
+        return all(self.shapes[index] == other.shapes[index] for index in mine) and [
+            entry for entry in self.timers if entry[1] in mine
+        ] == [entry for entry in other.timers if entry[1] in mine]
+
+    def same(self, other: Standing, parts: Iterable[Part]) -> bool:
+        """True if what follows at these parts is the same."""
+        under_way = [flies(*entry) for entry in self.flying] == [flies(*entry) for entry in other.flying]
+        return under_way and self.same_rules(other, parts)
+
+
+def flies(since: int, flying: Flying) -> tuple[Any, ...]:
+    """What tells tokens under way apart, without their values."""
+    return since, flying.part.index, flying.part.legs.index(flying.leg), flying.start, flying.stop
+
+
+def since(tick: Any, base: int) -> Any:
+    """`tick`, counted from `base`; one without end, or none, is as it is."""
+    return tick if tick is None or abs(tick) == INFINITY else tick - base
+
+
+def at(base: int, *ticks: Tick) -> list[Tick]:
+    return [base + tick if abs(tick) < INFINITY else tick for tick in ticks]
+
+
+def reach_of(part: Part, sync: TTSQSync, place: int, base: int) -> Tick:
+    """The start before which no token or deadline begins that can still meet what waits at a port at `base`."""
+    asker, real = part.asker or part, sync is part.sync
+    if isinstance(sync, PlanBSync) and sync.sq.ports[sync.arc_ports[place]].sticky:
+        return NEG_INFINITY
+    reach: Tick = base + asker.lag
+    deadline = sync if part.asker is None else asker.sync if real else asker.twin
+    if isinstance(deadline, DeadlineSync):
+        return min(reach, min((token[0] for token in deadline.due.tokens), default=INFINITY))
+    return reach
+
+
+def first_in_reach(port: Port, reach: Tick) -> int:
+    """The place of the first token that ends after `reach`; all before it are of no use any more."""
+    tokens = port.tokens
+    first = len(tokens)
+    while first and tokens[first - 1][0] + port.widest > reach:
+        first -= 1
+    while first < len(tokens) and tokens[first][2] <= reach:
+        first += 1
+    return first
+
+
+def ports_of(sync: TTSQSync) -> list[Port]:
+    """The ports at which tokens wait that may get out of reach."""
+    if isinstance(sync, ArrivalSync):
+        return [sync.ports[slot] for slot in sync.consuming]
+    if isinstance(sync, PlanBSync):
+        return sync.ports
+    return [sync.data, sync.missed] if isinstance(sync, DeadlineSync) else []
+
+
+def stands(part: Part, sync: Any, base: int, values: list[Any], lasts: dict[int, Tick]) -> tuple[Any, ...]:
+    if isinstance(sync, GridSync):
+        values.extend(sync.values)
+        return since(sync.instant, base), sync.every, sync.phase, sync.width, sync.change
+    if isinstance(sync, (SinglePortSync, ArrivalSync)) and sync.forward:
+        lasts[part.index] = since(sync.last_start, base)
+    found: list[Any] = []
+    for place, port in enumerate(ports_of(sync)):
+        waiting = port.tokens[first_in_reach(port, reach_of(part, sync, place, base)) :]
+        values.extend(value_of(sync, port, token) for token in waiting if has_value(sync, port))
+        found.append([tokens_since(sync, port, token, base) for token in waiting])
+    if isinstance(sync, ArrivalSync):
+        found.append([None if t is None else (since(t[0], base), since(t[2], base)) for t in sync.sticky.values()])
+        values.extend(token[3] for token in sync.sticky.values() if token is not None)
+    elif isinstance(sync, DeadlineSync):
+        found.append([tokens_since(sync, sync.due, token, base) for token in sync.due.tokens])
+        found.append(sorted(number - sync.number for number in sync.answered))
+    return tuple(found)
+
+
+def has_value(sync: Any, port: Port) -> bool:
+    """True if tokens at this port have a value of the program; deadlines have a tick."""
+    return not (isinstance(sync, DeadlineSync) and port is not sync.data)
+
+
+def value_of(sync: Any, port: Port, token: Any) -> Any:
+    """The value of a token at such a port."""
+    return token[3][1] if isinstance(sync, DeadlineSync) else token[3]
+
+
+def tokens_since(sync: Any, port: Port, token: Any, base: int) -> tuple[Any, ...]:
+    """A waiting token without its value, counted from `base` and from the rule's latest arrival."""
+    shape = since(token[0], base), token[1] - sync.number, since(token[2], base)
+    if not isinstance(sync, DeadlineSync):
+        return shape
+    return (*shape, since(token[3][0] if port is sync.data else token[3], base))
+
+
+def put_back(part: Part, standing: Standing, base: int, advanced: bool, here: Iterator[Any]) -> None:
+    """Let a firing rule stand as at the begin of a period at `base`; its values come from `here`."""
+    sync, shape = part.sync, standing.shapes[part.index]
+    if isinstance(sync, GridSync):
+        for _ in sync.values:
+            next(here)
+        sync.instant = None if shape[0] is None else base + shape[0]
+        if advanced and sync.instant is not None:
+            sync.considered = instant_at(last_instant(sync.instant - 1, sync.every, sync.phase), sync.every, sync.phase)
+        return
+    if advanced and isinstance(sync, (SinglePortSync, ArrivalSync)) and sync.forward:
+        sync.last_start = max(sync.last_start, *at(base, standing.lasts[part.index]))
+    for index, port in enumerate(ports_of(sync)):
+        tokens = []
+        for start, number, stop, *rest in shape[index]:
+            start, stop, *ticks = at(base, start, stop, *rest)
+            value = next(here) if has_value(sync, port) else ticks[0]
+            if ticks and has_value(sync, port):
+                value = ticks[0], value
+            tokens.append((start, sync.number + number, stop, value))
+        add_sorted(port, tokens)
+    if isinstance(sync, ArrivalSync):
+        for slot, interval in zip(sync.sticky, shape[len(sync.consuming)], strict=True):
+            if interval is not None:
+                start, stop = at(base, *interval)
+                sync.sticky[slot] = (start, sync.number, stop, next(here))
+        sync.evict_at = NEG_INFINITY
+    elif isinstance(sync, DeadlineSync):
+        for start, number, stop, tick in shape[2]:
+            start, stop, tick = at(base, start, stop, tick)
+            sync.due.add((start, sync.number + number, stop, tick))
+        sync.answered = {sync.number + number for number in shape[3]}
+
+
+def add_sorted(port: Port, tokens: list[Any]) -> None:
+    tokens.sort(key=_start_and_number)
+    if tokens and port.tokens and _start_and_number(tokens[0]) < _start_and_number(port.tokens[-1]):
+        tokens = sorted([*port.tokens, *tokens], key=_start_and_number)
+        port.tokens.clear()
+    port.tokens += tokens
+    port.widest = max([port.widest, *(token[2] - token[0] for token in tokens)])
+
+
+def _start_and_number(token: Any) -> tuple[Tick, int]:
+    return token[0], token[1]

@@ -1,0 +1,86 @@
+"""The plan over a common period that a simulation of a graph would make: found without running the program's code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ticktalk.accelerate.events import Opened, Unsettled
+from ticktalk.accelerate.periods import Plan
+from ticktalk.engine.acceleration import ContextParts
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.context import Context
+from ticktalk.engine.execution import Send, TTSQExecute
+from ticktalk.engine.firing_chain import Report, Surroundings
+from ticktalk.engine.prepared_graph import PreparedGraph
+from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ
+from ticktalk.time import Tick
+
+
+class _NoBody:
+    """Stands in for the execute part of an SQ of the program."""
+
+    def __init__(self, sq: TTSQ) -> None:
+        self.sq = sq
+        self.body = self.arrange = None
+
+    def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        """Give nothing."""
+
+
+class _Unrun(Context):
+    """A context whose instructions run, but no code of the program."""
+
+    def _execute(self, sq: TTSQ, send: Send, report: Report) -> TTSQExecute:
+        return _NoBody(sq) if sq.body else super()._execute(sq, send, report)  # type: ignore[return-value]
+
+
+class _AtOnce:
+    """The links of ensembles between which tokens take no time; the first one is the manager's."""
+
+    def __init__(self, manager: str) -> None:
+        self.manager = manager
+
+    def delay(self, sender: str, receiver: str) -> int | None:
+        return 0
+
+    def listened(self) -> bool:
+        return False
+
+    def opened(self, deliver: Callable[..., None], message: tuple[Any, ...]) -> Opened | None:
+        return None
+
+    def tell(self, context: ContextParts, token: Opened) -> None:
+        """Nobody is told."""
+
+    def put(self, tick: int, context: ContextParts, token: Opened) -> None:
+        """Nothing is under way."""
+
+
+def planned(graph: TTGraph, host_of: Mapping[str, str]) -> Plan:
+    """The plan that a simulation of a graph makes.
+
+    Args:
+        graph: the graph.
+        host_of: SQ name to ensemble name.
+
+    Raises:
+        Unsettled: it makes none; the message says why.
+    """
+    agenda = Agenda()
+    contexts: dict[str, Context] = {}
+
+    def publish(arc: str, ensembles: list[str], value: Any, start: Tick, stop: Tick) -> None:
+        for ensemble in ensembles:
+            contexts[ensemble].arrive(arc, value, start, stop)
+
+    for host in dict.fromkeys(host_of.values()):
+        around = Surroundings(publish, lambda *output: None, lambda error: None)
+        contexts[host] = _Unrun(PreparedGraph(graph, dict(host_of), host, {}), 0, 0, agenda, around)
+    for context in contexts.values():
+        context.inject({source.name: 1 for source in graph.inputs})
+    agenda.run_ready(0)
+    if not contexts:
+        raise Unsettled("it has no SQ")
+    return Plan(list(contexts.values()), _AtOnce(next(iter(contexts))), agenda, {})
