@@ -74,6 +74,14 @@ def run_drained(
     return world.run(until)
 
 
+def test_an_output_of_the_new_host_waits_for_those_of_the_old_one_at_its_tick() -> None:
+    """Outputs on the manager's own ensemble take no time; those of the old host arrive at that very tick."""
+    nodes = [Node("s0-1", [], 3, False, 10, 0, 1, 1, False), Node("f0-1", [0], 0, False, 0, 0, 0, 100, False)]
+    hosts = {"s0-1": MANAGER, "f0-1": "a"}
+    world = run_drained(nodes, 20, [(31, "a")], hosts, 0, 310)
+    assert [token.start for token in world.outputs][:4] == [10, 30, 40, 60]
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     networks(),

@@ -107,6 +107,10 @@ class SimulatedNetwork:
             tick = self._latest[arc, receiver] = max(tick, self._latest.get((arc, receiver), 0))
         return tick
 
+    def latest(self, arc: Any, receiver: str) -> int:
+        """The arrival of the last token that was sent on an arc from one ensemble to another; -1: none was."""
+        return self._latest.get((arc, receiver), -1)
+
     def come_by(self) -> int:
         """The root tick by which everything that was published before now has arrived."""
         return self.agenda.now + self.delay if self.timing is None else self.timing.all_arrived()

@@ -216,10 +216,9 @@ class Site:
         """Send an output of the graph to the manager."""
         if self.name == self.manager:
             own = value if value.__class__ in PLAIN else handed_on(value)
-            now = self._network.agenda.now
-            tick = self._network.in_order((graph, context, sq), self.name, now)
             sent: SentOutput = (None, sq, own, None, start, stop, graph, context, self.name)
-            if tick > now:
+            tick = self._network.latest((graph, context, sq), self.name)
+            if tick >= self._network.agenda.now:  # those that its SQ sent from elsewhere come first
                 self._network.agenda.deliver_at(tick, self.take_output_of, sent, None)
             else:
                 self.take_output_of(sent, None)
