@@ -118,7 +118,7 @@ def test_a_watcher_is_told_when_a_body_on_a_core_began_and_ended() -> None:
 
 def test_without_a_watcher_nothing_is_added_and_with_one_there_is_no_generated_code() -> None:
     manager, context = started()
-    assert context in manager.simulation.accelerator.loops.contexts
+    assert context in manager.simulation.accelerator.loops.contexts.values()
     assert not any("watch" in chain.stages for chain in context.chains.values())
     manager, context = started(lambda *firing: None)
     assert not context.accelerated and not manager.simulation.accelerator.loops.contexts

@@ -54,13 +54,13 @@ class Loops:
         hold: lets regions take no instants; or lets them take instants again.
 
     Attributes:
-        contexts: all that may have a part in a plan.
+        contexts: all that may have a part in a plan, by id.
         plan: what runs ahead; None: there is none, for now.
         why: why there is none.
     """
 
     def __init__(self, agenda: Agenda, links: Links, hold: Callable[[bool], None]) -> None:
-        self.contexts: list[ContextParts] = []
+        self.contexts: dict[int, ContextParts] = {}
         self.plan: Plan | None = None
         self.why = ""
         self.agenda = self._agenda = agenda
@@ -75,8 +75,7 @@ class Loops:
 
     def add(self, context: ContextParts) -> None:
         """A context has started, or something of it has changed: look anew."""
-        self.contexts = [other for other in self.contexts if not other.closed and other is not context]
-        self.contexts.append(context)
+        self.contexts[id(context)] = context
         self.plan, self._lags = None, {}
         self._hold(self._again)
         self._wait = self._wait_again = TICKS_BEFORE
@@ -115,13 +114,13 @@ class Loops:
 
     def _look(self) -> Plan | None:
         """Look for a plan."""
-        contexts = [
-            context
-            for context in self.contexts
-            if not context.closed and any(isinstance(s, GridSync) and s.pending for s in context.syncs.values())
-        ]
-        keys = {(context.prepared.graph.name, context.number) for context in contexts}
-        of_these = [c for c in self.contexts if not c.closed and (c.prepared.graph.name, c.number) in keys]
+        self.contexts = {number: context for number, context in self.contexts.items() if not context.closed}
+        keys = {
+            (context.prepared.graph.name, context.number)
+            for context in self.contexts.values()
+            if any(isinstance(sync, GridSync) and sync.pending for sync in context.syncs.values())
+        }
+        of_these = [c for c in self.contexts.values() if (c.prepared.graph.name, c.number) in keys]
         self._hold(True)
         try:
             self.plan = Plan(of_these, self._links, self._agenda, self._lags)
