@@ -293,7 +293,7 @@ class PairSync(ArrivalSync):
             stop = partner[2]
         if self.forward:
             if start < self.last_start:
-                self._drop([token, partner])
+                self._drop([partner, token] if slot else [token, partner])
                 return True
             self.last_start = start
         self.fire(start, stop, (partner[3], value) if slot else (value, partner[3]), now)
