@@ -765,7 +765,8 @@ return fuse(odd(a), b), step(a)
     same(graph, until=120)
 
 
-def test_a_chain_longer_than_one_function() -> None:
+def test_a_chain_longer_than_one_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loops, "LONGEST_WAIT", NEVER)
     chain = "".join(f"b{number + 1} = step(b{number})\n" for number in range(2500))
     graph = program(f"b0 = src(trigger, TTPeriod=10)\n{chain}return b2500")
     _, context = regions_of(graph, 12)
@@ -776,7 +777,8 @@ def test_a_chain_longer_than_one_function() -> None:
     assert not counters and len(fired) == 2501 and set(fired.values()) == {4}
 
 
-def test_sqs_of_two_inputs_more_than_one_function_has() -> None:
+def test_sqs_of_two_inputs_more_than_one_function_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loops, "TICKS_BEFORE", NEVER)  # regions alone
     chain = "".join(f"b{number + 1} = add(b{number}, a)\n" for number in range(1500))
     graph = program(f"a = src(trigger, TTPeriod=10)\nb0 = odd(a)\n{chain}return b1500", ADD)
     _, context = regions_of(graph, 12)
