@@ -217,11 +217,14 @@ class Site:
         if self.name == self.manager:
             own = value if value.__class__ in PLAIN else handed_on(value)
             sent: SentOutput = (None, sq, own, None, start, stop, graph, context, self.name)
-            tick = self._network.latest((graph, context, sq), self.name)
-            if tick >= self._network.agenda.now:  # those that its SQ sent from elsewhere come first
-                self._network.agenda.deliver_at(tick, self.take_output_of, sent, None)
+            tick, now = self._network.latest((graph, context, sq), self.name), self._network.agenda.now
+            # Those that its SQ sent from elsewhere come first.
+            if tick > now:
+                self._network.agenda.deliver_at(tick, self.take_output_of, sent)
+            elif tick == now:
+                self._driver.at_end_of(tick, self.take_output_of, sent)
             else:
-                self.take_output_of(sent, None)
+                self.take_output_of(sent)
             return
         assert self.host is not None
         data = None if value.__class__ in PLAIN else encode_value(value)
@@ -230,7 +233,7 @@ class Site:
             OUTPUT, (sender, sq, value, data, start, stop, graph, context, self.name), to=(self.manager,)
         )
 
-    def take_output_of(self, sent: SentOutput, attached: None) -> None:
+    def take_output_of(self, sent: SentOutput, attached: None = None) -> None:
         """Take an output, on the manager's own ensemble."""
         sender, sq, value, data, start, stop, graph, context, ensemble = sent
         if data is not None:
