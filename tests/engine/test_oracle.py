@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 
 import simpy
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from oracle import Node, run
 
@@ -125,6 +125,15 @@ def simulate(nodes: list[Node], window_end: int, until: int, hosts: list[str | N
     return tokens, manager.counters(graph)
 
 
+DROPPED_PAIR = [
+    Node("s0-1", period=1, width=1, drop=2, salt=1),
+    Node("s1-1", period=3, width=10, salt=2),
+    Node("f0-1", inputs=[0, 1], stateful=True, salt=100, handled=True),
+]
+"""A handler gets the tokens of a set that goes back in time, in the order of the ports."""
+
+
+@example(DROPPED_PAIR, 9)
 @settings(max_examples=150, deadline=None)
 @given(networks(), st.integers(1, 60))
 def test_engine_agrees_with_the_oracle(nodes: list[Node], window_end: int) -> None:
