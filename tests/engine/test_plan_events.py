@@ -177,3 +177,11 @@ def test_a_rate_that_is_no_whole_number_of_ticks_repeats_too() -> None:
     )
     seen = same(graph, until=1_000_000, delay=700).seen
     assert len(seen[0]) == 29  # the 30th is under way at the end
+
+
+def test_an_output_that_could_be_changed_is_told_once() -> None:
+    more = "@SQify\ndef kept(x):\n    global sq_state\n    kept = sq_state.setdefault('kept', [])\n"
+    more += "    kept.append(x)\n    return kept\n\n@SQify\ndef take(xs):\n    xs.append(0)\n    return len(xs)\n"
+    graph = program("k = kept(src(trigger, TTPeriod=10))\nn = take(k)\nreturn k", more)
+    assert planned(graph, 300) >= {"kept-1", "take-1"}
+    assert len(same(graph, until=75).seen[0]) == 14

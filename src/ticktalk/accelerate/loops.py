@@ -414,7 +414,9 @@ def out_of_reach(left: Left, trace: Trace, base: int, times: int, kept: list[Any
 
 
 def _copies(part: Part, leg: Leg, value: Any) -> list[Any]:
-    """`value` as each receiver of a leg gets it."""
+    """`value` as each receiver of a leg gets it; an output that is told at once has none."""
+    if leg.told_at_once:
+        return []
     if value.__class__ in PLAIN:
         return [value] * leg.receivers
     if not leg.host and not leg.output:
