@@ -115,6 +115,40 @@ def test_a_sweep_from_python_is_a_list_for_a_table(folder):
         ticktalk.sweep("prog.py", untli="2s")
 
 
+def test_the_options_of_the_command_hold_for_all_runs_and_none_is_passed_over(folder):
+    (folder / "costs.yaml").write_text("ensembles:\n  - {name: far}\n  - {name: near}\ncosts:\n  scale: {time: 2ms}\n")
+    (folder / "gains.yaml").write_text("until: 2s\ninput: {x: 1}\nvary:\n  input.gain: [2, null]\n")
+    options = ("--seed", "0", "--deployment", "costs.yaml", "--checkpoint", "3s", "--notice", "1s")
+    done = command("--runs", "gains.yaml", "-o", "o.jsonl", *options)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (folder / "o.jsonl").read_text().splitlines()]
+    alone = command("--until", "2s", "--input", "x=1", "--input", "gain=2", "--jsonl", *options)
+    assert lines[0]["outputs"] == [json.loads(row) for row in alone.stdout.splitlines()]
+    assert lines[0]["settings"]["checkpoint"] == "3s" and lines[0]["settings"]["notice"] == "1s"
+    assert lines[1]["errors"] == 3 and lines[1]["status"] == 0  # `None` is a value: no gain is missing
+    for words, told in (
+        (("--runs", "gains.yaml", "--strict"), "--strict is for one run"),
+        (("-o", "o.jsonl"), "-o is for many runs"),
+        (("-j", "2"), "-j is for many runs"),
+    ):
+        done = command(*words)
+        assert done.returncode == 2 and told in done.stderr
+    done = command("--until", "1s", "--input", "x=1", "--input", "gain=2", "--summary", "none/s.json")
+    assert done.returncode == 1 and "error: --summary none/s.json: there is no folder none" in done.stderr
+
+
+def test_an_input_that_no_option_can_give_is_refused_with_its_place(folder):
+    text = "until: 1s\ninput: {x: 1}\nvary:\n  input.gain:\n    - 1\n    - 2026-11-29\n    - .inf\n"
+    (folder / "days.yaml").write_text(text)
+    done = command("--runs", "days.yaml", "-o", "o.jsonl")
+    assert done.returncode == 1 and not (folder / "o.jsonl").exists()
+    assert "days.yaml:6: error: input 'gain' is datetime.date(2026, 11, 29), of type 'date'" in done.stderr
+    assert "days.yaml:7: error: input 'gain' is inf" in done.stderr
+    numpy = pytest.importorskip("numpy")
+    with pytest.raises(TTError, match=r"input 'gain' is .*give text, or plain numbers"):
+        ticktalk.sweep("prog.py", {"input.gain": numpy.linspace(0, 1, 2)}, until="2s", input={"x": 1})
+
+
 def test_a_dask_cluster_gives_what_this_machine_gives(folder):
     distributed = pytest.importorskip("distributed")
     (folder / "costs.yaml").write_text("ensembles:\n  - {name: far}\n  - {name: near}\ncosts:\n  scale: {time: 2ms}\n")

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from ticktalk.cli.sweep import FILES, MOST_RUNS, check_settings, combinations, merged
+from ticktalk.cli.sweep import FILES, MOST_RUNS, check_settings, combinations, literal, merged
 from ticktalk.errors import TTError
 from ticktalk.yaml_file import YamlFile, read_text
 
@@ -87,18 +87,22 @@ def _known(reader: YamlFile, key: yaml.Node, name: str) -> bool:
 def _value(reader: YamlFile, name: str, node: yaml.Node, path: Path) -> Any:
     """A setting's value: of inputs as YAML has it, of others as text, as on the command line."""
     if name == "input":
-        return {each: _plain(reader, value) for _, each, value in reader.pairs(node, name)}
+        return {each: _plain(reader, each, value) for _, each, value in reader.pairs(node, name)}
     if name.startswith("input."):
-        return _plain(reader, node)
+        return _plain(reader, name.removeprefix("input."), node)
     if isinstance(node, yaml.SequenceNode):
         return [reader.text(each, name) for each in node.value]
     text = reader.text(node, name)
     return str(path.parent / text) if name in FILES and text is not None else text
 
 
-def _plain(reader: YamlFile, node: yaml.Node) -> Any:
+def _plain(reader: YamlFile, name: str, node: yaml.Node) -> Any:
     try:
-        return yaml.safe_load(yaml.serialize(node))
+        value = yaml.safe_load(yaml.serialize(node))
+        literal(name, value)
+        return value
     except yaml.YAMLError as error:
         reader.wrong(node, f"not a value: {error}")
-        return None
+    except TTError as error:
+        reader.wrong(node, str(error))
+    return None

@@ -86,9 +86,10 @@ def simulate(
         from ticktalk.cli.simulate_runs import simulate_runs
 
         alone = {"--log": log, "--jsonl": jsonl, "--plot": plot, "--profile": profile, "--summary": summary}
-        if any(alone.values()):
-            given = next(name for name, value in alone.items() if value)
-            raise typer.BadParameter(f"{given} is for one run; with --runs, -o FILE.jsonl has the outputs of all")
+        if given := [name for name, value in {**alone, "--strict": strict}.items() if value]:
+            what = f"{given[0]} is for one run; with --runs, -o FILE.jsonl has the outputs and errors of all"
+            raise typer.BadParameter(what)
+        files = {"deployment": deployment, "mapping": mapping, "events": events}
         fixed = {
             "until": until,
             "start": start_at,
@@ -97,12 +98,16 @@ def simulate(
             "ensemble": ensemble,
             "component": component,
             "network-delay": network_delay,
-            "deployment": deployment,
-            "mapping": mapping,
-            "events": events,
+            "notice": notice,
+            "checkpoint": checkpoint,
+            **{name: str(path) for name, path in files.items() if path is not None},
         }
         simulate_runs(program, of, runs, fixed, jobs, dask, output)
         return
+    if given := [name for name, value in {"-j": jobs, "--dask": dask, "-o": output}.items() if value is not None]:
+        raise typer.BadParameter(f"{given[0]} is for many runs: give --runs FILE.yaml, too")
+    if summary is not None and not summary.parent.is_dir():
+        raise TTError(f"--summary {summary}: there is no folder {summary.parent}")
     start = arguments.start_tick(start_at)
     length = arguments.length(until, start)
     if network_delay is not None and deployment is not None:
@@ -193,7 +198,7 @@ def simulate(
         counters_to_stderr(manager.counters(graph), manager.waiting(graph) if not manager.process.outputs.count else {})
         errors = manager.process.errors.count
         if summary is not None:
-            summary.write_text(json.dumps({"counters": manager.counters(graph), "errors": errors}, sort_keys=True))
+            _write_summary(summary, {"counters": manager.counters(graph), "errors": errors})
     results.check()
     if profile is not None and meter is not None:
         hosts = placed.ensembles
@@ -202,6 +207,13 @@ def simulate(
         plot_outputs(tokens, str(plot), graph.name)
     if strict and errors:
         raise typer.Exit(1)
+
+
+def _write_summary(path: Path, found: dict[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(found, sort_keys=True))
+    except OSError as error:
+        raise TTError(f"--summary {path}: cannot be written: {error.strerror}") from None
 
 
 def _seed(seed: int) -> None:

@@ -40,7 +40,7 @@ def simulate_runs(
         TTError: the file is wrong, or the output cannot be written.
         typer.Exit: a run failed.
     """
-    own, whole = read_runs(path, {name: value for name, value in fixed.items() if value})
+    own, whole = read_runs(path, {name: value for name, value in fixed.items() if value is not None and value != []})
     if output is not None and not output.parent.is_dir():
         raise TTError(f"-o {output}: there is no folder {output.parent}")
     with _progress(len(whole)) as done:

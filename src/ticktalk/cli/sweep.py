@@ -6,6 +6,7 @@ in a sweep give the same bytes, whatever runs beside it.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -91,19 +92,38 @@ def check_settings(settings: Iterable[str]) -> None:
 
 
 def words_of(settings: Mapping[str, Any]) -> list[str]:
-    """The options of `ticktalk simulate` for the settings of a run."""
+    """The options of `ticktalk simulate` for the settings of a run.
+
+    Raises:
+        TTError: an input is no value that an option can give.
+    """
     words = []
     for name, value in settings.items():
-        if value is None:
-            continue
         if name == "input":
-            words += [word for each, given in value.items() for word in ("--input", f"{each}={given!r}")]
+            words += [word for each, given in value.items() for word in ("--input", f"{each}={literal(each, given)}")]
         elif name.startswith("input."):
-            words += ["--input", f"{name.removeprefix('input.')}={value!r}"]
-        else:
+            each = name.removeprefix("input.")
+            words += ["--input", f"{each}={literal(each, value)}"]
+        elif value is not None:
             for each in value if isinstance(value, list | tuple) else [value]:
                 words += [f"--{name}", str(each)]
     return words
+
+
+def literal(name: str, value: Any) -> str:
+    """The value of an input as Python writes it.
+
+    Raises:
+        TTError: what is written so is another value, such as of a date or of a NumPy number.
+    """
+    text = repr(value)
+    try:
+        if repr(ast.literal_eval(text)) == text:
+            return text
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        pass
+    what = f"input {name!r} is {text[:80]}, of type {type(value).__name__!r}, which an option cannot give"
+    raise TTError(f"{what}: give text, or plain numbers (of NumPy: `array.tolist()`)")
 
 
 def merged(fixed: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,11 +179,11 @@ def results(
         done: called after each.
 
     Raises:
-        TTError: Dask is not installed, or no scheduler answers.
+        TTError: an input cannot be given, Dask is not installed, or no scheduler answers.
     """
-    made = jobs_of(program, graph, runs, dask is not None)
+    made = list(jobs_of(program, graph, runs, dask is not None))
     if dask is not None:
-        return _by_dask(dask, list(made), done)
+        return _by_dask(dask, made, done)
     with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
         futures = [pool.submit(run_job, job) for job in made]
         try:
