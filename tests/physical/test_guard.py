@@ -117,6 +117,33 @@ def test_what_waits_on_one_path_is_not_overtaken_by_what_goes_on_another(system:
     assert dropped(lambda: manager.open(moved)) == "forged"
 
 
+@pytest.mark.parametrize("follows", [True, False])
+def test_a_session_that_was_forgotten_and_comes_again_gets_new_numbers(
+    system: dict[str, Guard], monkeypatch: pytest.MonkeyPatch, follows: bool
+) -> None:
+    manager, anna = system[MANAGER], system["anna"]
+
+    def admit() -> str:
+        if follows:
+            return manager.admit_alias(anna.badge)
+        manager.admit(anna.badge, "anna")
+        return "anna"
+
+    name = admit()
+    before = [manager.seal(name, b"row", path=NetworkPath.TOKENS) for _ in range(3)]
+    assert [anna.open(frame).body for frame in before] == [b"row"] * 3
+    if follows:
+        manager.forget(name)
+    else:
+        monkeypatch.setattr(guards, "PEERS", 1)
+        manager.admit(system["edge"].badge, "edge")  # there is room for one only
+    assert dropped(lambda: manager.seal(name, b"row")) == "forged"
+    admit()
+    after = [manager.seal(name, b"row", path=NetworkPath.TOKENS) for _ in range(3)]
+    assert [anna.open(frame).body for frame in after] == [b"row"] * 3
+    assert len({*before, *after}) == 6, "a number serves once, or what was sealed could be read"
+
+
 def test_another_start_of_a_process_is_another_sender(system: dict[str, Guard]) -> None:
     """What was captured in one session is worth nothing in the next, of its sender or of its recipient."""
     manager, edge = system[MANAGER], system["edge"]

@@ -130,6 +130,7 @@ class Guard:
         self.revocations: Revocations | None = None
         self._sign, self._verify, self._lists = sign, verify, lists
         self._peers: dict[str, Peer] = {}
+        self._first = 1  # a number that no message to a process that was forgotten had
         self._frames = itertools.count(1)  # of tokens
         self._challenges = Challenges()
 
@@ -159,12 +160,17 @@ class Guard:
         known, session = self.read(badge)
         if known.name != name:
             raise TTError(f"the certificate is issued to {known.name!r}, so it does not serve for {name!r}")
-        before = self._peers.pop(name, None)
+        before = self._peers.get(name)
         if before is None or before.session != session or before.known.serial != known.serial:
-            before = Peer(known, session, self.identity.name, self.session)
-        self._peers[name] = before
+            self.forget(name)
+            before = self._peer(known, session)
+        self._peers.pop(name, None)
+        self._peers[name] = before  # the last to be forgotten
         while len(self._peers) > PEERS:
-            del self._peers[next(iter(self._peers))]
+            self.forget(next(iter(self._peers)))
+
+    def _peer(self, known: Known, session: bytes) -> Peer:
+        return Peer(known, session, self.identity.name, self.session, self._first)
 
     @property
     def alias(self) -> str:
@@ -180,7 +186,7 @@ class Guard:
         known, session = self.read(badge)
         name = _alias(known.name, session)
         if name not in self._peers:
-            self._peers[name] = Peer(known, session, self.identity.name, self.session)
+            self._peers[name] = self._peer(known, session)
         return name
 
     def revoke(self, content: bytes) -> list[Known]:
@@ -204,8 +210,13 @@ class Guard:
         return [known for name, known in gone if name == known.name]
 
     def forget(self, name: str) -> None:
-        """Take nothing of a process any more, and send it nothing."""
-        self._peers.pop(name, None)
+        """Take nothing of a process any more, and send it nothing.
+
+        Its session may be admitted again, with the same keys: then its messages get numbers that were not used.
+        """
+        peer = self._peers.pop(name, None)
+        if peer is not None:
+            self._first = max(self._first, *(next(count) for count in peer.count.values()))
 
     def session_of(self, name: str) -> bytes | None:
         """The session in which a process is known."""

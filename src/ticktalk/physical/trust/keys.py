@@ -100,13 +100,17 @@ class Window:
 
 
 class Peer(Keys):
-    """Another process from which messages are taken, and to which they are sent; each path has numbers of its own."""
+    """Another process from which messages are taken, and to which they are sent; each path has numbers of its own.
+
+    Args:
+        first: the first number: no message of this session to it had that one, or a later one.
+    """
 
     __slots__ = ("came", "count")
 
-    def __init__(self, known: Known, session: bytes, name: str, own_session: bytes) -> None:
+    def __init__(self, known: Known, session: bytes, name: str, own_session: bytes, first: int) -> None:
         super().__init__(known, session, name, own_session)
-        self.count = {path: itertools.count(1) for path in Path}
+        self.count = {path: itertools.count(first) for path in Path}
         self.came = {path: Window(WINDOW) for path in Path}
 
 
