@@ -189,6 +189,27 @@ def test_what_waits_takes_no_room_of_others(make: Callable[[], Edge], monkeypatc
     assert not edge.node.tokens._early.tokens and not edge.node.tokens._early._room
 
 
+def test_what_waits_is_bounded_in_all_its_parts(make: Callable[[], Edge], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(early, "KEPT_BYTES", 10_000)
+    edge = make()
+    key, start = arc_key("prog", "src-1/0"), edge.tick
+
+    def comes(*parcels: Any) -> int:
+        edge.comes(bytes(edge.guards["rogue"].seal_tokens(key, ["edge"], token_frame(list(parcels)))[0]))
+        return edge.node.own["overflow"]
+
+    value = encode_value(7)
+    assert comes((1, 0, bytes(6_000), 1, start, start + 1, value)) == 0
+    assert comes((1, 0, bytes(6_000), 2, start, start + 1, value)) == 1, "names of arcs take room"
+    assert comes((1, 0, b"", [3] * 200, start, start + 1, value)) == 2, "so do numbers"
+    long = (1, 0, b"", 4, start, start + 1, encode_value(bytes(1_000_000)))
+    assert comes(long, (1, 0, b"", 5, start, start + 1, value)) == 3
+    held = [len(memoryview(token.parcel[-1]).obj) for token in edge.node.tokens._early.tokens]  # type: ignore[arg-type]
+    assert held == [len(value)] * 2, "a short token does not hold the frame in which a long one came"
+    edge.node.stop_graph("prog")
+    assert not edge.node.tokens._early._room
+
+
 def test_tokens_from_before_their_placement_is_heard_wait_for_it(
     make: Callable[[], Edge], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,9 @@ KEPT = 10_000
 KEPT_BYTES = 32 << 20
 """Bytes of such tokens."""
 
+NUMBER = 40
+"""Bytes of a number in a list."""
+
 
 class Waiting(NamedTuple):
     """A token that waits: its graph, its sender, what takes it in (`tokens.Incoming`), itself, and when it came."""
@@ -25,6 +28,11 @@ class Waiting(NamedTuple):
     incoming: Any
     parcel: Parcel
     came: int
+
+    def size(self) -> int:
+        """The bytes that it takes."""
+        _, _, arcs, numbers, _, _, data = self.parcel
+        return len(data) + len(arcs) + (NUMBER * len(numbers) if isinstance(numbers, list) else 0)
 
 
 class Early:
@@ -37,12 +45,13 @@ class Early:
     def add(self, token: Waiting) -> bool:
         """Let a token wait; False: there is no room for it."""
         room = self._room.setdefault(token.sender, [KEPT, KEPT_BYTES])
-        size = len(token.parcel[-1])
+        size = token.size()
         if room[0] < 1 or room[1] < size:
             return False
         room[0] -= 1
         room[1] -= size
-        self.tokens.append(token)
+        # Its data are a view: the whole frame would wait with it.
+        self.tokens.append(token._replace(parcel=(*token.parcel[:-1], bytes(token.parcel[-1]))))
         return True
 
     def take(self, wanted: Callable[[Waiting], bool]) -> list[Waiting]:
@@ -55,7 +64,7 @@ class Early:
         for token in found:
             room = self._room[token.sender]
             room[0] += 1
-            room[1] += len(token.parcel[-1])
+            room[1] += token.size()
             if room[0] == KEPT:
                 del self._room[token.sender]
         return found
