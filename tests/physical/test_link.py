@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fuzz_messages import NoLink
 
+from ticktalk.physical import ensemble_handle
 from ticktalk.physical.network.frames import LONG
-from ticktalk.physical.network.link import Link
+from ticktalk.physical.network.joining import Peer, Welcome
+from ticktalk.physical.network.link import Link, NobodyAnswersError
 from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 
 LIMIT = 10.0
@@ -93,3 +96,29 @@ def test_a_link_knows_whether_there_is_a_subscriber(pair: tuple[Link, Link, list
         while first.subscribed("some") is not wanted and time.monotonic() < end:
             time.sleep(0.005)
         assert first.subscribed("some") is wanted
+
+
+class GoneLink(NoLink):
+    """A link to a manager that goes away while an ensemble joins."""
+
+    def _start(self, mode: str, listen: str, connect: Any, door: Any, bind: str, timeout: float) -> None:
+        if mode == "client":
+            assert not bind, "the port of the session before is not free yet"
+            raise NobodyAnswersError("nobody answers")
+
+
+def test_a_join_goes_on_when_the_manager_goes_before_the_session_is_relayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ticktalk.physical.node.TTNetworkInterfaceZenoh", GoneLink)
+    answer = Welcome("boss", [Peer("other", "127.0.0.1:1", "not connected", True, b"")])
+    monkeypatch.setattr(ensemble_handle, "ask", lambda *arguments: answer)
+    monkeypatch.setattr("ticktalk.physical.network.joining.MEANWHILE_LIMIT", 0.0)
+    handle = ensemble_handle.EnsembleHandle(
+        *("edge", {}, "boss", "127.0.0.1:1", "127.0.0.1", 1, 2, 0, None, "manager", "", lambda error: None),  # type: ignore
+        on_event=None,
+        token=b"token",
+    )
+    try:
+        assert not handle._enter(Welcome("boss", []), "127.0.0.1:1"), "it asks again"
+        assert not handle.node.link.is_open
+    finally:
+        handle.node.close(0)

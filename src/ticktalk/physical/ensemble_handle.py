@@ -32,6 +32,7 @@ from ticktalk.physical.network.joining import (
     open_session,
     own_address,
     question,
+    relay,
 )
 from ticktalk.physical.network.link import NobodyAnswersError, PortInUseError
 from ticktalk.physical.node import Node
@@ -235,7 +236,10 @@ class EnsembleHandle:
         asked = self.node.clock.now()
         answer = ask(link, JOIN, info, self._trust)
         if answer is not None and link.mode == "peer" and joined_meanwhile(link, answer):
-            link.open("client", "", [self._manager], self._trust.door, self._bind)
+            try:
+                relay(link, self._manager, self._trust)
+            except NobodyAnswersError:
+                return False  # the manager has gone meanwhile
             asked = self.node.clock.now()
             answer = ask(link, JOIN, self._info(address, link.identity, False), self._trust)
         if answer is None:

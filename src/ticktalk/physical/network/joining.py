@@ -194,7 +194,18 @@ def open_session(link: Link, welcome: Welcome, manager: str, listen: str, trust:
     connect = [manager, *(peer.address for peer in peers)]
     link.open("peer", listen, connect, trust.door, bind)
     if unreached(link, peers, REACH_LIMIT):
-        link.open("client", "", [manager], trust.door)  # from any port: that of the session before is not free yet
+        relay(link, manager, trust)
+
+
+def relay(link: Link, manager: str, trust: Trust) -> None:
+    """Open a session that reaches all others through the manager, in place of the one before.
+
+    It goes from any port: that of the session before is not free yet.
+
+    Raises:
+        LinkError: as `Link.open`.
+    """
+    link.open("client", "", [manager], trust.door)
 
 
 def joined_meanwhile(link: Link, answer: Welcome) -> list[Peer]:
