@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import resource
@@ -74,6 +75,15 @@ def test_too_few_processes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert limits._tasks_of(os.getuid()) >= alone
 
 
+def pipes() -> int:
+    """The open ends of pipes."""
+    count = 0
+    for descriptor in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # that of the folder itself
+            count += os.readlink(f"/proc/self/fd/{descriptor}").startswith("pipe:")
+    return count
+
+
 def test_a_worker_that_cannot_be_started_is_the_answer_to_the_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "@SQify\ndef f(x):\n    return 5\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n"
     host = Host(True)
@@ -84,8 +94,10 @@ def test_a_worker_that_cannot_be_started_is_the_answer_to_the_deployment(monkeyp
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
             patched.setattr(channels.subprocess, "Popen", fails)
+            before = pipes()
             problem = host.prepare(text).problem
             assert problem is not None and "cannot be started: Too many open files (see `ulimit -a`)" in problem
+            assert pipes() == before, "the pipe for what it would have printed is closed"
         assert host.values(host.finished(host.run(text))) == [5]
     finally:
         host.node.close()

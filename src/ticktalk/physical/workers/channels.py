@@ -99,9 +99,14 @@ class ProcessChannel:
         text = json.dumps({**settings, "memories": given, "prints": native.shown})
         command = [sys.executable, "-P", "-m", "ticktalk.physical.workers.process", str(theirs.fileno()), text]
         given += [theirs.fileno(), native.shown]
-        self.process = subprocess.Popen(
-            command, pass_fds=given, stdin=subprocess.DEVNULL, stdout=native.taken, stderr=native.taken, close_fds=True
-        )
+        to = native.taken
+        try:
+            self.process = subprocess.Popen(
+                command, pass_fds=given, stdin=subprocess.DEVNULL, stdout=to, stderr=to, close_fds=True
+            )
+        except OSError:
+            native.close()
+            raise
         native.begin()
         # From its start on: its imports must not hold up the heartbeats of others.
         os.setpriority(os.PRIO_PROCESS, self.process.pid, os.getpriority(os.PRIO_PROCESS, 0) + settings["nice"])

@@ -31,16 +31,28 @@ class NativeOutput:
 
     def __init__(self, ensemble: str) -> None:
         self._mark = f"{ensemble}: native code"
-        self._end, self.taken = os.pipe()
         try:
             self.shown = os.dup(2)
         except OSError:  # it is closed
             self.shown = os.open(os.devnull, os.O_WRONLY)
+        try:
+            self._end, self.taken = os.pipe()
+        except OSError:
+            os.close(self.shown)
+            raise
+
+    def _hand_over(self) -> None:
+        os.close(self.taken)
+        os.close(self.shown)
+
+    def close(self) -> None:
+        """Show nothing: the worker could not be started."""
+        self._hand_over()
+        os.close(self._end)
 
     def begin(self) -> None:
         """Show what comes from now on, in a thread of its own; the worker has its descriptors."""
-        os.close(self.taken)
-        os.close(self.shown)
+        self._hand_over()
         threading.Thread(target=self._show, name="ticktalk native output", daemon=True).start()
 
     def _show(self) -> None:
