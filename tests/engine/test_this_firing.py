@@ -124,6 +124,22 @@ def test_a_module_beside_the_program_asks(tmp_path: Path) -> None:
     assert world.run(10).values() == [0]
 
 
+def test_a_body_asks_under_another_name() -> None:
+    more = "from ticktalk import SQRT, firing as now\n@SQify\ndef f(x):\n    return now().instant\n"
+    world = World()
+    world.start(graph_of("return f(trigger)", more=more))
+    assert world.run(10).values() == [0]
+
+
+def test_a_word_in_a_comment_or_a_text_asks_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text('"""For each firing."""\ndef half(x):\n    return x / 2  # of a firing\n')
+    (tmp_path / "prog.py").write_text(
+        "from ticktalk import *\nfrom helper import half\n@SQify\ndef f(x):\n    'A firing.'\n    return half(x)\n"
+        "@GRAPHify\ndef main(trigger):\n    return f(trigger)\n"
+    )
+    assert not any(sq.told for sq in compile_program(str(tmp_path / "prog.py")).sqs)
+
+
 def test_a_program_that_does_not_ask_pays_nothing() -> None:
     graph = graph_of("return same(work(count(trigger, TTPeriod=10)))", more=MORE)
     assert {sq.name: sq.told for sq in graph.sqs} == {"count-1": False, "work-1": True, "same-1": False}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
@@ -13,22 +13,31 @@ from ticktalk.language.draft import Arc, GraphDraft, InputDraft, SQDraft
 
 Since = Literal["instant", "now", "middle", "start"]
 
-_NAME = re.compile(r"\bfiring\b")
-
-
 def mentioning_firing(
     functions: Mapping[str, TTFunction], statements: Sequence[TTStatement], modules: Mapping[str, str]
 ) -> Collection[str]:
     """The functions that name `firing`, or need a statement or a module that does."""
-    if any(map(_NAME.search, modules.values())):
+    if any(map(_names_firing, modules.values())):
         return functions.keys()
-    naming = {index for index, statement in enumerate(statements) if _calls(statement.source)}
-    return {name for name, each in functions.items() if _NAME.search(each.source) or naming.intersection(each.needs)}
+    naming = {index for index, statement in enumerate(statements) if _names_firing(statement.source)}
+    return {name for name, each in functions.items() if _names_firing(each.source) or naming.intersection(each.needs)}
 
 
-def _calls(source: str) -> bool:
-    """True if a statement does more with the name than to import it."""
-    return _NAME.search(source) is not None and not source.lstrip().startswith(("from ", "import "))
+def _names_firing(source: str) -> bool:
+    """True if a source does more with the name than to import it; a word in a comment or a text is no name."""
+    if "firing" not in source:
+        return False
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return True
+    for node in nodes:
+        match node:
+            case ast.Name(id="firing") | ast.Attribute(attr="firing") | ast.Constant(value="firing"):
+                return True
+            case ast.alias(name="firing", asname=str()):  # what calls it does not name it
+                return True
+    return False
 
 
 def due_of(name: str, draft: GraphDraft) -> dict[Since, int]:
