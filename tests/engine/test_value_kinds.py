@@ -132,6 +132,7 @@ VALUES: list[Any] = [
     decimal.Decimal("-0.10"), decimal.Decimal("1E+40"), decimal.Decimal("-Infinity"), decimal.Decimal("NaN"),
     fractions.Fraction(-3, 7), pathlib.Path("/tmp/x.csv"), pathlib.PurePosixPath("a/b"),
     ROOT, TTClock("c", TTClock("d", ROOT, 10, 3), 5), TTTime(ROOT, -3, float("inf")), pathlib.PureWindowsPath("c:\\x"),
+    TTClock("own"), TTTime(TTClock("e", TTClock("own")), 1, 2),
     uuid.UUID(int=7), zoneinfo.ZoneInfo("Europe/Vienna"), datetime.UTC,
     datetime.timezone(datetime.timedelta(hours=2), "here"),
     datetime.datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=zoneinfo.ZoneInfo("Europe/Vienna")),
@@ -178,7 +179,7 @@ def test_a_value_arrives_as_what_it_is(place: int) -> None:
 LEAVES = st.one_of(
     st.decimals(), st.fractions(), st.uuids(), st.timezones(), st.datetimes(timezones=st.timezones()),
     st.times(timezones=st.timezones()), st.ip_addresses(), st.text(max_size=5), st.integers(), st.floats(),
-    st.integers(0, 49).map(VALUES.__getitem__), st.integers(0, 9).map(range),
+    st.integers(0, 51).map(VALUES.__getitem__), st.integers(0, 9).map(range),
 )  # fmt: skip
 KEYS = st.text(max_size=3) | st.integers() | st.fractions() | st.uuids()
 NESTED = st.recursive(

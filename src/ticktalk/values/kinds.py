@@ -187,7 +187,7 @@ add_kinds(
         Kind(
             "TTClock",
             TTClock,
-            lambda v: v.parent and [v.name, v.parent, v.period, v.epoch],
+            lambda v: None if v == ROOT else [v.name, v.parent, v.period, v.epoch],
             lambda p: TTClock(*p) if p else ROOT,
             True,
         ),
