@@ -100,6 +100,28 @@ three(x, y, third(x), TTUnmatched=lone)
     ]
 
 
+@pytest.mark.parametrize("call", ["pair(x, y, TTUnmatched=lone)", "three(x, y, y, TTUnmatched=lone)"])
+def test_nothing_is_noted_of_tokens_that_have_left(call: str) -> None:
+    # Tokens of x are as wide as four periods, and those of y late: x that leave overlap others that are used later.
+    more = """
+@SQify
+def seventh(x):
+    return x if x % 7 == 0 else TTEmpty()
+"""
+    body = f"""
+x = count(trigger, TTPeriod=1000000, TTDataIntervalWidth=4000000)
+with TTConstraint(name="b"):
+    y = seventh(count(trigger, TTPeriod=1000000))
+{call}
+"""
+    world = simulated(body, 60_000_000, more=more, delay=5 * S)
+    fired = world.values(call[: call.index("(")] + "-1")
+    assert len(fired) > 5 and len(given_to(world)) > 20
+    hosts = [site.host for site in world.simulation.sites.values()]
+    noted = [sync.met for host in hosts for context in host.contexts.values() for sync in context.syncs.values()]
+    assert sum(map(len, noted)) < 5
+
+
 def test_a_partner_that_another_set_took_was_not_there() -> None:
     # Two of x to one of y: the second has nothing.
     body = """

@@ -172,7 +172,7 @@ class TTSQSync:
             for other, port in enumerate(self.arc_ports):
                 for token in self._overlapping(other, start, stop):
                     met.add(other)
-                    if not self.sq.ports[port].sticky:
+                    if other != slot and not self.sq.ports[port].sticky:
                         self.met.setdefault(token[1], set()).add(slot)
             assert self.leave is not None
             self.leave(value, start, stop, [self._name(other) for other in self.slot.values() if other not in met])
