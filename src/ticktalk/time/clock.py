@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import operator
+from contextlib import suppress
 from typing import Any, Self
 
 Tick = int | float
@@ -18,7 +20,8 @@ def whole_tick(value: Any, what: str = "a tick count") -> int:
     if type(value) is int:
         return value
     if hasattr(value, "__index__") and not isinstance(value, bool):
-        return int(value)
+        with suppress(TypeError):  # that is what arrays of NumPy raise, which have the method
+            return operator.index(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
     raise ValueError(f"{what} must be a whole number of ticks, not {value!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Real
 from operator import itemgetter
 from typing import Any
 
@@ -30,7 +31,9 @@ def _tick(value: Any) -> Tick:
         if len(value.data) > LONGEST:
             raise ValueError(f"a deadline must be a whole number of ticks, not a value of {len(value.data)} bytes")
         value = decode_value(value.data, as_data)
-    return value if value == INFINITY else whole_tick(value, "a deadline")
+    if value.__class__ is not int and isinstance(value, Real) and value == INFINITY:
+        return INFINITY
+    return whole_tick(value, "a deadline")
 
 
 class PlanBSync(TTSQSync):
@@ -135,7 +138,7 @@ class DeadlineSync(TTSQSync):
             else:
                 try:
                     deadline = self.clock.to_root(_tick(value)) + self.sq.offset
-                except ValueError as error:
+                except Exception as error:  # also what a class of the program raises
                     self.report(self.sq.name, start, stop, error)
                     continue
                 token = (start, self.number, stop, deadline)
