@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Dict, Generic, List, Literal, NamedTuple, NewType, Optional, Protocol
-from typing import Required, SupportsFloat, Tuple, TypedDict, TypeVar, Union
+from typing import ClassVar, Required, SupportsFloat, Tuple, TypedDict, TypeVar, Union
 if TYPE_CHECKING:
     from fractions import Fraction
 T = TypeVar("T")
@@ -42,6 +42,16 @@ class Barks(Protocol):
     def bark(self) -> str: ...
 class HasLegs(Protocol):
     legs: int
+class Long(Protocol):
+    def __len__(self) -> int: ...
+class AsDict(Protocol):
+    def _asdict(self) -> Any: ...
+class HasKeys(Protocol):
+    def keys(self) -> Any: ...
+class HasFields(Protocol):
+    __dataclass_fields__: ClassVar[Any]
+class HasNames(Protocol):
+    __dict__: dict[str, Any]
 class Celsius(float): ...
 class Color(enum.Enum):
     RED = 1
@@ -79,6 +89,7 @@ dict[str, Any]; dict[str, int]; Dict[str, float]; dict[int, str]; collections.Co
 collections.OrderedDict[str, int]; set[int]; frozenset[int]; set[str]; collections.deque[int]; bytearray; range
 abc.Sequence[int]; Sequence[str]; Iterable[float]; Collection[int]; Mapping[str, float]; Hashable; Sized; SupportsFloat
 Literal[1, 2]; Literal["a", "b"]; Literal["a"]; Literal[True]; Literal[1, 2, 3]; Literal["a", None]
+Long; AsDict; HasKeys; HasFields; HasNames
 Movie; Short; Film; Point; Animal; Dog; Barks; HasLegs; Car; Celsius; Color; Level; Box[int]; Box[str]; Many; UserId
 Decimal; Fraction; datetime.datetime; datetime.date; Path; type[int]; Literal[Color.RED]"""
 

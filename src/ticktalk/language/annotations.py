@@ -303,7 +303,9 @@ class Annotations:
         for decorator in node.decorator_list:
             called = decorator.func if isinstance(decorator, ast.Call) else decorator
             match self._lookup(module, called):
-                case ("dataclasses" | "functools" | "typing" | "typing_extensions" | "enum", _):
+                case ("dataclasses", _):
+                    cls.members.add("__dataclass_fields__")
+                case ("functools" | "typing" | "typing_extensions" | "enum", _):
                     pass
                 case _:  # it may give another class
                     cls.bases.append(ANY)

@@ -49,7 +49,9 @@ class ProgramClass(msgspec.Struct, eq=False):
 
     def all_members(self) -> set[str]:
         """The names that it has, without those of bases that are not known."""
-        found = {*self.members, *self.fields, *vars(object)}
+        found = {*self.members, *self.fields, *vars(object), "__dict__", "__module__", "__annotations__"}
+        if self.kind in ("named tuple", "typed dict"):
+            found |= _names_of(_AS_NAMED_TUPLES if self.kind == "named tuple" else dict)
         for base in self.bases:
             if isinstance(base, Instance):
                 inner = base.cls
@@ -128,6 +130,8 @@ ANY = Anything()
 NONE = Instance(type(None))
 BOOL = Instance(bool)
 
+_AS_NAMED_TUPLES = collections.namedtuple("_AS_NAMED_TUPLES", ())
+"""Has the methods of all named tuples."""
 _PROMOTED: dict[type, tuple[type, ...]] = {
     int: (float, complex), float: (complex,), bytearray: (bytes,), memoryview: (bytes,),
 }  # fmt: skip
