@@ -260,4 +260,7 @@ def test_who_waits_for_an_sq_gets_its_tokens_and_others_do_not(make: Callable[[]
     edge.node._tell_how_far(HowFar("new", "prog", ["src-1/0", "no-1/0"]))
     assert readers() == {"far", "new"}
     edge.place("edge")
-    assert readers() == {"far"}
+    assert readers() == {"far", "new"}, "a placement for another reason, in the middle of the move"
+    edge.host_of = {**edge.host_of, "tenfold-1": "new"}
+    edge.place("edge")
+    assert readers() == {"far"}, "it has come: it is among the receivers that the placement names"

@@ -435,7 +435,11 @@ class Tokens:
             return
         until = monotonic_us() + FORMER_LIMIT
         self._former.update({(graph, sq): (host, until) for sq, host in before.items() if now[sq] != host})
-        self._coming = {key: names for key, names in self._coming.items() if key[0] != graph}
+        # A placement that has other reasons leaves alone what is still to come.
+        come = {now[sq] for sq, host in before.items() if now[sq] != host}
+        for key, names in self._coming.items():
+            if key[0] == graph:
+                names -= come
         self._receivers_changed(graph)
         if self._early.tokens and not self._look_again:
             # They go behind the tokens that were kept for SQs which come now.
