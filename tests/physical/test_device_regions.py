@@ -19,6 +19,7 @@ from ticktalk.physical.network.token_frames import arcs_as_bytes, token_frame
 from ticktalk.physical.network.tokens import Incoming
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken
+from ticktalk.physical.workers import workers
 from ticktalk.values.codec import encode_value
 
 HEAD = "from ticktalk import SQify, STREAMify, GRAPHify, TTClock, TTEmpty, component\n"
@@ -205,6 +206,38 @@ def passed(a):
     host.finished(graph)
     values = host.values(graph)
     assert values == list(range(1, len(values) + 1))
+
+
+def test_a_firing_of_a_region_that_holds_up_its_worker_is_named_and_ends_with_its_graph(
+    process_host: Host, generous: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "LOADS", 300_000)
+    text = (
+        NUMBERS
+        + """
+@SQify
+def holds(a):
+    import re
+    if a == 60:
+        re.match("(a+)+$", "a" * 60 + "b")
+    return a
+@SQify
+def passed(a):
+    return a
+"""
+        + ONCE.format(length=3_000_000)
+        + """
+        return passed(holds(left(window, TTPeriod=10000)))
+"""
+    )
+    other = "@SQify\ndef f(x):\n    return 5\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n"
+    graph = process_host.run(text)
+    until(lambda: any(len(region.runs) > 5 for region in regions(process_host, graph)), "its worker is held up")
+    problem = process_host.prepare(other).problem
+    assert problem is not None and f"held up by the firing of left-1 of graph {graph!r}" in problem
+    in_loop(process_host.node, lambda: process_host.node.stop_graph(graph))
+    again = process_host.run(other)
+    assert process_host.values(process_host.finished(again)) == [5]
 
 
 def test_an_sq_with_a_component_stays_out_of_regions(generous: None) -> None:

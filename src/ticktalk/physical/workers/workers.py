@@ -175,21 +175,20 @@ class Workers:
             self.send(worker, Load(graph.name, text, names, worker))
             self._loop.after(LOADS, partial(self._see_load, graph.name, worker, self._oldest(worker)))
 
-    def _oldest(self, worker: str) -> dict[int, object]:
-        """By body in a worker, its oldest firing under way."""
-        return {
-            body.ident: body.in_flight[0] for body in self._bodies.values() if body.worker == worker and body.in_flight
-        }
+    def _oldest(self, worker: str) -> dict[tuple[ContextParts, str], object]:
+        """By context and SQ in a worker, what stands for its oldest firing (`under_way`)."""
+        each = [(context, sq, way) for context in self._of for sq, way in self.under_way(context).items()]
+        return {(c, sq): way.mark for c, sq, way in each if sq in self._of[c] and self._of[c][sq].worker == worker}
 
-    def _see_load(self, graph: str, worker: str, before: Mapping[int, object]) -> None:
+    def _see_load(self, graph: str, worker: str, before: Mapping[tuple[ContextParts, str], object]) -> None:
         """Answer a load in place of a worker that a firing has held up since before."""
         known, channel = self._graphs.get(graph), self._channels.get(worker)
         if known is None or worker not in known.loading:
             return
-        held_up = [ident for ident, oldest in self._oldest(worker).items() if oldest is before.get(ident)]
+        held_up = [place for place, oldest in self._oldest(worker).items() if oldest is before.get(place)]
         if held_up and isinstance(channel, ProcessChannel) and channel.unread:
-            body = self._bodies[held_up[0]]
-            what = f"{body.elsewhere.sq.name} of graph {body.context.prepared.graph.name!r}"
+            context, sq = held_up[0]
+            what = f"{sq} of graph {context.prepared.graph.name!r}"
             why = (
                 f"the worker process of this ensemble (pid {channel.process.pid}) does not answer: it is held up by the"
                 f" firing of {what}; end that process to have it replaced"
@@ -289,7 +288,7 @@ class Workers:
                 return name
         return ""
 
-    def under_way(self, context: Context) -> dict[str, UnderWay]:
+    def under_way(self, context: ContextParts) -> dict[str, UnderWay]:
         """By SQ, the oldest firing that runs or waits to; of a region, by its first SQ."""
         found = {name: UnderWay(mark, None, None) for name, mark in self.accelerator.oldest_runs(context).items()}
         for name, body in self.bodies(context).items():
@@ -347,13 +346,13 @@ class Workers:
     def stop(self, stop: StopGraph) -> None:
         """Forget a graph, or a context that has ended."""
         graph = stop.graph
+        ended = [each for each in self._of if stop.ends((each.prepared.graph.name, each.number))]
+        busy = {worker for worker in self._channels if any(context in ended for context, _ in self._oldest(worker))}
         self.accelerator.stop(stop)
-        busy = set()  # workers in which a firing is under way
-        for context in [each for each in self._of if stop.ends((each.prepared.graph.name, each.number))]:
+        for context in ended:
             for body in self._of.pop(context).values():
                 del self._bodies[body.ident]
                 body.gone = True
-                busy |= {body.worker} if body.in_flight else set()
                 if stop.context is not None:
                     self.send(body.worker, protocol.Drop(body.ident))
         known = self._graphs.pop(graph, None) if stop.context is None else None
