@@ -7,6 +7,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from ticktalk.cli import remote
 from ticktalk.cli.main import COMMANDS, app_of
 
 
@@ -51,3 +52,14 @@ def test_a_name_that_is_no_command_is_a_usage_error_with_a_hint():
     done = CliRunner().invoke(app_of(["simulat"]), ["simulat"])
     assert done.exit_code == 2
     assert "simulate" in done.output
+
+
+def test_rows_that_come_faster_than_they_are_printed_are_counted(monkeypatch):
+    monkeypatch.setattr(remote, "ROWS_WAIT", 3)
+    coming = remote.Coming(None)
+    for frame in (b"1", b"2", b"3"):
+        coming.put(frame, None)
+    assert coming.lost == 0
+    for frame in (b"4", b"5"):
+        coming.put(frame, None)
+    assert coming.lost == 2

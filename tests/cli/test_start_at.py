@@ -84,6 +84,9 @@ def test_the_length_of_a_run() -> None:
         arguments.length("2026-11-29T12:00Z", start)
     with pytest.raises(typer.BadParameter, match="no duration"):
         arguments.length("soon", start)
+    for early in (0, 3_000_000):  # decades of simulated time lie between
+        with pytest.raises(typer.BadParameter, match="give a duration, or --start-at a date"):
+            arguments.length("2026-11-29T12:00Z", early)
 
 
 def simulated(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:

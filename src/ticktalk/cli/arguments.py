@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import typer
 
-from ticktalk.durations import UNITS, Hz, instant_text, moment
+from ticktalk.durations import EPOCH_SECONDS, UNITS, Hz, instant_text, moment
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.ensembles import check_address, check_ensemble_name
 
@@ -52,7 +52,7 @@ def length(until: str | None, start: int | None) -> int | None:
     """How long a run is, in microseconds: a duration, or a date at which it ends; `start`: its tick, by default now.
 
     Raises:
-        typer.BadParameter: it is neither, or past.
+        typer.BadParameter: it is neither, or past, or a date where time begins at 0.
     """
     if until is None or until.strip().endswith(tuple(UNITS)):
         return None if until is None else duration(until)
@@ -61,6 +61,9 @@ def length(until: str | None, start: int | None) -> int | None:
     except (ValueError, OverflowError):
         return duration(until)  # which says what to write
     begun = time.time_ns() // 1_000 if start is None else start
+    if begun < EPOCH_SECONDS * 1_000_000:
+        what = f"--until {until}: a date, but the run starts at {instant_text(begun)}"
+        raise typer.BadParameter(f"{what}: give a duration, or --start-at a date")
     if end <= begun:
         raise typer.BadParameter(f"--until {until}: that is not after the start, {instant_text(begun)}")
     return end - begun

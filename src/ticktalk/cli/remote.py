@@ -187,10 +187,13 @@ def outputs(
         known = set(rows[-200:])
         # A shell starts background commands with Ctrl-C ignored; the user has to be able to end it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        asked = time.monotonic()
+        asked, told = time.monotonic(), 0
         try:
             while coming is not None:
                 row = coming.get(FOLLOW_AGAIN)
+                if lost := coming.lost - told:
+                    say(f"{lost} rows are left out: they came faster than they are printed")
+                    told += lost
                 if row is not None and row not in known:  # one that came during the question came both ways
                     known.clear()
                     print(escaped(row), flush=True)
@@ -289,15 +292,21 @@ class Remote:
 
 
 class Coming:
-    """The rows of outputs that a manager sends; it has been asked for them, so what it seals is known."""
+    """The rows of outputs that a manager sends; it has been asked for them, so what it seals is known.
+
+    Attributes:
+        lost: how many were left out, as more than `ROWS_WAIT` waited.
+    """
 
     def __init__(self, trust: Trust) -> None:
+        self.lost = 0
         self._trust = trust
         self._frames: deque[bytes] = deque(maxlen=ROWS_WAIT)
         self._came = threading.Event()
 
     def put(self, frame: bytes, attached: bytes | None) -> None:
         """Take one; called in a thread of the network's."""
+        self.lost += len(self._frames) == ROWS_WAIT
         self._frames.append(frame)
         self._came.set()
 
