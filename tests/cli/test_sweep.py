@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import ticktalk
+from ticktalk.cli.sweep import merged
 from ticktalk.errors import TTError
 
 PROGRAM = """
@@ -135,6 +136,12 @@ def test_the_options_of_the_command_hold_for_all_runs_and_none_is_passed_over(fo
         assert done.returncode == 2 and told in done.stderr
     done = command("--until", "1s", "--input", "x=1", "--input", "gain=2", "--summary", "none/s.json")
     assert done.returncode == 1 and "error: --summary none/s.json: there is no folder none" in done.stderr
+
+
+def test_an_input_of_a_run_comes_first_however_it_is_written():
+    assert merged({"input.x": 3, "until": "1s"}, {"input": {"x": 5}}) == {"until": "1s", "input": {"x": 5}}
+    assert merged({"input": {"x": 3}}, {"input.x": 5}) == {"input.x": 5}
+    assert merged({"input": {"until": 3}, "until": "1s"}, {"input": {"until": 5}})["until"] == "1s"
 
 
 def test_an_input_that_no_option_can_give_is_refused_with_its_place(folder):

@@ -128,8 +128,10 @@ def literal(name: str, value: Any) -> str:
 
 def merged(fixed: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of all runs and those of one, which come first; inputs one by one."""
-    inputs = dict(fixed.get("input") or {}) | dict(own.get("input") or {})
-    settings = {**fixed, **own}
+    first = dict(own.get("input") or {})
+    inputs = dict(fixed.get("input") or {}) | first
+    over = {f"input.{name}" for name in first}
+    settings = {name: value for name, value in fixed.items() if name not in over} | dict(own)
     settings.pop("input", None)
     for name in [name for name in inputs if f"input.{name}" in settings]:
         del inputs[name]
