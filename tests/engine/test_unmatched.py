@@ -6,6 +6,7 @@ By tables that were worked out by hand. `test_oracle.py` compares random graphs 
 from __future__ import annotations
 
 import random
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -331,3 +332,17 @@ def test_a_tuple_with_an_encoded_value_is_encoded() -> None:
         made = tuple_of(Encoded(encode_value(value)), interval, ("a", "b"))
         assert decode_value(made.data) == (value, interval, ("a", "b"))
         assert tuple_of(value, interval) == (value, interval)
+
+
+@pytest.mark.parametrize("length", [0, 2**16 - 100, 2**16, 2**22])
+def test_a_long_value_is_copied_once_on_its_way_to_a_handler(length: int) -> None:
+    value = Encoded(memoryview(encode_value(bytes(length))))
+    interval = TTTime(ROOT, 3, 7)
+    tracemalloc.start()
+    try:
+        made = tuple_of(value, interval, ("a",))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert decode_value(made.data) == (bytes(length), interval, ("a",))
+    assert length < 2**20 or peak < 1.5 * length

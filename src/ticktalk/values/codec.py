@@ -285,8 +285,11 @@ def tuple_of(*values: Any) -> Any:
     """The tuple of some values; encoded, if one of them is `Encoded`."""
     if not any(value.__class__ is Encoded for value in values):
         return values
-    content = b"".join([_array_head(len(values)), *map(encoded, values)])
-    return Encoded(_encode(_ext(EXT_TUPLE, content)))
+    pieces = [_array_head(len(values)), *map(encoded, values)]
+    length = sum(map(len, pieces))
+    if length < 2**16:
+        return Encoded(_encode(_ext(EXT_TUPLE, b"".join(pieces))))
+    return Encoded(b"".join([_long_head(EXT_TUPLE, length), *pieces]))
 
 
 def check_length(length: int, limit: int) -> None:
@@ -348,7 +351,12 @@ class _Array:
             raise NoCodecError(
                 f"an array of {length} bytes is too long to cross to another ensemble: 4 GB is the limit"
             )
-        return b"\xc9" + length.to_bytes(4, "big") + bytes([self.code]) + self.head, self.content
+        return _long_head(self.code, length) + self.head, self.content
+
+
+def _long_head(code: int, length: int) -> bytes:
+    """The head of an extension in MessagePack, of at least 2**16 bytes."""
+    return b"\xc9" + length.to_bytes(4, "big") + bytes([code])
 
 
 def _array_head(length: int) -> bytes:
