@@ -144,6 +144,18 @@ def test_a_renewal_is_not_begun_again_too_soon(steps: list[Path], tmp_path: Path
     assert rotate(keys)[0] is True
 
 
+def test_credentials_for_a_short_time_are_issued_anew_for_a_short_time(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    init_authority(keys)
+    issue(keys, "guest", valid_for=timedelta(days=2), role="viewer")
+    for _ in range(2):
+        rotate(keys)
+        left = Credentials.load(keys / "guest.json").expires - datetime.now(UTC)
+        assert timedelta(days=1) < left <= timedelta(days=2)
+        left = Credentials.load(keys / f"{MANAGER}.json").expires - datetime.now(UTC)
+        assert left > timedelta(days=364)
+
+
 def test_an_authority_that_ends_soon_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Certificates of the first step cannot outlive it; those of the second do."""
 

@@ -27,6 +27,7 @@ from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.errors import TTError
 from ticktalk.messages import Role
 from ticktalk.physical.trust.certificates import (
+    BACKDATED,
     addresses_of,
     authority_certificate,
     certificate_pem,
@@ -249,7 +250,7 @@ def revoke(directory: Path, name: str) -> Path:
 
 
 def rotate(directory: Path, trusted_for: timedelta = OTHER_TRUSTED_FOR) -> tuple[bool, list[Path]]:
-    """Renew an authority, in two steps; all credentials are issued anew in each.
+    """Renew an authority, in two steps; all credentials are issued anew in each, for as long as before.
 
     After the first, all trust the one that will follow, too. Certificates are still of the present one. After the
     second, certificates are of the new one, and the former is trusted for a while. So in each step processes can be
@@ -300,8 +301,12 @@ def rotate(directory: Path, trusted_for: timedelta = OTHER_TRUSTED_FOR) -> tuple
             shutil.rmtree(made, ignore_errors=True)
     except OSError as error:
         raise TTError(f"{directory}: the authority cannot be written there: {error.strerror}") from None
-    valid_for = min(VALID_FOR, _open(directory).certificate.not_valid_after_utc - now)
-    return second, [issue(directory, name, valid_for=valid_for) for name in valid]
+    left = _open(directory).certificate.not_valid_after_utc - now
+    lengths: dict[str, timedelta] = {}  # the longest of each name: the end of an authority cuts some short
+    for certificate in _certificates(directory):
+        name, length = common_name(certificate), certificate.not_valid_after_utc - certificate.not_valid_before_utc
+        lengths[name] = max(length - BACKDATED, lengths.get(name, timedelta(0)))
+    return second, [issue(directory, name, valid_for=min(lengths[name], left)) for name in valid]
 
 
 def issued(directory: Path) -> list[Issued]:
