@@ -283,7 +283,8 @@ class Guard:
         number, slots = next(self._frames), b""
         frame = payload if attached is None else attached
         if self.identity.proves:
-            peers = [self._peers[name] for name in recipients if name in self._peers]
+            # In any thread: one may be admitted anew, or forgotten, meanwhile.
+            peers = [peer for name in recipients if (peer := self._peers.get(name)) is not None]
             each, about = number.to_bytes(11, "big"), _about(key, payload, attached)
             data = attached is not None and len(payload) > 0
             if len(peers) == 1:
