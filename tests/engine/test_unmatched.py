@@ -198,6 +198,18 @@ TTSingleRunTimeout(pair(x, trigger, TTUnmatched=lone), TTTimeout=5000000)
     assert world.counted("busy") == {"pair-1": 2}
 
 
+def test_pairs_that_come_while_a_single_run_is_busy() -> None:
+    body = """
+x = count(trigger, TTPeriod=1000000)
+TTSingleRunTimeout(pair(x, same(x), TTUnmatched=lone), TTTimeout=5000000)
+"""
+    deployment = "ensembles:\n- {name: a}\n- {name: b}\ncosts:\n  pair: {time: 1500ms}\n"
+    world = simulated(body, 4_900_000, deployment=deployment)
+    assert [token.value[0] for token in world.outputs if token.sq == "pair-1"] == [1, 3]
+    assert given_to(world) == [(2000, 2, 1750, 2250, ())] * 2 + [(4000, 4, 3750, 4250, ())] * 2  # of both inputs
+    assert world.counted("busy") == {"pair-1": 2}
+
+
 def test_a_set_that_goes_back_in_time() -> None:
     body = """
 fast = count(trigger, TTPeriod=1000000)

@@ -18,7 +18,7 @@ from ticktalk.counters import Counters
 from ticktalk.defaults import EVICTION_BOUND
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.firing.arrival import ArrivalSync, PairSync, SinglePortSync
-from ticktalk.engine.firing.base import TTSQSync, takes_full_tokens
+from ticktalk.engine.firing.base import TTSQSync, fires_full_tokens
 from ticktalk.engine.firing.deadline import DeadlineSync, PlanBSync
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.graph.sq import TTSQ
@@ -52,5 +52,5 @@ def make_sync(
     arcs = sum(port.constant is None for port in sq.ports)
     if arcs == 1 or sq.singly:
         return SinglePortSync(sq, order, agenda, counters, eviction_bound)
-    pair = arcs == 2 and not takes_full_tokens(sq) and not any(port.sticky for port in sq.ports)
+    pair = arcs == 2 and not fires_full_tokens(sq) and not any(port.sticky for port in sq.ports)
     return (PairSync if pair else ArrivalSync)(sq, order, agenda, counters, eviction_bound)

@@ -58,7 +58,7 @@ class TTSQSync:
         self.eviction_bound = eviction_bound
         self.handled = any(arc.kind == "unmatched" for arc in sq.arcs)
         # A single run that is busy gives the tokens one by one to the handler.
-        self.full = takes_full_tokens(sq) or (self.handled and sq.single_run is not None)
+        self.full = fires_full_tokens(sq)
         self.fire: Fire
         self.leave: Leave | None = None
         self.met: dict[int, set[int]] = {}  # of a token that waits: the slots of unused ones that it overlapped
@@ -200,6 +200,11 @@ class TTSQSync:
 def takes_full_tokens(sq: TTSQ) -> bool:
     """True if an SQ works on tokens with their intervals, not on values alone."""
     return sq.full_token or (not sq.body and sq.function in ON_TOKENS)
+
+
+def fires_full_tokens(sq: TTSQ) -> bool:
+    """True if sets come with their intervals: the SQ wants them, or its single run hands what it drops to a handler."""
+    return takes_full_tokens(sq) or (sq.single_run is not None and any(arc.kind == "unmatched" for arc in sq.arcs))
 
 
 def values_of(tokens: list[Any], full: bool) -> tuple[Any, ...]:
