@@ -34,16 +34,13 @@ class SinglePortSync(TTSQSync):
                 self.last_start = start
             self.fire(start, stop, ((start, stop, value) if self.full else value,), now)
             return
-        arrived = self._arrived()
-        self.may_fire_again = len(arrived) > 1
-        for _, start, stop, value in arrived:
+        for _, start, stop, value in self._arrived():
             if self.forward:
                 if start < self.last_start:
                     self._drop(start, stop, value)
                     continue
                 self.last_start = start
             self.fire(start, stop, ((start, stop, value) if self.full else value,), now)
-        self.may_fire_again = False
 
     def _drop(self, start: Tick, stop: Tick, value: Any) -> None:
         self.counters.add(self.sq.name, "out_of_order")
@@ -106,14 +103,11 @@ class ArrivalSync(TTSQSync):
                 self.sticky[slot] = token
             else:
                 self._wait(slot, token)
-        # A firing takes a token of each port that consumes: if there is but one, there is but one firing.
-        self.may_fire_again = all(len(self.ports[slot].tokens) > 1 for slot in self.consuming)
         for slot, token in arrived:
             if slot in self.sticky:
                 self._reconsider(now)
             elif self.ports[slot].holds(token):
                 self._consider(slot, token, True, now)
-        self.may_fire_again = False
         if self.newest > self.evict_at:
             self._evict()
 

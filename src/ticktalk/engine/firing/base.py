@@ -33,11 +33,9 @@ class TTSQSync:
     Attributes:
         inbox: the tokens that arrived since the last step from SQs of the same ensemble: `(port, start, stop, value)`.
         remote: the same from other ensembles; it comes first.
-        may_fire_again: the turn that it has may fire more than once.
         leave: takes the tokens that leave its ports without having fired (`TTUnmatched=`); None: nobody does.
     """
 
-    may_fire_again = False
     kept: tuple[str, ...] = ("newest", "number")  # attributes that are saved as they are
 
     def __init__(self, sq: TTSQ, order: int, agenda: Agenda, counters: Counters, eviction_bound: int) -> None:
