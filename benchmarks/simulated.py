@@ -52,7 +52,7 @@ FLOORS: dict[str, dict[str, Floor | None]] = {
     "fan-out": {"csp": at_least(0.6), "xronos": None},
     "sparse": {"csp": at_least(0.5), "csp, alarms": None, "xronos": at_least(2.0)},
     "rates": {"SimPy": at_least(0.4)},
-    "heard": {"csp": at_least(1.5)},
+    "heard": {"csp": Floor(least=1.5, binding=False)},
     "hosts": {"csp on one": at_least(0.8), "lean SimPy": at_least(8)},
     "thirds": {"csp": at_least(0.8)},
     "deadlines": {"lean SimPy": at_least(3)},
