@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from ticktalk.cli.streams import StdoutGone, give_up_stdout, log_to_stderr, open_streams, say, say_lines
+from ticktalk.cli.streams import StdoutGone, end_stderr, give_up_stdout, log_to_stderr, open_streams, say, say_lines
 from ticktalk.errors import TTError, TTWarning
 
 
@@ -32,6 +32,8 @@ def run_guarded(command: Callable[[], object]) -> None:
             say(gone)
         give_up_stdout()
         sys.exit(1)
+    finally:
+        end_stderr()
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:

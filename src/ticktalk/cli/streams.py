@@ -52,8 +52,20 @@ def open_streams() -> None:
 
 def give_up_stdout() -> None:
     """Drop the text that still waits for stdout."""
+    _give_up(1)
+
+
+def end_stderr() -> None:
+    """Drop the text that still waits for a stderr that takes nothing: Python would end with a status of its own."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _give_up(2)
+
+
+def _give_up(descriptor: int) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
+    os.dup2(null, descriptor)
     os.close(null)
 
 
