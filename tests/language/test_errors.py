@@ -195,7 +195,7 @@ FILES = [
     ("C = {}\nC['x'] = 1\n@GRAPHify\ndef main(a): return a + C['x']\n", 4, 25, "`C` (line 2) is not known", ""),
     ("for N in [1]: pass\n@GRAPHify\ndef main(a): return a + N\n", 3, 25, "`N` (line 1) is not known", ""),
     ("import numpy as np\n@GRAPHify\ndef main(a): return np.sin(a)\n", 3, 21, "`np` is imported from elsewhere", "SQ"),
-    ("from other import f\n@GRAPHify\ndef main(a): return f(a)\n", 3, 21, "`f` is imported from elsewhere", ""),
+    ("from other import f\n@GRAPHify\ndef main(a): return f(a)\n", 3, 21, "`f` is imported from elsewhere", "`other`"),
     ("class C: pass\n@GRAPHify\ndef main(a): return C(a)\n", 3, 21, "`C` is a class", ""),
     ("from other import SQify\n@SQify\ndef f(x): pass\n@GRAPHify\ndef main(a): return f(a)\n", 5, 21, "not an SQ", ""),
 ]

@@ -53,6 +53,7 @@ WAYS = {
     "package, relative": ("from house.hall import camera", "", "camera"),
     "package without __init__": ("from shed.eye import camera", "", "camera"),
     "package without __init__, relative": ("from shed.deep.eye import camera", "", "camera"),
+    "package without __init__, by its whole name": ("from shed.whole import camera", "", "camera"),
     "relative in the program": ("from .devices import camera", "", "camera"),
 }
 
@@ -69,6 +70,7 @@ def folder(tmp_path):
         "house/hall.py": "from .room.eye import camera\nfrom . import room",
         "shed/eye.py": DEVICES,
         "shed/deep/eye.py": "from ..eye import *",
+        "shed/whole.py": "from shed.eye import *",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

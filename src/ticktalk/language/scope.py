@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from functools import partial
 
@@ -19,6 +20,7 @@ from ticktalk.language.templates import (
     our_names,
     read_template,
 )
+from ticktalk.module_search import find_module
 from ticktalk.source_problems import Problems
 
 Compound = (ast.If, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.For, ast.AsyncFor, ast.While, ast.Match)
@@ -148,7 +150,10 @@ class ModuleScope:
 
     def _of_import(self, statement: ast.Import | ast.ImportFrom, alias: ast.alias, libraries: bool) -> Meaning:
         found = self.meanings.resolve(statement, alias, libraries)
-        return elsewhere(alias.asname or alias.name) if found is None else found
+        if found is not None:
+            return found
+        module = getattr(statement, "module", None) or alias.name
+        return elsewhere(alias.asname or alias.name, module.partition(".")[0])
 
     def _of_star(self, statement: ast.Import | ast.ImportFrom, name: str, libraries: bool) -> Meaning | None:
         return self.meanings.resolve(statement, ast.copy_location(ast.alias(name), statement), libraries)
@@ -254,10 +259,13 @@ def is_main_guard(statement: ast.stmt) -> bool:
     )
 
 
-def elsewhere(name: str) -> Foreign:
-    """The meaning of a name that is imported from where nothing of TickTalk is."""
+def elsewhere(name: str, module: str | None = None) -> Foreign:
+    """The meaning of a name that is imported from where nothing of TickTalk is: from a module that may not be there."""
     what = f"`{name}` is imported from elsewhere, so it has no meaning in a graph"
-    return Foreign(what, "use it in the body of an SQ")
+    hint = "use it in the body of an SQ"
+    if module is not None and module not in sys.stdlib_module_names and find_module(module) is None:
+        hint = f"there is no module `{module}` beside the program, nor is one installed here: mend its name, or {hint}"
+    return Foreign(what, hint)
 
 
 def _not_known(name: str, statement: ast.stmt) -> Foreign:

@@ -23,6 +23,7 @@ def sibling_modules(
     as `program`, never travels. A module that cannot be read is reported at the program's import of it.
     """
     sources: dict[str, str] = {}
+    seen = {program, *PACKAGES}
     imports: list[tuple[ast.stmt | None, str]] = [(None, name.split(".")[0]) for name in functions]
     for node in nodes:
         imports += _imported(node, of_program=True)
@@ -30,8 +31,9 @@ def sibling_modules(
         waiting = [first]
         while waiting:
             top = waiting.pop()
-            if top in (program, *PACKAGES) or top in sources or f"{top}.__init__" in sources:
+            if top in seen:
                 continue
+            seen.add(top)
             files = _files(directory, top)
             if not files and top in OLDER and not _is_installed(top):
                 sources[top] = f"from ticktalkpython.{top} import *\n"
