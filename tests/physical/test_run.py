@@ -657,6 +657,16 @@ def test_ctrl_c_ends_a_run_and_all_its_processes(number: int, tmp_path: Path) ->
     assert not [file for file in files if file.exists()]
 
 
+def test_a_run_that_ends_before_all_is_done_says_so(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(ENDLESS.replace("    return x\n", "    import time; time.sleep(60); return x\n"))
+    run = Process("run", "--until", "300ms", "slow.py", cwd=tmp_path)
+    try:
+        assert run.wait() == 0
+        assert "not everything is done" in run.said and " runs on " in run.said
+    finally:
+        run.end()
+
+
 def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
     (tmp_path / "hangs.py").write_text(ONE.replace("return x + 1", "import time; time.sleep(600)"))
     run = Process("run", "--ensemble", "a", "hangs.py", cwd=tmp_path)

@@ -18,7 +18,7 @@ from ticktalk.cli.placement import placement
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, WORKERS
-from ticktalk.durations import duration_text
+from ticktalk.durations import duration_text, instant_text
 from ticktalk.errors import TTError
 from ticktalk.factories import check_factory
 from ticktalk.graph.graph import TTGraph
@@ -118,6 +118,8 @@ def run(
         manager.instantiate_and_map_graph(graph, mapping=host_of, weights=placed.weights)
         manager.watch(_say)
         manager.execute_graph(graph, values, length=length, start_tick=start_tick)
+        if start_tick is not None:
+            say(f"{graph.name} starts at {instant_text(start_tick)}")
         limit = None if length is None else length / 1e6 + GRACE
         if limit is not None and start_tick is not None:
             limit += max(0.0, start_tick / 1e6 - time.time())
@@ -125,6 +127,7 @@ def run(
         while not stopped.is_set() and not manager.wait(graph, 0.1):
             waited += 0.1
             if limit is not None and waited > limit:
+                _tell_undone(manager, graph)
                 break
             for name, process in ensembles.processes.items():
                 if (process.exitcode or 0) > 0:  # killed by a signal, its SQs go on elsewhere
@@ -145,6 +148,16 @@ def run(
         plot_outputs([opened(token) for token in tokens], str(plot), graph.name)
     if strict and errors:
         raise typer.Exit(1)
+
+
+def _tell_undone(manager: TTRuntimeManagerPhysical, graph: TTGraph) -> None:
+    """Say that the run ends though firings wait or run: their outputs are missing."""
+    (state,) = [state for state in manager.status()["graphs"] if state["name"] == graph.name]
+    busy = ", ".join(f"{why} on {host}" for host, why in state["busy"].items())
+    say(
+        f"the run ends {duration_text(int(GRACE * 1e6))} after its streams, and not everything is done"
+        f" ({busy or 'tokens are under way'}), so outputs are missing: a faster body or a longer period would keep up"
+    )
 
 
 def _say(event: Event) -> None:
