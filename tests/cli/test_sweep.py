@@ -114,6 +114,8 @@ def test_a_sweep_from_python_is_a_list_for_a_table(folder):
     assert ticktalk.sweep("prog.py", until="2s", input={"x": 1, "gain": 3}, seed=4)[0]["outcome"] == rows[1]["outcome"]
     with pytest.raises(TTError, match="a run has no setting 'untli'"):
         ticktalk.sweep("prog.py", untli="2s")
+    with pytest.raises(TTError, match=r"nix.py: the program cannot be read"):
+        ticktalk.sweep("nix.py")
 
 
 def test_the_options_of_the_command_hold_for_all_runs_and_none_is_passed_over(folder):

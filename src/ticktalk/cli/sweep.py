@@ -237,13 +237,16 @@ def sweep(
 
     Returns:
         A dict for each run, in order: its settings, `status` (0: it ended well), `outcome` (equal for equal outputs),
-        `outputs` (a list of dicts), `errors`, and the counts of each kind, over all SQs.
+        `outputs` (a list of dicts), `errors`, `told` (the last lines of a run that failed), and the counts of each
+        kind, over all SQs.
 
     Raises:
-        TTError: a setting is not known, or nothing is to be run.
+        TTError: a setting is not known, or there is no such program.
     """
     fixed = {name.replace("_", "-"): value for name, value in settings.items()}
     own = [*(combinations(vary) if vary else []), *map(dict, runs)] or [{}]
+    if not Path(program).is_file():
+        raise TTError(f"{program}: the program cannot be read: there is no such file")
     check_settings([*fixed, *(name for each in own for name in each)])
     found = results(str(program), [merged(fixed, each) for each in own], graph, jobs, dask)
     return [row(each, result) for each, result in zip(own, found, strict=True)]
