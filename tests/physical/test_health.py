@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import cast
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.completion import Completion
 from ticktalk.hosted.lease import DEAD_AFTER, Lease, ManagerWatch, Times
+from ticktalk.language.compiler import compile_source
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.liveness import WATCH_PERIOD
 from ticktalk.manager.reports import summed
 from ticktalk.manager.requests import Requests
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.payloads import IdleReport, Ping
+from ticktalk.messages import ExecuteMsg, RuntimeMsg
+from ticktalk.payloads import DeployRequest, IdleReport, Ping, ReadyAnswer
 
 LOST_AFTER = Times().lost_after
 
@@ -87,6 +91,30 @@ def test_a_manager_that_was_busy_excuses_the_silence() -> None:
     manager.requests.liveness.watch()
     assert not manager.requests.state.lost
     assert manager.gone(manager.tick + DEAD_AFTER + WATCH_PERIOD) == ["a"]
+
+
+def test_an_ensemble_that_changes_to_a_relayed_session_goes_on_preparing() -> None:
+    """Two that join at once may not reach each other: then one joins once more, through the manager."""
+    manager, sent = Manager(), []
+    told: list[str] = []
+    manager.requests = Requests("manager", None, lambda ensemble, kind, payload: sent.append((ensemble, kind)), manager)
+    manager.requests.watchers.append(lambda event: told.append(str(event)))
+    handlers, liveness = manager.requests.handlers, manager.requests.liveness
+    liveness.introduce(EnsembleInfo("manager"))
+    started = EnsembleInfo("a", zid="1", started=7, boot_id="b")
+    assert liveness.join(started) is None
+    graph = compile_source(
+        "from ticktalk import SQify, GRAPHify\n@SQify\ndef f(x): return x\n@GRAPHify\ndef g(x): return f(x)\n",
+        "g.py",
+        "g",
+    )
+    reply: Future[object] = Future()
+    handlers[RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH](DeployRequest(graph, "g", {"f-1": "a"}, reply=reply))
+    assert liveness.join(msgspec.structs.replace(started, zid="2", direct=False)) is None
+    assert sent.count(("a", ExecuteMsg.INSTANTIATE)) == 2 and not reply.done()
+    assert not any("gone" in line for line in told)
+    handlers[RuntimeMsg.READY](ReadyAnswer("g", "a"))
+    assert reply.result(0)
 
 
 def test_a_manager_that_is_behind_judges_no_silence_that_it_has_not_heard_out() -> None:

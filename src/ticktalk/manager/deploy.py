@@ -101,6 +101,15 @@ class Deploy:
                 state.problems[answer.ensemble] = answer.problem
             self._prepared(state)
 
+    def again(self, ensemble: str) -> None:
+        """Tell an ensemble again what it prepares and runs: it may have missed that; what it knows changes nothing."""
+        for state in self._state.graphs.values():
+            if ensemble in state.waits_for:
+                self._send(ensemble, ExecuteMsg.INSTANTIATE, Deployment(state.graph, dict(state.host_of)))
+            elif ensemble in state.hosts:
+                for context in state.live:
+                    self._send(ensemble, SyncMsg.START, self._starts[context.number])
+
     def given_up(self, ensemble: str) -> None:
         """An ensemble does not come back: no graph waits for it any more."""
         for state in list(self._state.graphs.values()):

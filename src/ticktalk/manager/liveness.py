@@ -79,7 +79,7 @@ class Liveness:
         if name == manager.name:
             return Refusal(Why.OWN_NAME, f"the name {name!r} is the manager's own: choose another")
         known = self._state.ensembles.get(name)
-        if known is None or (known.info.started, known.info.boot_id) == (info.started, info.boot_id) != (0, ""):
+        if known is None or _same_start(known.info, info):
             return None  # the name is free, or the very same ensemble asks again
         lingers = self._driver.now() - known.heard > self.times.lingers_after
         if lingers and info.started > known.info.started:
@@ -92,6 +92,13 @@ class Liveness:
         if refusal is not None:
             self._send(info.name, NetMsg.REFUSED, refusal.text)
             return refusal
+        known = self._state.ensembles.get(info.name)
+        if known is not None and known.info.direct and not info.direct and _same_start(known.info, info):
+            # It goes through the manager from now on, and is what it was. Its session before may have missed messages.
+            self._enter(info)
+            self._deploy.again(info.name)
+            self._tell(Joined(info.name, info.address, info.direct))
+            return None
         self.left(info.name, replaced=True)
         self._enter(info)
         self._heal.joined(info.name)
@@ -223,3 +230,8 @@ class Liveness:
 
 def _route(info: EnsembleInfo) -> Route:
     return Route(info.name, info.address, info.badge)
+
+
+def _same_start(one: EnsembleInfo, other: EnsembleInfo) -> bool:
+    """True if both describe the same start of an ensemble."""
+    return (one.started, one.boot_id) == (other.started, other.boot_id) != (0, "")
