@@ -17,7 +17,7 @@ KINDS = {
     "late_results": "results of single runs that came after their timeout",
     "errors": "firings that raised",
     "lost": "tokens sent and never received",
-    "overflow": "tokens dropped from a full inbox",
+    "overflow": "tokens and messages dropped because too many wait",
     "stale": "tokens of an older generation",
     "bad_frames": "frames that could not be read",
     "invalid": "messages with what cannot be: out of range, or naming what is not there",
@@ -28,7 +28,7 @@ KINDS = {
 }
 """The kinds of counters, and the events that each counts."""
 
-REFUSED = ("bad_frames", "invalid", "forged", "replayed", "unauthorized")
+REFUSED = ("bad_frames", "invalid", "forged", "replayed", "unauthorized", "overflow")
 """The kinds that count what came from outside and was not taken."""
 
 Counts = dict[str, dict[str, int]]

@@ -13,7 +13,7 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from ticktalk.counters import REFUSED
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE
@@ -41,21 +41,36 @@ from ticktalk.physical.memory.allocator import keep_memory
 from ticktalk.physical.memory.sharing import Sharing
 from ticktalk.physical.network.control_frames import UnsignedCodeError, parse_control
 from ticktalk.physical.network.frames import FrameError
+from ticktalk.physical.network.inboxes import Inboxes
 from ticktalk.physical.network.link import Link
 from ticktalk.physical.network.tokens import Incoming, Tokens
 from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 from ticktalk.physical.output_batch import OutputBatch
 from ticktalk.physical.timekeeping.loop import LOAN, Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
-from ticktalk.physical.trust.guard import Guard
+from ticktalk.physical.trust.guard import Guard, Proven
 from ticktalk.physical.trust.identity import ByToken
 from ticktalk.physical.workers.workers import Workers
 from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
 from ticktalk.ranges import known
+from ticktalk.repeats import Repeats
 from ticktalk.time import Tick
 from ticktalk.values.codec import Encoded, encoded
 
 logger = logging.getLogger("ticktalk")
+
+MESSAGES = 10_000
+"""Messages of one sender on one path that may wait to be taken in; beyond that its stalest goes, counted."""
+
+MESSAGES_BYTES = 64 << 20
+"""Bytes of such messages; the latest is kept however long it is."""
+
+
+class Sender(NamedTuple):
+    """Whose messages share a room: an ensemble's on one path, or all that are not proven to be anybody's."""
+
+    name: str = ""
+    path: Path = Path.CONTROL
 
 
 class Node:
@@ -139,8 +154,11 @@ class Node:
             self.workers.in_processes,
             self.own,
             guard or Guard(ByToken(b"", name, "ensemble")),
+            self._dropped,
         )
         self.guard = guard
+        self._inboxes = Inboxes(self.loop.post, MESSAGES, MESSAGES_BYTES, self._dropped)
+        self._told = Repeats(few=1)
         self._outputs = OutputBatch(monotonic_us, self.loop.after, self._send_outputs)
         self.take_output: Callable[[OutputToken], None] | None = None  # on the manager's own ensemble
         self.take_error: Callable[[FiringError], None] | None = None
@@ -237,16 +255,35 @@ class Node:
             self.loop.do_aside(lambda: (LOAN, self.link.flush, ()), first=True)
 
     def _on_control(self, frame: bytes, attached: bytes | None) -> None:
-        self.loop.post(self._control, frame, monotonic_us())
+        """Open a frame in the network's thread: it waits in the room of its sender, and of no other."""
+        sender = Sender()
+        came: bytes | Proven = frame
+        try:
+            if self.guard is not None:
+                came = proven = self.guard.prove(frame)
+                sender = Sender(proven.sender, proven.path)
+        except FrameError:
+            pass  # the timekeeper may have to hear of its sender before
+        self._inboxes.put(sender, len(frame), self._control, came, monotonic_us())
+
+    def _dropped(self, sender: Sender | str, count: int) -> None:
+        self.own["overflow"] += count
+        if self._told.may_tell(monotonic_us()):
+            name = sender if isinstance(sender, str) else sender.name
+            logger.warning(
+                "ensemble %r is sent more than it can take in, by %s: what came first is left out, and counted as"
+                " overflow",
+                self.name,
+                repr(name) if name else "processes that are not known here",
+            )
 
     def refused(self) -> dict[str, int]:
         """By kind, how much came here from outside and was not taken."""
         return {kind: self.own[kind] for kind in REFUSED if self.own[kind]}
 
-    def _control(self, frame: bytes, stamp: int) -> None:
+    def _control(self, came: bytes | Proven, stamp: int) -> None:
         try:
-            opened = self.guard.open(frame) if self.guard is not None else None
-            message = parse_control(frame if opened is None else opened.body, opened)
+            message = self._opened(came)
             if message.msg_type is NetMsg.ROUTE and self.guard is not None:
                 self.guard.admit(message.payload.badge, message.payload.name)
         except UnsignedCodeError:
@@ -262,6 +299,15 @@ class Node:
             logger.debug("a bad frame was dropped: %s", error)
         else:
             self.receive(message, stamp)
+
+    def _opened(self, came: bytes | Proven) -> Message:
+        if isinstance(came, bytes):
+            if self.guard is None:
+                return parse_control(came)
+            came = self.guard.prove(came)
+        assert self.guard is not None
+        opened = self.guard.take(came)
+        return parse_control(opened.body, opened)
 
     def refuse(self, error: InvalidMessageError) -> None:
         """Count a message that names something absent; it has no other effect."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -27,6 +27,7 @@ from ticktalk.payloads import HowFar, StopGraph
 from ticktalk.physical.memory.sharing import Sharing
 from ticktalk.physical.network.early import Early, Waiting
 from ticktalk.physical.network.frames import LONG, FrameError, InvalidError
+from ticktalk.physical.network.inboxes import Inboxes
 from ticktalk.physical.network.token_frames import (
     AGAIN,
     Head,
@@ -46,7 +47,10 @@ from ticktalk.values.codec import Data, Encoded, ValueFormatError, encode_value,
 logger = logging.getLogger("ticktalk")
 
 INBOX = 100_000
-"""Token frames that may wait to be taken in; beyond that the stalest goes, counted."""
+"""Token frames of one sender that may wait to be taken in; beyond that its stalest goes, counted."""
+
+INBOX_BYTES = 64 << 20
+"""Bytes of such frames."""
 
 FORMER_LIMIT = 10_000_000
 """Microseconds for which tokens of an SQ are taken from its host before, and wait for its placement on another."""
@@ -294,9 +298,10 @@ class Incoming:
         except FrameError as error:
             error.__traceback__ = error.__context__ = None  # they would hold the frame
             came = error
-        if self._visits and not tokens.inbox and self._visit(monotonic_us(), tokens.take, self, came):
+        if self._visits and not tokens.inboxes.waiting and self._visit(monotonic_us(), tokens.take, self, came):
             return
-        tokens.put(self, came)
+        sender, size = (came.sender, came.size) if isinstance(came, Came) else ("", 0)
+        tokens.inboxes.put(sender, size, tokens.take, self, came)
 
     def find(self, sender: str, head: Head, where: memoryview, payload: Data) -> Data | None:
         """The data of a parcel that are somewhere else, or came again; None: they are not for this ensemble.
@@ -326,10 +331,11 @@ class Tokens:
         in_processes: bodies run in processes of their own.
         own: the ensemble's own counts, by kind.
         guard: seals and opens them.
+        dropped: told of a sender, and how many of its frames did not find room.
 
     Attributes:
         of: by graph and context.
-        inbox: frames that wait for the timekeeper.
+        inboxes: frames that wait for the timekeeper, by sender.
     """
 
     def __init__(
@@ -343,31 +349,20 @@ class Tokens:
         in_processes: bool,
         own: Counter[str],
         guard: Guard,
+        dropped: Callable[[str, int], None],
     ) -> None:
         self.guard = guard
         self.link, self.loop, self.sharing, self.moves = link, loop, sharing, moves
         self.taking, self.in_processes = taking, in_processes
         self._prepared, self._own = prepared, own
         self.of: dict[tuple[str, int], Passing] = {}
-        self.inbox: deque[tuple[Incoming, Came | FrameError]] = deque()
+        self.inboxes = Inboxes(loop.post, INBOX, INBOX_BYTES, dropped)
         self._early = Early()
         self._look_again = False  # some of those may be good now
         self._host_of: dict[str, Mapping[str, str]] = {}  # by graph: the latest placement of its SQs
         self._former: dict[tuple[str, str], tuple[str, int]] = {}  # by graph and SQ: the host before, until when
         self._coming: dict[tuple[str, str], set[str]] = {}  # by graph and SQ: where receivers of its tokens will come
         loop.every(TEND, self._tend)
-
-    def put(self, incoming: Incoming, came: Came | FrameError) -> None:
-        """Have a frame taken in by the timekeeper."""
-        self.inbox.append((incoming, came))
-        if len(self.inbox) > INBOX:
-            self.inbox.popleft()  # the stalest; the call that was posted for it takes the next one
-            self._own["overflow"] += 1
-        else:
-            self.loop.post(self._take_next)
-
-    def _take_next(self) -> None:
-        self.take(*self.inbox.popleft())
 
     def take(self, incoming: Incoming, came: Came | FrameError) -> None:
         """Take in a frame; a bad one is counted and dropped."""

@@ -90,6 +90,21 @@ class Came(NamedTuple):
         """Whether they did not come before; they have come now."""
         return self.peer is None or self.peer.came[Path.TOKENS].is_new(self.number)
 
+    @property
+    def size(self) -> int:
+        """Their bytes."""
+        return len(self.payload) + len(self.attached or b"")
+
+
+class Proven(NamedTuple):
+    """A message that is proven to be a sender's, but may have come before (`Guard.take`)."""
+
+    sender: str
+    peer: Peer
+    path: Path
+    counter: int
+    opened: Opened
+
 
 class _Sealed(msgspec.Struct, array_like=True):
     sender: str
@@ -248,6 +263,14 @@ class Guard:
         Raises:
             FrameError: it is no such thing; a `DroppedError`: it is not proven, or not new.
         """
+        return self.take(self.prove(frame))
+
+    def prove(self, frame: bytes) -> Proven:
+        """The same, whether it is new or not; called in any thread.
+
+        Raises:
+            FrameError: it is no such thing; a `DroppedError`: it is not proven.
+        """
         try:
             sealed = _sealed.decode(body(frame))
             number = _number(sealed.path, sealed.counter)
@@ -261,13 +284,24 @@ class Guard:
             content = peer.open(Purpose.MESSAGE, number, sealed.body)
         if content is None:
             raise DroppedError("forged", f"a message that is not proven to be {sealed.sender!r}'s")
-        if not peer.came[sealed.path].is_new(sealed.counter):
-            raise DroppedError("replayed", f"a message of {sealed.sender!r} that came before")
         signed = peer.known.role == "manager"
         if self._verify is not None:
             told = _to_sign(self.identity.name, self.session, sealed.session, number, content)
             signed = bool(sealed.signature) and self._verify(told, sealed.signature)
-        return Opened(peer.known, content, signed)
+        return Proven(sealed.sender, peer, sealed.path, sealed.counter, Opened(peer.known, content, signed))
+
+    def take(self, proven: Proven) -> Opened:
+        """What was sealed, if it is new, and its sender is still heard.
+
+        Raises:
+            DroppedError: it is not.
+        """
+        sender, peer, path, counter, opened = proven
+        if self._peers.get(sender) is not peer:
+            raise DroppedError("forged", f"a message of {sender!r}, which is not known here any more")
+        if not peer.came[path].is_new(counter):
+            raise DroppedError("replayed", f"a message of {sender!r} that came before")
+        return opened
 
     # Tokens.
 

@@ -1,0 +1,79 @@
+"""What came from the network and waits for the timekeeper: an inbox for each sender, bounded in number and in bytes.
+
+Threads of the network fill the inboxes, and the timekeeper takes the entries in the order in which they came. Where a
+sender has no room left, its own stalest entry goes. So no sender takes the room of another.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Any
+
+
+class Inboxes:
+    """See above.
+
+    Args:
+        post: has the timekeeper make a call, in the order of the posts.
+        most: entries of one sender that may wait.
+        most_bytes: bytes of them; the latest is kept however long it is.
+        dropped: told by the timekeeper of the sender and the number of entries that went.
+    """
+
+    def __init__(
+        self,
+        post: Callable[..., None],
+        most: int,
+        most_bytes: int,
+        dropped: Callable[[Any, int], None],
+    ) -> None:
+        self._post, self._dropped = post, dropped
+        self._most, self._most_bytes = most, most_bytes
+        self._lock = threading.Lock()
+        self._of: dict[Hashable, _Inbox] = {}
+        self.waiting = 0  # entries of all senders
+
+    def put(self, sender: Hashable, size: int, call: Callable[..., None], *arguments: Any) -> None:
+        """Have the timekeeper make a call for what came from a sender, so many bytes; from any thread."""
+        with self._lock:
+            inbox = self._of.get(sender)
+            if inbox is None:
+                inbox = self._of[sender] = _Inbox()
+            before = len(inbox.entries)
+            while inbox.entries and (len(inbox.entries) >= self._most or inbox.size + size > self._most_bytes):
+                inbox.size -= inbox.entries.popleft()[0]
+                inbox.dropped += 1
+            inbox.entries.append((size, call, arguments))
+            inbox.size += size
+            more = len(inbox.entries) - before
+            self.waiting += more
+        if more > 0:  # else there is a call that was posted for one that went
+            self._post(self._take, sender)
+
+    def _take(self, sender: Hashable) -> None:
+        with self._lock:
+            inbox = self._of.get(sender)
+            if inbox is None:
+                return  # more than one went for one that came
+            size, call, arguments = inbox.entries.popleft()
+            inbox.size -= size
+            self.waiting -= 1
+            dropped, inbox.dropped = inbox.dropped, 0
+            if not inbox.entries:
+                del self._of[sender]
+        if dropped:
+            self._dropped(sender, dropped)
+        call(*arguments)
+
+
+class _Inbox:
+    """The entries of one sender: size, call, arguments."""
+
+    __slots__ = ("dropped", "entries", "size")
+
+    def __init__(self) -> None:
+        self.entries: deque[tuple[int, Callable[..., None], tuple[Any, ...]]] = deque()
+        self.size = 0
+        self.dropped = 0
