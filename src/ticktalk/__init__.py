@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ticktalk.cli.simulated import Simulated, simulate
     from ticktalk.cli.sweep import sweep
     from ticktalk.durations import Hz, ms, s, us
     from ticktalk.engine.components import component
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ticktalk.language.compiler import TTCompile, compile_program
     from ticktalk.mapping.mapper import TTMapper
     from ticktalk.messages import Message, RuntimeMsg
+    from ticktalk.output_log import read_log
     from ticktalk.payloads import FiringError, OutputToken
     from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical, TTRuntimeManagerSim
     from ticktalk.time import TTClock, TTEmpty, TTTag, TTTime, TTToken
@@ -73,10 +75,12 @@ if TYPE_CHECKING:
 # Where each public name lives. They are loaded at first use. So a worker process on a small device need not load the
 # compiler, the simulator and the network.
 _PLACES = {
+    "ticktalk.cli.simulated": "Simulated simulate",
     "ticktalk.cli.sweep": "sweep",
     "ticktalk.durations": "Hz ms s us",
     "ticktalk.engine.components": "component",
     "ticktalk.engine.this_firing": "Firing firing",
+    "ticktalk.output_log": "read_log",
     "ticktalk.payloads": "FiringError OutputToken",
     "ticktalk.values.codec": "register_codec",
     "ticktalk.ensemble": "TTEnsemble",
@@ -137,6 +141,7 @@ __all__ = [
     "RuntimeMsg",
     "SQify",
     "STREAMify",
+    "Simulated",
     "TTClock",
     "TTCompile",
     "TTConstraint",
@@ -166,8 +171,10 @@ __all__ = [
     "component",
     "firing",
     "ms",
+    "read_log",
     "register_codec",
     "s",
+    "simulate",
     "sq_state",
     "sweep",
     "us",

@@ -24,7 +24,7 @@ def json_line(row: Any) -> str:
     try:
         return _dump(row)
     except ValueError:
-        with _any_digits():
+        with any_digits():
             return _dump(row)
 
 
@@ -35,7 +35,7 @@ def value_field(value: Any) -> str:
 
 
 @contextmanager
-def _any_digits() -> Iterator[None]:
+def any_digits() -> Iterator[None]:
     """Let ints be written beyond Python's limit for decimal digits."""
     limit = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(0)
@@ -97,7 +97,7 @@ def stable_repr(value: Any) -> str:
         try:
             return _repr(value)
         except ValueError:
-            with _any_digits():
+            with any_digits():
                 return _repr(value)
     except Exception as error:
         return f"<{type(value).__qualname__} whose repr raises {type(error).__name__}>"

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from oracle import Node, run
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
-from ticktalk.graph.graph import TTFunction, TTGraph, TTInput
-from ticktalk.graph.sq import TTSQ, TTArc, TTConstraintSpec, TTDestination, TTPort
+from ticktalk.graph.graph import TTFunction, TTGraph
+from ticktalk.graph.sq import TTSQ, TTArc, TTConstraintSpec, TTDestination, TTInput, TTPort
 
 BOUND = 40
 

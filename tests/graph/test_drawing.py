@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import pytest
 
-from ticktalk import printable
+from ticktalk import compile_program, printable
 from ticktalk.durations import duration_text
 from ticktalk.graph.drawing import draw
 from ticktalk.graph.drawing.captions import caption, constant_text
-from ticktalk.graph.graph import TTGraph, TTInput
-from ticktalk.graph.sq import TTSQ, TTArc, TTConstraintSpec, TTDestination, TTPort
+from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ, TTArc, TTConstraintSpec, TTDestination, TTInput, TTPort
 
 SVG = "{http://www.w3.org/2000/svg}"
 NASTY = 'a<b>&"c\\"]|{}%%`#\'\n\x00\ud800é中'
@@ -412,3 +412,10 @@ def test_constants_are_written_as_python_does() -> None:
     assert constant_text({"int": hex(10**5000)}) == "<int>"
     listing = TTSQ("LIST-1", "LIST", ports=[TTPort("0", constant=[3])])
     assert [port.text for port in caption(listing).ports] == ["[0] = 3"]
+
+
+def test_a_notebook_shows_the_picture_of_a_graph(tmp_path):
+    source = "from ticktalk import *\n@GRAPHify\ndef main(x):\n    return x + 1\n"
+    (tmp_path / "prog.py").write_text(source)
+    graph = compile_program(tmp_path / "prog.py")
+    assert graph._repr_svg_() == draw(graph, "svg")

@@ -57,6 +57,8 @@ def length(until: str | None, start: int | None) -> int | None:
     if until is None or until.strip().endswith(tuple(UNITS)):
         return None if until is None else duration(until)
     try:
+        if until.strip().isdecimal():
+            raise ValueError  # a number whose unit was forgotten, though a clock may show it
         end = moment(until)
     except (ValueError, OverflowError):
         return duration(until)  # which says what to write

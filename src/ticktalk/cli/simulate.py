@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import gc
 import json
-import random
-import sys
 import time
-from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
-import simpy
 import typer
 
 from ticktalk.cli import arguments, options
 from ticktalk.cli.console import Results, ResultsGone, counters_to_stderr, progress
 from ticktalk.cli.firing_errors import FiringErrors
-from ticktalk.cli.placement import placement
+from ticktalk.cli.simulated import SimulatedRun, network_delay_of
 from ticktalk.cli.streams import say
-from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.defaults import CHECKPOINT_PERIOD
 from ticktalk.durations import duration_text
-from ticktalk.ensemble import TTEnsemble
 from ticktalk.errors import TTError
-from ticktalk.factories import make_driver
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.hosted.lease import DEAD_AFTER
 from ticktalk.hosted.meter import Meter
 from ticktalk.manager.events import Event, Joined, Left
 from ticktalk.payloads import OutputToken
-from ticktalk.runtime_manager import TTRuntimeManagerSim
 
 
 def simulate(
@@ -110,12 +103,7 @@ def simulate(
         raise TTError(f"--summary {summary}: there is no folder {summary.parent}")
     start = arguments.start_tick(start_at)
     length = arguments.length(until, start)
-    if network_delay is not None and deployment is not None:
-        raise typer.BadParameter(
-            f"--network-delay {network_delay} with --deployment: the links of the deployment file say what tokens take."
-            f" Write `links: [default: {{latency: {network_delay}}}]` there, or leave --deployment out"
-        )
-    delay = arguments.duration(network_delay or "0us")
+    delay = network_delay_of(network_delay, deployment)
     values = arguments.inputs(input or [])
     if start < 0:
         raise typer.BadParameter(f"--start {start_at}: a tick of the root clock is 0 or more")
@@ -129,80 +117,49 @@ def simulate(
 
         check_profile_file(profile, deployment)
     graph = arguments.load_graph(program, of)
-    joining: list[str] = []
-    if events is not None:
-        from ticktalk.simulation.event_file import joining_ensembles, read_events
-        from ticktalk.simulation.faults import Faults
-
-        joining = joining_ensembles(events)
-    placed = placement(graph, ensemble or [], component or [], deployment, mapping, joining)
-    asked = dict(placed.ensembles)
-    meter = Meter(lambda: time.perf_counter_ns() // 1_000) if profile is not None else None
-    env = simpy.Environment(initial_time=start)
+    measured = Meter(lambda: time.perf_counter_ns() // 1_000) if profile is not None else None
+    made = SimulatedRun(
+        graph=graph,
+        start=start,
+        length=length,
+        near=Path(program).resolve().parent,
+        inputs=values,
+        ensembles=ensemble or [],
+        components=component or [],
+        deployment=deployment,
+        mapping=mapping,
+        delay=delay,
+        events=events,
+        noticed_after=noticed_after,
+        save_every=save_every,
+        seed=seed,
+        log=log,
+        meter=measured,
+    )
     tokens: list[OutputToken] = []
     failures = FiringErrors()
     with ExitStack() as stack:
         results = stack.enter_context(Results(jsonl, _results_gone))
         stack.enter_context(BodyOutput(results.elsewhere, results.elsewhere))
-        own = asked.pop(DEFAULT_RUNTIME_MANAGER_NAME, None)
-        told = {spec.name: spec.info().modules for spec in placed.deployment.ensembles} if placed.deployment else {}
-        first = {option.partition("=")[0] for option in ensemble or []}
-        later = {name: asked.pop(name) for name in joining if name in asked and name not in first}
-        members = [
-            TTEnsemble(None, name, components=_drivers(option, program, env), modules=told.get(name, ()))
-            for name, option in asked.items()
-        ]
-        try:
-            manager = TTRuntimeManagerSim(
-                log,
-                members,
-                env,
-                network_delay=delay,
-                deployment=placed.deployment,
-                meter=meter,
-                components=_drivers(own, program, env) if own is not None else None,
-            )
-        except OSError as error:
-            raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
-        stack.enter_context(manager)
+        manager = stack.enter_context(made.manager())
         gc.freeze()  # the ensembles live as long as this process: to look through them for garbage takes seconds
-        simulation = manager.simulation
         manager.on_output(results.add, notes=True)
         if plot is not None:
             manager.on_output(tokens.append, notes=True)
         manager.on_error(failures.add)
         if events is not None:
-            there = [member.name for member in members]
-            happens = read_events(events, there, manager.name)
-            factories = {**asked, **later}
-
-            def drivers(name: str, listed: Iterable[str]) -> dict[str, Any]:
-                option = factories.get(name) or arguments.EnsembleOption(name, {})
-                return {**dict.fromkeys(listed), **_drivers(option, program, env)}
-
-            faults = Faults(manager, noticed_after, save_every, drivers)
-            manager.watch(lambda event: _say(simulation.agenda.now - start, event))
-            for happening in happens:
-                faults.schedule(happening, start)
-        state = manager.instantiate_and_map_graph(graph, mapping=placed.mapping, weights=placed.weights)
-        if seed is not None:
-            _seed(seed)
-        manager.execute_graph(graph, values)
-        if length is None:
-            simulation.agenda.on_endless = _endless
-            simulation.run()
-        else:
-            for tick in progress(start, start + length):
-                simulation.run(tick)
+            manager.watch(lambda event: _say(manager.simulation.agenda.now - start, event))
+        made.begin()
+        made.go(progress)
         failures.tell_repeats()
         counters_to_stderr(manager.counters(graph), manager.waiting(graph) if not manager.process.outputs.count else {})
         errors = manager.process.errors.count
         if summary is not None:
             _write_summary(summary, {"counters": manager.counters(graph), "errors": errors})
     results.check()
-    if profile is not None and meter is not None:
-        hosts = placed.ensembles
-        write_profile(profile, graph, placed.deployment, hosts, state.host_of, delay, meter.samples())
+    if profile is not None and measured is not None:
+        placed = made.placed
+        write_profile(profile, graph, placed.deployment, placed.ensembles, made.host_of, delay, measured.samples())
     if plot is not None:
         plot_outputs(tokens, str(plot), graph.name)
     if strict and errors:
@@ -216,13 +173,6 @@ def _write_summary(path: Path, found: dict[str, Any]) -> None:
         raise TTError(f"--summary {path}: cannot be written: {error.strerror}") from None
 
 
-def _seed(seed: int) -> None:
-    random.seed(seed)
-    numpy = sys.modules.get("numpy")  # bodies that use it have loaded it by now
-    if numpy is not None:
-        numpy.random.seed(seed)
-
-
 def _say(tick: int, event: Event) -> None:
     if not isinstance(event, (Joined, Left)):  # the file of events says so itself
         say(f"{duration_text(tick)}: {event}")
@@ -230,15 +180,3 @@ def _say(tick: int, event: Event) -> None:
 
 def _results_gone() -> None:
     raise ResultsGone
-
-
-def _endless(stream: str) -> None:
-    raise TTError(f"stream {stream} has no end, so the run would have none: give --until, such as --until 20s")
-
-
-def _drivers(option: arguments.EnsembleOption, program: str, env: simpy.Environment) -> dict[str, Any]:
-    near = Path(program).resolve().parent
-    return {
-        name: None if factory is None else make_driver(option.name, name, factory, near, env=env)
-        for name, factory in option.components.items()
-    }

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from ticktalk.errors import TTGraphError
-from ticktalk.graph.sq import TTSQ, TTArc, TTDestination
+from ticktalk.graph.sq import TTSQ, TTArc, TTInput
 from ticktalk.input_file import read_bytes
 from ticktalk.time import ROOT, TTClock
 from ticktalk.time.grid import repeats_after
@@ -74,20 +74,6 @@ class TTStatement(msgspec.Struct, omit_defaults=True):
     line: int
     source: str
     assigns: list[str] = []
-
-
-class TTInput(msgspec.Struct, omit_defaults=True):
-    """An input of the graph: a parameter of the `@GRAPHify` function.
-
-    Attributes:
-        name: the parameter's name.
-        to: the ports its token goes to at every start.
-        default: `[value]`, an encoded constant for starts that give no value; else None.
-    """
-
-    name: str
-    to: list[TTDestination] = []
-    default: list[Any] | None = None
 
 
 class TTGraph(msgspec.Struct, omit_defaults=True):
@@ -202,6 +188,12 @@ class TTGraph(msgspec.Struct, omit_defaults=True):
     def content_hash(self) -> str:
         """The SHA-256 over the graph's content, as its file carries it."""
         return _content_hash(msgspec.to_builtins(self))
+
+    def _repr_svg_(self) -> str:
+        """The picture that a notebook shows."""
+        from ticktalk.graph.drawing import draw  # few programs want one
+
+        return draw(self, "svg")
 
     def check(self) -> None:
         """Make sure that every reference in the graph leads somewhere.

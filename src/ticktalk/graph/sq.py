@@ -7,7 +7,7 @@ ensembles are sent it. The behaviour at run time lives in `ticktalk.engine`.
 from __future__ import annotations
 
 import enum
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -181,3 +181,32 @@ class TTSQ(msgspec.Struct, omit_defaults=True):
         if self.trigger in ("deadline", "plan_b"):
             return TTFiringRule.Deadline
         return TTFiringRule.SequentialRetrigger if self.order == "forward" else TTFiringRule.Timed
+
+
+class TTInput(msgspec.Struct, omit_defaults=True):
+    """An input of the graph: a parameter of the `@GRAPHify` function.
+
+    Attributes:
+        name: the parameter's name.
+        to: the ports its token goes to at every start.
+        default: `[value]`, an encoded constant for starts that give no value; else None.
+    """
+
+    name: str
+    to: list[TTDestination] = []
+    default: list[Any] | None = None
+
+
+class Nodes(Protocol):
+    """The part of a graph that is drawn: its inputs and SQs.
+
+    Attributes:
+        name, inputs, sqs: as `TTGraph` has them.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def inputs(self) -> list[TTInput]: ...
+    @property
+    def sqs(self) -> list[TTSQ]: ...

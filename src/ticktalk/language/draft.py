@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ticktalk.graph.constants import encode_constant
-from ticktalk.graph.graph import TTInput
-from ticktalk.graph.sq import TTSQ, TTArc, TTConstraintSpec, TTDestination, TTPort
+from ticktalk.graph.sq import TTSQ, TTArc, TTConstraintSpec, TTDestination, TTInput, TTPort
 from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language.templates import Template
 from ticktalk.source_problems import Place

@@ -14,14 +14,14 @@ from ticktalk.graph.drawing.dot import draw_dot
 from ticktalk.graph.drawing.hosts import hosts_of
 from ticktalk.graph.drawing.mermaid import draw_mermaid
 from ticktalk.graph.drawing.svg import draw_svg
-from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import Nodes
 
 __all__ = ["Format", "draw"]
 
 Format = Literal["svg", "dot", "mmd"]
 
 
-def draw(graph: TTGraph, format: Format, host_of: Mapping[str, str] | None = None) -> str:
+def draw(graph: Nodes, format: Format, host_of: Mapping[str, str] | None = None) -> str:
     """The text of a picture of `graph`.
 
     Args:

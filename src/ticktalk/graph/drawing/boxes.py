@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 
-from ticktalk.graph.graph import TTGraph
-from ticktalk.graph.sq import TTSQ, TTArc, TTDestination, TTPort
+from ticktalk.graph.sq import TTSQ, Nodes, TTArc, TTDestination, TTInput, TTPort
 
 
 def box_of(sq: str) -> str:
@@ -15,7 +15,7 @@ def box_of(sq: str) -> str:
     return sq.partition("/")[0] if "/" in sq else ""
 
 
-def with_boxes(graph: TTGraph, hosts: Mapping[str, str]) -> dict[str, str]:
+def with_boxes(graph: Nodes, hosts: Mapping[str, str]) -> dict[str, str]:
     """SQ name to its group, where each box is a group, too: within a host, if it has one."""
     groups = dict(hosts)
     for sq in graph.sqs:
@@ -24,7 +24,13 @@ def with_boxes(graph: TTGraph, hosts: Mapping[str, str]) -> dict[str, str]:
     return groups
 
 
-def collapsed(graph: TTGraph) -> TTGraph:
+class _Folded(NamedTuple):
+    name: str
+    inputs: list[TTInput]
+    sqs: list[TTSQ]
+
+
+def collapsed(graph: Nodes) -> Nodes:
     """A graph for drawing only, in which each box is one node with the ports and arcs that cross its border."""
     nodes: dict[str, TTSQ] = {}
     places: dict[TTDestination, TTDestination] = {}
@@ -49,4 +55,4 @@ def collapsed(graph: TTGraph) -> TTGraph:
             if to or arc.output or not box:
                 nodes[box or sq.name].arcs.append(TTArc(arc.name, arc.kind, () if box else arc.path, to, arc.output))
     inputs = [msgspec.structs.replace(each, to=[places.get(end, end) for end in each.to]) for each in graph.inputs]
-    return msgspec.structs.replace(graph, inputs=inputs, sqs=list(nodes.values()), functions={})
+    return _Folded(graph.name, inputs, list(nodes.values()))

@@ -7,8 +7,7 @@ from typing import Any, Literal, NamedTuple
 from ticktalk import printable
 from ticktalk.durations import duration_text, period_text
 from ticktalk.graph.constants import decode_constant
-from ticktalk.graph.graph import TTGraph
-from ticktalk.graph.sq import TTSQ, TTArc, TTPort
+from ticktalk.graph.sq import TTSQ, Nodes, TTArc, TTPort
 from ticktalk.instructions import INSTRUCTIONS
 
 _COLLECTIONS = ("TUPLE", "LIST", "SET", "DICT", "MERGE")
@@ -70,7 +69,7 @@ def output_label(sq: TTSQ, arc: TTArc) -> str:
     return printable.line(sq.name) + ("" if arc.kind == "value" and not arc.path else f" {arc_label(arc)}")
 
 
-def plan_b_links(graph: TTGraph) -> list[tuple[TTSQ, TTSQ]]:
+def plan_b_links(graph: Nodes) -> list[tuple[TTSQ, TTSQ]]:
     """Each plan B with its deadline."""
     by_name = {sq.name: sq for sq in graph.sqs}
     return [(by_name[sq.plan_b], sq) for sq in graph.sqs if sq.plan_b is not None]

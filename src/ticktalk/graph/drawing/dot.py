@@ -7,11 +7,10 @@ from xml.sax.saxutils import escape
 from ticktalk import printable
 from ticktalk.graph.drawing.captions import arc_label, caption, output_label, plan_b_links
 from ticktalk.graph.drawing.hosts import colours_of
-from ticktalk.graph.graph import TTGraph
-from ticktalk.graph.sq import TTSQ
+from ticktalk.graph.sq import TTSQ, Nodes
 
 
-def draw_dot(graph: TTGraph, host: dict[str, str]) -> str:
+def draw_dot(graph: Nodes, host: dict[str, str]) -> str:
     """`graph` as a directed graph, a cluster for each host."""
     node = {sq.name: f"sq{index}" for index, sq in enumerate(graph.sqs)}
     lines = [

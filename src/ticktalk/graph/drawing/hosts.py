@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ticktalk.graph.graph import TTGraph
-from ticktalk.graph.sq import TTConstraintSpec
+from ticktalk.graph.sq import Nodes, TTConstraintSpec
 
 # Okabe and Ito's colours, distinct to any kind of colour vision, without the ones closest to grey and white.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#B8A800", "#6A51A3")
 
 
-def hosts_of(graph: TTGraph, host_of: Mapping[str, str] | None) -> dict[str, str]:
+def hosts_of(graph: Nodes, host_of: Mapping[str, str] | None) -> dict[str, str]:
     """SQ name to the name of its group, for the SQs that are in one.
 
     Without `host_of`, the constraints make the groups: `rsu`, `rsu | edge` (either), `needs camera`.

@@ -8,14 +8,13 @@ from __future__ import annotations
 from ticktalk import printable
 from ticktalk.graph.drawing.captions import arc_label, caption, output_label, plan_b_links
 from ticktalk.graph.drawing.hosts import colours_of
-from ticktalk.graph.graph import TTGraph
-from ticktalk.graph.sq import TTSQ
+from ticktalk.graph.sq import TTSQ, Nodes
 
 # Characters that end a quoted label, or begin an entity, markup or a directive: written as Mermaid's `#code;`.
 _ESCAPES = {ord(c): f"#{ord(c)};" for c in '"#&<>`%\\'}
 
 
-def draw_mermaid(graph: TTGraph, host: dict[str, str]) -> str:
+def draw_mermaid(graph: Nodes, host: dict[str, str]) -> str:
     """`graph` as a flowchart from left to right."""
     node = {sq.name: f"sq{index}" for index, sq in enumerate(graph.sqs)}
     lines = ["flowchart LR"]

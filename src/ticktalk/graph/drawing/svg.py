@@ -21,8 +21,7 @@ from ticktalk.graph.drawing.captions import (
 )
 from ticktalk.graph.drawing.hosts import colours_of
 from ticktalk.graph.drawing.layout import Box, Lane, Point, Wire, place
-from ticktalk.graph.graph import TTGraph
-from ticktalk.graph.sq import TTSQ
+from ticktalk.graph.sq import TTSQ, Nodes
 
 FONT = "Arial, 'Liberation Sans', Helvetica, 'DejaVu Sans', sans-serif"
 INK, SOFT, FAINT = "#1f2933", "#52606d", "#9aa5b1"
@@ -77,14 +76,14 @@ class _SQBox(NamedTuple):
     ports: list[float]  # how far below the top
 
 
-def draw_svg(graph: TTGraph, host: dict[str, str]) -> str:
+def draw_svg(graph: Nodes, host: dict[str, str]) -> str:
     """`graph` as SVG; `host`: SQ name to its group."""
     scene = _Scene(graph, host)
     return scene.text()
 
 
 class _Scene:
-    def __init__(self, graph: TTGraph, host: dict[str, str]) -> None:
+    def __init__(self, graph: Nodes, host: dict[str, str]) -> None:
         self.graph = graph
         self.host = host
         self.colours = colours_of(host)

@@ -1,0 +1,132 @@
+"""`ticktalk export`: a log of outputs as a table, for other programs."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from ticktalk.errors import TTError
+from ticktalk.json_text import json_line
+from ticktalk.output_log import COLUMNS, flat, outputs_in
+
+BATCH = 10_000
+"""Rows that are written to Parquet at a time."""
+
+_EXACT = 2**53
+"""Every smaller int is a float exactly."""
+
+
+class Format(StrEnum):
+    """The formats of `--to`."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    JSONL = "jsonl"
+
+
+def export(
+    log: Annotated[Path, typer.Argument(metavar="LOG", help="A log of outputs: of --log, --jsonl or a manager.")],
+    to: Annotated[Format, typer.Option("--to", help="The format of the table.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The file to write; default: stdout.")
+    ] = None,
+) -> None:
+    if to is Format.PARQUET:
+        if output is None:
+            raise typer.BadParameter("--to parquet is no text for a terminal: name a file with -o FILE.parquet")
+        _parquet(log, output)
+    elif output is None:
+        _TEXT[to](log, sys.stdout)
+    else:
+        try:
+            with open(output, "w", encoding="utf-8", newline="", errors="backslashreplace") as file:
+                _TEXT[to](log, file)
+        except OSError as error:
+            raise _unwritten(output, error) from None
+
+
+def _unwritten(output: Path, error: OSError) -> TTError:
+    return TTError(f"-o {output}: the file cannot be written: {error.strerror or error}")
+
+
+def _csv(log: Path, file: TextIO) -> None:
+    columns = list(_kinds(log))
+    table = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+    table.writeheader()
+    for row in outputs_in(log):
+        table.writerow({name: _cell(value) for name, value in flat(row).items()})
+
+
+def _cell(value: Any) -> Any:
+    return json_line(value) if value is None or isinstance(value, bool) else value
+
+
+def _jsonl(log: Path, file: TextIO) -> None:
+    for row in outputs_in(log):
+        file.write(json_line(flat(row)) + "\n")
+
+
+_TEXT: dict[Format, Callable[[Path, TextIO], None]] = {Format.CSV: _csv, Format.JSONL: _jsonl}
+
+
+def _kinds(log: Path) -> dict[str, set[str]]:
+    """The columns of a log's table, and the kinds of their values."""
+    kinds: dict[str, set[str]] = {name: set() for name in COLUMNS}
+    for row in outputs_in(log):
+        for name, value in flat(row).items():
+            kinds.setdefault(name, set()).add(_kind(value))
+    return kinds
+
+
+def _kind(value: Any) -> str:
+    if value.__class__ is int and not -_EXACT <= value <= _EXACT:
+        return "long" if -(2**63) <= value < 2**63 else "huge"
+    return type(value).__name__
+
+
+_TYPES = {
+    frozenset({"int"}): "int64",
+    frozenset({"long"}): "int64",
+    frozenset({"int", "long"}): "int64",
+    frozenset({"float"}): "float64",
+    frozenset({"int", "float"}): "float64",
+    frozenset({"bool"}): "bool_",
+}
+"""By the kinds of a column's values, its type in Parquet; every other column is text."""
+
+
+def _parquet(log: Path, output: Path) -> None:
+    try:
+        arrow: Any = import_module("pyarrow")
+        parquet: Any = import_module("pyarrow.parquet")
+    except ImportError:
+        raise TTError("--to parquet needs pyarrow: pip install 'ticktalk[parquet]'") from None
+    kinds = _kinds(log)
+    types = {name: _TYPES.get(frozenset(found - {"NoneType"}), "string") for name, found in kinds.items()}
+    types = {name: "int64" if name in ("start", "stop") and not kinds[name] else kind for name, kind in types.items()}
+    schema = arrow.schema([(name, getattr(arrow, kind)()) for name, kind in types.items()])
+    try:
+        with parquet.ParquetWriter(output, schema) as writer:
+            for rows in _batches(outputs_in(log)):
+                columns = {name: [_fit(row.get(name), kind) for row in rows] for name, kind in types.items()}
+                writer.write_table(arrow.table(columns, schema=schema))
+    except OSError as error:
+        raise _unwritten(output, error) from None
+
+
+def _fit(value: Any, kind: str) -> Any:
+    """A value as a column of that type takes it: in a column of text, what is no text is JSON."""
+    return json_line(value) if kind == "string" and value is not None and not isinstance(value, str) else value
+
+
+def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    while batch := [flat(row) for row in islice(rows, BATCH)]:
+        yield batch

@@ -1,0 +1,288 @@
+"""One run in simulated time, from its settings to its end: `ticktalk simulate`, and `ticktalk.simulate` in Python."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import simpy
+import typer
+
+from ticktalk.cli import arguments
+from ticktalk.cli.placement import Placement, placement
+from ticktalk.counters import Counts
+from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.ensemble import TTEnsemble
+from ticktalk.errors import TTError
+from ticktalk.factories import make_driver
+from ticktalk.graph.graph import TTGraph
+from ticktalk.hosted.lease import DEAD_AFTER
+from ticktalk.hosted.meter import Meter
+from ticktalk.payloads import FiringError, OutputToken
+from ticktalk.runtime_manager import TTRuntimeManagerSim
+
+
+@dataclass(kw_only=True)
+class SimulatedRun:
+    """A run: first `manager`, then `begin`, then `go`.
+
+    Attributes:
+        graph: the graph.
+        start, length: when, and for how long: root ticks; length None: until nothing is left to do.
+        near: the program's folder, where the factories of drivers are.
+        inputs: by name.
+        ensembles, components: as options of `ticktalk simulate`.
+        drivers: components that are there already, as `ENSEMBLE.NAME`.
+        deployment, mapping, events: files.
+        delay: root ticks that tokens between two ensembles take.
+        noticed_after, save_every: as `Faults` has them; root ticks.
+        seed: of Python's and NumPy's random numbers.
+        log: the file that outputs are appended to.
+        meter: measures the bodies.
+    """
+
+    graph: TTGraph
+    start: int = 0
+    length: int | None = None
+    near: Path = field(default_factory=Path.cwd)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    ensembles: Sequence[str] = ()
+    components: Sequence[str] = ()
+    drivers: Mapping[str, Any] = field(default_factory=dict)
+    deployment: Path | None = None
+    mapping: Path | None = None
+    delay: int = 0
+    events: Path | None = None
+    noticed_after: int = DEAD_AFTER
+    save_every: int = CHECKPOINT_PERIOD
+    seed: int | None = None
+    log: Path | None = None
+    meter: Meter | None = None
+
+    def __post_init__(self) -> None:
+        """Place the SQs.
+
+        Raises:
+            typer.BadParameter, TTError: as `placement`.
+        """
+        self._joining: list[str] = []
+        if self.events is not None:
+            from ticktalk.simulation.event_file import joining_ensembles
+
+            self._joining = joining_ensembles(self.events)
+        components = [*self.components, *(f"{place}=drivers:given" for place in self.drivers)]
+        self.placed: Placement = placement(
+            self.graph, self.ensembles, components, self.deployment, self.mapping, self._joining
+        )
+
+    def manager(self) -> TTRuntimeManagerSim:
+        """The runtime manager, its ensembles, and the events that will happen.
+
+        Raises:
+            TTError: a driver cannot be made, the log cannot be written, or the file of events is wrong.
+        """
+        env = simpy.Environment(initial_time=self.start)
+        asked = dict(self.placed.ensembles)
+        own = asked.pop(DEFAULT_RUNTIME_MANAGER_NAME, None)
+        deployment = self.placed.deployment
+        told = {spec.name: spec.info().modules for spec in deployment.ensembles} if deployment else {}
+        first = {option.partition("=")[0] for option in self.ensembles}
+        later = {name: asked.pop(name) for name in self._joining if name in asked and name not in first}
+        members = [
+            TTEnsemble(None, name, components=self._drivers(option, env), modules=told.get(name, ()))
+            for name, option in asked.items()
+        ]
+        try:
+            self._manager = TTRuntimeManagerSim(
+                self.log,
+                members,
+                env,
+                network_delay=self.delay,
+                deployment=deployment,
+                meter=self.meter,
+                components=self._drivers(own, env) if own is not None else None,
+            )
+        except OSError as error:
+            raise TTError(f"--log {self.log}: the file cannot be written: {error.strerror}") from None
+        if self.events is not None:
+            self._schedule(self.events, [member.name for member in members], {**asked, **later}, env)
+        return self._manager
+
+    def _schedule(
+        self, events: Path, there: list[str], options: Mapping[str, arguments.EnsembleOption], env: simpy.Environment
+    ) -> None:
+        from ticktalk.simulation.event_file import read_events
+        from ticktalk.simulation.faults import Faults
+
+        def drivers(name: str, listed: Iterable[str]) -> dict[str, Any]:
+            option = options.get(name) or arguments.EnsembleOption(name, {})
+            return {**dict.fromkeys(listed), **self._drivers(option, env)}
+
+        happens = read_events(events, there, self._manager.name)
+        faults = Faults(self._manager, self.noticed_after, self.save_every, drivers)
+        for happening in happens:
+            faults.schedule(happening, self.start)
+
+    def _drivers(self, option: arguments.EnsembleOption, env: simpy.Environment) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for name, factory in option.components.items():
+            place = f"{option.name}.{name}"
+            if place in self.drivers or factory is None:
+                made[name] = self.drivers.get(place)
+            else:
+                made[name] = make_driver(option.name, name, factory, self.near, env=env)
+        return made
+
+    def begin(self) -> None:
+        """Instantiate the graph, and start it."""
+        state = self._manager.instantiate_and_map_graph(
+            self.graph, mapping=self.placed.mapping, weights=self.placed.weights
+        )
+        self.host_of = state.host_of
+        if self.seed is not None:
+            random.seed(self.seed)
+            numpy = sys.modules.get("numpy")  # bodies that use it have loaded it by now
+            if numpy is not None:
+                numpy.random.seed(self.seed)
+        self._manager.execute_graph(self.graph, self.inputs)
+
+    def go(self, steps: Callable[[int, int], Iterable[int]] = lambda start, stop: (stop,)) -> None:
+        """Run to the end.
+
+        Args:
+            steps: the ticks between two at which to come up for air; the last is the second.
+
+        Raises:
+            TTError: a stream has no end, and so the run has none.
+        """
+        simulation = self._manager.simulation
+        if self.length is None:
+            simulation.agenda.on_endless = _endless
+            simulation.run()
+        else:
+            for tick in steps(self.start, self.start + self.length):
+                simulation.run(tick)
+
+
+def _endless(stream: str) -> None:
+    raise TTError(f"stream {stream} has no end, so the run would have none: give --until, such as --until 20s")
+
+
+def network_delay_of(text: str | None, deployment: str | Path | None) -> int:
+    """What every token between two ensembles takes, in root ticks; None: nothing.
+
+    Raises:
+        typer.BadParameter: it is no duration, or a deployment file says it already.
+    """
+    if text is not None and deployment is not None:
+        raise typer.BadParameter(
+            f"--network-delay {text} with --deployment: the links of the deployment file say what tokens take."
+            f" Write `links: [default: {{latency: {text}}}]` there, or leave --deployment out"
+        )
+    return arguments.duration(text or "0us")
+
+
+class Simulated:
+    """What a simulated run gave.
+
+    Attributes:
+        graph: the graph; a notebook draws it.
+        outputs: the output tokens in order of arrival; `value`, `start`, `stop` (root ticks), `sq`, `ensemble`, ...
+        errors: those of firings.
+        counters: by SQ, what is not zero.
+        waiting: by SQ and port, the tokens that still wait there.
+    """
+
+    def __init__(self, graph: TTGraph) -> None:
+        self.graph = graph
+        self.outputs: list[OutputToken] = []
+        self.errors: list[FiringError] = []
+        self.counters: Counts = {}
+        self.waiting: dict[str, dict[str, int]] = {}
+
+    @property
+    def values(self) -> list[Any]:
+        """The values of the outputs."""
+        return [token.value for token in self.outputs]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The outputs as rows, for `pandas.DataFrame`: values as they are, ticks of the root clock."""
+        names = ("graph", "context", "sq", "ensemble", "value", "start", "stop", "arrival")
+        return [{name: getattr(token, name) for name in names} for token in self.outputs]
+
+    def __repr__(self) -> str:
+        told = f"{len(self.outputs)} outputs of {self.graph.name!r}"
+        return f"<{told}, {len(self.errors)} of firings failed>" if self.errors else f"<{told}>"
+
+
+def simulate(
+    program: str | Path | TTGraph,
+    *,
+    until: str | None = None,
+    start: str = "0",
+    input: Mapping[str, Any] | None = None,
+    graph: str | None = None,
+    ensemble: Sequence[str] = (),
+    component: Mapping[str, Any] | None = None,
+    deployment: str | Path | None = None,
+    mapping: str | Path | None = None,
+    network_delay: str | None = None,
+    events: str | Path | None = None,
+    seed: int | None = None,
+) -> Simulated:
+    """Run a program in simulated time: `ticktalk.simulate("prog.py", until="10s").outputs`.
+
+    Args:
+        program: the program, a compiled graph's file, or a graph.
+        until: how long, such as `"10s"`; None: until nothing is left to do.
+        start: a tick of the root clock, a duration, or a date.
+        input: the graph's inputs by name; one named `trigger` defaults to 1.
+        graph: which graph of the program; None: the outermost one.
+        ensemble: `"NAME"` or `"NAME=COMPONENT,..."`; by default one for each name that constraints ask for.
+        component: by `"ENSEMBLE.NAME"`: the driver object, or a text `"module:factory"`.
+        deployment, mapping, events: files, as for `ticktalk simulate`.
+        network_delay: what tokens between two ensembles take.
+        seed: of Python's and NumPy's random numbers.
+
+    Raises:
+        TTError: the program is wrong (`TTSyntaxError`), cannot be placed, or an argument is wrong.
+    """
+    given = component or {}
+    if wrong := [place for place in given if not all(place.rpartition("."))]:
+        raise TTError(f"component {wrong[0]!r}: name it ENSEMBLE.NAME, such as 'edge.camera'")
+    try:
+        first = arguments.start_tick(start)
+        compiled = program if isinstance(program, TTGraph) else arguments.load_graph(str(program), graph)
+        run = SimulatedRun(
+            graph=compiled,
+            start=first,
+            length=arguments.length(until, first),
+            near=Path.cwd() if isinstance(program, TTGraph) else Path(program).resolve().parent,
+            inputs=input or {},
+            ensembles=ensemble,
+            components=[f"{place}={factory}" for place, factory in given.items() if isinstance(factory, str)],
+            drivers={place: driver for place, driver in given.items() if not isinstance(driver, str)},
+            deployment=_path(deployment),
+            mapping=_path(mapping),
+            delay=network_delay_of(network_delay, deployment),
+            events=_path(events),
+            seed=seed,
+        )
+    except typer.BadParameter as error:
+        raise TTError(error.message) from None
+    done = Simulated(compiled)
+    with run.manager() as manager:
+        manager.on_output(done.outputs.append, notes=True)
+        manager.on_error(done.errors.append)
+        run.begin()
+        run.go()
+        done.counters, done.waiting = manager.counters(compiled), manager.waiting(compiled)
+    return done
+
+
+def _path(name: str | Path | None) -> Path | None:
+    return None if name is None else Path(name)
