@@ -11,13 +11,14 @@ import msgspec
 
 from ticktalk.defaults import interval_width
 from ticktalk.durations import duration_text, instant_text, period_text
-from ticktalk.errors import TTError, TTInputError, TTRuntimeError
+from ticktalk.errors import TTInputError, TTRuntimeError
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.completion import Completion
 from ticktalk.manager.driver import Driver, Send
 from ticktalk.manager.heal import Heal
 from ticktalk.manager.outputs import Outputs
+from ticktalk.manager.replies import answer
 from ticktalk.manager.reports import Losses, Reports
 from ticktalk.manager.state import ContextState, GraphState, ManagerState
 from ticktalk.mapping.mapper import TTMapper
@@ -126,29 +127,29 @@ class Deploy:
             reply.set_exception(TTRuntimeError(not_prepared(state)))
         else:
             state.state = "ready"
-            self._heal.deployed(state)
-            reply.set_result(state)
+
+            def ready() -> GraphState:
+                self._heal.deployed(state)
+                return state
+
+            answer(reply, ready)
 
     def start_when_ready(self, request: StartRequest, later: Future[Any]) -> None:
         """Start a context of a graph, once it is ready; `later` gets its number, or the error.
 
-        Raises:
-            TTRuntimeError: there is no such graph, or it runs and is not to be started `again`.
-            TTInputError: a value is missing, for no input, or has no codec.
+        That is a `TTRuntimeError` (there is no such graph, or it runs and is not to be started `again`), or a
+        `TTInputError` (a value is missing, for no input, or has no codec).
         """
         deployed = self._replies.get(request.graph)
         if deployed is None:
-            later.set_result(self._start(request))
+            answer(later, lambda: self._start(request))
             return
 
-        def start(deployed: Future[GraphState]) -> None:
-            try:
-                deployed.result()
-                later.set_result(self._start(request))
-            except TTError as error:
-                later.set_exception(error)
+        def start() -> int:
+            deployed.result()
+            return self._start(request)
 
-        deployed.add_done_callback(start)
+        deployed.add_done_callback(lambda deployed: answer(later, start))
 
     def _start(self, request: StartRequest) -> int:
         state = self.state_of(request.graph)
@@ -238,14 +239,8 @@ class Deploy:
         Raises:
             TTRuntimeError: there is no such graph.
         """
-
-        def stop() -> None:
-            try:
-                later.set_result(self.stop(name))
-            except TTError as error:  # another requester has stopped it
-                later.set_exception(error)
-
-        self._reports.settle(self.state_of(name), stop)
+        # Another requester may have stopped it meanwhile.
+        self._reports.settle(self.state_of(name), lambda: answer(later, lambda: self.stop(name)))
 
     def stop(self, name: str) -> Losses:
         """End a graph and forget it; what was lost, and where.

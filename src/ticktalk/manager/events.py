@@ -190,6 +190,17 @@ class LeftOut(Event, frozen=True):
     )
 
 
+class Defect(Event, frozen=True):
+    """The manager could not do what it was asked for, by an error of its own."""
+
+    request: str
+    why: str
+    sentence = (
+        "warning: an error in the manager itself, at a request {0.request}: {0.why} (the log has its traceback:"
+        " please report it)"
+    )
+
+
 # Simulated faults.
 
 

@@ -20,7 +20,7 @@ from ticktalk.errors import TTError, TTRuntimeError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.deploy import Deploy
 from ticktalk.manager.driver import Driver, Send
-from ticktalk.manager.events import Event
+from ticktalk.manager.events import Defect, Event
 from ticktalk.manager.heal import Heal
 from ticktalk.manager.liveness import Liveness
 from ticktalk.manager.outputs import Errors, Outputs
@@ -113,6 +113,7 @@ class Requests:
 
         for name in list(waits):
             later: Future[Losses] = Future()
+            later.add_done_callback(partial(self._see_error, RuntimeMsg.STOP_GRAPH, True))
             later.add_done_callback(partial(ended, name))
             self.deploy.stop_when_settled(name, later)
 
@@ -140,19 +141,27 @@ class Requests:
                 what = f"{kind.name} carries a {wanted.__name__} ({ROWS[kind].doc})"
                 logger.error("%s", line(f"{what}, not {bounded(repr(payload), 100)}"))
                 return
-            later = request.reply
-            if later is None:
-                later = Future()
-                later.add_done_callback(_log_error)
+            later: Future[Any] = request.reply or Future()
+            later.add_done_callback(partial(self._see_error, kind, request.reply is not None))
             try:
                 act(request, later)
             except Exception as error:
-                if not later.done():
-                    later.set_exception(error)
-                if not isinstance(error, TTError):
-                    raise  # a defect of ours
+                if later.done():
+                    raise
+                later.set_exception(error)
 
         self.handlers[kind] = handler
+
+    def _see_error(self, kind: RuntimeMsg, has_requester: bool, later: Future[Any]) -> None:
+        """Tell of an error that no requester gets, and of one that is no requester's fault."""
+        error = later.exception()
+        if error is None:
+            return
+        if not isinstance(error, TTError):
+            logger.error("an error in the manager itself, at a request %s", kind.name, exc_info=error)
+            self.tell(Defect(kind.name, f"{type(error).__name__}: {error}"))
+        elif not has_requester:
+            logger.error("%s", line(error))
 
     def _answer(self, kind: RuntimeMsg, act: Callable[[Any], Any]) -> None:
         self._answer_later(kind, lambda request, later: later.set_result(act(request)))
@@ -203,9 +212,3 @@ def _request(payload: Any) -> Any:
             values = {name: given.value if isinstance(given, TTToken) else given for name, given in inputs.items()}
             return StartRequest(graph.name, values)
     return payload
-
-
-def _log_error(later: Future[Any]) -> None:
-    error = later.exception()
-    if error is not None:
-        logger.error("%s", line(error))

@@ -153,8 +153,6 @@ class Commands:
                 told = msgspec.msgpack.encode(command.told(future.result(), self._manager.process.state))
             except Exception as error:
                 question.answer(asked.answer(False, failure(error).encode("utf-8", "replace")))
-                if not isinstance(error, TTError):
-                    raise  # a defect of ours
             else:
                 question.answer(asked.answer(True, told))
 

@@ -1,0 +1,120 @@
+"""A request whose rule fails later, by a defect of ours, is answered with the failure, which is told and logged."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from ticktalk.errors import TTRuntimeError
+from ticktalk.language.compiler import compile_source
+from ticktalk.manager.driver import Driver
+from ticktalk.manager.events import Defect
+from ticktalk.manager.requests import Requests
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.messages import RuntimeMsg
+from ticktalk.payloads import DeployRequest, ReadyAnswer, StartRequest, StatusRequest, StopRequest
+
+GRAPH = compile_source(
+    "from ticktalk import SQify, GRAPHify\n@SQify\ndef f(x):\n    return x\n@GRAPHify\ndef main(x):\n    return f(x)\n",
+    "prog.py",
+    "prog",
+)
+
+
+class Waits(Driver):
+    """Makes the calls of later when it is told to."""
+
+    def __init__(self) -> None:
+        self.later: list[Any] = []
+
+    def after(self, ticks: int, act: Any) -> None:
+        self.later.append(act)
+
+    def reports(self, graph: str, context: int) -> None:
+        return None
+
+
+@pytest.fixture
+def requests() -> Requests:
+    return Requests("boss", None, lambda ensemble, kind, payload: None, Waits())
+
+
+def ask(requests: Requests, kind: RuntimeMsg, request: Any) -> Future[Any]:
+    requests.handlers[kind](request)
+    reply: Future[Any] = request.reply
+    return reply
+
+
+def broken(*arguments: Any) -> None:
+    raise KeyError("the defect")
+
+
+def told(requests: Requests, reply: Future[Any], events: list[Any], caplog: pytest.LogCaptureFixture) -> None:
+    assert isinstance(reply.exception(timeout=0), KeyError), "the requester gets the failure"
+    (event,) = [event for event in events if isinstance(event, Defect)]
+    assert "the defect" in str(event)
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert record.exc_info is not None and record.exc_info[0] is KeyError, "the log has the traceback"
+
+
+def test_a_start_that_waited_for_its_graph(
+    requests: Requests, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    events: list[Any] = []
+    requests.watchers.append(events.append)
+    requests.handlers[RuntimeMsg.JOIN](EnsembleInfo("edge"))
+    deployed = ask(requests, RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(GRAPH, reply=Future()))
+    started = ask(requests, RuntimeMsg.EXECUTE_GRAPH, StartRequest("prog", {"x": 1}, reply=Future()))
+    assert not deployed.done() and not started.done()
+    monkeypatch.setattr(requests.deploy, "_start", broken)
+    requests.handlers[RuntimeMsg.READY](ReadyAnswer("prog", "edge"))
+    assert deployed.result(timeout=0).name == "prog"
+    told(requests, started, events, caplog)
+
+
+@pytest.mark.parametrize("what", ["stop", "shut down"])
+def test_a_stop_that_waited_for_what_was_under_way(
+    what: str, requests: Requests, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    events: list[Any] = []
+    requests.watchers.append(events.append)
+    requests.handlers[RuntimeMsg.JOIN](EnsembleInfo("edge"))
+    ask(requests, RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(GRAPH, reply=Future()))
+    requests.handlers[RuntimeMsg.READY](ReadyAnswer("prog", "edge"))
+    assert ask(requests, RuntimeMsg.EXECUTE_GRAPH, StartRequest("prog", {"x": 1}, reply=Future())).result(0) == 1
+    monkeypatch.setattr(requests.deploy, "stop", broken)
+    if what == "stop":
+        reply = ask(requests, RuntimeMsg.STOP_GRAPH, StopRequest("prog", Future()))
+    else:
+        reply = ask(requests, RuntimeMsg.SHUT_DOWN, StatusRequest(Future()))
+    assert not reply.done()
+    driver = requests._driver
+    assert isinstance(driver, Waits)
+    for act in driver.later:
+        act()
+    if what == "stop":
+        told(requests, reply, events, caplog)
+    else:
+        assert reply.result(timeout=0) == {}, "it ends all the same"
+        assert [event for event in events if isinstance(event, Defect)]
+
+
+def test_a_graph_whose_readiness_cannot_be_told(
+    requests: Requests, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    events: list[Any] = []
+    requests.watchers.append(events.append)
+    requests.handlers[RuntimeMsg.JOIN](EnsembleInfo("edge"))
+    deployed = ask(requests, RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(GRAPH, reply=Future()))
+    monkeypatch.setattr(requests.heal, "deployed", broken)
+    requests.handlers[RuntimeMsg.READY](ReadyAnswer("prog", "edge"))
+    told(requests, deployed, events, caplog)
+
+
+def test_a_request_without_requester_is_logged(requests: Requests, caplog: pytest.LogCaptureFixture) -> None:
+    requests.handlers[RuntimeMsg.STOP_GRAPH](StopRequest("none"))
+    assert "there is no graph named 'none'" in caplog.text
+    with pytest.raises(TTRuntimeError, match="no graph"):
+        ask(requests, RuntimeMsg.STOP_GRAPH, StopRequest("none", Future())).result(0)
