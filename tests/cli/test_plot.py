@@ -8,8 +8,9 @@ import sys
 import warnings
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -52,10 +53,35 @@ def test_each_sq_has_a_row_with_its_ensemble(tmp_path: Path) -> None:
 
 def test_parts_of_a_value_are_lines_with_names(tmp_path: Path) -> None:
     assert {"[0]", "[1]"} <= set(texts(stream([(1, 2), (3, 4)]), tmp_path))
-    assert {"x", "['_y']"} <= set(texts(stream([{"x": 1, "_y": 2}]), tmp_path))
+    assert {"[3]", "[7]"} <= set(texts(stream([{3: 1, 7: 2}]), tmp_path))
     assert {"[0]", "[1][0]", "[1][1]"} <= set(texts(stream([[1, (2, 3)]]), tmp_path))
     assert {"[0]", "[2]"} <= set(texts(stream([numpy.array([1.0, 2.0, 3.0])]), tmp_path))
     assert "and 12 more" in texts(stream([list(range(20))]), tmp_path)
+
+
+@dataclass
+class Pose:
+    x: float
+    heading: Any
+
+
+class Wind(NamedTuple):
+    speed: float
+    gusts: bool
+
+
+def test_each_quantity_of_a_value_has_a_row_with_its_name(tmp_path: Path) -> None:
+    said = texts(stream([{"speed in m/s": 3.5, "_y": [1, 2], "open": True}]), tmp_path)
+    assert said.count("f-1  ·  edge") == 3
+    assert {"speed in m/s", "_y", "[0]", "[1]", "open", "True"} <= set(said)
+    said = texts(stream([Pose(1.5, {"north": 0.5, "east": Wind(2.0, False)})]), tmp_path)
+    assert {"x", "heading.north", "heading.east.speed", "heading.east.gusts", "False"} <= set(said)
+
+
+def test_the_rows_of_an_sq_stand_together(tmp_path: Path) -> None:
+    tokens = [token({"x": 1}, sq="a-1"), token({"x": 1}, sq="b-1"), token({"y": 1}, sq="a-1")]
+    names = [name for name in texts(tokens, tmp_path) if name in ("x", "y")]
+    assert names == ["x", "y", "x"]
 
 
 def test_truth_values_and_names_are_levels(tmp_path: Path) -> None:
@@ -109,7 +135,7 @@ def test_sqs_that_do_not_fit_are_mentioned(tmp_path: Path, monkeypatch: pytest.M
     said = texts([made for k in range(5) for made in stream([k], f"f-{k}")], tmp_path)
     assert "f-1  ·  edge" in said
     assert "f-2  ·  edge" not in said
-    assert "not shown: 3 more SQs with outputs (f-2, f-3, f-4)" in said
+    assert "not shown: 3 more rows (f-2, f-3, f-4)" in said
 
 
 def test_a_plot_without_outputs_is_written(tmp_path: Path) -> None:

@@ -1,7 +1,12 @@
-"""Outputs over time as a picture: a row for each SQ that sent some, one time axis for all."""
+"""Outputs over time as a picture: a row for each quantity of each SQ that sent some, one time axis for all.
+
+The items of a dict and the fields of a record are quantities; what each is called, such as `speed in m/s`, is its row's
+label. The items of a list are lines in one row.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import numbers
 import sys
@@ -21,6 +26,7 @@ from ticktalk.time import Tick
 ENDINGS = ("png", "svg", "pdf", "jpg", "jpeg", "webp")
 
 MOST_ROWS = 12
+MOST_QUANTITIES = 16  # of one value
 MOST_LINES = 8  # in a row, of one tuple
 MOST_LABELS = 10  # in a row, of values that are no numbers
 MOST_MARKS = 300  # in a line; with more, the points would hide it
@@ -63,8 +69,8 @@ def check_plot_file(path: str) -> None:
 def plot_outputs(tokens: Iterable[PlottedToken], path: str, title: str) -> None:
     """Draw the outputs over time into the file `path`; its ending tells the format.
 
-    Numbers are points with their interval as a bar. Tuples, lists and dicts of numbers are several lines. Any other
-    value has a level of its own.
+    Numbers are points with their interval as a bar; tuples and lists of them are several lines. Truth values and
+    any other values are states: each has a level of its own. Dicts and records have a row for each item or field.
 
     Args:
         tokens: output tokens in any order; an infinite end reaches to the edge of the picture.
@@ -77,18 +83,23 @@ def plot_outputs(tokens: Iterable[PlottedToken], path: str, title: str) -> None:
     check_plot_file(path)
     from matplotlib.figure import Figure
 
-    rows: dict[str, list[PlottedToken]] = {}
+    rows: dict[tuple[str, str], list[PlottedToken]] = {}
     for token in tokens:
-        rows.setdefault(token.sq, []).append(token)
-    shown = list(rows.items())[:MOST_ROWS]
+        for name, value in _quantities(token.value).items():
+            of = token if not name else _Part(value, token.start, token.stop, token.sq, token.ensemble)
+            rows.setdefault((token.sq, name), []).append(of)
+    order = {sq: index for index, sq in enumerate(dict.fromkeys(sq for sq, _ in rows))}
+    shown = sorted(rows.items(), key=lambda row: order[row[0][0]])[:MOST_ROWS]
     axis = _TimeAxis(token for _, row in shown for token in row)
     # A figure without pyplot has no window and no state that outlives it; it is drawn by Agg.
     figure = Figure(figsize=(10.0, 1.3 + 1.75 * max(1, len(shown))), layout="constrained")
     figure.suptitle(_plain(title), fontweight="bold")
     if shown:
         panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
-        for panel, (sq, row) in zip(panels, shown, strict=True):
+        for panel, ((sq, name), row) in zip(panels, shown, strict=True):
             _draw_row(panel, axis, sq, row)
+            if name:
+                panel.set_ylabel(_plain(shortened(name, 24)), fontsize=9)
         panels[-1].set_xlim(axis.left, axis.right)
         panels[-1].set_xlabel(axis.label)
     else:
@@ -96,8 +107,13 @@ def plot_outputs(tokens: Iterable[PlottedToken], path: str, title: str) -> None:
         panel.text(0.5, 0.5, "no outputs", ha="center", va="center", fontsize=16, color="#52606d")
         panel.set_axis_off()
     if len(rows) > len(shown):
-        rest = list(rows)[MOST_ROWS:]
-        text = f"not shown: {len(rest)} more SQs with outputs ({shortened(', '.join(rest), 90)})"
+        there = {place for place, _ in shown}
+        rest = [
+            f"{sq} {name}".rstrip()
+            for sq, name in sorted(rows, key=lambda row: order[row[0]])
+            if (sq, name) not in there
+        ]
+        text = f"not shown: {len(rest)} more rows ({shortened(', '.join(rest), 90)})"
         figure.supxlabel(_plain(text), fontsize=9, color="#52606d")
     try:
         with warnings.catch_warnings():
@@ -107,6 +123,35 @@ def plot_outputs(tokens: Iterable[PlottedToken], path: str, title: str) -> None:
     except OSError as error:
         why = error.strerror or str(error)
         raise TTError(f"{path}: the plot cannot be written: {why}; name a file in a folder you may write to") from None
+
+
+class _Part(NamedTuple):
+    """A quantity of a token."""
+
+    value: Any
+    start: Tick
+    stop: Tick
+    sq: str
+    ensemble: str
+
+
+def _quantities(value: Any, name: str = "", depth: int = 0) -> dict[str, Any]:
+    """The quantities of a value by name: those of a dict with names or a record; else itself."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        items = {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        items = dict(zip(value._fields, value, strict=False))
+    elif isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        items = value
+    else:
+        return {name: value}
+    if not items or len(items) > MOST_QUANTITIES or depth > 2:
+        return {name: value}
+    found: dict[str, Any] = {}
+    for key, item in items.items():
+        label = shortened(printable.line(key), 24)
+        found.update(_quantities(item, f"{name}.{label}" if name else label, depth + 1))
+    return found
 
 
 class _TimeAxis:
@@ -165,8 +210,8 @@ def _draw_row(panel: Any, axis: _TimeAxis, sq: str, row: Sequence[PlottedToken])
             others.append(token)
         for name, y in (found or {}).items():
             lines.setdefault(name, []).append(_Point(y, token))
-    # Few numbers among other values are values like these.
-    if len(others) > len(row) / 2:
+    # Few numbers among other values are values like these; truth values are states.
+    if len(others) > len(row) / 2 or all(_is_truth(token.value) for token in row):
         _draw_levels(panel, axis, row)
         return
     for index, (name, points) in enumerate(list(lines.items())[:MOST_LINES]):
@@ -177,9 +222,6 @@ def _draw_row(panel: Any, axis: _TimeAxis, sq: str, row: Sequence[PlottedToken])
             loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False,
             title=f"and {more} more" if more > 0 else None, title_fontsize=8,
         )  # fmt: skip
-    if all(_is_truth(token.value) for token in row):
-        panel.set_yticks([0, 1], ["False", "True"])
-        panel.set_ylim(-0.3, 1.3)
     for token in others[:MOST_LABELS]:
         place = axis.place(token)
         panel.axvline(place, color="#b3261e", linewidth=1, linestyle=":")
@@ -216,7 +258,7 @@ def _draw_line(panel: Any, axis: _TimeAxis, name: str, points: list[_Point], col
 def _draw_levels(panel: Any, axis: _TimeAxis, row: Sequence[PlottedToken]) -> None:
     """Values that are no numbers: a level for each that differs."""
     texts = [_value_text(token.value) for token in row]
-    levels = list(dict.fromkeys(texts))
+    levels = ["True", "False"] if all(_is_truth(token.value) for token in row) else list(dict.fromkeys(texts))
     if len(levels) > MOST_LABELS:
         levels = [*levels[: MOST_LABELS - 1], "others"]
     height = {text: len(levels) - 1 - index for index, text in enumerate(levels)}
