@@ -142,6 +142,11 @@ SENTENCES = [
         "warning: graph 'g': a: sq_state['k'] (Lock) has no codec or is too long, so it is not in the checkpoints"
         " (see register_codec, --max-value)",
     ),
+    (
+        ev.Defect("STOP_GRAPH", "KeyError: {x}"),
+        "warning: an error in the manager itself, at a request STOP_GRAPH: KeyError: {x} (the log has its traceback:"
+        " please report it)",
+    ),
     (ev.Failed("x"), "'x' fails"),
     (ev.Started("x"), "'x' joins"),
     (ev.Cut("x", "y"), "the link between 'x' and 'y' is cut"),
