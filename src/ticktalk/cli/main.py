@@ -54,6 +54,9 @@ COMMANDS = {
         "outputs",
         "The outputs of a graph, one JSON object a line: the latest, and with --follow those to come.",
     ),
+    "doctor": Command(
+        "doctor", "doctor", "Look for what would get in the way here, and at a manager; says what to do."
+    ),
     "export": Command("export", "export", "A log of outputs as a table: CSV, Parquet, or flat JSON lines."),
     "keys": Command(
         "keys", "keys_app", "Credentials: the right to take part in a system on a network and to sign its code."

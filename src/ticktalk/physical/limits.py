@@ -64,15 +64,20 @@ def check_limits(needs: Needs) -> None:
 
 def check_memory() -> None:
     """Warn where long values cannot be shared between processes: they are copied, which takes longer."""
+    if why := unshared():
+        logger.warning("long values are copied between processes, because they cannot be shared: %s", why)
+
+
+def unshared() -> str:
+    """Why long values cannot be shared between processes here; empty: they can."""
     memory = arena.create()
     if memory is not None:
         memory.close()
-        return
-    why = "this system has no memory files (memfd_create)"
+        return ""
     soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     if soft != resource.RLIM_INFINITY and soft < arena.SIZE:
-        why = f"files may have {soft} bytes, and {arena.SIZE} are needed: raise the limit with `ulimit -f unlimited`"
-    logger.warning("long values are copied between processes, because they cannot be shared: %s", why)
+        return f"files may have {soft} bytes, and {arena.SIZE} are needed: raise the limit with `ulimit -f unlimited`"
+    return "this system has no memory files (memfd_create)"
 
 
 def _tasks_left() -> tuple[int, str] | None:
