@@ -326,9 +326,40 @@ def main(trigger):
 """
     links = LINKS.replace("bytes: BYTES, time: 1ms", "memory: 1")
     found = Simulated(tmp_path, program, links, {"f-1": "a", "g-1": "b"})
-    # The first takes 10 ms, so those of 8 and 12 arrive with it at 14; that of 16 after it.
-    first = 4_000 + 10_003 + 7_000
-    assert found.run(26_000) == [(9_000, first), (0, first), (0, first), (0, 16_000 + 1_002 + 7_000)]
+    # The bytes of the first go from 4 to 13.003 ms, and those of 8 and 12 wait for that; then the link is free again.
+    gone = 4_000 + 9_003
+    ways = [gone, gone + 2, gone + 4, 16_002]
+    assert found.run(26_000) == list(zip([9_000, 0, 0, 0], [way + 1_000 + 7_000 for way in ways], strict=True))
+
+
+def test_a_link_that_is_asked_too_much_falls_behind(tmp_path: Path) -> None:
+    program = """
+@STREAMify
+def f(trigger):
+    return b""
+@SQify
+def g(x):
+    return 0
+@GRAPHify
+def main(trigger):
+    return g(f(trigger, TTPeriod=100_000))
+"""
+    links = LINKS.replace("bytes: BYTES, time: 1ms", "bytes: 200kB")
+    found = Simulated(tmp_path, program, links, {"f-1": "a", "g-1": "b"})
+    arrivals = [arrival - 7_000 - 1_000 for _, arrival in found.run(2_000_000)]
+    assert arrivals == [100_000 + 200_000 * (k + 1) for k in range(len(arrivals))]
+    # 19 tokens were sent by 1.9 s; their bytes take 3.8 s from 100 ms on.
+    (load,) = found.manager.status()["loads"]
+    behind = 100_000 + 19 * 200_000 - 2_000_000
+    assert load == {
+        "what": "link",
+        "name": "a -> b",
+        "cores": 1,
+        "used": (19 * 200_000 - behind) / 2_000_000,
+        "behind": behind,
+        "waits": "",
+        "overloaded_since": 100_000,
+    }
 
 
 # Against a model of its own.
@@ -364,7 +395,7 @@ def random_system(seed: int, folder: Path) -> tuple[TTGraph, DeploymentFile, dic
 
 
 def ends_in_simpy(graph: TTGraph, deployment: DeploymentFile, mapping: dict[str, str]) -> dict[str, int]:
-    """When each SQ ends, if a core is a place in a SimPy resource."""
+    """When each SQ ends, if a core is a place in a SimPy resource, and a link, in each direction, is one of its own."""
     env = simpy.Environment()
     specs = {spec.name: spec for spec in deployment.ensembles}
     cores = {name: simpy.Resource(env, spec.cores) for name, spec in specs.items()}
@@ -374,7 +405,7 @@ def ends_in_simpy(graph: TTGraph, deployment: DeploymentFile, mapping: dict[str,
 
     ready: dict[str, list[Any]] = {name: [] for name in specs}
     turns = {sq.name: env.event() for sq in graph.sqs}
-    latest: dict[tuple[str, str], int] = {}
+    wires = {(one, other): simpy.Resource(env, 1) for one in specs for other in specs if one != other}
 
     def take_turns(host: str) -> Any:
         """SQs that become ready at one tick ask for their core in graph order."""
@@ -382,8 +413,11 @@ def ends_in_simpy(graph: TTGraph, deployment: DeploymentFile, mapping: dict[str,
             turns[sq.name].succeed(cores[host].request())
         ready[host].clear()
 
-    def bring(to: Any, way: int) -> Any:
-        yield env.timeout(way)
+    def bring(to: Any, wire: simpy.Resource, transfer: int, latency: int) -> Any:
+        with wire.request() as turn:
+            yield turn
+            yield env.timeout(transfer)
+        yield env.timeout(latency)
         for destination in to:
             arrived[destination.sq, destination.port].succeed()
 
@@ -411,10 +445,8 @@ def ends_in_simpy(graph: TTGraph, deployment: DeploymentFile, mapping: dict[str,
                     arrived[destination.sq, destination.port].succeed()
             elif there:
                 assert link is not None and link.bandwidth is not None and cost.bytes is not None
-                way = link.latency + math.ceil(cost.bytes * 10**6 / link.bandwidth)
-                arrival = max(latest.get((host, other), 0), int(env.now) + way)  # none overtakes another
-                latest[host, other] = arrival
-                env.process(bring(there, arrival - int(env.now)))
+                transfer = math.ceil(cost.bytes * 10**6 / link.bandwidth)
+                env.process(bring(there, wires[host, other], transfer, link.latency))
 
     for sq in graph.sqs:
         env.process(live(sq))

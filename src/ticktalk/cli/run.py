@@ -12,6 +12,7 @@ import typer
 
 from ticktalk.cli import arguments, options
 from ticktalk.cli.console import Results, counters_to_stderr
+from ticktalk.cli.ending import times
 from ticktalk.cli.firing_errors import FiringErrors
 from ticktalk.cli.own_ensembles import OwnEnsembles, Settings
 from ticktalk.cli.placement import placement
@@ -135,6 +136,8 @@ def run(
         results.check()
         errors = manager.process.errors.count
         counters_to_stderr(manager.counters(graph), {})
+        for line in times(manager.status()):
+            say(line)
         if profile is not None:
             costs = manager.profile(graph)
             write_profile(profile, graph, placed.deployment, placed.ensembles, host_of, 0, costs)

@@ -13,6 +13,7 @@ import typer
 
 from ticktalk.cli import arguments, options
 from ticktalk.cli.console import Results, ResultsGone, counters_to_stderr, progress
+from ticktalk.cli.ending import times
 from ticktalk.cli.firing_errors import FiringErrors
 from ticktalk.cli.simulated import SimulatedRun, network_delay_of
 from ticktalk.cli.streams import say
@@ -153,6 +154,8 @@ def simulate(
         made.go(progress)
         failures.tell_repeats()
         counters_to_stderr(manager.counters(graph), manager.waiting(graph) if not manager.process.outputs.count else {})
+        for line in times(manager.status()):
+            say(line)
         errors = manager.process.errors.count
         if summary is not None:
             _write_summary(summary, {"counters": manager.counters(graph), "errors": errors})

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ticktalk.cli.console import CELL, counter_lines
+from ticktalk.cli.ending import times
 from ticktalk.durations import about
 from ticktalk.printable import line
 
@@ -89,6 +90,11 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
             "\n".join(counter_lines(graph["counters"])) or "none",
         )
     tables = [ensembles, graphs]
+    if lines := times(status):
+        where = table("where time goes")
+        for told in lines:
+            add(where, told)
+        tables.append(where)
     if status["errors"]:
         errors = table(f"errors of firings: {status['errors']}, the latest")
         for line in status["latest_errors"]:

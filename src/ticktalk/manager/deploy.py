@@ -251,6 +251,7 @@ class Deploy:
         state = self.state_of(name)
         for host in state.hosts:
             self._send(host, SyncMsg.STOP, StopGraph(name))
+        self._outputs.end(name)
         del self._state.graphs[name]  # another graph may be given this name: it counts for itself
         self._heal.forget(name)
         for context in state.contexts.values():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from ticktalk.manager.events import Event
 from ticktalk.payloads import IdleReport, StartContext
@@ -17,6 +17,28 @@ Send = Callable[[str, enum.Enum, Any], None]
 
 Tell = Callable[[Event], None]
 """Tells the watchers of an event."""
+
+
+class Load(NamedTuple):
+    """The use of what there is a limited amount of.
+
+    Attributes:
+        what: an ensemble's cores, or the bandwidth of a link in one direction.
+        name: the ensemble; of a link, both of them.
+        cores: how many there are.
+        used: the share of the time for which they, or the link, have worked.
+        behind: microseconds for which the first of what waits there has waited, or that a link needs for what waits.
+        waits: the SQ of which the most firings wait; empty: none do.
+        overloaded_since: the root tick since which more came than could be done; None: it keeps up.
+    """
+
+    what: Literal["cores", "link"]
+    name: str
+    cores: int
+    used: float
+    behind: int
+    waits: str
+    overloaded_since: int | None
 
 
 class Driver:
@@ -64,6 +86,10 @@ class Driver:
     def reports(self, graph: str, context: int) -> list[IdleReport] | None:
         """The reports of a context on every ensemble, where they can be seen; None: ensembles send them when asked."""
         return None
+
+    def loads(self) -> list[Load]:
+        """The use of cores and links, where it is known."""
+        return []
 
     def refused(self) -> dict[str, int]:
         """By kind, how much came to the manager and was not taken."""

@@ -9,6 +9,7 @@ import msgspec
 
 from ticktalk.errors import InvalidMessageError
 from ticktalk.log_file import LogFile
+from ticktalk.manager.latency import Latencies
 from ticktalk.manager.state import ContextState, ManagerState
 from ticktalk.payloads import FiringError, OutputToken
 
@@ -33,6 +34,9 @@ class Outputs:
         log_file: a path, an open text file, or None for no file.
         rows_kept: of each graph, as JSON lines in the state; 0: none.
 
+    Attributes:
+        timed: how long outputs take is noted.
+
     Raises:
         OSError: the file cannot be opened.
     """
@@ -40,11 +44,13 @@ class Outputs:
     def __init__(self, state: ManagerState, log_file: Any = None, rows_kept: int = 0) -> None:
         self._state = state
         self.rows_kept = rows_kept
+        self.timed = True
         self.log = LogFile(log_file) if log_file is not None else None
         self.listeners: list[Callable[[OutputToken], None]] = []
         self.row_listeners: list[Callable[[str, str], None]] = []  # told the graph and the row, where rows are kept
         self._others = 0  # outputs of contexts that are not there any more
         self._counts: dict[int, dict[str, int]] = {}  # by context that is there: where its outputs are counted
+        self._latencies: dict[str, Latencies] = {}  # by graph
 
     def begin(self, context: ContextState) -> None:
         """A context was started: its outputs count."""
@@ -77,6 +83,8 @@ class Outputs:
         if counts is not None:
             ensemble = token.ensemble
             counts[ensemble] = counts.get(ensemble, 0) + 1
+            if self.timed:
+                self._note_latency(token)
             if self.rows_kept:
                 self._keep_row(token)
         else:
@@ -85,6 +93,28 @@ class Outputs:
             self.log.write(token.line("context", "arrival") + "\n")
         for listener in self.listeners:
             listener(token)
+
+    def _note_latency(self, token: OutputToken) -> None:
+        state = self._state.graphs.get(token.graph)
+        if state is None:
+            return
+        latencies = self._latencies.get(token.graph)
+        if latencies is None:
+            latencies = self._latencies[token.graph] = Latencies(state.graph)
+        elif latencies.graph is not state.graph:
+            latencies.follow(state.graph)
+        latency = latencies.by_sq.get(token.sq)
+        if latency is not None:
+            latency.add(token.start, token.arrival, state.contexts[token.context].start_tick)
+
+    def latencies(self, graph: str) -> dict[str, dict[str, int | None]]:
+        """SQ to the latencies of its outputs, as JSON."""
+        found = self._latencies.get(graph)
+        return {} if found is None else found.shown()
+
+    def end(self, graph: str) -> None:
+        """A graph is gone; another may take its name."""
+        self._latencies.pop(graph, None)
 
     def _keep_row(self, token: OutputToken) -> None:
         row, graph = token.line("context"), self._state.graphs.get(token.graph)

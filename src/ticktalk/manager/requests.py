@@ -191,7 +191,10 @@ class Requests:
     def _status(self) -> dict[str, Any]:
         self.reports.look()
         counts = {name: self.reports.counts(name) for name in self.state.graphs}
-        return status(self.state, self._driver.now(), counts, self.outputs.log, self._driver.refused())
+        driver, outputs = self._driver, self.outputs
+        return status(
+            self.state, driver.now(), counts, outputs.log, driver.refused(), driver.loads(), outputs.latencies
+        )
 
     def _rows(self, request: OutputsRequest) -> list[str]:
         if not self._driver.rows_kept:

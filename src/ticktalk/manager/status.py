@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ticktalk.counters import Counts
 from ticktalk.log_file import LogFile
+from ticktalk.manager.driver import Load
 from ticktalk.manager.state import EnsembleState, GraphState, ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.time import Tick
@@ -15,7 +17,13 @@ ERRORS_SHOWN = 5
 
 
 def status(
-    state: ManagerState, now: int, counts: dict[str, Counts], log: LogFile | None, refused: dict[str, int]
+    state: ManagerState,
+    now: int,
+    counts: dict[str, Counts],
+    log: LogFile | None,
+    refused: dict[str, int],
+    loads: Iterable[Load],
+    latencies: Callable[[str], Mapping[str, Any]],
 ) -> dict[str, Any]:
     """The status at a root tick.
 
@@ -25,6 +33,8 @@ def status(
         counts: the counters, by graph.
         log: the file of outputs.
         refused: by kind, how much came to the manager and was not taken.
+        loads: the use of cores and links.
+        latencies: of the outputs of a graph, by SQ.
     """
     ensembles = [_ensemble(ensemble.info, ensemble, now) for ensemble in state.ensembles.values()]
     ensembles.append(_ensemble(state.manager, EnsembleState(state.manager, now, refused=refused), now))
@@ -32,7 +42,8 @@ def status(
         "manager": state.manager.name,
         "now": now,
         "ensembles": ensembles,
-        "graphs": [_graph(graph, counts[name]) for name, graph in state.graphs.items()],
+        "graphs": [_graph(graph, counts[name], latencies(name)) for name, graph in state.graphs.items()],
+        "loads": [load._asdict() for load in loads],
         "errors": state.errors,
         "log": None if log is None else {"file": log.name, "failure": log.failure, "left_out": log.left_out},
         "latest_errors": [str(error) for error in state.latest_errors[-ERRORS_SHOWN:]],
@@ -56,7 +67,7 @@ def _ensemble(info: EnsembleInfo, ensemble: EnsembleState, now: int) -> dict[str
     }
 
 
-def _graph(state: GraphState, counts: Counts) -> dict[str, Any]:
+def _graph(state: GraphState, counts: Counts, latencies: Mapping[str, Any]) -> dict[str, Any]:
     contexts = state.contexts.values()
     reports = [report for context in contexts for report in context.completion.latest.values()]
     live = [context for context in state.live if not context.completion.done]
@@ -87,6 +98,7 @@ def _graph(state: GraphState, counts: Counts) -> dict[str, Any]:
         },
         "counters": counts,
         "waiting": {sq: ports for report in reports for sq, ports in report.waiting.items()},
+        "latency_us": latencies,
         "lateness_us": {
             sq: {"firings": n, "mean": n and total // n, "worst": worst} for sq, (n, total, worst) in lateness.items()
         },

@@ -2,9 +2,9 @@
 
 One set of tokens enters at 0. An SQ starts when all its inputs are at its host and a core is free. It takes its time on
 the reference divided by the host's speed. A token between two hosts takes the link's latency plus its bytes by the
-bandwidth, within a host nothing. The graph's inputs are everywhere at 0. An SQ's end and a token's way are rounded
-up to whole microseconds. The *latency* is when the last SQ ends. The *balance* is the largest load of a host: the sum
-of time/speed of its SQs, divided by its cores.
+bandwidth, within a host nothing. In a simulation tokens on one link wait for one another; here they do not. The graph's
+inputs are everywhere at 0. An SQ's end and a token's way are rounded up to whole microseconds. The *latency* is when
+the last SQ ends. The *balance* is the largest load of a host: the sum of time/speed of its SQs, divided by its cores.
 
 A deadline and its plan B are placed together, so groups of SQs are placed, most of them of one SQ.
 """

@@ -29,7 +29,9 @@ from ticktalk.engine.forwarding import unpacked
 from ticktalk.engine.lateness import lateness
 from ticktalk.hosted.assignment import Assignment
 from ticktalk.hosted.watchdog import overran
+from ticktalk.manager.driver import Load
 from ticktalk.payloads import FiringError
+from ticktalk.simulation.use import Use
 from ticktalk.time import Tick, TTEmpty
 from ticktalk.values.codec import Parts, handed_on, plain
 
@@ -65,6 +67,7 @@ class _Instance:
         self.waits: deque[_Firing] = deque()
         self.runs = 0  # the number of the firing under way; 0: none
         self.begun: tuple[Tick, Tick, int] = (0, 0, 0)  # of the run under way: its interval, when it began
+        self.ends = 0  # when the run under way ends
         self.results: list[FiringError | tuple[Parts, Tick, Tick]] = []
 
     def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
@@ -105,6 +108,8 @@ class Cores:
     def __init__(self, agenda: Agenda, cores: int, speed: Fraction, times: Mapping[str, int]) -> None:
         self._agenda = agenda
         self._cores = cores
+        self._use = Use()
+        self._waiting = 0  # firings, for a core or for their instance
         self._speed = speed
         self._times = times
         self._slowness = Fraction(1)
@@ -134,6 +139,10 @@ class Cores:
         grid = instance.grid
         following = None if grid is None else grid.limit(int(start) + grid.width // 2)
         self._firings += 1
+        if not instance.own:
+            at_once = self._free and not instance.runs and not instance.waits
+            self._use.queued(now, 0 if at_once else self._waiting + 1)
+            self._waiting += 1
         instance.waits.append(_Firing(self._firings, start, stop, values, now, following))
         if not instance.runs and len(instance.waits) == 1:
             self._next(instance)
@@ -157,6 +166,7 @@ class Cores:
         self._placed.clear()
         self._idle.clear()
         self._free = self._cores
+        self._waiting = 0
         self._ready.clear()
 
     def when_idle(self, context: ContextParts, names: Collection[str], then: Callable[[], None]) -> None:
@@ -169,6 +179,17 @@ class Cores:
     def forget(self, context: ContextParts, names: Collection[str]) -> None:
         """Instances of a context have ended."""
         self._placed = [i for i in self._placed if i.context is not context or i.elsewhere.sq.name not in names]
+
+    def load(self, ensemble: str, length: int, now: int) -> Load:
+        """Their use in the `length` root ticks up to `now`."""
+        shared = [instance for instance in self._placed if not instance.own]
+        left = sum(instance.ends - now for instance in shared if instance.runs)
+        waiting = [instance for instance in shared if instance.waits]
+        first = min((instance.waits[0].decided for instance in waiting), default=now)
+        most = max(waiting, key=lambda instance: len(instance.waits)).elsewhere.sq.name if waiting else ""
+        since = self._use.since if self._free < self._cores and self._use.grows(now) else None
+        used = (self._use.work - left) / (length * self._cores)
+        return Load("cores", ensemble, self._cores, used, now - first, most, since)
 
     def busy(self, context: ContextParts, names: Collection[str] | None = None) -> str:
         """An SQ (of `names`, if given) of a context that runs or waits for a core; empty when there is none."""
@@ -200,11 +221,13 @@ class Cores:
     def _begin(self, instance: _Instance) -> bool:
         """Call the body for the firing that is next; False when it is too late for that."""
         number, start, stop, values, decided, following = instance.waits.popleft()
+        self._waiting -= not instance.own
         now = self._agenda.now
         if instance.context.closed:
             return False
         late = None if following is None else lateness(now, stop, following)
         if late == "skipped":
+            self._use.missed(now)
             instance.elsewhere.tally(late)
             instance.elsewhere.done()
             return False
@@ -214,6 +237,9 @@ class Cores:
         instance.results.clear()
         instance.runs, instance.begun = number, (start, stop, now)
         timeout = instance.elsewhere.sq.timeout
+        instance.ends = now + (min(timeout, length) if timeout else length)
+        if not instance.own:
+            self._use.works(now, instance.ends, decided < now)
         if 0 < timeout < length:
             self._agenda.deliver_at(now + timeout, self._overran, instance, number)
             return True
@@ -250,6 +276,7 @@ class Cores:
         for _ in range(len(instance.waits) + running):
             instance.elsewhere.tally("lost")
             instance.elsewhere.done()
+        self._waiting -= 0 if instance.own else len(instance.waits)
         instance.waits.clear()
         if running:
             instance.runs = 0

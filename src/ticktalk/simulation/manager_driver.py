@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ticktalk.counters import merged
 from ticktalk.engine.context import Context
-from ticktalk.manager.driver import Driver
+from ticktalk.manager.driver import Driver, Load
 from ticktalk.payloads import IdleReport
 from ticktalk.simulation.driver import Simulation
 
@@ -45,6 +45,11 @@ class SimulationDriver(Driver):
         """True if an ensemble is alive, and its link to the manager whole."""
         site, network = self._simulation.sites.get(ensemble), self._simulation.network
         return site is not None and site.alive and network.connected(ensemble, site.manager)
+
+    def loads(self) -> list[Load]:
+        """The use of cores and links, where a deployment file says what bodies and tokens take."""
+        timing = self._simulation.timing
+        return [] if timing is None else timing.loads(self.now())
 
     def reports(self, graph: str, context: int) -> list[IdleReport]:
         """The reports of a context on every ensemble; an ensemble that failed counts with the one that started anew."""

@@ -8,8 +8,10 @@ from weakref import WeakKeyDictionary
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.prepared_graph import PreparedGraph
+from ticktalk.manager.driver import Load
 from ticktalk.mapping.deployment_file import DeploymentFile, EnsembleSpec
 from ticktalk.simulation.cores import Cores
+from ticktalk.simulation.use import Use
 from ticktalk.values.codec import Data, encode_value
 
 
@@ -25,10 +27,12 @@ class Timing:
     def __init__(self, deployment: DeploymentFile, agenda: Agenda) -> None:
         self.deployment = deployment
         self._agenda = agenda
+        self._begun = agenda.now
         self._specs = {spec.name: spec for spec in deployment.ensembles}
         self._times = {function: cost.time or 0 for function, cost in deployment.costs.items()}
         self._cores: dict[str, Cores] = {}
         self._latest: dict[tuple[str, str], int] = {}  # by sender and receiver, when the last token arrives
+        self._links: dict[tuple[str, str], Use] = {}  # by sender and receiver, of links with a bandwidth
         self._functions: WeakKeyDictionary[PreparedGraph, dict[str, str]] = WeakKeyDictionary()
 
     def cores_of(self, ensemble: str) -> Cores:
@@ -39,20 +43,41 @@ class Timing:
             cores = self._cores[ensemble] = Cores(self._agenda, spec.cores, spec.speed, self._times)
         return cores
 
+    def loads(self, now: int) -> list[Load]:
+        """The use of cores and links up to the root tick `now`."""
+        length = max(1, now - self._begun)
+        found = [cores.load(name, length, now) for name, cores in sorted(self._cores.items())]
+        for (sender, receiver), use in sorted(self._links.items()):
+            behind = max(0, self._free_at(sender, receiver) - now)
+            since = use.since if behind and use.grows(now) else None
+            name = f"{sender} -> {receiver}"
+            found.append(Load("link", name, 1, (use.work - behind) / length, behind, "", since))
+        return [load for load in found if load.used]
+
     def all_arrived(self) -> int:
         """The root tick by which all that was sent has arrived."""
         return max(self._latest.values(), default=self._agenda.now)
 
     def arrival(self, sender: str, receiver: str, size: Callable[[], int]) -> int:
-        """The tick at which a payload sent now arrives: after the link's latency and the transfer of its bytes.
+        """The tick at which a payload sent now arrives: after what was sent before, its own transfer, the latency.
 
-        A later one never overtakes an earlier one. `size` is asked for the bytes only where they matter.
+        The bandwidth is a capacity in each direction: a payload's bytes go when those of all earlier ones have gone.
+        `size` is asked for the bytes only where they matter.
         """
-        link = self.deployment.link(sender, receiver)
-        length = 0 if link.bandwidth is None else size()
-        tick = max(self._agenda.now + link.transfer(length), self._latest.get((sender, receiver), 0))
-        self._latest[sender, receiver] = tick
+        link, now, way = self.deployment.link(sender, receiver), self._agenda.now, (sender, receiver)
+        begin = max(now, self._free_at(sender, receiver))
+        transfer = 0
+        if link.bandwidth is not None:
+            transfer = link.transfer(size()) - link.latency
+            use = self._links.setdefault(way, Use())
+            use.queued(now, begin - now)
+            use.works(begin, begin + transfer, begin > now)
+        tick = self._latest[way] = begin + transfer + link.latency
         return tick
+
+    def _free_at(self, sender: str, receiver: str) -> int:
+        """The tick at which a link has sent all that it was given."""
+        return self._latest.get((sender, receiver), 0) - self.deployment.link(sender, receiver).latency
 
     def size(self, prepared: PreparedGraph | None, sq: str, value: Any, data: Data | None) -> int:
         """The bytes of a result of an SQ.

@@ -1,0 +1,73 @@
+"""What `simulate` and `run` say on stderr at their end, and `status` in its tables, all of it from the status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ticktalk.durations import about, instant_text
+
+LINES = 10
+"""Lines of one kind at most."""
+
+SHOWN = 0.01
+"""The use of cores or of a link from which on it is worth a line."""
+
+
+def first(lines: Sequence[str], more: str = "ticktalk status --json lists all") -> list[str]:
+    """The first ones, and how many more there are."""
+    rest = len(lines) - LINES
+    return [*lines[:LINES], f"and {rest} more: {more}"] if rest > 0 else list(lines)
+
+
+def load_lines(loads: list[dict[str, Any]]) -> list[str]:
+    """`the core of edge worked 83% of the time`, and whether it falls behind, the busiest first."""
+    lines = []
+    for load in sorted(loads, key=lambda load: (load["overloaded_since"] is None, -load["used"])):
+        if load["what"] == "link":
+            line = f"the link {load['name']} was used {load['used']:.0%} of the time"
+        else:
+            cores = f"{load['cores']} cores" if load["cores"] > 1 else "core"
+            line = f"the {cores} of {load['name']} worked {load['used']:.0%} of the time"
+        since = load["overloaded_since"]
+        if since is not None:
+            waits = f", most of it of {load['waits']}" if load["waits"] else ""
+            behind = f", and {about(load['behind'])} behind at the end{waits}" if load["behind"] else ""
+            line += f": overloaded since {instant_text(since)}{behind}"
+        if since is not None or load["used"] >= SHOWN:
+            lines.append(line)
+    return lines
+
+
+def latency_lines(latencies: dict[str, dict[str, Any]]) -> list[str]:
+    """`latency of ADD-1: median 12ms, 99% 15ms, worst 16ms`, the longest first; those of 0 are left out."""
+    lines = []
+    for sq, found in sorted(latencies.items(), key=lambda entry: (-entry[1]["worst"], entry[0])):
+        if found["worst"] <= 0:
+            continue
+        times = f"median {about(found['median'])}, 99% {about(found['p99'])}, worst {about(found['worst'])}"
+        line = f"latency of {sq}: {times}, of {found['outputs']} output{'s' * (found['outputs'] != 1)}"
+        if found["deadline"] is not None:
+            over = found["p99"] - found["deadline"]
+            told = f"99% {about(abs(over))} {'after it' if over > 0 else 'before it'}" if over else "99% just at it"
+            line += f"; deadline {about(found['deadline'])}: {told}"
+        lines.append(line)
+    return lines
+
+
+def lateness_lines(lateness: dict[str, dict[str, int]]) -> list[str]:
+    """How late the bodies of streams started after their instants, the latest first."""
+    late = sorted(lateness.items(), key=lambda entry: (-entry[1]["worst"], entry[0]))
+    return [
+        f"{sq} started {about(found['mean'])} late on average, {about(found['worst'])} at worst"
+        for sq, found in late
+        if found["firings"]
+    ]
+
+
+def times(status: dict[str, Any]) -> list[str]:
+    """Where time goes: latencies, lateness of streams, the use of cores and links. An older manager tells less."""
+    latencies = {sq: found for entry in status["graphs"] for sq, found in entry.get("latency_us", {}).items()}
+    lateness = {sq: found for entry in status["graphs"] for sq, found in entry["lateness_us"].items()}
+    kinds = latency_lines(latencies), lateness_lines(lateness), load_lines(status.get("loads", []))
+    return [line for lines in kinds for line in first(lines)]
