@@ -76,6 +76,7 @@ class RuntimeMsg(enum.Enum):
     OUTPUT_TOKEN = enum.auto()
     OUTPUT_TOKENS = enum.auto()
     FIRING_ERROR = enum.auto()
+    WORKER_DIED = enum.auto()
     STOP_GRAPH = enum.auto()
     PING = enum.auto()
     REPORT = enum.auto()
@@ -244,6 +245,9 @@ ROWS: dict[enum.Enum, Row] = {
         list[carry.OutputToken], "outputs that followed closely", _MEMBERS, _of_all, values=True, path=Path.OUTPUTS
     ),
     RuntimeMsg.FIRING_ERROR: Row(carry.FiringError, "a firing raised", _MEMBERS, _ensemble, path=Path.OUTPUTS),
+    RuntimeMsg.WORKER_DIED: Row(
+        carry.WorkerDeath, "a worker process has ended by itself", _MEMBERS, _ensemble, path=Path.OUTPUTS
+    ),
     RuntimeMsg.STOP_GRAPH: Row(carry.StopRequest, "end a graph", _OPERATORS, crosses=False),
     RuntimeMsg.PING: Row(
         carry.Ping, "an ensemble's heartbeat: its half of a clock exchange", _MEMBERS, _name, path=Path.HEARTBEATS

@@ -6,8 +6,8 @@ The structs that cross between devices hold fields in the order in which they ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -15,7 +15,9 @@ from ticktalk.durations import interval_and_ticks
 from ticktalk.graph.graph import TTGraph
 from ticktalk.json_text import as_json, json_line
 from ticktalk.printable import line
-from ticktalk.ranges import Count, EnsembleName, Host, Name, Period, RootTick, Span, Text, Value
+from ticktalk.ranges import Count, EnsembleName, Host, Name, Period, RootTick, Span, Text, is_interval
+from ticktalk.saved_state import InstanceState as InstanceState
+from ticktalk.saved_state import SavedSync as SavedSync
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick, grid
 
 if TYPE_CHECKING:
@@ -244,52 +246,6 @@ class FiringError(msgspec.Struct, frozen=True):
 
 # Instances that move, and their checkpoints.
 
-SavedToken = tuple[Count, Tick, Count, Tick, Value]
-"""A waiting token: slot, start, number, stop, value as MessagePack."""
-
-SavedArrival = tuple[Count, Tick, Tick, Value]
-"""A token that has had no turn yet: port, start, stop, value as MessagePack."""
-
-SavedDeadline = tuple[Tick, Count, Tick, Tick]
-"""A deadline: start, number, stop, and the root tick of it."""
-
-
-class SavedSync(TypedDict, total=False):
-    """The state of a firing rule of any kind (`TTSQSync.save`)."""
-
-    newest: Tick
-    number: Count
-    inbox: list[SavedArrival]
-    remote: list[SavedArrival]
-    met: dict[Count, list[Count]]
-    last_start: Tick
-    sticky: list[SavedToken]
-    ports: list[SavedToken]
-    settled: list[SavedToken | None]
-    considered: Tick
-    not_before: Tick | None
-    known: Tick
-    due: list[SavedDeadline]
-    missed: list[SavedDeadline]
-    answered: list[Count]
-    data: list[tuple[Tick, SavedToken]]
-
-
-class InstanceState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One instance of one context, as it goes on elsewhere.
-
-    Attributes:
-        sync: the state of its firing rule (`TTSQSync.save`).
-        body: its `sq_state` as MessagePack; None: it has none, or it was not to be had.
-        sent: (when it moves) arc to the number of tokens it has sent to other ensembles.
-        received: (when it moves) arc to the number of the last token that it has taken from another ensemble.
-    """
-
-    sync: SavedSync = {}
-    body: Value | None = None
-    sent: dict[Name, Count] = {}
-    received: dict[Name, Count] = {}
-
 
 class Checkpoint(msgspec.Struct, frozen=True):
     """The instances of one context on one ensemble, as they were at `tick`: those that changed since the last.
@@ -395,7 +351,6 @@ class Ping(msgspec.Struct, frozen=True, array_like=True):
     asked: RootTick
     offset: RootTick = 0
     uncertainty: Span = 0
-    dropped: Count = 0
     refused: dict[Name, Count] = {}
 
 
@@ -463,6 +418,37 @@ class IdleReport(msgspec.Struct, frozen=True):
     lateness: dict[Name, Lateness] = {}
     profile: dict[Name, tuple[list[Span], list[Count]]] | None = None
     running: dict[Name, tuple[Tick | None, Tick | None, Span]] = {}
+
+    def __post_init__(self) -> None:
+        _check_firings((start, stop) for start, stop, _ in self.running.values())
+
+
+Firings = list[tuple[Name, Name, Tick | None, Tick | None]]
+"""Graph, SQ, start and stop of firings; None: several SQs run together."""
+
+
+def _check_firings(intervals: Iterable[tuple[Tick | None, Tick | None]]) -> None:
+    for start, stop in intervals:
+        if (start, stop) != (None, None) and (start is None or stop is None or not is_interval(start, stop)):
+            raise ValueError(f"[{start}, {stop}) is no interval")
+
+
+class WorkerDeath(msgspec.Struct, frozen=True):
+    """A worker process of an ensemble has ended by itself.
+
+    Attributes:
+        worker: the worker's name.
+        how: its signal or its exit status, in words.
+        running: the firings that ran there or waited to, the oldest of each SQ.
+    """
+
+    ensemble: EnsembleName
+    worker: Name
+    how: Text
+    running: Firings = []
+
+    def __post_init__(self) -> None:
+        _check_firings((start, stop) for _, _, start, stop in self.running)
 
 
 class Route(NamedTuple):

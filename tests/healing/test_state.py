@@ -15,6 +15,7 @@ from ticktalk.errors import TTInputError
 from ticktalk.manager import events as ev
 from ticktalk.manager.events import GraphDone, LeftOut, Moved
 from ticktalk.manager.state import ManagerState
+from ticktalk.payloads import WorkerDeath
 
 BODY = """
 with TTConstraint(name=["b", "c", "d"]):
@@ -137,6 +138,16 @@ SENTENCES = [
         "graph 'g': the firing of [5us, 9us) of a-1 on 'x' has run for 5.2s",
     ),
     (ev.RunsLong("g", "x", "a-1", None, None, 5_200_000), "graph 'g': the firing of a-1 on 'x' has run for 5.2s"),
+    (
+        ev.WorkerDied(WorkerDeath("x", "main", "was ended by signal 9 (SIGKILL)", [("g", "a-1", 5, 9)])),
+        "the worker process (main) of 'x' was ended by signal 9 (SIGKILL) while the firing of [5us, 9us) of a-1 of"
+        " graph 'g' ran",
+    ),
+    (
+        ev.WorkerDied(WorkerDeath("x", "main", "ended with status 3", [("g", "a", None, None), ("g", "b", 1, 2)])),
+        "the worker process (main) of 'x' ended with status 3 while the firing of a of graph 'g', the firing of"
+        " [1us, 2us) of b of graph 'g' ran or waited",
+    ),
     (
         ev.LeftOut("g", "a: sq_state['k'] (Lock)"),
         "warning: graph 'g': a: sq_state['k'] (Lock) has no codec or is too long, so it is not in the checkpoints"

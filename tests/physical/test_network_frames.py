@@ -58,7 +58,7 @@ MESSAGES = [
         FiringError("f-1", "edge", None, 5, "prog.py", 3, "ValueError: \N{SNOWMAN}", "Traceback ..."),
         "TTRuntimeManagerProcess",
     ),
-    Message(RuntimeMsg.PING, Ping("edge", 10**16, -5, 7, 1), "TTRuntimeManagerProcess"),
+    Message(RuntimeMsg.PING, Ping("edge", 10**16, -5, 7, {"forged": 1}), "TTRuntimeManagerProcess"),
     Message(
         RuntimeMsg.REPORT,
         IdleReport("prog", 1, "edge", 3, "", {"a-1/0": {"b": 2}}, {"c-1/0": 4}, 5, {"a-1": {"late": 1}}),

@@ -11,9 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from systems import HEAD, Process, until
+from systems import HEAD, Process, System, until
 from test_worker import Host
 
+from ticktalk.cli.tables import status_tables
 from ticktalk.hosted import watchdog
 from ticktalk.hosted.watchdog import LONG, UnderWay, Watchdog
 from ticktalk.manager.events import Event
@@ -74,6 +75,34 @@ def main(trigger):
     in_loop(process_host.node, lambda: process_host.node.stop_graph(graph))
     again = process_host.run("@SQify\ndef f(x):\n    return 5\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n")
     assert process_host.values(process_host.finished(again)) == [5]
+
+
+DEATHS = {
+    "a signal": ("os.kill(os.getpid(), 11)", "was ended by signal 11 (SIGSEGV)"),
+    "a status": ("os._exit(7)", "ended with status 7"),
+}
+
+
+def test_a_worker_that_dies_is_told_with_the_firing_that_ran_and_how_it_ended() -> None:
+    """In an event, in the log of its ensemble, and in the status."""
+    system = System().with_ensembles("edge")
+    try:
+        for name, (how, told) in DEATHS.items():
+            graph = name.replace(" ", "_")
+            text = f"{HEAD}import os\n@SQify\ndef deadly(x):\n    {how}\n@GRAPHify\ndef main(trigger):\n"
+            text += '    with TTConstraint(name="edge"):\n        return deadly(trigger)\n'
+            system.deploy(text, graph)
+            system.manager.execute_graph(graph)
+            wanted = f"of 'edge' {told} while the firing of [-inf, inf) of deadly-1 of graph {graph!r} ran"
+            event = system.event(wanted)
+            until(lambda wanted=wanted: wanted in system.ensembles["edge"].said, "its ensemble logs it")
+        deaths = system.manager.status()["worker_deaths"]
+        assert deaths == {"edge": {"count": 2, "latest": event}}
+        tables = "".join(str(cell) for table in status_tables(system.manager.status()) for cell in table.columns)
+        assert "edge: 2" in tables
+        system.one("after")
+    finally:
+        system.end()
 
 
 def test_a_firing_that_is_still_there_at_a_later_look_runs_long() -> None:

@@ -642,7 +642,7 @@ def test_a_worker_that_dies_while_loading_is_the_answer_to_the_deployment(proces
     other = process_host.run(COUNTING)
     text = "import os\nX = os._exit(3)\n@SQify\ndef f(x):\n    return X\n@GRAPHify\ndef main(t):\n    return f(t)\n"
     problem = process_host.prepare(text).problem
-    assert problem is not None and "died" in problem
+    assert problem is not None and "ended with status 3" in problem
     before = len(process_host.values(other))
     until(lambda: len(process_host.values(other)) > before + 3, "the other graph goes on in the new worker")
     in_loop(process_host.node, lambda: process_host.node.stop_graph(other))
@@ -702,7 +702,7 @@ def main(trigger):
     late = [sq for sq in graph.sqs if sq.function == "deadly"]
     in_loop(node, lambda: node.workers.load(graph, late, problems.append))
     until(lambda: problems, "the answer to the second load")
-    assert problems[0] is not None and "died while it prepared the graph" in problems[0]
+    assert problems[0] is not None and "ended with status 1 while it prepared the graph" in problems[0]
     so_far = len(process_host.values("dies"))
     until(lambda: len(process_host.values("dies")) > so_far + 3, "tokens of the replaced worker")
 

@@ -100,6 +100,11 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
         for line in status["latest_errors"]:
             add(errors, line)
         tables.append(errors)
+    if status["worker_deaths"]:
+        deaths = table("worker processes that ended by themselves", "the latest")
+        for name, told in status["worker_deaths"].items():
+            add(deaths, f"{name}: {told['count']}", told["latest"])
+        tables.append(deaths)
     return tables
 
 

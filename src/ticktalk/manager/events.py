@@ -12,6 +12,7 @@ from typing import ClassVar
 import msgspec
 
 from ticktalk.durations import about, duration_text, interval_text
+from ticktalk.payloads import WorkerDeath
 from ticktalk.printable import line
 
 
@@ -177,6 +178,20 @@ class RunsLong(Event, frozen=True):
             f"graph {self.graph!r}: the firing{which} of {self.sq} on {self.ensemble!r} has run for"
             f" {about(round(self.time, -5))}"
         )
+
+
+class WorkerDied(Event, frozen=True):
+    """A worker process of an ensemble has ended by itself; it is replaced, unless it does so again and again."""
+
+    death: WorkerDeath
+
+    def text(self) -> str:
+        firings = []
+        for graph, sq, start, stop in self.death.running:
+            firing = "the firing" if start is None else f"the firing of {interval_text(start, stop)}"
+            firings.append(f"{firing} of {sq} of graph {graph!r}")
+        ran = f" while {_listed(firings, ', ', ' and')} ran{' or waited' * (len(firings) > 1)}" if firings else ""
+        return f"the worker process ({self.death.worker}) of {self.death.ensemble!r} {self.death.how}{ran}"
 
 
 class LeftOut(Event, frozen=True):

@@ -13,12 +13,13 @@ from ticktalk.hosted.checkpoints import WARNED
 from ticktalk.hosted.lease import Times
 from ticktalk.manager.deploy import Deploy
 from ticktalk.manager.driver import Driver, Send, Tell
-from ticktalk.manager.events import Back, ClockWarning, Event, Expelled, Gone, Isolated, Joined, Left
+from ticktalk.manager.events import Back, ClockWarning, Event, Expelled, Gone, Isolated, Joined, Left, WorkerDied
 from ticktalk.manager.heal import Heal
 from ticktalk.manager.state import EnsembleState, LostEnsemble, ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import NetMsg
-from ticktalk.payloads import Ping, Pong, Route
+from ticktalk.payloads import Ping, Pong, Route, WorkerDeath
+from ticktalk.ranges import known
 
 WATCH_PERIOD = 200_000
 """Microseconds between two looks for silent ensembles."""
@@ -142,6 +143,15 @@ class Liveness:
                 if here and 2 * error > sq.width and key not in state.warned and len(state.warned) < WARNED:
                     state.warned.add(key)
                     self._tell(ClockWarning(ping.name, error, sq.name, sq.width))
+
+    def worker_died(self, death: WorkerDeath) -> None:
+        """A worker process of an ensemble has ended by itself."""
+        names = [info.name for info in self._state.infos()]
+        known([death.ensemble], names, "ensembles")
+        event, deaths = WorkerDied(death), self._state.deaths
+        deaths[death.ensemble] = (deaths.get(death.ensemble, (0, ""))[0] + 1, str(event))
+        self._state.deaths = {name: told for name, told in deaths.items() if name in names}
+        self._tell(event)
 
     def watch(self) -> None:
         """Look for ensembles that are silent; every `WATCH_PERIOD`."""

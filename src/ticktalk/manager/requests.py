@@ -67,6 +67,7 @@ class Requests:
             # Messages of ensembles.
             RuntimeMsg.OUTPUT_TOKEN: lambda token: self.outputs.take(token, now()),
             RuntimeMsg.FIRING_ERROR: self.errors.add,
+            RuntimeMsg.WORKER_DIED: self.liveness.worker_died,
             RuntimeMsg.JOIN: self._join,
             RuntimeMsg.LEAVE: self.liveness.left,
             RuntimeMsg.BACK: lambda info: self.liveness.back(info.name),

@@ -199,6 +199,7 @@ class ManagerState(msgspec.Struct):
         errors: how many firings raised.
         latest_errors: the latest of them.
         errors_length: the characters of their texts.
+        deaths: by ensemble, how many of its worker processes ended by themselves, and how the latest did.
     """
 
     manager: EnsembleInfo
@@ -211,6 +212,7 @@ class ManagerState(msgspec.Struct):
     errors: int = 0
     latest_errors: list[FiringError] = []
     errors_length: int = 0
+    deaths: dict[str, tuple[int, str]] = {}
 
     def infos(self) -> list[EnsembleInfo]:
         """Every ensemble in the order in which mapping tries them: as they joined, the manager's own last."""

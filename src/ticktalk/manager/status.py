@@ -46,6 +46,9 @@ def status(
         "loads": [load._asdict() for load in loads],
         "errors": state.errors,
         "log": None if log is None else {"file": log.name, "failure": log.failure, "left_out": log.left_out},
+        "worker_deaths": {
+            name: {"count": count, "latest": latest} for name, (count, latest) in state.deaths.items()
+        },
         "latest_errors": [str(error) for error in state.latest_errors[-ERRORS_SHOWN:]],
     }
 

@@ -288,7 +288,6 @@ class EnsembleHandle:
             now,
             self.discipline.offset,
             self.discipline.uncertainty,
-            self.node.own["overflow"],
             self.node.refused(),
         )
         self.node.send(self.node.manager, message(RuntimeMsg.PING, ping))

@@ -26,16 +26,19 @@ from ticktalk.factories import check_factory
 from ticktalk.hosted.ensemble_duties import Duties
 from ticktalk.hosted.moves import UNDER_WAY_LIMIT, Moves
 from ticktalk.hosted.subscriptions import Listening, arcs_to
+from ticktalk.manager.events import WorkerDied
 from ticktalk.messages import ROWS, ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg, message
 from ticktalk.network_keys import Path, control_key
 from ticktalk.payloads import (
     Deployment,
     FiringError,
+    Firings,
     HowFar,
     OutputToken,
     ReadyAnswer,
     StartContext,
     StopGraph,
+    WorkerDeath,
 )
 from ticktalk.physical.memory.allocator import keep_memory
 from ticktalk.physical.memory.sharing import Sharing
@@ -124,7 +127,7 @@ class Node:
             self.clock,
             processes,
             near,
-            self._count_restart,
+            self._worker_died,
             lambda context, sq: self.duties.checkpoints.last_body(context, sq),
             self.sharing.encode,
             max_value,
@@ -421,6 +424,11 @@ class Node:
         """A frame was dropped because too many wait to be sent."""
         self.own["overflow"] += 1
 
-    def _count_restart(self, worker: str) -> None:
+    def _worker_died(self, worker: str, how: str, firings: Firings) -> None:
         self.own["restarts"] += 1
-        logger.warning("ensemble %r: its %s worker died and was replaced", self.name, worker)
+        if not how:
+            logger.warning("ensemble %r: its %s worker was ended and is replaced", self.name, worker)
+            return
+        death = WorkerDeath(self.name, worker, how, firings)
+        logger.warning("%s", WorkerDied(death))
+        self.send(self.manager, message(RuntimeMsg.WORKER_DIED, death))

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -13,17 +14,22 @@ import termios
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from ticktalk.hosted.body_output import keep_bodies_from_stdout
 from ticktalk.physical.memory import arena
 from ticktalk.physical.memory.arena import Memory
 from ticktalk.physical.timekeeping.loop import Job, Loop
+from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.workers.native_output import NativeOutput
 from ticktalk.physical.workers.protocol import Answer, Command, GoOn, Map, Mapped, OfUnit, Unmap
 from ticktalk.physical.workers.worker import Worker
 from ticktalk.physical.workers.worker_frames import Frames, encode_frame, unsent
 from ticktalk.values.codec import Data
+
+REAPED = 200_000
+"""Microseconds for which the end of a process is waited for whose connection has ended; then it is ended."""
 
 
 class Channel(Protocol):
@@ -57,7 +63,7 @@ class ProcessChannel:
         loop: the timekeeper's.
         settings: of the worker (`Workers`).
         on_answer: takes its answers, in the timekeeper.
-        on_death: called when the process has ended by itself, in the timekeeper.
+        on_death: called in the timekeeper when the process has ended, with how; empty: it was ended from here.
 
     Attributes:
         rows: by memory that it reads or will read: its row there.
@@ -72,7 +78,7 @@ class ProcessChannel:
         loop: Loop,
         settings: dict[str, Any],
         on_answer: Callable[[Answer], None],
-        on_death: Callable[[], None],
+        on_death: Callable[[str], None],
     ) -> None:
         self._loop = loop
         self._on_answer = on_answer
@@ -178,7 +184,7 @@ class ProcessChannel:
                 count = 0
             if not count:
                 self._end()
-                self._on_death()
+                self._see_end(monotonic_us() + REAPED)
                 return
             while (answer := self._frames.next()) is not None:
                 if isinstance(answer, Mapped):
@@ -187,6 +193,16 @@ class ProcessChannel:
                         self._maps[nonce] = answer.number
                 else:
                     self._on_answer(answer)
+
+    def _see_end(self, until: int) -> None:
+        """Tell how the process has ended; its socket ends a moment before."""
+        if self.process.poll() is None:
+            if monotonic_us() < until:
+                self._loop.after(1_000, partial(self._see_end, until))
+                return
+            self.process.kill()
+        if not self.ended:
+            self._on_death(how_ended(self.process.poll()))
 
     def _flush(self) -> None:
         while self._unsent:
@@ -223,9 +239,8 @@ class ProcessChannel:
         there.register(self._socket, select.POLLIN)
         while not self._closed and there.poll(0):
             self._ready(True, False)
-        if not self._closed:
-            self._end()
-            self._on_death()
+        self._end()
+        self._on_death("")
 
     def close(self) -> None:
         """End the worker."""
@@ -235,6 +250,16 @@ class ProcessChannel:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def how_ended(status: int | None) -> str:
+    """How a process has ended, in words, by its status as `Popen` has it; None: it has not."""
+    if status is None:
+        return "closed its connection and was ended"
+    if status >= 0:
+        return f"ended with status {status}"
+    names = {number.value: f" ({number.name})" for number in signal.Signals}
+    return f"was ended by signal {-status}{names.get(-status, '')}"
 
 
 class Memories:

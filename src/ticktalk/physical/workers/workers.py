@@ -30,7 +30,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.assignment import PERSISTENT, URGENT, Assignment
 from ticktalk.hosted.watchdog import UnderWay
-from ticktalk.payloads import FiringError, StopGraph
+from ticktalk.payloads import FiringError, Firings, StopGraph
 from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 from ticktalk.physical.workers import protocol
@@ -96,7 +96,7 @@ class Workers:
         clock: the root clock.
         processes: whether bodies run in processes (else in threads of this one).
         near: folder beside which factories' modules are looked for.
-        count_restart: called with the name of a worker that died and was replaced.
+        died: told of a worker that has ended: its name, how (empty: it was ended from here), the firings there.
         last_body: gives the last saved `sq_state` of an instance.
         encode: makes MessagePack of the values that bodies in threads return.
 
@@ -115,7 +115,7 @@ class Workers:
         clock: RootClock,
         processes: bool = True,
         near: str = "",
-        count_restart: Callable[[str], None] = lambda worker: None,
+        died: Callable[[str, str, Firings], None] = lambda worker, how, firings: None,
         last_body: Callable[[Context, str], bytes | None] = lambda context, sq: None,
         encode: Callable[[Any], Data] = encode_value,
         max_value: int = MAX_VALUE,
@@ -131,7 +131,7 @@ class Workers:
         )
         self._assignment = Assignment(components, self.in_processes)
         self._near = near
-        self._count_restart = count_restart
+        self._tell_death = died
         self._last_body = last_body
         self._encode = encode
         self._max_value = max_value
@@ -175,17 +175,17 @@ class Workers:
             self.send(worker, Load(graph.name, text, names, worker))
             self._loop.after(LOADS, partial(self._see_load, graph.name, worker, self._oldest(worker)))
 
-    def _oldest(self, worker: str) -> dict[tuple[ContextParts, str], object]:
-        """By context and SQ in a worker, what stands for its oldest firing (`under_way`)."""
+    def _oldest(self, worker: str) -> dict[tuple[ContextParts, str], UnderWay]:
+        """By context and SQ in a worker, its oldest firing."""
         each = [(context, sq, way) for context in self._of for sq, way in self.under_way(context).items()]
-        return {(c, sq): way.mark for c, sq, way in each if sq in self._of[c] and self._of[c][sq].worker == worker}
+        return {(c, sq): way for c, sq, way in each if sq in self._of[c] and self._of[c][sq].worker == worker}
 
-    def _see_load(self, graph: str, worker: str, before: Mapping[tuple[ContextParts, str], object]) -> None:
+    def _see_load(self, graph: str, worker: str, before: Mapping[tuple[ContextParts, str], UnderWay]) -> None:
         """Answer a load in place of a worker that a firing has held up since before."""
         known, channel = self._graphs.get(graph), self._channels.get(worker)
         if known is None or worker not in known.loading:
             return
-        held_up = [place for place, oldest in self._oldest(worker).items() if oldest is before.get(place)]
+        held_up = [p for p, way in self._oldest(worker).items() if p in before and way.mark is before[p].mark]
         if held_up and isinstance(channel, ProcessChannel) and channel.unread:
             context, sq = held_up[0]
             what = f"{sq} of graph {context.prepared.graph.name!r}"
@@ -386,7 +386,7 @@ class Workers:
             if self.in_processes:
                 self._restarts.setdefault(worker, Restarts()).started(monotonic_us())
                 try:
-                    channel = ProcessChannel(self._loop, settings, self._take, lambda: self._died(worker))
+                    channel = ProcessChannel(self._loop, settings, self._take, partial(self._died, worker))
                     self.memories.introduce(channel)
                 except OSError as error:
                     why = f"cannot be started: {error.strerror} (see `ulimit -a`)"
@@ -430,19 +430,19 @@ class Workers:
         if not known.loading:
             known.loaded("; ".join(dict.fromkeys(known.problems)) or None)
 
-    def _died(self, worker: str, why: str = "died while it prepared the graph") -> None:
+    def _died(self, worker: str, how: str) -> None:
         """Replace a worker: its graphs are loaded again, firings under way are lost, its instances are restored."""
         channel = self._channels.pop(worker, None)
         if self._closing:
             return
-        self._count_restart(worker)
-        ended = isinstance(channel, ProcessChannel) and channel.ended  # from here: for that no graph is to blame
-        pause = 0 if ended else self._restarts[worker].died(monotonic_us())
+        oldest = self._oldest(worker).items()
+        self._tell_death(worker, how, [(c.prepared.graph.name, sq, way.start, way.stop) for (c, sq), way in oldest])
+        pause = self._restarts[worker].died(monotonic_us()) if how else 0  # for an end from here no graph is to blame
         for body in [body for body in self._bodies.values() if body.worker == worker]:
             body.firings_lost(self._clock)
         self.accelerator.died(worker)
         if pause is None:
-            self._give_up(worker)
+            self._give_up(worker, how)
             return
         if pause:
             self._channels[worker] = Paused()
@@ -450,7 +450,8 @@ class Workers:
         given_up = {(b.context.prepared.graph.name, b.elsewhere.sq.name) for b in self._bodies.values() if b.given_up}
         for name, known in list(self._graphs.items()):  # one that cannot be loaded is stopped on the way
             sqs = [sq for sq, its in known.assigned.items() if its == worker and (name, sq) not in given_up]
-            if worker in known.loading and not ended:
+            if worker in known.loading and how:
+                why = how if isinstance(channel, Paused) else f"{how} while it prepared the graph"
                 self._loaded(Loaded(name, f"the worker process ({worker}) {why}", worker))
                 # The SQs that were being loaded may be the reason. Those that run already go on.
                 running = [
@@ -478,12 +479,12 @@ class Workers:
             for command in paused.commands:
                 self.send(worker, command)
 
-    def _give_up(self, worker: str) -> None:
+    def _give_up(self, worker: str, how: str) -> None:
         """Replace a worker no more; SQs of later graphs start it anew."""
         times = self._restarts.pop(worker).in_a_row
         why = (
-            f"its worker process ({worker}) died {times} times in a row and is not started again: deploy the graph"
-            " again when what ends the process is mended"
+            f"its worker process ({worker}) died {times} times in a row and is not started again (at last it {how}):"
+            " deploy the graph again when what ends the process is mended"
         )
         logger.error("ensemble %r gives a worker up: %s", self._ensemble, why)
         for known in self._graphs.values():
