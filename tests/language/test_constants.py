@@ -5,6 +5,7 @@ import math
 import pytest
 from snippets import compiled, drawn
 
+from ticktalk import ms, us  # noqa: F401 (the expressions use them)
 from ticktalk.graph.constants import decode_constant
 from ticktalk.language.compiler import compile_source
 
@@ -39,6 +40,12 @@ SAME = [
     "1 if [] else 2",
     "all([1, 2]), any([0, 0]), chr(97), ord('a'), slice(1, 2)",
     "float('inf'), -float('inf'), 1e308 * 10",
+    "'\\ud800', {'\\udcff': ['a\\udfffb', {'\\ud83d'}]}, '\\ud83d\\ude00'",
+    "[1, 2, 3][us(1)], 'ab' * us(2), list(range(us(3))), (0,) * us(2), 'abc'[us(1):]",
+    "f'{ms(250)} {ms(1)!r} {us(5):03}', str(us(9)), hex(us(9)), '%d' % us(9)",
+    "[ms(1) + us(5), -us(5), us(7) % us(4), us(7) // us(2), us(7) < ms(1), 2 * us(3), sum([us(2)])]",
+    "{us(1): 2}, {us(4)}, max(us(1), us(2)), int(us(3)), bool(us(0)), (us(1), [us(2), {'k': us(3)}])",
+    "us(6) / us(4), us(6) == 6, us(2) ** 3, us(6) & 3",
 ]
 
 

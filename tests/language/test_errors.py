@@ -178,7 +178,6 @@ FILES = [
     ("@GRAPHify\ndef main(*a): pass\n", 2, 1, "`*a` in `main`", "name each input"),
     ("@GRAPHify\ndef main(a, b=open('x')): pass\n", 2, 15, "`open` has no meaning", ""),
     ("@GRAPHify\ndef main(a, b=TTClock.root()): pass\n", 2, 15, "the default of the input `b`: a constant of type", ""),
-    ("@GRAPHify\ndef main(a, b='\\ud800'): pass\n", 2, 15, "the default of the input `b`: it holds half a", ""),
     (GRAPH + "@GRAPHify\ndef other(a): pass\n", 4, 1, "`other` is a second graph", "--graph NAME"),
     (GRAPH + "@SQify()\ndef f(a): pass\n", 3, 2, "`@SQify` takes no arguments", "without parentheses"),
     (GRAPH + "@SQify\ndef f(a, *b): pass\n", 4, 1, "`*b` in `f`", "name each input"),

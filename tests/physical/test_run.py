@@ -347,7 +347,7 @@ def main(trigger):
 
 def test_an_input_without_codec_is_refused(system: System) -> None:
     graph = system.deploy(ONE, "inputs")
-    for value in (object(), threading.Lock(), "\ud800"):
+    for value in (object(), threading.Lock()):
         with pytest.raises(TTInputError, match="trigger"):
             system.manager.execute_graph(graph, {"trigger": value})
     with pytest.raises(TTInputError, match=r"'triger' is no input.*did you mean 'trigger'"):

@@ -181,7 +181,6 @@ RAISING = {
     "raise KeyboardInterrupt": "KeyboardInterrupt",
     "raise GeneratorExit": "GeneratorExit",
     "raise ValueError(chr(0xDCFF))": "ValueError: \\udcff",
-    "return chr(0xDCFF)": "surrogate",
     "def g(): g()\n    g()": "RecursionError",
     "class E(Exception):\n        def __str__(self): raise RuntimeError('no text')\n    raise E": "E",
 }

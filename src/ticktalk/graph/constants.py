@@ -20,12 +20,18 @@ def encode_constant(value: Any) -> Any:
         TypeError: there is no encoding for the type.
     """
     kind = type(value)
-    if value is None or kind is bool or kind is str:
+    if value is None or kind is bool:
         return value
-    if kind is int:
-        return value if -_INT_LIMIT <= value < _INT_LIMIT else {"int": hex(value)}
+    if kind is str:
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # half a surrogate pair is in it
+            return {"text": value.encode("utf-8", "surrogatepass").hex()}
+        return value
+    if isinstance(value, int):  # also a duration that a program wrote
+        return int(value) if -_INT_LIMIT <= value < _INT_LIMIT else {"int": hex(value)}
     if kind is Fraction:
-        # A duration that a program wrote (`durations.py`): a tick count, if it is whole.
+        # A period that a program wrote (`durations.py`): a tick count, if it is whole.
         whole = value.denominator == 1
         return encode_constant(value.numerator) if whole else {"fraction": [value.numerator, value.denominator]}
     if kind is float:
@@ -72,6 +78,8 @@ def decode_constant(data: Any) -> Any:
                     return Fraction(*content)
                 case "complex":
                     return complex(decode_constant(content[0]), decode_constant(content[1]))
+                case "text":
+                    return bytes.fromhex(content).decode("utf-8", "surrogatepass")
                 case "bytes":
                     return bytes.fromhex(content)
                 case "tuple":

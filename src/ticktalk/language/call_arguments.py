@@ -191,9 +191,9 @@ class Arguments(Evaluation):
         if argument is None:
             return default
         value = self.fixed(argument, name)
-        if isinstance(value, Fraction):
+        if isinstance(value, folding.Duration | Fraction):
             # A duration that was written with its unit is the same on every clock.
-            return self._in_bounds(argument, name, value, least)
+            return self._in_bounds(argument, name, Fraction(value), least)
         try:
             ticks = whole_tick(value, name)
         except (ValueError, TypeError):
@@ -214,12 +214,12 @@ class Arguments(Evaluation):
 
     def ticks_of(self, argument: Argument | None, name: str, clock: TTClock) -> int:
         """A whole number of ticks of `clock`, also where it is given as a duration."""
-        if argument is None or not isinstance(value := self.fixed(argument, name), Fraction):
+        if argument is None or not isinstance(value := self.fixed(argument, name), folding.Duration | Fraction):
             return self.ticks(argument, name)
-        if (value / clock.root_period).denominator != 1:
+        if value % clock.root_period != 0:
             what = f"{name} must be a whole number of ticks of clock {clock.name!r}: {duration_text(clock.root_period)}"
             raise self.refused(argument.where, what)
-        return int(value / clock.root_period)
+        return int(value // clock.root_period)
 
     def flag(self, argument: Argument | None, name: str, default: bool = False) -> bool:
         """A truth value."""

@@ -68,7 +68,7 @@ class Constructs(Instances):
         given = {name: self.known(each.given, each.place, f"the {name} of a clock") for name, each in bound.items()}
         parent = given.get("parent")
         for name in ("period", "epoch"):
-            if isinstance(parent, TTClock) and isinstance(given.get(name), Fraction):
+            if isinstance(parent, TTClock) and isinstance(given.get(name), folding.Duration | Fraction):
                 given[name] = self.ticks_of(bound[name], name, parent)
         if given == {"name": ROOT.name}:
             return Constant(ROOT)

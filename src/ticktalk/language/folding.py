@@ -14,8 +14,6 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from ticktalk.durations import WRITTEN
 from ticktalk.graph.constants import encode_constant
 from ticktalk.instructions import INSTRUCTIONS, Instruction
@@ -54,8 +52,7 @@ BUILTINS: dict[str, Callable[..., Any]] = {
     "enumerate": lambda *a, **k: list(enumerate(*a, **k)),
     "reversed": lambda *a: list(reversed(*a)),
     "zip": lambda *a, **k: list(zip(*a, **k)),  # noqa: B905 (the program says whether it is strict)
-    # A duration is a fraction here, so that it is told from a number of ticks: it is the same on every clock.
-    **{name: partial(lambda function, *a, **k: Fraction(function(*a, **k)), unit) for name, unit in WRITTEN.items()},
+    **{name: partial(lambda function, *a, **k: _written(function(*a, **k)), unit) for name, unit in WRITTEN.items()},
 }
 
 _STR_METHODS = frozenset({
@@ -75,6 +72,33 @@ _METHODS: dict[type, frozenset[str]] = {
     set: frozenset({"union", "intersection", "difference", "issubset", "issuperset"}),
     range: frozenset({"index", "count"}),
 }
+
+
+class Duration(int):
+    """So many root ticks, written as a duration: they are the same on every clock. Else an int, as in plain Python."""
+
+    def __truediv__(self, other: Any) -> Any:
+        # Exact, so that `s(1) / 60` is a period; the ratio of two durations is none.
+        exact = type(other) is int and other != 0
+        return Fraction(self, other) if exact else int.__truediv__(self, other)
+
+
+def _written(value: int | Fraction) -> Duration | Fraction:
+    return Duration(value) if isinstance(value, int) else value
+
+
+def _still_a_duration(name: str) -> Callable[..., Any]:
+    compute = getattr(int, name)
+
+    def computed(*operands: Any) -> Any:
+        result = compute(*operands)
+        return Duration(result) if type(result) is int else result
+
+    return computed
+
+
+for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "mod", "neg", "pos", "abs"):
+    setattr(Duration, f"__{_name}__", _still_a_duration(f"__{_name}__"))
 
 
 class CannotFold(Exception):
@@ -173,11 +197,11 @@ def _check_size(value: Any) -> None:
 
 def settled(value: Any) -> Any:
     """A constant as a body gets it: a duration is a number of root ticks, as in plain Python."""
-    if isinstance(value, Fraction) and value.denominator == 1:
-        return value.numerator
-    if type(value) in (list, tuple):
+    if isinstance(value, Duration) or (isinstance(value, Fraction) and value.denominator == 1):
+        return int(value)
+    if type(value) in (list, tuple, set, frozenset):
         return type(value)(map(settled, value))
-    return {key: settled(item) for key, item in value.items()} if type(value) is dict else value
+    return {settled(key): settled(item) for key, item in value.items()} if type(value) is dict else value
 
 
 def why_not_storable(value: Any) -> str | None:
@@ -186,9 +210,7 @@ def why_not_storable(value: Any) -> str | None:
         return None
     try:
         _check_size(value)
-        msgspec.json.encode(encode_constant(value))
-    except UnicodeEncodeError:
-        return "it holds half a surrogate pair, which is no text"
+        encode_constant(value)
     except (CannotFold, TypeError) as error:
         return str(error)
     return None

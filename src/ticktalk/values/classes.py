@@ -27,6 +27,7 @@ PREFIX = "_ticktalk_"
 """How the name of a graph in `sys.modules` begins, before its number; its modules are in it as in a package."""
 
 _TRAVELLED = re.compile(rf"^{PREFIX}\d+\.")
+_LONGEST_CHAIN = 1_000
 _HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by a `class` statement
 
 _programs: dict[str, WeakSet[types.ModuleType]] = {}
@@ -92,15 +93,15 @@ def take_apart(value: Any) -> list[Any] | None:
         plain = value.value.__class__ in (int, str, float, bool, bytes, type(None))
         return ["enum", value.name, value.value if plain else value.name]
     if isinstance(value, BaseException):
-        reduced: Any = value.__reduce__()
-        made_by, arguments, *rest = reduced[:3]
-        attributes: dict[str, Any] = {**(rest[0] if rest and isinstance(rest[0], dict) else {}), **vars(value)}
-        return ["error", list(arguments) if made_by is kind else list(value.args), _attributes(kind, attributes)]
+        chain = _chain_of(value)
+        links = _links(chain)
+        linked = [[_alone(each) for each in chain[1:]], links] if links != [[None, None, False]] else []
+        return ["error", *_error_parts(value), *linked]
     if isinstance(value, tuple):
         if hasattr(kind, "_fields"):
             return ["named", list(kind._fields), list(value), _attributes(kind, getattr(value, "__dict__", {}))]
         if hasattr(kind, "n_sequence_fields"):
-            reduced = value.__reduce__()
+            reduced: Any = value.__reduce__()
             items, more = reduced[1]
             return ["sequence", list(items), more]
         return None
@@ -109,6 +110,55 @@ def take_apart(value: Any) -> list[Any] | None:
         state = {name: getattr(value, name) for name in [*fields, *_slots(kind)] if hasattr(value, name)}
         return ["data", fields, _attributes(kind, {**state, **getattr(value, "__dict__", {})})]
     return None
+
+
+def _error_parts(error: BaseException) -> list[Any]:
+    """The arguments of an exception, and its attributes."""
+    kind = type(error)
+    reduced: Any = error.__reduce__()
+    made_by, arguments = reduced[0], reduced[1]
+    state = reduced[2] if len(reduced) > 2 and isinstance(reduced[2], dict) else {}
+    attributes: dict[str, Any] = {**state, **vars(error)}
+    return [list(arguments) if made_by is kind else list(error.args), _attributes(kind, attributes)]
+
+
+def _chain_of(error: BaseException) -> list[BaseException]:
+    """An exception, its `__cause__` and its `__context__`, theirs, and so on: each once."""
+    chain = {id(error): error}
+    ahead = [error]
+    while ahead:
+        found = ahead.pop()
+        for other in (found.__cause__, found.__context__):
+            if other is not None and id(other) not in chain:
+                chain[id(other)] = other
+                ahead.append(other)
+        if len(chain) > _LONGEST_CHAIN:
+            raise NoCodecError(
+                f"an exception with a chain of more than {_LONGEST_CHAIN} others (__cause__, __context__)"
+                " cannot be passed on: raise it from None"
+            )
+    return list(chain.values())
+
+
+def _links(chain: list[BaseException]) -> list[list[Any]]:
+    """Of each exception: where its cause and its context are in the chain, and whether the context is left unshown."""
+    places = {id(each): place for place, each in enumerate(chain)}
+    return [
+        [places.get(id(each.__cause__)), places.get(id(each.__context__)), each.__suppress_context__] for each in chain
+    ]
+
+
+def _alone(error: BaseException) -> Any:
+    """A copy of an exception that has neither cause nor context."""
+    return made(type(error), ["error", *_error_parts(error)])
+
+
+def _linked(chain: list[Any], links: list[Any]) -> None:
+    """Give the exceptions of a chain their causes and contexts again."""
+    for error, (cause, context, suppressed) in zip(chain, links, strict=True):
+        error.__cause__ = None if cause is None else chain[cause]
+        error.__context__ = None if context is None else chain[context]
+        error.__suppress_context__ = bool(suppressed)
 
 
 def _is_plain(kind: type) -> bool:
@@ -165,6 +215,8 @@ def made(kind: Any, parts: list[Any]) -> Any:
         base = next(each for each in kind.__mro__ if not each.__flags__ & _HEAP)
         value = base.__new__(kind, *rest[0])
         base.__init__(value, *rest[0])
+        if len(rest) > 2:
+            _linked([value, *rest[2]], rest[3])
         return _with_attributes(value, rest[1])
     if form == "data" and hasattr(kind, "__dataclass_fields__") and _is_plain(kind):
         # The attributes are set as they were: __init__ may take others, or check against the outside world.

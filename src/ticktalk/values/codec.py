@@ -21,9 +21,8 @@ from ticktalk.values.classes import Classes, class_name, made, module_name, put_
 from ticktalk.values.kinds import NoCodecError as NoCodecError
 from ticktalk.values.kinds import ValueFormatError as ValueFormatError
 from ticktalk.values.kinds import kind_named, kind_of
-
-Data = bytes | bytearray | memoryview
-"""A value as MessagePack: a view where it stays in the frame in which it came, so that arrays are not copied."""
+from ticktalk.values.pieces import LONG_BYTES, Array, array_head, encode, ext, long_head, pieces_of
+from ticktalk.values.pieces import Data as Data
 
 
 class Encoded:
@@ -104,7 +103,8 @@ _FIXED = PLAIN | {datetime.date, datetime.timedelta}
     EXT_REGISTERED,
     EXT_BYTEARRAY,
     EXT_KIND,
-) = range(1, 14)
+    EXT_TEXT,
+) = range(1, 15)
 
 
 class TooLongError(NoCodecError):
@@ -260,21 +260,15 @@ def encode_pieces(value: Any) -> tuple[Data, ...]:
         NoCodecError: as `encode_value`.
     """
     kind = value.__class__
+    if kind is bytes and len(value) >= LONG_BYTES:
+        return b"\xc6" + len(value).to_bytes(4, "big"), value
     try:
-        if kind is bytes and len(value) >= _LONG_BYTES:
-            return b"\xc6" + len(value).to_bytes(4, "big"), value
-        packed = value if kind in _NATIVE else _pack(value)
-        if packed.__class__ is _Array:
-            return packed.pieces()
-        if packed.__class__ is list and any(item.__class__ is _Array for item in packed):
-            # As MessagePack has it: the length, then one item after the other.
-            each = [item.pieces() if item.__class__ is _Array else (_encode(item),) for item in packed]
-            return _array_head(len(packed)), *[piece for pieces in each for piece in pieces]
-        return (_encode(packed),)
-    except OverflowError:
-        return (_encode(_pack(value)),)
+        try:
+            return (encode(value),) if kind in _NATIVE else pieces_of(_pack(value))
+        except UnicodeEncodeError:  # half a surrogate pair, which UTF-8 has not, so now each text is looked at
+            return pieces_of(_pack(value, _NO_TEXT))
     except UnicodeEncodeError:
-        raise NoCodecError("a string with half a surrogate pair is no text, so it has no codec") from None
+        raise NoCodecError("an array whose field has half a surrogate pair in its name has no codec") from None
     except RecursionError:
         raise NoCodecError(
             "a value that is nested too deeply, or holds itself, cannot cross to another ensemble"
@@ -285,11 +279,11 @@ def tuple_of(*values: Any) -> Any:
     """The tuple of some values; encoded, if one of them is `Encoded`."""
     if not any(value.__class__ is Encoded for value in values):
         return values
-    pieces = [_array_head(len(values)), *map(encoded, values)]
+    pieces = [array_head(len(values)), *map(encoded, values)]
     length = sum(map(len, pieces))
     if length < 2**16:
-        return Encoded(_encode(_ext(EXT_TUPLE, b"".join(pieces))))
-    return Encoded(b"".join([_long_head(EXT_TUPLE, length), *pieces]))
+        return Encoded(encode(ext(EXT_TUPLE, b"".join(pieces))))
+    return Encoded(b"".join([long_head(EXT_TUPLE, length), *pieces]))
 
 
 def check_length(length: int, limit: int) -> None:
@@ -328,102 +322,64 @@ def value_decoder(classes: Classes | None) -> Callable[[Data], Any]:
     return decode_data
 
 
-class _Array:
-    """An array (or a NumPy scalar) on its way into MessagePack; its memory is copied once, or left to be copied."""
-
-    __slots__ = ("code", "content", "head")
-
-    def __init__(self, code: int, head: bytes, content: Any) -> None:
-        self.code = code
-        self.head = bytes([len(head)]) + head
-        self.content = content
-
-    def part(self) -> msgspec.msgpack.Ext:
-        """As a part of a value."""
-        return msgspec.msgpack.Ext(self.code, b"".join((self.head, self.content)))
-
-    def pieces(self) -> tuple[Data, ...]:
-        """As a value: pieces of the bytes that `_encode(self.part())` gives."""
-        length = len(self.head) + len(self.content)
-        if length < 2**16:
-            return (_encode(self.part()),)
-        if length >= 2**32:
-            raise NoCodecError(
-                f"an array of {length} bytes is too long to cross to another ensemble: 4 GB is the limit"
-            )
-        return _long_head(self.code, length) + self.head, self.content
+_NATIVE: frozenset[type] = frozenset({float, bool, str, bytes, type(None)})
+_NO_TEXT = _NATIVE - {str}
 
 
-def _long_head(code: int, length: int) -> bytes:
-    """The head of an extension in MessagePack, of at least 2**16 bytes."""
-    return b"\xc9" + length.to_bytes(4, "big") + bytes([code])
-
-
-def _array_head(length: int) -> bytes:
-    """The head of an array in MessagePack."""
-    if length < 16:
-        return bytes([0x90 | length])
-    return b"\xdc" + length.to_bytes(2, "big") if length < 2**16 else b"\xdd" + length.to_bytes(4, "big")
-
-
-def _part(array: Any) -> msgspec.msgpack.Ext:
-    if array.__class__ is _Array:
-        return array.part()
-    raise NotImplementedError(f"no part of a value: {type_name(array)}")
-
-
-_encode = msgspec.msgpack.Encoder(enc_hook=_part).encode
-_NATIVE = frozenset({float, bool, str, bytes, type(None)})
-_LONG_BYTES = 2**16  # from here on MessagePack writes a length of 4 bytes
-
-
-def _ext(code: int, content: Any) -> msgspec.msgpack.Ext:
-    return msgspec.msgpack.Ext(code, content if isinstance(content, bytes) else _encode(content))
-
-
-def _pack(value: Any) -> Any:
+def _pack(value: Any, native: frozenset[type] = _NATIVE) -> Any:
+    """`value` as the encoder takes it; of these native types it takes values as they are."""
     kind = value.__class__
-    if kind in _NATIVE:
+    if kind in native:
         return value
     if kind is int:
         if -(2**63) <= value < 2**64:
             return value
-        return _ext(EXT_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+        return ext(EXT_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
     if kind is list:
-        return value if _NATIVE.issuperset(map(type, value)) else [_pack(item) for item in value]
+        return value if native.issuperset(map(type, value)) else [_pack(item, native) for item in value]
     if kind is dict:
-        if all(key.__class__ is str for key in value):
-            return {key: _pack(item) for key, item in value.items()}
-        return _ext(EXT_DICT, [[_pack(key), _pack(item)] for key, item in value.items()])
+        if all(key.__class__ is str for key in value) and (native is _NATIVE or all(map(_is_text, value))):
+            return {key: _pack(item, native) for key, item in value.items()}
+        return ext(EXT_DICT, [[_pack(key, native), _pack(item, native)] for key, item in value.items()])
     if kind is tuple:
-        return _ext(EXT_TUPLE, [_pack(item) for item in value])
+        return ext(EXT_TUPLE, [_pack(item, native) for item in value])
+    if kind is str:
+        return value if _is_text(value) else ext(EXT_TEXT, value.encode("utf-8", "surrogatepass"))
     if kind is complex:
-        return _ext(EXT_COMPLEX, struct.pack(">dd", value.real, value.imag))
+        return ext(EXT_COMPLEX, struct.pack(">dd", value.real, value.imag))
     if kind is set:
-        return _ext(EXT_SET, [_pack(item) for item in value])
+        return ext(EXT_SET, [_pack(item, native) for item in value])
     if kind is frozenset:
-        return _ext(EXT_FROZENSET, [_pack(item) for item in value])
+        return ext(EXT_FROZENSET, [_pack(item, native) for item in value])
     if kind is bytearray:
-        return _ext(EXT_BYTEARRAY, bytes(value))
+        return ext(EXT_BYTEARRAY, bytes(value))
     if kind in (datetime.datetime, datetime.date, datetime.time) and getattr(value, "tzinfo", None) is None:
-        return _ext(EXT_DATETIME, [kind.__name__, value.isoformat(), getattr(value, "fold", 0)])
+        return ext(EXT_DATETIME, [kind.__name__, value.isoformat(), getattr(value, "fold", 0)])
     if kind is datetime.timedelta:
-        return _ext(EXT_DATETIME, ["timedelta", value.days, value.seconds, value.microseconds])
+        return ext(EXT_DATETIME, ["timedelta", value.days, value.seconds, value.microseconds])
     codec = _codecs_by_type.get(kind)
     if codec is not None:
-        return _ext(EXT_REGISTERED, [codec.name, _pack(codec.encode(value)), _name_if_known(kind)])
+        return ext(EXT_REGISTERED, [codec.name, _pack(codec.encode(value), native), _name_if_known(kind)])
     row = kind_of(kind)
     if row is not None:
-        return _ext(EXT_KIND, [row.name, _pack(row.parts(value))])
+        return ext(EXT_KIND, [row.name, _pack(row.parts(value), native)])
     if _is_numpy(value):
         from ticktalk.values import arrays
 
         code = EXT_ARRAY if kind is arrays.ARRAY else EXT_SCALAR
-        return _Array(code, _encode(arrays.header_of(value)), arrays.memory_of(value))
+        return Array(code, encode(arrays.header_of(value)), arrays.memory_of(value))
     taken = take_apart(value)
     if taken is None:
         raise _no_codec(value)
-    return _ext(EXT_OBJECT, [class_name(kind), *map(_pack, taken)])
+    return ext(EXT_OBJECT, [class_name(kind), *[_pack(part, native) for part in taken]])
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _name_if_known(kind: type) -> str | None:
@@ -447,6 +403,8 @@ def _unpack(code: int, content: memoryview, decode: Callable[[Data], Any], class
         return tuple(decode(content))
     if code == EXT_INT:
         return int.from_bytes(content, "big", signed=True)
+    if code == EXT_TEXT:
+        return str(content, "utf-8", "surrogatepass")
     if code == EXT_COMPLEX:
         return complex(*struct.unpack(">dd", content))
     if code in (EXT_ARRAY, EXT_SCALAR):
