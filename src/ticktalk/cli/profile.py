@@ -73,10 +73,13 @@ def write_profile(
             names.append(own)
         specs = [EnsembleSpec(name, tuple(ensembles[name].components) if name in ensembles else ()) for name in names]
         deployment = DeploymentFile(str(path), tuple(specs), default=LinkSpec(delay))
-    costs = completed(deployment.costs, costs_of(samples))
+    measured, given = costs_of(samples), deployment.costs
+    costs = completed(given, measured)
     bodies = sorted({sq.function for sq in graph.sqs if sq.body})
     unseen = [name for name in bodies if costs.get(name, CostSpec()).time is None]
     head = f"# What {graph.name} cost in a run: the median time of a body and size of a token of each function.\n"
+    if kept := [name for name in given if name not in measured and given[name].time is not None]:
+        head += f"# Not measured, so they are as {deployment.file} gives them: {', '.join(kept)}.\n"
     try:
         path.write_text(head + deployment_text(deployment._replace(costs=costs)), encoding="utf-8")
     except OSError as error:

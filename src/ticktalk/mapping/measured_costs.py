@@ -23,13 +23,13 @@ def costs_of(samples: Iterable[tuple[str, list[int], list[int]]]) -> dict[str, C
 
 
 def completed(given: Mapping[str, CostSpec], measured: Mapping[str, CostSpec]) -> dict[str, CostSpec]:
-    """The given costs, and the measured ones where none is given."""
+    """The measured costs, and the given ones where nothing was measured: of functions that did not run, memory."""
     made = dict(given)
     for function, found in measured.items():
         cost = given.get(function, CostSpec())
         made[function] = CostSpec(
-            found.time if cost.time is None else cost.time,
-            found.bytes if cost.bytes is None else cost.bytes,
+            cost.time if found.time is None else found.time,
+            cost.bytes if found.bytes is None else found.bytes,
             cost.memory,
         )
     return made
