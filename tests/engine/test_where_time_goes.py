@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ticktalk import TTEnsemble, TTRuntimeManagerSim, compile_program
 from ticktalk.cli.ending import latency_lines, load_lines
 from ticktalk.manager.latency import SAMPLES, Grid, Latencies, Latency
 from ticktalk.mapping.deployment_file import parse_deployment
+from ticktalk.mapping.use import rates, use_lines, uses
 
 HEAD = "from ticktalk import *\n"
 
@@ -100,6 +102,12 @@ costs:
     assert sum(each <= told["p99"] for each in ordered) >= 0.99 * len(ordered)
     assert sum(each < told["p99"] for each in ordered) < 0.99 * len(ordered)
     loads = {load["name"]: load for load in found["loads"]}
+    said = uses(compile_program(str(tmp_path / "prog.py")), parse_deployment(deployment), {"src-1": "a", "work-1": "b"})
+    assert said == {
+        "a": Fraction(source, period),
+        "a -> b": Fraction(transfer, period),
+        "b": Fraction(works, period),
+    }
     assert loads["a -> b"]["used"] == link / until
     assert loads["b"]["used"] == core / until
     assert (loads["a -> b"]["overloaded_since"] is not None) == (transfer > period)
@@ -179,3 +187,32 @@ def test_intervals_of_an_sqs_own_making_tell_no_latency(tmp_path: Path) -> None:
     program = PIPE.replace("work(src(trigger, TTPeriod=PERIOD))", "ADD_TIME_DELAY(src(trigger, TTPeriod=10), delay=5)")
     (tmp_path / "prog.py").write_text(HEAD + program)
     assert not Latencies(compile_program(str(tmp_path / "prog.py"))).by_sq
+
+
+def test_the_rates_of_a_graph(tmp_path: Path) -> None:
+    graph = """
+@STREAMify
+def s(trigger):
+    return 0
+@SQify
+def f(x, y):
+    return 0
+@GRAPHify
+def main(trigger):
+    a = s(trigger, TTPeriod=100)
+    b = s(trigger, TTPeriod=Hz(3))
+    return f(a, b), f(a, trigger), MERGE(a, b), RESAMPLE(a, TTPeriod=50), f(trigger, 1)
+"""
+    (tmp_path / "prog.py").write_text(HEAD + graph)
+    found = rates(compile_program(str(tmp_path / "prog.py")))
+    hundred, third = Fraction(1, 100), Fraction(3, 1_000_000)
+    assert [found[f"f-{k}"] for k in (1, 2, 3)] == [third, hundred, 0]
+    assert (found["MERGE-1"], found["RESAMPLE-1"]) == (hundred + third, Fraction(1, 50))
+
+
+def test_what_map_says_of_periods() -> None:
+    shares = {"a": Fraction(3, 2), "a -> b": Fraction(1, 4), "b": Fraction(1, 8)}
+    assert use_lines(shares) == [
+        "overloaded: with these periods, the cores of a would have 150% of what can be done",
+        "with these periods, the link a -> b would be used 25% of the time",
+    ]

@@ -63,6 +63,7 @@ def test_json(files: tuple[str, str]) -> None:
         "balance": 1500,
         "bound": 3250,
         "proven": True,
+        "use": {},
     }
 
 

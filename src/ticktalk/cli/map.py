@@ -11,12 +11,14 @@ import typer
 from rich.table import Table
 
 from ticktalk.cli import arguments, options
+from ticktalk.cli.ending import first
 from ticktalk.cli.placement import tell_doubts
 from ticktalk.cli.tables import ROWS, add, some, table, terminal
 from ticktalk.durations import about
 from ticktalk.errors import TTError
 from ticktalk.mapping.deployment_file import read_deployment
 from ticktalk.mapping.schedule import MappingProblem, Objective, Plan
+from ticktalk.mapping.use import use_lines, uses
 
 STRATEGIES = ("heft", "optimal")
 
@@ -59,7 +61,8 @@ def map_command(
         from ticktalk.mapping.heft import heft
 
         plan = heft(problem, objective)
-    content = plan_json(plan)
+    found = uses(graph, plan_for, plan.mapping)
+    content = {**plan_json(plan), "use": {name: float(share) for name, share in found.items()}}
     if output is not None:
         try:
             output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -70,6 +73,8 @@ def map_command(
         return
     terminal().print(hosts_table(problem, plan))
     print(summary(plan))
+    for line in first(use_lines(found), "--json lists all"):
+        print(line)
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
