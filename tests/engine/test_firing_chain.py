@@ -1,4 +1,4 @@
-"""The way from a decided firing to its body's run: the stages, the calls to a watcher, no need of an accelerator."""
+"""The way from a decided firing to its body's run: the stages, what a tap is told, no need of an accelerator."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from ticktalk import TTRuntimeManagerSim
 from ticktalk.cli.main import app_of
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.hosted.meter import Meter
+from ticktalk.hosted.tapping import Tapped
 from ticktalk.language.compiler import compile_source
 from ticktalk.mapping.deployment_file import parse_deployment
+from ticktalk.records import Fired
 from ticktalk.simulation.driver import Simulation
 
 CASES = Path(__file__).parents[1] / "conformance" / "cases"
@@ -50,13 +52,16 @@ def main(trigger):
 """
 
 
-def started(fired: Any = None, deployment: str | None = None, meter: Meter | None = None) -> tuple[Any, Any]:
+def started(
+    records: list[Any] | None = None, deployment: str | None = None, meter: Meter | None = None
+) -> tuple[Any, Any]:
     """A manager that runs the program up to tick 60, and its context."""
     text = PROGRAM.replace('        with TTConstraint(name="here"):\n            c =', "        c =")
     graph = compile_source(text, "prog.py", "prog")
     costs = None if deployment is None else parse_deployment(deployment)
     manager = TTRuntimeManagerSim(None, [], simpy.Environment(), deployment=costs, meter=meter)
-    manager.ensemble.host.fired = fired
+    if records is not None:
+        manager.ensemble.host.tap = lambda start: Tapped(records.append, manager.simulation.now)
     manager.instantiate_and_map_graph(graph)
     manager.execute_graph(graph, {})
     manager.simulation.run(60)
@@ -77,14 +82,14 @@ def test_the_stages_of_each_sq_can_be_read() -> None:
         "ADD-1": ("in place",),
         "TUPLE-1": ("in place",),
     }
-    _, context = started(lambda *firing: None, COSTS, Meter(lambda: 0))
+    _, context = started([], COSTS, Meter(lambda: 0))
     assert {name: chain.stages for name, chain in context.chains.items()} == {
-        "src-1": ("tag", "meter", "watch", "in place"),
-        "odd-1": ("meter", "watch", "in place"),
-        "breaks-1": ("cores", "meter", "in place"),  # the cores tell the watcher
-        "once-1": ("single run", "meter", "watch", "in place"),
-        "ADD-1": ("watch", "in place"),
-        "TUPLE-1": ("watch", "in place"),
+        "src-1": ("tap", "tag", "meter", "watch", "in place"),
+        "odd-1": ("tap", "meter", "watch", "in place"),
+        "breaks-1": ("tap", "cores", "meter", "in place"),  # the cores tell the tap
+        "once-1": ("tap", "single run", "meter", "watch", "in place"),
+        "ADD-1": ("tap", "watch", "in place"),
+        "TUPLE-1": ("tap", "watch", "in place"),
     }
 
 
@@ -94,9 +99,11 @@ def test_where_nothing_is_between_the_rule_calls_the_body_itself() -> None:
     assert chain.execute is context.executes["odd-1"] and chain.fire == chain.execute.fire
 
 
-def test_a_watcher_is_told_of_every_body_that_ran() -> None:
-    told: list[tuple[Any, ...]] = []
-    _, context = started(lambda *firing: told.append(firing))
+def test_a_tap_is_told_of_every_body_that_ran() -> None:
+    records: list[Any] = []
+    _, context = started(records)
+    fired = [each for each in records if isinstance(each, Fired)]
+    told = [(each.sq, 1, each.start, each.stop, each.began, each.ended, each.outcome) for each in fired]
     assert [firing for firing in told if firing[0] == "src-1"] == [
         ("src-1", 1, tick - 2, tick + 3, tick, tick, "sent") for tick in range(10, 60, 10)
     ]
@@ -104,29 +111,30 @@ def test_a_watcher_is_told_of_every_body_that_ran() -> None:
     assert [firing[4:] for firing in told if firing[0] == "breaks-1"] == [
         (10, 10, "sent"), (30, 30, "failed"), (50, 50, "sent"),
     ]  # fmt: skip
-    fired = {name: execute.fired for name, execute in context.executes.items()}
-    assert fired == {name: sum(firing[0] == name for firing in told) for name in fired}
+    count = {name: execute.fired for name, execute in context.executes.items()}
+    assert count == {name: sum(firing[0] == name for firing in told) for name in count}
 
 
-def test_a_watcher_is_told_when_a_body_on_a_core_began_and_ended() -> None:
-    told: list[tuple[Any, ...]] = []
-    started(lambda *firing: told.append(firing), COSTS)
-    assert [firing[2:] for firing in told if firing[0] == "breaks-1"] == [
+def test_a_tap_is_told_when_a_body_on_a_core_began_and_ended() -> None:
+    records: list[Any] = []
+    started(records, COSTS)
+    fired = [each for each in records if isinstance(each, Fired) and each.sq == "breaks-1"]
+    assert [(each.start, each.stop, each.began, each.ended, each.outcome) for each in fired] == [
         (8, 13, 10, 14, "sent"), (28, 33, 30, 34, "failed"), (48, 53, 50, 54, "sent"),
     ]  # fmt: skip
 
 
-def test_without_a_watcher_nothing_is_added_and_with_one_there_is_no_generated_code() -> None:
+def test_without_a_tap_nothing_is_added_and_with_one_there_is_no_generated_code() -> None:
     manager, context = started()
     assert context in manager.simulation.accelerator.loops.contexts.values()
-    assert not any("watch" in chain.stages for chain in context.chains.values())
-    manager, context = started(lambda *firing: None)
+    assert not any({"tap", "watch"} & set(chain.stages) for chain in context.chains.values())
+    manager, context = started([])
     assert not context.accelerated and not manager.simulation.accelerator.loops.contexts
 
 
 def test_nothing_sets_fire_but_the_accelerator() -> None:
     """Where none is given, each SQ has at the end the fire that its chain gave it."""
-    _, context = started(lambda *firing: None)
+    _, context = started([])
     for name, chain in context.chains.items():
         assert context.syncs[name].fire == chain.fire
     assert isinstance(context.syncs["src-1"], GridSync)

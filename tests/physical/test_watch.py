@@ -1,4 +1,4 @@
-"""A watcher on a device: it is told of each body that ran, with the times that its worker measured."""
+"""A tap on a device: it is told of each body that ran, with the times that its worker measured."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 from test_worker import Host, host, in_loop, until
+
+from ticktalk.hosted.tapping import Tapped
+from ticktalk.records import Decided, Fired, Received, Sent
+from ticktalk.values.codec import decode_value
 
 __all__ = ["host"]
 
@@ -31,30 +35,41 @@ def main(trigger):
 """
 
 
-def outcomes(told: list[tuple[Any, ...]]) -> list[str]:
-    return [firing[6] for firing in told if firing[0] == "slow-1"]
+def fired(records: list[Any], sq: str) -> list[Fired]:
+    return [each for each in list(records) if isinstance(each, Fired) and each.sq == sq]
 
 
-def test_a_watcher_is_told_when_each_body_began_and_ended(host: Host) -> None:
-    told: list[tuple[Any, ...]] = []
-    host.node.host.fired = lambda *firing: told.append(firing)
+def test_a_tap_is_told_when_each_body_began_and_ended(host: Host) -> None:
+    records: list[Any] = []
+    former, host.node.host.tap = host.node.host.tap, lambda start: Tapped(records.append, host.node.clock.now)
     try:
         graph = host.run(PROGRAM)
-        until(lambda: len(outcomes(told)) >= 3, "three bodies have run")
+        until(lambda: len(fired(records, "slow-1")) >= 3, "three bodies have run")
         context = in_loop(host.node, lambda: host.node.host.contexts[graph, 1])
         assert not context.accelerated
-        assert context.chains["slow-1"].stages == ("worker",)
+        assert context.chains["slow-1"].stages == ("tap", "worker")
         host.finished(graph)
     finally:
-        host.node.host.fired = None
-    assert outcomes(told)[:3] == ["sent", "failed", "nothing"]
-    for sq, number, start, stop, began, ended, outcome in told:
-        assert number == 1 and began <= ended
-        if sq == "slow-1":
-            assert stop - start == 50_000 and start < began
-            assert outcome == "failed" or ended - began >= 3_000
-    sources = [firing for firing in told if firing[0] == "src-1"]
-    assert len(sources) == len(outcomes(told)) and all(firing[6] == "sent" for firing in sources)
+        host.node.host.tap = former
+    slow, sources = fired(records, "slow-1"), fired(records, "src-1")
+    assert [each.outcome for each in slow[:3]] == ["sent", "failed", "nothing"]
+    for each in slow + sources:
+        assert each.began <= each.ended <= each.tick
+    for each in slow:
+        assert each.stop - each.start == 50_000 and each.start < each.began
+        assert each.outcome == "failed" or each.ended - each.began >= 3_000
+    assert len(sources) == len(slow) and all(each.outcome == "sent" for each in sources)
+    # Each set of slow holds one token of src, with its number and its value.
+    sent = [each for each in records if isinstance(each, Sent) and each.sq == "src-1"]
+    assert [(each.number, decode_value(each.value)) for each in sent] == [(n, n) for n in range(1, len(sent) + 1)]
+    received = [each for each in records if isinstance(each, Received) and each.sq == "slow-1"]
+    assert [(each.arc, each.token, each.number) for each in received] == [
+        ("src-1/0", n, n) for n in range(1, len(sent) + 1)
+    ]
+    decided = [each for each in records if isinstance(each, Decided) and each.sq == "slow-1"]
+    assert [(each.tokens, each.start) for each in decided] == [
+        ([n], sent[n - 1].start) for n in range(1, len(sent) + 1)
+    ]
 
 
 @pytest.mark.parametrize("accelerated", [True, False])

@@ -8,7 +8,7 @@ whenever the context asks. One object serves all contexts of an agenda, in simul
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from ticktalk.counters import Counters
 from ticktalk.engine.agenda import Agenda
@@ -16,6 +16,7 @@ from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing.base import TTSQSync
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.engine.prepared_graph import PreparedGraph
+from ticktalk.time import Tick
 
 
 class ContextParts(Protocol):
@@ -33,6 +34,9 @@ class ContextParts(Protocol):
     @property
     def incoming(self) -> Mapping[str, Collection[tuple[TTSQSync, int]]]:
         """By arc of another ensemble, the ports here that its tokens go to."""
+
+    def arrive(self, arc: str, value: Any, start: Tick, stop: Tick, without: Collection[str] = ()) -> None:
+        """Take a token from another ensemble."""
 
     def stages_of(self, name: str) -> tuple[str, ...]:
         """The stages that the firings of an SQ pass."""

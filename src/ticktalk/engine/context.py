@@ -43,6 +43,7 @@ class Context:
         closed: nothing fires any more.
         chains: by SQ, the stages that its firings pass.
         accelerated: the SQs that the accelerator has taken over.
+        tap: takes note of what happens here; None: nobody does.
     """
 
     def __init__(
@@ -53,9 +54,10 @@ class Context:
         self.start_tick = start_tick
         self.agenda = agenda
         self._around = around
+        self.tap = around.tap
         self.closed = False
         self.inputs: dict[str, Any] | None = None  # until its start tick
-        self.counters = Counters()
+        self.counters = Counters() if self.tap is None else self.tap.counters
         self._until: int | None = None
         self.chains: dict[str, FiringChain] = {}
         self.executes: dict[str, TTSQExecute] = {}  # the bodies that run in place
@@ -64,9 +66,11 @@ class Context:
         self.incoming: dict[str, list[tuple[TTSQSync, int]]] = {}  # where tokens of other ensembles' arcs go here
         self.held: set[str] = set()
         self.behind: dict[str, set[str]] = {}  # by arc of an SQ that came: consumers of tokens sent before it did
+        if self.tap is not None:
+            self.tap.watch(self)
         self._add(prepared.sqs)
-        # A watcher is told of each firing by itself.
-        self._accelerator = around.accelerator if around.fired is None else None
+        # A tap is told of each token by itself.
+        self._accelerator = around.accelerator if self.tap is None else None
         self.accelerated: list[Accelerated] = []
         self.accelerate()
 
@@ -79,18 +83,23 @@ class Context:
             order = prepared.order[sq.name] * 1_000_000 + self.number
             clock = prepared.clocks[sq.clock]
             self.syncs[sq.name] = make_sync(sq, order, agenda, self.counters, clock, self._around.eviction_bound)
-        around = self._around
-        fixed = around.run_elsewhere is None and not around.stages and not around.movable
+        around, tap = self._around, self.tap
+        fixed = around.run_elsewhere is None and not around.stages and not around.movable and tap is None
+        together = around.publish_together if tap is None else None
         for sq in sqs:
             lose = partial(self.counters.add, sq.name, "lost")
             self.forwards[sq.name] = TTSQForward(
-                sq, self.syncs, host_of, here, around.publish, around.output, lose, fixed, around.publish_together
+                sq, self.syncs, host_of, here, around.publish, around.output, lose, fixed, together
             )
+            if tap is not None:
+                tap.watch_forward(self.forwards[sq.name])
         deadline_of = {sq.plan_b: sq for sq in sqs if sq.plan_b is not None}
         for sq in sqs:
             deadline = deadline_of.get(sq.name)
             forward = self.forwards[deadline.name if deadline is not None and deadline.will_continue else sq.name]
             self._wire(sq, self.syncs[sq.name], forward)
+            if tap is not None:
+                tap.watch_sync(self.syncs[sq.name])
         for sq in sqs:
             sync = self.syncs[sq.name]
             if isinstance(sync, DeadlineSync) and sq.plan_b is not None:
@@ -145,6 +154,8 @@ class Context:
                 execute, body = self.executes.get(sq.name), states[sq.name].body
                 if execute is not None and body is not None:
                     execute.memory = load(body)
+            if self.tap is not None:
+                self.tap.moved(sq.name, True, states.get(sq.name))
         self.accelerate()
 
     def put_behind(self, arc: str, consumers: Collection[str]) -> None:
@@ -191,6 +202,8 @@ class Context:
         """End an instance here; `place` with another mapping comes after."""
         for arc in [arc for arc in self.behind if arc.rpartition("/")[0] == name]:
             self.let_go(arc)
+        if self.tap is not None:
+            self.tap.moved(name, False, None)
         self.syncs.pop(name).close()
         self.forwards.pop(name)
         self.executes.pop(name, None)

@@ -2,6 +2,7 @@
 
 A firing rule decides on a set (`engine/firing`). The firing then passes those of these stages that its SQ has:
 
+* "tap": the tap is told of it;
 * "tag": its tag is sent, where an SQ consumes it;
 * "single run": it is dropped while another is in flight;
 * "numbers here": an instruction on plain numbers is carried out at once by the timekeeper; on anything else it goes on;
@@ -9,7 +10,7 @@ A firing rule decides on a set (`engine/firing`). The firing then passes those o
 * "cores": it waits for a core of the simulated ensemble, and takes its time;
 * "drivers": the environment is brought to its tick, for the drivers that its body may use;
 * "meter": its body is measured;
-* "watch": the watcher is told how it went (for "cores" and "worker" these tell the watcher themselves);
+* "watch": the tap is told how it went (for "cores" and "worker" these tell it themselves);
 * "in place": the body runs.
 
 `ticktalk draw --show-code` prints the list of each SQ. Where it is only "in place", nothing lies between the firing
@@ -20,15 +21,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ticktalk.counters import Counters
 from ticktalk.defaults import EVICTION_BOUND
 from ticktalk.engine.acceleration import Accelerator, ContextParts
 from ticktalk.engine.execution import TTSQExecute
-from ticktalk.engine.firing.base import Fire, Leave, Send, takes_full_tokens
+from ticktalk.engine.firing.base import Fire, Leave, Send, fires_full_tokens, takes_full_tokens
 from ticktalk.engine.firing.single_run import SingleRun
 from ticktalk.engine.forwarding import Output, Publish, PublishTogether, TTSQForward
+from ticktalk.engine.tap import Outcome, Tap
 from ticktalk.graph.sq import TTSQ
 from ticktalk.instructions import INSTRUCTIONS, KEEPING, OPENING, PASSING
 from ticktalk.payloads import FiringError
@@ -40,21 +42,6 @@ Report = Callable[[FiringError], None]
 
 Failed = Callable[[Tick, Tick, BaseException], None]
 """`(start, stop, error)`: takes the exception of a firing on that interval."""
-
-Outcome = Literal["sent", "nothing", "failed"]
-"""The outcome of a firing: a result was sent, its body gave none, it raised."""
-
-Fired = Callable[[str, int, Tick, Tick, int, int, Outcome], None]
-"""`(sq, context, start, stop, began, ended, outcome)`: the body of an SQ has run, on a set of interval [start, stop).
-
-All in root ticks. In simulation a body takes no time, unless a deployment file says so; on a device its worker
-measured when it began and ended. A firing that was skipped or lost has no body that ran: counters say how many.
-"""
-
-
-def outcome_of(failed: bool, sent: bool) -> Outcome:
-    """The outcome of a firing that raised, or sent something, or neither."""
-    return "failed" if failed else "sent" if sent else "nothing"
 
 
 class Elsewhere(NamedTuple):
@@ -70,7 +57,7 @@ class Elsewhere(NamedTuple):
         tally: takes a kind of counter to be counted at this SQ.
         done: called after each firing, however it ended.
         away: told of so many firings that run away though `Fire` was not called for them: `done` follows for each.
-        fired: the watcher: `(start, stop, began, ended, outcome)`; None: there is none.
+        fired: tells the tap: `(start, stop, began, ended, outcome)`; None: there is none.
     """
 
     sq: TTSQ
@@ -117,9 +104,9 @@ class Surroundings(NamedTuple):
         report: takes errors of firings.
         run_elsewhere: runs bodies in workers; None: they run in place.
         stages: by name, the makers of the stages before a body that runs in place, first to last.
-        fired: the watcher, told of every firing whose body has run; None: there is none.
+        tap: told of all that happens; None: nobody is.
         accelerator: runs settled parts faster; None: the general engine runs everything. It is not used beside a
-            watcher.
+            tap.
         movable: SQs may come here and leave while the context runs.
         eviction_bound: see `EVICTION_BOUND`.
     """
@@ -130,7 +117,7 @@ class Surroundings(NamedTuple):
     publish_together: PublishTogether | None = None
     run_elsewhere: RunElsewhere | None = None
     stages: Mapping[str, MakeStage] = {}
-    fired: Fired | None = None
+    tap: Tap | None = None
     accelerator: Accelerator | None = None
     movable: bool = False
     eviction_bound: int = EVICTION_BOUND
@@ -173,7 +160,7 @@ def firing_chain(
     execute = None
 
     def own() -> Elsewhere:
-        fired = None if around.fired is None else partial(around.fired, sq.name, context.number)
+        fired = None if around.tap is None else partial(around.tap.fired, sq.name)
         paths = forward.paths, forward.unpack, forward.all_paths
         tally = partial(counters.add, sq.name)
         return Elsewhere(sq, *paths, send, report, partial(failed, sq.name), tally, done, _nothing, fired)
@@ -181,7 +168,7 @@ def firing_chain(
     if around.run_elsewhere is not None and runs_elsewhere(sq):
         stages, fire = _elsewhere(own(), context, around.run_elsewhere, body)
     else:
-        if not around.stages and around.fired is None:
+        if not around.stages and around.tap is None:
             execute = body(sq, send, report)
             fire = execute.fire
         else:
@@ -194,6 +181,9 @@ def firing_chain(
     if forward.tags and sq.trigger in ("arrival", "grid"):
         stages = ("tag", *stages)
         fire = tagged(fire, forward.tag, sq.trigger == "grid")
+    if around.tap is not None:
+        stages = ("tap", *stages)
+        fire = around.tap.deciding(sq, fire, fires_full_tokens(sq))
     return FiringChain(stages, fire, execute)
 
 
@@ -302,7 +292,7 @@ class NumbersHere:
 
 
 class _Watched:
-    """Tells the watcher of each run of a body that takes no time."""
+    """Tells the tap of each run of a body that takes no time."""
 
     __slots__ = ("_fired", "_report", "_send", "body", "outcome")
 

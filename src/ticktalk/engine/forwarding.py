@@ -154,12 +154,12 @@ class TTSQForward:
     def tag(self, instant: int, start: Tick, stop: Tick) -> None:
         """Send the tag of a firing: its value is the instant."""
         for way in self.tags:
-            self._along(way, instant, start, stop)
+            self.along(way, instant, start, stop)
 
     def leave(self, value: Any, start: Tick, stop: Tick, missing: Sequence[str]) -> None:
         """Send a token that left the SQ's ports without having fired to its handler."""
         for way in self.unmatched:
-            self._along(way, tuple_of(value, TTTime(ROOT, start, stop), tuple(missing)), start, stop)
+            self.along(way, tuple_of(value, TTTime(ROOT, start, stop), tuple(missing)), start, stop)
 
     def to_others(self) -> list[tuple[str, list[str]]]:
         """The arcs that lead to other ensembles, and which ensembles those are."""
@@ -187,14 +187,14 @@ class TTSQForward:
             parts = value.by_path
         elif self._alone is not None:
             if value.__class__ is not TTEmpty:
-                self._along(self._alone, value, start, stop)
+                self.along(self._alone, value, start, stop)
             return
         else:
             parts = unpacked(plain(value) if self.unpack else value, self.unpack)
         for way in self.ways:
             part = parts.get(way.path, _NOTHING)
             if part.__class__ is not TTEmpty:
-                self._along(way, part, start, stop)
+                self.along(way, part, start, stop)
 
     def _that_go_together(self, paths: tuple[tuple[int, ...], ...]) -> Together | None:
         """The arcs that carry the parts of a result at `paths`, if they lead to the same ensembles and nowhere else."""
@@ -208,7 +208,8 @@ class TTSQForward:
             self._together[paths] = Together(self.sq.name, arcs, names, hosts) if together else None
         return self._together[paths]
 
-    def _along(self, way: Way, value: Any, start: Tick, stop: Tick) -> None:
+    def along(self, way: Way, value: Any, start: Tick, stop: Tick) -> None:
+        """Send a token along one arc, to all its receivers."""
         if way.hosts:
             self.publish(way.name, way.hosts, value, start, stop)
         if way.local:

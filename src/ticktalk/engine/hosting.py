@@ -16,10 +16,11 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.bodies import BodyError
 from ticktalk.engine.components import Components, Preparing, running
 from ticktalk.engine.context import Context
-from ticktalk.engine.firing_chain import Fired, MakeStage, RunElsewhere, Surroundings
+from ticktalk.engine.firing_chain import MakeStage, RunElsewhere, Surroundings
 from ticktalk.engine.forwarding import Together
 from ticktalk.engine.prepared_graph import PreparedGraph
 from ticktalk.engine.state import Load, Saver
+from ticktalk.engine.tap import Tap
 from ticktalk.graph.sq import TTSQ
 from ticktalk.payloads import (
     Checkpoint,
@@ -79,7 +80,7 @@ class EnsembleHost:
         self.movable = False  # SQs may come and leave while their contexts run
         self.alone: dict[str, set[str]] = {}  # by graph, the SQs here that nobody else may host
         self.stages: dict[str, MakeStage] = {}  # before bodies that run in place, first to last
-        self.fired: Fired | None = None  # told of every firing of contexts that start from now on
+        self.tap: Callable[[StartContext], Tap | None] = lambda start: None  # told of what happens in a context
         self._suspended: dict[tuple[str, int], set[str]] = {}  # by context, what `hold` has held
         self.prepared: dict[str, PreparedGraph] = {}
         self.contexts: dict[tuple[str, int], Context] = {}
@@ -128,7 +129,7 @@ class EnsembleHost:
             None if together is None else partial(together, *key),
             run_elsewhere,
             self.stages,
-            self.fired,
+            self.tap(start),
             outside.accelerator,
             self.movable,
             self.eviction_bound,

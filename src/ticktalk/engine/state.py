@@ -18,6 +18,16 @@ Load = Callable[[bytes], Any]
 """Makes a value again from its saved form."""
 
 
+class Numbered:
+    """The value of a token whose way is watched, with its number at its SQ (`engine/tap.py`)."""
+
+    __slots__ = ("number", "value")
+
+    def __init__(self, number: int, value: Any) -> None:
+        self.number = number
+        self.value = value
+
+
 class Saver:
     """Saves values; remembers those that it could not save.
 
@@ -32,6 +42,8 @@ class Saver:
 
     def token(self, start: Tick, stop: Tick, value: Any, where: str) -> SavedToken | None:
         """A token that can be restored; None if its value has no codec."""
+        if value.__class__ is Numbered:
+            value = value.value
         data = self._encoded(value)
         if data is None:
             self.leave_out(where, value)

@@ -83,6 +83,8 @@ class Duties:
             self._lost(context, arc, missing)
 
         passed = self.arcs[context.prepared.graph.name, context.number] = ContextArcs(context, lost)
+        if context.tap is not None:
+            context.tap.number_on = lambda arc: passed.numbers.get(arc, 0)
         return passed
 
     def forget(self, stop: StopGraph) -> None:

@@ -24,9 +24,10 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.components import running
 from ticktalk.engine.firing.base import Fire
 from ticktalk.engine.firing.grid import GridSync
-from ticktalk.engine.firing_chain import Elsewhere, outcome_of
+from ticktalk.engine.firing_chain import Elsewhere
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.engine.lateness import lateness
+from ticktalk.engine.tap import outcome_of
 from ticktalk.hosted.assignment import Assignment
 from ticktalk.hosted.watchdog import overran
 from ticktalk.manager.driver import Load

@@ -161,7 +161,7 @@ class DeadlineSync(TTSQSync):
             elif self.due.holds(token):
                 self._deadline(token, now)
         for token in [token for token in self.due.tokens if token[3] <= now]:
-            self._pass(token, now)
+            self.miss(token, now)
         if arrived:
             limit = self.newest - self.eviction_bound
             if not self.sticky_data:
@@ -180,7 +180,7 @@ class DeadlineSync(TTSQSync):
         if arrival < deadline[3]:
             if not self.sticky_data:
                 self.data.remove(token)
-            self._meet(deadline, token)
+            self.meet(deadline, token)
             return
         self.data.remove(token)
         self._gone("late", [token])
@@ -188,7 +188,7 @@ class DeadlineSync(TTSQSync):
             self.missed.remove(deadline)
         elif self.due.holds(deadline):
             # Due at this very tick: the deadline is missed, and its late data has been seen.
-            self._pass(deadline, now)
+            self.miss(deadline, now)
             if self.missed.holds(deadline) and not self.sticky_deadline:
                 self.missed.remove(deadline)
 
@@ -200,18 +200,19 @@ class DeadlineSync(TTSQSync):
         if chosen is not None:
             if not self.sticky_data:
                 self.data.remove(chosen[0])
-            self._meet(token, chosen[0])
+            self.meet(token, chosen[0])
         elif deadline <= now:
-            self._pass(token, now)
+            self.miss(token, now)
 
-    def _meet(self, deadline: Waiting, data: Waiting) -> None:
+    def meet(self, deadline: Waiting, data: Waiting) -> None:
+        """Data meets a deadline, and passes."""
         if self.sticky_deadline:
             self.answered.add(deadline[1])
         else:
             self.due.remove(deadline)
         self.pass_on(data[3][1], max(deadline[0], data[0]), min(deadline[2], data[2]))
 
-    def _pass(self, token: Waiting, now: int) -> None:
+    def miss(self, token: Waiting, now: int) -> None:
         """The deadline passes."""
         self.due.remove(token)
         self.missed.add(token)

@@ -10,7 +10,8 @@ from typing import Any
 from ticktalk.engine.context import Context
 from ticktalk.engine.firing.base import takes_full_tokens
 from ticktalk.engine.firing.grid import GridSync
-from ticktalk.engine.firing_chain import Elsewhere, outcome_of
+from ticktalk.engine.firing_chain import Elsewhere
+from ticktalk.engine.tap import outcome_of
 from ticktalk.hosted.meter import BodyCosts
 from ticktalk.hosted.watchdog import overran
 from ticktalk.payloads import FiringError

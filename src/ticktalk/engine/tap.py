@@ -1,0 +1,61 @@
+"""The seam to a tap, which takes note of what happens in a context on one ensemble.
+
+A context is given a `Tap`, or None. With None nothing is wrapped, and no firing pays for it. A tap wraps the parts of
+each SQ when they are wired (`hosted/tapping.py`), and the accelerator rests: every token passes the general engine.
+All ticks are those of the root clock. A tap is called where time is kept: it takes note, and does nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from ticktalk.counters import Counters
+from ticktalk.engine.acceleration import ContextParts
+from ticktalk.engine.firing.base import Fire, TTSQSync
+from ticktalk.engine.forwarding import TTSQForward
+from ticktalk.graph.sq import TTSQ
+from ticktalk.payloads import InstanceState
+from ticktalk.time import Tick
+
+Outcome = Literal["sent", "nothing", "failed"]
+"""The outcome of a firing: a result was sent, its body gave none, it raised."""
+
+
+def outcome_of(failed: bool, sent: bool) -> Outcome:
+    """The outcome of a firing that raised, or sent something, or neither."""
+    return "failed" if failed else "sent" if sent else "nothing"
+
+
+class Tap(Protocol):
+    """Takes note of what happens in one context on one ensemble.
+
+    Attributes:
+        counters: those of the context.
+        number_on: gives the number of the token that has just come on an arc of another ensemble; None: nobody counts.
+    """
+
+    counters: Counters
+    number_on: Callable[[str], int] | None
+
+    def watch(self, context: ContextParts) -> None:
+        """Take note of what comes to a context from other ensembles."""
+
+    def watch_forward(self, forward: TTSQForward) -> None:
+        """Take note of every token that goes along an arc."""
+
+    def watch_sync(self, sync: TTSQSync) -> None:
+        """Take note of what a firing rule is given, and of what becomes of it; its parts are wired."""
+
+    def deciding(self, sq: TTSQ, fire: Fire, full: bool) -> Fire:
+        """`fire`, preceded by a note of the set that is to fire; `full`: its tokens come with their intervals."""
+
+    def fired(self, sq: str, start: Tick, stop: Tick, began: int, ended: int, outcome: Outcome) -> None:
+        """The body of an SQ has run, on a set of interval [start, stop).
+
+        In simulation a body takes no time, unless a deployment file says so. On a device its worker measured when it
+        began and ended. A firing that was skipped or lost has no body that ran: counters say how many.
+        """
+
+    def moved(self, sq: str, here: bool, state: InstanceState | None) -> None:
+        """An instance has come here, with its state if it had one, or has left."""

@@ -1,0 +1,195 @@
+"""The tap of one context: it makes a record of each thing that happens (`records.py`).
+
+State: the numbers of tokens on arcs and at SQs. Each token that reaches a port gets a number, and keeps it (`Numbered`)
+until a firing takes it or it leaves. The parts of an SQ are wrapped once, when they are wired. So nothing lies on a
+token's way where there is no tap.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ticktalk.counters import Counters
+from ticktalk.engine.acceleration import ContextParts
+from ticktalk.engine.firing.base import Fire, TTSQSync
+from ticktalk.engine.firing.deadline import DeadlineSync
+from ticktalk.engine.forwarding import TTSQForward, Way
+from ticktalk.engine.matching import Waiting
+from ticktalk.engine.state import Numbered
+from ticktalk.engine.tap import Outcome
+from ticktalk.graph.sq import TTSQ
+from ticktalk.payloads import InstanceState
+from ticktalk.records import (
+    AnyRecord,
+    Counted,
+    Deadline,
+    Decided,
+    Fired,
+    Left,
+    Moved,
+    Received,
+    Sent,
+    Turn,
+)
+from ticktalk.time import Tick
+from ticktalk.values.codec import encoded
+
+LONGEST = 1 << 24
+"""Bytes of a value that is noted whole; of a longer one only the interval is."""
+
+
+class Told(Counters):
+    """Counters that tell of each addition."""
+
+    __slots__ = ("_tell",)
+
+    def __init__(self, tell: Callable[[str, str, int], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def add(self, sq: str, kind: str, count: int = 1) -> None:
+        if count:
+            self._tell(sq, kind, count)
+            super().add(sq, kind, count)
+
+
+class Tapped:
+    """Notes what happens in a context (`engine.tap.Tap`).
+
+    Args:
+        note: takes each record, where time is kept.
+        now: gives the present root tick.
+
+    Attributes:
+        number_on: gives the number of the token that has just come on an arc of another ensemble; by default they are
+            counted here, which is right while none is lost.
+    """
+
+    def __init__(self, note: Callable[[AnyRecord], None], now: Callable[[], int]) -> None:
+        self._note, self._now = note, now
+        self.number_on: Callable[[str], int] | None = None
+        self.counters: Counters = Told(self._counted)
+        self._sent: Counter[str] = Counter()  # by arc
+        self._came: Counter[str] = Counter()  # by arc of another ensemble
+        self._received: Counter[str] = Counter()  # by SQ
+        self._why: dict[str, str] = {}  # by SQ, its counter that went up last
+        self._way = "", 0, False  # of the tokens that are received now: arc, number, whether from elsewhere
+
+    # What the engine calls.
+
+    def watch(self, context: ContextParts) -> None:
+        """Take note of tokens that come from other ensembles."""
+        arrive = context.arrive
+
+        def arriving(arc: str, *token: Any) -> None:
+            self._came[arc] += 1
+            self._way = arc, self._came[arc] if self.number_on is None else self.number_on(arc), True
+            arrive(arc, *token)
+            self._way = "", 0, False
+
+        _put(context, arrive=arriving)
+
+    def watch_forward(self, forward: TTSQForward) -> None:
+        """Take note of every token that goes along an arc."""
+        name, along = forward.sq.name, forward.along
+
+        def watched(way: Way, value: Any, start: Tick, stop: Tick) -> None:
+            arc = way.name
+            number = self._sent[arc] = self._sent[arc] + 1
+            data = encoded(value)  # raises for a value that cannot be sent either
+            whole = bytes(data) if len(data) <= LONGEST else b""
+            self._note(Sent(self._now(), name, arc, number, start, stop, whole))
+            self._way = arc, number, False
+            along(way, value, start, stop)
+            self._way = "", 0, False
+
+        _put(forward, along=watched)
+
+    def watch_sync(self, sync: TTSQSync) -> None:
+        """Take note of what a firing rule is given, and of what becomes of it; its parts are wired."""
+        name, receive, step, leave = sync.sq.name, sync.receive, sync.step, sync.leave
+        deadlines = sync if isinstance(sync, DeadlineSync) else None
+
+        def received(port: int, start: Tick, stop: Tick, value: Any, from_other_ensemble: bool = False) -> None:
+            number = self._received[name] = self._received[name] + 1
+            arc, token, remote = self._way
+            self._note(Received(self._now(), name, port, number, start, stop, arc, token, remote))
+            opened = deadlines is not None and port == 1  # a deadline's value is looked at
+            receive(port, start, stop, value if opened else Numbered(number, value), from_other_ensemble)
+
+        def stepped(now: int) -> None:
+            self._note(Turn(now, name))
+            before = sync.number
+            step(now)
+            for start, number, stop, due in deadlines.due.tokens if deadlines is not None else ():
+                if number > before:
+                    self._note(Deadline(now, name, start, stop, due, "set", 0))
+
+        def left(value: Any, start: Tick, stop: Tick, missing: Sequence[str]) -> None:
+            number, value = _opened(value)
+            self._note(Left(self._now(), name, number, start, stop, self._why.get(name, ""), list(missing)))
+            if leave is not None:
+                leave(value, start, stop, missing)
+
+        _put(sync, receive=received, step=stepped, leave=left)
+        if deadlines is not None:
+            self._watch_deadlines(deadlines)
+
+    def _watch_deadlines(self, sync: DeadlineSync) -> None:
+        name, meet, miss, pass_on = sync.sq.name, sync.meet, sync.miss, sync.pass_on
+
+        def met(deadline: Waiting, data: Waiting) -> None:
+            start, _, stop, due = deadline
+            self._note(Deadline(self._now(), name, start, stop, due, "met", _opened(data[3][1])[0]))
+            meet(deadline, data)
+
+        def missed(deadline: Waiting, now: int) -> None:
+            start, number, stop, due = deadline
+            if number not in sync.answered:
+                self._note(Deadline(now, name, start, stop, due, "missed", 0))
+            miss(deadline, now)
+
+        _put(sync, meet=met, miss=missed)
+        sync.pass_on = lambda value, start, stop: pass_on(_opened(value)[1], start, stop)
+
+    def deciding(self, sq: TTSQ, fire: Fire, full: bool) -> Fire:
+        """`fire`, preceded by a note of the set that is to fire; `full`: its tokens come with their intervals."""
+        name, note = sq.name, self._note
+
+        def decided(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+            tokens = [_opened(value[2] if full else value) for value in values]
+            note(Decided(now, name, start, stop, [number for number, _ in tokens]))
+            plain = [value for _, value in tokens]
+            if full:
+                plain = [(*token[:2], value) for token, value in zip(values, plain, strict=True)]
+            fire(start, stop, tuple(plain), now)
+
+        return decided
+
+    def fired(self, sq: str, start: Tick, stop: Tick, began: int, ended: int, outcome: Outcome) -> None:
+        """The body of an SQ has run."""
+        self._note(Fired(self._now(), sq, start, stop, began, ended, outcome))
+
+    def moved(self, sq: str, here: bool, state: InstanceState | None) -> None:
+        """An instance has come, or has left."""
+        if state is not None:
+            self._sent.update({arc: number - self._sent[arc] for arc, number in state.sent.items()})
+        data = b"" if state is None else bytes(encoded([state.sync, state.body]))
+        self._note(Moved(self._now(), sq, here, data))
+
+    def _counted(self, sq: str, kind: str, count: int) -> None:
+        self._why[sq] = kind
+        self._note(Counted(self._now(), sq, kind, count))
+
+
+def _opened(value: Any) -> tuple[int, Any]:
+    """The number of a token at its SQ (0: not known) and its value."""
+    return (value.number, value.value) if value.__class__ is Numbered else (0, value)
+
+
+def _put(part: object, **methods: Callable[..., None]) -> None:
+    """Let other functions stand in for methods of one object."""
+    for name, method in methods.items():
+        setattr(part, name, method)

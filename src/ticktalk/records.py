@@ -1,0 +1,136 @@
+"""Records of what happened in a context: what a tap notes, in simulation and on devices alike.
+
+A token is known everywhere by its arc and its number there, from 1. At an SQ that gets it, it has one more number: the
+count of tokens that have reached a port of that SQ. `Decided`, `Left` and `Deadline` name tokens by that. All times are
+root ticks; `tick` is the time of the note, by the clock of the ensemble that made it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from ticktalk.time import Tick
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """Something that happened at an SQ.
+
+    Attributes:
+        tick: when.
+        sq: the SQ's name.
+    """
+
+    tick: int
+    sq: str
+
+
+class Sent(Record, frozen=True, array_like=True, tag="sent"):
+    """A token went along an arc: its interval, and its value as `encode_value` gives it (empty: it was too long)."""
+
+    arc: str
+    number: int
+    start: Tick
+    stop: Tick
+    value: bytes
+
+
+class Received(Record, frozen=True, array_like=True, tag="received"):
+    """A token reached a port.
+
+    Attributes:
+        port: the port's index among those of the SQ.
+        number: the count of tokens that have reached the SQ, with this one.
+        arc: the arc on which it came; "": it is an input of the graph.
+        token: its number on that arc.
+        remote: it came from another ensemble.
+    """
+
+    port: int
+    number: int
+    start: Tick
+    stop: Tick
+    arc: str
+    token: int
+    remote: bool
+
+
+class Turn(Record, frozen=True, array_like=True, tag="turn"):
+    """The SQ considered what it had received since its last turn, and what was due."""
+
+
+class Decided(Record, frozen=True, array_like=True, tag="decided"):
+    """A set was to fire: its interval, and its tokens by their numbers at the SQ, one for each arc port."""
+
+    start: Tick
+    stop: Tick
+    tokens: list[int]
+
+
+class Left(Record, frozen=True, array_like=True, tag="left"):
+    """A token left its SQ without having fired: the counter that says why, and the ports that had nothing for it."""
+
+    number: int
+    start: Tick
+    stop: Tick
+    why: str
+    missing: list[str]
+
+
+class Counted(Record, frozen=True, array_like=True, tag="counted"):
+    """A counter of the SQ went up (`counters.KINDS`)."""
+
+    kind: str
+    count: int
+
+
+class Fired(Record, frozen=True, array_like=True, tag="fired"):
+    """The body ran, on a set of interval [start, stop): when it began and ended, and its outcome."""
+
+    start: Tick
+    stop: Tick
+    began: int
+    ended: int
+    outcome: Literal["sent", "nothing", "failed"]
+
+
+class Deadline(Record, frozen=True, array_like=True, tag="deadline"):
+    """A deadline of interval [start, stop) at tick `due` is set, met (`number`: by which data) or missed."""
+
+    start: Tick
+    stop: Tick
+    due: Tick
+    how: Literal["set", "met", "missed"]
+    number: int
+
+
+class Moved(Record, frozen=True, array_like=True, tag="moved"):
+    """An instance came (with what was saved of its state) or left."""
+
+    here: bool
+    state: bytes
+
+
+AnyRecord = Sent | Received | Turn | Decided | Left | Counted | Fired | Deadline | Moved
+
+
+class Records(msgspec.Struct, frozen=True, array_like=True):
+    """Records of one ensemble that follow one another.
+
+    Attributes:
+        graph, context: of which start of which graph.
+        ensemble: which has noted them.
+        first: the number of the first one among all of its records of this context, from 0.
+        uncertainty: microseconds by which its clock may differ from the manager's at most; None: not known.
+        records: in the order in which they were noted.
+        missing: by arc (or SQ), how many were left out since the records before, because there were too many.
+    """
+
+    graph: str
+    context: int
+    ensemble: str
+    first: int
+    uncertainty: int | None
+    records: list[AnyRecord]
+    missing: dict[str, int] = {}
