@@ -41,6 +41,7 @@ RINGS = [
     # Drivers, and the handles that users hold.
     "simulation physical",
     "ensemble runtime_manager",
+    "recording",
     "cli __main__",
 ]
 """A file imports from its own row and the rows above it, no others."""

@@ -89,6 +89,7 @@ class TTEnsemble:
         site = simulation.add(self.name, self.manager, self.info())
         self.host = EnsembleHost(self.name, self.components, simulation.agenda, site)
         self.host.movable = simulation.movable
+        self.host.tap = lambda start: simulation.tap(self.name, start)
         if simulation.timing is not None:
             site.cores = simulation.timing.cores_of(self.name)
             self.host.stages["cores"] = site.cores.occupy

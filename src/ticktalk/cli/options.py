@@ -47,6 +47,9 @@ Checkpoint = Annotated[
 Log = Annotated[Path | None, typer.Option(metavar="FILE", help="Append the outputs to FILE, a JSON object a line.")]
 Jsonl = Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per output token, nothing else.")]
 Plot = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the outputs over time.")]
+Record = Annotated[
+    Path | None, typer.Option(metavar="FILE.mcap", help="Record every token and firing, for `ticktalk replay`.")
+]
 Profile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write the measured costs of bodies as a deployment file (YAML).")
 ]

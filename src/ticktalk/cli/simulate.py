@@ -55,6 +55,7 @@ def simulate(
     jsonl: options.Jsonl = False,
     plot: options.Plot = None,
     profile: options.Profile = None,
+    record: options.Record = None,
     strict: options.Strict = False,
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**32 - 1, help="Seed Python's and NumPy's random numbers of bodies.")
@@ -79,7 +80,8 @@ def simulate(
     if runs is not None:
         from ticktalk.cli.simulate_runs import simulate_runs
 
-        alone = {"--log": log, "--jsonl": jsonl, "--plot": plot, "--profile": profile, "--summary": summary}
+        alone = {"--log": log, "--jsonl": jsonl, "--plot": plot, "--profile": profile, "--record": record}
+        alone["--summary"] = summary
         if given := [name for name, value in {**alone, "--strict": strict}.items() if value]:
             what = f"{given[0]} is for one run; with --runs, -o FILE.jsonl has the outputs and errors of all"
             raise typer.BadParameter(what)
@@ -144,6 +146,15 @@ def simulate(
         stack.enter_context(BodyOutput(results.elsewhere, results.elsewhere))
         manager = stack.enter_context(made.manager())
         gc.freeze()  # the ensembles live as long as this process: to look through them for garbage takes seconds
+        if record is not None:
+            from ticktalk.cli.record import recording_writer, tell_lacks
+            from ticktalk.recording.simulated import RecordedSimulation
+
+            asked_for = {"until": until, "network-delay": network_delay}
+            recorded = RecordedSimulation(
+                manager, recording_writer(record), {name: value for name, value in asked_for.items() if value}
+            )
+            stack.callback(lambda: tell_lacks(record, recorded.finish()))
         manager.on_output(results.add, notes=True)
         if plot is not None:
             manager.on_output(tokens.append, notes=True)

@@ -21,9 +21,11 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.firing.base import Fire, Send
 from ticktalk.engine.firing_chain import Elsewhere, MakeStage, Report
 from ticktalk.engine.hosting import EnsembleHost
+from ticktalk.engine.tap import Tap
 from ticktalk.hosted.body_output import keep_bodies_from_stdout
 from ticktalk.hosted.meter import Meter
 from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.payloads import StartContext
 from ticktalk.processes import TTProcess
 from ticktalk.simulation.network import SimulatedNetwork
 from ticktalk.simulation.site import Site, size_of
@@ -51,6 +53,7 @@ class Simulation:
         former: the contents of failed ensembles: their counters still count.
         movable: SQs may move while their contexts run.
         checkpoint: root ticks between two checkpoints of contexts that start; 0: none.
+        tap: `(ensemble, start)`: what takes note of a context there; None: nobody does.
     """
 
     def __init__(self, env: simpy.Environment) -> None:
@@ -65,6 +68,7 @@ class Simulation:
         self.former: list[EnsembleHost] = []
         self.movable = False
         self.checkpoint = 0
+        self.tap: Callable[[str, StartContext], Tap | None] = lambda ensemble, start: None
         self._ends = Ends(self.agenda)
         self._settling = False
         self._turns = Turns()

@@ -1,0 +1,67 @@
+"""All that a replay needs to know of a run, besides its records."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import msgspec
+
+from ticktalk.graph.graph import TTGraph
+from ticktalk.payloads import StartContext
+from ticktalk.values.codec import encoded
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """One start of a graph, as it was recorded.
+
+    Attributes:
+        version: of TickTalk.
+        driver: "simulation" or "devices".
+        graph: the graph, as its JSON file has it; its clocks are in it.
+        name: the graph's name in the run.
+        context: the number of the start.
+        start_tick: the root tick at which it started.
+        until: the root tick from which on no stream fired; None: as long as their windows lasted.
+        inputs: by input, its value as MessagePack.
+        host_of: the ensemble of each SQ at the start.
+        eviction_bound: the root ticks after which a waiting token went.
+        options: what was asked for in the run, by option.
+    """
+
+    version: str
+    driver: str
+    graph: str
+    name: str
+    context: int
+    start_tick: int
+    until: int | None
+    inputs: dict[str, bytes]
+    host_of: dict[str, str]
+    eviction_bound: int
+    options: dict[str, str] = {}
+
+
+def setup_of(
+    start: StartContext,
+    graph: TTGraph,
+    host_of: dict[str, str],
+    driver: str,
+    eviction_bound: int,
+    options: dict[str, str],
+) -> Setup:
+    """The setup of a start."""
+    inputs = {name: bytes(encoded(value)) for name, value in start.inputs.items()}
+    text = graph.to_json().decode()
+    return Setup(
+        version("ticktalk"),
+        driver,
+        text,
+        start.graph,
+        start.context,
+        start.start_tick,
+        start.until,
+        inputs,
+        dict(host_of),
+        eviction_bound,
+        options,
+    )

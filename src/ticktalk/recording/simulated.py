@@ -1,0 +1,64 @@
+"""Recording a simulation: the taps of all its ensembles write into one file."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ticktalk.engine.tap import Tap
+from ticktalk.hosted.tapping import Tapped
+from ticktalk.payloads import StartContext
+from ticktalk.recording.mcap_file import RecordingWriter
+from ticktalk.recording.setup import setup_of
+from ticktalk.records import AnyRecord, Records
+from ticktalk.runtime_manager import TTRuntimeManagerSim
+
+BATCH = 1000
+"""Records of an ensemble that are written together."""
+
+
+class RecordedSimulation:
+    """Records every context that starts from now on.
+
+    Args:
+        manager: of the simulation.
+        writer: of the file.
+        options: what was asked for in the run, by option.
+    """
+
+    def __init__(self, manager: TTRuntimeManagerSim, writer: RecordingWriter, options: dict[str, str]) -> None:
+        self._manager, self._writer, self._options = manager, writer, options
+        self._begun: set[int] = set()
+        self._waiting: dict[tuple[str, int, str], list[AnyRecord]] = {}  # by graph, context and ensemble
+        self._written: dict[tuple[str, int, str], int] = {}
+        manager.simulation.tap = self._tap
+
+    def _tap(self, ensemble: str, start: StartContext) -> Tap:
+        simulation = self._manager.simulation
+        if start.context not in self._begun:
+            self._begun.add(start.context)
+            state = self._manager.process.state.graphs[start.graph]
+            bound = self._manager.ensemble.host.eviction_bound if self._manager.ensemble.host is not None else 0
+            self._writer.begin(setup_of(start, state.graph, state.host_of, "simulation", bound, self._options))
+        place = start.graph, start.context, ensemble
+        self._waiting.setdefault(place, [])
+        return Tapped(partial(self._note, place), simulation.now)
+
+    def _note(self, place: tuple[str, int, str], record: AnyRecord) -> None:
+        waiting = self._waiting[place]
+        waiting.append(record)
+        if len(waiting) >= BATCH:
+            self._write(place)
+
+    def _write(self, place: tuple[str, int, str]) -> None:
+        records = self._waiting[place]
+        first = self._written.get(place, 0)
+        self._writer.add(Records(*place, first, 0, records))
+        self._writer.flush()
+        self._written[place] = first + len(records)
+        self._waiting[place] = []
+
+    def finish(self) -> list[str]:
+        """End the file; gives what it lacks, as sentences."""
+        for place in self._waiting:
+            self._write(place)
+        return self._writer.finish()

@@ -1,0 +1,66 @@
+"""`--record FILE.mcap`: the run is as without it, and the file holds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ticktalk.cli.main import app_of
+from ticktalk.recording.mcap_file import read_recording
+from ticktalk.records import Sent
+from ticktalk.values.codec import decode_value
+
+PROGRAM = """
+from ticktalk import *
+@STREAMify
+def count(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="a"):
+        x = count(trigger, TTPeriod=ms(100))
+    with TTConstraint(name="b"):
+        return x + 1
+"""
+
+
+def simulate(folder: Path, *more: str) -> tuple[str, str]:
+    program = folder / "prog.py"
+    program.write_text(PROGRAM)
+    command = ["simulate", str(program), "--until", "1s", "--network-delay", "5ms", *more]
+    done = CliRunner().invoke(app_of(["simulate"]), command)
+    assert done.exit_code == 0, done.output
+    return done.stdout, done.stderr
+
+
+def test_a_simulation_is_recorded_whole(tmp_path: Path) -> None:
+    path = tmp_path / "run.mcap"
+    assert simulate(tmp_path, "--record", str(path)) == simulate(tmp_path)
+    recording = read_recording(path)
+    assert recording.lacks == []
+    assert recording.setups[0].options == {"until": "1s", "network-delay": "5ms"}
+    sent = [(ensemble, each) for ensemble, each in recording.records() if isinstance(each, Sent)]
+    assert [(ensemble, each.tick, decode_value(each.value)) for ensemble, each in sent if each.sq == "ADD-1"] == [
+        ("b", 100_000 * n + 5_000, n + 1) for n in range(1, 10)
+    ]
+
+
+def test_a_folder_that_is_not_there_is_told_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    path = tmp_path / "gone" / "run.mcap"
+    done = CliRunner().invoke(app_of(["simulate"]), ["simulate", str(tmp_path / "prog.py"), "--record", str(path)])
+    assert done.exit_code == 1 or done.exception is not None
+    assert "cannot be written" in (done.stderr + str(done.exception)) and not path.exists()
+
+
+@pytest.mark.parametrize("option", ["--runs"])
+def test_many_runs_are_not_recorded(option: str, tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    (tmp_path / "runs.yaml").write_text("until: 1s\n")
+    arguments = ["simulate", str(tmp_path / "prog.py"), option, str(tmp_path / "runs.yaml"), "--record", "x.mcap"]
+    done = CliRunner().invoke(app_of(["simulate"]), arguments)
+    assert done.exit_code == 2 and "--record is for one run" in done.stderr

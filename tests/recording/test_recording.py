@@ -1,0 +1,242 @@
+"""A recording holds every token of a run, opens with the library's own reader, and says what it lacks."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import simpy
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from mcap.reader import make_reader
+
+from ticktalk import TTEnsemble, TTRuntimeManagerSim
+from ticktalk.errors import TTError
+from ticktalk.language.compiler import compile_source
+from ticktalk.recording.mcap_file import RecordingWriter, as_json, read_recording
+from ticktalk.recording.simulated import RecordedSimulation
+from ticktalk.records import Records, Sent
+from ticktalk.values.codec import decode_value, encode_value
+
+PROGRAM = """
+from ticktalk import *
+@STREAMify
+def count(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@SQify
+def shown(x):
+    return {"n": x, "odd": bool(x % 2), "text": str(x)}
+@SQify
+def pair(x):
+    return (x, 2 ** 70)
+@SQify
+def half(x):
+    return x / 2
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="a"):
+        x = count(trigger, TTPeriod=1000)
+    with TTConstraint(name="b"):
+        shown(x)
+        pair(x)
+        return half(x)
+"""
+
+
+def recorded(target: Any, text: str = PROGRAM, until: int = 10_000) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """What the recording of a run lacks, and the outputs of the run."""
+    manager = TTRuntimeManagerSim(None, [TTEnsemble(None, name) for name in "ab"], simpy.Environment(), network_delay=7)
+    recording = RecordedSimulation(manager, RecordingWriter(target), {"until": "10ms"})
+    outputs: list[tuple[Any, ...]] = []
+    manager.on_output(lambda token: outputs.append((token.sq, token.value, token.start, token.stop)))
+    graph = compile_source(text, "prog.py", "prog")
+    manager.instantiate_and_map_graph(graph)
+    manager.execute_graph(graph)
+    manager.simulation.run(until)
+    return recording.finish(), outputs
+
+
+def test_the_librarys_own_reader_finds_each_token_and_its_schema(tmp_path: Path) -> None:
+    path = tmp_path / "run.mcap"
+    lacks, outputs = recorded(path)
+    assert lacks == []
+    tokens: dict[str, list[Any]] = {}
+    with path.open("rb") as file:
+        reader = make_reader(file, validate_crcs=True)
+        for schema, channel, message in reader.iter_messages():
+            if channel.topic == "prog/records":
+                assert channel.message_encoding == "msgpack"
+                continue
+            if channel.message_encoding == "json":
+                token = json.loads(message.data)
+                assert schema is not None and schema.encoding == "jsonschema"
+                check(json.loads(schema.data), token)
+                value = token["value"]
+            else:
+                assert schema is None
+                token = msgspec.msgpack.decode(message.data, type=dict[str, msgspec.Raw])
+                value = decode_value(bytes(token["value"]))
+                token = {key: msgspec.msgpack.decode(raw) for key, raw in token.items() if key != "value"}
+            assert message.sequence == token["number"] and token["context"] == 1
+            tokens.setdefault(channel.topic, []).append((message.log_time, value, token["start"], token["stop"]))
+        (setup,) = [json.loads(each.data) for each in reader.iter_attachments()]
+        (end,) = [each.metadata for each in reader.iter_metadata()]
+    assert end == {"complete": "true", "lacks": ""}
+    assert setup["host_of"]["count-1"] == "a" and setup["graph"] and setup["options"] == {"until": "10ms"}
+    ticks = range(1000, 10_000, 1000)
+    spans = [(tick - 250, tick + 250) for tick in ticks]
+    assert tokens["prog/count-1/0"] == [
+        (tick * 1000, n, *span) for n, (tick, span) in enumerate(zip(ticks, spans, strict=True), 1)
+    ]
+    for sq in ("shown-1", "pair-1", "half-1"):
+        assert [(value, *span) for _, value, *span in tokens[f"prog/{sq}/0"]] == [
+            (value, *span) for name, value, *span in outputs if name == sq
+        ]
+        assert {time % 1_000_000 for time, *_ in tokens[f"prog/{sq}/0"]} == {7000}
+
+
+def check(schema: dict[str, Any], token: dict[str, Any]) -> None:
+    """A token is as a schema of ours says: a small validator, for the words that are used there."""
+    kinds = {
+        "integer": int, "number": (int, float), "string": str, "boolean": bool, "object": dict, "array": list,
+        "null": type(None),
+    }  # fmt: skip
+    assert set(schema["required"]) == set(schema["properties"]) == set(token)
+    for name, rule in schema["properties"].items():
+        allowed = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
+        assert any(isinstance(token[name], kinds[kind]) for kind in allowed)
+
+
+def test_a_recording_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "run.mcap"
+    recorded(path)
+    recording = read_recording(path)
+    assert recording.lacks == [] and [setup.name for setup in recording.setups] == ["prog"]
+    sent = [each for _, each in recording.records() if isinstance(each, Sent)]
+    assert [(each.number, decode_value(each.value)) for each in sent if each.sq == "pair-1"] == [
+        (n, (n, 2**70)) for n in range(1, 10)
+    ]
+    ticks = [each.tick for _, each in recording.records()]
+    assert ticks == sorted(ticks)
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner),
+    max_leaves=8,
+)
+
+
+@example(-0.0)
+@example(2**64)
+@example(math.nan)
+@example({"a": b"x"})
+@settings(max_examples=150, deadline=None)
+@given(plain)
+def test_json_is_used_where_it_is_exact(value: Any) -> None:
+    try:
+        data = encode_value(value)
+    except UnicodeEncodeError:
+        return
+    found = as_json(data)
+    if found is not None:
+        again = json.loads(found[1])
+        assert encode_value(again) == data and repr(again) == repr(value)
+    else:
+        assert not is_of_json(value)
+
+
+def is_of_json(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(is_of_json, value))
+    if isinstance(value, dict):
+        return all(map(is_of_json, value.values()))
+    small = isinstance(value, int) and -(2**63) <= value < 2**64
+    return value is None or isinstance(value, str) or small or (isinstance(value, float) and math.isfinite(value))
+
+
+class Full(io.BytesIO):
+    """A file on a disk that is full after so many bytes."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+    def close(self) -> None:
+        self.flush()
+
+
+@pytest.mark.parametrize("room", [9000, 12_000, 20_000])
+def test_on_a_full_disk_the_run_goes_on_and_the_recording_is_incomplete(room: int, tmp_path: Path) -> None:
+    file = Full(room)
+    lacks, outputs = recorded(file, until=300_000)
+    assert outputs == recorded(io.BytesIO(), until=300_000)[1]
+    assert "No space left on device" in lacks[0] and any("records of count-1/0" in lack for lack in lacks)
+    path = tmp_path / "cut.mcap"
+    path.write_bytes(file.getvalue())
+    assert read_recording(path).lacks == ["the end: it was cut off"]
+
+
+def test_a_recording_that_is_cut_off_anywhere_opens_and_says_so(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    file.close = lambda: None  # type: ignore[method-assign]
+    recorded(file)
+    whole = file.getvalue()
+    path = tmp_path / "cut.mcap"
+    opened = 0
+    for length in range(1, len(whole), 97):
+        path.write_bytes(whole[:length])
+        try:
+            found = read_recording(path)
+        except TTError as error:
+            assert "does not say which graph ran" in str(error) or "not a recording" in str(error)
+            continue
+        opened += 1
+        if found.lacks:
+            assert found.lacks == ["the end: it was cut off"]
+        else:
+            assert len(found.records()) == len(read(whole, tmp_path).records())
+    assert opened > 10
+
+
+def read(content: bytes, folder: Path) -> Any:
+    path = folder / "whole.mcap"
+    path.write_bytes(content)
+    return read_recording(path)
+
+
+def test_records_that_are_missing_are_told_by_arc(tmp_path: Path) -> None:
+    path = tmp_path / "run.mcap"
+    writer = RecordingWriter(path)
+    sent = Sent(5, "x-1", "x-1/0", 1, 0, 10, encode_value(1))
+    writer.add(Records("prog", 1, "a", 0, 3, [sent]))
+    writer.add(Records("prog", 1, "a", 4, 3, [sent], {"x-1/0": 2}))
+    assert writer.finish("ensemble 'b': it did not answer") == [
+        "ensemble 'b': it did not answer",
+        "1 records of a",
+        "2 records of x-1/0",
+    ]
+
+
+def test_no_recording(tmp_path: Path) -> None:
+    path = tmp_path / "no.mcap"
+    path.write_bytes(b"nothing of that kind")
+    with pytest.raises(TTError, match="not a recording of ticktalk"):
+        read_recording(path)
+    with pytest.raises(TTError, match="cannot be read: No such file"):
+        read_recording(tmp_path / "gone.mcap")
+    with pytest.raises(TTError, match="cannot be written: No such file"):
+        RecordingWriter(tmp_path / "gone" / "x.mcap")
