@@ -19,6 +19,7 @@ from ticktalk import payloads as carry
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.network_keys import Path
 from ticktalk.ranges import EnsembleName, Text
+from ticktalk.records import Recorded
 
 Role = Literal["manager", "ensemble", "operator", "viewer"]
 """What a certificate entitles to: to place and run code; to join under its one name; to command; to look."""
@@ -77,6 +78,7 @@ class RuntimeMsg(enum.Enum):
     OUTPUT_TOKENS = enum.auto()
     FIRING_ERROR = enum.auto()
     WORKER_DIED = enum.auto()
+    RECORDED = enum.auto()
     STOP_GRAPH = enum.auto()
     PING = enum.auto()
     REPORT = enum.auto()
@@ -248,6 +250,7 @@ ROWS: dict[enum.Enum, Row] = {
     RuntimeMsg.WORKER_DIED: Row(
         carry.WorkerDeath, "a worker process has ended by itself", _MEMBERS, _ensemble, path=Path.OUTPUTS
     ),
+    RuntimeMsg.RECORDED: Row(Recorded, "what happened in a context", _MEMBERS, _ensemble, path=Path.RECORDS),
     RuntimeMsg.STOP_GRAPH: Row(carry.StopRequest, "end a graph", _OPERATORS, crosses=False),
     RuntimeMsg.PING: Row(
         carry.Ping, "an ensemble's heartbeat: its half of a clock exchange", _MEMBERS, _name, path=Path.HEARTBEATS

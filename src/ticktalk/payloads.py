@@ -124,12 +124,11 @@ class StartContext(msgspec.Struct, frozen=True):
     """One start of a graph: the same for every ensemble.
 
     Attributes:
-        graph: the graph's name.
-        context: the number of the start.
-        start_tick: when it starts.
-        inputs: the graph's inputs.
+        graph, context: the graph's name, and the number of the start.
+        start_tick, inputs: when it starts, and the graph's inputs.
         until: the tick from which on no stream fires; None: as long as their windows last.
         checkpoint: ticks between two checkpoints of its instances; 0: none.
+        record: what happens in it is recorded.
     """
 
     graph: Name
@@ -138,6 +137,7 @@ class StartContext(msgspec.Struct, frozen=True):
     inputs: dict[str, Any]
     until: RootTick | None = None
     checkpoint: Span = 0
+    record: bool = False
 
 
 class StopGraph(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from ticktalk.ranges import Count, EnsembleName, Name
 from ticktalk.time import Tick
 
 
@@ -134,3 +135,19 @@ class Records(msgspec.Struct, frozen=True, array_like=True):
     uncertainty: int | None
     records: list[AnyRecord]
     missing: dict[str, int] = {}
+
+
+class Recorded(msgspec.Struct, frozen=True, array_like=True):
+    """Records on their way to the manager.
+
+    Attributes:
+        ensemble: which has noted them, of a start (`context`) of a graph.
+        data: a `Records` as MessagePack.
+        last: the context has ended there, and no more will come.
+    """
+
+    graph: Name
+    context: Count
+    ensemble: EnsembleName
+    data: bytes
+    last: bool = False

@@ -450,6 +450,10 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         found: Costs = self._ask(RuntimeMsg.PROFILE, ProfileRequest(_name(graph), Future()))
         return found
 
+    def record(self, recorder: Any) -> None:
+        """Have all that happens in contexts that start from now on told to a `ticktalk.recording.recorder.Recorder`."""
+        self._handle.manager.recorder, self._handle.manager.records = recorder, True
+
     def on_shut_down(self, callback: Callable[[], None]) -> None:
         """Call `callback` when a command from elsewhere asks that the system end."""
         self._handle.manager.on_shut_down = callback

@@ -32,6 +32,7 @@ from ticktalk.physical.network.control_frames import control_frame, parse_contro
 from ticktalk.physical.network.frames import LONG, FrameError
 from ticktalk.physical.network.token_frames import arcs_as_bytes, arcs_in, long_parcel, parse_parcels, token_frame
 from ticktalk.physical.output_values import opened
+from ticktalk.records import Recorded
 from ticktalk.values.codec import Encoded, NoCodecError, encode_value, plain
 
 PROGRAM = """
@@ -59,6 +60,7 @@ MESSAGES = [
         "TTRuntimeManagerProcess",
     ),
     Message(RuntimeMsg.PING, Ping("edge", 10**16, -5, 7, {"forged": 1}), "TTRuntimeManagerProcess"),
+    Message(RuntimeMsg.RECORDED, Recorded("prog", 1, "edge", b"records", True), "TTRuntimeManagerProcess"),
     Message(
         RuntimeMsg.REPORT,
         IdleReport("prog", 1, "edge", 3, "", {"a-1/0": {"b": 2}}, {"c-1/0": 4}, 5, {"a-1": {"late": 1}}),

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from ticktalk.cli import arguments, options
+from ticktalk.cli.record import Recorded
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import status_tables, terminal
@@ -52,6 +53,7 @@ def manager(
     workers: options.Workers = WORKERS,
     max_value: options.MaxValue = MAX_VALUE,
     checkpoint: options.Checkpoint = duration_text(CHECKPOINT_PERIOD),
+    record: options.Record = None,
     credentials: options.Credentials = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Go without keys on an address others reach.")] = False,
 ) -> None:
@@ -74,6 +76,7 @@ def manager(
     except OSError as error:
         raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
     everything = False
+    recording = None if record is None else Recorded(record, runtime, {})
 
     def shut_down() -> None:
         nonlocal everything
@@ -97,6 +100,10 @@ def manager(
             while not stopped.wait(0.2):
                 pass
     finally:
+        if recording is not None:
+            for graph in runtime.status()["graphs"]:
+                runtime.stop_graph(graph["name"])
+            recording.finish()
         runtime.stop(ensembles=everything)
 
 

@@ -16,6 +16,7 @@ from ticktalk.cli.ending import times
 from ticktalk.cli.firing_errors import FiringErrors
 from ticktalk.cli.own_ensembles import OwnEnsembles, Settings
 from ticktalk.cli.placement import placement
+from ticktalk.cli.record import Recorded
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, WORKERS
@@ -57,6 +58,7 @@ def run(
     jsonl: options.Jsonl = False,
     plot: options.Plot = None,
     profile: options.Profile = None,
+    record: options.Record = None,
     strict: options.Strict = False,
     of: options.Graph = None,
 ) -> None:
@@ -114,6 +116,9 @@ def run(
         if plot is not None:
             manager.process.outputs.listeners.append(tokens.append)
         manager.on_error(failures.add)
+        recording = None if record is None else Recorded(record, manager, {"until": until or ""})
+        if recording is not None:
+            stack.callback(recording.finish)
         _wait_for(manager, ensembles.processes, stopped)
         host_of = placed.mapping if placed.mapping is not None else _mapping(manager, graph, list(asked))
         manager.instantiate_and_map_graph(graph, mapping=host_of, weights=placed.weights)
@@ -144,6 +149,8 @@ def run(
         lost = manager.stop_graph(graph)
         if lost:
             say(losses_text(lost))
+        if recording is not None:
+            recording.finish()
         manager.stop(ensembles=True)
     failures.tell_repeats()
     results.check()

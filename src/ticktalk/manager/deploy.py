@@ -174,7 +174,8 @@ class Deploy:
         context = state.contexts[number] = ContextState(number, tick, kept, until, checkpoint, completion)
         self._outputs.begin(context)
         state.state = "running"
-        start = self._starts[number] = StartContext(state.name, number, tick, values, until, checkpoint)
+        record = self._driver.records
+        start = self._starts[number] = StartContext(state.name, number, tick, values, until, checkpoint, record)
         for host in state.hosts:
             self._send(host, SyncMsg.START, start)
         self._driver.started(start)

@@ -46,10 +46,12 @@ class Driver:
 
     Attributes:
         rows_kept: outputs of each graph that are kept as JSON lines for late requesters.
+        records: what happens in contexts that start from now on is recorded.
         one_table: all ensembles read the routing table of the manager's own, so the others are told nothing of it.
     """
 
     rows_kept = 0
+    records = False
     one_table = False
 
     def now(self) -> int:

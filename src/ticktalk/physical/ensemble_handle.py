@@ -281,6 +281,7 @@ class EnsembleHandle:
         self._lease.check()
 
     def _ping(self) -> None:
+        self.node.noting.uncertainty = self.discipline.uncertainty
         now = self._lease.pinged_at = self.node.clock.now()
         self._pinged.append(now)
         ping = Ping(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from ticktalk.defaults import CHECKPOINT_PERIOD
 from ticktalk.errors import InvalidMessageError, TTError
+from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.events import Refused
 from ticktalk.manager.liveness import WATCH_PERIOD, Why
@@ -30,6 +31,7 @@ from ticktalk.physical.trust.guard import revoked_text
 from ticktalk.physical.trust.questions import Asked
 from ticktalk.physical.trust.trust import Trust
 from ticktalk.processes import TTRuntimeManagerProcess
+from ticktalk.records import Recorded
 from ticktalk.values.codec import Encoded
 
 logger = logging.getLogger("ticktalk")
@@ -47,6 +49,27 @@ ROWS_KEPT = 1000
 """Output rows per graph that are kept for requesters that ask late."""
 
 
+class Recorder(Protocol):
+    """Takes what is recorded; called by the thread that keeps time."""
+
+    def begin(self, start: StartContext, graph: TTGraph, host_of: Mapping[str, str]) -> None:
+        """A context starts: of which graph, and on which ensembles."""
+
+    def take(self, recorded: Recorded) -> None:
+        """Records have come."""
+
+
+class NoRecorder:
+    """Where nothing is recorded: records that come all the same are of nobody's asking."""
+
+    def begin(self, start: StartContext, graph: TTGraph, host_of: Mapping[str, str]) -> None:
+        """A context starts."""
+
+    def take(self, recorded: Recorded) -> None:
+        """Records have come: they are refused."""
+        raise InvalidMessageError("records, and nothing is recorded")
+
+
 class ManagerNode(Driver):
     """Hosts the manager's rules; all of it runs in the thread that keeps time.
 
@@ -59,6 +82,7 @@ class ManagerNode(Driver):
     def __init__(self, checkpoint: int = CHECKPOINT_PERIOD) -> None:
         self._checkpoint = checkpoint
         self.on_shut_down: Callable[[], None] | None = None
+        self.recorder: Recorder = NoRecorder()
         self._goes_on: dict[int, threading.Event] = {}  # by context that has not ended: set when it does
 
     def host(self, node: Node, process: TTRuntimeManagerProcess, trust: Trust) -> None:
@@ -76,6 +100,7 @@ class ManagerNode(Driver):
         # These come with the tick at which they were received; outputs are many, and nothing follows from them.
         node.take_control[RuntimeMsg.OUTPUT_TOKEN] = process.outputs.take
         node.take_control[RuntimeMsg.OUTPUT_TOKENS] = self._take_outputs
+        node.take_control[RuntimeMsg.RECORDED] = lambda recorded, stamp: self.recorder.take(recorded)
         node.take_control[RuntimeMsg.PING] = self._now(requests.liveness.ping)
         node.take_control[RuntimeMsg.REPORT] = self._now(requests.reports.take)
         node.serve(process)
@@ -140,6 +165,9 @@ class ManagerNode(Driver):
     def started(self, start: StartContext) -> None:
         """A context goes on: `wait` waits for it."""
         self._goes_on[start.context] = threading.Event()
+        if start.record:
+            state = self.process.state.graphs[start.graph]
+            self.recorder.begin(start, state.graph, state.host_of)
 
     def ended(self, context: int) -> None:
         """A context has ended: `wait` waits no longer."""

@@ -49,6 +49,7 @@ from ticktalk.physical.network.link import Link
 from ticktalk.physical.network.tokens import Incoming, Tokens
 from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 from ticktalk.physical.output_batch import OutputBatch
+from ticktalk.physical.recording import Noting
 from ticktalk.physical.timekeeping.loop import LOAN, Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 from ticktalk.physical.trust.guard import Guard, Proven
@@ -163,6 +164,12 @@ class Node:
         self._inboxes = Inboxes(self.loop.post, MESSAGES, MESSAGES_BYTES, self._dropped)
         self._told = Repeats(few=1)
         self._outputs = OutputBatch(monotonic_us, self.loop.after, self._send_outputs)
+        self.noting = Noting(
+            name,
+            self.clock.now,
+            lambda recorded: self.loop.post(self.send, manager, message(RuntimeMsg.RECORDED, recorded)),
+        )
+        self.host.tap = self.noting.tap
         self.take_output: Callable[[OutputToken], None] | None = None  # on the manager's own ensemble
         self.take_error: Callable[[FiringError], None] | None = None
         self.log_error: Callable[[FiringError], None] = lambda error: None
@@ -224,6 +231,7 @@ class Node:
 
     def close(self, grace: float = 1.0) -> None:
         """End: workers exit, sockets close, the loop stops. From any thread but the loop's."""
+        self.noting.close()
         self.loop.stop()
         if self._thread is not None:
             self._thread.join(5)
@@ -235,7 +243,7 @@ class Node:
 
     def send(self, ensemble: str, message: Message) -> None:
         """Send a control message to an ensemble's process; to the manager after the outputs that came before it."""
-        if ensemble == self.manager and ROWS[message.msg_type].path is not Path.HEARTBEATS:
+        if ensemble == self.manager and ROWS[message.msg_type].path not in (Path.HEARTBEATS, Path.RECORDS):
             self._outputs.flush()
         self.link.send(ensemble, message)
 
@@ -416,6 +424,7 @@ class Node:
         self.duties.forget(stop)
         self.workers.stop(stop)
         self.host.stop(stop)
+        self.noting.stop(stop)
         if stop.context is None:
             self._listening.stop(stop.graph)
         self.tokens.forget(stop)

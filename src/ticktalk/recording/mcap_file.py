@@ -22,6 +22,7 @@ from mcap.stream_reader import StreamReader
 from mcap.writer import CompressionType, Writer
 
 from ticktalk.errors import TTError
+from ticktalk.ranges import FARTHEST
 from ticktalk.recording.setup import Setup
 from ticktalk.records import AnyRecord, Records, Sent
 from ticktalk.time import INFINITY, NEG_INFINITY
@@ -57,6 +58,14 @@ def as_json(data: bytes) -> tuple[str, bytes] | None:
     except (ValueError, TypeError, RecursionError):
         return None
     return (_PLAIN.get(type(value), "null"), text) if exact else None
+
+
+def _own(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)  # values of a program are not for others
+
+
+def _time(tick: int) -> int:
+    return min(max(0, tick), FARTHEST // NANOSECONDS) * NANOSECONDS
 
 
 def schema_of(kind: str) -> dict[str, Any]:
@@ -101,7 +110,7 @@ class RecordingWriter:
         self._schemas: dict[str, int] = {}
         self._next: dict[tuple[str, int, str], int] = {}  # by graph, context and ensemble: the record that is next
         try:
-            self._file = path if not isinstance(path, str | os.PathLike) else open(path, "wb")  # noqa: SIM115
+            self._file = path if not isinstance(path, str | os.PathLike) else open(path, "wb", opener=_own)  # noqa: SIM115
             self._writer = Writer(self._file, CHUNK, CompressionType.LZ4)
             self._writer.start(PROFILE, "ticktalk")
             self._file.flush()
@@ -111,7 +120,7 @@ class RecordingWriter:
     def begin(self, setup: Setup) -> None:
         """Write the setup of a start; before its records."""
         name = f"{setup.name}/{setup.context}.json"
-        tick = max(0, setup.start_tick) * NANOSECONDS
+        tick = _time(setup.start_tick)
         self._try(lambda: self._writer.add_attachment(tick, tick, name, "application/json", msgspec.json.encode(setup)))
         self.flush()
 
@@ -135,7 +144,7 @@ class RecordingWriter:
                 else:
                     self.missing[record.arc] += 1
             kept.append(record)
-        tick = max(0, batch.records[-1].tick if batch.records else 0) * NANOSECONDS
+        tick = _time(batch.records[-1].tick if batch.records else 0)
         channel = self._channel(f"{batch.graph}/{RECORDS}", "msgpack", "")
         data = _encoder.encode(msgspec.structs.replace(batch, records=kept))
         self._try(lambda: self._writer.add_message(channel, tick, data, tick))
@@ -156,7 +165,7 @@ class RecordingWriter:
             "context": batch.context,
         }
         topic = f"{batch.graph}/{record.arc}"
-        tick = max(0, record.tick) * NANOSECONDS
+        tick = _time(record.tick)
         if exact is not None:
             kind, text = exact
             data = b'{"value": ' + text + b", " + msgspec.json.encode(rest)[1:]
@@ -164,7 +173,7 @@ class RecordingWriter:
         else:
             data = _encoder.encode({"value": msgspec.Raw(record.value), **rest})
             channel = self._channel(topic, "msgpack", "")
-        self._writer.add_message(channel, tick, data, tick, record.number)
+        self._writer.add_message(channel, tick, data, tick, record.number % 2**32)
 
     def _channel(self, topic: str, encoding: str, kind: str) -> int:
         known = self._channels.get((topic, kind))

@@ -87,6 +87,7 @@ class _StartWire(msgspec.Struct):
     inputs: dict[Name, Value]
     until: RootTick | None
     checkpoint: Span
+    record: bool
 
 
 class _OutputWire(msgspec.Struct):
@@ -107,13 +108,15 @@ class _OutputWire(msgspec.Struct):
 
 def _start_out(start: StartContext) -> Any:
     inputs = {name: bytes(encoded(value)) for name, value in start.inputs.items()}
-    return _StartWire(start.graph, start.context, start.start_tick, inputs, start.until, start.checkpoint)
+    rest = start.until, start.checkpoint, start.record
+    return _StartWire(start.graph, start.context, start.start_tick, inputs, *rest)
 
 
 def _start_in(data: bytes) -> StartContext:
     wire = msgspec.msgpack.decode(data, type=_StartWire)
     inputs: dict[str, Any] = {name: Encoded(data) for name, data in wire.inputs.items()}
-    return StartContext(wire.graph, wire.context, wire.start_tick, inputs, wire.until, wire.checkpoint)
+    rest = wire.until, wire.checkpoint, wire.record
+    return StartContext(wire.graph, wire.context, wire.start_tick, inputs, *rest)
 
 
 def _output_out(token: OutputToken) -> Any:

@@ -44,7 +44,7 @@ class Outbox:
         self.path = path
         self.sending = threading.Lock()
         self.waits: deque[tuple[str, Any, Join | None, int]] = deque()
-        self._sized = path in (Path.OUTPUTS, Path.TOKENS)
+        self._sized = path in (Path.OUTPUTS, Path.RECORDS, Path.TOKENS)
         self._size = [0, 0]  # bytes that the timekeeper added; bytes that the sending thread took
 
     def add(self, key: str, part: Any, join: Join | None, size: int = 0) -> tuple[bool, int]:

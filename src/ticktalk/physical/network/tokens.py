@@ -62,6 +62,9 @@ BUNDLES_KEPT = 10_000
 """Sets of arcs whose tokens come together that are remembered for a context."""
 
 
+_NONE: Mapping[str, Any] = {}
+
+
 class TakesParcels(Protocol):
     """SQs that run together in a worker, fed by one SQ of another ensemble: they take its parcels as they came."""
 
@@ -206,7 +209,7 @@ class Passing:
         passed_by: Mapping[str, set[str]] = {}
         if self.numbers.took:
             passed_by = self.numbers.passed_by([incoming.arc] if bundle is None else bundle.arcs, numbers)
-        region = self._tokens.taking[self._graph, self._number].get(sq)
+        region = self._tokens.taking.get((self._graph, self._number), _NONE).get(sq)
         if region is not None and not self._moves.keeps and not passed_by and region.takes(indexes):
             # All of it is for SQs that run together in a worker: the timekeeper does not open it.
             self._count(incoming, bundle, numbers)

@@ -29,8 +29,9 @@ DROP, BLOCK = zenoh.CongestionControl.DROP, zenoh.CongestionControl.BLOCK
 WAYS = {
     Path.HEARTBEATS: (zenoh.Priority.REAL_TIME, DROP),
     Path.CONTROL: (zenoh.Priority.DATA, BLOCK),
-    Path.OUTPUTS: (zenoh.Priority.BACKGROUND, BLOCK),
     Path.TOKENS: (zenoh.Priority.DATA_LOW, DROP),
+    Path.OUTPUTS: (zenoh.Priority.BACKGROUND, BLOCK),
+    Path.RECORDS: (zenoh.Priority.BACKGROUND, BLOCK),
 }
 """Zenoh has a queue for each receiver and each priority. One that is full does not hold up the others."""
 

@@ -1,0 +1,133 @@
+"""What a device notes for a recording, on its way to the manager.
+
+The timekeeper only puts records into a queue, bounded in number and bytes. A thread of its own encodes them, some at a
+time. Records that find no room are counted by arc, so that the recording tells what it lacks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+
+import msgspec
+
+from ticktalk.engine.tap import Tap
+from ticktalk.hosted.tapping import Tapped
+from ticktalk.payloads import StartContext, StopGraph
+from ticktalk.records import AnyRecord, Recorded, Records, Sent
+
+WAITING = 200_000
+"""Records of a context that may wait to be encoded."""
+
+WAITING_BYTES = 64 << 20
+"""Bytes of the values in them."""
+
+TOGETHER = 2000
+"""Records that go together at most; `TOGETHER_BYTES`: bytes of their values from which on no more do."""
+
+TOGETHER_BYTES = 1 << 20
+
+PERIOD = 0.1
+"""Seconds between two looks for records."""
+
+
+class _Noted:
+    """The records of one context that wait to be encoded."""
+
+    def __init__(self, graph: str, context: int) -> None:
+        self.graph, self.context = graph, context
+        self.waiting: deque[AnyRecord] = deque()
+        self.ended = False
+        self.written = 0
+        self._put = self._taken = 0  # bytes, by the timekeeper; by the thread that encodes
+        self._missing: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def note(self, record: AnyRecord) -> None:
+        """Take a record; in the timekeeper."""
+        size = len(record.value) if isinstance(record, Sent) else 0
+        if len(self.waiting) >= WAITING or self._put - self._taken + size > WAITING_BYTES:
+            with self._lock:
+                self._missing[record.arc if isinstance(record, Sent) else record.sq] += 1
+            return
+        self._put += size
+        self.waiting.append(record)
+
+    def next(self) -> tuple[int, list[AnyRecord], dict[str, int]]:
+        """The number of the first record, and records to send; and how many were left out by then."""
+        waiting, size = self.waiting, 0
+        found: list[AnyRecord] = []
+        while waiting and len(found) < TOGETHER and size < TOGETHER_BYTES:
+            record = waiting.popleft()
+            size += len(record.value) if isinstance(record, Sent) else 0
+            found.append(record)
+        self._taken += size
+        with self._lock:
+            missing, self._missing = self._missing, Counter()
+        first = self.written + sum(missing.values())
+        self.written = first + len(found)
+        return first, found, dict(missing)
+
+
+class Noting:
+    """The recordings of an ensemble's contexts.
+
+    Args:
+        ensemble: its name.
+        now: gives the present root tick.
+        send: sends records to the manager; called in a thread of its own.
+
+    Attributes:
+        uncertainty: microseconds by which its clock may differ from the manager's.
+    """
+
+    def __init__(self, ensemble: str, now: Callable[[], int], send: Callable[[Recorded], None]) -> None:
+        self.ensemble = ensemble
+        self.uncertainty = 0
+        self._now, self._send = now, send
+        self._noted: dict[tuple[str, int], _Noted] = {}
+        self._thread: threading.Thread | None = None
+        self._wake, self._closed = threading.Event(), False
+        self._encoder = msgspec.msgpack.Encoder()
+
+    def tap(self, start: StartContext) -> Tap | None:
+        """The tap of a context that starts; None: it is not recorded."""
+        if not start.record:
+            return None
+        noted = self._noted[start.graph, start.context] = _Noted(start.graph, start.context)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name=f"records of {self.ensemble}", daemon=True)
+            self._thread.start()
+        return Tapped(noted.note, self._now)
+
+    def stop(self, stop: StopGraph) -> None:
+        """A graph, or a context, has ended: its last records go now."""
+        for key, noted in list(self._noted.items()):
+            if stop.ends(key):
+                noted.ended = True
+                self._wake.set()
+
+    def close(self) -> None:
+        """End the thread, after it has sent what there is; from any thread but the timekeeper."""
+        self._closed = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(1.0)
+
+    def _run(self) -> None:
+        while not self._closed:
+            self._wake.wait(PERIOD)
+            self._wake.clear()
+            for key, noted in list(self._noted.items()):
+                ended = noted.ended
+                while noted.waiting:
+                    self._send_next(noted, False)
+                if ended:
+                    self._send_next(noted, True)
+                    del self._noted[key]
+
+    def _send_next(self, noted: _Noted, last: bool) -> None:
+        first, records, missing = noted.next()
+        batch = Records(noted.graph, noted.context, self.ensemble, first, self.uncertainty, records, missing)
+        self._send(Recorded(noted.graph, noted.context, self.ensemble, self._encoder.encode(batch), last))

@@ -1,0 +1,162 @@
+"""A run on devices is recorded by its ensembles: each token, once sent and once at each port that got it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from systems import until
+
+from ticktalk.payloads import StartContext, StopGraph
+from ticktalk.physical.recording import WAITING, Noting
+from ticktalk.recording.mcap_file import RecordingWriter, read_recording
+from ticktalk.recording.recorder import Recorder
+from ticktalk.records import Decided, Fired, Received, Recorded, Records, Sent
+from ticktalk.values.codec import decode_value, encode_value
+
+PROGRAM = """
+from ticktalk import *
+@STREAMify
+def count(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@SQify
+def twice(x):
+    return x * 2
+@SQify
+def pair(x, y):
+    return [x, y]
+@SQify
+def late():
+    return -1
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="a"):
+        tag, x = count(trigger, TTPeriod=ms(50))
+        due = tag + 20000
+    with TTConstraint(name="b"):
+        y = twice(x)
+    with TTConstraint(name="a"):
+        z = TTFinishByOtherwise(y, TTTimeDeadline=due, TTPlanB=late())
+        return pair(z, x)
+"""
+
+
+def command(folder: Path, *more: str) -> list[str]:
+    (folder / "prog.py").write_text(PROGRAM)
+    return [sys.executable, "-m", "ticktalk.cli.entry", "run", str(folder / "prog.py"), "--jsonl", *more]
+
+
+def test_a_run_of_two_ensembles_is_recorded_whole(tmp_path: Path) -> None:
+    path = tmp_path / "run.mcap"
+    done = subprocess.run(
+        command(tmp_path, "--until", "1s", "--record", str(path)), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    outputs = [json.loads(line) for line in done.stdout.splitlines()]
+    recording = read_recording(path)
+    assert recording.lacks == [] and "incomplete" not in done.stderr
+    (setup,) = recording.setups
+    assert (setup.driver, setup.host_of["twice-1"], setup.options) == ("devices", "b", {"until": "1s"})
+    records = recording.records()
+    sent = {(each.arc, each.number): each for _, each in records if isinstance(each, Sent)}
+    results = [each for each in sent.values() if each.sq == "pair-1"]
+    assert len(outputs) >= 15
+    assert [(decode_value(each.value), each.start, each.stop) for each in results] == [
+        (row["value"], row["start"], row["stop"]) for row in outputs
+    ]
+    received = [(ensemble, each) for ensemble, each in records if isinstance(each, Received) and each.arc]
+    for ensemble, each in received:
+        token = sent[each.arc, each.token]
+        assert (each.start, each.stop) == (token.start, token.stop)
+        assert ensemble == setup.host_of[each.sq] and each.remote == (setup.host_of[token.sq] != ensemble)
+    at = {(each.sq, each.number): each for _, each in received}
+    for _, each in records:
+        if isinstance(each, Decided) and each.sq == "pair-1":
+            x, y = (sent[at["pair-1", number].arc, at["pair-1", number].token] for number in each.tokens)
+            value = [decode_value(x.value), decode_value(y.value)]
+            assert value in [decode_value(token.value) for token in results if token.start == each.start]
+    fired = [each for _, each in records if isinstance(each, Fired)]
+    assert all(each.began <= each.ended <= each.tick for each in fired)
+    assert all(batch.uncertainty is not None for batch in recording.batches)
+
+
+def test_what_is_written_opens_when_the_run_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "run.mcap"
+    run = subprocess.Popen(command(tmp_path, "--record", str(path)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    def there() -> bool:
+        try:
+            return len(read_recording(path).records()) > 50
+        except Exception:
+            return False
+
+    try:
+        until(there, "records are in the file")
+    finally:
+        run.send_signal(signal.SIGKILL)
+        run.wait(10)
+    assert run.stdout is not None
+    run.stdout.close()
+    assert read_recording(path).lacks == ["the end: it was cut off"]
+
+
+def start(record: bool = True) -> StartContext:
+    return StartContext("prog", 1, 0, {}, record=record)
+
+
+def batches(sent: list[Recorded]) -> list[Records]:
+    return [msgspec.msgpack.decode(each.data, type=Records) for each in sent]
+
+
+def test_the_timekeeper_notes_no_more_than_has_room_and_the_rest_is_counted() -> None:
+    sent: list[Recorded] = []
+    noting = Noting("a", lambda: 5, sent.append)
+    assert noting.tap(start(record=False)) is None
+    noting._wake.wait = lambda timeout: time.sleep(0.01)  # type: ignore[method-assign, assignment]
+    noted: Any = None
+    tap = noting.tap(start())
+    assert tap is not None
+    (noted,) = noting._noted.values()
+    token = Sent(5, "x-1", "x-1/0", 1, 0, 10, encode_value(1))
+    for _ in range(2 * WAITING):
+        noted.note(token)
+    noting.stop(StopGraph("prog"))
+    until(lambda: bool(sent) and sent[-1].last, "all is sent")
+    noting.close()
+    kept = sum(len(batch.records) for batch in batches(sent))
+    missing = sum(count for batch in batches(sent) for count in batch.missing.values())
+    assert kept >= WAITING and kept + missing == 2 * WAITING
+    assert {arc for batch in batches(sent) for arc in batch.missing} <= {"x-1/0"}
+    assert all(len(batch.records) <= 2000 for batch in batches(sent))
+
+
+def test_the_manager_tells_what_did_not_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ticktalk.recording.recorder.WAIT", 0.05)
+    from ticktalk.language.compiler import compile_source
+
+    graph = compile_source(PROGRAM, "prog.py", "prog")
+    recorder = Recorder(RecordingWriter(tmp_path / "run.mcap"), {})
+    recorder.begin(start(), graph, {"count-1": "a", "twice-1": "b"})
+    encode = msgspec.msgpack.encode
+    token = Sent(5, "x-1", "x-1/0", 1, 0, 10, encode_value(1))
+    recorder.take(Recorded("prog", 1, "a", encode(Records("prog", 1, "a", 0, 1, [token])), True))
+    recorder.take(Recorded("prog", 1, "c", b"no records"))
+    recorder.take(Recorded("prog", 1, "c", encode(Records("prog", 1, "a", 0, 1, [token]))))
+    lacks = recorder.finish()
+    assert lacks == [
+        "what ensemble 'b' noted last of context 1: it did not send it",
+        "2 parcels of records of c, which could not be written or read",
+    ]
+    recording = read_recording(tmp_path / "run.mcap")
+    assert recording.lacks == lacks and len(recording.records()) == 1
+    assert os.stat(tmp_path / "run.mcap").st_mode & 0o077 == 0
