@@ -42,6 +42,7 @@ RINGS = [
     "simulation physical",
     "ensemble runtime_manager",
     "recording",
+    "web",
     "cli __main__",
 ]
 """A file imports from its own row and the rows above it, no others."""

@@ -9,12 +9,14 @@ import shlex
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ticktalk.cli import arguments, options
+from ticktalk.cli.dashboard import dashboard
 from ticktalk.cli.record import Recorded
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
@@ -54,6 +56,7 @@ def manager(
     max_value: options.MaxValue = MAX_VALUE,
     checkpoint: options.Checkpoint = duration_text(CHECKPOINT_PERIOD),
     record: options.Record = None,
+    web: options.Web = None,
     credentials: options.Credentials = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Go without keys on an address others reach.")] = False,
 ) -> None:
@@ -84,7 +87,9 @@ def manager(
         stopped.set()
 
     runtime.on_shut_down(shut_down)
+    pages = ExitStack()
     try:
+        dashboard(web, runtime, pages)
         if sys.stdin.isatty() and sys.stdout.isatty():
             on_interrupt(stopped.set)
             console = _Console(runtime, stopped)
@@ -104,6 +109,7 @@ def manager(
             for graph in runtime.status()["graphs"]:
                 runtime.stop_graph(graph["name"])
             recording.finish()
+        pages.close()
         runtime.stop(ensembles=everything)
 
 

@@ -53,6 +53,9 @@ Record = Annotated[
 Profile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write the measured costs of bodies as a deployment file (YAML).")
 ]
+Web = Annotated[
+    str | None, typer.Option("--web", metavar="[IP:]PORT", help="Show the system on a page, to be opened in a browser.")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if a body raised.")]
 Manager = Annotated[str, typer.Option("--manager", metavar="IP:PORT", help="Where the runtime manager listens.")]
 Credentials = Annotated[str | None, typer.Option("--credentials", metavar="FILE", help="A bundle of keys.")]

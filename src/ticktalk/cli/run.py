@@ -12,6 +12,7 @@ import typer
 
 from ticktalk.cli import arguments, options
 from ticktalk.cli.console import Results, counters_to_stderr
+from ticktalk.cli.dashboard import dashboard
 from ticktalk.cli.ending import times
 from ticktalk.cli.firing_errors import FiringErrors
 from ticktalk.cli.own_ensembles import OwnEnsembles, Settings
@@ -59,6 +60,7 @@ def run(
     plot: options.Plot = None,
     profile: options.Profile = None,
     record: options.Record = None,
+    web: options.Web = None,
     strict: options.Strict = False,
     of: options.Graph = None,
 ) -> None:
@@ -107,6 +109,7 @@ def run(
         except OSError as error:
             raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
         stack.callback(manager.stop)
+        dashboard(web, manager, stack)
         on_interrupt(stopped.set)
         ensembles = OwnEnsembles(Settings(manager.address, token, near, workers, max_value))
         stack.callback(ensembles.end)

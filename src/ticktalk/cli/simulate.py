@@ -56,6 +56,7 @@ def simulate(
     plot: options.Plot = None,
     profile: options.Profile = None,
     record: options.Record = None,
+    web: options.Web = None,
     strict: options.Strict = False,
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**32 - 1, help="Seed Python's and NumPy's random numbers of bodies.")
@@ -82,7 +83,7 @@ def simulate(
 
         alone = {"--log": log, "--jsonl": jsonl, "--plot": plot, "--profile": profile, "--record": record}
         alone["--summary"] = summary
-        if given := [name for name, value in {**alone, "--strict": strict}.items() if value]:
+        if given := [name for name, value in {**alone, "--web": web, "--strict": strict}.items() if value]:
             what = f"{given[0]} is for one run; with --runs, -o FILE.jsonl has the outputs and errors of all"
             raise typer.BadParameter(what)
         files = {"deployment": deployment, "mapping": mapping, "events": events}
@@ -161,8 +162,13 @@ def simulate(
         manager.on_error(failures.add)
         if events is not None:
             manager.watch(lambda event: _say(manager.simulation.agenda.now - start, event))
+        pages = None
+        if web is not None:
+            from ticktalk.cli.dashboard import SimulatedPages
+
+            pages = SimulatedPages(web, manager)
         made.begin()
-        made.go(progress)
+        made.go(progress if pages is None else pages.steps)
         failures.tell_repeats()
         counters_to_stderr(manager.counters(graph), manager.waiting(graph) if not manager.process.outputs.count else {})
         for line in times(manager.status()):
@@ -170,6 +176,8 @@ def simulate(
         errors = manager.process.errors.count
         if summary is not None:
             _write_summary(summary, {"counters": manager.counters(graph), "errors": errors})
+        if pages is not None:
+            pages.stay()
     results.check()
     if profile is not None and measured is not None:
         placed = made.placed

@@ -42,6 +42,7 @@ def status(
         "manager": state.manager.name,
         "now": now,
         "ensembles": ensembles,
+        "lost": list(state.lost),
         "graphs": [_graph(graph, counts[name], latencies(name)) for name, graph in state.graphs.items()],
         "loads": [load._asdict() for load in loads],
         "errors": state.errors,

@@ -1,0 +1,252 @@
+"""The dashboard in a real browser: a running system of three ensembles, and a graph of 2,000 SQs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import simpy
+from systems import Process, until
+
+from ticktalk import TTRuntimeManagerSim
+from ticktalk.language.compiler import compile_source
+from ticktalk.web.server import Dashboard
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+
+ENSEMBLES = ("car-a", "car-b", "rsu")
+
+PROGRAM = """
+import time
+from ticktalk import *
+
+@STREAMify
+def camera(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+@STREAMify
+def radar(trigger):
+    return 0.5
+
+@SQify
+def think(n):
+    if n % 10 == 5:
+        time.sleep(0.15)
+    return n
+
+@SQify
+def nothing():
+    return -1
+
+@SQify
+def fuse(a, b):
+    if a % 10 == 3:
+        raise ValueError("<img src=http://elsewhere.example/x>")
+    return a + b
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as clock:
+        with TTConstraint(name="car-a"):
+            tag, a = camera(trigger, TTClock=clock, TTPeriod=100000, TTPhase=0, TTDataIntervalWidth=50000)
+            thought = think(a)
+            due = READ_TTCLOCK(tag) + 60000
+            checked = TTFinishByOtherwise(thought, TTTimeDeadline=due, TTPlanB=nothing(), TTWillContinue=True)
+        with TTConstraint(name="car-b"):
+            b = radar(trigger, TTClock=clock, TTPeriod=100000, TTPhase=0, TTDataIntervalWidth=50000)
+        with TTConstraint(name="rsu"):
+            fused = fuse(a, b)
+        return checked, fused
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        # As root, as in a container, Chromium has no sandbox of its own.
+        flags = ["--no-sandbox"] if os.geteuid() == 0 else []
+        chromium = playwright.chromium.launch(executable_path=BROWSER, args=flags)
+        yield chromium
+        chromium.close()
+
+
+class Page:
+    """A page, and all that it complained of or asked other servers for."""
+
+    def __init__(self, browser: Any, address: str, width: int = 1600, scheme: str = "light") -> None:
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(30_000)
+        self.faults: list[str] = []
+        own = re.match(r"http://([^/]+)/", address)
+        assert own is not None
+
+        def asked(request: Any) -> None:
+            if not request.url.startswith((f"http://{own[1]}/", "data:")):
+                self.faults.append(f"asks for {request.url}")
+
+        self.page.on("request", asked)
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("console", lambda said: self.faults.append(said.text) if said.type == "error" else None)
+        self.page.goto(address)
+
+    def number(self, selector: str) -> float:
+        found = re.search(r"-?\d+(\.\d+)?", self.page.locator(selector).first.text_content() or "")
+        return float(found[0]) if found else 0.0
+
+    def answer(self, yes: bool = True) -> None:
+        self.page.click("#ask-yes" if yes else "#ask button[value=no]")
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[tuple[str, dict[str, Process]]]:
+    """A manager with a dashboard, three ensembles, and the program as a file: the address, and the processes."""
+    (tmp_path / "town.py").write_text(PROGRAM)
+    manager = Process("manager", "--rx-port", "0", "--web", "0", cwd=tmp_path)
+    ensembles: dict[str, Process] = {}
+    try:
+        address = until(lambda: re.search(r"dashboard is at (\S+)", manager.said), "the dashboard has an address")[1]
+        listens = until(lambda: re.search(r"listens at (\S+)", manager.said), "the manager listens")[1]
+        for name in ENSEMBLES:
+            ensembles[name] = Process("ensemble", name, "--manager", listens, cwd=tmp_path)
+        until(lambda: all("joined" in ensemble.said for ensemble in ensembles.values()), "all join")
+        yield address, ensembles
+    finally:
+        for process in (*ensembles.values(), manager):
+            process.end()
+
+
+def test_a_running_system_is_seen_and_changed(browser: Any, system: Any, tmp_path: Path) -> None:
+    address, ensembles = system
+    shown = Page(browser, address)
+    page = shown.page
+    page.wait_for_selector('[data-ensemble="rsu"]')
+    page.click("#deploy")
+    page.set_input_files("#ask input[type=file]", str(tmp_path / "town.py"))
+    shown.answer()
+    page.wait_for_selector("text=town is ready")
+    page.wait_for_selector('#canvas .sq[data-sq="fuse-1"]')
+    assert sorted(frame.get_attribute("data-host") for frame in page.locator("#canvas .host").all()) == list(ENSEMBLES)
+    page.click("#start")
+    shown.answer()
+    page.wait_for_selector("text=town starts")
+
+    # Numbers that move, errors, deadlines that are missed, streams.
+    first = until(lambda: shown.number("#summary"), "outputs are counted")
+    until(lambda: shown.number("#summary") > first, "the count grows")
+    page.wait_for_selector("#canvas .sq.failing[data-sq=fuse-1]")
+    page.wait_for_selector("#canvas .sq.missed")
+    page.wait_for_selector("#errors details")
+    assert "<img src=http://elsewhere.example/x>" in page.locator("#errors summary").first.text_content()
+    page.wait_for_selector("#streams figure")
+    assert re.match(
+        r"town/\S+: \d+ outputs, the latest", page.locator("#streams canvas").first.get_attribute("aria-label")
+    )
+    page.click('#canvas .sq[data-sq="camera-1"]')
+    page.wait_for_selector("#chosen-facts >> text=car-a")
+
+    # A stream is changed, and what is not possible is said.
+    page.click("#set")
+    page.fill("#ask-fields input", "250ms")
+    shown.answer()
+    page.wait_for_selector("text=camera-1: period=250ms")
+    page.click("#set")
+    page.fill("#ask-fields input", "3")
+    shown.answer()
+    page.wait_for_selector("#told.wrong >> text='3' is no duration")
+
+    # The time slider shows how it was, and the present again.
+    page.evaluate("document.getElementById('time').value = 1; document.getElementById('time').oninput()")
+    page.wait_for_selector("text=(past)")
+    past = shown.number("#summary")
+    page.click("#now")
+    until(lambda: shown.number("#summary") > past, "the present is shown again")
+
+    # An ensemble that is killed turns red.
+    for pid in ensembles["car-b"].family():
+        os.kill(pid, signal.SIGKILL)
+    page.wait_for_selector('.ensemble.gone[data-ensemble="car-b"]')
+
+    # Another one is drained, and the graph ends.
+    page.click('[data-ensemble="rsu"] button')
+    shown.answer(yes=False)
+    page.click("#stop")
+    shown.answer()
+    page.wait_for_selector("text=town is stopped")
+    page.wait_for_selector("text=no graph is deployed")
+    page.click('[data-ensemble="rsu"] button')
+    shown.answer()
+    page.wait_for_selector("text=rsu is drained")
+    refused = [fault for fault in shown.faults if "400 (Bad Request)" in fault]
+    assert len(refused) == 1 and shown.faults == refused, "the browser notes the period that was refused, and no more"
+
+
+def many(count: int) -> str:
+    lines = [
+        "from ticktalk import *",
+        "@STREAMify\ndef sample(trigger):\n    return 1",
+        "@SQify\ndef add(x):\n    return x + 1",
+        "@GRAPHify\ndef main(trigger):\n    with TTClock.root() as clock:",
+        "        x0 = sample(trigger, TTClock=clock, TTPeriod=1000000)",
+    ]
+    # Lines of twenty SQs that begin at the stream: a graph as wide as it is high.
+    for index in range(1, count):
+        before = 0 if index % 20 == 1 else index - 1
+        lines.append(f"        x{index} = add(x{before})")
+    return "\n".join([*lines, f"        return x{count - 1}"])
+
+
+@pytest.fixture(scope="module")
+def simulated() -> Iterator[str]:
+    """The dashboard of a simulation with 2,000 SQs: its address."""
+    graph = compile_source(many(2_000), "many.py", "many")
+    env = simpy.Environment()
+    with TTRuntimeManagerSim(None, [], env) as manager:
+        pages = Dashboard(manager.process.state, None, {}, 0)
+        manager.instantiate_and_map_graph(graph)
+        manager.execute_graph(graph)
+        for second in (1, 2):
+            env.run(until=second * 1_000_000)
+            pages.look(manager.status())
+        try:
+            yield pages.address
+        finally:
+            pages.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1600, "light")])
+def test_two_thousand_sqs_are_drawn_and_move_with_the_pointer(
+    browser: Any, simulated: str, width: int, scheme: str
+) -> None:
+    shown = Page(browser, simulated, width, scheme)
+    page = shown.page
+    until(lambda: page.locator("#canvas .sq").count() == 2_000, "all are drawn")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out sideways"
+    before = page.evaluate("document.getElementById('canvas').style.transform")
+    frame = page.locator("#picture").bounding_box()
+    x, y = frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 60, y - 40, steps=5)
+    page.mouse.up()
+    moved = page.evaluate("document.getElementById('canvas').style.transform")
+    page.mouse.wheel(0, -300)
+    until(lambda: page.evaluate("document.getElementById('canvas').style.transform") != moved, "the wheel zooms")
+    assert moved != before
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", paper)[:3])) < 300) == (scheme == "dark")
+    assert page.locator("#start").is_hidden(), "a simulation takes no requests"
+    assert page.locator("#sqs tr").count() == 500, "the picture has its text, as far as anybody would read"
+    assert shown.faults == []
+    shown.context.close()

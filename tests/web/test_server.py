@@ -1,0 +1,207 @@
+"""The dashboard's server: who is let in, what it gives, what can be asked of it. Read by clients that are not ours."""
+
+import json
+import socket
+import urllib.error
+import urllib.request
+from http.cookiejar import CookieJar
+
+import pytest
+import simpy
+from prometheus_client.parser import text_string_to_metric_families
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from ticktalk import TTError, TTRuntimeManagerSim, compile_program
+from ticktalk.cli.dashboard import acts, address
+from ticktalk.web.server import Dashboard
+
+PROGRAM = """
+from ticktalk import GRAPHify, SQify, STREAMify, TTClock
+
+
+@STREAMify
+def sample(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+
+@SQify
+def judge(n):
+    if n == 3:
+        raise ValueError("<b>three</b>")
+    return {"n": n}
+
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as clock:
+        return judge(sample(trigger, TTClock=clock, TTPeriod=500000, TTPhase=0, TTDataIntervalWidth=100000))
+"""
+
+
+@pytest.fixture
+def system(tmp_path):
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    graph = compile_program(tmp_path / "prog.py")
+    env = simpy.Environment()
+    with TTRuntimeManagerSim(None, [], env) as manager:
+        pages = Dashboard(manager.process.state, None, acts(manager), 0)
+        manager.on_output(pages.output, notes=True)
+        manager.instantiate_and_map_graph(graph)
+        manager.execute_graph(graph)
+        for second in range(1, 6):
+            env.run(until=second * 1_000_000)
+            pages.look(manager.status())
+        try:
+            yield manager, pages
+        finally:
+            pages.close()
+
+
+def get(pages, path, *, secret=True, **headers):
+    if secret:
+        headers["Authorization"] = "Bearer " + pages.address.partition("token=")[2]
+    request = urllib.request.Request(pages.address.partition("/?")[0] + path, headers=headers)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return answer.read().decode()
+
+
+def post(pages, act, body, **headers):
+    headers["Authorization"] = "Bearer " + pages.address.partition("token=")[2]
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    address = pages.address.partition("/?")[0] + "/api/do/" + act
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, content, headers), timeout=10) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error) if error.code != 403 else None
+
+
+def refused(call, *arguments, **more):
+    with pytest.raises(urllib.error.HTTPError) as error:
+        call(*arguments, **more)
+    return error.value.code
+
+
+PATHS = ["/", "/page/app.js", "/api/status", "/api/looks", "/api/looks/1", "/api/graphs/prog.svg", "/metrics"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nobody_gets_anything_without_the_secret(path, system):
+    _, pages = system
+    assert refused(get, pages, path, secret=False) == 403
+    assert refused(get, pages, path, secret=False, Authorization="Bearer no") == 403
+    assert refused(get, pages, path + "?token=no", secret=False) == 403
+    assert get(pages, path)
+
+
+def test_a_browser_keeps_the_secret_in_a_cookie_and_out_of_the_address(system):
+    _, pages = system
+    jar = CookieJar()
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+    with browser.open(pages.address, timeout=10) as answer:
+        assert answer.url.endswith("/") and "token" not in answer.url
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    (cookie,) = jar
+    assert cookie.has_nonstandard_attr("HttpOnly") and cookie.get_nonstandard_attr("SameSite") == "strict"
+    with browser.open(pages.address.partition("/?")[0] + "/api/status", timeout=10) as answer:
+        assert json.load(answer)["manager"] == "runtime-manager"
+
+
+def test_a_page_of_another_server_is_not_let_in(system):
+    manager, pages = system
+    assert post(pages, "stop", {"graph": "prog"}, Origin="http://elsewhere.example")[0] == 403
+    assert list(manager.process.state.graphs) == ["prog"]
+    own = pages.address.partition("/?")[0]
+    assert post(pages, "stop", {"graph": "prog"}, Origin=own) == (200, {"told": "prog is stopped"})
+
+
+def test_the_live_socket_sends_looks_and_new_outputs_only_to_those_let_in(system):
+    _, pages = system
+    live = pages.address.partition("/?")[0].replace("http", "ws", 1) + "/api/live"
+    with pytest.raises(InvalidStatus):
+        connect(live)
+    secret = {"Authorization": "Bearer " + pages.address.partition("token=")[2]}
+    with connect(live, additional_headers=secret) as socket_:
+        first = json.loads(socket_.recv(timeout=10))
+    assert first["look"]["number"] == 5
+    assert first["look"]["errors"] == 1
+    (error,) = first["look"]["latest_errors"]
+    assert "<b>three</b>" in error["text"] and "prog.py" in error["traceback"]
+    assert first["outputs"]["prog/judge-1"]["count"] == 8
+    assert first["outputs"]["prog/judge-1"]["points"][0] == [500_000, None, '{"n": 1}']
+
+
+def test_looks_are_kept_by_number(system):
+    _, pages = system
+    span = json.loads(get(pages, "/api/looks"))
+    assert span == [[number, number * 1_000_000] for number in range(1, 6)]
+    outputs = [json.loads(get(pages, f"/api/looks/{number}"))["graphs"][0]["outputs"] for number, _ in span]
+    assert outputs == [1, 2, 4, 6, 8], "instants at 0.5, 1.0, ...; the third one raised"
+    assert refused(get, pages, "/api/looks/99") == 404
+
+
+def test_the_picture_is_that_of_the_placed_graph(system):
+    _, pages = system
+    picture = get(pages, "/api/graphs/prog.svg")
+    assert 'data-sq="judge-1"' in picture and 'data-host="runtime-manager"' in picture
+    assert refused(get, pages, "/api/graphs/none.svg") == 404
+
+
+def test_metrics_are_read_by_prometheus(system):
+    _, pages = system
+    families = {family.name: family for family in text_string_to_metric_families(get(pages, "/metrics"))}
+    outputs = families["ticktalk_outputs"].samples[0]
+    assert (outputs.labels, outputs.value) == ({"graph": "prog"}, 8)
+    assert [(sample.labels["kind"], sample.value) for sample in families["ticktalk_sq_events"].samples] == [
+        ("errors", 1)
+    ]
+    assert families["ticktalk_firing_errors"].samples[0].value == 1
+
+
+@pytest.mark.parametrize(
+    ("act", "body", "status", "text"),
+    [
+        ("stop", {"graph": "none"}, 400, "there is no graph"),
+        ("stop", {}, 400, "graph is missing"),
+        ("stop", {"graph": 7}, 400, "a text is wanted, not 7"),
+        ("stop", [], 400, "a JSON object is wanted"),
+        ("stop", b"{", 400, "Expecting"),
+        ("drain", {"ensemble": "none"}, 400, "SQs do not move in this simulation"),
+        ("set", {"graph": "prog", "sq": "sample-1", "period": "3"}, 400, "is no duration"),
+        ("deploy", {"file": "x.txt", "text": ""}, 400, "a program (.py) or a compiled graph"),
+        ("deploy", {"file": "../x.py", "text": "def ("}, 400, "x.py:1"),
+        ("shut_down", {}, 404, "cannot be asked for"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said(act, body, status, text, system):
+    _, pages = system
+    code, told = post(pages, act, body)
+    assert (code, text in told["error"]) == (status, True), told
+
+
+def test_a_program_is_deployed_started_set_and_stopped(system, tmp_path):
+    manager, pages = system
+    assert post(pages, "deploy", {"file": "two.py", "text": PROGRAM, "name": ""}) == (
+        200, {"told": "two is ready: 2 SQs on 1 hosts"}
+    )  # fmt: skip
+    assert post(pages, "set", {"graph": "two", "sq": "sample-1", "period": "250ms"})[0] == 200
+    assert manager.process.state.graphs["two"].grids["sample-1"].period == 250_000
+    assert post(pages, "stop", {"graph": "two"}) == (200, {"told": "two is stopped"})
+
+
+def test_a_request_without_bound_is_refused(system, monkeypatch):
+    _, pages = system
+    monkeypatch.setattr("ticktalk.web.server.LONGEST_GRAPH", 1000)
+    assert post(pages, "deploy", b"x" * 2000)[0] == 413
+
+
+def test_a_port_in_use_and_an_address_that_is_none_are_errors(system):
+    manager, _ = system
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(TTError, match="give another port"):
+        Dashboard(manager.process.state, None, {}, taken.getsockname()[1])
+    assert [address(web) for web in ("8080", ":0", "0.0.0.0:9", "[::1]:80")] == [
+        ("127.0.0.1", 8080), ("127.0.0.1", 0), ("0.0.0.0", 9), ("::1", 80)
+    ]  # fmt: skip
