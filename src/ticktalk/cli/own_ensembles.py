@@ -1,6 +1,7 @@
 """The ensembles of `ticktalk run`: processes forked from one that has loaded what they need.
 
 A fork takes milliseconds. Fifty interpreters that load everything on two cores would hold up one another's heartbeats.
+For the same reason each of them forks its first worker, before it has threads.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -19,6 +21,7 @@ from typing import NamedTuple
 from ticktalk.cli.guard import run_guarded
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.ensemble import TTEnsemble
+from ticktalk.physical.workers.starting import keep_spare
 
 _SAFE_PATH = "PYTHONSAFEPATH"
 
@@ -31,6 +34,7 @@ class Settings(NamedTuple):
         token: the secret of this run, known to its processes only.
         near: folder beside which modules of component factories are looked for.
         workers, max_value: as `TTEnsemble.run_phy` has them.
+        path: folders in which modules are found. That of the command itself, or the current one, is none of them.
     """
 
     manager: str
@@ -38,6 +42,7 @@ class Settings(NamedTuple):
     near: str
     workers: int
     max_value: int
+    path: Sequence[str] = tuple(sys.path if sys.flags.safe_path else sys.path[1:])
 
 
 class OwnEnsembles:
@@ -92,6 +97,9 @@ def _serve(
 ) -> None:
     _restore(safe)
     os.setsid()  # Ctrl-C reaches the process that started this one, which ends it in order
+    sys.path[:] = settings.path
+    if settings.workers:
+        keep_spare()
     os.dup2(2, 1)
     this = TTEnsemble(None, name, components=components)
     on_interrupt(this.stop)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import select
 import signal
-import socket
 import subprocess
-import sys
 import termios
 import threading
 from collections import deque
@@ -23,7 +20,9 @@ from ticktalk.physical.memory.arena import Memory
 from ticktalk.physical.timekeeping.loop import Job, Loop
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.workers.native_output import NativeOutput
+from ticktalk.physical.workers.process import send_settings
 from ticktalk.physical.workers.protocol import Answer, Command, GoOn, Map, Mapped, OfUnit, Unmap
+from ticktalk.physical.workers.starting import start
 from ticktalk.physical.workers.worker import Worker
 from ticktalk.physical.workers.worker_frames import Frames, encode_frame, unsent
 from ticktalk.values.codec import Data
@@ -89,38 +88,34 @@ class ProcessChannel:
         self._number = arena.BACK
         there, back = arena.create(), arena.create()
         self._writer = self._back = None
-        given = []
+        memories = []
         if there is not None and back is not None:
             self._writer, self._back = arena.Writer(there), back
             back.use(arena.BACK + 1)
             self.rows[back.nonce] = self._maps[back.nonce] = arena.BACK
-            given = [there.descriptor, back.descriptor]
+            memories = [there.descriptor, back.descriptor]
         self._frames = Frames({} if self._back is None else {0: arena.Reader(self._back)}, Answer | Mapped)
         self._unsent: deque[memoryview] = deque()
-        self._socket, theirs = socket.socketpair()
-        self._socket.setblocking(False)
-        for side in (self._socket, theirs):
-            side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         native = NativeOutput(settings["ensemble"])
-        text = json.dumps({**settings, "memories": given, "prints": native.shown})
-        command = [sys.executable, "-P", "-m", "ticktalk.physical.workers.process", str(theirs.fileno()), text]
-        given += [theirs.fileno(), native.shown]
-        to = native.taken
         try:
-            self.process = subprocess.Popen(
-                command, pass_fds=given, stdin=subprocess.DEVNULL, stdout=to, stderr=to, close_fds=True
-            )
+            self._socket, self.process = start(native.taken)
         except OSError:
             native.close()
             raise
-        native.begin()
+        self._socket.setblocking(False)
         # From its start on: its imports must not hold up the heartbeats of others.
         os.setpriority(os.PRIO_PROCESS, self.process.pid, os.getpriority(os.PRIO_PROCESS, 0) + settings["nice"])
-        theirs.close()
+        try:
+            self._unsent.extend(send_settings(self._socket, settings, [native.taken, native.shown, *memories]))
+        except OSError:
+            pass  # it has ended, and the end of file on the other way will show it
+        native.begin()
         if there is not None:
             there.close()
         self._closed = False
         loop.watch(self._socket.fileno(), self._ready)
+        if self._unsent:
+            loop.watch_writing(self._socket.fileno(), True)
 
     def send(self, command: Command | Map | Unmap) -> None:
         """Send a command; never blocks."""

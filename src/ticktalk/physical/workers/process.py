@@ -1,4 +1,7 @@
-"""A worker process: commands and answers as frames over a socket to the process that keeps time."""
+"""A worker process: commands and answers as frames over a socket to the process that keeps time.
+
+`starting` starts it: `python -m ticktalk.physical.workers.process FD`, or a fork that calls `serve`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from ticktalk.defaults import MAX_VALUE
@@ -21,6 +24,7 @@ from ticktalk.physical.workers.protocol import Answer, Command, Map, Mapped, Unm
 from ticktalk.physical.workers.worker import Worker
 from ticktalk.physical.workers.worker_frames import Frames, encode_frame, in_shared_memory, unsent
 from ticktalk.printable import LogFormatter
+from ticktalk.values.codec import Data
 
 
 class SocketCommands:
@@ -101,16 +105,48 @@ def _show_log(stderr: TextIO) -> None:
     logger.addHandler(handler)
 
 
-def main() -> None:
-    """Run a worker: `python -m ticktalk.physical.workers.process FD JSON`, started by the timekeeper."""
-    connection = socket.socket(fileno=int(sys.argv[1]))
-    settings = json.loads(sys.argv[2])
-    # Ctrl-C at a terminal reaches the whole group, but the process that keeps time ends its workers itself.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def send_settings(
+    connection: socket.socket, settings: Mapping[str, Any], descriptors: Sequence[int]
+) -> list[memoryview]:
+    """Send a worker what it begins with (`serve`); never blocks.
+
+    Args:
+        connection: to the worker; nothing was sent on it yet.
+        settings: `ensemble`, `components`, `near`, `max_value`, as `Worker` has them.
+        descriptors: for the output of native code, for the prints of Python, and of the memories (`SocketCommands`).
+
+    Returns:
+        What could not be sent yet.
+
+    Raises:
+        OSError: the worker has ended.
+    """
+    text = json.dumps(settings).encode()
+    buffers: list[Data] = [len(text).to_bytes(4, "little") + text]
+    return unsent(buffers, socket.send_fds(connection, buffers, descriptors))
+
+
+def serve(connection: socket.socket) -> None:
+    """Run a worker until its commands end, and end this process.
+
+    It begins with its settings. If they never come, it was a spare worker that nobody needed.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches all at a terminal; the timekeeper ends its workers itself
+    length, descriptors, *_ = socket.recv_fds(connection, 4, 4)
+    if not length:
+        os._exit(0)
+    text = connection.recv(int.from_bytes(length, "little"), socket.MSG_WAITALL)
+    settings = json.loads(text)
+    native, prints, *memories = descriptors
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    for descriptor, place in ((nowhere, 0), (native, 1), (native, 2)):
+        os.dup2(descriptor, place)
+    os.close(nowhere)
+    os.close(native)
     keep_memory()
-    sys.stderr = printing_to(settings["prints"])
+    sys.stderr = printing_to(prints)
     _show_log(sys.stderr)
-    commands = SocketCommands(connection, settings["memories"], settings["max_value"])
+    commands = SocketCommands(connection, memories, settings["max_value"])
     with BodyOutput(sys.stderr, sys.stderr):
         worker = Worker(
             settings["ensemble"],
@@ -126,4 +162,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(socket.socket(fileno=int(sys.argv[1])))

@@ -1,0 +1,81 @@
+"""The first worker of an ensemble of `ticktalk run` is a fork: as one that starts by itself, and replaced by one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+from systems import HEAD, Process, alive, until
+
+PROGRAM = """
+@STREAMify
+def facts(trigger):
+    import gc, os, random, signal, sys
+    if os.path.exists({dies!r}):
+        os.remove({dies!r})
+        os.kill(os.getpid(), signal.SIGKILL)
+    return [
+        gc.get_freeze_count() > 0,
+        os.getcwd() in sys.path or "" in sys.path,
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
+        os.path.realpath("/proc/self/fd/0"),
+        random.random(),
+        os.getpriority(os.PRIO_PROCESS, 0),
+    ]
+
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="a"):
+        one = facts(trigger, TTPeriod=100000)
+    with TTConstraint(name="b"):
+        return one, facts(trigger, TTPeriod=100000)
+"""
+
+
+def test_a_forked_worker_is_as_one_that_starts_by_itself_and_replaced_by_one(tmp_path: Path) -> None:
+    dies, program = tmp_path / "dies", tmp_path / "facts.py"
+    program.write_text(HEAD + PROGRAM.format(dies=str(dies)))
+    run = Process("run", str(program), "--until", "1min", "--jsonl", cwd=tmp_path)
+
+    def told(since: int, forked: list[bool]) -> list[Any]:
+        """The two first facts, of bodies in forked workers or in others, from some output on."""
+
+        def found() -> Any:
+            rows = [json.loads(line)["value"] for line in list(run.out)[since:]]
+            return next((row for row in rows if sorted(one[0] for one in row) == forked), None)
+
+        return cast(list[Any], until(found, f"{forked}: {run.said} {run.out[-3:]}"))
+
+    try:
+        a, b = told(0, [True, True])  # both workers come from a process that had loaded everything
+        assert a[1:4] == b[1:4] == [False, True, "/dev/null"]
+        assert a[4] != b[4], "chance is their own"
+        assert a[5] == b[5] == 5
+        dies.touch()
+        both = told(len(run.out), [False, True])
+        assert all(one[1:4] == [False, True, "/dev/null"] for one in both)
+        assert "was ended by signal 9 (SIGKILL)" in run.said
+    finally:
+        run.end()
+
+
+def spare(before: str) -> list[int]:
+    """The process of the spare worker of a process that has ended, if it had one."""
+    code = (
+        f"import threading, time\nfrom ticktalk.physical.workers import starting\n{before}\n"
+        "starting.keep_spare()\nprint(*[process.pid for _, process in starting._spare])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    return [int(pid) for pid in done.stdout.split()]
+
+
+def test_a_spare_worker_ends_with_its_process() -> None:
+    (pid,) = spare("")
+    until(lambda: not alive(pid), "it ends")
+
+
+def test_a_process_with_threads_is_not_forked() -> None:
+    assert spare("threading.Thread(target=time.sleep, args=(0.2,)).start()") == []
