@@ -39,7 +39,7 @@ SENDING = {
     # A receiver that stands still is known by its silence (`hosted/lease.py`). Its connection is kept for so long:
     # waiting payloads are delivered when it goes on.
     "lease": 60_000,
-    "keep_alive": 24,
+    "keep_alive": 6,
     "queue/congestion_control/block/wait_before_close": 60_000_000,
     # A receiver that takes nothing for so long loses tokens until it does. All others wait for it so long, once.
     "queue/congestion_control/drop/wait_before_drop": 100_000,
@@ -52,6 +52,9 @@ LISTENING = {"accept_timeout": 2_000, "accept_pending": 1_000}
 """Milliseconds in which a connection has to identify itself, and the number of such connections. So joins find room
 beside silent connections."""
 
+GOSSIP = {"router": ["router", "peer"], "peer": ["router"]}
+"""Who tells whom of the sessions that it sees. So those that join at the same time find each other through the manager.
+If each told all others, that would be most of the work of fifty joins."""
 
 PUBLISHERS = 10_000
 """Keys of one path that stay declared to Zenoh; the oldest is declared again when it is used."""
@@ -84,6 +87,7 @@ class TTNetworkInterfaceZenoh(Link):
             "connect/endpoints": there,
             "scouting/multicast/enabled": False,
             "scouting/delay": 0,
+            "scouting/gossip/target": GOSSIP,
             "transport/shared_memory/enabled": False,  # what it opens of others stays open; long values have `memory/`
             "connect/retry": {"period_init_ms": 200, "period_max_ms": 1000, "period_increase_factor": 2},
             **{f"transport/link/tx/{key}": value for key, value in SENDING.items()},
