@@ -84,7 +84,7 @@ def _row(text: str) -> dict[str, Any] | None:
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:
     """A row of plain values: `value` of a number or a text, `value.x` of a dict, `value[0]` of a list."""
-    cells = {name: row[name] for name in COLUMNS}
+    cells = {name: row[name] for name in (*COLUMNS, "arc") if name in row}
     if row["repr"]:
         cells["value"] = row["repr"]
     else:

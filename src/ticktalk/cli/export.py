@@ -1,9 +1,10 @@
-"""`ticktalk export`: a log of outputs as a table, for other programs."""
+"""`ticktalk export`: a log of outputs, or all tokens of a recording, as a table for other programs; also a timeline."""
 
 from __future__ import annotations
 
 import csv
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from importlib import import_module
@@ -13,9 +14,11 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
+from ticktalk.cli.record import is_recording, recording_at, recording_writer, write_trace
 from ticktalk.errors import TTError
 from ticktalk.json_text import json_line
 from ticktalk.output_log import COLUMNS, flat, outputs_in
+from ticktalk.time import INFINITY, NEG_INFINITY
 
 BATCH = 10_000
 """Rows that are written to Parquet at a time."""
@@ -30,19 +33,26 @@ class Format(StrEnum):
     CSV = "csv"
     PARQUET = "parquet"
     JSONL = "jsonl"
+    MCAP = "mcap"
+    TIMELINE = "pftrace"
+
+
+BINARY = (Format.PARQUET, Format.MCAP, Format.TIMELINE)
 
 
 def export(
-    log: Annotated[Path, typer.Argument(metavar="LOG", help="A log of outputs: of --log, --jsonl or a manager.")],
+    log: Annotated[
+        Path, typer.Argument(metavar="LOG|FILE.mcap", help="A log of outputs (--log, --jsonl), or a recording.")
+    ],
     to: Annotated[Format, typer.Option("--to", help="The format of the table.")],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="The file to write; default: stdout.")
     ] = None,
 ) -> None:
-    if to is Format.PARQUET:
+    if to in BINARY:
         if output is None:
-            raise typer.BadParameter("--to parquet is no text for a terminal: name a file with -o FILE.parquet")
-        _parquet(log, output)
+            raise typer.BadParameter(f"--to {to} is no text for a terminal: name a file with -o FILE.{to}")
+        _TO_FILE[to](log, output)
     elif output is None:
         _TEXT[to](log, sys.stdout)
     else:
@@ -53,6 +63,15 @@ def export(
             raise _unwritten(output, error) from None
 
 
+def _rows(log: Path) -> Iterator[dict[str, Any]]:
+    """The outputs in a log, or the tokens of a recording."""
+    if not is_recording(log):
+        return outputs_in(log)
+    from ticktalk.recording.tokens import rows_of
+
+    return rows_of(recording_at(log))
+
+
 def _unwritten(output: Path, error: OSError) -> TTError:
     return TTError(f"-o {output}: the file cannot be written: {error.strerror or error}")
 
@@ -61,7 +80,7 @@ def _csv(log: Path, file: TextIO) -> None:
     columns = list(_kinds(log))
     table = csv.DictWriter(file, columns, restval="", lineterminator="\n")
     table.writeheader()
-    for row in outputs_in(log):
+    for row in _rows(log):
         table.writerow({name: _cell(value) for name, value in flat(row).items()})
 
 
@@ -70,7 +89,7 @@ def _cell(value: Any) -> Any:
 
 
 def _jsonl(log: Path, file: TextIO) -> None:
-    for row in outputs_in(log):
+    for row in _rows(log):
         file.write(json_line(flat(row)) + "\n")
 
 
@@ -80,7 +99,7 @@ _TEXT: dict[Format, Callable[[Path, TextIO], None]] = {Format.CSV: _csv, Format.
 def _kinds(log: Path) -> dict[str, set[str]]:
     """The columns of a log's table, and the kinds of their values."""
     kinds: dict[str, set[str]] = {name: set() for name in COLUMNS}
-    for row in outputs_in(log):
+    for row in _rows(log):
         for name, value in flat(row).items():
             kinds.setdefault(name, set()).add(_kind(value))
     return kinds
@@ -115,7 +134,7 @@ def _parquet(log: Path, output: Path) -> None:
     schema = arrow.schema([(name, getattr(arrow, kind)()) for name, kind in types.items()])
     try:
         with parquet.ParquetWriter(output, schema) as writer:
-            for rows in _batches(outputs_in(log)):
+            for rows in _batches(_rows(log)):
                 columns = {name: [_fit(row.get(name), kind) for row in rows] for name, kind in types.items()}
                 writer.write_table(arrow.table(columns, schema=schema))
     except OSError as error:
@@ -130,3 +149,34 @@ def _fit(value: Any, kind: str) -> Any:
 def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     while batch := [flat(row) for row in islice(rows, BATCH)]:
         yield batch
+
+
+def _mcap(log: Path, output: Path) -> None:
+    if is_recording(log):
+        raise TTError(f"{log}: it is an MCAP file already")
+    writer = recording_writer(output)
+    from ticktalk.records import Records, Sent
+    from ticktalk.values.codec import encode_value
+
+    numbers: Counter[str] = Counter()
+    for first, row in enumerate(outputs_in(log)):
+        sq = row["sq"]
+        numbers[sq] += 1
+        start = NEG_INFINITY if row["start"] is None else row["start"]
+        stop = INFINITY if row["stop"] is None else row["stop"]
+        value = encode_value(row["repr"] or row["value"])
+        sent = Sent(row["arrival"] or 0, sq, sq, numbers[sq], start, stop, value)
+        place = row["graph"] or "", row["context"] or 0, row["ensemble"] or ""
+        writer.add(Records(*place, first, None, [sent]))
+    if writer.failure:
+        raise TTError(f"-o {output}: {writer.failure}")
+    writer.finish("all but the outputs: it was made of a log")
+
+
+def _timeline(log: Path, output: Path) -> None:
+    if not is_recording(log):
+        raise TTError(f"{log}: a timeline is made of a recording: `ticktalk run|simulate --record FILE.mcap` makes one")
+    write_trace(log, output)
+
+
+_TO_FILE = {Format.PARQUET: _parquet, Format.MCAP: _mcap, Format.TIMELINE: _timeline}

@@ -53,6 +53,9 @@ Record = Annotated[
 Profile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write the measured costs of bodies as a deployment file (YAML).")
 ]
+Trace = Annotated[
+    Path | None, typer.Option(metavar="FILE.pftrace", help="Write a timeline of all firings, for ui.perfetto.dev.")
+]
 Web = Annotated[
     str | None, typer.Option("--web", metavar="[IP:]PORT", help="Show the system on a page, to be opened in a browser.")
 ]

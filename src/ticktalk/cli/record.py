@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ticktalk.cli.streams import say
 from ticktalk.errors import TTError
 
 if TYPE_CHECKING:
-    from ticktalk.recording.mcap_file import RecordingWriter
+    from ticktalk.recording.mcap_file import Recording, RecordingWriter
     from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
 SHOWN = 10
@@ -27,6 +29,66 @@ def recording_writer(path: Path) -> RecordingWriter:
     except ImportError:
         raise TTError("--record needs mcap: pip install 'ticktalk[record]'") from None
     return RecordingWriter(path)
+
+
+def is_recording(path: Path) -> bool:
+    """Whether a file is an MCAP file, by its first bytes."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(8) == b"\x89MCAP0\r\n"
+    except OSError:
+        return False  # reading it says why
+
+
+def recording_at(path: Path) -> Recording:
+    """Read a recording.
+
+    Raises:
+        TTError: it is none, or the library is not installed.
+    """
+    try:
+        from ticktalk.recording.mcap_file import read_recording
+    except ImportError:
+        raise TTError("recordings need mcap: pip install 'ticktalk[record]'") from None
+    return read_recording(path)
+
+
+def write_trace(recording: Path, trace: Path) -> None:
+    """Write a recording as a timeline for Perfetto.
+
+    Raises:
+        TTError: it cannot be read or written, or a library is not installed.
+    """
+    read = recording_at(recording)
+    check_trace()
+    from ticktalk.recording.timeline import write_timeline
+
+    write_timeline(read, trace)
+
+
+def check_trace() -> None:
+    """Make sure that a timeline can be written, before a long run.
+
+    Raises:
+        TTError: the library is not installed.
+    """
+    try:
+        import ticktalk.recording.timeline  # noqa: F401
+    except ImportError:
+        raise TTError("a timeline needs perfetto: pip install 'ticktalk[trace]'") from None
+
+
+def also_traced(record: Path | None, trace: Path, stack: ExitStack) -> Path:
+    """Where a run is recorded, whose timeline is written when the stack is closed.
+
+    Raises:
+        TTError: a library is not installed.
+    """
+    check_trace()
+    folder = stack.enter_context(TemporaryDirectory(prefix="ticktalk-"))
+    file = record or Path(folder, "run.mcap")
+    stack.callback(lambda: write_trace(file, trace))
+    return file
 
 
 class Recorded:

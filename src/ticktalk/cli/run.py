@@ -17,7 +17,7 @@ from ticktalk.cli.ending import times
 from ticktalk.cli.firing_errors import FiringErrors
 from ticktalk.cli.own_ensembles import OwnEnsembles, Settings
 from ticktalk.cli.placement import placement
-from ticktalk.cli.record import Recorded
+from ticktalk.cli.record import Recorded, also_traced
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, WORKERS
@@ -60,6 +60,7 @@ def run(
     plot: options.Plot = None,
     profile: options.Profile = None,
     record: options.Record = None,
+    trace: options.Trace = None,
     web: options.Web = None,
     strict: options.Strict = False,
     of: options.Graph = None,
@@ -119,6 +120,8 @@ def run(
         if plot is not None:
             manager.process.outputs.listeners.append(tokens.append)
         manager.on_error(failures.add)
+        if trace is not None:
+            record = also_traced(record, trace, stack)
         recording = None if record is None else Recorded(record, manager, {"until": until or ""})
         if recording is not None:
             stack.callback(recording.finish)

@@ -56,6 +56,7 @@ def simulate(
     plot: options.Plot = None,
     profile: options.Profile = None,
     record: options.Record = None,
+    trace: options.Trace = None,
     web: options.Web = None,
     strict: options.Strict = False,
     seed: Annotated[
@@ -82,7 +83,7 @@ def simulate(
         from ticktalk.cli.simulate_runs import simulate_runs
 
         alone = {"--log": log, "--jsonl": jsonl, "--plot": plot, "--profile": profile, "--record": record}
-        alone["--summary"] = summary
+        alone |= {"--summary": summary, "--trace": trace}
         if given := [name for name, value in {**alone, "--web": web, "--strict": strict}.items() if value]:
             what = f"{given[0]} is for one run; with --runs, -o FILE.jsonl has the outputs and errors of all"
             raise typer.BadParameter(what)
@@ -147,6 +148,10 @@ def simulate(
         stack.enter_context(BodyOutput(results.elsewhere, results.elsewhere))
         manager = stack.enter_context(made.manager())
         gc.freeze()  # the ensembles live as long as this process: to look through them for garbage takes seconds
+        if trace is not None:
+            from ticktalk.cli.record import also_traced
+
+            record = also_traced(record, trace, stack)
         if record is not None:
             from ticktalk.cli.record import recording_writer, tell_lacks
             from ticktalk.recording.simulated import RecordedSimulation
