@@ -58,7 +58,9 @@ class TTNetworkInterface(Protocol):
         """Send a control message to a process of an ensemble."""
 
     @abstractmethod
-    def publish(self, key: str, part: Any, join: Join | None = None, to: Sequence[str] | None = None) -> None:
+    def publish(
+        self, key: str, part: Any, join: Join | None = None, to: Sequence[str] | None = None, size: int = 0
+    ) -> None:
         """Publish on a key.
 
         Args:
@@ -67,6 +69,7 @@ class TTNetworkInterface(Protocol):
                 Or, with `join`, a part that may be sent in one payload with other parts that wait.
             join: makes one payload of such parts.
             to: the receivers, where they are known; a network may bring the payload to others, too.
+            size: bytes of the part, where what waits is to be bounded in bytes.
         """
 
     @abstractmethod

@@ -444,5 +444,21 @@ def test_rows_that_a_command_does_not_read_are_bounded_in_bytes(monkeypatch: pyt
     waits = outbox.Outbox(Path_.TOKENS)
     dropped = sum(waits.add("key", b"r" * 100, None, 100)[1] for _ in range(50))
     assert len(waits.waits) <= 11 and dropped == 50 - len(waits.waits)
-    tokens = outbox.Outbox(Path_.TOKENS)
-    assert sum(tokens.add("arc", b"t", None)[1] for _ in range(50)) == 0, "tokens are bounded in number"
+
+
+def test_tokens_that_wait_to_be_sent_are_bounded_in_bytes() -> None:
+    """Also where they are sent together; what was sent makes room."""
+    sent = []
+
+    def together(parts: list[Any]) -> bytes:
+        return b"".join(parts)
+
+    tokens = outbox.Outbox(Path_.TOKENS, 1000)
+    assert sum(tokens.add("arc", b"t" * 100, together, 100)[1] for _ in range(50)) == 50 - len(tokens.waits)
+    assert len(tokens.waits) == 10
+    for _ in range(20):
+        while (found := tokens.next()) is not None:
+            sent += [frame for frame, _ in found[1]]
+        assert sum(tokens.add("arc", b"t" * 100, together, 100)[1] for _ in range(10)) == 0
+    assert sum(map(len, sent)) == 20 * 1000
+    assert tokens.add("arc", b"T" * 5000, None, 5000)[1] == 10 and len(tokens.waits) == 1, "the latest waits"

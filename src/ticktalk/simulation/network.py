@@ -160,7 +160,9 @@ class TTNetworkInterfaceSim(TTNetworkInterface):
         """Send a control message; it takes no simulated time, but waits while the link is cut."""
         self._network.send(self.name, ensemble, message)
 
-    def publish(self, key: str, part: Any, join: Join | None = None, to: Sequence[str] | None = None) -> None:
+    def publish(
+        self, key: str, part: Any, join: Join | None = None, to: Sequence[str] | None = None, size: int = 0
+    ) -> None:
         """Publish on a key; with `to`, it reaches these ensembles only."""
         if to is None:
             to = [name for name, member in sorted(self._network.members.items()) if key in member.subscriptions]

@@ -21,7 +21,7 @@ from ticktalk.network_interface import Handle, Join, Receive, TTNetworkInterface
 from ticktalk.network_keys import Path, control_key
 from ticktalk.physical.network.control_frames import control_frame
 from ticktalk.physical.network.frames import FrameError
-from ticktalk.physical.network.outbox import Outbox
+from ticktalk.physical.network.outbox import TOKENS_HELD, Outbox
 from ticktalk.physical.trust.door import Door
 
 logger = logging.getLogger("ticktalk.link")
@@ -71,7 +71,7 @@ class Link(TTNetworkInterface):
         self.waiting: Callable[[], None] = self.flush
         self._subscriptions: dict[str, tuple[Receive, Withdraw | None]] = {}
         self._handles: dict[str, Handle] = {}
-        self._tokens = Outbox(Path.TOKENS)
+        self._tokens = Outbox(Path.TOKENS, TOKENS_HELD)
         self._outboxes: dict[tuple[Path, str], Outbox] = {}  # by path and key of the receiver
         self._filled: deque[Outbox] = deque()  # outboxes with content that no thread has begun to send
         self._closing = False
@@ -161,10 +161,12 @@ class Link(TTNetworkInterface):
         if self.is_open:
             self._answer(key, handle)
 
-    def publish(self, key: str, part: Any, join: Join | None = None, to: Sequence[str] | None = None) -> None:
+    def publish(
+        self, key: str, part: Any, join: Join | None = None, to: Sequence[str] | None = None, size: int = 0
+    ) -> None:
         """Have a frame published on `key`, in order; never blocks. It reaches all that subscribe to the key."""
         if self.is_open:
-            self._add(self._tokens, key, part, join)
+            self._add(self._tokens, key, part, join, size)
 
     def _put_in(self, path: Path, key: str, frame: bytes) -> None:
         """Have a frame sent to one receiver."""

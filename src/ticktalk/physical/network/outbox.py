@@ -20,6 +20,12 @@ OUTBOX = 65_536
 HELD = 64 << 20
 """Bytes of outputs that may wait for the manager, or of rows for a command; the latest is kept however long it is."""
 
+TOKENS_HELD = 256 << 20
+"""Bytes of tokens that may wait."""
+
+CONTROL_HELD = 1 << 30
+"""Bytes of control messages that may wait for a receiver: the states of instances that move are among them."""
+
 JOINED = 64
 """Parts for the same key that are sent as one frame when they wait anyway."""
 
@@ -32,30 +38,30 @@ class Outbox:
 
     Args:
         path: the path of its parts.
+        held: bytes of its parts that may wait; None: as the path has it.
 
     Attributes:
         sending: held by the thread that sends from it.
         waits: its parts: key, part, how it is joined with others, bytes (0: not known).
     """
 
-    __slots__ = ("_size", "_sized", "path", "sending", "waits")
+    __slots__ = ("_held", "_size", "path", "sending", "waits")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, held: int | None = None) -> None:
         self.path = path
         self.sending = threading.Lock()
         self.waits: deque[tuple[str, Any, Join | None, int]] = deque()
-        self._sized = path in (Path.OUTPUTS, Path.RECORDS, Path.TOKENS)
+        self._held = held or (CONTROL_HELD if path is Path.CONTROL else HELD)
         self._size = [0, 0]  # bytes that the timekeeper added; bytes that the sending thread took
 
     def add(self, key: str, part: Any, join: Join | None, size: int = 0) -> tuple[bool, int]:
         """Let a part wait; whether it is the only one now, and how many were dropped for it."""
-        waits = self.waits
+        waits, sizes = self.waits, self._size
         dropped = 0
-        if self._sized:
-            self._size[0] += size
-        while len(waits) >= OUTBOX or (self._sized and waits and self._size[0] - self._size[1] > HELD):
+        sizes[0] += size
+        while len(waits) >= OUTBOX or (waits and sizes[0] - sizes[1] > self._held):
             try:
-                self._size[0] -= waits.popleft()[3]
+                sizes[0] -= waits.popleft()[3]
             except IndexError:
                 break  # the sender was faster
             dropped += 1
@@ -72,7 +78,9 @@ class Outbox:
                 return key, part() if callable(part) else ((part, None),)
             parts = [part]
             while waits and waits[0][2] is join and waits[0][0] == key and len(parts) < JOINED:
-                parts.append(waits.popleft()[1])
+                _, part, _, size = waits.popleft()
+                parts.append(part)
+                self._size[1] += size
             return key, ((join(parts), None),)
         except IndexError:
             return None  # the last one became too old meanwhile

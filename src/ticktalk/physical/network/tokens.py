@@ -170,10 +170,10 @@ class Passing:
         link = self._tokens.link
         parcel = (self._number, self.context.prepared.generations.get(sq, 0), arcs, numbers, start, stop, data)
         if len(data) < LONG:
-            link.publish(key, parcel, sealing, ensembles)
+            link.publish(key, parcel, sealing, ensembles, len(data))
         else:
             frames = functools.partial(self._tokens.sharing.frames, parcel, ensembles)
-            link.publish(key, functools.partial(sealing.each, frames), None, ensembles)
+            link.publish(key, functools.partial(sealing.each, frames), None, ensembles, len(data))
 
     def _keep(self, names: Sequence[str], numbers: Numbers, start: Tick, stop: Tick, data: Data) -> None:
         moves = self._moves
