@@ -18,7 +18,7 @@ from systems import HEAD, Process, System, alive, until
 from ticktalk import payloads as carry
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.graph.graph import TTGraph
-from ticktalk.hosted import checkpoints
+from ticktalk.hosted import checkpoints, waiting_bytes
 from ticktalk.hosted.completion import Completion
 from ticktalk.manager.outputs import ERRORS_KEPT, ERRORS_LENGTH, LONGEST_ROW, ROWS_LENGTH, Errors, Outputs
 from ticktalk.manager.state import ContextState, GraphState, ManagerState
@@ -462,3 +462,43 @@ def test_tokens_that_wait_to_be_sent_are_bounded_in_bytes() -> None:
         assert sum(tokens.add("arc", b"t" * 100, together, 100)[1] for _ in range(10)) == 0
     assert sum(map(len, sent)) == 20 * 1000
     assert tokens.add("arc", b"T" * 5000, None, 5000)[1] == 10 and len(tokens.waits) == 1, "the latest waits"
+
+
+SILENT = (
+    HEAD
+    + """
+@STREAMify
+def src(trigger):
+    return b"x" * 50_000
+@SQify
+def never(x):
+    return TTEmpty()
+@SQify
+def both(x, y):
+    return len(x)
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="runtime-manager"):
+        s = src(trigger, TTPeriod=5_000)
+        return both(s, never(s))
+"""
+)
+
+
+def test_tokens_that_wait_for_a_silent_partner_are_bounded_in_bytes(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In 30 s, for which they may wait, they would be 300 MB."""
+    monkeypatch.setattr(waiting_bytes, "WAITING_BYTES", 1_000_000)
+    manager, node = system.manager, system.manager._handle.node
+    system.deploy(SILENT, "silent")
+    manager.execute_graph("silent")
+    until(lambda: manager.counters("silent").get("both-1", {}).get("overflow", 0) > 10, "the stalest leave")
+
+    def waits() -> dict[str, int]:
+        (context,) = [context for (graph, _), context in node.host.contexts.items() if graph == "silent"]
+        found: dict[str, int] = context.syncs["both-1"].waiting()
+        return found
+
+    assert 15 <= in_loop(node, waits)["x"] <= 25
+    manager.stop_graph("silent")

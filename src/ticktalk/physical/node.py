@@ -26,6 +26,7 @@ from ticktalk.factories import check_factory
 from ticktalk.hosted.ensemble_duties import Duties
 from ticktalk.hosted.moves import UNDER_WAY_LIMIT, Moves
 from ticktalk.hosted.subscriptions import Listening, arcs_to
+from ticktalk.hosted.waiting_bytes import WaitingBytes
 from ticktalk.manager.events import WorkerDied
 from ticktalk.messages import ROWS, ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg, message
 from ticktalk.network_keys import Path, control_key
@@ -147,6 +148,7 @@ class Node:
             lost=lambda context, arc, missing: context.counters.add(arc.rpartition("/")[0], "lost", missing),
         )
         self.moves: Moves = self.duties.moves
+        self._waiting = WaitingBytes(self.loop.post)
         self.accelerator: Accelerator | None = self.workers.accelerator
         self.tokens: Tokens = Tokens(
             self.link,
@@ -384,6 +386,9 @@ class Node:
             self.sharing.want_whole()
         self.tokens.placed(graph)
         self._listening.listen(graph, [*arcs_to(self.host.prepared[graph], expected), *arcs])
+        for (name, _), context in self.host.contexts.items():
+            if name == graph:
+                self._waiting.watch(context)  # SQs may have come
 
     def _tell_how_far(self, asked: HowFar) -> None:
         self.tokens.will_come(asked)
@@ -397,6 +402,7 @@ class Node:
         inputs = self.host.prepared[start.graph].graph.inputs
         known((source.name for source in inputs), start.inputs, f"inputs of graph {start.graph!r}, in a start,")
         context = self.host.wire(start, self.workers.place)
+        self._waiting.watch(context)
         self.tokens.add(context, self.duties.add(context))
         self.workers.begin(context)
         values = {name: Encoded(encoded(value)) for name, value in start.inputs.items()}

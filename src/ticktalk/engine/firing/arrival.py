@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ticktalk.counters import Counters
@@ -203,8 +203,10 @@ class ArrivalSync(TTSQSync):
             if waiting.tokens:
                 gone += [(slot, token) for token in waiting.evict(limit)]
                 self.evict_at = min(self.evict_at, waiting.first_end() + self.patience)
-        self.counters.add(self.sq.name, "evicted", len(gone))
-        self._unused(gone)
+        self._left("evicted", gone)
+
+    def _consuming(self) -> Iterable[tuple[int, Port]]:
+        return [(slot, self.ports[slot]) for slot in self.consuming]
 
     def _overlapping(self, slot: int, start: Tick, stop: Tick) -> Sequence[Waiting]:
         if slot not in self.sticky:

@@ -145,6 +145,26 @@ class TTSQSync:
         """Port name to number of tokens that wait there."""
         return {}
 
+    def shed(self, size: Callable[[Any], int], most: int) -> int:
+        """Let the stalest tokens leave consuming ports, counted, until `most` bytes of values wait; the bytes left."""
+        sizes = sorted((token[2], size(token[3])) for _, port in self._consuming() for token in port.tokens)
+        held, limit = sum(length for _, length in sizes), NEG_INFINITY
+        for end, length in sizes:
+            if held <= most or end == INFINITY:
+                break
+            held, limit = held - length, end + 1
+        self._left("overflow", [(slot, token) for slot, port in self._consuming() for token in port.evict(limit)])
+        return held
+
+    def _consuming(self) -> Iterable[tuple[int, Port]]:
+        """The ports on which tokens wait, by slot."""
+        return ()
+
+    def _left(self, kind: str, gone: Sequence[tuple[int, Waiting]]) -> None:
+        """Count tokens that leave their ports, and give them to the handler."""
+        self.counters.add(self.sq.name, kind, len(gone))
+        self._unused(gone)
+
     def settle(self) -> None:
         """Evict the tokens whose eviction was put off; called before counters are read."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 from operator import itemgetter
 from typing import Any
@@ -54,9 +54,10 @@ class PlanBSync(TTSQSync):
             else:
                 waiting.add(token)
                 self.newest = max(self.newest, start)
-                gone = [(slot, token) for token in waiting.evict(self.newest - self.eviction_bound)]
-                self.counters.add(self.sq.name, "evicted", len(gone))
-                self._unused(gone)
+                self._left("evicted", [(slot, token) for token in waiting.evict(self.newest - self.eviction_bound)])
+
+    def _consuming(self) -> Iterable[tuple[int, Port]]:
+        return [(slot, port) for slot, port in enumerate(self.ports) if not self.sq.ports[self.arc_ports[slot]].sticky]
 
     def take(self, start: Tick, stop: Tick) -> tuple[Any, ...]:
         """The values of the best set of inputs that overlaps [start, stop).
@@ -240,7 +241,13 @@ class DeadlineSync(TTSQSync):
         self.counters.add(self.sq.name, "plan_b")
         self.plan_b_fire(start, stop, values, now)
 
-    def _gone(self, kind: str, tokens: list[Waiting]) -> None:
+    def _consuming(self) -> Iterable[tuple[int, Port]]:
+        return () if self.sticky_data else [(0, self.data)]
+
+    def _left(self, kind: str, gone: Sequence[tuple[int, Waiting]]) -> None:
+        self._gone(kind, [token for _, token in gone])
+
+    def _gone(self, kind: str, tokens: Sequence[Waiting]) -> None:
         """Data leaves without having met a deadline in time."""
         self.counters.add(self.sq.name, kind, len(tokens))
         for start, _, stop, (_, value) in tokens if self.leave is not None else ():
