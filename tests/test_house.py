@@ -28,7 +28,7 @@ SEMANTICS_LINES = 3_000
 RINGS = [
     # Shared by all: tables and plain data.
     "errors source_problems defaults durations counters json_text printable repeats log_file input_file time",
-    "instructions ranges values module_search output_log",
+    "instructions ranges stuck values module_search output_log",
     "graph language mapping yaml_file saved_state payloads records messages factories network_interface network_keys",
     # The meaning of a program.
     "engine",
@@ -36,6 +36,7 @@ RINGS = [
     "accelerate",
     # The work of both drivers.
     "hosted",
+    "explain",
     "manager",
     "processes",
     # Drivers, and the handles that users hold.
@@ -54,7 +55,7 @@ IO = {"threading", "socket", "time", "select", "selectors", "asyncio", "subproce
 OWN_TO_A_THREAD = {("ticktalk.engine.components", "threading")}
 """Holds what a thread runs now (`threading.local`); starts and locks nothing."""
 
-SANS_IO = ("time", "engine", "accelerate", "hosted", "manager")
+SANS_IO = ("time", "engine", "accelerate", "hosted", "explain", "manager")
 
 
 def modules(source: Path = SOURCE, package: str = "ticktalk") -> dict[str, Path]:

@@ -18,6 +18,7 @@ from ticktalk.printable import line
 from ticktalk.ranges import Count, EnsembleName, Host, Name, Period, RootTick, Span, Text, is_interval
 from ticktalk.saved_state import InstanceState as InstanceState
 from ticktalk.saved_state import SavedSync as SavedSync
+from ticktalk.stuck import Stuck as Stuck
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick, grid
 
 if TYPE_CHECKING:
@@ -403,6 +404,7 @@ class IdleReport(msgspec.Struct, frozen=True):
         lateness: stream to [firings, sum, worst] of how late its bodies started after their instants (microseconds).
         profile: function to some of its runs' times (microseconds) and its tokens' sizes (bytes); None: not asked for.
         running: SQ to [start, stop, microseconds] of a firing that has run for long, the longest first.
+        stuck: by SQ, what it waits for.
     """
 
     graph: Name
@@ -418,6 +420,7 @@ class IdleReport(msgspec.Struct, frozen=True):
     lateness: dict[Name, Lateness] = {}
     profile: dict[Name, tuple[list[Span], list[Count]]] | None = None
     running: dict[Name, tuple[Tick | None, Tick | None, Span]] = {}
+    stuck: dict[Name, Stuck] = {}
 
     def __post_init__(self) -> None:
         _check_firings((start, stop) for start, stop, _ in self.running.values())

@@ -132,6 +132,17 @@ def test_reports_and_checkpoints_name_only_known_things(receivers: Fuzz) -> None
     assert refused(receivers, RuntimeMsg.REPORT, report)
     assert refused(receivers, RuntimeMsg.REPORT, report | {"counts": {}, "lateness": {"src-1": [0]}})
     assert not refused(receivers, RuntimeMsg.REPORT, report | {"counts": {}, "lateness": {"src-1": [0, 0, 0]}})
+    stuck = {"came": 3, "used": 0, "since": None, "waits_for": [], "ports": {"x": [1, 0, 5], "y": [1, 6, 7]}}
+    stuck["near"] = near = ["x", 0, 5, "y", 6, 7]
+    for change in (
+        {"ports": {"ghost": [1, 0, 5]}},
+        {"waits_for": ["ghost"]},
+        {"near": ["ghost", *near[1:]]},
+        {"near": ["x", 5, 5, *near[3:]]},
+        {"ports": {"x": [1, math.nan, 5]}},
+    ):
+        assert refused(receivers, RuntimeMsg.REPORT, report | {"counts": {}, "stuck": {"double-1": stuck | change}})
+    assert not refused(receivers, RuntimeMsg.REPORT, report | {"counts": {}, "stuck": {"double-1": stuck}})
     receivers.manager.process.requests._status()
     saved = {"graph": "prog", "context": context, "ensemble": "edge", "tick": 5, "states": {"ghost": {}}}
     assert refused(receivers, RuntimeMsg.CHECKPOINT, saved)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from ticktalk.cli.streams import StdoutGone, say
+from ticktalk.cli.streams import StdoutGone
 from ticktalk.counters import KINDS, Counts
 from ticktalk.durations import about, interval_text
 from ticktalk.json_text import stable_repr
@@ -104,15 +104,6 @@ def _for_people(token: OutputToken) -> str:
     # To open a long one may take long.
     value = shown.partition(": ")[2] if len(shown) > CELL else stable_repr(opened(token).value)
     return line(f"{interval_text(token.start, token.stop)}  {token.sq} on {token.ensemble}:  {value}", CELL)
-
-
-def counters_to_stderr(counts: Counts, waiting: dict[str, dict[str, int]]) -> None:
-    """Every counter that is not zero; the tokens that still wait, where no output came."""
-    for told in counter_lines(counts):
-        say(told)
-    for sq, ports in waiting.items():
-        listed = ", ".join(f"{count} on {port!r}" for port, count in ports.items())
-        say(f"no output; tokens still wait at {sq}: {listed}")
 
 
 def progress(start: int, stop: int) -> Iterator[int]:

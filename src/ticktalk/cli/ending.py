@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ticktalk.cli.console import counter_lines
+from ticktalk.cli.streams import say
+from ticktalk.counters import Counts
 from ticktalk.durations import about, instant_text
+from ticktalk.explain.silence import silence_line
 
 LINES = 10
 """Lines of one kind at most."""
+
+LONG = 1_000_000
+"""Microseconds from which on it is told that an SQ waits."""
 
 SHOWN = 0.01
 """The use of cores or of a link from which on it is worth a line."""
@@ -65,9 +72,38 @@ def lateness_lines(lateness: dict[str, dict[str, int]]) -> list[str]:
     ]
 
 
+def wait_lines(status: dict[str, Any]) -> list[str]:
+    """The SQs that have waited for a while, and for what, the longest first."""
+    waits = []
+    for graph in status["graphs"]:
+        for sq, told in graph.get("waits_for", {}).items():
+            long = status["now"] - told["since"] if told["since"] is not None else 0
+            if long >= LONG:
+                ports = " and ".join(f"`{port}`" for port in told["ports"])
+                waits.append((-long, f"{sq} has waited for {ports} for {about(round(long, -5))}"))
+    return first([line for _, line in sorted(waits)])
+
+
+def silence(status: dict[str, Any]) -> list[str]:
+    """A line for each SQ that never fired, or whose tokens mostly left unmatched; one if there was no output at all."""
+    entries = [entry for graph in status["graphs"] for entry in graph.get("silent", [])]
+    lines = first([silence_line(entry) for entry in entries])
+    if not lines and status["graphs"] and not any(graph["outputs"] for graph in status["graphs"]):
+        return ["no output came, though nothing waits: bodies gave no result, or a branch was not taken"]
+    return lines
+
+
 def times(status: dict[str, Any]) -> list[str]:
     """Where time goes: latencies, lateness of streams, the use of cores and links. An older manager tells less."""
     latencies = {sq: found for entry in status["graphs"] for sq, found in entry.get("latency_us", {}).items()}
     lateness = {sq: found for entry in status["graphs"] for sq, found in entry["lateness_us"].items()}
     kinds = latency_lines(latencies), lateness_lines(lateness), load_lines(status.get("loads", []))
     return [line for lines in kinds for line in first(lines)]
+
+
+def tell_end(status: dict[str, Any], graph: str) -> Counts:
+    """Say on stderr what a run of a graph counted, where it was silent, where its time went; returns the counters."""
+    (counters,) = [entry["counters"] for entry in status["graphs"] if entry["name"] == graph]
+    for line in [*counter_lines(counters), *silence(status), *times(status)]:
+        say(line)
+    return counters  # type: ignore[no-any-return]

@@ -11,9 +11,9 @@ from pathlib import Path
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.console import Results, counters_to_stderr
+from ticktalk.cli.console import Results
 from ticktalk.cli.dashboard import dashboard
-from ticktalk.cli.ending import times
+from ticktalk.cli.ending import tell_end
 from ticktalk.cli.firing_errors import FiringErrors
 from ticktalk.cli.own_ensembles import OwnEnsembles, Settings
 from ticktalk.cli.placement import placement
@@ -146,9 +146,7 @@ def run(
                     raise TTError(f"ensemble {name!r} ended by itself, with exit status {process.exitcode}")
         results.check()
         errors = manager.process.errors.count
-        counters_to_stderr(manager.counters(graph), {})
-        for line in times(manager.status()):
-            say(line)
+        tell_end(manager.status(), graph.name)
         if profile is not None:
             costs = manager.profile(graph)
             write_profile(profile, graph, placed.deployment, placed.ensembles, host_of, 0, costs)

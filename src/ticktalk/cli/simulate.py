@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.console import Results, ResultsGone, counters_to_stderr, progress
-from ticktalk.cli.ending import times
+from ticktalk.cli.console import Results, ResultsGone, progress
+from ticktalk.cli.ending import tell_end
 from ticktalk.cli.firing_errors import FiringErrors
 from ticktalk.cli.simulated import SimulatedRun, network_delay_of
 from ticktalk.cli.streams import say
@@ -175,12 +175,10 @@ def simulate(
         made.begin()
         made.go(progress if pages is None else pages.steps)
         failures.tell_repeats()
-        counters_to_stderr(manager.counters(graph), manager.waiting(graph) if not manager.process.outputs.count else {})
-        for line in times(manager.status()):
-            say(line)
+        counters = tell_end(manager.status(), graph.name)
         errors = manager.process.errors.count
         if summary is not None:
-            _write_summary(summary, {"counters": manager.counters(graph), "errors": errors})
+            _write_summary(summary, {"counters": counters, "errors": errors})
         if pages is not None:
             pages.stay()
     results.check()

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ticktalk.cli.console import CELL, counter_lines
-from ticktalk.cli.ending import times
+from ticktalk.cli.ending import silence, times, wait_lines
 from ticktalk.durations import about
 from ticktalk.printable import line
 
@@ -90,17 +90,18 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
             "\n".join(counter_lines(graph["counters"])) or "none",
         )
     tables = [ensembles, graphs]
-    if lines := times(status):
-        where = table("where time goes")
-        for told in lines:
-            add(where, told)
-        tables.append(where)
+    for title, lines in (("what waits", [*wait_lines(status), *silence(status)]), ("where time goes", times(status))):
+        if lines:
+            shown = table(title)
+            for told in lines:
+                add(shown, told)
+            tables.append(shown)
     if status["errors"]:
         errors = table(f"errors of firings: {status['errors']}, the latest")
         for line in status["latest_errors"]:
             add(errors, line)
         tables.append(errors)
-    if status["worker_deaths"]:
+    if status.get("worker_deaths"):  # an older manager does not tell them
         deaths = table("worker processes that ended by themselves", "the latest")
         for name, told in status["worker_deaths"].items():
             add(deaths, f"{name}: {told['count']}", told["latest"])

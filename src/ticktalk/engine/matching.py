@@ -16,11 +16,12 @@ Waiting = tuple[Tick, int, Tick, Any]
 
 
 class Port:
-    """The tokens that wait on one consuming port, by start, then arrival."""
+    """The tokens that wait on one consuming port, by start, then arrival; the last one that left without a partner."""
 
-    __slots__ = ("tokens", "widest")
+    __slots__ = ("evicted", "tokens", "widest")
 
     def __init__(self) -> None:
+        self.evicted: Waiting | None = None
         self.tokens: list[Waiting] = []
         self.widest: Tick = 0  # of all tokens ever seen here: bounds how far back an overlap can begin
 
@@ -78,6 +79,7 @@ class Port:
             begun += 1
         gone = [token for token in tokens[:begun] if token[2] < limit]
         if gone:
+            self.evicted = gone[-1]
             tokens[:begun] = [token for token in tokens[:begun] if token[2] >= limit]
         return gone
 

@@ -15,6 +15,7 @@ from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.lease import Times
+from ticktalk.hosted.silence import Waits
 from ticktalk.hosted.watchdog import Watchdog
 from ticktalk.payloads import IdleReport, ReportRequest, StopGraph
 
@@ -44,6 +45,7 @@ class Reports:
         self._host, self._bodies, self._arcs, self._moving, self._own = host, bodies, arcs, moving, own
         self.outputs: Counter[tuple[str, int]] = Counter()
         self._watchdog = Watchdog()
+        self._waits = Waits()
 
     def report(self, request: ReportRequest) -> IdleReport:
         """The report of a context here. `profile` asks for the costs of its bodies, too; if it `ends`, none fires."""
@@ -73,6 +75,7 @@ class Reports:
             self._bodies.lateness(context),
             self._bodies.profile(context) if request.profile else None,
             self._watchdog.look(key, self._bodies.under_way(context), self._host.agenda.now),
+            self._waits.look(key, context, self._host.agenda.now),
         )
 
     def busy(self, key: tuple[str, int]) -> str:
@@ -95,6 +98,7 @@ class Reports:
         for key in [key for key in self.outputs if stop.ends(key)]:
             del self.outputs[key]
         self._watchdog.forget(stop)
+        self._waits.forget(stop)
 
 
 class Completion(msgspec.Struct):

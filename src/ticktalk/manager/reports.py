@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 
 from ticktalk.counters import Counts, merged
+from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.hosted.completion import Completion
 from ticktalk.manager.driver import Driver, Send, Tell
 from ticktalk.manager.events import GraphDone, RunsLong
@@ -101,8 +102,11 @@ class Reports:
             return
         sqs = state.host_of.keys()
         known(report.counts, sqs | {report.ensemble}, f"SQs of graph {state.name!r}, in a report,")
-        known({*report.waiting, *report.lateness}, sqs, f"SQs of graph {state.name!r}, in a report,")
+        known({*report.waiting, *report.lateness, *report.stuck}, sqs, f"SQs of graph {state.name!r}, in a report,")
         known(report.running, sqs, f"SQs of graph {state.name!r}, in a report,")
+        by_name = wiring_of(state.graph).by_name if report.stuck else {}
+        for sq, told in report.stuck.items():
+            known(told.names(), {port.name for port in by_name[sq].ports}, f"ports of {sq}, in a report,")
         self._see_long(state, context, report)
         if report.profile is not None:
             known([report.ensemble], context.profiles, "ensembles that were asked for costs and")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ticktalk.counters import Counts
+from ticktalk.explain.silence import silent
 from ticktalk.log_file import LogFile
 from ticktalk.manager.driver import Load
 from ticktalk.manager.state import EnsembleState, GraphState, ManagerState
@@ -47,9 +48,7 @@ def status(
         "loads": [load._asdict() for load in loads],
         "errors": state.errors,
         "log": None if log is None else {"file": log.name, "failure": log.failure, "left_out": log.left_out},
-        "worker_deaths": {
-            name: {"count": count, "latest": latest} for name, (count, latest) in state.deaths.items()
-        },
+        "worker_deaths": {name: {"count": count, "latest": latest} for name, (count, latest) in state.deaths.items()},
         "latest_errors": [str(error) for error in state.latest_errors[-ERRORS_SHOWN:]],
     }
 
@@ -76,6 +75,7 @@ def _graph(state: GraphState, counts: Counts, latencies: Mapping[str, Any]) -> d
     reports = [report for context in contexts for report in context.completion.latest.values()]
     live = [context for context in state.live if not context.completion.done]
     busy = [report for context in live for report in context.completion.latest.values() if report.busy]
+    stuck = {sq: told for report in reports for sq, told in report.stuck.items()}
     lateness = {sq: told for report in reports for sq, told in report.lateness.items()}
     return {
         "name": state.name,
@@ -102,6 +102,10 @@ def _graph(state: GraphState, counts: Counts, latencies: Mapping[str, Any]) -> d
         },
         "counters": counts,
         "waiting": {sq: ports for report in reports for sq, ports in report.waiting.items()},
+        "waits_for": {
+            sq: {"ports": told.waits_for, "since": told.since} for sq, told in stuck.items() if told.waits_for
+        },
+        "silent": silent(state.graph, stuck, counts),
         "latency_us": latencies,
         "lateness_us": {
             sq: {"firings": n, "mean": n and total // n, "worst": worst} for sq, (n, total, worst) in lateness.items()

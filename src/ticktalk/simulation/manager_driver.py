@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ticktalk.counters import merged
 from ticktalk.engine.context import Context
+from ticktalk.hosted.silence import all_stuck
 from ticktalk.manager.driver import Driver, Load
 from ticktalk.payloads import IdleReport
 from ticktalk.simulation.driver import Simulation
@@ -61,7 +62,10 @@ class SimulationDriver(Driver):
                 before = found.get(host.name)
                 counts = merged([running.counts] if before is None else [before.counts, running.counts])
                 busy, waiting = (self._busy(running), running.waiting()) if id(host) in alive else ("", {})
-                found[host.name] = IdleReport(graph, context, host.name, 0, busy, counts=counts, waiting=waiting)
+                stuck = all_stuck(running) if id(host) in alive else {}
+                found[host.name] = IdleReport(
+                    graph, context, host.name, 0, busy, counts=counts, waiting=waiting, stuck=stuck
+                )
         return list(found.values())
 
     def _busy(self, context: Context) -> str:
