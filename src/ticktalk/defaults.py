@@ -32,6 +32,9 @@ MAX_GAP = 30_000_000
 MAX_VALUE = 64_000_000
 """Bytes of the largest value that a body on a device may send, encoded, unless the ensemble is told another bound."""
 
+MAX_FRAME = 256 << 20
+"""Bytes of the longest frame between two ensembles; a longer one is dropped unread."""
+
 CLOCK_STEP = 60_000_000
 """Root ticks by which an ensemble that has joined lets an answer of the manager step its clock."""
 

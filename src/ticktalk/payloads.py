@@ -272,6 +272,7 @@ class Placement(msgspec.Struct, frozen=True):
         generations: SQ to how often it has been placed anew.
         states: by context, the states of the instances that come to the receiver.
         alone: the receiver's SQs that no other ensemble may host: it keeps them when it loses the manager.
+        more: this one gives a part of the states only; another one follows.
     """
 
     graph: Name
@@ -279,6 +280,7 @@ class Placement(msgspec.Struct, frozen=True):
     generations: dict[Name, Count]
     states: dict[Count, dict[Name, InstanceState]] = {}
     alone: list[Name] = []
+    more: bool = False
 
 
 class Expect(msgspec.Struct, frozen=True):
@@ -315,12 +317,17 @@ class HandOver(msgspec.Struct, frozen=True):
 
 
 class Handed(msgspec.Struct, frozen=True):
-    """The states of handed-over instances, by context."""
+    """The states of handed-over instances, by context; `more`: a part of them, and another part follows.
+
+    `problem`: why they cannot be sent; they go on where they are.
+    """
 
     graph: Name
     ensemble: EnsembleName
     states: dict[Count, dict[Name, InstanceState]]
     left_out: list[Text] = []
+    more: bool = False
+    problem: Text | None = None
 
 
 class HowFar(msgspec.Struct, frozen=True, array_like=True):

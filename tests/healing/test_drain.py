@@ -15,6 +15,9 @@ from world import MANAGER, MS, S, World, graph_of
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.sq import TTDestination
+from ticktalk.hosted import checkpoints, moves
+from ticktalk.hosted.moves import Moves
+from ticktalk.manager.heal import Heal
 
 NAMES = ["a", "b", "c", "d"]
 
@@ -262,3 +265,48 @@ def test_tokens_keep_their_order_when_their_sq_moves_nearer() -> None:
     assert values == [n * (n + 1) // 2 for n in range(1, len(values) + 1)] and len(values) >= 22
     for kind in ("lost", "stale", "skipped", "out_of_order"):
         assert not world.counted(kind)
+
+
+PARTS = """
+x = count(trigger, TTPeriod=250000)
+y = total(x)
+return pair(y, ADD_TIME_DELAY(same(x), delay=1500000))
+"""
+
+
+def test_states_that_are_long_move_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the manager, and from there to the new host: with `pair`, tokens move that wait for a second and a half."""
+    hosts = dict.fromkeys(("count-1", "total-1", "same-1", "ADD_TIME_DELAY-1", "pair-1"), "b")
+    still = outputs(PARTS, hosts, None)
+    monkeypatch.setattr(checkpoints, "LARGE", 1)
+    sent: list[tuple[str, bool]] = []
+    handed, place = Heal.handed, Moves.place
+    monkeypatch.setattr(Heal, "handed", lambda self, told: (sent.append(("handed", told.more)), handed(self, told)))
+    monkeypatch.setattr(Moves, "place", lambda self, told: (sent.append(("place", told.more)), place(self, told)))
+    moved = outputs(PARTS, hosts, "b")
+    assert [(t.arrival, t.value) for t in moved.outputs] == [(t.arrival, t.value) for t in still.outputs]
+    assert moved.outputs[-1].ensemble == "a"
+    assert sent.count(("handed", True)) >= 3 and sent.count(("handed", False)) == 1
+    assert sent.count(("place", True)) >= 3
+
+
+def test_an_instance_that_no_message_holds_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The requester is told why; the SQs go on, and move when their states are shorter."""
+    hosts = dict.fromkeys(("count-1", "total-1", "same-1", "ADD_TIME_DELAY-1", "pair-1"), "b")
+    still = outputs(PARTS, hosts, None)
+    world = World(["a", "b", "c"])
+    world.start(graph_of(PARTS), hosts)
+
+    def refused() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(moves, "LONGEST", 3)
+            with pytest.raises(TTRuntimeError, match=r"'b' is not drained: .*-1 of graph 'prog' holds \d+ bytes"):
+                world.manager.drain("b")
+        assert set(world.hosts().values()) == {"b"} and "b" in world.manager.ensembles
+
+    world.at(2100 * MS, refused)
+    world.at(4100 * MS, lambda: world.manager.drain("b"))
+    world.run(6 * S)
+    world.check()
+    assert [(t.arrival, t.value) for t in world.outputs] == [(t.arrival, t.value) for t in still.outputs]
+    assert world.outputs[-1].ensemble == "a" and "b" not in world.manager.ensembles

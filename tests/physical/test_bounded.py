@@ -260,6 +260,23 @@ def test_checkpoints_go_in_parts_that_a_frame_holds(monkeypatch: pytest.MonkeyPa
     assert [list(part) for part in found] == [["f-0", "f-1"], ["f-2"], ["f-3"], ["f-4", "f-5"], ["f-6"]]
     assert {sq: state for part in found for sq, state in part.items()} == states
     assert list(checkpoints.parts({})) == [{}]
+    # By hand: what waits counts, too, wherever it does; numbers and ticks do not.
+    token, ends = b"t" * 30, (1, 2)
+    waiting: Any = {
+        "inbox": [(0, *ends, token)],
+        "remote": [(0, *ends, token)],
+        "ports": [(0, 1, 1, 2, token)] * 3,
+        "sticky": [(0, 1, 1, 2, token)],
+        "settled": [None, (0, 1, 1, 2, token)],
+        "data": [(5, (0, 1, 1, 2, token))],
+        "due": [(1, 1, 2, 5)],
+    }
+    assert InstanceState(waiting, b"s" * 5).size == 8 * 30 + 5
+    many = {(k, "f-1"): InstanceState(waiting) for k in range(3)}
+    assert [list(part) for part in checkpoints.parts(many)] == [[(k, "f-1")] for k in range(3)]
+    by_context = checkpoints.parts_of_contexts({1: {"f-1": InstanceState(waiting)}, 2: {}, 3: {"f-1": states["f-2"]}})
+    assert by_context == [{1: {"f-1": InstanceState(waiting)}}, {3: {"f-1": states["f-2"]}, 1: {}, 2: {}}]
+    assert checkpoints.parts_of_contexts({}) == [{}]
 
 
 ABSURD = (

@@ -34,7 +34,7 @@ def all_taken(receivers: Fuzz) -> None:
 
 def test_each_sender_has_a_room_of_its_own(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(node_module, "MESSAGES", 50)
-    monkeypatch.setattr(node_module, "MESSAGES_BYTES", 20_000)
+    monkeypatch.setattr(node_module, "CONTROL_BYTES", 20_000)
     receivers = Fuzz(3)
     try:
         node, taken = receivers.node, []
@@ -66,7 +66,7 @@ def test_an_inbox_keeps_its_bounds_and_its_order() -> None:
     inboxes = Inboxes(
         lambda call, *arguments: calls.append((call, *arguments)),
         3,
-        100,
+        lambda sender: 100,
         lambda sender, count: went.__setitem__(sender, went.get(sender, 0) + count),
     )
     taken: list[object] = []
@@ -114,7 +114,7 @@ run.join(30)
 def test_a_flood_of_a_participant_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A real one, by valid messages that are sealed as they should be, as fast as they can be sent."""
     monkeypatch.setattr(node_module, "MESSAGES", 200)
-    monkeypatch.setattr(node_module, "MESSAGES_BYTES", 2 << 20)
+    monkeypatch.setattr(node_module, "CONTROL_BYTES", 2 << 20)
     system = System(workers=0).with_ensembles("edge")
     rogue = None
     try:

@@ -163,15 +163,13 @@ class EnsembleHost:
                 context.place([] if states is None else come, states or {}, load or prepared.code.decode)
 
     def hand_over(self, order: HandOver) -> Handed:
-        """End instances here, and give the states with which they go on elsewhere."""
+        """The states with which instances go on elsewhere; they end here when they are removed."""
         saver = Saver(everything=True)
         states = {}
         for (graph, number), context in self.contexts.items():
             if graph == order.graph:
                 names = [name for name in order.to if name in context.syncs]
                 states[number] = context.save(names, saver)
-                for name in names:
-                    context.remove(name)
         return Handed(order.graph, self.name, states, saver.left_out)
 
     def checkpoint(self, graph: str, number: int) -> Checkpoint:

@@ -7,6 +7,7 @@ context that rests is not looked at.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -22,6 +23,8 @@ from ticktalk.payloads import Checkpoint, InstanceState, StartContext, StopGraph
 Key = tuple[str, int]
 """A graph's name and a context's number."""
 
+Name = TypeVar("Name")
+
 Tell = Callable[[RuntimeMsg, object], None]
 """`(kind, payload)`: sends the manager a message."""
 
@@ -29,7 +32,7 @@ BodyStates = dict[tuple[int, str], bytes | None]
 """The `sq_state` of bodies, by context and SQ."""
 
 LARGE = MAX_VALUE
-"""Bytes of `sq_state` in one message, unless a single one is longer: a frame has to hold it."""
+"""Bytes of instances in one message, unless a single one is longer: a frame has to hold it."""
 
 WARNED = 10_000
 """Values left out of checkpoints that are told and remembered."""
@@ -156,18 +159,32 @@ class Checkpoints:
         return came == before
 
 
-def parts(states: Mapping[str, InstanceState]) -> Iterator[dict[str, InstanceState]]:
-    """The instances in parts for one message each: of `LARGE` bytes of `sq_state`, or of one instance."""
-    part: dict[str, InstanceState] = {}
+def parts(states: Mapping[Name, InstanceState]) -> Iterator[dict[Name, InstanceState]]:
+    """The instances in parts for one message each: of `LARGE` bytes of values, or of one instance."""
+    part: dict[Name, InstanceState] = {}
     length = 0
-    for sq, state in states.items():
-        size = len(state.body or b"")
+    for name, state in states.items():
+        size = state.size
         if part and length + size > LARGE:
             yield part
             part, length = {}, 0
-        part[sq] = state
+        part[name] = state
         length += size
     yield part
+
+
+def parts_of_contexts(states: Mapping[int, Mapping[str, InstanceState]]) -> list[dict[int, dict[str, InstanceState]]]:
+    """The same for instances of several contexts; one part at least."""
+    every = {(number, sq): state for number, saved in states.items() for sq, state in saved.items()}
+    found = []
+    for part in parts(every):
+        by_context: dict[int, dict[str, InstanceState]] = {}
+        for (number, sq), state in part.items():
+            by_context.setdefault(number, {})[sq] = state
+        found.append(by_context)
+    for number in states:
+        found[-1].setdefault(number, {})
+    return found
 
 
 def whole(

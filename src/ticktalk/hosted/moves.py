@@ -22,6 +22,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+import msgspec
+
+from ticktalk.defaults import MAX_FRAME
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import arc_name
 from ticktalk.engine.hosting import EnsembleHost
@@ -29,7 +32,7 @@ from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.body_runner import Bodies
-from ticktalk.hosted.checkpoints import BodyStates, Checkpoints, Key, whole
+from ticktalk.hosted.checkpoints import BodyStates, Checkpoints, Key, parts_of_contexts, whole
 from ticktalk.messages import NetMsg, RuntimeMsg
 from ticktalk.payloads import Expect, Handed, HandOver, HowFar, InstanceState, Placed, Placement, SoFar
 from ticktalk.ranges import known
@@ -38,6 +41,9 @@ from ticktalk.values.codec import Encoded
 
 UNDER_WAY_LIMIT = 1_000_000
 """Root ticks for which tokens under way are waited for on a network that does not say how long they take."""
+
+LONGEST = MAX_FRAME - (1 << 20)
+"""Bytes of an instance that can move: the rest of a frame is for what stands beside the values."""
 
 KEPT = 1_000_000
 """Tokens of one context kept for SQs that will come; beyond that the newest are lost."""
@@ -107,6 +113,7 @@ class Moves:
         self._kept_bytes = 0
         self._far: dict[str, Numbers] = {}  # by graph: how far senders were when they were asked
         self._answers: dict[str, Callable[[SoFar], None]] = {}  # by graph: takes the answers
+        self._states: dict[str, dict[int, dict[str, InstanceState]]] = {}  # by graph: parts of a placement to come
 
     # One thing after the other.
 
@@ -135,6 +142,7 @@ class Moves:
         """A graph was stopped."""
         self._jobs.pop(graph, None)
         self._answers.pop(graph, None)
+        self._states.pop(graph, None)
         self._expect_no_more(graph)
         self.waits = [wait for wait in self.waits if wait.graph != graph]
 
@@ -297,6 +305,13 @@ class Moves:
         prepared = self._host.prepared.get(placement.graph)
         if prepared is not None:
             known(prepared.host_of, placement.host_of, f"SQs of graph {placement.graph!r}, without a place,")
+            states = self._states.setdefault(placement.graph, {})
+            for number, saved in placement.states.items():
+                known(saved, prepared.host_of, f"SQs of graph {placement.graph!r}")
+                states.setdefault(number, {}).update(saved)
+            if placement.more:
+                return
+            placement = msgspec.structs.replace(placement, states=self._states.pop(placement.graph))
 
         def job(done: Callable[[], None]) -> None:
             if placement.graph not in self._host.prepared:
@@ -433,20 +448,39 @@ class Moves:
 
             def send(states: BodyStates, left_out: list[str]) -> None:
                 if graph in self._host.prepared:
-                    handed = self._host.hand_over(order)
-                    found = {
-                        number: whole(saved, number, states, self._arcs[graph, number].of_instances(saved))
-                        for number, saved in handed.states.items()
-                    }
-                    for context in contexts:
-                        self._bodies.forget(context, order.to)
-                    handed = Handed(graph, self._host.name, found, [*handed.left_out, *left_out])
-                    self._tell(RuntimeMsg.HANDED, handed)
+                    self._hand(order, contexts, states, left_out)
                 done()
 
             self._when_came(graph, order.sent, partial(self._when_came, graph, self._waited_for(graph), begin))
 
         self._do(graph, job)
+
+    def _hand(self, order: HandOver, contexts: list[Context], states: BodyStates, left_out: list[str]) -> None:
+        """End instances and send their states; or let them go on, if one of them is too long for a message."""
+        graph, handed = order.graph, self._host.hand_over(order)
+        for number, saved in handed.states.items():
+            for sq, state in saved.items():
+                length = state.size + len(states.get((number, sq)) or b"")
+                if length > LONGEST:
+                    why = (
+                        f"{sq} of graph {graph!r} holds {length} bytes in its sq_state and in tokens that wait, and a"
+                        f" message may have {LONGEST}: let it hold less, or stop the graph"
+                    )
+                    for context in contexts:
+                        context.release(order.to)
+                    self._tell(RuntimeMsg.HANDED, Handed(graph, self._host.name, {}, problem=why))
+                    return
+        found = {}
+        for number, saved in handed.states.items():
+            for sq in saved:
+                self._host.contexts[graph, number].remove(sq)
+            found[number] = whole(saved, number, states, self._arcs[graph, number].of_instances(saved))
+        for context in contexts:
+            self._bodies.forget(context, order.to)
+        *before, last = parts_of_contexts(found)
+        for part in before:
+            self._tell(RuntimeMsg.HANDED, Handed(graph, self._host.name, part, more=True))
+        self._tell(RuntimeMsg.HANDED, Handed(graph, self._host.name, last, [*handed.left_out, *left_out]))
 
     def _waited_for(self, graph: str) -> Numbers:
         """The numbers up to which tokens are under way to here, before others that wait behind them."""

@@ -17,7 +17,7 @@ import msgspec
 
 from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.sq import TTSQ
-from ticktalk.hosted.checkpoints import WARNED
+from ticktalk.hosted.checkpoints import WARNED, parts_of_contexts
 from ticktalk.manager.driver import Send, Tell
 from ticktalk.manager.events import CannotGoOn, LeftOut, Moved, Waits
 from ticktalk.manager.state import GraphState, LostEnsemble, ManagerState, MoveState
@@ -208,16 +208,26 @@ class Heal:
             return
         for states in handed.states.values():
             known(states, move.to, f"SQs of graph {state.name!r} that were to move and")
+        if handed.problem is not None:
+            move.ordered = False  # nothing has left
+            self._give_up_move(state, move, "", f"{move.source!r} is not drained: {handed.problem}")
+            self._go_on()
+            return
+        for number, states in handed.states.items():
+            if number in state.contexts:
+                move.states.setdefault(number, {}).update(states)
+        self._say_left_out(state, handed.left_out)
+        if handed.more:
+            return
         move.handed = True
         state.host_of.update(move.to)
         move.to = {sq: to for sq, to in move.to.items() if to}
         move.waits_for = set(move.to.values())
         state.arriving.update(move.to)
-        state.handed = handed.states
-        for number, states in handed.states.items():
+        state.handed = move.states
+        for number, states in move.states.items():
             if number in state.contexts:
                 state.contexts[number].checkpoints.update(states)
-        self._say_left_out(state, handed.left_out)
         self._settle(state, True)
         self._go_on()
 
@@ -313,7 +323,11 @@ class Heal:
                 known = {**context.checkpoints, **handed.get(context.number, {})}
                 states[context.number] = {sq: known[sq] for sq in come if sq in known}
             alone = state.alone[host] = found.get(host, [])
-            self._send(host, SyncMsg.PLACE, Placement(state.name, host_of, dict(state.generations), states, alone))
+            *before, last = parts_of_contexts(states)
+            placement = Placement(state.name, host_of, dict(state.generations), last, alone)
+            for part in before:
+                self._send(host, SyncMsg.PLACE, msgspec.structs.replace(placement, states=part, more=True))
+            self._send(host, SyncMsg.PLACE, placement)
 
     def _alone_changed(self, state: GraphState) -> bool:
         found = self.alone(state)

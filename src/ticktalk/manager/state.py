@@ -65,6 +65,7 @@ class MoveState(msgspec.Struct):
         ordered: the source was told to hand over.
         handed: it has done so.
         sent: by context and arc, the number of the last token that the receivers do not keep.
+        states: by context, the states of the SQs that were handed over so far.
     """
 
     source: str
@@ -74,6 +75,7 @@ class MoveState(msgspec.Struct):
     ordered: bool = False
     handed: bool = False
     sent: dict[int, dict[str, int]] = {}
+    states: dict[int, dict[str, InstanceState]] = {}
 
 
 class ContextState(msgspec.Struct):

@@ -70,12 +70,20 @@ MESSAGES = 10_000
 MESSAGES_BYTES = 64 << 20
 """Bytes of such messages; the latest is kept however long it is."""
 
+CONTROL_BYTES = 512 << 20
+"""The same on the path of control messages: the states of instances that move come in many of them."""
+
 
 class Sender(NamedTuple):
     """Whose messages share a room: an ensemble's on one path, or all that are not proven to be anybody's."""
 
     name: str = ""
     path: Path = Path.CONTROL
+
+
+def _room(sender: Sender) -> int:
+    """The bytes of messages of a sender that may wait."""
+    return CONTROL_BYTES if sender.name and sender.path is Path.CONTROL else MESSAGES_BYTES
 
 
 class Node:
@@ -163,7 +171,7 @@ class Node:
             self._dropped,
         )
         self.guard = guard
-        self._inboxes = Inboxes(self.loop.post, MESSAGES, MESSAGES_BYTES, self._dropped)
+        self._inboxes = Inboxes(self.loop.post, MESSAGES, _room, self._dropped)
         self._told = Repeats(few=1)
         self._outputs = OutputBatch(monotonic_us, self.loop.after, self._send_outputs)
         self.noting = Noting(

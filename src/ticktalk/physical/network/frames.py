@@ -6,12 +6,10 @@ A frame begins with a byte that names its version. The rest is MessagePack, pars
 
 from __future__ import annotations
 
+from ticktalk.defaults import MAX_FRAME
 from ticktalk.values.codec import Data
 
 VERSION = 1
-
-MAX_FRAME = 256 * 1024 * 1024
-"""Bytes; a longer frame is dropped unread."""
 
 LONG = 1 << 14
 """Bytes from which on a value is not copied where that can be helped."""

@@ -18,7 +18,7 @@ class Inboxes:
     Args:
         post: has the timekeeper make a call, in the order of the posts.
         most: entries of one sender that may wait.
-        most_bytes: bytes of them; the latest is kept however long it is.
+        most_bytes: bytes of them, by sender; the latest is kept however long it is.
         dropped: told by the timekeeper of the sender and the number of entries that went.
     """
 
@@ -26,7 +26,7 @@ class Inboxes:
         self,
         post: Callable[..., None],
         most: int,
-        most_bytes: int,
+        most_bytes: Callable[[Any], int],
         dropped: Callable[[Any, int], None],
     ) -> None:
         self._post, self._dropped = post, dropped
@@ -42,7 +42,7 @@ class Inboxes:
             if inbox is None:
                 inbox = self._of[sender] = _Inbox()
             before = len(inbox.entries)
-            while inbox.entries and (len(inbox.entries) >= self._most or inbox.size + size > self._most_bytes):
+            while inbox.entries and (len(inbox.entries) >= self._most or inbox.size + size > self._most_bytes(sender)):
                 inbox.size -= inbox.entries.popleft()[0]
                 inbox.dropped += 1
             inbox.entries.append((size, call, arguments))

@@ -359,7 +359,7 @@ class Tokens:
         self.taking, self.in_processes = taking, in_processes
         self._prepared, self._own = prepared, own
         self.of: dict[tuple[str, int], Passing] = {}
-        self.inboxes = Inboxes(loop.post, INBOX, INBOX_BYTES, dropped)
+        self.inboxes = Inboxes(loop.post, INBOX, lambda sender: INBOX_BYTES, dropped)
         self._early = Early()
         self._look_again = False  # some of those may be good now
         self._host_of: dict[str, Mapping[str, str]] = {}  # by graph: the latest placement of its SQs
