@@ -127,7 +127,7 @@ class FakeLink(TTNetworkInterfaceZenoh):
     def subscribed(self, key: str) -> bool:
         return False
 
-    def publish(self, key: str, part: Any, join: Any = None, to: Any = None) -> None:
+    def publish(self, key: str, part: Any, join: Any = None, to: Any = None, size: int = 0) -> None:
         self._network.take(key, part)
 
     def send(self, ensemble: str, message: Message) -> None:
