@@ -19,7 +19,7 @@ from ticktalk import payloads as carry
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.network_keys import Path
 from ticktalk.ranges import EnsembleName, Text
-from ticktalk.records import Recorded
+from ticktalk.records import ArcToken, Recorded, WatchArc, WatchRequest
 
 Role = Literal["manager", "ensemble", "operator", "viewer"]
 """What a certificate entitles to: to place and run code; to join under its one name; to command; to look."""
@@ -37,6 +37,7 @@ class SyncMsg(enum.Enum):
     EXPECT = enum.auto()
     HAND_OVER = enum.auto()
     SET_GRID = enum.auto()
+    WATCH = enum.auto()
 
 
 class ExecuteMsg(enum.Enum):
@@ -63,6 +64,7 @@ class NetMsg(enum.Enum):
     SO_FAR = enum.auto()
     REVOKED = enum.auto()
     ROW = enum.auto()
+    ARC_ROW = enum.auto()
     SHUT_DOWN = enum.auto()
 
 
@@ -79,6 +81,7 @@ class RuntimeMsg(enum.Enum):
     FIRING_ERROR = enum.auto()
     WORKER_DIED = enum.auto()
     RECORDED = enum.auto()
+    ARC_TOKEN = enum.auto()
     STOP_GRAPH = enum.auto()
     PING = enum.auto()
     REPORT = enum.auto()
@@ -91,6 +94,7 @@ class RuntimeMsg(enum.Enum):
     STATUS = enum.auto()
     ENSEMBLES = enum.auto()
     OUTPUTS = enum.auto()
+    WATCH_ARC = enum.auto()
     PROFILE = enum.auto()
     SHUT_DOWN = enum.auto()
     # What TickTalk's documentation calls them.
@@ -197,6 +201,7 @@ ROWS: dict[enum.Enum, Row] = {
     SyncMsg.EXPECT: Row(carry.Expect, "SQs will come here"),
     SyncMsg.HAND_OVER: Row(carry.HandOver, "SQs go from here"),
     SyncMsg.SET_GRID: Row(carry.SetGrid, "another period and phase for a stream"),
+    SyncMsg.WATCH: Row(WatchArc, "send the tokens of an arc to the manager, too, for a while"),
     # For the bodies of an ensemble.
     ExecuteMsg.INSTANTIATE: Row(carry.Deployment, "prepare the SQs placed here", signed=True),
     # For the network manager of an ensemble.
@@ -229,6 +234,7 @@ ROWS: dict[enum.Enum, Row] = {
     NetMsg.SO_FAR: Row(carry.SoFar, "the answer to HOW_FAR", _MEMBERS, _name),
     NetMsg.REVOKED: Row(bytes, "the revocation list, as its file has it: nobody on it is heard any more"),
     NetMsg.ROW: Row(str, "an output of a graph, for a command that follows them", path=Path.TOKENS),
+    NetMsg.ARC_ROW: Row(ArcToken, "a token of an arc, for a command that watches it", path=Path.TOKENS),
     NetMsg.SHUT_DOWN: Row(Text, "the system ends, or this ensemble was drained; the reason"),
     # For the manager.
     RuntimeMsg.JOIN: Row(EnsembleInfo, "an ensemble joins; it asks on a key of its own", crosses=False),
@@ -251,6 +257,9 @@ ROWS: dict[enum.Enum, Row] = {
         carry.WorkerDeath, "a worker process has ended by itself", _MEMBERS, _ensemble, path=Path.OUTPUTS
     ),
     RuntimeMsg.RECORDED: Row(Recorded, "what happened in a context", _MEMBERS, _ensemble, path=Path.RECORDS),
+    RuntimeMsg.ARC_TOKEN: Row(
+        ArcToken, "a token of an arc that is watched", _MEMBERS, _ensemble, path=Path.RECORDS
+    ),
     RuntimeMsg.STOP_GRAPH: Row(carry.StopRequest, "end a graph", _OPERATORS, crosses=False),
     RuntimeMsg.PING: Row(
         carry.Ping, "an ensemble's heartbeat: its half of a clock exchange", _MEMBERS, _name, path=Path.HEARTBEATS
@@ -267,6 +276,7 @@ ROWS: dict[enum.Enum, Row] = {
     RuntimeMsg.STATUS: Row(carry.StatusRequest, "how everything stands", _VIEWERS, crosses=False),
     RuntimeMsg.ENSEMBLES: Row(carry.StatusRequest, "what the ensembles say of themselves", _OPERATORS, crosses=False),
     RuntimeMsg.OUTPUTS: Row(carry.OutputsRequest, "the latest outputs of a graph", _VIEWERS, crosses=False),
+    RuntimeMsg.WATCH_ARC: Row(WatchRequest, "watch an arc of a graph for a while", _VIEWERS, crosses=False),
     RuntimeMsg.PROFILE: Row(carry.ProfileRequest, "what the bodies of a graph cost", _VIEWERS, crosses=False),
     RuntimeMsg.SHUT_DOWN: Row(carry.StatusRequest, "the system is to end", _OPERATORS, crosses=False),
 }

@@ -7,11 +7,11 @@ root ticks; `tick` is the time of the note, by the clock of the ensemble that ma
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from ticktalk.ranges import Count, EnsembleName, Name
+from ticktalk.ranges import Count, EnsembleName, Name, RootTick
 from ticktalk.time import Tick
 
 
@@ -151,3 +151,49 @@ class Recorded(msgspec.Struct, frozen=True, array_like=True):
     ensemble: EnsembleName
     data: bytes
     last: bool = False
+
+
+class WatchRequest(msgspec.Struct):
+    """Watch an arc for a while (`hosted/arc_watch.py`); `reply` gets its full name, or the error.
+
+    Attributes:
+        graph: the graph's name.
+        arc: `SQ`, or `SQ/INDEX` of one that has several arcs.
+    """
+
+    graph: str
+    arc: str
+    reply: Any = None
+
+
+class WatchArc(msgspec.Struct, frozen=True):
+    """The manager asks for the tokens of an arc of a graph, for a while."""
+
+    graph: Name
+    arc: Name
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The arc among those of all graphs."""
+        return self.graph, self.arc
+
+
+class ArcToken(msgspec.Struct, frozen=True):
+    """A token of an arc that is watched.
+
+    Attributes:
+        graph, context, arc: on which arc it went.
+        ensemble: the host of its SQ.
+        start, stop: its interval, root ticks, possibly infinite.
+        tick: the root tick at which it was sent.
+        data: its value as MessagePack.
+    """
+
+    graph: Name
+    context: Count
+    arc: Name
+    ensemble: EnsembleName
+    start: Tick
+    stop: Tick
+    tick: RootTick
+    data: bytes

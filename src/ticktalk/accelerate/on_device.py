@@ -33,7 +33,7 @@ class DeviceAccelerator:
         by_worker: dict[str, dict[str, Body]] = {}
         for name, body in self._workers.bodies(context).items():
             body.ended = None
-            if name in context.syncs and name not in context.waiting_to_fire:
+            if name in context.syncs and name not in context.one_by_one:
                 by_worker.setdefault(body.worker, {})[name] = body
         formed = []
         for mine in by_worker.values():

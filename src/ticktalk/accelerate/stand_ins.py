@@ -80,7 +80,7 @@ class World:
     def _stand_in(self, part: Part, counters: Counters) -> None:
         """Let the copy of a firing rule hold stand-ins, and note what it does."""
         sync, twin = part.sync, part.twin
-        if sync.inbox or sync.remote or sync.queued or part.sq.name in part.context.waiting_to_fire:
+        if sync.inbox or sync.remote or sync.queued or part.sq.name in part.context.one_by_one:
             raise Unsettled(f"{part.sq.name} is held, or has its turn now")
         vars(twin).update({name: copied(value) for name, value in vars(sync).items() if name not in _SHARED})
         twin.key, twin.agenda, twin.counters = (sync.key[0], twin), self.agenda, counters

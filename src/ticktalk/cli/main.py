@@ -54,6 +54,9 @@ COMMANDS = {
         "outputs",
         "The outputs of a graph, one JSON object a line: the latest, and with --follow those to come.",
     ),
+    "echo": Command("live", "echo", "The tokens of any arc of a running graph, as they are sent."),
+    "rate": Command("live", "rate", "How many tokens a second an arc carries, and how evenly."),
+    "top": Command("live", "top", "A running system at a glance, again and again."),
     "doctor": Command(
         "doctor", "doctor", "Look for what would get in the way here, and at a manager; says what to do."
     ),

@@ -310,8 +310,8 @@ class Coming:
         self._frames.append(frame)
         self._came.set()
 
-    def get(self, limit: float) -> str | None:
-        """The next one; None: there is none within so many seconds, or it is not the manager's."""
+    def get(self, limit: float) -> Any:
+        """The next one, as its message carries it; None: there is none within so many seconds, or not the manager's."""
         from ticktalk.physical.network.control_frames import parse_control
         from ticktalk.physical.network.frames import FrameError
 
@@ -321,7 +321,6 @@ class Coming:
                 return None
         try:
             opened = self._trust.guard.open(self._frames.popleft())
-            row: str = parse_control(opened.body, opened).payload
+            return parse_control(opened.body, opened).payload
         except FrameError:
             return None
-        return row

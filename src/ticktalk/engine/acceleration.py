@@ -42,8 +42,8 @@ class ContextParts(Protocol):
         """The stages that the firings of an SQ pass."""
 
     @property
-    def waiting_to_fire(self) -> Collection[str]:
-        """The SQs that take no turns at present."""
+    def one_by_one(self) -> Collection[str]:
+        """The SQs that stay with the general engine at present."""
 
 
 class Accelerated(Protocol):

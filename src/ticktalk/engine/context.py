@@ -65,6 +65,7 @@ class Context:
         self.forwards: dict[str, TTSQForward] = {}
         self.incoming: dict[str, list[tuple[TTSQSync, int]]] = {}  # where tokens of other ensembles' arcs go here
         self.held: set[str] = set()
+        self.watched: set[str] = set()  # by the driver: each of their tokens is to pass `TTSQForward.along`
         self.behind: dict[str, set[str]] = {}  # by arc of an SQ that came: consumers of tokens sent before it did
         if self.tap is not None:
             self.tap.watch(self)
@@ -329,9 +330,9 @@ class Context:
         return self.chains[name].stages
 
     @property
-    def waiting_to_fire(self) -> set[str]:
-        """The SQs that take no turns at present."""
-        return self.held.union(*self.behind.values())
+    def one_by_one(self) -> set[str]:
+        """The SQs that the general engine runs: they take no turns at present, or their tokens are watched."""
+        return self.held.union(self.watched, *self.behind.values())
 
     @property
     def counts(self) -> Counts:

@@ -115,7 +115,7 @@ class TTSQForward:
         self.sq = sq
         self.here = here
         self.publish, self.output = publish, output
-        self._publish_together = publish_together
+        self.publish_together = publish_together
         self._lose = lose
         self.unpack = sq.unpack if any(arc.path for arc in sq.arcs) else None
         self.behind: dict[tuple[str, str], TTSQSync] = {}  # by arc and consumer: takes its tokens in its place
@@ -178,11 +178,11 @@ class TTSQForward:
     def send_parts(self, value: Any, start: Tick, stop: Tick) -> None:
         """Every part of a result along its arcs."""
         if value.__class__ is Parts:
-            if value.together is not None and self._publish_together is not None:
+            if value.together is not None and self.publish_together is not None:
                 paths, data = value.together
                 together = self._that_go_together(paths)
                 if together is not None:
-                    self._publish_together(together, data, start, stop)
+                    self.publish_together(together, data, start, stop)
                     return
             parts = value.by_path
         elif self._alone is not None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from ticktalk.engine.forwarding import arc_name
 from ticktalk.errors import TTError, TTRuntimeError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.deploy import Deploy
@@ -28,9 +29,11 @@ from ticktalk.manager.reports import Losses, Reports
 from ticktalk.manager.state import ManagerState
 from ticktalk.manager.status import status
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.messages import ROWS, NetMsg, RuntimeMsg
+from ticktalk.messages import ROWS, NetMsg, RuntimeMsg, SyncMsg
 from ticktalk.payloads import DeployRequest, DrainRequest, OutputsRequest, StartContext, StartRequest, StatusRequest
 from ticktalk.printable import bounded, line
+from ticktalk.records import WatchArc, WatchRequest
+from ticktalk.source_problems import did_you_mean
 from ticktalk.time import TTToken
 
 logger = logging.getLogger("TTPython.RuntimeManager")
@@ -91,6 +94,7 @@ class Requests:
         self._answer(RuntimeMsg.STATUS, lambda request: self._status())
         self._answer(RuntimeMsg.ENSEMBLES, lambda request: msgspec.to_builtins(state.infos()))
         self._answer(RuntimeMsg.OUTPUTS, self._rows)
+        self._answer(RuntimeMsg.WATCH_ARC, self._watch)
 
     def tell(self, event: Event) -> None:
         """Tell the watchers of an event."""
@@ -197,10 +201,36 @@ class Requests:
             self.state, driver.now(), counts, outputs.log, driver.refused(), driver.loads(), outputs.latencies
         )
 
+    def _watch(self, request: WatchRequest) -> str:
+        graph = self.deploy.state_of(request.graph)
+        arc = _arc_of(graph.graph, request.arc)
+        for ensemble in graph.hosts:  # its SQ may move there meanwhile
+            self._send(ensemble, SyncMsg.WATCH, WatchArc(graph.name, arc))
+        return arc
+
     def _rows(self, request: OutputsRequest) -> list[str]:
         if not self._driver.rows_kept:
             raise TTRuntimeError("a simulation keeps no outputs: take them by on_output, or from the log file")
         return list(self.deploy.state_of(request.graph).rows)
+
+
+def _arc_of(graph: TTGraph, name: str) -> str:
+    """The full name of an arc of a graph: `SQ/INDEX`.
+
+    Raises:
+        TTRuntimeError: there is none, or the SQ has several.
+    """
+    arcs = {arc_name(sq.name, at): sq for sq in graph.sqs for at in range(len(sq.arcs))}
+    sq = arcs.get(name) or next((sq for sq in graph.sqs if sq.name == name), None)
+    if sq is None or not sq.arcs:
+        hint = did_you_mean(name, [sq.name for sq in graph.sqs if sq.arcs])
+        raise TTRuntimeError(f"graph {graph.name!r} has no arc {name!r}; {hint or 'an arc is named by its SQ'}")
+    if name != sq.name:
+        return name
+    if len(sq.arcs) > 1:
+        shown = ", ".join(f"{arc_name(sq.name, at)} ({arc.name or arc.kind})" for at, arc in enumerate(sq.arcs))
+        raise TTRuntimeError(f"{name} has several arcs: name one of {shown}")
+    return arc_name(name, 0)
 
 
 def _request(payload: Any) -> Any:

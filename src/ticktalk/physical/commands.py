@@ -32,6 +32,7 @@ from ticktalk.physical.manager_node import ManagerNode, failure
 from ticktalk.physical.trust.identity import Known
 from ticktalk.physical.trust.questions import Asked
 from ticktalk.ranges import Name
+from ticktalk.records import ArcToken, WatchRequest
 from ticktalk.time.grid import period_of
 from ticktalk.values.codec import Encoded
 
@@ -42,11 +43,15 @@ FOLLOWERS = 100
 """Commands that follow outputs at a time."""
 
 
+Followed = tuple[str, str]
+"""What a command follows: a graph, and one of its arcs, or "": its outputs."""
+
+
 class Command(msgspec.Struct, omit_defaults=True):
     """The question of a command.
 
     Attributes:
-        do: "deploy", "start", "stop", "drain", "set", "status", "ensembles", "outputs" or "shut down".
+        do: "deploy", "start", "stop", "drain", "set", "status", "ensembles", "outputs", "watch" or "shut down".
         graph: a graph's name; for "deploy" the name to give it, or "".
         json: (deploy) the graph's file content.
         mapping: (deploy) SQ to ensemble.
@@ -54,10 +59,10 @@ class Command(msgspec.Struct, omit_defaults=True):
         inputs: (start) the inputs as one encoded dict.
         again: (start) even if it runs.
         start_tick: (start) when (root ticks); None: at once.
-        name: (drain) the ensemble; (set) the SQ.
+        name: (drain) the ensemble; (set) the SQ; (watch) the arc.
         period, phase: (set) root ticks; None: as it is.
         per: (set) so many periods take `period` ticks.
-        follow: (outputs) "begin" and "renew": it is to be sent those that come, too; "renew": it has those before.
+        follow: (outputs, watch) "begin" and "renew": it is to be sent those to come, too; "renew": it has those before.
     """
 
     do: str
@@ -99,6 +104,8 @@ class Command(msgspec.Struct, omit_defaults=True):
                 return message(RuntimeMsg.SET_GRID, change)
             case "outputs":
                 return message(RuntimeMsg.OUTPUTS, OutputsRequest(self.graph, reply))
+            case "watch":
+                return message(RuntimeMsg.WATCH_ARC, WatchRequest(self.graph, self.name, reply))
             case "status" | "ensembles" | "shut down":
                 return message(RuntimeMsg[self.do.upper().replace(" ", "_")], StatusRequest(reply))
         raise TTError(f"the manager knows no command {self.do!r}: install the same version of ticktalk on both")
@@ -111,6 +118,8 @@ class Command(msgspec.Struct, omit_defaults=True):
             return {"context": result, "start_tick": state.graphs[self.graph].contexts[result].start_tick}
         if self.do == "outputs":
             return {"rows": result if self.follow != "renew" else []}
+        if self.do == "watch":
+            return {"arc": result}
         return {} if result is None else msgspec.to_builtins(result)
 
 
@@ -129,7 +138,8 @@ class Commands:
     def __init__(self, manager: ManagerNode) -> None:
         self._manager = manager
         self._guard = manager.trust.guard
-        self._followers: dict[str, tuple[str, float]] = {}  # the graph that each follows, until when
+        self._followers: dict[str, tuple[Followed, float]] = {}  # what each follows, until when
+        manager.node.take_control[RuntimeMsg.ARC_TOKEN] = self._publish_token
         manager.process.outputs.row_listeners.append(self._publish)
         manager.answer(COMMAND, self._answer)
 
@@ -142,8 +152,6 @@ class Commands:
             command = msgspec.msgpack.decode(asked.body, type=Command)
             told = command.message(reply)
             self._check(asked.requester, command, told)
-            if command.follow:
-                self._follow(asked, command.graph)
         except (TTError, msgspec.DecodeError, ValueError) as error:
             question.answer(asked.answer(False, str(error).encode()))
             return
@@ -151,8 +159,12 @@ class Commands:
         def settled(future: Future[Any]) -> None:
             try:
                 told = msgspec.msgpack.encode(command.told(future.result(), self._manager.process.state))
+                if command.follow:
+                    self._follow(asked, (command.graph, future.result() if command.do == "watch" else ""))
             except Exception as error:
                 question.answer(asked.answer(False, failure(error).encode("utf-8", "replace")))
+                if not isinstance(error, TTError):
+                    raise  # a defect of ours
             else:
                 question.answer(asked.answer(True, told))
 
@@ -169,7 +181,7 @@ class Commands:
                 f" {command.do!r}: use a bundle issued with `ticktalk keys issue NAME --role {least}`"
             )
 
-    def _follow(self, asked: Asked, graph: str) -> None:
+    def _follow(self, asked: Asked, followed: Followed) -> None:
         now = time.monotonic()
         for name in [name for name, (_, until) in self._followers.items() if until < now]:
             self._guard.forget(name)
@@ -177,10 +189,16 @@ class Commands:
         name = self._guard.admit_alias(asked.badge)
         if name not in self._followers and len(self._followers) >= FOLLOWERS:
             self._guard.forget(name)
-            raise TTError(f"{FOLLOWERS} commands follow outputs already: end one of them, or ask without --follow")
-        self._followers[name] = (graph, now + FOLLOWED)
+            raise TTError(f"{FOLLOWERS} commands follow outputs or arcs already: end one of them, or ask once only")
+        self._followers[name] = (followed, now + FOLLOWED)
 
     def _publish(self, graph: str, row: str) -> None:
-        for name, (followed, until) in self._followers.items():
-            if followed == graph and time.monotonic() < until:
-                self._manager.node.send(name, message(NetMsg.ROW, row))
+        self._send((graph, ""), message(NetMsg.ROW, row))
+
+    def _publish_token(self, token: ArcToken, stamp: int) -> None:
+        self._send((token.graph, token.arc), message(NetMsg.ARC_ROW, token))
+
+    def _send(self, followed: Followed, row: Message) -> None:
+        for name, (wanted, until) in self._followers.items():
+            if wanted == followed and time.monotonic() < until:
+                self._manager.node.send(name, row)

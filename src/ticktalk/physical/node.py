@@ -23,6 +23,7 @@ from ticktalk.engine.components import Components
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.errors import InvalidMessageError, TTError
 from ticktalk.factories import check_factory
+from ticktalk.hosted.arc_watch import ArcWatch
 from ticktalk.hosted.ensemble_duties import Duties
 from ticktalk.hosted.moves import UNDER_WAY_LIMIT, Moves
 from ticktalk.hosted.subscriptions import Listening, arcs_to
@@ -194,7 +195,14 @@ class Node:
         self.input_token_process = inputs = TTInputTokenProcess(queue.SimpleQueue(), name, self.host, manager)
         self.execute_process = bodies = TTExecuteProcess(queue.SimpleQueue(), name, self.host, manager)
         # On a device contexts begin at their start tick, bodies are compiled and run in workers, and moves take time.
+        self.arc_watch = ArcWatch(
+            name,
+            self.host.contexts,
+            self.clock.now,
+            lambda token: self.send(manager, message(RuntimeMsg.ARC_TOKEN, token)),
+        )
         inputs.handlers |= {
+            SyncMsg.WATCH: self.arc_watch.watch,
             SyncMsg.START: self.start_context,
             SyncMsg.STOP: self.stop,
             **self.duties.handlers(SyncMsg),
