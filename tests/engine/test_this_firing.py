@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -166,3 +168,29 @@ def test_an_sq_that_nobody_saw_asking_is_told_what_to_write(monkeypatch: pytest.
 def test_types_of_what_is_told() -> None:
     fields: dict[str, Any] = ticktalk.Firing.__annotations__
     assert list(fields) == ["interval", "instant", "late_by", "deadline"]
+
+
+def test_compiling_looks_at_each_deadline_once() -> None:
+    def lines(count: int) -> int:
+        """Lines that run in the file, for so many deadlines."""
+        run = 0
+
+        def trace(frame: FrameType, event: str, argument: object) -> Any:
+            nonlocal run
+            if not frame.f_code.co_filename.endswith("due_times.py"):
+                return None
+            run += event == "line"
+            return trace
+
+        late = "TTFinishByOtherwise(work(data), TTTimeDeadline=tag + 50, TTPlanB=same(0))"
+        body = f"tag, data = cam(trigger, TTPeriod=100)\nreturn [{late} for i in range({count})]"
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            graph = graph_of(body, more=MORE)
+        finally:
+            sys.settrace(before)
+        assert sum(sq.due == {"middle": 50} for sq in graph.sqs) == count
+        return run
+
+    assert lines(80) < 2.5 * lines(40)

@@ -30,7 +30,7 @@ from ticktalk.graph.graph import TTClockSpec, TTGraph
 from ticktalk.input_file import read_bytes
 from ticktalk.language.annotations import Annotations
 from ticktalk.language.arc_types import ArcTypes
-from ticktalk.language.due_times import due_of, mentioning_firing
+from ticktalk.language.due_times import due_times, mentioning_firing
 from ticktalk.language.evaluation import Reference
 from ticktalk.language.graph_body import GraphBody
 from ticktalk.language.modules import Modules
@@ -104,9 +104,10 @@ def _compile(text: str, file: str, name: str, directory: Path | None, graph: str
         raise TTSyntaxError(problems.found)
     inputs, sqs = body.draft.finish()
     told = mentioning_firing(functions, statements, sources)
+    due = due_times(body.draft.sqs) if told else {}
     for sq in sqs:
         if sq.body and sq.function in told:
-            sq.told, sq.due = True, due_of(sq.name, body.draft)
+            sq.told, sq.due = True, due[sq.name]
     clocks = [
         TTClockSpec(clock.name, clock.parent.name, clock.period, clock.epoch)
         for clock in body.draft.clocks.values()

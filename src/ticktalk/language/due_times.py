@@ -9,9 +9,10 @@ from typing import Literal
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTFunction, TTStatement
 from ticktalk.instructions import ON_TOKENS
-from ticktalk.language.draft import Arc, GraphDraft, InputDraft, SQDraft
+from ticktalk.language.draft import Arc, InputDraft, SQDraft
 
 Since = Literal["instant", "now", "middle", "start"]
+
 
 def mentioning_firing(
     functions: Mapping[str, TTFunction], statements: Sequence[TTStatement], modules: Mapping[str, str]
@@ -40,31 +41,31 @@ def _names_firing(source: str) -> bool:
     return False
 
 
-def due_of(name: str, draft: GraphDraft) -> dict[Since, int]:
-    """When the results of the SQ of this name are due: as `TTSQ.due`."""
-    node = next(each for each in draft.sqs if each.sq.name == name)
-    due: dict[Since, int] = {}
+def due_times(sqs: Sequence[SQDraft]) -> dict[str, dict[Since, int]]:
+    """By the name of an SQ, when its results are due: as `TTSQ.due`; `sqs` are in the order of evaluation."""
+    due: dict[str, dict[Since, int]] = {node.sq.name: {} for node in sqs}
 
-    def add(since: Since, ticks: int) -> None:
-        due[since] = min(due.get(since, ticks), ticks)
+    def add(node: SQDraft, since: Since, ticks: int) -> None:
+        found = due[node.sq.name]
+        found[since] = min(found.get(since, ticks), ticks)
 
-    if node.sq.single_run is not None:
-        add("now", node.sq.single_run)
-    if node.sq.timeout:
-        add("start", node.sq.timeout)
-    for deadline in draft.sqs:
-        if deadline.sq.trigger != "deadline" or deadline.sq.clock != "root":
+    only_streams: dict[SQDraft, SQDraft | None] = {}  # of SQs, the stream on whose intervals alone they fire
+    for node in sqs:
+        only_streams[node] = node if node.is_source else _only_stream(node, only_streams)
+        if node.sq.single_run is not None:
+            add(node, "now", node.sq.single_run)
+        if node.sq.timeout:
+            add(node, "start", node.sq.timeout)
+        if node.sq.trigger != "deadline" or node.sq.clock != "root" or node.ends[0] is None:
             continue
-        if deadline.ends[0] is None or deadline.ends[0].source is not node:
-            continue
-        found = _after_tag(deadline.ends[1], deadline.sq.offset)
-        if found is None:
+        watched, found = node.ends[0].source, _after_tag(node.ends[1], node.sq.offset)
+        if found is None or not isinstance(watched, SQDraft):
             continue
         source, since, ticks = found
-        if source is node:
-            add(since, ticks)
-        elif since == "instant" and _only_stream(node) is source:
-            add("middle", ticks)
+        if source is watched:
+            add(watched, since, ticks)
+        elif since == "instant" and only_streams[watched] is source:
+            add(watched, "middle", ticks)
     return due
 
 
@@ -89,19 +90,19 @@ def _after_tag(arc: Arc | None, ticks: int) -> tuple[SQDraft, Since, int] | None
     return None
 
 
-def _only_stream(fed: SQDraft) -> SQDraft | None:
-    """The stream on whose intervals alone an SQ fires; None if there is no such one."""
-    node = fed
-    while not node.is_source:
-        own_interval = node.sq.full_token or (not node.sq.body and node.sq.function in ON_TOKENS)
-        if node.sq.trigger != "arrival" or node.sq.singly or (own_interval and node is not fed):
-            return None
-        # Inputs of the graph hold for ever, and constants too.
-        before = {end.source for end in node.ends if end is not None and not isinstance(end.source, InputDraft)}
-        if len(before) != 1:
-            return None
-        source = before.pop()
-        if not isinstance(source, SQDraft):
-            return None
-        node = source
-    return node
+def _only_stream(node: SQDraft, known: Mapping[SQDraft, SQDraft | None]) -> SQDraft | None:
+    """The stream on whose intervals alone an SQ fires; None if there is no such one. `known`: of SQs before it."""
+    if node.sq.trigger != "arrival" or node.sq.singly:
+        return None
+    # Inputs of the graph hold for ever, and constants too.
+    before = {end.source for end in node.ends if end is not None and not isinstance(end.source, InputDraft)}
+    if len(before) != 1:
+        return None
+    source = before.pop()
+    if not isinstance(source, SQDraft) or (not source.is_source and _has_own_interval(source)):
+        return None
+    return known[source]
+
+
+def _has_own_interval(node: SQDraft) -> bool:
+    return node.sq.full_token or (not node.sq.body and node.sq.function in ON_TOKENS)
