@@ -91,7 +91,9 @@ def test_the_way_to_an_error_is_told_once(
     shown = re.findall(r"^  (\S+:\d+), in \w+$", "\n".join(way), re.MULTILINE)
     assert [place for place in shown if place != "prog.py:13"] == in_python(tmp_path, monkeypatch)
     assert "prog.py:13" in shown, "the line at which the SQ is used"
-    assert repeats == f"{place[0]}: repeats of this error: 2, the last in interval [275ms, 325ms) (275000 to 325000us)"
+    what = first.partition(": ")[2].partition("us): ")[2]  # behind the interval
+    last = "2 more, the last in interval [275ms, 325ms) (275000 to 325000us)"
+    assert what and repeats == f"{place[0]}: {last}: {what}"
 
 
 def test_calls_of_ours_are_no_part_of_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,7 +107,7 @@ def test_calls_of_ours_are_no_part_of_the_way(tmp_path: Path, capsys: pytest.Cap
 def test_an_error_whose_line_says_it_all_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told(tmp_path, "raise KeyError(7)")
     first, repeats = capsys.readouterr().err.splitlines()
-    assert first.endswith("KeyError: 7") and "repeats of this error: 2, " in repeats
+    assert first.endswith("KeyError: 7") and repeats.endswith("KeyError: 7") and ": 2 more, " in repeats
 
 
 def test_errors_with_texts_of_their_own_are_told_each(capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,4 +121,4 @@ def test_errors_with_texts_of_their_own_are_told_each(capsys: pytest.CaptureFixt
     lines = capsys.readouterr().err.splitlines()
     assert lines[1:6] == ["  p.py:9, in p", "  p.py:1, in f", "    g()", "  h.py:2, in g", "    raise E"]
     assert [line.rpartition(" ")[2] for line in lines[6:-1]] == [str(number) for number in range(1, KEPT + 2)]
-    assert lines[-1] == "p.py:1: SQ f-1 on edge: repeats of this error: 1, the last in interval [1us, 2us) (1 to 2us)"
+    assert lines[-1] == "p.py:1: SQ f-1 on edge: 1 more, the last in interval [1us, 2us) (1 to 2us): E: 0"

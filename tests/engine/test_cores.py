@@ -15,6 +15,7 @@ from ticktalk import TTEnsemble, TTRuntimeManagerSim, compile_program
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec, LinkSpec, parse_deployment
 from ticktalk.payloads import OutputToken
+from ticktalk.simulation import cores
 
 HEAD = "from ticktalk import *\n"
 
@@ -517,3 +518,16 @@ def test_a_run_that_takes_just_its_timeout_ends_by_itself(tmp_path: Path) -> Non
     found = limited(tmp_path, 30_000, cores=2)
     assert found.run(80_000) == [(("f", 1), 50_000), (("s", 1), 70_000)]
     assert found.counters == {}
+
+
+def test_which_sqs_share_a_worker_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    class Counted(cores.Assignment):
+        def __init__(self, *arguments: Any) -> None:
+            made.append(self)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(cores, "Assignment", Counted)
+    assert limited(tmp_path, 12_000).run(500_000) == []
+    assert len(made) == 1

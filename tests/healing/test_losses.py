@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from world import MS, S, World, graph_of
 
+from ticktalk.engine.agenda import Agenda
+from ticktalk.simulation.tick_ends import Ends
+
 COUNT = "return count(trigger, TTPeriod=250000)"
 
 
@@ -226,3 +229,46 @@ def test_recovered_before_it_was_noticed_nothing_fires_twice() -> None:
     assert world.hosts() == {"count-1": "c"}
     assert world.values() == list(range(1, 20))  # the checkpoint at 3 s held 12
     assert len({firing.tick for firing in world.firings}) == len(world.firings)
+
+
+def test_checkpoints_go_on_after_a_time_in_which_nothing_was_due() -> None:
+    more = """
+@STREAMify
+def read(trigger):
+    return 1
+@SQify
+def total(x):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + x
+    return sq_state["n"]
+"""
+    body = """
+with TTConstraint(components=["cam"]):
+    r = read(trigger, TTPeriod=100_000)
+with TTConstraint(components=["gpu"]):
+    return total(r)
+"""
+    world = World(["b=gpu", "b2=gpu", "c=cam"])
+    world.start(graph_of(body, more=more))
+    world.at(3_050_000, lambda: world.faults.fail("c"))
+    world.at(20 * S, lambda: world.faults.join("c2", ["cam"]))
+    world.at(24_050_000, lambda: world.faults.fail("b"))
+    world.run(27 * S)
+    values = {tick: value for tick, value, _ in world.table()}
+    # The last checkpoint on b was at 24 s, with the sample of that tick; b2 goes on when the loss is noticed.
+    assert values[24 * S] == 71
+    assert [value for tick, value in values.items() if tick > 25 * S][:3] == [72, 73, 74]
+
+
+def test_what_comes_for_the_end_of_the_last_tick_is_not_left_out() -> None:
+    agenda, heard = Agenda(0), []
+    ends = Ends(agenda)
+    ends.add(5, lambda again: ends.add(5, heard.append, again), "late")
+    ends.add(9, heard.append, "later: nothing else is due then")
+    agenda.run_while(lambda: 100)
+    assert heard == ["late"]
+    agenda.now = 20
+    agenda.deliver_at(30, heard.append, "due")
+    ends.wake()
+    agenda.run_while(lambda: 100)
+    assert heard == ["late", "later: nothing else is due then", "due"]

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from ticktalk.cli.streams import StdoutGone
 from ticktalk.counters import KINDS, Counts
-from ticktalk.durations import about, interval_text
+from ticktalk.durations import about, instant_text, interval_text
 from ticktalk.json_text import stable_repr
 from ticktalk.payloads import OutputToken
 from ticktalk.physical.output_values import opened
@@ -51,7 +51,7 @@ class Results:
         """Print one token."""
         if self._gone is not None:
             return
-        text = token.line() if self._jsonl else _for_people(token)
+        text = token.line() if self._jsonl else for_people(token)
         try:
             self._out.write(text + "\n")
             now = time.monotonic()
@@ -99,7 +99,13 @@ class Results:
         return kind is not None and issubclass(kind, ResultsGone)
 
 
-def _for_people(token: OutputToken) -> str:
+def started(graph: str, context: int, at: int | None) -> str:
+    """The line for a graph that was started: at a root tick, or at once."""
+    return f"{graph} starts (context {context})" + ("" if at is None else f" at {instant_text(at)}")
+
+
+def for_people(token: OutputToken) -> str:
+    """The line for an output: its interval, SQ, ensemble and value."""
     shown = token.shown or ""
     # To open a long one may take long.
     value = shown.partition(": ")[2] if len(shown) > CELL else stable_repr(opened(token).value)

@@ -8,6 +8,7 @@ from collections import Counter
 from ticktalk.cli.streams import say, say_lines
 from ticktalk.durations import interval_and_ticks
 from ticktalk.payloads import FiringError
+from ticktalk.printable import line
 
 KEPT = 1_000
 """Errors that are known again; further ones are told each time."""
@@ -42,10 +43,10 @@ class FiringErrors:
 
     def tell_repeats(self) -> None:
         """Tell how often errors came again."""
-        for key, count in self._repeats.items():
-            last = self._last[key]
+        for (place, exception), count in self._repeats.items():
+            last = self._last[place, exception]
             interval = interval_and_ticks(last.start, last.stop)
-            say(f"{key[0]}: repeats of this error: {count}, the last in interval {interval}")
+            say(line(f"{place}: {count} more, the last in interval {interval}: {exception}"))
 
 
 def _way(traceback: str) -> str:

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from ticktalk.cli import arguments, options
+from ticktalk.cli.console import for_people, started
 from ticktalk.cli.dashboard import dashboard
 from ticktalk.cli.record import Recorded
 from ticktalk.cli.signals import on_interrupt
@@ -24,22 +25,23 @@ from ticktalk.cli.tables import status_tables, terminal
 from ticktalk.defaults import CHECKPOINT_PERIOD, MAX_VALUE, RX_PORT, WORKERS
 from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
-from ticktalk.json_text import stable_repr
 from ticktalk.manager.events import losses_text
 from ticktalk.payloads import OutputToken
 from ticktalk.printable import block
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
-from ticktalk.time import INFINITY, NEG_INFINITY
 
 HELP = """\
-deploy PROGRAM|GRAPH.json [NAME]   map a graph, distribute it, wait until it is ready
-start GRAPH [--again] [INPUT=VALUE ...]  start it; --again: another context, though it runs
+deploy PROGRAM|GRAPH.json [NAME] [--graph NAME]
+                                   map a graph, distribute it, wait until it is ready; --graph: which of the program's
+start GRAPH [--again] [--start-at TIME] [INPUT=VALUE ...]
+                                   start it, at once or at a time; --again: another context, though it runs
 follow [GRAPH]                     show its outputs as they come (again: stop showing them)
 rates                              outputs per second of each graph
 status                             ensembles, graphs, counters, errors
 stop GRAPH                         end it
 drain ENSEMBLE                     move all that lives there to others, then let it end
-set GRAPH SQ [period=..] [phase=..]  change a stream while it runs, such as period=250ms
+set GRAPH SQ [period=..] [phase=..]
+                                   change a stream while it runs, such as period=250ms
 quit                               end the manager; ensembles wait for the next
 shutdown                           end the manager and every ensemble"""
 
@@ -151,14 +153,20 @@ class _Console:
                 pass
             case ["help" | "?"]:
                 self._console.print(HELP)
-            case ["deploy", program, *name] if len(name) <= 1:
-                graph = arguments.load_graph(program)
+            case ["deploy", *given]:
+                of = _option(given, "--graph")
+                if not 1 <= len(given) <= 2:
+                    raise ValueError("write: deploy PROGRAM|GRAPH.json [NAME] [--graph NAME]")
+                program, *name = given
+                graph = arguments.load_graph(program, of)
                 state = self._runtime.instantiate_and_map_graph(graph, name=name[0] if name else None)
                 self._print(f"{state.graph.name} is ready: {len(state.host_of)} SQs on {len(state.hosts)} hosts")
             case ["start", graph_name, *given]:
+                when = _option(given, "--start-at")
+                at = None if when is None else arguments.start_tick(when)
                 values = arguments.inputs([word for word in given if word != "--again"])
-                number = self._runtime.execute_graph(graph_name, values, again="--again" in given)
-                self._print(f"{graph_name} starts (context {number})")
+                number = self._runtime.execute_graph(graph_name, values, again="--again" in given, start_tick=at)
+                self._print(started(graph_name, number, at))
             case ["follow", *names]:
                 for followed in names or list(self._runtime.process.state.graphs):
                     self._followed ^= {followed}
@@ -188,13 +196,25 @@ class _Console:
     def _output(self, token: OutputToken) -> None:
         self._counts[token.graph] = self._counts.get(token.graph, 0) + 1
         if token.graph in self._followed:
-            start = "-inf" if token.start == NEG_INFINITY else str(token.start)
-            stop = "inf" if token.stop == INFINITY else str(token.stop)
-            text = f"{token.graph} [{start}, {stop}) {token.sq} on {token.ensemble}: {stable_repr(token.value)}"
-            self._print(text)
+            self._print(f"{token.graph} {for_people(token)}")
 
     def _rates(self) -> None:
         now = time.monotonic()
         for graph, count in self._counts.items():
             self._print(f"{graph}: {count / (now - self._since):.1f} outputs/s")
         self._counts, self._since = {}, now
+
+
+def _option(words: list[str], name: str) -> str | None:
+    """Take an option out of words: the word behind it; None: it is not given.
+
+    Raises:
+        ValueError: no word is behind it.
+    """
+    if name not in words:
+        return None
+    at = words.index(name)
+    if at + 1 == len(words):
+        raise ValueError(f"{name} wants a value behind it")
+    words.pop(at)
+    return words.pop(at)

@@ -15,10 +15,11 @@ import msgspec
 import typer
 
 from ticktalk.cli import arguments, options
+from ticktalk.cli.console import started
 from ticktalk.cli.placement import over_joined
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import add, status_tables, table, terminal
-from ticktalk.durations import duration_text, instant_text, period_text
+from ticktalk.durations import duration_text, period_text
 from ticktalk.errors import TTError
 from ticktalk.manager.events import losses_text
 from ticktalk.mapping.deployment_file import read_deployment
@@ -54,6 +55,7 @@ def deploy(
     ] = None,
     mapping: options.Mapping = None,
     start: Annotated[bool, typer.Option("--start", help="Start it when it is ready.")] = False,
+    start_at: options.StartAt = None,
     input: options.Inputs = None,
     credentials: options.Credentials = None,
     as_json: options.Json = False,
@@ -61,8 +63,9 @@ def deploy(
 ) -> None:
     graph = arguments.load_graph(program, of)
     values = arguments.inputs(input or [])
-    if values and not start:
-        raise typer.BadParameter("--input is for a start: give --start too")
+    if (values or start_at is not None) and not start:
+        raise typer.BadParameter(f"{'--input' if values else '--start-at'} is for a start: give --start, too")
+    at = None if start_at is None else arguments.start_tick(start_at)
     planned = read_deployment(deployment) if deployment is not None else None
     made = read_mapping(mapping) if mapping is not None else None
     with Remote(manager, credentials) as remote:
@@ -77,7 +80,7 @@ def deploy(
         answer = remote.ask(do="deploy", graph=name, json=graph.to_json(), mapping=host_of, weights=weights)
         _tell(answer, as_json, f"{answer['graph']} is ready")
         if start:
-            _start(remote, answer["graph"], values, as_json)
+            _start(remote, answer["graph"], values, as_json, at=at)
 
 
 def start(
@@ -210,8 +213,7 @@ def _start(
     from ticktalk.values.codec import encode_value
 
     answer = remote.ask(do="start", graph=graph, inputs=encode_value(values), again=again, start_tick=at)
-    when = "" if at is None else f" at {instant_text(at)}"
-    _tell(answer, as_json, f"{graph} starts (context {answer['context']}){when}")
+    _tell(answer, as_json, started(graph, answer["context"], at))
 
 
 def _tell(answer: dict[str, Any], as_json: bool, text: str) -> None:

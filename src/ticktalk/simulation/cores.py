@@ -121,9 +121,11 @@ class Cores:
         self._life = 0
         self._placed: list[_Instance] = []
         self._idle: list[tuple[ContextParts, Collection[str], Callable[[], None]]] = []  # calls that wait
+        self._workers: dict[ContextParts, dict[str, str]] = {}  # by SQ its worker, while none comes or goes
 
     def occupy(self, context: ContextParts, elsewhere: Elsewhere) -> _Instance | None:
         """The stage in which a body takes its time; None when it takes none (`MakeStage`)."""
+        self._workers.clear()
         time = self._times.get(elsewhere.sq.function, 0)
         if not time:
             return None
@@ -165,6 +167,7 @@ class Cores:
                 instance.elsewhere.tally("lost")
         self._life += 1
         self._placed.clear()
+        self._workers.clear()
         self._idle.clear()
         self._free = self._cores
         self._waiting = 0
@@ -179,6 +182,7 @@ class Cores:
 
     def forget(self, context: ContextParts, names: Collection[str]) -> None:
         """Instances of a context have ended."""
+        self._workers.clear()
         self._placed = [i for i in self._placed if i.context is not context or i.elsewhere.sq.name not in names]
 
     def load(self, ensemble: str, length: int, now: int) -> Load:
@@ -257,8 +261,8 @@ class Cores:
         """A run has taken all the time that its SQ gives it: it ends, and all that was sent to its worker."""
         context, sq = instance.context, instance.elsewhere.sq
         if instance.life == self._life and instance.runs == number and not context.closed:
-            workers = {}
-            for each in {mate.context for mate in self._placed}:
+            workers = self._workers
+            for each in {mate.context for mate in self._placed} - workers.keys():
                 workers[each] = Assignment(each.prepared.components, False).assign(each.prepared.sqs)
             worker = workers[context][sq.name]
             for mate in self._placed:
@@ -266,7 +270,7 @@ class Cores:
                     self._lose(mate, all_of_it=mate is not instance)
             self._ready = [entry for entry in self._ready if entry[1].waits]
             heapify(self._ready)
-            for each in workers:
+            for each in {mate.context for mate in self._placed}:
                 each.counters.add(each.prepared.here, "restarts")
             instance.results = [overran(sq, context.prepared, *instance.begun[:2])]
         self._end(instance, number, None)

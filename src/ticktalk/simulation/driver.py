@@ -210,6 +210,7 @@ class Simulation:
     def _run(self) -> Generator[simpy.Event, Any, None]:
         env, agenda = self.env, self.agenda
         while True:
+            self._ends.wake()
             with keep_bodies_from_stdout():
                 if agenda.ready and agenda.next_tick() != self.now():  # else all of that tick is done in one go
                     agenda.run_ready(self.now())

@@ -1,0 +1,108 @@
+"""The manager's console understands what the commands do, and shows times as they do."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from ticktalk.cli import remote
+from ticktalk.cli.manager_command import _Console
+from ticktalk.graph.graph import TTGraph
+from ticktalk.manager.state import GraphState
+from ticktalk.payloads import OutputToken
+
+PROGRAM = """
+from ticktalk import *
+@GRAPHify
+def inner(x): return x + 1
+@GRAPHify
+def outer(x): return inner(x)
+"""
+NOON = int(datetime(2026, 11, 29, 12, tzinfo=UTC).timestamp()) * 1_000_000
+
+
+class Runtime:
+    """Stands in for a manager: takes down what it is asked."""
+
+    address = "127.0.0.1:5555"
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self.on_event = self.on_error = self.on_output = lambda listener: None
+
+    def instantiate_and_map_graph(self, graph: TTGraph, name: str | None = None) -> GraphState:
+        self.asked.append(("deploy", [sq.name for sq in graph.sqs], name))
+        return GraphState(graph, {sq.name: "runtime-manager" for sq in graph.sqs}, ["runtime-manager"], set())
+
+    def execute_graph(self, graph: str, inputs: dict[str, Any], again: bool, start_tick: int | None) -> int:
+        self.asked.append(("start", graph, inputs, again, start_tick))
+        return 7
+
+
+@pytest.fixture
+def console() -> _Console:
+    return _Console(Runtime(), threading.Event())  # type: ignore[arg-type]
+
+
+def test_deploy_takes_the_name_of_a_graph(console: _Console, tmp_path: Path) -> None:
+    program = tmp_path / "prog.py"
+    program.write_text(PROGRAM)
+    console._do(["deploy", str(program)])
+    console._do(["deploy", str(program), "there", "--graph", "inner"])
+    asked = console._runtime.asked  # type: ignore[attr-defined]
+    assert asked == [("deploy", ["inner-1/ADD-1"], None), ("deploy", ["ADD-1"], "there")]
+    for words in ([], ["a", "b", "c"]):
+        with pytest.raises(ValueError, match="write: deploy PROGRAM"):
+            console._do(["deploy", *words])
+
+
+def test_start_takes_a_time(console: _Console, capsys: pytest.CaptureFixture[str]) -> None:
+    console._do(["start", "prog", "x=3", "--start-at", "2026-11-29T12:00Z", "--again"])
+    console._do(["start", "prog", "x=4"])
+    asked = console._runtime.asked  # type: ignore[attr-defined]
+    assert asked == [("start", "prog", {"x": 3}, True, NOON), ("start", "prog", {"x": 4}, False, None)]
+    lines = capsys.readouterr().out.splitlines()[-2:]
+    assert lines[0].startswith("prog starts (context 7) at 2026-11-29") and lines[1] == "prog starts (context 7)"
+    with pytest.raises(ValueError, match="--start-at wants a value"):
+        console._do(["start", "prog", "--start-at"])
+    with pytest.raises(typer.BadParameter, match="'noon' is no time"):
+        console._do(["start", "prog", "--start-at", "noon"])
+
+
+def test_outputs_that_are_followed_have_their_times_with_units(
+    console: _Console, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console._do(["follow", "prog"])
+    console._output(OutputToken("prog", "a", 450_000, 550_000, "ADD-1", "edge"))
+    assert capsys.readouterr().out.splitlines()[-1] == "prog [450ms, 550ms)  ADD-1 on edge:  'a'"
+
+
+def test_deploy_starts_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    questions: list[dict[str, Any]] = []
+
+    class Manager:
+        def __init__(self, *where: object) -> None: ...
+
+        def __enter__(self) -> Manager:
+            return self
+
+        def __exit__(self, *error: object) -> None: ...
+
+        def ask(self, **question: Any) -> dict[str, Any]:
+            questions.append(question)
+            return {"graph": "prog", "context": 1}
+
+    monkeypatch.setattr(remote, "Remote", Manager)
+    program = tmp_path / "prog.py"
+    program.write_text(PROGRAM)
+    remote.deploy(str(program), "127.0.0.1:5555", start=True, start_at="2026-11-29T12:00Z", input=["x=1"])
+    assert [question["do"] for question in questions] == ["deploy", "start"]
+    assert questions[1]["start_tick"] == NOON
+    for option in ({"start_at": "12:00"}, {"input": ["x=1"]}):
+        with pytest.raises(typer.BadParameter, match="give --start, too"):
+            remote.deploy(str(program), "127.0.0.1:5555", **option)
