@@ -168,3 +168,30 @@ def test_a_dask_cluster_gives_what_this_machine_gives(folder):
     assert there == ticktalk.sweep("prog.py", *asked, jobs=1, **fixed)
     with pytest.raises(TTError, match="no Dask scheduler answers"):
         ticktalk.sweep("prog.py", dask="tcp://127.0.0.1:1", **fixed)
+
+
+@pytest.mark.parametrize("value", ["20s", 5, {"x": 1}, None])
+def test_one_value_in_place_of_a_list_is_refused(folder, value):
+    with pytest.raises(TTError, match=r"'until' in `vary` is .*give a list of values, such as \["):
+        ticktalk.sweep("prog.py", {"until": value}, input={"x": 1, "gain": 2})
+    with pytest.raises(TTError, match=r"`runs` is a list of settings"):
+        ticktalk.sweep("prog.py", runs={"until": "2s"}, input={"x": 1, "gain": 2})
+
+
+def test_the_modules_of_drivers_go_to_the_workers_of_a_dask_cluster(folder, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    near, elsewhere = folder / "near", folder / "elsewhere"
+    (near / "parts").mkdir(parents=True)
+    (near / "prog.py").write_text(
+        "from ticktalk import *\n@STREAMify\ndef read(t): return component('dial').read()\n"
+        "@GRAPHify\ndef main(t): return read(t, TTPeriod=s(1))\n"
+    )
+    (near / "dials.py").write_text("from parts.spring import force\nclass Dial:\n    def read(self): return force()\n")
+    (near / "parts" / "spring.py").write_text("def force(): return 'near'\n")
+    elsewhere.mkdir()
+    (elsewhere / "dials.py").write_text("raise ImportError('the one beside the program goes first')\n")
+    asked = {"until": "1500ms", "input": {"t": 1}, "ensemble": "e=dial", "component": "e.dial=dials:Dial"}
+    monkeypatch.chdir(elsewhere)
+    with distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster:
+        (there,) = ticktalk.sweep(near / "prog.py", dask=cluster.scheduler_address, **asked)
+    assert values(there) == ["near"], there["told"]

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from ticktalk.errors import TTError
 from ticktalk.input_file import read_bytes
-from ticktalk.source_problems import did_you_mean
+from ticktalk.source_problems import Problems, did_you_mean
 
 FILES = ("deployment", "mapping", "events")
 """Settings that name a file."""
@@ -52,6 +52,7 @@ def run_job(job: Job) -> dict[str, Any]:
     """Do one run: `status`, `outputs` (a dict for each token, as in a log), `counters`, `errors`, `told`."""
     with tempfile.TemporaryDirectory(prefix="ticktalk-") as folder:
         for name, content in job.files.items():
+            Path(folder, name).parent.mkdir(parents=True, exist_ok=True)
             Path(folder, name).write_bytes(content)
         summary = Path(folder, "summary.json")
         command = [sys.executable, "-P", "-m", "ticktalk.cli.entry", "simulate", *job.words]
@@ -75,7 +76,15 @@ def run_job(job: Job) -> dict[str, Any]:
 
 
 def combinations(vary: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """A dict of settings for each combination of values, the last setting changing first."""
+    """A dict of settings for each combination of values, the last setting changing first.
+
+    Raises:
+        TTError: a setting has one value in place of a list.
+    """
+    for name, values in vary.items():
+        if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+            what = f"{name!r} in `vary` is {values!r}, of type {type(values).__name__!r}"
+            raise TTError(f"{what}: give a list of values, such as [{values!r}]")
     return [dict(zip(vary, values, strict=True)) for values in product(*vary.values())]
 
 
@@ -155,14 +164,36 @@ def jobs_of(program: str, graph: str | None, runs: Sequence[Mapping[str, Any]], 
     from ticktalk.cli.arguments import load_graph
 
     compiled = load_graph(program, graph).to_json()
+    drivers: dict[tuple[str, ...], dict[str, bytes]] = {}  # by components, their files
     for settings in runs:
-        files = {"graph.json": compiled}
+        listed = settings.get("component") or ()
+        components = (listed,) if isinstance(listed, str) else tuple(listed)
+        if components not in drivers:
+            drivers[components] = driver_files(components, Path(program).absolute().parent)
+        files = {"graph.json": compiled, **drivers[components]}
         own = dict(settings)
         for name in FILES:
             if own.get(name) is not None:
                 files[name] = read_bytes(own[name])
                 own[name] = name
         yield Job(["graph.json", *words_of(own)], files)
+
+
+def driver_files(components: Iterable[str], near: Path) -> dict[str, bytes]:
+    """The modules of components' factories, and those that they import, by file; what is installed is left out.
+
+    Args:
+        components: as `ENSEMBLE.NAME=MODULE:FACTORY`.
+        near: the program's folder. As on this machine, modules in it go before those of the current directory.
+    """
+    from ticktalk.language.sibling_modules import sibling_modules
+
+    modules = {option.partition("=")[2].partition(":")[0] for option in components}
+    found: dict[str, bytes] = {}
+    for folder in (Path.cwd(), near):
+        for name, source in sibling_modules(folder, "", (), sorted(modules), Problems("", "")).items():
+            found[f"{name.replace('.', '/')}.py"] = source.encode()
+    return found
 
 
 def results(
@@ -232,7 +263,8 @@ def sweep(
         runs: further runs, each with its settings.
         graph: which graph of the program; None: the outermost one.
         jobs: runs at a time; None: one for each processor. The result is the same.
-        dask: the address of a Dask scheduler that does the runs instead.
+        dask: the address of a Dask scheduler that does the runs instead. Its workers get the modules of components'
+            factories that lie beside the program, and what these import; what is installed has to be there.
         **settings: those of all runs, with `_` for `-`: `until="20s"`, `network_delay="2ms"`, `input={"x": 1}`.
 
     Returns:
@@ -241,9 +273,12 @@ def sweep(
         kind, over all SQs.
 
     Raises:
-        TTError: a setting is not known, or there is no such program.
+        TTError: a setting is not known, or has no list of values to vary; or there is no such program.
     """
     fixed = {name.replace("_", "-"): value for name, value in settings.items()}
+    runs = list(runs)
+    if wrong := [each for each in runs if not isinstance(each, Mapping)]:
+        raise TTError(f"`runs` is a list of settings, such as [{{'seed': 1}}], but {wrong[0]!r} is in it")
     own = [*(combinations(vary) if vary else []), *map(dict, runs)] or [{}]
     if not Path(program).is_file():
         raise TTError(f"{program}: the program cannot be read: there is no such file")
