@@ -26,7 +26,7 @@ class TTWarning(UserWarning):
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong with a program: `line` counts from 1, `column` from 1."""
+    """One thing that is wrong with a program: `line` counts from 1, `column` from 1; `harmless`: it is a warning."""
 
     file: str
     line: int
@@ -34,9 +34,11 @@ class Problem(NamedTuple):
     what: str
     instead: str = ""
     source: str = ""
+    harmless: bool = False
 
     def __str__(self) -> str:
-        text = f"{self.file}:{self.line}:{self.column}: error: {self.what}"
+        kind = "warning" if self.harmless else "error"
+        text = f"{self.file}:{self.line}:{self.column}: {kind}: {self.what}"
         if self.source.strip():
             # Tabs stay tabs, so the caret stands below the character that is meant.
             lead = "".join(c if c == "\t" else " " for c in self.source[: self.column - 1])

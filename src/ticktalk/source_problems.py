@@ -27,19 +27,19 @@ class Problems:
         """The problems of the same file which are kept apart."""
         return Problems(self.file, "\n".join(self.lines))
 
-    def report(self, place: Place, what: str, instead: str = "") -> None:
+    def report(self, place: Place, what: str, instead: str = "", harmless: bool = False) -> None:
         """Note a problem at `place`; the same one again (an unrolled loop) is noted once."""
         line = "".join(self.lines[place.lineno - 1 : place.lineno])
         # The syntax tree counts bytes, people count characters.
         column = len(line.encode("utf-8", "surrogatepass")[: place.col_offset].decode("utf-8", "replace")) + 1
-        self.report_at(place.lineno, column, what, instead)
+        self.report_at(place.lineno, column, what, instead, harmless)
 
-    def report_at(self, line: int, column: int, what: str, instead: str = "") -> None:
+    def report_at(self, line: int, column: int, what: str, instead: str = "", harmless: bool = False) -> None:
         """As `report`, at a line and column that count from 1."""
         if (line, column, what) not in self._seen:
             self._seen.add((line, column, what))
             source = "".join(self.lines[line - 1 : line])
-            self.found.append(Problem(self.file, line, column, what, instead, source))
+            self.found.append(Problem(self.file, line, column, what, instead, source, harmless))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

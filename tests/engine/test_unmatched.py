@@ -16,6 +16,7 @@ from oracle import Node, run
 from test_oracle import as_graph
 from world import MANAGER, MS, S, World, graph_of
 
+from ticktalk.errors import TTSyntaxError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTDestination
 from ticktalk.language.compiler import compile_source
@@ -358,3 +359,42 @@ def test_a_long_value_is_copied_once_on_its_way_to_a_handler(length: int) -> Non
         tracemalloc.stop()
     assert decode_value(made.data) == (bytes(length), interval, ("a",))
     assert length < 2**20 or peak < 1.5 * length
+
+
+def test_the_result_of_a_handler_goes_on_by_its_name() -> None:
+    body = """
+both = pair(count(trigger, TTPeriod=1000000), odd(count(trigger, TTPeriod=1000000)))
+late = TTUnmatched(both, lone, TTName="late")
+return same(late)
+"""
+    world = simulated(body, 40 * S)
+    by_keyword = simulated(
+        body.replace(
+            "odd(count(trigger, TTPeriod=1000000))", "odd(count(trigger, TTPeriod=1000000)), TTUnmatched=lone"
+        ).replace('late = TTUnmatched(both, lone, TTName="late")\nreturn same(late)', "return both"),
+        40 * S,
+    )
+    # Every second count finds no partner, and goes after the bound of 3 s.
+    expected = [(token.arrival, token.value) for token in by_keyword.outputs if token.sq == "lone-1"]
+    assert [value[0] for _, value in expected][:3] == [2, 4, 6]
+    assert [(token.arrival, token.value) for token in world.outputs if token.sq == "same-1"] == expected
+    assert {token.sq for token in world.outputs} == {"same-1", "pair-1"}
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        ("TTUnmatched(trigger, lone)", "takes the result of a call"),
+        ("TTUnmatched(3, lone)", "takes the result of a call"),
+        ("TTUnmatched(both, same)", "`same` is no handler"),
+        ("TTUnmatched(both, 3)", "takes the name of an @SQify function"),
+        ("TTUnmatched(both)", "is missing `handler`"),
+        ("TTUnmatched(both, lone, TTUnmatched=lone)", "no parameter `TTUnmatched`"),
+        ("TTUnmatched(gone, lone)", "`gone` is not defined"),
+    ],
+)
+def test_a_call_of_a_handler_that_cannot_be_is_reported(call: str, what: str) -> None:
+    with pytest.raises(TTSyntaxError) as caught:
+        graph_of(f"both = pair(trigger, same(trigger))\nreturn {call}", more=MORE)
+    (problem,) = caught.value.problems
+    assert what in problem.what

@@ -19,7 +19,9 @@ from ticktalk.language.templates import STREAM_KEYWORDS
 
 SOURCE = Path(ticktalk.__file__).parents[1]
 PROJECT = Path(__file__).parents[2]
-STUB = ast.parse((SOURCE / "ticktalk/typed.pyi").read_text())
+STUB, INSTRUCTIONS, PACKAGE = (
+    ast.parse((SOURCE / f"ticktalk/{name}.pyi").read_text()) for name in ("typed", "instruction_types", "__init__")
+)
 
 RIGHT = '''\
 from typing import Any, TypeVar
@@ -91,7 +93,7 @@ def default() -> float:
 
 
 @SQify
-def lost(value: float, interval: TTTime, missing: list[str]) -> str:
+def lost(value: float, interval: TTTime, missing: tuple[str, ...]) -> str:
     return "a"
 
 
@@ -210,14 +212,15 @@ def test_what_passes_mypy_compiles(tmp_path: Path):
 
 
 def _stubs() -> dict[str, ast.FunctionDef]:
-    return {node.name: node for node in STUB.body if isinstance(node, ast.FunctionDef)}
+    return {node.name: node for node in [*STUB.body, *INSTRUCTIONS.body] if isinstance(node, ast.FunctionDef)}
 
 
 def test_the_stub_names_what_is_exported():
     names = {name for name in _stubs() if not name.startswith("_")}
     names |= {node.name for node in STUB.body if isinstance(node, ast.ClassDef) and node.name.startswith("TT")}
     assert BY_NAME.keys() <= names <= set(ticktalk.__all__)
-    assert {"component", "sq_state"} <= set(ticktalk.__all__)
+    listed = {alias.name for node in PACKAGE.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert listed - {"*"} | BY_NAME.keys() == set(ticktalk.__all__)
     assert set(importlib.import_module("ticktalkpython.Instructions").__all__) == BY_NAME.keys()
     for name in ticktalk.__all__:
         assert getattr(ticktalk, name) is not None

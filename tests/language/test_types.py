@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from mypy import api
 
-from ticktalk.errors import TTSyntaxError
+from ticktalk.errors import TTSyntaxError, TTWarning
 from ticktalk.language.annotations import Annotations
 from ticktalk.language.compiler import compile_program, compile_source
 from ticktalk.language.value_types import fits
@@ -227,7 +227,7 @@ def want_pair(x: Tuple[int, str]): ...
 @SQify
 def want_either(x: Literal["a", "b"]): ...
 @SQify
-def lost(value: int, interval: TTTime, missing: list[str]) -> str: return "a"
+def lost(value: int, interval: TTTime, missing: tuple[str, ...]) -> str: return "a"
 @GRAPHify
 def room(x: float, n: int = 2):
     return want_float(x)
@@ -473,3 +473,112 @@ def test_a_type_that_is_built_of_itself_ends():
         "@GRAPHify\ndef main(a):\n    h(h(g(f(a))))\n"
     )
     compile_source(text, "prog.py", "prog")
+
+
+UNDEFINED = """\
+from typing import TYPE_CHECKING, Annotated, Literal
+import typing as t
+from ticktalk import *
+if TYPE_CHECKING:
+    from nowhere import Photo
+@SQify
+def f(x: HINT): return x
+class Later: ...
+@GRAPHify
+def main(a): return f(a)
+"""
+
+
+def _problems_of(text: str):
+    with pytest.raises(TTSyntaxError) as caught:
+        compile_source(text, "prog.py", "prog")
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("hint", "name"),
+    [
+        ("Phto", "Phto"), ("list[Phto] | None", "Phto"),
+        ("Annotated[Phto, metres]", "Phto"), ("tt.Any", "tt"), ("t.Callable[[Phto], int]", "Phto"),
+    ],
+)  # fmt: skip
+def test_a_name_that_nothing_defines_is_reported_in_an_annotation(hint: str, name: str):
+    (problem,) = _problems_of(UNDEFINED.replace("HINT", hint))
+    assert problem.what == f"`{name}` is not defined, but an annotation names it"
+    assert (problem.line, problem.column) == (7, 10)
+    assert name != "Phto" or problem.instead == "did you mean `Photo`?"
+
+
+@pytest.mark.parametrize(
+    "hint",
+    ["Photo", "'Photo'", "Later", "t.Any", "Literal['Phto']", "Annotated[int, metres]", "'the speed, in m/s'", "Firing",
+     "'list[Later]'", "TTTime"],
+)  # fmt: skip
+def test_a_name_that_is_defined_somewhere_passes(hint: str):
+    compile_source(UNDEFINED.replace("HINT", hint), "prog.py", "prog")
+
+
+@pytest.mark.parametrize("hint", ["'Phto'", "list['Phto']", "Phto"])
+def test_an_undefined_name_that_python_would_not_look_at_is_a_warning(hint: str):
+    text = UNDEFINED.replace("HINT", hint)
+    if hint == "Phto":
+        text = "from __future__ import annotations\n" + text
+    with pytest.warns(TTWarning, match=r"(?s)prog.py:\d:10: warning: `Phto` is not defined.*did you mean `Photo`"):
+        compile_source(text, "prog.py", "prog")
+
+
+def test_names_that_stars_and_texts_may_define_pass():
+    for line in ("from nowhere import *", "globals()['Phto'] = int", "def g():\n    global Phto\n    Phto = int"):
+        compile_source(line + "\n" + UNDEFINED.replace("HINT", "Phto"), "prog.py", "prog")
+
+
+def test_undefined_names_of_results_and_of_graphs_are_reported():
+    text = UNDEFINED.replace("f(x: HINT)", "f(x) -> Phto").replace("main(a)", "main(a: Foto) -> Fotto")
+    assert [problem.line for problem in _problems_of(text)] == [7, 10, 10]
+
+
+HANDLED = """\
+from ticktalk import *
+@STREAMify
+def count(t) -> int: return 1
+@STREAMify
+def name(t) -> str: return "a"
+@SQify
+def setting(t) -> bytes: return b""
+@SQify
+def pair(x, y, z): return x, y
+@SQify
+def lone(PARAMETERS): return 1
+@GRAPHify
+def main(t):
+    both = pair(count(t, TTPeriod=s(1)), name(t, TTPeriod=s(2)), setting(t), TTUnmatched=lone)
+    return both
+"""
+
+
+@pytest.mark.parametrize(
+    ("parameters", "wrong"),
+    [
+        ("value: int, interval, missing", ["value"]),
+        ("value: bytes, interval: TTTime, missing: tuple[str, ...]", ["value", "value"]),
+        ("value, interval: int, missing: list[str]", ["interval", "missing"]),
+        ("value, interval: tuple, missing: tuple[int, ...]", ["interval", "missing"]),
+        # The value of `setting` stays: it never leaves.
+        ("value: int | str, interval: TTTime, missing: tuple[str, ...]", []),
+        ("value: int | str, interval: 'TTTime', missing: Any", []),
+    ],
+)
+def test_a_handler_is_given_values_that_leave_their_interval_and_names(parameters: str, wrong: list[str]):
+    text = HANDLED.replace("PARAMETERS", parameters).replace("import *\n", "import *\nfrom typing import Any\n", 1)
+    for program in (
+        text,
+        text.replace(", TTUnmatched=lone)\n    return both", ")\n    return TTUnmatched(both, lone)"),
+    ):
+        if not wrong:
+            compile_source(program, "prog.py", "prog")
+            continue
+        problems = _problems_of(program)
+        assert [re.search(r"as `(\w+)`", problem.what)[1] for problem in problems] == wrong
+        assert all(
+            program.splitlines()[problem.line - 1][problem.column - 1 :].startswith("lone)") for problem in problems
+        )

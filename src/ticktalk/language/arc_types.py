@@ -97,6 +97,10 @@ Ways = tuple[Way, ...]
 _UNKNOWN: Ways = (Way(ANY, "", declared=False),)
 
 
+_INTERVAL: Ways = (Way(Instance(ProgramClass("TTTime")), "a handler is given the interval of a token, a `TTTime`"),)
+_MISSING: Ways = (Way(Instance(tuple, (Instance(str),)), "a handler is given the names of inputs, `tuple[str, ...]`"),)
+
+
 class _Signature(msgspec.Struct):
     """The annotations of a function."""
 
@@ -118,10 +122,13 @@ class ArcTypes:
         self._ways: dict[SQDraft, Ways] = {}
         self._inputs: dict[InputDraft, Ways] = {}
         self._signatures: dict[str, _Signature | None] = {}
+        self._streams: set[object] = set()  # the SQs behind a stream
 
     def check(self) -> None:
         """Report all values that are surely wrong where they go."""
         for made in self._draft.sqs:
+            if made.is_source or any(end is not None and end.source in self._streams for end in made.ends):
+                self._streams.add(made)
             if any(not self._at(made, index) for index in range(len(made.ends))) and made.sq.function not in _MEETING:
                 ways: Ways = ()  # it never fires
             else:
@@ -159,6 +166,8 @@ class ArcTypes:
         given: list[tuple[str, Ways]] = [
             (port.name, self._at(made, index)) for index, port in enumerate(sq.ports) if not port.hidden
         ]
+        if sq.spread:
+            given = self._unused(made, template)
         given += [(name, _constant(decode_constant(each))) for name, each in sq.parameters.items()]
         for name, ways in given:
             if name not in signature.parameters:
@@ -171,6 +180,20 @@ class ArcTypes:
         result = substituted(signature.result, solution)
         said = signature.shown if result == signature.result else f"{signature.shown}, here `{result}`"
         return () if result == UnionOf(()) else (Way(result, said),)
+
+    def _unused(self, made: SQDraft, template: Template) -> list[tuple[str, Ways]]:
+        """What comes to a handler: a token of any port of the SQ whose tokens it gets, but what stays there."""
+        assert made.ends[0] is not None and isinstance(made.ends[0].source, SQDraft)
+        source = made.ends[0].source
+        ports = [
+            index
+            for index, end in enumerate(source.ends)
+            if end is not None and not source.is_source
+            if end.source in self._streams or source not in self._streams
+        ]
+        values = tuple(dict.fromkeys(way for index in ports for way in self._at(source, index)))
+        names = [parameter.name for parameter in template.parameters if parameter.default is None]
+        return list(zip(names, (values, _INTERVAL, _MISSING), strict=True))
 
     def _signature(self, template: Template) -> _Signature | None:
         """The annotations of a function; None if there is nothing to know."""

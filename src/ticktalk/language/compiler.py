@@ -100,8 +100,10 @@ def _compile(text: str, file: str, name: str, directory: Path | None, graph: str
     functions.update((template.key, modules.travel(template)) for template in used.values() if template.module)
     elsewhere = [function.module for function in functions.values() if function.module]
     sources = sibling_modules(directory, Path(file).stem, nodes, elsewhere, problems)
-    if problems.found:
+    if not all(problem.harmless for problem in problems.found):
         raise TTSyntaxError(problems.found)
+    for problem in problems.found:
+        warnings.warn(str(problem), TTWarning, stacklevel=3)
     inputs, sqs = body.draft.finish()
     told = mentioning_firing(functions, statements, sources)
     due = due_times(body.draft.sqs) if told else {}
@@ -156,14 +158,11 @@ def _mentions(graph: Function, name: str) -> bool:
 
 def _mistakes(scope: ModuleScope, used: Mapping[str, Template]) -> list[Problem]:
     """The problems of the program's functions; `**kwargs` of one that no graph uses is only worth a warning."""
-    found: list[Problem] = []
-    for template in scope.templates.values():
-        for mistake in template.mistakes:
-            if template.key in used or not mistake.what.startswith("`**"):
-                found.append(mistake)
-            else:
-                warnings.warn(str(mistake).replace(" error: ", " warning: ", 1), TTWarning, stacklevel=4)
-    return found
+    return [
+        mistake._replace(harmless=mistake.harmless or (template.key not in used and mistake.what.startswith("`**")))
+        for template in scope.templates.values()
+        for mistake in template.mistakes
+    ]
 
 
 def _read(path: Path) -> str:

@@ -27,8 +27,12 @@ _PARAMETERS = {
     "TTPlanB": _parameters("plan_b"),
     "TTFinishByOtherwise": _parameters("data TTTimeDeadline", "TTPlanB TTWillContinue"),
     "TTSingleRunTimeout": _parameters("call TTTimeout"),
+    "TTUnmatched": _parameters("result handler"),
 }
-_KEYWORDS = {"TTFinishByOtherwise": (*COMMON_KEYWORDS, "TTClock"), "TTSingleRunTimeout": ("TTClock",)}
+_KEYWORDS = {
+    "TTFinishByOtherwise": (*COMMON_KEYWORDS, "TTClock"), "TTSingleRunTimeout": ("TTClock",),
+    "TTUnmatched": ("TTName", "TTPersistent"),
+}  # fmt: skip
 """Further parameters, by keyword only."""
 
 
@@ -49,6 +53,8 @@ class Constructs(Instances):
                 return self._finish_by_otherwise(node, arguments)
             case "TTSingleRunTimeout":
                 return self._single_run(node, arguments)
+            case "TTUnmatched":
+                return self._unmatched(node, arguments)
             case "TTConstraint" | "TTQuery" | "TTPlanB" | "TTDeadline":
                 raise self.refused(node, f"{name} stands in a `with` only", f"write `with {name}(...):`")
             case "component":
@@ -181,6 +187,18 @@ class Constructs(Instances):
             raise self.refused(target.where, what, "write the call here")
         called.sq.single_run = timeout
         return value
+
+    def _unmatched(self, node: ast.Call, arguments: list[Argument]) -> Value:
+        """The result of a handler: of the tokens that leave the ports of the SQ that computes a value."""
+        bound = self.bind_construct(node, "TTUnmatched", arguments)
+        self.evaluate_all([bound["result"]])
+        value = bound["result"].given
+        if isinstance(value, Unknown):
+            raise Refused
+        if not isinstance(value, Arc) or not isinstance(value.source, SQDraft):
+            what = "TTUnmatched takes the result of a call, some of whose inputs may find no partner"
+            raise self.refused(bound["result"].where, what, "write `both = f(a, b)`, then `TTUnmatched(both, handler)`")
+        return self.handler(bound["handler"], value, **self.common(bound)).whole
 
     def _timeout(self, bound: dict[str, Argument]) -> int:
         return self.ticks(bound["TTTimeout"], "TTTimeout", least=1, clock=self.clock(bound.get("TTClock")))

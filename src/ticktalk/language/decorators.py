@@ -90,6 +90,7 @@ def _names_state(code: CodeType) -> bool:
 
 TTFinishByOtherwise = in_a_graph_only("TTFinishByOtherwise", "A deadline with a plan B: in a graph only.")
 TTSingleRunTimeout = in_a_graph_only("TTSingleRunTimeout", "At most one firing in flight: in a graph only.")
+TTUnmatched = in_a_graph_only("TTUnmatched", "A handler of unused tokens, and its result: in a graph only.")
 TTConstraint = in_a_graph_only("TTConstraint", "Hosts allowed for the SQs in a `with` block: in a graph only.")
 TTQuery = in_a_graph_only("TTQuery", "Another name of `TTConstraint`: in a graph only.")
 TTPlanB = in_a_graph_only("TTPlanB", "The call that fires when a `TTDeadline` is missed: in a graph only.")

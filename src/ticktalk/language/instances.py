@@ -114,10 +114,12 @@ class Instances(Arguments):
         return made
 
     def handle_unmatched(self, bound: dict[str, Argument], arc: Arc) -> None:
-        """Make the SQ of `TTUnmatched=`, which gets the tokens that leave the ports of the SQ of `arc` unused."""
-        argument = bound.get("TTUnmatched")
-        if argument is None:
-            return
+        """Make the SQ of `TTUnmatched=`, if it is given."""
+        if (argument := bound.get("TTUnmatched")) is not None:
+            self.handler(argument, arc)
+
+    def handler(self, argument: Argument, arc: Arc, **fields: Any) -> SQDraft:
+        """The SQ of a handler, which gets the tokens that leave the ports of the SQ of `arc` unused."""
         callee = self.evaluate(argument.place) if argument.value is None else argument.value
         instead = "write `def handler(value, interval, missing):`, decorated with @SQify, and give its name"
         if isinstance(callee, Unknown):
@@ -131,7 +133,7 @@ class Instances(Arguments):
             what = f"`{callee.name}` is no handler: it gets a value, its interval, and the names of the missing inputs"
             raise self.refused(argument.where, what, instead)
         port = PortDraft("unmatched", arc.source.arc("unmatched"))
-        self._add_function(argument.place, template, callee.home, [port], {}, spread=True)
+        return self._add_function(argument.place, template, callee.home, [port], {}, spread=True, **fields)
 
     def _components(self, template: Template, home: Home, values: dict[str, Any]) -> list[str]:
         """The components that the body asks for, given the values of its parameters."""

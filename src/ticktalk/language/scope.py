@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 
+from ticktalk.language.annotation_names import check_names
 from ticktalk.language.draft import Constant
 from ticktalk.language.evaluation import Foreign, GiveUp, Home, Imported, Listing, Meaning, Names, Reference, Resolve
 from ticktalk.language.expressions import Expressions, reference_to
@@ -128,10 +129,12 @@ class ModuleScope:
         if kind != "GRAPHify":
             own = self._problems.beside()
             template = read_template(node, kind, self.imports, self.bound, own)
+            check_names(node, self.tree, self.bound, own)
             template.module, template.file, template.mistakes = self.home.name, own.file, own.found
             self.templates[name] = template
             self.meanings[name] = Reference("function", name, template, home=self.home)
             return
+        check_names(node, self.tree, self.bound, self._problems)
         self.meanings[name] = Reference("graph", name, node=node, home=self.home)
         self.graphs.append(node)
 

@@ -20,6 +20,7 @@ OLDER = {
 DECORATORS = frozenset({"SQify", "STREAMify", "GRAPHify"})
 CONSTRUCTS = {
     "TTClock", "TTConstraint", "TTQuery", "TTFinishByOtherwise", "TTPlanB", "TTDeadline", "TTSingleRunTimeout",
+    "TTUnmatched",
 }  # fmt: skip
 KNOWN = DECORATORS | CONSTRUCTS | BY_NAME.keys() | {"component"}
 """Names that mean something of TickTalk where nothing else binds them."""

@@ -1,0 +1,3 @@
+"""The instructions, callable by name."""
+
+from ticktalk.instruction_types import *  # noqa: F403
