@@ -190,11 +190,13 @@ class TTInput(msgspec.Struct, omit_defaults=True):
         name: the parameter's name.
         to: the ports its token goes to at every start.
         default: `[value]`, an encoded constant for starts that give no value; else None.
+        type: its annotation, as far as it names plain types of Python, such as `int | list[Any]`; empty: unchecked.
     """
 
     name: str
     to: list[TTDestination] = []
     default: list[Any] | None = None
+    type: str = ""
 
 
 class Nodes(Protocol):

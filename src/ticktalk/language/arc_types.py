@@ -22,6 +22,7 @@ from ticktalk.language import folding
 from ticktalk.language.annotations import Annotations
 from ticktalk.language.draft import Arc, Constant, GraphDraft, InputDraft, SQDraft
 from ticktalk.language.evaluation import Reference
+from ticktalk.language.input_types import input_type
 from ticktalk.language.templates import Template
 from ticktalk.language.value_types import (
     ANY,
@@ -125,7 +126,9 @@ class ArcTypes:
         self._streams: set[object] = set()  # the SQs behind a stream
 
     def check(self) -> None:
-        """Report all values that are surely wrong where they go."""
+        """Report all values that are surely wrong where they go; the graph's inputs get their types."""
+        for source in self._draft.inputs:
+            self._of_input(source)
         for made in self._draft.sqs:
             if made.is_source or any(end is not None and end.source in self._streams for end in made.ends):
                 self._streams.add(made)
@@ -249,6 +252,7 @@ class ArcTypes:
                     where = f"{home.problems.file}:{argument.annotation.lineno}"
                     said = f"the input `{name}` is `{ast.unparse(argument.annotation)}` ({where})"
                     self._inputs[source] = (Way(type_, said),)
+                    source.made.type = input_type(type_)
         return self._inputs[source]
 
     def _of_value(self, value: object) -> Ways:

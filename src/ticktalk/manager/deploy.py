@@ -15,6 +15,7 @@ from ticktalk.errors import TTInputError, TTRuntimeError
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.completion import Completion
+from ticktalk.language.input_types import misfit
 from ticktalk.manager.driver import Driver, Send
 from ticktalk.manager.heal import Heal
 from ticktalk.manager.outputs import Outputs
@@ -283,11 +284,14 @@ def not_prepared(state: GraphState) -> str:
     return "\n".join(lines)
 
 
+_FITTING = "give a value that fits (--input: text that looks like a number is one, unless it is quoted twice: '\"5\"')"
+
+
 def check_inputs(graph: TTGraph, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """One value per graph input: given, its own default, or 1 for an input named `trigger`.
 
     Raises:
-        TTInputError: an input has no value, or a value has no input.
+        TTInputError: an input has no value, a value has no input, or does not fit the annotation of its input.
     """
     names = [source.name for source in graph.inputs]
     listed = f"the inputs of graph {graph.name!r}: {', '.join(names)}"
@@ -296,6 +300,9 @@ def check_inputs(graph: TTGraph, inputs: Mapping[str, Any]) -> dict[str, Any]:
             near = difflib.get_close_matches(name, names, 1)
             guess = f"; did you mean {near[0]!r}?" if near else ""
             raise TTInputError(f"{name!r} is no input{guess} ({listed})")
+    for source in graph.inputs:
+        if source.name in inputs and (wrong := misfit(source.type, inputs[source.name])):
+            raise TTInputError(f"input {source.name!r} of graph {graph.name!r} {wrong}: {_FITTING}")
     values = {s.name: decode_constant(s.default[0]) for s in graph.inputs if s.default is not None}
     values.update(inputs)
     if "trigger" in names:
