@@ -120,3 +120,13 @@ def test_a_called_graph_is_a_box_and_collapses_to_a_node(tmp_path, ending):
     assert "room-1/double-1" in opened and "hall/double-3" in opened
     assert "room-1/double" not in folded and "room-1" in folded and "hall" in folded
     assert len(folded) < len(opened)
+
+
+def test_an_arc_that_enters_a_folded_graph_is_one_line(tmp_path):
+    program = NESTED.replace("return double(x), double(b)", "return double(a), double(a)")
+    picture = tmp_path / "graph.mmd"
+    draw(tmp_path, program, "--collapse", "-o", str(picture))
+    folded = picture.read_text(encoding="utf-8").splitlines()
+    lines = [line for line in folded if "-->" in line]
+    assert len(lines) == len(set(lines)) and sum("in0" in line for line in lines) == 2  # into room-1, and double-1
+    assert sum("a graph of 3 SQs" in line for line in folded) == 2

@@ -20,6 +20,7 @@ from ticktalk.graph.drawing import draw
 from ticktalk.graph.drawing.captions import caption, constant_text
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ, TTArc, TTConstraintSpec, TTDestination, TTInput, TTPort
+from ticktalk.language.compiler import compile_source
 
 SVG = "{http://www.w3.org/2000/svg}"
 NASTY = 'a<b>&"c\\"]|{}%%`#\'\n\x00\ud800é中'
@@ -236,6 +237,13 @@ def test_a_picture_shows_the_settings_of_an_sq() -> None:
     assert [(p.get("data-from"), p.get("data-to")) for p in picture.arcs if p.get("class") == "arc plan-b"] == [
         ("nothing-1", "late-1")
     ]
+
+
+def test_a_resampling_shows_how_long_a_gap_it_fills() -> None:
+    text = "from ticktalk import *\n@STREAMify\ndef s1(t): return 1\n@GRAPHify\ndef main(t):\n    return "
+    text += "RESAMPLE(s1(t, TTPeriod=ms(30)), TTPeriod=ms(100), order=1, TTMaxGap=s(5))\n"
+    drawn = draw(compile_source(text, "prog.py", "prog"), "mmd")
+    assert "order = 1" in drawn and "fills at most 5s" in drawn and "5000000" not in drawn
 
 
 def test_a_mapping_makes_the_groups() -> None:

@@ -25,7 +25,13 @@ COMMANDS = {
     "compile": Command(
         "compile_command", "compile_command", "Compile a program to a graph file. The program is not run."
     ),
-    "draw": Command("draw", "draw", "Draw a graph: SVG, Graphviz DOT or Mermaid; hosts are groups, or regions."),
+    "draw": Command(
+        "draw",
+        "draw",
+        "Draw a graph: SVG, Graphviz DOT or Mermaid; hosts are groups, or regions.\n\n"
+        "A node tells its SQ's function, firing rule, grid and settings, such as `order` and the longest gap that a"
+        " RESAMPLE fills. Thick lines are streams; broken ones are tags, unused tokens (TTUnmatched) and plan Bs.",
+    ),
     "simulate": Command("simulate", "simulate", "Run a program in simulated time."),
     "run": Command(
         "run", "run", "Run a program in real time on this machine: a manager, and one OS process per ensemble."
@@ -46,7 +52,10 @@ COMMANDS = {
         "remote", "drain", "Move all instances on an ensemble to others, losing nothing, then let the ensemble end."
     ),
     "set": Command(
-        "remote", "set_grid", "Change a stream's period or phase while it runs; it takes effect from its next instant."
+        "remote",
+        "set_grid",
+        "Change a stream's period or phase while it runs, from its next instant on; a stream that catches up"
+        " (TTMissed) runs those that are past first, as they were due.",
     ),
     "status": Command("remote", "status", "The ensembles, the graphs on them, and their states."),
     "outputs": Command(

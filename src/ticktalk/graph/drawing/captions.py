@@ -119,8 +119,11 @@ def _notes(sq: TTSQ) -> list[str]:
     if sq.trigger == "deadline" and sq.plan_b is not None and not sq.will_continue:
         notes.append("plan B ends it")
     usual = INSTRUCTIONS[sq.function].settings if sq.function in INSTRUCTIONS and not sq.body else {}
-    settings = {name: value for name, value in sq.instruction.items() if name != "TTClock" and value != usual.get(name)}
+    passed_over = ("TTClock", "TTMaxGap")
+    settings = {n: value for n, value in sq.instruction.items() if n not in passed_over and value != usual.get(n)}
     notes += [f"{name} = {constant_text(value)}" for name, value in {**settings, **sq.parameters}.items()]
+    if "TTMaxGap" in sq.instruction:
+        notes.append(f"fills at most {duration_text(sq.instruction['TTMaxGap'])}")
     if sq.single_run is not None:
         notes.append(f"single run, timeout {duration_text(sq.single_run)}")
     if sq.timeout:
