@@ -33,8 +33,9 @@ from ticktalk.graph.sq import TTSQ
 from ticktalk.graph.travelled_modules import TravelledModules
 from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language.decorators import DECORATORS, undecorated
+from ticktalk.printable import PREFIX
 from ticktalk.time import TTClock, TTEmpty, TTTime, TTToken
-from ticktalk.values.classes import PREFIX, add_program, class_in
+from ticktalk.values.classes import add_program, class_in
 from ticktalk.values.codec import value_decoder
 
 _OF_TIME = {"TTClock": TTClock, "TTEmpty": TTEmpty, "TTTime": TTTime, "TTToken": TTToken}
@@ -260,13 +261,10 @@ class GraphCode:
         top = name.partition(".")[0]
         if level or not self._travels(top):
             return builtins.__import__(name, globals, locals, fromlist or (), level)
-        module = importlib.import_module(f"{self._prefix}.{name}")
-        if not fromlist:
-            return importlib.import_module(f"{self._prefix}.{top}")
-        for item in fromlist:
-            if self._travels(f"{name}.{item}"):
-                importlib.import_module(f"{self._prefix}.{name}.{item}")
-        return module
+        if fromlist:
+            return builtins.__import__(f"{self._prefix}.{name}", None, None, fromlist)
+        importlib.import_module(f"{self._prefix}.{name}")
+        return importlib.import_module(f"{self._prefix}.{top}")
 
     def _travels(self, name: str) -> bool:
         """True if a module of this name travels, or a folder in which some do."""

@@ -33,6 +33,7 @@ from ticktalk.language.arc_types import ArcTypes
 from ticktalk.language.due_times import due_times, mentioning_firing
 from ticktalk.language.evaluation import Reference
 from ticktalk.language.graph_body import GraphBody
+from ticktalk.language.imported_modules import ImportedModules
 from ticktalk.language.modules import Modules
 from ticktalk.language.scope import ModuleScope
 from ticktalk.language.sibling_modules import sibling_modules
@@ -85,7 +86,7 @@ def compile_source(text: str, file: str, name: str, directory: Path | None = Non
 def _compile(text: str, file: str, name: str, directory: Path | None, graph: str | None, problems: Problems) -> TTGraph:
     modules = Modules(directory, Path(file).stem, problems.file, problems.found)
     scope = modules.program(_parse(text, problems), problems)
-    travelling = TravellingSources(text, scope)
+    travelling = TravellingSources(text, scope, ImportedModules(modules.tree))
     travelling.add_components(scope.templates.values())
     main = _program_graph(scope, graph, problems)
     if main is None:

@@ -13,6 +13,7 @@ from ticktalk.errors import Problem
 from ticktalk.graph.graph import TTFunction
 from ticktalk.language.evaluation import UNKNOWN, Foreign, Meaning, Reference
 from ticktalk.language.expressions import reference_to
+from ticktalk.language.imported_modules import ImportedModules
 from ticktalk.language.scope import ModuleScope, bound_names, elsewhere
 from ticktalk.language.sibling_modules import file_beside, installed, read_source
 from ticktalk.language.templates import KNOWN, OLDER, PACKAGES, Template
@@ -153,7 +154,7 @@ class Modules:
                 resolve = partial(self.imported, name if is_package else name.rpartition(".")[0], own)
                 file = name.replace(".", "/") + ("/__init__.py" if is_package else ".py")
                 scope = ModuleScope(tree, own, resolve, name, file)
-                sources = TravellingSources(text, scope)
+                sources = TravellingSources(text, scope, ImportedModules(lambda _: None))
                 sources.add_components(scope.templates.values())
                 self._scopes[name] = (scope, sources)
         return Reference("file", name, member=partial(self._member, name, statement, problems, shown))

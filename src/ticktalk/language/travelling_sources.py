@@ -8,6 +8,9 @@ TABLE.append(1)`, the call `fill()` mentions `TABLE`. Three limits keep unrelate
 * An assignment that shares only constants with a body changes nothing for it. Nor does one that shares a module through
   its calls.
 * A statement that leads to the graph starts the program. It is no part of a body's module.
+
+A body that needs a name of a module needs the module: with `from registry import HANDLERS`, a statement that acts on
+`registry` by another name (`@register`) travels, and so does an import of a module that does (`imported_modules.py`).
 """
 
 from __future__ import annotations
@@ -18,17 +21,26 @@ import re
 import symtable
 import sys
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from ticktalk.graph.graph import TTFunction, TTStatement
-from ticktalk.language.scope import ModuleScope, bound_names, is_main_guard
-from ticktalk.language.templates import Template, components_in
+from ticktalk.language.imported_modules import (
+    Definition,
+    ImportedModules,
+    acts,
+    modules_behind,
+    names_at_once,
+    run_by_function,
+)
+from ticktalk.language.scope import ModuleScope, bound_names, is_main_guard, statements_in
+from ticktalk.language.templates import PACKAGES, Template, components_in
 
 NAMESPACE = frozenset({"globals", "locals", "vars", "exec", "setattr"})
 """Functions that reach the module's names by text."""
 
-Definition = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+MODULE = "module "
+"""Begins what stands for a module among the names that are needed and mentioned."""
 
 
 @dataclass(slots=True, eq=False)
@@ -45,14 +57,16 @@ class Statement:
 class TravellingSources:
     """Finds the sources that the bodies of a program need; the lines of `text` are ended by newlines only."""
 
-    def __init__(self, text: str, scope: ModuleScope) -> None:
+    def __init__(self, text: str, scope: ModuleScope, imported: ImportedModules) -> None:
+        self._imported = imported
+        self._named = imported.named(inner for node in scope.tree.body for inner in statements_in(node))
         self._lines = [line.encode("utf-8", "surrogatepass") for line in text.split("\n")]
         self._scope = scope
         self._tables = _tables(text)
         self._statements = [
-            Statement(node, bound_names(node), self._reads(node), self._at_once(node))
-            for node in scope.tree.body
-            if not (is_main_guard(node) or node in scope.graphs or _is_text(node))
+            Statement(node, _bound(node), self._reads(node), self._at_once(node))
+            for place, node in enumerate(scope.tree.body)
+            if not (is_main_guard(node) or node in scope.graphs or (_is_text(node) and place > 0))
         ]
         self._binding: dict[str, list[Statement]] = {}
         for statement in self._statements:
@@ -99,7 +113,7 @@ class TravellingSources:
                     found.add(statement)
                     needed |= self._of_module(statement.reads) | _other_names(statement.node)
                     grown = True
-        unresolved = not needed <= self._binding.keys()
+        unresolved = any(not name.startswith(MODULE) and name not in self._binding for name in needed)
         return [
             statement
             for statement in self._statements
@@ -118,21 +132,37 @@ class TravellingSources:
         waiting = [*found]
         while waiting:
             for behind in self._binding.get(waiting.pop(), ()):
-                new = behind.reads - found
+                imports = isinstance(behind.node, ast.Import | ast.ImportFrom)  # what it leads to is not acted on
+                new = set() if imports else behind.reads - found
                 found |= new
                 waiting.extend(new)
         if not found.isdisjoint(graph.name for graph in self._scope.graphs):
             return set()
         found = self._of_module(found)
+        acted = self._acted_on(statement, found)
         if isinstance(statement.node, ast.Expr):
-            return found
+            return found | acted
+        found = {name for name in found if not name.startswith(MODULE)}
         modules = {name for name in found if self._is_imported(name)}
         found -= modules - statement.at_once
         if isinstance(statement.node, Definition):
             found -= {name for name in modules if self._is_imported(name, sys.stdlib_module_names)}
         if isinstance(statement.node, ast.Assign | ast.AnnAssign) and NAMESPACE.isdisjoint(statement.at_once):
             found = {name for name in found if not self._is_constant(name)}
-        return found
+        return found | acted
+
+    def _acted_on(self, statement: Statement, found: set[str]) -> set[str]:
+        """The modules on which a statement acts, or a module that it imports."""
+        node = statement.node
+        imports = [inner for inner in statements_in(node) if isinstance(inner, ast.Import | ast.ImportFrom)]
+        behind = {module for modules in self._imported.named(imports).values() for module in modules}
+        modules = self._imported.acted_on(behind) if behind else set()
+        if acts(node):
+            named = modules_behind(found if isinstance(node, ast.Expr) else found & statement.at_once, self._named)
+            # As with names: to define something by what a library has for it changes nothing there.
+            unchanged = {*PACKAGES, *(sys.stdlib_module_names if isinstance(node, Definition) else ())}
+            modules |= {module for module in named if module.partition(".")[0] not in unchanged}
+        return {MODULE + module for module in modules}
 
     def _is_imported(self, name: str, of: Collection[str] | None = None) -> bool:
         """True if only imports bind a name, those of some modules only."""
@@ -149,18 +179,26 @@ class TravellingSources:
 
     def _at_once(self, node: ast.stmt) -> set[str]:
         """The names in the code that a statement runs, as far as that may change something."""
-        names = set(_names_at_once(node))
+        names = set(names_at_once(node))
         if names & NAMESPACE:
             names |= _names_in_texts(node)
         if not isinstance(node, Definition):
             return names
-        calls = (isinstance(inner, ast.Call) for part in _run_by_function(node) for inner in ast.walk(part))
+        calls = (isinstance(inner, ast.Call) for part in run_by_function(node) for inner in ast.walk(part))
         if not (isinstance(node, ast.ClassDef) or node.decorator_list or any(calls)):
             return set()  # nothing happens but that its name is bound
         return names - {node.name}
 
     def _reads(self, node: ast.stmt) -> set[str]:
         """The module's names that a statement reads: at once, or when the function it defines is called."""
+        return self._names_read(node) | {MODULE + module for module in self._modules_read(node)}
+
+    def _modules_read(self, node: ast.stmt) -> set[str]:
+        """The modules that the imports in a statement lead to, in functions too."""
+        behind = self._imported.named(ast.walk(node)).values()
+        return self._imported.reached({module for modules in behind for module in modules})
+
+    def _names_read(self, node: ast.stmt) -> set[str]:
         if not isinstance(node, Definition):
             return _names_in([node])
         ours = self._scope.decorator_of(node)
@@ -225,19 +263,6 @@ def _names_in(nodes: Iterable[ast.AST | None]) -> set[str]:
     return names
 
 
-def _names_at_once(node: ast.AST) -> Iterator[str]:
-    """The names in the code that runs now: of functions only decorators, defaults and annotations."""
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.Name):
-            yield node.id
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            waiting += _run_by_function(node)
-        else:
-            waiting.extend(ast.iter_child_nodes(node))
-
-
 def _names_in_texts(node: ast.AST) -> set[str]:
     """The words of its texts, and the names of keyword arguments: `globals().update(T=1)`, `exec("T.append(1)")`."""
     words: set[str] = set()
@@ -247,15 +272,6 @@ def _names_in_texts(node: ast.AST) -> set[str]:
         elif isinstance(inner, ast.Constant) and isinstance(inner.value, str):
             words.update(re.findall(r"\w+", inner.value))
     return words
-
-
-def _run_by_function(node: ast.AST) -> list[ast.AST]:
-    """The expressions that run when a function is made; none for other statements."""
-    if isinstance(node, ast.Lambda):
-        return [node.args]
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return [*node.decorator_list, node.args, *([node.returns] if node.returns is not None else [])]
-    return []
 
 
 def _other_names(node: ast.stmt) -> set[str]:
@@ -277,6 +293,11 @@ def _is_unchangeable(node: ast.expr | None) -> bool:
     if isinstance(node, ast.Tuple):
         return all(_is_unchangeable(item) for item in node.elts)
     return isinstance(node.operand if isinstance(node, ast.UnaryOp) else node, ast.Constant)
+
+
+def _bound(node: ast.stmt) -> set[str]:
+    """The names that a statement at module level binds; the text with which a program begins is its `__doc__`."""
+    return {"__doc__"} if _is_text(node) else bound_names(node)
 
 
 def _is_text(node: ast.stmt) -> bool:

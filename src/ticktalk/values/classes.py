@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
-import re
 import sys
 import types
 from collections import namedtuple
@@ -18,15 +17,12 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
+from ticktalk.printable import TRAVELLED
 from ticktalk.values.kinds import NoCodecError, ValueFormatError
 
 Classes = Callable[[str], Any]
 """Finds a class by its name on the wire; None: it is not there."""
 
-PREFIX = "_ticktalk_"
-"""How the name of a graph in `sys.modules` begins, before its number; its modules are in it as in a package."""
-
-_TRAVELLED = re.compile(rf"^{PREFIX}\d+\.")
 _LONGEST_CHAIN = 1_000
 _HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by a `class` statement
 
@@ -68,7 +64,7 @@ def class_name(kind: type) -> str:
 
 def module_name(kind: type) -> str:
     """The module of a class, as the program imports it."""
-    return _TRAVELLED.sub("", kind.__module__)
+    return TRAVELLED.sub("", kind.__module__)
 
 
 def _name_of(kind: type) -> str:
@@ -79,7 +75,7 @@ def _name_of(kind: type) -> str:
     if holder is not None and class_in(vars(holder), name) is kind:
         return f"{module_name(kind)}:{name}"
     raise NoCodecError(
-        f"a value of type {module}.{name} cannot be kept, because its module has no class of this name:"
+        f"a value of type {module_name(kind)}.{name} cannot be kept, because its module has no class of this name:"
         " define the class at the top of a module"
     )
 

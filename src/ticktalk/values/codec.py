@@ -240,8 +240,8 @@ def encoded(value: Any) -> Data:
 def type_name(value: Any) -> str:
     """The type of `value` as messages name it: `threading.Lock`, `int`."""
     kind = type(value)
-    known = kind.__module__ in ("builtins", "__main__")
-    return kind.__qualname__ if known else f"{kind.__module__}.{kind.__qualname__}"
+    module = module_name(kind)
+    return kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
 
 
 def encode_value(value: Any) -> bytes:

@@ -1,0 +1,138 @@
+"""What imports lead to: the modules that run, and those whose tables, registries or states they change.
+
+`import plugins` binds a name that no body may need, and yet `plugins` may register something in a module that a body
+does need. So an import travels if a module that it runs acts at its top level on a module that is needed: by a call, a
+decorator, a subclass, an assignment to an attribute or an item. Only modules that can be read are looked into.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Callable, Iterable, Iterator
+
+from ticktalk.language.scope import is_main_guard, statements_in
+
+Tree = Callable[[str], tuple[ast.Module, str] | None]
+"""The syntax tree of a module, and its package; None of one that is not looked into."""
+
+Definition = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+Named = dict[str, set[str]]
+"""By a name that imports bind, the modules in which it may lead to something; by `*`, those of star imports."""
+
+
+class ImportedModules:
+    """Finds what imports lead to, in a program whose modules are read by `tree`."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._acted: dict[str, set[str]] = {}
+
+    def named(self, nodes: Iterable[ast.AST], package: str = "") -> Named:
+        """The modules that imports name, of a module of this package."""
+        found: Named = {}
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    first = alias.name.split(".")[0]
+                    found.setdefault(alias.asname or first, set()).update({alias.name} | {first} - {alias.asname})
+            elif isinstance(node, ast.ImportFrom):
+                parts = package.split(".") if package else []
+                outer = parts[: len(parts) + 1 - node.level] if node.level else []
+                base = ".".join([*outer, *([node.module] if node.module else [])])
+                for alias in node.names:
+                    whole = f"{base}.{alias.name}" if base else alias.name
+                    is_module = not base or (alias.name != "*" and self._tree(whole) is not None)
+                    found.setdefault(alias.asname or alias.name, set()).add(whole if is_module else base)
+        return found
+
+    def reached(self, modules: Iterable[str], when_called: bool = True) -> set[str]:
+        """These modules, their packages and all that they import; or without what only their functions import."""
+        found: set[str] = set()
+        waiting = [*modules]
+        while waiting:
+            name = waiting.pop()
+            known = None if name in found else self._tree(name)
+            found.add(name)
+            if known is not None:
+                waiting += [name.rpartition(".")[0]] if "." in name else []
+                tree, package = known
+                nodes = ast.walk(tree) if when_called else _at_top(tree)
+                waiting += [module for modules in self.named(nodes, package).values() for module in modules]
+        return found
+
+    def acted_on(self, modules: Iterable[str]) -> set[str]:
+        """The other modules on which these act when they are imported, they themselves or what they import."""
+        return {other for name in self.reached(modules, when_called=False) for other in self._acts(name)}
+
+    def _acts(self, name: str) -> set[str]:
+        known = self._tree(name)
+        if known is None:
+            return set()
+        if name not in self._acted:
+            tree, package = known
+            named = self.named(_at_top(tree), package)
+            defined = {node.name: node for node in tree.body if isinstance(node, Definition)}
+            names = {each for node in tree.body if acts(node) for each in names_at_once(node)}
+            waiting = [*names & defined.keys()]
+            while waiting:
+                new = {node.id for node in ast.walk(defined[waiting.pop()]) if isinstance(node, ast.Name)} - names
+                names |= new
+                waiting += new & defined.keys()
+            acted = modules_behind(names, named) - {name}
+            self._acted[name] = {other for other in acted if self._tree(other) is not None}
+        return self._acted[name]
+
+
+def modules_behind(names: Iterable[str], named: Named) -> set[str]:
+    """The modules in which names may lead to something."""
+    stars = named.get("*", set())
+    return {
+        module
+        for name in names
+        for module in named.get(name, stars if stars and not hasattr(builtins, name) else set())
+    }
+
+
+def acts(node: ast.stmt) -> bool:
+    """True if a statement at module level may do more than bind names: what it binds may be needed by no body."""
+    if isinstance(node, ast.Import | ast.ImportFrom) or is_main_guard(node):
+        return False
+    if isinstance(node, ast.Expr):
+        return not isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return any(isinstance(part, ast.Attribute | ast.Subscript) for each in targets for part in ast.walk(each))
+    if isinstance(node, Definition):
+        return bool(node.decorator_list or (isinstance(node, ast.ClassDef) and (node.bases or node.keywords)))
+    inner = [each for each in statements_in(node) if each is not node]
+    return any(map(acts, inner)) if inner else not isinstance(node, ast.Pass)
+
+
+def names_at_once(node: ast.AST) -> Iterator[str]:
+    """The names in the code that runs now: of functions only decorators, defaults and annotations."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting += run_by_function(node)
+        else:
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def run_by_function(node: ast.AST) -> list[ast.AST]:
+    """The expressions that run when a function is made; none for other statements."""
+    if isinstance(node, ast.Lambda):
+        return [node.args]
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return [*node.decorator_list, node.args, *([node.returns] if node.returns is not None else [])]
+    return []
+
+
+def _at_top(tree: ast.Module) -> Iterator[ast.stmt]:
+    """The statements that run when a module is imported."""
+    for statement in tree.body:
+        if not is_main_guard(statement):
+            yield from statements_in(statement)
