@@ -19,6 +19,7 @@ from ticktalk.payloads import StartContext, StopGraph
 from ticktalk.physical.recording import WAITING, Noting
 from ticktalk.recording.mcap_file import RecordingWriter, read_recording
 from ticktalk.recording.recorder import Recorder
+from ticktalk.recording.replay import Replay
 from ticktalk.records import Decided, Fired, Received, Recorded, Records, Sent
 from ticktalk.values.codec import decode_value, encode_value
 
@@ -88,6 +89,10 @@ def test_a_run_of_two_ensembles_is_recorded_whole(tmp_path: Path) -> None:
     fired = [each for _, each in records if isinstance(each, Fired)]
     assert all(each.began <= each.ended <= each.tick for each in fired)
     assert all(batch.uncertainty is not None for batch in recording.batches)
+    # The firing rules and bodies do the same again.
+    replay = Replay(setup, records)
+    replay.go()
+    assert [str(each) for each in replay.finish()] == [] and sum(replay.tokens.values()) == len(sent)
 
 
 def test_what_is_written_opens_when_the_run_is_killed(tmp_path: Path) -> None:

@@ -66,6 +66,12 @@ COMMANDS = {
     "echo": Command("live", "echo", "The tokens of any arc of a running graph, as they are sent."),
     "rate": Command("live", "rate", "How many tokens a second an arc carries, and how evenly."),
     "top": Command("live", "top", "A running system at a glance, again and again."),
+    "replay": Command(
+        "replay", "replay", "Compute a recorded run once more, and compare each token; 1 where it departs."
+    ),
+    "inspect": Command(
+        "inspect_command", "inspect", "What a recorded run looked like at some time: ports, states, deadlines."
+    ),
     "doctor": Command(
         "doctor", "doctor", "Look for what would get in the way here, and at a manager; says what to do."
     ),

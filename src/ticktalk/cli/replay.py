@@ -1,0 +1,159 @@
+"""`ticktalk replay`: a recorded run once more, and whether each token comes out as it was."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ticktalk.cli import arguments, options
+from ticktalk.cli.console import Results, ResultsGone
+from ticktalk.cli.streams import say
+from ticktalk.errors import TTError
+from ticktalk.hosted.body_output import BodyOutput, keep_bodies_from_stdout
+from ticktalk.payloads import OutputToken
+from ticktalk.records import Sent
+from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+
+if TYPE_CHECKING:
+    from ticktalk.recording.mcap_file import Recording
+    from ticktalk.recording.replay import Replay
+    from ticktalk.recording.setup import Setup
+
+SLICE = 0.02
+"""Seconds between two looks at the time, with `--speed`."""
+
+SHOWN = 10
+"""Departures that are told at most."""
+
+Context = Annotated[
+    int | None, typer.Option("--context", min=1, help="Which start, where several were recorded; default: the last.")
+]
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(metavar="FILE.mcap", help="A recording (--record).")],
+    speed: Annotated[
+        float | None, typer.Option(min=0.001, help="So many times as fast as it was; default: as fast as possible.")
+    ] = None,
+    since: Annotated[str | None, typer.Option("--from", help="Compare and show from then on, such as 5s.")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Compare and show what is before, such as 10s.")] = None,
+    until: Annotated[str | None, typer.Option(help="Stop there, such as 10s after the start.")] = None,
+    recorded: Annotated[
+        list[str] | None, typer.Option(metavar="SQ", help="Take the results of this SQ from the recording, too.")
+    ] = None,
+    jsonl: options.Jsonl = False,
+    context: Context = None,
+) -> None:
+    recording, setup = opened(file, context)
+    first = setup.start_tick
+    begin: Tick = NEG_INFINITY if since is None else first + arguments.duration(since)
+    ends = [first + arguments.duration(text) for text in (to, until) if text is not None]
+    end: Tick = min(ends, default=INFINITY)
+    from ticktalk.recording.replay import Replay
+
+    failed = False
+    with Results(jsonl, _gone) as results, BodyOutput(results.elsewhere, results.elsewhere), keep_bodies_from_stdout():
+        once_more = Replay(setup, recording.records(setup.context), recorded or [])
+        check_names(once_more, recorded or [])
+        outputs: list[tuple[int, OutputToken]] = []
+        once_more.on_token = outputs_of(once_more, outputs)
+
+        def show() -> None:
+            outputs.sort(key=lambda entry: entry[0])
+            for tick, token in outputs:
+                if begin <= tick < end:
+                    results.add(token)
+            outputs.clear()
+
+        if speed is None:
+            once_more.go(end)
+        else:
+            _paced(once_more, first, end, speed, show)
+        show()
+        departures = [each for each in once_more.finish(end) if begin <= each.tick < end or each.tick == INFINITY]
+    results.check()
+    tell_incomplete(file, recording)
+    tokens = f"{sum(once_more.tokens.values())} tokens on {len(once_more.tokens)} arcs"
+    if departures:
+        failed = True
+        say(f"{tokens}; the run departs from its recording, first here:")
+        for each in departures[:SHOWN]:
+            say(f"  {each}")
+        if len(departures) > SHOWN:
+            say(f"  and {len(departures) - SHOWN} more")
+    else:
+        say(f"{tokens}: each is as it was recorded")
+    if failed:
+        raise typer.Exit(1)
+
+
+def opened(file: Path, context: int | None) -> tuple[Recording, Setup]:
+    """A recording, and the start in it that is meant.
+
+    Raises:
+        TTError: it cannot be read, or has no such start.
+    """
+    try:
+        from ticktalk.recording.mcap_file import read_recording
+    except ImportError:
+        raise TTError("a recording needs mcap: pip install 'ticktalk[record]'") from None
+    recording = read_recording(file)
+    found = [setup for setup in recording.setups if context in (None, setup.context)]
+    if not found:
+        there = ", ".join(str(setup.context) for setup in recording.setups)
+        raise TTError(f"{file}: no start {context} was recorded (there are: {there})")
+    return recording, found[-1]
+
+
+def tell_incomplete(file: Path, recording: Recording) -> None:
+    """Say that a recording lacks something, if it does."""
+    if recording.lacks:
+        say(f"{file}: the recording is incomplete. It lacks: {'; '.join(recording.lacks[:SHOWN])}")
+
+
+def check_names(replay: Replay, names: list[str]) -> None:
+    """See that there are such SQs.
+
+    Raises:
+        TTError: there is none of that name.
+    """
+    for name in names:
+        if all(sq.name != name for sq in replay.graph.sqs):
+            raise TTError(f"--recorded {name}: the recorded graph has no such SQ")
+
+
+def outputs_of(replay: Replay, outputs: list[tuple[int, OutputToken]]) -> Callable[[Sent], None]:
+    """A listener that keeps the outputs among the tokens of a replay, with their ticks."""
+    setup = replay.setup
+    arcs = {f"{sq.name}/{index}" for sq in replay.graph.sqs for index, arc in enumerate(sq.arcs) if arc.output}
+
+    def listen(token: Sent) -> None:
+        if token.arc in arcs:
+            ensemble = setup.host_of.get(token.sq, "")
+            value = replay.load(token.value) if token.value else None
+            ends = token.start, token.stop
+            outputs.append((token.tick, OutputToken(setup.name, value, *ends, token.sq, ensemble, setup.context)))
+
+    return listen
+
+
+def _paced(replay: Replay, first: int, end: Tick, speed: float, show: Callable[[], None]) -> None:
+    begun = time.monotonic()
+    last = min(end, replay.last_tick + 1)
+    tick = first
+    while tick < last:
+        tick = min(int(first + (time.monotonic() - begun) * 1e6 * speed), int(last))
+        replay.go(tick)
+        show()
+        sys.stdout.flush()
+        time.sleep(SLICE)
+    replay.go(end)
+
+
+def _gone() -> None:
+    raise ResultsGone

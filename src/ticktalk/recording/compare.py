@@ -1,0 +1,71 @@
+"""Whether a replay does what was recorded: what is compared, and how a difference is told."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ticktalk.durations import interval_and_ticks
+from ticktalk.json_text import stable_repr
+from ticktalk.records import Deadline, Decided, Left, Sent
+from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+from ticktalk.values.classes import as_data
+from ticktalk.values.codec import decode_value
+
+Compared = Sent | Decided | Deadline | Left
+
+
+class Departure(NamedTuple):
+    """Something that was otherwise in the recording.
+
+    Attributes:
+        tick: when, in the recording; INFINITY: at its end.
+        sq: at which SQ.
+        what: a sentence.
+    """
+
+    tick: Tick
+    sq: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.sq}: {self.what}"
+
+
+def same_value(one: bytes, other: bytes) -> bool:
+    """True if two encoded values are the same; sets may have their members in any order."""
+    return one == other or stable_repr(decode_value(one, as_data)) == stable_repr(decode_value(other, as_data))
+
+
+def content_of(record: Deadline | Left | Compared) -> tuple[Any, ...]:
+    """What two notes of a deadline, or of a token that leaves, have to agree on."""
+    if isinstance(record, Left):
+        return record.start, record.stop, record.why, record.missing
+    assert isinstance(record, Deadline)
+    return record.start, record.stop, record.due, record.how
+
+
+def same_tokens(one: list[int], other: list[int]) -> bool:
+    """True if two sets hold the same tokens, as far as their numbers are known."""
+    return len(one) == len(other) and all(a == b or not a or not b for a, b in zip(one, other, strict=True))
+
+
+def _interval(record: Sent | Decided | Deadline | Left) -> str:
+    start, stop = record.start, record.stop
+    return interval_and_ticks(None if start == NEG_INFINITY else int(start), None if stop == INFINITY else int(stop))
+
+
+def told(record: Decided | Deadline | Left | Compared) -> str:
+    """A note as a sentence."""
+    if isinstance(record, Decided):
+        return f"{record.sq} fires in {_interval(record)}, on its tokens {record.tokens}"
+    if isinstance(record, Deadline):
+        return f"the deadline of {_interval(record)} at {record.due} is {record.how}"
+    if isinstance(record, Left):
+        return f"a token of {_interval(record)} leaves ({record.why})"
+    return shown(record)
+
+
+def shown(token: Sent) -> str:
+    """A token as text."""
+    text = stable_repr(decode_value(token.value, as_data)) if token.value else "(too long to be recorded)"
+    return f"{text if len(text) <= 100 else text[:100] + '...'} in {_interval(token)}"

@@ -1,0 +1,472 @@
+"""A recorded run once more: each SQ is given again what it was given, when it was, and has to do what it did.
+
+The firing rules and bodies are the same classes as ever, in one context that holds the whole graph. Three things come
+from the recording: when a token reaches a port, when an SQ has its turn, and when a body ends. So do the values of
+sources: streams, and SQs that want components. All else is computed again, and compared: every token on every arc with
+its value and interval, every set, every deadline.
+
+An SQ depends on others only by its tokens. So each goes on by itself as far as its tokens are there, whatever the
+clocks of the ensembles said. A deadline and its plan B go together. No rule is written down here a second time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ticktalk.engine.acceleration import ContextParts
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.components import running
+from ticktalk.engine.context import Context
+from ticktalk.engine.execution import Send, TTSQExecute
+from ticktalk.engine.firing.base import Fire
+from ticktalk.engine.firing_chain import Elsewhere, Report, Surroundings
+from ticktalk.engine.forwarding import TTSQForward
+from ticktalk.engine.prepared_graph import PreparedGraph
+from ticktalk.engine.state import Load
+from ticktalk.errors import TTError
+from ticktalk.graph.constants import decode_constant
+from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ
+from ticktalk.hosted.tapping import Tapped
+from ticktalk.payloads import FiringError
+from ticktalk.recording.compare import Compared, Departure, content_of, same_tokens, same_value, shown, told
+from ticktalk.recording.setup import Setup
+from ticktalk.records import AnyRecord, Deadline, Decided, Fired, Left, Moved, Received, Sent, Turn
+from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+
+HERE = "replay"
+"""The one ensemble of a replay."""
+
+
+class _NoBody:
+    """Stands in for the body of a source, whose results are recorded."""
+
+    body = arrange = memory = None
+
+    def __init__(self, sq: TTSQ) -> None:
+        self.sq = sq
+
+    def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        """Give nothing."""
+
+
+class _Context(Context):
+    """The whole graph, with bodies for all SQs but sources."""
+
+    sources: Collection[str] = ()
+
+    def _execute(self, sq: TTSQ, send: Send, report: Report) -> TTSQExecute:
+        if sq.name in self.sources:
+            return _NoBody(sq)  # type: ignore[return-value]
+        return super()._execute(sq, send, report)
+
+
+class _Waiting(NamedTuple):
+    """A firing whose body has not ended yet."""
+
+    start: Tick
+    stop: Tick
+    values: tuple[Any, ...]
+    now: int
+
+
+class _Body:
+    """The stage around a body: it runs when the recording says that it ended."""
+
+    def __init__(self, replay: Replay, own: Elsewhere) -> None:
+        self.own = own
+        self.body: Fire
+        self.waiting: deque[_Waiting] = deque()
+        self.raised = ""
+        self.dropped = False  # what the body gives: in the recording it failed
+        self._replay = replay
+
+    def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        self.waiting.append(_Waiting(start, stop, values, now))
+
+    def send(self, value: Any, start: Tick, stop: Tick) -> None:
+        if not self.dropped:
+            self.own.send(value, start, stop)
+
+    def report(self, error: FiringError) -> None:
+        self.raised = error.exception
+
+    def end(self, fired: Fired, results: list[Sent], source: bool) -> None:
+        """The body ends: it runs now, or its recorded results go out."""
+        waiting = self.waiting
+        while waiting and (waiting[0].start, waiting[0].stop) != (fired.start, fired.stop):
+            waiting.popleft()  # it was skipped or lost
+            self.own.done()
+        if not waiting:
+            self._replay.departs(fired, "a body ran in the recording on a set that is not fired here")
+            return
+        firing = waiting.popleft()
+        if source:
+            for each in results:
+                self._replay.put(each)
+        else:
+            self.raised, self.dropped = "", fired.outcome == "failed"
+            sq = self.own.sq
+            instant = int(firing.start) + sq.width // 2 if sq.trigger == "grid" else firing.now
+            running.late = fired.began - instant
+            self.body(*firing)
+            running.late = None
+            if self.raised and fired.outcome != "failed":
+                self._replay.departs(fired, f"its body raises here, and did not in the recording: {self.raised}")
+        self.own.done()
+
+
+@dataclass(eq=False)
+class _Group:
+    """SQs that are driven together (a deadline and its plan B, or one SQ), by their records."""
+
+    leader: str
+    records: list[tuple[int, AnyRecord]] = field(default_factory=list)  # with the tick by which each is due
+    at: int = 0
+    sent: dict[str, list[Sent]] = field(default_factory=dict)  # by SQ: since its last firing has ended
+    astray: bool = False
+
+
+class Replay:
+    """A recorded start of a graph, once more.
+
+    Args:
+        setup: of the start.
+        records: all of its records, with the ensemble of each; each ensemble's in their order.
+        sources: more SQs whose results are taken from the recording.
+        graph: another version of the program; None: the recorded one.
+
+    Attributes:
+        departures: what is otherwise than in the recording, in the order found.
+        tokens: how many tokens were compared, by arc.
+        on_token: called with each token that goes along an arc here.
+        load: makes a value again from its bytes.
+        last_tick: the tick of the last record.
+        ended: by SQ, how many firings have ended.
+
+    Raises:
+        TTError: the recorded graph cannot be read, or SQs moved.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        records: Iterable[tuple[str, AnyRecord]],
+        sources: Collection[str] = (),
+        graph: TTGraph | None = None,
+    ) -> None:
+        self.setup = setup
+        self.departures: list[Departure] = []
+        self.tokens: dict[str, int] = {}
+        self.on_token: Callable[[Sent], None] = lambda token: None
+        try:
+            self.graph = graph or TTGraph.from_json(setup.graph.encode())
+        except (ValueError, KeyError, TypeError) as error:
+            raise TTError(f"the graph in the recording cannot be read: {error}") from None
+        self.sources = {
+            sq.name
+            for sq in self.graph.sqs
+            if sq.trigger == "grid" or sq.name in sources or any(spec.components for spec in sq.constraints)
+        }
+        self._by_name = {sq.name: sq for sq in self.graph.sqs}
+        self._groups: dict[str, _Group] = {}
+        self._group_of: dict[str, _Group] = {}
+        together = {sq.plan_b: sq.name for sq in self.graph.sqs if sq.plan_b is not None}
+        for sq in self.graph.sqs:
+            leader = together.get(sq.name, sq.name)
+            self._group_of[sq.name] = self._groups.setdefault(leader, _Group(leader))
+        self._expected: dict[tuple[str, type], deque[Compared]] = {}
+        self._arcs: dict[str, list[Sent]] = {}  # by arc, as recorded
+        self._due: dict[str, list[int]] = {}  # by arc: the ticks by which they are due
+        self._results: dict[str, list[str]] = {
+            sq.name: [f"{sq.name}/{index}" for index, arc in enumerate(sq.arcs) if arc.kind == "value"]
+            for sq in self.graph.sqs
+        }
+        self._produced: dict[str, list[Sent]] = {}  # by arc, as computed
+        self._numbers: dict[tuple[str, int], list[int]] = {}  # by arc and number: places among the recorded
+        self._taken: dict[tuple[str, int, str], int] = {}  # by SQ, port and arc: the place of the last token
+        self._wait: dict[tuple[str, int], list[_Group]] = {}  # groups that wait for a token
+        self._ready: deque[_Group] = deque()
+        self.ended: dict[str, int] = {}
+        self._moved: set[str] = set()
+        self._ending = False  # a body, in place of a firing rule, sends what is sent now
+        self._take_in(records)
+        self._start()
+
+    def _take_in(self, records: Iterable[tuple[str, AnyRecord]]) -> None:
+        latest: dict[str, int] = {}
+        self.last_tick = self.setup.start_tick
+        for ensemble, record in records:
+            group = self._group_of.get(record.sq)
+            if group is None:
+                continue  # of an SQ that another version of the program does not have
+            due = latest[ensemble] = max(record.tick, latest.get(ensemble, record.tick))
+            if isinstance(record, Moved):
+                self._moved.add(record.sq)
+            self.last_tick = max(self.last_tick, due)
+            if isinstance(record, Sent):
+                recorded = self._arcs.setdefault(record.arc, [])
+                self._numbers.setdefault((record.arc, record.number), []).append(len(recorded))
+                recorded.append(record)
+                self._due.setdefault(record.arc, []).append(due)
+            if isinstance(record, Sent | Deadline | Left):
+                self._expected.setdefault((record.sq, type(record)), deque()).append(record)
+            if isinstance(record, Received | Turn | Decided | Fired | Moved | Sent):
+                group.records.append((due, record))
+
+    def _start(self) -> None:
+        setup = self.setup
+        prepared = PreparedGraph(self.graph, dict.fromkeys(self._by_name, HERE), HERE, {})
+        self.load: Load = prepared.code.decode
+        self._inputs = dict(setup.inputs)
+        self._agenda = Agenda(setup.start_tick)
+        self._tap = _Tap(self)
+        self._bodies: dict[str, _Body] = {}
+        sources = self.sources
+
+        class Whole(_Context):
+            pass
+
+        Whole.sources = sources
+
+        def stage(context: ContextParts, own: Elsewhere) -> _Body:
+            made = self._bodies[own.sq.name] = _Body(self, own)
+            return made
+
+        around = Surroundings(
+            lambda *token: None,
+            lambda *output: None,
+            lambda error: None,
+            stages={"cores": stage},
+            tap=self._tap,
+            eviction_bound=setup.eviction_bound,
+        )
+        self.context = Whole(prepared, setup.context, setup.start_tick, self._agenda, around)
+        if moved := sorted(self._moved):
+            raise TTError(f"{', '.join(moved)}: SQs that moved while the run was recorded cannot be replayed")
+        if setup.until is not None:
+            self.context.end_streams(setup.until)
+
+    def running(self, sq: str) -> list[tuple[Tick, Tick]]:
+        """The intervals of an SQ's firings whose bodies have not ended."""
+        body = self._bodies.get(sq)
+        return [(each.start, each.stop) for each in body.waiting] if body is not None else []
+
+    # What the parts of the context tell.
+
+    def departs(self, record: AnyRecord | None, what: str, sq: str = "") -> None:
+        """Note that something is otherwise than in the recording."""
+        tick: Tick = INFINITY if record is None else record.tick
+        self.departures.append(Departure(tick, sq or (record.sq if record is not None else ""), what))
+
+    def put(self, token: Sent) -> None:
+        """A token goes along its arc, as in the recording."""
+        self.note(token)
+
+    def note(self, record: AnyRecord) -> None:
+        """Compare what happens here with the recording."""
+        if isinstance(record, Sent):
+            self._note_sent(record)
+        elif isinstance(record, Decided):
+            self._note_decided(record)
+        elif isinstance(record, Deadline | Left):
+            waiting = self._expected.get((record.sq, type(record)))
+            if not waiting:
+                self.departs(None, f"{told(record)}, which the recording does not have", record.sq)
+                return
+            recorded = waiting.popleft()
+            if content_of(recorded) != content_of(record):
+                self.departs(recorded, f"{told(recorded)} in the recording; here {told(record)}")
+
+    def _note_sent(self, token: Sent) -> None:
+        arc = token.arc
+        if not self._ending:
+            self._end_before(token)
+        produced = self._produced.setdefault(arc, [])
+        place = len(produced)
+        produced.append(token)
+        self.tokens[arc] = place + 1
+        self.on_token(token)
+        recorded = self._arcs.get(arc, [])
+        if place >= len(recorded):
+            self.departs(None, f"token {place + 1} on arc {arc} is not in the recording: {shown(token)}", token.sq)
+        else:
+            before = recorded[place]
+            if (before.start, before.stop) != (token.start, token.stop) or not same_value(before.value, token.value):
+                self.departs(
+                    before,
+                    f"token {place + 1} on arc {arc} was {shown(before)} in the recording; here {shown(token)}",
+                )
+        for group in self._wait.pop((arc, place), ()):
+            self._ready.append(group)
+
+    def _end_before(self, token: Sent) -> None:
+        """A firing rule sends a token: bodies that ended before, within the same turn, send theirs first."""
+        group = self._group_of[token.sq]
+        while group.at < len(group.records):
+            _, record = group.records[group.at]
+            if not isinstance(record, Sent | Fired):
+                return
+            group.at += 1
+            if isinstance(record, Fired):
+                self._end(group, record)
+            elif _is(record, token):
+                return
+            else:
+                group.sent.setdefault(record.sq, []).append(record)
+
+    def _note_decided(self, decided: Decided) -> None:
+        group = self._group_of[decided.sq]
+        while group.at < len(group.records):
+            _, record = group.records[group.at]
+            if isinstance(record, Turn | Received | Moved):
+                break
+            group.at += 1
+            if isinstance(record, Sent):
+                group.sent.setdefault(record.sq, []).append(record)
+            elif isinstance(record, Fired):
+                self._end(group, record)
+            elif isinstance(record, Decided):
+                same_set = (record.sq, record.start, record.stop) == (decided.sq, decided.start, decided.stop)
+                if not same_set or not same_tokens(record.tokens, decided.tokens):
+                    self.departs(record, f"{told(record)} in the recording; here {told(decided)}")
+                return
+        group.astray = True
+        self.departs(None, f"{told(decided)}, which the recording does not have", decided.sq)
+
+    def _end(self, group: _Group, fired: Fired) -> None:
+        body = self._bodies.get(fired.sq)
+        self.ended[fired.sq] = self.ended.get(fired.sq, 0) + 1
+        results = group.sent.pop(fired.sq, [])
+        sender = fired.sq
+        leader = group.leader
+        if leader != fired.sq and self._by_name[leader].will_continue:
+            results, sender = group.sent.pop(leader, []), leader
+        if body is not None:
+            arcs = self._results[sender]
+            self._agenda.now = fired.tick
+            self._ending = True
+            body.end(fired, [each for each in results if each.arc in arcs], fired.sq in self.sources)
+            self._ending = False
+
+    # The way through the records.
+
+    def go(self, until: Tick = INFINITY) -> None:
+        """Go on up to a root tick (exclusive), as far as the tokens are there."""
+        self._ready = deque(self._groups.values())
+        while self._ready:
+            self._advance(self._ready.popleft(), until)
+
+    def _advance(self, group: _Group, until: Tick) -> None:
+        records = group.records
+        while group.at < len(records) and not group.astray:
+            due, record = records[group.at]
+            if due >= until:
+                return
+            if isinstance(record, Received):
+                token = self._token_of(record)
+                if token is None:
+                    return  # it waits
+                group.at += 1
+                self._receive(record, *token)
+                continue
+            group.at += 1
+            if isinstance(record, Turn):
+                self._agenda.now = record.tick
+                self.context.syncs[record.sq].step(record.tick)
+            elif isinstance(record, Fired):
+                self._end(group, record)
+            elif isinstance(record, Sent):
+                group.sent.setdefault(record.sq, []).append(record)
+            elif isinstance(record, Decided):
+                self.departs(record, f"{told(record)} in the recording, and not here")
+                group.astray = True
+
+    def _token_of(self, received: Received) -> tuple[str, int, Any] | None:
+        """The arc, place and value of a token that reached a port; None: it has not been computed yet."""
+        sq, port = self._by_name[received.sq], received.port
+        if not received.arc:
+            constant = sq.ports[port].constant
+            if constant is not None:
+                return "", 0, decode_constant(constant[0])
+            for source in self.graph.inputs:
+                if any((to.sq, to.port) == (sq.name, port) for to in source.to):
+                    return "", 0, self.load(self._inputs[source.name])
+        arc = received.arc
+        if not arc:  # it waited behind others while an SQ moved
+            producer, index = self.context.prepared.wiring.feeders[sq.name, port][0]
+            arc = f"{producer}/{index}"
+        after = self._taken.get((sq.name, port, arc), -1)
+        recorded = self._arcs.get(arc, [])
+        places = self._numbers.get((arc, received.token), []) if received.token else range(after + 1, len(recorded))
+        fitting = [
+            place
+            for place in places
+            if (recorded[place].start, recorded[place].stop) == (received.start, received.stop)
+        ]
+        if not fitting:  # its number is not known for sure
+            fitting = [
+                place
+                for place in range(after + 1, len(recorded))
+                if (recorded[place].start, recorded[place].stop) == (received.start, received.stop)
+            ]
+        place = next((place for place in fitting if place > after), fitting[0] if fitting else received.token - 1)
+        produced = self._produced.get(arc, [])
+        if place >= len(produced):
+            self._wait.setdefault((arc, place), []).append(self._group_of[sq.name])
+            return None
+        return arc, place, produced[place].value
+
+    def _receive(self, received: Received, arc: str, place: int, value: Any) -> None:
+        start, stop = received.start, received.stop
+        if arc:
+            token = self._produced[arc][place]
+            start, stop = token.start, token.stop
+            value = self.load(value) if value else None
+            self._taken[received.sq, received.port, arc] = place
+        else:
+            start, stop = NEG_INFINITY, INFINITY
+        self._agenda.now = received.tick
+        self._tap.comes_on(arc, place + 1, received.remote)
+        self.context.syncs[received.sq].receive(received.port, start, stop, value, received.remote)
+
+    def finish(self, until: Tick = INFINITY) -> list[Departure]:
+        """What is otherwise than in the recording, the earliest first; after `go`, up to a root tick (exclusive)."""
+        found = list(self.departures)
+        for (arc, place), groups in self._wait.items():
+            for group in set(groups):
+                due, record = group.records[group.at]
+                later = self._due.get(arc, [])[place : place + 1]
+                if due >= until or (later and later[0] >= until):
+                    continue
+                what = f"token {place + 1} on arc {arc} reached it in the recording; here it is not sent"
+                found.append(Departure(record.tick, record.sq, what))
+        for arc, recorded in self._arcs.items():
+            count = len(self._produced.get(arc, []))
+            if count < len(recorded) and self._due[arc][count] < until:
+                token = recorded[count]
+                what = f"token {count + 1} on arc {arc} is in the recording ({shown(token)}); here it is not sent"
+                found.append(Departure(token.tick, token.sq, what))
+        return sorted(found, key=lambda departure: departure.tick)
+
+
+def _is(one: Sent, other: Sent) -> bool:
+    return (one.arc, one.start, one.stop, one.value) == (other.arc, other.start, other.stop, other.value)
+
+
+class _Tap(Tapped):
+    """The tap of a replay: tokens go nowhere by themselves, and what happens is compared."""
+
+    def __init__(self, replay: Replay) -> None:
+        super().__init__(replay.note, lambda: replay._agenda.now)
+
+    def comes_on(self, arc: str, number: int, remote: bool) -> None:
+        """The next token that is received comes on this arc."""
+        self._way = arc, number if arc else 0, remote
+
+    def watch_forward(self, forward: TTSQForward) -> None:
+        forward.along = lambda way, value, start, stop: None  # type: ignore[method-assign]
+        super().watch_forward(forward)

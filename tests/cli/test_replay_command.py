@@ -1,0 +1,136 @@
+"""`ticktalk replay` and `inspect`: the same outputs as the run, 1 where it departs, and how things stood at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import random
+from ticktalk import *
+@STREAMify
+def count(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@SQify
+def total(x):
+    global sq_state
+    sq_state["sum"] = sq_state.get("sum", 0) + x
+    return sq_state["sum"]
+@SQify
+def luck(x):
+    return random.random()
+@SQify
+def both(x, y):
+    return x + y
+@SQify
+def late():
+    return -1
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="a"):
+        tag, x = count(trigger, TTPeriod=ms(100))
+        due = tag + 40000
+    with TTConstraint(name="b"):
+        y = total(x)
+        luck(x)
+    with TTConstraint(name="a"):
+        z = TTFinishByOtherwise(y, TTTimeDeadline=due, TTPlanB=late())
+        return both(z, x)
+"""
+
+
+def ticktalk(*words: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own: it prints to the file of stdout itself."""
+    command = [sys.executable, "-m", "ticktalk.cli.entry", *words]
+    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A recording of a second, and the outputs of the run."""
+    folder = tmp_path_factory.mktemp("replay")
+    (folder / "prog.py").write_text(PROGRAM)
+    path = str(folder / "run.mcap")
+    # A token takes 25 ms, so data come 50 ms after their tag: 10 ms late.
+    done = ticktalk(
+        "simulate", str(folder / "prog.py"), "--until", "1s", "--network-delay", "25ms", "--jsonl", "--record", path
+    )
+    assert done.returncode == 0, done.stderr
+    return path, done.stdout
+
+
+def of_sq(text: str, sq: str) -> list[dict]:
+    return [row for row in map(json.loads, text.splitlines()) if row["sq"] == sq]
+
+
+def test_a_replay_prints_the_outputs_and_says_that_all_is_as_it_was(recording: tuple[str, str]) -> None:
+    path, outputs = recording
+    done = ticktalk("replay", path, "--jsonl", "--recorded", "luck-1")
+    assert done.returncode == 0, done.stderr
+    for sq in ("both-1", "luck-1"):
+        assert of_sq(done.stdout, sq)[: len(of_sq(outputs, sq))] == of_sq(outputs, sq) != []
+    assert "each is as it was recorded" in done.stderr
+
+
+def test_speed_changes_nothing(recording: tuple[str, str]) -> None:
+    path, _ = recording
+    words = ["replay", path, "--jsonl", "--recorded", "luck-1"]
+    assert ticktalk(*words, "--speed", "10").stdout == ticktalk(*words).stdout
+
+
+def test_a_body_that_is_not_the_same_again_departs(recording: tuple[str, str]) -> None:
+    path, _ = recording
+    done = ticktalk("replay", path)
+    assert done.returncode == 1
+    assert "the run departs from its recording, first here:\n  luck-1: token 1 on arc luck-1/0 was 0." in done.stderr
+
+
+def test_parts_of_a_run(recording: tuple[str, str]) -> None:
+    path, _ = recording
+    words = ["replay", path, "--jsonl", "--recorded", "luck-1"]
+    whole = of_sq(ticktalk(*words).stdout, "both-1")
+    part = of_sq(ticktalk(*words, "--from", "300ms", "--to", "600ms").stdout, "both-1")
+    assert [row["value"] for row in whole] == [-1 + n for n in range(1, 10)]
+    assert part == whole[2:5]  # those of 300 and 400 ms come 40 ms later, when their deadline is
+    assert of_sq(ticktalk(*words, "--until", "450ms").stdout, "both-1") == whole[:4]
+
+
+def test_how_things_stood(recording: tuple[str, str]) -> None:
+    """At 330 ms: the third data are on their way back, so their deadline is open; the deadline has no data."""
+    path, _ = recording
+    done = ticktalk("inspect", path, "--at", "330ms", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["tick"], found["after_us"]) == (330_000, 330_000)
+    sqs = {each["sq"]: each for each in found["sqs"]}
+    assert sqs["TTFinishByOtherwise-1"]["deadlines"] == [[275_000, 325_000, 340_000]]
+    assert sqs["both-1"]["tokens"] == [{"port": "y", "start": 275_000, "stop": 325_000, "value": "3", "stays": False}]
+    assert (sqs["total-1"]["state"], sqs["total-1"]["firings"], sqs["total-1"]["ensemble"]) == ("{'sum': 6}", 3, "b")
+    assert sqs["count-1"]["instant"] == 400_000
+    later = json.loads(ticktalk("inspect", path, "--at", "330ms", "--step", "1", "--json").stdout)
+    assert later["tick"] == 340_000
+    earlier = json.loads(ticktalk("inspect", path, "--at", "330ms", "--step", "-1", "--json").stdout)
+    assert earlier["tick"] == 325_000
+    shown = ticktalk("inspect", path, "--at", "330ms", "--sq", "total-1").stdout
+    assert "330ms after the start" in shown and "{'sum': 6}" in shown and "both-1" not in shown
+
+
+def test_what_is_no_recording(recording: tuple[str, str], tmp_path: Path) -> None:
+    path, _ = recording
+    (tmp_path / "no.mcap").write_bytes(b"no")
+    for words, text in (
+        (["replay", str(tmp_path / "no.mcap")], "not a recording of ticktalk"),
+        (["replay", path, "--context", "7"], "no start 7 was recorded (there are: 1)"),
+        (["replay", path, "--recorded", "nobody-1"], "the recorded graph has no such SQ"),
+        (["inspect", str(tmp_path / "gone.mcap")], "cannot be read: No such file"),
+    ):
+        done = ticktalk(*words)
+        assert done.returncode == 1 and text in done.stderr and "Traceback" not in done.stderr
