@@ -105,6 +105,7 @@ def test_events_are_values_and_their_sentences_come_from_them() -> None:
 SENTENCES = [
     (ev.Refused("", "a replay"), "refused an ensemble: a replay"),
     (ev.Refused("x", "in use"), "refused 'x': in use"),
+    (ev.RefusedMore(5), "refused 5 more questions and joins (status counts them)"),
     (ev.Joined("x", "10.0.0.1:5"), "'x' joined from 10.0.0.1:5"),
     (ev.Joined("x", "10.0.0.1:5", False), "'x' joined from 10.0.0.1:5, relayed by the manager"),
     (ev.Left("x"), "'x' is gone: it has left"),

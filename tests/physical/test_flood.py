@@ -13,12 +13,24 @@ import pytest
 from fuzz_messages import Fuzz
 from systems import System, until
 
+from ticktalk import repeats
+from ticktalk.errors import TTError
 from ticktalk.messages import RECIPIENTS, ROWS, NetMsg, RuntimeMsg
+from ticktalk.network_keys import COMMAND
+from ticktalk.physical import manager_node
 from ticktalk.physical import node as node_module
+from ticktalk.physical.commands import Command
 from ticktalk.physical.network import control_frames
 from ticktalk.physical.network.frames import HEAD
 from ticktalk.physical.network.inboxes import Inboxes
 from ticktalk.physical.node import Node
+from ticktalk.physical.trust.authority import init_authority, issue
+from ticktalk.physical.trust.guard import Guard
+from ticktalk.physical.trust.identity import MET, ByToken, Certified
+from ticktalk.physical.trust.questions import Asking
+from ticktalk.physical.trust.token import new_token
+from ticktalk.physical.trust.trust import Trust
+from ticktalk.repeats import FEW
 
 
 def sealed(receivers: Fuzz, node: Node, sender: str, kind: RuntimeMsg | NetMsg, payload: object) -> bytes:
@@ -84,14 +96,14 @@ def test_an_inbox_keeps_its_bounds_and_its_order() -> None:
 
 
 FLOOD = """
-import sys, threading, time
+import select, sys, threading, time
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.messages import RuntimeMsg, message
 from ticktalk.network_keys import Path, control_key
 from ticktalk.payloads import Checkpoint
 from ticktalk.physical.network.control_frames import control_frame
 
-address, seconds = sys.argv[1], float(sys.argv[2])
+address = sys.argv[1]
 joined = threading.Event()
 far = TTEnsemble(None, "far")
 options = {"workers": 0, "on_event": lambda text: joined.set()}
@@ -100,12 +112,11 @@ run.start()
 joined.wait(30)
 node = far._handle.node
 frame = control_frame(message(RuntimeMsg.CHECKPOINT, Checkpoint("none", 1, "far", 1, {}, {}, ["x" * 20_000])))
-end, sent = time.monotonic() + seconds, 0
-while time.monotonic() < end:
+end, sent = time.monotonic() + 60, 0
+while time.monotonic() < end and not select.select([sys.stdin], (), (), 0)[0]:
     node.link._put(Path.CONTROL, control_key("runtime-manager"), node.guard.seal("runtime-manager", frame), None)
     sent += 1
 print(sent, flush=True)
-sys.stdin.read()
 far.stop()
 run.join(30)
 """
@@ -113,13 +124,13 @@ run.join(30)
 
 def test_a_flood_of_a_participant_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A real one, by valid messages that are sealed as they should be, as fast as they can be sent."""
-    monkeypatch.setattr(node_module, "MESSAGES", 200)
-    monkeypatch.setattr(node_module, "CONTROL_BYTES", 2 << 20)
+    monkeypatch.setattr(node_module, "MESSAGES", 20)
+    monkeypatch.setattr(node_module, "CONTROL_BYTES", 1 << 20)
     system = System(workers=0).with_ensembles("edge")
     rogue = None
     try:
         (tmp_path / "flood.py").write_text(FLOOD)
-        command = [sys.executable, str(tmp_path / "flood.py"), system.address, "4"]
+        command = [sys.executable, str(tmp_path / "flood.py"), system.address]
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         rogue = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         system.event("'far' joined")
@@ -132,8 +143,7 @@ def test_a_flood_of_a_participant_holds_up_nobody(tmp_path: Path, monkeypatch: p
             slowest = max(slowest, time.monotonic() - began)
             return int(found["refused"].get("overflow", 0))
 
-        until(lambda: overflow() > 100, "what the flood lost is counted, in status")
-        assert rogue.stdout is not None and int(rogue.stdout.readline()) > 1000
+        until(lambda: overflow() > 20, "what the flood lost is counted, in status")
         system.one("beside")
         assert not [event for event in system.events if "is gone" in event], "the others' heartbeats are heard"
         assert slowest < 2.0, f"the manager took {slowest:.1f} s to answer"
@@ -145,3 +155,102 @@ def test_a_flood_of_a_participant_holds_up_nobody(tmp_path: Path, monkeypatch: p
         system.end()
 
 
+
+
+class Asked:
+    """A question on its way, as a network brings it."""
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+        self.answers: list[bytes | str] = []
+
+    def answer(self, answer: bytes) -> None:
+        self.answers.append(answer)
+
+    def refuse(self, reason: str) -> None:
+        self.answers.append(reason)
+
+
+def turned(receivers: Fuzz) -> None:
+    for _ in range(200):
+        receivers.turn()
+
+
+def test_refused_questions_are_answered_at_once_and_told_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's, by keys that are not ours: without the timekeeper, which counts some of them."""
+    receivers = Fuzz(4)
+    try:
+        node, told = receivers.manager.node, []
+        receivers.manager.process.requests.watchers.append(lambda event: told.append(str(event)))
+        handle = node.link._handles[COMMAND]
+        stranger = Guard(ByToken(new_token(), "anna", "operator"))
+        payload = stranger.ask(node.guard.greeting(), COMMAND, b"").payload
+        before, asked = node.own["forged"], [Asked(payload) for _ in range(300)]
+        for question in asked:
+            handle(question)
+        assert all("not proven to be 'anna'" in str(question.answers) for question in asked)
+        assert node.own["forged"] == before, "the timekeeper has still to hear of it"
+        turned(receivers)
+        assert node.own["forged"] - before == manager_node.QUESTIONS
+        assert node.own["overflow"] >= 200
+        assert len([text for text in told if text.startswith("refused an ensemble")]) == FEW
+        monkeypatch.setattr(repeats, "SPAN", 0)
+        receivers.manager._tell_more_refused()
+        assert told[-1] == f"refused {manager_node.QUESTIONS - FEW} more questions and joins (status counts them)"
+    finally:
+        receivers.close()
+
+
+def test_a_requester_fills_only_its_own_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manager_node, "QUESTIONS", 20)
+    receivers = Fuzz(5)
+    try:
+        node = receivers.manager.node
+        handle = node.link._handles[COMMAND]
+        status = msgspec.msgpack.encode(Command("status"))
+
+        def ask(name: str) -> tuple[Asking, Asked]:
+            asking = receivers.guards[name].ask(node.guard.greeting(), COMMAND, status)
+            question = Asked(asking.payload)
+            handle(question)
+            return asking, question
+
+        flood = [ask("vera") for _ in range(100)]
+        other = ask("anna")
+        refused = [(asking, question) for asking, question in flood if question.answers]
+        assert len(refused) == 80, "at once"
+        for asking, question in refused:
+            assert asking.answer(question.answers[0]) == (False, b"too many questions of 'vera' wait: ask again later")
+        turned(receivers)
+        for asking, question in [*flood[:20], other]:
+            accepted, answer = asking.answer(question.answers[0])  # type: ignore[arg-type]
+            assert accepted and msgspec.msgpack.decode(answer)["manager"] == "boss"
+        again = Asked(flood[0][0].payload)
+        handle(again)
+        turned(receivers)
+        assert "came before" in str(again.answers), "a question is taken once"
+    finally:
+        receivers.close()
+
+
+def test_a_certificate_that_was_refused_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    init_authority(tmp_path / "ours", ["127.0.0.1"])
+    init_authority(tmp_path / "other", ["127.0.0.1"])
+    issue(tmp_path / "other", "spy")
+    manager = Trust("runtime-manager", "manager", str(tmp_path / "ours" / "runtime-manager.json"), "127.0.0.1")
+    identity = manager.guard.identity
+    assert isinstance(identity, Certified)
+    spy = Trust("spy", "ensemble", str(tmp_path / "other" / "spy.json"), "127.0.0.1").guard.identity.certificate
+    reads = []
+    read = Certified._read
+    monkeypatch.setattr(Certified, "_read", lambda self, shown: (reads.append(shown), read(self, shown))[1])
+    for _ in range(50):
+        with pytest.raises(TTError, match="is of another authority"):
+            identity.meet(spy)
+    assert len(reads) == 1
+    for number in range(3 * MET):
+        with pytest.raises(TTError, match="wants credentials"):
+            identity.meet(b"%d" % number)
+    assert len(identity._refused) <= MET
+    with pytest.raises(TTError, match="none of ours"):
+        identity.meet(bytes(1 << 20))

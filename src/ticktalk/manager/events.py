@@ -42,6 +42,13 @@ class Refused(Event, frozen=True):
         return f"refused {repr(self.name) if self.name else 'an ensemble'}: {self.why}"
 
 
+class RefusedMore(Event, frozen=True):
+    """So many refusals more than those that were told one by one, within a while."""
+
+    count: int
+    sentence = "refused {0.count} more questions and joins (status counts them)"
+
+
 class Joined(Event, frozen=True):
     """An ensemble has joined; if it is not `direct`, the manager relays for it."""
 

@@ -20,6 +20,7 @@ from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import NetMsg
 from ticktalk.payloads import Ping, Pong, Route, WorkerDeath
 from ticktalk.ranges import known
+from ticktalk.repeats import Repeats
 
 WATCH_PERIOD = 200_000
 """Microseconds between two looks for silent ensembles."""
@@ -61,6 +62,7 @@ class Liveness:
         self._heal, self._deploy = heal, deploy
         self.times = Times()
         self._watched_at: int | None = None
+        self._deaths = Repeats()
 
     # Joining.
 
@@ -151,7 +153,8 @@ class Liveness:
         event, deaths = WorkerDied(death), self._state.deaths
         deaths[death.ensemble] = (deaths.get(death.ensemble, (0, ""))[0] + 1, str(event))
         self._state.deaths = {name: told for name, told in deaths.items() if name in names}
-        self._tell(event)
+        if self._deaths.may_tell(self._driver.now()):
+            self._tell(event)
 
     def watch(self) -> None:
         """Look for ensembles that are silent; every `WATCH_PERIOD`."""

@@ -143,10 +143,7 @@ class Commands:
         manager.process.outputs.row_listeners.append(self._publish)
         manager.answer(COMMAND, self._answer)
 
-    def _answer(self, question: Question) -> None:
-        asked = self._manager.asked(COMMAND, question)
-        if asked is None:
-            return
+    def _answer(self, question: Question, asked: Asked) -> None:
         reply: Future[Any] = Future()
         try:
             command = msgspec.msgpack.decode(asked.body, type=Command)

@@ -16,7 +16,7 @@ from ticktalk.defaults import CHECKPOINT_PERIOD
 from ticktalk.errors import InvalidMessageError, TTError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.driver import Driver
-from ticktalk.manager.events import Refused
+from ticktalk.manager.events import Refused, RefusedMore
 from ticktalk.manager.liveness import WATCH_PERIOD, Why
 from ticktalk.manager.reports import REPORT_PERIOD
 from ticktalk.mapping.ensembles import EnsembleInfo
@@ -24,20 +24,29 @@ from ticktalk.messages import NetMsg, RuntimeMsg, message
 from ticktalk.network_interface import Question
 from ticktalk.network_keys import GREET, HELLO, JOIN
 from ticktalk.payloads import OutputToken, StartContext
+from ticktalk.physical.network.inboxes import Inboxes
 from ticktalk.physical.network.joining import Peer, Welcome, refusal_text
 from ticktalk.physical.node import Node
 from ticktalk.physical.output_values import rendered
+from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.trust.guard import revoked_text
 from ticktalk.physical.trust.questions import Asked
 from ticktalk.physical.trust.trust import Trust
 from ticktalk.processes import TTRuntimeManagerProcess
 from ticktalk.records import Recorded
+from ticktalk.repeats import Repeats
 from ticktalk.values.codec import Encoded
 
 logger = logging.getLogger("ticktalk")
 
 START_LEAD = 100_000
 """Root ticks between a start and its start tick: every ensemble has heard of it by then."""
+
+QUESTIONS = 100
+"""Questions of one requester that wait to be handled; further ones are refused."""
+
+QUESTIONS_BYTES = 256 << 20
+"""Bytes of such questions."""
 
 CALLS = 100_000
 """Calls of the user's callbacks that wait."""
@@ -82,6 +91,7 @@ class ManagerNode(Driver):
     def __init__(self, checkpoint: int = CHECKPOINT_PERIOD) -> None:
         self._checkpoint = checkpoint
         self.on_shut_down: Callable[[], None] | None = None
+        self._refusals = Repeats()
         self.recorder: Recorder = NoRecorder()
         self._goes_on: dict[int, threading.Event] = {}  # by context that has not ended: set when it does
 
@@ -108,11 +118,13 @@ class ManagerNode(Driver):
             node.input_token_process.input_msg, node.execute_process.input_msg, process.input_msg
         )
         process.setup_proc_intfc(node.network_manager.input_msg)
-        node.link.answer(GREET, partial(self._handle, lambda question: question.answer(trust.guard.greeting())))
+        self._questions = Inboxes(node.loop.post, QUESTIONS, lambda requester: QUESTIONS_BYTES, node.dropped)
+        node.link.answer(GREET, lambda question: question.answer(trust.guard.greeting()))
         self.answer(HELLO, partial(self._hello, False))
         self.answer(JOIN, partial(self._hello, True))
         node.loop.every(WATCH_PERIOD, self._now(requests.liveness.watch))
         node.loop.every(WATCH_PERIOD, process.outputs.flush)
+        node.loop.every(WATCH_PERIOD, self._tell_more_refused)
         node.loop.every(WATCH_PERIOD, self._now(self._look_for_revoked))
         node.loop.every(REPORT_PERIOD, self._now(requests.reports.ask))
 
@@ -188,17 +200,52 @@ class ManagerNode(Driver):
 
     # Questions.
 
-    def answer(self, key: str, handle: Callable[[Question], None]) -> None:
-        """Have questions on a key handled in turn, by the thread that keeps time."""
-        self.node.link.answer(key, partial(self.node.loop.post, self._handle, handle))
+    def answer(self, key: str, handle: Callable[[Question, Asked], None]) -> None:
+        """Have the proven questions of trusted requesters handled in turn, by the thread that keeps time."""
+        self.node.link.answer(key, partial(self._came, key, handle))
 
-    def _handle(self, handle: Callable[[Question], None], question: Question) -> None:
+    def _came(self, key: str, handle: Callable[[Question, Asked], None], question: Question) -> None:
+        """See in the network's thread from whom a question is: that may take long, and no requester fills the room."""
+        try:
+            asked = self.trust.guard.prove_question(key, question.payload)
+        except TTError as error:
+            question.refuse(str(error))
+            self._questions.put(None, 0, self._refused, str(error))
+            return
+        name, size = asked.requester.name, len(question.payload)
+        waiting, waiting_bytes = self._questions.of(name)
+        if waiting >= QUESTIONS or (waiting and waiting_bytes + size > QUESTIONS_BYTES):
+            question.answer(asked.answer(False, f"too many questions of {name!r} wait: ask again later".encode()))
+            self._questions.put(None, 0, self._refused, f"a question of {name!r}: too many of them wait")
+        else:
+            self._questions.put(name, size, self._handle, handle, question, asked)
+
+    def _handle(self, handle: Callable[[Question, Asked], None], question: Question, asked: Asked) -> None:
         """Handle a question; if that fails by a defect of ours, or for lack of something, its requester is told."""
         try:
-            handle(question)
+            self._look_for_revoked()
+            try:
+                self.trust.guard.take_question(asked)
+            except TTError as error:
+                question.refuse(str(error))
+                self._refused(str(error))
+            else:
+                handle(question, asked)
         except Exception as error:
             question.refuse(failure(error))
             raise
+
+    def _refused(self, why: str, name: str = "", kind: str = "forged") -> None:
+        """Tell that a question or a join was refused, unless many are, and count it as this kind, if it is one."""
+        if kind:
+            self.node.own[kind] += 1
+        if self._refusals.may_tell(monotonic_us()):
+            self.process.requests.tell(Refused(name, why))
+
+    def _tell_more_refused(self) -> None:
+        count = self._refusals.left_out(monotonic_us())
+        if count:
+            self.process.requests.tell(RefusedMore(count))
 
     # Joins and outputs.
 
@@ -220,21 +267,7 @@ class ManagerNode(Driver):
         for name in self.process.state.ensembles:
             self.node.send(name, message(NetMsg.REVOKED, self.trust.list_content))
 
-    def asked(self, key: str, question: Question) -> Asked | None:
-        """The proven question of a trusted requester; None: it was refused."""
-        self._look_for_revoked()
-        try:
-            return self.trust.guard.asked(key, question.payload)
-        except TTError as error:
-            self.node.own["forged"] += 1
-            self.process.requests.tell(Refused("", str(error)))
-            question.refuse(str(error))
-            return None
-
-    def _hello(self, joins: bool, question: Question) -> None:
-        asked = self.asked(JOIN if joins else HELLO, question)
-        if asked is None:
-            return
+    def _hello(self, joins: bool, question: Question, asked: Asked) -> None:
         requests, requester = self.process.requests, asked.requester
         try:
             info = msgspec.msgpack.decode(asked.body, type=EnsembleInfo)
@@ -245,14 +278,13 @@ class ManagerNode(Driver):
             if requester.name != info.name:
                 raise TTError(f"the certificate is issued to {requester.name!r}, so it cannot join as {info.name!r}")
         except (TTError, msgspec.DecodeError) as error:
-            self.node.own["unauthorized"] += 1
-            requests.tell(Refused("", str(error)))
+            self._refused(str(error), kind="unauthorized")
             question.answer(asked.answer(False, str(error).encode()))
             return
         refusal = requests.liveness.refusal(info)
         if refusal is not None:
             if joins or refusal.why is Why.VERSION:
-                requests.tell(Refused(info.name, refusal.text))
+                self._refused(refusal.text, info.name, "")
             question.answer(asked.answer(False, refusal_text(refusal).encode()))
             return
         state = self.process.state

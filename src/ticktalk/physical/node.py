@@ -169,10 +169,10 @@ class Node:
             self.workers.in_processes,
             self.own,
             guard or Guard(ByToken(b"", name, "ensemble")),
-            self._dropped,
+            self.dropped,
         )
         self.guard = guard
-        self._inboxes = Inboxes(self.loop.post, MESSAGES, _room, self._dropped)
+        self._inboxes = Inboxes(self.loop.post, MESSAGES, _room, self.dropped)
         self._told = Repeats(few=1)
         self._outputs = OutputBatch(monotonic_us, self.loop.after, self._send_outputs)
         self.noting = Noting(
@@ -295,10 +295,11 @@ class Node:
             pass  # the timekeeper may have to hear of its sender before
         self._inboxes.put(sender, len(frame), self._control, came, monotonic_us())
 
-    def _dropped(self, sender: Sender | str, count: int) -> None:
+    def dropped(self, sender: Sender | str | None, count: int) -> None:
+        """Count and tell that so much of a sender's found no room here; None: of nobody that is known."""
         self.own["overflow"] += count
         if self._told.may_tell(monotonic_us()):
-            name = sender if isinstance(sender, str) else sender.name
+            name = sender.name if isinstance(sender, Sender) else sender
             logger.warning(
                 "ensemble %r is sent more than it can take in, by %s: what came first is left out, and counted as"
                 " overflow",

@@ -87,7 +87,7 @@ class _StartWire(msgspec.Struct):
     inputs: dict[Name, Value]
     until: RootTick | None
     checkpoint: Span
-    record: bool
+    record: bool = False
 
 
 class _OutputWire(msgspec.Struct):

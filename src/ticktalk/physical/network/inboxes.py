@@ -52,6 +52,12 @@ class Inboxes:
         if more > 0:  # else there is a call that was posted for one that went
             self._post(self._take, sender)
 
+    def of(self, sender: Hashable) -> tuple[int, int]:
+        """The entries of a sender that wait, and their bytes."""
+        with self._lock:
+            inbox = self._of.get(sender)
+            return (0, 0) if inbox is None else (len(inbox.entries), inbox.size)
+
     def _take(self, sender: Hashable) -> None:
         with self._lock:
             inbox = self._of.get(sender)

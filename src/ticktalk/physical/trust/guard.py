@@ -393,6 +393,14 @@ class Guard:
         Raises:
             TTError: its requester is not trusted, or it is not new; the message says why.
         """
+        return self.take_question(self.prove_question(key, payload))
+
+    def prove_question(self, key: str, payload: bytes) -> Asked:
+        """The same, whether it is new or not; called in any thread. Reading an unknown certificate takes its time.
+
+        Raises:
+            TTError: its requester is not trusted; the message says why.
+        """
         try:
             question = _question.decode(payload)
         except ValueError:
@@ -406,8 +414,17 @@ class Guard:
                 f"the question is not proven to be {known.name!r}'s: its key does not fit"
                 " (without credentials, a manager serves only the user who started it)"
             )
-        self._challenges.use(question.challenge)
-        return Asked(known, question.badge, content, keys, question.number)
+        return Asked(known, question.badge, question.challenge, content, keys, question.number)
+
+    def take_question(self, asked: Asked) -> Asked:
+        """A question that is proven, if it is new and its requester has not been revoked meanwhile.
+
+        Raises:
+            TTError: it is not.
+        """
+        self.read(asked.badge)
+        self._challenges.use(asked.challenge)
+        return asked
 
 
 def revoked_text(known: Known) -> str:

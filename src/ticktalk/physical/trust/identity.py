@@ -18,7 +18,11 @@ from ticktalk.physical.trust.certificates import common_name, issued_by, role_of
 from ticktalk.physical.trust.credentials import Credentials
 
 MET = 1024
-"""Certificates of others that are remembered; reading one costs as much as hundreds of messages."""
+"""Certificates of others that are remembered, and as many that were refused; reading one costs as much as hundreds of
+messages."""
+
+LONGEST = 16_384
+"""Bytes of a certificate that is read; ours have less than one thousand."""
 
 
 class Known(NamedTuple):
@@ -94,12 +98,24 @@ class Certified:
         self._other_until = credentials.other_until
         self.proves = True
         self._met: dict[bytes, tuple[Known, datetime, datetime]] = {}
+        self._refused: dict[bytes, str] = {}  # why, by certificate
 
     def meet(self, certificate: bytes) -> Known:
         """The process that shows this; see `Identity`."""
         found = self._met.get(certificate)
         if found is None:
-            found = self._read(certificate)
+            if len(certificate) > LONGEST:
+                raise TTError(f"a certificate of {len(certificate)} bytes is none of ours")
+            why = self._refused.get(certificate)
+            if why is not None:
+                raise TTError(why)
+            try:
+                found = self._read(certificate)
+            except TTError as error:
+                if len(self._refused) >= MET:
+                    self._refused.clear()
+                self._refused[certificate] = str(error)
+                raise
             if len(self._met) >= MET:
                 self._met.clear()
             self._met[certificate] = found

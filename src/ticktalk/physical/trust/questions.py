@@ -82,10 +82,11 @@ class Asking(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A question that has come: from whom, with which badge, its content, and what the answer is sealed with."""
+    """A question that has come: from whom, with which badge and challenge, its content, and what seals the answer."""
 
     requester: Known
     badge: bytes
+    challenge: bytes
     body: bytes
     keys: Keys
     number: bytes
