@@ -239,10 +239,10 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         inputs, executes = self.ensemble.input_token_process, self.ensemble.execute_process
         assert network is not None and inputs is not None and executes is not None
         site = self.simulation.sites[name]
-        site.take_output = self.process.outputs.add
+        site.take_output, site.take_error = self.process.outputs.add, self.process.errors.add
+        self.simulation.flushes.append(self.process.outputs.flush)
         self._noting: set[Callable[[OutputToken], None]] = set()
         self.simulation.under_way.listened = lambda: not self._noting.issuperset(self.process.outputs.listeners)
-        site.take_error = self.process.errors.add
         network.setup_proc_intfc(
             inputs.input_msg, executes.input_msg, self.process.input_msg, sim_process=network.sim_process
         )

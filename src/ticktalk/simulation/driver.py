@@ -53,6 +53,7 @@ class Simulation:
         former: the contents of failed ensembles: their counters still count.
         movable: SQs may move while their contexts run.
         checkpoint: root ticks between two checkpoints of contexts that start; 0: none.
+        flushes: called whenever SimPy goes on: what was written until then can be read by the user's processes.
         tap: `(ensemble, start)`: what takes note of a context there; None: nobody does.
     """
 
@@ -68,6 +69,7 @@ class Simulation:
         self.former: list[EnsembleHost] = []
         self.movable = False
         self.checkpoint = 0
+        self.flushes: list[Callable[[], None]] = []
         self.tap: Callable[[str, StartContext], Tap | None] = lambda ensemble, start: None
         self._ends = Ends(self.agenda)
         self._settling = False
@@ -221,6 +223,8 @@ class Simulation:
                     tick = agenda.next_tick()
             if tick is None and self._idle is not None and not self._idle.triggered:
                 self._idle.succeed()
+            for flush in self.flushes:
+                flush()
             self._waits = True
             try:
                 yield env.event() if tick is None else env.timeout(tick - env.now)

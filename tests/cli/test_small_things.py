@@ -1,0 +1,64 @@
+"""Small things that stop people: a bare `stop` asks, tables are whole in a pipe, a wrong factory is named at once."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ticktalk.cli.tables import add, table, terminal
+
+TICKTALK = [sys.executable, "-m", "ticktalk"]
+NOBODY = "127.0.0.1:9"
+PROGRAM = "from ticktalk import *\n@GRAPHify\ndef main(trigger): return trigger + 1\n"
+
+
+def test_stop_without_a_graph_wants_yes_where_nobody_can_be_asked() -> None:
+    command = [*TICKTALK, "stop", "--manager", NOBODY]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    assert done.returncode == 2 and "give --yes if you mean it" in done.stderr
+
+
+def test_stop_without_a_graph_asks_on_a_terminal() -> None:
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, b"n\n")
+        command = [*TICKTALK, "stop", "--manager", NOBODY]
+        done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=60)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    # It has not tried to reach the manager.
+    assert done.returncode == 1 and "the manager and every ensemble?" in done.stderr and "nobody" not in done.stderr
+    assert done.stdout.strip() == ""
+
+
+def test_tables_are_not_cut_where_they_are_piped(capsys: pytest.CaptureFixture[str]) -> None:
+    made = table("ensemble", "SQs")
+    names = ", ".join(f"a-rather-long-name-of-an-sq-{number}" for number in range(100))
+    add(made, "edge", names)
+    terminal().print(made)
+    assert names in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "factory", "told"),
+    [
+        ("ensemble", "nowhere:Camera", "there is no module 'nowhere'"),
+        ("simulate", "json:Camera", "'json' has no 'Camera'"),
+        ("run", "json:Camera", "'json' has no 'Camera'"),
+    ],
+)
+def test_a_wrong_factory_is_named_at_the_start(command: str, factory: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    words = ["prog.py", "--ensemble", "edge", "--component", f"edge.camera={factory}"]
+    if command == "ensemble":
+        words = ["edge", "--manager", NOBODY, "--component", f"camera={factory}"]
+    done = subprocess.run([*TICKTALK, command, *words], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 1 and done.stdout == "", done
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: component 'camera' of ensemble 'edge' ({factory}): ") and told in line
