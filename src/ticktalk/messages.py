@@ -62,6 +62,7 @@ class NetMsg(enum.Enum):
     SETTLE = enum.auto()
     HOW_FAR = enum.auto()
     SO_FAR = enum.auto()
+    TAKEN = enum.auto()
     REVOKED = enum.auto()
     ROW = enum.auto()
     ARC_ROW = enum.auto()
@@ -232,6 +233,9 @@ ROWS: dict[enum.Enum, Row] = {
         carry.HowFar, "a receiver to which SQs will come asks how much was sent to them", _MEMBERS, _name
     ),
     NetMsg.SO_FAR: Row(carry.SoFar, "the answer to HOW_FAR", _MEMBERS, _name),
+    NetMsg.TAKEN: Row(
+        carry.Taken, "up to which frame a sender's tokens have been taken", _MEMBERS, _name, path=Path.HEARTBEATS
+    ),
     NetMsg.REVOKED: Row(bytes, "the revocation list, as its file has it: nobody on it is heard any more"),
     NetMsg.ROW: Row(str, "an output of a graph, for a command that follows them", path=Path.TOKENS),
     NetMsg.ARC_ROW: Row(ArcToken, "a token of an arc, for a command that watches it", path=Path.TOKENS),

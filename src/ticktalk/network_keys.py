@@ -55,6 +55,11 @@ def arc_key(graph: str, arc: str) -> str:
     return f"ticktalk/arc/{key_part(graph)}/{key_part(arc)}"
 
 
+def apart_key(ensemble: str) -> str:
+    """The key of tokens for one ensemble alone, while another receiver of theirs stands still."""
+    return f"ticktalk/tokens/{ensemble}"
+
+
 def key_part(name: str) -> str:
     """`name` as one part of a key: graphs are called as files are, keys know wildcards."""
     return quote(name, safe="")

@@ -185,11 +185,9 @@ class OutputToken(msgspec.Struct, frozen=True):
     """An output token of a graph, as it reached the manager.
 
     Attributes:
-        graph: the graph's name.
-        value: its value.
+        graph, value: the graph's name, and its value.
         start, stop: its interval, root ticks, possibly infinite.
-        sq: the SQ that sent it.
-        ensemble: the ensemble that hosts the SQ.
+        sq, ensemble: the SQ that sent it, and the SQ's host.
         context: the start it belongs to.
         arrival: the root tick at which it reached the manager.
         shown: the value as a field of a JSON object, where it was rendered already: then `value` may be encoded.
@@ -267,8 +265,7 @@ class Placement(msgspec.Struct, frozen=True):
     """The hosts of a graph's SQs from now on.
 
     Attributes:
-        graph: the graph's name.
-        host_of: SQ to ensemble; "" for one that waits for an ensemble that fits.
+        graph, host_of: the graph's name; SQ to ensemble, "" for one that waits for an ensemble that fits.
         generations: SQ to how often it has been placed anew.
         states: by context, the states of the instances that come to the receiver.
         alone: the receiver's SQs that no other ensemble may host: it keeps them when it loses the manager.
@@ -387,6 +384,13 @@ class Tell(msgspec.Struct, frozen=True, array_like=True):
     silence: Span
 
 
+class Taken(msgspec.Struct, frozen=True, array_like=True):
+    """A receiver tells a sender of tokens up to which of its frames it has taken what came."""
+
+    name: EnsembleName
+    number: Count
+
+
 class ReportRequest(msgspec.Struct, frozen=True):
     """The manager asks for an `IdleReport`: with the costs of bodies (`profile`), or of a graph that `ends`."""
 
@@ -405,13 +409,13 @@ class IdleReport(msgspec.Struct, frozen=True):
         busy: why it is not idle; empty when it is.
         sent: arc to receiving ensemble to the number of tokens sent.
         received: arc to the number of the last token received.
-        outputs: outputs sent to the manager.
-        counts: SQ to kind to count.
+        outputs, counts: outputs sent to the manager; SQ to kind to count.
         waiting: SQ to port to number of tokens that wait.
         lateness: stream to [firings, sum, worst] of how late its bodies started after their instants (microseconds).
         profile: function to some of its runs' times (microseconds) and its tokens' sizes (bytes); None: not asked for.
         running: SQ to [start, stop, microseconds] of a firing that has run for long, the longest first.
         stuck: by SQ, what it waits for.
+        left_out: ensemble that stood still to SQ to number of its tokens that were not sent there.
     """
 
     graph: Name
@@ -428,6 +432,7 @@ class IdleReport(msgspec.Struct, frozen=True):
     profile: dict[Name, tuple[list[Span], list[Count]]] | None = None
     running: dict[Name, tuple[Tick | None, Tick | None, Span]] = {}
     stuck: dict[Name, Stuck] = {}
+    left_out: dict[EnsembleName, dict[Name, Count]] = {}
 
     def __post_init__(self) -> None:
         _check_firings((start, stop) for start, stop, _ in self.running.values())
@@ -447,8 +452,7 @@ class WorkerDeath(msgspec.Struct, frozen=True):
     """A worker process of an ensemble has ended by itself.
 
     Attributes:
-        worker: the worker's name.
-        how: its signal or its exit status, in words.
+        worker, how: its name; its signal or its exit status, in words.
         running: the firings that ran there or waited to, the oldest of each SQ.
     """
 

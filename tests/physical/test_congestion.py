@@ -78,6 +78,12 @@ def counts(system: System) -> dict[str, dict[str, int]]:
     return found
 
 
+def left_out(system: System) -> dict[str, dict[str, int]]:
+    (graph,) = system.manager.status()["graphs"]
+    found: dict[str, dict[str, int]] = graph["left_out"]
+    return found
+
+
 def test_nobody_waits_for_a_receiver_that_stands_still() -> None:
     """Its tokens are dropped where they are sent; those of others, and all heartbeats, go on."""
     system = System().with_ensembles("producer", "stopped", "healthy")
@@ -93,9 +99,14 @@ def test_nobody_waits_for_a_receiver_that_stands_still() -> None:
             before = len(system.outputs)
             time.sleep(SILENCE)
             assert len(system.outputs) > before + 100 * SILENCE
+            until(lambda: left_out(system).get("stopped", {}).get("src-1", 0) > 100, "its sender counts by receiver")
         finally:
             stopped.send_signal(signal.SIGCONT)
         system.event("'stopped' is back")
+        said = system.ensembles["producer"]
+        until(lambda: "'stopped' takes tokens again" in said.said, "it gets tokens again")
+        (not_sent,) = [int(line.split()[-6]) for line in said.err if "takes tokens again" in line]
+        until(lambda: left_out(system) == {"stopped": {"src-1": not_sent}}, "the same number is told")
         there = [token.value for token in list(system.outputs) if token.sq == "number-2"]
         assert there == list(range(1, len(there) + 1))
         until(lambda: counts(system).get("src-1", {}).get("lost"), "what the receiver lost is counted")
@@ -108,6 +119,7 @@ def test_nobody_waits_for_a_receiver_that_stands_still() -> None:
         losses = system.manager.stop_graph(graph)
         got = {sq: [token.value for token in system.outputs if token.sq == sq] for sq in ("number-1", "number-2")}
         assert losses == {"stopped": {"src-1": len(got["number-2"]) - len(got["number-1"])}}
+        assert losses["stopped"]["src-1"] >= not_sent
         system.event("'stream' is done", f"{losses['stopped']['src-1']} of src-1 to 'stopped'")
     finally:
         system.end()

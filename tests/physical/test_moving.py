@@ -87,6 +87,8 @@ class Network:
             return
         message = parse_control(part)
         if key.endswith("/a"):
+            if message.msg_type is NetMsg.TAKEN:
+                return
             assert message.msg_type == NetMsg.HOW_FAR
             answer = SoFar("a", "moved", {1: dict.fromkeys(message.payload.arcs, self.sent)})
             frame = control_frame(Message(NetMsg.SO_FAR, answer, "TTNetworkManager"))

@@ -26,6 +26,7 @@ from ticktalk.payloads import (
     Route,
     StartContext,
     StopGraph,
+    Taken,
 )
 from ticktalk.physical.network import frames
 from ticktalk.physical.network.control_frames import control_frame, parse_control
@@ -70,6 +71,7 @@ MESSAGES = [
     Message(NetMsg.FORGET, "edge", "TTNetworkManager"),
     Message(NetMsg.REFUSED, "why", "TTNetworkManager"),
     Message(NetMsg.PONG, Pong(1, 2, 3), "TTNetworkManager"),
+    Message(NetMsg.TAKEN, Taken("edge", 7), "TTNetworkManager"),
     Message(NetMsg.SHUT_DOWN, "the end", "TTNetworkManager"),
     Message(SyncMsg.STOP, StopGraph("prog"), "TTInputTokenProcess"),
     Message(SyncMsg.REPORT, ReportRequest("prog", 1, 2), "TTInputTokenProcess"),

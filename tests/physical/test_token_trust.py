@@ -246,7 +246,7 @@ def test_who_waits_for_an_sq_gets_its_tokens_and_others_do_not(make: Callable[[]
     passing = edge.node.tokens.of["prog", 1]
 
     def readers() -> set[str]:
-        sealed = bytes(passing._way("src-1/0", ["far"]).sealing([(1, 0, b"", 1, 0, 1, b"\x01")]))
+        sealed = bytes(passing._way("src-1/0", ["far"]).each[0][1]([(1, 0, b"", 1, 0, 1, b"\x01")]))
         key = arc_key("prog", "src-1/0")
         found = set()
         for name in ("far", "new", "rogue"):

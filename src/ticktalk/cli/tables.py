@@ -87,7 +87,7 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
             str(graph["outputs"]),
             "\n".join([f"{host}: {why}" for host, why in graph["busy"].items()] + _running(graph["running"])),
             "\n".join([*hosts, *([more] if more else []), *_waits(graph["waits"])]),
-            "\n".join(counter_lines(graph["counters"])) or "none",
+            "\n".join(counter_lines(graph["counters"]) + _left_out(graph["left_out"])) or "none",
         )
     tables = [ensembles, graphs]
     for title, lines in (("what waits", [*wait_lines(status), *silence(status)]), ("where time goes", times(status))):
@@ -117,6 +117,11 @@ def _contexts(contexts: list[dict[str, Any]], former: int) -> list[str]:
 
 def _running(running: dict[str, Any]) -> list[str]:
     return [f"{sq}: one firing for {about(round(entry['us'], -6))} now" for sq, entry in running.items()]
+
+
+def _left_out(receivers: dict[str, dict[str, int]]) -> list[str]:
+    told = [(sq, count, to) for to, by_sq in receivers.items() for sq, count in by_sq.items()]
+    return [f"{sq}: {count} not sent to {to}, which took none" for sq, count, to in told]
 
 
 def _waits(sqs: list[str]) -> list[str]:

@@ -43,6 +43,7 @@ class ArcNumbers:
         self._numbers: dict[str, int] = dict.fromkeys(incoming, 0)  # of the last token that came
         self._sending: list[Bundle] = []  # arcs that count as one at present
         self._receiving: list[Bundle] = []
+        self.left_out: dict[str, dict[str, int]] = {}  # by receiver and SQ: tokens that were not sent there
 
     # Outgoing tokens.
 
@@ -64,6 +65,11 @@ class ArcNumbers:
             self._sending.append(bundle)
         bundle.number += 1
         return bundle.number
+
+    def leave_out(self, receiver: str, sq: str, count: int) -> None:
+        """Count tokens of an SQ that were not sent to one of their receivers; they have their numbers."""
+        by_sq = self.left_out.setdefault(receiver, {})
+        by_sq[sq] = by_sq.get(sq, 0) + count
 
     @property
     def sent(self) -> dict[str, int]:

@@ -76,6 +76,7 @@ class Reports:
             self._bodies.profile(context) if request.profile else None,
             self._watchdog.look(key, self._bodies.under_way(context), self._host.agenda.now),
             self._waits.look(key, context, self._host.agenda.now),
+            passed.left_out,
         )
 
     def busy(self, key: tuple[str, int]) -> str:

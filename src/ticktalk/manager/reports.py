@@ -107,6 +107,7 @@ class Reports:
         by_name = wiring_of(state.graph).by_name if report.stuck else {}
         for sq, told in report.stuck.items():
             known(told.names(), {port.name for port in by_name[sq].ports}, f"ports of {sq}, in a report,")
+        known({sq for to in report.left_out.values() for sq in to}, sqs, f"SQs of graph {state.name!r}, in a report,")
         self._see_long(state, context, report)
         if report.profile is not None:
             known([report.ensemble], context.profiles, "ensembles that were asked for costs and")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ticktalk.counters import Counts
+from ticktalk.counters import Counts, merged
 from ticktalk.explain.silence import silent
 from ticktalk.log_file import LogFile
 from ticktalk.manager.driver import Load
@@ -101,6 +101,7 @@ def _graph(state: GraphState, counts: Counts, latencies: Mapping[str, Any]) -> d
             for sq, (start, stop, time) in report.running.items()
         },
         "counters": counts,
+        "left_out": merged(report.left_out for report in reports),
         "waiting": {sq: ports for report in reports for sq, ports in report.waiting.items()},
         "waits_for": {
             sq: {"ports": told.waits_for, "since": told.since} for sq, told in stuck.items() if told.waits_for

@@ -30,7 +30,7 @@ from ticktalk.hosted.subscriptions import Listening, arcs_to
 from ticktalk.hosted.waiting_bytes import WaitingBytes
 from ticktalk.manager.events import WorkerDied
 from ticktalk.messages import ROWS, ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg, message
-from ticktalk.network_keys import Path, control_key
+from ticktalk.network_keys import Path, apart_key, control_key
 from ticktalk.payloads import (
     Deployment,
     FiringError,
@@ -48,7 +48,7 @@ from ticktalk.physical.network.control_frames import UnsignedCodeError, parse_co
 from ticktalk.physical.network.frames import FrameError
 from ticktalk.physical.network.inboxes import Inboxes
 from ticktalk.physical.network.link import Link
-from ticktalk.physical.network.tokens import Incoming, Tokens
+from ticktalk.physical.network.tokens import Tokens
 from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 from ticktalk.physical.output_batch import OutputBatch
 from ticktalk.physical.recording import Noting
@@ -184,12 +184,13 @@ class Node:
         self.take_output: Callable[[OutputToken], None] | None = None  # on the manager's own ensemble
         self.take_error: Callable[[FiringError], None] | None = None
         self.log_error: Callable[[FiringError], None] = lambda error: None
-        self._listening = Listening(self.link, functools.partial(Incoming, self.tokens))
+        self._listening = Listening(self.link, self.tokens.incoming)
         self.link.name, self.link.take = name, self.receive
         if guard is not None:
             self.link.seal = guard.seal
         self.link.waiting, self.link.overflow = self._flush, self.count_overflow
         self.link.subscribe(control_key(name), self._on_control)
+        self.link.subscribe(apart_key(name), self.tokens.take_apart)
         self.network_manager = TTNetworkManager(queue.SimpleQueue(), name, self.link, manager)
         self.network_manager.handlers |= self.sharing.handlers
         self.input_token_process = inputs = TTInputTokenProcess(queue.SimpleQueue(), name, self.host, manager)
@@ -208,6 +209,7 @@ class Node:
             **self.duties.handlers(SyncMsg),
         }
         self.network_manager.handlers |= {**self.duties.handlers(NetMsg), NetMsg.HOW_FAR: self._tell_how_far}
+        self.network_manager.handlers[NetMsg.TAKEN] = self.tokens.receivers.took
         ready = functools.partial(bodies.tell, RuntimeMsg.READY)
         bodies.handlers[ExecuteMsg.INSTANTIATE] = lambda deployment: self.prepare(deployment, ready)
         self.processes: list[TTProcess] = [self.network_manager, inputs, bodies]

@@ -222,7 +222,9 @@ class Sharing:
             yield long_parcel(parcel, AGAIN)
 
     def _hand(self, data: Data, ensembles: Sequence[str]) -> bytes:
-        """Let all these ensembles read a value; its place, or empty if not all can."""
+        """Let all these ensembles read a value; its place, or empty if not all can, or there are none."""
+        if not ensembles:
+            return b""
         found = arena.lent(data)
         if found is None:
             self._needs_own = not self._readers().in_processes

@@ -12,8 +12,8 @@ where in shared memory they are, they are not published.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -34,6 +34,21 @@ AGAIN = b"\0"
 
 Parcel = tuple[int, int, bytes, Numbers, Tick, Tick, Data]
 """`(context, generation, arcs, numbers, start, stop, data)`: `numbers` count the tokens of an arc from one sender."""
+
+
+class TakesParcels(Protocol):
+    """SQs that run together in a worker, fed by one SQ of another ensemble: they take its parcels as they came."""
+
+    def takes(self, arcs: Iterable[int]) -> bool:
+        """True if parcels of these arcs are for them, and for nothing else here."""
+
+    def take(
+        self, arcs: int | bytes, indexes: Iterable[int], data: Data, start: Tick, stop: Tick, apart: Callable[[], None]
+    ) -> None:
+        """Take a parcel; `apart` gives its tokens to the ports instead."""
+
+    def passes(self, arcs: Iterable[int], start: Tick) -> None:
+        """A parcel of these arcs goes to the ports."""
 
 
 def token_frame(parcels: list[Parcel]) -> bytes:
@@ -83,6 +98,23 @@ def parse_parcels(frame: Data, attached: Data | None = None, find: Find = _nowhe
         raise FrameError(f"not a token frame: {error}") from None
 
 
+def apart_frame(key: str, sealed: Data) -> bytes:
+    """A sealed frame of an arc, as it is published on a key of its receiver's own."""
+    return HEAD + _encoder.encode((key, sealed))
+
+
+def parse_apart(frame: bytes) -> tuple[str, bytes]:
+    """The key of an arc, and the sealed frame: what `apart_frame` was given.
+
+    Raises:
+        FrameError: the bytes are no such frame.
+    """
+    try:
+        return _apart.decode(body(frame))
+    except msgspec.DecodeError as error:
+        raise FrameError(f"not tokens for one receiver: {error}") from None
+
+
 def arcs_as_bytes(arcs: Sequence[int]) -> bytes:
     """The indexes of the arcs of a parcel as they stand in it."""
     return struct.pack(f"<{len(arcs)}I", *arcs)
@@ -100,4 +132,5 @@ def arcs_in(arcs: bytes) -> tuple[int, ...]:
 
 
 _encoder = msgspec.msgpack.Encoder()
+_apart = msgspec.msgpack.Decoder(tuple[str, bytes])
 _parcels = msgspec.msgpack.Decoder(list[tuple[Count, Count, bytes, Count | list[Count], Tick, Tick, memoryview]])

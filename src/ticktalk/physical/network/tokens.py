@@ -1,8 +1,7 @@
 """Tokens between this ensemble and others: one publication on the key of an arc reaches all that consume it.
 
-The timekeeper owns all of it; only `Incoming` is called by a thread of the network, and `Sealing` by one that sends. A
-hop is short, and this is most of it. So everything that is the same for all tokens of a context or an arc is looked up
-once (`Passing`, `Incoming`).
+The timekeeper owns all of it; only `Incoming` is called by a thread of the network. A hop is short, and this is most of
+it. So everything that is the same for all tokens of a context or an arc is looked up once (`Passing`, `Incoming`).
 
 Tokens of an arc are taken only from the host of its SQ. They may come before their receiver has heard of the SQ's
 placement there; then they wait for it. Those under way from the host before are taken for a while.
@@ -13,8 +12,8 @@ from __future__ import annotations
 import functools
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import Together, arc_name
@@ -28,14 +27,16 @@ from ticktalk.physical.memory.sharing import Sharing
 from ticktalk.physical.network.early import Early, Waiting
 from ticktalk.physical.network.frames import LONG, FrameError, InvalidError
 from ticktalk.physical.network.inboxes import Inboxes
+from ticktalk.physical.network.receivers import NO_ARC, Receipts, Receivers, Way
 from ticktalk.physical.network.token_frames import (
     AGAIN,
     Head,
     Parcel,
+    TakesParcels,
     arcs_as_bytes,
     arcs_in,
+    parse_apart,
     parse_parcels,
-    token_frame,
 )
 from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
@@ -65,47 +66,6 @@ BUNDLES_KEPT = 10_000
 _NONE: Mapping[str, Any] = {}
 
 
-class TakesParcels(Protocol):
-    """SQs that run together in a worker, fed by one SQ of another ensemble: they take its parcels as they came."""
-
-    def takes(self, arcs: Iterable[int]) -> bool:
-        """True if parcels of these arcs are for them, and for nothing else here."""
-
-    def take(
-        self, arcs: int | bytes, indexes: Iterable[int], data: Data, start: Tick, stop: Tick, apart: Callable[[], None]
-    ) -> None:
-        """Take a parcel; `apart` gives its tokens to the ports instead."""
-
-    def passes(self, arcs: Iterable[int], start: Tick) -> None:
-        """A parcel of these arcs goes to the ports."""
-
-
-class Sealing:
-    """Seals what is published for some receivers on a key; called by the thread that sends."""
-
-    __slots__ = ("_key", "_seal", "_to")
-
-    def __init__(self, guard: Guard, key: str, to: Sequence[str]) -> None:
-        self._key, self._to, self._seal = key, to, guard.seal_tokens
-
-    def __call__(self, parcels: list[Parcel]) -> Data:
-        """The frame of some parcels."""
-        return self._seal(self._key, self._to, token_frame(parcels))[0]
-
-    def each(self, frames: Callable[[], Iterable[tuple[Data, bytes]]]) -> Iterator[tuple[Data, bytes | None]]:
-        """Long data and their frames."""
-        return (self._seal(self._key, self._to, data, frame) for data, frame in frames())
-
-
-class _Way(NamedTuple):
-    """The way of an arc's tokens, or of the tokens of several arcs that go together."""
-
-    ensembles: Sequence[str]
-    key: str
-    sq: str
-    sealing: Sealing
-
-
 class Passing:
     """The tokens of one context that go from here and come here.
 
@@ -122,8 +82,8 @@ class Passing:
         self._moves = tokens.moves
         self._graph = context.prepared.graph.name
         self._number = context.number
-        self._arcs: dict[str, _Way] = {}
-        self._sent: dict[Together, tuple[_Way, bytes, Bundle]] = {}
+        self._arcs: dict[str, Way] = {}
+        self._sent: dict[Together, tuple[Way, bytes, Bundle]] = {}
         self._came: dict[tuple[str, bytes], tuple[tuple[int, ...], Bundle]] = {}
 
     # Tokens that go.
@@ -155,25 +115,29 @@ class Passing:
         self._publish(way, arcs, numbers, start, stop, data)
         self._keep(together.names, numbers, start, stop, data)
 
-    def _way(self, arc: str, ensembles: Sequence[str]) -> _Way:
-        key, sq = arc_key(self._graph, arc), arc.rpartition("/")[0]
+    def _way(self, arc: str, ensembles: Sequence[str]) -> Way:
+        sq = arc.rpartition("/")[0]
         more = [name for name in self._tokens.coming_to(self._graph, sq) if name not in ensembles]
-        return _Way(ensembles, key, sq, Sealing(self._tokens.guard, key, [*ensembles, *more]))
+        return self._tokens.receivers.way(arc_key(self._graph, arc), sq, ensembles, more)
 
     def receivers_changed(self) -> None:
         """Tokens have other receivers from now on."""
         self._arcs.clear()
         self._sent.clear()
 
-    def _publish(self, way: _Way, arcs: bytes, numbers: Numbers, start: Tick, stop: Tick, data: Data) -> None:
-        ensembles, key, sq, sealing = way
-        link = self._tokens.link
+    def _publish(self, way: Way, arcs: bytes, numbers: Numbers, start: Tick, stop: Tick, data: Data) -> None:
+        link, sq = self._tokens.link, way.sq
         parcel = (self._number, self.context.prepared.generations.get(sq, 0), arcs, numbers, start, stop, data)
-        if len(data) < LONG:
-            link.publish(key, parcel, sealing, ensembles, len(data))
-        else:
-            frames = functools.partial(self._tokens.sharing.frames, parcel, ensembles)
-            link.publish(key, functools.partial(sealing.each, frames), None, ensembles, len(data))
+        for key, sealing, ensembles in way.each:
+            if len(data) < LONG:
+                link.publish(key, parcel, sealing, ensembles, len(data))
+            else:
+                frames = functools.partial(self._tokens.sharing.frames, parcel, ensembles)
+                link.publish(key, functools.partial(sealing.each, frames), None, ensembles, len(data))
+        for receiver in way.left_out:
+            count = len(arcs_in(arcs)) or 1
+            receiver.left_out += count
+            self.numbers.leave_out(receiver.name, sq, count)
 
     def _keep(self, names: Sequence[str], numbers: Numbers, start: Tick, stop: Tick, data: Data) -> None:
         moves = self._moves
@@ -360,12 +324,31 @@ class Tokens:
         self._prepared, self._own = prepared, own
         self.of: dict[tuple[str, int], Passing] = {}
         self.inboxes = Inboxes(loop.post, INBOX, lambda sender: INBOX_BYTES, dropped)
+        self.receivers = Receivers(link, loop, guard, self._receivers_changed)
+        self._receipts = Receipts(guard.identity.name, link)
+        self._incoming: dict[str, Incoming] = {}  # by the key of an arc
+        self.incoming(*NO_ARC)
         self._early = Early()
         self._look_again = False  # some of those may be good now
         self._host_of: dict[str, Mapping[str, str]] = {}  # by graph: the latest placement of its SQs
         self._former: dict[tuple[str, str], tuple[str, int]] = {}  # by graph and SQ: the host before, until when
         self._coming: dict[tuple[str, str], set[str]] = {}  # by graph and SQ: where receivers of its tokens will come
         loop.every(TEND, self._tend)
+
+    def incoming(self, graph: str, arc: str) -> Incoming:
+        """What takes the publications on an arc."""
+        made = self._incoming[arc_key(graph, arc)] = Incoming(self, graph, arc)
+        return made
+
+    def take_apart(self, payload: bytes, attached: bytes | None) -> None:
+        """Take a publication on the key of this ensemble; called in a thread of the network's."""
+        try:
+            key, sealed = parse_apart(payload if attached is None else attached)
+        except FrameError as error:
+            self.inboxes.put("", 0, self.drop, error)
+            return
+        if (incoming := self._incoming.get(key)) is not None:
+            incoming(*((sealed, None) if attached is None else (payload, sealed)))
 
     def take(self, incoming: Incoming, came: Came | FrameError) -> None:
         """Take in a frame; a bad one is counted and dropped."""
@@ -379,7 +362,9 @@ class Tokens:
             if not came.is_new():
                 raise DroppedError("replayed", f"tokens of {came.sender!r} that came before, or long ago")
             find = functools.partial(incoming.find, came.sender)
-            for parcel in parse_parcels(came.payload, came.attached, find):
+            parcels = parse_parcels(came.payload, came.attached, find)
+            self._receipts.took(came.sender, came.number, len(came.payload) if parcels else -1)
+            for parcel in parcels:
                 passing = self._good(incoming, came.sender, parcel)
                 if passing is not None:
                     self._take(passing, incoming, parcel)
@@ -424,7 +409,7 @@ class Tokens:
         self._take_early()
 
     def placed(self, graph: str) -> None:
-        """The SQs of a graph may have other hosts now, which is known here."""
+        """The SQs of a graph may have other hosts now."""
         before, now = self._host_of.get(graph), self._prepared[graph].host_of
         if before is now:
             return
@@ -456,9 +441,9 @@ class Tokens:
         """The ensembles to which receivers of an SQ's tokens will come."""
         return self._coming.get((graph, sq), ())
 
-    def _receivers_changed(self, graph: str) -> None:
+    def _receivers_changed(self, graph: str | None = None) -> None:
         for key, passing in self.of.items():
-            if key[0] == graph:
+            if graph in (None, key[0]):
                 passing.receivers_changed()
 
     def _take_early(self) -> None:
@@ -489,8 +474,11 @@ class Tokens:
         graph = stop.graph
         for key in [key for key in self.of if stop.ends(key)]:
             del self.of[key]
+        if not self.of:
+            self.receivers.forget()
         if stop.context is not None:
             return
+        self._incoming = {key: each for key, each in self._incoming.items() if each.graph != graph}
         self._early.take(lambda token: token.graph == graph)
         self._host_of.pop(graph, None)
         self._former = {key: former for key, former in self._former.items() if key[0] != graph}

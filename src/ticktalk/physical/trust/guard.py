@@ -14,7 +14,6 @@ answer is good for this question only.
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable, Iterable
 from hashlib import sha256
@@ -134,6 +133,7 @@ class Guard:
     Attributes:
         badge: what others have to know to open what this process seals.
         revocations: the newest list that came.
+        tokens_sealed: the number of the last frame of tokens; one thread at a time seals them.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class Guard:
         self._sign, self._verify, self._lists = sign, verify, lists
         self._peers: dict[str, Peer] = {}
         self._first = 1  # a number that no message to a process that was forgotten had
-        self._frames = itertools.count(1)  # of tokens
+        self.tokens_sealed = 0
         self._challenges = Challenges()
 
     # Whom this process knows.
@@ -314,7 +314,8 @@ class Guard:
             key: on which they are published.
             payload, attached: a frame of tokens; or long data by themselves, and their frame (`token_frames`).
         """
-        number, slots = next(self._frames), b""
+        number, slots = self.tokens_sealed + 1, b""
+        self.tokens_sealed = number
         frame = payload if attached is None else attached
         if self.identity.proves:
             # In any thread: one may be admitted anew, or forgotten, meanwhile.

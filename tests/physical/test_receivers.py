@@ -1,0 +1,179 @@
+"""A receiver of tokens that takes none is left out, counted, and asked until it takes them; all others get theirs.
+
+Two ensembles without sockets: one sends, one receives. The test carries what is published from one to the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from fuzz_messages import NoLink, turn
+
+from ticktalk.language.compiler import compile_source
+from ticktalk.messages import Message, NetMsg, message
+from ticktalk.network_keys import Path, apart_key, arc_key
+from ticktalk.payloads import Deployment, StartContext, Taken
+from ticktalk.physical.network import receivers
+from ticktalk.physical.network.receivers import STEP, TOLD
+from ticktalk.physical.network.token_frames import parse_apart
+from ticktalk.physical.node import Node
+from ticktalk.physical.trust.guard import Guard, NotForThisError
+from ticktalk.physical.trust.identity import ByToken
+from ticktalk.physical.trust.token import new_token
+
+PROGRAM = """
+from ticktalk import SQify, STREAMify, GRAPHify
+@STREAMify
+def src(trigger):
+    return 1
+@SQify
+def same(x):
+    return x
+@GRAPHify
+def main(trigger):
+    s = src(trigger, TTPeriod=100000)
+    return same(s), same(s)
+"""
+
+KEY = arc_key("prog", "src-1/0")
+HOSTS = {"src-1": "far", "same-1": "edge", "same-2": "other"}
+
+
+class Kept(NoLink):
+    """A link that keeps what is published, and the messages that are sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[tuple[str, bytes, bytes | None]] = []
+        self.sent: list[tuple[str, Message]] = []
+
+    def _put(self, path: Path, key: str, payload: Any, attached: bytes | None) -> None:
+        if path is Path.TOKENS:
+            self.kept.append((key, bytes(payload), attached))
+
+    def send(self, ensemble: str, message: Message) -> None:
+        self.sent.append((ensemble, message))
+
+    def taken(self) -> list[tuple[str, Taken]]:
+        return [(to, each.payload) for to, each in self.sent if each.msg_type is NetMsg.TAKEN]
+
+
+class Pair:
+    """`far` sends tokens of a stream to `edge`, which is a node, and to `other`, which is a guard only."""
+
+    def __init__(self) -> None:
+        token = new_token()
+        self.guards = {name: Guard(ByToken(token, name, "ensemble")) for name in ("far", "edge", "other")}
+        for guard in self.guards.values():
+            for name, each in self.guards.items():
+                guard.admit(each.badge, name)
+        graph = compile_source(PROGRAM, "prog.py", "prog")
+        host_of = {sq.name: HOSTS.get(sq.name, "far") for sq in graph.sqs}
+        self.links = {name: Kept() for name in ("far", "edge")}
+        self.nodes = {
+            name: Node(name, {}, processes=False, guard=self.guards[name], link=link)
+            for name, link in self.links.items()
+        }
+        for name, node in self.nodes.items():
+            node.link.open("peer")
+            node.prepare(Deployment(graph, host_of), lambda answer: None)
+            turn(node)
+            start = node.clock.now() + (3_600_000_000 if name == "far" else 0)  # the stream itself sends nothing
+            node.start_context(StartContext("prog", 1, start, {"trigger": 1}))
+            turn(node)
+        self.passing = self.nodes["far"].tokens.of["prog", 1]
+        self.receivers: Sequence[str] = ["edge", "other"]
+        self.links["far"].kept.clear()
+
+    def publish(self, size: int, count: int = 1) -> list[tuple[str, bytes, bytes | None]]:
+        """Send tokens of some bytes, each of which `edge` takes; what was published."""
+        before = len(self.links["far"].kept)
+        for _ in range(count):
+            start = 1_000_000 * (self.passing.numbers.sent.get("src-1/0", 0) + 1)
+            self.passing.publish("src-1/0", self.receivers, bytes(size), start, start + 1000)
+            self.turn()
+            self.took("edge")
+        return [each for each in self.links["far"].kept[before:] if each[0] != apart_key("other")]  # but for questions
+
+    def turn(self) -> None:
+        """Let the sender do its due work."""
+        self.links["far"].flush()
+        turn(self.nodes["far"])
+        self.links["far"].flush()
+
+    def took(self, name: str) -> None:
+        """A receiver tells that it has taken all."""
+        self.nodes["far"].receive(message(NetMsg.TAKEN, Taken(name, self.guards["far"].tokens_sealed)))
+        self.turn()
+
+
+@pytest.fixture
+def pair(monkeypatch: pytest.MonkeyPatch) -> Pair:
+    monkeypatch.setattr(receivers, "MUCH", 2)
+    monkeypatch.setattr(receivers, "PATIENCE", -1)
+    return Pair()
+
+
+@pytest.mark.parametrize("size", [STEP, STEP // 8], ids=["long values", "short values"])
+def test_a_receiver_that_takes_none_is_left_out_and_counted(pair: Pair, size: int) -> None:
+    each = max(1, STEP // size)
+    for _ in range(2 * each):
+        ((key, *_),) = pair.publish(size)
+        assert key == KEY, "one publication for both"
+    pair.publish(size, each)
+    published = pair.publish(size, 4)
+    assert {key for key, *_ in published} == {apart_key("edge")}, "one receiver by itself, and the other gets nothing"
+    left_out = pair.passing.numbers.left_out
+    assert set(left_out) == {"other"} and 4 <= left_out["other"]["src-1"] <= 3 + each
+    edge = pair.nodes["edge"]
+    before = edge.tokens.of["prog", 1].numbers.came
+    for _, payload, attached in published:
+        edge.tokens.take_apart(payload, attached)
+        turn(edge)
+    assert edge.tokens.of["prog", 1].numbers.came == before + 4 and not edge.own
+
+
+def test_it_is_asked_on_the_way_of_tokens_and_gets_them_again_when_it_answers(pair: Pair) -> None:
+    pair.publish(STEP, 5)
+    far = pair.nodes["far"]
+    pair.publish(10)
+    pair.links["far"].kept.clear()
+    (other,) = [each for each in far.tokens.receivers._known.values() if each.stands_still]
+    far.tokens.receivers._ask(other)
+    pair.turn()
+    (question,) = [payload for key, payload, _ in pair.links["far"].kept if key == apart_key("other")]
+    key, sealed = parse_apart(question)
+    assert pair.guards["other"].open_tokens(key, sealed).number == pair.guards["far"].tokens_sealed
+    with pytest.raises(NotForThisError):
+        pair.guards["edge"].open_tokens(key, sealed)
+    pair.took("other")
+    ((key, *_),) = pair.publish(10)
+    assert key == KEY
+    lost = dict(pair.passing.numbers.left_out["other"])
+    pair.publish(10, 5)
+    assert pair.passing.numbers.left_out == {"other": lost}, "nothing more is left out"
+
+
+def test_a_receiver_tells_how_far_it_has_taken_after_many_bytes_and_when_asked(pair: Pair) -> None:
+    edge, told = pair.nodes["edge"], pair.links["edge"].taken
+    pair.receivers = ["edge"]
+    size, sizes = 10_000, 0
+    while sizes < TOLD - size:
+        ((_, payload, attached),) = pair.publish(size)
+        edge.tokens.incoming("prog", "src-1/0")(payload, attached)
+        turn(edge)
+        sizes += len(payload)
+        assert told() == [], "not after each of them"
+    for _, payload, attached in pair.publish(size, 2):
+        edge.tokens.incoming("prog", "src-1/0")(payload, attached)
+        turn(edge)
+    ((to, taken),) = told()
+    assert to == "far" and taken.name == "edge" and taken.number >= pair.guards["far"].tokens_sealed - 1
+
+
+def test_a_busy_receiver_has_time(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receivers, "PATIENCE", 10_000_000)
+    assert {key for key, *_ in pair.publish(STEP, 20)} == {KEY}
+    assert pair.passing.numbers.left_out == {}
