@@ -144,6 +144,53 @@ def test_a_renewal_is_not_begun_again_too_soon(steps: list[Path], tmp_path: Path
     assert rotate(keys)[0] is True
 
 
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_step_that_failed_anywhere_is_finished_by_the_next_call(
+    steps: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Each write and each move fails once: the disk is full, or the process ends there."""
+    write, rename, done = authority._write, Path.rename, False
+    for failing in range(1, 100):
+        left = failing
+
+        def count() -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                raise OSError(28, "No space left on device")
+
+        keys = Path(shutil.copytree(steps[step - 1], tmp_path / str(failing)))
+        with monkeypatch.context() as patched:
+            patched.setattr(authority, "_write", lambda *arguments: (count(), write(*arguments)))
+            patched.setattr(Path, "rename", lambda path, to: (count(), rename(path, to)))
+            try:
+                rotate(keys)
+                done = True
+            except TTError as error:
+                assert "No space left on device" in str(error)
+        if done:
+            break
+        second, paths = rotate(keys)
+        assert second == (step == 2) and sorted(path.stem for path in paths) == ["anna", "edge", MANAGER]
+        manager, edge = guard(keys, MANAGER, "manager"), guard(keys, "edge", "ensemble")
+        understand(manager, edge)
+        understand(guard(steps[step - 1], MANAGER, "manager"), edge)
+        assert len(Credentials.load(keys / "edge.json").authorities) == 2
+        edge.revoke((keys / "revocations.signed").read_bytes())
+        assert edge.revocations is not None and [item.name for item in edge.revocations.revoked] == ["lost"]
+        assert not [path.name for path in keys.iterdir() if path.name.startswith(".")]
+    assert done and failing > 8
+
+
+def test_a_second_step_whose_process_was_killed_between_its_moves_is_done_again(
+    steps: list[Path], tmp_path: Path
+) -> None:
+    keys = Path(shutil.copytree(steps[1], tmp_path / "keys"))
+    (keys / "authority").rename(keys / authority.ASIDE)
+    assert rotate(keys)[0] is True
+    understand(guard(keys, MANAGER, "manager"), guard(steps[1], "edge", "ensemble"))
+
+
 def test_credentials_for_a_short_time_are_issued_anew_for_a_short_time(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     init_authority(keys)

@@ -53,6 +53,10 @@ DIRECTORY = Path("ticktalk-keys")
 VALID_FOR = timedelta(days=365)
 AUTHORITY_VALID_FOR = timedelta(days=3653)
 OTHER_TRUSTED_FOR = timedelta(days=30)
+TO_ISSUE = "to-issue.json"
+"""In a new authority: the names whose credentials are of the one before. It goes when all of them have new ones."""
+
+ASIDE = ".authority-before"
 LOOPBACK = ("127.0.0.1", "localhost")
 
 
@@ -254,7 +258,8 @@ def rotate(directory: Path, trusted_for: timedelta = OTHER_TRUSTED_FOR) -> tuple
 
     After the first, all trust the one that will follow, too. Certificates are still of the present one. After the
     second, certificates are of the new one, and the former is trusted for a while. So in each step processes can be
-    started again with their new bundles in any order: they understand those that have not been.
+    started again with their new bundles in any order: they understand those that have not been. A step that failed on
+    its way goes on where it was when this is called again.
 
     Args:
         trusted_for: (second step) how long the former one is trusted.
@@ -267,46 +272,87 @@ def rotate(directory: Path, trusted_for: timedelta = OTHER_TRUSTED_FOR) -> tuple
     """
     require_cryptography()
     home = directory / "authority"
+    _bring_back(directory)
     authority = _open(directory)
     now = datetime.now(UTC).replace(microsecond=0)
-    second = (home / "next").is_dir()
+    begun = next((file for file in (home / "next" / TO_ISSUE, home / TO_ISSUE) if file.exists()), None)
+    try:
+        if begun is None:
+            second = (home / "next").is_dir()
+            begun = _step(directory, authority, trusted_for, now)
+        else:
+            second = begun.parent == home
+            if second:
+                _list_of_new(directory, authority, now)
+        names = set(msgspec.json.decode(begun.read_bytes(), type=list[str]))
+        left = _open(directory).certificate.not_valid_after_utc - now
+        lengths: dict[str, timedelta] = {}  # the longest of each name: the end of an authority cuts some short
+        for certificate in _certificates(directory):
+            name, length = common_name(certificate), certificate.not_valid_after_utc - certificate.not_valid_before_utc
+            lengths[name] = max(length - BACKDATED, lengths.get(name, timedelta(0)))
+        names &= {item.name for item in issued(directory) if item.revoked is None}
+        bundles = [issue(directory, name, valid_for=min(lengths[name], left)) for name in lengths if name in names]
+        begun.unlink()
+    except OSError as error:
+        raise TTError(f"{directory}: the authority cannot be written there: {error.strerror}") from None
+    return second, bundles
+
+
+def _step(directory: Path, authority: _Authority, trusted_for: timedelta, now: datetime) -> Path:
+    """Begin a step: make what is new in one move. The file with the names whose credentials are to be issued anew."""
+    home, second = directory / "authority", (directory / "authority" / "next").is_dir()
     if authority.other is not None and not second:
         raise TTError(
             f"{directory}: the authority before this one is trusted until {authority.other.until:%Y-%m-%d %H:%M} UTC:"
             " renew it again after that"
         )
     valid = {item.name: item for item in issued(directory) if item.revoked is None and item.expires > now and item.role}
+    made = Path(tempfile.mkdtemp(prefix=".authority-", dir=directory))
     try:
-        made = Path(tempfile.mkdtemp(prefix=".authority-", dir=directory))
+        _write(made / TO_ISSUE, msgspec.json.encode(list(valid)))
+        if not second:
+            _write_authority(made, _new(now))
+            made.rename(home / "next")
+            shutil.rmtree(home / "former", ignore_errors=True)
+            return home / "next" / TO_ISSUE
+        _write_authority(made, _read(directory, "next"))
+        shutil.copytree(home / "issued", made / "issued")
+        (made / "former").mkdir(mode=0o700)
+        _write(made / "former" / "ca.pem", certificate_pem(authority.certificate))
+        _write(made / "former" / "verify.pem", public_pem(authority.signing_key))
+        _write(made / "former" / "until", f"{(now + trusted_for).isoformat()}\n".encode())
+        aside = directory / ASIDE
+        home.rename(aside)
         try:
-            if second:
-                following = _read(directory, "next")
-                revocations = _revocations(directory, authority).with_revoked([], now)
-                _write_authority(made, following)
-                shutil.copytree(home / "issued", made / "issued")
-                (made / "former").mkdir(mode=0o700)
-                _write(made / "former" / "ca.pem", certificate_pem(authority.certificate))
-                _write(made / "former" / "verify.pem", public_pem(authority.signing_key))
-                _write(made / "former" / "until", f"{(now + trusted_for).isoformat()}\n".encode())
-                aside = made.with_suffix(".old")
-                home.rename(aside)
-                made.rename(home)
-                _write(directory / REVOCATIONS_FILE, revocations.encode(_list_signer(following)))
-                shutil.rmtree(aside)
-            else:
-                _write_authority(made, _new(now))
-                made.rename(home / "next")
-                shutil.rmtree(home / "former", ignore_errors=True)
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
-    except OSError as error:
-        raise TTError(f"{directory}: the authority cannot be written there: {error.strerror}") from None
-    left = _open(directory).certificate.not_valid_after_utc - now
-    lengths: dict[str, timedelta] = {}  # the longest of each name: the end of an authority cuts some short
-    for certificate in _certificates(directory):
-        name, length = common_name(certificate), certificate.not_valid_after_utc - certificate.not_valid_before_utc
-        lengths[name] = max(length - BACKDATED, lengths.get(name, timedelta(0)))
-    return second, [issue(directory, name, valid_for=min(lengths[name], left)) for name in valid]
+            made.rename(home)
+        except OSError:
+            aside.rename(home)
+            raise
+        shutil.rmtree(aside)
+        _list_of_new(directory, _open(directory), now)
+        return home / TO_ISSUE
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _bring_back(directory: Path) -> None:
+    """Undo a second step that ended, with its process, between its two moves."""
+    if not (directory / "authority").exists() and (directory / ASIDE).is_dir():
+        (directory / ASIDE).rename(directory / "authority")
+
+
+def _list_of_new(directory: Path, authority: _Authority, now: datetime) -> None:
+    """Have the revocation list signed by the authority that is new, if the former one signed it."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    path = directory / REVOCATIONS_FILE
+    keys = [authority.signing_key.public_key()]
+    former = load_pem_public_key((directory / "authority" / "former" / "verify.pem").read_bytes())
+    if isinstance(former, Ed25519PublicKey):
+        keys.append(former)
+    found = Revocations.load(path, Verifier(keys, REVOCATION))
+    _write(path, found.with_revoked([], now).encode(_list_signer(authority)))
 
 
 def issued(directory: Path) -> list[Issued]:
