@@ -448,7 +448,9 @@ def test_a_token_is_made_once_and_is_the_user_s_alone(tmp_path: Path) -> None:
 
 
 def test_loopback_is_known_with_and_without_a_port() -> None:
-    for address in ("127.0.0.1", "127.0.0.1:5555", "127.9.9.9", "localhost", "localhost:1", "::1", "[::1]:5555"):
+    here = ("127.0.0.1", "127.0.0.1:5555", "127.9.9.9", "localhost", "localhost:1", "::1", "[::1]", "[::1]:5555")
+    for address in here:
         assert is_loopback(address), address
-    for address in ("192.0.2.1", "192.0.2.1:5555", "2001:db8::1", "[2001:db8::1]:5", "0.0.0.0:1"):
+    others = ("127.x.example", "127.0.0.1.example:5555", "127.1:5", "localhost.example", "", "::", "[::]:5")
+    for address in ("192.0.2.1", "192.0.2.1:5555", "2001:db8::1", "[2001:db8::1]:5", "0.0.0.0:1", *others):
         assert not is_loopback(address), address

@@ -6,6 +6,7 @@ nothing is proven without credentials.
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from datetime import UTC, datetime, timedelta
 
@@ -105,6 +106,9 @@ class Trust:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this host can reach the address, with or without a port."""
-    host = address.rpartition(":")[0].strip("[]") if address.count(":") == 1 or "]" in address else address
-    return host in ("localhost", "::1") or host.startswith("127.")
+    """Whether only this host can reach the address, with or without a port; of names, `localhost` only."""
+    host = address.rpartition(":")[0].strip("[]") if address.count(":") == 1 or "]:" in address else address.strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name, which may lead anywhere
