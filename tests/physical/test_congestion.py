@@ -6,10 +6,13 @@ import json
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from systems import HEAD, Process, System, until
 
+from ticktalk.errors import TTError
 from ticktalk.hosted.lease import Times
 from ticktalk.manager.reports import SETTLE
 from ticktalk.physical.host_facts import free_port
@@ -136,7 +139,12 @@ def test_a_receiver_that_stands_still_holds_up_no_stop_and_its_losses_are_told()
         try:
             until(lambda: latest(system, "number-2") > latest(system, "number-1") + 150, "tokens of others come")
             begun = time.monotonic()
-            losses = system.manager.stop_graph(graph)
+            with ThreadPoolExecutor(1) as stopping:
+                stopped_graph = stopping.submit(system.manager.stop_graph, graph)
+                until(lambda: system.manager.process.requests.reports._ending, "the stop waits for what was sent")
+                with pytest.raises(TTError, match="'stream' is being stopped"):
+                    system.manager.execute_graph(graph, {"trigger": 1})
+                losses = stopped_graph.result()
             assert time.monotonic() - begun < 3 * SETTLE / 1e6
         finally:
             stopped.send_signal(signal.SIGCONT)

@@ -138,8 +138,8 @@ class Deploy:
     def start_when_ready(self, request: StartRequest, later: Future[Any]) -> None:
         """Start a context of a graph, once it is ready; `later` gets its number, or the error.
 
-        That is a `TTRuntimeError` (there is no such graph, or it runs and is not to be started `again`), or a
-        `TTInputError` (a value is missing, for no input, or has no codec).
+        That is a `TTRuntimeError` (there is no such graph, it is being stopped, or it runs and is not to be started
+        `again`), or a `TTInputError` (a value is missing, for no input, or has no codec).
         """
         deployed = self._replies.get(request.graph)
         if deployed is None:
@@ -154,6 +154,8 @@ class Deploy:
 
     def _start(self, request: StartRequest) -> int:
         state = self.state_of(request.graph)
+        if self._reports.is_ending(state):
+            raise TTRuntimeError(f"graph {state.name!r} is being stopped: deploy it again when that is done")
         goes_on = [context.number for context in state.live if not context.completion.done]
         if goes_on and not request.again:
             raise TTRuntimeError(

@@ -65,7 +65,11 @@ class Reports:
     def ask(self) -> None:
         """Ask how the contexts stand that go on; every `REPORT_PERIOD`."""
         for state in self._state.graphs.values():
-            self._ask(state, ends=any(state is each for each, _ in self._ending))
+            self._ask(state, ends=self.is_ending(state))
+
+    def is_ending(self, state: GraphState) -> bool:
+        """Whether a graph is being stopped, and waits until what it has sent has come."""
+        return any(state is each for each, _ in self._ending)
 
     def _ask(self, state: GraphState, ends: bool) -> None:
         for context in state.live:
