@@ -328,7 +328,7 @@ class Handed(msgspec.Struct, frozen=True):
 
 
 class HowFar(msgspec.Struct, frozen=True, array_like=True):
-    """An ensemble to which SQs will come has subscribed, and asks a sender how much it has sent on these arcs."""
+    """An ensemble to which SQs will come asks a sender how much it has sent on these arcs; none: none will come."""
 
     name: EnsembleName
     graph: Name

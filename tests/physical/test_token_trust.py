@@ -15,9 +15,9 @@ from fuzz_messages import NoLink, turn
 
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.compiler import compile_source
-from ticktalk.messages import Role
+from ticktalk.messages import NetMsg, Role, message
 from ticktalk.network_keys import arc_key
-from ticktalk.payloads import Deployment, HowFar, OutputToken, Placement, StartContext
+from ticktalk.payloads import Deployment, Expect, HowFar, OutputToken, Placement, StartContext
 from ticktalk.physical.network import early, tokens
 from ticktalk.physical.network.frames import HEAD
 from ticktalk.physical.network.token_frames import token_frame
@@ -261,6 +261,30 @@ def test_who_waits_for_an_sq_gets_its_tokens_and_others_do_not(make: Callable[[]
     assert readers() == {"far", "new"}
     edge.place("edge")
     assert readers() == {"far", "new"}, "a placement for another reason, in the middle of the move"
+    edge.node._tell_how_far(HowFar("rogue", "prog", ["src-1/0"]))
+    assert readers() == {"far", "new", "rogue"}
+    edge.node._tell_how_far(HowFar("rogue", "prog", []))
+    assert readers() == {"far", "new"}, "its move was given up"
+    edge.node._tell_how_far(HowFar("rogue", "prog", ["src-1/0"]))
+    edge.node.receive(message(NetMsg.FORGET, "rogue"))
+    assert readers() == {"far", "new"}, "it is gone"
     edge.host_of = {**edge.host_of, "tenfold-1": "new"}
     edge.place("edge")
     assert readers() == {"far"}, "it has come: it is among the receivers that the placement names"
+
+
+def test_an_ensemble_whose_move_is_given_up_tells_the_senders(
+    make: Callable[[], Edge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge = make()
+    edge.host_of["tenfold-1"] = "new"
+    edge.place("far")
+    asked: list[Any] = []
+    monkeypatch.setattr(edge.link, "send", lambda to, each: asked.append((to, each.payload)))
+    for sqs in (["tenfold-1"], [], []):
+        edge.node.moves.expect(Expect("prog", sqs))
+        edge.values(0)
+        edge.node.moves._answers.clear()
+        edge.node.moves._jobs.clear()
+    told = [(to, payload.arcs) for to, payload in asked if isinstance(payload, HowFar)]
+    assert told == [("far", ["src-1/0"]), ("far", [])], "once"

@@ -26,13 +26,13 @@ import msgspec
 
 from ticktalk.defaults import MAX_FRAME
 from ticktalk.engine.context import Context
-from ticktalk.engine.forwarding import arc_name
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.checkpoints import BodyStates, Checkpoints, Key, parts_of_contexts, whole
+from ticktalk.hosted.subscriptions import senders_to
 from ticktalk.messages import NetMsg, RuntimeMsg
 from ticktalk.payloads import Expect, Handed, HandOver, HowFar, InstanceState, Placed, Placement, SoFar
 from ticktalk.ranges import known
@@ -164,6 +164,8 @@ class Moves:
         self._check(graph, expect.sqs)
 
         def job(done: Callable[[], None]) -> None:
+            for host in senders_to(self._host.prepared.get(graph), self._expected.get(graph, ())):
+                self._send(host, NetMsg.HOW_FAR, HowFar(self._host.name, graph, []))
             self._expect_no_more(graph)
             if graph in self._host.prepared:
                 self._listen(graph, (), self._behind(graph))
@@ -224,14 +226,7 @@ class Moves:
     def _ask_how_far(self, expect: Expect, then: Callable[[Numbers], None]) -> None:
         """Ask the senders to SQs that will come for their token numbers; later tokens are kept here."""
         graph = expect.graph
-        prepared = self._host.prepared[graph]
-        coming = set(expect.sqs)
-        arcs: dict[str, list[str]] = {}
-        for producer in prepared.graph.sqs:
-            host = prepared.host_of[producer.name]
-            for index, arc in enumerate(producer.arcs):
-                if host and any(to.sq in coming for to in arc.to):
-                    arcs.setdefault(host, []).append(arc_name(producer.name, index))
+        arcs = senders_to(self._host.prepared.get(graph), expect.sqs)
         sent: Numbers = {}
         missing = set(arcs)
 
@@ -256,7 +251,9 @@ class Moves:
             end()
 
     def tell_how_far(self, asked: HowFar) -> None:
-        """Answer a receiver."""
+        """Answer a receiver; without arcs it wants no answer."""
+        if not asked.arcs:
+            return
         sent: Numbers = {}
         for (graph, number), passed in self._arcs.items():
             if graph == asked.graph:

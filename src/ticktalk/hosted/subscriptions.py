@@ -55,3 +55,15 @@ def arcs_to(prepared: PreparedGraph, expected: Collection[str] = ()) -> Iterator
             for index, arc in enumerate(sq.arcs):
                 if all_of_them or any(prepared.host_of[to.sq] == here for to in arc.to):
                     yield arc_name(sq.name, index)
+
+
+def senders_to(prepared: PreparedGraph | None, sqs: Collection[str]) -> dict[str, list[str]]:
+    """By ensemble, the arcs on which it sends tokens to these SQs of a graph, if it is here."""
+    found: dict[str, list[str]] = {}
+    if prepared is not None and sqs:
+        for producer in prepared.graph.sqs:
+            host = prepared.host_of[producer.name]
+            for index, arc in enumerate(producer.arcs):
+                if host and any(to.sq in sqs for to in arc.to):
+                    found.setdefault(host, []).append(arc_name(producer.name, index))
+    return found

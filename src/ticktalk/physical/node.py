@@ -209,7 +209,7 @@ class Node:
             **self.duties.handlers(SyncMsg),
         }
         self.network_manager.handlers |= {**self.duties.handlers(NetMsg), NetMsg.HOW_FAR: self._tell_how_far}
-        self.network_manager.handlers[NetMsg.TAKEN] = self.tokens.receivers.took
+        self.network_manager.handlers |= {NetMsg.TAKEN: self.tokens.receivers.took, NetMsg.FORGET: self._forget}
         ready = functools.partial(bodies.tell, RuntimeMsg.READY)
         bodies.handlers[ExecuteMsg.INSTANTIATE] = lambda deployment: self.prepare(deployment, ready)
         self.processes: list[TTProcess] = [self.network_manager, inputs, bodies]
@@ -408,6 +408,10 @@ class Node:
         for (name, _), context in self.host.contexts.items():
             if name == graph:
                 self._waiting.watch(context)  # SQs may have come
+
+    def _forget(self, ensemble: str) -> None:
+        self.network_manager.routing_table.pop(ensemble, None)
+        self.tokens.will_not_come(ensemble)
 
     def _tell_how_far(self, asked: HowFar) -> None:
         self.tokens.will_come(asked)

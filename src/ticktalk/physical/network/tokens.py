@@ -430,12 +430,24 @@ class Tokens:
             self.loop.post(self._take_early)
 
     def will_come(self, asked: HowFar) -> None:
-        """Receivers of SQs' tokens will come to an ensemble: it gets these tokens, too, until it is their host."""
+        """Receivers of SQs' tokens will come to an ensemble: it gets these tokens, too, until it is their host.
+
+        Without arcs: none will come.
+        """
+        if not asked.arcs:
+            self.will_not_come(asked.name, asked.graph)
         here = self._prepared.get(asked.graph)
         for sq in {arc.rpartition("/")[0] for arc in asked.arcs}:
             if here is not None and sq in here.host_of:
                 self._coming.setdefault((asked.graph, sq), set()).add(asked.name)
         self._receivers_changed(asked.graph)
+
+    def will_not_come(self, ensemble: str, graph: str | None = None) -> None:
+        """No receivers of tokens of a graph (None: of any) will come to an ensemble."""
+        for key, names in self._coming.items():
+            if graph in (None, key[0]):
+                names.discard(ensemble)
+        self._receivers_changed(graph)
 
     def coming_to(self, graph: str, sq: str) -> Collection[str]:
         """The ensembles to which receivers of an SQ's tokens will come."""
