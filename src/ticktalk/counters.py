@@ -21,6 +21,7 @@ KINDS = {
     "stale": "tokens of an older generation",
     "bad_frames": "frames that could not be read",
     "invalid": "messages with what cannot be: out of range, or naming what is not there",
+    "untimely": "messages of senders that are not known, yet or any more, and tokens for others",
     "forged": "messages that are not proven to be their sender's",
     "replayed": "messages that came again",
     "unauthorized": "messages that their sender's role or name does not entitle to",
@@ -28,7 +29,7 @@ KINDS = {
 }
 """The kinds of counters, and the events that each counts."""
 
-REFUSED = ("bad_frames", "invalid", "forged", "replayed", "unauthorized", "overflow")
+REFUSED = ("bad_frames", "invalid", "untimely", "forged", "replayed", "unauthorized", "overflow")
 """The kinds that count what came from outside and was not taken."""
 
 Counts = dict[str, dict[str, int]]

@@ -76,4 +76,16 @@ class TTRuntimeError(TTError):
 
 
 class InvalidMessageError(TTError):
-    """A message with impossible content: it is dropped and counted, and has no other effect."""
+    """A message with impossible content: it is dropped and counted, and has no other effect.
+
+    Attributes:
+        kind: the counter for it (`counters.KINDS`).
+    """
+
+    kind = "invalid"
+
+
+class UntimelyError(InvalidMessageError):
+    """A message before its sender or what it names was known here, or after that was gone."""
+
+    kind = "untimely"

@@ -19,7 +19,7 @@ from ticktalk.payloads import Deployment, Ping, StopGraph
 from ticktalk.physical.network.control_frames import UnsignedCodeError, control_frame, parse_control
 from ticktalk.physical.network.frames import HEAD, FrameError
 from ticktalk.physical.trust import guard as guards
-from ticktalk.physical.trust import identity, questions, trust
+from ticktalk.physical.trust import identity, questions, token_seals, trust
 from ticktalk.physical.trust.authority import init_authority, issue, revoke
 from ticktalk.physical.trust.guard import DroppedError, Guard, NotForThisError
 from ticktalk.physical.trust.identity import ByToken
@@ -137,7 +137,7 @@ def test_a_session_that_was_forgotten_and_comes_again_gets_new_numbers(
     else:
         monkeypatch.setattr(guards, "PEERS", 1)
         manager.admit(system["edge"].badge, "edge")  # there is room for one only
-    assert dropped(lambda: manager.seal(name, b"row")) == "forged"
+    assert dropped(lambda: manager.seal(name, b"row")) == "untimely"
     admit()
     after = [manager.seal(name, b"row", path=NetworkPath.TOKENS) for _ in range(3)]
     assert [anna.open(frame).body for frame in after] == [b"row"] * 3
@@ -153,7 +153,9 @@ def test_another_start_of_a_process_is_another_sender(system: dict[str, Guard]) 
     assert dropped(lambda: again.open(captured)) == "forged"
     new = Guard(edge.identity)
     manager.admit(new.badge, "edge")
-    assert dropped(lambda: manager.open(captured)) == "forged"
+    assert dropped(lambda: manager.open(captured)) == "untimely", "it was edge's, and is old"
+    tokens = edge.seal_tokens(KEY, [MANAGER], b"tokens")[0]
+    assert dropped(lambda: manager.open_tokens(KEY, bytes(tokens))) == "untimely"
     new.admit(manager.badge, MANAGER)
     assert manager.open(new.seal(MANAGER, b"x")).body == b"x"
 
@@ -166,7 +168,13 @@ def test_a_stranger_is_not_heard(system: dict[str, Guard], tmp_path: Path) -> No
         with pytest.raises(TTError):
             system[MANAGER].asked(COMMAND, stranger.ask(system[MANAGER].greeting(), COMMAND, b"").payload)
         stranger._peers = dict(system["other"]._peers)  # as if it had listened
-        assert dropped(lambda stranger=stranger: system[MANAGER].open(stranger.seal(MANAGER, b"x"))) == "forged"
+        for known in (True, False):
+            if not known:
+                system[MANAGER].forget("edge")
+            assert dropped(lambda stranger=stranger: system[MANAGER].open(stranger.seal(MANAGER, b"x"))) == "forged"
+        system[MANAGER]._former.clear()
+        assert dropped(lambda stranger=stranger: system[MANAGER].open(stranger.seal(MANAGER, b"x"))) == "untimely"
+        system[MANAGER].admit(system["edge"].badge, "edge")
     with pytest.raises(TTError, match="issued to 'edge', so it does not serve for 'other'"):
         system[MANAGER].admit(system["edge"].badge, "other")
 
@@ -254,7 +262,7 @@ def test_tokens_are_their_sender_s_for_these_receivers_on_this_arc_and_taken_onc
             slot = mine.find(manager.session[:8])  # an altered slot of another is its own
             for index, part in enumerate(sealed):
                 for at, changed in enumerate(altered(bytes(part or b""))):
-                    if part == mine and slot >= 0 and slot <= at < slot + guards.SLOT:
+                    if part == mine and slot >= 0 and slot <= at < slot + token_seals.SLOT:
                         continue
                     with pytest.raises(FrameError):
                         other.open_tokens(KEY, *sealed[:index], changed, *sealed[index + 1 :])
@@ -268,18 +276,18 @@ def test_tokens_are_their_sender_s_for_these_receivers_on_this_arc_and_taken_onc
 def test_a_receiver_of_tokens_cannot_forge_those_of_another(system: dict[str, Guard]) -> None:
     """It knows the key of a frame. What it seals with it anew does not fit what the sender gave to the other."""
     edge, other, manager = system["edge"], system["other"], system[MANAGER]
-    sealed = guards._tokens.decode(edge.seal_tokens(KEY, [MANAGER, "other"], b"tokens")[0][1:])
+    sealed = token_seals._tokens.decode(edge.seal_tokens(KEY, [MANAGER, "other"], b"tokens")[0][1:])
     at = sealed.slots.find(other.session[:8])
     number = sealed.number.to_bytes(11, "big")
-    about = guards._about(KEY, b"", None)
-    digest = guards._digest(about, sealed.body, b"")
-    once = other._peers["edge"].open(Purpose.SLOT, number, sealed.slots[at + 8 : at + guards.SLOT], digest)
+    about = token_seals._about(KEY, b"", None)
+    digest = token_seals._digest(about, sealed.body, b"")
+    once = other._peers["edge"].open(Purpose.SLOT, number, sealed.slots[at + 8 : at + token_seals.SLOT], digest)
     assert once is not None and AESGCM(once).decrypt(bytes(12), bytes(sealed.body), about) == b"tokens"
     body = AESGCM(once).encrypt(bytes(12), b"forged", about)
     forged = HEAD + guards._encoder.encode(("edge", sealed.number, sealed.slots, body))
     assert dropped(lambda: manager.open_tokens(KEY, forged)) == "forged"
     in_its_name = other.seal_tokens(KEY, [MANAGER], b"forged")[0]
-    sealed = guards._tokens.decode(in_its_name[1:])
+    sealed = token_seals._tokens.decode(in_its_name[1:])
     forged = HEAD + guards._encoder.encode(("edge", sealed.number, sealed.slots, sealed.body))
     assert dropped(lambda: manager.open_tokens(KEY, forged)) == "forged"
 
@@ -390,8 +398,8 @@ def test_a_list_reaches_members_and_never_an_older_one(made: Path, tmp_path: Pat
         other.revoke((tmp_path / "foreign" / "revocations.signed").read_bytes())
     assert [known.name for known in other.revoke(new)] == ["edge"]
     other.forget("edge")
-    assert dropped(lambda: other.open(edge.seal("other", b"x"))) == "forged"
-    assert dropped(lambda: other.seal("edge", b"x")) == "forged"
+    assert dropped(lambda: other.open(edge.seal("other", b"x"))) == "untimely"
+    assert dropped(lambda: other.seal("edge", b"x")) == "untimely"
     assert other.revoke(old) == [] and other.revocations is not None and other.revocations.number == 1
     with pytest.raises(TTError, match="was revoked"):
         other.admit(edge.badge, "edge")

@@ -36,14 +36,14 @@ def receivers() -> Iterator[Fuzz]:
     made.close()
 
 
-def refused(receivers: Fuzz, kind: Any, payload: Any) -> bool:
+def refused(receivers: Fuzz, kind: Any, payload: Any, counter: str = "invalid") -> bool:
     """True if the receiver that a message is for refuses it, and counts that."""
     to_manager = isinstance(kind, RuntimeMsg)
     node, sender = (receivers.manager.node, "edge") if to_manager else (receivers.node, "boss")
-    before = node.own["invalid"]
+    before = node.own[counter]
     receivers.send(node, sender, kind, payload)
     receivers.turn()
-    return node.own["invalid"] == before + 1
+    return node.own[counter] == before + 1
 
 
 GRID = {"graph": "prog", "sq": "src-1", "period": 100_000, "phase": 0, "width": 10}
@@ -123,7 +123,7 @@ def test_an_answer_that_steps_a_clock_too_far_is_refused() -> None:
 
 def test_only_answers_to_own_heartbeats_count(receivers: Fuzz) -> None:
     now = receivers.node.clock.now()
-    assert refused(receivers, NetMsg.PONG, msgspec.to_builtins(Pong(now + 10**9, now, now)))
+    assert refused(receivers, NetMsg.PONG, msgspec.to_builtins(Pong(now + 10**9, now, now)), "untimely")
 
 
 def test_reports_and_checkpoints_name_only_known_things(receivers: Fuzz) -> None:

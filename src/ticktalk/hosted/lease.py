@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from ticktalk.engine.hosting import EnsembleHost
+from ticktalk.errors import UntimelyError
 from ticktalk.messages import NetMsg
 from ticktalk.payloads import Ask, Tell
-from ticktalk.ranges import known
 
 DEAD_AFTER = 2_000_000
 """Root ticks without a heartbeat after which an ensemble counts as dead."""
@@ -224,7 +224,7 @@ class Lease:
 
     def asked(self, ask: Ask) -> None:
         """Find out whether the manager is there; answer as soon as it is heard, and after a while anyway."""
-        known([ask.name], list(self._others()), "ensembles")
+        self._check(ask.name)
         now = self._now()
         self._asked_by.add(ask.name)
         if now - self.pinged_at > self.watch.pause // 2:
@@ -233,6 +233,11 @@ class Lease:
         if ask.name in self._asked_by:
             self._later(now + self.watch.pause, lambda: self._answer(ask.name))
 
+    def _check(self, name: str) -> None:
+        """Take nothing of an ensemble that the manager has not told of yet, or has told to be gone."""
+        if name not in self._others():
+            raise UntimelyError(f"a question or an answer of {name!r}, which is not here")
+
     def _answer(self, name: str) -> None:
         if self.watch.held:
             return  # it has learnt that the manager is there for others: it is no witness that it is not
@@ -240,6 +245,6 @@ class Lease:
 
     def told(self, tell: Tell, came: int | None = None) -> None:
         """Take the answer of another ensemble, which came at a root tick (None: now)."""
-        known([tell.name], list(self._others()), "ensembles")
+        self._check(tell.name)
         self.watch.told(tell.name, tell.silence, self._now() if came is None else came)
         self.check()

@@ -13,7 +13,7 @@ import msgspec
 from ticktalk.defaults import MAX_VALUE
 from ticktalk.durations import about
 from ticktalk.engine.components import Components
-from ticktalk.errors import InvalidMessageError, TTError
+from ticktalk.errors import TTError, UntimelyError
 from ticktalk.hosted.lease import Lease, Times
 from ticktalk.manager.liveness import Why
 from ticktalk.mapping.ensembles import EnsembleInfo, check_address, check_port
@@ -295,7 +295,7 @@ class EnsembleHandle:
 
     def _pong(self, pong: Pong, stamp: int) -> None:
         if pong.asked not in self._pinged:
-            raise InvalidMessageError("an answer to a heartbeat that was not sent, or long ago")
+            raise UntimelyError("an answer to a heartbeat that was not sent, or long ago")
         self._heard_at = monotonic_us()
         self._exchange(Exchange(pong.asked, pong.received, pong.answered, stamp))
         if self._lease.pong(pong.asked):

@@ -343,7 +343,7 @@ class Node:
 
     def refuse(self, error: InvalidMessageError) -> None:
         """Count a message that names something absent; it has no other effect."""
-        self.own["invalid"] += 1
+        self.own[error.kind] += 1
         logger.debug("a message was dropped: %s", error)
 
     # Tokens, outputs and errors (`Outside`).

@@ -5,8 +5,7 @@ requester and the manager by a question, ensembles of one another from the manag
 and the two sessions follow keys for each direction (`keys`). What is sealed is its sender's, for this recipient, of
 this session, and nobody else can read it; a counter says that it is new.
 
-Tokens go to several receivers at once. They are sealed with a key of their own. Beside them lies, for each receiver,
-that key, sealed for the receiver together with a digest of all. So a receiver cannot forge what another one gets.
+Tokens go to several receivers at once (`token_seals`). A receiver cannot forge what another one gets.
 
 A question is answered once: it holds a challenge of the manager's, which is good for a while and for one question. The
 answer is good for this question only.
@@ -16,12 +15,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from hashlib import sha256
 from typing import NamedTuple
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ticktalk.errors import TTError
 from ticktalk.network_keys import Path
@@ -31,17 +27,8 @@ from ticktalk.physical.trust.keys import MARK, Keys, Peer, Purpose, any_number
 from ticktalk.physical.trust.questions import Asked, Asking, Challenges, Question, asked_for
 from ticktalk.physical.trust.revocations import Revocations
 from ticktalk.physical.trust.signing import Verifier
-from ticktalk.ranges import Count
+from ticktalk.physical.trust.token_seals import open_tokens, published, seal_tokens, sealed_tokens
 from ticktalk.values.codec import Data
-
-ONCE = 16
-"""Bytes of the key of one frame of tokens."""
-
-SLOT = MARK + ONCE + 16
-"""Bytes of that key for one receiver: the receiver's mark, and the key, sealed."""
-
-_HEAD, _DATA = bytes(12), bytes(11) + b"\1"
-"""The two uses of such a key."""
 
 PEERS = 10_000
 """Processes whose keys are remembered."""
@@ -60,6 +47,9 @@ class DroppedError(FrameError):
 
 class NotForThisError(DroppedError):
     """Tokens that were sealed for others: this process listens before their sender knows of it, or still does."""
+
+    def __init__(self, sender: str) -> None:
+        super().__init__("untimely", f"tokens of {sender!r} that are for others")
 
 
 class Opened(NamedTuple):
@@ -114,13 +104,6 @@ class _Sealed(msgspec.Struct, array_like=True):
     signature: bytes = b""
 
 
-class _SealedTokens(msgspec.Struct, array_like=True):
-    sender: str
-    number: Count
-    slots: bytes
-    body: memoryview
-
-
 class Guard:
     """The guard of one session.
 
@@ -145,6 +128,7 @@ class Guard:
         self.revocations: Revocations | None = None
         self._sign, self._verify, self._lists = sign, verify, lists
         self._peers: dict[str, Peer] = {}
+        self._former: dict[str, Peer] = {}  # by name, the last session that was forgotten
         self._first = 1  # a number that no message to a process that was forgotten had
         self.tokens_sealed = 0
         self._challenges = Challenges()
@@ -231,6 +215,9 @@ class Guard:
         """
         peer = self._peers.pop(name, None)
         if peer is not None:
+            self._former[name] = peer
+            if len(self._former) > PEERS:
+                del self._former[next(iter(self._former))]
             self._first = max(self._first, *(next(count) for count in peer.count.values()))
 
     def session_of(self, name: str) -> bytes | None:
@@ -248,7 +235,7 @@ class Guard:
         """
         peer = self._peers.get(recipient)
         if peer is None:
-            raise DroppedError("forged", f"no message can be sealed for {recipient!r}: it has not joined")
+            raise DroppedError("untimely", f"no message can be sealed for {recipient!r}: it has not joined")
         counter = next(peer.count[path])
         number = _number(path, counter)
         signature = b""
@@ -277,13 +264,11 @@ class Guard:
         except (ValueError, OverflowError) as error:
             raise error if isinstance(error, FrameError) else FrameError(f"not a sealed frame: {error}") from None
         peer = self._peers.get(sealed.sender)
-        if peer is None:
-            raise DroppedError("forged", f"a message of {sealed.sender!r}, which is not known here")
         content = None
-        if peer.session == sealed.session:
+        if peer is not None and peer.session == sealed.session:
             content = peer.open(Purpose.MESSAGE, number, sealed.body)
-        if content is None:
-            raise DroppedError("forged", f"a message that is not proven to be {sealed.sender!r}'s")
+        if peer is None or content is None:
+            raise self._why_not(sealed.sender, lambda former: former.open(Purpose.MESSAGE, number, sealed.body))
         signed = peer.known.role == "manager"
         if self._verify is not None:
             told = _to_sign(self.identity.name, self.session, sealed.session, number, content)
@@ -298,7 +283,7 @@ class Guard:
         """
         sender, peer, path, counter, opened = proven
         if self._peers.get(sender) is not peer:
-            raise DroppedError("forged", f"a message of {sender!r}, which is not known here any more")
+            raise DroppedError("untimely", f"a message of {sender!r}, which is not known here any more")
         if not peer.came[path].is_new(counter):
             raise DroppedError("replayed", f"a message of {sender!r} that came before")
         return opened
@@ -314,30 +299,12 @@ class Guard:
             key: on which they are published.
             payload, attached: a frame of tokens; or long data by themselves, and their frame (`token_frames`).
         """
-        number, slots = self.tokens_sealed + 1, b""
-        self.tokens_sealed = number
-        frame = payload if attached is None else attached
+        self.tokens_sealed = number = self.tokens_sealed + 1
+        peers = None
         if self.identity.proves:
             # In any thread: one may be admitted anew, or forgotten, meanwhile.
             peers = [peer for name in recipients if (peer := self._peers.get(name)) is not None]
-            each, about = number.to_bytes(11, "big"), _about(key, payload, attached)
-            data = attached is not None and len(payload) > 0
-            if len(peers) == 1:
-                # Most frames have one receiver. A hop shows the time that more than one seal takes.
-                (peer,) = peers
-                slots, frame = peer.mark, peer.seal(Purpose.TOKENS, each, frame, about)
-                if data:
-                    payload = peer.seal(Purpose.DATA, each, payload, about)
-            else:
-                once = os.urandom(ONCE)
-                lock = AESGCM(once)
-                frame = lock.encrypt(_HEAD, frame, about)
-                if data:
-                    payload = lock.encrypt(_DATA, payload, about)
-                digest = _digest(about, frame, payload if data else b"")
-                slots = b"".join([peer.mark + peer.seal(Purpose.SLOT, each, once, digest) for peer in peers])
-        sealed = HEAD + _encoder.encode((self.identity.name, number, slots, frame))
-        return (sealed, None) if attached is None else (payload, sealed)
+        return seal_tokens(self.identity.name, peers, number, key, payload, attached)
 
     def open_tokens(self, key: str, payload: bytes, attached: bytes | None = None) -> Came:
         """What was published on a key; called in any thread.
@@ -345,21 +312,27 @@ class Guard:
         Raises:
             FrameError: it is no such thing; a `DroppedError`: it is not proven, or not for this process.
         """
-        try:
-            sealed = _tokens.decode(body(payload if attached is None else attached))
-        except ValueError as error:
-            raise error if isinstance(error, FrameError) else FrameError(f"not a sealed frame: {error}") from None
+        sealed = sealed_tokens(payload if attached is None else attached)
         check_length(payload)
         if not self.identity.proves:
-            return Came(None, sealed.sender, sealed.number, *_published(sealed.body, payload, attached))
+            return Came(None, sealed.sender, sealed.number, *published(sealed.body, payload, attached))
         at = sealed.slots.find(self.session[:MARK])
         if at < 0:
-            raise NotForThisError("forged", f"tokens of {sealed.sender!r} that are not proven to this process")
+            raise NotForThisError(sealed.sender)
         peer = self._peers.get(sealed.sender)
-        opened = None if peer is None else _open(peer, sealed, at, _about(key, payload, attached), payload, attached)
+        opened = None if peer is None else open_tokens(peer, sealed, at, key, payload, attached)
         if opened is None:
-            raise DroppedError("forged", f"tokens that are not proven to be {sealed.sender!r}'s")
-        return Came(peer, sealed.sender, sealed.number, *_published(*opened, attached))
+            raise self._why_not(sealed.sender, lambda former: open_tokens(former, sealed, at, key, payload, attached))
+        return Came(peer, sealed.sender, sealed.number, *published(*opened, attached))
+
+    def _why_not(self, sender: str, opens: Callable[[Peer], object]) -> DroppedError:
+        """Why what a sender has sealed, by its name, does not open: it may be of a session that was forgotten."""
+        former = self._former.get(sender)
+        if sender not in self._peers and former is None:
+            return DroppedError("untimely", f"what comes from {sender!r}, which is not known here")
+        if former is not None and opens(former) is not None:
+            return DroppedError("untimely", f"what {sender!r} sent before it was forgotten here")
+        return DroppedError("forged", f"what is not proven to be {sender!r}'s")
 
     # Questions.
 
@@ -444,45 +417,6 @@ def _number(path: Path, counter: int) -> bytes:
     return _PATHS[path] + counter.to_bytes(10, "big")
 
 
-def _about(key: str, payload: Data, attached: Data | None) -> bytes:
-    """What tokens are sealed with, beside their content: their key, and in which parts they are published."""
-    return key.encode() + bytes((attached is not None and 1 + (len(payload) > 0),))
-
-
-def _digest(about: bytes, frame: Data, data: Data) -> bytes:
-    """Of all that is published: a seal over it holds for nothing else."""
-    hashing = sha256(about + len(frame).to_bytes(8, "big"))
-    hashing.update(frame)
-    hashing.update(data)
-    return hashing.digest()
-
-
-def _open(
-    peer: Peer, sealed: _SealedTokens, at: int, about: bytes, payload: Data, attached: Data | None
-) -> tuple[Data, Data] | None:
-    """A frame and its data, whose slot for this process begins there; None: they are not the peer's."""
-    each, data = sealed.number.to_bytes(11, "big"), attached is not None and len(payload) > 0
-    opened: Data | None = b""
-    if len(sealed.slots) == MARK:
-        frame = peer.open(Purpose.TOKENS, each, sealed.body, about)
-        if data:
-            opened = peer.open(Purpose.DATA, each, payload, about)
-        return None if frame is None or opened is None else (frame, opened)
-    digest = _digest(about, sealed.body, payload if data else b"")
-    once = peer.open(Purpose.SLOT, each, sealed.slots[at + MARK : at + SLOT], digest)
-    if once is None:
-        return None
-    try:
-        lock = AESGCM(once)
-        return lock.decrypt(_HEAD, sealed.body, about), lock.decrypt(_DATA, payload, about) if data else b""
-    except (InvalidTag, ValueError):
-        return None  # it sealed the key, but not these with it
-
-
-def _published(frame: Data, data: Data, attached: bytes | None) -> tuple[Data, Data | None]:
-    return (frame, None) if attached is None else (data, frame)
-
-
 def _to_sign(recipient: str, session: bytes, own_session: bytes, number: bytes, content: bytes) -> bytes:
     return _encoder.encode((recipient, session, own_session, number, content))
 
@@ -492,5 +426,4 @@ _encoder = msgspec.msgpack.Encoder()
 _badge = msgspec.msgpack.Decoder(tuple[bytes, bytes])
 _greeting = msgspec.msgpack.Decoder(tuple[bytes, bytes])
 _sealed = msgspec.msgpack.Decoder(_Sealed)
-_tokens = msgspec.msgpack.Decoder(_SealedTokens)
 _question = msgspec.msgpack.Decoder(Question)
