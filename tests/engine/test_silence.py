@@ -144,6 +144,8 @@ def test_other_reasons(body: str, told: str, tmp_path: Path) -> None:
         "tag, x = cam(trigger, TTPeriod=100_000)\n"
         "return TTFinishByOtherwise(x, TTTimeDeadline=tag + 50_000, TTPlanB=show(tag), TTWillContinue=True)",
         "x = cam(trigger, TTPeriod=100_000)\nreturn show(x) if x > 5 else x",
+        "return show(raises(cam(trigger, TTPeriod=100_000)))",
+        "x = cam(trigger, TTPeriod=100_000)\nreturn show(trigger) if trigger else lidar(trigger, TTPeriod=50_000)",
     ],
 )
 def test_nothing_is_told_where_all_is_well(body: str, tmp_path: Path) -> None:

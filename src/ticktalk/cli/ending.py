@@ -88,7 +88,8 @@ def silence(status: dict[str, Any]) -> list[str]:
     """A line for each SQ that never fired, or whose tokens mostly left unmatched; one if there was no output at all."""
     entries = [entry for graph in status["graphs"] for entry in graph.get("silent", [])]
     lines = first([silence_line(entry) for entry in entries])
-    if not lines and status["graphs"] and not any(graph["outputs"] for graph in status["graphs"]):
+    raised = any("errors" in kinds for graph in status["graphs"] for kinds in graph["counters"].values())
+    if not lines and not raised and status["graphs"] and not any(graph["outputs"] for graph in status["graphs"]):
         return ["no output came, though nothing waits: bodies gave no result, or a branch was not taken"]
     return lines
 

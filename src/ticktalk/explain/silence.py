@@ -31,7 +31,7 @@ def silent(graph: TTGraph, stuck: Mapping[str, Stuck], counts: Counts) -> list[d
     found, dry = [], set()
     for sq in graph.sqs:
         told = stuck.get(sq.name)
-        if told is None or sq.name in dry:
+        if told is None or sq.name in dry or _not_chosen(graph, sq, told):
             continue
         never = not told.used
         if not never and not (told.came >= FEW and 2 * told.used < told.came):
@@ -49,6 +49,14 @@ def silence_line(entry: Mapping[str, Any]) -> str:
     more = f" and {len(behind) - SHOWN} more" if len(behind) > SHOWN else ""
     so = f"; so nothing came to {', '.join(behind[:SHOWN])}{more}" if behind else ""
     return f"{entry['sq']} {entry['why']}{so}"
+
+
+def _not_chosen(graph: TTGraph, sq: TTSQ, told: Stuck) -> bool:
+    """True if an SQ is of a branch (`a if c else b`) that was not taken: nothing is wrong then."""
+    wiring = wiring_of(graph)
+    empty = [index for index, port in enumerate(sq.ports) if port.name in told.waits_for]
+    feeders = [producer for index in empty for producer, _ in wiring.feeders.get((sq.name, index), ())]
+    return bool(feeders) and all(name and wiring.by_name[name].function == "IF" for name in feeders)
 
 
 def _why(graph: TTGraph, sq: TTSQ, told: Stuck, counts: Counts) -> str:

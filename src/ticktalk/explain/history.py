@@ -1,0 +1,206 @@
+"""The records of a run, joined: which firing sent a token, and which tokens it took.
+
+A firing's results are noted one after another, and then that it has run. So the tokens that an SQ sent since its last
+firing are those of this one. A tag is sent where its set is decided, data passes a deadline where it meets it, and an
+unused token goes to its handler where it leaves.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ticktalk.engine.prepared_graph import wiring_of
+from ticktalk.graph.graph import TTGraph
+from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, Left, Received, Sent
+from ticktalk.time import Tick
+
+Key = tuple[str, int]
+"""A token: its arc, and its number there. The arc "" is a graph's input, with its number at the SQ."""
+
+
+@dataclass
+class Came:
+    """A token that reached a port of an SQ: when, and what became of it there.
+
+    Attributes:
+        left: why it left unused; None: it did not.
+        used: the firings that took it; more than one where the port is sticky.
+    """
+
+    record: Received
+    left: Left | None = None
+    used: list[Firing] = field(default_factory=list)
+
+    @property
+    def key(self) -> Key:
+        """The token."""
+        return (self.record.arc, self.record.token) if self.record.arc else ("", self.record.number)
+
+
+@dataclass
+class Firing:
+    """What sent tokens: a set that fired (`how` "fired"), data that met its deadline, a token that left unused.
+
+    Attributes:
+        sq: the SQ.
+        how: "fired", "met" or "left".
+        tick: when it was decided.
+        ensemble: where.
+        start, stop: its interval.
+        took: the tokens that it took, in the order of the ports.
+        ran: how its body ran; None: it has not, as far as is known.
+        sent: the tokens that it sent.
+    """
+
+    sq: str
+    how: str
+    tick: int
+    ensemble: str
+    start: Tick
+    stop: Tick
+    took: list[Came]
+    ran: Fired | None = None
+    sent: list[Key] = field(default_factory=list)
+
+
+@dataclass
+class _Instance:
+    """An SQ on an ensemble, up to a record."""
+
+    came: dict[int, Came] = field(default_factory=dict)
+    open: list[Firing] = field(default_factory=list)  # decided, and not run yet
+    results: list[Sent] = field(default_factory=list)  # of the firing that is told next
+    left: Firing | None = None  # the token that left last: it goes to a handler at once
+    met: Firing | None = None  # the deadline that was met last: its data goes on at once
+
+
+class History:
+    """A run of a graph.
+
+    Args:
+        graph: the graph.
+        records: of one context, with the ensemble of each; each ensemble's in their order.
+
+    Attributes:
+        tokens: every token that was sent.
+        sender: by token, what sent it; missing: it is not known.
+        firings: by SQ, its firings.
+        came: by SQ, all tokens that reached it.
+        deadlines: by SQ, what became of its deadlines.
+        counted: by SQ, its counters that went up.
+    """
+
+    def __init__(self, graph: TTGraph, records: Iterable[tuple[str, AnyRecord]]) -> None:
+        self.graph = graph
+        self.tokens: dict[Key, Sent] = {}
+        self.sender: dict[Key, Firing] = {}
+        self.firings: defaultdict[str, list[Firing]] = defaultdict(list)
+        self.came: defaultdict[str, list[Came]] = defaultdict(list)
+        self.deadlines: defaultdict[str, list[Deadline]] = defaultdict(list)
+        self.counted: defaultdict[str, list[Counted]] = defaultdict(list)
+        self._kinds = {f"{sq.name}/{index}": arc.kind for sq in graph.sqs for index, arc in enumerate(sq.arcs)}
+        self._sends_for = {sq.plan_b: sq.name for sq in graph.sqs if sq.plan_b is not None and sq.will_continue}
+        self._instances: defaultdict[tuple[str, str], _Instance] = defaultdict(_Instance)
+        for ensemble, record in records:
+            self._take(ensemble, record)
+        del self._instances
+
+    def _take(self, ensemble: str, record: AnyRecord) -> None:
+        sq = record.sq
+        here = self._instances[ensemble, sq]
+        match record:
+            case Received():
+                came = here.came[record.number] = Came(record)
+                self.came[sq].append(came)
+            case Decided():
+                took = [here.came[number] for number in record.tokens if number in here.came]
+                here.open.append(self._firing(record, "fired", ensemble, took))
+            case Sent():
+                self.tokens[record.arc, record.number] = record
+                self._sent(here, record)
+            case Fired():
+                self._fired(ensemble, here, record)
+            case Left():
+                if record.number in here.came:
+                    here.came[record.number].left = record
+                    here.left = self._firing(record, "left", ensemble, [here.came[record.number]])
+            case Deadline():
+                self.deadlines[sq].append(record)
+                if record.how == "met":
+                    took = [here.came[record.number]] if record.number in here.came else []
+                    here.met = self._firing(record, "met", ensemble, took)
+            case Counted():
+                self.counted[sq].append(record)
+
+    def _firing(self, record: Decided | Left | Deadline, how: str, ensemble: str, took: list[Came]) -> Firing:
+        firing = Firing(record.sq, how, record.tick, ensemble, record.start, record.stop, took)
+        if how != "left":
+            self.firings[record.sq].append(firing)
+            for came in took:
+                came.used.append(firing)
+        return firing
+
+    def _sent(self, here: _Instance, record: Sent) -> None:
+        key, kind = (record.arc, record.number), self._kinds.get(record.arc, "value")
+        if kind == "tag":
+            same = [
+                firing for firing in reversed(here.open) if (firing.start, firing.stop) == (record.start, record.stop)
+            ]
+            if same:
+                self._by(same[0], key)
+            return
+        at_once = here.left if kind == "unmatched" else here.met
+        if at_once is not None and all(arc != record.arc for arc, _ in at_once.sent):
+            self._by(at_once, key)
+        else:
+            here.results.append(record)
+
+    def _fired(self, ensemble: str, here: _Instance, record: Fired) -> None:
+        at = next(
+            (k for k, firing in enumerate(here.open) if (firing.start, firing.stop) == (record.start, record.stop)),
+            None,
+        )
+        sender = self._sends_for.get(record.sq)
+        results = here.results if sender is None else [*here.results, *self._instances[ensemble, sender].results]
+        if at is not None:
+            firing = here.open[at]
+            del here.open[: at + 1]  # those before it did not run
+            firing.ran = record
+            for sent in results:
+                self._by(firing, (sent.arc, sent.number))
+        here.results = []
+        if sender is not None:
+            self._instances[ensemble, sender].results = []
+
+    def _by(self, firing: Firing, key: Key) -> None:
+        firing.sent.append(key)
+        self.sender[key] = firing
+
+    def sources_of(self, key: Key) -> list[Key]:
+        """A token and all that it came from, each once, from the token back to the sources."""
+        found: dict[Key, None] = {}
+        waits = [key]
+        while waits:
+            each = waits.pop()
+            if each in found or not each[0]:
+                continue
+            found[each] = None
+            firing = self.sender.get(each)
+            waits += [came.key for came in firing.took] if firing is not None else []
+        return list(found)
+
+    def arc_of(self, what: str) -> list[str]:
+        """The arcs that a name stands for: an arc, an SQ's value arcs, or a variable of the program."""
+        found = []
+        for sq in self.graph.sqs:
+            for index, arc in enumerate(sq.arcs):
+                name = f"{sq.name}/{index}"
+                if what == name or (what in (sq.name, arc.name) and arc.kind == "value"):
+                    found.append(name)
+        return found
+
+    def producers(self, sq: str, port: int) -> list[str]:
+        """The arcs that end at a port."""
+        return [f"{name}/{arc}" for name, arc in wiring_of(self.graph).feeders.get((sq, port), ()) if name]

@@ -1,0 +1,338 @@
+"""Why an output is what it is, and why none came: lines of text, and the tokens to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ticktalk.counters import KINDS
+from ticktalk.durations import about, instant_text, interval_text
+from ticktalk.engine.firing_chain import keeps_state
+from ticktalk.engine.prepared_graph import wiring_of
+from ticktalk.errors import TTError
+from ticktalk.explain.history import Came, Firing, History, Key
+from ticktalk.explain.least_change import Change, Near, advice, changes
+from ticktalk.graph.sq import TTSQ
+from ticktalk.json_text import stable_repr
+from ticktalk.records import Sent
+from ticktalk.time import INFINITY, Tick
+
+VALUE = 40
+"""Characters of a value that are shown."""
+
+DEEP = 50
+"""SQs in a chain from a missing output back to its cause."""
+
+AROUND = 3
+"""Tokens of a port that are compared with those of the others."""
+
+
+@dataclass
+class Bar:
+    """A token as it is drawn: a label, its interval, its value, when it was sent, and whether it is in vain."""
+
+    label: str
+    start: Tick
+    stop: Tick
+    value: str
+    sent: int | None
+    depth: int
+    lost: bool = False
+
+
+@dataclass
+class Explanation:
+    """What is said of an output, or of one that is missing.
+
+    Attributes:
+        title: what is explained.
+        lines: the explanation, each with how deep it stands.
+        bars: the tokens in it, as they are drawn.
+        tokens: the same by arc and number, the explained one first; empty: it is missing.
+        changes: the changes with which a missing output would have come, as far as they are known.
+    """
+
+    title: str
+    lines: list[tuple[int, str]] = field(default_factory=list)
+    bars: list[Bar] = field(default_factory=list)
+    tokens: list[Key] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+    def text(self) -> str:
+        """The explanation as text."""
+        return "\n".join([self.title, *("  " * (depth + 1) + line for depth, line in self.lines)])
+
+
+Shown = Callable[[bytes], str]
+"""Shows an encoded value."""
+
+
+def token_at(history: History, what: str, tick: int) -> Key:
+    """The token of an arc, an SQ or a variable whose interval holds a root tick; of several, the narrowest one.
+
+    Raises:
+        TTError: there is no such arc, or no such token: the message says which are near.
+    """
+    arcs = _arcs(history, what)
+    tokens = [(key, sent) for key, sent in history.tokens.items() if sent.arc in arcs]
+    there = [(sent.stop - sent.start, sent.start, key) for key, sent in tokens if sent.start <= tick < sent.stop]
+    if there:
+        return min(there)[2]
+    near = sorted(tokens, key=lambda entry: _distance(tick, entry[1].start, entry[1].stop))[:2]
+    others = " and ".join(interval_text(sent.start, sent.stop) for _, sent in near)
+    hint = f"the nearest are {others}" if near else "it gave none at all"
+    raise TTError(f"{what} gave nothing at {instant_text(tick)} ({hint}): --missing {what}@{tick} says why")
+
+
+def why(history: History, key: Key, shown: Shown) -> Explanation:
+    """The tokens that one came from, back to the sources."""
+    sent = history.tokens[key]
+    made = Explanation(f"{_name(history, key)} gave {shown(sent.value)} on {interval_text(sent.start, sent.stop)}")
+    made.tokens = history.sources_of(key)
+    by_name = wiring_of(history.graph).by_name
+    seen: set[Key] = set()
+    waits: list[tuple[Key, str, int]] = [(key, "", 0)]
+    while waits:
+        each, port, depth = waits.pop()
+        made.lines.append((depth, _token_line(history, each, port, shown, each in seen)))
+        if each in seen or each not in history.tokens:
+            continue
+        seen.add(each)
+        made.bars.append(_bar(history, each, port, depth, shown))
+        firing = history.sender.get(each)
+        if firing is None:
+            made.lines.append((depth + 1, "the recording does not say which firing sent it"))
+            continue
+        if firing.sq != history.tokens[each].sq:
+            made.lines += [(depth + 1, told) for told in _deadline_lines(history, history.tokens[each], firing)]
+        state = ", with its state of earlier firings" if keeps_state(by_name[firing.sq]) else ""
+        made.lines.append((depth + 1, _firing_line(firing) + state))
+        waits += [(came.key, _port(history, came), depth + 2) for came in reversed(firing.took) if came.record.arc]
+        inputs = [_port(history, came) for came in firing.took if not came.record.arc]
+        if inputs:
+            made.lines.append((depth + 2, f"{', '.join(inputs)}: of the graph's inputs, without end"))
+    return made
+
+
+def why_missing(history: History, sq_name: str, tick: int, shown: Shown) -> Explanation:
+    """Why an SQ gave nothing for a root tick: back along the ports that had nothing, to the cause.
+
+    Raises:
+        TTError: there is no such SQ.
+    """
+    by_name = wiring_of(history.graph).by_name
+    name = sq_name if sq_name in by_name else next((arc.rpartition("/")[0] for arc in _arcs(history, sq_name)), "")
+    made = Explanation(f"{name} at {instant_text(tick)}")
+    seen: set[str] = set()
+    waits = [(name, 0)]
+    while waits and len(seen) < DEEP:
+        each, depth = waits.pop()
+        if each in seen:
+            continue
+        seen.add(each)
+        before = _missing(history, by_name[each], tick, depth, made, shown)
+        waits += [(producer, depth + 1) for producer in reversed(before)]
+    return made
+
+
+def _missing(history: History, sq: TTSQ, tick: int, depth: int, made: Explanation, shown: Shown) -> list[str]:
+    """Say why one SQ gave nothing; the SQs before it that have to be asked next."""
+
+    def say(line: str, more: int = 0) -> None:
+        made.lines.append((depth + more, line))
+
+    fired = [firing for firing in history.firings[sq.name] if firing.start <= tick < firing.stop]
+    for firing in fired:
+        say(f"{sq.name}: {_firing_line(firing)}, and {_outcome(history, firing, tick)}")
+    if fired:
+        return []
+    missed = [each for each in history.deadlines[sq.name] if each.how == "missed" and each.start <= tick < each.stop]
+    for each in missed:
+        say(f"{sq.name}: its deadline {instant_text(each.due)} passed without data")
+    if sq.trigger == "grid":
+        say(f"{sq.name}: {_no_instant(history, sq, tick)}")
+        return []
+    by_port = {port: _at_port(history, sq, port, tick) for port, each in enumerate(sq.ports) if each.constant is None}
+    empty = [port for port, tokens in by_port.items() if not any(_holds(came, tick) for came in tokens)]
+    for port, tokens in by_port.items():
+        for came in sorted(tokens, key=lambda came: came.record.start):
+            if _holds(came, tick) or came.left is not None:
+                say(f"{sq.name}: `{sq.ports[port].name}` {_came_line(history, came, shown)}")
+            if came.key in history.tokens:
+                made.bars.append(_bar(history, came.key, f"{sq.name}.{sq.ports[port].name}", depth, shown, lost=True))
+    before: list[str] = []
+    for port in empty:
+        lost = _sent_in_vain(history, sq, port, tick)
+        if lost is not None:
+            later = any(
+                came.record.arc == lost.arc and came.record.token > lost.number for came in history.came[sq.name]
+            )
+            fate = "was lost on its way: by a cut, a failure, a full inbox" if later else "had not come by the end"
+            say(
+                f"{sq.name}: `{sq.ports[port].name}` never got the token {interval_text(lost.start, lost.stop)}, which"
+                f" {lost.sq} sent at {instant_text(lost.tick)}: it {fate}"
+            )
+            continue
+        say(f"{sq.name}: nothing that holds at {instant_text(tick)} came on `{sq.ports[port].name}`")
+        before += [arc.rpartition("/")[0] for arc in history.producers(sq.name, port)]
+    near = _nearest(sq, by_port)
+    if near is not None and (not empty or len(empty) < len(by_port)):
+        first, start, stop, second, begin, end = near
+        say(
+            f"{sq.name}: nearest miss: `{first}` has {interval_text(start, stop)} and `{second}` has"
+            f" {interval_text(begin, end)}, {about(begin - stop)} apart; {advice(history.graph, sq.name, near)}"
+        )
+        made.changes += changes(history.graph, sq.name, near)
+    return before
+
+
+def _holds(came: Came, tick: int) -> bool:
+    return came.record.start <= tick < came.record.stop
+
+
+def _at_port(history: History, sq: TTSQ, port: int, tick: int) -> list[Came]:
+    """The tokens of a port that are nearest to a tick."""
+    tokens = [came for came in history.came[sq.name] if came.record.port == port]
+    tokens.sort(key=lambda came: (_distance(tick, came.record.start, came.record.stop), came.record.start))
+    return tokens[:AROUND]
+
+
+def _distance(tick: int, start: Tick, stop: Tick) -> Tick:
+    return max(0, start - tick, tick - stop + 1)
+
+
+def _nearest(sq: TTSQ, by_port: dict[int, list[Came]]) -> Near | None:
+    """The unused tokens of two ports that came closest to each other, without an overlap."""
+    best: Near | None = None
+    free = {port: [came for came in tokens if not came.used] for port, tokens in by_port.items()}
+    for one, ones in free.items():
+        for other, others in free.items():
+            for a in ones if one != other else ():
+                for b in others:
+                    gap = b.record.start - a.record.stop
+                    if gap >= 0 and (best is None or gap < best[4] - best[2]):
+                        names = sq.ports[one].name, sq.ports[other].name
+                        best = (names[0], a.record.start, a.record.stop, names[1], b.record.start, b.record.stop)
+    return best
+
+
+def _sent_in_vain(history: History, sq: TTSQ, port: int, tick: int) -> Sent | None:
+    """A token that holds at a tick, was sent to a port and has not come."""
+    there = {came.key for came in history.came[sq.name]}
+    arcs = history.producers(sq.name, port)
+    for key, sent in history.tokens.items():
+        if sent.arc in arcs and sent.start <= tick < sent.stop and key not in there:
+            return sent
+    return None
+
+
+def _no_instant(history: History, sq: TTSQ, tick: int) -> str:
+    counted = [each for each in history.counted[sq.name] if abs(each.tick - tick) <= 2 * max(sq.width, int(sq.every))]
+    if counted:
+        return "; ".join(
+            f"{each.kind} at {instant_text(each.tick)}: {KINDS.get(each.kind, '')}" for each in counted[:3]
+        )
+    starts = [firing.start for firing in history.firings[sq.name]]
+    if not starts:
+        return "it never fired: its inputs left no window, or had not come"
+    near = min(history.firings[sq.name], key=lambda firing: _distance(tick, firing.start, firing.stop))
+    return (
+        f"no instant has an interval that holds this tick; the nearest is {interval_text(near.start, near.stop)}:"
+        " a wider TTDataIntervalWidth, a shorter TTPeriod, or another TTPhase"
+    )
+
+
+def _outcome(history: History, firing: Firing, tick: int) -> str:
+    ran = firing.ran
+    if firing.how == "met" or (ran is not None and ran.outcome == "sent"):
+        return f"it did send: {', '.join(_name(history, key) for key in firing.sent) or 'parts that nobody consumes'}"
+    if ran is None:
+        after = [each.kind for each in history.counted[firing.sq] if each.tick >= firing.tick]
+        for kind in ("busy", "skipped", "lost", "late_results"):
+            if kind in after:
+                return f"its body did not run, or its result did not count: {kind} ({KINDS[kind]})"
+        return "its body has not ended, as far as the recording goes"
+    return "its body raised" if ran.outcome == "failed" else "its body gave nothing (TTEmpty)"
+
+
+def _came_line(history: History, came: Came, shown: Shown) -> str:
+    record = came.record
+    line = f"had {interval_text(record.start, record.stop)} since {instant_text(record.tick)}"
+    if came.left is not None:
+        left, ports = came.left, ", ".join(came.left.missing)
+        missing = f", for it nothing came on {ports}" if ports else ""
+        return f"{line}; it left at {instant_text(left.tick)}: {left.why} ({KINDS.get(left.why, '')}){missing}"
+    if came.used:
+        firing = came.used[0]
+        return f"{line}; it went into the firing on {interval_text(firing.start, firing.stop)}"
+    return f"{line}; it still waited at the end"
+
+
+def _token_line(history: History, key: Key, port: str, shown: Shown, again: bool) -> str:
+    of = f"{port}: " if port else ""
+    sent = history.tokens.get(key)
+    if sent is None:
+        return f"{of}{_name(history, key)}: the recording does not have it"
+    line = f"{of}{_name(history, key)} = {shown(sent.value)} on {interval_text(sent.start, sent.stop)}"
+    return f"{line} (as above)" if again else f"{line}, sent at {instant_text(sent.tick)}"
+
+
+def _firing_line(firing: Firing) -> str:
+    what = {"fired": "fired", "met": "data met its deadline", "left": "a token left unused"}[firing.how]
+    line = f"{what} at {instant_text(firing.tick)} on {firing.ensemble}, on {interval_text(firing.start, firing.stop)}"
+    took = firing.ran.ended - firing.ran.began if firing.ran is not None else 0
+    waited = firing.ran.began - firing.tick if firing.ran is not None else 0
+    line += f", began {about(waited)} later" if waited > 0 else ""
+    return line + (f", took {about(took)}" if took > 0 else "")
+
+
+def _deadline_lines(history: History, sent: Sent, plan_b: Firing) -> Iterator[str]:
+    """That a token is of a plan B: which deadline passed, and which data came too late for it."""
+    for missed in history.deadlines[sent.sq]:
+        if missed.how == "missed" and (missed.start, missed.stop) == (plan_b.start, plan_b.stop):
+            yield f"the deadline {instant_text(missed.due)} passed without data, so {plan_b.sq}, its plan B,"
+    for came in history.came[sent.sq]:
+        record = came.record
+        if came.left is not None and max(record.start, sent.start) < min(record.stop, sent.stop):
+            yield f"(data on {interval_text(record.start, record.stop)} came at {instant_text(record.tick)}, too late)"
+
+
+def _bar(history: History, key: Key, port: str, depth: int, shown: Shown, lost: bool = False) -> Bar:
+    sent = history.tokens[key]
+    label = f"{port} \N{LEFTWARDS ARROW} {_name(history, key)}" if port else _name(history, key)
+    label = label.replace("`", "")
+    return Bar(label, sent.start, sent.stop, shown(sent.value), sent.tick, depth, lost)
+
+
+def _port(history: History, came: Came) -> str:
+    return wiring_of(history.graph).by_name[came.record.sq].ports[came.record.port].name
+
+
+def _name(history: History, key: Key) -> str:
+    """A token's SQ, and the variable of its arc."""
+    if not key[0]:
+        return "an input of the graph"
+    sq, _, index = key[0].rpartition("/")
+    arc = wiring_of(history.graph).by_name[sq].arcs[int(index)]
+    extra = "" if arc.kind == "value" else f" ({arc.kind})"
+    return f"{sq} `{arc.name}`{extra}" if arc.name else f"{sq}{extra}"
+
+
+def _arcs(history: History, what: str) -> list[str]:
+    arcs = history.arc_of(what)
+    if not arcs:
+        names = sorted({sq.name for sq, _ in history.graph.outputs()})
+        raise TTError(f"{history.graph.name} has no SQ, arc or variable {what!r}; its outputs are {', '.join(names)}")
+    return arcs
+
+
+def finite(bars: Iterable[Bar]) -> Iterator[Tick]:
+    """The ends of intervals, and the ticks of sending, that are finite."""
+    for bar in bars:
+        yield from (tick for tick in (bar.start, bar.stop, bar.sent) if tick is not None and abs(tick) != INFINITY)
+
+
+def shown_value(value: object) -> str:
+    """A value, shortened."""
+    text = stable_repr(value)
+    return text if len(text) <= VALUE else text[: VALUE - 1] + "…"

@@ -1,0 +1,241 @@
+"""An explanation names exactly the tokens that the oracle matched; a change that it names makes an output come."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.etree import ElementTree
+
+import msgspec
+import oracle
+import pytest
+import simpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle import Node
+from test_oracle import BOUND, as_graph, networks
+
+from ticktalk import TTEnsemble, TTRuntimeManagerSim
+from ticktalk.errors import TTError
+from ticktalk.explain.history import History, Key
+from ticktalk.explain.picture import draw_explanation
+from ticktalk.explain.why import shown_value, token_at, why, why_missing
+from ticktalk.graph.graph import TTGraph
+from ticktalk.hosted.tapping import Tapped
+from ticktalk.language.compiler import compile_source
+from ticktalk.records import AnyRecord
+from ticktalk.values.codec import decode_value
+
+UNTIL = 70
+
+
+def history_of(graph: TTGraph, until: int, hosts: list[str], delay: int = 0, bound: int | None = None) -> History:
+    ensembles = [TTEnsemble(None, name) for name in hosts]
+    manager = TTRuntimeManagerSim(None, ensembles, simpy.Environment(), network_delay=delay)
+    records: list[tuple[str, AnyRecord]] = []
+    for name, site in manager.simulation.sites.items():
+        assert site.host is not None
+        site.host.eviction_bound = bound or site.host.eviction_bound
+        site.host.tap = lambda start, name=name: Tapped(
+            lambda record: records.append((name, record)), manager.simulation.now
+        )
+    manager.instantiate_and_map_graph(graph)
+    manager.execute_graph(graph)
+    manager.simulation.run(until)
+    return History(graph, records)
+
+
+class Traced(int):
+    """A value that knows which firing of which SQ made it, of which values."""
+
+    line: tuple[Any, ...]
+
+
+def traced_body(node: Node, values: list[int], count: int) -> int:
+    made = Traced(plain_body(node, values, count))
+    made.line = (node.name, count, *(value.line for value in values))  # type: ignore[attr-defined]
+    return made
+
+
+plain_body = oracle.body
+
+
+def line_of(history: History, key: Key) -> tuple[Any, ...]:
+    """The same of a token, by the history; the window of streams is no part of it."""
+    firing = history.sender[key]
+    if firing.how == "left":
+        return line_of(history, firing.took[0].key)
+    count = 1 + [id(each) for each in history.firings[firing.sq]].index(id(firing))
+    before = [came.key for came in firing.took if came.record.arc.partition("-")[0][0] in "sf"]
+    return (firing.sq, count, *(line_of(history, each) for each in before))
+
+
+@settings(max_examples=80, deadline=None)
+@given(networks(), st.integers(1, 60))
+def test_an_output_came_from_the_tokens_that_the_oracle_matched(nodes: list[Node], end: int) -> None:
+    oracle.body = traced_body
+    try:
+        expected, _ = oracle.run(nodes, end, UNTIL, BOUND)
+    finally:
+        oracle.body = plain_body
+    graph = as_graph(nodes, end, [None])
+    history = history_of(graph, UNTIL, [], bound=BOUND)
+    outputs = {f"{sq.name}/{index}" for sq, arc in graph.outputs() for index, each in enumerate(sq.arcs) if each is arc}
+    found = [(key, sent) for key, sent in history.tokens.items() if sent.arc in outputs]
+    assert len(found) == len(expected)
+    mine = [(sent.sq, sent.start, sent.stop, line_of(history, key)) for key, sent in found if sent.sq[0] != "l"]
+    theirs = [(name, start, stop, value.line) for name, value, start, stop in expected if name[0] != "l"]
+    assert sorted(mine) == sorted(theirs)
+    # What went to a handler is the token that left, and no other.
+    lone = sorted((sent.start, sent.stop, line_of(history, key)[2:]) for key, sent in found if sent.sq[0] == "l")
+    told = sorted((start, stop, (value[0].line,)) for name, value, start, stop in expected if name[0] == "l")
+    assert lone == told
+
+
+HEAD = """
+from ticktalk import *
+@STREAMify
+def cam(t):
+    return 7
+@STREAMify
+def lidar(t):
+    return 1
+@SQify
+def fuse(x, y):
+    return [x, y]
+@SQify
+def slow(x):
+    return x
+@SQify
+def late(tag):
+    return -1
+@SQify
+def bad(x):
+    raise ValueError(x)
+@SQify
+def nothing(x):
+    return TTEmpty()
+@GRAPHify
+def main(trigger):
+"""
+
+
+def compiled(body: str) -> TTGraph:
+    return compile_source(HEAD + "".join(f"    {line}\n" for line in body.splitlines()), "prog.py", "prog")
+
+
+def shown(data: bytes) -> str:
+    return shown_value(decode_value(data))
+
+
+PIPE = "x = cam(trigger, TTPeriod=100_000)\ny = lidar(trigger, TTPeriod=100_000, TTPhase=20_000)\nreturn fuse(x, y)"
+
+
+def test_an_explanation_by_hand() -> None:
+    history = history_of(compiled(PIPE), 500_000, [])
+    made = why(history, token_at(history, "fuse-1", 200_000), shown)
+    # x of 200 ms has [175, 225), y of 220 ms [195, 245); what they have in common is [195, 225).
+    assert made.text().split("\n") == [
+        "fuse-1 gave [7, 1] on [195ms, 225ms)",
+        "  fuse-1 = [7, 1] on [195ms, 225ms), sent at 220ms",
+        "    fired at 220ms on runtime-manager, on [195ms, 225ms)",
+        "      x: cam-1 `x` = 7 on [175ms, 225ms), sent at 200ms",
+        "        fired at 200ms on runtime-manager, on [175ms, 225ms)",
+        "          t: of the graph's inputs, without end",
+        "      y: lidar-1 `y` = 1 on [195ms, 245ms), sent at 220ms",
+        "        fired at 220ms on runtime-manager, on [195ms, 245ms)",
+        "          t: of the graph's inputs, without end",
+    ]
+    assert made.tokens == [("fuse-1/0", 2), ("lidar-1/0", 3), ("cam-1/0", 2)]
+    assert [(bar.label, bar.start, bar.stop, bar.sent) for bar in made.bars] == [
+        ("fuse-1", 195_000, 225_000, 220_000),
+        ("x \N{LEFTWARDS ARROW} cam-1 x", 175_000, 225_000, 200_000),
+        ("y \N{LEFTWARDS ARROW} lidar-1 y", 195_000, 245_000, 220_000),
+    ]
+    with pytest.raises(TTError, match=r"fuse-1 gave nothing at 180ms \(the nearest are \[195ms, 225ms\) and"):
+        token_at(history, "fuse-1", 180_000)
+    with pytest.raises(TTError, match="has no SQ, arc or variable 'fuze'; its outputs are fuse-1"):
+        token_at(history, "fuze", 180_000)
+
+
+def test_a_plan_b_says_which_deadline_passed() -> None:
+    body = "tag, x = cam(trigger, TTPeriod=100_000)\nwith TTConstraint(name='far'):\n    z = slow(x)\n"
+    body += "with TTConstraint(name='here'):\n"
+    body += "    w = TTFinishByOtherwise(z, TTTimeDeadline=tag + 30_000, TTPlanB=late(tag), TTWillContinue=True)\n"
+    body += "return slow(w)"
+    history = history_of(compiled(body), 500_000, ["here", "far"], delay=20_000)
+    made = why(history, token_at(history, "w", 200_000), shown)
+    # The tag is there at 220, so the plan B is due at 230. The data is there at 240, over two links.
+    assert made.lines[1:4] == [
+        (1, "the deadline 230ms passed without data, so late-1, its plan B,"),
+        (1, "(data on [175ms, 225ms) came at 240ms, too late)"),
+        (1, "fired at 230ms on here, on [175ms, 225ms)"),
+    ]
+    on_time = history_of(compiled(body), 500_000, ["here", "far"], delay=10_000)
+    made = why(on_time, token_at(on_time, "w", 200_000), shown)
+    assert made.lines[1] == (1, "data met its deadline at 220ms on here, on [175ms, 225ms)")
+    assert {arc for arc, _ in made.tokens} == {"TTFinishByOtherwise-1/0", "slow-1/0", "cam-1/1"}
+
+
+@pytest.mark.parametrize(
+    ("body", "sq", "told"),
+    [
+        ("return slow(bad(cam(trigger, TTPeriod=100_000)))", "slow-1",
+         ["bad-1: fired at 200ms on runtime-manager, on [175ms, 225ms), and its body raised"]),
+        ("return slow(nothing(cam(trigger, TTPeriod=100_000)))", "slow-1",
+         ["nothing-1: fired at 200ms on runtime-manager, on [175ms, 225ms), and its body gave nothing (TTEmpty)"]),
+        (PIPE.replace("TTPhase=20_000", "TTPhase=50_000").replace("100_000)", "100_000, TTDataIntervalWidth=50_000)"),
+         "fuse-1", ["nearest miss: ", "0us apart; they would meet with TTDataIntervalWidth="]),
+        ("return slow(cam(trigger, TTPeriod=300_000, TTDataIntervalWidth=10_000))", "slow-1",
+         ["cam-1: no instant has an interval that holds this tick; the nearest is [295ms, 305ms): a wider"]),
+    ],
+)  # fmt: skip
+def test_why_nothing_came(body: str, sq: str, told: list[str]) -> None:
+    made = why_missing(history_of(compiled(body), 500_000, []), sq, 200_000, shown)
+    for part in told:
+        assert part in made.text()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(20, 60), st.integers(1, 9), st.integers(1, 9), st.integers(2, 6))
+def test_a_change_for_a_missing_output_makes_it_come(period: int, one: int, other: int, part: int) -> None:
+    phase = period // part
+    body = f"x = cam(trigger, TTPeriod={period}, TTDataIntervalWidth={min(one, phase)})\n"
+    body += f"y = lidar(trigger, TTPeriod={period}, TTPhase={phase}, TTDataIntervalWidth={min(other, phase)})\n"
+    graph = compiled(body + "return fuse(x, y)")
+    history = history_of(graph, 10 * period, [])
+    if history.firings["fuse-1"]:
+        return
+    at = 4 * period
+    made = why_missing(history, "fuse-1", at, shown)
+    assert made.changes
+    for change in made.changes:
+        field = {"TTDataIntervalWidth": "width", "TTPhase": "phase"}[change.setting]
+        setting = {field: change.ticks}
+        sqs = [msgspec.structs.replace(sq, **setting) if sq.name == change.stream else sq for sq in graph.sqs]
+        changed = history_of(msgspec.structs.replace(graph, sqs=sqs), 10 * period, [])
+        near = [firing for firing in changed.firings["fuse-1"] if abs(firing.start - at) <= 2 * period]
+        assert near
+
+
+def test_a_token_that_is_lost_on_its_way() -> None:
+    body = "with TTConstraint(name='a'):\n    x = cam(trigger, TTPeriod=100_000)\n"
+    graph = compiled(body + "with TTConstraint(name='b'):\n    return slow(x)")
+    history = history_of(graph, 500_000, ["a", "b"], delay=350_000)
+    made = why_missing(history, "slow-1", 200_000, shown)
+    assert (
+        "`x` never got the token [175ms, 225ms), which cam-1 sent at 200ms: it had not come by the end" in made.text()
+    )
+
+
+def test_the_picture_has_every_token_and_its_text() -> None:
+    history = history_of(compiled(PIPE), 500_000, [])
+    made = why(history, token_at(history, "fuse-1", 200_000), shown)
+    root = ElementTree.fromstring(draw_explanation(made))
+    space = "{http://www.w3.org/2000/svg}"
+    assert root.find(f"{space}desc").text == made.text()  # type: ignore[union-attr]
+    tokens = [each for each in root.iter(f"{space}g") if "data-token" in each.attrib]
+    bars = [next(each for each in token.iter(f"{space}rect")) for token in tokens]
+    # The axis is one for all: widths and places are as the intervals.
+    scale = float(bars[1].attrib["width"]) / 50_000
+    assert abs(float(bars[0].attrib["width"]) - 30_000 * scale) < 0.2
+    assert abs(float(bars[2].attrib["x"]) - float(bars[1].attrib["x"]) - 20_000 * scale) < 0.2
