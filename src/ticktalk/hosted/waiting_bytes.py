@@ -14,7 +14,7 @@ from weakref import WeakSet
 from ticktalk.engine.context import Context
 from ticktalk.engine.firing.base import TTSQSync
 from ticktalk.time import Tick
-from ticktalk.values.codec import Encoded
+from ticktalk.values.codec import Encoded, held_bytes
 
 WAITING_BYTES = 128 << 20
 """Bytes of encoded values that wait in one SQ; an eighth more until they are looked at again. With its `sq_state` they
@@ -49,11 +49,10 @@ class WaitingBytes:
         def measured(port: int, start: Tick, stop: Tick, value: Any, from_other_ensemble: bool = False) -> None:
             nonlocal left
             receive(port, start, stop, value, from_other_ensemble)
-            if value.__class__ is Encoded:
-                left -= len(value.data) + TOKEN
-                if left < 0:
-                    left = most
-                    later(look)
+            left -= TOKEN + (len(value.data) if value.__class__ is Encoded else held_bytes(value))
+            if left < 0:
+                left = most
+                later(look)
 
         def look() -> None:
             nonlocal left
@@ -82,6 +81,5 @@ def shed(sync: TTSQSync, most: int) -> int:
 
 def _size(value: Any) -> int:
     """The bytes of a waiting token, by its value; one that waits for a deadline has its arrival beside it."""
-    if value.__class__ is tuple:
-        value = value[-1]
-    return len(value.data) + TOKEN if value.__class__ is Encoded else 0
+    size = held_bytes(value)
+    return size + TOKEN if size else 0

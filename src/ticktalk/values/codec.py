@@ -233,8 +233,10 @@ def encoded(value: Any) -> Data:
     Raises:
         NoCodecError: as `encode_value`.
     """
-    data: Data = value.data if value.__class__ is Encoded else encode_value(value)
-    return data
+    if value.__class__ is Encoded:
+        data: Data = value.data
+        return data
+    return _joined(value) if held_bytes(value) else encode_value(value)
 
 
 def type_name(value: Any) -> str:
@@ -276,14 +278,26 @@ def encode_pieces(value: Any) -> tuple[Data, ...]:
 
 
 def tuple_of(*values: Any) -> Any:
-    """The tuple of some values; encoded, if one of them is `Encoded`."""
-    if not any(value.__class__ is Encoded for value in values):
+    """The tuple of some values; encoded, if one of them is `Encoded`, unless that is long: then it is not copied."""
+    if not any(value.__class__ is Encoded for value in values) or held_bytes(values) >= 2**16:
         return values
+    return Encoded(_joined(values))
+
+
+def held_bytes(value: Any) -> int:
+    """The bytes of what is `Encoded` in a value; a tuple may hold some (`tuple_of`)."""
+    if value.__class__ is Encoded:
+        return len(value.data)
+    return sum(map(held_bytes, value)) if value.__class__ is tuple else 0
+
+
+def _joined(values: tuple[Any, ...]) -> bytes:
+    """A tuple as MessagePack; some of its values are `Encoded`."""
     pieces = [array_head(len(values)), *map(encoded, values)]
     length = sum(map(len, pieces))
     if length < 2**16:
-        return Encoded(encode(ext(EXT_TUPLE, b"".join(pieces))))
-    return Encoded(b"".join([long_head(EXT_TUPLE, length), *pieces]))
+        return encode(ext(EXT_TUPLE, b"".join(pieces)))
+    return b"".join([long_head(EXT_TUPLE, length), *pieces])
 
 
 def check_length(length: int, limit: int) -> None:

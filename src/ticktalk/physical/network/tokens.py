@@ -43,7 +43,7 @@ from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.trust.guard import Came, DroppedError, Guard, NotForThisError
 from ticktalk.ranges import is_interval
 from ticktalk.time import Tick
-from ticktalk.values.codec import Data, Encoded, ValueFormatError, encode_value, split
+from ticktalk.values.codec import Data, Encoded, ValueFormatError, encoded, split
 
 logger = logging.getLogger("ticktalk")
 
@@ -94,7 +94,7 @@ class Passing:
         Raises:
             NoCodecError: before anything is sent.
         """
-        data = value.data if value.__class__ is Encoded else encode_value(value)
+        data = encoded(value)
         way = self._arcs.get(arc)
         if way is None or way.ensembles is not ensembles:
             way = self._arcs[arc] = self._way(arc, ensembles)

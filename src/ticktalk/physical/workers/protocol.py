@@ -64,7 +64,8 @@ class Fire(msgspec.Struct, array_like=True, tag="fire"):
     Attributes:
         ident: the number of the body.
         start, stop: the interval of the firing.
-        values: by arc port, a value; `[start, stop, value]` for a body that gets full tokens.
+        values: by arc port, a value, or the list of the values of a tuple; `[start, stop, value]` for a body that gets
+            full tokens.
         now: when the firing was decided.
         instant: of a source: the instant for which it fires; of a body that may ask: when it was decided; else None.
         following: of a source: the time from which on it cannot start any more; else None.

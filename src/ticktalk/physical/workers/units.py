@@ -158,7 +158,9 @@ class Instance(Unit):
             if self._full:
                 arguments = tuple([(begin, end, decode(data)) for begin, end, data in command.values])
             else:
-                arguments = tuple([decode(data) for data in command.values])
+                arguments = tuple(
+                    [tuple(map(decode, v)) if v.__class__ is list else decode(v) for v in command.values]
+                )
             if execute.sq.told and command.instant is not None:
                 running.late = begun - command.instant
             execute.fire(start, stop, arguments, command.now)

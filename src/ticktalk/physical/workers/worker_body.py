@@ -19,7 +19,7 @@ from ticktalk.physical.timekeeping.root_clock import RootClock
 from ticktalk.physical.workers.protocol import Fired, NewInstance, SavedState, Sent
 from ticktalk.physical.workers.results import parts_of, sizes
 from ticktalk.time import Tick
-from ticktalk.values.codec import encoded
+from ticktalk.values.codec import held_bytes
 
 FEW = 16
 """Firings of a body that may be under way whatever their values are."""
@@ -88,7 +88,7 @@ class WorkerBody:
         size = 0
         if len(self.in_flight) >= FEW:
             full = takes_full_tokens(self.elsewhere.sq)
-            size = sum(len(encoded(value[2] if full else value)) for value in values)
+            size = sum(held_bytes(value[2] if full else value) for value in values)
             if len(self.in_flight) >= UNDER_WAY or self.held + size > UNDER_WAY_BYTES:
                 self.elsewhere.tally("overflow" if self.grid is None else "skipped")
                 self.elsewhere.done()

@@ -19,7 +19,7 @@ import msgspec
 from ticktalk.defaults import MAX_VALUE
 from ticktalk.physical.memory.arena import Reader, SharedValue, Writer, number_of
 from ticktalk.physical.network.frames import LONG
-from ticktalk.values.codec import Data, check_length, encode_pieces
+from ticktalk.values.codec import Data, check_length, encode_pieces, encoded, held_bytes
 
 CHUNK = 1 << 16
 """Bytes that are received at once; a longer frame gets memory of its own."""
@@ -41,6 +41,11 @@ class ByItself:
 def by_itself(data: Data) -> Data | ByItself:
     """`data`, marked if it is long."""
     return data if len(data) < LONG else ByItself(data)
+
+
+def parts_by_themselves(value: Any, mark: Callable[[Data], Any]) -> Any:
+    """The mark of a value. Of a tuple that holds a long value, the marks of its parts: so that is not copied."""
+    return [mark(encoded(part)) for part in value] if held_bytes(value) else mark(encoded(value))
 
 
 def in_shared_memory(value: Any, writer: Writer | None, limit: int = MAX_VALUE) -> Data | SharedValue | ByItself:

@@ -51,7 +51,7 @@ from ticktalk.physical.workers.restarts import Restarts
 from ticktalk.physical.workers.results import parts_of
 from ticktalk.physical.workers.timeouts import Timeouts, cannot_end
 from ticktalk.physical.workers.worker_body import TakeState, WorkerBody
-from ticktalk.physical.workers.worker_frames import by_itself
+from ticktalk.physical.workers.worker_frames import by_itself, parts_by_themselves
 from ticktalk.time import Tick
 from ticktalk.values.codec import Data, Encoded, encode_value, encoded
 
@@ -222,7 +222,7 @@ class Workers:
                 sent = (
                     [(begin, end, mark(encoded(value))) for begin, end, value in values]
                     if full
-                    else [mark(encoded(value)) for value in values]
+                    else [mark(v.data) if v.__class__ is Encoded else parts_by_themselves(v, mark) for v in values]
                 )
             except TypeError as error:
                 elsewhere.report(FiringError(sq.name, self._ensemble, None, None, "", sq.line, str(error)))
