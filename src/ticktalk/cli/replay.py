@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Callable
@@ -49,6 +50,7 @@ def replay(
     jsonl: options.Jsonl = False,
     context: Context = None,
 ) -> None:
+    gc.disable()  # what is read lives as long as this process
     recording, setup = opened(file, context)
     first = setup.start_tick
     begin: Tick = NEG_INFINITY if since is None else first + arguments.duration(since)
@@ -60,6 +62,8 @@ def replay(
     with Results(jsonl, _gone) as results, BodyOutput(results.elsewhere, results.elsewhere), keep_bodies_from_stdout():
         once_more = Replay(setup, recording.records(setup.context), recorded or [])
         check_names(once_more, recorded or [])
+        gc.freeze()
+        gc.enable()
         outputs: list[tuple[int, OutputToken]] = []
         once_more.on_token = outputs_of(once_more, outputs)
 

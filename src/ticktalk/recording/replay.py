@@ -34,11 +34,17 @@ from ticktalk.hosted.tapping import Tapped
 from ticktalk.payloads import FiringError
 from ticktalk.recording.compare import Compared, Departure, content_of, same_tokens, same_value, shown, told
 from ticktalk.recording.setup import Setup
-from ticktalk.records import AnyRecord, Deadline, Decided, Fired, Left, Moved, Received, Sent, Turn
+from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, Left, Moved, Received, Sent, Turn
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 
 HERE = "replay"
 """The one ensemble of a replay."""
+
+
+# Tuples: a union would be made anew at each look.
+_COMPARED = (Deadline, Left)
+_GIVEN = (Turn, Received, Moved)
+_OF_BODIES = (Sent, Fired)
 
 
 class _NoBody:
@@ -198,24 +204,27 @@ class Replay:
 
     def _take_in(self, records: Iterable[tuple[str, AnyRecord]]) -> None:
         latest: dict[str, int] = {}
-        self.last_tick = self.setup.start_tick
         for ensemble, record in records:
             group = self._group_of.get(record.sq)
             if group is None:
                 continue  # of an SQ that another version of the program does not have
-            due = latest[ensemble] = max(record.tick, latest.get(ensemble, record.tick))
-            if isinstance(record, Moved):
-                self._moved.add(record.sq)
-            self.last_tick = max(self.last_tick, due)
+            before = latest.get(ensemble, record.tick)
+            due = latest[ensemble] = record.tick if record.tick > before else before
+            kind = record.__class__
             if isinstance(record, Sent):
                 recorded = self._arcs.setdefault(record.arc, [])
                 self._numbers.setdefault((record.arc, record.number), []).append(len(recorded))
                 recorded.append(record)
                 self._due.setdefault(record.arc, []).append(due)
-            if isinstance(record, Sent | Deadline | Left):
-                self._expected.setdefault((record.sq, type(record)), deque()).append(record)
-            if isinstance(record, Received | Turn | Decided | Fired | Moved | Sent):
-                group.records.append((due, record))
+            elif kind is Moved:
+                self._moved.add(record.sq)
+            elif kind is Counted:
+                continue  # follows from the rest, but for tokens that were lost on their way
+            elif isinstance(record, _COMPARED):
+                self._expected.setdefault((record.sq, kind), deque()).append(record)
+                continue
+            group.records.append((due, record))
+        self.last_tick = max(latest.values(), default=self.setup.start_tick)
 
     def _start(self) -> None:
         setup = self.setup
@@ -272,7 +281,7 @@ class Replay:
             self._note_sent(record)
         elif isinstance(record, Decided):
             self._note_decided(record)
-        elif isinstance(record, Deadline | Left):
+        elif isinstance(record, _COMPARED):
             waiting = self._expected.get((record.sq, type(record)))
             if not waiting:
                 self.departs(None, f"{told(record)}, which the recording does not have", record.sq)
@@ -308,7 +317,7 @@ class Replay:
         group = self._group_of[token.sq]
         while group.at < len(group.records):
             _, record = group.records[group.at]
-            if not isinstance(record, Sent | Fired):
+            if not isinstance(record, _OF_BODIES):
                 return
             group.at += 1
             if isinstance(record, Fired):
@@ -322,7 +331,7 @@ class Replay:
         group = self._group_of[decided.sq]
         while group.at < len(group.records):
             _, record = group.records[group.at]
-            if isinstance(record, Turn | Received | Moved):
+            if isinstance(record, _GIVEN):
                 break
             group.at += 1
             if isinstance(record, Sent):
