@@ -134,3 +134,18 @@ def test_what_is_no_recording(recording: tuple[str, str], tmp_path: Path) -> Non
     ):
         done = ticktalk(*words)
         assert done.returncode == 1 and text in done.stderr and "Traceback" not in done.stderr
+
+
+def test_what_would_have_been(recording: tuple[str, str]) -> None:
+    path, _ = recording
+    words = ["replay", path, "--recorded", "luck-1", "--expect-same", "both-1"]
+    same = ticktalk(*words, "--json")
+    assert same.returncode == 0, same.stderr
+    (both,) = [each for each in json.loads(same.stdout)["outputs"] if each["name"] == "both-1"]
+    assert (both["recorded"], both["same"], both["later"]) == (9, 9, [0, 0])
+    # A token takes 5 ms, so data come before their deadline.
+    faster = ticktalk(*words, "--network-delay", "5ms")
+    assert faster.returncode == 1 and "not the same as in the recording: both-1" in faster.stderr
+    assert "plan_b: 9 in the recording, 0 now" in faster.stdout
+    wrong = ticktalk(*words, "--speed", "2")
+    assert wrong.returncode == 2 and "--speed is for a replay as it was" in wrong.stderr

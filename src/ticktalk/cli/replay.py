@@ -49,6 +49,22 @@ def replay(
     ] = None,
     jsonl: options.Jsonl = False,
     context: Context = None,
+    program: Annotated[
+        str | None, typer.Option(metavar="NEW.py", help="What if this program had run: compare its outputs.")
+    ] = None,
+    mapping: options.Mapping = None,
+    deployment: options.Deployment = None,
+    events: Annotated[Path | None, typer.Option(metavar="FILE.yaml", help="What if this had failed.")] = None,
+    network_delay: Annotated[
+        str | None, typer.Option(help="What if tokens between ensembles had taken this; default: as recorded.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SQ.period=VALUE", help="What if a stream had this period.")
+    ] = None,
+    expect_same: Annotated[
+        list[str] | None, typer.Option(metavar="OUTPUT", help="What if: exit with 1 if this output differs.")
+    ] = None,
+    json: options.Json = False,
 ) -> None:
     gc.disable()  # what is read lives as long as this process
     recording, setup = opened(file, context)
@@ -56,12 +72,36 @@ def replay(
     begin: Tick = NEG_INFINITY if since is None else first + arguments.duration(since)
     ends = [first + arguments.duration(text) for text in (to, until) if text is not None]
     end: Tick = min(ends, default=INFINITY)
+    if any((program, mapping, deployment, events, network_delay, changes, expect_same)):
+        from ticktalk.cli.what_if import check_same, tell, what_if
+
+        if given := [name for name, value in {"--speed": speed, "--from": since, "--jsonl": jsonl}.items() if value]:
+            raise typer.BadParameter(f"{given[0]} is for a replay as it was, not for what would have been")
+        check_names(setup, recorded or [])
+        comparison = what_if(
+            setup,
+            recording.records(setup.context),
+            program=program,
+            mapping=mapping,
+            deployment=deployment,
+            events=events,
+            network_delay=network_delay,
+            changes=changes or [],
+            recorded=recorded or [],
+            until=end,
+        )
+        tell_incomplete(file, recording)
+        tell(comparison, json, first)
+        check_same(comparison, expect_same or [])
+        return
+    if json:
+        raise typer.BadParameter("--json is for what would have been: with --program, --mapping, --network-delay, ...")
     from ticktalk.recording.replay import Replay
 
     failed = False
     with Results(jsonl, _gone) as results, BodyOutput(results.elsewhere, results.elsewhere), keep_bodies_from_stdout():
         once_more = Replay(setup, recording.records(setup.context), recorded or [])
-        check_names(once_more, recorded or [])
+        check_names(setup, recorded or [])
         gc.freeze()
         gc.enable()
         outputs: list[tuple[int, OutputToken]] = []
@@ -120,14 +160,14 @@ def tell_incomplete(file: Path, recording: Recording) -> None:
         say(f"{file}: the recording is incomplete. It lacks: {'; '.join(recording.lacks[:SHOWN])}")
 
 
-def check_names(replay: Replay, names: list[str]) -> None:
+def check_names(setup: Setup, names: list[str]) -> None:
     """See that there are such SQs.
 
     Raises:
         TTError: there is none of that name.
     """
     for name in names:
-        if all(sq.name != name for sq in replay.graph.sqs):
+        if name not in setup.host_of:
             raise TTError(f"--recorded {name}: the recorded graph has no such SQ")
 
 

@@ -1,0 +1,175 @@
+"""`ticktalk replay` with another placement, link, failure or program: what would have come out."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import typer
+
+from ticktalk.cli import arguments
+from ticktalk.cli.simulated import SimulatedRun, network_delay_of
+from ticktalk.cli.streams import say
+from ticktalk.cli.tables import table, terminal
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.durations import duration_text
+from ticktalk.errors import TTError
+from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ
+from ticktalk.hosted.body_output import BodyOutput
+from ticktalk.hosted.tapping import Tapped
+from ticktalk.recording.setup import Setup
+from ticktalk.recording.what_if import Comparison, RecordedStreams, compared, usual_delay
+from ticktalk.records import AnyRecord
+from ticktalk.time import INFINITY, Tick
+from ticktalk.values.codec import decode_value
+
+SHOWN = 10
+"""Differences that are told at most."""
+
+
+def what_if(
+    setup: Setup,
+    records: list[tuple[str, AnyRecord]],
+    *,
+    program: str | None = None,
+    mapping: Path | None = None,
+    deployment: Path | None = None,
+    events: Path | None = None,
+    network_delay: str | None = None,
+    changes: Sequence[str] = (),
+    recorded: Sequence[str] = (),
+    until: Tick = INFINITY,
+) -> Comparison:
+    """Simulate a recorded start under other circumstances, and compare.
+
+    Raises:
+        TTError, typer.BadParameter: something that was given is wrong, or does not go with the graph.
+    """
+    former = TTGraph.from_json(setup.graph.encode())
+    graph = changed(former if program is None else arguments.load_graph(program), changes)
+    last = max((record.tick for _, record in records), default=setup.start_tick)
+    length = max(1, min(int(min(until, last + 1)), setup.until or last + 1) - setup.start_tick)
+    delay = network_delay_of(network_delay, deployment)
+    if network_delay is None and deployment is None:
+        delay = usual_delay(records)
+    run = SimulatedRun(
+        graph=graph,
+        start=setup.start_tick,
+        length=length,
+        near=Path.cwd() if program is None else Path(program).resolve().parent,
+        inputs={name: decode_value(data) for name, data in setup.inputs.items()},
+        ensembles=[] if deployment is not None else _ensembles(former, setup.host_of),
+        deployment=deployment,
+        mapping=mapping,
+        delay=delay,
+        events=events,
+    )
+    if mapping is None and deployment is None and all(sq.name in setup.host_of for sq in graph.sqs):
+        run.placed = run.placed._replace(mapping={sq.name: setup.host_of[sq.name] for sq in graph.sqs})
+    found: list[AnyRecord] = []
+    nowhere = io.StringIO()  # what bodies print was printed when they ran
+    with BodyOutput(nowhere, nowhere), run.manager() as manager:
+        simulation = manager.simulation
+        streams = dict.fromkeys(recorded, 0) | {
+            sq.name: _served(former, sq) for sq in graph.sqs if sq.trigger == "grid"
+        }
+        stage = RecordedStreams(graph, records, streams, simulation.agenda).stage
+        simulation.accelerator = None
+        for site in simulation.sites.values():
+            if site.host is not None:
+                site.host.stages = {"recorded": stage, **site.host.stages}
+        simulation.tap = lambda ensemble, start: Tapped(found.append, simulation.now)
+        run.begin()
+        run.go()
+    return compared(graph, (record for _, record in records), found, setup.start_tick + length)
+
+
+def changed(graph: TTGraph, changes: Sequence[str]) -> TTGraph:
+    """A graph with other periods and phases: `SQ.period=250ms`.
+
+    Raises:
+        typer.BadParameter: there is no such stream, or no such duration.
+    """
+    for change in changes:
+        place, equals, text = change.partition("=")
+        name, dot, setting = place.rpartition(".")
+        if not (equals and dot):
+            raise typer.BadParameter(f"--set {change}: write SQ.period=250ms or SQ.phase=0")
+        if all(sq.name != name or sq.trigger != "grid" for sq in graph.sqs):
+            there = ", ".join(sq.name for sq in graph.sqs if sq.trigger == "grid")
+            raise typer.BadParameter(f"--set {change}: the graph has no stream {name!r} (there are: {there})")
+        given: dict[str, Any] = arguments.grid_changes([f"{setting}={text}"])
+        if "period" in given:
+            period = given["period"]
+            given |= {"period": period.numerator, "per": period.denominator}
+        sqs = [msgspec.structs.replace(sq, **given) if sq.name == name else sq for sq in graph.sqs]
+        graph = msgspec.structs.replace(graph, sqs=sqs)
+    return graph
+
+
+def _served(former: TTGraph, sq: TTSQ) -> int:
+    """The ticks for which a recorded result of a stream serves later instants than its own."""
+    was = next((each for each in former.sqs if each.name == sq.name), sq)
+    return 0 if (was.every, was.phase, was.width) == (sq.every, sq.phase, sq.width) else int(was.every)
+
+
+def _ensembles(graph: TTGraph, host_of: dict[str, str]) -> list[str]:
+    """The ensembles of a recorded run, with the components that SQs there want."""
+    components: dict[str, dict[str, None]] = {host: {} for host in host_of.values() if host}
+    for sq in graph.sqs:
+        for spec in sq.constraints:
+            components.get(host_of.get(sq.name, ""), {}).update(dict.fromkeys(spec.components))
+    return [
+        f"{host}={','.join(listed)}" if listed else host
+        for host, listed in components.items()
+        if listed or host != DEFAULT_RUNTIME_MANAGER_NAME
+    ]
+
+
+def tell(comparison: Comparison, json: bool, start: int) -> None:
+    """Print what is otherwise."""
+    if json:
+        print(msgspec.json.encode(comparison).decode())
+        return
+    shown = table("output", "recorded", "same", "changed", "gone", "new", "later: median", "worst")
+    for each in comparison.outputs:
+        counts = (each.recorded, each.same, each.changed, each.gone, each.new)
+        shown.add_row(each.name, *map(str, counts), *map(_later, each.later))
+    console = terminal()
+    console.print(shown)
+    for kind, (before, after) in comparison.counters.items():
+        console.print(f"{kind}: {before} in the recording, {after} now")
+    listed = [(each.name, difference) for each in comparison.outputs for difference in each.differences]
+    listed.sort(key=lambda entry: entry[1].tick)
+    for name, difference in listed[:SHOWN]:
+        was = difference.was or "(nothing)"
+        console.print(f"{duration_text(difference.tick - start)}: {name} {was} -> {difference.now or '(nothing)'}")
+    if len(listed) > SHOWN:
+        console.print(f"and more differences; --json has {len(listed)}")
+
+
+def _later(ticks: int) -> str:
+    return f"-{duration_text(-ticks)}" if ticks < 0 else duration_text(ticks)
+
+
+def check_same(comparison: Comparison, names: Sequence[str]) -> None:
+    """See that outputs are the same; else the command fails.
+
+    Raises:
+        TTError: there is no such output.
+        typer.Exit: one is not.
+    """
+    by_name = {each.name: each for each in comparison.outputs}
+    differ = []
+    for name in names:
+        if name not in by_name:
+            raise TTError(f"--expect-same {name}: there is no such output (there are: {', '.join(by_name)})")
+        if not by_name[name].is_same:
+            differ.append(name)
+    if differ:
+        say(f"not the same as in the recording: {', '.join(differ)}")
+        raise typer.Exit(1)

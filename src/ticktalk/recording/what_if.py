@@ -1,0 +1,227 @@
+"""A recorded run under other circumstances: the recorded streams drive a simulation, and its outputs are compared.
+
+A stream sends in the simulation what it sent in the recording, when it did. All else is simulated anew: where SQs live,
+what links and bodies take, what fails, and which version of the program runs.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from statistics import median
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ticktalk.engine.acceleration import ContextParts
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.firing.base import Fire
+from ticktalk.engine.firing_chain import Elsewhere
+from ticktalk.graph.graph import TTGraph
+from ticktalk.payloads import FiringError
+from ticktalk.recording.compare import same_value, shown
+from ticktalk.records import AnyRecord, Counted, Received, Sent
+from ticktalk.time import Tick
+from ticktalk.values.codec import Parts, decode_value
+
+PLAN_B, LATE = "plan_b", "late"
+COUNTED = (PLAN_B, "missed", LATE, "evicted", "lost", "errors", "skipped")
+"""The counters that are compared."""
+
+
+class _Result(NamedTuple):
+    """What a stream sent for one instant."""
+
+    start: Tick
+    stop: Tick
+    tick: int
+    values: dict[tuple[int, ...], bytes]  # by path of the result
+
+
+class RecordedStreams:
+    """The recorded results of streams, as a stage of a simulation ("recorded").
+
+    Args:
+        graph: the graph that runs now.
+        records: of the recorded start.
+        streams: the SQs whose results are taken from the recording; of a stream whose grid is another one now, for how
+            many ticks a result serves later instants: its period in the recording. Else 0.
+        agenda: of the simulation.
+    """
+
+    def __init__(
+        self, graph: TTGraph, records: Iterable[tuple[str, AnyRecord]], streams: Mapping[str, int], agenda: Agenda
+    ) -> None:
+        self._agenda, self._serves = agenda, streams
+        self._results: dict[str, list[_Result]] = {name: [] for name in streams}
+        arcs = {
+            f"{sq.name}/{index}": arc.path
+            for sq in graph.sqs
+            for index, arc in enumerate(sq.arcs)
+            if arc.kind == "value" and sq.name in streams
+        }
+        for _, record in records:
+            if isinstance(record, Sent) and record.arc in arcs and record.value:
+                results = self._results[record.sq]
+                if not results or (results[-1].start, results[-1].stop) != (record.start, record.stop):
+                    results.append(_Result(record.start, record.stop, record.tick, {}))
+                results[-1].values[tuple(arcs[record.arc])] = record.value
+        self._starts = {name: [result.start for result in results] for name, results in self._results.items()}
+
+    def stage(self, context: ContextParts, own: Elsewhere) -> _Stage | None:
+        """The stage of an SQ (`MakeStage`); None: it is simulated."""
+        return _Stage(self, own) if own.sq.name in self._results else None
+
+    def send(self, own: Elsewhere, start: Tick, now: int) -> None:
+        """Send what a stream sent for an instant, or what it sent last before."""
+        name = own.sq.name
+        place = bisect_right(self._starts[name], start) - 1
+        if place < 0:
+            return
+        result = self._results[name][place]
+        stop = start + (result.stop - result.start)
+        if result.start != start and start - result.start >= self._serves[name]:
+            return  # it sent nothing for that instant
+        parts = Parts({path: decode_value(data) for path, data in result.values.items()})
+        if result.start == start and result.tick > now:
+            self._agenda.deliver_at(result.tick, own.send, parts, start, result.stop)
+        else:
+            own.send(parts, start, stop)
+
+
+class _Stage:
+    """Stands before the body of a stream, which does not run."""
+
+    def __init__(self, streams: RecordedStreams, own: Elsewhere) -> None:
+        self._streams, self._own = streams, own
+        self.body: Fire
+
+    def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        self._streams.send(self._own, start, now)
+
+    def send(self, value: Any, start: Tick, stop: Tick) -> None:
+        """The body does not run."""
+
+    def report(self, error: FiringError) -> None:
+        """The body does not run."""
+
+
+def usual_delay(records: Iterable[tuple[str, AnyRecord]]) -> int:
+    """The ticks that a token between two ensembles took in the recording: the median."""
+    sent: dict[tuple[str, int], int] = {}
+    taken = []
+    for _, record in records:
+        if isinstance(record, Sent):
+            sent[record.arc, record.number] = record.tick
+        elif isinstance(record, Received) and record.remote and (record.arc, record.token) in sent:
+            taken.append(record.tick - sent[record.arc, record.token])
+    return max(0, int(median(taken))) if taken else 0
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One output token that is otherwise.
+
+    Attributes:
+        how: "changed", "gone" or "new".
+        tick: when it was sent, in the recording; of a new one: now.
+        was, now: the token as text; "": there is none.
+    """
+
+    how: str
+    tick: int
+    was: str
+    now: str
+
+
+class Output(msgspec.Struct, frozen=True):
+    """One output, recorded and now.
+
+    Attributes:
+        name: the SQ that sends it.
+        recorded, same, changed, gone, new: tokens.
+        later: ticks by which tokens are sent later than in the recording: median and worst (below 0: earlier).
+        differences: the first of them.
+    """
+
+    name: str
+    recorded: int
+    same: int
+    changed: int
+    gone: int
+    new: int
+    later: tuple[int, int]
+    differences: list[Difference]
+
+    @property
+    def is_same(self) -> bool:
+        """True if each token is there, with its value."""
+        return not (self.changed or self.gone or self.new)
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """A recorded run, and the same under other circumstances.
+
+    Attributes:
+        outputs: each.
+        counters: by kind, how many there were in the recording, and how many there are now; those that differ.
+    """
+
+    outputs: list[Output]
+    counters: dict[str, tuple[int, int]]
+
+
+KEPT = 100
+"""Differences of an output that are kept."""
+
+
+def compared(graph: TTGraph, recorded: Iterable[AnyRecord], now: Iterable[AnyRecord], until: Tick) -> Comparison:
+    """Compare the outputs and counters of two runs, up to a root tick."""
+    was, counted = _of_run(graph, recorded, until)
+    there, counts = _of_run(graph, now, until)
+    names = dict.fromkeys([*was, *there])
+    kinds = [kind for kind in COUNTED if counted[kind] != counts[kind]]
+    return Comparison(
+        [_output(name, was.get(name, []), there.get(name, [])) for name in names],
+        {kind: (counted[kind], counts[kind]) for kind in kinds},
+    )
+
+
+def _of_run(graph: TTGraph, records: Iterable[AnyRecord], until: Tick) -> tuple[dict[str, list[Sent]], Counter[str]]:
+    arcs = {f"{sq.name}/{index}" for sq in graph.sqs for index, arc in enumerate(sq.arcs) if arc.output}
+    tokens: dict[str, list[Sent]] = {}
+    counts: Counter[str] = Counter()
+    for record in records:
+        if isinstance(record, Sent) and record.arc in arcs and record.tick < until:
+            tokens.setdefault(record.sq, []).append(record)
+        elif isinstance(record, Counted) and record.tick < until:
+            counts[record.kind] += record.count
+    return tokens, counts
+
+
+def _output(name: str, was: list[Sent], there: list[Sent]) -> Output:
+    waiting: dict[tuple[Tick, Tick], list[Sent]] = {}
+    for token in there:
+        waiting.setdefault((token.start, token.stop), []).append(token)
+    same = changed = gone = 0
+    later: list[int] = []
+    differences: list[Difference] = []
+    for token in was:
+        partners = waiting.get((token.start, token.stop))
+        if not partners:
+            gone += 1
+            differences.append(Difference("gone", token.tick, shown(token), ""))
+            continue
+        partner = partners.pop(0)
+        later.append(partner.tick - token.tick)
+        if same_value(token.value, partner.value):
+            same += 1
+        else:
+            changed += 1
+            differences.append(Difference("changed", token.tick, shown(token), shown(partner)))
+    new = [token for partners in waiting.values() for token in partners]
+    differences += [Difference("new", token.tick, "", shown(token)) for token in new]
+    differences.sort(key=lambda difference: difference.tick)
+    worst = max(later, key=abs, default=0)
+    spread = (int(median(later)) if later else 0, worst)
+    return Output(name, len(was), same, changed, gone, len(new), spread, differences[:KEPT])

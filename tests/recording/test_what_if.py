@@ -1,0 +1,150 @@
+"""A recorded run under other circumstances: which outputs would have been otherwise, by hand."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_regions import programs
+from test_replay import Kept, recorded
+
+from ticktalk.cli.what_if import check_same, what_if
+from ticktalk.errors import TTError
+from ticktalk.hosted.body_output import BodyOutput
+from ticktalk.language.compiler import compile_source
+from ticktalk.recording.what_if import Comparison, Output, usual_delay
+
+PROGRAM = """
+from ticktalk import *
+@STREAMify
+def count(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@SQify
+def twice(x):
+    return 2 * x
+@SQify
+def plain(x):
+    return x
+@SQify
+def late():
+    return -1
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="a"):
+        tag, x = count(trigger, TTPeriod=1000)
+        due = tag + 400
+    with TTConstraint(name=["a", "b"]):
+        y = twice(x)
+    with TTConstraint(name="a"):
+        plain(x)
+        return TTFinishByOtherwise(y, TTTimeDeadline=due, TTPlanB=late())
+"""
+DATA = "TTFinishByOtherwise-1"
+
+
+@pytest.fixture(scope="module")
+def run() -> Kept:
+    """10 ms, with a token from `a` to `b` and back in 2 times 100 us: each deadline is met."""
+    graph = compile_source(PROGRAM.replace('name=["a", "b"]', 'name="b"'), "prog.py", "prog")
+    kept, outputs = recorded(graph, 10_350, delay=100)
+    assert [value for sq, value, _, _ in outputs if sq == DATA] == [2 * n for n in range(1, 11)]
+    return kept
+
+
+def asked(kept: Kept, **what: Any) -> Comparison:
+    return what_if(kept.setups[-1], kept.records(), **what)
+
+
+def of(comparison: Comparison, name: str) -> Output:
+    return next(each for each in comparison.outputs if each.name == name)
+
+
+def test_with_nothing_changed_all_is_the_same(run: Kept) -> None:
+    assert usual_delay(run.records()) == 100
+    comparison = asked(run)
+    assert comparison.counters == {}
+    assert of(comparison, DATA) == Output(DATA, 10, 10, 0, 0, 0, (0, 0), [])
+    assert of(comparison, "plain-1").is_same
+
+
+def test_a_slower_link_is_told_by_how_much_it_makes_outputs_later(run: Kept) -> None:
+    comparison = asked(run, network_delay="150us")
+    assert of(comparison, DATA) == Output(DATA, 10, 9, 0, 1, 0, (100, 100), of(comparison, DATA).differences)
+    # That of 10 ms comes at 10.3 ms, after the end of the recording at 10.2 ms.
+    assert [(each.how, each.was.split()[0]) for each in of(comparison, DATA).differences] == [("gone", "20")]
+
+
+def test_a_link_that_is_too_slow_lets_plan_b_fire(run: Kept) -> None:
+    comparison = asked(run, network_delay="250us", until=9_900)
+    # Data would come 500 us after their instant, their deadline is after 400.
+    data = of(comparison, DATA)
+    assert (data.recorded, data.same, data.changed, data.gone, data.new) == (9, 0, 9, 0, 0)
+    assert (data.differences[0].was.split()[0], data.differences[0].now.split()[0]) == ("2", "-1")
+    assert data.later == (200, 200)
+    assert comparison.counters == {"plan_b": (0, 9), "late": (0, 9)}
+    assert of(comparison, "plain-1").is_same
+
+
+def test_another_placement(run: Kept, tmp_path: Path) -> None:
+    mapping = tmp_path / "mapping.json"
+    graph = compile_source(PROGRAM, "prog.py", "prog")
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    mapping.write_text(json.dumps({sq.name: "a" for sq in graph.sqs}))
+    comparison = asked(run, mapping=mapping, program=str(tmp_path / "prog.py"))
+    assert of(comparison, DATA).is_same and of(comparison, DATA).later == (-200, -200)
+
+
+def test_another_version_of_the_program(run: Kept, tmp_path: Path) -> None:
+    path = tmp_path / "new.py"
+    path.write_text(PROGRAM.replace('name=["a", "b"]', 'name="b"').replace("return 2 * x", "return 2 * min(x, 7)"))
+    data = of(asked(run, program=str(path)), DATA)
+    assert (data.same, data.changed) == (7, 3)
+    assert [(each.was.split()[0], each.now.split()[0]) for each in data.differences] == [
+        ("16", "14"), ("18", "14"), ("20", "14"),
+    ]  # fmt: skip
+
+
+def test_another_period(run: Kept) -> None:
+    """Every second instant is left; the values are those that were recorded then."""
+    plain = of(asked(run, changes=["count-1.period=2ms"]), "plain-1")
+    assert (plain.recorded, plain.same, plain.changed, plain.gone, plain.new) == (10, 5, 0, 5, 0)
+    with pytest.raises(typer.BadParameter, match="the graph has no stream 'twice-1'"):
+        asked(run, changes=["twice-1.period=2ms"])
+    with pytest.raises(typer.BadParameter, match="write SQ"):
+        asked(run, changes=["period=2ms"])
+
+
+def test_an_ensemble_that_fails(run: Kept, tmp_path: Path) -> None:
+    events = tmp_path / "events.yaml"
+    events.write_text("- {at: 4500us, fail: b}\n")
+    comparison = asked(run, events=events, until=9_900)
+    data = of(comparison, DATA)
+    assert (data.same, data.changed, data.gone) == (4, 5, 0) and comparison.counters["plan_b"] == (0, 5)
+
+
+def test_outputs_that_have_to_be_the_same(run: Kept) -> None:
+    comparison = asked(run, network_delay="250us", until=9_900)
+    check_same(comparison, ["plain-1"])
+    with pytest.raises(typer.Exit):
+        check_same(comparison, ["plain-1", DATA])
+    with pytest.raises(TTError, match="there is no such output"):
+        check_same(comparison, ["nobody-1"])
+
+
+@settings(max_examples=20, deadline=None)
+@given(programs(hosts=True, rates=True), st.sampled_from([0, 1, 5]))
+def test_random_graphs_under_the_same_circumstances_give_the_same(text: str, delay: int) -> None:
+    graph = compile_source(text, "net.py", "net")
+    with BodyOutput(io.StringIO(), io.StringIO()):
+        kept, _ = recorded(graph, 120, delay=delay)
+    comparison = asked(kept, network_delay=f"{delay}us", until=110)
+    assert all(each.is_same and each.later == (0, 0) for each in comparison.outputs)
+    assert comparison.counters in ({}, {"errors": comparison.counters.get("errors")})
