@@ -255,6 +255,8 @@ with TTConstraint(components=["gpu"]):
     world.at(24_050_000, lambda: world.faults.fail("b"))
     world.run(27 * S)
     values = {tick: value for tick, value, _ in world.table()}
+    # As with events of a file, a loss is noticed 2 s later, whatever was due last.
+    assert world.told("'c' is gone") == [5_050_000] and world.told("'b' is gone") == [26_050_000]
     # The last checkpoint on b was at 24 s, with the sample of that tick; b2 goes on when the loss is noticed.
     assert values[24 * S] == 71
     assert [value for tick, value in values.items() if tick > 25 * S][:3] == [72, 73, 74]

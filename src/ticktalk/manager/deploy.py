@@ -286,9 +286,6 @@ def not_prepared(state: GraphState) -> str:
     return "\n".join(lines)
 
 
-_FITTING = "give a value that fits (--input: text that looks like a number is one, unless it is quoted twice: '\"5\"')"
-
-
 def check_inputs(graph: TTGraph, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """One value per graph input: given, its own default, or 1 for an input named `trigger`.
 
@@ -304,7 +301,8 @@ def check_inputs(graph: TTGraph, inputs: Mapping[str, Any]) -> dict[str, Any]:
             raise TTInputError(f"{name!r} is no input{guess} ({listed})")
     for source in graph.inputs:
         if source.name in inputs and (wrong := misfit(source.type, inputs[source.name])):
-            raise TTInputError(f"input {source.name!r} of graph {graph.name!r} {wrong}: {_FITTING}")
+            quoted = " (text that looks like a number is quoted twice: --input NAME='\"5\"')" * ("str" in source.type)
+            raise TTInputError(f"input {source.name!r} of graph {graph.name!r} {wrong}: give a value that fits{quoted}")
     values = {s.name: decode_constant(s.default[0]) for s in graph.inputs if s.default is not None}
     values.update(inputs)
     if "trigger" in names:

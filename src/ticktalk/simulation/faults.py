@@ -172,4 +172,6 @@ class Faults:
         site.suspended = lambda sqs: self._tell(Suspended(name, sqs)) if sqs else None
 
     def _tell(self, event: Event) -> None:
+        # A process of the user lets it happen: the agenda may stand where something was due last.
+        self.simulation.agenda.now = self.simulation.now()
         self.manager.process.requests.tell(event)
