@@ -78,6 +78,38 @@ def main(a): return tree(a, 4), chain(a, 150)
     assert outputs(tmp_path, HEAD + text) == [[32, 2**150]]
 
 
+def test_recursion_without_an_end_is_reported_at_the_call_in_it():
+    text = "@GRAPHify\ndef inner(x, k): return inner(x, k + 1)\n@GRAPHify\ndef main(a): return inner(a, 0)\n"
+    with pytest.raises(TTSyntaxError, match=r"prog.py:11:25: error: `inner` is expanded more than 200 times"):
+        compiled(text)
+
+
+def test_forms_of_python_in_called_graphs(tmp_path):
+    text = """\
+@GRAPHify
+def early(x, flag=False):
+    if flag:
+        return x
+    for i in range(3):
+        if i == 1:
+            return double(x)
+    return -x
+@GRAPHify
+def pairs(x): return {"a": double(x), "b": (x, double(x))}
+@GRAPHify
+def main(x):
+    a = [add(early(x), i) for i in range(3)]
+    args = [x, average(a)]
+    y = early(*args[:1], **{"flag": True})
+    z = early(x) if x > 2 else early(x, flag=True)
+    early(y)
+    return y, z, pairs(x)["a"], early(early(early(x))), average(a)
+"""
+    # By hand: early(3) is 6; a is 6, 7, 8.
+    assert outputs(tmp_path, HEAD + text, "--input", "x=3")[-1] == [3, 6, 6, 24, 7.0]
+    assert outputs(tmp_path, HEAD + text, "--input", "x=1")[-1] == [1, 1, 2, 8, 3.0]
+
+
 def test_constraints_and_deadlines_around_a_graph_hold_inside():
     text = """\
 @GRAPHify
