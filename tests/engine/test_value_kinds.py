@@ -14,6 +14,7 @@ import pathlib
 import pickle
 import re
 import shutil
+import sys
 import time
 import types
 import uuid
@@ -22,8 +23,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from test_bodies import program, run
 from test_values import Colour, Level, Pair, Point, Rights, across
@@ -36,8 +38,6 @@ from ticktalk.values.pieces import encode, ext
 
 def find(name: str) -> Any:
     """A class by its name on the wire."""
-    import sys
-
     module, _, name = name.rpartition(":")
     return class_in(vars(sys.modules[module]), name)
 
@@ -66,11 +66,12 @@ def same(one: Any, other: Any) -> bool:
     if one is pd.NaT:
         return other is pd.NaT
     if isinstance(one, pd.Index):
-        return bool(one.equals(other)) and one.names == other.names
+        pd.testing.assert_index_equal(one, other, exact=True)
+        return True
     if isinstance(one, (pd.DataFrame, pd.Series)):
         check = pd.testing.assert_frame_equal if isinstance(one, pd.DataFrame) else pd.testing.assert_series_equal
-        check(one, other, check_freq=True)
-        return one.attrs == other.attrs
+        check(one, other, check_freq=True, check_exact=True)
+        return one.attrs == other.attrs and one.flags == other.flags
     if isinstance(one, BaseException):
         told, came = history(one), history(other)
         return len(told) == len(came) and all(map(same_error, told, came)) and links(one) == links(other)
@@ -169,6 +170,7 @@ def masked(values: Any, **options: Any) -> Any:
     return np.ma.masked_array(values, **options)
 
 
+ARROW = pd.ArrowDtype
 FRAME = pd.DataFrame(
     {
         "ints": [1, 2, 3],
@@ -219,6 +221,13 @@ VALUES: list[Any] = [
     pd.DataFrame(),
     pd.DataFrame([[1, 2], [3, 4]], columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2)], names=["u", None])),
     pd.DataFrame([[1, "x"]], columns=["same", "same"]), pd.Index([1.5, 2.5], name="i"),
+    pd.Series(["a", "b"], dtype=object), pd.Series(["a"], index=pd.Index(["i"], dtype=object), dtype=object).to_frame(),
+    pd.Series([1], index=pd.MultiIndex.from_arrays([pd.Index(["x"], dtype=object), pd.Categorical(["y"])])),
+    pd.Series([(1, 2), (3, 4)]), pd.DataFrame({"a": [1]}).set_flags(allows_duplicate_labels=False),
+    pd.Series([1, None], dtype="int64[pyarrow]"), pd.Series([[1], None], dtype=ARROW(pyarrow.list_(pyarrow.int64()))),
+    pd.Series(["a", None], index=pd.Index(["x", "y"], dtype=ARROW(pyarrow.string())), dtype=ARROW(pyarrow.string())),
+    pd.Series(pd.date_range("2024", periods=2, tz="UTC")).astype(ARROW(pyarrow.timestamp("us", "UTC")))[1:],
+    pd.Series(["a", None], dtype="string[python]"), pd.Series(["a", None], dtype="string[pyarrow]"),
     pd.Timestamp("2024-01-01 00:00:00.123456789"),
     pd.Timestamp("2024-10-27 12:30", tz="Europe/Vienna"), pd.Timedelta("3s"), pd.NaT, pd.NA,
 ]  # fmt: skip
@@ -270,6 +279,90 @@ def test_every_value_arrives_equal_and_of_its_type(value: Any) -> None:
         return
     assert same(decode_value(data, find), value)
     assert same(handed_on(value), value)
+
+
+UNKNOWN_TABLES = [
+    pd.Series(pd.period_range("2024", periods=3, freq="M")), pd.cut(pd.Series([1, 2, 3]), 2), pd.interval_range(0, 3),
+    pd.Series(pd.arrays.SparseArray([0, 0, 1])), pd.Series(pd.interval_range(0, 3)).astype("category"),
+    pd.Series(pd.date_range("2024", periods=3, tz="dateutil/Europe/Vienna")), pd.array([1, None]), pd.Period("2024"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", range(len(UNKNOWN_TABLES)))
+def test_a_table_that_cannot_be_kept_is_an_error_of_its_producer(place: int) -> None:
+    for taken in (encode_value, handed_on):
+        with pytest.raises(NoCodecError, match="pandas"):
+            taken([UNKNOWN_TABLES[place]])
+
+
+MOMENTS = pd.date_range("2024-10-27", periods=9, freq="20min", tz="Europe/Vienna")
+TEXTS = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
+COLUMNS = [  # the items, and what makes a column of them
+    (st.floats(width=32), lambda items: np.array(items, "f4")),
+    (st.floats(), lambda items: np.array(items, "f8")),
+    (st.integers(-100, 100), lambda items: np.array(items, "i2")),
+    (st.none() | st.integers(0, 100), lambda items: pd.array(items, "Int8")),
+    (st.none() | st.integers(0, 100), lambda items: pd.array(items, "Float64")),
+    (st.none() | st.integers(0, 100), lambda items: pd.array(items, "uint16[pyarrow]")),
+    (st.none() | st.booleans(), lambda items: pd.array(items, "boolean")),
+    (TEXTS, lambda items: pd.array(items, "str")),
+    (TEXTS, lambda items: pd.array(items, "string[python]")),
+    (TEXTS, lambda items: pd.array(items, ARROW(pyarrow.large_string()))),
+    (LEAVES, lambda items: pd.Index(items, dtype=object, tupleize_cols=False)),
+    (st.none() | st.sampled_from("abc"), lambda items: pd.Categorical(items, list("cba"), len(items) % 2 == 0)),
+    (st.sampled_from(list(MOMENTS)), lambda items: pd.DatetimeIndex(items, tz=MOMENTS.tz).as_unit("ns")),
+    (st.sampled_from([*MOMENTS.tz_convert(None), pd.NaT]), lambda items: pd.DatetimeIndex(items).as_unit("s")),
+    (st.just(0), lambda items: pd.timedelta_range("1h", periods=len(items), freq="2h")),
+]
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Any:
+    rows = draw(st.integers(0, 4))
+
+    def column() -> Any:
+        items, made = draw(st.sampled_from(COLUMNS))
+        return made(draw(st.lists(items, min_size=rows, max_size=rows)))
+
+    try:
+        indices = [pd.Index(column(), name=draw(st.none() | st.text(max_size=2)), tupleize_cols=False) for _ in "ab"]
+        index = draw(st.sampled_from([pd.RangeIndex(3, 3 + rows), indices[0], pd.MultiIndex.from_arrays(indices)]))
+        series = pd.Series(column(), index=index, name=draw(st.none() | st.integers() | st.just(("a", 1))))
+        columns = [pd.Series(column(), index=index) for _ in range(draw(st.integers(0, 3)))]
+        return draw(st.sampled_from([index, series, pd.DataFrame(dict(enumerate(columns)), index=index)]))
+    except (TypeError, ValueError):  # pandas makes no such index
+        reject()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(tables())
+def test_any_table_arrives_with_its_dtypes_or_is_an_error(table: Any) -> None:
+    try:
+        data = encode_value(table)
+    except NoCodecError:
+        with pytest.raises(NoCodecError):
+            handed_on(table)
+        return
+    assert same(decode_value(data, find), table)
+    assert same(handed_on(table), table)
+
+
+def test_text_of_arrow_is_python_s_where_there_is_no_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = pd.StringDtype
+
+    def without(storage: str | None = None, **options: Any) -> Any:
+        if storage == "pyarrow":
+            raise ImportError("pyarrow>=13.0.0 is required for PyArrow backed StringArray.")
+        return made(storage, **options)
+
+    data = encode_value(pd.Series(["a", None], dtype="str"))
+    column = encode_value(pd.Series([1], dtype="int64[pyarrow]"))
+    monkeypatch.setattr(pd, "StringDtype", without)
+    came = decode_value(data)
+    assert str(came.dtype) == "str" and came.dtype.storage == "python" and came[0] == "a" and came.isna()[1]
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ValueFormatError, match="needs pyarrow"):
+        decode_value(column)
 
 
 def test_a_chain_of_errors_is_as_long_as_1000() -> None:
