@@ -11,6 +11,7 @@ from ticktalk.log_file import LogFile
 from ticktalk.manager.driver import Load
 from ticktalk.manager.state import EnsembleState, GraphState, ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.payloads import IdleReport
 from ticktalk.time import Tick
 
 ERRORS_SHOWN = 5
@@ -94,6 +95,7 @@ def _graph(state: GraphState, counts: Counts, latencies: Mapping[str, Any]) -> d
             }
             for context in contexts
         ],
+        "sent": _sent(reports),
         "busy": {report.ensemble: report.busy for report in busy},
         "running": {
             sq: {"ensemble": report.ensemble, "start": _tick(start), "stop": _tick(stop), "us": time}
@@ -112,6 +114,15 @@ def _graph(state: GraphState, counts: Counts, latencies: Mapping[str, Any]) -> d
             sq: {"firings": n, "mean": n and total // n, "worst": worst} for sq, (n, total, worst) in lateness.items()
         },
     }
+
+
+def _sent(reports: list[IdleReport]) -> dict[str, int]:
+    """Arc between ensembles to the number of tokens that have gone there."""
+    found: dict[str, int] = {}
+    for report in reports:
+        for arc, numbers in report.sent.items():
+            found[arc] = found.get(arc, 0) + max(numbers.values(), default=0)
+    return found
 
 
 def _tick(tick: Tick | None) -> Tick | None:

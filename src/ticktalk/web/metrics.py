@@ -52,8 +52,7 @@ class _Status:
         meanings = "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items())
         events = CounterMetricFamily("ticktalk_sq_events", meanings, labels=["graph", "sq", "kind"])
         waiting = GaugeMetricFamily("ticktalk_sq_waiting_tokens", "Tokens that wait.", labels=["graph", "sq", "port"])
-        firings = CounterMetricFamily("ticktalk_sq_firings", "Bodies that have run.", labels=["graph", "sq"])
-        busy = CounterMetricFamily("ticktalk_sq_body_seconds", "Time in bodies.", labels=["graph", "sq"])
+        sent = CounterMetricFamily("ticktalk_arc_tokens", "Tokens sent to other ensembles.", labels=["graph", "arc"])
         for graph in self._status["graphs"]:
             name = graph["name"]
             outputs.add_metric([name], graph["outputs"])
@@ -64,7 +63,6 @@ class _Status:
             for sq, ports in graph["waiting"].items():
                 for port, count in ports.items():
                     waiting.add_metric([name, sq, port], count)
-            for sq, runs in graph.get("runs", {}).items():
-                firings.add_metric([name, sq], runs["firings"])
-                busy.add_metric([name, sq], runs["us"] / 1e6)
-        yield from (outputs, running, events, waiting, firings, busy)
+            for arc, count in graph["sent"].items():
+                sent.add_metric([name, arc], count)
+        yield from (outputs, running, events, waiting, sent)

@@ -177,6 +177,12 @@ function showErrors(look) {
     element("li", {}, each.text ?? String(each))));
 }
 
+// Tokens that an SQ has sent to other ensembles (what stays on one is not counted), and outputs.
+function tokens(of, sq) {
+  const sent = Object.entries(of.sent).filter(([arc]) => arc.slice(0, arc.lastIndexOf("/")) === sq).map(([, count]) => count);
+  return Math.max(0, ...sent, ((of.latency_us || {})[sq] || {}).outputs || 0);
+}
+
 function sum(counters, sq, ...kinds) { return kinds.reduce((all, kind) => all + ((counters[sq] || {})[kind] || 0), 0); }
 
 function showGraph() {
@@ -193,25 +199,24 @@ function showGraph() {
   if (drawn !== of.name + of.placed) { drawn = of.name + of.placed; draw(of.name); }
   const rows = [];
   for (const [sq, host] of [...Object.entries(of.mapping), ...of.waits.map((name) => [name, "(waits for an ensemble)"])]) {
-    const runs = (of.runs || {})[sq], pastRuns = past && (past.runs || {})[sq];
-    const firings = runs && pastRuns && span > 0 ? (runs.firings - pastRuns.firings) / span : null;
-    const body = runs && pastRuns && runs.firings > pastRuns.firings ? (runs.us - pastRuns.us) / (runs.firings - pastRuns.firings) : null;
+    const rate = past && span > 0 ? (tokens(of, sq) - tokens(past, sq)) / span : 0;
     const grew = (...kinds) => past && sum(of.counters, sq, ...kinds) > sum(past.counters, sq, ...kinds);
     const failing = grew("errors"), missed = grew("missed", "plan_b", "late", "skipped");
-    const waits = Object.entries(of.waiting[sq] || {}).map(([port, count]) => `${port}: ${count}`).join(", ");
+    const missing = (of.waits_for || {})[sq], silent = (of.silent || []).find((each) => each.sq === sq);
+    const waits = [...Object.entries(of.waiting[sq] || {}).map(([port, count]) => `${count} on ${port}`),
+      missing && `nothing on ${missing.ports.join(", ")} since ${missing.since === null ? "the start" : clock(missing.since)}`].filter(Boolean).join("; ");
     const counters = Object.entries(of.counters[sq] || {}).map(([kind, count]) => `${kind}: ${count}`).join(", ");
-    const fact = { sq, host, rate: firings === null ? (runs ? String(runs.firings) : "") : firings.toFixed(1) + "/s",
-      body: body === null ? "" : about(body), waits, counters, lateness: of.lateness_us[sq], running: of.running[sq] };
+    const fact = { sq, host, rate: rate > 0 ? rate.toFixed(1) + " tokens/s" : "", waits, silent: silent && silent.why, counters, lateness: of.lateness_us[sq], running: of.running[sq] };
     const node = nodes.get(sq);
     if (node) {
       node.group.classList.toggle("failing", Boolean(failing)); node.group.classList.toggle("missed", Boolean(missed && !failing));
       node.group.classList.toggle("chosen", sq === chosen);
-      const label = [fact.rate, fact.body, waits && "waits"].filter(Boolean).join("  ·  ");
+      const label = [fact.rate, missing ? "waits for " + missing.ports.join(", ") : ""].filter(Boolean).join("  ·  ");
       if (node.label.textContent !== label) node.label.textContent = label;
-      for (const arc of node.arcs) arc.classList.toggle("flows", firings > 0);
+      for (const arc of node.arcs) arc.classList.toggle("flows", rate > 0);
     }
     if (sq === chosen) showChosen(fact);
-    if (rows.length < MOST_ROWS) rows.push(element("tr", {}, ...[sq, host, fact.rate, fact.body, waits, counters].map((cell) => element("td", {}, cell))));
+    if (rows.length < MOST_ROWS) rows.push(element("tr", {}, ...[sq, host, fact.rate, waits, counters].map((cell) => element("td", {}, cell))));
   }
   if (document.querySelector("#table details").open || $("sqs").childElementCount !== rows.length) $("sqs").replaceChildren(...rows);
   for (const frame of $("canvas").querySelectorAll(".host"))
@@ -222,7 +227,8 @@ function showGraph() {
 
 function showChosen(fact) {
   put("chosen-name", fact.sq);
-  const facts = { ensemble: fact.host, firings: fact.rate, body: fact.body, waiting: fact.waits, counted: fact.counters,
+  const spent = (graph().latency_us || {})[fact.sq];
+  const facts = { latency: spent && `median ${about(spent.median)}, 99 % ${about(spent.p99)}, worst ${about(spent.worst)}`, ensemble: fact.host, sends: fact.rate, waiting: fact.waits, silent: fact.silent, counted: fact.counters,
     lateness: fact.lateness && `${about(fact.lateness.mean)} on average, ${about(fact.lateness.worst)} at worst`,
     running: fact.running && `one firing for ${about(fact.running.us)}` };
   const known = Object.entries(facts).filter(([, text]) => text);
