@@ -162,22 +162,27 @@ def test_the_newest_instant_counts_and_the_deadline_after_it(tmp_path: Path) -> 
     mapping = dict.fromkeys(["fast-1", "slow-1", "both-1", "ADD-1", "TTFinishByOtherwise-1"], "a")
     found = simulated(tmp_path, TWO_RATES, None, 400_000, mapping, delay=1_000)
     told = found["graphs"][0]["latency_us"]["TTFinishByOtherwise-1"]
-    assert told == {"outputs": 13, "median": 8_000, "p99": 8_000, "worst": 8_000, "deadline": 8_000}
-    assert latency_lines({"d": {"outputs": 3, "median": 1_000, "p99": 4_000, "worst": 4_500, "deadline": 5_000}}) == [
-        "latency of d: median 1ms, 99% 4ms, worst 4.5ms, of 3 outputs; deadline 5ms: 99% 1ms before it"
-    ]
+    assert told == {"outputs": 13, "median": 8_000, "p99": 8_000, "worst": 8_000, "deadline": 8_000, "p99_after": 0}
+    assert latency_lines(
+        {"d": {"outputs": 3, "median": 1_000, "p99": 4_000, "worst": 4_500, "deadline": 5_000, "p99_after": -1_000}}
+    ) == ["latency of d: median 1ms, 99% 4ms, worst 4.5ms, of 3 outputs; deadline 5ms: 99% 1ms before it"]
 
 
 def test_the_instant_of_a_token() -> None:
     assert Grid(10_000, 3_000, 8_000, True).instant(19_000) == 23_000
     assert Grid(10_000, 3_000, 8_000, True).instant(19_001) is None
     assert Grid(10_000, 3_000, 8_000, False).instant(19_001) == 23_001
+    # [19, 27) is of 23; no token holds all of [18, 20), and with widths above the period two hold [24, 26).
+    assert Grid(10_000, 3_000, 8_000, True).instant_around(20_000, 27_000) == 23_000
+    assert Grid(10_000, 3_000, 8_000, True).instant_around(18_000, 20_000) is None
+    assert Grid(10_000, 3_000, 8_000, True).instant_around(26_000, 28_000) is None
+    assert Grid(10_000, 3_000, 20_000, True).instant_around(24_000, 26_000) is None
 
 
 def test_many_samples_are_thinned_out_evenly_and_the_worst_stays() -> None:
     latency = Latency([Grid(10, 0, 5, True)], None)
     for k in range(10 * SAMPLES):
-        latency.add(10 * k - 2, 10 * k + (7 if k == 1 else k % 5), 0)
+        latency.add(10 * k - 2, 10 * k + 3, 10 * k + (7 if k == 1 else k % 5), 0)
     shown = latency.shown()
     assert shown["outputs"] == 10 * SAMPLES and shown["worst"] == 7
     assert abs(shown["median"] - 2) <= 1
@@ -216,3 +221,15 @@ def test_what_map_says_of_periods() -> None:
         "overloaded: with these periods, the cores of a would have 150% of what can be done",
         "with these periods, the link a -> b would be used 25% of the time",
     ]
+
+
+def test_a_deadline_is_that_of_its_stream_though_another_one_came_later(tmp_path: Path) -> None:
+    # Data of 20 and 28 ms is there at 28 + 1 = 29 (one link), the output at 30: 10 ms after the tag, 2 after the last.
+    program = TWO_RATES.replace("TTPeriod=10_000, TTPhase=3_000", "TTPeriod=20_000")
+    program = program.replace("TTPeriod=30_000, TTDataIntervalWidth=30_000", "TTPeriod=20_000, TTPhase=8_000")
+    mapping = dict.fromkeys(["fast-1", "slow-1", "both-1"], "a") | dict.fromkeys(
+        ["ADD-1", "TTFinishByOtherwise-1"], "b"
+    )
+    found = simulated(tmp_path, program.replace("tag + 8_000", "tag + 9_500"), None, 400_000, mapping, delay=1_000)
+    told = found["graphs"][0]["latency_us"]["TTFinishByOtherwise-1"]
+    assert (told["median"], told["deadline"], told["p99_after"]) == (2_000, 9_500, 500)

@@ -54,8 +54,8 @@ def latency_lines(latencies: dict[str, dict[str, Any]]) -> list[str]:
             continue
         times = f"median {about(found['median'])}, 99% {about(found['p99'])}, worst {about(found['worst'])}"
         line = f"latency of {sq}: {times}, of {found['outputs']} output{'s' * (found['outputs'] != 1)}"
-        if found["deadline"] is not None:
-            over = found["p99"] - found["deadline"]
+        over = found.get("p99_after")
+        if over is not None:
             told = f"99% {about(abs(over))} {'after it' if over > 0 else 'before it'}" if over else "99% just at it"
             line += f"; deadline {about(found['deadline'])}: {told}"
         lines.append(line)

@@ -11,8 +11,9 @@ from ticktalk.cli import arguments
 from ticktalk.cli.record import is_recording, recording_at
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import terminal
+from ticktalk.durations import instant_text
 from ticktalk.errors import TTError
-from ticktalk.explain.history import History
+from ticktalk.explain.history import History, after
 from ticktalk.explain.picture import draw_explanation
 from ticktalk.explain.why import shown_value, token_at, why, why_missing
 from ticktalk.graph.graph import TTGraph
@@ -43,10 +44,13 @@ def explain(
     name, tick = _place(what or missing or "")
     read = recording_at(recording)
     graph = TTGraph.from_json(read.setups[-1].graph.encode(), str(recording))
-    history = History(graph, read.records())
+    start = read.setups[-1].start_tick
+    history = History(graph, after(start, read.records()))
     for lack in read.lacks:
         say(f"{recording} is not complete: it lacks {lack}")
-    tick += read.setups[-1].start_tick if tick < read.setups[-1].start_tick else 0
+    if start:
+        say(f"times are after the start, {instant_text(start)}")
+    tick -= start if tick >= start else 0
     made = why_missing(history, name, tick, _shown) if missing else why(history, token_at(history, name, tick), _shown)
     for told in made.text().split("\n"):
         terminal().print(line(told), soft_wrap=True)

@@ -8,16 +8,28 @@ unused token goes to its handler where it leaves.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+
+import msgspec
 
 from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.graph.graph import TTGraph
 from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, Left, Received, Sent
 from ticktalk.time import Tick
 
+TICKS = ("tick", "start", "stop", "due", "began", "ended")
+"""The attributes of records that are root ticks."""
+
 Key = tuple[str, int]
 """A token: its arc, and its number there. The arc "" is a graph's input, with its number at the SQ."""
+
+
+def after(tick: int, records: Iterable[tuple[str, AnyRecord]]) -> Iterator[tuple[str, AnyRecord]]:
+    """The same records with times after a root tick, such as the start: dates are long, and hard to compare."""
+    for ensemble, record in records:
+        there = {name: getattr(record, name) - tick for name in TICKS if hasattr(record, name)}
+        yield ensemble, msgspec.structs.replace(record, **there)
 
 
 @dataclass

@@ -41,25 +41,38 @@ class Grid(NamedTuple):
         instant = start + self.width // 2
         return instant if not self.exact or instant_after(instant - 1, self.every, self.phase) == instant else None
 
+    def instant_around(self, start: int, stop: Tick) -> int | None:
+        """The one instant whose token holds from `start` to `stop`; None: there is none, or more than one."""
+        # From the first token that ends at `stop` or later: it ends `width - width // 2` after its instant.
+        if stop == INFINITY:
+            return None
+        instant = instant_after(int(stop) - (self.width - self.width // 2) - 1, self.every, self.phase)
+        following = instant_after(instant, self.every, self.phase)
+        holds = instant - self.width // 2 <= start
+        return instant if self.exact and holds and following - self.width // 2 > start else None
+
 
 class Latency:
     """The latencies of one output.
 
     Attributes:
         grids: the streams that it comes from.
-        allowed: ticks after the instant at which its deadline is; None: it has none.
+        allowed: ticks after the instant of a stream at which its deadline is; None: it has none.
+        due: the grid of that stream.
         count, worst: the outputs, and their longest latency.
     """
 
-    def __init__(self, grids: list[Grid], allowed: int | None) -> None:
+    def __init__(self, grids: list[Grid], allowed: int | None, due: Grid | None = None) -> None:
         self.grids = grids
         self.allowed = allowed
+        self.due = due
         self.count = self.worst = 0
         self._samples = array("q")
+        self._after_deadlines = array("q")
         self._every = 1
 
-    def add(self, start: Tick, arrival: int, begun: int) -> None:
-        """An output that begins at `start` has arrived, of a context that was begun at the tick `begun`."""
+    def add(self, start: Tick, stop: Tick, arrival: int, begun: int) -> None:
+        """An output on [start, stop) has arrived, of a context that was begun at the tick `begun`."""
         instants = [begun]
         if start != -INFINITY:
             found = [grid.instant(int(start)) for grid in self.grids]
@@ -69,18 +82,25 @@ class Latency:
         latency = arrival - max(instants)
         if self.count % self._every == 0:
             self._samples.append(latency)
+            instant = self.due.instant_around(int(start), stop) if self.due is not None and start != -INFINITY else None
+            if instant is not None and self.allowed is not None:
+                self._after_deadlines.append(arrival - instant - self.allowed)
             if len(self._samples) >= 2 * SAMPLES:
-                self._samples = self._samples[::2]
+                self._samples, self._after_deadlines = self._samples[::2], self._after_deadlines[::2]
                 self._every *= 2
         self.count += 1
         if latency > self.worst:
             self.worst = latency
 
     def shown(self) -> dict[str, int | None]:
-        """As JSON; the 99th of a hundred in order is the 99 %."""
-        ordered = sorted(self._samples)
-        median, p99 = ordered[(len(ordered) - 1) // 2], ordered[(len(ordered) * 99 + 99) // 100 - 1]
-        return {"outputs": self.count, "median": median, "p99": p99, "worst": self.worst, "deadline": self.allowed}
+        """As JSON; the 99th of a hundred in order is the 99 %, also of how long after the deadline they came."""
+        ordered, after = sorted(self._samples), sorted(self._after_deadlines)
+        found = {"outputs": self.count, "median": ordered[(len(ordered) - 1) // 2], "p99": _p99(ordered)}
+        return {**found, "worst": self.worst, "deadline": self.allowed, "p99_after": _p99(after) if after else None}
+
+
+def _p99(ordered: list[int]) -> int:
+    return ordered[(len(ordered) * 99 + 99) // 100 - 1]
 
 
 class Latencies:
@@ -101,7 +121,10 @@ class Latencies:
             if grids is not None and any(arc.output for arc in sq.arcs):
                 known = self.by_sq.get(sq.name)
                 if known is None:
-                    known = self.by_sq[sq.name] = Latency([], _allowed(self._after.get(sq.name, sq), self._wiring))
+                    known = self.by_sq[sq.name] = Latency([], None)
+                due = _allowed(self._after.get(sq.name, sq), self._wiring)
+                if due is not None:
+                    known.allowed, known.due = due[0], _grid(due[1])
                 known.grids += [grid for grid in grids if grid not in known.grids]
 
     def shown(self) -> dict[str, dict[str, int | None]]:
@@ -116,7 +139,7 @@ class Latencies:
 
     def _find(self, sq: TTSQ) -> list[Grid] | None:
         if sq.trigger == "grid" or (sq.function == "RESAMPLE" and not sq.body):
-            return [Grid(sq.every, sq.phase, sq.width, sq.stamp == "instant")]
+            return [_grid(sq)]
         if takes_full_tokens(sq) and (sq.body or sq.function not in ON_ITS_INPUTS):
             return None
         if any(arc.kind == "unmatched" and arc.output for arc in sq.arcs):
@@ -132,8 +155,12 @@ class Latencies:
         return list(found) if len(found) <= GRIDS else None
 
 
-def _allowed(sq: TTSQ, wiring: Wiring) -> int | None:
-    """How long after the instant of its data the deadline of an SQ is; None where only a run tells that."""
+def _grid(stream: TTSQ) -> Grid:
+    return Grid(stream.every, stream.phase, stream.width, stream.stamp == "instant")
+
+
+def _allowed(sq: TTSQ, wiring: Wiring) -> tuple[int, TTSQ] | None:
+    """How long after the instant of which stream the deadline of an SQ is; None where only a run tells that."""
     if sq.trigger != "deadline" or sq.clock != "root":
         return None
     ticks, at = sq.offset, (sq.name, 1)
@@ -143,7 +170,7 @@ def _allowed(sq: TTSQ, wiring: Wiring) -> int | None:
             return None
         producer = wiring.by_name[found[0][0]]
         if producer.arcs[found[0][1]].kind == "tag":
-            return ticks if producer.trigger == "grid" else None
+            return (ticks, producer) if producer.trigger == "grid" else None
         constants = [decode_constant(port.constant[0]) for port in producer.ports if port.constant is not None]
         if producer.body or producer.function not in ("ADD", "SUB") or len(constants) != 1:
             return None

@@ -105,7 +105,7 @@ class Outputs:
             latencies.follow(state.graph)
         latency = latencies.by_sq.get(token.sq)
         if latency is not None:
-            latency.add(token.start, token.arrival, state.contexts[token.context].start_tick)
+            latency.add(token.start, token.stop, token.arrival, state.contexts[token.context].start_tick)
 
     def latencies(self, graph: str) -> dict[str, dict[str, int | None]]:
         """SQ to the latencies of its outputs, as JSON."""
