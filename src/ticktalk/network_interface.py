@@ -42,6 +42,15 @@ Reply = tuple[bool, bytes]
 """`(True, answer)`, or `(False, reason)` when the question was refused."""
 
 
+Wanted = Callable[[Reply], bool]
+"""Whether a reply is the one that was asked for; called as replies come."""
+
+
+def any_reply(reply: Reply) -> bool:
+    """Every reply is wanted."""
+    return True
+
+
 class TTNetworkInterface(Protocol):
     """The network as one ensemble sees it: simulated (`TTNetworkInterfaceSim`) or real (`TTNetworkInterfaceZenoh`).
 
@@ -85,8 +94,11 @@ class TTNetworkInterface(Protocol):
         """True if there is a subscriber to a key, as far as is known here at present."""
 
     @abstractmethod
-    def ask(self, key: str, payload: bytes, timeout: float) -> Reply | None:
-        """Ask a question: the answer, or None without one within `timeout` seconds. Blocks."""
+    def ask(self, key: str, payload: bytes, timeout: float, wanted: Wanted = any_reply) -> Reply | None:
+        """Ask all that answer on a key: the first reply that is wanted, else the first of all; None without one.
+
+        Blocks for at most `timeout` seconds.
+        """
 
     @abstractmethod
     def answer(self, key: str, handle: Handle) -> None:

@@ -110,7 +110,7 @@ class NoLink(Link):
     def _put(self, *arguments: Any) -> None:
         self.published += 1
 
-    def ask(self, key: str, payload: bytes, timeout: float) -> None:
+    def ask(self, key: str, payload: bytes, timeout: float, wanted: Any = None) -> None:
         return None
 
     def subscribed(self, key: str) -> bool:

@@ -22,9 +22,10 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.language.compiler import compile_source
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, NetMsg, RuntimeMsg, SyncMsg, message
-from ticktalk.network_keys import COMMAND, JOIN, arc_key, control_key
+from ticktalk.network_keys import COMMAND, GREET, HELLO, JOIN, arc_key, control_key
 from ticktalk.network_keys import Path as NetworkPath
 from ticktalk.payloads import Deployment, OutputToken, Ping, StopGraph
+from ticktalk.physical.host_facts import free_port
 from ticktalk.physical.network import control_frames
 from ticktalk.physical.network.control_frames import control_frame
 from ticktalk.physical.network.frames import HEAD
@@ -33,6 +34,7 @@ from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 from ticktalk.physical.trust.authority import init_authority, issue, revoke
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken
+from ticktalk.physical.trust.questions import Answer
 from ticktalk.physical.trust.token import new_token
 from ticktalk.physical.trust.trust import Trust
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
@@ -64,7 +66,8 @@ class Attacked:
             self.ip = "127.0.0.2"
             init_authority(self.keys, [self.ip])
             issue(self.keys, "edge", [self.ip])
-            issue(self.keys, "spy")
+            issue(self.keys, "spy", [self.ip])
+            issue(self.keys, "late")
             issue(self.keys, "anna", role="operator")
         options: dict[str, Any] = {"workers": 0}
         self.manager = TTRuntimeManagerPhysical(None, self.ip, 0, 0, credentials=self.bundle(MANAGER), **options)
@@ -230,6 +233,91 @@ def test_forged_tokens_are_refused_where_they_come(system: Attacked) -> None:
     until(lambda: system.refused(MANAGER).get(kind, 0) > before, "the manager counts it")
     assert not [row for row in system.manager.process.state.graphs["running"].rows if "forged" in row]
     system.serves("after_tokens")
+
+
+class Rogue:
+    """A process that answers questions in the manager's place: before it, or at an address of its own."""
+
+    def __init__(self, system: Attacked, listen: str = "") -> None:
+        self.asked: list[str] = []
+        self.guard, door = Guard(ByToken(new_token(), MANAGER, "manager")), None
+        if system.shape == "keys":
+            trust = Trust("spy", "ensemble", system.bundle("spy"), system.manager.address)
+            self.guard, door = trust.guard, trust.door
+        self.link = TTNetworkInterfaceZenoh()
+        if listen:
+            self.link.open("router", listen, door=door)
+        else:
+            self.link.open("client", connect=[system.manager.address], door=door)
+        self.link.answer(GREET, self.greet)
+        for key in (HELLO, JOIN, COMMAND):
+            self.link.answer(key, self.lie)
+
+    def greet(self, question: Any) -> None:
+        self.asked.append(GREET)
+        question.answer(self.guard.greeting())
+
+    def lie(self, question: Any) -> None:
+        self.asked.append("question")
+        question.answer(msgspec.msgpack.encode(Answer(True, bytes(11), b"graphs: none")))
+
+
+def test_answers_that_another_participant_invents_are_passed_over(system: Attacked) -> None:
+    """An ensemble that is let in answers commands and joins, at once and each time: the manager's answers are taken."""
+    rogue = Rogue(system)
+    late: list[str] = []
+    options: dict[str, Any] = {"ip": system.ip, "workers": 0, "credentials": system.bundle("late")}
+    joining = TTEnsemble(None, "late")
+    thread = threading.Thread(
+        target=joining.run_phy, args=(system.manager.address,), kwargs=options | {"on_event": late.append}, daemon=True
+    )
+    try:
+        for _ in range(5):
+            with Remote(system.manager.address, system.bundle("anna")) as anna:
+                assert [graph["name"] for graph in anna.ask(do="status")["graphs"]] == ["running"]
+        thread.start()
+        assert system.manager.wait_for_ensembles(["late"], LIMIT) == [], late
+        assert len(rogue.asked) >= 10, "it was asked, too"
+    finally:
+        rogue.link.close(0)
+        joining.stop()
+        thread.join(LIMIT)
+    until(lambda: "late" not in system.manager.ensembles, "it has left")
+    system.serves("after_lies")
+
+
+def test_a_rogue_that_is_there_before_the_manager_is_not_trusted(system: Attacked) -> None:
+    """It listens where the manager is to be: commands and ensembles say why they do not believe it."""
+    address = f"{system.ip}:{free_port(system.ip)}"
+    rogue = Rogue(system, address)
+    why = {
+        "token": "the answer is not the manager's: somebody else answers its questions, so nothing was taken",
+        "keys": "'spy' answers there, and is no manager: its credentials give the role ensemble",
+    }[system.shape]
+    options: dict[str, Any] = {"ip": system.ip, "workers": 0, "credentials": system.bundle("edge")}
+    refused: list[BaseException] = []
+
+    def join() -> None:
+        try:
+            TTEnsemble(None, "edge").run_phy(address, **options)
+        except TTError as error:
+            refused.append(error)
+
+    try:
+        with pytest.raises(TTError, match=why), Remote(address, system.bundle("anna")) as anna:
+            anna.ask(do="status")
+        thread = threading.Thread(target=join, daemon=True)
+        thread.start()
+        thread.join(LIMIT)
+        (error,) = refused
+        assert why in str(error), error
+        assert "question" not in rogue.asked or system.shape == "token"
+    finally:
+        rogue.link.close(0)
+    host, _, port = address.rpartition(":")
+    manager = TTRuntimeManagerPhysical(None, host, int(port), 0, credentials=system.bundle(MANAGER), workers=0)
+    with manager, Remote(address, system.bundle("anna")) as anna:
+        assert anna.ask(do="status")["graphs"] == []
 
 
 def test_a_revoked_bundle_forges_and_reads_no_more_than_before(system: Attacked) -> None:

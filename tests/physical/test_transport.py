@@ -44,7 +44,7 @@ class Session(Link):
     def subscribed(self, key: str) -> bool:
         return False
 
-    def ask(self, key: str, payload: bytes, timeout: float) -> Reply | None:
+    def ask(self, key: str, payload: bytes, timeout: float, wanted: Any = None) -> Reply | None:
         return None
 
     def _start(

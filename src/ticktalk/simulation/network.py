@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.messages import Message
-from ticktalk.network_interface import Handle, Join, Receive, Reply, TTNetworkInterface
+from ticktalk.network_interface import Handle, Join, Receive, Reply, TTNetworkInterface, Wanted, any_reply
 
 if TYPE_CHECKING:
     from ticktalk.simulation.timing import Timing
@@ -211,15 +211,18 @@ class TTNetworkInterfaceSim(TTNetworkInterface):
     def subscribed(self, key: str) -> bool:
         return any(key in member.subscriptions for member in self._network.members.values())
 
-    def ask(self, key: str, payload: bytes, timeout: float) -> Reply | None:
+    def ask(self, key: str, payload: bytes, timeout: float, wanted: Wanted = any_reply) -> Reply | None:
         """Ask a question; an answer comes at once or never."""
+        first = None
         for name in sorted(self.reachable()):
             handle = self._network.members[name].handles.get(key)
             if handle is not None:
                 question = _Question(payload)
                 handle(question)
-                return question.answered
-        return None
+                if question.answered is not None and wanted(question.answered):
+                    return question.answered
+                first = first or question.answered
+        return first
 
     def answer(self, key: str, handle: Handle) -> None:
         self.handles[key] = handle

@@ -12,7 +12,8 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -20,6 +21,7 @@ from ticktalk.defaults import PROTOCOL
 from ticktalk.errors import TTError, TTRuntimeError
 from ticktalk.manager.liveness import Refusal, Why
 from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.network_interface import Reply
 from ticktalk.network_keys import GREET, HELLO
 from ticktalk.physical.network.link import Link, LinkError
 from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
@@ -36,6 +38,9 @@ MEANWHILE_LIMIT = 1.0
 
 REASON = 2000
 """Characters of a reason that nothing proves which are shown."""
+
+
+T = TypeVar("T")
 
 
 class RefusedError(TTRuntimeError):
@@ -134,24 +139,35 @@ def question(link: Link, key: str, content: bytes, trust: Trust, limit: float = 
     Raises:
         RefusedError: what answers is not proven to be a trusted manager, or does not trust this process.
     """
-    greeting = link.ask(GREET, b"", limit)
-    if greeting is None:
+    asking = _proven(link, GREET, b"", limit, lambda greeting: trust.guard.ask(greeting, key, content))
+    if asking is None:
         return None
-    if not greeting[0]:
-        raise _refused(greeting[1])
-    try:
-        asking = trust.guard.ask(greeting[1], key, content)
-        reply = link.ask(key, asking.payload, limit)
-        if reply is None:
-            return None
-        if not reply[0]:  # it has no keys for this process, so that nothing proves what it says
-            raise _refused(reply[1])
-        accepted, payload = asking.answer(reply[1])
-    except RefusedError:
-        raise
-    except TTError as error:
-        raise RefusedError(str(error)) from None
-    return Answer(accepted, payload, asking.answerer.name, asking.badge)
+    answer = _proven(link, key, asking.payload, limit, asking.answer)
+    return None if answer is None else Answer(*answer, asking.answerer.name, asking.badge)
+
+
+def _proven(link: Link, key: str, payload: bytes, limit: float, proves: Callable[[bytes], T]) -> T | None:
+    """Ask: what `proves` makes of the first reply that it takes, however many others reply; None: nobody replies.
+
+    Raises:
+        RefusedError: it took none; the reason of the first.
+    """
+    found: list[T] = []
+    reasons: list[TTError] = []
+
+    def wanted(reply: Reply) -> bool:
+        try:
+            if not reply[0]:  # it has no keys for this process, so that nothing proves what it says
+                raise _refused(reply[1])
+            found.append(proves(reply[1]))
+        except TTError as error:
+            reasons.append(error)
+        return bool(found)
+
+    link.ask(key, payload, limit, wanted)
+    if not found and reasons:
+        raise reasons[0] if isinstance(reasons[0], RefusedError) else RefusedError(str(reasons[0]))
+    return found[0] if found else None
 
 
 def _refused(reason: bytes) -> RefusedError:

@@ -14,7 +14,7 @@ from typing import Any
 
 import zenoh
 
-from ticktalk.network_interface import Handle, Receive, Reply
+from ticktalk.network_interface import Handle, Receive, Reply, Wanted, any_reply
 from ticktalk.network_keys import Path
 from ticktalk.physical.network.link import Link, LinkError, NobodyAnswersError, PortInUseError, Withdraw
 from ticktalk.physical.trust.door import Door, Tls
@@ -176,13 +176,26 @@ class TTNetworkInterfaceZenoh(Link):
             return False  # the session has just ended
         return bool(status.matching)
 
-    def ask(self, key: str, payload: bytes, timeout: float) -> Reply | None:
-        for reply in self._session.get(key, payload=payload, timeout=timeout, target=zenoh.QueryTarget.BEST_MATCHING):
+    def ask(self, key: str, payload: bytes, timeout: float, wanted: Wanted = any_reply) -> Reply | None:
+        first: Reply | None = None
+        replies = self._session.get(
+            key,
+            payload=payload,
+            timeout=timeout,
+            target=zenoh.QueryTarget.ALL,  # the nearest may be one that only says that it answers
+            consolidation=zenoh.ConsolidationMode.NONE,
+        )
+        for reply in replies:
+            found: Reply
             if reply.ok is not None:
-                return True, reply.ok.payload.to_bytes()
-            reason = reply.err.payload.to_bytes() if reply.err is not None else b""
-            return None if reason == b"Timeout" else (False, reason)
-        return None
+                found = True, reply.ok.payload.to_bytes()
+            else:
+                found = False, reply.err.payload.to_bytes() if reply.err is not None else b""
+            if found != (False, b"Timeout"):
+                if wanted(found):
+                    return found
+                first = first or found
+        return first
 
     def reachable(self) -> set[str]:
         """The Zenoh ids to which there is a direct transport."""
