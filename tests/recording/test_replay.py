@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import random
 from typing import Any
 
@@ -18,13 +19,14 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.language.compiler import compile_source
 from ticktalk.mapping.deployment_file import parse_deployment
+from ticktalk.network_keys import OUTPUT
 from ticktalk.recording.compare import Departure
 from ticktalk.recording.mcap_file import Recording
 from ticktalk.recording.replay import Replay
 from ticktalk.recording.setup import Setup
 from ticktalk.recording.simulated import RecordedSimulation
 from ticktalk.records import AnyRecord, Counted, Decided, Fired, Records, Sent
-from ticktalk.simulation.network import SimulatedNetwork
+from ticktalk.simulation.network import SimulatedNetwork, TTNetworkInterfaceSim
 from ticktalk.values.codec import encode_value
 
 
@@ -107,6 +109,28 @@ def test_random_graphs_on_two_ensembles_come_out_the_same(text: str, delays: tup
     assert [str(each) for each in departures] == []
     sent = [each for _, each in recording.records() if isinstance(each, Sent)]
     assert sum(replay.tokens.values()) == len(sent)
+
+
+@settings(max_examples=40, deadline=None)
+@given(programs(hosts=True, rates=True), st.sampled_from([3, 5, 11]), st.integers(0, 3))
+def test_so_do_runs_that_lose_tokens(text: str, every: int, jitter: int) -> None:
+    """Of the tokens between ensembles, one of so many is lost."""
+    graph = compile_source(text, "net.py", "net")
+    bring = TTNetworkInterfaceSim._bring
+    count = itertools.count(1)
+
+    def lossy(self: TTNetworkInterfaceSim, ensemble: str, key: str, payload: Any, attached: Any) -> None:
+        if key != OUTPUT and next(count) % every == 0:
+            self.lost(payload)
+        else:
+            bring(self, ensemble, key, payload, attached)
+
+    with BodyOutput(io.StringIO(), io.StringIO()), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TTNetworkInterfaceSim, "_bring", lossy)
+        recording, _ = recorded(graph, 120, jitter=jitter)
+        patch.undo()
+        departures, _ = replayed(recording)
+    assert [str(each) for each in departures] == []
 
 
 PROGRAM = """

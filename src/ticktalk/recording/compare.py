@@ -44,6 +44,11 @@ def content_of(record: Deadline | Left | Compared) -> tuple[Any, ...]:
     return record.start, record.stop, record.due, record.how
 
 
+def put_off(record: Deadline | Left) -> bool:
+    """True if the time of something means nothing: tokens that can meet no other are evicted at leisure."""
+    return isinstance(record, Left) and record.why == "evicted"
+
+
 def same_tokens(one: list[int], other: list[int]) -> bool:
     """True if two sets hold the same tokens, as far as their numbers are known."""
     return len(one) == len(other) and all(a == b or not a or not b for a, b in zip(one, other, strict=True))

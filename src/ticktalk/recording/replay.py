@@ -14,28 +14,25 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
-from ticktalk.engine.components import running
-from ticktalk.engine.context import Context
-from ticktalk.engine.execution import Send, TTSQExecute
-from ticktalk.engine.firing.base import Fire
-from ticktalk.engine.firing_chain import Elsewhere, Report, Surroundings
+from ticktalk.engine.firing_chain import Elsewhere, Surroundings
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.engine.prepared_graph import PreparedGraph
 from ticktalk.engine.state import Load
 from ticktalk.errors import TTError
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
-from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.tapping import Tapped
-from ticktalk.payloads import FiringError
-from ticktalk.recording.compare import Compared, Departure, content_of, same_tokens, same_value, shown, told
+from ticktalk.payloads import InstanceState
+from ticktalk.recording.bodies import Body, WholeGraph
+from ticktalk.recording.compare import Compared, Departure, content_of, put_off, same_tokens, same_value, shown, told
 from ticktalk.recording.setup import Setup
 from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, Left, Moved, Received, Sent, Turn
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+from ticktalk.values.codec import decode_value
 
 HERE = "replay"
 """The one ensemble of a replay."""
@@ -47,93 +44,17 @@ _GIVEN = (Turn, Received, Moved)
 _OF_BODIES = (Sent, Fired)
 
 
-class _NoBody:
-    """Stands in for the body of a source, whose results are recorded."""
-
-    body = arrange = memory = None
-
-    def __init__(self, sq: TTSQ) -> None:
-        self.sq = sq
-
-    def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
-        """Give nothing."""
-
-
-class _Context(Context):
-    """The whole graph, with bodies for all SQs but sources."""
-
-    sources: Collection[str] = ()
-
-    def _execute(self, sq: TTSQ, send: Send, report: Report) -> TTSQExecute:
-        if sq.name in self.sources:
-            return _NoBody(sq)  # type: ignore[return-value]
-        return super()._execute(sq, send, report)
-
-
-class _Waiting(NamedTuple):
-    """A firing whose body has not ended yet."""
-
-    start: Tick
-    stop: Tick
-    values: tuple[Any, ...]
-    now: int
-
-
-class _Body:
-    """The stage around a body: it runs when the recording says that it ended."""
-
-    def __init__(self, replay: Replay, own: Elsewhere) -> None:
-        self.own = own
-        self.body: Fire
-        self.waiting: deque[_Waiting] = deque()
-        self.raised = ""
-        self.dropped = False  # what the body gives: in the recording it failed
-        self._replay = replay
-
-    def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
-        self.waiting.append(_Waiting(start, stop, values, now))
-
-    def send(self, value: Any, start: Tick, stop: Tick) -> None:
-        if not self.dropped:
-            self.own.send(value, start, stop)
-
-    def report(self, error: FiringError) -> None:
-        self.raised = error.exception
-
-    def end(self, fired: Fired, results: list[Sent], source: bool) -> None:
-        """The body ends: it runs now, or its recorded results go out."""
-        waiting = self.waiting
-        while waiting and (waiting[0].start, waiting[0].stop) != (fired.start, fired.stop):
-            waiting.popleft()  # it was skipped or lost
-            self.own.done()
-        if not waiting:
-            self._replay.departs(fired, "a body ran in the recording on a set that is not fired here")
-            return
-        firing = waiting.popleft()
-        if source:
-            for each in results:
-                self._replay.put(each)
-        else:
-            self.raised, self.dropped = "", fired.outcome == "failed"
-            sq = self.own.sq
-            instant = int(firing.start) + sq.width // 2 if sq.trigger == "grid" else firing.now
-            running.late = fired.began - instant
-            self.body(*firing)
-            running.late = None
-            if self.raised and fired.outcome != "failed":
-                self._replay.departs(fired, f"its body raises here, and did not in the recording: {self.raised}")
-        self.own.done()
-
-
 @dataclass(eq=False)
 class _Group:
     """SQs that are driven together (a deadline and its plan B, or one SQ), by their records."""
 
     leader: str
+    stays: list[list[tuple[int, AnyRecord]]] = field(default_factory=list)  # on one ensemble after the other
     records: list[tuple[int, AnyRecord]] = field(default_factory=list)  # with the tick by which each is due
     at: int = 0
     sent: dict[str, list[Sent]] = field(default_factory=dict)  # by SQ: since its last firing has ended
     astray: bool = False
+    handed_over: bool = False  # it comes to its next ensemble as it is
 
 
 class Replay:
@@ -154,7 +75,7 @@ class Replay:
         ended: by SQ, how many firings have ended.
 
     Raises:
-        TTError: the recorded graph cannot be read, or SQs moved.
+        TTError: the recorded graph cannot be read.
     """
 
     def __init__(
@@ -197,13 +118,13 @@ class Replay:
         self._wait: dict[tuple[str, int], list[_Group]] = {}  # groups that wait for a token
         self._ready: deque[_Group] = deque()
         self.ended: dict[str, int] = {}
-        self._moved: set[str] = set()
         self._ending = False  # a body, in place of a firing rule, sends what is sent now
         self._take_in(records)
         self._start()
 
     def _take_in(self, records: Iterable[tuple[str, AnyRecord]]) -> None:
         latest: dict[str, int] = {}
+        parts: dict[tuple[str, str], list[tuple[int, AnyRecord]]] = {}
         for ensemble, record in records:
             group = self._group_of.get(record.sq)
             if group is None:
@@ -216,14 +137,20 @@ class Replay:
                 self._numbers.setdefault((record.arc, record.number), []).append(len(recorded))
                 recorded.append(record)
                 self._due.setdefault(record.arc, []).append(due)
-            elif kind is Moved:
-                self._moved.add(record.sq)
             elif kind is Counted:
                 continue  # follows from the rest, but for tokens that were lost on their way
             elif isinstance(record, _COMPARED):
+                if put_off(record):
+                    continue
                 self._expected.setdefault((record.sq, kind), deque()).append(record)
                 continue
-            group.records.append((due, record))
+            parts.setdefault((group.leader, ensemble), []).append((due, record))
+        for (leader, _), found in parts.items():
+            self._groups[leader].stays += _stays(found)
+        for group in self._groups.values():
+            # Each begins after the end of the one before, if at the same tick.
+            group.stays.sort(key=lambda stay: (stay[0][0], isinstance(stay[0][1], Moved)))
+            group.records = [entry for stay in group.stays for entry in stay]
         self.last_tick = max(latest.values(), default=self.setup.start_tick)
 
     def _start(self) -> None:
@@ -233,16 +160,10 @@ class Replay:
         self._inputs = dict(setup.inputs)
         self._agenda = Agenda(setup.start_tick)
         self._tap = _Tap(self)
-        self._bodies: dict[str, _Body] = {}
-        sources = self.sources
+        self._bodies: dict[str, Body] = {}
 
-        class Whole(_Context):
-            pass
-
-        Whole.sources = sources
-
-        def stage(context: ContextParts, own: Elsewhere) -> _Body:
-            made = self._bodies[own.sq.name] = _Body(self, own)
+        def stage(context: ContextParts, own: Elsewhere) -> Body:
+            made = self._bodies[own.sq.name] = Body(own, self.note, self.departs)
             return made
 
         around = Surroundings(
@@ -253,9 +174,7 @@ class Replay:
             tap=self._tap,
             eviction_bound=setup.eviction_bound,
         )
-        self.context = Whole(prepared, setup.context, setup.start_tick, self._agenda, around)
-        if moved := sorted(self._moved):
-            raise TTError(f"{', '.join(moved)}: SQs that moved while the run was recorded cannot be replayed")
+        self.context = WholeGraph(prepared, setup.context, setup.start_tick, self._agenda, around, self.sources)
         if setup.until is not None:
             self.context.end_streams(setup.until)
 
@@ -271,17 +190,13 @@ class Replay:
         tick: Tick = INFINITY if record is None else record.tick
         self.departures.append(Departure(tick, sq or (record.sq if record is not None else ""), what))
 
-    def put(self, token: Sent) -> None:
-        """A token goes along its arc, as in the recording."""
-        self.note(token)
-
     def note(self, record: AnyRecord) -> None:
         """Compare what happens here with the recording."""
         if isinstance(record, Sent):
             self._note_sent(record)
         elif isinstance(record, Decided):
             self._note_decided(record)
-        elif isinstance(record, _COMPARED):
+        elif isinstance(record, _COMPARED) and not put_off(record):
             waiting = self._expected.get((record.sq, type(record)))
             if not waiting:
                 self.departs(None, f"{told(record)}, which the recording does not have", record.sq)
@@ -390,9 +305,28 @@ class Replay:
                 self._end(group, record)
             elif isinstance(record, Sent):
                 group.sent.setdefault(record.sq, []).append(record)
+            elif isinstance(record, Moved):
+                self._move(group, record)
             elif isinstance(record, Decided):
                 self.departs(record, f"{told(record)} in the recording, and not here")
                 group.astray = True
+
+    def _move(self, group: _Group, moved: Moved) -> None:
+        """An instance leaves an ensemble as it is, or comes to one: as it left, or as it was saved some time before."""
+        name = moved.sq
+        if not moved.here:
+            group.handed_over = True
+            return
+        self._tap.comes_to_another(name)
+        if group.handed_over:
+            group.handed_over = name != group.leader  # its plan B comes first
+            return
+        states = {}
+        if moved.state:
+            sync, body = decode_value(moved.state)
+            states[name] = InstanceState(sync, body)
+        self._agenda.now = moved.tick
+        self.context.place([self._by_name[name]], states, self.load)
 
     def _token_of(self, received: Received) -> tuple[str, int, Any] | None:
         """The arc, place and value of a token that reached a port; None: it has not been computed yet."""
@@ -462,6 +396,19 @@ class Replay:
         return sorted(found, key=lambda departure: departure.tick)
 
 
+def _stays(records: list[tuple[int, AnyRecord]]) -> list[list[tuple[int, AnyRecord]]]:
+    """The records of a group on one ensemble, by its stays there."""
+    stays: list[list[tuple[int, AnyRecord]]] = [[]]
+    comes = False  # the one before was the coming of a part of the group
+    for entry in records:
+        here = isinstance(entry[1], Moved) and entry[1].here
+        if here and not comes and stays[-1]:
+            stays.append([])
+        comes = here
+        stays[-1].append(entry)
+    return [stay for stay in stays if stay]
+
+
 def _is(one: Sent, other: Sent) -> bool:
     return (one.arc, one.start, one.stop, one.value) == (other.arc, other.start, other.stop, other.value)
 
@@ -475,6 +422,10 @@ class _Tap(Tapped):
     def comes_on(self, arc: str, number: int, remote: bool) -> None:
         """The next token that is received comes on this arc."""
         self._way = arc, number if arc else 0, remote
+
+    def comes_to_another(self, sq: str) -> None:
+        """An instance comes to another ensemble, where tokens that reach it are counted from the first."""
+        self._received[sq] = 0
 
     def watch_forward(self, forward: TTSQForward) -> None:
         forward.along = lambda way, value, start, stop: None  # type: ignore[method-assign]

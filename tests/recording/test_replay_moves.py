@@ -1,0 +1,56 @@
+"""Runs whose SQs moved, by a drain or after a loss, are computed again to the same tokens."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle import Node
+from test_oracle import as_graph
+from test_replay import Kept, replayed
+from test_unmatched import NAMES, networks
+from world import MANAGER, World
+
+from ticktalk.graph.sq import TTDestination
+from ticktalk.recording.simulated import RecordedSimulation
+from ticktalk.records import Moved
+
+
+def recorded(world: World, nodes: list[Node], rng: random.Random, until: int) -> Kept:
+    """A recorded run of streams on the manager, and SQs with handlers on the ensembles."""
+    for site in world.simulation.sites.values():
+        site.host.eviction_bound = 15
+    kept = Kept()
+    recording = RecordedSimulation(world.manager, kept, {})  # type: ignore[arg-type]
+    graph = as_graph(nodes, 0, [None])
+    graph.sqs = [sq for sq in graph.sqs if sq.body]
+    graph.inputs[0].to = [TTDestination(sq.name, 0) for sq in graph.sqs if sq.trigger == "grid"]
+    hosts = {sq.name: MANAGER if sq.trigger == "grid" else rng.choice(NAMES) for sq in graph.sqs}
+    world.start(graph, hosts)
+    world.run(until)
+    recording.finish()
+    return kept
+
+
+@settings(max_examples=30, deadline=None)
+@given(networks(), st.lists(st.integers(1, 90), min_size=1, max_size=2), st.randoms(use_true_random=False))
+def test_drains(nodes: list[Node], drains: list[int], rng: random.Random) -> None:
+    world = World(NAMES)
+    for tick, name in zip(drains, ["a", "b"], strict=False):
+        world.at(tick, lambda name=name: world.manager.drain(name))
+    departures, _ = replayed(recorded(world, nodes, rng, 105))
+    assert [str(each) for each in departures] == []
+
+
+@settings(max_examples=30, deadline=None)
+@given(networks(), st.integers(20, 90), st.integers(2, 20), st.randoms(use_true_random=False))
+def test_losses(nodes: list[Node], fails: int, checkpoint: int, rng: random.Random) -> None:
+    """An ensemble fails; its SQs go on elsewhere from their last checkpoint."""
+    world = World(NAMES, notice=5, checkpoint=checkpoint)
+    world.events(f"- {{at: {fails}us, fail: a}}\n")
+    kept = recorded(world, nodes, rng, 130)
+    departures, _ = replayed(kept)
+    assert [str(each) for each in departures] == []
+    lost = {sq for sq, host in kept.setups[0].host_of.items() if host == "a"}
+    assert {each.sq for _, each in kept.records() if isinstance(each, Moved) and each.here} == lost
