@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticktalk.hosted.arc_numbers import ArcNumbers, Bundle
+from ticktalk.hosted.arc_numbers import ArcNumbers, Bundle, ContextArcs
+from ticktalk.payloads import InstanceState
 
 ARCS = ["s/0", "s/1", "s/2"]
 Sent = st.lists(st.sets(st.sampled_from(ARCS), min_size=1), max_size=30)
@@ -75,3 +79,20 @@ def test_an_instance_that_moved_counts_on() -> None:
     numbers.renew(["a"])
     assert numbers.numbers == {"c/0": 5}
     assert numbers.send_together(Bundle(["b/0", "b/1"])) == [6, 1]
+
+
+@pytest.mark.parametrize("far, lost", [(None, 0), ({}, 6)], ids=["after a loss", "moved"])
+def test_an_instance_that_came_counts_as_lost_what_was_sent_to_it(far: Any, lost: int) -> None:
+    """An SQ that moves asks its senders, so that an arc on which nothing was sent begins at 1.
+
+    After a loss nobody is asked. What was sent on the arc before came to the host that was lost.
+    """
+    found: list[int] = []
+    sync: Any = type("", (), {"sq": type("", (), {"name": "f"})})
+    context: Any = type("", (), {"incoming": {"s/0": [(sync, 0)]}})
+    arcs = ContextArcs(context, lambda arc, missing: found.append(missing))
+    arcs._numbers.clear()
+    arcs.come({"f": InstanceState()}, {"f"}, far)
+    for number in (7, 8, 10):
+        arcs.receive("s/0", number)
+    assert sum(found) == lost + 1, "a gap later on counts in any case"

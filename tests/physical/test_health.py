@@ -403,6 +403,35 @@ def test_counts_of_an_ensemble_count_once_whether_it_is_lost_or_back() -> None:
     assert completion.counts() == {"x": {"late": 7}, "b": {"restarts": 1}}
 
 
+def test_a_graph_ends_though_an_ensemble_has_gone_twice_without_a_report_in_between() -> None:
+    completion = Completion(["a", "b"])
+    answers(completion, a={"sent": {"s/0": {"b": 10}}}, b={"received": {"s/0": 7}, "counts": {"x": {"late": 2}}})
+    completion.gone("b")
+    completion.ensembles.add("b")
+    completion.gone("b")  # a newer start, which never said anything
+    completion.conclude({})
+    assert completion.losses == {} and completion.counts() == {"x": {"late": 2}}
+
+
+def test_of_an_arc_without_a_number_nothing_is_told_lost() -> None:
+    """Its receiver took an SQ over after a loss: almost all that was sent on the arc came to the host before."""
+    completion = Completion(["a", "b"])
+    answers(completion, a={"sent": {"s/0": {"b": 5000}, "t/0": {"b": 5}}}, b={"received": {"t/0": 3}})
+    completion.conclude({})
+    assert completion.losses == {"b": {"t": 2}}
+
+
+def test_losses_of_a_context_that_goes_on_after_all_are_not_counted() -> None:
+    completion = Completion(["a", "b"])
+    told = {"a": {"sent": {"s/0": {"b": 5}}}, "b": {"received": {"s/0": 2}}}
+    for now in range(0, 20_000_000, 1_000_000):
+        if answers(completion, now=now, **told):
+            break
+    assert completion.done and completion.losses == {"b": {"s": 3}}
+    completion.goes_on()
+    assert not completion.done and completion.losses == {}
+
+
 def test_reports_from_before_a_placement_end_no_context() -> None:
     completion = Completion(["a"])
     assert not answers(completion)

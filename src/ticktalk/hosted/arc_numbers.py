@@ -156,13 +156,16 @@ class ContextArcs(ArcNumbers):
         self.came = 0
         self.took: dict[str, dict[str, int]] = {}  # by arc and SQ: the last token that it took before it came here
 
-    def come(self, states: Mapping[str, InstanceState], renewed: Collection[str], far: Mapping[str, int]) -> None:
+    def come(
+        self, states: Mapping[str, InstanceState], renewed: Collection[str], far: Mapping[str, int] | None
+    ) -> None:
         """Instances have come: they count on where they were, and tokens that they took there pass them by here.
 
         Args:
             states: theirs, by SQ.
             renewed: SQs that were placed anew together with them: their tokens from before are stale anyway.
-            far: arc to the number of tokens its sender had sent when asked; without arcs at 0.
+            far: arc to the number of tokens its sender had sent when asked; without arcs at 0. None: nobody was asked,
+                as after a loss.
         """
         here = self.context.incoming
         sent: dict[str, int] = {}
@@ -176,7 +179,8 @@ class ContextArcs(ArcNumbers):
                 if arc.rpartition("/")[0] not in renewed:
                     self.took.setdefault(arc, {})[sq] = number
         # No token was sent yet on an unreported arc: its first token is the first.
-        passed = {**{arc: 0 for arc in here if arc not in self.numbers and arc not in far}, **passed}
+        first = () if far is None else [arc for arc in here if arc not in self.numbers and arc not in far]
+        passed = {**dict.fromkeys(first, 0), **passed}
         self.take_over(sent, passed)
 
     def renew(self, sqs: Collection[str]) -> None:

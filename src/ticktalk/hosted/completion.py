@@ -157,6 +157,7 @@ class Completion(msgspec.Struct):
         """An ensemble has died: nothing waits for its answers any more, and its counts still count."""
         self.ensembles.discard(ensemble)
         before = self.departed.pop(ensemble, None)
+        self.sent_to_departed.pop(ensemble, None)  # to an older start of it
         if before is not None:
             self.former = merged([self.former, before.counts])
         report = self.latest.pop(ensemble, None)
@@ -205,9 +206,13 @@ class Completion(msgspec.Struct):
                 self.different_since = now
             if now - self.different_since < Times().lost_after:
                 return False
-        self.losses = missing
+        self.losses = _missing(answers, outputs_arrived, known=True)
         self.done = True
         return True
+
+    def goes_on(self) -> None:
+        """It is not done after all: SQs wait for an ensemble, or move."""
+        self.done, self.losses = False, {}
 
     def all_came(self, outputs_arrived: Mapping[str, int]) -> bool:
         """Whether all have answered in this round, and what they had sent has come."""
@@ -217,9 +222,9 @@ class Completion(msgspec.Struct):
         """Its graph is stopped: what has not come by now is lost."""
         if not self.done:
             told = [report for name, report in self.latest.items() if name in self.ensembles]
-            self.losses = _missing(told, outputs_arrived)
+            self.losses = _missing(told, outputs_arrived, known=True)
             for ensemble, sent in self.sent_to_departed.items():
-                _count_missing(self.losses, ensemble, sent, self.departed[ensemble].received)
+                _count_missing(self.losses, ensemble, sent, self.departed[ensemble].received, known=True)
 
     def see(self, reports: list[IdleReport]) -> None:
         """Take the place of all that was reported: in simulation every ensemble is seen, those that are gone, too."""
@@ -231,8 +236,14 @@ class Completion(msgspec.Struct):
         return merged([self.former, *(report.counts for report in told)])
 
 
-def _missing(reports: list[IdleReport], outputs_arrived: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """What was sent and has not come: by receiver (the manager is ""), and SQ, or sender of outputs."""
+def _missing(
+    reports: list[IdleReport], outputs_arrived: Mapping[str, int], known: bool = False
+) -> dict[str, dict[str, int]]:
+    """What was sent and has not come: by receiver (the manager is ""), and SQ, or sender of outputs.
+
+    `known`: not on arcs of which a receiver has no number yet. It took an SQ over after a loss, and most of what was
+    sent on the arc came to a host before.
+    """
     found: dict[str, dict[str, int]] = {}
     received = {report.ensemble: report.received for report in reports}
     for report in reports:
@@ -242,15 +253,15 @@ def _missing(reports: list[IdleReport], outputs_arrived: Mapping[str, int]) -> d
         for arc, by_ensemble in report.sent.items():
             for ensemble, count in by_ensemble.items():
                 if ensemble in received:
-                    _count_missing(found, ensemble, {arc: count}, received[ensemble])
+                    _count_missing(found, ensemble, {arc: count}, received[ensemble], known)
     return found
 
 
 def _count_missing(
-    found: dict[str, dict[str, int]], receiver: str, sent: Mapping[str, int], received: Mapping[str, int]
+    found: dict[str, dict[str, int]], receiver: str, sent: Mapping[str, int], received: Mapping[str, int], known: bool
 ) -> None:
     for arc, count in sent.items():
-        missing = count - received.get(arc, 0)
+        missing = count - received.get(arc, count if known else 0)
         if missing > 0:
             sq, by_sq = arc.rpartition("/")[0], found.setdefault(receiver, {})
             by_sq[sq] = by_sq.get(sq, 0) + missing

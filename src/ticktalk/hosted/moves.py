@@ -344,7 +344,7 @@ class Moves:
             # Those of an older generation end before their successors come.
             self._bodies.forget(context, arrived & before[key])
         host.place(placement, come, self._bodies.decode)
-        far = self._far.get(graph, {})
+        far = self._far.get(graph)
         for key, context in contexts.items():
             self._bodies.forget(context, before[key] - set(context.syncs))
             self._bodies.begin(context)
@@ -354,7 +354,7 @@ class Moves:
                 if state.body is not None:
                     self._bodies.restore(context, sq, state.body)
             if key in self._arcs:
-                self._arcs[key].come(states, renewed, far.get(key[1], {}))
+                self._arcs[key].come(states, renewed, None if far is None else far.get(key[1], {}))
                 self._put_behind(key, context, {sq: state for sq, state in states.items() if sq not in renewed})
             self._checkpoints.known(key, arrived, states)
         self._expected.get(graph, set()).difference_update(names)

@@ -121,7 +121,7 @@ class Reports:
             if context.told == state.told and self._heal.settled(state, context.until, stamp):
                 self.end(state, context)
             else:
-                context.completion.done = False  # SQs that wait for an ensemble, or move, have still to go on
+                context.completion.goes_on()  # SQs that wait for an ensemble, or move, have still to go on
         if self._ending:
             self._end_settled(state)
 
