@@ -6,9 +6,12 @@ import math
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from decimal import Decimal
+from fractions import Fraction
 from itertools import count
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import simpy
@@ -25,7 +28,7 @@ from ticktalk.physical.workers.worker_body import WorkerBody
 from ticktalk.runtime_manager import TTRuntimeManagerSim
 from ticktalk.values.codec import decode_value, encode_value, plain
 
-VALUES = '''
+VALUES = """
 import datetime, decimal, enum, fractions, pathlib
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -76,7 +79,7 @@ PAIRS = [
     (Rights.READ, Rights.WRITE), (Pair(1, 2), Pair(3, 4)), (Money(5), Money(3)), (Money(0), 4), (Car(1.0), Car(1.0)),
     ([Car(1.0)], [Car(2.0)]), ([], Car(1.0)), ({"car": Car(1.0)}, "car"), ((Money(1), Level.LOW), 0),
 ]
-'''
+"""
 
 EXPRESSIONS = [
     "a + b", "a - b", "a * b", "a / b", "a // b", "a % b", "a ** b", "a & b", "a | b", "a ^ b", "a << b", "a >> b",
@@ -124,10 +127,12 @@ PROGRAM = (
 UNPACKED = ["p, q = MERGE(a, a)", "p, q = COPY_TTTIME(a, b)", "p, q = a if b else b"]
 
 
-def expected() -> dict[tuple[int, str], Any]:
+def expected(pairs: list[tuple[Any, Any]] | None = None) -> dict[tuple[int, str], Any]:
     """What plain Python gives, by number of the pair and expression; nothing where it raises."""
     names: dict[str, Any] = {"__name__": "prog"}
     exec(compile(VALUES, "values", "exec", dont_inherit=True), names)
+    if pairs is not None:
+        names["PAIRS"] = pairs
     names |= {"ABS": abs, "MIN": min, "MAX": max, "SQRT": math.sqrt, "SYSLOG": lambda a: a, "MERGE": lambda a, b: a}
     names |= {"TUPLE_2": lambda *a: a, "TUPLE_3": lambda *a: a, "CONST": lambda a, const: const}
     names |= {"COPY_TTTIME": lambda a, b: a}
@@ -190,6 +195,47 @@ def test_every_instruction_on_every_kind_of_value_in_workers(host: Host) -> None
 
     until(lambda: not in_loop(host.node, busy), "all of them end")
     check([(token.context - 1, plain(token.value)) for token in host.outputs if token.graph == answer.graph], wanted)
+
+
+SMALL = st.integers(-3, 3) | st.integers() | st.booleans() | st.floats() | st.none() | st.text(max_size=2)
+ITEMS = st.one_of(
+    SMALL, SMALL, st.binary(max_size=2), st.complex_numbers(), st.decimals(places=2, min_value=-9, max_value=9),
+    st.fractions(-3, 3, max_denominator=4), st.timedeltas(), st.datetimes(), st.sets(SMALL, max_size=2),
+    st.lists(SMALL, max_size=3), st.lists(SMALL, max_size=3).map(tuple), st.dictionaries(SMALL, SMALL, max_size=2),
+    st.lists(SMALL, max_size=2).map(deque), st.builds(range, st.integers(0, 3)), st.frozensets(SMALL, max_size=2),
+    st.sampled_from([np.int8(100), np.float32(0.1), np.array([1, 2]), np.array([0.5, 1.5]), np.bool_(True)]),
+)  # fmt: skip
+GIVEN = PROGRAM.replace("PAIRS[k]", "k[1]").replace(
+    "def main(k):\n    a, b = left(k), right(k)", "def main(pair):\n    a, b, k = left(pair), right(pair), pair[0]"
+)
+
+
+def harmless(pair: tuple[Any, Any]) -> bool:
+    """Python itself does not work for long on any of the expressions."""
+    numbers = [item for item in pair if isinstance(item, int | float | Fraction | Decimal)]
+    return len(numbers) < 2 or all(abs(number) < 99 for number in numbers) or any(n != n for n in numbers)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(ITEMS, ITEMS).filter(harmless), min_size=1, max_size=3))
+def test_every_instruction_on_any_values_simulated(any_pairs: Any, pairs: list[tuple[Any, Any]]) -> None:
+    manager, outputs = any_pairs
+    outputs.clear()
+    for k, pair in enumerate(pairs):
+        manager.execute_graph("prog", {"pair": (k, pair)})
+    manager.simulation.run()
+    first = min((token.context for token in outputs), default=0)
+    check([(token.context - first, token.value) for token in outputs], expected(pairs))
+
+
+@pytest.fixture(scope="module")
+def any_pairs() -> Iterator[Any]:
+    outputs: list[Any] = []
+    with TTRuntimeManagerSim(None, [], simpy.Environment()) as manager:
+        manager.process.outputs.listeners.append(outputs.append)
+        manager.instantiate_and_map_graph(compile_source(HEAD + GIVEN, "prog.py", "prog"))
+        yield manager, outputs
 
 
 SAMPLES = """
