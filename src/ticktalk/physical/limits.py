@@ -24,7 +24,7 @@ FEW_TASKS = 16_384
 
 
 class Needs(NamedTuple):
-    """What a process needs beside what it has already: descriptors, and processes or threads; and its name."""
+    """The needs of a process that starts: its name, and the descriptors, processes and threads that it has to get."""
 
     what: str
     descriptors: int

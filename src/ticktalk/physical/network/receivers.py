@@ -1,11 +1,12 @@
 """The receivers of this ensemble's tokens: which of them keep up, and the seals for them.
 
-A receiver tells each sender now and then up to which frame it has taken what came (`Receipts`). One that has not taken
-much for long stands still. Tokens are then published for each of the others by itself, on a key of its own, so that
-nothing is sent to the one that stands still. What it is not sent is counted here. A small frame asks it from time to
-time, on the way that tokens go. Its answer says that it has taken, or lost, all before: it gets tokens again.
+A receiver tells each sender now and then the number of the last frame that it has taken (`Receipts`). One that has not
+taken much for long stands still. Tokens are then published for each of the others by itself, on a key of its own, so
+that nothing is sent to the one that stands still. The tokens that it misses are counted here. A small frame asks it
+from time to time, on the way that tokens go. Its answer says that it has taken, or lost, all before: it gets tokens
+again.
 
-The timekeeper owns all of it; only `Sealing`, and what it calls, is called by the thread that sends.
+The timekeeper owns all of it; only `Sealing` and `Receivers.sent` are called by the thread that sends.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ticktalk.values.codec import Data
 logger = logging.getLogger("ticktalk")
 
 STEP = 1 << 16
-"""Bytes sent to a receiver between two marks of what it has to take."""
+"""Bytes sent to a receiver between two marks."""
 
 MUCH = 64
 """Marks, 4 MB, that a receiver may leave open for long."""
@@ -47,7 +48,7 @@ TOLD = 1 << 20
 
 
 class _Receiver:
-    """What one receiver has still to take; the thread that sends adds to it.
+    """One receiver, with the frames that it has still to take; the thread that sends adds to them.
 
     Attributes:
         marks: the number of a frame for each `STEP` bytes that it has not taken, and when that was sent.

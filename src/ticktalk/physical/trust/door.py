@@ -1,4 +1,4 @@
-"""What a connection needs so that only its own open, whatever the transport."""
+"""The keys to a connection, for any transport: only processes of the same authority can open one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard of a process: seals what it sends, and opens what comes; sans-I/O.
+"""The guard of a process: it seals messages and tokens that go, and opens those that come; sans-I/O.
 
 A *session* is one start of a process. Two processes learn each other's *badges*, which hold certificate and session: a
 requester and the manager by a question, ensembles of one another from the manager. From the secret of two certificates
@@ -53,7 +53,7 @@ class NotForThisError(DroppedError):
 
 
 class Opened(NamedTuple):
-    """What was sealed: from whom, its content, and whether it carries the manager's signature."""
+    """An opened message: its sender, its content, and whether it carries the manager's signature."""
 
     sender: Known
     body: bytes
@@ -61,7 +61,7 @@ class Opened(NamedTuple):
 
 
 class Came(NamedTuple):
-    """Tokens that came: from which ensemble, the number of their frame, and the frame, opened.
+    """Tokens that came: their sender, the number of their frame, and the frame, opened.
 
     Attributes:
         peer: the sender; None: nothing is proven here.
@@ -114,7 +114,7 @@ class Guard:
         lists: the check of the authority's signature under a revocation list; None: there are no credentials.
 
     Attributes:
-        badge: what others have to know to open what this process seals.
+        badge: certificate and session; others need it to open messages of this process.
         revocations: the newest list that came.
         tokens_sealed: the number of the last frame of tokens; one thread at a time seals them.
     """
@@ -151,7 +151,7 @@ class Guard:
         return known, session
 
     def admit(self, badge: bytes, name: str) -> None:
-        """From now on take what `name` sends in this session, and in no other.
+        """From now on take the messages of `name` in this session, and in no other.
 
         Raises:
             TTError: the badge is not trusted, or another's.
@@ -189,7 +189,7 @@ class Guard:
         return name
 
     def revoke(self, content: bytes) -> list[Known]:
-        """Take a revocation list, as its file has it, unless it is older than the last: those known who are on it.
+        """Take a revocation list, as its file has it, unless it is an old one: those on it that are known here.
 
         They can still be told why, until `forget`.
 
@@ -326,13 +326,13 @@ class Guard:
         return Came(peer, sealed.sender, sealed.number, *published(*opened, attached))
 
     def _why_not(self, sender: str, opens: Callable[[Peer], object]) -> DroppedError:
-        """Why what a sender has sealed, by its name, does not open: it may be of a session that was forgotten."""
+        """The reason why a message, or tokens, in a sender's name do not open: they may be of a forgotten session."""
         former = self._former.get(sender)
         if sender not in self._peers and former is None:
-            return DroppedError("untimely", f"what comes from {sender!r}, which is not known here")
+            return DroppedError("untimely", f"a frame of {sender!r}, which is not known here")
         if former is not None and opens(former) is not None:
-            return DroppedError("untimely", f"what {sender!r} sent before it was forgotten here")
-        return DroppedError("forged", f"what is not proven to be {sender!r}'s")
+            return DroppedError("untimely", f"a frame that {sender!r} sent before it was forgotten here")
+        return DroppedError("forged", f"a frame that is not proven to be {sender!r}'s")
 
     # Questions.
 

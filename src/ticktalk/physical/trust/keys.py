@@ -1,4 +1,4 @@
-"""The keys that two processes share: what one of them seals, the other opens, and nobody else can read or make it.
+"""The keys that two processes share: each opens messages that the other seals; nobody else can read or make them.
 
 They follow from the secret of the two processes and from both starts, one for each direction: AES-256 with Galois
 counters. Each use of a key has a number of its own. Its first byte says for which purpose it is, so that nothing serves
@@ -24,7 +24,7 @@ WINDOW = 256
 """Messages by which one may be overtaken by later ones of its sender and path and still be taken."""
 
 MARK = 8
-"""Bytes by which a receiver finds what is for it: the first of its session."""
+"""Bytes by which a receiver finds its own slot: the first of its session."""
 
 
 class Purpose(enum.IntEnum):
@@ -60,7 +60,7 @@ class Keys:
 
         Args:
             number: 11 bytes that no other content for this purpose has.
-            about: what else the other has to know to open it.
+            about: further content; the other needs the same to open it.
         """
         return self._out.encrypt(bytes((purpose,)) + number, content, about)
 
@@ -115,7 +115,7 @@ class Peer(Keys):
 
 
 def any_number() -> bytes:
-    """A number that no other content has: for what is rare and has no count."""
+    """A number that no other content has: for rare content without a count."""
     return os.urandom(11)
 
 

@@ -85,7 +85,7 @@ def sealed_tokens(frame: bytes) -> SealedTokens:
 
 
 def _about(key: str, payload: Data, attached: Data | None) -> bytes:
-    """What tokens are sealed with, beside their content: their key, and in which parts they are published."""
+    """The further content of a seal of tokens: their key, and the parts in which they are published."""
     return key.encode() + bytes((attached is not None and 1 + (len(payload) > 0),))
 
 
