@@ -24,6 +24,7 @@ from ticktalk.physical.trust.authority import init_authority, issue, revoke
 from ticktalk.physical.trust.guard import DroppedError, Guard, NotForThisError
 from ticktalk.physical.trust.identity import ByToken
 from ticktalk.physical.trust.keys import WINDOW, Purpose
+from ticktalk.physical.trust.questions import NotNewError
 from ticktalk.physical.trust.token import new_token, own_token
 from ticktalk.physical.trust.trust import Trust, is_loopback
 
@@ -327,13 +328,15 @@ def test_a_question_is_answered_once_and_soon(system: dict[str, Guard], monkeypa
     asking = anna.ask(greeting, COMMAND, b"stop")
     manager.asked(COMMAND, asking.payload)
     for payload in (asking.payload, anna.ask(greeting, COMMAND, b"stop").payload):
-        with pytest.raises(TTError, match="came too late, or came before"):
+        with pytest.raises(NotNewError, match="came too late, or came before") as again:
             manager.asked(COMMAND, payload)
+        assert again.value.kind == "replayed"
     late = anna.ask(manager.greeting(), COMMAND, b"stop")
     now = questions.time.monotonic()
     monkeypatch.setattr(questions.time, "monotonic", lambda: now + questions.CHALLENGE_LIMIT + 1)
-    with pytest.raises(TTError, match="came too late"):
+    with pytest.raises(NotNewError, match="came too late") as slow:
         manager.asked(COMMAND, late.payload)
+    assert slow.value.kind == "untimely"
     monkeypatch.undo()
     with pytest.raises(TTError, match="too late"):  # a challenge of its own making
         badge, _ = guards._greeting.decode(manager.greeting())

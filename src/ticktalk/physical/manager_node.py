@@ -30,7 +30,7 @@ from ticktalk.physical.node import Node
 from ticktalk.physical.output_values import rendered
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.trust.guard import revoked_text
-from ticktalk.physical.trust.questions import Asked
+from ticktalk.physical.trust.questions import Asked, NotNewError
 from ticktalk.physical.trust.trust import Trust
 from ticktalk.processes import TTRuntimeManagerProcess
 from ticktalk.records import Recorded
@@ -216,7 +216,8 @@ class ManagerNode(Driver):
         waiting, waiting_bytes = self._questions.of(name)
         if waiting >= QUESTIONS or (waiting and waiting_bytes + size > QUESTIONS_BYTES):
             question.answer(asked.answer(False, f"too many questions of {name!r} wait: ask again later".encode()))
-            self._questions.put(None, 0, self._refused, f"a question of {name!r}: too many of them wait")
+            why = f"a question of {name!r}: too many of them wait"
+            self._questions.put(None, 0, self._refused, why, "", "overflow")
         else:
             self._questions.put(name, size, self._handle, handle, question, asked)
 
@@ -228,7 +229,7 @@ class ManagerNode(Driver):
                 self.trust.guard.take_question(asked)
             except TTError as error:
                 question.refuse(str(error))
-                self._refused(str(error))
+                self._refused(str(error), kind=error.kind if isinstance(error, NotNewError) else "forged")
             else:
                 handle(question, asked)
         except Exception as error:

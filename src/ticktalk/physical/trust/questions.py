@@ -29,6 +29,17 @@ ANSWERED = 10_000
 """Questions that may come within that time."""
 
 
+AGAIN = "the question came too late, or came before: ask again"
+
+
+class NotNewError(TTError):
+    """A question that is proven, and not taken now; `kind` is the counter for it (`counters.KINDS`)."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
 class Question(msgspec.Struct, array_like=True):
     """A question as it is sent: the requester's badge, the manager's challenge, a number, and the content, sealed."""
 
@@ -53,7 +64,7 @@ class Asking(NamedTuple):
         payload: as it is sent.
         answerer: the manager whose answer is taken.
         badge: the manager's.
-        keys, number: what the answer is opened with.
+        keys, number: they open the answer.
     """
 
     payload: bytes
@@ -82,7 +93,7 @@ class Asking(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A question that has come: from whom, with which badge and challenge, its content, and what seals the answer."""
+    """A question that has come: its requester, badge, challenge and content, and the keys that seal the answer."""
 
     requester: Known
     badge: bytes
@@ -115,17 +126,19 @@ class Challenges:
         """Take one that came with a question.
 
         Raises:
-            TTError: it is none, or it came before, or too late.
+            NotNewError: it came before, or too late, or is of another start of the manager.
         """
         head, mark = challenge[:16], challenge[16:]
         now = time.monotonic()
         while self._answered and now - self._answered[0][0] > CHALLENGE_LIMIT:
             self._used.discard(self._answered.popleft()[1])
         issued = int.from_bytes(head[:8], "big") / 1e9
-        if not hmac.compare_digest(self._mark(head), mark) or now - issued > CHALLENGE_LIMIT or challenge in self._used:
-            raise TTError("the question came too late, or came before: ask again")
+        if challenge in self._used:
+            raise NotNewError("replayed", AGAIN)
+        if not hmac.compare_digest(self._mark(head), mark) or now - issued > CHALLENGE_LIMIT:
+            raise NotNewError("untimely", AGAIN)
         if len(self._used) >= ANSWERED:
-            raise TTError("too many questions come at present: ask again later")
+            raise NotNewError("overflow", "too many questions come at present: ask again later")
         self._used.add(challenge)
         self._answered.append((now, challenge))
 
