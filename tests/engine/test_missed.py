@@ -155,3 +155,17 @@ def test_how_it_is_written() -> None:
         graph_of("count(trigger, TTPeriod=10, TTMissed='late')")
     with pytest.raises(TTSyntaxError, match="`TTMissed` is for calls of a @STREAMify function"):
         graph_of("same(trigger, TTMissed='skip')")
+
+
+def test_a_stream_that_catches_up_runs_what_is_past_before_another_period_holds() -> None:
+    deployment = "ensembles:\n  - {name: b}\ncosts:\n  slow: {time: 250ms}\n"
+    world = World(["b"], deployment=deployment)
+    body = f"with TTConstraint(name='b'):\n    return slow(trigger, TTPeriod=100000{CATCH_UP})"
+    world.start(graph_of(body, more="@STREAMify\ndef slow(t): return 1\n"))
+    world.at(1 * S, lambda: world.manager.set_grid("prog", "slow-1", period=500 * MS))
+    world.run(5 * S)
+    # A run takes 250 ms, so ten of the old grid end at 350, 600, ... 2600 ms. The new grid's first is at 1.5 s.
+    middles = [(token.start + token.stop) // 2 // MS for token in world.outputs]
+    assert middles == [*range(100, 1001, 100), *range(1500, 4501, 500)]
+    arrivals = [token.arrival // MS for token in world.outputs]
+    assert arrivals == [*range(350, 2601, 250), 2850, 3100, 3350, 3600, 3850, 4250, 4750]
