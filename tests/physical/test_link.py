@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +65,13 @@ def test_frames_arrive_unchanged(pair: tuple[Link, Link, list[bytes]]) -> None:
     wait_for_last(first, came, b"end")
     assert came[:-1] == sent
     assert all(type(data) is bytes for data in came)
+
+
+def test_a_connection_belongs_to_the_threads_that_receive(pair: tuple[Link, Link, list[bytes]]) -> None:
+    """Else a message that comes wakes another thread first, only to wake one of these."""
+    names = {Path(f"/proc/self/task/{task}/comm").read_text().strip() for task in os.listdir("/proc/self/task")}
+    assert any(name.startswith("rx-") for name in names)
+    assert not any(name.startswith(("acc-", "net-")) for name in names)
 
 
 def test_a_deferred_frame_is_made_when_it_is_sent(pair: tuple[Link, Link, list[bytes]]) -> None:
