@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from ticktalk.physical.timekeeping.role import Role
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 
@@ -98,6 +100,17 @@ def test_closing_frees_all_threads_and_descriptors() -> None:
         end.wait(0.01)
     left = set(os.listdir("/proc/self/fd")) - before
     raise AssertionError(f"left: {left}, {threading.enumerate()}")
+
+
+def test_rests_that_end_at_about_the_same_time_set_the_timer_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    role = Role(lambda: None, "test")
+    times: list[int] = []
+    monkeypatch.setattr(role._timer, "set", times.append)
+    until = monotonic_us() + 1_000_000
+    for end in (until, until + 3, until - 3, until + 5_000):
+        role.rest(end)
+    assert len(times) == 2
+    role.leave()
 
 
 def test_hurry_ends_the_slack_of_a_loan() -> None:

@@ -40,8 +40,11 @@ TURN = 5_000
 """Microseconds for which arrivals are handled before timers are looked at again."""
 
 EARLY = 0.0002
-"""Seconds before an instant at which the sleep is interrupted once. That wakes core and caches, which causes most of
-the lateness of a long sleep."""
+"""Seconds before an instant at which a long sleep is interrupted once. That wakes core and caches, which causes most of
+its lateness."""
+
+LONG = 0.005
+"""Seconds from which on a sleep is long."""
 
 NEAR = 0.00005
 """Seconds before an instant from which on the timekeeper waits without sleeping, because no sleep is more exact."""
@@ -233,7 +236,7 @@ class Loop:
         # select has microsecond time-outs, epoll rounds up to milliseconds.
         if not self._to_tick:
             select.select([epoll], (), (), seconds)
-        elif seconds > EARLY:
+        elif seconds > LONG:
             select.select([epoll], (), (), seconds - EARLY)
         elif not select.select([epoll], (), (), max(0.0, seconds - NEAR))[0]:
             due, now = self._wakes_at, self.clock.now

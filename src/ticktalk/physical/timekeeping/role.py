@@ -28,6 +28,9 @@ _libc = ctypes.PyDLL(None, use_errno=True)  # these calls are short: the interpr
 SPARE = 2
 """Threads that stand by at most: one takes the role over, and the other stands by for it."""
 
+ABOUT = 200
+"""Microseconds by which the timer may miss the end of a rest: setting it anew costs more than that matters."""
+
 
 class _Setting(ctypes.Structure):
     """`struct itimerspec`."""
@@ -172,8 +175,8 @@ class Role:
         return False
 
     def rest(self, until: int = 0) -> None:
-        """Note that the role has no work until a time (monotonic microseconds; 0: unknown); called in the role."""
-        if self._goes_off != until:
+        """Note that the role has no work until about a time (monotonic us; 0: unknown); called in the role."""
+        if abs(self._goes_off - until) > ABOUT:
             self._look_at(until)
 
     def _look_at(self, time: int) -> None:
