@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import enum
+import functools
 import json
 import math
 import re
@@ -30,6 +31,12 @@ def json_line(row: Any) -> str:
             return _dump(row)
 
 
+@functools.lru_cache(1024)
+def json_name(name: str) -> str:
+    """A name as JSON: the same ones come again and again."""
+    return json_line(name)
+
+
 def value_field(value: Any) -> str:
     """`value` as a field of a JSON object: `"value": ...` if JSON can hold it exactly, else `"repr": "..."`."""
     exact, shown = as_json(value)
@@ -47,9 +54,13 @@ def any_digits() -> Iterator[None]:
         sys.set_int_max_str_digits(limit)
 
 
+_dump_as_it_is = json.JSONEncoder(ensure_ascii=False).encode
+_dump_ascii = json.JSONEncoder().encode
+
+
 def _dump(row: Any) -> str:
-    text = json.dumps(row, ensure_ascii=False)
-    return text if text.isprintable() else json.dumps(row)
+    text = _dump_as_it_is(row)
+    return text if text.isprintable() else _dump_ascii(row)
 
 
 def as_json(value: Any) -> tuple[bool, Any]:

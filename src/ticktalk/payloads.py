@@ -13,13 +13,13 @@ import msgspec
 
 from ticktalk.durations import interval_and_ticks
 from ticktalk.graph.graph import TTGraph
-from ticktalk.json_text import as_json, json_line
+from ticktalk.json_text import as_json, json_line, json_name
 from ticktalk.printable import line
 from ticktalk.ranges import Count, EnsembleName, Host, Name, Period, RootTick, Span, Text, is_interval
 from ticktalk.saved_state import InstanceState as InstanceState
 from ticktalk.saved_state import SavedSync as SavedSync
 from ticktalk.stuck import Stuck as Stuck
-from ticktalk.time import INFINITY, NEG_INFINITY, Tick, grid
+from ticktalk.time import INFINITY, Tick, grid
 
 if TYPE_CHECKING:
     from ticktalk.mapping.weights import Weights
@@ -204,25 +204,25 @@ class OutputToken(msgspec.Struct, frozen=True):
     shown: str | None = None
 
     def line(self, *more: str, shown: str | None = None) -> str:
-        """`row` as one line of JSON, with more of the attributes; `shown` in place of the value."""
+        """`row` as one line of JSON, with more of the numbers; `shown` in place of the value. Made for each output."""
         field = shown or self.shown
-        rest = {name: getattr(self, name) for name in more}
         if field is None:
-            return json_line({**self.row(), **rest})
-        return f'{{"graph": {json_line(self.graph)}, {field}, {json_line(self._rest() | rest)[1:]}'
+            return json_line({**self.row(), **{name: getattr(self, name) for name in more}})
+        begin, end = ["null" if abs(tick) == INFINITY else tick for tick in (self.start, self.stop)]
+        rest = f'"sq": {json_name(self.sq)}, "ensemble": {json_name(self.ensemble)}'
+        rest += "".join([f', "{name}": {getattr(self, name)}' for name in more])
+        return f'{{"graph": {json_name(self.graph)}, {field}, "start": {begin}, "stop": {end}, {rest}}}'
 
     def row(self) -> dict[str, Any]:
         """The token as a JSON object: `value` or `repr`, ticks of the root clock, None for an infinite end."""
         exact, shown = as_json(self.value)
-        return {"graph": self.graph, "value" if exact else "repr": shown, **self._rest()}
+        begin, end = [None if abs(tick) == INFINITY else tick for tick in (self.start, self.stop)]
+        rest = {"start": begin, "stop": end, "sq": self.sq, "ensemble": self.ensemble}
+        return {"graph": self.graph, "value" if exact else "repr": shown, **rest}
 
     def log_row(self) -> dict[str, Any]:
         """`row` with `context` and `arrival`, as the output log has it."""
         return {**self.row(), "context": self.context, "arrival": self.arrival}
-
-    def _rest(self) -> dict[str, Any]:
-        ends = (None if self.start == NEG_INFINITY else self.start, None if self.stop == INFINITY else self.stop)
-        return {"start": ends[0], "stop": ends[1], "sq": self.sq, "ensemble": self.ensemble}
 
 
 class FiringError(msgspec.Struct, frozen=True):

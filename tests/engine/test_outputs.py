@@ -20,11 +20,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticktalk.json_text import json_line, stable_repr
+from ticktalk.json_text import json_line, stable_repr, value_field
 from ticktalk.manager.outputs import Outputs
 from ticktalk.manager.state import ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import OutputToken
+from ticktalk.time import INFINITY, NEG_INFINITY
 
 
 class Colour(enum.Enum):
@@ -73,6 +74,20 @@ def test_the_log_adds_context_and_arrival() -> None:
     row = token(1).log_row()
     assert row == {**token(1).row(), "context": 3, "arrival": 600_000}
     assert list(row)[:-2] == list(token(1).row())
+
+
+@pytest.mark.parametrize("name", ["plain", 'a "quoted"\\ name', "größer → 5", "bell\x07", "\u202ehidden"])
+@pytest.mark.parametrize("ends", [(0, 5), (NEG_INFINITY, 5), (-7, INFINITY)])
+def test_a_line_that_was_rendered_in_parts_is_the_row(name: str, ends: tuple[Any, Any]) -> None:
+    token = OutputToken(name, {"a": 1.5}, *ends, name, name, 3, 7, value_field({"a": 1.5}))
+    for more in [(), ("context",), ("context", "arrival")]:
+        line = token.line(*more)
+        whole = {"graph": name, "value": {"a": 1.5}, "start": None if ends[0] == NEG_INFINITY else ends[0]}
+        whole |= {"stop": None if ends[1] == INFINITY else ends[1], "sq": name, "ensemble": name}
+        whole |= {"context": 3} if "context" in more else {}
+        whole |= {"arrival": 7} if "arrival" in more else {}
+        assert json.loads(line) == whole and list(json.loads(line)) == list(whole)
+        assert line.isprintable()
 
 
 def test_an_infinite_end_is_null() -> None:

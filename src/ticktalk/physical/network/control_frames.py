@@ -113,7 +113,7 @@ def _start_out(start: StartContext) -> Any:
 
 
 def _start_in(data: bytes) -> StartContext:
-    wire = msgspec.msgpack.decode(data, type=_StartWire)
+    wire = _start.decode(data)
     inputs: dict[str, Any] = {name: Encoded(data) for name, data in wire.inputs.items()}
     rest = wire.until, wire.checkpoint, wire.record
     return StartContext(wire.graph, wire.context, wire.start_tick, inputs, *rest)
@@ -126,7 +126,7 @@ def _output_out(token: OutputToken) -> Any:
 
 
 def _output_in(data: bytes) -> OutputToken:
-    return _output(msgspec.msgpack.decode(data, type=_OutputWire))
+    return _output(_one_output.decode(data))
 
 
 def _outputs_out(tokens: list[OutputToken]) -> Any:
@@ -134,7 +134,7 @@ def _outputs_out(tokens: list[OutputToken]) -> Any:
 
 
 def _outputs_in(data: bytes) -> list[OutputToken]:
-    return [_output(wire) for wire in msgspec.msgpack.decode(data, type=list[_OutputWire])]
+    return [_output(wire) for wire in _outputs.decode(data)]
 
 
 def _output(wire: _OutputWire) -> OutputToken:
@@ -166,3 +166,5 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 _encoder = msgspec.msgpack.Encoder()
 _control = msgspec.msgpack.Decoder(_Control)
+_start = msgspec.msgpack.Decoder(_StartWire)
+_one_output, _outputs = msgspec.msgpack.Decoder(_OutputWire), msgspec.msgpack.Decoder(list[_OutputWire])
