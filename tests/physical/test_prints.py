@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from systems import HEAD, Process, until
+from systems import HEAD, Process, alive, until
 
 TALKS = (
     HEAD
@@ -65,11 +65,15 @@ def main(trigger):
 )
 
 
-def test_output_of_native_code_in_a_worker_is_marked_escaped_and_bounded(tmp_path: Path) -> None:
-    (tmp_path / "prog.py").write_text(NATIVE)
-    run = Process("run", "--jsonl", "prog.py", cwd=tmp_path)
+@pytest.mark.parametrize("workers", ["1", "0"])
+@pytest.mark.parametrize("host", ["runtime-manager", "edge"])
+def test_output_of_native_code_is_marked_escaped_and_bounded(host: str, workers: str, tmp_path: Path) -> None:
+    """Also where bodies run in threads: then a process of its own shows it, for this one ends by it."""
+    text = NATIVE.replace("    return aborts", f'    with TTConstraint(name="{host}"):\n        return aborts')
+    (tmp_path / "prog.py").write_text(text)
+    run = Process("run", "--jsonl", "--workers", workers, "prog.py", cwd=tmp_path)
     try:
-        mark = "[runtime-manager: native code] "
+        mark = f"[{host}: native code] "
         until(lambda: mark + "double free" in run.err, f"its last words are seen: {run.err}")
         assert mark + "\\x1b[2Jraw\\xff" in run.err and mark + "started by a body" in run.err
         assert "[writes-1] printed" in run.err
@@ -77,4 +81,15 @@ def test_output_of_native_code_in_a_worker_is_marked_escaped_and_bounded(tmp_pat
         assert [line for line in run.err if line.startswith(mark + "yyy") and "more characters" in line]
         assert not [line for line in run.out if "repr" not in line and "value" not in line]
     finally:
+        family = run.family()
         run.end()
+    until(lambda: not any(alive(pid) for pid in family), "nothing of it is left")
+
+
+def test_results_go_on_to_stdout_while_native_code_is_marked(tmp_path: Path) -> None:
+    text = NATIVE.replace("return aborts(writes(trigger))", "return writes(trigger)")
+    (tmp_path / "prog.py").write_text(text)
+    run = Process("run", "--jsonl", "--workers", "0", "prog.py", cwd=tmp_path)
+    assert run.wait() == 0, run.said
+    assert len(run.out) == 1 and '"value": 1' in run.out[0]
+    assert "[runtime-manager: native code] started by a body" in run.err

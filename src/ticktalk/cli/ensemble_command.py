@@ -16,6 +16,7 @@ from ticktalk.ensemble import TTEnsemble
 from ticktalk.errors import TTError
 from ticktalk.log_file import check_log
 from ticktalk.mapping.ensembles import check_ensemble_name
+from ticktalk.physical.workers.native_output import shown_apart
 
 
 def ensemble(
@@ -51,15 +52,16 @@ def ensemble(
             raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
     this = TTEnsemble(log, name, components=arguments.own_components(component or []))
     on_interrupt(this.stop)
-    this.run_phy(
-        arguments.address(manager, "--manager"),
-        ip=ip,
-        rx_port=rx_port,
-        tx_port=tx_port,
-        workers=workers,
-        max_value=max_value,
-        credentials=credentials,
-        clock=clock,
-        near=near or os.getcwd(),
-        on_event=say,
-    )
+    with shown_apart(name, not workers):
+        this.run_phy(
+            arguments.address(manager, "--manager"),
+            ip=ip,
+            rx_port=rx_port,
+            tx_port=tx_port,
+            workers=workers,
+            max_value=max_value,
+            credentials=credentials,
+            clock=clock,
+            near=near or os.getcwd(),
+            on_event=say,
+        )

@@ -22,11 +22,12 @@ from ticktalk.cli.record import Recorded
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import status_tables, terminal
-from ticktalk.defaults import CHECKPOINT_PERIOD, MAX_VALUE, RX_PORT, WORKERS
+from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, RX_PORT, WORKERS
 from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
 from ticktalk.manager.events import losses_text
 from ticktalk.payloads import OutputToken
+from ticktalk.physical.workers.native_output import shown_apart
 from ticktalk.printable import block
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
@@ -104,8 +105,9 @@ def manager(
             runtime.on_error(say)
             on_interrupt(stopped.set)
             say(f"the manager listens at {runtime.address}")
-            while not stopped.wait(0.2):
-                pass
+            with shown_apart(DEFAULT_RUNTIME_MANAGER_NAME, not workers):
+                while not stopped.wait(0.2):
+                    pass
     finally:
         if recording is not None:
             for graph in runtime.status()["graphs"]:

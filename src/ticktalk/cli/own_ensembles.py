@@ -21,6 +21,7 @@ from typing import NamedTuple
 from ticktalk.cli.guard import run_guarded
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.ensemble import TTEnsemble
+from ticktalk.physical.workers.native_output import shown_apart
 from ticktalk.physical.workers.starting import keep_spare
 
 _SAFE_PATH = "PYTHONSAFEPATH"
@@ -113,10 +114,11 @@ def _serve(
         near=settings.near,
     )
     status = 0
-    try:
-        run_guarded(serve)
-    except SystemExit as ended:
-        status = int(ended.code or 0)
+    with shown_apart(name, not settings.workers):
+        try:
+            run_guarded(serve)
+        except SystemExit as ended:
+            status = int(ended.code or 0)
     # As an interpreter ends. A forked process would skip what libraries do at exit: Zenoh removes its files there.
     ctypes.pythonapi.Py_Exit(status)
 

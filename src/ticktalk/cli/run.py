@@ -31,6 +31,7 @@ from ticktalk.payloads import OutputToken
 from ticktalk.physical.manager_node import Callbacks
 from ticktalk.physical.output_values import opened
 from ticktalk.physical.trust.token import new_token
+from ticktalk.physical.workers.native_output import shown_apart
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
 JOIN_LIMIT = 30.0
@@ -127,6 +128,8 @@ def run(
             stack.callback(recording.finish)
         _wait_for(manager, ensembles.processes, stopped)
         host_of = placed.mapping if placed.mapping is not None else _mapping(manager, graph, list(asked))
+        # The ensembles, which are forked before, have their own.
+        stack.enter_context(shown_apart(DEFAULT_RUNTIME_MANAGER_NAME, not workers))
         manager.instantiate_and_map_graph(graph, mapping=host_of, weights=placed.weights)
         manager.watch(_say)
         manager.execute_graph(graph, values, length=length, start_tick=start_tick)

@@ -1,21 +1,29 @@
 """The output of native code and of programs that bodies start: marked and escaped, as the prints of bodies are.
 
 It goes to the descriptors 1 and 2 of a worker, which are a pipe to the process that keeps time. That one shows it, so
-it is seen even if the worker ends by it. Python in the worker prints to the stderr of that process itself.
+it is seen even if the worker ends by it. Python in the worker prints to the stderr of that process itself. Where bodies
+run in threads, a small process shows it (`shown_apart`).
 """
 
 from __future__ import annotations
 
 import codecs
+import io
 import os
+import subprocess
 import sys
 import threading
-from typing import TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
 
 from ticktalk.hosted.body_output import BodyOutput
 
 AT_ONCE = 1 << 16
 """Bytes that are read at a time."""
+
+ENDS = 2
+"""Seconds for which the end of the process that shows the output is waited for."""
 
 
 class NativeOutput:
@@ -56,17 +64,78 @@ class NativeOutput:
         threading.Thread(target=self._show, name="ticktalk native output", daemon=True).start()
 
     def _show(self) -> None:
-        decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-        output = None if sys.stderr is None else BodyOutput(sys.stderr, sys.stderr)
-        with open(self._end, "rb", buffering=0) as pipe:
-            while came := pipe.read(AT_ONCE):
-                if output is not None:
-                    output.printed(self._mark, decoder.decode(came))
-                    output.flush()
-        if output is not None:
-            output.close_lines()
+        show(self._end, self._mark)
+
+
+def show(descriptor: int, mark: str) -> None:
+    """Show what comes from a pipe, until its end."""
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    output = None if sys.stderr is None else BodyOutput(sys.stderr, sys.stderr)
+    with open(descriptor, "rb", buffering=0) as pipe:
+        while came := pipe.read(AT_ONCE):
+            if output is not None:
+                output.printed(mark, decoder.decode(came))
+                output.flush()
+    if output is not None:
+        output.close_lines()
+
+
+@contextmanager
+def shown_apart(ensemble: str, in_threads: bool) -> Iterator[None]:
+    """While it is open, a process shows what native code of this one prints; if bodies run in threads, else nothing is.
+
+    The streams of Python go on to where they went. They stay the same objects, for others hold them.
+    """
+    both = ((sys.stdout, 1), (sys.stderr, 2))
+    streams = [(stream, number) for stream, number in both if _is_descriptor(stream, number)]
+    if not in_threads or len(streams) < 2:
+        yield
+        return
+    for stream, _ in streams:
+        stream.flush()
+    kept = [os.dup(number) for _, number in streams]
+    end, taken = os.pipe()
+    command = [sys.executable, "-P", "-m", __name__, f"{ensemble}: native code"]
+    shower = subprocess.Popen(command, stdin=end, stdout=subprocess.DEVNULL, stderr=kept[1], start_new_session=True)
+    os.close(end)
+    for (stream, number), to in zip(streams, kept, strict=True):
+        _lead(stream, to)
+        os.dup2(taken, number)
+    os.close(taken)
+    try:
+        yield
+    finally:
+        for (stream, number), to in zip(streams, kept, strict=True):
+            with suppress(Exception):  # it takes nothing more, which is told where it is written to
+                stream.flush()
+            os.dup2(to, number)
+            _lead(stream, number)
+            os.close(to)
+        try:
+            shower.wait(ENDS)
+        except subprocess.TimeoutExpired:
+            pass  # a program that a body started still has its end of the pipe
+
+
+def _raw(stream: Any) -> Any:
+    """What a stream of Python writes by, below its buffer."""
+    buffer = getattr(stream, "buffer", None)
+    return getattr(buffer, "raw", buffer)
+
+
+def _is_descriptor(stream: Any, number: int) -> bool:
+    raw = _raw(stream)
+    return isinstance(raw, io.FileIO) and raw.fileno() == number
+
+
+def _lead(stream: Any, descriptor: int) -> None:
+    io.FileIO.__init__(_raw(stream), descriptor, "wb", closefd=False)
 
 
 def printing_to(descriptor: int) -> TextIO:
     """The stream for the prints of Python in a worker."""
     return open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+
+
+if __name__ == "__main__":
+    show(0, sys.argv[1])
