@@ -28,8 +28,8 @@ COMMANDS = {
     "draw": Command(
         "draw",
         "draw",
-        "Draw a graph: SVG, Graphviz DOT or Mermaid; hosts are groups, or regions.\n\n"
-        "A node tells its SQ's function, firing rule, grid and settings, such as `order` and the longest gap that a"
+        "Draw a graph: SVG, Graphviz DOT or Mermaid; hosts are groups, or regions."
+        " A node tells its SQ's function, firing rule, grid and settings, such as `order` and the longest gap that a"
         " RESAMPLE fills. Thick lines are streams; broken ones are tags, unused tokens (TTUnmatched) and plan Bs.",
     ),
     "simulate": Command("simulate", "simulate", "Run a program in simulated time."),
