@@ -405,10 +405,8 @@ class IdleReport(msgspec.Struct, frozen=True):
     """An ensemble's report of a context: whether it is idle, and the numbers of tokens on each arc.
 
     Attributes:
-        round: the number of the question.
-        busy: why it is not idle; empty when it is.
-        sent: arc to receiving ensemble to the number of tokens sent.
-        received: arc to the number of the last token received.
+        round, busy: the number of the question; why it is not idle, empty when it is.
+        sent, received: arc to receiving ensemble to the number of tokens sent; arc to that of the last one received.
         outputs, counts: outputs sent to the manager; SQ to kind to count.
         waiting: SQ to port to number of tokens that wait.
         lateness: stream to [firings, sum, worst] of how late its bodies started after their instants (microseconds).
@@ -416,6 +414,7 @@ class IdleReport(msgspec.Struct, frozen=True):
         running: SQ to [start, stop, microseconds] of a firing that has run for long, the longest first.
         stuck: by SQ, what it waits for.
         left_out: ensemble that stood still to SQ to number of its tokens that were not sent there.
+        worked: microseconds for which its bodies have run, and those since its start; where that takes real time.
     """
 
     graph: Name
@@ -433,6 +432,7 @@ class IdleReport(msgspec.Struct, frozen=True):
     running: dict[Name, tuple[Tick | None, Tick | None, Span]] = {}
     stuck: dict[Name, Stuck] = {}
     left_out: dict[EnsembleName, dict[Name, Count]] = {}
+    worked: tuple[Span, Span] = (0, 0)
 
     def __post_init__(self) -> None:
         _check_firings((start, stop) for start, stop, _ in self.running.values())

@@ -31,7 +31,9 @@ def load_lines(loads: list[dict[str, Any]]) -> list[str]:
     """`the core of edge worked 83% of the time`, and whether it falls behind, the busiest first."""
     lines = []
     for load in sorted(loads, key=lambda load: (load["overloaded_since"] is None, -load["used"])):
-        if load["what"] == "link":
+        if load["what"] == "bodies":
+            line = f"the bodies on {load['name']} ran for {load['used']:.0%} of the time"
+        elif load["what"] == "link":
             line = f"the link {load['name']} was used {load['used']:.0%} of the time"
         else:
             cores = f"{load['cores']} cores" if load["cores"] > 1 else "core"

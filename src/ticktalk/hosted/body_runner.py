@@ -52,5 +52,8 @@ class Bodies(Protocol):
     def lateness(self, context: Context) -> dict[str, list[int]]:
         """See `IdleReport`."""
 
+    def worked(self, context: Context) -> int:
+        """Microseconds for which bodies have run, where that takes real time."""
+
     def profile(self, context: Context) -> dict[str, tuple[list[int], list[int]]]:
         """See `IdleReport`."""

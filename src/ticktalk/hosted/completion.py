@@ -77,6 +77,7 @@ class Reports:
             self._watchdog.look(key, self._bodies.under_way(context), self._host.agenda.now),
             self._waits.look(key, context, self._host.agenda.now),
             passed.left_out,
+            (self._bodies.worked(context), max(0, self._host.agenda.now - context.start_tick)),
         )
 
     def busy(self, key: tuple[str, int]) -> str:

@@ -22,12 +22,13 @@ SAMPLES_KEPT = 200
 class BodyCosts:
     """Samples of one function's runs (microseconds), and of the sizes of its output tokens (bytes)."""
 
-    __slots__ = ("every", "seen", "sizes", "times")
+    __slots__ = ("every", "seen", "sizes", "times", "total")
 
     def __init__(self) -> None:
         self.times: list[int] = []
         self.sizes: list[int] = []
         self.seen = 0
+        self.total = 0  # of all runs (microseconds)
         self.every = 1
 
     @property
@@ -37,6 +38,7 @@ class BodyCosts:
 
     def add(self, time: int, sizes: Iterable[int]) -> None:
         """Take a run."""
+        self.total += time
         if self.wanted:
             self.times.append(time)
             self.sizes.extend(sizes)

@@ -23,7 +23,7 @@ class Load(NamedTuple):
     """The use of what there is a limited amount of.
 
     Attributes:
-        what: an ensemble's cores, or the bandwidth of a link in one direction.
+        what: an ensemble's cores, the bandwidth of a link in one direction, or all bodies on a real ensemble together.
         name: the ensemble; of a link, both of them.
         cores: how many there are.
         used: the share of the time for which they, or the link, have worked.
@@ -32,7 +32,7 @@ class Load(NamedTuple):
         overloaded_since: the root tick since which more came than could be done; None: it keeps up.
     """
 
-    what: Literal["cores", "link"]
+    what: Literal["cores", "link", "bodies"]
     name: str
     cores: int
     used: float

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from ticktalk.counters import Counts, merged
 from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.hosted.completion import Completion
-from ticktalk.manager.driver import Driver, Send, Tell
+from ticktalk.manager.driver import Driver, Load, Send, Tell
 from ticktalk.manager.events import GraphDone, RunsLong
 from ticktalk.manager.heal import Heal
 from ticktalk.manager.outputs import Outputs
@@ -197,6 +197,22 @@ class Reports:
                 for report in reports
             ]
         return {to: by_sq for to, by_sq in merged(losses).items() if by_sq}
+
+    def loads(self) -> list[Load]:
+        """How much bodies ran on each ensemble that reports it, in the starts that go on, or in the last one."""
+        worked: dict[str, int] = {}
+        since: dict[str, int] = {}
+        for state in self._state.graphs.values():
+            for context in state.live or list(state.contexts.values())[-1:]:
+                for name, report in context.completion.latest.items():
+                    time, length = report.worked
+                    worked[name] = worked.get(name, 0) + time
+                    since[name] = max(since.get(name, 0), length)
+        return [
+            Load("bodies", name, 1, time / max(1, since[name]), 0, "", None)
+            for name, time in sorted(worked.items())
+            if time
+        ]
 
     def profile(self, request: ProfileRequest, later: Future[Costs]) -> None:
         """Ask the ensembles for the costs of a graph's bodies; `later` gets the answers that come in time."""

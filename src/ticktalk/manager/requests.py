@@ -198,7 +198,13 @@ class Requests:
         counts = {name: self.reports.counts(name) for name in self.state.graphs}
         driver, outputs = self._driver, self.outputs
         return status(
-            self.state, driver.now(), counts, outputs.log, driver.refused(), driver.loads(), outputs.latencies
+            self.state,
+            driver.now(),
+            counts,
+            outputs.log,
+            driver.refused(),
+            [*driver.loads(), *self.reports.loads()],
+            outputs.latencies,
         )
 
     def _watch(self, request: WatchRequest) -> str:

@@ -65,6 +65,10 @@ class SimulatedBodies:
         """Streams start in their time."""
         return {}
 
+    def worked(self, context: Context) -> int:
+        """The cores know it."""
+        return 0
+
     def profile(self, context: Context) -> dict[str, tuple[list[int], list[int]]]:
         """The deployment file gives the costs of bodies."""
         return {}

@@ -333,6 +333,10 @@ class Workers:
         """By source: count, sum and maximum of the microseconds from its instants to the starts of its body."""
         return {name: body.lateness for name, body in self.bodies(context).items() if body.lateness}
 
+    def worked(self, context: Context) -> int:
+        """The microseconds for which its bodies have run."""
+        return sum(body.costs.total for body in self.bodies(context).values())
+
     def profile(self, context: Context) -> dict[str, tuple[list[int], list[int]]]:
         """By function: times (microseconds) of some of its runs, and sizes (bytes) of their tokens."""
         found: dict[str, tuple[list[int], list[int]]] = {}
@@ -345,7 +349,6 @@ class Workers:
 
     def stop(self, stop: StopGraph) -> None:
         """Forget a graph, or a context that has ended."""
-        graph = stop.graph
         ended = [each for each in self._of if stop.ends((each.prepared.graph.name, each.number))]
         busy = {worker for worker in self._channels if any(context in ended for context, _ in self._oldest(worker))}
         self.accelerator.stop(stop)
@@ -355,14 +358,14 @@ class Workers:
                 body.gone = True
                 if stop.context is not None:
                     self.send(body.worker, protocol.Drop(body.ident))
-        known = self._graphs.pop(graph, None) if stop.context is None else None
+        known = self._graphs.pop(stop.graph, None) if stop.context is None else None
         for worker in set() if known is None else set(known.assigned.values()) & self._channels.keys():
             others = any(worker in other.assigned.values() for other in self._graphs.values())
             if worker.startswith(PERSISTENT) and not others:
                 self._assignment.ended(worker)
                 self._loop.spawn(self._channels.pop(worker).close)
             else:
-                self._channels[worker].send(protocol.Stop(graph))
+                self._channels[worker].send(protocol.Stop(stop.graph))
                 if worker in busy:
                     self._loop.after(LOADS, partial(self._timeouts.end_held_up, worker, self._channels[worker]))
 
@@ -454,9 +457,7 @@ class Workers:
                 why = how if isinstance(channel, Paused) else f"{how} while it prepared the graph"
                 self._loaded(Loaded(name, f"the worker process ({worker}) {why}", worker))
                 # The SQs that were being loaded may be the reason. Those that run already go on.
-                running = [
-                    body for body in self._bodies.values() if body.begun and body.worker == worker and not body.given_up
-                ]
+                running = [b for b in self._bodies.values() if b.begun and b.worker == worker and not b.given_up]
                 sqs = [body.elsewhere.sq.name for body in running if body.context.prepared.graph.name == name]
             if sqs:
                 self.send(worker, Load(name, msgspec.json.encode(known.graph), sqs, worker))
