@@ -13,6 +13,7 @@ from ticktalk.language.evaluation import Foreign, GiveUp, Home, Imported, Listin
 from ticktalk.language.expressions import Expressions, reference_to
 from ticktalk.language.templates import (
     DECORATORS,
+    KNOWN,
     Function,
     Template,
     construct_of,
@@ -146,7 +147,9 @@ class ModuleScope:
             if name in ours:
                 self.meanings[name] = reference_to(ours[name])
             elif name == "*":
-                if not is_ticktalk(getattr(statement, "module", None)):
+                if is_ticktalk(getattr(statement, "module", None)):  # another module may import them from this one
+                    self.meanings.update({known: reference_to(f"ticktalk.{known}") for known in KNOWN})
+                else:
                     self.meanings.stars.append(partial(self._of_star, statement))
             elif name not in self.imports:
                 self.meanings[name] = Imported(partial(self._of_import, statement, alias))
