@@ -46,6 +46,8 @@ def main(trigger):
         due = tag + 20000
     with TTConstraint(name="b"):
         y = twice(x)
+        z = RESAMPLE(TTSingleRunTimeout(twice(x), TTTimeout=30000), TTPeriod=ms(70))
+        pair(z, y)
     with TTConstraint(name="a"):
         z = TTFinishByOtherwise(y, TTTimeDeadline=due, TTPlanB=late())
         return pair(z, x)
@@ -63,14 +65,14 @@ def test_a_run_of_two_ensembles_is_recorded_whole(tmp_path: Path) -> None:
         command(tmp_path, "--until", "1s", "--record", str(path)), capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    outputs = [json.loads(line) for line in done.stdout.splitlines()]
+    outputs = [row for row in map(json.loads, done.stdout.splitlines()) if row["sq"] == "pair-2"]
     recording = read_recording(path)
     assert recording.lacks == [] and "incomplete" not in done.stderr
     (setup,) = recording.setups
     assert (setup.driver, setup.host_of["twice-1"], setup.options) == ("devices", "b", {"until": "1s"})
     records = recording.records()
     sent = {(each.arc, each.number): each for _, each in records if isinstance(each, Sent)}
-    results = [each for each in sent.values() if each.sq == "pair-1"]
+    results = [each for each in sent.values() if each.sq == "pair-2"]
     assert len(outputs) >= 15
     assert [(decode_value(each.value), each.start, each.stop) for each in results] == [
         (row["value"], row["start"], row["stop"]) for row in outputs
@@ -82,8 +84,8 @@ def test_a_run_of_two_ensembles_is_recorded_whole(tmp_path: Path) -> None:
         assert ensemble == setup.host_of[each.sq] and each.remote == (setup.host_of[token.sq] != ensemble)
     at = {(each.sq, each.number): each for _, each in received}
     for _, each in records:
-        if isinstance(each, Decided) and each.sq == "pair-1":
-            x, y = (sent[at["pair-1", number].arc, at["pair-1", number].token] for number in each.tokens)
+        if isinstance(each, Decided) and each.sq == "pair-2":
+            x, y = (sent[at["pair-2", number].arc, at["pair-2", number].token] for number in each.tokens)
             value = [decode_value(x.value), decode_value(y.value)]
             assert value in [decode_value(token.value) for token in results if token.start == each.start]
     fired = [each for _, each in records if isinstance(each, Fired)]

@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import math
+import random
 from pathlib import Path
 from typing import Any
 
@@ -240,3 +241,21 @@ def test_no_recording(tmp_path: Path) -> None:
         read_recording(tmp_path / "gone.mcap")
     with pytest.raises(TTError, match="cannot be written: No such file"):
         RecordingWriter(tmp_path / "gone" / "x.mcap")
+
+
+def test_a_recording_with_broken_bytes_is_refused_or_read_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "run.mcap"
+    recorded(path)
+    whole, rng = path.read_bytes(), random.Random(5)
+    expected, refused = read_recording(path).records(), 0
+    for _ in range(200):
+        broken = bytearray(whole)
+        broken[rng.randrange(len(broken))] ^= 1 << rng.randrange(8)
+        path.write_bytes(broken)
+        try:
+            found = read_recording(path)
+        except TTError:
+            refused += 1
+        else:
+            assert found.lacks or len(found.records()) == len(expected)
+    assert refused > 50

@@ -9,7 +9,7 @@ import shlex
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -111,7 +111,8 @@ def manager(
     finally:
         if recording is not None:
             for graph in runtime.status()["graphs"]:
-                runtime.stop_graph(graph["name"])
+                with suppress(TTError):  # it is not ready yet
+                    runtime.stop_graph(graph["name"])
             recording.finish()
         pages.close()
         runtime.stop(ensembles=everything)

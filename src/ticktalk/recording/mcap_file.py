@@ -34,6 +34,9 @@ RECORDS = "records"
 CHUNK = 1 << 18
 """Bytes of messages that are written together at most; `flush` writes fewer."""
 
+LONGEST_RECORD = 256 << 20
+"""Bytes of what is read at a time."""
+
 NANOSECONDS = 1000
 """Of a root tick: the unit of MCAP's times."""
 
@@ -43,6 +46,20 @@ _PLAIN = {int: "integer", float: "number", str: "string", bool: "boolean", list:
 def _no_extension(code: int, data: memoryview) -> Any:
     raise ValueError("a value that JSON does not have")
 
+
+_BROKEN = (
+    McapError,
+    msgspec.MsgspecError,
+    struct.error,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+)
+"""The errors with which the libraries answer a file that is broken."""
 
 _decoder = msgspec.msgpack.Decoder(ext_hook=_no_extension)
 _encoder = msgspec.msgpack.Encoder()
@@ -256,7 +273,7 @@ def read_recording(path: str | os.PathLike[str]) -> Recording:
             recording = _read(file)
     except OSError as error:
         raise TTError(f"{path}: cannot be read: {error.strerror}") from None
-    except (McapError, msgspec.DecodeError, ValueError, KeyError) as error:
+    except _BROKEN as error:
         raise TTError(f"{path}: not a recording of ticktalk: {error}") from None
     if not recording.setups:
         raise TTError(f"{path}: not a recording of ticktalk: it does not say which graph ran")
@@ -311,6 +328,6 @@ def _filled(found: Recording, batch: Records) -> Records:
 def _until_cut(file: IO[bytes]) -> Iterator[Any]:
     """The records of an MCAP file, up to its end or to where it was cut off."""
     try:
-        yield from StreamReader(file).records
+        yield from StreamReader(file, validate_crcs=True, record_size_limit=LONGEST_RECORD).records
     except (EndOfFile, struct.error):
         pass

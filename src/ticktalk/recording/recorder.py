@@ -98,18 +98,13 @@ class Recorder:
             if isinstance(item, Setup):
                 self._writer.begin(item)
                 continue
+            self._taken += len(item.data)
             try:
                 batch = self._decoder.decode(item.data)
-            except msgspec.DecodeError:
-                batch = None
-            self._taken += len(item.data)
-            if batch is not None and (batch.graph, batch.context, batch.ensemble) == (
-                item.graph,
-                item.context,
-                item.ensemble,
-            ):
+                if (batch.graph, batch.context, batch.ensemble) != (item.graph, item.context, item.ensemble):
+                    raise ValueError("records in the name of another")
                 self._writer.add(batch)
-            else:
+            except Exception:  # whatever an ensemble sends, the others are recorded
                 self._lost[item.ensemble] += 1
             if time.monotonic() - flushed > FLUSH:
                 self._writer.flush()
