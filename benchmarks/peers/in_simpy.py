@@ -49,6 +49,58 @@ def hosts(env: simpy.Environment) -> None:
     later(env, 1000, sample(1, 2))
 
 
+def costs(env: simpy.Environment) -> None:
+    """The same, where bodies take their time on a core of their ensemble."""
+    one, two, three = (simpy.Resource(env) for _ in range(3))
+    waiting: tuple[list[int], list[int]] = [], []
+
+    def busy(core: simpy.Resource, length: int, body: Callable[[], int | None], done: Callable[[int], None]) -> None:
+        request = core.request()
+
+        def begin(event: simpy.Event) -> None:
+            value = body()
+
+            def end(event: simpy.Event) -> None:
+                core.release(request)
+                if value is not None:
+                    done(value)
+
+            later(env, length, end)
+
+        request.callbacks.append(begin)
+
+    def arrived(place: int) -> Callable[[simpy.Event], None]:
+        def arrive(event: simpy.Event) -> None:
+            waiting[place].append(event.value)
+            if waiting[0] and waiting[1]:
+                a, b = waiting[0].pop(), waiting[1].pop()
+                busy(three, 400, lambda: fuse(a, b), fused)
+
+        return arrive
+
+    def fused(value: int) -> None:
+        busy(three, 300, lambda: sink(value), fused)
+
+    def sample(core: simpy.Resource, place: int, value: int) -> Callable[[simpy.Event], None]:
+        arrive = arrived(place)
+
+        def sent(value: int) -> None:
+            later(env, DELAY, arrive, value)
+
+        def source(event: simpy.Event) -> None:
+            busy(core, 300, body, sent)
+            later(env, 1000, source)
+
+        def body() -> int:
+            ran()
+            return value
+
+        return source
+
+    later(env, 1000, sample(one, 0, 1))
+    later(env, 1000, sample(two, 1, 2))
+
+
 def deadlines(env: simpy.Environment) -> None:
     """Two sources of different rates; a guess takes the place of a sample that is not there 4 ms after its instant."""
     fast_ones: dict[int, int] = {}
@@ -110,7 +162,7 @@ def sink(x: int) -> None:
     ran()
 
 
-MODELS = {"rates": rates, "hosts": hosts, "deadlines": deadlines}
+MODELS = {"rates": rates, "hosts": hosts, "costs": costs, "deadlines": deadlines}
 
 
 def run(program: str, microseconds: int) -> tuple[float, float]:

@@ -229,7 +229,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
             self.simulation.take_times(deployment)
         self.process.outputs.timed = network_delay > 0 or deployment is not None
         self.simulation.meter = meter
-        if deployment is not None or meter is not None:
+        if meter is not None:
             self.simulation.accelerator = None  # it runs an instant at once, its bodies one after another
         self.ensemble = TTEnsemble(None, name, True, components=components, manager=name)
         if name in self.simulation.sites:

@@ -19,6 +19,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.json_text import json_line
 from ticktalk.language.compiler import compile_source
+from ticktalk.mapping.deployment_file import DeploymentFile
 
 NEVER = 1 << 60
 
@@ -48,8 +49,8 @@ LISTS = {
 
 
 @st.composite
-def programs(draw: st.DrawFn, hosts: bool = False, rates: bool = False) -> str:
-    """A program of streams, and SQs of all kinds behind them."""
+def programs(draw: st.DrawFn, hosts: bool = False, rates: bool = False, unit: int = 1) -> str:
+    """A program of streams, and SQs of all kinds behind them; `unit`: of the periods, in ticks."""
     lines: list[str] = []
     functions: dict[str, str] = {}
 
@@ -78,7 +79,7 @@ def programs(draw: st.DrawFn, hosts: bool = False, rates: bool = False) -> str:
             lines.append(line)
 
     periods = draw(st.lists(st.sampled_from([2, 3, 4, 6, 12]), min_size=2, max_size=3))
-    periods = periods if rates else [draw(st.integers(2, 12))] * 2
+    periods = [period * unit for period in periods] if rates else [draw(st.integers(2, 12))] * 2
     grids = [(period, draw(st.integers(0, period - 1)), draw(st.integers(1, 2 * period))) for period in periods]
     for number in range(draw(st.integers(1, 4))):
         kind = draw(st.sampled_from(["number", "number", "empty", "raises", "prints"]))
@@ -100,7 +101,7 @@ def programs(draw: st.DrawFn, hosts: bool = False, rates: bool = False) -> str:
         if draw(st.integers(0, 5)) == 0:
             add(f"t{number}, x{number} = s{number}({window}, TTPeriod={period}, TTPhase={phase}{extra})")
             function("SQify", "late", "", "return -1")
-            add(f"d{number} = TTFinishByOtherwise(x{number}, TTTimeDeadline=t{number} + 3, TTPlanB=late())")
+            add(f"d{number} = TTFinishByOtherwise(x{number}, TTTimeDeadline=t{number} + {3 * unit}, TTPlanB=late())")
         else:
             add(f"x{number} = s{number}({window}, TTPeriod={period}, TTPhase={phase}{extra})")
         numbers.append(f"x{number}")
@@ -179,7 +180,9 @@ def programs(draw: st.DrawFn, hosts: bool = False, rates: bool = False) -> str:
 
 
 class Ran:
-    """All visible effects of a run."""
+    """All visible effects of a run; `loads`: how much of cores and links was used."""
+
+    loads: list[Any]
 
     def __init__(self, outputs: list[str], printed: str, errors: list[Any], counters: Any, waiting: Any, fired: Any):
         self.seen = (outputs, printed, errors, counters, waiting, fired)
@@ -195,6 +198,7 @@ def run(
     slices: int = 1,
     watch: Any = None,
     plans: bool = True,
+    deployment: DeploymentFile | None = None,
 ) -> Ran:
     """Simulate `graph`; each context starts at its tick. `watch(manager)` may set callbacks.
 
@@ -202,7 +206,8 @@ def run(
     """
     env = simpy.Environment()
     names = sorted({name for sq in graph.sqs for spec in sq.constraints for name in spec.names})
-    manager = TTRuntimeManagerSim(None, [TTEnsemble(None, name) for name in names], env, network_delay=delay)
+    ensembles = [TTEnsemble(None, name) for name in names]
+    manager = TTRuntimeManagerSim(None, ensembles, env, network_delay=delay, deployment=deployment)
     if not regions:
         manager.simulation.accelerator = None
     if not regions or not plans:
@@ -231,9 +236,11 @@ def run(
         if context.counts is not None
         for sq, execute in context.executes.items()
     }
-    return Ran(
+    ran = Ran(
         outputs, out.getvalue() + "|" + err.getvalue(), errors, manager.counters(graph), manager.waiting(graph), fired
     )
+    ran.loads = [] if deployment is None else manager.simulation.timing.loads(until)
+    return ran
 
 
 def same(graph: TTGraph, **how: Any) -> Ran:

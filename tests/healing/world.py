@@ -98,6 +98,7 @@ class World:
             deployment=parse_deployment(deployment) if deployment else None,
         )
         self.simulation = self.manager.simulation
+        self.simulation.accelerator = None  # a plan would not go by way of what watches each firing
         self.faults = Faults(self.manager, notice, checkpoint)
         self.outputs: list[OutputToken] = []
         self.said: list[tuple[int, str]] = []

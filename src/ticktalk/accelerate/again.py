@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import Any, Protocol
 
 from ticktalk.accelerate.bind import GONE
-from ticktalk.accelerate.events import Leg, Part, StandIn
+from ticktalk.accelerate.events import Leg, Links, Part, StandIn
 from ticktalk.accelerate.loop_code import told_at_once, wires_of
 from ticktalk.accelerate.periods import Plan, Trace
 from ticktalk.accelerate.standing import at
 from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.firing.base import Fire, Send
 from ticktalk.engine.firing.deadline import DeadlineSync
 from ticktalk.time import NEG_INFINITY, Tick
 
@@ -19,6 +21,7 @@ class Flies(Protocol):
     """Lets tokens be under way (`Loops`)."""
 
     agenda: Agenda
+    links: Links
 
     def fly(self, part: Part, leg: Leg, tick: int, given: list[Any], interval: list[Tick], until: Tick) -> None:
         """Let a token be under way, to arrive at `tick`; by itself at each receiver, if that is not after `until`."""
@@ -42,16 +45,21 @@ class Again:
         self._shift, self._place, self._found = base - plan.begin, place, found
         self._error, trace.raised = trace.raised, None
         self._former: list[tuple[Any, str, Any]] = []
-        self._queues: dict[int, deque[int]] = {part.index: deque() for part in trace.parts}
+        self._queues: dict[tuple[int, str], deque[int]] = {}
         self.until: Tick = NEG_INFINITY
         for number, event in enumerate(trace.events[: place + 1] if place >= 0 else ()):
             self.until = event.tick + self._shift
             if event.kind == "tell":
                 continue
             if number < place and event.inputs and self._value(event.inputs[0]) is GONE:
-                event.part.context.executes[event.part.sq.name].fired += 1  # it will be taken away as silent
+                if event.runs:
+                    event.part.context.executes[event.part.sq.name].fired += 1  # it will be taken away as silent
                 continue
-            self._queues[event.part.index].append(number)
+            self._queue(event.part, event.kind).append(number)
+
+    def _queue(self, part: Part, kind: str) -> deque[int]:
+        """The events of one kind that an SQ has still to go over."""
+        return self._queues.setdefault((part.index, kind), deque())
 
     def told_before(self, value: StandIn) -> bool:
         """True if the plan has told the manager of this output already."""
@@ -80,24 +88,48 @@ class Again:
 
     def _stand_in(self, part: Part) -> None:
         """Let a firing rule have the results that there are."""
-        sync, queue = part.sync, self._queues[part.index]
+        sync, stage = part.sync, part.stage
         if isinstance(sync, DeadlineSync):
-            general = sync.pass_on
+            self._set(sync, "pass_on", self._sent(self._queue(part, "pass"), sync.pass_on))
+        elif stage is not None:
+            self._set(stage, "body", self._fired(part, self._queue(part, "run"), stage.body))
+            sent = self._sent(self._queue(part, "end"), stage.elsewhere.send)
+            self._set(stage, "elsewhere", stage.elsewhere._replace(send=sent))
+            tags, decided = self._queue(part, "tag"), sync.fire
 
-            def passed(value: Any, start: Tick, stop: Tick) -> None:
-                if queue and queue[0] != self._place:
-                    self._send(queue.popleft())
+            def tagged(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+                if tags:
+                    self._send(tags.popleft())
+                    stage.fire(start, stop, values, now)
                 else:
-                    general(value, start, stop)
+                    decided(start, stop, values, now)
 
-            self._set(sync, "pass_on", passed)
-            return
-        fire = sync.fire
+            if tags:
+                self._set(sync, "fire", tagged)
+        else:
+            fired = self._fired(part, self._queue(part, "fire"), sync.fire)
+            self._set(sync, "fire", fired)
+            if part.asker is not None:
+                self._set(part.asker.sync, "plan_b_fire", fired)
+
+    def _sent(self, queue: deque[int], general: Send) -> Send:
+        """Sends what the plan has sent, if it has; else what `general` sends."""
+
+        def sent(value: Any, start: Tick, stop: Tick) -> None:
+            if queue and queue[0] != self._place:
+                self._send(queue.popleft())
+            else:
+                general(value, start, stop)
+
+        return sent
+
+    def _fired(self, part: Part, queue: deque[int], general: Fire) -> Fire:
+        """Fires with the outcomes that there are."""
         execute = part.context.executes[part.sq.name]
 
         def fired(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
             if not queue:
-                fire(start, stop, values, now)
+                general(start, stop, values, now)
             elif queue[0] != self._place:
                 execute.fired += 1
                 self._send(queue.popleft())
@@ -106,13 +138,11 @@ class Again:
                 former = execute.body, execute.arrange
                 execute.body, execute.arrange = self._outcome, None
                 try:
-                    fire(start, stop, values, now)
+                    general(start, stop, values, now)
                 finally:
                     execute.body, execute.arrange = former
 
-        self._set(sync, "fire", fired)
-        if part.asker is not None:
-            self._set(part.asker.sync, "plan_b_fire", fired)
+        return fired
 
     def _set(self, owner: Any, name: str, value: Any) -> None:
         self._former.append((owner, name, getattr(owner, name)))
@@ -128,14 +158,25 @@ class Again:
         """Send what an event gave."""
         event, loops = self._trace.events[place], self._loops
         start, stop = at(self._shift, event.start, event.stop)
-        for leg, wires in zip(event.part.legs, event.wires, strict=True):
+        if event.kind == "run":
+            if event.wires and (value := self._value(event.wires[0][0])) is not GONE:
+                assert event.part.stage is not None
+                event.part.stage.keep(value, start, stop)
+            return
+        for arc in {leg.way.name for leg, wires in event.ways if leg.host and wires}:
+            loops.links.sent(event.part.context, arc, 1)
+        for leg, wires, arrival in zip(event.part.legs, event.wires, event.arrivals, strict=True):
+            if wires and leg.delay and loops.links.timing is not None:  # it is used, whatever came of it
+                receiver = leg.host or loops.links.manager
+                loops.links.timing.arrival(event.part.context.prepared.here, receiver, partial(int, leg.size))
             if not wires or self.told_before(wires[0]):
                 continue
             given = [self._value(value) for value in wires]
             if leg.delay:
-                tick = event.tick + self._shift + leg.delay
-                loops.fly(event.part, leg, tick, given, [start, stop], self.until)
+                loops.fly(event.part, leg, arrival + self._shift, given, [start, stop], self.until)
                 continue
+            if leg.host:
+                loops.links.came(event.part.context, leg.way.name, leg.host, 1)
             for (taker, port), value in zip(leg.to, given, strict=True):
                 if value is not GONE:
                     taker.sync.receive(port, start, stop, value, bool(leg.host))
@@ -144,7 +185,7 @@ class Again:
 def result_of(trace: Trace, place: int, found: dict[str, Any]) -> Any:
     """What the body of an event gave, before it was handed on."""
     event = trace.events[place]
-    if told_at_once(event.part):
+    if told_at_once(event) or (event.kind == "run" and event.part.forward.unpack is not None):
         return found["result"]
     made = wires_of(event)
     return found[trace.names.of(made[0])] if made else None

@@ -223,8 +223,7 @@ def _firing(index: int, member: Member, when: str, leave: list[str], act: str = 
     else:
         result = [
             f"{' = '.join(names)} = {call}",
-            f"kind = type({names[0]})",
-            "if kind is not int and kind is not float and kind not in plain:",
+            f"if type({names[0]}) is not int and (kind := type({names[0]})) is not float and kind not in plain:",
             f"    {gives}{hand}({names[0]}, {when})",
         ]
     return [

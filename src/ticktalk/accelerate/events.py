@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from ticktalk.engine.acceleration import ContextParts
+from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.firing.base import Fire
+from ticktalk.engine.firing.grid import GridSync
+from ticktalk.engine.firing_chain import Elsewhere
 from ticktalk.engine.forwarding import TTSQForward, Way
 from ticktalk.graph.sq import TTSQ
 from ticktalk.instructions import ON_VALUES
@@ -29,15 +33,88 @@ class Opened(NamedTuple):
     stop: Tick
 
 
+class TakesTime(Protocol):
+    """The stage of an SQ whose body takes time: it waits for a core, runs there, and its result is sent at the end.
+
+    Attributes:
+        body: runs the body, at the begin.
+        elsewhere: where its result goes.
+    """
+
+    body: Fire
+    elsewhere: Elsewhere
+
+    @property
+    def pace(self) -> object:
+        """How long it takes now, to be compared."""
+
+    def fire(self, start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+        """Let a firing wait for a core."""
+
+    def kept(self, value: Any) -> Any:
+        """A copy of what is wanted of a result."""
+
+    def keep(self, value: Any, start: Tick, stop: Tick) -> None:
+        """Keep a result, which nobody else holds, until the run ends."""
+
+    def twin(self, twins: dict[int, Any], agenda: Agenda, grid: GridSync | None, elsewhere: Elsewhere) -> TakesTime:
+        """A copy on copies of the cores, which are in `twins` by the id of those here; it has no values yet."""
+
+    def stands(self, base: int, values: list[Any], absent: Any) -> tuple[Any, ...] | None:
+        """How it stands at `base`, all ticks counted from it; None: not as a plan can tell.
+
+        Its values are added to `values`: the inputs of the firings that wait, and the result of the run under way,
+        `absent` if there will be none.
+        """
+
+    def stand(self, base: int, shape: tuple[Any, ...], values: Iterator[Any], absent: Any) -> None:
+        """Stand as `stands` has told, at another `base`."""
+
+    def ends_at(self, tick: int, middle: int | None) -> None:
+        """Let the run under way end at `tick`."""
+
+
+class Ways(Protocol):
+    """Links on which no token overtakes another one, and where they may have to wait for one another.
+
+    Attributes:
+        latest: by sender and receiver, when the last token arrives.
+    """
+
+    latest: dict[tuple[str, str], int]
+
+    def twin(self, agenda: Agenda) -> Any:
+        """Copies of them, which take note of what they are used for (`uses`)."""
+
+    def arrival(self, sender: str, receiver: str, size: Callable[[], int]) -> int:
+        """The tick at which a token that is sent now arrives."""
+
+
 class Links(Protocol):
-    """The links between simulated ensembles, as a plan needs them."""
+    """The links between simulated ensembles, and their cores, as a plan needs them."""
 
     @property
     def manager(self) -> str:
         """The ensemble that outputs go to."""
 
-    def delay(self, sender: str, receiver: str) -> int | None:
-        """The root ticks that every token takes now; None: that is not settled."""
+    def delay(self, context: ContextParts, sq: str, receiver: str) -> int | None:
+        """The root ticks that every token of an SQ takes to another ensemble now; None: that is not settled."""
+
+    @property
+    def timing(self) -> Ways | None:
+        """The links, if each has a time of its own; None: all have the same."""
+
+    def size(self, context: ContextParts, sq: str, receiver: str) -> int:
+        """The bytes of each token of an SQ, as far as they matter."""
+
+    def stage(self, context: ContextParts, sq: str) -> TakesTime | None:
+        """The stage of an SQ whose body takes time."""
+
+    def busy_beside(self, stages: Collection[int]) -> bool:
+        """True if bodies run or wait on the cores of other stages than those with these ids."""
+
+    def ending(self, deliver: Callable[..., None], message: tuple[Any, ...]) -> tuple[TakesTime, int | None] | None:
+        """The stage whose run an arrival in the agenda ends, and the middle of its interval; None: it ends none."""
 
     def listened(self) -> bool:
         """True if somebody is told of outputs who may act on the simulation."""
@@ -45,11 +122,27 @@ class Links(Protocol):
     def tell(self, context: ContextParts, token: Opened) -> None:
         """Tell the manager of an output of `context` that has come."""
 
+    def still(self) -> bool:
+        """True if no SQ comes or leaves."""
+
+    @property
+    def numbered(self) -> bool:
+        """Tokens between ensembles have numbers."""
+
+    def in_step(self, context: ContextParts, arc: str, receiver: str, flying: int) -> bool:
+        """True if all tokens of an arc have come to an ensemble, but the `flying` last ones."""
+
+    def sent(self, context: ContextParts, arc: str, tokens: int) -> None:
+        """So many tokens were sent on an arc."""
+
+    def came(self, context: ContextParts, arc: str, receiver: str, tokens: int) -> None:
+        """So many tokens have come on an arc to an ensemble."""
+
     def opened(self, deliver: Callable[..., None], message: tuple[Any, ...]) -> Opened | None:
         """The token that an arrival in the agenda brings; None: it is something else."""
 
-    def put(self, tick: int, context: ContextParts, token: Opened) -> None:
-        """Let a token of `context` be under way, to arrive at `tick`."""
+    def put(self, tick: int, context: ContextParts, token: Opened, ahead: int) -> None:
+        """Let a token of `context` be under way, to arrive at `tick`, with `ahead` ones of its arc ahead of it."""
 
 
 class StandIn:
@@ -68,15 +161,16 @@ class StandIn:
 
 
 class Leg(NamedTuple):
-    """A way of an SQ's results: to ports on one ensemble, or to the manager.
+    """A way of an SQ's results: to ports on one ensemble, or to the manager; or the end of a run, which has no way.
 
     Attributes:
         way: the arc.
         tag: it carries tags.
         host: the other ensemble, or "".
         to: the ports, each with its SQ.
-        delay: ticks that it takes; 0: its tokens are there at once.
+        delay: ticks that it takes, if it is alone; 0: its tokens are there at once.
         output: it leads to the manager.
+        size: the bytes of a token, as far as they matter.
     """
 
     way: Way
@@ -85,6 +179,7 @@ class Leg(NamedTuple):
     to: list[tuple[Part, int]]
     delay: int
     output: bool
+    size: int = 0
 
     @property
     def receivers(self) -> int:
@@ -107,6 +202,7 @@ class Part:
         lag: how early tokens that arrive here begin, counted from their arrival.
         active: something happens here in a period.
         refused: why no firing of it can be planned.
+        stage: takes its firings, if its body takes time, and `stage_twin`: the copy of that.
     """
 
     def __init__(self, index: int, context: ContextParts, sq: TTSQ, forward: TTSQForward) -> None:
@@ -120,19 +216,25 @@ class Part:
         self.legs: list[Leg] = []
         self.lag: Tick = INFINITY
         self.active = False
-        self.arrivals = 0
         self.refused = _refused(sq, context)
+        self.stage: TakesTime | None = None
+        self.stage_twin: TakesTime
 
     @property
     def context_key(self) -> tuple[str, int]:
         return self.context.prepared.graph.name, self.context.number
 
 
+ENDING = Leg(Way("", (), [], [], False, 0), False, "", [], 1, False)
+"""The end of a run, as it is under way."""
+
+
 def _refused(sq: TTSQ, context: ContextParts) -> str:
     if sq.full_token or sq.spread or not (sq.body or sq.function in ON_VALUES or sq.trigger == "deadline"):
         return f"{sq.name} works on intervals, or on tokens that were not used"
-    if sq.trigger != "deadline" and set(context.stages_of(sq.name)) - {"tag", "single run", "in place"}:
-        return f"bodies take time or are watched: {sq.name}"
+    stages = set() if sq.trigger == "deadline" else set(context.stages_of(sq.name))
+    if stages - {"tag", "single run", "cores", "in place"} or stages >= {"single run", "cores"}:
+        return f"{sq.name} is watched, or runs one at a time"
     if sq.told or sq.timeout:
         return f"{sq.name} asks for its firing, or has a timeout"
     if sq.first_delay:
@@ -141,16 +243,18 @@ def _refused(sq: TTSQ, context: ContextParts) -> str:
 
 
 class Event:
-    """A firing, data that a deadline lets pass, or an output that reaches the manager later.
+    """Something that happens in a period.
 
     Attributes:
-        kind: which of them.
+        kind: "fire": a firing; "pass": data that a deadline lets pass; "tell": an output reaches the manager. Of a
+            body that takes time: "tag": it was decided; "run": it begins, and makes one value; "end": that is sent.
         tick, start, stop: when, and the interval.
         inputs: by port that takes tokens, the value.
         wires: by leg and receiver, in order, the values that it makes.
+        arrivals: by leg, when they arrive.
     """
 
-    __slots__ = ("inputs", "kind", "leg", "part", "start", "stop", "tick", "wires")
+    __slots__ = ("arrivals", "inputs", "kind", "leg", "part", "start", "stop", "tick", "wires")
 
     def __init__(
         self, part: Part, kind: str, tick: int, start: Tick, stop: Tick, inputs: tuple[StandIn, ...], leg: Leg | None
@@ -158,12 +262,26 @@ class Event:
         self.part, self.kind, self.tick, self.start, self.stop = part, kind, tick, start, stop
         self.inputs, self.leg = inputs, leg
         self.wires: list[list[StandIn]] = []
+        self.arrivals: list[int] = []
+
+    @property
+    def runs(self) -> bool:
+        """A body runs."""
+        return self.kind in ("fire", "run")
+
+    @property
+    def ways(self) -> Iterable[tuple[Leg, list[StandIn]]]:
+        """The legs on which something is sent, each with the values."""
+        return () if self.kind in ("run", "tell") else zip(self.part.legs, self.wires, strict=True)
 
 
 class Flying:
-    """A token under way: a leg of `part`, and a value for each of its receivers."""
+    """A token under way: a leg of `part`, and a value for each of its receivers.
+
+    Or the end of a run: `start` is then the middle of the interval of its result, if the run says it.
+    """
 
     __slots__ = ("leg", "part", "start", "stop", "values")
 
-    def __init__(self, part: Part, leg: Leg, values: list[StandIn], start: Tick, stop: Tick) -> None:
+    def __init__(self, part: Part, leg: Leg, values: list[StandIn], start: Any, stop: Any) -> None:
         self.part, self.leg, self.values, self.start, self.stop = part, leg, values, start, stop

@@ -57,10 +57,12 @@ class SimulationAccelerator:
 
     Attributes:
         beside_drivers: the ensembles whose bodies may use drivers: they stay with the general engine.
+        regions: there may be regions; not where an instant takes time, or SQs move.
     """
 
     def __init__(self, agenda: Agenda, links: Links) -> None:
         self.beside_drivers: set[str] = set()
+        self.regions = True
         self._timers = agenda.others = InstantTimers(agenda)
         self.loops = Loops(agenda, links, self._timers.hold)
         agenda.ahead = self.loops.run
@@ -78,6 +80,8 @@ class SimulationAccelerator:
             if as_drawn:
                 self._plans[prepared] = prepared.sqs, plans
         self.loops.add(context)
+        if not self.regions:
+            return []
         return [InstantRegion(plan, context, self._timers) for plan in plans]
 
 

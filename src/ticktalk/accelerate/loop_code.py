@@ -4,10 +4,11 @@
 there at the begin of a period: tokens under way or waiting, settled values. At the end of the period they get the
 values that stand there then. `f3` is the body of SQ 3, `a3_1` the constant on its port 1.
 
-Rare steps are calls: `hand7` copies a value that could be changed, one for each receiver; `edge7` tells the manager of
-an output; `left4` keeps a token that nobody can meet any more. The function ends with the place of an event where what
-happens is not what was planned, the begin of that period, and all names: its result may be absent, somebody has to be
-told of an output, a body raised. Where nobody's matching depends on a result, absence needs no more than an `if`.
+Rare steps are calls: `hand7` copies a value that could be changed, one for each receiver, or until a run ends; `edge7`
+tells the manager of an output; `left4` keeps a token that nobody can meet any more. The function ends with the place of
+an event where what happens is not what was planned, the begin of that period, and all names: its result may be absent,
+somebody has to be told of an output, a body raised. Where nobody's matching depends on a result, absence needs no more
+than an `if`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from ticktalk.accelerate.code import call_of, made_anew
-from ticktalk.accelerate.events import Event, Leg, Part, StandIn
+from ticktalk.accelerate.events import Event, Part, StandIn
 from ticktalk.engine.firing.arrival import SinglePortSync
 
 ALWAYS = "silent, gone, nothing, empty, plain, type, int, float, leave"
@@ -90,13 +91,21 @@ def wires_of(event: Event) -> list[StandIn]:
     return [value for wires in event.wires for value in wires if value.wire >= 0]
 
 
-def told_at_once(part: Part) -> bool:
-    """True if a firing tells the manager of an output itself, or its result is unpacked."""
-    return part.forward.unpack is not None or any(leg.told_at_once and not leg.tag for leg in part.legs)
+def told_at_once(event: Event) -> bool:
+    """True if an event tells the manager of an output itself, or a result is unpacked there."""
+    part = event.part
+    return event.kind in ("fire", "pass", "end") and (
+        part.forward.unpack is not None or any(leg.told_at_once and not leg.tag for leg in part.legs)
+    )
 
 
 def optional_values(
-    events: list[Event], begin: list[StandIn], end: list[StandIn], left: list[Left], allowed: set[int] | None
+    events: list[Event],
+    begin: list[StandIn],
+    end: list[StandIn],
+    left: list[Left],
+    needed: set[int],
+    allowed: set[int] | None,
 ) -> set[int]:
     """The ids of the values whose absence changes only whether the SQs behind fire.
 
@@ -106,18 +115,20 @@ def optional_values(
         events: of a period.
         begin, end: what stands there at its begin and at its end, place by place.
         left: what gets out of reach.
+        needed: the ids of values that may not be absent.
         allowed: the places at which a value may be absent at the end; None: where it may be at the begin.
     """
     uses: Counter[int] = Counter(id(value) for event in events for value in event.inputs)
     uses.update(id(value) for value in end)
     found = {id(value) for value in [*begin, *(value for event in events for value in wires_of(event))]}
     found = {value for value in found if uses[value] == 1}
-    found -= {id(entry.value) for entry in left}
+    found -= needed | {id(entry.value) for entry in left}
     while True:
         lost: set[int] = set()
         for event in events:
             single = isinstance(event.part.twin, SinglePortSync) and not event.part.twin.forward
             single &= event.kind == "fire" and not any(leg.tag for leg in event.part.legs)
+            single |= event.kind == "end"
             if not (event.kind == "tell" or (single and all(id(value) in found for value in wires_of(event)))):
                 lost.update(id(value) for value in event.inputs)
         for place, value in enumerate(end):
@@ -147,7 +158,7 @@ def loop_code(
     depth = "            " if length else "        "
     for place, event in enumerate(events[first:], first):
         statements = _statements(names, place, event, optional)
-        if say_which:
+        if say_which and statements:
             text, call = statements[0]
             line = f", line {event.part.sq.line}" if event.part.sq.line else ""
             statements[0] = f"{text}  # {event.part.sq.name}{line}", call
@@ -187,14 +198,14 @@ def _known(events: list[Event], first: int, left: list[Left]) -> list[str]:
         if event.kind == "tell":
             known[f"tell{place}"] = None
             continue
-        if event.kind == "fire":
+        if event.runs:
             if "f" + str(index) in call_of(index, sq, {}):
                 known[f"f{index}"] = None
             if made_anew(sq):
                 known[f"arrange{index}"] = None
             else:
                 known |= {f"a{index}_{p}": None for p, port in enumerate(sq.ports) if port.constant and not port.hidden}
-        if told_at_once(event.part):
+        if told_at_once(event):
             known[f"edge{place}"] = None
         elif wires_of(event):
             known[f"hand{place}"] = None
@@ -205,10 +216,12 @@ def _known(events: list[Event], first: int, left: list[Left]) -> list[str]:
 def _statements(names: Names, place: int, event: Event, optional: set[int]) -> list[tuple[str, bool]]:
     """The statements of an event; with each, whether it calls a body."""
     inputs = [names.of(value) for value in event.inputs]
+    if event.kind == "tag":
+        return []
     if event.kind == "tell":
         statements = [(f"if tell{place}({inputs[0]}, base): return {place}, base, locals()", False)]
     else:
-        if event.kind == "pass":
+        if not event.runs:
             call = inputs[0]
         elif event.part.sq.singly:
             call = f"f{event.part.index}({inputs[0]})"
@@ -220,7 +233,7 @@ def _statements(names: Names, place: int, event: Event, optional: set[int]) -> l
     if event.inputs and id(event.inputs[0]) in optional and len(event.inputs) == 1:
         made = [names.of(value) for value in wires_of(event)]
         otherwise = [f"{' = '.join(made)} = gone"] if made else []
-        if event.kind == "fire":
+        if event.runs:
             otherwise.append(f"silent[{event.part.index}] += 1")
         statements = [
             (f"if {inputs[0]} is not gone:", False),
@@ -237,9 +250,16 @@ def _result(names: Names, place: int, event: Event, call: str, optional: set[int
     each = [names.of(value) for value in made]
     may_lack = all(id(value) in optional for value in made)
     absent = f"{' = '.join(each)} = gone" if each else "pass"
-    if told_at_once(event.part):
+    if event.kind == "run" and event.part.forward.unpack is not None:
+        return [
+            (f"result = {call}", True),
+            ("if result is not nothing and type(result) is not empty:", False),
+            (f"    {each[0]} = hand{place}(result)", False),
+            (f"else: {absent if may_lack else f'return {place}, base, locals()'}", False),
+        ]
+    if told_at_once(event):
         statements = [
-            (f"result = {call}", event.kind == "fire"),
+            (f"result = {call}", event.runs),
             ("if result is not nothing and type(result) is not empty:", False),
             (f"    wires = edge{place}(result, base)", False),
             (f"    if wires is leave: return {place}, base, locals()", False),
@@ -248,20 +268,14 @@ def _result(names: Names, place: int, event: Event, call: str, optional: set[int
             statements += [(f"    {', '.join(each)}{',' if len(each) == 1 else ''} = wires", False)]
         return [*statements, (f"else: {absent if may_lack else f'return {place}, base, locals()'}", False)]
     if not each:
-        return [(call, event.kind == "fire")]
+        return [(call, event.runs)]
     if may_lack:
         rare = [f"    if kind is empty or {each[0]}.__class__ is empty: {absent}", "    else: "]
     else:
         rare = [f"    if kind is empty or {each[0]}.__class__ is empty: return {place}, base, locals()", "    "]
     return [
-        (f"{' = '.join(each)} = {call}", event.kind == "fire"),
-        (f"kind = type({each[0]})", False),
-        ("if kind is not int and kind is not float and kind not in plain:", False),
+        (f"{' = '.join(each)} = {call}", event.runs),
+        (f"if type({each[0]}) is not int and (kind := type({each[0]})) is not float and kind not in plain:", False),
         (rare[0], False),
         (f"{rare[1]}{', '.join(each)} = hand{place}({each[0]})", False),
     ]
-
-
-def legs_and_wires(event: Event) -> list[tuple[Leg, list[StandIn]]]:
-    """The legs on which an event sent something, with the values."""
-    return [(leg, wires) for leg, wires in zip(event.part.legs, event.wires, strict=True) if wires]

@@ -9,13 +9,13 @@ on the general engine: an error is reported, somebody is told of an output, what
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
 from ticktalk.accelerate.again import Again, result_of
 from ticktalk.accelerate.bind import GONE, IN_REGION
-from ticktalk.accelerate.events import Event, Leg, Links, Opened, Part, Unsettled
+from ticktalk.accelerate.events import ENDING, Event, Leg, Links, Opened, Part, TakesTime, Unsettled
 from ticktalk.accelerate.loop_code import Left, told_at_once, wires_of
 from ticktalk.accelerate.periods import LEAVE, Plan, Trace
 from ticktalk.accelerate.stand_ins import Lags
@@ -27,7 +27,7 @@ from ticktalk.engine.firing.deadline import DeadlineSync
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.forwarding import unpacked
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick, TTEmpty
-from ticktalk.values.codec import PLAIN, encode_value, handed_on, plain
+from ticktalk.values.codec import PLAIN, Parts, encode_value, handed_on, plain
 
 TICKS_BEFORE = 6
 """Ticks on the general engine before the first look for a plan: graphs that hardly run need none."""
@@ -50,7 +50,7 @@ class Loops:
 
     Args:
         agenda: the simulation's.
-        links: the links between its ensembles.
+        links: the links between its ensembles, and their cores.
         hold: lets regions take no instants; or lets them take instants again.
 
     Attributes:
@@ -64,11 +64,12 @@ class Loops:
         self.plan: Plan | None = None
         self.why = ""
         self.agenda = self._agenda = agenda
-        self._links, self._hold, self._last = links, hold, 0
+        self.links, self._hold, self._last = links, hold, 0
         self._wait = self._wait_again = TICKS_BEFORE
         self._misses = 0
         self._periods = 0  # run since the last look how often it departs
         self._departed = 0
+        self._ahead: Counter[tuple[tuple[str, int], str, str]] = Counter()  # tokens given back, by arc and receiver
         self._lags: Lags = {}
         self._again = False  # the general engine goes over a period again
         self._done: deque[tuple[Trace, int, int]] = deque()  # traces run since `_keep`, their begins, how often
@@ -94,8 +95,8 @@ class Loops:
         if base <= agenda.now < tick or limit - base < LEAST * plan.period:
             return False
         try:
-            standing = plan.world.standing(base, agenda)
-            values = plan.match(standing, GONE) if plan.holds() else None
+            standing = plan.world.standing(base, GONE, agenda)
+            values = plan.match(standing, GONE) if plan.holds() and plan.in_step(standing) else None
         except Unsettled:
             values = None
         if values is None:
@@ -123,7 +124,7 @@ class Loops:
         of_these = [c for c in self.contexts.values() if (c.prepared.graph.name, c.number) in keys]
         self._hold(True)
         try:
-            self.plan = Plan(of_these, self._links, self._agenda, self._lags)
+            self.plan = Plan(of_these, self.links, self._agenda, self._lags)
         except Unsettled as reason:
             self._drop(str(reason))
             return None
@@ -142,7 +143,9 @@ class Loops:
         for place, event in enumerate(trace.events[trace.first :], trace.first):
             if event.kind == "tell":
                 acts[f"tell{place}"] = self._teller(trace, event)
-            elif told_at_once(event.part):
+            elif event.kind == "run" and event.part.stage is not None:
+                acts[f"hand{place}"] = _hold(event.part.stage)
+            elif told_at_once(event):
                 acts[f"edge{place}"] = self._edge(trace, event)
             elif wires_of(event):
                 acts[f"hand{place}"] = _hand(event)
@@ -152,7 +155,7 @@ class Loops:
 
     def _teller(self, trace: Trace, event: Event) -> Callable[[Any, int], bool]:
         """Tells the manager of an output that reaches it, or says that this has to be on the general engine."""
-        begin, part, links = trace.plan.begin, event.part, self._links
+        begin, part, links = trace.plan.begin, event.part, self.links
 
         def tell(value: Any, base: int) -> bool:
             if links.listened():
@@ -173,10 +176,13 @@ class Loops:
         tells = [leg.way for leg, _ in ways if leg.told_at_once]
 
         def edge(result: Any, base: int) -> Any:
-            if tells and self._links.listened():
+            if tells and self.links.listened():
                 return LEAVE
             running.current = None
-            parts = unpacked(plain(result) if forward.unpack else result, forward.unpack)
+            if result.__class__ is Parts:
+                parts = result.by_path
+            else:
+                parts = unpacked(plain(result) if forward.unpack else result, forward.unpack)
             made: list[Any] = []
             for leg, wires in ways:
                 part = parts[leg.way.path]
@@ -277,7 +283,7 @@ class Loops:
         if trace.raised is not None or not 0 <= place < len(trace.events):
             return None
         event = trace.events[place]
-        if event.kind != "fire" or any(leg.told_at_once for leg in event.part.legs):
+        if not event.runs or (event.kind == "fire" and any(leg.told_at_once for leg in event.part.legs)):
             return None
         if result_of(trace, place, found).__class__ is not TTEmpty:
             return None
@@ -299,7 +305,7 @@ class Loops:
                 if counts_evicted(left.part, left.port):
                     left.part.sync.counters.add(left.part.sq.name, "evicted", gone)
                 del kept[:gone]
-            self._account(trace, gone)
+            self._account(trace, base, gone)
             if gone < times:
                 self._done[0] = trace, base + gone * trace.length, times - gone
                 return
@@ -309,9 +315,13 @@ class Loops:
         for part in trace.parts:
             newest = base + times * trace.length + trace.newest[part.index]
             part.sync.newest = max(part.sync.newest, newest)
+        for place, last in trace.lasts.items():
+            trace.plan.world.parts[place].sync.last_start = base + times * trace.length + last  # type: ignore[attr-defined]
 
-    def _account(self, trace: Trace, times: int) -> None:
-        """Count what happened in so many runs of a trace."""
+    def _account(self, trace: Trace, base: int, times: int) -> None:
+        """Count what happened in so many runs of a trace, from `base` on."""
+        for use, notes in trace.uses if times else ():
+            use.repeat(notes, base - trace.plan.begin, trace.length, times)
         for part, kind, count in trace.counted:
             part.sync.counters.add(part.sq.name, kind, count * times)
         for place, count in trace.fired.items():
@@ -319,6 +329,11 @@ class Loops:
             part.context.executes[part.sq.name].fired += count * times
         for part in trace.plan.parts:
             part.sync.number += trace.numbers[part.index] * times
+        for context, arc, receiver, count in trace.passed:
+            if receiver:
+                self.links.came(context, arc, receiver, count * times)
+            else:
+                self.links.sent(context, arc, count * times)
 
     def _keep(self, plan: Plan) -> None:
         """Let the firing rules have what was done: tokens out of reach, counters."""
@@ -339,7 +354,7 @@ class Loops:
             for left, kept in zip(trace.left, trace.kept, strict=True):
                 tokens = fresh.setdefault((left.part.index, left.port), [])
                 out_of_reach(left, trace, base, times, kept[begin : begin + times], tokens)
-            self._account(trace, times)
+            self._account(trace, base, times)
         for trace, _, _ in self._done:
             for kept in trace.kept:
                 kept.clear()
@@ -356,12 +371,17 @@ class Loops:
         if advanced:
             self._agenda.now = max(self._agenda.now, self._last)
         here = iter(values)
+        self._ahead.clear()
         for part in plan.parts:
             put_back(part, plan.standing, base, advanced, here)
         for since, place in plan.standing.timers:
             if place in plan.places:
                 self._agenda.at(base + since, plan.world.parts[place].sync)
         for since, flying in plan.standing.flying:
+            if flying.leg is ENDING:
+                assert flying.part.stage is not None
+                flying.part.stage.ends_at(base + since, flying.start if flying.start is None else base + flying.start)
+                continue
             given = [next(here) for _ in flying.values]
             if departed is None or not departed.told_before(flying.values[0]):
                 until = NEG_INFINITY if departed is None else departed.until
@@ -375,9 +395,12 @@ class Loops:
             value = next((value for value in given if value is not GONE), GONE)
             if value is not GONE:
                 sq, arc = part.forward.sq.name, "" if leg.output else leg.way.name
-                receiver = self._links.manager if leg.output else leg.host
-                self._links.put(tick, part.context, Opened(part.context_key, sq, arc, receiver, value, start, stop))
+                receiver = self.links.manager if leg.output else leg.host
+                token = Opened(part.context_key, sq, arc, receiver, value, start, stop)
+                self.links.put(tick, part.context, token, self._ahead[part.context_key, arc, receiver])
+                self._ahead[part.context_key, arc, receiver] += 1
             return
+        self.links.came(part.context, leg.way.name, leg.host, 1 if given[0] is not GONE else 0)
         for (taker, port), value in zip(leg.to, given, strict=True):
             if value is not GONE:
                 self._agenda.deliver_at(tick, taker.sync.receive, port, start, stop, value, True)
@@ -426,6 +449,19 @@ def _copies(part: Part, leg: Leg, value: Any) -> list[Any]:
         return [part.context.prepared.code.decode(data)]
     crossed = leg.to[0][0].context.prepared.code.decode(data)
     return [crossed] if len(leg.to) == 1 else [handed_on(crossed) for _ in leg.to]
+
+
+def _hold(stage: TakesTime) -> Callable[[Any], Any]:
+    """Copies what is wanted of the result of a run, until that ends."""
+    whole = stage.elsewhere.unpack is None
+
+    def hold(result: Any) -> Any:
+        running.current = None
+        kept = stage.kept(result)
+        running.current = IN_REGION
+        return kept.by_path[()] if whole else kept
+
+    return hold
 
 
 def _hand(event: Event) -> Callable[[Any], Any]:

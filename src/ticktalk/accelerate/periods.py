@@ -11,7 +11,7 @@ from math import lcm
 from typing import Any
 
 from ticktalk.accelerate.bind import ALWAYS, function_of
-from ticktalk.accelerate.events import Event, Links, Part, StandIn, Unsettled
+from ticktalk.accelerate.events import Event, Leg, Links, Part, StandIn, Unsettled
 from ticktalk.accelerate.loop_code import ABSENT, Left, Names, loop_code, optional_values
 from ticktalk.accelerate.stand_ins import MOST_EVENTS, Lags, World
 from ticktalk.accelerate.standing import (
@@ -19,6 +19,7 @@ from ticktalk.accelerate.standing import (
     first_in_reach,
     flies,
     has_value,
+    keeps_order,
     ports_of,
     reach_of,
     tokens_since,
@@ -55,9 +56,12 @@ class Trace:
         counted: by part's place, counter and number, what the firing rules count.
         numbers: by part's place, how many tokens arrive.
         newest: by part's place, the newest start of those, counted from the end.
+        lasts: by place of a part that keeps order and fires, the start of its last set, counted from the end.
         fired: by part's place, how often it fires, if nothing is absent.
         last_tick: the last tick at which something happens, from the begin.
         parts: the SQs at which something happens.
+        passed: contexts, arcs, and how many tokens are sent there; or how many come to an ensemble, with its name.
+        uses: what cores and links are used for, each with its notes.
         told: by id of a value, the place of the event that tells the manager of it.
         onward: by event, the trace that goes on where that one gives no result; None: there is none.
         tried: by event, how often it gave none.
@@ -73,6 +77,7 @@ class Trace:
             for place, port in enumerate(ports_of(part.twin))
         }
         numbers = {part.index: part.twin.number for part in plan.parts}
+        ordered = {part: part.twin.last_start for part in world.parts if keeps_order(part.twin)}
         for part in world.parts:
             part.active, part.twin.newest = False, NEG_INFINITY
         self.plan, self.absent, self.first = plan, absent, first
@@ -80,6 +85,7 @@ class Trace:
         end = begin + self.length
         self.events: list[Event] = world.events
         self.last_tick = world.agenda.now - begin
+        came, overtaken = dict(world.came), world.overtaken  # then an absence would let others arrive sooner
         self.names = Names(begin, plan.values)
         for place, event in enumerate(self.events):
             self.names.name_wires(place, event)
@@ -99,16 +105,30 @@ class Trace:
         self.kept: list[list[Any]] = [[] for _ in self.left]
         self.numbers = {part.index: part.twin.number - numbers[part.index] for part in plan.parts}
         self.newest = {part.index: part.twin.newest - end for part in self.parts}
+        self.lasts = {
+            part.index: part.twin.last_start - end for part, last in ordered.items() if part.twin.last_start != last
+        }
         self.counted = [
             (part, kind, count)
             for part in self.parts
             for kind, count in world.counters[id(part.context)].by_sq.get(part.sq.name, {}).items()
         ]
-        self.fired = Counter(event.part.index for event in self.events if event.kind == "fire")
+        self.fired = Counter(event.part.index for event in self.events if event.runs)
         self.told = {id(event.inputs[0]): place for place, event in enumerate(self.events) if event.kind == "tell"}
         self.onward: dict[int, Trace | None] = {}
         self.tried: Counter[int] = Counter()
-        self.optional = optional_values(self.events, plan.values, self._ends, self.left, plan.optional)
+        sent = Counter(
+            (event.part, arc)
+            for event in self.events
+            for arc in {leg.way.name for leg, wires in event.ways if leg.host and wires}
+        )
+        self.passed = [(part.context, arc, "", count) for (part, arc), count in sent.items()]
+        self.passed += [(part.context, arc, host, count) for (part, arc, host), count in came.items()]
+        self.uses = [(use.of, use.notes.copy()) for use in world.uses if use.notes]
+        ways = [way for event in self.events for way in event.ways]
+        needed = plan.needed | {id(value) for leg, wires in ways for value in wires if plan.counted(leg)}
+        self.optional = optional_values(self.events, plan.values, self._ends, self.left, needed, plan.optional)
+        self.optional = set() if overtaken else self.optional
         begin_may_lack = {place for place, value in enumerate(plan.values) if id(value) in self.optional}
         if plan.optional is None:
             plan.optional = begin_may_lack
@@ -133,7 +153,7 @@ class Trace:
         for periods in range(1, LOOKED_AHEAD + 1):
             end = plan.begin + periods * plan.period
             world.run(end)
-            ends = plan.match(world.standing(end), ABSENT)
+            ends = plan.match(world.standing(end, ABSENT), ABSENT)
             if ends is not None:
                 self._ends = ends
                 return periods * plan.period
@@ -189,6 +209,8 @@ class Plan:
     """
 
     def __init__(self, contexts: list[ContextParts], links: Links, agenda: Agenda, lags: Lags) -> None:
+        if not links.still():
+            raise Unsettled("SQs come or leave")
         self.contexts = contexts
         self.wanted: Lags | None = None
         world = self.world = World(contexts, links, lags)
@@ -208,13 +230,19 @@ class Plan:
         self._settle()
         self.places = {part.index for part in self.parts}
         world.load(self.saved)
-        self.standing = world.standing(self.begin)
+        self.standing = world.standing(self.begin, ABSENT)
         self.values: list[StandIn] = values_of(self.standing, self.parts)
+        flying = [flying for _, flying in self.standing.flying if self.counted(flying.leg)]
+        self.needed = {id(value) for each in flying for value in each.values}
         self.optional: set[int] | None = None  # the places of values that may be absent
-        self.delays = dict(world.delays)
         self.traces = 1
         self.silent = [0] * len(world.parts)
+        self.overtaken = False
         self.main = Trace(self, frozenset(), 0)
+        self.overtaken = world.overtaken
+        numbers = world.standing(self.begin + self.main.length, ABSENT).stickies
+        for place in [place for place, number in self.standing.stickies.items() if number != numbers[place]]:
+            del self.standing.stickies[place]  # it stays the same token
 
     def _settle(self) -> None:
         """Run the stand-ins until a period ends as it began."""
@@ -224,9 +252,9 @@ class Plan:
                 part.active = False
             world.events = []
             lags = [part.lag for part in world.parts]
-            saved, before = world.save(), world.standing(self.begin)
+            saved, before = world.save(), world.standing(self.begin, ABSENT)
             world.run(self.begin + self.period)
-            after = world.standing(self.begin + self.period)
+            after = world.standing(self.begin + self.period, ABSENT)
             self.parts = [part for part in world.parts if part.active]
             # What is known of a number that was there before may not be known of those that come after it.
             guessed = any(value.event < 0 and value.tick is not None for value in values_of(before, world.parts))
@@ -240,10 +268,10 @@ class Plan:
     def holds(self) -> bool:
         """True if nothing that it was made from has changed, other than how the firing rules stand."""
         links = self.world.links
-        return not any(context.closed for context in self.contexts) and all(
-            sender == receiver or links.delay(sender, receiver) == delay
-            for (sender, receiver), delay in self.delays.items()
-        )
+        return links.still() and not any(context.closed for context in self.contexts) and all(
+            links.delay(part.context, part.forward.sq.name, receiver) == delay
+            for (part, receiver), delay in self.world.delays.items()
+        ) and all(part.stage is not None and part.stage.pace == pace for part, pace in self.world.paces.items())
 
     def match(self, standing: Standing, absent: Any) -> list[Any] | None:
         """The values, if all stands as at the begin of a period; `absent` for those that may be, and are.
@@ -253,6 +281,10 @@ class Plan:
         mine = self.standing
         if not mine.same_rules(standing, self.parts):
             return None
+        for link in {*standing.latest, *mine.latest} if standing.latest != mine.latest else ():
+            latest, planned = standing.latest.get(link, 0), mine.latest.get(link, 0)
+            if latest > planned or (latest < planned and self.overtaken):
+                return None
         if any(standing.lasts[place] > mine.lasts[place] for place in self.places & mine.lasts.keys()):
             return None
         values = [value for part in self.parts for value in standing.values[part.index]]
@@ -262,10 +294,24 @@ class Plan:
                 values += there.pop()[1].values
                 continue
             places = set(range(len(values), len(values) + len(flying.values)))
-            if self.optional is None or not places <= self.optional:
+            if self.optional is None or not places or not places <= self.optional:
                 return None
             values += [absent] * len(places)
-        return None if there else values
+        lacking = {place for place, value in enumerate(values) if value is absent}
+        return None if there or not lacking <= (self.optional or set()) else values
+
+    def counted(self, leg: Leg) -> bool:
+        """True if it is told how many tokens go there, so that none may be absent."""
+        links = self.world.links
+        return bool((leg.delay and links.timing is not None) or (links.numbered and leg.host))
+
+    def in_step(self, standing: Standing) -> bool:
+        """True if the tokens that are under way are all that were sent and have not come."""
+        flying = Counter(_way(each.part, each.leg) for _, each in standing.flying if each.leg.host)
+        ways = {_way(part, leg): part.context for part in self.parts for leg in part.legs if leg.host}
+        return all(
+            self.world.links.in_step(context, way[1], way[2], flying[way]) for way, context in ways.items()
+        )
 
     def stops(self, base: int, standing: Standing, limit: float) -> float:
         """The tick up to which periods that begin at `base` may go on."""
@@ -297,9 +343,15 @@ class Plan:
         return trace.onward[place]
 
 
+def _way(part: Part, leg: Leg) -> tuple[tuple[str, int], str, str]:
+    return part.context_key, leg.way.name, leg.host
+
+
 def stateless(part: Part) -> bool:
     """True if nothing waits at a firing rule from one turn to the next."""
     rule = part.twin
+    if part.stage is not None:
+        return False
     return (isinstance(rule, PlanBSync) and not rule.ports) or (isinstance(rule, SinglePortSync) and not rule.forward)
 
 

@@ -11,10 +11,12 @@ is known, so a deadline is, too.
 """
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Callable, Collection
 from typing import Any
 
-from ticktalk.accelerate.events import Event, Flying, Leg, Links, Part, StandIn, Unsettled
+from ticktalk.accelerate.bind import GONE
+from ticktalk.accelerate.events import ENDING, Event, Flying, Leg, Links, Part, StandIn, TakesTime, Unsettled
 from ticktalk.accelerate.standing import Standing, since, stands
 from ticktalk.counters import Counters
 from ticktalk.engine.acceleration import ContextParts
@@ -52,17 +54,23 @@ class World:
         self.counters: dict[int, Counters] = {}
         self.parts: list[Part] = []
         self.part_of: dict[int, Part] = {}  # by id of the real firing rule
-        self.delays: dict[tuple[str, str], int | None] = {}
+        self.delays: dict[tuple[Part, str], int | None] = {}  # by sender and receiver
+        self.ways: Any = None if links.timing is None else links.timing.twin(self.agenda)
+        self.came: Counter[tuple[Part, str, str]] = Counter()  # by sender, arc and receiver, the tokens
+        self.overtaken = False  # a token has waited for another one on its way
+        self.cores: dict[int, Any] = {}  # by id of the real ones, the copies
         self.events: list[Event] = []
         self.absent: Collection[int] = ()  # the events that give no result
         self._twin_of: dict[int, Part] = {}
         self._by_name: dict[tuple[str, int, str], Part] = {}
+        self._by_stage: dict[int, Part] = {}
         for context in contexts:
             self._add(context)
         by_place = {(*part.context_key, part.context.prepared.here): part.context for part in self.parts}
         self._legs_of_all(by_place)
         for name, part in self._by_name.items():
             part.lag = lags.get(name, INFINITY)
+        self.paces = {part: part.stage.pace for part in self.parts if part.stage is not None}
 
     def _add(self, context: ContextParts) -> None:
         deadline_of = {sq.plan_b: sq for sq in context.prepared.sqs if sq.plan_b is not None}
@@ -86,6 +94,9 @@ class World:
         twin.key, twin.agenda, twin.counters = (sync.key[0], twin), self.agenda, counters
         twin.evict_at = twin.eviction_bound = twin.patience = INFINITY
         twin.fire = lambda start, stop, values, now: self._note(part, "fire", start, stop, values, now)
+        part.stage = None if part.refused else self.links.stage(part.context, part.sq.name)
+        if part.stage is not None:
+            self._take_time(part, part.stage, counters)
         if isinstance(twin, GridSync):
             if twin.change is not None or not twin.window_start < twin.end:
                 twin.instant = None
@@ -108,9 +119,41 @@ class World:
             )
             twin.report = _reports
 
+    def _take_time(self, part: Part, stage: TakesTime, counters: Counters) -> None:
+        """Let the body of an SQ take its time on a copy of its core."""
+        twin = part.stage_twin = stage.twin(
+            self.cores,
+            self.agenda,
+            part.twin if isinstance(part.twin, GridSync) else None,
+            stage.elsewhere._replace(
+                send=lambda value, start, stop: self._note(part, "end", start, stop, (value,), self.agenda.now),
+                failed=_fails,
+                tally=lambda kind: counters.add(part.sq.name, kind),
+            ),
+        )
+        twin.body = lambda start, stop, values, now: self._note(part, "run", start, stop, values, self.agenda.now)
+        part.twin.fire = twin.fire
+        if part.forward.tags and part.sq.trigger in ("arrival", "grid"):
+
+            def fire(start: Tick, stop: Tick, values: tuple[Any, ...], now: int) -> None:
+                self._note(part, "tag", start, stop, (), now)
+                twin.fire(start, stop, values, now)
+
+            part.twin.fire = fire
+        given: list[Any] = []
+        shape = self._stage_stands(part, stage, 0, given, GONE)
+        twin.stand(0, shape, iter([StandIn(-1, 0) for _ in given]), GONE)
+        self._by_stage |= {id(stage): part, id(twin): part}
+
+    def _stage_stands(self, part: Part, stage: TakesTime, base: int, values: list[Any], absent: Any) -> tuple[Any, ...]:
+        shape = stage.stands(base, values, absent)
+        if shape is None:
+            raise Unsettled(f"a run of {part.sq.name} has failed, or it is to move")
+        return shape
+
     def _legs_of_all(self, by_place: dict[tuple[str, int, str], ContextParts]) -> None:
         for part in self.parts:
-            forward, key, here = part.forward, part.context_key, part.context.prepared.here
+            forward, key = part.forward, part.context_key
             for tag, ways in ((True, forward.tags), (False, forward.ways)):
                 for way in ways:
                     if way.unplaced:
@@ -121,24 +164,32 @@ class World:
                         to = [(self.part_of[id(sync)], port) for sync, port in there]
                         if not to:
                             part.refused = f"nobody takes tokens of {part.sq.name} on {host}"
-                        part.legs.append(Leg(way, tag, host, to, self._delay(part, here, host), False))
+                        delay, size = self._delay(part, host), self._size(part, host)
+                        part.legs.append(Leg(way, tag, host, to, delay, False, size))
                     if way.local:
                         to = [(self.part_of[id(sync)], port) for sync, port in way.local if id(sync) in self.part_of]
                         if len(to) < len(way.local):
                             part.refused = f"receivers of {part.sq.name} move"
                         part.legs.append(Leg(way, tag, "", to, 0, False))
                     if way.output:
-                        part.legs.append(Leg(way, tag, "", [], self._delay(part, here, self.links.manager), True))
+                        to_manager = self.links.manager
+                        delay, size = self._delay(part, to_manager), self._size(part, to_manager)
+                        part.legs.append(Leg(way, tag, "", [], delay, True, size))
             if part.sq.trigger == "deadline" and part.sq.plan_b is not None:
                 plan_b = self.part_of[id(part.context.syncs[part.sq.plan_b])]
                 part.twin.plan_b, part.twin.plan_b_fire, plan_b.asker = plan_b.twin, plan_b.twin.fire, part
 
-    def _delay(self, part: Part, sender: str, receiver: str) -> int:
-        delay = 0 if sender == receiver else self.links.delay(sender, receiver)
-        self.delays[sender, receiver] = delay
+    def _delay(self, part: Part, receiver: str) -> int:
+        sender = part.context.prepared.here
+        if sender == receiver:
+            return 0
+        delay = self.delays[part, receiver] = self.links.delay(part.context, part.forward.sq.name, receiver)
         if delay is None:
-            part.refused = f"tokens from {sender} to {receiver} take no settled time"
+            part.refused = f"tokens of {part.sq.name} to {receiver} take no settled time"
         return delay or 0
+
+    def _size(self, part: Part, receiver: str) -> int:
+        return self.links.size(part.context, part.forward.sq.name, receiver)
 
     # What the stand-ins do.
 
@@ -155,11 +206,17 @@ class World:
         self.events.append(event)
         if leg is not None:
             return
-        known = _known_tick(part.sq, event) if kind == "fire" else None
+        known = _known_tick(part.sq, event) if event.runs else event.inputs[0].tick if kind == "end" else None
+        if kind == "run":
+            if part.stage_twin.elsewhere.paths and place not in self.absent:
+                event.wires.append([StandIn(place, 0, known)])
+                part.stage_twin.keep(event.wires[0][0], start, stop)
+            return
         wire = 0
-        fires_tag = kind == "fire" and part.sq.trigger in ("arrival", "grid")
+        fires_tag = kind == "tag" or (kind == "fire" and part.sq.trigger in ("arrival", "grid"))
         for leg in part.legs:
-            if leg.tag and not fires_tag:
+            event.arrivals.append(now)
+            if (leg.tag and not fires_tag) or (kind == "tag" and not leg.tag):
                 event.wires.append([])
                 continue
             if leg.tag:
@@ -173,9 +230,24 @@ class World:
                     continue
             event.wires.append(values)
             if leg.delay:
-                self.agenda.deliver_at(now + leg.delay, self.arrive, Flying(part, leg, values, start, stop))
+                arrival = event.arrivals[-1] = self._arrival(part, leg, now)
+                self.agenda.deliver_at(arrival, self.arrive, Flying(part, leg, values, start, stop))
             elif leg.to:
                 self.arrive(Flying(part, leg, values, start, stop))
+
+    def _arrival(self, part: Part, leg: Leg, now: int) -> int:
+        """When a token arrives that is sent now: it may have to wait for those ahead of it."""
+        alone = now + leg.delay
+        if self.ways is None:
+            return alone
+        tick: int = self.ways.arrival(part.context.prepared.here, leg.host or self.links.manager, lambda: leg.size)
+        self.overtaken |= tick != alone
+        return tick
+
+    @property
+    def uses(self) -> list[Any]:
+        """What cores and links are used for."""
+        return [*(cores.use for cores in self.cores.values()), *(() if self.ways is None else self.ways.uses)]
 
     @property
     def lags(self) -> Lags:
@@ -188,6 +260,8 @@ class World:
         if leg.output:
             self._note(flying.part, "tell", flying.start, flying.stop, flying.values, now, leg)
             return
+        if leg.host:
+            self.came[flying.part, leg.way.name, leg.host] += 1
         for (taker, port), value in zip(leg.to, flying.values, strict=True):
             given: Any = value
             if taker.twin.handled:
@@ -201,7 +275,6 @@ class World:
                     raise Unsettled(f"a deadline of {taker.sq.name} depends on values")
                 given = value.tick
             taker.active = True
-            taker.arrivals += 1
             taker.lag = min(taker.lag, flying.start - now)
             taker.twin.receive(port, flying.start, flying.stop, given, bool(leg.host))
 
@@ -217,30 +290,53 @@ class World:
         """All that `load` needs to go back here."""
         agenda = self.agenda
         timers = agenda.now, copied(agenda._ticks), copied(agenda._due), copied(agenda._arrivals)
-        return timers, [{k: copied(v) for k, v in vars(part.twin).items()} for part in self.parts]
+        return timers, [{k: copied(v) for k, v in vars(each).items()} for each in self._twins]
+
+    @property
+    def _twins(self) -> list[Any]:
+        """All that changes."""
+        stages = [part.stage_twin for part in self.parts if part.stage is not None]
+        ways = () if self.ways is None else (self.ways,)
+        return [*(part.twin for part in self.parts), *stages, *self.cores.values(), *ways]
 
     def load(self, saved: tuple[Any, ...]) -> None:
         """Go back to where `save` was called."""
         agenda, (timers, twins) = self.agenda, saved
         agenda.ready.clear()
         agenda.now, agenda._ticks, agenda._due, agenda._arrivals = timers[0], *map(copied, timers[1:])
-        for part, state in zip(self.parts, twins, strict=True):
-            vars(part.twin).update({k: copied(v) for k, v in state.items()})
-        self.events = []
+        for twin, state in zip(self._twins, twins, strict=True):
+            vars(twin).update({k: copied(v) for k, v in state.items()})
+        self.events, self.overtaken = [], False
+        self.came.clear()
+        for use in self.uses:
+            use.notes.clear()
 
-    def standing(self, base: int, agenda: Agenda | None = None) -> Standing:
+    def standing(self, base: int, absent: Any, agenda: Agenda | None = None) -> Standing:
         """How everything stands at the begin of tick `base`; `agenda`: the real one, else the stand-ins are looked at.
+
+        `absent` stands for results of runs under way that will give none.
 
         Raises:
             Unsettled: a rule is in its turn, or changes.
         """
-        standing = Standing({}, {}, {}, [], [], INFINITY)
+        standing = Standing({}, {}, {}, [], [], INFINITY, {}, {})
+        if agenda is not None and self.links.busy_beside(self._by_stage):
+            raise Unsettled("bodies run that have no part in it")
+        ways = self.ways if agenda is None else self.links.timing
+        for link, tick in () if ways is None else ways.latest.items():
+            if tick > base:
+                standing.latest[link] = tick - base
         for part in self.parts:
             sync = part.sync if agenda is not None else part.twin
             if sync.inbox or sync.remote or sync.queued:
                 raise Unsettled(f"{part.sq.name} has its turn now")
             values = standing.values[part.index] = []
+            for slot, token in sync.sticky.items() if isinstance(sync, ArrivalSync) else ():
+                standing.stickies[part.index, slot] = 0 if token is None else token[1] - sync.number
             standing.shapes[part.index] = stands(part, sync, base, values, standing.lasts)
+            if part.stage is not None:
+                stage = part.stage if agenda is not None else part.stage_twin
+                standing.shapes[part.index] += (self._stage_stands(part, stage, base, values, absent),)
         others: Tick = INFINITY
         of = self.part_of if agenda is not None else self._twin_of
         for tick, turns in (agenda or self.agenda)._due.items():
@@ -253,7 +349,7 @@ class World:
         standing.timers.sort()
         for tick, messages in sorted((agenda or self.agenda)._arrivals.items()):
             for deliver, message in messages:
-                flying = message[0] if agenda is None else self.flying(deliver, message)
+                flying = self.flying(deliver, message)
                 if flying is None:
                     others = min(others, tick)
                 else:
@@ -265,7 +361,14 @@ class World:
         return standing._replace(others=others)
 
     def flying(self, deliver: Callable[..., None], message: tuple[Any, ...]) -> Flying | None:
-        """The token that a real arrival brings, with a value for each receiver; None: it is something else."""
+        """The token that an arrival brings, with a value for each receiver, or the end of a run; None: neither."""
+        if deliver == self.arrive:
+            flying: Flying = message[0]
+            return flying
+        ending = self.links.ending(deliver, message)
+        if ending is not None:
+            part = self._by_stage.get(id(ending[0]))
+            return None if part is None else Flying(part, ENDING, [], ending[1], None)
         opened = self.links.opened(deliver, message)
         part = None if opened is None else self._by_name.get((*opened.context, opened.sq))
         if opened is None or part is None:
@@ -287,7 +390,9 @@ class World:
         for tick, messages in agenda._arrivals.items():
             for deliver, message in messages:
                 flying = self.flying(deliver, message)
-                if flying is not None:
+                if flying is not None and flying.leg is ENDING:
+                    flying.part.stage_twin.ends_at(tick, flying.start)
+                elif flying is not None:
                     sq, tag = flying.part.sq, flying.leg.tag
                     is_tick = tag or (not sq.body and sq.function in ("ADD", "SUB"))
                     arrived: list[Any] = flying.values
@@ -307,8 +412,8 @@ def copied(value: Any) -> Any:
         return [copied(item) for item in value]
     if kind is dict:
         return {key: copied(item) for key, item in value.items()}
-    if kind is set:
-        return set(value)
+    if kind is set or kind is deque:
+        return kind(value)
     if kind is Port:
         other = Port()
         other.tokens, other.widest = value.tokens[:], value.widest
@@ -318,6 +423,10 @@ def copied(value: Any) -> Any:
 
 def _reports(sq: str, start: Tick, stop: Tick, error: BaseException) -> None:
     raise Unsettled(f"an error of {sq}: {error}")
+
+
+def _fails(start: Tick, stop: Tick, error: BaseException) -> None:
+    raise error
 
 
 def _known_tick(sq: TTSQ, event: Event) -> int | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from ticktalk.accelerate.events import Flying, Part
+from ticktalk.accelerate.bind import GONE
+from ticktalk.accelerate.events import ENDING, Flying, Part
 from ticktalk.engine.firing.arrival import ArrivalSync, SinglePortSync
 from ticktalk.engine.firing.base import TTSQSync
 from ticktalk.engine.firing.deadline import DeadlineSync, PlanBSync
@@ -25,6 +26,8 @@ class Standing(NamedTuple):
         timers: when parts have their turns.
         flying: the tokens under way.
         others: the first tick at which something else is due.
+        stickies: by place of a part and slot, the number of its last sticky token, counted from its latest arrival.
+        latest: by link on which no token overtakes another one, when it is free.
     """
 
     shapes: dict[int, tuple[Any, ...]]
@@ -33,6 +36,8 @@ class Standing(NamedTuple):
     timers: list[tuple[int, int]]
     flying: list[tuple[int, Flying]]
     others: Tick
+    stickies: dict[tuple[int, int], int]
+    latest: dict[tuple[str, str], int]
 
     def same_rules(self, other: Standing, parts: Iterable[Part]) -> bool:
         """True if the rules of these parts will do the same, with the same tokens."""
@@ -44,12 +49,13 @@ class Standing(NamedTuple):
     def same(self, other: Standing, parts: Iterable[Part]) -> bool:
         """True if what follows at these parts is the same."""
         under_way = [flies(*entry) for entry in self.flying] == [flies(*entry) for entry in other.flying]
-        return under_way and self.same_rules(other, parts)
+        return under_way and self.latest == other.latest and self.same_rules(other, parts)
 
 
 def flies(since: int, flying: Flying) -> tuple[Any, ...]:
     """What tells tokens under way apart, without their values."""
-    return since, flying.part.index, flying.part.legs.index(flying.leg), flying.start, flying.stop
+    leg = -1 if flying.leg is ENDING else flying.part.legs.index(flying.leg)
+    return since, flying.part.index, leg, flying.start, flying.stop
 
 
 def since(tick: Any, base: int) -> Any:
@@ -97,7 +103,7 @@ def stands(part: Part, sync: Any, base: int, values: list[Any], lasts: dict[int,
     if isinstance(sync, GridSync):
         values.extend(sync.values)
         return since(sync.instant, base), sync.every, sync.phase, sync.width, sync.change
-    if isinstance(sync, (SinglePortSync, ArrivalSync)) and sync.forward:
+    if keeps_order(sync):
         lasts[part.index] = since(sync.last_start, base)
     found: list[Any] = []
     for place, port in enumerate(ports_of(sync)):
@@ -111,6 +117,11 @@ def stands(part: Part, sync: Any, base: int, values: list[Any], lasts: dict[int,
         found.append([tokens_since(sync, sync.due, token, base) for token in sync.due.tokens])
         found.append(sorted(number - sync.number for number in sync.answered))
     return tuple(found)
+
+
+def keeps_order(sync: Any) -> bool:
+    """True if a firing rule drops sets that start before the last one."""
+    return isinstance(sync, (SinglePortSync, ArrivalSync)) and sync.forward
 
 
 def has_value(sync: Any, port: Port) -> bool:
@@ -133,6 +144,12 @@ def tokens_since(sync: Any, port: Port, token: Any, base: int) -> tuple[Any, ...
 
 def put_back(part: Part, standing: Standing, base: int, advanced: bool, here: Iterator[Any]) -> None:
     """Let a firing rule stand as at the begin of a period at `base`; its values come from `here`."""
+    _put_rule_back(part, standing, base, advanced, here)
+    if part.stage is not None:
+        part.stage.stand(base, standing.shapes[part.index][-1], here, GONE)
+
+
+def _put_rule_back(part: Part, standing: Standing, base: int, advanced: bool, here: Iterator[Any]) -> None:
     sync, shape = part.sync, standing.shapes[part.index]
     if isinstance(sync, GridSync):
         for _ in sync.values:
@@ -141,8 +158,6 @@ def put_back(part: Part, standing: Standing, base: int, advanced: bool, here: It
         if advanced and sync.instant is not None:
             sync.considered = instant_at(last_instant(sync.instant - 1, sync.every, sync.phase), sync.every, sync.phase)
         return
-    if advanced and isinstance(sync, (SinglePortSync, ArrivalSync)) and sync.forward:
-        sync.last_start = max(sync.last_start, *at(base, standing.lasts[part.index]))
     for index, port in enumerate(ports_of(sync)):
         tokens = []
         for start, number, stop, *rest in shape[index]:
@@ -156,7 +171,9 @@ def put_back(part: Part, standing: Standing, base: int, advanced: bool, here: It
         for slot, interval in zip(sync.sticky, shape[len(sync.consuming)], strict=True):
             if interval is not None:
                 start, stop = at(base, *interval)
-                sync.sticky[slot] = (start, sync.number, stop, next(here))
+                since = standing.stickies.get((part.index, slot))
+                number = sync.sticky[slot][1] if since is None else sync.number + since  # type: ignore[index]
+                sync.sticky[slot] = (start, number, stop, next(here))
         sync.evict_at = NEG_INFINITY
     elif isinstance(sync, DeadlineSync):
         for start, number, stop, tick in shape[2]:

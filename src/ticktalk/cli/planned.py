@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from ticktalk.accelerate.events import Opened, Unsettled
+from ticktalk.accelerate.events import Opened, TakesTime, Unsettled, Ways
 from ticktalk.accelerate.periods import Plan
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
@@ -42,8 +42,40 @@ class _AtOnce:
     def __init__(self, manager: str) -> None:
         self.manager = manager
 
-    def delay(self, sender: str, receiver: str) -> int | None:
+    def delay(self, context: ContextParts, sq: str, receiver: str) -> int | None:
         return 0
+
+    @property
+    def timing(self) -> Ways | None:
+        return None
+
+    def size(self, context: ContextParts, sq: str, receiver: str) -> int:
+        return 0
+
+    def stage(self, context: ContextParts, sq: str) -> TakesTime | None:
+        return None
+
+    def busy_beside(self, stages: Collection[int]) -> bool:
+        return False
+
+    def ending(self, deliver: Callable[..., None], message: tuple[Any, ...]) -> tuple[TakesTime, int | None] | None:
+        return None
+
+    def still(self) -> bool:
+        return True
+
+    @property
+    def numbered(self) -> bool:
+        return False
+
+    def in_step(self, context: ContextParts, arc: str, receiver: str, flying: int) -> bool:
+        return True
+
+    def sent(self, context: ContextParts, arc: str, tokens: int) -> None:
+        """Tokens have no numbers."""
+
+    def came(self, context: ContextParts, arc: str, receiver: str, tokens: int) -> None:
+        """Tokens have no numbers."""
 
     def listened(self) -> bool:
         return False
@@ -54,7 +86,7 @@ class _AtOnce:
     def tell(self, context: ContextParts, token: Opened) -> None:
         """Nobody is told."""
 
-    def put(self, tick: int, context: ContextParts, token: Opened) -> None:
+    def put(self, tick: int, context: ContextParts, token: Opened, ahead: int) -> None:
         """Nothing is under way."""
 
 

@@ -48,7 +48,7 @@ class Simulation:
         network: brings messages and tokens from one ensemble to another.
         timing: how long bodies and tokens take, as a deployment file says; None: bodies no time, tokens a delay.
         meter: measures the costs of bodies on this machine.
-        accelerator: given to contexts that start; None: not where bodies take time, are measured, or SQs may move.
+        accelerator: given to contexts that start; None: not where bodies are measured.
         sites: the ensembles by name.
         former: the contents of failed ensembles: their counters still count.
         movable: SQs may move while their contexts run.
@@ -125,6 +125,7 @@ class Simulation:
         """Let bodies and tokens take the times that a deployment file gives; before anything starts."""
         from ticktalk.simulation.timing import Timing  # few simulations need it
 
+        self._without_regions()
         timing = self.timing = self.network.timing = Timing(deployment, self.agenda)
         self.network.size = lambda sent: size_of(sent, timing)
 
@@ -137,10 +138,14 @@ class Simulation:
     def make_movable(self) -> None:
         """Let SQs move between ensembles while their contexts run; before anything starts."""
         self.movable = self.network.keeps_arcs_in_order = True
-        self.accelerator = None
+        self._without_regions()
         for site in self.sites.values():
             if site.host is not None:
                 site.host.movable = True
+
+    def _without_regions(self) -> None:
+        if isinstance(self.accelerator, SimulationAccelerator):
+            self.accelerator.regions = False
 
     def start(self, process: TTProcess) -> simpy.Process:
         """Run a process of an ensemble in this simulation."""

@@ -11,7 +11,7 @@ from ticktalk.engine.prepared_graph import PreparedGraph
 from ticktalk.manager.driver import Load
 from ticktalk.mapping.deployment_file import DeploymentFile, EnsembleSpec
 from ticktalk.simulation.cores import Cores
-from ticktalk.simulation.use import Use
+from ticktalk.simulation.use import Use, UseNotes
 from ticktalk.values.codec import Data, encode_value
 
 
@@ -22,6 +22,9 @@ class Timing:
         deployment: speeds, cores, links and costs. An ensemble that it does not name is as fast as the reference and
             has one core. The default link leads between two ensembles without a link of their own.
         agenda: the simulation's.
+
+    Attributes:
+        latest: by sender and receiver, when the last token arrives.
     """
 
     def __init__(self, deployment: DeploymentFile, agenda: Agenda) -> None:
@@ -31,8 +34,8 @@ class Timing:
         self._specs = {spec.name: spec for spec in deployment.ensembles}
         self._times = {function: cost.time or 0 for function, cost in deployment.costs.items()}
         self._cores: dict[str, Cores] = {}
-        self._latest: dict[tuple[str, str], int] = {}  # by sender and receiver, when the last token arrives
-        self._links: dict[tuple[str, str], Use] = {}  # by sender and receiver, of links with a bandwidth
+        self.latest: dict[tuple[str, str], int] = {}
+        self._links: dict[tuple[str, str], Use | UseNotes] = {}  # by sender and receiver, of links with a bandwidth
         self._functions: WeakKeyDictionary[PreparedGraph, dict[str, str]] = WeakKeyDictionary()
 
     def cores_of(self, ensemble: str) -> Cores:
@@ -49,6 +52,7 @@ class Timing:
         found = [cores.load(name, length, now) for name, cores in sorted(self._cores.items())]
         for (sender, receiver), use in sorted(self._links.items()):
             behind = max(0, self._free_at(sender, receiver) - now)
+            assert isinstance(use, Use)
             since = use.since if behind and use.grows(now) else None
             name = f"{sender} -> {receiver}"
             found.append(Load("link", name, 1, (use.work - behind) / length, behind, "", since))
@@ -56,7 +60,7 @@ class Timing:
 
     def all_arrived(self) -> int:
         """The root tick by which all that was sent has arrived."""
-        return max(self._latest.values(), default=self._agenda.now)
+        return max(self.latest.values(), default=self._agenda.now)
 
     def arrival(self, sender: str, receiver: str, size: Callable[[], int]) -> int:
         """The tick at which a payload sent now arrives: after what was sent before, its own transfer, the latency.
@@ -69,26 +73,64 @@ class Timing:
         transfer = 0
         if link.bandwidth is not None:
             transfer = link.transfer(size()) - link.latency
-            use = self._links.setdefault(way, Use())
+            use = self._use_of(way)
             use.queued(now, begin - now)
             use.works(begin, begin + transfer, begin > now)
-        tick = self._latest[way] = begin + transfer + link.latency
+        tick = self.latest[way] = begin + transfer + link.latency
         return tick
+
+    def _use_of(self, way: tuple[str, str]) -> Use | UseNotes:
+        return self._links.setdefault(way, Use())
+
+    # For a plan over a common period.
+
+    def twin(self, agenda: Agenda) -> TimingTwin:
+        """The same links, on which the same is under way; what they are used for is noted."""
+        return TimingTwin(self, agenda)
+
+    def sent(self, sender: str, receiver: str, tick: int) -> None:
+        """A payload is under way, to arrive at `tick`."""
+        self.latest[sender, receiver] = max(tick, self.latest.get((sender, receiver), 0))
+
+    def bytes_of(self, sender: str, receiver: str, prepared: PreparedGraph, sq: str) -> int | None:
+        """The bytes of each result of an SQ, where they matter; None: they depend on its value."""
+        return 0 if self.deployment.link(sender, receiver).bandwidth is None else self._bytes(prepared, sq)
 
     def _free_at(self, sender: str, receiver: str) -> int:
         """The tick at which a link has sent all that it was given."""
-        return self._latest.get((sender, receiver), 0) - self.deployment.link(sender, receiver).latency
+        return self.latest.get((sender, receiver), 0) - self.deployment.link(sender, receiver).latency
 
     def size(self, prepared: PreparedGraph | None, sq: str, value: Any, data: Data | None) -> int:
         """The bytes of a result of an SQ.
 
         The deployment file's time for its function counts. `data` is the value encoded, if it has been.
         """
-        if prepared is not None:
-            functions = self._functions.get(prepared)
-            if functions is None:
-                functions = self._functions[prepared] = {sq.name: sq.function for sq in prepared.graph.sqs}
-            cost = self.deployment.costs.get(functions.get(sq, ""))
-            if cost is not None and cost.bytes is not None:
-                return cost.bytes
-        return len(encode_value(value) if data is None else data)
+        length = None if prepared is None else self._bytes(prepared, sq)
+        return len(encode_value(value) if data is None else data) if length is None else length
+
+    def _bytes(self, prepared: PreparedGraph, sq: str) -> int | None:
+        """The bytes of each result of an SQ, if the deployment file says them."""
+        functions = self._functions.get(prepared)
+        if functions is None:
+            functions = self._functions[prepared] = {sq.name: sq.function for sq in prepared.graph.sqs}
+        cost = self.deployment.costs.get(functions.get(sq, ""))
+        return None if cost is None else cost.bytes
+
+
+class TimingTwin(Timing):
+    """A copy of the links of a simulation."""
+
+    def __init__(self, of: Timing, agenda: Agenda) -> None:
+        super().__init__(of.deployment, agenda)
+        self._of = of
+        self.latest = of.latest.copy()
+
+    def _use_of(self, way: tuple[str, str]) -> Use | UseNotes:
+        if way not in self._links:
+            self._links[way] = UseNotes(self._of._use_of(way))
+        return self._links[way]
+
+    @property
+    def uses(self) -> list[UseNotes]:
+        """What the links are used for."""
+        return [use for use in self._links.values() if isinstance(use, UseNotes)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+Note = tuple[str, int, int, bool]
+"""What a `Use` is told, and the arguments."""
+
 FEW = 10
 """Pieces of work without a pause that are too few to say whether a queue grows."""
 
@@ -45,3 +48,46 @@ class Use:
     def grows(self, now: int) -> bool:
         """True if the queue has grown up to `now`. That of a burst is longest when it begins."""
         return self._pieces > FEW and 2 * (self._longest_at - self.since) > now - self.since
+
+    def repeat(self, notes: list[Note], shift: int, length: int, times: int) -> None:
+        """Be told what was noted, `shift` ticks later; `times` times, every `length` ticks."""
+        self._tell(notes, shift)
+        if times > 1:
+            # In between it is the same each time, except how much there was.
+            self.work += (times - 2) * sum(note[2] - note[1] for note in notes if note[0] == "works")
+            self._pieces += (times - 2) * sum(note[0] == "queued" for note in notes)
+            self._tell(notes, shift + (times - 1) * length)
+
+    def _tell(self, notes: list[Note], shift: int) -> None:
+        for what, tick, number, waited in notes:
+            if what == "queued":
+                self.queued(tick + shift, number)
+            elif what == "works":
+                self.works(tick + shift, number + shift, waited)
+            else:
+                self.missed(tick + shift)
+
+
+class UseNotes:
+    """Takes note of what a `Use` is told, in place of it.
+
+    Attributes:
+        of: that.
+        notes: what it is to be told.
+    """
+
+    def __init__(self, of: Use | UseNotes) -> None:
+        self.of = of
+        self.notes: list[Note] = []
+
+    def queued(self, now: int, length: int) -> None:
+        """A piece of work comes."""
+        self.notes.append(("queued", now, length, False))
+
+    def works(self, begin: int, end: int, waited: bool) -> None:
+        """A piece is worked on."""
+        self.notes.append(("works", begin, end, waited))
+
+    def missed(self, now: int) -> None:
+        """A piece has waited for too long."""
+        self.notes.append(("missed", now, 0, False))
