@@ -19,7 +19,7 @@ from ticktalk.physical.network.token_frames import arcs_as_bytes, token_frame
 from ticktalk.physical.network.tokens import Incoming
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken
-from ticktalk.physical.workers import workers
+from ticktalk.physical.workers import worker_body, workers
 from ticktalk.values.codec import encode_value
 
 HEAD = "from ticktalk import SQify, STREAMify, GRAPHify, TTClock, TTEmpty, component\n"
@@ -285,6 +285,34 @@ def test_a_killed_worker_ends_its_regions_and_they_form_again(process_host: Host
     again = values.index(1, 1)  # nothing was saved of it
     assert values[:again] == list(range(1, again + 1))
     assert values[again:] == list(range(1, len(values) - again + 1))
+
+
+def test_what_waits_for_a_region_whose_worker_stands_still_is_bounded(
+    process_host: Host, generous: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes apart, and the general engine leaves out what is too much; all that is kept comes, once and in order."""
+    monkeypatch.setattr(crossing, "RUNS", 20)
+    monkeypatch.setattr(worker_body, "UNDER_WAY", 40)
+    host = process_host
+    text = NUMBERS + "@SQify\ndef passed(a):\n    return a\n" + ONCE.format(length=60_000_000)
+    graph = host.run(text + "        return passed(left(window, TTPeriod=5000))\n")
+    until(lambda: together(host, graph), "it forms a region")
+    worker = host.worker("main").process
+    os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        (region,) = regions(host, graph)
+        until(lambda: not region.together, "it goes apart")
+        assert len(region.runs) <= 20
+        until(lambda: host.counts(graph)["left-1"].get("skipped", 0) > 50, "later instants are left out")
+        bodies = host.node.workers._bodies.values()
+        assert in_loop(host.node, lambda: max(len(body.in_flight) for body in bodies)) <= 40
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
+    before = len(host.values(graph))
+    until(lambda: len(host.values(graph)) > before + 50, "it goes on")
+    values = host.values(graph)
+    assert values == list(range(1, len(values) + 1))
+    in_loop(host.node, lambda: host.node.stop_graph(graph))
 
 
 def test_a_grid_that_is_set_forms_regions_anew(host: Host, generous: None) -> None:

@@ -33,7 +33,7 @@ from ticktalk.engine.firing.base import Fire
 from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.time import NEG_INFINITY, Tick
-from ticktalk.values.codec import Data, Encoded, encoded
+from ticktalk.values.codec import Data, Encoded, encoded, held_bytes
 
 SHARE = 10
 """The bodies of a region may take one of so many parts of the period, so that others still have their turns."""
@@ -51,6 +51,9 @@ and more is under way where tokens come faster than the general engine can take 
 
 LOOKS_AGAIN = 8
 """Firings after which a slow region is considered again; each further time after four times as many."""
+
+FEW, RUNS, HELD = 16, 10_000, 64 << 20
+"""Runs that may be under way: in any case, in all, and in bytes of their values if all are as long as the latest."""
 
 LOOKS_AT_MOST_AFTER = 4096
 """Firings after which a region is considered again in any case."""
@@ -233,7 +236,8 @@ class DeviceRegion:
             apart()  # it names the value without codec
             return
         instant, following = (None, None) if self._grid is None else self._workers.due(self._grid, start)
-        self._enter(start, ([start, stop, b"", data, instant, following, fired[0][4]], apart))
+        length = sum(held_bytes(value) for _, _, _, values, _ in fired for value in values)
+        self._enter(start, ([start, stop, b"", data, instant, following, fired[0][4]], apart), length)
 
     def takes(self, arcs: Iterable[int]) -> bool:
         """True if a token that came on these arcs is for it, and for nobody else here."""
@@ -253,8 +257,7 @@ class DeviceRegion:
         """Take a token that came on arcs from another ensemble.
 
         Args:
-            arcs: the arc's index, or those of several as they came.
-            indexes: the same as numbers.
+            arcs, indexes: the arc's index, or those of several as they came; the same as numbers.
             data: the value, or an array of them.
             start, stop: the interval.
             apart: gives it to the general engine.
@@ -268,10 +271,12 @@ class DeviceRegion:
                 apart()
                 return
             self._last_starts.update(dict.fromkeys(mine, start))
-        self._enter(start, ([start, stop, arcs, self._workers.mark(data), None, None], apart))
+        self._enter(start, ([start, stop, arcs, self._workers.mark(data), None, None], apart), len(data))
 
-    def _enter(self, start: Tick, entry: Entry) -> None:
+    def _enter(self, start: Tick, entry: Entry, length: int) -> None:
         self._saw(start)
+        if len(self.runs) >= FEW and (len(self.runs) >= RUNS or len(self.runs) * length >= HELD):
+            self.dissolve()  # its worker is held up, and the general engine bounds what waits for it
         if self._state == "together":
             self._run(entry)
         elif self._state == "apart":
@@ -336,11 +341,7 @@ class DeviceRegion:
         self._patience = min(4 * self._patience, LOOKS_AT_MOST_AFTER)
 
     def look_whether_idle(self, again: bool = True) -> None:
-        """While it closes up: go together, if nothing of it is under way on the general engine.
-
-        Args:
-            again: look again after the turns of its SQs, if one of them has still to come.
-        """
+        """While it closes up: go together, if nothing of it is under way; `again`: look after the turns of its SQs."""
         if self._state != "closing up" or self.runs or self._left():
             return
         if self._others.still_run(part.body for part in self.parts):
