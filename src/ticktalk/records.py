@@ -113,7 +113,17 @@ class Moved(Record, frozen=True, array_like=True, tag="moved"):
     state: bytes
 
 
-AnyRecord = Sent | Received | Turn | Decided | Left | Counted | Fired | Deadline | Moved
+class GridSet(Record, frozen=True, array_like=True, tag="grid"):
+    """A stream has another grid for instants later than `after`: so many periods (`per`) take `period` ticks."""
+
+    period: int
+    per: int
+    phase: int
+    width: int
+    after: int
+
+
+AnyRecord = Sent | Received | Turn | Decided | Left | Counted | Fired | Deadline | Moved | GridSet
 
 
 class Records(msgspec.Struct, frozen=True, array_like=True):

@@ -233,3 +233,19 @@ def test_up_to_a_tick_nothing_later_is_missed() -> None:
         assert replay.finish(tick + 31) == []
         replay.go()
         assert replay.finish() == []
+
+
+def test_a_grid_that_was_set_while_the_run_went_on() -> None:
+    graph = compile_source(PROGRAM, "prog.py", "prog")
+    manager = TTRuntimeManagerSim(None, [TTEnsemble(None, name) for name in "ab"], simpy.Environment())
+    kept = Kept()
+    recording = RecordedSimulation(manager, kept, {})  # type: ignore[arg-type]
+    manager.instantiate_and_map_graph(graph)
+    manager.execute_graph(graph)
+    for until, period in ((450, 70), (900, 30), (1500, 250)):
+        manager.simulation.run(until)
+        manager.set_grid(graph, "count-1", period=period)
+    manager.simulation.run(3000)
+    recording.finish()
+    departures, replay = replayed(kept)
+    assert [str(each) for each in departures] == [] and replay.ended["count-1"] > 25

@@ -243,7 +243,10 @@ class Context:
         if isinstance(sync, GridSync):
             now = self.agenda.now
             self.decelerate()
-            sync.set_grid(period, phase, width, now if after is None else after)
+            since = now if after is None else after
+            if self.tap is not None:
+                self.tap.grid_set(name, period, phase, width, since)
+            sync.set_grid(period, phase, width, since)
             if sync.change is None:
                 self.accelerate()
             elif self._accelerator is not None:

@@ -17,6 +17,7 @@ from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.graph.sq import TTSQ
 from ticktalk.payloads import InstanceState
 from ticktalk.time import Tick
+from ticktalk.time.grid import Period
 
 Outcome = Literal["sent", "nothing", "failed"]
 """The outcome of a firing: a result was sent, its body gave none, it raised."""
@@ -56,6 +57,9 @@ class Tap(Protocol):
         In simulation a body takes no time, unless a deployment file says so. On a device its worker measured when it
         began and ended. A firing that was skipped or lost has no body that ran: counters say how many.
         """
+
+    def grid_set(self, sq: str, period: Period, phase: int, width: int, after: int) -> None:
+        """A stream has another grid, for instants later than `after`."""
 
     def moved(self, sq: str, here: bool, state: InstanceState | None) -> None:
         """An instance has come here, with its state if it had one, or has left."""

@@ -27,6 +27,7 @@ from ticktalk.records import (
     Deadline,
     Decided,
     Fired,
+    GridSet,
     Left,
     Moved,
     Received,
@@ -34,6 +35,7 @@ from ticktalk.records import (
     Turn,
 )
 from ticktalk.time import Tick
+from ticktalk.time.grid import Period
 from ticktalk.values.codec import encoded
 
 LONGEST = 1 << 24
@@ -171,6 +173,10 @@ class Tapped:
     def fired(self, sq: str, start: Tick, stop: Tick, began: int, ended: int, outcome: Outcome) -> None:
         """The body of an SQ has run."""
         self._note(Fired(self._now(), sq, start, stop, began, ended, outcome))
+
+    def grid_set(self, sq: str, period: Period, phase: int, width: int, after: int) -> None:
+        """A stream has another grid."""
+        self._note(GridSet(self._now(), sq, period.numerator, period.denominator, phase, width, after))
 
     def moved(self, sq: str, here: bool, state: InstanceState | None) -> None:
         """An instance has come, or has left."""

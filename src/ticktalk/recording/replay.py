@@ -18,6 +18,7 @@ from typing import Any
 
 from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.agenda import Agenda
+from ticktalk.engine.firing.grid import GridSync
 from ticktalk.engine.firing_chain import Elsewhere, Surroundings
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.engine.prepared_graph import PreparedGraph
@@ -30,8 +31,9 @@ from ticktalk.payloads import InstanceState
 from ticktalk.recording.bodies import Body, WholeGraph
 from ticktalk.recording.compare import Compared, Departure, content_of, put_off, same_tokens, same_value, shown, told
 from ticktalk.recording.setup import Setup
-from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, Left, Moved, Received, Sent, Turn
+from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, GridSet, Left, Moved, Received, Sent, Turn
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+from ticktalk.time.grid import period_of
 from ticktalk.values.codec import decode_value
 
 HERE = "replay"
@@ -40,7 +42,7 @@ HERE = "replay"
 
 # Tuples: a union would be made anew at each look.
 _COMPARED = (Deadline, Left)
-_GIVEN = (Turn, Received, Moved)
+_GIVEN = (Turn, Received, Moved, GridSet)
 _OF_BODIES = (Sent, Fired)
 
 
@@ -307,6 +309,11 @@ class Replay:
                 group.sent.setdefault(record.sq, []).append(record)
             elif isinstance(record, Moved):
                 self._move(group, record)
+            elif isinstance(record, GridSet):
+                self._agenda.now = record.tick
+                sync = self.context.syncs[record.sq]
+                assert isinstance(sync, GridSync)
+                sync.set_grid(period_of(record.period, record.per), record.phase, record.width, record.after)
             elif isinstance(record, Decided):
                 self.departs(record, f"{told(record)} in the recording, and not here")
                 group.astray = True
