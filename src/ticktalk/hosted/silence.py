@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, islice
 
 from ticktalk.engine.context import Context
 from ticktalk.engine.firing.arrival import ArrivalSync
@@ -17,7 +17,10 @@ from ticktalk.payloads import StopGraph
 from ticktalk.stuck import Stuck
 from ticktalk.time import NEG_INFINITY, Tick
 
-LATEST = 8
+MOST = 100
+"""SQs that one look tells of, where time is kept."""
+
+LATEST = 3
 """Tokens of a port among which those are looked for that came closest: whoever keeps time looks at no more."""
 
 PAIRS = 10
@@ -26,10 +29,10 @@ PAIRS = 10
 Near = tuple[str, Tick, Tick, str, Tick, Tick]
 
 
-def all_stuck(context: Context) -> dict[str, Stuck]:
-    """By SQ of a context, what it waits for, or that tokens came in vain."""
-    found = {name: stuck(sync) for name, sync in context.syncs.items()}
-    return {name: told for name, told in found.items() if told is not None}
+def all_stuck(context: Context, most: int | None = None) -> dict[str, Stuck]:
+    """By SQ of a context, what it waits for, or that tokens came in vain; of `most` SQs, if it is given."""
+    found = ((name, told) for name, sync in context.syncs.items() if (told := stuck(sync)) is not None)
+    return dict(islice(found, most))
 
 
 def stuck(sync: TTSQSync) -> Stuck | None:
@@ -119,7 +122,7 @@ class Waits:
         """What the SQs of a context (graph and number) wait for at the tick `now`."""
         before, since = self._since.get(key, {}), {}
         found = {}
-        for name, told in all_stuck(context).items():
+        for name, told in all_stuck(context, MOST).items():
             state = told.used, told.waits_for
             seen, begun = before.get(name, (None, now))
             since[name] = state, begun if seen == state else now

@@ -39,7 +39,11 @@ class Grid(NamedTuple):
     def instant(self, start: int) -> int | None:
         """The instant of a token that begins at `start`; None: this stream has no such token."""
         instant = start + self.width // 2
-        return instant if not self.exact or instant_after(instant - 1, self.every, self.phase) == instant else None
+        if isinstance(self.every, int):
+            there = (instant - self.phase) % self.every == 0
+        else:
+            there = instant_after(instant - 1, self.every, self.phase) == instant
+        return instant if there or not self.exact else None
 
     def instant_around(self, start: int, stop: Tick) -> int | None:
         """The one instant whose token holds from `start` to `stop`; None: there is none, or more than one."""
