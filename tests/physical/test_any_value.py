@@ -203,7 +203,7 @@ ITEMS = st.one_of(
     st.fractions(-3, 3, max_denominator=4), st.timedeltas(), st.datetimes(), st.sets(SMALL, max_size=2),
     st.lists(SMALL, max_size=3), st.lists(SMALL, max_size=3).map(tuple), st.dictionaries(SMALL, SMALL, max_size=2),
     st.lists(SMALL, max_size=2).map(deque), st.builds(range, st.integers(0, 3)), st.frozensets(SMALL, max_size=2),
-    st.sampled_from([np.int8(100), np.float32(0.1), np.array([1, 2]), np.array([0.5, 1.5]), np.bool_(True)]),
+    st.sampled_from([np.int8(100), np.float32(0.1), np.bool_(True)]),
 )  # fmt: skip
 GIVEN = PROGRAM.replace("PAIRS[k]", "k[1]").replace(
     "def main(k):\n    a, b = left(k), right(k)", "def main(pair):\n    a, b, k = left(pair), right(pair), pair[0]"
@@ -354,6 +354,37 @@ def test_what_is_logged_in_a_worker_is_shown_once(capfd: pytest.CaptureFixture[s
         assert lines() == ["ticktalk.SYSLOG: 1", "ticktalk.SYSLOG: a\\x1b"]
     finally:
         made.node.close()
+
+
+LONG_RESULTS = """
+@SQify
+def number(x):
+    return x
+@SQify
+def told(x, what):
+    return what, len(x) if hasattr(x, "__len__") else x
+@GRAPHify
+def main(trigger):
+    n = number(trigger)
+    told(n + 1, what="ADD-1")
+    told(n * 3, what="MULT-1")
+    told("ab" * n, what="MULT-2")
+    told((1, 2) * n, what="MULT-3")
+    told(2 ** n, what="POW-1")
+    told(1 << n, what="LSHIFT-1")
+    told(n in (1, 2, 3), what="IN-1")
+    return COPY_TTTIME("text", n)
+"""
+
+
+def test_what_may_be_long_of_small_numbers_is_no_work_of_the_timekeeper(host: Host) -> None:
+    graph = host.run(LONG_RESULTS, trigger=10)
+    chains = in_loop(host.node, lambda: dict(host.node.host.contexts[graph, 1].chains))
+    here = {name for name, chain in chains.items() if "numbers here" in chain.stages}
+    assert here == {"ADD-1", "MULT-1"}
+    host.finished(graph)
+    values = {"ADD-1": 11, "MULT-1": 30, "MULT-2": 20, "MULT-3": 20, "POW-1": 1024, "LSHIFT-1": 1024, "IN-1": False}
+    assert sorted(map(str, host.values(graph))) == sorted(["text", *map(str, values.items())])
 
 
 DEADLINE = """

@@ -31,6 +31,7 @@ from ticktalk.engine.firing.base import Fire, Leave, Send, fires_full_tokens, ta
 from ticktalk.engine.firing.single_run import SingleRun
 from ticktalk.engine.forwarding import Output, Publish, PublishTogether, TTSQForward
 from ticktalk.engine.tap import Outcome, Tap
+from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
 from ticktalk.instructions import INSTRUCTIONS, KEEPING, OPENING, PASSING
 from ticktalk.payloads import FiringError
@@ -194,7 +195,7 @@ def _elsewhere(
     own: Elsewhere, context: ContextParts, run: RunElsewhere, body: Callable[[TTSQ, Send, Report], TTSQExecute]
 ) -> tuple[tuple[str, ...], Fire]:
     """The stages of a body that runs in a worker, and the `fire` of the first of them."""
-    if own.sq.body or own.unpack is not None or INSTRUCTIONS[own.sq.function].slow:
+    if own.sq.body or own.unpack is not None or not _is_quick(own.sq):
         return ("worker",), run(context, own)
     numbers = NumbersHere(own.sq)
     _, numbers.here, _ = _in_place(own, context, {}, body)
@@ -234,6 +235,13 @@ def runs_elsewhere(sq: TTSQ) -> bool:
 def keeps_state(sq: TTSQ) -> bool:
     """True if an SQ keeps state from firing to firing."""
     return sq.stateful or (not sq.body and sq.function in KEEPING)
+
+
+def _is_quick(sq: TTSQ) -> bool:
+    """True if an instruction takes no time on small numbers; with a constant that is none, it may: `"ab" * n`."""
+    row = INSTRUCTIONS[sq.function]
+    constants = [port.constant[0] for port in sq.ports if port.constant and (row.sees is None or port.name in row.sees)]
+    return not row.slow and _numbers(tuple(map(decode_constant, constants))) is not None
 
 
 Opened = Callable[[tuple[Any, ...]], tuple[Any, ...] | None]
