@@ -166,7 +166,8 @@ class Again:
         for arc in {leg.way.name for leg, wires in event.ways if leg.host and wires}:
             loops.links.sent(event.part.context, arc, 1)
         for leg, wires, arrival in zip(event.part.legs, event.wires, event.arrivals, strict=True):
-            if wires and leg.delay and loops.links.timing is not None:  # it is used, whatever came of it
+            there = bool(wires) and self._value(wires[0]) is not GONE
+            if there and leg.delay and loops.links.timing is not None:  # it is used, whatever came of it
                 receiver = leg.host or loops.links.manager
                 loops.links.timing.arrival(event.part.context.prepared.here, receiver, partial(int, leg.size))
             if not wires or self.told_before(wires[0]):

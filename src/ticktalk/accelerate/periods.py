@@ -302,8 +302,7 @@ class Plan:
 
     def counted(self, leg: Leg) -> bool:
         """True if it is told how many tokens go there, so that none may be absent."""
-        links = self.world.links
-        return bool((leg.delay and links.timing is not None) or (links.numbered and leg.host))
+        return bool(leg.size or (leg.host and self.world.links.numbered))
 
     def in_step(self, standing: Standing) -> bool:
         """True if the tokens that are under way are all that were sent and have not come."""
