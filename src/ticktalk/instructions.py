@@ -132,19 +132,13 @@ def in_a_graph_only(name: str, doc: str = "") -> Callable[..., NoReturn]:
 
 
 def _and(*values: Any) -> Any:
-    value = True
-    for value in values:
-        if not value:
-            return value
-    return value
+    *before, last = values
+    return next((value for value in before if not value), last)  # the truth of the last is not asked for
 
 
 def _or(*values: Any) -> Any:
-    value = False
-    for value in values:
-        if value:
-            return value
-    return value
+    *before, last = values
+    return next((value for value in before if value), last)
 
 
 def _dict(*items: Any) -> dict[Any, Any]:
