@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from test_regions import HEADER, at_once, programs, run
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
+from ticktalk.engine.agenda import Agenda
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.compiler import compile_source
 from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec, LinkSpec
@@ -186,3 +187,17 @@ def test_an_ensemble_that_becomes_slow_is_overloaded_at_once() -> None:
     assert mine == expected
     kinds = Counter({kind for counts in mine[3].values() for kind in counts})
     assert kinds["late_starts"] and kinds["skipped"]
+
+
+def test_an_output_that_never_comes_keeps_no_plan_from_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks: list[int] = []
+    run_tick = Agenda.run_tick
+
+    def counted(agenda: Agenda, tick: int, limit: float | None = None) -> None:
+        ticks.append(tick)
+        run_tick(agenda, tick, limit)
+
+    monkeypatch.setattr(Agenda, "run_tick", counted)
+    monkeypatch.setitem(globals(), "CHAIN", CHAIN.replace("return xs[0], [xs[0]]", "return TTEmpty()"))
+    _, told = simulated(until=50_000)
+    assert not told and len(ticks) < 100  # of some 2,500 at which something happens
