@@ -16,7 +16,7 @@ from ticktalk.messages import Message, NetMsg, message
 from ticktalk.network_keys import Path, apart_key, arc_key
 from ticktalk.payloads import Deployment, StartContext, Taken
 from ticktalk.physical.network import receivers
-from ticktalk.physical.network.receivers import STEP, TOLD
+from ticktalk.physical.network.receivers import MUCH, STEP, TOLD
 from ticktalk.physical.network.token_frames import parse_apart
 from ticktalk.physical.node import Node
 from ticktalk.physical.trust.guard import Guard, NotForThisError
@@ -171,6 +171,28 @@ def test_a_receiver_tells_how_far_it_has_taken_after_many_bytes_and_when_asked(p
         turn(edge)
     ((to, taken),) = told()
     assert to == "far" and taken.name == "edge" and taken.number >= pair.guards["far"].tokens_sealed - 1
+
+
+def test_one_of_many_that_takes_all_is_not_left_out_though_its_seals_are_longer_than_its_tokens(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sender counts what is published: a key for each of the receivers beside a small token."""
+    for name, value in (("STEP", STEP >> 8), ("TOLD", TOLD >> 8), ("MUCH", MUCH), ("PATIENCE", -1)):
+        monkeypatch.setattr(receivers, name, value)
+    far, edge = pair.nodes["far"], pair.nodes["edge"]
+    told = 0
+    for number in range(1, 400):
+        pair.passing.publish("src-1/0", ["edge", "other"], 1, 1_000 * number, 1_000 * number + 10)
+        pair.turn()
+        for _, payload, attached in pair.links["far"].kept:
+            edge.tokens.incoming("prog", "src-1/0")(payload, attached)
+        pair.links["far"].kept.clear()
+        turn(edge)
+        pair.took("other")
+        for _, taken in pair.links["edge"].taken()[told:]:
+            told += 1
+            far.receive(message(NetMsg.TAKEN, taken))
+    assert told > 2 and pair.passing.numbers.left_out == {}
 
 
 def test_a_busy_receiver_has_time(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -363,7 +363,7 @@ class Tokens:
                 raise DroppedError("replayed", f"tokens of {came.sender!r} that came before, or long ago")
             find = functools.partial(incoming.find, came.sender)
             parcels = parse_parcels(came.payload, came.attached, find)
-            self._receipts.took(came.sender, came.number, len(came.payload) if parcels else -1)
+            self._receipts.took(came.sender, came.number, came.size if parcels else -1)
             for parcel in parcels:
                 passing = self._good(incoming, came.sender, parcel)
                 if passing is not None:

@@ -66,23 +66,20 @@ class Came(NamedTuple):
     Attributes:
         peer: the sender; None: nothing is proven here.
         sender: its name.
+        size: bytes of what was published, sealed.
         payload, attached: as `token_frames.parse_parcels` takes them.
     """
 
     peer: Peer | None
     sender: str
     number: int
+    size: int
     payload: Data
     attached: Data | None
 
     def is_new(self) -> bool:
         """Whether they did not come before; they have come now."""
         return self.peer is None or self.peer.came[Path.TOKENS].is_new(self.number)
-
-    @property
-    def size(self) -> int:
-        """Their bytes."""
-        return len(self.payload) + len(self.attached or b"")
 
 
 class Proven(NamedTuple):
@@ -314,8 +311,9 @@ class Guard:
         """
         sealed = sealed_tokens(payload if attached is None else attached)
         check_length(payload)
+        size = len(payload) if attached is None else len(payload) + len(attached)
         if not self.identity.proves:
-            return Came(None, sealed.sender, sealed.number, *published(sealed.body, payload, attached))
+            return Came(None, sealed.sender, sealed.number, size, *published(sealed.body, payload, attached))
         at = sealed.slots.find(self.session[:MARK])
         if at < 0:
             raise NotForThisError(sealed.sender)
@@ -323,7 +321,7 @@ class Guard:
         opened = None if peer is None else open_tokens(peer, sealed, at, key, payload, attached)
         if opened is None:
             raise self._why_not(sealed.sender, lambda former: open_tokens(former, sealed, at, key, payload, attached))
-        return Came(peer, sealed.sender, sealed.number, *published(*opened, attached))
+        return Came(peer, sealed.sender, sealed.number, size, *published(*opened, attached))
 
     def _why_not(self, sender: str, opens: Callable[[Peer], object]) -> DroppedError:
         """The reason why a message, or tokens, in a sender's name do not open: they may be of a forgotten session."""
