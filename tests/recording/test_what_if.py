@@ -112,6 +112,39 @@ def test_another_version_of_the_program(run: Kept, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_an_output_that_another_version_does_not_have_is_gone(run: Kept, tmp_path: Path) -> None:
+    path = tmp_path / "new.py"
+    path.write_text(PROGRAM.replace('name=["a", "b"]', 'name="b"').replace("plain", "named"))
+    comparison = asked(run, program=str(path))
+    plain, named = of(comparison, "plain-1"), of(comparison, "named-1")
+    assert (plain.recorded, plain.gone, plain.new) == (10, 10, 0)
+    assert (named.recorded, named.gone, named.new) == (0, 0, 10)
+    with pytest.raises(typer.Exit):
+        check_same(comparison, ["plain-1"])
+
+
+def test_a_stream_that_was_not_recorded_is_told(
+    run: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "new.py"
+    path.write_text(PROGRAM.replace('name=["a", "b"]', 'name="b"').replace("count", "counted"))
+    assert of(asked(run, program=str(path)), "plain-1").gone == 10
+    assert "counted-1: the recording has no stream of that name, so it sends nothing" in capsys.readouterr().err
+
+
+def test_a_recorded_stream_with_one_run_at_a_time_costs_nothing(tmp_path: Path) -> None:
+    """Its body does not run, so no run of it is in flight either."""
+    call = "count(trigger, TTPeriod=1000)"
+    text = PROGRAM.replace('name=["a", "b"]', 'name="b"')
+    text = text.replace(f"tag, x = {call}\n        due = tag + 400", f"x = TTSingleRunTimeout({call}, TTTimeout=5000)")
+    text = text.replace("return TTFinishByOtherwise(y, TTTimeDeadline=due, TTPlanB=late())", "return y")
+    kept, _ = recorded(compile_source(text, "prog.py", "prog"), 10_350, delay=100)
+    deployment = tmp_path / "deployment.yaml"
+    deployment.write_text("ensembles: [{name: a}, {name: b}]\ncosts: {count: {time: 10us}}\n")
+    comparison = asked(kept, deployment=deployment, until=9_900)
+    assert of(comparison, "twice-1").recorded == 9 and of(comparison, "twice-1").is_same
+
+
 def test_another_period(run: Kept) -> None:
     """Every second instant is left; the values are those that were recorded then."""
     plain = of(asked(run, changes=["count-1.period=2ms"]), "plain-1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ticktalk.cli.streams import say
 from ticktalk.cli.tables import table, terminal
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import duration_text
+from ticktalk.engine.firing_chain import MakeStage
 from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
@@ -70,22 +71,28 @@ def what_if(
     )
     if mapping is None and deployment is None and all(sq.name in setup.host_of for sq in graph.sqs):
         run.placed = run.placed._replace(mapping={sq.name: setup.host_of[sq.name] for sq in graph.sqs})
+    streams = dict.fromkeys(recorded, 0) | {sq.name: _served(former, sq) for sq in graph.sqs if sq.trigger == "grid"}
+    for name in sorted(streams.keys() - setup.host_of.keys()):
+        say(f"{name}: the recording has no stream of that name, so it sends nothing; call it as it was")
     found: list[AnyRecord] = []
     nowhere = io.StringIO()  # what bodies print was printed when they ran
     with BodyOutput(nowhere, nowhere), run.manager() as manager:
         simulation = manager.simulation
-        streams = dict.fromkeys(recorded, 0) | {
-            sq.name: _served(former, sq) for sq in graph.sqs if sq.trigger == "grid"
-        }
         stage = RecordedStreams(graph, records, streams, simulation.agenda).stage
         simulation.accelerator = None
         for site in simulation.sites.values():
             if site.host is not None:
-                site.host.stages = {"recorded": stage, **site.host.stages}
+                simulated = {name: _but(streams, make) for name, make in site.host.stages.items()}
+                site.host.stages = {"recorded": stage, **simulated}
         simulation.tap = lambda ensemble, start: Tapped(found.append, simulation.now)
         run.begin()
         run.go()
-    return compared(graph, (record for _, record in records), found, setup.start_tick + length)
+    return compared(former, (record for _, record in records), graph, found, setup.start_tick + length)
+
+
+def _but(recorded: Collection[str], make: MakeStage) -> MakeStage:
+    """The maker of a stage for all SQs but those with recorded results: their bodies do not run."""
+    return lambda context, own: None if own.sq.name in recorded else make(context, own)
 
 
 def changed(graph: TTGraph, changes: Sequence[str]) -> TTGraph:

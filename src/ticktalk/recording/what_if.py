@@ -175,9 +175,11 @@ KEPT = 100
 """Differences of an output that are kept."""
 
 
-def compared(graph: TTGraph, recorded: Iterable[AnyRecord], now: Iterable[AnyRecord], until: Tick) -> Comparison:
-    """Compare the outputs and counters of two runs, up to a root tick."""
-    was, counted = _of_run(graph, recorded, until)
+def compared(
+    former: TTGraph, recorded: Iterable[AnyRecord], graph: TTGraph, now: Iterable[AnyRecord], until: Tick
+) -> Comparison:
+    """Compare the outputs and counters of two runs, each of its own graph, up to a root tick."""
+    was, counted = _of_run(former, recorded, until)
     there, counts = _of_run(graph, now, until)
     names = dict.fromkeys([*was, *there])
     kinds = [kind for kind in COUNTED if counted[kind] != counts[kind]]
