@@ -1,14 +1,22 @@
-"""The first worker of an ensemble of `ticktalk run` is a fork: as one that starts by itself, and replaced by one."""
+"""How workers start and end: the first one of an ensemble of `ticktalk run` is a fork, replaced by one that is none."""
 
 from __future__ import annotations
 
 import json
+import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from systems import HEAD, Process, alive, until
+
+from ticktalk.engine.agenda import Agenda
+from ticktalk.physical.timekeeping.loop import Loop
+from ticktalk.physical.timekeeping.root_clock import RootClock
+from ticktalk.physical.workers.channels import ProcessChannel
 
 PROGRAM = """
 @STREAMify
@@ -60,6 +68,28 @@ def test_a_forked_worker_is_as_one_that_starts_by_itself_and_replaced_by_one(tmp
         assert "was ended by signal 9 (SIGKILL)" in run.said
     finally:
         run.end()
+
+
+def test_a_worker_that_has_just_ended_by_itself_may_be_ended_at_the_same_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its connection has ended, and the end of its process was not seen yet, when a firing there takes too long."""
+    clock, deaths = RootClock(), list[str]()
+    loop = Loop(clock, Agenda(clock.now()))
+    settings = {"ensemble": "e", "components": {}, "near": "", "max_value": 1000, "nice": 0}
+    channel = ProcessChannel(loop, settings, lambda answer: None, deaths.append)
+    try:
+        monkeypatch.setattr(channel.process, "poll", lambda: None)
+        channel.process.send_signal(signal.SIGKILL)  # type: ignore[attr-defined]
+        assert select.select([channel._socket], (), (), 20)[0]
+        channel._ready(True, False)
+        assert deaths == []
+        channel.end_at_once()
+        assert deaths == [""], "it is replaced, and no graph is to blame"
+    finally:
+        monkeypatch.undo()
+        channel.close()
+        loop.close()
 
 
 def spare(before: str) -> list[int]:

@@ -230,11 +230,12 @@ class ProcessChannel:
         """End the process, whatever runs there; what it has answered is taken first."""
         self.ended = True
         self.process.kill()
-        there = select.poll()
-        there.register(self._socket, select.POLLIN)
-        while not self._closed and there.poll(0):
-            self._ready(True, False)
-        self._end()
+        if not self._closed:  # else it has just ended by itself (`_see_end`)
+            there = select.poll()
+            there.register(self._socket, select.POLLIN)
+            while not self._closed and there.poll(0):
+                self._ready(True, False)
+            self._end()
         self._on_death("")
 
     def close(self) -> None:
