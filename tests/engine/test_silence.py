@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable, Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from ticktalk import TTRuntimeManagerSim, compile_program
 from ticktalk.cli.ending import silence, wait_lines
 from ticktalk.explain.least_change import changes
 from ticktalk.graph.graph import TTGraph
+from ticktalk.hosted import silence as silence_module
 from ticktalk.hosted.silence import Waits, all_stuck, nearest
 from ticktalk.payloads import StopGraph
 
@@ -177,3 +180,17 @@ def test_the_nearest_miss_by_hand() -> None:
     ports = {"a": (2, [(0, 1, 5, None), (20, 2, 25, None)]), "b": (1, [(12, 3, 19, None)]), "c": (0, [])}
     assert nearest(ports) == ("b", 12, 19, "a", 20, 25)
     assert nearest({"a": (1, [(0, 1, 5, None)]), "b": (1, [(4, 2, 9, None)])}) is None
+
+
+def test_an_sq_of_many_ports_is_no_work_where_time_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[object] = []
+
+    def pairs(entries: Iterable[Any], length: int) -> Iterator[Any]:
+        for pair in combinations(entries, length):
+            taken.append(pair)
+            yield pair
+
+    monkeypatch.setattr(silence_module, "combinations", pairs)
+    ports = {f"p{port}": (1, [(10 * port, port, 10 * port + 1, None)]) for port in range(1000)}
+    assert nearest(ports) == ("p0", 0, 1, "p1", 10, 11)
+    assert len(taken) <= silence_module.PAIRS

@@ -102,7 +102,7 @@ def _shown(tokens: dict[str, tuple[int, list[Waiting]]]) -> dict[str, tuple[int,
 def nearest(tokens: dict[str, tuple[int, list[Waiting]]]) -> Near | None:
     """The tokens of two ports that came closest without an overlap, the earlier one first."""
     best: Near | None = None
-    for (one, (_, ones)), (other, (_, others)) in list(combinations(tokens.items(), 2))[:PAIRS]:
+    for (one, (_, ones)), (other, (_, others)) in islice(combinations(tokens.items(), 2), PAIRS):
         for a in ones:
             for b in others:
                 first, second = ((one, a), (other, b)) if a[0] <= b[0] else ((other, b), (one, a))
