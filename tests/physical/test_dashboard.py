@@ -14,7 +14,7 @@ import pytest
 import simpy
 from systems import Process, until
 
-from ticktalk import TTRuntimeManagerSim
+from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.language.compiler import compile_source
 from ticktalk.web.server import Dashboard
 
@@ -106,7 +106,7 @@ class Page:
         return float(found[0]) if found else 0.0
 
     def answer(self, yes: bool = True) -> None:
-        self.page.click("#ask-yes" if yes else "#ask button[value=no]")
+        self.page.click("#ask-yes" if yes else "#ask-no")
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_a_running_system_is_seen_and_changed(browser: Any, system: Any, tmp_pat
     page.wait_for_selector("text=camera-1: period=250ms")
     page.click("#set")
     page.fill("#ask-fields input", "3")
-    shown.answer()
+    page.press("#ask-fields input", "Enter")
     page.wait_for_selector("#told.wrong >> text='3' is no duration")
 
     # The time slider shows how it was, and the present again.
@@ -253,3 +253,45 @@ def test_two_thousand_sqs_are_drawn_and_move_with_the_pointer(
     assert page.locator("#sqs tr").count() == 500, "the picture has its text, as far as anybody would read"
     assert shown.faults == []
     shown.context.close()
+
+
+def test_a_page_shows_each_graph_takes_each_click_and_no_output_twice(browser: Any) -> None:
+    program = (
+        "from ticktalk import *\n@STREAMify\ndef sample(trigger):\n    return 1\n"
+        "@GRAPHify\ndef main(trigger):\n    return sample(trigger, TTPeriod=1000, TTPhase=0)\n"
+    )
+    env = simpy.Environment()
+    with TTRuntimeManagerSim(None, [TTEnsemble(None, "edge")], env) as manager:
+        pages = Dashboard(manager.process.state, None, {"drain": lambda asked: "no"}, 0)
+        manager.on_output(pages.output, notes=True)
+        for name in ("narrow", "wide"):
+            manager.instantiate_and_map_graph(compile_source(program, f"{name}.py", name))
+            manager.execute_graph(name)
+        env.run(until=20_000)
+        pages.look(manager.status())
+        try:
+            shown = Page(browser, pages.address)
+            page = shown.page
+            page.wait_for_selector("#streams figure")
+            counts = "[...points.values()].map((row) => row.length).join()"
+            before = page.evaluate(counts)
+            page.evaluate("connect()")  # as after a pause in which nobody answered
+            page.wait_for_timeout(300)
+            assert page.evaluate(counts) == before
+
+            page.evaluate("for (let n = 2; n < 40; n++) points.set(`wide/sample-${n}`, [[1, 1, '1']])")
+            for name, streams in (("wide", 24), ("narrow", 1)):
+                page.select_option("#graphs", name)
+                assert page.locator("#streams figure:not([hidden])").count() == streams
+
+            x, y, width, height = page.locator('[data-ensemble="edge"] button').bounding_box().values()
+            page.mouse.move(x + width / 2, y + height / 2)
+            page.mouse.down()
+            pages.look(manager.status())
+            until(lambda: page.evaluate("looks.length") == 2, "another look is shown")
+            page.mouse.up()
+            page.wait_for_selector("#ask[open] >> text=Drain edge?")
+            assert shown.faults == []
+            shown.context.close()
+        finally:
+            pages.close()

@@ -1,5 +1,6 @@
 """The dashboard's server: who is let in, what it gives, what can be asked of it. Read by clients that are not ours."""
 
+import asyncio
 import json
 import socket
 import urllib.error
@@ -14,6 +15,8 @@ from websockets.sync.client import connect
 
 from ticktalk import TTError, TTRuntimeManagerSim, compile_program
 from ticktalk.cli.dashboard import acts, address
+from ticktalk.payloads import OutputToken
+from ticktalk.web.memory import Streams
 from ticktalk.web.server import Dashboard
 
 PROGRAM = """
@@ -132,6 +135,31 @@ def test_the_live_socket_sends_looks_and_new_outputs_only_to_those_let_in(system
     assert "<b>three</b>" in error["text"] and "prog.py" in error["traceback"]
     assert first["outputs"]["prog/judge-1"]["count"] == 8
     assert first["outputs"]["prog/judge-1"]["points"][0] == [500_000, None, '{"n": 1}']
+
+
+def test_a_page_that_waits_for_looks_leaves_nothing_behind(system, monkeypatch):
+    _, pages = system
+    monkeypatch.setattr("ticktalk.web.server.AGAIN", 0.01)
+    secret = {"Authorization": "Bearer " + pages.address.partition("token=")[2]}
+    live = pages.address.partition("/?")[0].replace("http", "ws", 1) + "/api/live"
+    with connect(live, additional_headers=secret) as socket_:
+        for _ in range(30):
+            socket_.recv(timeout=10)
+        waiting = [task for task in asyncio.all_tasks(pages._loop) if "Event.wait" in repr(task)]
+    assert len(waiting) <= 2, "the server's own, and the page's"
+
+
+def test_outputs_of_an_sq_that_comes_again_are_shown(monkeypatch):
+    monkeypatch.setattr("ticktalk.web.memory.ROWS", 1)
+    streams = Streams()
+    known = {}
+    seen = []
+    for sq in ("a", "a", "b", "a", "b", "a"):
+        streams.add(OutputToken("prog", 7, 0, 10, sq, "edge"))
+        new = streams.since(known)
+        known.update({name: row["count"] for name, row in new.items()})
+        seen += [(name, len(row["points"])) for name, row in new.items()]
+    assert seen == [("prog/a", 1), ("prog/a", 1), ("prog/b", 1), ("prog/a", 1), ("prog/b", 1), ("prog/a", 1)]
 
 
 def test_looks_are_kept_by_number(system):

@@ -46,18 +46,16 @@ class Looks:
     @property
     def newest(self) -> tuple[int, str]:
         """The number of the latest look, and its text; 0: there is none."""
-        return (self._looks[-1][0], self._looks[-1][2]) if self._looks else (0, "")
+        number, _, text = self._looks[-1] if self._looks else (0, 0, "")
+        return number, text
 
     def span(self) -> list[tuple[int, int]]:
         """The number and the root tick of each look."""
-        return [(number, now) for number, now, _ in self._looks]
+        return [(number, now) for number, now, _ in list(self._looks)]  # another thread may add one
 
     def text(self, number: int) -> str | None:
         """The look of a number; None: it is gone, or never was."""
-        if not self._looks:
-            return None
-        index = number - self._looks[0][0]
-        return self._looks[index][2] if 0 <= index < len(self._looks) else None
+        return next((text for each, _, text in list(self._looks) if each == number), None)
 
 
 class Streams:
@@ -66,6 +64,7 @@ class Streams:
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str], deque[tuple[float, float | None, str]]] = {}
         self.counts: dict[tuple[str, str], int] = {}
+        self._gone = 0
 
     def add(self, token: OutputToken) -> None:
         """Take an output, whose value was rendered already (`shown`), or not."""
@@ -75,9 +74,11 @@ class Streams:
             row = deque(maxlen=POINTS)
             while len(self._rows) >= ROWS:
                 gone = next(iter(self._rows))
-                del self._rows[gone], self.counts[gone]
+                del self._rows[gone]
+                self._gone = max(self._gone, self.counts.pop(gone))
         self._rows[place] = row  # the last to go
-        self.counts[place] = self.counts.get(place, 0) + 1
+        # An SQ that comes again counts on from above what any page knows of it.
+        self.counts[place] = self.counts.get(place, self._gone) + 1
         shown = token.shown or token.line()
         row.append((_middle(token), *_shown(shown if len(shown) < 10 * LONGEST else shown[:LONGEST])))
 

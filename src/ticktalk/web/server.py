@@ -45,6 +45,9 @@ PERIOD = 0.5
 PART = 20
 """A look takes at most this part of the time: the manager has other things to do."""
 
+AGAIN = 5.0
+"""Seconds after which a page is sent the latest look once more, if there is no other: so it sees that we are there."""
+
 READERS = 20
 """Pages that are shown at a time."""
 
@@ -235,13 +238,15 @@ class Dashboard:
             gone = asyncio.create_task(_until_closed(page))
             known: dict[str, int] = {}
             while not gone.done():
+                looked = self._looked  # before the look is taken: none is missed
                 number, text = self._looks.newest
                 new = self._streams.since(known)
                 known.update({name: row["count"] for name, row in new.items()})
                 if number:
                     await page.send_text(f'{{"look": {text}, "outputs": {json.dumps(new)}}}')
-                await asyncio.wait([gone, asyncio.ensure_future(self._looked.wait())], timeout=5.0,
-                                   return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
+                waits = asyncio.ensure_future(looked.wait())
+                await asyncio.wait([gone, waits], timeout=AGAIN, return_when=asyncio.FIRST_COMPLETED)
+                waits.cancel()
         except (WebSocketDisconnect, RuntimeError):
             pass  # the page is gone
         finally:

@@ -53,6 +53,7 @@ function dialog(title, text, fields = []) {
 
 function graph() { return shown && shown.graphs.find((each) => each.name === $("graphs").value); }
 
+$("ask-no").onclick = () => $("ask").close("no");
 $("start").onclick = async () => {
   const of = graph();
   if (!of) return;
@@ -82,6 +83,7 @@ function connect() {
   const socket = new WebSocket((location.protocol === "https:" ? "wss://" : "ws://") + location.host + "/api/live");
   socket.onmessage = (message) => take(JSON.parse(message.data));
   socket.onopen = async () => {
+    points.clear();  // the first message has all that are remembered there
     looks = await (await fetch("/api/looks")).json();
     slide();
     if ($("told").dataset.gone) { delete $("told").dataset.gone; tell(""); }
@@ -164,7 +166,7 @@ function showEnsembles(look) {
   });
   for (const name of look.lost || [])
     items.push(element("li", { class: "ensemble gone", "data-ensemble": name }, element("strong", {}, name), element("small", {}, "gone")));
-  $("ensembles").replaceChildren(...items);
+  if (!$("ensembles").matches(":active")) $("ensembles").replaceChildren(...items);  // else a click there would be lost
 }
 
 function showErrors(look) {
@@ -286,10 +288,12 @@ addEventListener("resize", () => { fit(READABLE); for (const figure of figures.v
 
 // Outputs over time.
 
+function shownOf(name) { return [...figures.keys()].filter((place) => place.startsWith(name + "/")).length; }
+
 function showStreams(name) {
   const until = live ? Infinity : shown.now;
   for (const [place, row] of points) {
-    if (!place.startsWith(name + "/") || (!figures.has(place) && figures.size >= MOST_STREAMS)) continue;
+    if (!place.startsWith(name + "/") || (!figures.has(place) && shownOf(name) >= MOST_STREAMS)) continue;
     let figure = figures.get(place);
     if (!figure) {
       const canvas = element("canvas", { role: "img" }), value = element("output"), title = element("b", {}, place.slice(name.length + 1));
