@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import logging
+import os
 
 import pandas
 import pytest
@@ -139,3 +140,20 @@ def test_what_cannot_be_read_or_written_is_named(log, tmp_path):
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TTError, match="the log cannot be read"):
         ticktalk.read_log(tmp_path / "binary")
+
+
+@pytest.mark.parametrize("to", ["csv", "jsonl", "parquet", "mcap"])
+def test_a_log_is_not_written_over(to, log):
+    before = log.read_bytes()
+    link = log.with_name("link")
+    link.symlink_to(log)
+    with pytest.raises(TTError, match="that is the log itself, which would be lost: name another file"):
+        export(log, "--to", to, "-o", link)
+    assert log.read_bytes() == before
+
+
+def test_a_pipe_is_refused_and_not_half_read(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(TTError, match="a pipe cannot be read twice: write the log into a file, and name that"):
+        export(pipe, "--to", "jsonl")

@@ -49,6 +49,10 @@ def export(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="The file to write; default: stdout.")
     ] = None,
 ) -> None:
+    if log.is_fifo():
+        raise TTError(f"{log}: a pipe cannot be read twice: write the log into a file, and name that")
+    if output is not None and output.exists() and log.exists() and output.samefile(log):
+        raise TTError(f"-o {output}: that is the log itself, which would be lost: name another file")
     if to in BINARY:
         if output is None:
             raise typer.BadParameter(f"--to {to} is no text for a terminal: name a file with -o FILE.{to}")
