@@ -31,6 +31,13 @@ def ticktalk(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
+def test_a_recording_that_cannot_be_written_is_the_error_with_a_trace_too(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    files = ["--record", str(tmp_path / "none" / "x.mcap"), "--trace", str(tmp_path / "t.pftrace")]
+    done = ticktalk("simulate", str(tmp_path / "prog.py"), "--until", "1s", *files)
+    assert done.returncode == 1 and "cannot be written" in done.stderr and "cannot be read" not in done.stderr
+
+
 def simulate(folder: Path, *more: str) -> tuple[str, str]:
     program = folder / "prog.py"
     program.write_text(PROGRAM)

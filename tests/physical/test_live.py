@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import simpy
 from systems import ENDLESS, Process, until
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
+from ticktalk.cli import live
 from ticktalk.cli.live import Drawn, rate_of
 from ticktalk.hosted.arc_watch import WATCHED, ArcWatch
 from ticktalk.language.compiler import compile_source
@@ -75,6 +78,36 @@ def test_a_rate_is_that_of_the_latest_tokens() -> None:
     sent = [(0, 100), (100_000, 10), (200_000, 10), (500_000, 30)]
     assert rate_of(sent) == (3 / 0.5, 50 / 0.5, 300_000)
     assert str(rate_of(sent)) == "6.00 tokens/s, 0.1 kB/s, the longest pause 300ms"
+
+
+def test_a_slow_arc_has_a_rate_and_one_that_ends_has_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    coming = [2.0, 4.0, 6.0, 8.0]
+
+    class Coming:
+        arc = "slow-1/0"
+
+        def __init__(self, *arguments: object) -> None:
+            pass
+
+        def next(self, limit: float) -> object:
+            nonlocal now
+            if coming and coming[0] <= now + limit:
+                now = coming.pop(0)
+                return SimpleNamespace(tick=int(now * 1e6), data=b"1")
+            now += limit
+            return None
+
+    monkeypatch.setattr(live, "Watch", Coming)
+    monkeypatch.setattr(live, "Remote", lambda *arguments: nullcontext())
+    monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: now))
+    live.rate("g", "slow-1", "manager", count=14)
+    shown = [row.partition(": ")[2] for row in capsys.readouterr().out.splitlines()]
+    # By hand: two tokens are there after 4 s; the last one comes at 8 s, and twice 2 s later it is plain that it ended.
+    none, slow = ["no tokens come"], ["0.50 tokens/s, 0.0 kB/s, the longest pause 2s"]
+    assert shown == none * 3 + slow * 9 + none * 2
 
 
 def test_numbers_are_drawn_as_bars_and_other_values_as_text() -> None:

@@ -37,6 +37,9 @@ WIDE = 60
 WINDOW = 50
 """Tokens over which the rate of an arc is the average."""
 
+SLOWEST = 60.0
+"""Seconds after a single token in which the next one may come, for a rate of both."""
+
 
 class Watch:
     """The tokens of an arc, as they come.
@@ -172,15 +175,18 @@ def rate(
     with Remote(manager, credentials) as remote, _until_interrupted():
         watch = Watch(remote, graph, arc)
         sent: deque[tuple[int, int]] = deque(maxlen=WINDOW)
-        told = time.monotonic()
+        told = came = time.monotonic()
         while count:
             token = watch.next(1.0)
             if token is not None:
+                came = time.monotonic()
                 sent.append((token.tick, len(token.data)))
             if time.monotonic() - told >= 1.0:
                 told, count = time.monotonic(), count - 1
-                print(f"{watch.arc}: {rate_of(list(sent)) or 'no tokens come'}", flush=True)
-                if token is None:
+                found = rate_of(list(sent))
+                print(f"{watch.arc}: {found or 'no tokens come'}", flush=True)
+                # Slow arcs are silent for a while between two tokens.
+                if told - came >= (SLOWEST if found is None else max(1.0, 2 * found.worst / 1e6)):
                     sent.clear()
 
 

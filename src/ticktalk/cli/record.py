@@ -87,7 +87,15 @@ def also_traced(record: Path | None, trace: Path, stack: ExitStack) -> Path:
     check_trace()
     folder = stack.enter_context(TemporaryDirectory(prefix="ticktalk-"))
     file = record or Path(folder, "run.mcap")
-    stack.callback(lambda: write_trace(file, trace))
+
+    def write(_: object, error: BaseException | None, *more: object) -> None:
+        try:
+            write_trace(file, trace)
+        except TTError:
+            if error is None:
+                raise  # else that one is told, and perhaps is why there is nothing to read
+
+    stack.push(write)
     return file
 
 
