@@ -481,6 +481,37 @@ def test_tokens_that_wait_to_be_sent_are_bounded_in_bytes() -> None:
     assert tokens.add("arc", b"T" * 5000, None, 5000)[1] == 10 and len(tokens.waits) == 1, "the latest waits"
 
 
+class Crowded(deque[Any]):
+    """Parts that find no room: just when the sender takes the second one, the timekeeper lets those in front go."""
+
+    gone = 0
+    taken = 0
+
+    def popleft(self) -> Any:
+        self.taken += 1
+        for _ in range(self.gone if self.taken == 2 else 0):
+            super().popleft()
+        return super().popleft()
+
+
+@pytest.mark.parametrize(
+    ("gone", "frames"), [(1, [("a", b"13"), ("b", b"4")]), (2, [("a", b"1"), ("b", b"4")]), (3, [("a", b"1")])]
+)
+def test_a_token_goes_on_the_key_of_its_own_arc_though_those_before_it_go(
+    gone: int, frames: list[tuple[str, bytes]]
+) -> None:
+    tokens = outbox.Outbox(Path_.TOKENS)
+    tokens.waits = parts = Crowded()
+    parts.gone = gone
+    join = b"".join
+    for key, part in (("a", b"1"), ("a", b"2"), ("a", b"3"), ("b", b"4")):
+        tokens.add(key, part, join, 1)
+    sent: list[tuple[str, bytes]] = []
+    while (found := tokens.next()) is not None:
+        sent += [(found[0], frame) for frame, _ in found[1]]
+    assert sent == frames
+
+
 SILENT = (
     HEAD
     + """

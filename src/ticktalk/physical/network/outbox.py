@@ -73,14 +73,20 @@ class Outbox:
         waits = self.waits
         try:
             key, part, join, size = waits.popleft()
-            self._size[1] += size
-            if join is None:
-                return key, part() if callable(part) else ((part, None),)
-            parts = [part]
-            while waits and waits[0][2] is join and waits[0][0] == key and len(parts) < JOINED:
-                _, part, _, size = waits.popleft()
-                parts.append(part)
-                self._size[1] += size
-            return key, ((join(parts), None),)
         except IndexError:
             return None  # the last one became too old meanwhile
+        self._size[1] += size
+        if join is None:
+            return key, part() if callable(part) else ((part, None),)
+        parts = [part]
+        try:
+            while waits and len(parts) < JOINED:
+                following = waits.popleft()  # taken before it is looked at: the one in front may go at any moment
+                if following[2] is not join or following[0] != key:
+                    waits.appendleft(following)
+                    break
+                parts.append(following[1])
+                self._size[1] += following[3]
+        except IndexError:
+            pass  # the others became too old meanwhile
+        return key, ((join(parts), None),)
