@@ -22,7 +22,7 @@ from ticktalk.explain.why import shown_value, token_at, why, why_missing
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.tapping import Tapped
 from ticktalk.language.compiler import compile_source
-from ticktalk.records import AnyRecord
+from ticktalk.records import AnyRecord, Moved, Received
 from ticktalk.values.codec import decode_value
 
 UNTIL = 70
@@ -82,6 +82,7 @@ def test_an_output_came_from_the_tokens_that_the_oracle_matched(nodes: list[Node
     outputs = {f"{sq.name}/{index}" for sq, arc in graph.outputs() for index, each in enumerate(sq.arcs) if each is arc}
     found = [(key, sent) for key, sent in history.tokens.items() if sent.arc in outputs]
     assert len(found) == len(expected)
+    assert not any(firing.unknown for firings in history.firings.values() for firing in firings)
     mine = [(sent.sq, sent.start, sent.stop, line_of(history, key)) for key, sent in found if sent.sq[0] != "l"]
     theirs = [(name, start, stop, value.line) for name, value, start, stop in expected if name[0] != "l"]
     assert sorted(mine) == sorted(theirs)
@@ -239,3 +240,67 @@ def test_the_picture_has_every_token_and_its_text() -> None:
     scale = float(bars[1].attrib["width"]) / 50_000
     assert abs(float(bars[0].attrib["width"]) - 30_000 * scale) < 0.2
     assert abs(float(bars[2].attrib["x"]) - float(bars[1].attrib["x"]) - 20_000 * scale) < 0.2
+
+
+MOVES = """
+from ticktalk import *
+@STREAMify
+def read(trigger):
+    global sq_state
+    n = sq_state["n"] = sq_state.get("n", 0) + 1
+    return n
+@SQify
+def plain(x):
+    return x
+@SQify
+def both(x, y):
+    return [x, y]
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="a"):
+        x = read(trigger, TTPeriod=1000)
+        early = ADD_TIME_DELAY(x, delay=0)
+    with TTConstraint(name="c"):
+        far = ADD_TIME_DELAY(plain(x), delay=200)
+    with TTConstraint(name=["b", "c"]):
+        y = plain(x)
+        z = both(x, far)
+    with TTConstraint(name="c"):
+        return plain(y), z
+"""
+"""Tokens take 2.5 ms; `far` comes 2.5 ms after `x` and holds 0.2 ms later."""
+
+
+def test_an_sq_that_moved() -> None:
+    manager = TTRuntimeManagerSim(None, [TTEnsemble(None, n) for n in "abc"], simpy.Environment(), network_delay=2500)
+    records: list[tuple[str, AnyRecord]] = []
+    for name, site in manager.simulation.sites.items():
+        assert site.host is not None
+        site.host.tap = lambda start, name=name: Tapped(
+            lambda record: records.append((name, record)), manager.simulation.now
+        )
+    manager.simulation.make_movable()
+    graph = compile_source(MOVES, "moves.py", "moves")
+    manager.instantiate_and_map_graph(graph)
+    manager.execute_graph(graph)
+    manager.sim.timeout(21_300).callbacks.append(lambda _: manager.drain("b"))
+    manager.simulation.run(60_000)
+    history = History(graph, records)
+    moved = next(record.tick for _, record in records if isinstance(record, Moved) and record.here)
+
+    def told(key: Key) -> str:
+        return why(history, key, shown).text()
+
+    # Some of the moved SQ waited behind those under way from `b`: they come of their SQ, not of the graph's inputs.
+    last = [key for key in history.tokens if key[0] == "plain-3/0"]
+    behind = [r for _, r in records if isinstance(r, Received) and r.sq == "plain-3" and not r.arc]
+    assert behind
+    assert all("x: plain-2" in told(key) and "x: of the graph's inputs" not in told(key) for key in last)
+    # A pair that was half there when it moved.
+    halves = [firing for firing in history.firings["both-1"] if firing.unknown]
+    assert halves and all(firing.ensemble == "c" and firing.tick >= moved for firing in halves)
+    assert "1 more token, and the recording does not say which" in told(halves[0].sent[0])
+    waited = [came for came in history.came["both-1"] if came.moved]
+    before = int(waited[0].record.start)
+    lines = why_missing(history, "both-1", before, shown).text()
+    assert "it waited when the SQ moved to c" in lines and "still waited" not in lines

@@ -15,7 +15,7 @@ import msgspec
 
 from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.graph.graph import TTGraph
-from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, Left, Received, Sent
+from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, Left, Moved, Received, Sent
 from ticktalk.time import Tick
 
 TICKS = ("tick", "start", "stop", "due", "began", "ended")
@@ -39,11 +39,13 @@ class Came:
     Attributes:
         left: why it left unused; None: it did not.
         used: the firings that took it; more than one where the port is sticky.
+        moved: the ensemble to which its SQ moved while it waited; what became of it there is not known. "": to none.
     """
 
     record: Received
     left: Left | None = None
     used: list[Firing] = field(default_factory=list)
+    moved: str = ""
 
     @property
     def key(self) -> Key:
@@ -62,6 +64,7 @@ class Firing:
         ensemble: where.
         start, stop: its interval.
         took: the tokens that it took, in the order of the ports.
+        unknown: how many more it took; those waited when the SQ moved here, or were not recorded.
         ran: how its body ran; None: it has not, as far as is known.
         sent: the tokens that it sent.
     """
@@ -73,6 +76,7 @@ class Firing:
     start: Tick
     stop: Tick
     took: list[Came]
+    unknown: int = 0
     ran: Fired | None = None
     sent: list[Key] = field(default_factory=list)
 
@@ -115,8 +119,15 @@ class History:
         self._kinds = {f"{sq.name}/{index}": arc.kind for sq in graph.sqs for index, arc in enumerate(sq.arcs)}
         self._sends_for = {sq.plan_b: sq.name for sq in graph.sqs if sq.plan_b is not None and sq.will_continue}
         self._instances: defaultdict[tuple[str, str], _Instance] = defaultdict(_Instance)
+        home: dict[str, str] = {}  # by SQ that moved, where it came to last
         for ensemble, record in records:
             self._take(ensemble, record)
+            if isinstance(record, Moved) and record.here:
+                home[record.sq] = ensemble
+        for (ensemble, sq), former in self._instances.items():
+            for came in former.came.values() if ensemble != home.get(sq, ensemble) else ():
+                if not came.used and came.left is None:
+                    came.moved = home[sq]
         del self._instances
 
     def _take(self, ensemble: str, record: AnyRecord) -> None:
@@ -124,7 +135,7 @@ class History:
         here = self._instances[ensemble, sq]
         match record:
             case Received():
-                came = here.came[record.number] = Came(record)
+                came = here.came[record.number] = Came(self._with_arc(record))
                 self.came[sq].append(came)
             case Decided():
                 took = [here.came[number] for number in record.tokens if number in here.came]
@@ -146,8 +157,18 @@ class History:
             case Counted():
                 self.counted[sq].append(record)
 
+    def _with_arc(self, record: Received) -> Received:
+        """A token with its arc, though it waited behind others while an SQ moved: then its note does not say it."""
+        arcs = [] if record.arc else self.producers(record.sq, record.port)
+        for arc, number in reversed(self.tokens) if arcs else ():
+            sent = self.tokens[arc, number]
+            if arc in arcs and (sent.start, sent.stop) == (record.start, record.stop):
+                return msgspec.structs.replace(record, arc=arc, token=number)
+        return record
+
     def _firing(self, record: Decided | Left | Deadline, how: str, ensemble: str, took: list[Came]) -> Firing:
-        firing = Firing(record.sq, how, record.tick, ensemble, record.start, record.stop, took)
+        unknown = (len(record.tokens) if isinstance(record, Decided) else 1) - len(took)
+        firing = Firing(record.sq, how, record.tick, ensemble, record.start, record.stop, took, unknown)
         if how != "left":
             self.firings[record.sq].append(firing)
             for came in took:

@@ -108,6 +108,10 @@ def why(history: History, key: Key, shown: Shown) -> Explanation:
         state = ", with its state of earlier firings" if keeps_state(by_name[firing.sq]) else ""
         made.lines.append((depth + 1, _firing_line(firing) + state))
         waits += [(came.key, _port(history, came), depth + 2) for came in reversed(firing.took) if came.record.arc]
+        if firing.unknown:
+            more = f"{firing.unknown} more token" + "s" * (firing.unknown > 1)
+            before = f"they waited when the SQ moved to {firing.ensemble}, or were not recorded"
+            made.lines.append((depth + 2, f"it took {more}, and the recording does not say which: {before}"))
         inputs = [_port(history, came) for came in firing.took if not came.record.arc]
         if inputs:
             made.lines.append((depth + 2, f"{', '.join(inputs)}: of the graph's inputs, without end"))
@@ -204,7 +208,7 @@ def _distance(tick: int, start: Tick, stop: Tick) -> Tick:
 def _nearest(sq: TTSQ, by_port: dict[int, list[Came]]) -> Near | None:
     """The unused tokens of two ports that came closest to each other, without an overlap."""
     best: Near | None = None
-    free = {port: [came for came in tokens if not came.used] for port, tokens in by_port.items()}
+    free = {port: [came for came in tokens if not came.used and not came.moved] for port, tokens in by_port.items()}
     for one, ones in free.items():
         for other, others in free.items():
             for a in ones if one != other else ():
@@ -265,6 +269,8 @@ def _came_line(history: History, came: Came, shown: Shown) -> str:
     if came.used:
         firing = came.used[0]
         return f"{line}; it went into the firing on {interval_text(firing.start, firing.stop)}"
+    if came.moved:
+        return f"{line}; it waited when the SQ moved to {came.moved}, and the recording does not say what became of it"
     return f"{line}; it still waited at the end"
 
 
