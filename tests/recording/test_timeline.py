@@ -110,6 +110,44 @@ def test_each_firing_is_a_slice_and_each_token_an_arrow(program: Path, tmp_path:
     assert instants == ["errors"]
 
 
+DEADLINES = """
+from ticktalk import *
+
+@STREAMify
+def read(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return TTEmpty() if sq_state["n"] == 2 else sq_state["n"]
+
+@SQify
+def late(n):
+    return -1
+
+@SQify
+def use(x):
+    return x
+
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as clock:
+        tag, x = read(trigger, TTClock=clock, TTPeriod=100000)
+        return use(TTFinishByOtherwise(x, TTTimeDeadline=tag + 50000, TTPlanB=late(tag)))
+"""
+
+
+def test_arrows_lead_past_deadlines_and_from_plan_b(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(DEADLINES)
+    ticktalk("simulate", tmp_path / "prog.py", "--until", "350ms", "--trace", tmp_path / "run.pftrace")
+    ends: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for packet in read(tmp_path / "run.pftrace")[1]:
+        for flow in packet.track_event.flow_ids:
+            ends[flow].append((packet.track_event.name, packet.timestamp // 1_000_000))
+    to_use = [flow for flow in ends.values() if len(flow) == 2 and flow[-1][0] == "use-1"]
+    assert sorted(to_use, key=lambda flow: flow[-1][1]) == [
+        [("read-1", 100), ("use-1", 100)], [("late-1", 250), ("use-1", 250)], [("read-1", 300), ("use-1", 300)]
+    ]  # fmt: skip
+
+
 def test_a_recording_is_a_table_of_all_its_tokens(program: Path, tmp_path: Path) -> None:
     run = tmp_path / "run.mcap"
     ticktalk("simulate", program, "--until", "450ms", "--record", run, "--trace", tmp_path / "run.pftrace")

@@ -7,9 +7,8 @@ from the firing that sent a token to each firing that took it. What was dropped,
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TracePacket, TrackEvent
@@ -17,73 +16,46 @@ from perfetto.trace_builder.proto_builder import StreamingTraceProtoBuilder
 
 from ticktalk.durations import interval_text
 from ticktalk.errors import TTError
+from ticktalk.explain.history import History, Key
+from ticktalk.graph.graph import TTGraph
 from ticktalk.recording.mcap_file import Recording
-from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, Left, Received, Sent
-from ticktalk.time import Tick
+from ticktalk.records import AnyRecord, Counted, Deadline, Fired, Left
 
 NANOSECONDS = 1000
 """Of a root tick."""
 
 _SEQUENCE = 1
 
-Arc = tuple[str, int]
-"""A token: its arc, and its number there."""
-
-
 @dataclass
 class Slice:
     """A firing: when its body began and ended (root ticks), and the tokens that it took and sent."""
 
     record: Fired
-    took: list[Arc]
-    sent: list[Arc]
+    took: list[Key]
+    sent: list[Key]
 
 
-@dataclass
-class _Track:
-    """What is known of an SQ on an ensemble, up to a record.
-
-    Attributes:
-        came: by its number at the SQ, the token that waits there.
-        decided: the sets that are to fire.
-        sent: the tokens of the firing that is told next.
-    """
-
-    came: dict[int, Arc] = field(default_factory=dict)
-    decided: list[tuple[Decided, list[Arc]]] = field(default_factory=list)
-    sent: list[Arc] = field(default_factory=list)
-
-
-def slices_of(records: Iterable[tuple[str, AnyRecord]]) -> Iterable[tuple[str, Slice | Left | Deadline | Counted]]:
+def slices_of(
+    graph: TTGraph, records: list[tuple[str, AnyRecord]]
+) -> Iterator[tuple[str, Slice | Left | Deadline | Counted]]:
     """The firings of a recording with their tokens, and what else is shown, with the ensemble of each."""
-    tracks: defaultdict[tuple[str, str], _Track] = defaultdict(_Track)
+    history = History(graph, records)
+    firings = {id(firing.ran): firing for each in history.firings.values() for firing in each}
     for ensemble, record in records:
-        track = tracks[ensemble, record.sq]
         match record:
-            case Received():
-                track.came[record.number] = record.arc, record.token
-            case Decided():
-                # A token of a sticky port stays, and may be taken again.
-                taken = [track.came[number] for number in record.tokens if number in track.came]
-                track.decided.append((record, taken))
-            case Sent():
-                track.sent.append((record.arc, record.number))
             case Fired():
-                yield ensemble, Slice(record, _taken(track, record.start, record.stop), track.sent)
-                track.sent = []
-            case Left() | Counted():
-                yield ensemble, record
-            case Deadline(how="missed"):
+                firing = firings.get(id(record))
+                took = [] if firing is None else [_origin(history, came.key) for came in firing.took]
+                yield ensemble, Slice(record, took, [] if firing is None else firing.sent)
+            case Left() | Counted() | Deadline(how="missed"):
                 yield ensemble, record
 
 
-def _taken(track: _Track, start: Tick, stop: Tick) -> list[Arc]:
-    """The tokens of the oldest set of an interval; sets before it did not fire."""
-    for index, (decided, taken) in enumerate(track.decided):
-        if (decided.start, decided.stop) == (start, stop):
-            del track.decided[: index + 1]
-            return taken
-    return []
+def _origin(history: History, token: Key) -> Key:
+    """A token as a body sent it: one that passed a deadline, or went to a handler, is on one more arc."""
+    while (sender := history.sender.get(token)) is not None and sender.how != "fired" and sender.took:
+        token = sender.took[0].key
+    return token
 
 
 def write_timeline(recording: Recording, path: str | os.PathLike[str]) -> None:
@@ -92,10 +64,11 @@ def write_timeline(recording: Recording, path: str | os.PathLike[str]) -> None:
     Raises:
         TTError: the file cannot be written.
     """
+    graph = TTGraph.from_json(recording.setups[-1].graph.encode())
     try:
         with open(path, "wb") as file:
             trace = _Trace(StreamingTraceProtoBuilder(file))
-            for ensemble, shown in slices_of(recording.records()):
+            for ensemble, shown in slices_of(graph, recording.records()):
                 trace.add(ensemble, shown)
     except OSError as error:
         raise TTError(f"{path}: the timeline cannot be written: {error.strerror}") from None
@@ -107,7 +80,7 @@ class _Trace:
     def __init__(self, builder: StreamingTraceProtoBuilder) -> None:
         self._builder = builder
         self._tracks: dict[tuple[str, str], int] = {}
-        self._flows: dict[Arc, int] = {}
+        self._flows: dict[Key, int] = {}
         self._first = True
 
     def add(self, ensemble: str, shown: Slice | Left | Deadline | Counted) -> None:
@@ -158,7 +131,7 @@ class _Trace:
         self._write(packet)
         return number
 
-    def _flow(self, token: Arc) -> int:
+    def _flow(self, token: Key) -> int:
         return self._flows.setdefault(token, len(self._flows) + 1)
 
     def _packet(self) -> Any:
