@@ -5,6 +5,7 @@ Each program is run twice: by Python itself, as one module, and compiled, saved,
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 import types
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 from test_bodies import PACKAGE, program, run, travelled
+
+from ticktalk.language.imported_modules import ImportedModules
 
 FORMS = {
     name: (statements, expression)
@@ -90,3 +93,18 @@ def test_a_folder_without_init_goes_behind_installed_packages(tmp_path: Path) ->
         {"prog.py": program("import numpy\n@SQify\ndef f(t):\n    return numpy.pi"), "numpy/x.py": ""}, tmp_path
     )
     assert graph.modules == {}
+
+
+def test_each_module_is_looked_through_once_however_many_imports_lead_to_it() -> None:
+    names = [f"m{number}" for number in range(30)]
+    trees = {name: ast.parse("\n".join(f"import {other}" for other in names)) for name in names}
+    asked: list[str] = []
+
+    def tree(name: str) -> tuple[ast.Module, str] | None:
+        asked.append(name)
+        return (trees[name], "") if name in trees else None
+
+    imported = ImportedModules(tree)
+    for _ in range(2):
+        assert all(imported.reached([name]) == set(names) for name in names)
+    assert sorted(asked) == sorted(names)

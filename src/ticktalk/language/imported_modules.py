@@ -27,6 +27,7 @@ class ImportedModules:
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._acted: dict[str, set[str]] = {}
+        self._next: dict[tuple[str, bool], set[str]] = {}
 
     def named(self, nodes: Iterable[ast.AST], package: str = "") -> Named:
         """The modules that imports name, of a module of this package."""
@@ -52,14 +53,23 @@ class ImportedModules:
         waiting = [*modules]
         while waiting:
             name = waiting.pop()
-            known = None if name in found else self._tree(name)
-            found.add(name)
+            if name not in found:
+                found.add(name)
+                waiting += self._imports(name, when_called)
+        return found
+
+    def _imports(self, name: str, when_called: bool) -> set[str]:
+        """The package of a module, and the modules that it imports; of one that is not looked into, none."""
+        if (name, when_called) not in self._next:
+            known = self._tree(name)
+            found: set[str] = set()
             if known is not None:
-                waiting += [name.rpartition(".")[0]] if "." in name else []
                 tree, package = known
                 nodes = ast.walk(tree) if when_called else _at_top(tree)
-                waiting += [module for modules in self.named(nodes, package).values() for module in modules]
-        return found
+                found = {module for modules in self.named(nodes, package).values() for module in modules}
+                found |= {name.rpartition(".")[0]} if "." in name else set()
+            self._next[name, when_called] = found
+        return self._next[name, when_called]
 
     def acted_on(self, modules: Iterable[str]) -> set[str]:
         """The other modules on which these act when they are imported, they themselves or what they import."""
