@@ -210,6 +210,7 @@ class Context:
         self.executes.pop(name, None)
         self.chains.pop(name, None)
         self.held.discard(name)
+        self.watched.discard(name)
 
     def hold(self, names: Iterable[str]) -> None:
         """Let instances fire no more until `release`; tokens for them wait."""

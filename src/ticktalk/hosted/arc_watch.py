@@ -14,7 +14,7 @@ from typing import Any
 from ticktalk.engine.context import Context
 from ticktalk.engine.forwarding import TTSQForward, Way
 from ticktalk.records import ArcToken, WatchArc
-from ticktalk.time import Tick
+from ticktalk.time import NEG_INFINITY, Tick
 from ticktalk.values.codec import encoded
 
 WATCHED = 10_000_000
@@ -72,14 +72,12 @@ class ArcWatch:
 
         def watched(way: Way, value: Any, start: Tick, stop: Tick) -> None:
             along(way, value, start, stop)
-            until = self._until.get((graph, way.name))
-            if until is None:
-                return
             now = self._now()
-            if now < until:
+            if now < self._until.get((graph, way.name), NEG_INFINITY):
                 self._send(ArcToken(graph, number, way.name, self._ensemble, start, stop, now, bytes(encoded(value))))
                 return
-            del self._until[graph, way.name]
+            # Gone, too, where another context saw its end, or newer arcs took its place.
+            self._until.pop((graph, way.name), None)
             if not any(key[0] == graph and key[1].rpartition("/")[0] == sq for key in self._until):
                 unwrap()
 
