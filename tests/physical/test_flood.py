@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -67,6 +68,32 @@ def test_each_sender_has_a_room_of_its_own(monkeypatch: pytest.MonkeyPatch, capl
             node._on_control(sealed(receivers, node, "far", NetMsg.SETTLE, ["far", bytes(length), []]), None)
         all_taken(receivers)
         assert node.own["overflow"] - before == 170 + 3, "they are bounded in bytes; the latest is kept"
+    finally:
+        receivers.close()
+
+
+def test_a_forged_message_is_opened_by_the_network_s_thread_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The timekeeper counts it; a message whose sender is not known yet is opened when it is."""
+    receivers = Fuzz(6)
+    try:
+        node, taken, opened = receivers.node, [], []
+        node.take_control[NetMsg.TELL] = lambda tell, stamp: taken.append(tell.name)
+        guard = node.guard
+        assert guard is not None
+        prove = guard.prove
+        monkeypatch.setattr(guard, "prove", lambda frame: (opened.append(frame), prove(frame))[1])
+        good = sealed(receivers, node, "far", NetMsg.TELL, ["far", 5])
+        before = Counter(node.own)
+        node._on_control(good[:-5] + bytes((good[-5] ^ 1,)) + good[-4:], None)
+        node._on_control(HEAD + b"nobody's", None)
+        assert len(opened) == 2 and node.own == before
+        all_taken(receivers)
+        assert len(opened) == 2 and node.own - before == {"forged": 1, "bad_frames": 1}
+        peer = guard._peers.pop("far")
+        node._on_control(good, None)
+        guard._peers["far"] = peer  # the timekeeper hears of it before its turn comes
+        all_taken(receivers)
+        assert taken == ["far"] and len(opened) == 4
     finally:
         receivers.close()
 

@@ -54,7 +54,7 @@ from ticktalk.physical.output_batch import OutputBatch
 from ticktalk.physical.recording import Noting
 from ticktalk.physical.timekeeping.loop import LOAN, Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
-from ticktalk.physical.trust.guard import Guard, Proven
+from ticktalk.physical.trust.guard import DroppedError, Guard, Proven
 from ticktalk.physical.trust.identity import ByToken
 from ticktalk.physical.workers.workers import Workers
 from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
@@ -288,13 +288,16 @@ class Node:
     def _on_control(self, frame: bytes, attached: bytes | None) -> None:
         """Open a frame in the network's thread: it waits in the room of its sender, and of no other."""
         sender = Sender()
-        came: bytes | Proven = frame
+        came: bytes | Proven | FrameError = frame
         try:
             if self.guard is not None:
                 came = proven = self.guard.prove(frame)
                 sender = Sender(proven.sender, proven.path)
-        except FrameError:
-            pass  # the timekeeper may have to hear of its sender before
+        except FrameError as error:
+            # The timekeeper may have to hear of its sender before. Else it only counts it: opening it takes long.
+            if not (isinstance(error, DroppedError) and error.early):
+                error.__traceback__ = error.__context__ = None  # they would hold the frame
+                came, frame = error, b""
         self._inboxes.put(sender, len(frame), self._control, came, monotonic_us())
 
     def dropped(self, sender: Sender | str | None, count: int) -> None:
@@ -313,7 +316,7 @@ class Node:
         """By kind, how much came here from outside and was not taken."""
         return {kind: self.own[kind] for kind in REFUSED if self.own[kind]}
 
-    def _control(self, came: bytes | Proven, stamp: int) -> None:
+    def _control(self, came: bytes | Proven | FrameError, stamp: int) -> None:
         try:
             message = self._opened(came)
             if message.msg_type is NetMsg.ROUTE and self.guard is not None:
@@ -332,7 +335,9 @@ class Node:
         else:
             self.receive(message, stamp)
 
-    def _opened(self, came: bytes | Proven) -> Message:
+    def _opened(self, came: bytes | Proven | FrameError) -> Message:
+        if isinstance(came, FrameError):
+            raise came
         if isinstance(came, bytes):
             if self.guard is None:
                 return parse_control(came)

@@ -38,7 +38,14 @@ Verify = Callable[[bytes, bytes], bool]
 
 
 class DroppedError(FrameError):
-    """What came is not taken; `kind` is the counter for it (`engine.counters.KINDS`)."""
+    """What came is not taken.
+
+    Attributes:
+        kind: the counter for it (`counters.KINDS`).
+        early: its sender is not known in its session, and may be soon: it may be proven then.
+    """
+
+    early = False
 
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(text)
@@ -265,7 +272,9 @@ class Guard:
         if peer is not None and peer.session == sealed.session:
             content = peer.open(Purpose.MESSAGE, number, sealed.body)
         if peer is None or content is None:
-            raise self._why_not(sealed.sender, lambda former: former.open(Purpose.MESSAGE, number, sealed.body))
+            refusal = self._why_not(sealed.sender, lambda former: former.open(Purpose.MESSAGE, number, sealed.body))
+            refusal.early = peer is None or peer.session != sealed.session
+            raise refusal
         signed = peer.known.role == "manager"
         if self._verify is not None:
             told = _to_sign(self.identity.name, self.session, sealed.session, number, content)
