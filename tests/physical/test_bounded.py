@@ -13,17 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fuzz_messages import NoLink
 from systems import HEAD, Process, System, alive, until
 
 from ticktalk import payloads as carry
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.graph.graph import TTGraph
-from ticktalk.hosted import checkpoints, waiting_bytes
+from ticktalk.hosted import checkpoints, subscriptions, waiting_bytes
 from ticktalk.hosted.completion import Completion
 from ticktalk.manager.outputs import ERRORS_KEPT, ERRORS_LENGTH, LONGEST_ROW, ROWS_LENGTH, Errors, Outputs
 from ticktalk.manager.state import ContextState, GraphState, ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import NetMsg, RuntimeMsg, SyncMsg
+from ticktalk.network_interface import Receive
 from ticktalk.network_keys import Path as Path_
 from ticktalk.payloads import FiringError, InstanceState, OutputToken
 from ticktalk.physical import manager_node
@@ -479,6 +481,32 @@ def test_tokens_that_wait_to_be_sent_are_bounded_in_bytes() -> None:
         assert sum(tokens.add("arc", b"t" * 100, together, 100)[1] for _ in range(10)) == 0
     assert sum(map(len, sent)) == 20 * 1000
     assert tokens.add("arc", b"T" * 5000, None, 5000)[1] == 10 and len(tokens.waits) == 1, "the latest waits"
+
+
+class Key(str):
+    """The key of an arc; compared as often as `looks` says."""
+
+    looks = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Key.looks += 1
+        return str.__eq__(self, other)
+
+
+def test_an_ensemble_that_listens_anew_looks_at_each_arc_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriptions, "arc_key", lambda graph, arc: Key(arc))
+    asked: list[str] = []
+
+    def receiver(graph: str, arc: str) -> Receive:
+        asked.append(arc)
+        return lambda payload, attached: None
+
+    listening = subscriptions.Listening(NoLink(), receiver)
+    arcs = [f"f-{number}/0" for number in range(200)]
+    listening.listen("prog", arcs)
+    listening.listen("prog", [*arcs[1:], "g-1/0"])
+    assert asked == [*arcs, "g-1/0"] and Key.looks < 3 * len(arcs)
 
 
 class Crowded(deque[Any]):

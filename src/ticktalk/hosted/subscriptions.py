@@ -25,19 +25,19 @@ class Listening:
     ) -> None:
         self._network = network
         self._receiver = receiver
-        self._keys: dict[str, list[str]] = {}
+        self._keys: dict[str, dict[str, str]] = {}  # by graph: key to arc
 
     def listen(self, graph: str, arcs: Iterable[str]) -> None:
         """Subscribe to these arcs of a graph, and to no others of it."""
         wanted = {arc_key(graph, arc): arc for arc in arcs}
-        known = self._keys.get(graph, [])
+        known = self._keys.get(graph, {})
         for key in known:
             if key not in wanted:
                 self._network.unsubscribe(key)
         for key, arc in wanted.items():
             if key not in known:
                 self._network.subscribe(key, self._receiver(graph, arc))
-        self._keys[graph] = list(wanted)
+        self._keys[graph] = wanted
 
     def stop(self, graph: str) -> None:
         """Take nothing more of a graph."""
