@@ -361,8 +361,11 @@ class Tokens:
         try:
             if not came.is_new():
                 raise DroppedError("replayed", f"tokens of {came.sender!r} that came before, or long ago")
-            find = functools.partial(incoming.find, came.sender)
-            parcels = parse_parcels(came.payload, came.attached, find)
+            if came.attached is None:
+                parcels = parse_parcels(came.payload)
+            else:
+                find = functools.partial(incoming.find, came.sender)
+                parcels = parse_parcels(came.payload, came.attached, find)
             self._receipts.took(came.sender, came.number, came.size if parcels else -1)
             for parcel in parcels:
                 passing = self._good(incoming, came.sender, parcel)
