@@ -12,7 +12,9 @@ from ticktalk.engine.firing import make_sync
 from ticktalk.engine.firing.base import TTSQSync
 from ticktalk.graph.sq import TTSQ, TTArc, TTPort
 from ticktalk.hosted import waiting_bytes
+from ticktalk.hosted.tapping import Tapped
 from ticktalk.hosted.waiting_bytes import TOKEN, WaitingBytes
+from ticktalk.records import AnyRecord
 from ticktalk.time import INFINITY, NEG_INFINITY
 from ticktalk.values.codec import Encoded
 
@@ -30,7 +32,14 @@ def value(length: int) -> Encoded:
 class World:
     """One SQ whose tokens are bounded."""
 
-    def __init__(self, sq: TTSQ, monkeypatch: pytest.MonkeyPatch, most: int, handled: bool = False) -> None:
+    def __init__(
+        self,
+        sq: TTSQ,
+        monkeypatch: pytest.MonkeyPatch,
+        most: int,
+        handled: bool = False,
+        recorded: list[AnyRecord] | None = None,
+    ) -> None:
         monkeypatch.setattr(waiting_bytes, "WAITING_BYTES", most)
         self.agenda, self.counters = Agenda(), Counters()
         self.sync: TTSQSync = make_sync(sq, 0, self.agenda, self.counters)
@@ -40,6 +49,8 @@ class World:
         self.sync.pass_on = lambda value, start, stop: self.fired.append((start, stop))  # type: ignore[attr-defined]
         if handled:
             self.sync.leave = lambda value, start, stop, missing: self.left.append((start, stop, tuple(missing)))
+        if recorded is not None:
+            Tapped(recorded.append, lambda: 0).watch_sync(self.sync)
         later: list[Any] = []
         context: Any = type("", (), {"syncs": {sq.name: self.sync}})
         watch = WaitingBytes(later.append)
@@ -66,10 +77,11 @@ class World:
         return self.counters.by_sq.get(self.sync.sq.name, {}).get("overflow", 0)
 
 
+@pytest.mark.parametrize("recorded", [False, True])
 @pytest.mark.parametrize("sq", [JOIN, THREE, PLAN_B, DEADLINE], ids=lambda sq: sq.name)
-def test_the_stalest_tokens_leave(sq: TTSQ, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stalest_tokens_leave(sq: TTSQ, recorded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """By hand: 100 tokens of 1,000 bytes, of which 8,000 may wait, and an eighth more until the next look."""
-    world = World(sq, monkeypatch, 8_000)
+    world = World(sq, monkeypatch, 8_000, recorded=[] if recorded else None)
     for number in range(100):
         world.come(0, 10 * number, 10 * number + 10, value(1_000))
         assert len(world.starts()) <= 9

@@ -13,6 +13,7 @@ from weakref import WeakSet
 
 from ticktalk.engine.context import Context
 from ticktalk.engine.firing.base import TTSQSync
+from ticktalk.engine.state import Numbered
 from ticktalk.time import Tick
 from ticktalk.values.codec import Encoded, held_bytes
 
@@ -81,5 +82,7 @@ def shed(sync: TTSQSync, most: int) -> int:
 
 def _size(value: Any) -> int:
     """The bytes of a waiting token, by its value; one that waits for a deadline has its arrival beside it."""
-    size = held_bytes(value)
+    if value.__class__ is tuple and value and value[-1].__class__ is Numbered:
+        value = value[-1]
+    size = held_bytes(value.value if value.__class__ is Numbered else value)
     return size + TOKEN if size else 0
