@@ -130,6 +130,7 @@ def test_what_is_no_recording(recording: tuple[str, str], tmp_path: Path) -> Non
         (["replay", str(tmp_path / "no.mcap")], "not a recording of ticktalk"),
         (["replay", path, "--context", "7"], "no start 7 was recorded (there are: 1)"),
         (["replay", path, "--recorded", "nobody-1"], "the recorded graph has no such SQ"),
+        (["inspect", path, "--sq", "luck-2"], "the recorded graph has no such SQ; did you mean `luck-1`?"),
         (["inspect", str(tmp_path / "gone.mcap")], "cannot be read: No such file"),
     ):
         done = ticktalk(*words)

@@ -18,6 +18,7 @@ from ticktalk.errors import TTError
 from ticktalk.hosted.body_output import BodyOutput, keep_bodies_from_stdout
 from ticktalk.payloads import OutputToken
 from ticktalk.records import Sent
+from ticktalk.source_problems import did_you_mean
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 
 if TYPE_CHECKING:
@@ -160,15 +161,16 @@ def tell_incomplete(file: Path, recording: Recording) -> None:
         say(f"{file}: the recording is incomplete. It lacks: {'; '.join(recording.lacks[:SHOWN])}")
 
 
-def check_names(setup: Setup, names: list[str]) -> None:
-    """See that there are such SQs.
+def check_names(setup: Setup, names: list[str], option: str = "--recorded") -> None:
+    """See that there are the SQs that an option names.
 
     Raises:
         TTError: there is none of that name.
     """
     for name in names:
         if name not in setup.host_of:
-            raise TTError(f"--recorded {name}: the recorded graph has no such SQ")
+            instead = did_you_mean(name, setup.host_of) or "`ticktalk inspect` without --sq lists all"
+            raise TTError(f"{option} {name}: the recorded graph has no such SQ; {instead}")
 
 
 def outputs_of(replay: Replay, outputs: list[tuple[int, OutputToken]]) -> Callable[[Sent], None]:
