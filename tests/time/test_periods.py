@@ -110,7 +110,10 @@ def test_a_stream_of_60_hz_has_3600_instants_in_a_minute() -> None:
     assert found[-1] == 60_000_000
 
 
-@pytest.mark.parametrize("period", ["TTPeriod=ms(10)", "TTPeriod=5, TTClock=c", "TTPeriod=ms(10), TTClock=c"])
+@pytest.mark.parametrize(
+    "period",
+    ["TTPeriod=ms(10)", "TTPeriod=5, TTClock=c", "TTPeriod=ms(10), TTClock=c", "TTPeriod=ms(20) // 2, TTClock=c"],
+)
 def test_a_duration_is_the_same_on_every_clock(period: str) -> None:
     sq = compiled(f"return src(trigger, {period})").sq("src-1")
     assert (sq.period, sq.per, sq.phase, sq.width) == (10_000, 1, 0, 5_000)

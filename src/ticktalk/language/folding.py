@@ -82,6 +82,10 @@ class Duration(int):
         exact = type(other) is int and other != 0
         return Fraction(self, other) if exact else int.__truediv__(self, other)
 
+    def __floordiv__(self, other: Any) -> Any:
+        result = int.__floordiv__(self, other)
+        return Duration(result) if type(other) is int else result
+
 
 def _written(value: int | Fraction) -> Duration | Fraction:
     return Duration(value) if isinstance(value, int) else value
