@@ -36,6 +36,9 @@ def test_a_recording_that_cannot_be_written_is_the_error_with_a_trace_too(tmp_pa
     files = ["--record", str(tmp_path / "none" / "x.mcap"), "--trace", str(tmp_path / "t.pftrace")]
     done = ticktalk("simulate", str(tmp_path / "prog.py"), "--until", "1s", *files)
     assert done.returncode == 1 and "cannot be written" in done.stderr and "cannot be read" not in done.stderr
+    same = ["--record", str(tmp_path / "x.mcap"), "--trace", str(tmp_path / "x.mcap")]
+    done = ticktalk("simulate", str(tmp_path / "prog.py"), "--until", "1s", *same)
+    assert done.returncode == 1 and "that is the file of --record" in done.stderr
 
 
 def simulate(folder: Path, *more: str) -> tuple[str, str]:

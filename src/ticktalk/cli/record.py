@@ -82,8 +82,10 @@ def also_traced(record: Path | None, trace: Path, stack: ExitStack) -> Path:
     """Where a run is recorded, whose timeline is written when the stack is closed.
 
     Raises:
-        TTError: a library is not installed.
+        TTError: a library is not installed, or one file is named for both.
     """
+    if record is not None and record.absolute() == trace.absolute():
+        raise TTError(f"--trace {trace}: that is the file of --record, which would be lost: name another file")
     check_trace()
     folder = stack.enter_context(TemporaryDirectory(prefix="ticktalk-"))
     file = record or Path(folder, "run.mcap")
