@@ -144,8 +144,11 @@ def test_a_plot_without_outputs_is_written(tmp_path: Path) -> None:
 
 def test_a_plot_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "plot.png"
-    with pytest.raises(TTError, match=r"plot\.png: the plot cannot be written: No such .*; name a file in"):
-        plot_outputs([], str(path), "prog")
+    with pytest.raises(TTError, match=r"plot\.png: the plot cannot be written: there is no folder .*missing"):
+        check_plot_file(str(path))
+    (tmp_path / "plot.png").mkdir()
+    with pytest.raises(TTError, match=r"plot\.png: the plot cannot be written: Is a directory; name a file in"):
+        plot_outputs([], str(tmp_path / "plot.png"), "prog")
 
 
 @pytest.mark.parametrize("name", ["plot.xyz", "plot", "plot.pgf", ".png"])

@@ -91,9 +91,24 @@ def test_a_driver_object_is_used(tmp_path):
 def test_wrong_arguments_are_named(program):
     with pytest.raises(ticktalk.TTError, match="'20' is no duration: write a number and a unit"):
         ticktalk.simulate(program, until="20", input={"x": 1, "gain": 2})
+    with pytest.raises(ticktalk.TTError, match="until=3: write a text with its unit, such as until='10s'"):
+        ticktalk.simulate(program, until=3, input={"x": 1, "gain": 2})
     with pytest.raises(ticktalk.TTError, match="has no end"):
         ticktalk.simulate(program, input={"x": 1, "gain": 2})
     with pytest.raises(ticktalk.TTInputError, match="gain"):
         ticktalk.simulate(program, until="1s", input={"x": 1})
     with pytest.raises(ticktalk.TTError, match=r"component 'camera': name it ENSEMBLE\.NAME"):
         ticktalk.simulate(program, until="1s", input={"x": 1, "gain": 2}, component={"camera": 1})
+
+
+def test_a_recording_without_its_library_is_one_line(program, monkeypatch, tmp_path):
+    from typer.testing import CliRunner
+
+    from ticktalk.cli.main import app_of
+
+    for name in [name for name in sys.modules if name.startswith(("mcap", "ticktalk.recording"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "mcap", None)
+    words = ["simulate", str(program), "--until", "1s", "--input", "x=1", "--input", "gain=2"]
+    found = CliRunner().invoke(app_of(words), [*words, "--record", str(tmp_path / "x.mcap")])
+    assert "--record needs mcap: pip install 'ticktalk[record]'" in str(found.exception)

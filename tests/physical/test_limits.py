@@ -57,7 +57,7 @@ def test_too_few_descriptors_are_named_at_the_start(tmp_path: Path, command: str
 def test_a_limit_that_may_be_raised_is_raised(tmp_path: Path) -> None:
     (tmp_path / "one.py").write_text(ONE)
     done = told(["run", str(tmp_path / "one.py")], resource.RLIMIT_NOFILE, 16, hard=False)
-    assert done.returncode == 0 and done.stderr == "" and done.stdout.endswith(":  2\n")
+    assert done.returncode == 0 and "limit" not in done.stderr and done.stdout.endswith(":  2\n")
 
 
 def test_memory_that_cannot_be_shared_is_told_and_the_run_goes_on(tmp_path: Path) -> None:

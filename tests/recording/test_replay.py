@@ -63,7 +63,7 @@ def recorded(
     for site in manager.simulation.sites.values():
         site.host.eviction_bound = bound
     kept = Kept()
-    recording = RecordedSimulation(manager, kept, {})  # type: ignore[arg-type]
+    recording = RecordedSimulation(manager, kept, {"until": f"{until}us"})  # type: ignore[arg-type]
     outputs: list[tuple[Any, ...]] = []
     manager.on_output(lambda t: outputs.append((t.sq, t.value, t.start, t.stop)))
     manager.instantiate_and_map_graph(graph)

@@ -36,6 +36,8 @@ def explain(
 ) -> None:
     if (what is None) == (missing is None):
         raise typer.BadParameter("name either an output and a time, such as ADD-1@2s, or --missing SQ@TIME")
+    if output is not None and output.suffix != ".svg":
+        raise typer.BadParameter(f"-o {output}: the picture is an SVG; let its name end in .svg")
     if not is_recording(recording):
         raise TTError(
             f"{recording}: this is no recording. A log of outputs has no tokens before them: run again with"

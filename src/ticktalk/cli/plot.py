@@ -60,6 +60,8 @@ def check_plot_file(path: str) -> None:
     if Path(path).suffix.lower().lstrip(".") not in ENDINGS:
         endings = ", ".join("." + ending for ending in ENDINGS)
         raise TTError(f"{path}: no picture has this ending; let the name of the plot end in one of {endings}")
+    if not Path(path).absolute().parent.is_dir():
+        raise TTError(f"{path}: the plot cannot be written: there is no folder {Path(path).parent}")
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:

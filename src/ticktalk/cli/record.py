@@ -87,6 +87,8 @@ def also_traced(record: Path | None, trace: Path, stack: ExitStack) -> Path:
     if record is not None and record.absolute() == trace.absolute():
         raise TTError(f"--trace {trace}: that is the file of --record, which would be lost: name another file")
     check_trace()
+    if not trace.parent.is_dir():
+        raise TTError(f"--trace {trace}: there is no folder {trace.parent}")
     folder = stack.enter_context(TemporaryDirectory(prefix="ticktalk-"))
     file = record or Path(folder, "run.mcap")
 

@@ -154,12 +154,12 @@ def simulate(
             record = also_traced(record, trace, stack)
         if record is not None:
             from ticktalk.cli.record import recording_writer, tell_lacks
+
+            writer = recording_writer(record)
             from ticktalk.recording.simulated import RecordedSimulation
 
             asked_for = {"until": until, "network-delay": network_delay}
-            recorded = RecordedSimulation(
-                manager, recording_writer(record), {name: value for name, value in asked_for.items() if value}
-            )
+            recorded = RecordedSimulation(manager, writer, {name: value for name, value in asked_for.items() if value})
             stack.callback(lambda: tell_lacks(record, recorded.finish()))
         manager.on_output(results.add, notes=True)
         if plot is not None:

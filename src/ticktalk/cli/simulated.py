@@ -169,7 +169,7 @@ class SimulatedRun:
 
 
 def _endless(stream: str) -> None:
-    raise TTError(f"stream {stream} has no end, so the run would have none: give --until, such as --until 20s")
+    raise TTError(f"stream {stream} has no end, so the run would have none: say when it ends, such as --until 20s")
 
 
 def network_delay_of(text: str | None, deployment: str | Path | None) -> int:
@@ -252,6 +252,9 @@ def simulate(
         TTError: the program is wrong (`TTSyntaxError`), cannot be placed, or an argument is wrong.
     """
     given = component or {}
+    for name, value in {"until": until, "start": start, "network_delay": network_delay}.items():
+        if value is not None and not isinstance(value, str):
+            raise TTError(f"{name}={value!r}: write a text with its unit, such as {name}='10s'")
     if wrong := [place for place in given if not all(place.rpartition("."))]:
         raise TTError(f"component {wrong[0]!r}: name it ENSEMBLE.NAME, such as 'edge.camera'")
     try:

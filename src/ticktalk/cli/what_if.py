@@ -32,6 +32,13 @@ SHOWN = 10
 """Differences that are told at most."""
 
 
+AFTER_STREAMS = 2_000_000
+"""Ticks after the end of its streams up to which a run on devices waits for tokens."""
+
+AFTER_LAST = 10_000_000
+"""Ticks after the last record for which tokens of a run that ended by itself may be late now."""
+
+
 def what_if(
     setup: Setup,
     records: list[tuple[str, AnyRecord]],
@@ -53,7 +60,7 @@ def what_if(
     former = TTGraph.from_json(setup.graph.encode())
     graph = changed(former if program is None else arguments.load_graph(program), changes)
     last = max((record.tick for _, record in records), default=setup.start_tick)
-    length = max(1, min(int(min(until, last + 1)), setup.until or last + 1) - setup.start_tick)
+    length = max(1, int(min(until, max(last + 1, _end(setup, last)))) - setup.start_tick)
     delay = network_delay_of(network_delay, deployment)
     if network_delay is None and deployment is None:
         delay = usual_delay(records)
@@ -88,6 +95,15 @@ def what_if(
         run.begin()
         run.go()
     return compared(former, (record for _, record in records), graph, found, setup.start_tick + length)
+
+
+def _end(setup: Setup, last: int) -> int:
+    """The root tick at which a recorded run ended: its last tokens may come later now than all of the recording."""
+    if setup.until is not None:
+        return setup.until + AFTER_STREAMS
+    if (asked := setup.options.get("until")) is not None and setup.driver == "simulation":
+        return setup.start_tick + (arguments.length(asked, setup.start_tick) or 0)
+    return last + AFTER_LAST  # it ended when nothing was left to do
 
 
 def _but(recorded: Collection[str], make: MakeStage) -> MakeStage:
