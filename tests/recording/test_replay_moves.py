@@ -13,6 +13,9 @@ from test_unmatched import NAMES, networks
 from world import MANAGER, World
 
 from ticktalk.graph.sq import TTDestination
+from ticktalk.recording.compare import same_value
+from ticktalk.recording.moment import moments
+from ticktalk.recording.replay import Replay
 from ticktalk.recording.simulated import RecordedSimulation
 from ticktalk.records import Moved
 
@@ -39,8 +42,15 @@ def test_drains(nodes: list[Node], drains: list[int], rng: random.Random) -> Non
     world = World(NAMES)
     for tick, name in zip(drains, ["a", "b"], strict=False):
         world.at(tick, lambda name=name: world.manager.drain(name))
-    departures, _ = replayed(recorded(world, nodes, rng, 105))
+    kept = recorded(world, nodes, rng, 105)
+    departures, replay = replayed(kept)
     assert [str(each) for each in departures] == []
+    hosts = kept.setups[0].host_of | {
+        each.sq: ensemble for ensemble, each in kept.records() if isinstance(each, Moved) and each.here
+    }
+    assert {each.sq: each.ensemble for each in moments(replay)} == hosts
+    start = Replay(kept.setups[0], kept.records())
+    assert {each.sq: each.ensemble for each in moments(start)} == kept.setups[0].host_of
 
 
 @settings(max_examples=30, deadline=None)
@@ -54,3 +64,8 @@ def test_losses(nodes: list[Node], fails: int, checkpoint: int, rng: random.Rand
     assert [str(each) for each in departures] == []
     lost = {sq for sq, host in kept.setups[0].host_of.items() if host == "a"}
     assert {each.sq for _, each in kept.records() if isinstance(each, Moved) and each.here} == lost
+
+
+def test_a_value_that_was_too_long_is_like_no_other() -> None:
+    assert same_value(b"", b"") and same_value(b"\1", b"\1")
+    assert not same_value(b"", b"\1") and not same_value(b"\1", b"")

@@ -27,7 +27,7 @@ class Moment(msgspec.Struct, frozen=True):
 
     Attributes:
         sq: its name.
-        ensemble: its host at the start.
+        ensemble: its host.
         tokens: what is at its ports.
         deadlines: open ones: interval and root tick.
         running: the intervals of firings whose bodies have not ended.
@@ -77,7 +77,7 @@ def _moment(replay: Replay, name: str) -> Moment:
     memory = getattr(execute, "memory", None)
     return Moment(
         name,
-        replay.setup.host_of.get(name, ""),
+        replay.host_of.get(name, ""),
         tokens,
         [each for each in deadlines if each[2] < INFINITY],
         [(_finite(start), _finite(stop)) for start, stop in replay.running(name)],

@@ -75,6 +75,7 @@ class Replay:
         load: makes a value again from its bytes.
         last_tick: the tick of the last record.
         ended: by SQ, how many firings have ended.
+        host_of: by SQ, its ensemble now.
 
     Raises:
         TTError: the recorded graph cannot be read.
@@ -120,6 +121,8 @@ class Replay:
         self._wait: dict[tuple[str, int], list[_Group]] = {}  # groups that wait for a token
         self._ready: deque[_Group] = deque()
         self.ended: dict[str, int] = {}
+        self.host_of = dict(setup.host_of)
+        self._came_to: dict[int, str] = {}  # by id of a record that an SQ came: to which ensemble
         self._ending = False  # a body, in place of a firing rule, sends what is sent now
         self._take_in(records)
         self._start()
@@ -146,6 +149,8 @@ class Replay:
                     continue
                 self._expected.setdefault((record.sq, kind), deque()).append(record)
                 continue
+            if isinstance(record, Moved) and record.here:
+                self._came_to[id(record)] = ensemble
             parts.setdefault((group.leader, ensemble), []).append((due, record))
         for (leader, _), found in parts.items():
             self._groups[leader].stays += _stays(found)
@@ -325,6 +330,7 @@ class Replay:
             group.handed_over = True
             return
         self._tap.comes_to_another(name)
+        self.host_of[name] = self._came_to[id(moved)]
         if group.handed_over:
             group.handed_over = name != group.leader  # its plan B comes first
             return
