@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import time
 import urllib.error
 import urllib.request
 from http.cookiejar import CookieJar
@@ -233,3 +234,24 @@ def test_a_port_in_use_and_an_address_that_is_none_are_errors(system):
     assert [address(web) for web in ("8080", ":0", "0.0.0.0:9", "[::1]:80")] == [
         ("127.0.0.1", 8080), ("127.0.0.1", 0), ("0.0.0.0", 9), ("::1", 80)
     ]  # fmt: skip
+
+
+def test_a_look_that_fails_ends_no_looks(system, caplog):
+    manager, _ = system
+    asked = []
+
+    def status():
+        asked.append(1)
+        if len(asked) == 1:
+            raise RuntimeError("a defect")
+        return manager.status()
+
+    pages = Dashboard(manager.process.state, status, {}, 0)
+    try:
+        end = time.monotonic() + 30
+        while not pages._looks.newest[0] and time.monotonic() < end:
+            time.sleep(0.01)
+        assert pages._looks.newest[0] >= 1
+        assert "could not look at the system" in caplog.text
+    finally:
+        pages.close()

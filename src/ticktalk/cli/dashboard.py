@@ -16,6 +16,7 @@ from ticktalk.cli import arguments
 from ticktalk.cli.streams import say
 from ticktalk.errors import TTError
 from ticktalk.manager.events import losses_text
+from ticktalk.physical.manager_node import Callbacks
 from ticktalk.physical.trust.trust import is_loopback
 from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical, TTRuntimeManagerSim
 
@@ -38,7 +39,9 @@ def dashboard(web: str | None, manager: TTRuntimeManagerPhysical, stack: ExitSta
     if web is not None:
         made = opened(web, manager, manager.status, acts(manager))
         stack.callback(made.close)
-        manager.process.outputs.listeners.append(made.output)
+        outputs = Callbacks()  # what is shown is read in a thread of its own, not where time is kept
+        stack.callback(outputs.close, None)
+        manager.process.outputs.listeners.append(outputs.wrap(made.output))
 
 
 class SimulatedPages:

@@ -119,13 +119,17 @@ class Noting:
         while not self._closed:
             self._wake.wait(PERIOD)
             self._wake.clear()
-            for key, noted in list(self._noted.items()):
-                ended = noted.ended
-                while noted.waiting:
-                    self._send_next(noted, False)
-                if ended:
-                    self._send_next(noted, True)
-                    del self._noted[key]
+            self._send_all()
+        self._send_all()  # what was noted after the last look
+
+    def _send_all(self) -> None:
+        for key, noted in list(self._noted.items()):
+            ended = noted.ended
+            while noted.waiting:
+                self._send_next(noted, False)
+            if ended:
+                self._send_next(noted, True)
+                del self._noted[key]
 
     def _send_next(self, noted: _Noted, last: bool) -> None:
         first, records, missing = noted.next()

@@ -148,8 +148,12 @@ class Dashboard:
         self._loop = asyncio.get_running_loop()
         while self._ask is not None:
             began = time.monotonic()
-            with suppress(TTError):  # it ends, or does not answer now
+            try:
                 self.look(await run_in_threadpool(self._ask))
+            except TTError:
+                pass  # it ends, or does not answer now
+            except Exception:
+                logger.exception("the dashboard could not look at the system; it tries again")
             await asyncio.sleep(max(PERIOD, PART * (time.monotonic() - began)))
         await asyncio.Event().wait()
 
@@ -210,7 +214,7 @@ class Dashboard:
         act = self._acts.get(request.path_params["name"])
         if act is None:
             return JSONResponse({"error": "that cannot be asked for here"}, 404, headers=HEADERS)
-        content = b""
+        content = bytearray()
         async for part in request.stream():
             content += part
             if len(content) > LONGEST_GRAPH:
