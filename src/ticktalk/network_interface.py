@@ -43,7 +43,7 @@ Reply = tuple[bool, bytes]
 
 
 Wanted = Callable[[Reply], bool]
-"""Whether a reply is the one that was asked for; called as replies come."""
+"""True of the reply that was asked for; called as replies come."""
 
 
 def any_reply(reply: Reply) -> bool:

@@ -38,7 +38,7 @@ class Path(enum.Enum):
     """Messages of firings to the manager. Kept for it while it stands still, up to a bound."""
 
     RECORDS = "records"
-    """What is recorded, to the manager. Kept for it up to a bound; beyond that it is missing in the recording."""
+    """Records, to the manager. Kept for it up to a bound; beyond that it is missing in the recording."""
 
     TOKENS = "tokens"
     """Publications that reach several receivers. One that stands still loses them; the others do not wait for it."""

@@ -22,7 +22,7 @@ class Repeats:
         self._lines = 0
 
     def may_tell(self, now: int) -> bool:
-        """Whether a line is told that has come now; else it is counted."""
+        """True if the line that has come now is told; else it is counted."""
         if self._since is None or now - self._since >= SPAN:
             self._since, self._lines = now, 0
         self._lines += 1

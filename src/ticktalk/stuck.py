@@ -1,4 +1,4 @@
-"""What an SQ waits for, as its ensemble reports it to the manager: plain data. Ticks are those of the root clock."""
+"""The wait of an SQ, as its ensemble reports it to the manager: plain data. Ticks are those of the root clock."""
 
 from __future__ import annotations
 

@@ -105,8 +105,14 @@ WITHOUT_MCAP = "import sys; sys.modules['mcap'] = None; from ticktalk.cli.main i
 
 
 def test_a_recording_without_its_library_is_one_line(program, tmp_path):
-    words = ["simulate", str(program), "--until", "1s", "--input", "x=1", "--input", "gain=2"]
-    line = [sys.executable, "-c", WITHOUT_MCAP, *words, "--record", str(tmp_path / "x.mcap")]
-    told = subprocess.run(line, capture_output=True, text=True, timeout=120)
-    assert (told.returncode, told.stdout) == (1, "")
-    assert told.stderr == "error: --record needs mcap: pip install 'ticktalk[record]'\n"
+    file = tmp_path / "x.mcap"
+    file.write_bytes(b"\x89MCAP0\r\n")
+    words = ["simulate", str(program), "--until", "1s", "--input", "x=1", "--input", "gain=2", "--record", str(file)]
+    for command in (words, ["export", str(file), "--to", "csv"], ["replay", str(file)]):
+        line = [sys.executable, "-c", WITHOUT_MCAP, *command]
+        told = subprocess.run(line, capture_output=True, text=True, timeout=120)
+        assert (told.returncode, told.stdout) == (1, ""), command
+        assert told.stderr in {
+            "error: --record needs mcap: pip install 'ticktalk[record]'\n",
+            "error: recordings need mcap: pip install 'ticktalk[record]'\n",
+        }, command

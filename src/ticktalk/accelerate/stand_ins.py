@@ -246,7 +246,7 @@ class World:
 
     @property
     def uses(self) -> list[Any]:
-        """What cores and links are used for."""
+        """The use of cores and links."""
         return [*(cores.use for cores in self.cores.values()), *(() if self.ways is None else self.ways.uses)]
 
     @property

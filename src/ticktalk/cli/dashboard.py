@@ -34,10 +34,10 @@ def dashboard(web: str | None, manager: TTRuntimeManagerPhysical, stack: ExitSta
     """Show a manager on a page, until the stack is closed; None: on none.
 
     Raises:
-        typer.BadParameter, TTError: as `opened`.
+        typer.BadParameter, TTError: as `open_pages`.
     """
     if web is not None:
-        made = opened(web, manager, manager.status, acts(manager))
+        made = open_pages(web, manager, manager.status, acts(manager))
         stack.callback(made.close)
         outputs = Callbacks()  # what is shown is read in a thread of its own, not where time is kept
         stack.callback(outputs.close, None)
@@ -48,12 +48,12 @@ class SimulatedPages:
     """The dashboard of a simulation, which is looked at in even steps; it stays when the run has ended.
 
     Args:
-        web: see `opened`.
+        web: see `open_pages`.
         manager: of the simulation.
     """
 
     def __init__(self, web: str, manager: TTRuntimeManagerSim) -> None:
-        self._manager, self._pages = manager, opened(web, manager)
+        self._manager, self._pages = manager, open_pages(web, manager)
         manager.on_output(self._pages.output, notes=True)
 
     def steps(self, start: int, stop: int) -> Iterator[int]:
@@ -73,7 +73,7 @@ class SimulatedPages:
         self._pages.close()
 
 
-def opened(
+def open_pages(
     web: str,
     manager: TTRuntimeManager,
     status: Callable[[], dict[str, Any]] | None = None,
@@ -116,7 +116,7 @@ def address(web: str) -> tuple[str, int]:
 
 
 def acts(manager: TTRuntimeManagerPhysical) -> dict[str, Act]:
-    """What a page may ask for, by name: each takes the fields of the request, and says what was done.
+    """The acts of a page, by name: each takes the fields of the request, and says what was done.
 
     Raises:
         TTError, ValueError: it cannot be done. KeyError: a field is missing. TypeError: one is of another type.

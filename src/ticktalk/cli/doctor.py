@@ -143,7 +143,7 @@ def _waking() -> Finding:
 
 
 def _utc() -> Finding:
-    """Whether the kernel thinks that its clock is set by others (adjtimex)."""
+    """The clock of this host: the kernel knows if others set it (adjtimex)."""
     import ctypes
 
     try:
@@ -177,7 +177,7 @@ def _bundle(path: str) -> Finding:
 
 
 def _port() -> Finding:
-    """Whether the default port of a manager is free."""
+    """The default port of a manager, which should be free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -71,9 +71,10 @@ def _rows(log: Path) -> Iterator[dict[str, Any]]:
     """The outputs in a log, or the tokens of a recording."""
     if not is_recording(log):
         return outputs_in(log)
+    recording = recording_at(log)
     from ticktalk.recording.tokens import rows_of
 
-    return rows_of(recording_at(log))
+    return rows_of(recording)
 
 
 def _unwritten(output: Path, error: OSError) -> TTError:

@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.replay import Context, check_names, opened, tell_incomplete
+from ticktalk.cli.replay import Context, check_names, recorded_start, tell_incomplete
 from ticktalk.cli.tables import table, terminal
 from ticktalk.durations import duration_text, interval_and_ticks
 from ticktalk.hosted.body_output import BodyOutput, keep_bodies_from_stdout
@@ -30,7 +30,7 @@ def inspect(
     json: options.Json = False,
     context: Context = None,
 ) -> None:
-    recording, setup = opened(file, context)
+    recording, setup = recorded_start(file, context)
     check_names(setup, sq or [], "--sq")
     tell_incomplete(file, recording)
     records = recording.records(setup.context)

@@ -32,7 +32,7 @@ def recording_writer(path: Path) -> RecordingWriter:
 
 
 def is_recording(path: Path) -> bool:
-    """Whether a file is an MCAP file, by its first bytes."""
+    """True if a file is an MCAP file, by its first bytes."""
     try:
         with open(path, "rb") as file:
             return file.read(8) == b"\x89MCAP0\r\n"

@@ -13,6 +13,7 @@ import typer
 
 from ticktalk.cli import arguments, options
 from ticktalk.cli.console import Results, ResultsGone
+from ticktalk.cli.record import recording_at
 from ticktalk.cli.streams import say
 from ticktalk.errors import TTError
 from ticktalk.hosted.body_output import BodyOutput, keep_bodies_from_stdout
@@ -68,7 +69,7 @@ def replay(
     json: options.Json = False,
 ) -> None:
     gc.disable()  # what is read lives as long as this process
-    recording, setup = opened(file, context)
+    recording, setup = recorded_start(file, context)
     first = setup.start_tick
     begin: Tick = NEG_INFINITY if since is None else first + arguments.duration(since)
     ends = [first + arguments.duration(text) for text in (to, until) if text is not None]
@@ -79,6 +80,8 @@ def replay(
         if given := [name for name, value in {"--speed": speed, "--from": since, "--jsonl": jsonl}.items() if value]:
             raise typer.BadParameter(f"{given[0]} is for a replay as it was, not for what would have been")
         check_names(setup, recorded or [])
+        gc.freeze()
+        gc.enable()  # the simulation's own garbage is another matter
         comparison = what_if(
             setup,
             recording.records(setup.context),
@@ -137,17 +140,13 @@ def replay(
         raise typer.Exit(1)
 
 
-def opened(file: Path, context: int | None) -> tuple[Recording, Setup]:
+def recorded_start(file: Path, context: int | None) -> tuple[Recording, Setup]:
     """A recording, and the start in it that is meant.
 
     Raises:
         TTError: it cannot be read, or has no such start.
     """
-    try:
-        from ticktalk.recording.mcap_file import read_recording
-    except ImportError:
-        raise TTError("a recording needs mcap: pip install 'ticktalk[record]'") from None
-    recording = read_recording(file)
+    recording = recording_at(file)
     found = [setup for setup in recording.setups if context in (None, setup.context)]
     if not found:
         there = ", ".join(str(setup.context) for setup in recording.setups)

@@ -173,7 +173,7 @@ def _endless(stream: str) -> None:
 
 
 def network_delay_of(text: str | None, deployment: str | Path | None) -> int:
-    """What every token between two ensembles takes, in root ticks; None: nothing.
+    """The root ticks that every token takes between two ensembles; None: none.
 
     Raises:
         typer.BadParameter: it is no duration, or a deployment file says it already.
@@ -187,7 +187,7 @@ def network_delay_of(text: str | None, deployment: str | Path | None) -> int:
 
 
 class Simulated:
-    """What a simulated run gave.
+    """The results of a simulated run.
 
     Attributes:
         graph: the graph; a notebook draws it.

@@ -55,7 +55,7 @@ class Came:
 
 @dataclass
 class Firing:
-    """What sent tokens: a set that fired (`how` "fired"), data that met its deadline, a token that left unused.
+    """The sender of tokens: a set that fired (`how` "fired"), data that met its deadline, a token that left unused.
 
     Attributes:
         sq: the SQ.

@@ -92,7 +92,7 @@ def _set(graph: TTGraph, stream: TTSQ, setting: str, root_ticks: int) -> Change:
 
 
 def advice(graph: TTGraph, sq: str, near: Near) -> str:
-    """What would have let two tokens meet, as a sentence."""
+    """The change that would have let two tokens meet, as a sentence."""
     found = changes(graph, sq, near)
     if found:
         return "they would meet with " + ", or ".join(change.text for change in found)

@@ -42,7 +42,7 @@ class Bar:
 
 @dataclass
 class Explanation:
-    """What is said of an output, or of one that is missing.
+    """The explanation of an output, or of a missing one.
 
     Attributes:
         title: what is explained.

@@ -240,7 +240,7 @@ class Completion(msgspec.Struct):
 def _missing(
     reports: list[IdleReport], outputs_arrived: Mapping[str, int], known: bool = False
 ) -> dict[str, dict[str, int]]:
-    """What was sent and has not come: by receiver (the manager is ""), and SQ, or sender of outputs.
+    """The tokens that were sent and have not come: by receiver (the manager is ""), and SQ, or sender of outputs.
 
     `known`: not on arcs of which a receiver has no number yet. It took an SQ over after a loss, and most of what was
     sent on the arc came to a host before.

@@ -21,7 +21,7 @@ MOST = 100
 """SQs that one look tells of, where time is kept."""
 
 LATEST = 3
-"""Tokens of a port among which those are looked for that came closest: whoever keeps time looks at no more."""
+"""The latest tokens of a port, which are compared with those of another. The timekeeper looks at no more."""
 
 PAIRS = 10
 """Pairs of ports that are looked at."""
@@ -36,7 +36,7 @@ def all_stuck(context: Context, most: int | None = None) -> dict[str, Stuck]:
 
 
 def stuck(sync: TTSQSync) -> Stuck | None:
-    """What an SQ waits for; None: nothing is known to wait, or to have come in vain."""
+    """The ports and tokens for which an SQ waits; None: nothing waits, or came in vain."""
     if isinstance(sync, ArrivalSync):
         return _arrival(sync)
     if isinstance(sync, GridSync):
@@ -119,7 +119,7 @@ class Waits:
         self._since: dict[tuple[str, int], dict[str, tuple[tuple[int, list[str]], int]]] = {}
 
     def look(self, key: tuple[str, int], context: Context, now: int) -> dict[str, Stuck]:
-        """What the SQs of a context (graph and number) wait for at the tick `now`."""
+        """The waits of the SQs of a context (graph and number) at the tick `now`."""
         before, since = self._since.get(key, {}), {}
         found = {}
         for name, told in all_stuck(context, MOST).items():

@@ -79,7 +79,7 @@ class Tapped:
         self._why: dict[str, str] = {}  # by SQ, its counter that went up last
         self._way = "", 0, False  # of the tokens that are received now: arc, number, whether from elsewhere
 
-    # What the engine calls.
+    # Calls of the engine.
 
     def watch(self, context: ContextParts) -> None:
         """Take note of tokens that come from other ensembles."""

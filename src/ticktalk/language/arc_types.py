@@ -185,7 +185,7 @@ class ArcTypes:
         return () if result == UnionOf(()) else (Way(result, said),)
 
     def _unused(self, made: SQDraft, template: Template) -> list[tuple[str, Ways]]:
-        """What comes to a handler: a token of any port of the SQ whose tokens it gets, but what stays there."""
+        """The value that a handler gets: of a token of any port of its SQ, but of none that stays there."""
         assert made.ends[0] is not None and isinstance(made.ends[0].source, SQDraft)
         source = made.ends[0].source
         ports = [

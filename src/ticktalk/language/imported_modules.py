@@ -1,4 +1,4 @@
-"""What imports lead to: the modules that run, and those whose tables, registries or states they change.
+"""The ends of imports: the modules that run, and those whose tables, registries or states they change.
 
 `import plugins` binds a name that no body may need, and yet `plugins` may register something in a module that a body
 does need. So an import travels if a module that it runs acts at its top level on a module that is needed: by a call, a

@@ -1,6 +1,6 @@
 """The types of a graph's inputs as plain text, which goes with the graph; and whether a value fits one.
 
-Only the plain types of Python are told. What a class of the program or of a library is, a manager need not know.
+Only the plain types of Python are told. A manager need not know classes of the program or of a library.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def input_type(type_: Type) -> str:
 
 
 def misfit(text: str, value: Any) -> str | None:
-    """What is wrong with a value for an input of a type; None: nothing surely is."""
+    """The fault of a value for an input of a type; None: it surely has none."""
     if not text or not _is_plain(value) or fits(Value(value), _type(ast.parse(text, mode="eval").body)):
         return None
     return f"is {bounded(repr(value), _SHOWN)}, of type `{type(value).__name__}`, but the graph takes `{text}`"

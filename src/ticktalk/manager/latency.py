@@ -2,7 +2,7 @@
 
 No token carries when it was made. But a stream's tokens have the interval of their instant, and a result has the
 intersection of its inputs'. So an output begins where the newest of its streams' tokens began, and that stream's grid
-has the instant. What comes of the graph's inputs alone is as old as its start. Times are of the root clock.
+has the instant. An output of the graph's inputs alone is as old as its start. Times are of the root clock.
 """
 
 from __future__ import annotations

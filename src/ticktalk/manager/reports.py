@@ -68,7 +68,7 @@ class Reports:
             self._ask(state, ends=self.is_ending(state))
 
     def is_ending(self, state: GraphState) -> bool:
-        """Whether a graph is being stopped, and waits until what it has sent has come."""
+        """True if a graph is being stopped, and waits until its last tokens have come."""
         return any(state is each for each, _ in self._ending)
 
     def _ask(self, state: GraphState, ends: bool) -> None:

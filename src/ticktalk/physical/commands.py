@@ -44,7 +44,7 @@ FOLLOWERS = 100
 
 
 Followed = tuple[str, str]
-"""What a command follows: a graph, and one of its arcs, or "": its outputs."""
+"""A graph that a command follows, and one of its arcs, or "": its outputs."""
 
 
 class Command(msgspec.Struct, omit_defaults=True):

@@ -1,4 +1,4 @@
-"""What a device notes for a recording, on its way to the manager.
+"""The records of a device, on their way to the manager.
 
 The timekeeper only puts records into a queue, bounded in number and bytes. A thread of its own encodes them, some at a
 time. Records that find no room are counted by arc, so that the recording tells what it lacks.

@@ -1,4 +1,4 @@
-"""Whether a replay does what was recorded: what is compared, and how a difference is told."""
+"""The comparison of a replay with its recording, and the text of a difference."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def same_value(one: bytes, other: bytes) -> bool:
 
 
 def content_of(record: Deadline | Left | Compared) -> tuple[Any, ...]:
-    """What two notes of a deadline, or of a token that leaves, have to agree on."""
+    """The facts on which two notes of a deadline, or of a token that leaves, have to agree."""
     if isinstance(record, Left):
         return record.start, record.stop, record.why, record.missing
     assert isinstance(record, Deadline)

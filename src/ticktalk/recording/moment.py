@@ -1,4 +1,4 @@
-"""What a replayed run looks like at one moment: what waits at ports, states of bodies, open deadlines."""
+"""A replayed run at one moment: tokens that wait at ports, states of bodies, open deadlines."""
 
 from __future__ import annotations
 

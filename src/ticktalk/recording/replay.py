@@ -190,7 +190,7 @@ class Replay:
         body = self._bodies.get(sq)
         return [(each.start, each.stop) for each in body.waiting] if body is not None else []
 
-    # What the parts of the context tell.
+    # Told by the parts of the context.
 
     def departs(self, record: AnyRecord | None, what: str, sq: str = "") -> None:
         """Note that something is otherwise than in the recording."""
@@ -390,7 +390,7 @@ class Replay:
         self.context.syncs[received.sq].receive(received.port, start, stop, value, received.remote)
 
     def finish(self, until: Tick = INFINITY) -> list[Departure]:
-        """What is otherwise than in the recording, the earliest first; after `go`, up to a root tick (exclusive)."""
+        """The departures from the recording, the earliest first; after `go`, up to a root tick (exclusive)."""
         found = list(self.departures)
         for (arc, place), groups in self._wait.items():
             for group in set(groups):

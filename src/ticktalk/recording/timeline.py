@@ -1,7 +1,7 @@
 """A recording as a timeline that Perfetto shows (https://ui.perfetto.dev): TrackEvents in protobuf.
 
 Each ensemble is a process there and each SQ a track of it, all on the root clock. A firing is a slice. An arrow leads
-from the firing that sent a token to each firing that took it. What was dropped, missed or skipped is an instant.
+from the firing that sent a token to each firing that took it. A drop, a miss or a skip is an instant.
 """
 
 from __future__ import annotations

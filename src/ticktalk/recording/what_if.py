@@ -31,7 +31,7 @@ COUNTED = (PLAN_B, "missed", LATE, "evicted", "lost", "errors", "skipped")
 
 
 class _Result(NamedTuple):
-    """What a stream sent for one instant."""
+    """The result of a stream for one instant."""
 
     start: Tick
     stop: Tick

@@ -132,5 +132,5 @@ class TimingTwin(Timing):
 
     @property
     def uses(self) -> list[UseNotes]:
-        """What the links are used for."""
+        """The use of the links."""
         return [use for use in self._links.values() if isinstance(use, UseNotes)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 Note = tuple[str, int, int, bool]
-"""What a `Use` is told, and the arguments."""
+"""An act of a `Use`, and its arguments."""
 
 FEW = 10
 """Pieces of work without a pause that are too few to say whether a queue grows."""

@@ -64,7 +64,7 @@ def ext(code: int, content: Any) -> msgspec.msgpack.Ext:
 
 
 def pieces_of(packed: Any) -> tuple[Data, ...]:
-    """What the encoder takes, in pieces."""
+    """The input of the encoder, in pieces."""
     if packed.__class__ is Array:
         return packed.pieces()
     if packed.__class__ is list and any(item.__class__ is Array for item in packed):

@@ -1,4 +1,4 @@
-"""What the dashboard remembers: the latest looks at a system, and the latest outputs; sans-I/O and bounded."""
+"""The memory of the dashboard: the latest looks at a system, and the latest outputs; sans-I/O and bounded."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Streams:
         row.append((_middle(token), *_shown(shown if len(shown) < 10 * LONGEST else shown[:LONGEST])))
 
     def since(self, known: dict[str, int]) -> dict[str, Any]:
-        """What is new, by `GRAPH/SQ`: the number of its outputs, and the points after those that are known."""
+        """The new outputs, by `GRAPH/SQ`: the number of its outputs, and the points after those that are known."""
         found = {}
         for (graph, sq), row in list(self._rows.items()):
             name = f"{graph}/{sq}"

@@ -172,7 +172,7 @@ class Dashboard:
         self._looked.set()
         self._looked = asyncio.Event()
 
-    # What a browser asks for.
+    # Requests of a browser.
 
     async def _page(self, request: Request) -> Response:
         return await self._file(request, "index.html")

@@ -1,4 +1,4 @@
-"""What came from the network and waits for the timekeeper: an inbox for each sender, bounded in number and in bytes.
+"""Messages that wait for the timekeeper: an inbox for each sender, bounded in number and in bytes.
 
 Threads of the network fill the inboxes, and the timekeeper takes the entries in the order in which they came. Where a
 sender has no room left, its own stalest entry goes. So no sender takes the room of another.

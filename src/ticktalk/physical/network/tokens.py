@@ -336,7 +336,7 @@ class Tokens:
         loop.every(TEND, self._tend)
 
     def incoming(self, graph: str, arc: str) -> Incoming:
-        """What takes the publications on an arc."""
+        """The receiver of the publications on an arc."""
         made = self._incoming[arc_key(graph, arc)] = Incoming(self, graph, arc)
         return made
 

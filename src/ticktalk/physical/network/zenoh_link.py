@@ -54,7 +54,7 @@ LISTENING = {"accept_timeout": 2_000, "accept_pending": 1_000}
 beside silent connections."""
 
 GOSSIP = {"router": ["router", "peer"], "peer": ["router"]}
-"""Who tells whom of the sessions that it sees. So those that join at the same time find each other through the manager.
+"""Peers tell the manager of the sessions that they see. So those that join at one time find each other through it.
 If each told all others, that would be most of the work of fifty joins."""
 
 PUBLISHERS = 10_000

@@ -38,7 +38,7 @@ Verify = Callable[[bytes, bytes], bool]
 
 
 class DroppedError(FrameError):
-    """What came is not taken.
+    """A message that is not taken.
 
     Attributes:
         kind: the counter for it (`counters.KINDS`).
@@ -282,7 +282,7 @@ class Guard:
         return Proven(sealed.sender, peer, sealed.path, sealed.counter, Opened(peer.known, content, signed))
 
     def take(self, proven: Proven) -> Opened:
-        """What was sealed, if it is new, and its sender is still heard.
+        """The sealed content, if it is new, and its sender is still heard.
 
         Raises:
             DroppedError: it is not.

@@ -73,7 +73,7 @@ def seal_tokens(
 
 
 def sealed_tokens(frame: bytes) -> SealedTokens:
-    """What stands in a frame, unopened.
+    """The content of a frame, unopened.
 
     Raises:
         FrameError: it is no such frame.

@@ -106,7 +106,7 @@ class Trust:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this host can reach the address, with or without a port; of names, `localhost` only."""
+    """True if only this host can reach the address, with or without a port; of names, `localhost` only."""
     host = address.rpartition(":")[0].strip("[]") if address.count(":") == 1 or "]:" in address else address.strip("[]")
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback

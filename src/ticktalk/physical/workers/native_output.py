@@ -118,7 +118,7 @@ def shown_apart(ensemble: str, in_threads: bool) -> Iterator[None]:
 
 
 def _raw(stream: Any) -> Any:
-    """What a stream of Python writes by, below its buffer."""
+    """The writer of a stream of Python, below its buffer."""
     buffer = getattr(stream, "buffer", None)
     return getattr(buffer, "raw", buffer)
 
