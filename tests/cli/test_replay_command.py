@@ -150,3 +150,24 @@ def test_what_would_have_been(recording: tuple[str, str]) -> None:
     assert "plan_b: 9 in the recording, 0 now" in faster.stdout
     wrong = ticktalk(*words, "--speed", "2")
     assert wrong.returncode == 2 and "--speed is for a replay as it was" in wrong.stderr
+
+
+def test_it_goes_on_live_as_if_it_had_not_stopped(recording: tuple[str, str]) -> None:
+    """Up to 1.5 s: a run of 1.5 s has these outputs, but for those of random numbers."""
+    path, _ = recording
+    words = ["replay", path, "--jsonl", "--recorded", "luck-1", "--then-live"]
+    done = ticktalk(*words, "--until", "1500ms")
+    assert done.returncode == 0, done.stderr
+    rows = of_sq(done.stdout, "both-1")
+    # The n-th instant is at n * 100 ms. Its data come 10 ms late, so it is the plan B's -1 + n.
+    assert [row["value"] for row in rows] == [-1 + n for n in range(1, 15)]
+    assert [row["start"] for row in rows] == [100_000 * n - 25_000 for n in range(1, 15)]
+    assert "goes on live, 950.001ms after its start" in done.stderr and "plan_b: 5 " in done.stderr
+    early = ticktalk(*words, "--until", "500ms")
+    assert early.returncode == 2 and "the recording goes on up to 950.001ms" in early.stderr
+    cut = ticktalk(*words, "--to", "500ms", "--until", "700ms")
+    assert of_sq(cut.stdout, "both-1") == rows[:6]
+    astray = ticktalk("replay", path, "--then-live")
+    assert astray.returncode == 1 and "so it does not go on live" in astray.stderr
+    alone = ticktalk("replay", path, "--component", "a.camera=x:y")
+    assert alone.returncode == 2 and "--component is for --then-live" in alone.stderr

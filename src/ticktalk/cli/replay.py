@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import sys
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +15,7 @@ from ticktalk.cli import arguments, options
 from ticktalk.cli.console import Results, ResultsGone
 from ticktalk.cli.record import recording_at
 from ticktalk.cli.streams import say
+from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
 from ticktalk.hosted.body_output import BodyOutput, keep_bodies_from_stdout
 from ticktalk.payloads import OutputToken
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 SLICE = 0.02
 """Seconds between two looks at the time, with `--speed`."""
+
+FLUSH = 0.1
+"""Seconds between two flushes of results that come in real time."""
 
 SHOWN = 10
 """Departures that are told at most."""
@@ -46,6 +50,11 @@ def replay(
     since: Annotated[str | None, typer.Option("--from", help="Compare and show from then on, such as 5s.")] = None,
     to: Annotated[str | None, typer.Option("--to", help="Compare and show what is before, such as 10s.")] = None,
     until: Annotated[str | None, typer.Option(help="Stop there, such as 10s after the start.")] = None,
+    then_live: Annotated[
+        bool,
+        typer.Option("--then-live", help="Go on in real time where the recording ends (or --to), in this process."),
+    ] = False,
+    component: options.Components = None,
     recorded: Annotated[
         list[str] | None, typer.Option(metavar="SQ", help="Take the results of this SQ from the recording, too.")
     ] = None,
@@ -74,10 +83,13 @@ def replay(
     begin: Tick = NEG_INFINITY if since is None else first + arguments.duration(since)
     ends = [first + arguments.duration(text) for text in (to, until) if text is not None]
     end: Tick = min(ends, default=INFINITY)
+    if component and not then_live:
+        raise typer.BadParameter("--component is for --then-live: a replay runs no body that wants a component")
     if any((program, mapping, deployment, events, network_delay, changes, expect_same)):
         from ticktalk.cli.what_if import check_same, tell, what_if
 
-        if given := [name for name, value in {"--speed": speed, "--from": since, "--jsonl": jsonl}.items() if value]:
+        only = {"--speed": speed, "--from": since, "--jsonl": jsonl, "--then-live": then_live}
+        if given := [name for name, value in only.items() if value]:
             raise typer.BadParameter(f"{given[0]} is for a replay as it was, not for what would have been")
         check_names(setup, recorded or [])
         gc.freeze()
@@ -102,12 +114,22 @@ def replay(
         raise typer.BadParameter("--json is for what would have been: with --program, --mapping, --network-delay, ...")
     from ticktalk.recording.replay import Replay
 
-    failed = False
-    with Results(jsonl, _gone) as results, BodyOutput(results.elsewhere, results.elsewhere), keep_bodies_from_stdout():
-        once_more = Replay(setup, recording.records(setup.context), recorded or [])
+    records = recording.records(setup.context)
+    with (
+        Results(jsonl, _gone, FLUSH if speed or then_live else math.inf) as results,
+        BodyOutput(results.elsewhere, results.elsewhere),
+        keep_bodies_from_stdout(),
+    ):
+        once_more = Replay(setup, records, recorded or [], states=then_live)
         check_names(setup, recorded or [])
         gc.freeze()
         gc.enable()
+        if then_live:
+            end = min(end if to is not None else INFINITY, once_more.last_tick + 1)
+            last = first + arguments.duration(until) if until is not None else INFINITY
+            if last <= end:
+                instead = f"the recording goes on up to {duration_text(int(end) - first)}: give a later time, or --to"
+                raise typer.BadParameter(f"--until {until} with --then-live: {instead}")
         outputs: list[tuple[int, OutputToken]] = []
         once_more.on_token = outputs_of(once_more, outputs)
 
@@ -124,20 +146,25 @@ def replay(
             _paced(once_more, first, end, speed, show)
         show()
         departures = [each for each in once_more.finish(end) if begin <= each.tick < end or each.tick == INFINITY]
+        if not departures and then_live:
+            from ticktalk.cli.then_live import then_live as go_on
+            from ticktalk.recording.what_if import usual_delay
+
+            go_on(once_more, int(end), last, component or [], usual_delay(records), results.add)
     results.check()
     tell_incomplete(file, recording)
     tokens = f"{sum(once_more.tokens.values())} tokens on {len(once_more.tokens)} arcs"
-    if departures:
-        failed = True
-        say(f"{tokens}; the run departs from its recording, first here:")
-        for each in departures[:SHOWN]:
-            say(f"  {each}")
-        if len(departures) > SHOWN:
-            say(f"  and {len(departures) - SHOWN} more")
-    else:
+    if not departures:
         say(f"{tokens}: each is as it was recorded")
-    if failed:
-        raise typer.Exit(1)
+        return
+    say(f"{tokens}; the run departs from its recording, first here:")
+    for each in departures[:SHOWN]:
+        say(f"  {each}")
+    if len(departures) > SHOWN:
+        say(f"  and {len(departures) - SHOWN} more")
+    if then_live:
+        say("so it does not go on live; --recorded SQ takes the results of an SQ from the recording")
+    raise typer.Exit(1)
 
 
 def recorded_start(file: Path, context: int | None) -> tuple[Recording, Setup]:
@@ -195,7 +222,6 @@ def _paced(replay: Replay, first: int, end: Tick, speed: float, show: Callable[[
         tick = min(int(first + (time.monotonic() - begun) * 1e6 * speed), int(last))
         replay.go(tick)
         show()
-        sys.stdout.flush()
         time.sleep(SLICE)
     replay.go(end)
 

@@ -70,7 +70,7 @@ def what_if(
         length=length,
         near=Path.cwd() if program is None else Path(program).resolve().parent,
         inputs={name: decode_value(data) for name, data in setup.inputs.items()},
-        ensembles=[] if deployment is not None else _ensembles(former, setup.host_of),
+        ensembles=[] if deployment is not None else ensembles_of(former, setup.host_of),
         deployment=deployment,
         mapping=mapping,
         delay=delay,
@@ -140,7 +140,7 @@ def _served(former: TTGraph, sq: TTSQ) -> int:
     return 0 if (was.every, was.phase, was.width) == (sq.every, sq.phase, sq.width) else int(was.every)
 
 
-def _ensembles(graph: TTGraph, host_of: dict[str, str]) -> list[str]:
+def ensembles_of(graph: TTGraph, host_of: dict[str, str]) -> list[str]:
     """The ensembles of a recorded run, with the components that SQs there want."""
     components: dict[str, dict[str, None]] = {host: {} for host in host_of.values() if host}
     for sq in graph.sqs:

@@ -68,7 +68,13 @@ class Body:
         own: of its SQ.
         put: sends a recorded result along its arc.
         departs: told what is otherwise than in the recording.
+
+    Attributes:
+        waiting: the firings that have not ended.
+        failed: that of a source raised here, and not in the recording.
     """
+
+    failed = False
 
     def __init__(self, own: Elsewhere, put: Callable[[Sent], None], departs: Callable[[AnyRecord, str], None]) -> None:
         self.own = own
@@ -98,16 +104,18 @@ class Body:
             self._departs(fired, "a body ran in the recording on a set that is not fired here")
             return
         firing = waiting.popleft()
+        self.raised, self.dropped = "", source or fired.outcome == "failed"
+        sq = self.own.sq
+        instant = int(firing.start) + sq.width // 2 if sq.trigger == "grid" else firing.now
+        running.late = fired.began - instant
+        self.body(*firing)  # that of a source: `NoBody`, or for its state only
+        running.late = None
         if source:
             for each in results:
                 self._put(each)
-        else:
-            self.raised, self.dropped = "", fired.outcome == "failed"
-            sq = self.own.sq
-            instant = int(firing.start) + sq.width // 2 if sq.trigger == "grid" else firing.now
-            running.late = fired.began - instant
-            self.body(*firing)
-            running.late = None
-            if self.raised and fired.outcome != "failed":
+        if self.raised and fired.outcome != "failed":
+            if source:
+                self.failed = True
+            else:
                 self._departs(fired, f"its body raises here, and did not in the recording: {self.raised}")
         self.own.done()

@@ -80,7 +80,7 @@ def _moment(replay: Replay, name: str) -> Moment:
         replay.host_of.get(name, ""),
         tokens,
         [each for each in deadlines if each[2] < INFINITY],
-        [(_finite(start), _finite(stop)) for start, stop in replay.running(name)],
+        [(_finite(each.start), _finite(each.stop)) for each in replay.running(name)],
         stable_repr(memory) if memory else "",
         getattr(sync, "instant", None),
         replay.ended.get(name, 0),

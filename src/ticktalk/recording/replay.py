@@ -28,7 +28,7 @@ from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.tapping import Tapped
 from ticktalk.payloads import InstanceState
-from ticktalk.recording.bodies import Body, WholeGraph
+from ticktalk.recording.bodies import Body, Waiting, WholeGraph
 from ticktalk.recording.compare import Compared, Departure, content_of, put_off, same_tokens, same_value, shown, told
 from ticktalk.recording.setup import Setup
 from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, GridSet, Left, Moved, Received, Sent, Turn
@@ -67,6 +67,8 @@ class Replay:
         records: all of its records, with the ensemble of each; each ensemble's in their order.
         sources: more SQs whose results are taken from the recording.
         graph: another version of the program; None: the recorded one.
+        states: bodies of streams run, too, where they need no component: what they give is left out, and their
+            `sq_state` is as it was.
 
     Attributes:
         departures: what is otherwise than in the recording, in the order found.
@@ -87,6 +89,7 @@ class Replay:
         records: Iterable[tuple[str, AnyRecord]],
         sources: Collection[str] = (),
         graph: TTGraph | None = None,
+        states: bool = False,
     ) -> None:
         self.setup = setup
         self.departures: list[Departure] = []
@@ -96,11 +99,9 @@ class Replay:
             self.graph = graph or TTGraph.from_json(setup.graph.encode())
         except (ValueError, KeyError, TypeError) as error:
             raise TTError(f"the graph in the recording cannot be read: {error}") from None
-        self.sources = {
-            sq.name
-            for sq in self.graph.sqs
-            if sq.trigger == "grid" or sq.name in sources or any(spec.components for spec in sq.constraints)
-        }
+        outside = {sq.name for sq in self.graph.sqs if any(spec.components for spec in sq.constraints)}
+        self.sources = {sq.name for sq in self.graph.sqs if sq.trigger == "grid" or sq.name in sources} | outside
+        self._without_bodies = outside if states else self.sources
         self._by_name = {sq.name: sq for sq in self.graph.sqs}
         self._groups: dict[str, _Group] = {}
         self._group_of: dict[str, _Group] = {}
@@ -181,14 +182,26 @@ class Replay:
             tap=self._tap,
             eviction_bound=setup.eviction_bound,
         )
-        self.context = WholeGraph(prepared, setup.context, setup.start_tick, self._agenda, around, self.sources)
+        self.context = WholeGraph(prepared, setup.context, setup.start_tick, self._agenda, around, self._without_bodies)
         if setup.until is not None:
             self.context.end_streams(setup.until)
 
-    def running(self, sq: str) -> list[tuple[Tick, Tick]]:
-        """The intervals of an SQ's firings whose bodies have not ended."""
+    def running(self, sq: str) -> list[Waiting]:
+        """An SQ's firings whose bodies have not ended."""
         body = self._bodies.get(sq)
-        return [(each.start, each.stop) for each in body.waiting] if body is not None else []
+        return list(body.waiting) if body is not None else []
+
+    def without_state(self, sq: str) -> bool:
+        """True if the `sq_state` of an SQ is not what it was: its body did not run here, or raised."""
+        return sq in self._without_bodies or self._bodies[sq].failed
+
+    def under_way(self, sq: str, port: int) -> list[Sent]:
+        """The tokens on their way to a port: those that were sent, and later than the last one that reached it."""
+        found = []
+        for producer, index in self.context.prepared.wiring.feeders.get((sq, port), ()):
+            arc = f"{producer}/{index}"
+            found += self._produced.get(arc, [])[self._taken.get((sq, port, arc), -1) + 1 :]
+        return found
 
     # Told by the parts of the context.
 
