@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -140,6 +142,21 @@ class Process:
                 for pid in family:
                     kill(pid)
         self.wait()
+
+
+_numbers = itertools.count(os.getpid() * 10)
+
+
+def free_port(ip: str = "127.0.0.1") -> int:
+    """A port that stays free until the test uses it, although nobody holds it: a system gives away those above."""
+    while True:
+        number = 20_000 + next(_numbers) % 10_000
+        with socket.socket() as probe:
+            try:
+                probe.bind((ip, number))
+            except OSError:
+                continue
+            return number
 
 
 def children(pid: int) -> list[int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from systems import HEAD, LIMIT, ONE, Process, until
+from systems import HEAD, LIMIT, ONE, Process, free_port, until
 
 from ticktalk.cli.remote import Remote
 from ticktalk.ensemble import TTEnsemble
@@ -20,7 +20,6 @@ from ticktalk.messages import NetMsg, message
 from ticktalk.network_keys import Path as NetworkPath
 from ticktalk.network_keys import control_key
 from ticktalk.physical import ensemble_handle
-from ticktalk.physical.host_facts import free_port
 from ticktalk.physical.network.control_frames import control_frame
 from ticktalk.physical.network.joining import client, open_session
 from ticktalk.physical.trust.authority import init_authority, issue, revoke
@@ -346,7 +345,7 @@ def test_another_user_of_the_host_is_refused_and_told(tmp_path: Path, monkeypatc
 
 
 def test_an_ensemble_finds_a_manager_that_was_started_again() -> None:
-    port = free_port("127.0.0.1")
+    port = free_port()
     address = f"127.0.0.1:{port}"
     edge = TTEnsemble(None, "edge")
     thread = threading.Thread(target=edge.run_phy, args=(address,), kwargs={"workers": 0}, daemon=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from fuzz_messages import NoLink
-from systems import HEAD, Process, System, alive, until
+from systems import HEAD, Process, System, alive, free_port, until
 
 from ticktalk import payloads as carry
 from ticktalk.ensemble import TTEnsemble
@@ -29,7 +29,6 @@ from ticktalk.network_interface import Receive
 from ticktalk.network_keys import Path as Path_
 from ticktalk.payloads import FiringError, InstanceState, OutputToken
 from ticktalk.physical import manager_node
-from ticktalk.physical.host_facts import free_port
 from ticktalk.physical.manager_node import Callbacks, in_loop
 from ticktalk.physical.network import outbox, zenoh_link
 from ticktalk.physical.workers import worker_body
@@ -393,7 +392,7 @@ def test_firings_that_wait_for_a_slow_body_are_bounded(
 def test_keys_that_were_published_on_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zenoh_link, "PUBLISHERS", 3)
     there, here = zenoh_link.TTNetworkInterfaceZenoh(), zenoh_link.TTNetworkInterfaceZenoh()
-    port = free_port("127.0.0.1")
+    port = free_port()
     came: list[bytes] = []
     try:
         there.open("router", f"127.0.0.1:{port}")

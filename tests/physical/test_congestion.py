@@ -10,12 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from systems import HEAD, Process, System, until
+from systems import HEAD, Process, System, free_port, until
 
 from ticktalk.errors import TTError
 from ticktalk.hosted.lease import Times
 from ticktalk.manager.reports import SETTLE
-from ticktalk.physical.host_facts import free_port
 from ticktalk.physical.network.frames import LONG
 
 SILENCE = 1.5 * Times().dead_after / 1e6
@@ -155,7 +154,7 @@ def test_a_receiver_that_stands_still_holds_up_no_stop_and_its_losses_are_told()
 
 def test_a_manager_that_stood_still_gets_the_outputs_of_that_time(tmp_path: Path) -> None:
     """It stands still until the others have noticed; with STANDS_STILL=12, longer than Zenoh's patience by default."""
-    port = free_port("127.0.0.1")
+    port = free_port()
     manager = Process("manager", "--rx-port", str(port), "--log", str(tmp_path / "log"))
     address = f"127.0.0.1:{port}"
     producer = Process("ensemble", "producer", "--manager", address)

@@ -7,7 +7,6 @@ import logging
 import os
 import queue
 import shutil
-import socket
 import stat
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from systems import free_port
 from typer.testing import CliRunner
 
 from ticktalk.cli.keys import keys_app
@@ -536,12 +536,6 @@ def session(mode: str, endpoint: str, settings: dict[str, Any]) -> zenoh.Session
     return zenoh.open(config)
 
 
-def free_endpoint() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tls/127.0.0.1:{probe.getsockname()[1]}"
-
-
 def wait_for_links(manager: zenoh.Session, names: list[str]) -> None:
     """Until the manager has a link to each of these, by the name in its certificate, and no other."""
     limit = time.monotonic() + LIMIT
@@ -552,7 +546,7 @@ def wait_for_links(manager: zenoh.Session, names: list[str]) -> None:
 
 @pytest.fixture
 def router(made: Path) -> Iterator[tuple[zenoh.Session, str]]:
-    endpoint = free_endpoint()
+    endpoint = f"tls/127.0.0.1:{free_port()}"
     with session("router", endpoint, tls_settings(Credentials.load(made / "runtime-manager.json").tls)) as opened:
         yield opened, endpoint
 
@@ -605,7 +599,7 @@ def test_only_credentials_of_the_authority_connect(
 @pytest.mark.parametrize("settings_of", [stranger_who_knows_our_authority, nobody])
 def test_a_router_that_checks_no_certificate_lets_the_same_two_in(made: Path, foreign: Path, settings_of: Any) -> None:
     """The same two connect to a router that asks for no certificate."""
-    endpoint = free_endpoint()
+    endpoint = f"tls/127.0.0.1:{free_port()}"
     careless = tls_settings(Credentials.load(made / "runtime-manager.json").tls) | {
         "transport/link/tls/enable_mtls": False
     }
@@ -623,7 +617,7 @@ def test_an_expired_certificate_does_not_connect(keys: Path, tmp_path: Path, mon
     expired = tls_settings(Credentials.load(tmp_path / "old" / "edge-a.json").tls)
     manager = tls_settings(Credentials.load(tmp_path / "old" / "runtime-manager.json").tls)
     monkeypatch.undo()
-    endpoint = free_endpoint()
+    endpoint = f"tls/127.0.0.1:{free_port()}"
     valid = tls_settings(Credentials.load(issue(tmp_path / "old", "edge-b")).tls)
     with session("router", endpoint, manager) as opened:
         with pytest.raises(zenoh.ZError):
@@ -634,7 +628,7 @@ def test_an_expired_certificate_does_not_connect(keys: Path, tmp_path: Path, mon
 
 
 def test_an_ensemble_cannot_pose_as_the_manager(made: Path) -> None:
-    endpoint = free_endpoint()
+    endpoint = f"tls/127.0.0.1:{free_port()}"
     posing = tls_settings(Credentials.load(made / "edge-b.json").tls)  # of the same authority, without this address
     with session("router", endpoint, posing), pytest.raises(zenoh.ZError):
         session("client", endpoint, tls_settings(Credentials.load(made / "edge-a.json").tls))

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from systems import LIMIT, ONE, until
+from systems import LIMIT, ONE, free_port, until
 
 from ticktalk.cli.remote import Remote
 from ticktalk.ensemble import TTEnsemble
@@ -25,7 +25,6 @@ from ticktalk.messages import ExecuteMsg, NetMsg, RuntimeMsg, SyncMsg, message
 from ticktalk.network_keys import COMMAND, GREET, HELLO, JOIN, arc_key, control_key
 from ticktalk.network_keys import Path as NetworkPath
 from ticktalk.payloads import Deployment, OutputToken, Ping, StopGraph
-from ticktalk.physical.host_facts import free_port
 from ticktalk.physical.network import control_frames
 from ticktalk.physical.network.control_frames import control_frame
 from ticktalk.physical.network.frames import HEAD

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from systems import HEAD, LIMIT, Process, System, alive, children, kill, until
+from systems import HEAD, LIMIT, Process, System, alive, children, free_port, kill, until
 
 from ticktalk.cli.remote import Remote
 from ticktalk.errors import TTRuntimeError
 from ticktalk.hosted.lease import Times
 from ticktalk.payloads import OutputToken
-from ticktalk.physical.host_facts import free_port
 from ticktalk.values.codec import decode_value
 
 GAP = 5_000_000
@@ -482,7 +481,7 @@ def heard(address: str) -> set[str]:
 def test_an_ensemble_without_the_manager_goes_on_beside_others_and_holds_movable_sqs_when_alone(tmp_path: Path) -> None:
     (tmp_path / "marked.py").write_text(MARKED)
     (tmp_path / "mapping.json").write_text('{"free-1": "a", "fixed-1": "a"}')
-    port = free_port("127.0.0.1")
+    port = free_port()
     address = f"127.0.0.1:{port}"
     manager = Process("manager", "--rx-port", str(port), "--log", str(tmp_path / "out.jsonl"))
     a, b = (Process("ensemble", name, "--manager", address) for name in ("a", "b"))

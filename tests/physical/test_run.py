@@ -17,7 +17,7 @@ import msgspec
 import pytest
 import simpy
 import zenoh
-from systems import ENDLESS, HEAD, LIMIT, ONE, Process, System, alive, children, until
+from systems import ENDLESS, HEAD, LIMIT, ONE, Process, System, alive, children, free_port, until
 
 from ticktalk.cli.remote import Remote
 from ticktalk.ensemble import TTEnsemble
@@ -30,7 +30,6 @@ from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, NetMsg, RuntimeMsg, message
 from ticktalk.network_keys import COMMAND, HELLO, JOIN, arc_key, control_key
 from ticktalk.payloads import Deployment, OutputToken
-from ticktalk.physical.host_facts import free_port
 from ticktalk.physical.network.control_frames import control_frame
 from ticktalk.physical.network.joining import RefusedError, hello
 from ticktalk.physical.network.token_frames import token_frame
@@ -140,7 +139,7 @@ def start_real(system: System, case: str, number: int) -> tuple[TTGraph, dict[st
 
 
 def test_an_ensemble_waits_for_its_manager() -> None:
-    port = free_port("127.0.0.1")
+    port = free_port()
     early = Process("ensemble", "early", "--manager", f"127.0.0.1:{port}")
     try:
         until(lambda: "nobody answers" in early.said, "it says that it waits")
@@ -184,7 +183,7 @@ def test_another_protocol_version_is_refused_with_the_reason(system: System) -> 
 
 
 def test_a_command_without_manager_ends_with_a_message() -> None:
-    address = f"127.0.0.1:{free_port('127.0.0.1')}"
+    address = f"127.0.0.1:{free_port()}"
     started = [
         Process("status", "--manager", address),
         Process("stop", "g", "--manager", address),
@@ -297,7 +296,7 @@ def test_a_missing_or_failing_component_is_reported(system: System, tmp_path: Pa
 
 
 def test_an_ensemble_joins_from_the_port_that_it_is_given(system: System) -> None:
-    port = free_port("127.0.0.1")
+    port = free_port()
     process = system.begin("bound", "--tx-port", str(port))
     assert system.manager.wait_for_ensembles(["bound"], LIMIT) == []
     system.one("beside_bound")
@@ -585,7 +584,7 @@ def test_an_ensemble_that_is_stopped_for_a_while_goes_on(own: Callable[..., Syst
 
 
 def test_ensembles_join_a_manager_that_was_started_again(own: Callable[..., System], tmp_path: Path) -> None:
-    port = free_port("127.0.0.1")
+    port = free_port()
     log = tmp_path / "out.jsonl"
     first = Process("manager", "--rx-port", str(port), "--log", str(log))
     near, far = (Process("ensemble", name, "--manager", f"127.0.0.1:{port}") for name in ("near", "far"))
@@ -698,7 +697,7 @@ def test_the_ensembles_of_a_killed_run_end_with_it(tmp_path: Path) -> None:
 
 
 def test_stop_ends_the_whole_system(tmp_path: Path) -> None:
-    port = free_port("127.0.0.1")
+    port = free_port()
     asked = ["--manager", f"127.0.0.1:{port}"]
     manager = Process("manager", "--rx-port", str(port))
     ensembles = [Process("ensemble", name, *asked) for name in ("near", "far")]
