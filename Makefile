@@ -26,8 +26,10 @@ soak: $(READY)
 	$(VENV)/bin/python tests/physical/chaos.py
 
 # FUZZ (100000) messages of a participant that is let in and sends anything well formed, from SEED (any).
+# Then all tests with examples try random ones; `make test` tries the same ones in each run.
 fuzz: $(READY)
 	$(VENV)/bin/python tests/physical/fuzz_messages.py $(or $(FUZZ),100000) $(SEED)
+	$(VENV)/bin/pytest --hypothesis-profile=random -m hypothesis $(if $(SEED),--hypothesis-seed=$(SEED))
 
 # The peers that TickTalk is measured beside have an environment of their own, with TickTalk in it.
 $(BENCH_READY): pyproject.toml benchmarks/requirements.txt

@@ -69,7 +69,7 @@ def line_of(history: History, key: Key) -> tuple[Any, ...]:
     return (firing.sq, count, *(line_of(history, each) for each in before))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(networks(), st.integers(1, 60))
 def test_an_output_came_from_the_tokens_that_the_oracle_matched(nodes: list[Node], end: int) -> None:
     oracle.body = traced_body
@@ -196,7 +196,7 @@ def test_why_nothing_came(body: str, sq: str, told: list[str]) -> None:
         assert part in made.text()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(20, 60), st.integers(1, 9), st.integers(1, 9), st.integers(2, 6))
 def test_a_change_for_a_missing_output_makes_it_come(period: int, one: int, other: int, part: int) -> None:
     phase = period // part

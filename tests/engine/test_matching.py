@@ -54,7 +54,7 @@ def brute_force(start: float, stop: float, ports: list[list[Waiting]]) -> list[W
     return None if best is None else best[1]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(questions())
 @example((0, 10, [[(-5, 1, 5, "a"), (0, 2, 5, "b"), (0, 3, 5, "c")]]))
 @example((-INF, INF, [[(-INF, 2, INF, "a"), (0, 1, INF, "b")], [(-INF, 3, 5, "c"), (4, 4, INF, "d")]]))
@@ -150,7 +150,7 @@ def test_tokens_that_hold_for_ever_meet_whenever_they_come() -> None:
 BOUND = 640
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.integers(2, 3),
     st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3000), st.integers(1, 700)), max_size=40),

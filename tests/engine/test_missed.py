@@ -78,7 +78,7 @@ def main(trigger):
 """
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(20, 150), st.integers(1, 300), st.integers(1, 250), st.sampled_from([0, 100, 700, 10**6]))
 def test_a_body_that_takes_longer_than_a_period(
     tmp_path_factory: pytest.TempPathFactory, period: int, cost: int, width: int, bound: int

@@ -134,7 +134,7 @@ DROPPED_PAIR = [
 
 
 @example(DROPPED_PAIR, 9)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(networks(), st.integers(1, 60))
 def test_engine_agrees_with_the_oracle(nodes: list[Node], window_end: int) -> None:
     expected, counts = run(nodes, window_end, 70, BOUND)
@@ -143,7 +143,7 @@ def test_engine_agrees_with_the_oracle(nodes: list[Node], window_end: int) -> No
     assert counted == counts
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(networks(), st.integers(1, 60), st.lists(st.sampled_from([None, "a", "b"]), min_size=1, max_size=4))
 def test_each_output_is_the_same_wherever_a_line_of_sqs_runs(
     nodes: list[Node], window_end: int, hosts: list[str | None]

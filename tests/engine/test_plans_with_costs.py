@@ -44,7 +44,7 @@ def same(graph: TTGraph, deployment: DeploymentFile, **how: Any) -> tuple[Any, .
     return ours.seen
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     programs(hosts=True, rates=True, unit=15),
     st.data(),
@@ -60,7 +60,7 @@ def test_costs_links_and_cores(
     same(graph, deployment, until=1500, bound=bound, slices=slices, contexts=contexts)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     programs(hosts=True, rates=True, unit=15),
     st.data(),

@@ -44,7 +44,7 @@ EVENTS = st.one_of(
 """Events of a file; `(tick, name)`: that ensemble is drained then."""
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     programs(hosts=True, rates=True, unit=15),
     st.data(),

@@ -266,7 +266,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "LONGEST_WAIT", 4)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(programs(), st.integers(10, 90), st.sampled_from([0, 20, 1_000_000]), st.integers(1, 3), st.booleans())
 def test_a_region_does_the_same_as_the_general_engine(
     text: str, until: int, bound: int, slices: int, plans: bool
@@ -275,14 +275,14 @@ def test_a_region_does_the_same_as_the_general_engine(
     same(graph, until=until, bound=bound, slices=slices, plans=plans)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(programs(hosts=True), st.sampled_from([0, 0, 1, 7]), st.sampled_from([(0,), (0, 0), (0, 13), (3, 20, 21)]))
 def test_several_ensembles_and_contexts(text: str, delay: int, contexts: tuple[int, ...]) -> None:
     graph = compile_source(text, "net.py", "net")
     same(graph, delay=delay, contexts=contexts)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     programs(hosts=True, rates=True),
     st.sampled_from([0, 1, 5, 30]),
@@ -322,7 +322,7 @@ def test_different_rates_and_events_of_the_user(
         assert mine == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     programs(hosts=True, rates=True),
     st.sampled_from([0, 0, 3]),
@@ -385,7 +385,7 @@ def main(trigger):
 """Two regions that are due at one tick; a listener that sets a grid there once made the second run twice."""
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(programs(), st.sampled_from(["stop", "start", "set"]), st.integers(1, 12))
 @example(TWO_WINDOWS, "set", 4)
 @example(TWO_WINDOWS, "set", 5)

@@ -54,7 +54,7 @@ def check_line(found: list[Any], first: Any, last: Any) -> None:
         assert abs(Fraction(value) - exact) <= max(abs(a), abs(b)) / 2**50, (number, value)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), kind=st.sampled_from(INTEGERS), parts=st.sampled_from([1, 2, 3, 8, 40]))
 def test_integers_do_not_wrap_around(data: st.DataObject, kind: str, parts: int) -> None:
     limits = np.iinfo(kind)
@@ -68,7 +68,7 @@ def test_integers_do_not_wrap_around(data: st.DataObject, kind: str, parts: int)
     check_line([array[1, 2] for array in arrays], first, last)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), kind=st.sampled_from(FLOATS), parts=st.sampled_from([1, 2, 3, 8, 40]))
 def test_short_floats_are_computed_in_double_precision(data: st.DataObject, kind: str, parts: int) -> None:
     bits = 8 * np.dtype(kind).itemsize
@@ -149,7 +149,7 @@ def test_samples_are_made_one_by_one() -> None:
     assert list(islice(sent, 3)) == [(5.0, 0, 1), (5.0000001, 1, 2), (5.0000002, 2, 3)]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     steps=st.lists(st.integers(0, 2 * LONG) | st.integers(0, 10**15), min_size=1, max_size=8),
     bound=st.sampled_from([None, 7, LONG]),

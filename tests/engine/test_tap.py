@@ -64,7 +64,7 @@ def recorded(graph: TTGraph, until: int, hosts: list[str], bound: int | None = N
     return outputs, records, manager
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(networks(), st.integers(1, 60), st.booleans())
 def test_the_noted_sets_are_those_of_the_oracle(nodes: list[Node], window_end: int, alone: bool) -> None:
     """On several ensembles what comes from others goes first, so sets may be others: they fit together all the same."""
@@ -109,7 +109,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     test_regions.at_once(monkeypatch)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(programs(hosts=True, rates=True), st.sampled_from([0, 1, 5]), st.sampled_from([20, 1_000_000]))
 def test_a_tap_changes_nothing(text: str, delay: int, bound: int) -> None:
     graph = compile_source(text, "net.py", "net")

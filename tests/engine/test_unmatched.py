@@ -284,7 +284,7 @@ def networks(draw: st.DrawFn) -> list[Node]:
     return nodes
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(networks(), st.lists(st.integers(1, 90), min_size=1, max_size=2), st.randoms(use_true_random=False))
 def test_moves_do_not_change_what_a_handler_gets(nodes: list[Node], drains: list[int], rng: random.Random) -> None:
     # The streams stay: what is due at one tick keeps its order. What waits at the others moves.

@@ -283,7 +283,7 @@ NESTED = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(NESTED)
 def test_every_value_arrives_equal_and_of_its_type(value: Any) -> None:
     try:
@@ -349,7 +349,7 @@ def tables(draw: st.DrawFn) -> Any:
         reject()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(tables())
 def test_any_table_arrives_with_its_dtypes_or_is_an_error(table: Any) -> None:
     try:

@@ -165,7 +165,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(VALUES)
 @example(-1)
 @example({})
@@ -478,7 +478,7 @@ EXTENSIONS = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=400)
 @given(st.binary(max_size=64) | EXTENSIONS)
 def test_any_bytes_are_a_value_or_a_format_error(data: bytes) -> None:
     try:
@@ -487,7 +487,7 @@ def test_any_bytes_are_a_value_or_a_format_error(data: bytes) -> None:
         pass
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(VALUES, st.data())
 def test_a_damaged_value_is_a_value_or_a_format_error(value: Any, data: st.DataObject) -> None:
     good = bytearray(encode_value(value))

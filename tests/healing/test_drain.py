@@ -85,7 +85,7 @@ def test_an_output_of_the_new_host_waits_for_those_of_the_old_one_at_its_tick() 
     assert [token.start for token in world.outputs][:4] == [10, 30, 40, 60]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     networks(),
     st.sampled_from([0, 0, 1, 3, 20]),

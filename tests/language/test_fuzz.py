@@ -60,7 +60,7 @@ def edited(draw):
     return text
 
 
-@settings(max_examples=700, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=700, suppress_health_check=list(HealthCheck))
 @given(edited())
 def test_an_edited_program_gives_a_graph_or_problems(text):
     try:

@@ -221,7 +221,7 @@ def in_ticktalk(program: Path, value: int) -> list[Any]:
         return outputs
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
 @given(programs(), st.integers(-20, 20))
 def test_modules_imports_and_graphs(made: Program, value: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -288,7 +288,7 @@ def {name}(x):
 """
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.sampled_from(STATEMENTS), st.integers(0, 99)), max_size=8), st.booleans())
 def test_statements_of_a_module(chosen: list[tuple[str, int]], beside: bool) -> None:
     made = Program(next(NUMBERS))

@@ -217,7 +217,7 @@ def harmless(pair: tuple[Any, Any]) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(ITEMS, ITEMS).filter(harmless), min_size=1, max_size=3))
 def test_every_instruction_on_any_values_simulated(any_pairs: Any, pairs: list[tuple[Any, Any]]) -> None:
     manager, outputs = any_pairs
@@ -456,7 +456,7 @@ def echo(host: Host) -> Callable[[Any], Any]:
     return echo
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     values=st.lists(
         st.sampled_from(KNOWN) | st.complex_numbers() | st.binary() | st.decimals() | st.fractions() | st.text()

@@ -145,13 +145,13 @@ def real(request: pytest.FixtureRequest, programs: dict[str, Path], system: Syst
 QUIET = list(HealthCheck)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=60, suppress_health_check=QUIET)
 @given(values=st.lists(VALUES, max_size=4))
 def test_values_arrive_as_what_they_are_simulated(simulated: Send, values: list[Any]) -> None:
     assert simulated(values) == [told(value) for value in values]
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=10, suppress_health_check=QUIET)
 @given(values=st.lists(VALUES, min_size=10, max_size=40))
 def test_values_arrive_as_what_they_are_really(real: Send, values: list[Any]) -> None:
     assert real(values) == [told(value) for value in values]

@@ -140,7 +140,7 @@ plain = st.recursive(
 @example(2**64)
 @example(math.nan)
 @example({"a": b"x"})
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(plain)
 def test_json_is_used_where_it_is_exact(value: Any) -> None:
     try:

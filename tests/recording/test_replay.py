@@ -95,7 +95,7 @@ def replayed(recording: Recording, **how: Any) -> tuple[list[Departure], Replay]
     return replay.finish(), replay
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     programs(hosts=True, rates=True),
     st.sampled_from([(0, 0), (1, 0), (5, 0), (0, 4), (0, 13)]),
@@ -111,7 +111,7 @@ def test_random_graphs_on_two_ensembles_come_out_the_same(text: str, delays: tup
     assert sum(replay.tokens.values()) == len(sent)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(programs(hosts=True, rates=True), st.sampled_from([3, 5, 11]), st.integers(0, 3))
 def test_so_do_runs_that_lose_tokens(text: str, every: int, jitter: int) -> None:
     """Of the tokens between ensembles, one of so many is lost."""

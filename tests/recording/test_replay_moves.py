@@ -36,7 +36,7 @@ def recorded(world: World, nodes: list[Node], rng: random.Random, until: int) ->
     return kept
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(networks(), st.lists(st.integers(1, 90), min_size=1, max_size=2), st.randoms(use_true_random=False))
 def test_drains(nodes: list[Node], drains: list[int], rng: random.Random) -> None:
     world = World(NAMES)
@@ -53,7 +53,7 @@ def test_drains(nodes: list[Node], drains: list[int], rng: random.Random) -> Non
     assert {each.sq: each.ensemble for each in moments(start)} == kept.setups[0].host_of
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(networks(), st.integers(20, 90), st.integers(2, 20), st.randoms(use_true_random=False))
 def test_losses(nodes: list[Node], fails: int, checkpoint: int, rng: random.Random) -> None:
     """An ensemble fails; its SQs go on elsewhere from their last checkpoint."""

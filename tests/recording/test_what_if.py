@@ -168,7 +168,7 @@ def test_outputs_that_have_to_be_the_same(run: Kept) -> None:
         check_same(comparison, ["nobody-1"])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(programs(hosts=True, rates=True), st.sampled_from([0, 1, 5]))
 def test_random_graphs_under_the_same_circumstances_give_the_same(text: str, delay: int) -> None:
     graph = compile_source(text, "net.py", "net")
