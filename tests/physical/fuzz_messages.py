@@ -272,7 +272,8 @@ class Fuzz:
                 on_event=lambda text: None,
                 token=self.token,
             )
-        handle.discipline = ClockDiscipline()
+        handle.member.discipline = ClockDiscipline()
+        handle.member.out = False
         assert handle.node.guard is not None
         return self._watched(handle.node, handle.node.guard)
 

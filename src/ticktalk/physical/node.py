@@ -99,6 +99,7 @@ class Node:
         guard: seals and opens control messages; None: nothing is sealed.
         link: its end of the network; None: Zenoh's.
         max_value: bytes of the longest value that a body may send.
+        loop: the class of its timekeeper.
 
     Raises:
         TTError: a factory is not there.
@@ -114,6 +115,7 @@ class Node:
         guard: Guard | None = None,
         link: Link | None = None,
         max_value: int = MAX_VALUE,
+        loop: type[Loop] = Loop,
     ) -> None:
         for component, factory in components.items():
             if isinstance(factory, str):
@@ -124,7 +126,7 @@ class Node:
         self.components = components
         self.clock = RootClock()
         self.agenda = Agenda(self.clock.now())
-        self.loop = Loop(self.clock, self.agenda, name)
+        self.loop = loop(self.clock, self.agenda, name)
         self.host = EnsembleHost(name, components, self.agenda, self)
         self.host.movable = True
         self.host.together = lambda graph, context, *token: self.tokens.of[graph, context].publish_together(*token)
@@ -276,6 +278,10 @@ class Node:
             except InvalidMessageError as error:
                 self.refuse(error)
             return
+        self.take_in(message)
+
+    def take_in(self, message: Message) -> None:
+        """Take a message to its process, and let all processes respond."""
         self.network_manager.receive(message)
         self._drain()
 

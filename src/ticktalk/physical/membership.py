@@ -1,0 +1,196 @@
+"""An ensemble's part in its system: heartbeats, the manager's clock, the lease, and the end of all that.
+
+Sans-I/O: the handle of the ensemble asks to join and opens sessions (`ensemble_handle`). It tells the membership of
+the answer, and is told when to join again or to end. Owned by the timekeeper.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from ticktalk.durations import about
+from ticktalk.errors import TTError, UntimelyError
+from ticktalk.hosted.lease import Lease
+from ticktalk.messages import NetMsg, RuntimeMsg, message
+from ticktalk.payloads import Ping, Pong
+from ticktalk.physical.node import Node
+from ticktalk.physical.timekeeping.root_clock import ClockDiscipline, Exchange, monotonic_us
+from ticktalk.physical.trust.guard import Guard
+
+UNHEARD = 1_000_000
+"""Microseconds after which an ensemble that does not hear its manager asks whether another one is in its place."""
+
+SETTLED_AFTER = 1_000_000
+"""Microseconds after a join for which "I do not know you" still answers a heartbeat from before it."""
+
+PINGS_KEPT = 64
+"""Heartbeats whose answers are taken."""
+
+
+class Membership:
+    """See above.
+
+    Args:
+        node: the ensemble's.
+        guard: opens what others send.
+        follows: its clock is kept near the manager's, unless both are on one host.
+        event: told sentences for people.
+        join_again: called when the manager does not know this ensemble any more.
+        end: called when the ensemble is to end.
+
+    Attributes:
+        out: the ensemble does not take part now: it has still to join, or to join again.
+        expelled: why the manager lets it take part no more.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        guard: Guard,
+        follows: bool,
+        event: Callable[[str], None],
+        join_again: Callable[[], None],
+        end: Callable[[], None],
+    ) -> None:
+        self._node, self._guard, self._follows = node, guard, follows
+        self._event, self._join_again, self._end = event, join_again, end
+        self.out = True
+        self.expelled = ""
+        self.discipline = ClockDiscipline(follow=False)
+        self._clock_refused = False  # it was told
+        self._pinged: deque[int] = deque(maxlen=PINGS_KEPT)  # when the latest heartbeats were sent
+        self._joined_at = self._heard_at = self._asked_at = 0
+        heard_again = "the manager is heard again; what was suspended and is still this ensemble's goes on"
+        self._lease = Lease(
+            node.host,
+            lambda ensemble, kind, payload: node.send(ensemble, message(kind, payload)),
+            self._others,
+            self._ping,
+            node.clock.now,
+            node.agenda.deliver_at,
+            node.agenda.deliver_at,
+            self._held,
+            lambda: event(heard_again),
+        )
+        node.take_control[NetMsg.PONG] = self._pong
+        node.take_control[NetMsg.SHUT_DOWN] = lambda reason, stamp: self._shut_down(reason)
+        node.take_control[NetMsg.FORGET] = lambda name, stamp: self.forgotten(name)
+        node.take_control[NetMsg.REFUSED] = lambda reason, stamp: self._refused(reason)
+        node.take_control[NetMsg.REVOKED] = lambda content, stamp: self._revoke(content)
+        node.take_control[NetMsg.ASK] = lambda ask, stamp: self._lease.asked(ask)
+        node.take_control[NetMsg.TELL] = self._lease.told
+
+    # Joining.
+
+    def take_clock(self, same_host: bool, manager_now: int, asked: int, returned: int) -> None:
+        """The manager has answered the join.
+
+        Args:
+            same_host: it is on the same host.
+            manager_now: its root clock.
+            asked, returned: root ticks here, when it was asked and when the answer came.
+        """
+        follow = self._follows and not same_host
+        if follow != self.discipline.follow or not self.discipline.joined:
+            self.discipline = ClockDiscipline(follow)
+            self._exchange(Exchange(asked, manager_now, manager_now, returned))
+
+    def joined(self) -> None:
+        """The ensemble takes part from now on."""
+        self._joined_at = monotonic_us()
+        self._lease.begin()
+        self._lease.notice_silence()
+        self.out = False
+
+    def looks_for_another(self) -> bool:
+        """True, now and then, while the manager is not heard: another one may be in its place."""
+        now = monotonic_us()
+        if now - max(self._heard_at, self._joined_at, self._asked_at) < UNHEARD:
+            return False
+        self._asked_at = now
+        return True
+
+    def forgotten(self, name: str) -> None:
+        """The manager has forgotten an ensemble: this one then joins again."""
+        node = self._node
+        if name == node.name:
+            if self.out or monotonic_us() - self._joined_at < SETTLED_AFTER:
+                return
+            self._event("the manager does not know this ensemble any more; joining again")
+            for graph in list(node.host.prepared):
+                node.stop_graph(graph)
+            self.out = True
+            self._join_again()
+        else:
+            node.take_in(message(NetMsg.FORGET, name))
+
+    # Heartbeats.
+
+    def beat(self) -> None:
+        """Send a heartbeat, and look at clock and lease; called again and again."""
+        if not self._node.link.is_open or self.out:
+            return
+        self._node.clock.tend(monotonic_us())
+        self._ping()
+        self._lease.check()
+
+    def _ping(self) -> None:
+        node = self._node
+        node.noting.uncertainty = self.discipline.uncertainty
+        now = self._lease.pinged_at = node.clock.now()
+        self._pinged.append(now)
+        ping = Ping(node.name, now, self.discipline.offset, self.discipline.uncertainty, node.refused())
+        node.send(node.manager, message(RuntimeMsg.PING, ping))
+
+    def _pong(self, pong: Pong, stamp: int) -> None:
+        if pong.asked not in self._pinged:
+            raise UntimelyError("an answer to a heartbeat that was not sent, or long ago")
+        self._heard_at = monotonic_us()
+        self._exchange(Exchange(pong.asked, pong.received, pong.answered, stamp))
+        if self._lease.pong(pong.asked):
+            self._lease.notice_silence()
+
+    def _exchange(self, exchange: Exchange) -> None:
+        what, by = self.discipline.take(exchange)
+        node = self._node
+        if what == "step":
+            node.clock.step(by)
+            # Timers are ticks of the root clock, which has just changed under them.
+            node.agenda.now = max(node.agenda.now, node.clock.now()) if by > 0 else node.clock.now()
+        elif what == "slew":
+            node.clock.slew(by)
+        elif what == "refused":
+            node.own["invalid"] += 1
+            if not self._clock_refused:
+                self._clock_refused = True
+                self._event(
+                    f"the manager's clock would move this one by {about(by)} at once, which is refused: start this"
+                    " ensemble anew if its clock is the wrong one (after a suspension, for one)"
+                )
+
+    def _held(self, sqs: list[str]) -> None:
+        what = f"; suspended, because others may host them: {', '.join(sqs)}" if sqs else ""
+        self._event(f"the manager is not heard{what}")
+
+    def _others(self) -> list[str]:
+        """The ensembles that are asked whether they hear the manager; none while this one joins again."""
+        table = [] if self.out else list(self._node.network_manager.routing_table)
+        return [name for name in table if name not in (self._node.name, self._node.manager)]
+
+    # The end.
+
+    def _refused(self, reason: str) -> None:
+        self.expelled = reason
+        self._end()
+
+    def _revoke(self, content: bytes) -> None:
+        try:
+            for known in self._guard.revoke(content):
+                self._guard.forget(known.name)
+        except TTError as error:
+            self._event(str(error))
+
+    def _shut_down(self, reason: str) -> None:
+        self._event(reason)
+        self._end()
