@@ -64,6 +64,17 @@ def test_messages_of_one_thread_keep_their_order(running: Running) -> None:
     assert taken == list(range(20_000))
 
 
+def test_what_has_to_be_first_precedes_all_that_waited_while_no_time_was_kept(running: Running) -> None:
+    """A lease that has ended meanwhile is seen before a token fires an SQ that may run elsewhere by now."""
+    taken: list[str] = []
+    running.loop.post(taken.append, "came before")
+    running.agenda.deliver_at(running.clock.now(), taken.append, "was due")
+    running.loop.first_at(running.clock.now(), lambda: taken.append("first"))
+    running.begin()
+    settled(running)
+    assert taken == ["first", "came before", "was due", "first"]
+
+
 def test_messages_of_many_threads_all_arrive(running: Running) -> None:
     running.begin()
     taken: list[tuple[int, int]] = []

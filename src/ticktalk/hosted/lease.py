@@ -149,7 +149,7 @@ class Lease:
         others: the other ensembles, as far as this one knows.
         ping: sends the manager a heartbeat now.
         now: the present root tick.
-        at: `(tick, call)`: calls `call()` at a root tick, before anything later.
+        at: `(tick, call)`: calls `call()` at a root tick, or when this runs again after it, before anything else.
         later: the same, for questions and answers.
         held: told of SQs that are held from now on.
         released: told that the manager is heard again, and those that were held go on.
@@ -188,7 +188,7 @@ class Lease:
         watch, now = self.watch, self._now()
         heard = watch.heard
         self._later(max(now, watch.first_question), lambda: self._ask(heard))
-        # At that tick, before anything later: the time may have been spent where nothing here could run.
+        # Before anything later: the time may have been spent where nothing here could run.
         self._at(max(now, watch.heard + watch.lease), self.check)
 
     def pong(self, asked: int) -> bool:

@@ -68,7 +68,7 @@ class Membership:
             self._others,
             self._ping,
             node.clock.now,
-            node.agenda.deliver_at,
+            node.loop.first_at,
             node.agenda.deliver_at,
             self._held,
             lambda: event(heard_again),

@@ -52,6 +52,9 @@ NEAR = 0.00005
 Job = tuple[int, Callable[..., None], tuple[Any, ...]]
 """`(microseconds, call, arguments)`: a call to make with the role lent for at most so long."""
 
+NEVER = 1 << 62
+"""After all root ticks."""
+
 Ready = Callable[[bool, bool], None]
 """`(readable, writable)`: called when a watched file descriptor is either."""
 
@@ -78,6 +81,7 @@ class Loop:
         self._timer_count = 0
         self._jobs: deque[Callable[[], Job | None]] = deque()
         self._role = Role(lambda: or_end(self._keep_time, f"the timekeeper of ensemble {ensemble!r}"), "ticktalk time")
+        self._first: tuple[int, Callable[[], None]] = (NEVER, lambda: None)
         self._wakes_at = 0  # when the sleeping timekeeper will look at its timers again (root ticks)
         self._to_tick = False  # whether that is a timer of the agenda
         self._begun = False
@@ -116,8 +120,10 @@ class Loop:
             return False
         self._thread = threading.get_ident()
         try:
-            agenda = self.agenda
-            self._guarded(self.advance, self.clock.at(stamp))
+            agenda, tick_of_arrival = self.agenda, self.clock.at(stamp)
+            if tick_of_arrival >= self._first[0]:
+                self._do_first()
+            self._guarded(self.advance, tick_of_arrival)
             self._guarded(call, *arguments)
             self._guarded(agenda.run_until, max(self.clock.now(), agenda.now))
             tick = agenda.next_tick()
@@ -157,6 +163,19 @@ class Loop:
             call()
 
         self.after(microseconds, again)
+
+    def first_at(self, tick: int, call: Callable[[], None]) -> None:
+        """Call `call()` at a root tick; if time is kept late then, before all that was due or came meanwhile.
+
+        One call waits like that: a later one takes its place. Each is made at its tick, too.
+        """
+        self._first = tick, call
+        self.agenda.deliver_at(tick, call)
+
+    def _do_first(self) -> None:
+        _, call = self._first
+        self._first = NEVER, call
+        self._guarded(call)
 
     def watch(self, descriptor: int, ready: Ready) -> None:
         """Call `ready(readable, writable)` when the descriptor can be read."""
@@ -270,6 +289,8 @@ class Loop:
 
     def _turn(self) -> None:
         clock, agenda = self.clock, self.agenda
+        if clock.now() >= self._first[0]:
+            self._do_first()
         for descriptor, events in self._epoll.poll(0):
             ready = self._watched.get(descriptor)
             if ready is not None:
