@@ -95,6 +95,21 @@ def test_a_clock_that_is_far_off_is_stepped_again() -> None:
     assert discipline.take(exchange(STEP_LIMIT))[0] == "slew"
 
 
+def test_an_exchange_that_was_long_under_way_steps_no_clock() -> None:
+    """Its question was held up in a cut for two seconds, its answer came at once: the clock is right."""
+    discipline = ClockDiscipline()
+    discipline.take(exchange(0))
+    held_up = Exchange(10_000_000, 12_100_000, 12_100_000, 12_101_000)
+    assert held_up.offset > STEP_LIMIT
+    assert discipline.take(held_up)[0] != "step"
+
+
+def test_an_offset_that_was_stepped_away_is_no_offset_any_more() -> None:
+    discipline = ClockDiscipline()
+    assert discipline.take(exchange(5_000_000)) == ("step", 5_000_000)
+    assert discipline.offset == 0
+
+
 def test_a_watching_clock_is_not_corrected() -> None:
     discipline = ClockDiscipline(follow=False)
     for offset in (10, 5_000_000, -5_000_000):

@@ -137,10 +137,12 @@ class ClockDiscipline:
         self.uncertainty = max(0, best.round_trip) // 2
         if not self.follow:
             return "nothing", 0
-        if not self.joined or abs(self.offset) > STEP_LIMIT:
+        # An exchange that was long under way may be wrong by half of that, so it proves no such offset.
+        if not self.joined or abs(self.offset) > max(STEP_LIMIT, 2 * self.uncertainty):
             self.joined = True
             self._exchanges.clear()
-            return "step", self.offset
+            by, self.offset = self.offset, 0
+            return "step", by
         if abs(self.offset) <= self.uncertainty // 4:
             return "nothing", 0
         # Exchanges from before this correction would ask for it again.
