@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,15 +17,21 @@ from ticktalk.cli import arguments
 from ticktalk.cli.streams import say
 from ticktalk.errors import TTError
 from ticktalk.manager.events import losses_text
+from ticktalk.manager.state import ManagerState
+from ticktalk.payloads import OutputToken
 from ticktalk.physical.manager_node import Callbacks
 from ticktalk.physical.trust.trust import is_loopback
-from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical, TTRuntimeManagerSim
+from ticktalk.runtime_manager import TTRuntimeManagerPhysical, TTRuntimeManagerSim
 
 if TYPE_CHECKING:
+    from ticktalk.recording.as_system import ReplayedSystem
     from ticktalk.web.server import Dashboard
 
 STEPS = 200
 """Looks at a simulation."""
+
+LOOK = 0.5
+"""Seconds between two looks at what goes on in real time."""
 
 Act = Callable[[dict[str, Any]], str]
 """Does what a page asks for, with the fields of the request, and says what was done."""
@@ -37,7 +44,7 @@ def dashboard(web: str | None, manager: TTRuntimeManagerPhysical, stack: ExitSta
         typer.BadParameter, TTError: as `open_pages`.
     """
     if web is not None:
-        made = open_pages(web, manager, manager.status, acts(manager))
+        made = open_pages(web, manager.process.state, manager.status, acts(manager))
         stack.callback(made.close)
         outputs = Callbacks()  # what is shown is read in a thread of its own, not where time is kept
         stack.callback(outputs.close, None)
@@ -53,7 +60,7 @@ class SimulatedPages:
     """
 
     def __init__(self, web: str, manager: TTRuntimeManagerSim) -> None:
-        self._manager, self._pages = manager, open_pages(web, manager)
+        self._manager, self._pages = manager, open_pages(web, manager.process.state)
         manager.on_output(self._pages.output, notes=True)
 
     def steps(self, start: int, stop: int) -> Iterator[int]:
@@ -65,17 +72,61 @@ class SimulatedPages:
     def stay(self) -> None:
         """Show the end until Ctrl-C."""
         self._pages.look(self._manager.status())
-        say("the run has ended; the dashboard shows it until Ctrl-C")
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            pass
-        self._pages.close()
+        stay(self._pages)
+
+
+class ReplayedPages:
+    """The dashboard of a replay, and of the run that goes on live from it.
+
+    Args:
+        web: see `open_pages`.
+        system: the replay.
+    """
+
+    def __init__(self, web: str, system: ReplayedSystem) -> None:
+        self._system, self._pages = system, open_pages(web, system.state)
+        self.close = self._pages.close
+        self._looked = 0.0  # by a monotonic clock
+
+    def output(self, token: OutputToken) -> None:
+        """Take an output of the replay."""
+        self._system.outputs.add(token)
+        self._pages.output(token)
+
+    def look(self, tick: int) -> None:
+        """Show the replay, which has gone up to a root tick."""
+        self._pages.look(self._system.status(tick))
+
+    def follow(self, manager: TTRuntimeManagerSim) -> Callable[[], None]:
+        """Show a simulation from now on; what is given looks at it, if the last look is a while ago."""
+        self._pages.show(manager.process.state)
+        manager.on_output(self._pages.output, notes=True)
+
+        def look() -> None:
+            if time.monotonic() - self._looked > LOOK:
+                self._looked = time.monotonic()
+                self._pages.look(manager.status())
+
+        return look
+
+    def stay(self) -> None:
+        """Show the end until Ctrl-C."""
+        stay(self._pages)
+
+
+def stay(pages: Dashboard) -> None:
+    """Show what there is until Ctrl-C, and close the pages."""
+    say("the run has ended; the dashboard shows it until Ctrl-C")
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        pass
+    pages.close()
 
 
 def open_pages(
     web: str,
-    manager: TTRuntimeManager,
+    state: ManagerState,
     status: Callable[[], dict[str, Any]] | None = None,
     acts: Mapping[str, Act] = MappingProxyType({}),
 ) -> Dashboard:
@@ -83,7 +134,7 @@ def open_pages(
 
     Args:
         web: `PORT`, on loopback, or `IP:PORT`.
-        manager, status, acts: see `Dashboard`.
+        state, status, acts: see `Dashboard`.
 
     Raises:
         typer.BadParameter: the address is none. TTError: the extra is not installed, or the port is in use.
@@ -93,7 +144,7 @@ def open_pages(
         from ticktalk.web.server import Dashboard
     except ImportError as error:
         raise TTError(f"--web needs {error.name}: pip install 'ticktalk[web]'") from None
-    made = Dashboard(manager.process.state, status, acts, port, host)
+    made = Dashboard(state, status, acts, port, host)
     if not is_loopback(host):
         say(
             f"warning: the dashboard at {host} is not encrypted: its token, which lets others deploy and stop, can be"

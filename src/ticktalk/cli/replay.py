@@ -5,16 +5,19 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from ticktalk.cli import arguments, options
 from ticktalk.cli.console import Results, ResultsGone
 from ticktalk.cli.record import recording_at
 from ticktalk.cli.streams import say
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
 from ticktalk.hosted.body_output import BodyOutput, keep_bodies_from_stdout
@@ -24,12 +27,16 @@ from ticktalk.source_problems import did_you_mean
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 
 if TYPE_CHECKING:
+    from ticktalk.recording.compare import Departure
     from ticktalk.recording.mcap_file import Recording
     from ticktalk.recording.replay import Replay
     from ticktalk.recording.setup import Setup
 
 SLICE = 0.02
 """Seconds between two looks at the time, with `--speed`."""
+
+LOOKS = 200
+"""Looks at a replay that is as fast as possible (--web)."""
 
 FLUSH = 0.1
 """Seconds between two flushes of results that come in real time."""
@@ -55,6 +62,7 @@ def replay(
         typer.Option("--then-live", help="Go on in real time where the recording ends (or --to), in this process."),
     ] = False,
     component: options.Components = None,
+    web: options.Web = None,
     recorded: Annotated[
         list[str] | None, typer.Option(metavar="SQ", help="Take the results of this SQ from the recording, too.")
     ] = None,
@@ -88,7 +96,7 @@ def replay(
     if any((program, mapping, deployment, events, network_delay, changes, expect_same)):
         from ticktalk.cli.what_if import check_same, tell, what_if
 
-        only = {"--speed": speed, "--from": since, "--jsonl": jsonl, "--then-live": then_live}
+        only = {"--speed": speed, "--from": since, "--jsonl": jsonl, "--then-live": then_live, "--web": web}
         if given := [name for name, value in only.items() if value]:
             raise typer.BadParameter(f"{given[0]} is for a replay as it was, not for what would have been")
         check_names(setup, recorded or [])
@@ -132,28 +140,52 @@ def replay(
                 raise typer.BadParameter(f"--until {until} with --then-live: {instead}")
         outputs: list[tuple[int, OutputToken]] = []
         once_more.on_token = outputs_of(once_more, outputs)
+        pages = None
+        if web is not None:
+            from ticktalk.cli.dashboard import ReplayedPages
+            from ticktalk.recording.as_system import ReplayedSystem
 
-        def show() -> None:
+            pages = ReplayedPages(web, ReplayedSystem(once_more, DEFAULT_RUNTIME_MANAGER_NAME))
+
+        def show(tick: Tick) -> None:
             outputs.sort(key=lambda entry: entry[0])
-            for tick, token in outputs:
-                if begin <= tick < end:
+            for sent, token in outputs:
+                if begin <= sent < end:
                     results.add(token)
+                if pages is not None:
+                    pages.output(msgspec.structs.replace(token, arrival=sent))
             outputs.clear()
+            if pages is not None:
+                pages.look(int(min(tick, once_more.last_tick)))
 
-        if speed is None:
-            once_more.go(end)
-        else:
-            _paced(once_more, first, end, speed, show)
-        show()
+        last_tick = int(min(end, once_more.last_tick + 1))
+        with suppress(KeyboardInterrupt) if pages is not None else nullcontext():
+            for tick in _paced(first, last_tick, speed) if speed else _steps(first, last_tick, pages is not None):
+                once_more.go(tick)
+                show(tick)
+        once_more.go(end)
+        show(end)
         departures = [each for each in once_more.finish(end) if begin <= each.tick < end or each.tick == INFINITY]
         if not departures and then_live:
             from ticktalk.cli.then_live import then_live as go_on
             from ticktalk.recording.what_if import usual_delay
 
-            go_on(once_more, int(end), last, component or [], usual_delay(records), results.add)
+            follow = pages.follow if pages is not None else lambda manager: lambda: None
+            go_on(once_more, int(end), last, component or [], usual_delay(records), results.add, follow)
     results.check()
     tell_incomplete(file, recording)
-    tokens = f"{sum(once_more.tokens.values())} tokens on {len(once_more.tokens)} arcs"
+    tell_replayed(once_more, departures)
+    if departures and then_live:
+        say("so it does not go on live; --recorded SQ takes the results of an SQ from the recording")
+    if pages is not None:
+        pages.stay()
+    if departures:
+        raise typer.Exit(1)
+
+
+def tell_replayed(replay: Replay, departures: list[Departure]) -> None:
+    """Say whether a replay was as its recording."""
+    tokens = f"{sum(replay.tokens.values())} tokens on {len(replay.tokens)} arcs"
     if not departures:
         say(f"{tokens}: each is as it was recorded")
         return
@@ -162,9 +194,6 @@ def replay(
         say(f"  {each}")
     if len(departures) > SHOWN:
         say(f"  and {len(departures) - SHOWN} more")
-    if then_live:
-        say("so it does not go on live; --recorded SQ takes the results of an SQ from the recording")
-    raise typer.Exit(1)
 
 
 def recorded_start(file: Path, context: int | None) -> tuple[Recording, Setup]:
@@ -214,16 +243,19 @@ def outputs_of(replay: Replay, outputs: list[tuple[int, OutputToken]]) -> Callab
     return listen
 
 
-def _paced(replay: Replay, first: int, end: Tick, speed: float, show: Callable[[], None]) -> None:
-    begun = time.monotonic()
-    last = min(end, replay.last_tick + 1)
-    tick = first
+def _paced(first: int, last: int, speed: float) -> Iterator[int]:
+    """The ticks up to which to go, so many times as fast as real time."""
+    begun, tick = time.monotonic(), first
     while tick < last:
-        tick = min(int(first + (time.monotonic() - begun) * 1e6 * speed), int(last))
-        replay.go(tick)
-        show()
+        tick = min(int(first + (time.monotonic() - begun) * 1e6 * speed), last)
+        yield tick
         time.sleep(SLICE)
-    replay.go(end)
+
+
+def _steps(first: int, last: int, shown: bool) -> Iterator[int]:
+    """The ticks at which to look; only the last one, if nobody does."""
+    steps = LOOKS if shown else 1
+    yield from (first + (last - first) * step // steps for step in range(1, steps + 1))
 
 
 def _gone() -> None:

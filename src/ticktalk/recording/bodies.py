@@ -93,6 +93,7 @@ class Body:
 
     def report(self, error: FiringError) -> None:
         self.raised = error.exception
+        self.own.report(error)
 
     def end(self, fired: Fired, results: list[Sent], source: bool) -> None:
         """The body ends: it runs now, or its recorded results go out."""

@@ -27,7 +27,7 @@ from ticktalk.errors import TTError
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.tapping import Tapped
-from ticktalk.payloads import InstanceState
+from ticktalk.payloads import FiringError, InstanceState
 from ticktalk.recording.bodies import Body, Waiting, WholeGraph
 from ticktalk.recording.compare import Compared, Departure, content_of, put_off, same_tokens, same_value, shown, told
 from ticktalk.recording.setup import Setup
@@ -74,6 +74,7 @@ class Replay:
         departures: what is otherwise than in the recording, in the order found.
         tokens: how many tokens were compared, by arc.
         on_token: called with each token that goes along an arc here.
+        on_error: called with each error of a body here.
         load: makes a value again from its bytes.
         last_tick: the tick of the last record.
         ended: by SQ, how many firings have ended.
@@ -95,6 +96,7 @@ class Replay:
         self.departures: list[Departure] = []
         self.tokens: dict[str, int] = {}
         self.on_token: Callable[[Sent], None] = lambda token: None
+        self.on_error: Callable[[FiringError], None] = lambda error: None
         try:
             self.graph = graph or TTGraph.from_json(setup.graph.encode())
         except (ValueError, KeyError, TypeError) as error:
@@ -177,7 +179,7 @@ class Replay:
         around = Surroundings(
             lambda *token: None,
             lambda *output: None,
-            lambda error: None,
+            lambda error: self.on_error(error),
             stages={"cores": stage},
             tap=self._tap,
             eviction_bound=setup.eviction_bound,

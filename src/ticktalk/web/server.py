@@ -128,6 +128,10 @@ class Dashboard:
         except Exception:
             logger.exception("the dashboard has ended by an error; the system runs on")
 
+    def show(self, state: ManagerState) -> None:
+        """Show another manager's system from the next look on."""
+        self._state = state
+
     def close(self) -> None:
         """End it."""
         self._server.should_exit = True

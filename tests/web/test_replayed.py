@@ -1,0 +1,109 @@
+"""`replay --web`: the page of a replay shows what that of the run did: counters, waiting tokens, outputs, errors."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import simpy
+
+from ticktalk import TTEnsemble, TTRuntimeManagerSim
+from ticktalk.language.compiler import compile_source
+from ticktalk.recording.as_system import ReplayedSystem
+from ticktalk.recording.mcap_file import RecordingWriter, read_recording
+from ticktalk.recording.replay import Replay
+from ticktalk.recording.simulated import RecordedSimulation
+
+PROGRAM = """
+from ticktalk import *
+@STREAMify
+def count(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@SQify
+def third(x):
+    return 1 // (x % 3)
+@SQify
+def both(x, y):
+    return x + y
+@SQify
+def late():
+    return -1
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="a"):
+        tag, x = count(trigger, TTPeriod=ms(100))
+        due = tag + 4000
+    with TTConstraint(name="b"):
+        y = third(x)
+        both(x, count(trigger, TTPeriod=ms(1000)))
+    with TTConstraint(name="a"):
+        return TTFinishByOtherwise(y, TTTimeDeadline=due, TTPlanB=late())
+"""
+
+
+def test_its_status_is_that_of_the_run(tmp_path: Path) -> None:
+    graph = compile_source(PROGRAM, "prog.py", "prog")
+    ensembles = [TTEnsemble(None, name) for name in "ab"]
+    manager = TTRuntimeManagerSim(None, ensembles, simpy.Environment(), network_delay=3000)
+    recorded = RecordedSimulation(manager, RecordingWriter(tmp_path / "run.mcap"), {})
+    manager.instantiate_and_map_graph(graph)
+    manager.execute_graph(graph)
+    manager.simulation.run(1_950_000)
+    recorded.finish()
+    (was,) = manager.status()["graphs"]
+    recording = read_recording(tmp_path / "run.mcap")
+    replay = Replay(recording.setups[0], recording.records())
+    system = ReplayedSystem(replay, "runtime-manager")
+    half = system.status(0)
+    replay.go()
+    whole = system.status(replay.last_tick)
+    (now,) = whole["graphs"]
+    assert half["graphs"][0]["counters"] == {} and half["graphs"][0]["sent"] == {}
+    assert set(was["counters"]) >= {"third-1", "TTFinishByOtherwise-1"} and was["waiting"]["both-1"]
+    for what in ("counters", "waiting", "mapping", "inputs", "silent"):
+        assert now[what] == was[what], what
+    assert whole["errors"] == was["counters"]["third-1"]["errors"] and "ZeroDivisionError" in whole["latest_errors"][-1]
+    assert now["sent"]["count-1/1"] == 19
+
+
+def test_the_page_of_a_replay_stays_until_it_is_ended(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    path = str(tmp_path / "run.mcap")
+    ticktalk = [sys.executable, "-m", "ticktalk.cli.entry"]
+    done = subprocess.run(
+        [*ticktalk, "simulate", str(tmp_path / "prog.py"), "--until", "2s", "--record", path],
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    with subprocess.Popen(
+        [*ticktalk, "replay", path, "--web", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        try:
+            assert run.stderr is not None and run.stdout is not None
+            address = run.stderr.readline().split()[-1]
+            while "until Ctrl-C" not in run.stderr.readline():
+                pass
+            base, _, token = address.partition("/?token=")
+
+            def asked(what: str) -> str:
+                request = urllib.request.Request(f"{base}{what}", headers={"Authorization": f"Bearer {token}"})
+                with urllib.request.urlopen(request, timeout=10) as answer:
+                    return str(answer.read().decode())
+
+            status = json.loads(asked("/api/status"))
+            assert status["graphs"][0]["name"] == "prog" and status["graphs"][0]["outputs"] > 10
+            assert {each["name"] for each in status["ensembles"]} == {"a", "b", "runtime-manager"}
+            looks = json.loads(asked("/api/looks"))
+            assert len(looks) == 201 or len(looks) == 200
+            early = json.loads(asked(f"/api/looks/{looks[20][0]}"))
+            assert early["now"] < 300_000 and early["graphs"][0]["outputs"] < 5
+        finally:
+            run.send_signal(signal.SIGINT)
+        assert run.wait(20) == 0
