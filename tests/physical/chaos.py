@@ -1,7 +1,8 @@
 """Ensembles are killed, started again, drained and stood still at random while graphs run; then all must be well.
 
-`make test` runs it for half a minute (`test_chaos.py`), `make soak` for SOAK_SECONDS with SEED, as a program. The same
-seed asks for the same events at the same times; their effects depend on the machine.
+`make test` runs it for half a minute with two small graphs (`test_chaos.py`). `make soak` runs it for an hour with 40
+SQs on eight ensembles (`soak.py`). The same seed asks for the same events at the same times; their effects depend on
+the machine.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from systems import HEAD, LIMIT, Process, System, alive, children, kill, until
 
@@ -81,12 +83,29 @@ def main(trigger):
 )
 """A line from the ensemble with the sensor to the manager's own ensemble."""
 
-SINKS = {"left": "both-1", "right": "show-2"}
 
-ENSEMBLES = {"a": [], "b": [], "c": ["sensor"], "d": ["sensor"]}
 
-PAUSE = 0.3, 2.5
-"""Seconds between two events, at least and at most."""
+class World(NamedTuple):
+    """The system to which things happen.
+
+    Attributes:
+        ensembles: by name, their components.
+        programs: by name of the graph, its text. The first part of each output is the number of a stream's value.
+        sinks: the SQs that give outputs, as (graph, SQ).
+        pause: seconds between two faults, at least and at most.
+    """
+
+    ensembles: dict[str, list[str]]
+    programs: dict[str, str]
+    sinks: list[tuple[str, str]]
+    pause: tuple[float, float] = (0.3, 2.5)
+
+
+SMALL = World(
+    {"a": [], "b": [], "c": ["sensor"], "d": ["sensor"]},
+    {"left": LEFT, "right": RIGHT},
+    [("left", "both-1"), ("right", "show-2")],
+)
 
 
 class Errors(logging.Handler):
@@ -106,11 +125,17 @@ class Chaos:
     Args:
         seed: of the events.
         folder: for the views of ensembles.
+        world: the system.
+        look: called twenty times a second while things happen.
     """
 
-    def __init__(self, seed: int, folder: Path) -> None:
+    def __init__(
+        self, seed: int, folder: Path, world: World = SMALL, look: Callable[[Chaos], None] = lambda chaos: None
+    ) -> None:
         self._chance = random.Random(seed)
         self._folder = folder
+        self._world = world
+        self._look = look
         self._down: dict[str, float] = {}  # when it is to be started again
         self._still: dict[str, float] = {}  # when it is to go on
         self._drains: list[threading.Thread] = []
@@ -124,10 +149,10 @@ class Chaos:
         self._began = time.monotonic()
         logging.getLogger("ticktalk").addHandler(self.errors)
         self.system = System()
-        for name in ENSEMBLES:
+        for name in world.ensembles:
             self._begin(name)
-        assert self.system.manager.wait_for_ensembles(ENSEMBLES, LIMIT) == []
-        for name, text in (("left", LEFT), ("right", RIGHT)):
+        assert self.system.manager.wait_for_ensembles(world.ensembles, LIMIT) == []
+        for name, text in world.programs.items():
             self.system.manager.execute_graph(self.system.deploy(text, name))
 
     def run(self, seconds: float) -> None:
@@ -147,12 +172,13 @@ class Chaos:
                 self._go_on(name)
             if now >= following:
                 self._something()
-                following = now + self._chance.uniform(*PAUSE)
+                following = now + self._chance.uniform(*self._world.pause)
             if now >= told:
                 told += 60
                 print(f"{seconds - (end - now):.0f} s: {dict(self.happened)}", file=sys.stderr, flush=True)
             self._counters_grow()
             self._no_errors()
+            self._look(self)
             self.system.outputs[:-1000] = []
             time.sleep(0.05)
         self._calm()
@@ -175,10 +201,10 @@ class Chaos:
     # Events.
 
     def _something(self) -> None:
-        up = [name for name in ENSEMBLES if name not in self._down and name not in self._still]
+        up = [name for name in self._world.ensembles if name not in self._down and name not in self._still]
         up = [name for name in up if name not in self._drained]
         what = self._chance.choice(["kill", "kill", "drain", "drain", "still", "still", "worker", "interrupt"])
-        name = self._chance.choice(sorted(ENSEMBLES))
+        name = self._chance.choice(sorted(self._world.ensembles))
         long = self._chance.uniform(0.2, 4.0)
         if name not in up or len(up) < 2 or "joined" not in self.system.ensembles[name].said:
             return
@@ -219,7 +245,7 @@ class Chaos:
         self._down[name] = time.monotonic() + long
 
     def _begin(self, name: str) -> None:
-        options = [word for component in ENSEMBLES[name] for word in ("--component", component)]
+        options = [word for component in self._world.ensembles[name] for word in ("--component", component)]
         self.system.begin(name, *options, view=self._folder / f"{name}.json")
         self._tell(f"begin {name}")
 
@@ -252,7 +278,7 @@ class Chaos:
             manager = self.system.manager
             gone = [name for name, process in self.system.ensembles.items() if process.popen.poll() is not None]
             last[:] = ["ended", gone] if gone else ["joined", manager.ensembles]
-            if gone or set(manager.ensembles) != {*ENSEMBLES, "runtime-manager"}:
+            if gone or set(manager.ensembles) != {*self._world.ensembles, "runtime-manager"}:
                 return False
             mapping = {entry["name"]: entry["mapping"] for entry in manager.status()["graphs"]}
             found: dict[str, list[str]] = {}
@@ -266,7 +292,7 @@ class Chaos:
                         found.setdefault(f"{graph} {sq}", []).append(name)
             wanted = {f"{graph} {sq}": [host] for graph, hosts in mapping.items() for sq, host in hosts.items()}
             last[:] = ["found and wanted", found, wanted]
-            return found == wanted and len(wanted) == 8
+            return found == wanted and all(hosts for hosts in mapping.values())
 
         try:
             until(well, "every SQ lives on one ensemble")
@@ -290,26 +316,27 @@ class Chaos:
         seen = len(self.system.outputs)
 
         def come() -> bool:
-            sinks = Counter(token.sq for token in list(self.system.outputs)[seen:])
-            return all(sinks[sq] >= 10 for sq in SINKS.values())
+            sinks = Counter((token.graph, token.sq) for token in list(self.system.outputs)[seen:])
+            return all(sinks[sink] >= 10 for sink in self._world.sinks)
 
         until(come, "outputs of every graph come")
 
     def _nothing_is_lost_now(self) -> None:
         """While nothing happens, every value of a stream comes through, once."""
-        seen, before = len(self.system.outputs), self._counts()
-        until(lambda: len(self.system.outputs) > seen + 60, "it runs on")
-        for graph in SINKS:
-            values = [token.value for token in list(self.system.outputs)[seen:] if token.graph == graph]
+        seen, before = len(self.system.outputs), self.counts()
+        until(lambda: len(self.system.outputs) > seen + 30 * len(self._world.sinks), "it runs on")
+        for sink in self._world.sinks:
+            values = [token.value for token in list(self.system.outputs)[seen:] if (token.graph, token.sq) == sink]
             numbers = [value[0] for value in values]
             assert len(numbers) > 5 and numbers == list(range(numbers[0], numbers[0] + len(numbers))), values
-        changed = {key: count for key, count in self._counts().items() if count != before[key]}
+        changed = {key: count for key, count in self.counts().items() if count != before[key]}
         # A machine that is busy with others may have a stream start late.
         assert not [key for key in changed if key[2] not in ("late_starts", "skipped")], changed
 
-    def _counts(self) -> Counter[tuple[str, str, str]]:
+    def counts(self) -> Counter[tuple[str, str, str]]:
+        """By graph, SQ and kind, what was counted."""
         found: Counter[tuple[str, str, str]] = Counter()
-        for graph in SINKS:
+        for graph in self._world.programs:
             for sq, kinds in self.system.manager.counters(graph).items():
                 for kind, count in kinds.items():
                     found[graph, sq, kind] = count
@@ -317,7 +344,7 @@ class Chaos:
 
     def _counters_grow(self) -> None:
         """Counts stay, whether their ensemble is gone or back."""
-        counts = self._counts()
+        counts = self.counts()
         for key, count in self._highest.items():
             assert counts[key] >= count, f"{key} was {count} and is {counts[key]}"
         self._highest = counts
@@ -368,10 +395,12 @@ class Chaos:
         )
 
 
-def run(seconds: float, seed: int) -> Chaos:
+def run(
+    seconds: float, seed: int, world: World = SMALL, look: Callable[[Chaos], None] = lambda chaos: None
+) -> Chaos:
     """Chaos for some seconds; raises AssertionError when something is not as it must be."""
     with tempfile.TemporaryDirectory() as folder:
-        chaos = Chaos(seed, Path(folder))
+        chaos = Chaos(seed, Path(folder), world, look)
         try:
             chaos.run(seconds)
         except BaseException:
@@ -382,10 +411,3 @@ def run(seconds: float, seed: int) -> Chaos:
         finally:
             chaos.end()
     return chaos
-
-
-if __name__ == "__main__":
-    seconds, seed = float(os.environ.get("SOAK_SECONDS", "3600")), int(os.environ.get("SEED", "1"))
-    print(f"chaos for {seconds:.0f} s, seed {seed}", file=sys.stderr, flush=True)
-    done = run(seconds, seed)
-    print(f"all is well after {dict(done.happened)}", file=sys.stderr)
