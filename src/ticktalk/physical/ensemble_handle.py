@@ -22,15 +22,19 @@ from ticktalk.physical.limits import ENSEMBLE, check_limits, check_memory
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.membership import Membership
 from ticktalk.physical.network.joining import (
+    MEANWHILE_LIMIT,
+    Peer,
     RefusedError,
     Welcome,
     ask,
+    heard,
     hello,
-    joined_meanwhile,
     open_session,
     own_address,
+    peers_of,
     question,
     relay,
+    unreached,
 )
 from ticktalk.physical.network.link import NobodyAnswersError, PortInUseError
 from ticktalk.physical.node import Node
@@ -41,6 +45,9 @@ logger = logging.getLogger("ticktalk")
 
 RETRY = 0.3
 """Seconds between two attempts to join."""
+
+LOOK_FOR_LINKS = 2_000_000
+"""Microseconds between two looks for a direct connection that did not come about, because the other stood still."""
 
 BIND_LIMIT = 3.0
 """Seconds without a connection from the given local port after which this is told."""
@@ -91,6 +98,8 @@ class EnsembleHandle:
         self.node.log_error = log_error
         self._started = self.node.clock.now()  # the same however often it asks
         self._again = threading.Event()
+        self._unlinked: list[Peer] = []  # ensembles that stood still when this one joined
+        self._linked_at = 0  # when it was looked last whether they are reached
         self.member = Membership(
             self.node, self._trust.guard, clock == "manager", self._event, self._again.set, self._stop.set
         )
@@ -113,6 +122,7 @@ class EnsembleHandle:
                     started = True
                 while not self._stop.wait(0.1) and not self._again.is_set():
                     self._look_for_another()
+                    self._look_for_links()
         finally:
             if started and self.node.link.is_open and not self._again.is_set():
                 try:
@@ -142,12 +152,29 @@ class EnsembleHandle:
         if answer is not None and before not in (None, self._trust.guard.read(answer.badge)[1]):
             in_loop(self.node, lambda: self.member.forgotten(self.name))
 
+    def _look_for_links(self) -> None:
+        """See whether those that stood still are reached now; if one goes on and is not, the manager relays."""
+        if not self._unlinked or monotonic_us() - self._linked_at < LOOK_FOR_LINKS:
+            return
+        link, info = self.node.link, self._info()
+        try:
+            self._unlinked = unreached(link, self._unlinked, 0)
+            alive = heard(link, self._unlinked, info, self._trust)
+            if alive and unreached(link, alive, MEANWHILE_LIMIT):
+                relay(link, self._manager, self._trust)
+                self._unlinked = []
+                ask(link, JOIN, self._info(self._address(), link.identity, False), self._trust)
+                self._event(f"{alive[0].name!r} cannot be reached directly: the manager relays from now on")
+        except (RefusedError, NobodyAnswersError) as error:
+            logger.debug("looking for direct connections: %s", error)
+        self._linked_at = monotonic_us()
+
     def _join(self) -> bool:
         """Ask until the manager answers; False when stopped before."""
         told = False
         began = time.monotonic()
         while not self._stop.is_set():
-            address = f"{'[' + self._ip + ']' if ':' in self._ip else self._ip}:{self._rx_port}"
+            address = self._address()
             try:
                 welcome = hello(self._info(address), self._manager, self._trust)
             except RefusedError as error:
@@ -177,6 +204,9 @@ class EnsembleHandle:
             self._stop.wait(RETRY)
         return False
 
+    def _address(self) -> str:
+        return f"{'[' + self._ip + ']' if ':' in self._ip else self._ip}:{self._rx_port}"
+
     def _info(self, address: str = "", zid: str = "", direct: bool = True) -> EnsembleInfo:
         return describe_host(self.name, self.node.components, address, zid, direct, self._started)
 
@@ -184,7 +214,7 @@ class EnsembleHandle:
         link = self.node.link
         if not link.is_open:
             try:
-                open_session(link, welcome, self._manager, address, self._trust, self._bind)
+                open_session(link, welcome, self._manager, self._info(address), self._trust, self._bind)
             except NobodyAnswersError:
                 return False  # the manager has gone meanwhile
             except PortInUseError:
@@ -195,13 +225,17 @@ class EnsembleHandle:
         info = self._info(address, link.identity, link.mode == "peer")
         asked = self.node.clock.now()
         answer = ask(link, JOIN, info, self._trust)
-        if answer is not None and link.mode == "peer" and joined_meanwhile(link, answer):
-            try:
-                relay(link, self._manager, self._trust)
-            except NobodyAnswersError:
-                return False  # the manager has gone meanwhile
-            asked = self.node.clock.now()
-            answer = ask(link, JOIN, self._info(address, link.identity, False), self._trust)
+        if answer is not None and link.mode == "peer":
+            # There may be more than before: those that joined meanwhile.
+            self._unlinked, self._linked_at = unreached(link, peers_of(answer), MEANWHILE_LIMIT), monotonic_us()
+            if heard(link, self._unlinked, info, self._trust):
+                try:
+                    relay(link, self._manager, self._trust)
+                except NobodyAnswersError:
+                    return False  # the manager has gone meanwhile
+                self._unlinked = []
+                asked = self.node.clock.now()
+                answer = ask(link, JOIN, self._info(address, link.identity, False), self._trust)
         if answer is None:
             return False
         same_host = bool(answer.boot_id) and answer.boot_id == boot_id()

@@ -289,8 +289,10 @@ class ManagerNode(Driver):
             question.answer(asked.answer(False, refusal_text(refusal).encode()))
             return
         state = self.process.state
-        peers = [Peer(e.name, e.address, e.zid, e.direct, e.badge) for e in state.infos()[:-1] if e.name != info.name]
-        welcome = Welcome(self.node.name, peers, state.manager.boot_id, self.now(), self.trust.list_content)
+        now = self.now()
+        others = [(other.info, now - other.heard) for name, other in list(state.ensembles.items()) if name != info.name]
+        peers = [Peer(e.name, e.address, e.zid, e.direct, e.badge, max(0, silent)) for e, silent in others]
+        welcome = Welcome(self.node.name, peers, state.manager.boot_id, now, self.trust.list_content)
         if joins:
             self.trust.guard.admit(asked.badge, info.name)
             self.node.receive(

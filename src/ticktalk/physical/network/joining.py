@@ -3,7 +3,8 @@
 1. *Hello*, as a client: the manager refuses (a name in use, another protocol version), or answers with the addresses of
    the others and with what proves their messages.
 2. The ensemble opens its session as a peer, with a connection of its own to every ensemble that joined before. If it
-   cannot reach one of them it opens as a client instead, and the manager relays for it.
+   cannot reach one of them that the manager hears, it opens as a client instead, and the manager relays for it. One
+   that the manager does not hear stands still: its connection comes about when it goes on, or it is lost.
 3. *Join*: the manager enters it and tells all others.
 """
 
@@ -35,6 +36,9 @@ REACH_LIMIT = 1.5
 
 MEANWHILE_LIMIT = 1.0
 """The same for those that join at the same time: shorter than a silence after which the manager takes one for dead."""
+
+HEARD = 750_000
+"""Microseconds since the manager has heard an ensemble after which it may stand still: one and a half heartbeats."""
 
 REASON = 2000
 """Characters of a reason that nothing proves which are shown."""
@@ -72,13 +76,18 @@ class Answer(NamedTuple):
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """An ensemble, with all that a joining one needs to reach it."""
+    """An ensemble, with all that a joining one needs to reach it.
+
+    Attributes:
+        silent: microseconds for which the manager has not heard it.
+    """
 
     name: str
     address: str
     zid: str
     direct: bool
     badge: bytes
+    silent: int = 0
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -200,16 +209,16 @@ def ask(link: Link, key: str, info: EnsembleInfo, trust: Trust) -> Welcome | Non
         ) from None
 
 
-def open_session(link: Link, welcome: Welcome, manager: str, listen: str, trust: Trust, bind: str) -> None:
+def open_session(link: Link, welcome: Welcome, manager: str, info: EnsembleInfo, trust: Trust, bind: str) -> None:
     """Open a session that reaches all others: directly if it can, through the manager if not.
 
     Raises:
         LinkError: as `Link.open`.
     """
-    peers = [peer for peer in welcome.peers if peer.direct and peer.address]
+    peers = peers_of(welcome)
     connect = [manager, *(peer.address for peer in peers)]
-    link.open("peer", listen, connect, trust.door, bind)
-    if unreached(link, peers, REACH_LIMIT):
+    link.open("peer", info.address, connect, trust.door, bind)
+    if heard(link, unreached(link, peers, REACH_LIMIT), info, trust):
         relay(link, manager, trust)
 
 
@@ -224,14 +233,24 @@ def relay(link: Link, manager: str, trust: Trust) -> None:
     link.open("client", "", [manager], trust.door)
 
 
-def joined_meanwhile(link: Link, answer: Welcome) -> list[Peer]:
-    """Ensembles that joined after this one opened its session, and to which no direct connection comes about.
+def peers_of(welcome: Welcome) -> list[Peer]:
+    """The ensembles to which there is to be a direct connection."""
+    return [peer for peer in welcome.peers if peer.direct and peer.address]
+
+
+def heard(link: Link, peers: list[Peer], info: EnsembleInfo, trust: Trust) -> list[Peer]:
+    """Those of `peers` that the manager has just heard; all of them, if it does not answer. Blocks.
 
     Args:
-        link: this one's, a peer.
-        answer: what the manager said to its join.
+        link: of the ensemble that asks; it is open.
+        peers: ensembles; if there are none, nobody is asked.
+        info: of the ensemble that asks.
     """
-    return unreached(link, [peer for peer in answer.peers if peer.direct and peer.address], MEANWHILE_LIMIT)
+    answer = ask(link, HELLO, info, trust) if peers else None
+    if answer is None:
+        return peers
+    silent = {peer.zid: peer.silent for peer in answer.peers}
+    return [peer for peer in peers if silent.get(peer.zid, HEARD) < HEARD]
 
 
 def unreached(link: Link, peers: list[Peer], limit: float) -> list[Peer]:
