@@ -184,7 +184,8 @@ def problems(report: dict[str, Any]) -> list[str]:
 
 def show(report: dict[str, Any]) -> None:
     """Print a report as tables."""
-    print(f"\n{report['seconds']} s, seed {report['seed']}; faults: {report['faults']}; counters: {report['counters']}")
+    print(f"\n{report['seconds']} s, seed {report['seed']}; faults: {report['faults']}")
+    print(f"counted by SQs: {report['counters']}; by ensembles: {report['of_ensembles']}")
     for part in ("processes", "streams"):
         if not report[part]:
             continue
@@ -202,14 +203,18 @@ def soak(seconds: float, seed: int) -> dict[str, Any]:
     """
     ledger, sizes = Ledger(), Sizes()
     counters: dict[int, Counter[str]] = {}
+    own: dict[str, Counter[str]] = {}
 
     def look(chaos: Chaos) -> None:
         if not sizes.of:
             chaos.system.manager.on_output(ledger.add)
         sizes.look(chaos)
         counters.update({lane: Counter() for lane in range(LANES)})
-        for (_, sq, kind), count in chaos.counts().items():
-            counters[lane_of(sq)][kind] += count
+        for (_, name, kind), count in chaos.counts().items():
+            if name not in (*NAMES, "runtime-manager"):
+                counters[lane_of(name)][kind] += count
+            else:  # what an ensemble counts as a whole
+                own.setdefault(name, Counter())[kind] = count
 
     problem = ""
     faults: Counter[str] = Counter()
@@ -224,6 +229,7 @@ def soak(seconds: float, seed: int) -> dict[str, Any]:
         "seed": seed,
         "faults": dict(faults),
         "counters": dict(sum(counters.values(), Counter[str]())),
+        "of_ensembles": {name: dict(kinds) for name, kinds in own.items()},
         "processes": sizes.lines(),
         "streams": ledger.lines(counters),
     }
