@@ -146,6 +146,7 @@ class TTEnsemble:
         near: str = "",
         on_event: Callable[[str], None] | None = None,
         max_value: int = MAX_VALUE,
+        worker_memory: int = 0,
     ) -> None:
         """Take part on this device, in real time, until `stop` is called or the manager ends the system.
 
@@ -164,6 +165,7 @@ class TTEnsemble:
             near: folder beside which modules of component factories are looked for.
             on_event: told a line for everything that happens.
             max_value: bytes of the longest value that a body may send; a longer one is an error of its firing.
+            worker_memory: bytes that a worker process may take for itself, else it is replaced; 0: any number.
 
         Raises:
             ValueError: a port is out of range, or the manager's address is none.
@@ -188,6 +190,7 @@ class TTEnsemble:
             on_event,
             max_value,
             token,
+            worker_memory,
         )
         if self._stop_wanted:
             self._handle.stop()

@@ -349,6 +349,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         near: folder beside which modules of factories are looked for.
         checkpoint: microseconds between two checkpoints of every instance; 0: none.
         max_value: bytes of the longest value that a body of the manager's own ensemble may send.
+        worker_memory: bytes that a worker process of it may take for itself, else it is replaced; 0: any number.
 
     Raises:
         ValueError: a port is out of range.
@@ -371,6 +372,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         near: str = "",
         checkpoint: int = CHECKPOINT_PERIOD,
         max_value: int = MAX_VALUE,
+        worker_memory: int = 0,
     ) -> None:
         from ticktalk.physical.manager_handle import ManagerHandle
         from ticktalk.physical.manager_node import ManagerNode
@@ -381,18 +383,9 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         super().__init__(log_file, name, driver=node)
         self.ip, self.rx_port, self.tx_port = ip, rx_port, tx_port
         self._handle = ManagerHandle(
-            self.process,
-            node,
-            as_components(components),
-            ip,
-            rx_port,
-            workers,
-            credentials,
-            insecure,
-            near,
-            max_value,
-            token,
-        )
+            self.process, node, as_components(components), ip, rx_port, workers, credentials, insecure, near,
+            max_value, token, worker_memory,
+        )  # fmt: skip
 
     @property
     def address(self) -> str:

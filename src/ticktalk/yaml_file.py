@@ -18,6 +18,9 @@ from ticktalk.source_problems import did_you_mean
 LARGEST = 2**40
 """Microseconds, bytes (times a thousand), cores: more than this is a slip of the pen, and would overflow a solver."""
 
+SIZES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+SIZES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+
 FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Reads twice as fast, where PyYAML came with it."""
 
@@ -184,3 +187,15 @@ def with_unit(text: str, units: dict[str, int] | dict[str, Fraction]) -> Fractio
     if match is None or found is None or match[2] not in units:
         return None
     return found * units[match[2]]
+
+
+def size(text: str) -> int | str:
+    """The bytes of a size such as `20kB`; or why it is none."""
+    found = number(text)
+    if found is None:
+        found = with_unit(text, SIZES)
+    if found is None:
+        return "a size is a number and a unit (B, kB, MB, GB, KiB, MiB, GiB), such as 20kB"
+    if found.denominator != 1:
+        return "no whole number of bytes"
+    return int(found) if found <= LARGEST * 1000 else "more than anything that is meant"

@@ -32,6 +32,20 @@ def duration(text: str) -> int:
     return int(ticks)
 
 
+def size(text: str, option: str) -> int:
+    """Bytes in a size such as `500MB`, as deployment files have them.
+
+    Raises:
+        typer.BadParameter: it is no size.
+    """
+    from ticktalk.yaml_file import size as size_in
+
+    found = size_in(text.strip())
+    if isinstance(found, str):
+        raise typer.BadParameter(f"{option} {text!r}: {found}")
+    return found
+
+
 def start_tick(text: str) -> int:
     """The root tick of a date, of the next time that a clock shows this, or (in simulation) of a duration since 0.
 

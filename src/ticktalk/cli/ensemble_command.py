@@ -32,6 +32,7 @@ def ensemble(
     component: options.OwnComponents = None,
     workers: options.Workers = WORKERS,
     max_value: options.MaxValue = MAX_VALUE,
+    worker_memory: options.WorkerMemory = "0",
     credentials: options.Credentials = None,
     clock: Annotated[
         str, typer.Option(help="manager: follow the manager's clock; system: trust this host's.")
@@ -45,6 +46,7 @@ def ensemble(
         raise typer.BadParameter(str(error)) from None
     if clock not in ("manager", "system"):
         raise typer.BadParameter(f"--clock {clock}: write manager or system")
+    memory = arguments.size(worker_memory, "--worker-memory")
     if log is not None:
         try:
             check_log(log)
@@ -60,6 +62,7 @@ def ensemble(
             tx_port=tx_port,
             workers=workers,
             max_value=max_value,
+            worker_memory=memory,
             credentials=credentials,
             clock=clock,
             near=near or os.getcwd(),

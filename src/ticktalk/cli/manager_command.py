@@ -57,6 +57,7 @@ def manager(
     component: options.OwnComponents = None,
     workers: options.Workers = WORKERS,
     max_value: options.MaxValue = MAX_VALUE,
+    worker_memory: options.WorkerMemory = "0",
     checkpoint: options.Checkpoint = duration_text(CHECKPOINT_PERIOD),
     record: options.Record = None,
     web: options.Web = None,
@@ -65,6 +66,7 @@ def manager(
 ) -> None:
     stopped = threading.Event()
     save_every = arguments.duration(checkpoint)
+    memory = arguments.size(worker_memory, "--worker-memory")
     try:
         runtime = TTRuntimeManagerPhysical(
             log,
@@ -74,6 +76,7 @@ def manager(
             components=arguments.own_components(component or []),
             workers=workers,
             max_value=max_value,
+            worker_memory=memory,
             credentials=credentials,
             insecure=insecure,
             near=str(Path.cwd()),

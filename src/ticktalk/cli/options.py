@@ -41,6 +41,9 @@ Workers = Annotated[int, typer.Option(min=0, max=1, help="1: bodies in worker pr
 MaxValue = Annotated[
     int, typer.Option(min=1, help="Bytes of the longest value that a body may send; a longer one is an error.")
 ]
+WorkerMemory = Annotated[
+    str, typer.Option(metavar="SIZE", help="What a worker process may take for itself, such as 500MB; 0: any number.")
+]
 Checkpoint = Annotated[
     str, typer.Option(help="How often the states of SQs are saved, so that they can go on elsewhere; 0s: never.")
 ]

@@ -34,7 +34,7 @@ class Settings(NamedTuple):
         manager: the manager's address.
         token: the secret of this run, known to its processes only.
         near: folder beside which modules of component factories are looked for.
-        workers, max_value: as `TTEnsemble.run_phy` has them.
+        workers, max_value, worker_memory: as `TTEnsemble.run_phy` has them.
         path: folders in which modules are found. That of the command itself, or the current one, is none of them.
     """
 
@@ -43,6 +43,7 @@ class Settings(NamedTuple):
     near: str
     workers: int
     max_value: int
+    worker_memory: int = 0
     path: Sequence[str] = tuple(sys.path if sys.flags.safe_path else sys.path[1:])
 
 
@@ -110,6 +111,7 @@ def _serve(
         settings.manager,
         workers=settings.workers,
         max_value=settings.max_value,
+        worker_memory=settings.worker_memory,
         token=settings.token,
         near=settings.near,
     )

@@ -55,6 +55,7 @@ def run(
     mapping: options.Mapping = None,
     workers: options.Workers = WORKERS,
     max_value: options.MaxValue = MAX_VALUE,
+    worker_memory: options.WorkerMemory = "0",
     checkpoint: options.Checkpoint = duration_text(CHECKPOINT_PERIOD),
     log: options.Log = None,
     jsonl: options.Jsonl = False,
@@ -69,6 +70,7 @@ def run(
     start_tick = None if start_at is None else arguments.start_tick(start_at)
     length = arguments.length(until, start_tick)
     save_every = arguments.duration(checkpoint)
+    memory = arguments.size(worker_memory, "--worker-memory")
     values = arguments.inputs(input or [])
     if plot is not None:
         from ticktalk.cli.plot import check_plot_file, plot_outputs
@@ -104,6 +106,7 @@ def run(
                 components=own.components if own else None,
                 workers=workers,
                 max_value=max_value,
+                worker_memory=memory,
                 near=near,
                 token=token,
                 checkpoint=save_every,
@@ -113,7 +116,7 @@ def run(
         stack.callback(manager.stop)
         dashboard(web, manager, stack)
         on_interrupt(stopped.set)
-        ensembles = OwnEnsembles(Settings(manager.address, token, near, workers, max_value))
+        ensembles = OwnEnsembles(Settings(manager.address, token, near, workers, max_value, memory))
         stack.callback(ensembles.end)
         for option in asked.values():
             ensembles.start(option.name, option.components)

@@ -31,13 +31,11 @@ import yaml
 
 from ticktalk.mapping.ensembles import EnsembleInfo, check_ensemble_name
 from ticktalk.source_problems import did_you_mean
-from ticktalk.yaml_file import LARGEST, YamlFile, number, read_text, with_unit
+from ticktalk.yaml_file import SIZES, YamlFile, number, read_text, size, with_unit
 
-SIZES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-SIZES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 BITS = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9, "Kibit": 2**10, "Mibit": 2**20, "Gibit": 2**30}
-BANDWIDTHS = {f"{unit}/s": Fraction(size) for unit, size in SIZES.items()}
-BANDWIDTHS |= {f"{unit}/s": Fraction(size, 8) for unit, size in BITS.items()}
+BANDWIDTHS = {f"{unit}/s": Fraction(bytes_) for unit, bytes_ in SIZES.items()}
+BANDWIDTHS |= {f"{unit}/s": Fraction(bits, 8) for unit, bits in BITS.items()}
 
 
 class EnsembleSpec(NamedTuple):
@@ -195,7 +193,7 @@ class _Reader(YamlFile):
             tuple(dict.fromkeys(components)),
             self.of(found, "speed", self.speed, Fraction(1)),
             self.of(found, "cores", self.cores, 1),
-            self.of(found, "memory", self.size, None),
+            self.of(found, "memory", size, None),
             self.modules(found["modules"]) if "modules" in found else None,
         )
 
@@ -250,8 +248,8 @@ class _Reader(YamlFile):
         found = self.fields(node, f"the costs of {name}", CostSpec._fields)
         return CostSpec(
             self.of(found, "time", self.duration, None),
-            self.of(found, "bytes", self.size, None),
-            self.of(found, "memory", self.size, None),
+            self.of(found, "bytes", size, None),
+            self.of(found, "memory", size, None),
         )
 
     # Readers of values.
@@ -268,17 +266,6 @@ class _Reader(YamlFile):
         if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) == 0:
             return "a number of cores is a whole number, at least 1"
         return int(text)
-
-    @staticmethod
-    def size(text: str) -> int | str:
-        found = number(text)
-        if found is None:
-            found = with_unit(text, SIZES)
-        if found is None:
-            return "a size is a number and a unit (B, kB, MB, GB, KiB, MiB, GiB), such as 20kB"
-        if found.denominator != 1:
-            return "no whole number of bytes"
-        return int(found) if found <= LARGEST * 1000 else "more than anything that is meant"
 
     @staticmethod
     def bandwidth(text: str) -> Fraction | str | None:

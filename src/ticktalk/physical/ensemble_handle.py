@@ -38,7 +38,7 @@ from ticktalk.physical.network.joining import (
 )
 from ticktalk.physical.network.link import NobodyAnswersError, PortInUseError
 from ticktalk.physical.node import Node
-from ticktalk.physical.timekeeping.root_clock import boot_id
+from ticktalk.physical.timekeeping.root_clock import boot_id, monotonic_us
 from ticktalk.physical.trust.trust import Trust
 
 logger = logging.getLogger("ticktalk")
@@ -79,6 +79,7 @@ class EnsembleHandle:
         on_event: Callable[[str], None] | None,
         max_value: int = MAX_VALUE,
         token: bytes | None = None,
+        worker_memory: int = 0,
     ) -> None:
         check_limits(ENSEMBLE)
         check_memory()
@@ -94,7 +95,10 @@ class EnsembleHandle:
         self._bind = f"{self._ip}:{tx_port}" if tx_port else ""
         self._event = on_event or (lambda text: None)
         self._stop = threading.Event()
-        self.node = Node(name, components, manager_name, workers > 0, near, self._trust.guard, max_value=max_value)
+        guard = self._trust.guard
+        self.node = Node(
+            name, components, manager_name, workers > 0, near, guard, max_value=max_value, worker_memory=worker_memory
+        )
         self.node.log_error = log_error
         self._started = self.node.clock.now()  # the same however often it asks
         self._again = threading.Event()

@@ -30,7 +30,7 @@ class ManagerHandle:
     Args:
         process: the documented process.
         manager: its driver.
-        components, ip, rx_port, workers, credentials, insecure, near, max_value, token: see
+        components, ip, rx_port, workers, credentials, insecure, near, max_value, token, worker_memory: see
             `TTRuntimeManagerPhysical`.
 
     Raises:
@@ -50,6 +50,7 @@ class ManagerHandle:
         near: str,
         max_value: int = MAX_VALUE,
         token: bytes | None = None,
+        worker_memory: int = 0,
     ) -> None:
         check_limits(ENSEMBLE)
         check_memory()
@@ -64,7 +65,9 @@ class ManagerHandle:
         name = process.ensemble_name or ""
         trust = Trust(name, "manager", credentials, ip, token)
         self.callbacks = Callbacks()
-        self.node = Node(name, components, name, workers > 0, near, trust.guard, max_value=max_value)
+        self.node = Node(
+            name, components, name, workers > 0, near, trust.guard, max_value=max_value, worker_memory=worker_memory
+        )
         try:
             self._listen(ip, rx_port, trust)
         except TTRuntimeError:

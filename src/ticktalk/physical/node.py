@@ -56,6 +56,7 @@ from ticktalk.physical.timekeeping.loop import LOAN, Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 from ticktalk.physical.trust.guard import DroppedError, Guard, Proven
 from ticktalk.physical.trust.identity import ByToken
+from ticktalk.physical.workers.memory import MemoryLimit
 from ticktalk.physical.workers.workers import Workers
 from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
 from ticktalk.ranges import known
@@ -100,6 +101,7 @@ class Node:
         link: its end of the network; None: Zenoh's.
         max_value: bytes of the longest value that a body may send.
         loop: the class of its timekeeper.
+        worker_memory: bytes that a worker process may take for itself; 0: any number.
 
     Raises:
         TTError: a factory is not there.
@@ -116,6 +118,7 @@ class Node:
         link: Link | None = None,
         max_value: int = MAX_VALUE,
         loop: type[Loop] = Loop,
+        worker_memory: int = 0,
     ) -> None:
         for component, factory in components.items():
             if isinstance(factory, str):
@@ -146,6 +149,7 @@ class Node:
             max_value,
         )
         self.sharing.max_value = max_value
+        self._memory = MemoryLimit(worker_memory, self.workers.memories.processes) if worker_memory else None
         self.duties: Duties = Duties(
             self.host,
             self.workers,
@@ -258,6 +262,8 @@ class Node:
         if self._thread is not None:
             self._thread.join(5)
         self.workers.close()
+        if self._memory is not None:
+            self._memory.close()
         self.link.close(grace)
         self.loop.close()
 

@@ -68,9 +68,11 @@ class ProcessChannel:
         rows: by memory that it reads or will read: its row there.
         process: the process.
         ended: it was ended from here (`end_at_once`).
+        over: it takes more memory than it may, and is ended: the sentence that says so (`memory`).
     """
 
     ended = False
+    over = ""
 
     def __init__(
         self,
@@ -197,7 +199,7 @@ class ProcessChannel:
                 return
             self.process.kill()
         if not self.ended:
-            self._on_death(how_ended(self.process.poll()))
+            self._on_death(self.over or how_ended(self.process.poll()))
 
     def _flush(self) -> None:
         while self._unsent:
@@ -274,7 +276,7 @@ class Memories:
     def share(self, memory: Memory, rows: Sequence[int]) -> None:
         """Let workers read in another ensemble's memory: each by one of these rows, as long as there are some."""
         self._memories[memory.nonce] = (memory, rows)
-        for channel in self._processes():
+        for channel in self.processes():
             self._share(channel, memory, rows)
 
     def introduce(self, channel: ProcessChannel) -> None:
@@ -285,17 +287,18 @@ class Memories:
     def share_no_more(self, nonce: bytes) -> None:
         """Let them forget a memory."""
         self._memories.pop(nonce, None)
-        for channel in self._processes():
+        for channel in self.processes():
             channel.share_no_more(nonce)
 
     def _share(self, channel: ProcessChannel, memory: Memory, rows: Sequence[int]) -> None:
-        used = {other.rows.get(memory.nonce) for other in self._processes()}
+        used = {other.rows.get(memory.nonce) for other in self.processes()}
         row = next((row for row in rows if row not in used and memory.clear(row)), None)
         if row is not None:
             channel.share(memory, row)
 
-    def _processes(self) -> list[ProcessChannel]:
-        return [channel for channel in self._channels.values() if isinstance(channel, ProcessChannel)]
+    def processes(self) -> list[ProcessChannel]:
+        """The ways to worker processes; from any thread."""
+        return [channel for channel in list(self._channels.values()) if isinstance(channel, ProcessChannel)]
 
 
 class ThreadChannel:

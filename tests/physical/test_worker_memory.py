@@ -1,0 +1,85 @@
+"""A worker process that takes more memory than `--worker-memory` is replaced, and what it ran is named."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import subprocess
+import sys
+
+import pytest
+from systems import HEAD, System, until
+
+from ticktalk.physical.workers.memory import own_memory
+
+EATS = (
+    HEAD
+    + """
+import time
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@SQify
+def eats(x):
+    held = []
+    time.sleep(0.03)  # too slow to cross to its worker together with the stream
+    while x == 12:
+        held.append(bytearray(b"x") * 10_000_000)
+        time.sleep(0.01)
+    return x
+@SQify
+def beside(x):
+    return x
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="small"):
+        eats(src(trigger, TTPeriod=50000))
+    with TTConstraint(name="other"):
+        beside(src(trigger, TTPeriod=50000))
+"""
+)
+
+
+def test_a_worker_over_its_memory_is_replaced_and_the_firing_is_named() -> None:
+    system = System(workers=0)
+    try:
+        system.begin("small", "--worker-memory", "150MB")
+        system.begin("other")
+        assert system.manager.wait_for_ensembles(["small", "other"], 30) == []
+        graph = system.deploy(EATS, "eats")
+        system.manager.execute_graph(graph)
+        said = system.event("the worker process (main) of 'small' was ended, because it used")
+        used = int(said.partition("it used ")[2].split()[0])
+        assert 150 < used < 1500 and "and --worker-memory is 150 MB, while the firing" in said and "eats-1" in said
+
+        def of(sq: str) -> list[int]:
+            return [token.value for token in list(system.outputs) if token.sq == sq]
+
+        before = len(of("eats-1"))
+        until(lambda: len(of("eats-1")) >= before + 5, "it goes on in the new worker")
+        assert of("beside-1") == list(range(1, len(of("beside-1")) + 1))
+        assert "150 MB" in system.ensembles["small"].said
+        deaths = system.manager.status()["worker_deaths"]
+        assert list(deaths) == ["small"] and deaths["small"]["count"] >= 1
+    finally:
+        system.end()
+
+
+def test_memory_that_processes_share_does_not_count() -> None:
+    before = own_memory(os.getpid())
+    with mmap.mmap(-1, 50_000_000) as shared:  # anonymous, and shared with children
+        shared.write(b"x" * 50_000_000)
+        now = own_memory(os.getpid())
+        own = bytearray(b"x") * 50_000_000
+        then = own_memory(os.getpid())
+    assert now - before < 10_000_000 and then - now > len(own) // 2
+    assert own_memory(2**22 + 1) == 0
+
+
+@pytest.mark.parametrize("size", ["much", "1.5", "-3MB"])
+def test_what_is_no_size_is_said(size: str) -> None:
+    command = [sys.executable, "-m", "ticktalk.cli.entry", "ensemble", "a", "--manager", "127.0.0.1:1"]
+    done = subprocess.run([*command, f"--worker-memory={size}"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "--worker-memory" in done.stderr and "bytes" in done.stderr.replace("size", "bytes")
