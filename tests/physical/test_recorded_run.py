@@ -60,9 +60,12 @@ def command(folder: Path, *more: str) -> list[str]:
 
 
 def test_a_run_of_two_ensembles_is_recorded_whole(tmp_path: Path) -> None:
-    path = tmp_path / "run.mcap"
+    path, alone = tmp_path / "run.mcap", tmp_path / "outputs.mcap"
     done = subprocess.run(
-        command(tmp_path, "--until", "1s", "--record", str(path)), capture_output=True, text=True, timeout=60
+        command(tmp_path, "--until", "1s", "--record", str(path), "--record-outputs", str(alone)),
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     outputs = [row for row in map(json.loads, done.stdout.splitlines()) if row["sq"] == "pair-2"]
@@ -91,6 +94,10 @@ def test_a_run_of_two_ensembles_is_recorded_whole(tmp_path: Path) -> None:
     fired = [each for _, each in records if isinstance(each, Fired)]
     assert all(each.began <= each.ended <= each.tick for each in fired)
     assert all(batch.uncertainty is not None for batch in recording.batches)
+    of_manager = [each for _, each in read_recording(alone).records() if isinstance(each, Sent) and each.sq == "pair-2"]
+    assert [(each.number, each.value, each.start) for each in of_manager] == [
+        (number, each.value, each.start) for number, each in enumerate(results, 1)
+    ]
     # The firing rules and bodies do the same again.
     replay = Replay(setup, records)
     replay.go()

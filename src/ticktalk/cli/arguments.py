@@ -7,11 +7,13 @@ import re
 import time
 from collections.abc import Iterable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import typer
 
 from ticktalk.durations import EPOCH_SECONDS, UNITS, Hz, instant_text, moment
+from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.ensembles import check_address, check_ensemble_name
 
@@ -260,3 +262,19 @@ def constraint_names(graph: TTGraph) -> list[str]:
             name for sq in sorted(graph.sqs, key=lambda sq: sq.line) for c in sq.constraints for name in c.names
         )
     )
+
+
+def check_different(**files: Path | None) -> None:
+    """See that no two options name one file to be written.
+
+    Raises:
+        TTError: two do.
+    """
+    seen: dict[Path, str] = {}
+    for name, path in files.items():
+        option = f"--{name.replace('_', '-')}"
+        if path is None:
+            continue
+        other = seen.setdefault(path.resolve(), option)
+        if other != option and not path.is_char_device():
+            raise TTError(f"{option} {path}: that is the file of {other}, which would be lost: name another file")

@@ -19,6 +19,7 @@ from ticktalk.cli import arguments, options
 from ticktalk.cli.console import for_people, started
 from ticktalk.cli.dashboard import dashboard
 from ticktalk.cli.record import Recorded
+from ticktalk.cli.record import record_outputs as outputs_to
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import status_tables, terminal
@@ -60,10 +61,12 @@ def manager(
     worker_memory: options.WorkerMemory = "0",
     checkpoint: options.Checkpoint = duration_text(CHECKPOINT_PERIOD),
     record: options.Record = None,
+    record_outputs: options.RecordOutputs = None,
     web: options.Web = None,
     credentials: options.Credentials = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Go without keys on an address others reach.")] = False,
 ) -> None:
+    arguments.check_different(record=record, log=log, record_outputs=record_outputs)
     stopped = threading.Event()
     save_every = arguments.duration(checkpoint)
     memory = arguments.size(worker_memory, "--worker-memory")
@@ -94,6 +97,7 @@ def manager(
 
     runtime.on_shut_down(shut_down)
     pages = ExitStack()
+    outputs_recorded = outputs_to(record_outputs, runtime, {}, pages)
     try:
         dashboard(web, runtime, pages)
         if sys.stdin.isatty() and sys.stdout.isatty():
@@ -112,6 +116,7 @@ def manager(
                 while not stopped.wait(0.2):
                     pass
     finally:
+        outputs_recorded()
         if recording is not None:
             for graph in runtime.status()["graphs"]:
                 with suppress(TTError):  # it is not ready yet

@@ -53,6 +53,10 @@ Plot = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the ou
 Record = Annotated[
     Path | None, typer.Option(metavar="FILE.mcap", help="Record every token and firing, for `ticktalk replay`.")
 ]
+RecordOutputs = Annotated[
+    Path | None,
+    typer.Option("--record-outputs", metavar="FILE.mcap", help="Record outputs, at the manager alone; no replay."),
+]
 Profile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write the measured costs of bodies as a deployment file (YAML).")
 ]

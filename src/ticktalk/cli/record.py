@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +13,7 @@ from ticktalk.errors import TTError
 
 if TYPE_CHECKING:
     from ticktalk.recording.mcap_file import Recording, RecordingWriter
-    from ticktalk.runtime_manager import TTRuntimeManagerPhysical
+    from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical
 
 SHOWN = 10
 """Sentences at most of what a recording lacks; the file has all."""
@@ -82,10 +83,8 @@ def also_traced(record: Path | None, trace: Path, stack: ExitStack) -> Path:
     """Where a run is recorded, whose timeline is written when the stack is closed.
 
     Raises:
-        TTError: a library is not installed, or one file is named for both.
+        TTError: a library is not installed, or there is no such folder.
     """
-    if record is not None and record.absolute() == trace.absolute():
-        raise TTError(f"--trace {trace}: that is the file of --record, which would be lost: name another file")
     check_trace()
     if not trace.parent.is_dir():
         raise TTError(f"--trace {trace}: there is no folder {trace.parent}")
@@ -129,6 +128,41 @@ class Recorded:
         if not self._finished:
             self._finished = True
             tell_lacks(self._path, self._recorder.finish())
+
+
+def record_outputs(
+    path: Path | None, manager: TTRuntimeManager, options: dict[str, str | None], stack: ExitStack
+) -> Callable[[], None]:
+    """Record the outputs of a manager, until the stack is closed, or what is given is called; None: nowhere.
+
+    Raises:
+        TTError: the file cannot be written.
+    """
+    if path is None:
+        return lambda: None
+    writer = recording_writer(path)
+    from ticktalk.physical.manager_node import Callbacks
+    from ticktalk.recording.outputs import RecordedOutputs
+    from ticktalk.runtime_manager import TTRuntimeManagerPhysical
+
+    given = {name: value for name, value in options.items() if value}
+    devices = isinstance(manager, TTRuntimeManagerPhysical)
+    recorded = RecordedOutputs(writer, manager.process.state, "devices" if devices else "simulation", given)
+    calls = Callbacks()  # to write may block, and the thread that keeps time must not
+    manager.process.outputs.listeners.append(calls.wrap(recorded.take) if devices else recorded.take)
+    done = False
+
+    def finish() -> None:
+        nonlocal done
+        if not done:
+            done = True
+            calls.close(None)
+            recorded.begin()
+            left_out = [f"{calls.left_out} outputs, which came faster than they are written"] if calls.left_out else []
+            tell_lacks(path, recorded.finish(*left_out))
+
+    stack.callback(finish)
+    return finish
 
 
 def tell_lacks(path: Path, lacks: list[str]) -> None:

@@ -200,13 +200,18 @@ def recorded_start(file: Path, context: int | None) -> tuple[Recording, Setup]:
     """A recording, and the start in it that is meant.
 
     Raises:
-        TTError: it cannot be read, or has no such start.
+        TTError: it cannot be read, has no such start, or has its outputs only.
     """
     recording = recording_at(file)
     found = [setup for setup in recording.setups if context in (None, setup.context)]
     if not found:
         there = ", ".join(str(setup.context) for setup in recording.setups)
         raise TTError(f"{file}: no start {context} was recorded (there are: {there})")
+    if found[-1].outputs_only:
+        raise TTError(
+            f"{file}: this recording has outputs only (--record-outputs). A run that was recorded by --record FILE.mcap"
+            " can be replayed and inspected"
+        )
     return recording, found[-1]
 
 

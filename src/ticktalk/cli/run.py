@@ -18,6 +18,7 @@ from ticktalk.cli.firing_errors import FiringErrors
 from ticktalk.cli.own_ensembles import OwnEnsembles, Settings
 from ticktalk.cli.placement import placement
 from ticktalk.cli.record import Recorded, also_traced
+from ticktalk.cli.record import record_outputs as outputs_to
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, WORKERS
@@ -62,11 +63,15 @@ def run(
     plot: options.Plot = None,
     profile: options.Profile = None,
     record: options.Record = None,
+    record_outputs: options.RecordOutputs = None,
     trace: options.Trace = None,
     web: options.Web = None,
     strict: options.Strict = False,
     of: options.Graph = None,
 ) -> None:
+    arguments.check_different(
+        record=record, log=log, record_outputs=record_outputs, plot=plot, profile=profile, trace=trace
+    )
     start_tick = None if start_at is None else arguments.start_tick(start_at)
     length = arguments.length(until, start_tick)
     save_every = arguments.duration(checkpoint)
@@ -129,6 +134,7 @@ def run(
         recording = None if record is None else Recorded(record, manager, {"until": until or ""})
         if recording is not None:
             stack.callback(recording.finish)
+        outputs_recorded = outputs_to(record_outputs, manager, {"until": until}, stack)
         _wait_for(manager, ensembles.processes, stopped)
         host_of = placed.mapping if placed.mapping is not None else _mapping(manager, graph, list(asked))
         # The ensembles, which are forked before, have their own.
@@ -156,6 +162,7 @@ def run(
         if profile is not None:
             costs = manager.profile(graph)
             write_profile(profile, graph, placed.deployment, placed.ensembles, host_of, 0, costs)
+        outputs_recorded()
         lost = manager.stop_graph(graph)
         if lost:
             say(losses_text(lost))

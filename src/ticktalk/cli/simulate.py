@@ -56,6 +56,7 @@ def simulate(
     plot: options.Plot = None,
     profile: options.Profile = None,
     record: options.Record = None,
+    record_outputs: options.RecordOutputs = None,
     trace: options.Trace = None,
     web: options.Web = None,
     strict: options.Strict = False,
@@ -83,7 +84,7 @@ def simulate(
         from ticktalk.cli.simulate_runs import simulate_runs
 
         alone = {"--log": log, "--jsonl": jsonl, "--plot": plot, "--profile": profile, "--record": record}
-        alone |= {"--summary": summary, "--trace": trace}
+        alone |= {"--summary": summary, "--trace": trace, "--record-outputs": record_outputs}
         if given := [name for name, value in {**alone, "--web": web, "--strict": strict}.items() if value]:
             what = f"{given[0]} is for one run; with --runs, -o FILE.jsonl has the outputs and errors of all"
             raise typer.BadParameter(what)
@@ -106,6 +107,9 @@ def simulate(
         raise typer.BadParameter(f"{given[0]} is for many runs: give --runs FILE.yaml, too")
     if summary is not None and not summary.parent.is_dir():
         raise TTError(f"--summary {summary}: there is no folder {summary.parent}")
+    arguments.check_different(
+        record=record, log=log, record_outputs=record_outputs, plot=plot, profile=profile, trace=trace, summary=summary
+    )
     start = arguments.start_tick(start_at)
     length = arguments.length(until, start)
     delay = network_delay_of(network_delay, deployment)
@@ -161,6 +165,11 @@ def simulate(
             asked_for = {"until": until, "network-delay": network_delay}
             recorded = RecordedSimulation(manager, writer, {name: value for name, value in asked_for.items() if value})
             stack.callback(lambda: tell_lacks(record, recorded.finish()))
+        if record_outputs is not None:
+            from ticktalk.cli.record import record_outputs as outputs_to
+
+            asked_for = {"until": until, "network-delay": network_delay}
+            outputs_to(record_outputs, manager, asked_for, stack)
         manager.on_output(results.add, notes=True)
         if plot is not None:
             manager.on_output(tokens.append, notes=True)

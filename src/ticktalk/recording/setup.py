@@ -26,6 +26,7 @@ class Setup(msgspec.Struct, frozen=True):
         host_of: the ensemble of each SQ at the start.
         eviction_bound: the root ticks after which a waiting token went.
         options: what was asked for in the run, by option.
+        outputs_only: the recording has the outputs of the start, and nothing that led to them.
     """
 
     version: str
@@ -39,6 +40,7 @@ class Setup(msgspec.Struct, frozen=True):
     host_of: dict[str, str]
     eviction_bound: int
     options: dict[str, str] = {}
+    outputs_only: bool = False
 
 
 def setup_of(
