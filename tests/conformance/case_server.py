@@ -9,6 +9,7 @@ import json
 import os
 import sys
 
+from ticktalk.cli import simulate  # noqa: F401 (a command is loaded when it is called, so each process would load it)
 from ticktalk.cli.main import main
 
 
