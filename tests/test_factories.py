@@ -106,7 +106,7 @@ def test_the_same_factory_in_simulation_and_on_devices(folder: Path) -> None:
     for command in ("simulate", "run"):
         ticktalk = [sys.executable, "-m", "ticktalk", command, "--jsonl", "prog.py"]
         options = ["--component", "runtime-manager.camera=drv_args:All"]
-        done = subprocess.run([*ticktalk, *options], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([*ticktalk, *options], capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["value"] == ["camera", "runtime-manager", folder.name, 3]
 
@@ -120,7 +120,7 @@ def test_the_same_factory_in_simulation_and_on_devices(folder: Path) -> None:
 )
 def test_a_wrong_factory_is_named_at_the_start(folder: Path, command: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "ticktalk", *command], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "ticktalk", *command], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
     assert "(drv_plain:Camra): the module 'drv_plain' has no 'Camra'; did you mean `Camera`?" in done.stderr

@@ -125,7 +125,7 @@ def main(trigger):
 def test_a_program_with_a_full_log_gives_its_outputs(command: list[str], tmp_path: Path) -> None:
     (tmp_path / "prog.py").write_text(PROGRAM)
     whole = [sys.executable, "-m", "ticktalk.cli.entry", *command, "--jsonl", "--log", "/dev/full", "prog.py"]
-    done = subprocess.run(whole, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(whole, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert json.loads(done.stdout)["value"] == 2
     assert done.stderr.count("/dev/full cannot be written: No space left on device") == 1
     assert "1 entries are missing" in done.stderr and "Traceback" not in done.stderr

@@ -263,10 +263,10 @@ def test_run_phy_in_a_thread(make_queue: Callable[[], Any]) -> None:
     thread.start()
     made.input_msg(Message(NetMsg.JOIN, None, "TTNetworkManager"))  # not for it
     made.input_msg(Message(RuntimeMsg.JOIN, EnsembleInfo("edge", "edge"), "TTRuntimeManagerProcess"))
-    assert joined.wait(10)
+    assert joined.wait(60)
     assert list(made.state.ensembles) == ["edge"] and sent
     made.stop()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
 
 
@@ -277,7 +277,7 @@ def test_stop_ends_the_run_loop_after_the_queued_messages() -> None:
     made.stop()
     thread = threading.Thread(target=made.run_phy, daemon=True)
     thread.start()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert list(made.state.ensembles) == ["a", "b", "c"]
 

@@ -27,7 +27,7 @@ def loaded(*words):
         "from ticktalk.cli.main import main\n"
         "main()\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     return done, set(json.loads(done.stderr.strip().splitlines()[-1]))
 
 

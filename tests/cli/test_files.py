@@ -29,7 +29,7 @@ def main(trigger):
 
 def ticktalk(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "ticktalk", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize("read", [compile_program, TTGraph.load, read_deployment])

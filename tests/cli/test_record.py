@@ -31,7 +31,7 @@ def main(trigger):
 
 def ticktalk(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "ticktalk.cli.entry", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 def test_a_recording_that_cannot_be_written_is_the_error_with_a_trace_too(tmp_path: Path) -> None:

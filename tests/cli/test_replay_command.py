@@ -50,7 +50,7 @@ def ticktalk(*words: str) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own: it prints to the file of stdout itself."""
     command = [sys.executable, "-m", "ticktalk.cli.entry", *words]
     environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
 
 
 @pytest.fixture(scope="module")

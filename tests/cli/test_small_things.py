@@ -19,7 +19,7 @@ PROGRAM = "from ticktalk import *\n@GRAPHify\ndef main(trigger): return trigger 
 
 def test_stop_without_a_graph_wants_yes_where_nobody_can_be_asked() -> None:
     command = [*TICKTALK, "stop", "--manager", NOBODY]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
     assert done.returncode == 2 and "give --yes if you mean it" in done.stderr
 
 
@@ -28,7 +28,7 @@ def test_stop_without_a_graph_asks_on_a_terminal() -> None:
     try:
         os.write(ours, b"n\n")
         command = [*TICKTALK, "stop", "--manager", NOBODY]
-        done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=120)
     finally:
         os.close(ours)
         os.close(theirs)
@@ -58,7 +58,7 @@ def test_a_wrong_factory_is_named_at_the_start(command: str, factory: str, told:
     words = ["prog.py", "--ensemble", "edge", "--component", f"edge.camera={factory}"]
     if command == "ensemble":
         words = ["edge", "--manager", NOBODY, "--component", f"camera={factory}"]
-    done = subprocess.run([*TICKTALK, command, *words], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    done = subprocess.run([*TICKTALK, command, *words], capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert done.returncode == 1 and done.stdout == "", done
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: component 'camera' of ensemble 'edge' ({factory}): ") and told in line

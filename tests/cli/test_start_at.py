@@ -93,7 +93,7 @@ def simulated(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]
     program = tmp_path / "prog.py"
     program.write_text(PROGRAM)
     command = [sys.executable, "-m", "ticktalk.cli.entry", "simulate", str(program), *options, "--jsonl"]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TZ": "UTC"}, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TZ": "UTC"}, timeout=120)
 
 
 def test_a_simulation_starts_at_a_date(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_results_of_a_run_come_as_they_are_made_and_a_reader_that_goes_away_ends
 def test_a_full_disk_under_stdout_is_one_line(program: Path, arguments: list[str]) -> None:
     given = [str(program) if argument == "PROGRAM" else argument for argument in arguments]
     with open("/dev/full", "w") as full:
-        done = subprocess.run([*TICKTALK, *given], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        done = subprocess.run([*TICKTALK, *given], stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
     assert done.returncode == 1
     assert done.stderr == "error: the results cannot be written to stdout: No space left on device\n"
 
@@ -88,7 +88,7 @@ def test_streams_that_are_closed(program: Path, tmp_path: Path, closed: tuple[in
         preexec_fn=lambda: [os.close(number) for number in closed],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == (1 in closed)
     assert "Traceback" not in done.stderr and ("Bad file descriptor" in done.stderr) == (closed == (1,))
@@ -114,7 +114,7 @@ def test_a_stderr_that_takes_nothing_is_no_error_of_a_body(tmp_path: Path) -> No
     (tmp_path / "prog.py").write_text(talks)
     with open("/dev/full", "w") as full:
         command = [*TICKTALK, "simulate", "--strict", "--until", "3ms", str(tmp_path / "prog.py")]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, timeout=60)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, timeout=120)
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 2
 
 

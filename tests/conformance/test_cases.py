@@ -65,14 +65,14 @@ def ticktalk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Pat
 
     yield run
     server.stdin.close()
-    server.wait(10)
+    server.wait(60)
 
 
 @pytest.mark.parametrize("name", ["arith", "plan_b", "err_undefined", "deadline_missed_over_network"])
 def test_the_installed_command(name: str, tmp_path: Path) -> None:
     def run(folder: Path, arguments: list[str]) -> Done:
         command = [sys.executable, "-m", "ticktalk.cli.entry", *arguments]
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, cwd=folder)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, cwd=folder)
         return Done(done.returncode, done.stdout, done.stderr)
 
     check(name, tmp_path, run)

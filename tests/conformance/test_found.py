@@ -26,7 +26,7 @@ __all__ = ["ticktalk"]  # the fixture
 def in_a_process_of_its_own(folder: Path, arguments: list[str]) -> Done:
     limit = ["prlimit", f"--as={MEMORY}"] if shutil.which("prlimit") and arguments[0] == "simulate" else []
     command = [*limit, sys.executable, "-m", "ticktalk", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     return Done(done.returncode, done.stdout, done.stderr)
 
 

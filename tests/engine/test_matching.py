@@ -99,10 +99,10 @@ def test_by_hand(start: float, stop: float, ports: list[list[Waiting]], chosen: 
 def test_many_ports_with_many_tokens_take_polynomial_time() -> None:
     # 30 ** 12 combinations; all but the last port's tokens are alike.
     ports = [[(at, port * 100 + at, at + 40, None) for at in range(30)] for port in range(12)]
-    began = time.perf_counter()
+    began = time.process_time()
     found = best_set(0, 60, ports)
     assert found == [tokens[0] for tokens in ports]
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 @settings(max_examples=200)

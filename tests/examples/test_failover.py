@@ -19,7 +19,7 @@ def test_the_average_goes_on_elsewhere_from_its_last_checkpoint() -> None:
         cwd=EXAMPLES,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]

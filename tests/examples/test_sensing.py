@@ -13,7 +13,7 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
 def values(program: str) -> list[object]:
     command = [sys.executable, "-m", "ticktalk.cli.entry", "simulate", program, "--jsonl", "--until", "2s"]
-    done = subprocess.run(command, cwd=EXAMPLES, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, cwd=EXAMPLES, capture_output=True, text=True, timeout=120, check=True)
     assert done.stderr == ""
     return [json.loads(line)["value"] for line in done.stdout.splitlines()]
 

@@ -100,6 +100,6 @@ def test_a_command_says_what_is_wanted_and_given(tmp_path: Path) -> None:
     ):
         options = [option for word in words for option in ("--input", word)]
         command = [sys.executable, "-m", "ticktalk.cli.entry", "simulate", "prog.py", *options]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
         assert (done.returncode, told is None or told in done.stderr) == (0 if told is None else 1, True), done.stderr
         assert "Traceback" not in done.stderr

@@ -88,7 +88,7 @@ def outputs(folder: Path, text: str, *options: str) -> list[object]:
     (folder / "prog.py").write_text(text)
     command = [sys.executable, "-m", "ticktalk.cli.entry", "simulate", "prog.py", "--jsonl", "--until", "1s"]
     command += options or ("--input", "a=1")
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     return [row.get("value", row.get("repr")) for row in rows]
@@ -187,7 +187,7 @@ def test_an_error_of_a_body_names_its_own_file(folder):
     (folder / "deep.py").write_text("from ticktalk import *\n@SQify\ndef f(x):\n    return 1 / (x - 1)\n")
     (folder / "prog.py").write_text("from ticktalk import *\nimport deep\n@GRAPHify\ndef main(a): return deep.f(a)\n")
     command = [sys.executable, "-m", "ticktalk.cli.entry", "simulate", "prog.py", "--input", "a=1"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     assert "deep.py:4: SQ f-1" in done.stderr and "ZeroDivisionError" in done.stderr
 
 

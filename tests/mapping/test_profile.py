@@ -214,7 +214,7 @@ def test_run_gathers_costs_from_every_ensemble(tmp_path: Path, workers: str) -> 
     )
     made = tmp_path / "p.yaml"
     command = [sys.executable, "-m", "ticktalk.cli.entry", "run", str(tmp_path / "prog.py"), "--profile", str(made)]
-    subprocess.run([*command, "--workers", workers], check=True, timeout=60, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, "--workers", workers], check=True, timeout=120, stdout=subprocess.DEVNULL)
     read = read_deployment(made)
     assert read.ensembles == (EnsembleSpec("a"), EnsembleSpec("runtime-manager"))
     assert (read.costs["f"].bytes, read.costs["g"].bytes) == (10, 1)

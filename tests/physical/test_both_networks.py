@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from systems import LIMIT, free_port
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.mapping.ensembles import EnsembleInfo
@@ -21,9 +21,6 @@ from ticktalk.physical.network.token_frames import parse_parcels, token_frame
 from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 from ticktalk.simulation.network import SimulatedNetwork
 from ticktalk.values.codec import encode_value
-
-LIMIT = 10.0
-"""Seconds after which an expected message counts as missing."""
 
 
 class Ends(NamedTuple):
@@ -57,8 +54,7 @@ def simulated() -> Iterator[Ends]:
 
 
 def zenoh() -> Iterator[Ends]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        at = f"127.0.0.1:{free.getsockname()[1]}"
+    at = f"127.0.0.1:{free_port()}"
     manager, edge = TTNetworkInterfaceZenoh(), TTNetworkInterfaceZenoh()
     told: list[Message] = []
     edge.subscribe(control_key("edge"), lambda frame, attached: told.append(parse_control(frame)))

@@ -98,9 +98,8 @@ def test_nobody_waits_for_a_receiver_that_stands_still() -> None:
         stopped.send_signal(signal.SIGSTOP)
         try:
             system.event("'stopped' is gone")
-            before = len(system.outputs)
-            time.sleep(SILENCE)
-            assert len(system.outputs) > before + 100 * SILENCE
+            before, silent = len(system.outputs), time.monotonic() + SILENCE
+            until(lambda: len(system.outputs) > before + 100 and time.monotonic() > silent, "others do not wait for it")
             until(lambda: left_out(system).get("stopped", {}).get("src-1", 0) > 100, "its sender counts by receiver")
         finally:
             stopped.send_signal(signal.SIGCONT)
@@ -144,7 +143,7 @@ def test_a_receiver_that_stands_still_holds_up_no_stop_and_its_losses_are_told()
                 with pytest.raises(TTError, match="'stream' is being stopped"):
                     system.manager.execute_graph(graph, {"trigger": 1})
                 losses = stopped_graph.result()
-            assert time.monotonic() - begun < 3 * SETTLE / 1e6
+            assert time.monotonic() - begun < 10 * SETTLE / 1e6
         finally:
             stopped.send_signal(signal.SIGCONT)
         assert list(losses) == ["stopped"] and losses["stopped"]["src-1"] >= 100

@@ -22,7 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
-from systems import free_port
+from systems import LIMIT, free_port
 from typer.testing import CliRunner
 
 from ticktalk.cli.keys import keys_app
@@ -33,9 +33,6 @@ from ticktalk.physical.trust.authority import init_authority, issue, issued, rev
 from ticktalk.physical.trust.credentials import Credentials
 from ticktalk.physical.trust.revocations import REVOCATIONS_FILE, Revocations
 from ticktalk.physical.trust.signing import Signer
-
-LIMIT = 20.0
-"""Seconds after which a condition that should come true has failed."""
 
 
 @pytest.fixture(scope="module")

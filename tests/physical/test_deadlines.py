@@ -6,19 +6,15 @@ How late a plan B starts is measured elsewhere (`benchmarks/`); here it has to b
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
 
 import pytest
+from systems import LIMIT, until
 
 from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import Deployment, OutputToken, ReadyAnswer, ReportRequest, StartContext
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.node import Node
 from ticktalk.values.codec import plain
-
-LIMIT = 30.0
-"""Seconds after which a condition that should come true has failed."""
 
 LENGTH = 1_000_000
 PERIOD = 200_000
@@ -47,17 +43,6 @@ def main(trigger):
         y = work(s)
         return TTFinishByOtherwise(y, TTTimeDeadline=READ_TTCLOCK(tag) + 60000, TTPlanB=b(), TTWillContinue=True)
 """
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait until a condition is true; its value."""
-    end = time.monotonic() + LIMIT
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.005)
-    raise AssertionError(f"not within {LIMIT} s: {what}")
 
 
 def run(work: str, processes: bool) -> tuple[int, int]:

@@ -78,7 +78,7 @@ def test_an_ensemble_joins_beside_idle_connections(bundles: dict[str, str | None
             assert manager.wait_for_ensembles(["edge"], LIMIT) == []
             with Remote(manager.address, bundles["anna"]) as anna:
                 assert anna.ask(do="status")["graphs"] == []
-            assert time.monotonic() - began < 8, "within what a busy machine needs, not at the end of a wait of 10 s"
+            assert time.monotonic() - began < 9.5, "within what a busy machine needs, not at the end of a wait of 10 s"
             graph = compile_source(ONE, "served.py", "served")
             manager.instantiate_and_map_graph(graph, mapping={sq.name: "edge" for sq in graph.sqs})
             manager.execute_graph(graph, {"trigger": 1})

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from systems import until
 
 from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import Deployment, FiringError, OutputToken, ReadyAnswer, ReportRequest, StartContext
@@ -14,22 +13,9 @@ from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.node import Node
 from ticktalk.values.codec import plain
 
-LIMIT = 30.0
-"""Seconds after which a condition that should come true has failed."""
-
 PERIOD = 100_000
 
 HEAD = "from ticktalk import *\nimport time\n"
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait until a condition is true; its value."""
-    end = time.monotonic() + LIMIT
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.005)
-    raise AssertionError(f"not within {LIMIT} s: {what}")
 
 
 class Done:

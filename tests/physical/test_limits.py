@@ -38,7 +38,7 @@ def told(arguments: list[str], limit: int, value: int, hard: bool = True) -> sub
     def lower() -> None:
         resource.setrlimit(limit, (value, value if hard else resource.getrlimit(limit)[1]))
 
-    return subprocess.run([*TICKTALK, *arguments], preexec_fn=lower, capture_output=True, text=True, timeout=60)
+    return subprocess.run([*TICKTALK, *arguments], preexec_fn=lower, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize(

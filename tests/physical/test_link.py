@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from fuzz_messages import NoLink
+from systems import LIMIT, free_port
 
 from ticktalk.physical import ensemble_handle
 from ticktalk.physical.network.frames import LONG
@@ -19,15 +19,11 @@ from ticktalk.physical.network.joining import Peer, Welcome
 from ticktalk.physical.network.link import Link, NobodyAnswersError
 from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
 
-LIMIT = 10.0
-"""Seconds after which an expected frame has failed to come."""
-
 
 @pytest.fixture(params=[True, False], ids=["one host", "as from another host"])
 def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Link, Link, list[bytes]]]:
     """Two links, and the frames that come to the second on `key`."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        at = f"127.0.0.1:{free.getsockname()[1]}"
+    at = f"127.0.0.1:{free_port()}"
     first = TTNetworkInterfaceZenoh()
     second = TTNetworkInterfaceZenoh({"transport/shared_memory/enabled": request.param})
     second.open("peer", at)

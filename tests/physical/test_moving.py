@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from systems import LIMIT
 
 from ticktalk.language.compiler import compile_source
 from ticktalk.messages import Message, NetMsg, RuntimeMsg
@@ -34,8 +35,6 @@ from ticktalk.physical.node import Node
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken
 from ticktalk.values.codec import decode_value, encode_value, plain
-
-LIMIT = 30.0
 
 PROGRAM = """
 from ticktalk import SQify, STREAMify, GRAPHify

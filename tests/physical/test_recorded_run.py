@@ -65,7 +65,7 @@ def test_a_run_of_two_ensembles_is_recorded_whole(tmp_path: Path) -> None:
         command(tmp_path, "--until", "1s", "--record", str(path), "--record-outputs", str(alone)),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     outputs = [row for row in map(json.loads, done.stdout.splitlines()) if row["sq"] == "pair-2"]
@@ -118,7 +118,7 @@ def test_what_is_written_opens_when_the_run_is_killed(tmp_path: Path) -> None:
         until(there, "records are in the file")
     finally:
         run.send_signal(signal.SIGKILL)
-        run.wait(10)
+        run.wait(60)
     assert run.stdout is not None
     run.stdout.close()
     assert read_recording(path).lacks == ["the end: it was cut off"]

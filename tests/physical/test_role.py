@@ -8,12 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from systems import LIMIT
 
 from ticktalk.physical.timekeeping.role import Role
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
-
-LIMIT = 10.0
-"""Seconds after which a condition that should come true has failed."""
 
 NEVER = 3_600_000_000
 """Microseconds: an hour."""
@@ -153,4 +151,4 @@ def test_a_thread_that_wakes_before_a_loan_is_due_looks_again() -> None:
     serving.finished()
     while not waited:
         threading.Event().wait(0.001)
-    assert waited == [True] and len(serving.servers) == 2
+    assert waited == [True] and 2 <= len(serving.servers) <= 3  # a busy machine may lend the first to another

@@ -98,7 +98,7 @@ def spare(before: str) -> list[int]:
         f"import threading, time\nfrom ticktalk.physical.workers import starting\n{before}\n"
         "starting.keep_spare()\nprint(*[process.pid for _, process in starting._spare])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     return [int(pid) for pid in done.stdout.split()]
 
 

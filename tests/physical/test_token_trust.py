@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from fuzz_messages import NoLink, turn
+from systems import LIMIT
 
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.compiler import compile_source
@@ -28,8 +29,6 @@ from ticktalk.physical.trust.identity import ByToken
 from ticktalk.physical.trust.token import new_token
 from ticktalk.physical.trust.trust import Trust
 from ticktalk.values.codec import encode_value, plain
-
-LIMIT = 20.0
 
 PROGRAM = """
 from ticktalk import SQify, STREAMify, GRAPHify

@@ -163,7 +163,7 @@ def test_a_receiver_that_stands_still_holds_up_no_other_receiver_and_no_other_pa
     class Held(Session):
         def _put(self, path: Path, key: str, payload: Any, attached: bytes | None) -> None:
             if (path, key) == (Path.CONTROL, stands_still):
-                assert released.wait(10)
+                assert released.wait(60)
             super()._put(path, key, payload, attached)
 
     session = Held()
@@ -182,10 +182,10 @@ def test_a_receiver_that_stands_still_holds_up_no_other_receiver_and_no_other_pa
         session.send("stopped", message(RuntimeMsg.LEAVE, "a"))
         session.publish("arc", b"token")
     for thread in threads[1:]:
-        thread.join(10)
+        thread.join(60)
     assert len(session.put) == 12
     released.set()
-    threads[0].join(10)
+    threads[0].join(60)
     assert len(session.put) == 15
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from fuzz_messages import Fuzz, NoLink
+from systems import LIMIT
 
 from ticktalk.defaults import CLOCK_STEP
 from ticktalk.errors import TTError
@@ -170,7 +171,7 @@ def test_a_state_that_no_rule_has_saved_begins_anew(receivers: Fuzz) -> None:
     states = {context: {"src-1": {"sync": {"newest": 1, "number": 1}}}}
     placement = {"graph": "prog", "host_of": host_of, "generations": {}, "states": states, "alone": []}
     receivers.send(node, "boss", SyncMsg.PLACE, placement)
-    until = time.monotonic() + 10
+    until = time.monotonic() + LIMIT
     while not all(name in node.host.contexts["prog", context].syncs for name in host_of) and time.monotonic() < until:
         receivers.turn()
     assert node.host.contexts["prog", context].counts["src-1"]["invalid"] == 1
@@ -180,14 +181,14 @@ def test_a_stream_far_behind_is_caught_up_with_at_once(receivers: Fuzz) -> None:
     """A clock that leaps, or a period too short to keep, holds up nothing else."""
     node, context = receivers.manager.node, receivers.manager.process.state.starts
     stream = node.host.contexts["prog", context].syncs["src-1"]
-    until = time.monotonic() + 10
+    until = time.monotonic() + LIMIT
     while not stream.pending and time.monotonic() < until:
         receivers.turn()
     node.receive(message(SyncMsg.SET_GRID, SetGrid("prog", "src-1", 1, 0, 1)))
     node.clock.step(10_000_000)
-    began = time.monotonic()
+    began = time.thread_time()
     receivers.turn()
-    assert time.monotonic() - began < 3
+    assert time.thread_time() - began < 3
     skipped = node.host.contexts["prog", context].counts["src-1"]["skipped"]
     assert skipped > 9_000_000, "each instant counts all the same"
 

@@ -242,7 +242,7 @@ def test_a_callback_that_ends_programs_ends_neither_callbacks_nor_the_process() 
     callbacks, came = Callbacks(), threading.Event()
     callbacks.wrap(lambda item: sys.exit(3))(None)
     callbacks.wrap(lambda item: came.set())(None)
-    assert came.wait(5)
+    assert came.wait(60)
     callbacks.close()
 
 
@@ -258,8 +258,8 @@ def test_a_callback_that_ends_programs_ends_neither_callbacks_nor_the_process() 
     ids=["timekeeper", "worker"],
 )
 def test_a_process_whose_thread_ends_by_an_error_ends_with_1(code: str) -> None:
-    program = f"import sys, threading, time\n{code}\ntime.sleep(20)"
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=15)
+    program = f"import sys, threading, time\n{code}\ntime.sleep(60)"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert ended.returncode == 1 and "has ended by an error, so this process" in ended.stderr
 
 

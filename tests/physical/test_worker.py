@@ -5,21 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from systems import until
 
 from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import Deployment, FiringError, OutputToken, ReadyAnswer, ReportRequest, StartContext
 from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.node import Node
 from ticktalk.values.codec import plain
-
-LIMIT = 10.0
-"""Seconds after which a condition that should come true has failed."""
 
 HEAD = "from ticktalk import SQify, STREAMify, GRAPHify, TTClock, TTEmpty, component\n"
 
@@ -31,17 +28,6 @@ def main(trigger):
         window = COPY_TTTIME(1, VALUES_TO_TTTIME(start, start + {length}))
         return {last}(src(window, TTPeriod={period}, TTDataIntervalWidth={width}))
 """
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait until a condition is true; its value."""
-    end = time.monotonic() + LIMIT
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.005)
-    raise AssertionError(f"not within {LIMIT} s: {what}")
 
 
 class Host:

@@ -68,7 +68,7 @@ def get(pages, path, *, secret=True, **headers):
     if secret:
         headers["Authorization"] = "Bearer " + pages.address.partition("token=")[2]
     request = urllib.request.Request(pages.address.partition("/?")[0] + path, headers=headers)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return answer.read().decode()
 
 
@@ -77,7 +77,7 @@ def post(pages, act, body, **headers):
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     address = pages.address.partition("/?")[0] + "/api/do/" + act
     try:
-        with urllib.request.urlopen(urllib.request.Request(address, content, headers), timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(address, content, headers), timeout=60) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error) if error.code != 403 else None
@@ -105,12 +105,12 @@ def test_a_browser_keeps_the_secret_in_a_cookie_and_out_of_the_address(system):
     _, pages = system
     jar = CookieJar()
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
-    with browser.open(pages.address, timeout=10) as answer:
+    with browser.open(pages.address, timeout=60) as answer:
         assert answer.url.endswith("/") and "token" not in answer.url
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     (cookie,) = jar
     assert cookie.has_nonstandard_attr("HttpOnly") and cookie.get_nonstandard_attr("SameSite") == "strict"
-    with browser.open(pages.address.partition("/?")[0] + "/api/status", timeout=10) as answer:
+    with browser.open(pages.address.partition("/?")[0] + "/api/status", timeout=60) as answer:
         assert json.load(answer)["manager"] == "runtime-manager"
 
 
@@ -129,7 +129,7 @@ def test_the_live_socket_sends_looks_and_new_outputs_only_to_those_let_in(system
         connect(live)
     secret = {"Authorization": "Bearer " + pages.address.partition("token=")[2]}
     with connect(live, additional_headers=secret) as socket_:
-        first = json.loads(socket_.recv(timeout=10))
+        first = json.loads(socket_.recv(timeout=60))
     assert first["look"]["number"] == 5
     assert first["look"]["errors"] == 1
     (error,) = first["look"]["latest_errors"]
@@ -145,7 +145,7 @@ def test_a_page_that_waits_for_looks_leaves_nothing_behind(system, monkeypatch):
     live = pages.address.partition("/?")[0].replace("http", "ws", 1) + "/api/live"
     with connect(live, additional_headers=secret) as socket_:
         for _ in range(30):
-            socket_.recv(timeout=10)
+            socket_.recv(timeout=60)
         waiting = [task for task in asyncio.all_tasks(pages._loop) if "Event.wait" in repr(task)]
     assert len(waiting) <= 2, "the server's own, and the page's"
 
