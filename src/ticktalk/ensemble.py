@@ -87,11 +87,11 @@ class TTEnsemble:
             raise TTRuntimeError(f"ensemble {self.name!r} takes part in a simulation already: make another one")
         self._simulation = simulation
         site = simulation.add(self.name, self.manager, self.info())
-        self.host = EnsembleHost(self.name, self.components, simulation.agenda, site)
+        self.host = EnsembleHost(self.name, self.components, simulation.agenda_of(self.name), site)
         self.host.movable = simulation.movable
         self.host.tap = lambda start: simulation.tap(self.name, start)
         if simulation.timing is not None:
-            site.cores = simulation.timing.cores_of(self.name)
+            site.cores = simulation.timing.cores_of(self.name, self.host.agenda)
             self.host.stages["cores"] = site.cores.occupy
         site.log_error = self.log_error
         if any(driver is not None for driver in self.components.values()):

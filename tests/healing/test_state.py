@@ -164,6 +164,9 @@ SENTENCES = [
     (ev.Cut("x", "y"), "the link between 'x' and 'y' is cut"),
     (ev.Healed("x", "y"), "the link between 'x' and 'y' is whole again"),
     (ev.Slowed("x", 1.5), "the bodies of 'x' take 1.5 times as long"),
+    (ev.CostChanged("f", 2_500), "a run of f takes 2.5ms"),
+    (ev.LinkChanged("x", "y", 3_000), "the link between 'x' and 'y' has changed: its latency is 3ms"),
+    (ev.ClockChanged("x", -3_000, 1.5), "the clock of 'x' jumps by -3ms, and drifts by 1.5ppm"),
     (ev.Suspended("x", ["a", "b"]), "'x' has lost the manager and suspends a, b"),
 ]
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import simpy
 import typer
@@ -24,6 +24,11 @@ from ticktalk.hosted.lease import DEAD_AFTER
 from ticktalk.hosted.meter import Meter
 from ticktalk.payloads import FiringError, OutputToken
 from ticktalk.runtime_manager import TTRuntimeManagerSim
+from ticktalk.simulation.driver import Simulation
+from ticktalk.source_problems import did_you_mean
+
+if TYPE_CHECKING:
+    from ticktalk.simulation.event_file import Event
 
 
 @dataclass(kw_only=True)
@@ -37,7 +42,7 @@ class SimulatedRun:
         inputs: by name.
         ensembles, components: as options of `ticktalk simulate`.
         drivers: components that are there already, as `ENSEMBLE.NAME`.
-        deployment, mapping, events: files.
+        deployment, mapping, events: files; or the events themselves, in their order.
         delay: root ticks that tokens between two ensembles take.
         noticed_after, save_every: as `Faults` has them; root ticks.
         seed: of Python's and NumPy's random numbers.
@@ -56,7 +61,7 @@ class SimulatedRun:
     deployment: Path | None = None
     mapping: Path | None = None
     delay: int = 0
-    events: Path | None = None
+    events: Path | Sequence[Event] | None = None
     noticed_after: int = DEAD_AFTER
     save_every: int = CHECKPOINT_PERIOD
     seed: int | None = None
@@ -70,7 +75,7 @@ class SimulatedRun:
             typer.BadParameter, TTError: as `placement`.
         """
         self._joining: list[str] = []
-        if self.events is not None:
+        if isinstance(self.events, Path):
             from ticktalk.simulation.event_file import joining_ensembles
 
             self._joining = joining_ensembles(self.events)
@@ -96,6 +101,16 @@ class SimulatedRun:
             TTEnsemble(None, name, components=self._drivers(option, env), modules=told.get(name, ()))
             for name, option in asked.items()
         ]
+        happens = self._events([member.name for member in members])
+        if deployment is None and any(event.kind in ("link", "cost") for event in happens):
+            from ticktalk.mapping.deployment_file import DeploymentFile, LinkSpec
+
+            deployment = DeploymentFile("", (), default=LinkSpec(self.delay))
+        simulation = Simulation.of(env)
+        simulation.seed = self.seed or 0
+        for event in happens:
+            if event.kind == "clock":
+                simulation.clock_of(event.ensembles[0])
         try:
             self._manager = TTRuntimeManagerSim(
                 self.log,
@@ -108,24 +123,56 @@ class SimulatedRun:
             )
         except OSError as error:
             raise TTError(f"--log {self.log}: the file cannot be written: {error.strerror}") from None
-        if self.events is not None:
-            self._schedule(self.events, [member.name for member in members], {**asked, **later}, env)
+        if happens:
+            self._schedule(happens, {**asked, **later}, env)
         return self._manager
 
-    def _schedule(
-        self, events: Path, there: list[str], options: Mapping[str, arguments.EnsembleOption], env: simpy.Environment
-    ) -> None:
+    def _events(self, there: list[str]) -> list[Event]:
+        """The events that will happen, from their file or as they were given."""
+        if self.events is None:
+            return []
+        if not isinstance(self.events, Path):
+            return list(self.events)
         from ticktalk.simulation.event_file import read_events
+
+        return read_events(self.events, there, DEFAULT_RUNTIME_MANAGER_NAME)
+
+    def _schedule(
+        self, happens: list[Event], options: Mapping[str, arguments.EnsembleOption], env: simpy.Environment
+    ) -> None:
+        from ticktalk.simulation.changes import Changes, schedule
+        from ticktalk.simulation.event_file import CHANGES
         from ticktalk.simulation.faults import Faults
 
         def drivers(name: str, listed: Iterable[str]) -> dict[str, Any]:
             option = options.get(name) or arguments.EnsembleOption(name, {})
             return {**dict.fromkeys(listed), **self._drivers(option, env)}
 
-        happens = read_events(events, there, self._manager.name)
-        faults = Faults(self._manager, self.noticed_after, self.save_every, drivers)
-        for happening in happens:
-            faults.schedule(happening, self.start)
+        simulation = self._manager.simulation
+        if any(event.kind in ("link", "cost") for event in happens):
+            simulation.change_links()
+        self._check_costs(happens)
+        if all(event.kind in CHANGES for event in happens):
+            happen = Changes(self._manager).happen
+        else:
+            happen = Faults(self._manager, self.noticed_after, self.save_every, drivers).happen
+        for event in happens:
+            schedule(event, simulation, self.start, happen)
+
+    def _check_costs(self, happens: list[Event]) -> None:
+        functions = {sq.function for sq in self.graph.sqs}
+        known = set() if self.placed.deployment is None else {*self.placed.deployment.costs}
+        for event in happens:
+            if event.kind == "cost":
+                what = ""
+                if event.function not in functions:
+                    hint = did_you_mean(event.function, functions)
+                    what = f"the graph has no function {event.function!r}" + (f"; {hint}" if hint else "")
+                elif event.at and event.function not in known:
+                    what = f"{event.function!r} has no costs before: write another entry for it, `at: 0s`"
+                if what:
+                    raise TTError.at(str(self.events), (event.line, what))
+                known.add(event.function)
 
     def _drivers(self, option: arguments.EnsembleOption, env: simpy.Environment) -> dict[str, Any]:
         made: dict[str, Any] = {}

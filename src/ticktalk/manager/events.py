@@ -264,6 +264,39 @@ class Slowed(Event, frozen=True):
     sentence = "the bodies of {0.name!r} take {0.factor:g} times as long"
 
 
+class CostChanged(Event, frozen=True):
+    """Simulated runs of a function take so many microseconds on the reference."""
+
+    function: str
+    time: int
+
+    def text(self) -> str:
+        return f"a run of {self.function} takes {duration_text(self.time)}"
+
+
+class LinkChanged(Event, frozen=True):
+    """A simulated link is another one; its latency in microseconds."""
+
+    one: str
+    other: str
+    latency: int
+
+    def text(self) -> str:
+        link = f"the link between {self.one!r} and {self.other!r} has changed"
+        return f"{link}: its latency is {duration_text(self.latency)}"
+
+
+class ClockChanged(Event, frozen=True):
+    """The clock of a simulated ensemble has jumped (microseconds), and drifts (ppm)."""
+
+    name: str
+    step: int
+    drift: float
+
+    def text(self) -> str:
+        return f"the clock of {self.name!r} jumps by {duration_text(self.step)}, and drifts by {self.drift:g}ppm"
+
+
 class Suspended(Event, frozen=True):
     """A simulated ensemble has lost the manager and holds SQs that may by now run elsewhere."""
 

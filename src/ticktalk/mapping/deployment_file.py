@@ -7,11 +7,17 @@
         cores: 2            # default 1
         memory: 512MB       # default: enough
         modules: [numpy]    # importable beside the standard library; default: all
+        clock: {offset: 3ms, drift: 20ppm}   # (simulation) ahead of the manager's; default: neither
     links:
       - default: {latency: 5ms, bandwidth: 10Mbit/s}
       - between: [rsu, car]
         latency: 1ms        # default 0
         bandwidth: 1MB/s    # default: without limit
+        jitter: 5ms         # (simulation, as the next ones) so much more than the latency at most; default 0
+        distribution: normal    # of the jitter: uniform or normal; default uniform
+        loss: 1%            # of the tokens; default 0
+        duplicate: 1%       # of the tokens come twice
+        reorder: 5%         # of the tokens go past those under way, without the latency; else a link keeps order
     costs:
       fuse: {time: 6ms, bytes: 2kB, memory: 10MB}   # a run on the reference, an output token, an instance
 
@@ -21,6 +27,7 @@ mistakes are reported at once, each on a line that begins with FILE:LINE.
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Iterable
 from fractions import Fraction
@@ -38,6 +45,26 @@ BANDWIDTHS = {f"{unit}/s": Fraction(bytes_) for unit, bytes_ in SIZES.items()}
 BANDWIDTHS |= {f"{unit}/s": Fraction(bits, 8) for unit, bits in BITS.items()}
 
 
+
+class Spread(enum.Enum):
+    """How jitter is spread between nothing and its most."""
+
+    UNIFORM = "uniform"
+    NORMAL = "normal"
+
+
+class ClockSpec(NamedTuple):
+    """What is wrong with an ensemble's root clock, in simulation: what remains although it follows the manager's.
+
+    Attributes:
+        offset: microseconds by which it is ahead of the manager's at the start.
+        drift: microseconds by which it gets further ahead, in a million.
+    """
+
+    offset: int = 0
+    drift: Fraction = Fraction(0)
+
+
 class EnsembleSpec(NamedTuple):
     """An ensemble of the file.
 
@@ -51,6 +78,7 @@ class EnsembleSpec(NamedTuple):
     cores: int = 1
     memory: int | None = None
     modules: tuple[str, ...] | None = None
+    clock: ClockSpec = ClockSpec()
 
     def info(self) -> EnsembleInfo:
         """The description that such an ensemble gives when it joins."""
@@ -60,10 +88,27 @@ class EnsembleSpec(NamedTuple):
 
 
 class LinkSpec(NamedTuple):
-    """A link between two ensembles, the same in both directions. `latency` in us, `bandwidth` in bytes/s, None: any."""
+    """A link between two ensembles, the same in both directions.
+
+    Attributes:
+        latency: microseconds.
+        bandwidth: bytes a second; None: any.
+        jitter: microseconds that a token takes more than the latency, at most; `distribution`: how they are spread.
+        loss, duplicate, reorder: the share of tokens that are lost, come twice, go past those under way.
+    """
 
     latency: int = 0
     bandwidth: Fraction | None = None
+    jitter: int = 0
+    distribution: Spread = Spread.UNIFORM
+    loss: Fraction = Fraction(0)
+    duplicate: Fraction = Fraction(0)
+    reorder: Fraction = Fraction(0)
+
+    @property
+    def by_chance(self) -> bool:
+        """True if the way of a token depends on chance."""
+        return bool(self.jitter or self.loss or self.duplicate or self.reorder)
 
     def transfer(self, size: int) -> int:
         """Microseconds that a token of `size` bytes takes, rounded up."""
@@ -195,6 +240,7 @@ class _Reader(YamlFile):
             self.of(found, "cores", self.cores, 1),
             self.of(found, "memory", size, None),
             self.modules(found["modules"]) if "modules" in found else None,
+            clock(self, found["clock"]) if "clock" in found else ClockSpec(),
         )
 
     def modules(self, node: yaml.Node) -> tuple[str, ...]:
@@ -211,7 +257,7 @@ class _Reader(YamlFile):
         inner = found.get("default")
         if isinstance(inner, yaml.MappingNode):
             found = {**self.fields(inner, "a link", LinkSpec._fields), **found}
-        link = LinkSpec(self.of(found, "latency", self.duration, 0), self.of(found, "bandwidth", self.bandwidth, None))
+        link = link_of(self, found, LinkSpec())
         between = found.get("between")
         # `default` is a key beside latency and bandwidth, or above them, or stands in place of the two names.
         if isinstance(between, yaml.ScalarNode) and between.value == "default" and inner is None:
@@ -267,9 +313,59 @@ class _Reader(YamlFile):
             return "a number of cores is a whole number, at least 1"
         return int(text)
 
-    @staticmethod
-    def bandwidth(text: str) -> Fraction | str | None:
-        found = with_unit(text, BANDWIDTHS)
-        if found is None or found <= 0:
-            return "a bandwidth is a number above 0 and a unit (bit/s, kbit/s, Mbit/s, Gbit/s, B/s, kB/s, MB/s, GB/s)"
-        return found
+
+# Parts that a file of events has, too.
+
+
+def clock(reader: YamlFile, node: yaml.Node) -> ClockSpec:
+    """What is wrong with a clock; mistakes go to `reader`."""
+    found = reader.fields(node, "a clock", ClockSpec._fields)
+    return ClockSpec(reader.of(found, "offset", signed_duration, 0), reader.of(found, "drift", drift, Fraction(0)))
+
+
+def link_of(reader: YamlFile, found: dict[str, yaml.Node], former: LinkSpec) -> LinkSpec:
+    """A link by the nodes of its fields; what is not among them is as in `former`. Mistakes go to `reader`."""
+    return LinkSpec(
+        reader.of(found, "latency", reader.duration, former.latency),
+        reader.of(found, "bandwidth", bandwidth, former.bandwidth),
+        reader.of(found, "jitter", reader.duration, former.jitter),
+        reader.of(found, "distribution", _spread, former.distribution),
+        *(reader.of(found, share, share_of, getattr(former, share)) for share in ("loss", "duplicate", "reorder")),
+    )
+
+
+def signed_duration(text: str) -> int | str:
+    """A duration, or one with a minus before it."""
+    found = YamlFile.duration(text.removeprefix("-").lstrip())
+    return -found if isinstance(found, int) and text.startswith("-") else found
+
+
+def drift(text: str) -> Fraction | str:
+    """Microseconds in a million."""
+    found = number(text.removeprefix("-").removesuffix("ppm").rstrip())
+    if found is None or found > 100_000:
+        return "a drift is a number of microseconds a second, at most 100000, such as 20ppm or -3.5ppm"
+    return -found if text.startswith("-") else found
+
+
+def bandwidth(text: str) -> Fraction | str | None:
+    """Bytes a second."""
+    found = with_unit(text, BANDWIDTHS)
+    if found is None or found <= 0:
+        return "a bandwidth is a number above 0 and a unit (bit/s, kbit/s, Mbit/s, Gbit/s, B/s, kB/s, MB/s, GB/s)"
+    return found
+
+
+def share_of(text: str) -> Fraction | str:
+    """A share, from 0 to 1."""
+    found = number(text.removesuffix("%").rstrip())
+    if found is not None and text.endswith("%"):
+        found /= 100
+    if found is None or found > 1:
+        return "a share of the tokens is a percentage such as 5%, or a number from 0 to 1"
+    return found
+
+
+def _spread(text: str) -> Spread | str:
+    known = [spread.value for spread in Spread]
+    return Spread(text) if text in known else f"jitter is spread in one of these ways: {', '.join(known)}"

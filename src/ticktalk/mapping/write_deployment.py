@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from ticktalk.durations import duration_text
-from ticktalk.mapping.deployment_file import CostSpec, DeploymentFile, EnsembleSpec, LinkSpec
+from ticktalk.mapping.deployment_file import ClockSpec, CostSpec, DeploymentFile, EnsembleSpec, LinkSpec, Spread
 
 
 def deployment_text(deployment: DeploymentFile) -> str:
@@ -37,15 +37,25 @@ def _ensemble(spec: EnsembleSpec) -> dict[str, Any]:
         made["memory"] = _size(spec.memory)
     if spec.modules is not None:
         made["modules"] = list(spec.modules)
+    if spec.clock != ClockSpec():
+        made["clock"] = {"offset": duration_text(spec.clock.offset), "drift": f"{_decimal(spec.clock.drift)}ppm"}
     return made
 
 
 def _link(link: LinkSpec) -> dict[str, str]:
+    """What a link has that is not nothing; its latency in any case."""
     made = {"latency": duration_text(link.latency)}
     if link.bandwidth is not None:
         # Bits where a number of bytes would have more digits than are read.
         bits = len(_decimal(link.bandwidth).partition(".")[2]) > 15
         made["bandwidth"] = f"{_decimal(link.bandwidth * 8)}bit/s" if bits else f"{_decimal(link.bandwidth)}B/s"
+    if link.jitter:
+        made["jitter"] = duration_text(link.jitter)
+    if link.distribution is not Spread.UNIFORM:
+        made["distribution"] = link.distribution.value
+    for share in ("loss", "duplicate", "reorder"):
+        if getattr(link, share):
+            made[share] = f"{_decimal(100 * getattr(link, share))}%"
     return made
 
 
@@ -66,6 +76,8 @@ def _size(count: int) -> str:
 
 def _decimal(value: Fraction) -> str:
     """A number as an exact decimal; a number that was read from a file has one."""
+    if value < 0:
+        return f"-{_decimal(-value)}"
     whole, rest = divmod(value, 1)
     digits = ""
     while rest:

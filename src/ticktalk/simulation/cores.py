@@ -33,6 +33,7 @@ from ticktalk.hosted.assignment import Assignment
 from ticktalk.hosted.watchdog import overran
 from ticktalk.manager.driver import Load
 from ticktalk.payloads import FiringError
+from ticktalk.simulation.clocks import ClockedAgenda
 from ticktalk.simulation.use import Use, UseNotes
 from ticktalk.time import Tick, TTEmpty
 from ticktalk.values.codec import Parts, handed_on, plain
@@ -238,6 +239,16 @@ class Cores:
             raise ValueError(f"a factor is above 0, not {factor}")
         self.slowness = Fraction(factor)
 
+    def begin_anew(self, agenda: Agenda) -> None:
+        """The ensemble has started anew, with this agenda."""
+        self._agenda = agenda
+
+    def set_time(self, function: str, time: int) -> None:
+        """Let runs of a function that begin from now on take another time on the reference."""
+        for instance in self._placed:
+            if instance.elsewhere.sq.function == function:
+                instance.time = time
+
     def fail(self) -> None:
         """The ensemble has died: its firings are lost, and its instances fire no more."""
         for instance in self._placed:
@@ -372,7 +383,7 @@ class Cores:
         if not instance.own:
             self.use.works(now, instance.ends, decided < now)
         if 0 < timeout < length:
-            self._agenda.deliver_at(now + timeout, self._overran, instance, number)
+            self._deliver_at(now + timeout, self._overran, instance, number)
             return True
         running.late = now - (decided if instance.grid is None else int(start) + instance.grid.width // 2)
         try:
@@ -387,7 +398,10 @@ class Cores:
 
     def end_at(self, tick: int, instance: _Instance, middle: int | None) -> None:
         """Let the run of an instance end at `tick`; `middle`: of the interval of its result, if the run says it."""
-        self._agenda.deliver_at(tick, self._end, instance, instance.runs, middle)
+        self._deliver_at(tick, self._end, instance, instance.runs, middle)
+
+    def _deliver_at(self, tick: int, deliver: Callable[..., None], *message: Any) -> None:
+        self._agenda.deliver_at(tick, deliver, *message)
 
     def _overran(self, instance: _Instance, number: int) -> None:
         """A run has taken all the time that its SQ gives it: it ends, and all that was sent to its worker."""
@@ -457,3 +471,15 @@ class Cores:
                 failed = True
         if elsewhere.fired is not None:
             elsewhere.fired(*instance.begun, self._agenda.now, outcome_of(failed, bool(results)))
+
+
+class ClockedCores(Cores):
+    """The cores of an ensemble whose clock is wrong: runs take their time, whatever the clock does meanwhile."""
+
+    _agenda: ClockedAgenda
+
+    def _deliver_at(self, tick: int, deliver: Callable[..., None], *message: Any) -> None:
+        self._agenda.deliver_after(tick - self._agenda.now, deliver, *message)
+
+    def load(self, ensemble: str, length: int, now: int) -> Load:
+        return super().load(ensemble, length, self._agenda.clock.read(now))

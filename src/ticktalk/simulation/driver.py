@@ -22,11 +22,13 @@ from ticktalk.engine.firing.base import Fire, Send
 from ticktalk.engine.firing_chain import Elsewhere, MakeStage, Report
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.engine.tap import Tap
+from ticktalk.errors import TTRuntimeError
 from ticktalk.hosted.body_output import keep_bodies_from_stdout
 from ticktalk.hosted.meter import Meter
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import StartContext
 from ticktalk.processes import TTProcess
+from ticktalk.simulation.clocks import ClockedAgenda, WrongClock
 from ticktalk.simulation.network import SimulatedNetwork
 from ticktalk.simulation.site import Site, size_of
 from ticktalk.simulation.tick_ends import Ends
@@ -47,6 +49,8 @@ class Simulation:
         agenda: their timers and the tokens between them.
         network: brings messages and tokens from one ensemble to another.
         timing: how long bodies and tokens take, as a deployment file says; None: bodies no time, tokens a delay.
+        seed: of the random numbers of links.
+        clocks: by ensemble, its root clock, if it is not always that of the manager.
         meter: measures the costs of bodies on this machine.
         accelerator: given to contexts that start; None: not where bodies are measured.
         sites: the ensembles by name.
@@ -65,6 +69,8 @@ class Simulation:
         self.under_way = UnderWay(self.network, self.sites)
         self.accelerator: Accelerator | None = SimulationAccelerator(self.agenda, self.under_way)
         self.timing: Timing | None = None
+        self.seed = 0
+        self.clocks: dict[str, WrongClock] = {}
         self.meter: Meter | None = None
         self.former: list[EnsembleHost] = []
         self.movable = False
@@ -126,11 +132,37 @@ class Simulation:
         from ticktalk.simulation.timing import Timing  # few simulations need it
 
         self._without_regions()
-        timing = self.timing = self.network.timing = Timing(deployment, self.agenda)
+        timing = self.timing = self.network.timing = Timing(deployment, self.agenda, self.seed)
         self.network.size = lambda sent: size_of(sent, timing)
+        if timing.by_chance:
+            self.change_links()
+        for spec in deployment.ensembles:
+            if any(spec.clock):
+                self.clock_of(spec.name).set(self.now(), *spec.clock, seen=False)
+
+    def change_links(self) -> None:
+        """Let links and costs change, and tokens take their ways by chance; before anything starts."""
+        assert self.timing is not None
+        self.accelerator, self.timing.by_chance = None, True
+
+    def clock_of(self, ensemble: str) -> WrongClock:
+        """The clock of an ensemble that has one of its own from now on; before it takes part."""
+        self.accelerator = None
+        return self.clocks.setdefault(ensemble, WrongClock(self.now()))
+
+    def agenda_of(self, ensemble: str) -> Agenda:
+        """The timers of an ensemble."""
+        clock = self.clocks.get(ensemble)
+        return self.agenda if clock is None else ClockedAgenda(self.agenda, clock)
 
     def add(self, name: str, manager: str, info: EnsembleInfo) -> Site:
-        """A place for an ensemble."""
+        """A place for an ensemble.
+
+        Raises:
+            TTRuntimeError: it is the manager's own, and has a clock of its own.
+        """
+        if name == manager and name in self.clocks:
+            raise TTRuntimeError(f"the clock of {name!r} is the root clock, by which others are wrong: leave it out")
         site = Site(self.network, self.sites, name, manager, info, self)
         self.sites.setdefault(name, site)
         return site

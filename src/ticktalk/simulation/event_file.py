@@ -1,4 +1,4 @@
-"""The file of events for `ticktalk simulate --events`: faults of ensembles and links, with their times. YAML:
+"""The file of events for `ticktalk simulate --events`: faults and changes of ensembles and links. YAML:
 
     - at: 5s
       fail: b                               # its process dies
@@ -9,26 +9,32 @@
     - {at: 12s, cut: [a, b]}                # no message gets through between the two
     - {at: 14s, heal: [a, b]}
     - {at: 15s, slow: {ensemble: b, factor: 3}}   # its bodies take three times as long from now on
+    - {at: 0s, cost: {function: fuse, time: 20ms}}    # its runs take so long on the reference from now on
+    - {at: 0s, link: {between: [a, b], latency: 20ms, jitter: 5ms, loss: 1%}}   # what is left out stays as it is
+    - {at: 9s, clock: {ensemble: b, step: -3ms, drift: 20ppm}}    # the clock jumps, and drifts from now on
 
 Times count from the start of the run. All mistakes are told at once, each with its line; so are events that cannot
-happen, such as the failure of a failed ensemble.
+happen, such as the failure of a failed ensemble. Costs, links and clocks of `at: 0s` hold before anything starts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import yaml
 
+from ticktalk.mapping.deployment_file import LinkSpec, drift, link_of, signed_duration
 from ticktalk.mapping.ensembles import check_ensemble_name
 from ticktalk.source_problems import did_you_mean
 from ticktalk.yaml_file import YamlFile, kind_of, number, read_text
 
-Kind = Literal["fail", "recover", "join", "cut", "heal", "slow"]
-KINDS: tuple[Kind, ...] = ("fail", "recover", "join", "cut", "heal", "slow")
+Kind = Literal["fail", "recover", "join", "cut", "heal", "slow", "cost", "link", "clock"]
+KINDS: tuple[Kind, ...] = ("fail", "recover", "join", "cut", "heal", "slow", "cost", "link", "clock")
+CHANGES = ("cost", "link", "clock")
+"""Kinds that are no faults: nobody has to notice them."""
 
 
 class Event(NamedTuple):
@@ -40,6 +46,9 @@ class Event(NamedTuple):
         ensembles: the ensemble, or the two ends of a link.
         components: (join) of the new ensemble.
         factor: (slow) by how much longer its bodies take than they did at first.
+        function, time: (cost) microseconds that its runs take on the reference.
+        link: (link) the fields that change, by name.
+        clock: (clock) the step, and the drift from then on; None: it stays.
         line: where it is in its file.
     """
 
@@ -48,6 +57,10 @@ class Event(NamedTuple):
     ensembles: tuple[str, ...]
     components: tuple[str, ...] = ()
     factor: Fraction = Fraction(1)
+    function: str = ""
+    time: int = 0
+    link: Mapping[str, Any] = {}
+    clock: tuple[int, Fraction | None] = (0, None)
     line: int = 0
 
 
@@ -118,14 +131,12 @@ class _Reader(YamlFile):
         kind, what = kinds[0], found[kinds[0]]
         line = what.start_mark.line + 1
         if kind in ("cut", "heal"):
-            names = self.names(what, kind, check_ensemble_name)
-            if isinstance(what, yaml.SequenceNode) and len(names) == len(what.value):
-                if len(names) == 2 and names[0] != names[1]:
-                    return Event(at, kind, tuple(names), line=line)
-                self.wrong(what, f"a link is between two ensembles: write `{kind}: [a, b]`")
-            return None
-        if kind == "slow":
-            return self.slow(at, what, line)
+            names = self.pair(what, kind)
+            return Event(at, kind, names, line=line) if names else None
+        readers = {"slow": self.slow, "cost": self.cost, "link": self.link, "clock": self.clock}
+        if kind in readers:
+            change = readers[kind](what)
+            return None if change is None else change._replace(at=at, line=line)
         text = self.text(what, kind)
         if text is None:
             return None
@@ -134,17 +145,58 @@ class _Reader(YamlFile):
         named = self.name(yaml.ScalarNode("", name.strip(), what.start_mark, what.end_mark), kind, check_ensemble_name)
         return None if named is None else Event(at, kind, (named,), components, line=line)
 
-    def slow(self, at: int, node: yaml.Node, line: int) -> Event | None:
-        found = self.fields(node, "`slow`", ("ensemble", "factor"))
-        for field in ("ensemble", "factor"):
-            if field not in found and isinstance(node, yaml.MappingNode):
-                self.wrong(node, "write `slow: {ensemble: b, factor: 3}`")
-                return None
+    def pair(self, node: yaml.Node, key: str) -> tuple[str, ...]:
+        """The two ends of a link; () after a mistake."""
+        names = self.names(node, key, check_ensemble_name)
+        if isinstance(node, yaml.SequenceNode) and len(names) == len(node.value):
+            if len(names) == 2 and names[0] != names[1]:
+                return tuple(names)
+            self.wrong(node, f"a link is between two ensembles: write `{key}: [a, b]`")
+        return ()
+
+    def parts(self, node: yaml.Node, kind: Kind, needed: tuple[str, ...], more: tuple[str, ...], example: str) -> Any:
+        """The fields of an event; none, if one that is needed is not there."""
+        found = self.fields(node, f"`{kind}`", (*needed, *more))
+        if not isinstance(node, yaml.MappingNode):
+            return {}
+        if any(field not in found for field in needed) or (more and not found.keys() & more):
+            self.wrong(node, f"write `{kind}: {example}`")
+            return {}
+        return found
+
+    def slow(self, node: yaml.Node) -> Event | None:
+        found = self.parts(node, "slow", ("ensemble", "factor"), (), "{ensemble: b, factor: 3}")
         if not found:
             return None
         factor = self.of(found, "factor", self.factor, Fraction(1))
         name = self.name(found["ensemble"], "ensemble", check_ensemble_name)
-        return None if name is None else Event(at, "slow", (name,), factor=factor, line=line)
+        return None if name is None else Event(0, "slow", (name,), factor=factor)
+
+    def cost(self, node: yaml.Node) -> Event | None:
+        found = self.parts(node, "cost", ("function", "time"), (), "{function: fuse, time: 20ms}")
+        function = self.text(found["function"], "function") if found else None
+        if function is None:
+            return None
+        time = self.of(found, "time", self.duration, 1)
+        if not time:
+            self.wrong(found["time"], "a run takes a time above 0")
+        return Event(0, "cost", (), function=function, time=time)
+
+    def link(self, node: yaml.Node) -> Event | None:
+        found = self.parts(node, "link", ("between",), LinkSpec._fields, "{between: [a, b], latency: 20ms}")
+        names = self.pair(found["between"], "between") if found else ()
+        if not names:
+            return None
+        changed = link_of(self, found, LinkSpec())._asdict()
+        return Event(0, "link", names, link={field: changed[field] for field in LinkSpec._fields if field in found})
+
+    def clock(self, node: yaml.Node) -> Event | None:
+        found = self.parts(node, "clock", ("ensemble",), ("step", "drift"), "{ensemble: b, step: 3ms, drift: 20ppm}")
+        name = self.name(found["ensemble"], "ensemble", check_ensemble_name) if found else None
+        if name is None:
+            return None
+        rate: Fraction | None = self.of(found, "drift", drift, Fraction(0)) if "drift" in found else None
+        return Event(0, "clock", (name,), clock=(self.of(found, "step", signed_duration, 0), rate))
 
     @staticmethod
     def factor(text: str) -> Fraction | str:
@@ -159,7 +211,7 @@ class _Reader(YamlFile):
         there[manager] = True
         cuts: set[frozenset[str]] = set()
         for event in events:
-            name = event.ensembles[0]
+            name = event.ensembles[0] if event.ensembles else ""
             if event.kind == "join":
                 if name in there:
                     hint = "" if there[name] else f"; write `recover: {name}`"
@@ -171,6 +223,8 @@ class _Reader(YamlFile):
                     self.impossible(event, f"there is no ensemble {each!r} then", did_you_mean(each, there))
             if event.kind in ("fail", "recover", "slow") and name == manager and event.kind != "slow":
                 self.impossible(event, f"{name!r} is the manager's own ensemble, without which nothing is noticed")
+            elif event.kind == "clock" and name == manager:
+                self.impossible(event, f"the clock of {name!r}, the manager's own ensemble, is the root clock")
             elif event.kind == "fail" and not there.get(name, True):
                 self.impossible(event, f"{name!r} has failed already")
             elif event.kind == "recover" and there.get(name):

@@ -6,27 +6,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any
 
 from ticktalk.defaults import CHECKPOINT_PERIOD
 from ticktalk.hosted.lease import DEAD_AFTER, Times
 from ticktalk.manager.events import Cut, Event, Failed, Gone, Healed, Left, Slowed, Started, Suspended
-from ticktalk.processes import TTRuntimeManagerProcess
-from ticktalk.simulation.driver import Simulation
+from ticktalk.simulation.changes import Changes, SimulatedManager, schedule
+from ticktalk.simulation.event_file import CHANGES
 from ticktalk.simulation.event_file import Event as FaultEvent
-
-
-class SimulatedManager(Protocol):
-    """A simulated manager's handle (`TTRuntimeManagerSim`), as far as faults need it."""
-
-    name: str
-    simulation: Simulation
-    process: TTRuntimeManagerProcess
-
-    def start_ensemble(self, name: str, components: Mapping[str, Any]) -> None:
-        """Make an ensemble with these components, and let it join."""
 
 
 class Faults:
@@ -48,6 +37,7 @@ class Faults:
     ) -> None:
         self.manager = manager
         self.simulation = manager.simulation
+        self._changes = Changes(manager)
         self.noticed_after = noticed_after
         self._components = components
         self._lost_since: dict[str, int] = {}  # the ensembles that the manager does not hear of
@@ -61,10 +51,13 @@ class Faults:
 
     def schedule(self, event: FaultEvent, start: int) -> None:
         """Let an event happen, `event.at` ticks after the tick `start`, before anything else of its tick."""
-        self.simulation.agenda.deliver_at(start + event.at, self.happen, event)
+        schedule(event, self.simulation, start, self.happen)
 
     def happen(self, event: FaultEvent) -> None:
         """Let an event happen now."""
+        if event.kind in CHANGES:
+            self._changes.happen(event)
+            return
         name = event.ensembles[0]
         if event.kind == "fail":
             self.fail(name)
@@ -172,6 +165,4 @@ class Faults:
         site.suspended = lambda sqs: self._tell(Suspended(name, sqs)) if sqs else None
 
     def _tell(self, event: Event) -> None:
-        # A process of the user lets it happen: the agenda may stand where something was due last.
-        self.simulation.agenda.now = self.simulation.now()
-        self.manager.process.requests.tell(event)
+        self._changes.tell(event)

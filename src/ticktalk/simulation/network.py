@@ -133,6 +133,7 @@ class TTNetworkInterfaceSim(TTNetworkInterface):
         alive: its process has not failed.
         take: takes its control messages; None: not yet.
         lost: called with a payload that did not reach an ensemble.
+        repeated: called with a payload that reached an ensemble once more.
         arc_of: tells payloads apart that keep an order among themselves.
     """
 
@@ -142,6 +143,7 @@ class TTNetworkInterfaceSim(TTNetworkInterface):
         self.alive = True
         self.take: Callable[[Message], None] | None = None
         self.lost: Callable[[Any], None] = lambda payload: None
+        self.repeated: Callable[[Any], None] = lambda payload: None
         self.arc_of: Callable[[Any], Any] = lambda payload: None
         self.subscriptions: dict[str, Receive] = {}
         self.handles: dict[str, Handle] = {}
@@ -179,11 +181,22 @@ class TTNetworkInterfaceSim(TTNetworkInterface):
         if network.cuts and not network.connected(self.name, ensemble):
             self.lost(payload)
             return
+        in_order = network.keeps_arcs_in_order
         if network.timing is None:
             tick = network.agenda.now + network.delay
+        elif network.timing.by_chance:
+            ways = network.timing.ways(self.name, ensemble, partial(network.size, payload))
+            if not ways:
+                self.lost(payload)
+                return
+            if len(ways) > 1:  # the one that comes first is taken, as by its number
+                ways.sort()
+                network.agenda.deliver_at(max(ways.pop().tick, network.agenda.now + 1), self.repeated, payload)
+            tick, kept = ways[0]
+            in_order = in_order and kept
         else:
             tick = network.timing.arrival(self.name, ensemble, partial(network.size, payload))
-        if network.keeps_arcs_in_order:
+        if in_order:
             tick = network.in_order(self.arc_of(payload), ensemble, tick)
         if tick > network.agenda.now:
             self.bring_at(tick, ensemble, key, payload, attached)

@@ -22,6 +22,7 @@ from ticktalk.messages import ExecuteMsg, NetMsg, SyncMsg
 from ticktalk.network_keys import OUTPUT, arc_key
 from ticktalk.payloads import Deployment, FiringError, OutputToken, StartContext, StopGraph, Tell
 from ticktalk.processes import TTExecuteProcess, TTInputTokenProcess, TTNetworkManager, TTProcess
+from ticktalk.simulation.clocks import ClockedAgenda
 from ticktalk.simulation.cores import Cores
 from ticktalk.simulation.network import SimulatedNetwork
 from ticktalk.simulation.simulated_bodies import SimulatedBodies
@@ -109,6 +110,7 @@ class Site:
         self.info = info
         self.interface = network.enter(name)
         self.interface.lost, self.interface.arc_of = self._lost, _arc_of
+        self.interface.repeated = self._repeated
         self.host: EnsembleHost | None = None
         self.cores: Cores | None = None  # on which its bodies take their time
         self.suspended: Callable[[list[str]], None] = lambda sqs: None
@@ -118,6 +120,7 @@ class Site:
         self._network = network
         self._sites = sites
         self._driver = driver
+        self._early: dict[tuple[str, int], list[SentToken]] = {}  # by context that begins when the clock here says so
 
     @property
     def alive(self) -> bool:
@@ -173,13 +176,21 @@ class Site:
         if sent[0] is not None and not (isinstance(addressed, Addressed) and addressed.spare):
             sent[0].counters.add(sent[1], "lost")
 
+    def _repeated(self, sent: SentToken | SentOutput) -> None:
+        """A token that has come comes again: its number says so, and it is dropped."""
+        if sent[0] is not None:
+            sent[0].counters.add(sent[1], "replayed")
+
     def take(self, token: SentToken, attached: None) -> None:
         """Take a token that comes from another ensemble."""
         sender, sq, value, data, start, stop, arc, generation, addressed = token
         host, key = self.host, (sender.prepared.graph.name, sender.number)
         running = host.contexts.get(key) if host is not None else None
         if running is None:
-            self._lost(token)
+            if key in self._early:
+                self._early[key].append(token)
+            else:
+                self._lost(token)
             return
         if generation < running.prepared.generations.get(sq, 0):
             if addressed is None or not addressed.spare:
@@ -265,6 +276,20 @@ class Site:
                 listening.listen(graph.name, every if host.movable else arcs_to(prepared))
 
         def start(start: StartContext) -> None:
+            if isinstance(host.agenda, ClockedAgenda):
+                self._early[start.graph, start.context] = []
+                host.agenda.begin(start.start_tick, lambda: self._do(lambda: begin_early(start)))
+            else:
+                begin(start)
+
+        def begin_early(start: StartContext) -> None:
+            early = self._early.pop((start.graph, start.context), None)
+            if early is not None and start.graph in host.prepared:  # else it was stopped before
+                begin(start)
+                for token in early:
+                    self.take(token, None)
+
+        def begin(start: StartContext) -> None:
             known = (start.graph, start.context) in host.contexts
             context = host.start(start)
             if host.movable and not known:
@@ -272,6 +297,8 @@ class Site:
                 self.duties.checkpoints.begin(start)
 
         def stop(stop: StopGraph) -> None:
+            for key in [key for key in self._early if stop.ends(key)]:
+                del self._early[key]
             if stop.context is None:
                 listening.stop(stop.graph)
                 self._network.expect(self.name, stop.graph, ())
@@ -285,7 +312,7 @@ class Site:
             lambda graph, expected, arcs: self._network.expect(self.name, graph, expected),
             lambda tick, call: self._network.agenda.deliver_at(tick, self._do, call),
             self._network.come_by,
-            self._driver.at_end_of,
+            self._at_end_of,
             lambda: self.alive and self._network.connected(self.name, self.manager),
         )
         self.lease = Lease(
@@ -322,6 +349,12 @@ class Site:
     def _told(self, tell: Tell) -> None:
         self._ping()  # heartbeats go on all the time
         self.lease.told(tell)
+
+    def _at_end_of(self, tick: int, call: Callable[[StartContext], None], argument: StartContext) -> None:
+        """Call at the end of a tick of this ensemble's clock."""
+        agenda = self.host.agenda if self.host is not None else None
+        tick = agenda.clock.when(tick) if isinstance(agenda, ClockedAgenda) else tick
+        self._driver.at_end_of(tick, call, argument)
 
     def _do(self, call: Callable[[], None]) -> None:
         if self.alive:

@@ -1,18 +1,33 @@
-"""Times from a deployment file, in simulation: of bodies on the ensembles, and of tokens on their way."""
+"""Times from a deployment file, in simulation: of bodies on the ensembles, and of tokens on their way.
+
+A link may have jitter, lose tokens, bring them twice or out of order. Each direction of a link has random numbers of
+its own, and each token uses as many of them. So what happens on one link changes nothing on another one, and with more
+jitter or loss the same tokens are concerned, and some more.
+"""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
-from typing import Any
+from statistics import NormalDist
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from ticktalk.engine.agenda import Agenda
 from ticktalk.engine.prepared_graph import PreparedGraph
 from ticktalk.manager.driver import Load
-from ticktalk.mapping.deployment_file import DeploymentFile, EnsembleSpec
-from ticktalk.simulation.cores import Cores
+from ticktalk.mapping.deployment_file import DeploymentFile, EnsembleSpec, LinkSpec, Spread
+from ticktalk.simulation.clocks import ClockedAgenda
+from ticktalk.simulation.cores import ClockedCores, Cores
 from ticktalk.simulation.use import Use, UseNotes
 from ticktalk.values.codec import Data, encode_value
+
+
+class Way(NamedTuple):
+    """The way of a token over a link: when it arrives, and whether behind all that were sent before."""
+
+    tick: int
+    in_order: bool
 
 
 class Timing:
@@ -22,13 +37,15 @@ class Timing:
         deployment: speeds, cores, links and costs. An ensemble that it does not name is as fast as the reference and
             has one core. The default link leads between two ensembles without a link of their own.
         agenda: the simulation's.
+        seed: of the random numbers of links.
 
     Attributes:
         latest: by sender and receiver, when the last token arrives.
+        by_chance: ways depend on chance, or links change.
     """
 
-    def __init__(self, deployment: DeploymentFile, agenda: Agenda) -> None:
-        self.deployment = deployment
+    def __init__(self, deployment: DeploymentFile, agenda: Agenda, seed: int = 0) -> None:
+        self.deployment = deployment._replace(links=dict(deployment.links))  # they may change
         self._agenda = agenda
         self._begun = agenda.now
         self._specs = {spec.name: spec for spec in deployment.ensembles}
@@ -36,15 +53,32 @@ class Timing:
         self._cores: dict[str, Cores] = {}
         self.latest: dict[tuple[str, str], int] = {}
         self._links: dict[tuple[str, str], Use | UseNotes] = {}  # by sender and receiver, of links with a bandwidth
+        self.by_chance = any(link.by_chance for link in (deployment.default, *deployment.links.values()))
+        self._seed = seed
+        self._chances: dict[tuple[str, str], random.Random] = {}
+        self._sent: dict[tuple[str, str], int] = {}  # by sender and receiver: when all that it was given has gone
         self._functions: WeakKeyDictionary[PreparedGraph, dict[str, str]] = WeakKeyDictionary()
 
-    def cores_of(self, ensemble: str) -> Cores:
-        """The cores of an ensemble."""
+    def cores_of(self, ensemble: str, agenda: Agenda | None = None) -> Cores:
+        """The cores of an ensemble; `agenda`: its own, when they are made."""
         cores = self._cores.get(ensemble)
         if cores is None:
             spec = self._specs.get(ensemble) or EnsembleSpec(ensemble)
-            cores = self._cores[ensemble] = Cores(self._agenda, spec.cores, spec.speed, self._times)
+            make = ClockedCores if isinstance(agenda, ClockedAgenda) else Cores
+            cores = self._cores[ensemble] = make(agenda or self._agenda, spec.cores, spec.speed, self._times)
+        elif agenda is not None:
+            cores.begin_anew(agenda)
         return cores
+
+    def change(self, one: str, other: str, link: LinkSpec) -> None:
+        """Let a link be another one from now on; what is under way arrives as it would have."""
+        self.deployment.links[min(one, other), max(one, other)] = link
+
+    def set_time(self, function: str, time: int) -> None:
+        """Let runs of a function that begin from now on take another time on the reference (microseconds)."""
+        self._times[function] = time
+        for cores in self._cores.values():
+            cores.set_time(function, time)
 
     def loads(self, now: int) -> list[Load]:
         """The use of cores and links up to the root tick `now`."""
@@ -79,6 +113,36 @@ class Timing:
         tick = self.latest[way] = begin + transfer + link.latency
         return tick
 
+    def ways(self, sender: str, receiver: str, size: Callable[[], int]) -> list[Way]:
+        """The ways of a payload sent now, where chance decides: none, if it is lost; two, if it comes twice."""
+        link, way = self.deployment.link(sender, receiver), (sender, receiver)
+        chance = self._chances.get(way)
+        if chance is None:
+            chance = self._chances[way] = random.Random(f"{self._seed} {sender} {receiver}")
+        lost, twice, past, late, again = (chance.random() for _ in range(5))
+        ways = []
+        for drawn in (late, again)[: 1 + (twice < link.duplicate)]:
+            sent = self._has_gone(way, link, size)
+            if past < link.reorder:
+                ways.append(Way(sent, False))
+            else:
+                tick = sent + link.latency + _jitter(link, drawn)
+                tick = self.latest[way] = max(tick, self.latest.get(way, 0))
+                ways.append(Way(tick, True))
+        return [] if lost < link.loss else ways
+
+    def _has_gone(self, way: tuple[str, str], link: LinkSpec, size: Callable[[], int]) -> int:
+        """The tick at which a payload's last byte has gone."""
+        now = self._agenda.now
+        if link.bandwidth is None:
+            return now
+        begin = max(now, self._sent.get(way, 0))
+        sent = self._sent[way] = begin + link.transfer(size()) - link.latency
+        use = self._use_of(way)
+        use.queued(now, begin - now)
+        use.works(begin, sent, begin > now)
+        return sent
+
     def _use_of(self, way: tuple[str, str]) -> Use | UseNotes:
         return self._links.setdefault(way, Use())
 
@@ -98,6 +162,8 @@ class Timing:
 
     def _free_at(self, sender: str, receiver: str) -> int:
         """The tick at which a link has sent all that it was given."""
+        if self.by_chance:
+            return self._sent.get((sender, receiver), 0)
         return self.latest.get((sender, receiver), 0) - self.deployment.link(sender, receiver).latency
 
     def size(self, prepared: PreparedGraph | None, sq: str, value: Any, data: Data | None) -> int:
@@ -115,6 +181,16 @@ class Timing:
             functions = self._functions[prepared] = {sq.name: sq.function for sq in prepared.graph.sqs}
         cost = self.deployment.costs.get(functions.get(sq, ""))
         return None if cost is None else cost.bytes
+
+
+def _jitter(link: LinkSpec, drawn: float) -> int:
+    """Microseconds beyond the latency; `drawn`: from 0 to 1. A normal jitter has three deviations on each side."""
+    if link.distribution is Spread.NORMAL and 0 < drawn < 1:
+        drawn = min(1.0, max(0.0, _NORMAL.inv_cdf(drawn)))
+    return round(link.jitter * drawn)
+
+
+_NORMAL = NormalDist(0.5, 1 / 6)
 
 
 class TimingTwin(Timing):
