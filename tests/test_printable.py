@@ -6,7 +6,6 @@ import logging
 
 import pytest
 
-from ticktalk.json_text import stable_repr
 from ticktalk.manager.events import Event, Joined, LeftOut, Refused
 from ticktalk.payloads import FiringError
 from ticktalk.printable import BLOCK, LINE, LogFormatter, block, escaped, line
@@ -21,15 +20,6 @@ def test_nothing_is_left_that_steers_a_terminal(make) -> None:
     assert "\\x1b[2J" in text and "\\u202e" in text and "\\ud800" in text
     assert ("\n" in text) == (make is block)
     text.encode("utf-8")
-
-
-def test_names_of_modules_that_travelled_are_shown_as_the_program_has_them() -> None:
-    text = "<class '_ticktalk_13.pack.errs.Odd'> my_ticktalk_1.x _ticktalk_x.y"
-    wanted = "<class 'pack.errs.Odd'> my_ticktalk_1.x _ticktalk_x.y"
-    assert line(text) == block(text) == wanted
-    odd = type("Odd", (), {"__module__": "_ticktalk_2.errs"})
-    shown = stable_repr([odd, odd(), "_ticktalk_2.errs"])
-    assert shown == "[<class 'errs.Odd'>, <errs.Odd object>, '_ticktalk_2.errs']"
 
 
 def test_text_of_people_stays_as_it_is() -> None:

@@ -19,8 +19,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ticktalk.printable import TRAVELLED
-
 
 def json_line(row: Any) -> str:
     """`row` as one line of JSON, without the line's end; ints of any size are numbers."""
@@ -137,7 +135,7 @@ def _repr(value: Any) -> str:
     if parts is not None:
         return parts
     text = repr(value)
-    return text if kind is str else TRAVELLED.sub("", _ADDRESS.sub("", text))
+    return text if kind is str else _ADDRESS.sub("", text)
 
 
 def _in_order(items: Any) -> list[Any]:

@@ -9,7 +9,6 @@ it cannot be turned back.
 from __future__ import annotations
 
 import logging
-import re
 import unicodedata
 
 LINE = 2_000
@@ -21,12 +20,6 @@ BLOCK = 20_000
 _HIDDEN = frozenset({"Cc", "Cf", "Cn", "Cs", "Zl", "Zp"})
 """Categories of Unicode that are escaped: control, format (which reorders text), surrogates, line separators, and what
 is no character: XML cannot hold it."""
-
-PREFIX = "_ticktalk_"
-"""How the name of a graph in `sys.modules` begins, before its number; its modules are in it as in a package."""
-
-TRAVELLED = re.compile(rf"\b{PREFIX}\d+\.")
-"""Stands there before the name of a module that travelled; a reader knows the module without."""
 
 _JOINERS = "\u200c\u200d"
 """Format characters that stay: they are part of words and of emoji."""
@@ -62,8 +55,6 @@ def escaped(text: str) -> str:
 
 
 def _escaped(text: str, kept: str) -> str:
-    if PREFIX in text:
-        text = TRAVELLED.sub("", text)
     if text.isprintable():
         return text
     return "".join([char if char.isprintable() or char in kept else _escape(char) for char in text])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import sys
 from pathlib import Path
@@ -11,19 +12,20 @@ import pytest
 import simpy
 
 from ticktalk import TTEnsemble, TTGraph, TTRuntimeManagerSim
+from ticktalk.engine.bodies import GraphCode
 from ticktalk.errors import TTError
 from ticktalk.language.compiler import compile_program
 
 HEAD = "from ticktalk import SQify, STREAMify, GRAPHify, TTEmpty\n"
 
 
-def travelled(files: dict[str, str], directory: Path) -> TTGraph:
-    """The graph of `prog.py` among `files`, from its JSON file, after the sources are gone."""
+def travelled(files: dict[str, str], directory: Path, file: str = "prog.py") -> TTGraph:
+    """The graph of one of `files`, from its JSON file, after the sources are gone."""
     beside = directory / "sources"
     for name, text in files.items():
         (beside / name).parent.mkdir(parents=True, exist_ok=True)
         (beside / name).write_text(text, encoding="utf-8")
-    compile_program(beside / "prog.py").save(directory / "prog.json")
+    compile_program(beside / file).save(directory / "prog.json")
     shutil.rmtree(beside)
     return TTGraph.load(directory / "prog.json")
 
@@ -83,11 +85,13 @@ def test_modules_beside_the_program_travel(
     inner = f"    {imports}\n" if where == "body" else ""
     outer = f"{imports}\n" if where == "module" else ""
     files = {**PACKAGE, "prog.py": program(f"{outer}@SQify\ndef f(t):\n{inner}    return {expression}")}
-    before = set(sys.modules)
     values, manager = run(files, tmp_path)
     assert not manager.errors
     assert values == [value]
-    assert not {"helper", "other", "pack"} & (set(sys.modules) - before), "they have names of their own in sys.modules"
+    for name in ("helper", "other", "pack"):
+        assert not hasattr(sys.modules.get(name), "__file__")
+        with pytest.raises(ImportError):  # outside of the graph there is none
+            exec(f"from {name} import anything", {})
 
 
 def test_two_graphs_with_modules_of_one_name_do_not_meet(tmp_path: Path) -> None:
@@ -95,6 +99,117 @@ def test_two_graphs_with_modules_of_one_name_do_not_meet(tmp_path: Path) -> None
     for name in ("first", "second", "first"):
         values, _ = run({"prog.py": text, "helper.py": f"NAME = {name!r}\n"}, tmp_path)
         assert values == [name]
+
+
+MOD = """from __future__ import annotations
+import dataclasses, importlib, logging, sys, typing
+NAME = {0!r}
+LOGGED = logging.getLogger(__name__).name
+@dataclasses.dataclass
+class Reading:
+    of: Reading | None = None
+def here():
+    return __name__, sys.modules[__name__].NAME, importlib.import_module("mod").NAME, __import__("mod").NAME
+def fail():
+    raise ValueError("no")
+"""
+NAMES = """
+import importlib, json, pickle, pkgutil, sys, traceback, typing
+import mod
+@SQify
+def f(t):
+    try:
+        mod.fail()
+    except ValueError as error:
+        frames = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)]
+    found = sys.modules["mod"], importlib.import_module("mod"), __import__("mod")
+    again = pickle.loads(pickle.dumps(mod.Reading(mod.Reading())))
+    return [
+        mod.here(), mod.LOGGED, mod.Reading.__module__, repr(mod.Reading), frames[1:],
+        [each.NAME for each in found], type(again.of) is mod.Reading,
+        typing.get_type_hints(mod.Reading)["of"] == typing.Optional[mod.Reading],
+    ]
+"""
+
+
+def names_seen(name: str) -> list[Any]:
+    reading = "<class 'mod.Reading'>"
+    return [("mod", name, name, name), "mod", "mod", reading, ["mod"], [name] * 3, True, True]
+
+
+def test_a_travelled_module_has_its_own_name_and_is_found_by_it(tmp_path: Path) -> None:
+    assert run({"prog.py": program(NAMES), "mod.py": MOD.format("one")}, tmp_path)[0] == [names_seen("one")]
+
+
+def test_graphs_of_one_process_find_each_its_own_module_by_name(tmp_path: Path) -> None:
+    manager = TTRuntimeManagerSim(None, [TTEnsemble(None, "edge")], simpy.Environment())
+    values: dict[str, Any] = {}
+    manager.on_output(lambda token: values.update({token.graph: token.value}))
+    for name in ("one", "two"):
+        files = {f"{name}.py": program(NAMES), "mod.py": MOD.format(name)}
+        manager.instantiate_and_map_graph(travelled(files, tmp_path, f"{name}.py"))
+    for name in ("two", "one", "two"):
+        manager.execute_graph(name)
+        manager.simulation.run()
+        assert values.pop(name) == names_seen(name)
+
+
+def test_a_file_of_the_same_name_that_python_finds_stays_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "beside").mkdir()
+    for name in ("mod", "prog"):
+        (tmp_path / "beside" / f"{name}.py").write_text("NAME = 'outside'\nREAD = True\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path / "beside")
+    files = {"prog.py": program(NAMES), "mod.py": MOD.format("one")}
+    values, manager = run(files, tmp_path)
+    assert values == [names_seen("one")]
+    assert importlib.util.find_spec("mod").origin == str(tmp_path / "beside" / "mod.py")
+    outside: dict[str, Any] = {}
+    exec("import mod, prog; from mod import NAME; import importlib; again = importlib.import_module('mod')", outside)
+    assert outside["NAME"] == outside["mod"].NAME == outside["prog"].NAME == outside["again"].NAME == "outside"
+    manager.execute_graph("prog")
+    manager.simulation.run()
+    assert values == [names_seen("one")] * 2
+
+
+def test_modules_leave_with_their_graph(tmp_path: Path) -> None:
+    files = {"leaving.py": program("import left\n@SQify\ndef f(t):\n    return left.NAME"), "left.py": "NAME = 1\n"}
+    graph = travelled(files, tmp_path, "leaving.py")
+    codes = [GraphCode(graph), GraphCode(graph)]
+    for code in codes:
+        code.try_out(graph.sqs)
+    for code in codes:
+        assert {"left", "leaving"} <= sys.modules.keys()
+        code.forget()
+    assert not {"left", "leaving"} & sys.modules.keys()
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        "[each.name for each in pkgutil.iter_modules(__path__)]",
+        "[name for _, name, _ in pkgutil.iter_modules(__path__)]",
+        "['red', 'sub', 'blue']",
+    ],
+)
+def test_a_package_imports_the_plugins_that_it_lists(listing: str, tmp_path: Path) -> None:
+    files = {
+        "prog.py": program("import plugins, table\n@SQify\ndef f(t):\n    return sorted(table.COLOURS)"),
+        "table.py": "COLOURS = []\n",
+        "plugins/__init__.py": f"import importlib, pkgutil\nfor name in {listing}:\n"
+        "    importlib.import_module(f'{__name__}.{name}')\n",
+        "plugins/red.py": "import table\ntable.COLOURS.append(__name__)\n",
+        "plugins/blue.py": "from table import COLOURS\nCOLOURS.append(__name__)\n",
+        "plugins/sub/__init__.py": "import table\ntable.COLOURS.append(__name__)\n",
+    }
+    assert run(files, tmp_path)[0] == [["plugins.blue", "plugins.red", "plugins.sub"]]
+
+
+def test_a_module_may_put_another_object_in_its_place(tmp_path: Path) -> None:
+    lazy = "import sys\nclass Lazy:\n    def __getattr__(self, name): return name\nsys.modules[__name__] = Lazy()\n"
+    text = program("import lazy\n@SQify\ndef f(t):\n    import lazy as again\n    return lazy.red + again.blue")
+    assert run({"prog.py": text, "lazy.py": lazy}, tmp_path)[0] == ["redblue"]
 
 
 def test_assigned_values_are_copied_for_each_instance(tmp_path: Path) -> None:

@@ -2,26 +2,20 @@
 
 `GraphCode` is a graph's code in one process. Module-level statements that bodies need run once in it. Every instance
 gets a namespace of its own: classes and modules are shared, assigned values copied, functions re-bound.
-Modules beside the program are imported from the graph, under a name of their own in `sys.modules`. So two graphs never
-meet there.
+Modules beside the program are imported from the graph. Those of two graphs never meet (`graph/travelled_modules.py`).
 """
 
 from __future__ import annotations
 import __future__
 
 import ast
-import builtins
 import copy
 import functools
 import importlib
-import importlib.abc
-import importlib.machinery
-import importlib.util
-import itertools
 import linecache
 import sys
 import types
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from ticktalk.engine.components import component
@@ -33,9 +27,8 @@ from ticktalk.graph.sq import TTSQ
 from ticktalk.graph.travelled_modules import TravelledModules
 from ticktalk.instructions import INSTRUCTIONS
 from ticktalk.language.decorators import DECORATORS, undecorated
-from ticktalk.printable import PREFIX
 from ticktalk.time import TTClock, TTEmpty, TTTime, TTToken
-from ticktalk.values.classes import add_program, class_in
+from ticktalk.values.classes import class_in
 from ticktalk.values.codec import value_decoder
 
 _OF_TIME = {"TTClock": TTClock, "TTEmpty": TTEmpty, "TTTime": TTTime, "TTToken": TTToken}
@@ -46,8 +39,6 @@ NOTHING = TTEmpty()
 """The value of `return TTEmpty()`: one object for all firings that send nothing."""
 
 _NAN = float("nan")  # stands for it in a syntax tree; no program can write this constant
-
-_numbers = itertools.count(1)
 
 
 class BodyError(Exception):
@@ -68,22 +59,12 @@ class GraphCode:
         self.graph = graph
         self.decode = value_decoder(self.find_class)  # of values that may be of the program's classes
         self.file = graph.file or f"{graph.name}.py"
-        self._prefix = ""
-        self._modules = graph.modules
-        self._builtins: dict[str, Any] | types.ModuleType = builtins
-        if graph.modules:
-            self._prefix = f"{PREFIX}{next(_numbers)}"
-            self._builtins = {**vars(builtins), **_KNOWN, **DECORATORS, "__import__": self._import}
-            TravelledModules.add(self._prefix, graph.modules, self._builtins)
+        self._travelled = TravelledModules(graph.modules, {**_KNOWN, **DECORATORS})
         self.module = types.ModuleType(graph.name)
-        self.module.__dict__["__builtins__"] = self._builtins
         self.module.__file__ = self.file
-        self.module.__package__ = self._prefix
+        self.module.__package__ = ""
         self.module.__dict__.update(_KNOWN)
-        add_program(self.module)
-        if not _is_importable(graph.name):
-            # Dataclasses look their module up there; a program called like an installed module stays out.
-            sys.modules[graph.name] = self.module
+        self._travelled.add(self.module, is_program=True)
         self._flags = 0
         if any(statement.source.startswith("from __future__") for statement in graph.statements):
             self._flags = __future__.annotations.compiler_flag
@@ -94,12 +75,7 @@ class GraphCode:
 
     def forget(self) -> None:
         """Give up the modules that were imported for this graph."""
-        if self._prefix:
-            for name in [name for name in sys.modules if name.partition(".")[0] == self._prefix]:
-                del sys.modules[name]
-            TravelledModules.remove(self._prefix)
-        if sys.modules.get(self.graph.name) is self.module:
-            del sys.modules[self.graph.name]
+        self._travelled.forget()
 
     def prepare(self, sqs: Iterable[TTSQ]) -> None:
         """Run the module-level statements that the bodies of `sqs` need, and compile those bodies."""
@@ -167,9 +143,9 @@ class GraphCode:
         if not function.module:
             return self.module
         try:
-            self._import(function.module, fromlist=("*",))
-            travelled = sys.modules.get(f"{self._prefix}.{function.module}")
-            return travelled or sys.modules[function.module]
+            if self._travelled.has(function.module):
+                return self._travelled.load(function.module)
+            return importlib.import_module(function.module)
         except (Exception, SystemExit) as error:
             raise BodyError(f"{function.module} cannot be imported: {type(error).__name__}: {error}") from error
 
@@ -194,8 +170,8 @@ class GraphCode:
         if not module:
             return self.module.__dict__
         try:
-            if self._travels(module):
-                return vars(importlib.import_module(f"{self._prefix}.{module}"))
+            if self._travelled.has(module):
+                return vars(self._travelled.load(module))
             if module not in sys.modules and module.partition(".")[0] in self._imported:
                 importlib.import_module(module)
         except Exception:  # whatever a module does when it is imported
@@ -250,26 +226,6 @@ class GraphCode:
         namespace["sq_state"] = {}
         return namespace
 
-    def _import(
-        self,
-        name: str,
-        globals: dict[str, Any] | None = None,
-        locals: dict[str, Any] | None = None,
-        fromlist: Sequence[str] | None = (),
-        level: int = 0,
-    ) -> Any:
-        top = name.partition(".")[0]
-        if level or not self._travels(top):
-            return builtins.__import__(name, globals, locals, fromlist or (), level)
-        if fromlist:
-            return builtins.__import__(f"{self._prefix}.{name}", None, None, fromlist)
-        importlib.import_module(f"{self._prefix}.{name}")
-        return importlib.import_module(f"{self._prefix}.{top}")
-
-    def _travels(self, name: str) -> bool:
-        """True if a module of this name travels, or a folder in which some do."""
-        return name in self._modules or any(module.startswith(f"{name}.") for module in self._modules)
-
 
 def set_parameters(body: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:
     """`body` with other defaults; a plain function is set in place, which costs a firing nothing."""
@@ -288,17 +244,6 @@ def set_parameters(body: Callable[..., Any], parameters: dict[str, Any]) -> Call
             body.__kwdefaults__ = {**(body.__kwdefaults__ or {}), name: value}
     body.__defaults__ = tuple(defaults)
     return body
-
-
-def _is_importable(name: str) -> bool:
-    """True if `import name` would find something other than a program of ours."""
-    found = sys.modules.get(name)
-    if found is not None:
-        return getattr(found, "__spec__", None) is not None
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def _returning_nothing(module: ast.Module) -> ast.Module:

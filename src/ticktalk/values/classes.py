@@ -15,9 +15,8 @@ import types
 from collections import namedtuple
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
-from ticktalk.printable import TRAVELLED
 from ticktalk.values.kinds import NoCodecError, ValueFormatError
 
 Classes = Callable[[str], Any]
@@ -26,13 +25,15 @@ Classes = Callable[[str], Any]
 _LONGEST_CHAIN = 1_000
 _HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by a `class` statement
 
-_programs: dict[str, WeakSet[types.ModuleType]] = {}
+_known: dict[str, WeakKeyDictionary[types.ModuleType, bool]] = {}
+"""By name, the modules of the graphs in this process, and whether they are the programs themselves."""
+
 _names: WeakKeyDictionary[type, str] = WeakKeyDictionary()
 
 
-def add_program(module: types.ModuleType) -> None:
-    """Let the classes of a program be known; of one graph there is a module for each of its ensembles in a process."""
-    _programs.setdefault(module.__name__, WeakSet()).add(module)
+def know_module(module: types.ModuleType, is_program: bool) -> None:
+    """Let the classes of a graph's module be known. Of one graph, each of its ensembles in a process has its own."""
+    _known.setdefault(module.__name__, WeakKeyDictionary())[module] = is_program
 
 
 def class_in(namespace: dict[str, Any], name: str) -> Any:
@@ -62,20 +63,16 @@ def class_name(kind: type) -> str:
     return name
 
 
-def module_name(kind: type) -> str:
-    """The module of a class, as the program imports it."""
-    return TRAVELLED.sub("", kind.__module__)
-
-
 def _name_of(kind: type) -> str:
     module, name = kind.__module__, kind.__qualname__
-    if any(class_in(vars(program), name) is kind for program in _programs.get(module, ())):
-        return name
+    for known, is_program in list(_known.get(module, {}).items()):
+        if class_in(vars(known), name) is kind:
+            return name if is_program else f"{module}:{name}"
     holder = sys.modules.get(module)
     if holder is not None and class_in(vars(holder), name) is kind:
-        return f"{module_name(kind)}:{name}"
+        return f"{module}:{name}"
     raise NoCodecError(
-        f"a value of type {module_name(kind)}.{name} cannot be kept, because its module has no class of this name:"
+        f"a value of type {module}.{name} cannot be kept, because its module has no class of this name:"
         " define the class at the top of a module"
     )
 

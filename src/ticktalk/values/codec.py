@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ticktalk.values.classes import Classes, class_name, made, module_name, put_together, take_apart
+from ticktalk.values.classes import Classes, class_name, made, put_together, take_apart
 from ticktalk.values.kinds import NoCodecError as NoCodecError
 from ticktalk.values.kinds import ValueFormatError as ValueFormatError
 from ticktalk.values.kinds import kind_named, kind_of
@@ -138,7 +138,7 @@ def register_codec(
     Bodies run in processes of their own. So call it in a module beside the program that the bodies import. It travels
     with them.
     """
-    codec = Codec(type, name or f"{module_name(type)}.{type.__qualname__}", encode, decode)
+    codec = Codec(type, name or f"{type.__module__}.{type.__qualname__}", encode, decode)
     _codecs_by_type[type] = codec
     _codecs_by_name[codec.name] = codec
 
@@ -242,7 +242,7 @@ def encoded(value: Any) -> Data:
 def type_name(value: Any) -> str:
     """The type of `value` as messages name it: `threading.Lock`, `int`."""
     kind = type(value)
-    module = module_name(kind)
+    module = kind.__module__
     return kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
 
 
