@@ -2,16 +2,20 @@
 
 `import plugins` binds a name that no body may need, and yet `plugins` may register something in a module that a body
 does need. So an import travels if a module that it runs acts at its top level on a module that is needed: by a call, a
-decorator, a subclass, an assignment to an attribute or an item. Only modules that can be read are looked into.
+decorator, a subclass, an assignment to an attribute or an item. So does `import seeds` where `seeds` calls
+`random.seed`, for a body that needs `random`. Only modules that can be read are looked into; a library counts as one.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import functools
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from ticktalk.language.scope import is_main_guard, statements_in
+from ticktalk.language.templates import PACKAGES
 
 Tree = Callable[[str], tuple[ast.Module, str] | None]
 """The syntax tree of a module, and its package; None of one that is not looked into."""
@@ -25,7 +29,7 @@ class ImportedModules:
     """Finds what imports lead to, in a program whose modules are read by `tree`."""
 
     def __init__(self, tree: Tree) -> None:
-        self._tree = tree
+        self._tree = functools.cache(tree)
         self._acted: dict[str, set[str]] = {}
         self._next: dict[tuple[str, bool], set[str]] = {}
 
@@ -56,7 +60,7 @@ class ImportedModules:
             if name not in found:
                 found.add(name)
                 waiting += self._imports(name, when_called)
-        return found
+        return {name if self._tree(name) is not None else name.partition(".")[0] for name in found}
 
     def _imports(self, name: str, when_called: bool) -> set[str]:
         """The package of a module, and the modules that it imports; of one that is not looked into, none."""
@@ -83,15 +87,24 @@ class ImportedModules:
             tree, package = known
             named = self.named(_at_top(tree), package)
             defined = {node.name: node for node in tree.body if isinstance(node, Definition)}
-            names = {each for node in tree.body if acts(node) for each in names_at_once(node)}
-            waiting = [*names & defined.keys()]
-            while waiting:
-                new = {node.id for node in ast.walk(defined[waiting.pop()]) if isinstance(node, ast.Name)} - names
-                names |= new
-                waiting += new & defined.keys()
-            acted = modules_behind(names, named) - {name}
-            self._acted[name] = {other for other in acted if self._tree(other) is not None}
+            acting = [node for node in tree.body if acts(node)]
+            calls = _names_of([node for node in acting if not isinstance(node, Definition)], defined)
+            # To define something by what a library has for it changes nothing there.
+            beside = {other for other in modules_behind(_names_of(acting, defined), named) if self._tree(other)}
+            libraries = {other.partition(".")[0] for other in modules_behind(calls, named) - beside if other}
+            self._acted[name] = (beside | libraries) - {*PACKAGES, name}
         return self._acted[name]
+
+
+def _names_of(nodes: Iterable[ast.stmt], defined: dict[str, Any]) -> set[str]:
+    """The names in code that statements run, and in the functions and classes of the module that they name."""
+    names = {each for node in nodes for each in names_at_once(node)}
+    waiting = [*names & defined.keys()]
+    while waiting:
+        new = {node.id for node in ast.walk(defined[waiting.pop()]) if isinstance(node, ast.Name)} - names
+        names |= new
+        waiting += new & defined.keys()
+    return names
 
 
 def modules_behind(names: Iterable[str], named: Named) -> set[str]:
