@@ -443,9 +443,15 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         found: Costs = self._ask(RuntimeMsg.PROFILE, ProfileRequest(_name(graph), Future()))
         return found
 
-    def record(self, recorder: Any) -> None:
-        """Have all that happens in contexts that start from now on told to a `ticktalk.recording.recorder.Recorder`."""
-        self._handle.manager.recorder, self._handle.manager.records = recorder, True
+    def record(self, recorder: Any, file: str = "") -> None:
+        """Have all that happens in contexts that start from now on told to a `ticktalk.recording.recorder.Recorder`.
+
+        Args:
+            recorder: is told.
+            file: where it writes, for `status`.
+        """
+        node = self._handle.manager
+        node.recorder, node.records, node.recording = recorder, True, file
 
     def on_shut_down(self, callback: Callable[[], None]) -> None:
         """Call `callback` when a command from elsewhere asks that the system end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -52,14 +53,72 @@ def test_why_none_came(recording: Path) -> None:
 
 
 def test_mistakes_say_what_to_do(recording: Path, tmp_path: Path) -> None:
-    (tmp_path / "out.jsonl").write_text("{}")
+    (tmp_path / "out.jsonl").write_text("{}\n")
     for command, told in (
-        ((str(recording), "twice-1@350ms"), "--missing twice-1@350000 says why"),
+        ((str(recording), "twice-1@350ms"), "--missing twice-1@350ms says why"),
         ((str(recording), "nix@1s"), "no SQ, arc or variable 'nix'; its outputs are twice-1"),
-        ((str(tmp_path / "out.jsonl"), "twice-1@1s"), "run again with `--record FILE.mcap`"),
+        ((str(tmp_path / "out.jsonl"), "twice-1@1s"), "no output, as --log and --jsonl write them"),
+        ((str(recording), "twice-1@300ms", "--context", "3"), "no start 3 was recorded (there are: 1)"),
         ((str(recording), "twice-1@300ms", "-o", str(tmp_path / "none" / "x.svg")), "cannot be written"),
     ):
         error = ticktalk("explain", *command).exception
         assert isinstance(error, TTError) and told in str(error)
-    for command in ((str(recording),), (str(recording), "twice-1"), (str(recording), "twice-1@soon")):
+    for command in (
+        (),
+        (str(recording),),
+        (str(recording), "twice-1"),
+        (str(recording), "twice-1@soon"),
+        (str(recording), "twice-1@12:30"),
+    ):
         assert ticktalk("explain", *command).exit_code == 2
+
+
+def test_a_clock_time_is_on_the_day_of_the_start(tmp_path: Path) -> None:
+    """The run starts at 23:59:59, so 00:00 is a second later; so is `1s`, and the date."""
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    made = str(tmp_path / "run.mcap")
+    start = ["--start", "2026-11-29 23:59:59"]
+    assert ticktalk("simulate", str(tmp_path / "prog.py"), *start, "--until", "2s", "--record", made).exit_code == 0
+    at_start = "times are after the start, 2026-11-29 23:59:59 ("
+    told = {when: ticktalk("explain", made, f"twice-1@{when}") for when in ("1s", "00:00", "2026-11-30 00:00")}
+    for when, done in told.items():
+        assert done.exit_code == 0, when
+        assert done.stdout.splitlines()[0] == "twice-1 gave 14 on [975ms, 1.025s)"
+        assert at_start in done.stderr
+    before = ticktalk("explain", made, "twice-1@2026-11-28")
+    assert before.exit_code == 2 and "is before the start" in before.output
+    shown = json.loads(ticktalk("inspect", made, "--at", "00:00", "--json").stdout)
+    assert shown["after_us"] == 1_000_000
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log of outputs on 100, 200, 400, ... ms: that of 300 ms is missing."""
+    folder = tmp_path_factory.mktemp("log")
+    count = "    global sq_state\n    n = sq_state['n'] = sq_state.get('n', 0) + 1"
+    text = PROGRAM.replace("def twice(x):", f"def twice(x):\n{count}")
+    (folder / "prog.py").write_text(text.replace("return 2 * x", "return TTEmpty() if n == 3 else 2 * x"))
+    words = ["--until", "1s", "--log", str(folder / "out.jsonl"), "--record-outputs", str(folder / "out.mcap")]
+    assert ticktalk("simulate", str(folder / "prog.py"), *words).exit_code == 0
+    return folder
+
+
+@pytest.mark.parametrize("file", ["out.jsonl", "out.mcap"])
+def test_outputs_alone_say_what_they_show_and_which_recording_says_more(log: Path, file: str, tmp_path: Path) -> None:
+    done = ticktalk("explain", str(log / file), "twice-1@200ms", "-o", str(tmp_path / "why.svg"))
+    assert done.exit_code == 0, done.output
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    assert lines[:2] == [
+        "twice-1 gave 14 on [175ms, 225ms)",
+        "it came to the manager at 200ms, 25ms before its end, from runtime-manager",
+    ]
+    assert "its outputs usually begin 100ms apart" in lines
+    assert "before it: 14 on [75ms, 125ms), came to the manager at 100ms, 25ms before its end" in lines
+    assert lines[-1].endswith("run again with --record FILE.mcap (simulate, run, manager), and explain that file")
+    assert "<svg" in (tmp_path / "why.svg").read_text()
+    missing = ticktalk("explain", str(log / file), "--missing", "twice-1@300ms").stdout
+    assert "no output of twice-1 in the log holds then" in missing and "so 1 is missing between these two" in missing
+    gone = ticktalk("explain", str(log / file), "twice-1@300ms").exception
+    assert "the nearest are [175ms, 225ms) and [375ms, 425ms)" in str(gone)
+    other = ticktalk("explain", str(log / file), "cam-1@300ms").exception
+    assert "no output of 'cam-1'; it has those of twice-1" in str(other)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from systems import until
+from systems import Process, until
 
+from ticktalk import TTRuntimeManagerPhysical, compile_program
+from ticktalk.cli.record import Recorded as RecordedManager
 from ticktalk.payloads import StartContext, StopGraph
 from ticktalk.physical.recording import WAITING, Noting
 from ticktalk.recording.mcap_file import RecordingWriter, read_recording
@@ -174,3 +178,32 @@ def test_the_manager_tells_what_did_not_come(tmp_path: Path, monkeypatch: pytest
     recording = read_recording(tmp_path / "run.mcap")
     assert recording.lacks == lacks and len(recording.records()) == 1
     assert os.stat(tmp_path / "run.mcap").st_mode & 0o077 == 0
+
+
+def test_a_running_system_is_explained_from_what_its_manager_records(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(re.sub('name="[ab]"', 'name="runtime-manager"', PROGRAM))
+    outputs: list[Any] = []
+
+    def explain(*words: str) -> Process:
+        asked = Process("explain", "--manager", manager.address, *words, cwd=tmp_path)
+        asked.wait()
+        return asked
+
+    with TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, workers=0) as manager, ExitStack() as stack:
+        unknown = explain("pair-2@1s")
+        assert "does not record, so tokens that have gone are not known" in unknown.said
+        assert "ticktalk manager --record FILE.mcap" in unknown.said
+        recording = RecordedManager(tmp_path / "run.mcap", manager, {})
+        stack.callback(recording.finish)
+        manager.on_output(outputs.append)
+        graph = compile_program(tmp_path / "prog.py")
+        manager.instantiate_and_map_graph(graph)
+        manager.execute_graph(graph)
+        stack.callback(manager.stop_graph, graph)
+        until(lambda: len(outputs) > 60, "outputs of more than a second have come")
+        token = next(token for token in outputs if token.sq == "pair-2")
+        until(lambda: len(read_recording(tmp_path / "run.mcap").records()) > 50, "records are in the file")
+        told = explain(f"pair-2@{token.start + 1}")
+        assert "the run goes on; it is recorded up to" in told.said and "is not complete" not in told.said
+        text = "\n".join(told.out)
+        assert f"pair-2 gave {token.value!r} on" in text and "y: count-1" in text

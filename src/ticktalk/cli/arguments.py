@@ -6,6 +6,7 @@ import ast
 import re
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,6 +63,33 @@ def start_tick(text: str) -> int:
         raise typer.BadParameter(
             f"--start-at {text!r} is no time: write a date such as '2026-11-29 12:30', or a clock time such as 12:30:05"
         ) from None
+
+
+TIMES = "a time after the start (6s), a clock time on the day of the start (12:30:05), a date, or a root tick"
+"""What `recorded_tick` takes, for the help of commands."""
+
+
+def recorded_tick(text: str, start: int) -> int:
+    """The root tick that is meant in a run that started at the root tick `start`: see `TIMES`.
+
+    Raises:
+        typer.BadParameter: it is none, or before the start.
+    """
+    try:
+        if text.strip().endswith(tuple(UNITS)):
+            return start + duration(text)
+        if text.strip().isdecimal():
+            tick = int(text)
+        elif start < EPOCH_SECONDS * 1_000_000 and re.match(r"\s*\d+:", text):
+            raise typer.BadParameter(f"{text!r}: time began at 0 in this run: write a time after the start, such as 6s")
+        else:
+            # The start, without its fraction of a second: a clock time of that second is on its day.
+            tick = moment(text, datetime.fromtimestamp(start // 1_000_000))
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{text!r} is no time: write {TIMES}") from None
+    if tick < start - 1_000_000:
+        raise typer.BadParameter(f"{text!r} is before the start, which was at {instant_text(start)}: write {TIMES}")
+    return tick
 
 
 def length(until: str | None, start: int | None) -> int | None:

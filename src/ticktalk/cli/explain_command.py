@@ -1,59 +1,73 @@
-"""`ticktalk explain`: the tokens an output came from, or why none came, from a recording."""
+"""`ticktalk explain`: the tokens an output came from, or why none came; from a recording, a log, a running system."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ticktalk.cli import arguments
+from ticktalk.cli import arguments, options
 from ticktalk.cli.record import is_recording, recording_at
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import terminal
-from ticktalk.durations import instant_text
+from ticktalk.durations import EPOCH_SECONDS, UNITS, instant_text
 from ticktalk.errors import TTError
 from ticktalk.explain.history import History, after
+from ticktalk.explain.outputs import explain_output
 from ticktalk.explain.picture import draw_explanation
-from ticktalk.explain.why import shown_value, token_at, why, why_missing
+from ticktalk.explain.silence import silence_line
+from ticktalk.explain.why import Explanation, shown_value, token_at, why, why_missing
 from ticktalk.graph.graph import TTGraph
+from ticktalk.output_log import read_log
 from ticktalk.printable import line
 from ticktalk.values.classes import as_data
 from ticktalk.values.codec import ValueFormatError, decode_value
 
 
 def explain(
-    recording: Annotated[Path, typer.Argument(metavar="FILE.mcap", help="A recording (--record).")],
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FILE.mcap|LOG]",
+            help="A recording (--record), which says all; or a log of outputs, which says what outputs show.",
+        ),
+    ] = None,
     what: Annotated[
-        str | None, typer.Argument(metavar="OUTPUT@TIME", help="An SQ or a variable, and a time that its token holds.")
+        str | None,
+        typer.Argument(
+            metavar="OUTPUT@TIME", help=f"An SQ or a variable, and when its token holds: {arguments.TIMES}."
+        ),
     ] = None,
     missing: Annotated[
         str | None, typer.Option("--missing", metavar="SQ@TIME", help="Say why an SQ gave nothing for a time.")
     ] = None,
+    manager: Annotated[
+        str | None,
+        typer.Option("--manager", metavar="IP:PORT", help="A running system: what its manager has recorded so far."),
+    ] = None,
+    context: options.Context = None,
+    credentials: options.Credentials = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE.svg", help="Draw the tokens on one time axis.")
     ] = None,
 ) -> None:
+    if manager is not None:
+        source, what = None, what or source
+    elif source is None:
+        raise typer.BadParameter("name a recording (FILE.mcap), a log of outputs, or --manager IP:PORT")
     if (what is None) == (missing is None):
         raise typer.BadParameter("name either an output and a time, such as ADD-1@2s, or --missing SQ@TIME")
     if output is not None and output.suffix != ".svg":
         raise typer.BadParameter(f"-o {output}: the picture is an SVG; let its name end in .svg")
-    if not is_recording(recording):
-        raise TTError(
-            f"{recording}: this is no recording. A log of outputs has no tokens before them: run again with"
-            " `--record FILE.mcap` (simulate, run, manager), and explain that file"
-        )
-    name, tick = _place(what or missing or "")
-    read = recording_at(recording)
-    graph = TTGraph.from_json(read.setups[-1].graph.encode(), str(recording))
-    start = read.setups[-1].start_tick
-    history = History(graph, after(start, read.records()))
-    for lack in read.lacks:
-        say(f"{recording} is not complete: it lacks {lack}")
-    if start:
-        say(f"times are after the start, {instant_text(start)}")
-    tick -= start if tick >= start else 0
-    made = why_missing(history, name, tick, _shown) if missing else why(history, token_at(history, name, tick), _shown)
+    name, at, time = (missing or what or "").rpartition("@")
+    if not at or not name:
+        raise typer.BadParameter(f"{missing or what}: write an SQ and a time, such as ADD-1@2s")
+    file = Path(source or "") if manager is None else _recording_of(manager, credentials, name)
+    if is_recording(file):
+        made = _recorded(file, name, time, missing is not None, context, live=manager is not None)
+    else:
+        made = _logged(file, name, time, missing is not None, context)
     for told in made.text().split("\n"):
         terminal().print(line(told), soft_wrap=True)
     if output is not None:
@@ -63,14 +77,64 @@ def explain(
             raise TTError(f"{output}: the picture cannot be written: {error.strerror}") from None
 
 
-def _place(text: str) -> tuple[str, int]:
-    name, at, time = text.rpartition("@")
-    if not at or not name:
-        raise typer.BadParameter(f"{text}: write an SQ and a time, such as ADD-1@2s, or ADD-1@2000000 (a root tick)")
-    try:
-        return name, arguments.start_tick(time)
-    except typer.BadParameter:
-        raise typer.BadParameter(f"{text}: {time!r} is no time: write 2s, a root tick, or a date") from None
+def _recorded(file: Path, name: str, time: str, missing: bool, context: int | None, live: bool) -> Explanation:
+    """The explanation from a recording; `live`: it is still being written, so that its end is not there is no lack."""
+    read = recording_at(file)
+    found = [setup for setup in read.setups if context in (None, setup.context)]
+    if not found:
+        there = ", ".join(str(setup.context) for setup in read.setups)
+        raise TTError(f"{file}: no start {context} was recorded (there are: {there})")
+    setup = found[-1]
+    tick = arguments.recorded_tick(time, setup.start_tick)
+    if setup.outputs_only:
+        from ticktalk.recording.tokens import rows_of
+
+        return explain_output(rows_of(read), name, tick, missing, setup.context, _row_shown)
+    for lack in read.lacks if not live else ():
+        say(f"{file} is not complete: it lacks {lack}")
+    records = read.records(setup.context)
+    if live and records:
+        say(f"the run goes on; it is recorded up to {instant_text(max(record.tick for _, record in records))}")
+    if setup.start_tick:
+        say(f"times are after the start, {instant_text(setup.start_tick)}")
+    graph = TTGraph.from_json(setup.graph.encode(), str(file))
+    history, tick = History(graph, after(setup.start_tick, records)), tick - setup.start_tick
+    return why_missing(history, name, tick, _shown) if missing else why(history, token_at(history, name, tick), _shown)
+
+
+def _logged(file: Path, name: str, time: str, missing: bool, context: int | None) -> Explanation:
+    """The explanation from a log of outputs. It does not say when its run started."""
+    rows = read_log(file)
+    first = min((row["arrival"] for row in rows if row["arrival"] is not None), default=0)
+    real = first >= EPOCH_SECONDS * 1_000_000
+    if real and time.endswith(tuple(UNITS)):
+        raise typer.BadParameter(f"a log does not say when its run started: write a clock time: {name}@12:30:05")
+    tick = arguments.recorded_tick(time, max(0, first - 1_000_000) if real else 0)
+    return explain_output(rows, name, tick, missing, context, _row_shown)
+
+
+def _recording_of(manager: str, credentials: str | None, name: str) -> Path:
+    """The file to which a running manager records.
+
+    Raises:
+        TTError: it does not record, or on another host; the message says what is known all the same.
+    """
+    from ticktalk.cli.remote import Remote
+
+    with Remote(manager, credentials) as remote:
+        status = remote.ask(do="status")
+    file = status.get("recording")
+    if file is None:
+        entries = [entry for graph in status["graphs"] for entry in graph["silent"] if entry["sq"] == name]
+        known = f" What its status says: {silence_line(entries[0])}." if entries else ""
+        raise TTError(
+            f"the manager at {manager} does not record, so tokens that have gone are not known.{known}"
+            " Let it record: `ticktalk manager --record FILE.mcap`"
+        )
+    if not Path(file).exists():
+        host = manager.rpartition(":")[0]
+        raise TTError(f"the manager records on its own host: copy {file} from {host}, and explain the copy")
+    return Path(file)
 
 
 def _shown(data: bytes) -> str:
@@ -80,3 +144,7 @@ def _shown(data: bytes) -> str:
         return shown_value(decode_value(data, as_data))
     except ValueFormatError:
         return f"({len(data)} bytes that cannot be read)"
+
+
+def _row_shown(row: dict[str, Any]) -> str:
+    return row["repr"] or shown_value(row["value"])

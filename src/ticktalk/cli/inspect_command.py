@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.replay import Context, check_names, recorded_start, tell_incomplete
+from ticktalk.cli.replay import check_names, recorded_start, tell_incomplete
 from ticktalk.cli.tables import table, terminal
 from ticktalk.durations import duration_text, interval_and_ticks
 from ticktalk.hosted.body_output import BodyOutput, keep_bodies_from_stdout
@@ -24,18 +24,18 @@ KEYS = "n: next, p: previous, TIME such as 1.5s: go there, q: quit"
 
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE.mcap", help="A recording (--record).")],
-    at: Annotated[str, typer.Option(help="How long after the start, such as 1.5s.")] = "0us",
+    at: Annotated[str, typer.Option(metavar="TIME", help=f"When: {arguments.TIMES}.")] = "0us",
     step: Annotated[int, typer.Option(help="So many things that happened later; below 0: earlier.")] = 0,
     sq: Annotated[list[str] | None, typer.Option(metavar="SQ", help="Only these SQs.")] = None,
     json: options.Json = False,
-    context: Context = None,
+    context: options.Context = None,
 ) -> None:
     recording, setup = recorded_start(file, context)
     check_names(setup, sq or [], "--sq")
     tell_incomplete(file, recording)
     records = recording.records(setup.context)
     ticks = sorted({record.tick for _, record in records if not isinstance(record, Turn)})
-    tick = stepped(ticks, setup.start_tick + arguments.duration(at), step)
+    tick = stepped(ticks, arguments.recorded_tick(at, setup.start_tick), step)
 
     def show(tick: int) -> None:
         nowhere = io.StringIO()  # what bodies print was printed when they ran
@@ -60,7 +60,7 @@ def inspect(
             tick = stepped(ticks, tick, -1 if word == "p" else 1)
         else:
             try:
-                tick = setup.start_tick + arguments.duration(word)
+                tick = arguments.recorded_tick(word, setup.start_tick)
             except typer.BadParameter as error:
                 terminal().print(error.message)
                 continue

@@ -66,6 +66,9 @@ Trace = Annotated[
 Web = Annotated[
     str | None, typer.Option("--web", metavar="[IP:]PORT", help="Show the system on a page, to be opened in a browser.")
 ]
+Context = Annotated[
+    int | None, typer.Option("--context", min=1, help="Which start, where there are several; default: the last.")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if a body raised.")]
 Manager = Annotated[str, typer.Option("--manager", metavar="IP:PORT", help="Where the runtime manager listens.")]
 Credentials = Annotated[str | None, typer.Option("--credentials", metavar="FILE", help="A bundle of keys.")]

@@ -121,7 +121,7 @@ class Recorded:
         self._path = path
         self._recorder = Recorder(writer, {name: value for name, value in options.items() if value})
         self._finished = False
-        manager.record(self._recorder)
+        manager.record(self._recorder, str(path.absolute()))
 
     def finish(self) -> None:
         """End the file, and say what it lacks; the graphs have been stopped."""

@@ -44,9 +44,6 @@ FLUSH = 0.1
 SHOWN = 10
 """Departures that are told at most."""
 
-Context = Annotated[
-    int | None, typer.Option("--context", min=1, help="Which start, where several were recorded; default: the last.")
-]
 
 
 def replay(
@@ -54,9 +51,11 @@ def replay(
     speed: Annotated[
         float | None, typer.Option(min=0.001, help="So many times as fast as it was; default: as fast as possible.")
     ] = None,
-    since: Annotated[str | None, typer.Option("--from", help="Compare and show from then on, such as 5s.")] = None,
-    to: Annotated[str | None, typer.Option("--to", help="Compare and show what is before, such as 10s.")] = None,
-    until: Annotated[str | None, typer.Option(help="Stop there, such as 10s after the start.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help=f"Compare and show from then on: {arguments.TIMES}.")
+    ] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Compare and show what is before (as --from).")] = None,
+    until: Annotated[str | None, typer.Option(help="Stop there (as --from).")] = None,
     then_live: Annotated[
         bool,
         typer.Option("--then-live", help="Go on in real time where the recording ends (or --to), in this process."),
@@ -67,7 +66,7 @@ def replay(
         list[str] | None, typer.Option(metavar="SQ", help="Take the results of this SQ from the recording, too.")
     ] = None,
     jsonl: options.Jsonl = False,
-    context: Context = None,
+    context: options.Context = None,
     program: Annotated[
         str | None, typer.Option(metavar="NEW.py", help="What if this program had run: compare its outputs.")
     ] = None,
@@ -88,8 +87,8 @@ def replay(
     gc.disable()  # what is read lives as long as this process
     recording, setup = recorded_start(file, context)
     first = setup.start_tick
-    begin: Tick = NEG_INFINITY if since is None else first + arguments.duration(since)
-    ends = [first + arguments.duration(text) for text in (to, until) if text is not None]
+    begin: Tick = NEG_INFINITY if since is None else arguments.recorded_tick(since, first)
+    ends = [arguments.recorded_tick(text, first) for text in (to, until) if text is not None]
     end: Tick = min(ends, default=INFINITY)
     if component and not then_live:
         raise typer.BadParameter("--component is for --then-live: a replay runs no body that wants a component")
@@ -134,7 +133,7 @@ def replay(
         gc.enable()
         if then_live:
             end = min(end if to is not None else INFINITY, once_more.last_tick + 1)
-            last = first + arguments.duration(until) if until is not None else INFINITY
+            last = arguments.recorded_tick(until, first) if until is not None else INFINITY
             if last <= end:
                 instead = f"the recording goes on up to {duration_text(int(end) - first)}: give a later time, or --to"
                 raise typer.BadParameter(f"--until {until} with --then-live: {instead}")

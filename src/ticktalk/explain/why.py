@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ticktalk.counters import KINDS
-from ticktalk.durations import about, instant_text, interval_text
+from ticktalk.durations import about, duration_text, instant_text, interval_text
 from ticktalk.engine.firing_chain import keeps_state
 from ticktalk.engine.prepared_graph import wiring_of
 from ticktalk.errors import TTError
@@ -81,7 +81,8 @@ def token_at(history: History, what: str, tick: int) -> Key:
     near = sorted(tokens, key=lambda entry: _distance(tick, entry[1].start, entry[1].stop))[:2]
     others = " and ".join(interval_text(sent.start, sent.stop) for _, sent in near)
     hint = f"the nearest are {others}" if near else "it gave none at all"
-    raise TTError(f"{what} gave nothing at {instant_text(tick)} ({hint}): --missing {what}@{tick} says why")
+    ask = f"--missing {what}@{duration_text(tick)}"
+    raise TTError(f"{what} gave nothing at {instant_text(tick)} ({hint}): {ask} says why")
 
 
 def why(history: History, key: Key, shown: Shown) -> Explanation:

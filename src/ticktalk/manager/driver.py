@@ -47,11 +47,13 @@ class Driver:
     Attributes:
         rows_kept: outputs of each graph that are kept as JSON lines for late requesters.
         records: what happens in contexts that start from now on is recorded.
+        recording: the file to which they are recorded; "": none that is known.
         one_table: all ensembles read the routing table of the manager's own, so the others are told nothing of it.
     """
 
     rows_kept = 0
     records = False
+    recording = ""
     one_table = False
 
     def now(self) -> int:

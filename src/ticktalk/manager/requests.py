@@ -205,6 +205,7 @@ class Requests:
             driver.refused(),
             [*driver.loads(), *self.reports.loads()],
             outputs.latencies,
+            driver.recording,
         )
 
     def _watch(self, request: WatchRequest) -> str:

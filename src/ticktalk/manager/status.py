@@ -26,6 +26,7 @@ def status(
     refused: dict[str, int],
     loads: Iterable[Load],
     latencies: Callable[[str], Mapping[str, Any]],
+    recording: str = "",
 ) -> dict[str, Any]:
     """The status at a root tick.
 
@@ -37,6 +38,7 @@ def status(
         refused: by kind, how much came to the manager and was not taken.
         loads: the use of cores and links.
         latencies: of the outputs of a graph, by SQ.
+        recording: the file to which the manager records all starts; "": none.
     """
     ensembles = [_ensemble(ensemble.info, ensemble, now) for ensemble in state.ensembles.values()]
     ensembles.append(_ensemble(state.manager, EnsembleState(state.manager, now, refused=refused), now))
@@ -49,6 +51,7 @@ def status(
         "loads": [load._asdict() for load in loads],
         "errors": state.errors,
         "log": None if log is None else {"file": log.name, "failure": log.failure, "left_out": log.left_out},
+        "recording": recording or None,
         "worker_deaths": {name: {"count": count, "latest": latest} for name, (count, latest) in state.deaths.items()},
         "latest_errors": [str(error) for error in state.latest_errors[-ERRORS_SHOWN:]],
     }
