@@ -22,7 +22,7 @@ def look(*words):
 def test_a_good_host_has_nothing_wrong():
     status, found = look()
     assert status == 0
-    assert {"ticktalk", "packages", "limits", "memory", "timing", "clock", "token", "port"} == set(found)
+    assert {"ticktalk", "packages", "limits", "memory", "realtime", "timing", "clock", "token", "port"} == set(found)
     assert "simpy" in found["packages"]["text"] and "pyarrow" not in found["packages"]["text"]
     table = CliRunner().invoke(app_of(["doctor"]), ["doctor"])
     assert "what to do" in table.stdout

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import mmap
 import os
-import subprocess
-import sys
 
 import pytest
+import typer
 from systems import HEAD, System, until
 
+from ticktalk.cli.arguments import size as size_of
 from ticktalk.physical.workers.memory import own_memory
 
 EATS = (
@@ -80,6 +80,5 @@ def test_memory_that_processes_share_does_not_count() -> None:
 
 @pytest.mark.parametrize("size", ["much", "1.5", "-3MB"])
 def test_what_is_no_size_is_said(size: str) -> None:
-    command = [sys.executable, "-m", "ticktalk.cli.entry", "ensemble", "a", "--manager", "127.0.0.1:1"]
-    done = subprocess.run([*command, f"--worker-memory={size}"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2 and "--worker-memory" in done.stderr and "bytes" in done.stderr.replace("size", "bytes")
+    with pytest.raises(typer.BadParameter, match=f"--worker-memory '{size}': .* bytes|a size is a number and a unit"):
+        size_of(size, "--worker-memory")

@@ -49,6 +49,19 @@ def size(text: str, option: str) -> int:
     return found
 
 
+def cpus(text: str | None) -> list[int]:
+    """The numbers of CPUs in a list such as `0,2`.
+
+    Raises:
+        typer.BadParameter: it is no such list.
+    """
+    if text is None:
+        return []
+    if not re.fullmatch(r"[0-9]{1,4}(,[0-9]{1,4})*", text):
+        raise typer.BadParameter(f"--cpus {text!r} is no list of CPUs: write their numbers, such as 2 or 0,2")
+    return sorted({int(number) for number in text.split(",")})
+
+
 def start_tick(text: str) -> int:
     """The root tick of a date, of the next time that a clock shows this, or (in simulation) of a duration since 0.
 

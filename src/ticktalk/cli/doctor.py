@@ -63,6 +63,7 @@ def findings(manager: str | None, credentials: str | None) -> Iterator[Finding]:
     yield from _versions()
     yield _judged("limits", "open files, processes and threads suffice", _limits)
     yield _judged("memory", "long values are shared between processes", _memory)
+    yield _judged("realtime", "this process may have what --realtime gives it", _realtime)
     yield _waking()
     yield _utc()
     if credentials is None:
@@ -120,6 +121,13 @@ def _memory() -> str:
 
     why = unshared()
     return f"long values are copied between processes: {why}" if why else ""
+
+
+def _realtime() -> str:
+    from ticktalk.physical.realtime import lacking
+
+    missing = "; and ".join(lacking())
+    return f"--realtime would lack {missing}: give it to the user or the service" if missing else ""
 
 
 def _token() -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ticktalk.cli import arguments, options
+from ticktalk.cli.priority import keep_time
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.cli.streams import say
 from ticktalk.defaults import MAX_VALUE, WORKERS
@@ -33,6 +34,8 @@ def ensemble(
     workers: options.Workers = WORKERS,
     max_value: options.MaxValue = MAX_VALUE,
     worker_memory: options.WorkerMemory = "0",
+    realtime: options.Realtime = False,
+    cpus: options.Cpus = None,
     credentials: options.Credentials = None,
     clock: Annotated[
         str, typer.Option(help="manager: follow the manager's clock; system: trust this host's.")
@@ -54,6 +57,7 @@ def ensemble(
             raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
     this = TTEnsemble(log, name, components=arguments.own_components(component or []))
     on_interrupt(this.stop)
+    keep_time(realtime, cpus)
     with shown_apart(name, not workers):
         this.run_phy(
             arguments.address(manager, "--manager"),

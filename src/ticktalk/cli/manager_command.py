@@ -18,6 +18,7 @@ import typer
 from ticktalk.cli import arguments, options
 from ticktalk.cli.console import for_people, started
 from ticktalk.cli.dashboard import dashboard
+from ticktalk.cli.priority import keep_time
 from ticktalk.cli.record import Recorded
 from ticktalk.cli.record import record_outputs as outputs_to
 from ticktalk.cli.signals import on_interrupt
@@ -59,6 +60,8 @@ def manager(
     workers: options.Workers = WORKERS,
     max_value: options.MaxValue = MAX_VALUE,
     worker_memory: options.WorkerMemory = "0",
+    realtime: options.Realtime = False,
+    cpus: options.Cpus = None,
     checkpoint: options.Checkpoint = duration_text(CHECKPOINT_PERIOD),
     record: options.Record = None,
     record_outputs: options.RecordOutputs = None,
@@ -70,6 +73,7 @@ def manager(
     stopped = threading.Event()
     save_every = arguments.duration(checkpoint)
     memory = arguments.size(worker_memory, "--worker-memory")
+    keep_time(realtime, cpus)
     try:
         runtime = TTRuntimeManagerPhysical(
             log,

@@ -44,6 +44,12 @@ MaxValue = Annotated[
 WorkerMemory = Annotated[
     str, typer.Option(metavar="SIZE", help="What a worker process may take for itself, such as 500MB; 0: any number.")
 ]
+Realtime = Annotated[
+    bool, typer.Option("--realtime", help="Keep time before all ordinary processes, with locked memory, if it may.")
+]
+Cpus = Annotated[
+    str | None, typer.Option(metavar="LIST", help="With --realtime: keep time on these CPUs only, such as 2 or 0,2.")
+]
 Checkpoint = Annotated[
     str, typer.Option(help="How often the states of SQs are saved, so that they can go on elsewhere; 0s: never.")
 ]

@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
 from ticktalk.cli.guard import run_guarded
+from ticktalk.cli.priority import keep_time
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.physical.workers.native_output import shown_apart
@@ -35,6 +36,7 @@ class Settings(NamedTuple):
         token: the secret of this run, known to its processes only.
         near: folder beside which modules of component factories are looked for.
         workers, max_value, worker_memory: as `TTEnsemble.run_phy` has them.
+        realtime: as the command has it.
         path: folders in which modules are found. That of the command itself, or the current one, is none of them.
     """
 
@@ -44,6 +46,7 @@ class Settings(NamedTuple):
     workers: int
     max_value: int
     worker_memory: int = 0
+    realtime: bool = False
     path: Sequence[str] = tuple(sys.path if sys.flags.safe_path else sys.path[1:])
 
 
@@ -103,6 +106,7 @@ def _serve(
     if settings.workers:
         keep_spare()
     os.dup2(2, 1)
+    keep_time(settings.realtime)
     this = TTEnsemble(None, name, components=components)
     on_interrupt(this.stop)
     threading.Thread(target=_end_with, args=(parent, this), daemon=True).start()

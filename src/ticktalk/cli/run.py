@@ -17,6 +17,7 @@ from ticktalk.cli.ending import tell_end
 from ticktalk.cli.firing_errors import FiringErrors
 from ticktalk.cli.own_ensembles import OwnEnsembles, Settings
 from ticktalk.cli.placement import placement
+from ticktalk.cli.priority import keep_time
 from ticktalk.cli.record import Recorded, also_traced
 from ticktalk.cli.record import record_outputs as outputs_to
 from ticktalk.cli.signals import on_interrupt
@@ -57,6 +58,7 @@ def run(
     workers: options.Workers = WORKERS,
     max_value: options.MaxValue = MAX_VALUE,
     worker_memory: options.WorkerMemory = "0",
+    realtime: options.Realtime = False,
     checkpoint: options.Checkpoint = duration_text(CHECKPOINT_PERIOD),
     log: options.Log = None,
     jsonl: options.Jsonl = False,
@@ -94,6 +96,7 @@ def run(
             if factory is not None:
                 check_factory(option.name, name, factory, near)
     own = asked.pop(DEFAULT_RUNTIME_MANAGER_NAME, None)
+    keep_time(realtime)
     token = new_token()  # for this run, and known to its processes only
     stopped = threading.Event()
     tokens: list[OutputToken] = []
@@ -121,7 +124,7 @@ def run(
         stack.callback(manager.stop)
         dashboard(web, manager, stack)
         on_interrupt(stopped.set)
-        ensembles = OwnEnsembles(Settings(manager.address, token, near, workers, max_value, memory))
+        ensembles = OwnEnsembles(Settings(manager.address, token, near, workers, max_value, memory, realtime))
         stack.callback(ensembles.end)
         for option in asked.values():
             ensembles.start(option.name, option.components)

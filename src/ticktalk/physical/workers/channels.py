@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from ticktalk.hosted.body_output import keep_bodies_from_stdout
 from ticktalk.physical.memory import arena
 from ticktalk.physical.memory.arena import Memory
+from ticktalk.physical.realtime import ordinary
 from ticktalk.physical.timekeeping.loop import Job, Loop
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.workers.native_output import NativeOutput
@@ -107,6 +108,7 @@ class ProcessChannel:
         self._socket.setblocking(False)
         # From its start on: its imports must not hold up the heartbeats of others.
         os.setpriority(os.PRIO_PROCESS, self.process.pid, os.getpriority(os.PRIO_PROCESS, 0) + settings["nice"])
+        ordinary(self.process.pid)
         try:
             self._unsent.extend(send_settings(self._socket, settings, [native.taken, native.shown, *memories]))
         except OSError:

@@ -1,0 +1,70 @@
+"""`--realtime`: the process that keeps time comes first, its workers do not; a missing right is said in one line."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+
+import pytest
+import typer
+from systems import ENDLESS, System, children, until
+
+from ticktalk.cli import doctor
+from ticktalk.cli.priority import keep_time
+from ticktalk.physical import realtime
+
+
+def test_an_ensemble_keeps_time_before_all_others_and_its_worker_is_an_ordinary_process() -> None:
+    system = System(workers=0)
+    try:
+        near = system.begin("near", "--realtime", "--cpus", "0")
+        far = system.begin("far")
+        assert system.manager.wait_for_ensembles(["near", "far"], 30) == []
+        system.manager.execute_graph(system.deploy(ENDLESS, "endless"))
+        until(lambda: len(system.values("endless")) >= 5, "tokens come")
+        (worker,) = children(near.popen.pid)
+        threads = [int(thread) for thread in os.listdir(f"/proc/{near.popen.pid}/task")]
+        rights = realtime.lacking()
+        assert ("--realtime: this process may not have" in near.said) is bool(rights), near.said
+        if not any("SCHED_RR" in right for right in rights):
+            assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_RR}
+        if not any("locked" in right for right in rights):
+            status = Path(f"/proc/{near.popen.pid}/status").read_text()
+            locked = next(line for line in status.splitlines() if line.startswith("VmLck"))
+            assert int(locked.split()[1]) > 10_000
+        assert {cpu for thread in threads for cpu in os.sched_getaffinity(thread)} == {0}
+        every = [int(thread) for thread in os.listdir(f"/proc/{worker}/task")]
+        assert {os.sched_getscheduler(thread) for thread in every} == {os.SCHED_OTHER}
+        assert os.sched_getaffinity(worker) == (os.sched_getaffinity(0) - {0} or {0})
+        assert os.sched_getscheduler(far.popen.pid) == os.SCHED_OTHER
+    finally:
+        system.end()
+
+
+def test_missing_rights_are_said_with_what_gives_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def refused(*arguments: object) -> None:
+        asked.append(1)
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(realtime, "_may", lambda capability: False)
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (0, 0))
+    monkeypatch.setattr(os, "sched_setscheduler", refused)
+    monkeypatch.setattr(os, "sched_setaffinity", refused)
+    first, second = realtime.lacking()
+    assert "SCHED_RR" in first and "ulimit -r 10" in first and "locked memory" in second and "ulimit -l" in second
+    priority, locked, cpus = realtime.keep_time([63])
+    assert (priority, locked) == (first, second) and cpus.startswith("CPUs 63: Operation not permitted (there are 0")
+    assert len(asked) == 2
+    found = next(finding for finding in doctor.findings(None, None) if finding.subject == "realtime")
+    assert found.level == "mind" and "SCHED_RR" in found.text and "give it to the user" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("asked", "cpus", "said"), [(False, "0", "give both"), (True, "first", "no list of CPUs"), (True, "1,", "no list")]
+)
+def test_a_wrong_list_of_cpus_is_said(asked: bool, cpus: str, said: str) -> None:
+    with pytest.raises(typer.BadParameter, match=said):
+        keep_time(asked, cpus)
