@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import typer
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 from test_regions import programs
 from test_replay import Kept, recorded
 
-from ticktalk.cli.what_if import check_same, what_if
+from ticktalk.cli.simulated import SimulatedRun
+from ticktalk.cli.what_if import check_same, what_if, write_picture
 from ticktalk.errors import TTError
+from ticktalk.explain.what_if_picture import Mark, draw_comparison
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.language.compiler import compile_source
 from ticktalk.recording.what_if import Comparison, Output, usual_delay
@@ -164,8 +167,35 @@ def test_outputs_that_have_to_be_the_same(run: Kept) -> None:
     check_same(comparison, ["plain-1"])
     with pytest.raises(typer.Exit):
         check_same(comparison, ["plain-1", DATA])
-    with pytest.raises(TTError, match="there is no such output"):
-        check_same(comparison, ["nobody-1"])
+
+
+def test_a_wrong_name_is_told_before_the_simulation(run: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SimulatedRun, "go", lambda self: pytest.fail("it ran"))
+    with pytest.raises(TTError, match=r"--expect-same nobody-1: there is no such output \(there are: plain"):
+        asked(run, expected=["nobody-1"])
+
+
+def test_the_picture_has_each_token_once_with_what_became_of_it(run: Kept, tmp_path: Path) -> None:
+    """With 250 us for a token, data come 100 us late: each is replaced by its plan B, at the deadline."""
+    pairs: dict[str, list[Any]] = {}
+    comparison = asked(run, network_delay="250us", until=9_900, pairs=pairs)
+    write_picture(tmp_path / "w.svg", comparison, pairs, 0)
+    root = ElementTree.parse(tmp_path / "w.svg").getroot()
+    svg = "{http://www.w3.org/2000/svg}"
+    marks = {
+        group.get("data-output"): [each.get("data-kind") for each in group.iter(f"{svg}g") if each.get("data-kind")]
+        for group in root.iter(f"{svg}g")
+        if group.get("data-output")
+    }
+    assert marks == {"plain-1": ["same"] * 9, DATA: ["changed"] * 9}
+    first = next(each for each in root.iter(f"{svg}title") if "another value" in (each.text or ""))
+    interval = "in [750us, 1.25ms) (750 to 1250us)"
+    assert first.text == f"{DATA}: another value: 2 {interval} -> -1 {interval}"
+    assert "9 changed" in root.find(f"{svg}desc").text  # type: ignore[operator, union-attr]
+    many = [Mark("same", n, n, "") for n in range(4000)]
+    assert "; 1334 of 4000 tokens are drawn" in draw_comparison("t", [("x", many)], "")
+    with pytest.raises(TTError, match="cannot be written"):
+        write_picture(tmp_path / "none" / "w.svg", comparison, pairs, 0)
 
 
 @settings(max_examples=20)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ticktalk.recording.mcap_file import Recording
     from ticktalk.recording.replay import Replay
     from ticktalk.recording.setup import Setup
+    from ticktalk.recording.what_if import Pair
 
 SLICE = 0.02
 """Seconds between two looks at the time, with `--speed`."""
@@ -82,6 +83,9 @@ def replay(
     expect_same: Annotated[
         list[str] | None, typer.Option(metavar="OUTPUT", help="What if: exit with 1 if this output differs.")
     ] = None,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE.svg", help="What if: draw the outputs over time.")
+    ] = None,
     json: options.Json = False,
 ) -> None:
     gc.disable()  # what is read lives as long as this process
@@ -93,14 +97,17 @@ def replay(
     if component and not then_live:
         raise typer.BadParameter("--component is for --then-live: a replay runs no body that wants a component")
     if any((program, mapping, deployment, events, network_delay, changes, expect_same)):
-        from ticktalk.cli.what_if import check_same, tell, what_if
+        from ticktalk.cli.what_if import check_same, tell, what_if, write_picture
 
         only = {"--speed": speed, "--from": since, "--jsonl": jsonl, "--then-live": then_live, "--web": web}
         if given := [name for name, value in only.items() if value]:
             raise typer.BadParameter(f"{given[0]} is for a replay as it was, not for what would have been")
         check_names(setup, recorded or [])
+        if svg is not None and (svg.suffix != ".svg" or not svg.absolute().parent.is_dir()):
+            raise typer.BadParameter(f"--svg {svg}: a file in a folder that is there, whose name ends in .svg")
         gc.freeze()
         gc.enable()  # the simulation's own garbage is another matter
+        pairs: dict[str, list[Pair]] = {}
         comparison = what_if(
             setup,
             recording.records(setup.context),
@@ -112,13 +119,18 @@ def replay(
             changes=changes or [],
             recorded=recorded or [],
             until=end,
+            expected=expect_same or [],
+            pairs=pairs,
         )
         tell_incomplete(file, recording)
         tell(comparison, json, first)
+        if svg is not None:
+            write_picture(svg, comparison, pairs, first)
         check_same(comparison, expect_same or [])
         return
-    if json:
-        raise typer.BadParameter("--json is for what would have been: with --program, --mapping, --network-delay, ...")
+    if json or svg:
+        option = "--json" if json else "--svg"
+        raise typer.BadParameter(f"{option} is for what would have been: with --program, --network-delay, ...")
     from ticktalk.recording.replay import Replay
 
     records = recording.records(setup.context)

@@ -18,13 +18,15 @@ from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import duration_text
 from ticktalk.engine.firing_chain import MakeStage
 from ticktalk.errors import TTError
+from ticktalk.explain.what_if_picture import MEANINGS, Mark, draw_comparison
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.hosted.tapping import Tapped
+from ticktalk.recording.compare import shown
 from ticktalk.recording.setup import Setup
-from ticktalk.recording.what_if import Comparison, RecordedStreams, compared, usual_delay
-from ticktalk.records import AnyRecord
+from ticktalk.recording.what_if import Comparison, Pair, RecordedStreams, compared, kind_of, usual_delay
+from ticktalk.records import AnyRecord, Sent
 from ticktalk.time import INFINITY, Tick
 from ticktalk.values.codec import decode_value
 
@@ -51,14 +53,17 @@ def what_if(
     changes: Sequence[str] = (),
     recorded: Sequence[str] = (),
     until: Tick = INFINITY,
+    expected: Sequence[str] = (),
+    pairs: dict[str, list[Pair]] | None = None,
 ) -> Comparison:
-    """Simulate a recorded start under other circumstances, and compare.
+    """Simulate a recorded start under other circumstances, and compare; `pairs` as `compared` has them.
 
     Raises:
         TTError, typer.BadParameter: something that was given is wrong, or does not go with the graph.
     """
     former = TTGraph.from_json(setup.graph.encode())
     graph = changed(former if program is None else arguments.load_graph(program), changes)
+    check_outputs(former, graph, expected)
     last = max((record.tick for _, record in records), default=setup.start_tick)
     length = max(1, int(min(until, max(last + 1, _end(setup, last)))) - setup.start_tick)
     delay = network_delay_of(network_delay, deployment)
@@ -94,7 +99,7 @@ def what_if(
         simulation.tap = lambda ensemble, start: Tapped(found.append, simulation.now)
         run.begin()
         run.go()
-    return compared(former, (record for _, record in records), graph, found, setup.start_tick + length)
+    return compared(former, (record for _, record in records), graph, found, setup.start_tick + length, pairs)
 
 
 def _end(setup: Setup, last: int) -> int:
@@ -153,6 +158,50 @@ def ensembles_of(graph: TTGraph, host_of: dict[str, str]) -> list[str]:
     ]
 
 
+def check_outputs(former: TTGraph, graph: TTGraph, names: Sequence[str]) -> None:
+    """See that there are the outputs that `--expect-same` names, then or now; before a long run.
+
+    Raises:
+        TTError: there is no such output.
+    """
+    there = list(dict.fromkeys(sq.name for each in (former, graph) for sq, _ in each.outputs()))
+    for name in names:
+        if name not in there:
+            raise TTError(f"--expect-same {name}: there is no such output (there are: {', '.join(there)})")
+
+
+def write_picture(path: Path, comparison: Comparison, pairs: dict[str, list[Pair]], start: int) -> None:
+    """Draw a comparison over time (`--svg`).
+
+    Raises:
+        TTError: the file cannot be written.
+    """
+    rows = []
+    for name, found in pairs.items():
+        marks = []
+        for was, now in found:
+            kind, before, after = kind_of((was, now)), _sent(was, start), _sent(now, start)
+            if kind == "same" and before != after:
+                kind = "later"
+            texts = ["(nothing)" if token is None else shown(token) for token in (was, now)]
+            told = texts[0] if texts[0] == texts[1] else f"{texts[0]} -> {texts[1]}"
+            marks.append(Mark(kind, before, after, f"{name}: {MEANINGS[kind]}: {told}"))
+        rows.append((name, marks))
+    said = "\n".join(
+        f"{each.name}: {each.recorded} recorded, {each.same} with the same value, {each.changed} changed,"
+        f" {each.gone} gone, {each.new} new, later by {_later(each.later[0])} (median)"
+        for each in comparison.outputs
+    )
+    try:
+        path.write_text(draw_comparison("Outputs as recorded, and what if", rows, said), encoding="utf-8")
+    except OSError as error:
+        raise TTError(f"--svg {path}: the picture cannot be written: {error.strerror}") from None
+
+
+def _sent(token: Sent | None, start: int) -> int | None:
+    return None if token is None else token.tick - start
+
+
 def tell(comparison: Comparison, json: bool, start: int) -> None:
     """Print what is otherwise."""
     if json:
@@ -183,16 +232,9 @@ def check_same(comparison: Comparison, names: Sequence[str]) -> None:
     """See that outputs are the same; else the command fails.
 
     Raises:
-        TTError: there is no such output.
         typer.Exit: one is not.
     """
-    by_name = {each.name: each for each in comparison.outputs}
-    differ = []
-    for name in names:
-        if name not in by_name:
-            raise TTError(f"--expect-same {name}: there is no such output (there are: {', '.join(by_name)})")
-        if not by_name[name].is_same:
-            differ.append(name)
+    differ = [each.name for each in comparison.outputs if each.name in names and not each.is_same]
     if differ:
         say(f"not the same as in the recording: {', '.join(differ)}")
         raise typer.Exit(1)

@@ -63,7 +63,7 @@ def draw_explanation(made: Explanation) -> str:
         f'<text class="title" x="{MARGIN:g}" y="{MARGIN + 12:g}">{escape(made.title)}</text>',
     ]
     lines.append(f'<text class="soft" x="{MARGIN:g}" y="{bottom + 20:.1f}">from {escape(instant_text(low))}</text>')
-    for tick in _steps(int(low), int(high)):
+    for tick in steps(int(low), int(high)):
         x = at(tick)
         lines.append(f'<line class="grid" x1="{x:.1f}" y1="{top - 6:g}" x2="{x:.1f}" y2="{bottom + 4:.1f}"/>')
         lines.append(
@@ -93,7 +93,7 @@ def _bar_lines(bar: Bar, index: int, y: float, at: Callable[[Tick], float], righ
     return lines
 
 
-def _steps(low: int, high: int) -> Iterator[int]:
+def steps(low: int, high: int) -> Iterator[int]:
     """Ticks at round distances from the first one."""
     step, size = 1, 1
     while (high - low) / step > MARKS:

@@ -175,16 +175,34 @@ KEPT = 100
 """Differences of an output that are kept."""
 
 
+Pair = tuple[Sent | None, Sent | None]
+"""A token in the recording, and the one on the same interval now; None: there is none."""
+
+
 def compared(
-    former: TTGraph, recorded: Iterable[AnyRecord], graph: TTGraph, now: Iterable[AnyRecord], until: Tick
+    former: TTGraph,
+    recorded: Iterable[AnyRecord],
+    graph: TTGraph,
+    now: Iterable[AnyRecord],
+    until: Tick,
+    pairs: dict[str, list[Pair]] | None = None,
 ) -> Comparison:
-    """Compare the outputs and counters of two runs, each of its own graph, up to a root tick."""
+    """Compare the outputs and counters of two runs, each of its own graph, up to a root tick.
+
+    Args:
+        former, recorded: the graph of the recording, and its records.
+        graph, now: the same of the other run.
+        until: the tick.
+        pairs: gets the tokens of each output; None: they are not wanted.
+    """
     was, counted = _of_run(former, recorded, until)
     there, counts = _of_run(graph, now, until)
-    names = dict.fromkeys([*was, *there])
+    by_name = {name: _paired(was.get(name, []), there.get(name, [])) for name in [*was, *there]}
+    if pairs is not None:
+        pairs.update(by_name)
     kinds = [kind for kind in COUNTED if counted[kind] != counts[kind]]
     return Comparison(
-        [_output(name, was.get(name, []), there.get(name, [])) for name in names],
+        [_output(name, found) for name, found in by_name.items()],
         {kind: (counted[kind], counts[kind]) for kind in kinds},
     )
 
@@ -201,29 +219,40 @@ def _of_run(graph: TTGraph, records: Iterable[AnyRecord], until: Tick) -> tuple[
     return tokens, counts
 
 
-def _output(name: str, was: list[Sent], there: list[Sent]) -> Output:
+def _paired(was: list[Sent], there: list[Sent]) -> list[Pair]:
     waiting: dict[tuple[Tick, Tick], list[Sent]] = {}
     for token in there:
         waiting.setdefault((token.start, token.stop), []).append(token)
-    same = changed = gone = 0
-    later: list[int] = []
-    differences: list[Difference] = []
+    found: list[Pair] = []
     for token in was:
         partners = waiting.get((token.start, token.stop))
-        if not partners:
-            gone += 1
-            differences.append(Difference("gone", token.tick, shown(token), ""))
-            continue
-        partner = partners.pop(0)
-        later.append(partner.tick - token.tick)
-        if same_value(token.value, partner.value):
-            same += 1
-        else:
-            changed += 1
-            differences.append(Difference("changed", token.tick, shown(token), shown(partner)))
-    new = [token for partners in waiting.values() for token in partners]
-    differences += [Difference("new", token.tick, "", shown(token)) for token in new]
+        found.append((token, partners.pop(0) if partners else None))
+    return found + [(None, token) for partners in waiting.values() for token in partners]
+
+
+def kind_of(pair: Pair) -> str:
+    """What became of a token: "same", "changed", "gone" or "new"."""
+    was, now = pair
+    if was is None or now is None:
+        return "gone" if now is None else "new"
+    return "same" if same_value(was.value, now.value) else "changed"
+
+
+def _output(name: str, pairs: list[Pair]) -> Output:
+    counts: Counter[str] = Counter()
+    later: list[int] = []
+    differences: list[Difference] = []
+    for was, now in pairs:
+        kind = kind_of((was, now))
+        counts[kind] += 1
+        if was is not None and now is not None:
+            later.append(now.tick - was.tick)
+        if kind != "same":
+            tick = was.tick if was is not None else now.tick if now is not None else 0
+            texts = ["" if token is None else shown(token) for token in (was, now)]
+            differences.append(Difference(kind, tick, *texts))
     differences.sort(key=lambda difference: difference.tick)
-    worst = max(later, key=abs, default=0)
-    spread = (int(median(later)) if later else 0, worst)
-    return Output(name, len(was), same, changed, gone, len(new), spread, differences[:KEPT])
+    recorded = sum(was is not None for was, _ in pairs)
+    spread = (int(median(later)) if later else 0, max(later, key=abs, default=0))
+    same, changed, gone, new = (counts[kind] for kind in ("same", "changed", "gone", "new"))
+    return Output(name, recorded, same, changed, gone, new, spread, differences[:KEPT])
