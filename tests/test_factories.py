@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from commands import ticktalk
 from ticktalk.errors import TTError
 from ticktalk.factories import check_factory, make_driver
 
@@ -104,9 +104,8 @@ def test_the_same_factory_in_simulation_and_on_devices(folder: Path) -> None:
     text = FILES["drv_args.py"].replace("level, env]", "level]")
     (folder / "drv_args.py").write_text(text)
     for command in ("simulate", "run"):
-        ticktalk = [sys.executable, "-m", "ticktalk", command, "--jsonl", "prog.py"]
         options = ["--component", "runtime-manager.camera=drv_args:All"]
-        done = subprocess.run([*ticktalk, *options], capture_output=True, text=True, timeout=120, check=False)
+        done = ticktalk(command, "--jsonl", "prog.py", *options)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["value"] == ["camera", "runtime-manager", folder.name, 3]
 
@@ -119,8 +118,6 @@ def test_the_same_factory_in_simulation_and_on_devices(folder: Path) -> None:
     ],
 )
 def test_a_wrong_factory_is_named_at_the_start(folder: Path, command: list[str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "ticktalk", *command], capture_output=True, text=True, timeout=120, check=False
-    )
+    done = ticktalk(*command)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
     assert "(drv_plain:Camra): the module 'drv_plain' has no 'Camra'; did you mean `Camera`?" in done.stderr

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import ticktalk
 from ticktalk import log_file
 from ticktalk.ensemble import TTEnsemble
 from ticktalk.log_file import KEPT, LogFile
@@ -124,8 +125,7 @@ def main(trigger):
 @pytest.mark.parametrize("command", [["simulate"], ["run", "--workers", "0"]])
 def test_a_program_with_a_full_log_gives_its_outputs(command: list[str], tmp_path: Path) -> None:
     (tmp_path / "prog.py").write_text(PROGRAM)
-    whole = [sys.executable, "-m", "ticktalk.cli.entry", *command, "--jsonl", "--log", "/dev/full", "prog.py"]
-    done = subprocess.run(whole, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = ticktalk(*command, "--jsonl", "--log", "/dev/full", "prog.py", cwd=tmp_path)
     assert json.loads(done.stdout)["value"] == 2
     assert done.stderr.count("/dev/full cannot be written: No space left on device") == 1
     assert "1 entries are missing" in done.stderr and "Traceback" not in done.stderr

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from commands import ticktalk
 from ticktalk import input_file
 from ticktalk.errors import TTError, TTGraphError
 from ticktalk.graph.graph import LAST_LINE, TTGraph
@@ -25,11 +24,6 @@ def f(x):
 def main(trigger):
     return f(trigger)
 """
-
-
-def ticktalk(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ticktalk", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize("read", [compile_program, TTGraph.load, read_deployment])

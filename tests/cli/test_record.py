@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from mcap.reader import make_reader
 
+from commands import ticktalk
 from ticktalk.recording.mcap_file import read_recording
 from ticktalk.records import Sent
 from ticktalk.values.codec import decode_value
@@ -27,11 +26,6 @@ def main(trigger):
     with TTConstraint(name="b"):
         return x + 1
 """
-
-
-def ticktalk(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ticktalk.cli.entry", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 def test_a_recording_that_cannot_be_written_is_the_error_with_a_trace_too(tmp_path: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+import commands
 
 PROGRAM = """
 import random
@@ -46,11 +46,7 @@ def main(trigger):
 """
 
 
-def ticktalk(*words: str) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own: it prints to the file of stdout itself."""
-    command = [sys.executable, "-m", "ticktalk.cli.entry", *words]
-    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+ticktalk = functools.partial(commands.ticktalk, COLUMNS="200", NO_COLOR="1")
 
 
 @pytest.fixture(scope="module")

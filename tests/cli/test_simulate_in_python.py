@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import commands
 import ticktalk
 
 PROGRAM = """
@@ -59,10 +60,7 @@ def program(tmp_path):
 
 def test_outputs_are_those_of_the_command(program):
     line = ["simulate", str(program), "--until", "2s", "--seed", "3", "--input", "x=1", "--input", "gain=2"]
-    told = subprocess.run(
-        [sys.executable, "-m", "ticktalk.cli.entry", *line, "--network-delay", "5ms", "--jsonl"],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    told = commands.ticktalk(*line, "--network-delay", "5ms", "--jsonl")
     found = ticktalk.simulate(program, until="2s", seed=3, input={"x": 1, "gain": 2}, network_delay="5ms")
     assert [token.row() for token in found.outputs] == [json.loads(row) for row in told.stdout.splitlines()]
     assert len(found.outputs) == 3

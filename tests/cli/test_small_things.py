@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import ticktalk
 from ticktalk.cli.tables import add, table, terminal
 
 TICKTALK = [sys.executable, "-m", "ticktalk"]
@@ -18,8 +19,7 @@ PROGRAM = "from ticktalk import *\n@GRAPHify\ndef main(trigger): return trigger 
 
 
 def test_stop_without_a_graph_wants_yes_where_nobody_can_be_asked() -> None:
-    command = [*TICKTALK, "stop", "--manager", NOBODY]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+    done = ticktalk("stop", "--manager", NOBODY)
     assert done.returncode == 2 and "give --yes if you mean it" in done.stderr
 
 
@@ -58,7 +58,7 @@ def test_a_wrong_factory_is_named_at_the_start(command: str, factory: str, told:
     words = ["prog.py", "--ensemble", "edge", "--component", f"edge.camera={factory}"]
     if command == "ensemble":
         words = ["edge", "--manager", NOBODY, "--component", f"camera={factory}"]
-    done = subprocess.run([*TICKTALK, command, *words], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    done = ticktalk(command, *words, cwd=tmp_path)
     assert done.returncode == 1 and done.stdout == "", done
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: component 'camera' of ensemble 'edge' ({factory}): ") and told in line

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -17,6 +14,7 @@ import msgspec
 import pytest
 import typer
 
+from commands import Done, ticktalk
 from ticktalk.cli import arguments
 from ticktalk.durations import moment
 from ticktalk.errors import TTRuntimeError
@@ -89,11 +87,10 @@ def test_the_length_of_a_run() -> None:
             arguments.length("2026-11-29T12:00Z", early)
 
 
-def simulated(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def simulated(tmp_path: Path, *options: str) -> Done:
     program = tmp_path / "prog.py"
     program.write_text(PROGRAM)
-    command = [sys.executable, "-m", "ticktalk.cli.entry", "simulate", str(program), *options, "--jsonl"]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TZ": "UTC"}, timeout=120)
+    return ticktalk("simulate", str(program), *options, "--jsonl", TZ="UTC")
 
 
 def test_a_simulation_starts_at_a_date(tmp_path: Path) -> None:

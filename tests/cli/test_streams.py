@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import ticktalk
 from ticktalk.cli import tables
 from ticktalk.cli.streams import say
 
@@ -75,8 +76,7 @@ def test_results_of_a_run_come_as_they_are_made_and_a_reader_that_goes_away_ends
 )
 def test_a_full_disk_under_stdout_is_one_line(program: Path, arguments: list[str]) -> None:
     given = [str(program) if argument == "PROGRAM" else argument for argument in arguments]
-    with open("/dev/full", "w") as full:
-        done = subprocess.run([*TICKTALK, *given], stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    done = ticktalk(*given, stdout="/dev/full")
     assert done.returncode == 1
     assert done.stderr == "error: the results cannot be written to stdout: No space left on device\n"
 

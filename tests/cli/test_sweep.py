@@ -1,11 +1,10 @@
 """Many simulated runs of one program: the same as each run alone, whatever runs beside it."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
+import commands
 import ticktalk
 from ticktalk.cli.sweep import merged
 from ticktalk.errors import TTError
@@ -55,8 +54,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def command(*words):
-    line = [sys.executable, "-m", "ticktalk.cli.entry", "simulate", "prog.py", *words]
-    return subprocess.run(line, capture_output=True, text=True, timeout=120)
+    return commands.ticktalk("simulate", "prog.py", *words)
 
 
 def values(result):

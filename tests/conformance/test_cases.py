@@ -11,14 +11,14 @@ A case is NAME.py (a program) and NAME.json with "args" and either
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+
+from commands import Done, ticktalk
 
 CASES = Path(__file__).parent / "cases"
 
@@ -34,38 +34,8 @@ def outputs(text: str) -> list[list]:
     return rows
 
 
-class Done(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture(scope="module")
-def ticktalk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path, list[str]], Done]]:
-    """Runs one command: in a fork of a process that has loaded everything, which takes a tenth of the time."""
-    environment = {**os.environ, "COLUMNS": "500", "NO_COLOR": "1", "PYTHONHASHSEED": "0"}
-    server = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("case_server.py"))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    assert server.stdin is not None and server.stdout is not None
-    written = tmp_path_factory.mktemp("written")
-
-    def run(folder: Path, arguments: list[str]) -> Done:
-        request = {"cwd": str(folder), "arguments": arguments}
-        request |= {stream: str(written / stream) for stream in ("stdout", "stderr")}
-        server.stdin.write(json.dumps(request) + "\n")
-        server.stdin.flush()
-        status = int(server.stdout.readline())
-        texts = [(written / stream).read_text(encoding="utf-8") for stream in ("stdout", "stderr")]
-        return Done(status, *texts)
-
-    yield run
-    server.stdin.close()
-    server.wait(60)
+def served(folder: Path, arguments: list[str]) -> Done:
+    return ticktalk(*arguments, cwd=folder, COLUMNS="500", NO_COLOR="1")
 
 
 @pytest.mark.parametrize("name", ["arith", "plan_b", "err_undefined", "deadline_missed_over_network"])
@@ -79,8 +49,8 @@ def test_the_installed_command(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in CASES.glob("*.json")))
-def test_case(name: str, tmp_path: Path, ticktalk: Callable[[Path, list[str]], Done]) -> None:
-    check(name, tmp_path, ticktalk)
+def test_case(name: str, tmp_path: Path) -> None:
+    check(name, tmp_path, served)
 
 
 def check(name: str, tmp_path: Path, run: Callable[[Path, list[str]], Done]) -> None:

@@ -10,18 +10,16 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_cases import Done, ticktalk
+from test_cases import served
+
+from commands import Done
 
 FOUND = Path(__file__).parent / "found"
 MEMORY = 2_000_000_000
 """Bytes of address space: one of the faults was to take all there is."""
-
-__all__ = ["ticktalk"]  # the fixture
-
 
 def in_a_process_of_its_own(folder: Path, arguments: list[str]) -> Done:
     limit = ["prlimit", f"--as={MEMORY}"] if shutil.which("prlimit") and arguments[0] == "simulate" else []
@@ -31,11 +29,11 @@ def in_a_process_of_its_own(folder: Path, arguments: list[str]) -> Done:
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in FOUND.iterdir()))
-def test_found(name: str, tmp_path: Path, ticktalk: Callable[[Path, list[str]], Done]) -> None:
+def test_found(name: str, tmp_path: Path) -> None:
     case = json.loads((FOUND / name / "case.json").read_text())
     shutil.copytree(FOUND / name, tmp_path, dirs_exist_ok=True)
     arguments = case.get("args", [] if case["do"] == "run" else ["--until", "20s"])
-    run = in_a_process_of_its_own if case["do"] == "run" or name == "jump_of_stamps" else ticktalk
+    run = in_a_process_of_its_own if case["do"] == "run" or name == "jump_of_stamps" else served
     done = run(tmp_path, [case["do"], "--jsonl", *arguments, "prog.py"])
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     values = [json.loads(row)["value"] for row in done.stdout.splitlines()]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+
+from commands import ticktalk
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 SAMPLES = [n % 10 for n in range(1, 17)]  # one every 0.5 s, from 0.5 s on
@@ -14,13 +14,7 @@ FAILS, NOTICED = 4_200_000, 6_200_000
 
 def test_the_average_goes_on_elsewhere_from_its_last_checkpoint() -> None:
     options = ["--until", "8500ms", "--events", "failover.yaml", "--jsonl"]
-    done = subprocess.run(
-        [sys.executable, "-m", "ticktalk.cli.main", "simulate", "failover.py", *options],
-        cwd=EXAMPLES,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = ticktalk("simulate", "failover.py", *options, cwd=EXAMPLES)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     got = [((row["start"] + row["stop"]) // 2, row["ensemble"], row["value"]) for row in rows]

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
+
+from commands import ticktalk
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
 
 def values(program: str) -> list[object]:
-    command = [sys.executable, "-m", "ticktalk.cli.entry", "simulate", program, "--jsonl", "--until", "2s"]
-    done = subprocess.run(command, cwd=EXAMPLES, capture_output=True, text=True, timeout=120, check=True)
-    assert done.stderr == ""
+    done = ticktalk("simulate", program, "--jsonl", "--until", "2s", cwd=EXAMPLES)
+    assert (done.returncode, done.stderr) == (0, "")
     return [json.loads(line)["value"] for line in done.stdout.splitlines()]
 
 

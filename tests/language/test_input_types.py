@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import simpy
 
+from commands import ticktalk
 from ticktalk.errors import TTInputError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.compiler import compile_source
@@ -99,7 +98,6 @@ def test_a_command_says_what_is_wanted_and_given(tmp_path: Path) -> None:
         (["speed=1", "name='5'"], None),
     ):
         options = [option for word in words for option in ("--input", word)]
-        command = [sys.executable, "-m", "ticktalk.cli.entry", "simulate", "prog.py", *options]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+        done = ticktalk("simulate", "prog.py", *options, cwd=tmp_path)
         assert (done.returncode, told is None or told in done.stderr) == (0 if told is None else 1, True), done.stderr
         assert "Traceback" not in done.stderr

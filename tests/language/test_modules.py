@@ -1,12 +1,12 @@
 """Programs of many files: SQs, streams, constants and graphs of other modules; truth is Python's own import."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from commands import ticktalk
 from ticktalk.errors import TTSyntaxError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.needed_modules import needed_modules
@@ -86,9 +86,8 @@ def compiled(folder: Path, text: str, graph: str | None = None) -> TTGraph:
 def outputs(folder: Path, text: str, *options: str) -> list[object]:
     """The values that a simulation of the program gives, in another process."""
     (folder / "prog.py").write_text(text)
-    command = [sys.executable, "-m", "ticktalk.cli.entry", "simulate", "prog.py", "--jsonl", "--until", "1s"]
-    command += options or ("--input", "a=1")
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    given = options or ("--input", "a=1")
+    done = ticktalk("simulate", "prog.py", "--jsonl", "--until", "1s", *given, cwd=folder)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     return [row.get("value", row.get("repr")) for row in rows]
@@ -186,8 +185,7 @@ def test_errors_point_into_the_right_file(folder):
 def test_an_error_of_a_body_names_its_own_file(folder):
     (folder / "deep.py").write_text("from ticktalk import *\n@SQify\ndef f(x):\n    return 1 / (x - 1)\n")
     (folder / "prog.py").write_text("from ticktalk import *\nimport deep\n@GRAPHify\ndef main(a): return deep.f(a)\n")
-    command = [sys.executable, "-m", "ticktalk.cli.entry", "simulate", "prog.py", "--input", "a=1"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    done = ticktalk("simulate", "prog.py", "--input", "a=1", cwd=folder)
     assert "deep.py:4: SQ f-1" in done.stderr and "ZeroDivisionError" in done.stderr
 
 
