@@ -191,11 +191,12 @@ def test_ensembles_that_no_other_can_reach_and_that_join_at_once_hear_each_other
 
     monkeypatch.setattr(ensemble_handle, "open_session", at_once)
     threads, ensembles = [], []
+    said: list[str] = []
     with TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, workers=0, credentials=str(keys / f"{MANAGER}.json")) as m:
         for name in ("edge", "far"):
             issue(keys, name)
             ensembles.append(TTEnsemble(None, name))
-            options = {"workers": 0, "credentials": str(keys / f"{name}.json")}
+            options = {"workers": 0, "credentials": str(keys / f"{name}.json"), "on_event": said.append}
             threads.append(
                 threading.Thread(target=ensembles[-1].run_phy, args=(m.address,), kwargs=options, daemon=True)
             )
@@ -203,6 +204,9 @@ def test_ensembles_that_no_other_can_reach_and_that_join_at_once_hear_each_other
         try:
             assert m.wait_for_ensembles(["edge", "far"], LIMIT) == []
             until(lambda: sum(each["direct"] for each in m.status()["ensembles"]) == 2, "one of them is relayed")
+            for name in ("edge", "far"):
+                advice = f"Issue it with `ticktalk keys issue {name} --address 127.0.0.1`"
+                until(lambda advice=advice: any(advice in line for line in said), f"{name} says why: {said}")  # type: ignore[misc]
             text = HEAD + "@SQify\ndef give(x):\n    return x\n@SQify\ndef take(x):\n    return x + 1\n"
             text += "@GRAPHify\ndef main(trigger):\n    return take(give(trigger))\n"
             graph = compile_source(text, "at_once.py", "at_once")

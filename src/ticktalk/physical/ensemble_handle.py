@@ -246,4 +246,15 @@ class EnsembleHandle:
         self.member.take_clock(same_host, answer.now, asked, self.node.clock.now())
         way = "" if link.mode == "peer" else " (relayed by the manager)"
         self._event(f"{self.name!r} joined {welcome.manager!r} at {self._manager}{way}")
+        self._warn_if_unnamed()
         return True
+
+    def _warn_if_unnamed(self) -> None:
+        """Tell when others open no connection to this ensemble: its certificate must name the address."""
+        credentials = self._trust.credentials
+        if credentials is not None and self._ip not in credentials.addresses:
+            self._event(
+                f"warning: {credentials.path} does not name the address {self._ip}: others reach {self.name!r} through"
+                f" the manager only, which is slower. Issue it with `ticktalk keys issue {self.name} --address"
+                f" {self._ip}`, and copy the file again"
+            )

@@ -19,7 +19,14 @@ import msgspec
 from ticktalk.errors import TTError
 from ticktalk.input_file import read_bytes
 from ticktalk.messages import Role
-from ticktalk.physical.trust.certificates import certificate_pem, common_name, issued_by, role_of, serial_text
+from ticktalk.physical.trust.certificates import (
+    addresses_of,
+    certificate_pem,
+    common_name,
+    issued_by,
+    role_of,
+    serial_text,
+)
 from ticktalk.physical.trust.door import Tls
 from ticktalk.physical.trust.signing import CODE, REVOCATION, Signer, Verifier, require_cryptography
 
@@ -71,6 +78,7 @@ class Credentials:
         role: what its certificate entitles to.
         serial: the certificate's serial number, as `serial_text` writes it.
         expires: when the certificate ceases to be valid, UTC.
+        addresses: those that its certificate names. Others open a direct connection to these only.
         authorities: those whose certificates are accepted; the first one issued its own.
         other_until: until when the others are, UTC; None: as long as they are valid.
     """
@@ -80,6 +88,7 @@ class Credentials:
     role: Role
     serial: str
     expires: datetime
+    addresses: list[str]
     authorities: list[x509.Certificate]
     other_until: datetime | None
     _bundle: Bundle = field(repr=False)
@@ -136,6 +145,7 @@ class Credentials:
             role=role,
             serial=serial_text(certificate.serial_number),
             expires=certificate.not_valid_after_utc,
+            addresses=addresses_of(certificate),
             authorities=[ca, *others],
             other_until=bundle.other_until,
             _bundle=bundle,
