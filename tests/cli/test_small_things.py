@@ -62,3 +62,31 @@ def test_a_wrong_factory_is_named_at_the_start(command: str, factory: str, told:
     assert done.returncode == 1 and done.stdout == "", done
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: component 'camera' of ensemble 'edge' ({factory}): ") and told in line
+
+
+@pytest.mark.parametrize("terminal_kind", ["xterm", "dumb"])
+def test_results_stand_in_lines_of_their_own_beside_a_progress_bar(terminal_kind: str, tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(
+        "from ticktalk import *\n@STREAMify\ndef src(trigger): return 7\n"
+        "@GRAPHify\ndef main(trigger): return src(trigger, TTPeriod=100_000)\n"
+    )
+    command = [*TICKTALK, "simulate", "prog.py", "--until", "550ms"]
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": terminal_kind}
+    try:
+        done = subprocess.Popen(command, stdout=theirs, stderr=theirs, cwd=tmp_path, env=environment)
+        os.close(theirs)
+        shown = b""
+        try:
+            while more := os.read(ours, 65536):
+                shown += more
+        except OSError:  # so Linux says that the other end is closed
+            pass
+        assert done.wait(60) == 0
+    finally:
+        os.close(ours)
+    # A terminal shows of each line what comes after the last time it was cleared.
+    lines = [line.rpartition("\x1b[2K")[2].strip("\r") for line in shown.decode().split("\n")]
+    wanted = [f"[{at - 25}ms, {at + 25}ms)  src-1 on runtime-manager:  7" for at in range(100, 550, 100)]
+    assert [line for line in lines if "src-1" in line] == wanted, shown.decode()
+    assert ("simulating" in shown.decode()) == (terminal_kind == "xterm")

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TextIO
+from typing import IO, TextIO
 
 from ticktalk.cli.streams import StdoutGone
 from ticktalk.counters import KINDS, Counts
@@ -20,6 +20,10 @@ from ticktalk.printable import line
 
 CELL = 20_000
 """Characters of one line of a table's cell."""
+
+
+CLEAR_LINE = "\r\x1b[2K"
+"""What a terminal is sent to forget the line that the cursor is on."""
 
 
 class ResultsGone(KeyboardInterrupt):
@@ -45,6 +49,7 @@ class Results:
         self._saved: int | None = None
         self._flush = flush
         self._flushed = 0.0  # when the last flush was (monotonic)
+        self._below: IO[str] | None = None  # the terminal that shows a progress bar
         self.elsewhere: TextIO = sys.stderr
 
     def add(self, token: OutputToken) -> None:
@@ -53,6 +58,9 @@ class Results:
             return
         text = token.line() if self._jsonl else for_people(token)
         try:
+            if self._below is not None and self._out.isatty():
+                self._below.write(CLEAR_LINE)  # the bar is drawn again below the result
+                self._below.flush()
             self._out.write(text + "\n")
             now = time.monotonic()
             if now - self._flushed >= self._flush:
@@ -61,6 +69,33 @@ class Results:
         except OSError as error:
             self._gone = StdoutGone(error)
             self._end()
+
+    def progress(self, start: int, stop: int) -> Iterator[int]:
+        """Ticks up to which to run, the last being `stop`, with a progress bar below the results on a terminal."""
+        if not sys.stderr.isatty() or stop - start < 100:
+            yield stop
+            return
+        # Loaded on a terminal only: it takes as long as all else that a small program needs.
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        console = Console(stderr=True)
+        with Progress(
+            TextColumn("simulating"),
+            BarColumn(),
+            TextColumn("{task.fields[at]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=console.is_dumb_terminal,
+        ) as bar:
+            self._below = None if bar.disable else console.file
+            task = bar.add_task("", total=100, at="")
+            for step in range(1, 101):
+                tick = start + (stop - start) * step // 100
+                bar.update(task, completed=step - 1, at=f"{about(tick - start)} of {about(stop - start)}")
+                yield tick
+            self._below = None
 
     def check(self) -> None:
         """Check that all prints got through; called after the close.
@@ -110,30 +145,6 @@ def for_people(token: OutputToken) -> str:
     # To open a long one may take long.
     value = shown.partition(": ")[2] if len(shown) > CELL else stable_repr(opened(token).value)
     return line(f"{interval_text(token.start, token.stop)}  {token.sq} on {token.ensemble}:  {value}", CELL)
-
-
-def progress(start: int, stop: int) -> Iterator[int]:
-    """Ticks up to which to run, the last being `stop`, with a progress bar if stderr is a terminal."""
-    if not sys.stderr.isatty() or stop - start < 100:
-        yield stop
-        return
-    # Loaded on a terminal only: it takes as long as all else that a small program needs.
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    with Progress(
-        TextColumn("simulating"),
-        BarColumn(),
-        TextColumn("{task.fields[at]}"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("", total=100, at="")
-        for step in range(1, 101):
-            tick = start + (stop - start) * step // 100
-            bar.update(task, completed=step - 1, at=f"{about(tick - start)} of {about(stop - start)}")
-            yield tick
 
 
 def counter_lines(counts: Counts) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.console import Results, ResultsGone, progress
+from ticktalk.cli.console import Results, ResultsGone
 from ticktalk.cli.ending import tell_end
 from ticktalk.cli.firing_errors import FiringErrors
 from ticktalk.cli.simulated import SimulatedRun, network_delay_of
@@ -182,7 +182,7 @@ def simulate(
 
             pages = SimulatedPages(web, manager)
         made.begin()
-        made.go(progress if pages is None else pages.steps)
+        made.go(results.progress if pages is None else pages.steps)
         failures.tell_repeats()
         counters = tell_end(manager.status(), graph.name)
         errors = manager.process.errors.count
