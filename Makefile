@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 BENCH_VENV := .bench-venv
 BENCH_READY := $(BENCH_VENV)/.ready
 
-.PHONY: demo test soak fuzz bench clean
+.PHONY: demo test soak fuzz bench docs clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -41,5 +41,9 @@ $(BENCH_READY): pyproject.toml benchmarks/requirements.txt
 bench: $(BENCH_READY)
 	$(BENCH_VENV)/bin/python -m benchmarks $(OPTIONS) $(ONLY)
 
+# The documentation as pages to read in a browser: site/index.html. Each page is run, and its pictures are drawn.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) demo-output build dist
+	rm -rf site $(VENV) $(BENCH_VENV) demo-output build dist

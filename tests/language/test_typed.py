@@ -185,7 +185,7 @@ def main(trigger: int) -> str:
 def test_programs_pass_mypy_and_wrong_settings_do_not(tmp_path: Path):
     programs = {"right.py": RIGHT, "wrong.py": WRONG}
     for name, text in (("readme", "README.md"), ("typed_docs", "docs/types.md")):
-        found = re.findall(r"```python\n(.*?)```", (PROJECT / text).read_text(), re.S)
+        found = re.findall(r"```python[^\n]*\n(.*?)```", (PROJECT / text).read_text(), re.S)
         programs[f"{name}.py"] = next(block for block in found if "@GRAPHify" in block)
     for name, text in programs.items():
         (tmp_path / name).write_text(text)

@@ -1,0 +1,100 @@
+"""The documentation: each file, command and session that a page shows is run, and its output compared.
+
+`docs/build/pages.py` says how pages are written.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+from pathlib import Path
+
+import pytest
+from made import MADE, MARK, filled
+from namespaces import possible
+from pages import DOCS, ROOT, Runner, blocks, differs, groups, pages
+from readme import pictures
+
+SHOWN = {
+    "howto/raspberry-pi.md": ("sh",),  # they need a Raspberry Pi
+    "reference/python.md": ("text",),  # signatures
+    "types.md": ("python",),
+}
+"""Blocks that are not run: their languages, by page, with the reason."""
+
+MORE = ("architecture.md", "bounds.md", "exploring.md", "performance.md", "types.md")
+"""Pages for those who build TickTalk. Other tests look at them."""
+
+
+@pytest.mark.parametrize("group", [name for name in groups() if f"{name}.md" not in MORE])
+def test_what_a_page_shows_is_what_happens(group: str, tmp_path: Path) -> None:
+    runner = Runner(tmp_path / "files", hosts=possible())
+    for page in groups()[group]:
+        runner.run(page)
+
+
+def test_each_block_is_run_or_listed_with_a_reason() -> None:
+    for page in pages():
+        if str(page) not in MORE:
+            shown = {block.language for block in blocks(filled((DOCS / page).read_text("utf-8"))) if not block.runs}
+            assert shown == set(SHOWN.get(str(page), ())), page
+
+
+def test_each_page_is_in_the_navigation() -> None:
+    found = {path.relative_to(DOCS) for path in DOCS.rglob("*.md")}
+    assert {page for page in found if page.parts[0] != "decisions"} == set(pages())
+
+
+def test_what_is_made_from_the_code_has_a_place() -> None:
+    marks = [mark["name"] for page in pages() for mark in MARK.finditer((DOCS / page).read_text("utf-8"))]
+    assert sorted(marks) == sorted(MADE)
+
+
+def test_the_unit_of_the_how_to_starts_a_command_that_there_is() -> None:
+    page = (DOCS / "howto" / "raspberry-pi.md").read_text("utf-8")
+    (unit,) = [block for block in blocks(page) if block.title == "ticktalk.service"]
+    parsed = configparser.ConfigParser(interpolation=None)
+    parsed.optionxform = str  # type: ignore[assignment,method-assign]
+    parsed.read_string(unit.text)
+    words = parsed["Service"]["ExecStart"].split()
+    options = {word for word in words if word.startswith("--")}
+    assert words[1] == "ensemble" and all(f"`{option} " in MADE["commands"]() for option in options)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "got", "same"),
+    [
+        (["a", "b"], ["a", "b"], True),
+        (["a", "b"], ["a", "c"], False),
+        (["a"], ["a", "b"], False),
+        (["...", "b"], ["x", "y", "b"], True),
+        (["...", "b"], ["b"], True),
+        (["...", "b"], ["b", "c"], False),
+        (["took … s"], ["took 5 s"], True),
+        (["took … s"], ["took 5 min"], False),
+        (["a.c"], ["abc"], False),
+    ],
+)
+def test_shown_lines_are_compared_whole(wanted: list[str], got: list[str], same: bool) -> None:
+    assert (differs(wanted, got) is None) == same
+
+
+def test_what_the_readme_shows_is_what_happens(tmp_path: Path) -> None:
+    Runner(tmp_path / "files").run(Path("..") / "README.md")
+
+
+def test_the_program_of_the_readme_is_an_example() -> None:
+    (program,) = [each for each in blocks((ROOT / "README.md").read_text("utf-8")) if each.title == "crossing.py"]
+    example = (ROOT / "examples" / "crossing.py").read_text("utf-8")
+    assert ast.dump(ast.parse(program.text)) == ast.dump(ast.Module(ast.parse(example).body[1:], []))
+    assert len([line for line in program.lines if line]) <= 25
+
+
+def test_the_pictures_of_the_readme_are_those_of_a_run() -> None:
+    """`python docs/build/readme.py` draws them anew."""
+    for name, svg in pictures().items():
+        assert (DOCS / "pictures" / name).read_text("utf-8") == svg
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 150
