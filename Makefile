@@ -44,6 +44,7 @@ bench: $(BENCH_READY)
 # The documentation as pages to read in a browser: site/index.html. Each page is run, and its pictures are drawn.
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
+	@echo "open $(CURDIR)/site/index.html"
 
 clean:
 	rm -rf site $(VENV) $(BENCH_VENV) demo-output build dist
