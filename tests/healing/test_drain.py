@@ -18,6 +18,7 @@ from ticktalk.graph.sq import TTDestination
 from ticktalk.hosted import checkpoints, moves
 from ticktalk.hosted.moves import Moves
 from ticktalk.manager.heal import Heal
+from ticktalk.payloads import Handed
 
 NAMES = ["a", "b", "c", "d"]
 
@@ -310,3 +311,32 @@ def test_an_instance_that_no_message_holds_stays_where_it_is(monkeypatch: pytest
     world.check()
     assert [(t.arrival, t.value) for t in world.outputs] == [(t.arrival, t.value) for t in still.outputs]
     assert world.outputs[-1].ensemble == "a" and "b" not in world.manager.ensembles
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_source_that_dies_between_the_parts_of_what_it_hands_over(
+    monkeypatch: pytest.MonkeyPatch, parts: int
+) -> None:
+    """Its SQs go on from their checkpoints, all of them, not from the parts that came before."""
+    monkeypatch.setattr(checkpoints, "LARGE", 1)
+    handed, came = Heal.handed, []
+
+    def until_it_dies(self: Heal, told: Handed) -> None:
+        came.append(told.more)
+        if len(came) <= parts:
+            handed(self, told)
+
+    monkeypatch.setattr(Heal, "handed", until_it_dies)
+    world = World(["a", "b", "c"], delay=5 * MS)
+    world.start(graph_of(PARTS), dict.fromkeys(("count-1", "total-1", "same-1", "ADD_TIME_DELAY-1", "pair-1"), "b"))
+    world.at(3850 * MS, lambda: world.manager.drain("b"))
+    world.events("- {at: 3900ms, fail: b}")
+    world.run(12 * S)
+    world.check()
+    assert came[:parts] == [True] * parts and len(came) > parts, "the last part is not among those that came"
+    assert world.manager.process.state.graphs["prog"].move is None and set(world.hosts().values()) == {"a"}
+    values = [(token.value, token.ensemble) for token in world.outputs]
+    assert all(total == n * (n + 1) // 2 for (total, delayed), _ in values for n in [delayed + 6]), "of one checkpoint"
+    for host, first, least in (("b", 1, 8), ("a", 13, 15)):  # its last checkpoint is of 3 s, when it was at 12
+        numbers = [delayed for (_, delayed), ensemble in values if ensemble == host]
+        assert numbers == list(range(first, first + len(numbers))) and len(numbers) >= least

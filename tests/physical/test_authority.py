@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -346,6 +350,42 @@ def test_another_user_of_the_host_is_refused_and_told(tmp_path: Path, monkeypatc
         monkeypatch.undo()
         with Remote(manager.address, None) as same_user:
             assert same_user.ask(do="status")["graphs"] == []
+
+
+AS_ANOTHER = """
+import os, sys
+from ticktalk.ensemble import TTEnsemble
+from ticktalk.errors import TTError
+from ticktalk.physical import ensemble_handle
+from ticktalk.physical.host_facts import describe_host
+describe_host("spy", {}, "", "", True, 0)  # all is loaded before: the other user may not be able to read it
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    TTEnsemble(None, "spy").run_phy(sys.argv[1], workers=0)
+except TTError as error:
+    sys.exit(f"{os.getuid()}: {error}")
+"""
+
+
+def test_an_ensemble_of_another_user_of_the_host_cannot_join() -> None:
+    """Really of another user where the test may become one (root may); of another folder everywhere."""
+    becomes = 65534 if os.getuid() == 0 else os.getuid()
+    with TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, workers=0) as manager, TemporaryDirectory() as folder:
+        os.chown(folder, becomes, -1)
+        events: list[str] = []
+        manager.on_event(events.append)
+        environment = {**os.environ, "XDG_RUNTIME_DIR": folder}
+        command = [sys.executable, "-c", AS_ANOTHER, manager.address]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+        assert done.returncode == 1 and done.stderr.startswith(f"{becomes}: "), done.stderr
+        assert "serves only the user who started it" in done.stderr and "Traceback" not in done.stderr
+        until(lambda: any("refused an ensemble" in event for event in events), "the manager tells it")
+        assert list(manager.ensembles) == [MANAGER]
+        (own,) = manager.status()["ensembles"]
+        assert own["refused"] == {"forged": 1}
 
 
 def test_an_ensemble_finds_a_manager_that_was_started_again() -> None:
