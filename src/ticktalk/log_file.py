@@ -127,6 +127,23 @@ class LogFile:
             )
         self.failure = why
 
+    @property
+    def size(self) -> int:
+        """The bytes that are in the file; 0 for an open file of the user."""
+        return os.fstat(self._descriptor).st_size if self._descriptor >= 0 else 0
+
+    def lines_from(self, offset: int) -> list[bytes]:
+        """The lines from there to the end of a file that was opened here; a piece of one at the end is cut off."""
+        if self._descriptor < 0 or self.size <= offset:
+            return []
+        with open(self.name, "rb") as file:
+            file.seek(offset)
+            content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.ftruncate(self._descriptor, offset + whole)
+        return content[:whole].splitlines()
+
     def close(self) -> None:
         """Write what waits, and close the file if it was opened here."""
         self.flush()

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
+from ticktalk import memory_payloads as memory
 from ticktalk import payloads as carry
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.network_keys import Path
@@ -63,6 +64,7 @@ class NetMsg(enum.Enum):
     HOW_FAR = enum.auto()
     SO_FAR = enum.auto()
     TAKEN = enum.auto()
+    OUTPUTS_TAKEN = enum.auto()
     REVOKED = enum.auto()
     ROW = enum.auto()
     ARC_ROW = enum.auto()
@@ -183,9 +185,9 @@ _VIEWERS: tuple[Role, ...] = ("manager", "operator", "viewer")
 _name, _ensemble = attrgetter("name"), attrgetter("ensemble")
 
 
-def _of_all(outputs: list[carry.OutputToken]) -> str:
+def _of_all(outputs: carry.OutputTokens) -> str:
     """The ensemble that all of them name; empty if there is none."""
-    names = {output.ensemble for output in outputs}
+    names = {output.ensemble for output in outputs.tokens}
     return names.pop() if len(names) == 1 else ""
 
 
@@ -223,11 +225,11 @@ ROWS: dict[enum.Enum, Row] = {
     ),
     NetMsg.TELL: Row(carry.Tell, "the answer to ASK", _MEMBERS, _name, path=Path.HEARTBEATS),
     NetMsg.OFFER: Row(
-        carry.Offer, "memory in which the sender's values can be read by ensembles of its host", _MEMBERS, _name
+        memory.Offer, "memory in which the sender's values can be read by ensembles of its host", _MEMBERS, _name
     ),
-    NetMsg.ACCEPTED: Row(carry.Accepted, "the sender reads in the memory it was offered", _MEMBERS, _name),
+    NetMsg.ACCEPTED: Row(memory.Accepted, "the sender reads in the memory it was offered", _MEMBERS, _name),
     NetMsg.SETTLE: Row(
-        carry.Settle, "values that were sent through shared memory, should they not have come", _MEMBERS, _name
+        memory.Settle, "values that were sent through shared memory, should they not have come", _MEMBERS, _name
     ),
     NetMsg.HOW_FAR: Row(
         carry.HowFar, "a receiver to which SQs will come asks how much was sent to them", _MEMBERS, _name
@@ -236,6 +238,7 @@ ROWS: dict[enum.Enum, Row] = {
     NetMsg.TAKEN: Row(
         carry.Taken, "up to which frame a sender's tokens have been taken", _MEMBERS, _name, path=Path.HEARTBEATS
     ),
+    NetMsg.OUTPUTS_TAKEN: Row(carry.OutputsTaken, "up to which output the manager has them for good"),
     NetMsg.REVOKED: Row(bytes, "the revocation list, as its file has it: nobody on it is heard any more"),
     NetMsg.ROW: Row(str, "an output of a graph, for a command that follows them", path=Path.TOKENS),
     NetMsg.ARC_ROW: Row(ArcToken, "a token of an arc, for a command that watches it", path=Path.TOKENS),
@@ -254,7 +257,7 @@ ROWS: dict[enum.Enum, Row] = {
         carry.OutputToken, "an output of a graph", _MEMBERS, _ensemble, values=True, path=Path.OUTPUTS
     ),
     RuntimeMsg.OUTPUT_TOKENS: Row(
-        list[carry.OutputToken], "outputs that followed closely", _MEMBERS, _of_all, values=True, path=Path.OUTPUTS
+        carry.OutputTokens, "outputs that followed closely", _MEMBERS, _of_all, values=True, path=Path.OUTPUTS
     ),
     RuntimeMsg.FIRING_ERROR: Row(carry.FiringError, "a firing raised", _MEMBERS, _ensemble, path=Path.OUTPUTS),
     RuntimeMsg.WORKER_DIED: Row(

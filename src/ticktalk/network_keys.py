@@ -15,6 +15,9 @@ HELLO = "ticktalk/hello"
 JOIN = "ticktalk/join"
 """An ensemble joins."""
 
+RESUME = "ticktalk/resume"
+"""An ensemble that has joined asks another start of the manager whether it is known as it is."""
+
 COMMAND = "ticktalk/command"
 """Questions of commands to the manager."""
 

@@ -225,6 +225,20 @@ class OutputToken(msgspec.Struct, frozen=True):
         return {**self.row(), "context": self.context, "arrival": self.arrival}
 
 
+class OutputTokens(msgspec.Struct, frozen=True):
+    """Outputs of one ensemble; `number` counts all that it has sent, up to the last of these (0: it counts none)."""
+
+    tokens: list[OutputToken]
+    number: Count = 0
+
+
+class OutputsTaken(msgspec.Struct, frozen=True, array_like=True):
+    """The manager has an ensemble's outputs up to this number for good; `again`: it lacks those that follow."""
+
+    number: Count
+    again: bool = False
+
+
 class FiringError(msgspec.Struct, frozen=True):
     """A firing that raised, for the log and the manager. Ticks of the root clock; None: an infinite end."""
 
@@ -343,20 +357,25 @@ class SoFar(msgspec.Struct, frozen=True, array_like=True):
     sent: dict[Count, dict[Name, Count]]
 
 
-# Being alive, clocks, being done; where ensembles are, and memory that those of one machine share.
+# Being alive, clocks, being done; where ensembles are.
 
 Lateness = Annotated[list[int], msgspec.Meta(min_length=3, max_length=3)]
 """Firings, sum and worst of how late they started (microseconds)."""
 
 
 class Ping(msgspec.Struct, frozen=True, array_like=True):
-    """A heartbeat, half of a clock exchange (ticks of the sender's root clock), and what was refused, by kind."""
+    """A heartbeat, half of a clock exchange (ticks of the sender's root clock), and what was refused, by kind.
+
+    `first`, `number`: of its numbered outputs, the first that it keeps, or the next, and the last (0, 0: it has none).
+    """
 
     name: EnsembleName
     asked: RootTick
     offset: RootTick = 0
     uncertainty: Span = 0
     refused: dict[Name, Count] = {}
+    first: Count = 0
+    number: Count = 0
 
 
 class Pong(msgspec.Struct, frozen=True, array_like=True):
@@ -471,30 +490,3 @@ class Route(NamedTuple):
     name: EnsembleName
     address: Name
     badge: bytes = b""
-
-
-class Offer(msgspec.Struct, frozen=True, array_like=True):
-    """Memory in which an ensemble's values can be read: under which descriptor a process has it, and by which row."""
-
-    name: EnsembleName
-    boot_id: Name
-    process: Count
-    descriptor: Count
-    nonce: bytes
-    row: Count
-
-
-class Accepted(msgspec.Struct, frozen=True, array_like=True):
-    """An ensemble reads in a memory that it was offered."""
-
-    name: EnsembleName
-    nonce: bytes
-    row: Count
-
-
-class Settle(msgspec.Struct, frozen=True, array_like=True):
-    """Values in a memory that were sent to an ensemble long ago, by place and mark; those it has not got are lost."""
-
-    name: EnsembleName
-    nonce: bytes
-    places: list[tuple[Count, Count]]

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from fractions import Fraction
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import simpy
@@ -320,9 +319,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _result(self, reply: Future[Any]) -> Any:
@@ -350,10 +347,12 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         checkpoint: microseconds between two checkpoints of every instance; 0: none.
         max_value: bytes of the longest value that a body of the manager's own ensemble may send.
         worker_memory: bytes that a worker process of it may take for itself, else it is replaced; 0: any number.
+        state: a folder for what the manager knows: if it dies, one made with the same folder goes on; None: not kept.
 
     Raises:
         ValueError: a port is out of range.
-        TTRuntimeError: the port is in use, the host has no such address, or credentials are missing.
+        TTRuntimeError: the port is in use, the host has no such address, credentials are missing, or the state's folder
+            cannot be used.
     """
 
     def __init__(
@@ -373,13 +372,14 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         checkpoint: int = CHECKPOINT_PERIOD,
         max_value: int = MAX_VALUE,
         worker_memory: int = 0,
+        state: str | None = None,
     ) -> None:
         from ticktalk.physical.manager_handle import ManagerHandle
         from ticktalk.physical.manager_node import ManagerNode
 
         check_port(rx_port, "rx_port")
         check_port(tx_port, "tx_port")
-        node = ManagerNode(checkpoint)
+        node = ManagerNode(checkpoint, state, name, f"{ip}:{rx_port}")
         super().__init__(log_file, name, driver=node)
         self.ip, self.rx_port, self.tx_port = ip, rx_port, tx_port
         self._handle = ManagerHandle(
@@ -472,9 +472,7 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     def _result(self, reply: Future[Any]) -> Any:

@@ -11,10 +11,11 @@ import pytest
 from world import MS, S, World, graph_of
 
 import ticktalk
-from ticktalk.errors import TTInputError
+from ticktalk.errors import TTInputError, TTRuntimeError
 from ticktalk.manager import events as ev
 from ticktalk.manager.events import GraphDone, LeftOut, Moved
-from ticktalk.manager.state import ManagerState
+from ticktalk.manager.saving import Changes, joined
+from ticktalk.manager.state import EnsembleState, ManagerState
 from ticktalk.payloads import WorkerDeath
 
 BODY = """
@@ -31,16 +32,37 @@ def again(state: ManagerState) -> ManagerState:
     return msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=ManagerState)
 
 
+def as_kept(state: ManagerState) -> ManagerState:
+    """A state without what a restarted manager learns anew, or does without."""
+    for name, ensemble in state.ensembles.items():
+        state.ensembles[name] = EnsembleState(ensemble.info)
+    for graph in state.graphs.values():
+        graph.rows, graph.rows_length = [], 0
+    return state
+
+
 @pytest.mark.parametrize("delay", [0, 3 * MS])
 def test_the_state_is_whole_at_any_time(delay: int) -> None:
     world = World(("b", "c", "d", "e=gpu"), delay=delay)
     state = world.manager.process.state
     world.events("- {at: 3s, fail: b}\n- {at: 6s, cut: [e, runtime-manager]}\n- {at: 9s, heal: [e, runtime-manager]}\n")
     seen: list[dict[str, Any]] = []
+    changes = Changes({})
+    kept: dict[str, bytes] = {}
+    written: list[int] = []
 
     def look() -> None:
         decoded = again(state)
         assert decoded == state
+        new = changes.of(state)
+        written.append(len(new))
+        for key, content in new.items():
+            if content is None:
+                del kept[key]
+            else:
+                kept[key] = content
+        assert joined(kept) == as_kept(decoded)
+        assert Changes({}).of(state) == kept and changes.of(state) == {}
         (graph,) = decoded.graphs.values()
         seen.append(
             {
@@ -63,6 +85,23 @@ def test_the_state_is_whole_at_any_time(delay: int) -> None:
     assert seen[-1]["moves"] > 0 and len(seen[-1]["kept"]) >= 8
     world.manager.stop_graph(graph)
     assert again(state) == state and not state.graphs
+    look_again = joined({key: content for key, content in Changes({}).of(state).items() if content is not None})
+    assert look_again == as_kept(again(state))
+    assert min(written[1:]) < max(written) / 2, "what is as it was is not written again"
+
+
+def test_a_state_of_which_a_part_is_missing_or_is_none_is_refused() -> None:
+    world = World(["b"])
+    world.start(graph_of("return same(trigger)"))
+    kept = {key: content for key, content in Changes({}).of(world.manager.process.state).items() if content is not None}
+    assert joined({}) is None and joined(kept) is not None
+    for key in kept:
+        for wrong in ({**kept, key: kept[key][:-1]}, {**kept, key: b"\xc1"}, {**kept, key[:-1]: b""}):
+            with pytest.raises(TTRuntimeError, match="it does not hold what a manager knows"):
+                joined(wrong)
+    for key in ('["manager"]', '["errors"]', '["graph","prog"]', '["context","prog",1]'):
+        with pytest.raises(TTRuntimeError, match="it does not hold what a manager knows"):
+            joined({each: content for each, content in kept.items() if each != key})
 
 
 def test_inputs_are_kept_as_they_cross_and_those_that_cannot_are_refused() -> None:
@@ -118,6 +157,12 @@ SENTENCES = [
         ev.Isolated(),
         "no ensemble is heard of: the manager may be cut off, so it places nothing elsewhere",
     ),
+    (ev.Restarted([], []), "the manager goes on where the one before it was: no graph"),
+    (
+        ev.Restarted(["f", "g"], ["x", "y"]),
+        "the manager goes on where the one before it was: graphs f, g; it awaits x, y",
+    ),
+    (ev.NotBack("x"), "'x' has not come back since the manager's restart: it counts as gone"),
     (
         ev.ClockWarning("x", 40, "s-1", 70),
         "warning: the clock of 'x' may be off by 40us, more than half the 70us interval of s-1",

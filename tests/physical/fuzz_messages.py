@@ -31,7 +31,7 @@ from ticktalk.language.compiler import compile_source
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import RECIPIENTS, ROWS, ExecuteMsg, Message, Role, RuntimeMsg, SyncMsg
 from ticktalk.network_interface import Handle, Receive
-from ticktalk.network_keys import COMMAND, HELLO, JOIN
+from ticktalk.network_keys import COMMAND, HELLO, JOIN, RESUME
 from ticktalk.payloads import Deployment, DeployRequest, ReadyAnswer, StartRequest, StopRequest
 from ticktalk.physical.commands import Command, Commands
 from ticktalk.physical.ensemble_handle import EnsembleHandle
@@ -392,7 +392,7 @@ class Fuzz:
     def question(self) -> None:
         """Ask the manager; it answers, or refuses, or has begun what it will answer."""
         chance, node = self.chance, self.manager.node
-        key = chance.choice([HELLO, JOIN, COMMAND, COMMAND])
+        key = chance.choice([HELLO, JOIN, RESUME, COMMAND, COMMAND])
         name = chance.choice([name for name in self.guards if name != node.name])
         wire = inspect.type_info(Command if key == COMMAND else EnsembleInfo)
         content = self.content.of(wire)
@@ -464,7 +464,9 @@ def named(wire: inspect.Type, payload: Any, name: str) -> Any:
         case inspect.ListType(), list():
             return [named(wire.item_type, item, name) for item in payload]
         case inspect.StructType(), list():
-            at = next(index for index, field in enumerate(wire.fields) if field.name in ("name", "ensemble"))
+            names = ("name", "ensemble", "tokens")
+            at = next(index for index, field in enumerate(wire.fields) if field.name in names)
+            name = named(wire.fields[at].type, payload[at], name)
             return [*payload[:at], name, *payload[at + 1 :]]
         case inspect.StructType(), dict():
             return {**payload, "ensemble": name}

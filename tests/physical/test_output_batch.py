@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ticktalk.messages import ROWS, Message, RuntimeMsg
-from ticktalk.payloads import OutputToken
+from ticktalk.payloads import OutputToken, OutputTokens
 from ticktalk.physical.network.control_frames import control_frame, parse_control
 from ticktalk.physical.network.frames import FrameError
 from ticktalk.physical.output_batch import HELD, MOST, MOST_BYTES, OutputBatch
@@ -82,21 +82,24 @@ def test_many_or_long_ones_do_not_wait() -> None:
 
 def test_outputs_cross_together_and_speak_for_one_ensemble() -> None:
     kind = RuntimeMsg.OUTPUT_TOKENS
-    outputs = [output(1), output(2)]
+    outputs = OutputTokens([output(1), output(2)], 7)
     back = parse_control(control_frame(Message(kind, outputs, "TTRuntimeManagerProcess"))).payload
-    assert [(each.start, each.stop, each.shown) for each in back] == [(1, 2, '"value": 1'), (2, 3, '"value": 2')]
+    assert back.number == 7
+    assert [(each.start, each.stop, each.shown) for each in back.tokens] == [(1, 2, '"value": 1'), (2, 3, '"value": 2')]
     own = ROWS[kind].own
     assert own is not None
     assert own(outputs) == "a"
-    assert own([output(1), output(2, "b")]) == own([]) == ""
+    assert own(OutputTokens([output(1), output(2, "b")])) == own(OutputTokens([])) == ""
+    with pytest.raises(ValueError, match="2 outputs, and the last has number 1"):
+        control_frame(Message(kind, OutputTokens([output(1), output(2)], 1), "TTRuntimeManagerProcess"))
 
 
 @pytest.mark.parametrize("shown", ['"value": 1, "sq": 2', "", '"value": 1\n'])
 def test_a_value_that_is_more_than_a_field_is_refused_among_others_too(shown: str) -> None:
     wire = [["g", b"\x01", '"value": 1', 0, 1, "f-1", "a", 1], ["g", b"\x01", shown, 0, 1, "f-1", "a", 1]]
     keys = ("graph", "value", "shown", "start", "stop", "sq", "ensemble", "context")
-    payload = msgspec.msgpack.encode([dict(zip(keys, each, strict=True)) for each in wire])
-    frame = control_frame(Message(RuntimeMsg.OUTPUT_TOKENS, [output(1)], "TTRuntimeManagerProcess"))
+    payload = msgspec.msgpack.encode(([dict(zip(keys, each, strict=True)) for each in wire], 2))
+    frame = control_frame(Message(RuntimeMsg.OUTPUT_TOKENS, OutputTokens([output(1)]), "TTRuntimeManagerProcess"))
     head = frame[: frame.index(b"\x93")]
     forged = head + msgspec.msgpack.encode(["RuntimeMsg.OUTPUT_TOKENS", "TTRuntimeManagerProcess", payload])
     with pytest.raises(FrameError):

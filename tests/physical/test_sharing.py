@@ -19,9 +19,9 @@ import pytest
 from systems import HEAD, LIMIT, System, kill, until
 
 from ticktalk.errors import InvalidMessageError
+from ticktalk.memory_payloads import Offer, Settle
 from ticktalk.messages import Message, NetMsg
 from ticktalk.network_keys import WHOLE
-from ticktalk.payloads import Offer, Settle
 from ticktalk.physical.memory import arena, sharing
 from ticktalk.physical.memory.arena import PLACES, ROWS, SENT, SIZE, Memory
 from ticktalk.physical.memory.sharing import BLOCK, Sharing

@@ -27,7 +27,7 @@ from ticktalk.cli.tables import status_tables, terminal
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, RX_PORT, WORKERS
 from ticktalk.durations import duration_text
 from ticktalk.errors import TTError
-from ticktalk.manager.events import losses_text
+from ticktalk.manager.events import Restarted, losses_text
 from ticktalk.payloads import OutputToken
 from ticktalk.physical.workers.native_output import shown_apart
 from ticktalk.printable import block
@@ -65,6 +65,13 @@ def manager(
     checkpoint: options.Checkpoint = duration_text(CHECKPOINT_PERIOD),
     record: options.Record = None,
     record_outputs: options.RecordOutputs = None,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            help="A folder for what the manager knows: should it be killed, the next one goes on where it was."
+            " Default: beside the log. `none`: it is not kept.",
+        ),
+    ] = None,
     web: options.Web = None,
     credentials: options.Credentials = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Go without keys on an address others reach.")] = False,
@@ -88,6 +95,7 @@ def manager(
             insecure=insecure,
             near=str(Path.cwd()),
             checkpoint=save_every,
+            state=state_folder(state, log),
         )
     except OSError as error:
         raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
@@ -115,7 +123,7 @@ def manager(
             runtime.on_event(say)
             runtime.on_error(say)
             on_interrupt(stopped.set)
-            say(f"the manager listens at {runtime.address}")
+            say(f"the manager listens at {runtime.address}{_since(runtime)}")
             with shown_apart(DEFAULT_RUNTIME_MANAGER_NAME, not workers):
                 while not stopped.wait(0.2):
                     pass
@@ -128,6 +136,19 @@ def manager(
             recording.finish()
         pages.close()
         runtime.stop(ensembles=everything)
+
+
+def state_folder(state: str | None, log: Path | None) -> str | None:
+    """The folder of the state: as it is given, beside the log, or none."""
+    if state is None:
+        return None if log is None else f"{log}.state"
+    return None if state == "none" else state
+
+
+def _since(runtime: TTRuntimeManagerPhysical) -> str:
+    """What a manager that was killed has left to this one."""
+    state = runtime.process.state
+    return f"; {Restarted(list(state.graphs), list(state.awaited))}" if state.awaited or state.graphs else ""
 
 
 class _Console:
@@ -145,7 +166,7 @@ class _Console:
         runtime.on_error(lambda error: self._print(error, "red"))
         runtime.on_output(self._output)
         self._console.print(
-            f"the manager listens at {runtime.address}; on each device:"
+            f"the manager listens at {runtime.address}{_since(runtime)}; on each device:"
             f" ticktalk ensemble NAME --manager {runtime.address}\n'help' lists what can be done here"
         )
 

@@ -58,7 +58,10 @@ def some(rows: list[Any]) -> tuple[list[Any], str]:
 
 def status_tables(status: dict[str, Any]) -> list[Table]:
     """A manager's status for people: ensembles, then each graph."""
-    ensembles = table("ensemble", "address", "components", "cores", "clock offset", "heard", title="ensembles")
+    title = "ensembles"
+    if status.get("restarts"):  # an older manager does not tell it
+        title += f", since the manager's restart {about(round(status['now'] - status['restarted_at'], -6))} ago"
+    ensembles = table("ensemble", "address", "components", "cores", "clock offset", "heard", title=title)
     entries, more = some(status["ensembles"])
     for entry in entries:
         own = entry["name"] == status["manager"]
@@ -71,6 +74,8 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
         refused = ", ".join(f"{kind}: {count}" for kind, count in entry["refused"].items())
         where += f"\nrefused there: {refused}" if refused else ""
         add(ensembles, entry["name"], where, ", ".join(entry["components"]), str(entry["cores"]), clock, heard)
+    for name in status.get("awaited", ()):
+        add(ensembles, name, "(awaited since the restart)", "", "", "", "")
     if more:
         add(ensembles, more)
     graphs = table("graph", "state", "contexts", "outputs", "busy", "SQs by ensemble", "counters", title="graphs")

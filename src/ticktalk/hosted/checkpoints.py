@@ -64,6 +64,7 @@ class Checkpoints:
         self._host, self._bodies, self._arcs, self._tell = host, bodies, arcs, tell
         self._heard, self._busy, self._at = heard, busy, at
         self._known: dict[Key, dict[str, InstanceState]] = {}  # the state of each instance that the manager has
+        self._anew: set[Key] = set()  # contexts of which the manager may lack any of them
         self._said: set[str] = set()  # up to `WARNED`
         self._rested: dict[Key, int] = {}  # by context that was idle when it was saved: tokens received
 
@@ -91,7 +92,9 @@ class Checkpoints:
         def send(bodies: BodyStates, left_out: list[str]) -> None:
             known = self._known.setdefault((graph, number), {})
             states = whole(taken.states, number, bodies, numbers)
-            changed = {sq: state for sq, state in states.items() if known.get(sq) != state}
+            all_of_it = (graph, number) in self._anew
+            self._anew.discard((graph, number))
+            changed = {sq: state for sq, state in states.items() if all_of_it or known.get(sq) != state}
             known.update(changed)
             new = [text for text in (*taken.left_out, *left_out) if text not in self._said]
             new = new[: WARNED - len(self._said)]
@@ -102,6 +105,11 @@ class Checkpoints:
                 new = []
 
         self.bodies_of([context], taken.states, send)
+
+    def send_anew(self) -> None:
+        """The manager may not have all that was sent: the next checkpoint of each context is whole."""
+        self._anew = set(self._known)
+        self._rested.clear()
 
     def known(self, key: Key, come: Iterable[str], states: Mapping[str, InstanceState]) -> None:
         """Instances have come with states that the manager has."""
@@ -125,6 +133,7 @@ class Checkpoints:
         self.moved(stop.graph)
         for key in [key for key in self._known if stop.ends(key)]:
             del self._known[key]
+            self._anew.discard(key)
 
     def bodies_of(
         self, contexts: list[Context], sqs: Iterable[str], got: Callable[[BodyStates, list[str]], None]

@@ -69,6 +69,16 @@ class Times(msgspec.Struct, frozen=True):
         return self.dead_after
 
     @property
+    def restart_patience(self) -> int:
+        """For so long a manager that was started again awaits its ensembles before it places anything elsewhere."""
+        return 5 * self.dead_after
+
+    @property
+    def restart_lease(self) -> int:
+        """An ensemble that has found no manager at its address goes on for so long: one that starts later awaits it."""
+        return self.restart_patience * 3 // 4
+
+    @property
     def given_up_after(self) -> int:
         """A graph that a silent ensemble was preparing is refused after so long: until then it may only be busy."""
         return 5 * self.dead_after
@@ -93,6 +103,9 @@ class ManagerWatch:
     time between two heartbeats. So an ensemble that heard it more than half a lease later still hears it. One that
     still hears it has heard it so much later: a question comes later still, and makes it send a heartbeat at once.
 
+    Where no process listens at the manager's address, there is no manager that could place anything. One that starts
+    there later awaits this ensemble first. So such a look renews the lease (`nobody`), until a manager is heard.
+
     Args:
         now: the tick of its join.
         dead_after: the silence after which the manager takes this ensemble for dead.
@@ -104,6 +117,8 @@ class ManagerWatch:
 
     def __init__(self, now: int, dead_after: int = DEAD_AFTER) -> None:
         self.lease = Times(dead_after).lease
+        self._restart_lease = Times(dead_after).restart_lease
+        self._nobody: int | None = None  # when no process listened at the manager's address
         self.pause = max(1, self.lease // 8)
         self.heard = now
         self.held = False
@@ -112,6 +127,7 @@ class ManagerWatch:
     def pong(self, asked: int, now: int) -> bool:
         """The manager has answered the heartbeat sent at `asked`; true if the held SQs go on."""
         self.heard = max(self.heard, asked)
+        self._nobody = None
         if now - asked >= self.lease:
             return False  # it was under way for too long to say anything of now
         released, self.held = self.held, False
@@ -131,9 +147,17 @@ class ManagerWatch:
         """Another ensemble says for how long it has heard nothing of the manager."""
         self._told[name] = now, now - silence
 
+    def nobody(self, now: int) -> bool:
+        """No process listened at the manager's address at this tick; true if the held SQs go on."""
+        self._nobody = now
+        released, self.held = self.held, False
+        return released
+
     def holds(self, now: int) -> bool:
         """True, once, when SQs that could be placed elsewhere are to be held from now on."""
         if self.held or now - self.heard < self.lease:
+            return False
+        if self._nobody is not None and now - self._nobody < self._restart_lease:
             return False
         recent = [heard for at, heard in self._told.values() if now - at < self.lease // 2]
         self.held = not goes_on([heard > self.heard + self.lease // 2 for heard in recent])
@@ -203,6 +227,12 @@ class Lease:
             self._answer(name)
         self._asked_by.clear()
         return True
+
+    def nobody(self) -> None:
+        """No process listens at the manager's address now."""
+        if self.watch.nobody(self._now()):
+            self._tell_released()
+            self._host.release()
 
     def check(self) -> None:
         """Hold what may be placed elsewhere, if it is time."""

@@ -36,7 +36,7 @@ from ticktalk.payloads import (
 )
 from ticktalk.ranges import known
 from ticktalk.time.grid import repeats_after
-from ticktalk.values.codec import NoCodecError, encoded
+from ticktalk.values.codec import Encoded, NoCodecError, encoded
 
 
 class Deploy:
@@ -112,6 +112,22 @@ class Deploy:
                 for context in state.live:
                     self._send(ensemble, SyncMsg.START, self._starts[context.number])
 
+    def restarted(self) -> None:
+        """Go on with the graphs of the manager before this one; their ensembles are told again as they come back."""
+        for state in self._state.graphs.values():
+            if state.state == "preparing":
+                self._replies[state.name] = Future()
+            for context in state.contexts.values():
+                self._outputs.begin(context)
+                context.completion.begin_again()
+            for context in state.live:
+                inputs = {name: Encoded(value) for name, value in context.inputs.items()}
+                rest = inputs, context.until, context.checkpoint
+                start = self._starts[context.number] = StartContext(
+                    state.name, context.number, context.start_tick, *rest
+                )
+                self._driver.started(start)
+
     def given_up(self, ensemble: str) -> None:
         """An ensemble does not come back: no graph waits for it any more."""
         for state in list(self._state.graphs.values()):
@@ -121,7 +137,7 @@ class Deploy:
     def _prepared(self, state: GraphState) -> None:
         if state.waits_for:
             return
-        reply = self._replies.pop(state.name)
+        reply = self._replies.pop(state.name)  # of nobody, if the manager died meanwhile
         if state.problems:
             state.state = "refused"
             self.stop(state.name)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Literal, NamedTuple
 
 from ticktalk.manager.events import Event
+from ticktalk.manager.state import ManagerState
 from ticktalk.payloads import IdleReport, StartContext
 
 Send = Callable[[str, enum.Enum, Any], None]
@@ -48,6 +49,8 @@ class Driver:
         rows_kept: outputs of each graph that are kept as JSON lines for late requesters.
         records: what happens in contexts that start from now on is recorded.
         recording: the file to which they are recorded; "": none that is known.
+        keeps_state: what the manager knows is written, and what it does to others waits for that.
+        known: what the manager before this one knew; None: there was none.
         one_table: all ensembles read the routing table of the manager's own, so the others are told nothing of it.
     """
 
@@ -55,6 +58,8 @@ class Driver:
     records = False
     recording = ""
     one_table = False
+    keeps_state = False
+    known: ManagerState | None = None
 
     def now(self) -> int:
         """The present tick."""
@@ -78,6 +83,10 @@ class Driver:
 
     def after(self, ticks: int, act: Callable[[], None]) -> None:
         """Call `act` so much later."""
+
+    def when_written(self, act: Callable[[], None]) -> None:
+        """Call `act` when all that the manager knows now is written, if it is."""
+        act()
 
     def connected(self) -> Collection[str]:
         """The ids of the network sessions that are connected now."""

@@ -102,6 +102,25 @@ class Isolated(Event, frozen=True):
     sentence = "no ensemble is heard of: the manager may be cut off, so it places nothing elsewhere"
 
 
+class Restarted(Event, frozen=True):
+    """The manager goes on where one that has died was, and awaits its ensembles."""
+
+    graphs: list[str]
+    awaited: list[str]
+
+    def text(self) -> str:
+        what = f"graphs {', '.join(self.graphs)}" if self.graphs else "no graph"
+        awaits = f"; it awaits {', '.join(self.awaited)}" if self.awaited else ""
+        return f"the manager goes on where the one before it was: {what}{awaits}"
+
+
+class NotBack(Event, frozen=True):
+    """An ensemble has not come back after a restart of the manager: its SQs go elsewhere."""
+
+    name: str
+    sentence = "{0.name!r} has not come back since the manager's restart: it counts as gone"
+
+
 class ClockWarning(Event, frozen=True):
     """The clock of an ensemble may be off by more than half the interval width of a stream that it hosts."""
 

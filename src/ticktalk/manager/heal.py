@@ -286,7 +286,7 @@ class Heal:
             state.arriving.update(placed)
             self._tell(Moved(state.name, placed))
         stuck = [sq for sq in waiting if sq not in placed]
-        if stuck and tell:
+        if stuck and tell and not self._state.awaited:
             needs = modules_of(state.graph)
             self._tell(Waits(state.name, {sq: wants_text(state.graph.sq(sq), needs) for sq in stuck}))
         self._prepare(state, set(placed.values()))

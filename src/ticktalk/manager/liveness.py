@@ -13,9 +13,21 @@ from ticktalk.hosted.checkpoints import WARNED
 from ticktalk.hosted.lease import Times
 from ticktalk.manager.deploy import Deploy
 from ticktalk.manager.driver import Driver, Send, Tell
-from ticktalk.manager.events import Back, ClockWarning, Event, Expelled, Gone, Isolated, Joined, Left, WorkerDied
+from ticktalk.manager.events import (
+    Back,
+    ClockWarning,
+    Event,
+    Expelled,
+    Gone,
+    Isolated,
+    Joined,
+    Left,
+    NotBack,
+    WorkerDied,
+)
 from ticktalk.manager.heal import Heal
 from ticktalk.manager.state import EnsembleState, LostEnsemble, ManagerState
+from ticktalk.manager.taking import Taking
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import NetMsg
 from ticktalk.payloads import Ping, Pong, Route, WorkerDeath
@@ -54,21 +66,60 @@ class Liveness:
         driver: hosts the manager.
         heal: places SQs anew.
         deploy: waits for ensembles to prepare graphs.
+        taking: takes the outputs of each.
     """
 
-    def __init__(self, state: ManagerState, send: Send, tell: Tell, driver: Driver, heal: Heal, deploy: Deploy) -> None:
+    def __init__(
+        self, state: ManagerState, send: Send, tell: Tell, driver: Driver, heal: Heal, deploy: Deploy, taking: Taking
+    ) -> None:
         self._state = state
         self._send, self._tell, self._driver = send, tell, driver
-        self._heal, self._deploy = heal, deploy
+        self._heal, self._deploy, self._taking = heal, deploy, taking
         self.times = Times()
         self._watched_at: int | None = None
         self._deaths = Repeats()
 
     # Joining.
 
-    def introduce(self, manager: EnsembleInfo) -> None:
-        """Take in the facts of the manager's own ensemble."""
-        self._state.manager = manager
+    def introduce(self, manager: EnsembleInfo, root_offset: int = 0) -> None:
+        """Take in the facts of the manager's own ensemble, and the offset of its root clock."""
+        self._state.manager, self._state.root_offset = manager, root_offset
+
+    def restarted(self) -> None:
+        """The manager is the next start of one that has died: for its ensembles it was cut off, and they run on.
+
+        Nothing is placed elsewhere until all are back, or `restart_patience` has passed. What lived on the manager's
+        own ensemble ended with it, and goes on then.
+        """
+        state = self._state
+        state.restarts += 1
+        state.restarted = self._driver.now()
+        state.isolated = True
+        state.awaited += state.ensembles
+        for name in list(state.ensembles):
+            state.lost[name] = LostEnsemble(state.ensembles.pop(name).info)
+            self._forget(name)
+        self._heal.lost(state.manager.name)
+        self._deploy.again(state.manager.name)
+        self._driver.after(self.times.restart_patience, self._await_no_more)
+        self._see_awaited()
+
+    def _await_no_more(self) -> None:
+        for name in self._state.awaited:
+            self._tell(NotBack(name))
+            self._deploy.given_up(name)
+        if self._state.awaited:
+            self._state.awaited = []
+            self._see_awaited()
+
+    def _see_awaited(self, name: str = "") -> None:
+        """This one is awaited no more, after a restart; when none is, the SQs that wait are placed."""
+        if name in self._state.awaited:
+            self._state.awaited.remove(name)
+        elif name:
+            return
+        if not self._state.awaited:
+            self._heal.reunited()
 
     def refusal(self, info: EnsembleInfo) -> Refusal | None:
         """Why an ensemble may not join; None when it may."""
@@ -133,6 +184,7 @@ class Liveness:
             return
         ensemble.heard, ensemble.offset, ensemble.uncertainty = received, ping.offset, ping.uncertainty
         ensemble.refused = ping.refused
+        self._taking.ping(ping)
         self._send(ping.name, NetMsg.PONG, Pong(ping.asked, received, self._driver.now()))
         self._warn_of_clock(ping)
 
@@ -180,16 +232,20 @@ class Liveness:
         """An ensemble is gone and does not come back as it was; `replaced`: a newer start takes over its name."""
         self._state.lost.pop(name, None)
         if name in self._state.ensembles:
-            self._forget(name, Left(name, replaced))
+            self._depart(name, Left(name, replaced))
         self._deploy.given_up(name)
+        self._taking.forget(name)
+        self._see_awaited(name)
 
     def expelled(self, name: str, why: str) -> None:
         """An ensemble has to go: it is told why, its SQs go elsewhere, and it does not come back as it was."""
         self._send(name, NetMsg.REFUSED, why)
         self._state.lost.pop(name, None)
         if name in self._state.ensembles:
-            self._forget(name, Expelled(name))
+            self._depart(name, Expelled(name))
         self._deploy.given_up(name)
+        self._taking.forget(name)
+        self._see_awaited(name)
 
     def gone(self, name: str, event: Event, isolated: bool = False) -> None:
         """Nothing is heard of an ensemble, as `event` says: it is dead, or cut off.
@@ -202,16 +258,19 @@ class Liveness:
             del lost[next(iter(lost))]  # should it come back, it joins anew
         if isolated:
             self._state.isolated = True
-            self._forget(name, event, Isolated())
+            self._depart(name, event, Isolated())
         else:
-            self._forget(name, event)
+            self._depart(name, event)
         if any(name in state.waits_for for state in self._state.graphs.values()):
             self._driver.after(
                 self.times.given_up_after, lambda: self._deploy.given_up(name) if name in self._state.lost else None
             )
 
-    def _forget(self, name: str, *events: Event) -> None:
+    def _depart(self, name: str, *events: Event) -> None:
         del self._state.ensembles[name]
+        self._forget(name, *events)
+
+    def _forget(self, name: str, *events: Event) -> None:
         for state in self._state.graphs.values():
             for context in state.contexts.values():
                 context.completion.gone(name)
@@ -220,6 +279,17 @@ class Liveness:
         for other in (self._state.manager,) if self._driver.one_table else self._state.infos():
             self._send(other.name, NetMsg.FORGET, name)
         self._heal.lost(name)
+
+    def knows(self, info: EnsembleInfo) -> bool:
+        """Whether an ensemble is known as it is: it has joined this manager, or the one before, with the same start."""
+        known = self._state.ensembles.get(info.name) or self._state.lost.get(info.name)
+        return known is not None and info.protocol == PROTOCOL and _same_start(known.info, info)
+
+    def resumes(self, info: EnsembleInfo) -> None:
+        """Take an ensemble back that is known as it is."""
+        if info.name in self._state.lost:
+            self._state.lost[info.name].info = info
+            self.back(info.name)
 
     def back(self, name: str) -> None:
         """An ensemble that was silent is heard of again: it was cut off, and goes on where it was."""
@@ -231,13 +301,15 @@ class Liveness:
                 context.completion.back(name)
         self._tell(Back(name))
         self._enter(lost.info)
+        self._deploy.again(name)  # what it was to prepare; of what it holds, `heal` tells it
         self._heal.back(name, lost)
         self._deploy.set_grids_again(name)
         self.reunite()
+        self._see_awaited(name)
 
     def reunite(self) -> None:
         """An ensemble is heard again; the others get time to be heard too before their SQs go elsewhere."""
-        if self._state.isolated:
+        if self._state.isolated and not self._state.awaited:
             self._driver.after(self.times.dead_after, self._heal.reunited)
 
 

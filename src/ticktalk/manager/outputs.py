@@ -135,6 +135,27 @@ class Outputs:
         if self.log is not None:
             self.log.flush()
 
+    def mark(self) -> None:
+        """Write all that was taken, and note how long the file is then: the state is written next."""
+        self.flush()
+        if self.log is not None and not self.log.failure:
+            self._state.log_size = self.log.size
+
+    def recover(self) -> None:
+        """Count the outputs that a manager that died has written to the file after it had written its state."""
+        state = self._state
+        for line in [] if self.log is None else self.log.lines_from(state.log_size):
+            try:
+                token = _logged.decode(line)
+            except msgspec.DecodeError:
+                continue  # not of ours
+            graph = state.graphs.get(token.graph)
+            context = None if graph is None else graph.contexts.get(token.context)
+            if context is not None:
+                context.outputs[token.ensemble] = context.outputs.get(token.ensemble, 0) + 1
+            if token.ensemble in state.ensembles or token.ensemble in state.lost:
+                state.taken[token.ensemble] = state.taken.get(token.ensemble, 0) + 1
+
     def close(self) -> None:
         """Close the file, if it was opened here."""
         if self.log is not None:
@@ -174,6 +195,17 @@ class Errors:
             state.errors_length = sum(map(_length, state.latest_errors))
         for listener in self.listeners:
             listener(error)
+
+
+class _Logged(msgspec.Struct):
+    """The fields of a line of the log that say whose output it is."""
+
+    graph: str
+    context: int
+    ensemble: str
+
+
+_logged = msgspec.json.Decoder(_Logged)
 
 
 def _length(error: FiringError) -> int:

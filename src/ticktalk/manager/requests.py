@@ -28,6 +28,7 @@ from ticktalk.manager.outputs import Errors, Outputs
 from ticktalk.manager.reports import Losses, Reports
 from ticktalk.manager.state import ManagerState
 from ticktalk.manager.status import status
+from ticktalk.manager.taking import Taking
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ROWS, NetMsg, RuntimeMsg, SyncMsg
 from ticktalk.payloads import DeployRequest, DrainRequest, OutputsRequest, StartContext, StartRequest, StatusRequest
@@ -37,6 +38,9 @@ from ticktalk.source_problems import did_you_mean
 from ticktalk.time import TTToken
 
 logger = logging.getLogger("TTPython.RuntimeManager")
+
+AT_ONCE = {NetMsg.PONG, SyncMsg.REPORT, SyncMsg.WATCH}
+"""Messages to ensembles that say nothing of what the manager has decided: they wait for no writing."""
 
 
 class Requests:
@@ -55,16 +59,19 @@ class Requests:
     """
 
     def __init__(self, name: str, log_file: Any, send: Send, driver: Driver) -> None:
+        if driver.keeps_state:
+            send = partial(_when_written, driver, send)
         self._send, self._driver = send, driver
         self.watchers: list[Callable[[Event], None]] = []
-        state = self.state = ManagerState(EnsembleInfo(name))
+        state = self.state = driver.known or ManagerState(EnsembleInfo(name))
         starts: dict[int, StartContext] = {}
         self.outputs = Outputs(state, log_file, driver.rows_kept)
         self.errors = Errors(state)
+        self.taking = Taking(state, send, driver)
         self.heal = Heal(state, starts, send, self.tell)
         self.reports = Reports(state, starts, send, self.tell, driver, self.heal, self.outputs)
         self.deploy = Deploy(state, starts, send, driver, self.heal, self.reports, self.outputs)
-        self.liveness = Liveness(state, send, self.tell, driver, self.heal, self.deploy)
+        self.liveness = Liveness(state, send, self.tell, driver, self.heal, self.deploy, self.taking)
         now = driver.now
         self.handlers: dict[enum.Enum, Callable[[Any], object]] = {
             # Messages of ensembles.
@@ -90,7 +97,9 @@ class Requests:
         self._answer_later(RuntimeMsg.DRAIN, self._drain)
         self._answer_later(RuntimeMsg.PROFILE, self.reports.profile)
         # Requests that have their results at once.
-        self._answer(RuntimeMsg.SET_GRID, self.deploy.set_grid)
+        self._answer_later(
+            RuntimeMsg.SET_GRID, lambda request, later: later.set_result(self.deploy.set_grid(request))
+        )
         self._answer(RuntimeMsg.STATUS, lambda request: self._status())
         self._answer(RuntimeMsg.ENSEMBLES, lambda request: msgspec.to_builtins(state.infos()))
         self._answer(RuntimeMsg.OUTPUTS, self._rows)
@@ -136,8 +145,19 @@ class Requests:
         for name in self.state.ensembles if ensembles else ():
             self._send(name, NetMsg.SHUT_DOWN, "the manager ended the system")
 
-    def _answer_later(self, kind: RuntimeMsg, act: Callable[[Any, Future[Any]], None]) -> None:
-        """Answer requests: `act` gives the future the result, now or later, or raises the error."""
+    def restarted(self) -> None:
+        """Go on with the state of the manager before this one: its ensembles are awaited."""
+        self.deploy.restarted()
+        self.outputs.recover()
+        self.liveness.restarted()
+
+    def _answer_later(
+        self, kind: RuntimeMsg, act: Callable[[Any, Future[Any]], None], changes: bool = True
+    ) -> None:
+        """Answer requests: `act` gives the future the result, now or later, or raises the error.
+
+        `changes`: it may change what the manager knows, so the answer waits until that is written.
+        """
         wanted = ROWS[kind].payload
 
         def handler(payload: Any) -> None:
@@ -147,6 +167,9 @@ class Requests:
                 logger.error("%s", line(f"{what}, not {bounded(repr(payload), 100)}"))
                 return
             later: Future[Any] = request.reply or Future()
+            if changes and self._driver.keeps_state:
+                asked, later = later, Future()
+                later.add_done_callback(lambda done: self._driver.when_written(partial(_pass_on, done, asked)))
             later.add_done_callback(partial(self._see_error, kind, request.reply is not None))
             try:
                 act(request, later)
@@ -169,7 +192,7 @@ class Requests:
             logger.error("%s", line(error))
 
     def _answer(self, kind: RuntimeMsg, act: Callable[[Any], Any]) -> None:
-        self._answer_later(kind, lambda request, later: later.set_result(act(request)))
+        self._answer_later(kind, lambda request, later: later.set_result(act(request)), changes=False)
 
     def _join(self, info: EnsembleInfo) -> None:
         refusal = self.liveness.join(info)
@@ -219,6 +242,23 @@ class Requests:
         if not self._driver.rows_kept:
             raise TTRuntimeError("a simulation keeps no outputs: take them by on_output, or from the log file")
         return list(self.deploy.state_of(request.graph).rows)
+
+
+def _when_written(driver: Driver, send: Send, ensemble: str, kind: enum.Enum, payload: Any) -> None:
+    """Send a message, when what it tells of is written."""
+    if kind in AT_ONCE:
+        send(ensemble, kind, payload)
+    else:
+        driver.when_written(partial(send, ensemble, kind, payload))
+
+
+def _pass_on(done: Future[Any], to: Future[Any]) -> None:
+    """Give a requester the result, or the error, that another future got."""
+    error = done.exception()
+    if error is not None:
+        to.set_exception(error)
+    else:
+        to.set_result(done.result())
 
 
 def _arc_of(graph: TTGraph, name: str) -> str:

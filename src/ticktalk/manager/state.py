@@ -202,6 +202,12 @@ class ManagerState(msgspec.Struct):
         latest_errors: the latest of them.
         errors_length: the characters of their texts.
         deaths: by ensemble, how many of its worker processes ended by themselves, and how the latest did.
+        restarts: how often a manager has gone on with this state.
+        restarted: the tick at which it did last.
+        awaited: the ensembles that have not come back since then.
+        taken: by ensemble, the number of its last output that was taken.
+        log_size: bytes of the log of outputs when this was written: lines behind are of outputs taken since.
+        root_offset: root ticks minus monotonic microseconds of the manager's host, as long as that runs.
     """
 
     manager: EnsembleInfo
@@ -215,6 +221,12 @@ class ManagerState(msgspec.Struct):
     latest_errors: list[FiringError] = []
     errors_length: int = 0
     deaths: dict[str, tuple[int, str]] = {}
+    restarts: int = 0
+    restarted: int = 0
+    awaited: list[str] = []
+    taken: dict[str, int] = {}
+    log_size: int = 0
+    root_offset: int = 0
 
     def infos(self) -> list[EnsembleInfo]:
         """Every ensemble in the order in which mapping tries them: as they joined, the manager's own last."""

@@ -15,7 +15,7 @@ from ticktalk.hosted.lease import Times
 from ticktalk.manager.liveness import Why
 from ticktalk.mapping.ensembles import EnsembleInfo, check_address, check_port
 from ticktalk.messages import RuntimeMsg, message
-from ticktalk.network_keys import HELLO, JOIN
+from ticktalk.network_keys import JOIN, RESUME
 from ticktalk.payloads import FiringError
 from ticktalk.physical.host_facts import describe_host, free_port
 from ticktalk.physical.limits import ENSEMBLE, check_limits, check_memory
@@ -23,18 +23,21 @@ from ticktalk.physical.manager_node import in_loop
 from ticktalk.physical.membership import Membership
 from ticktalk.physical.network.joining import (
     MEANWHILE_LIMIT,
+    Answer,
     Peer,
     RefusedError,
     Welcome,
     ask,
     heard,
     hello,
+    nobody_listens,
     open_session,
     own_address,
     peers_of,
     question,
     relay,
     unreached,
+    welcomed,
 )
 from ticktalk.physical.network.link import NobodyAnswersError, PortInUseError
 from ticktalk.physical.node import Node
@@ -143,18 +146,35 @@ class EnsembleHandle:
         self._stop.set()
 
     def _look_for_another(self) -> None:
-        """In place of a manager that is not heard there may be another one: it knows no key of this ensemble's."""
+        """In place of a manager that is not heard there may be none, or another start of it, with other keys.
+
+        One that knows this ensemble as it is takes it back, and all goes on. Any other is joined anew.
+        """
         self._trust.warn_of_end()
         if not self.member.looks_for_another():
             return
+        if nobody_listens(self._manager):
+            self.node.loop.post(self.member.nobody)
+            return
         before = self._trust.guard.session_of(self.node.manager)
+        link = self.node.link
+        info = self._info(self._address(), link.identity, link.mode == "peer")
         try:
-            answer = question(self.node.link, HELLO, msgspec.msgpack.encode(self._info()), self._trust, 1.0)
+            answer = question(link, RESUME, msgspec.msgpack.encode(info), self._trust, 1.0)
         except RefusedError as error:
             logger.debug("asking for another manager: %s", error)
             return
-        if answer is not None and before not in (None, self._trust.guard.read(answer.badge)[1]):
+        if answer is None or before in (None, self._trust.guard.read(answer.badge)[1]):
+            return
+        if answer.accepted:
+            in_loop(self.node, lambda: self._resume(answer))
+        else:
             in_loop(self.node, lambda: self.member.forgotten(self.name))
+
+    def _resume(self, answer: Answer) -> None:
+        if not self.member.out:
+            welcomed(answer, self._trust)
+            self.member.resumed()
 
     def _look_for_links(self) -> None:
         """See whether those that stood still are reached now; if one goes on and is not, the manager relays."""

@@ -17,6 +17,7 @@ from ticktalk.physical.manager_node import Callbacks, ManagerNode, in_loop
 from ticktalk.physical.network.joining import say_insecure
 from ticktalk.physical.network.link import PortInUseError
 from ticktalk.physical.node import Node
+from ticktalk.physical.timekeeping.root_clock import boot_id
 from ticktalk.physical.trust.trust import Trust, is_loopback
 from ticktalk.processes import TTRuntimeManagerProcess
 
@@ -68,16 +69,24 @@ class ManagerHandle:
         self.node = Node(
             name, components, name, workers > 0, near, trust.guard, max_value=max_value, worker_memory=worker_memory
         )
+        if manager.known is not None and not rx_port:
+            rx_port = int(manager.known.manager.address.rpartition(":")[2])  # its ensembles look for it there
         try:
             self._listen(ip, rx_port, trust)
         except TTRuntimeError:
             self.node.loop.close()
+            if manager.store is not None:
+                manager.store.close()
             raise
+        known = manager.known
+        if known is not None and known.manager.boot_id == boot_id() != "":
+            self.node.go_on_from(known.root_offset)
         identity, now = self.node.link.identity, self.node.clock.now()
         own = describe_host(name, components, self.address, identity, True, now, trust.guard.badge, trust.expires)
-        process.requests.liveness.introduce(own)
+        process.requests.liveness.introduce(own, self.node.clock.offset)
         manager.host(self.node, process, trust)
         Commands(manager)
+        manager.begin()
         self.manager = manager
         self._process = process
         self.closed = False
@@ -127,3 +136,5 @@ class ManagerHandle:
         self.node.close()
         self.callbacks.close()
         self._process.outputs.close()
+        if self.manager.store is not None:
+            self.manager.store.close(done=True)

@@ -19,15 +19,17 @@ from ticktalk.manager.driver import Driver
 from ticktalk.manager.events import Refused, RefusedMore
 from ticktalk.manager.liveness import WATCH_PERIOD, Why
 from ticktalk.manager.reports import REPORT_PERIOD
+from ticktalk.manager.saving import Keeper
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import NetMsg, RuntimeMsg, message
 from ticktalk.network_interface import Question
-from ticktalk.network_keys import GREET, HELLO, JOIN
-from ticktalk.payloads import OutputToken, StartContext
+from ticktalk.network_keys import GREET, HELLO, JOIN, RESUME
+from ticktalk.payloads import OutputToken, OutputTokens, StartContext
 from ticktalk.physical.network.inboxes import Inboxes
 from ticktalk.physical.network.joining import Peer, Welcome, refusal_text
 from ticktalk.physical.node import Node
 from ticktalk.physical.output_values import rendered
+from ticktalk.physical.state_store import StateStore
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.trust.guard import revoked_text
 from ticktalk.physical.trust.questions import Asked, NotNewError
@@ -41,6 +43,9 @@ logger = logging.getLogger("ticktalk")
 
 START_LEAD = 100_000
 """Root ticks between a start and its start tick: every ensemble has heard of it by then."""
+
+KEEP_PERIOD = 500_000
+"""Microseconds between two looks for what has changed by itself, such as checkpoints: it is written then."""
 
 QUESTIONS = 100
 """Questions of one requester that wait to be handled; further ones are refused."""
@@ -84,16 +89,27 @@ class ManagerNode(Driver):
 
     Args:
         checkpoint: microseconds between two checkpoints of every instance; 0: none.
+        state: the folder in which what it knows is kept; None: it is not.
+        name, address: of the manager, for which the folder has to be; a port of 0: that of the one before.
+
+    Raises:
+        TTRuntimeError: the folder is another manager's, or cannot be read.
     """
 
     rows_kept = ROWS_KEPT
 
-    def __init__(self, checkpoint: int = CHECKPOINT_PERIOD) -> None:
+    def __init__(
+        self, checkpoint: int = CHECKPOINT_PERIOD, state: str | None = None, name: str = "", address: str = ""
+    ) -> None:
         self._checkpoint = checkpoint
+        self.store = None if state is None else StateStore(state, name, address)
+        self.known = None if self.store is None else self.store.known
+        self.keeps_state = self.store is not None
         self.on_shut_down: Callable[[], None] | None = None
         self._refusals = Repeats()
         self.recorder: Recorder = NoRecorder()
         self._goes_on: dict[int, threading.Event] = {}  # by context that has not ended: set when it does
+        self.keeper: Keeper | None = None
 
     def host(self, node: Node, process: TTRuntimeManagerProcess, trust: Trust) -> None:
         """Host a process on the manager's own node.
@@ -120,16 +136,18 @@ class ManagerNode(Driver):
         process.setup_proc_intfc(node.network_manager.input_msg)
         self._questions = Inboxes(node.loop.post, QUESTIONS, lambda requester: QUESTIONS_BYTES, node.dropped)
         node.link.answer(GREET, lambda question: question.answer(trust.guard.greeting()))
-        self.answer(HELLO, partial(self._hello, False))
-        self.answer(JOIN, partial(self._hello, True))
+        self.answer(HELLO, partial(self._hello, HELLO))
+        self.answer(JOIN, partial(self._hello, JOIN))
+        self.answer(RESUME, partial(self._hello, RESUME))
         node.loop.every(WATCH_PERIOD, self._now(requests.liveness.watch))
         node.loop.every(WATCH_PERIOD, process.outputs.flush)
+        node.loop.every(KEEP_PERIOD, self._now(requests.taking.tell))
         node.loop.every(WATCH_PERIOD, self._tell_more_refused)
         node.loop.every(WATCH_PERIOD, self._now(self._look_for_revoked))
         node.loop.every(REPORT_PERIOD, self._now(requests.reports.ask))
 
-    def _take_outputs(self, outputs: list[OutputToken], stamp: int) -> None:
-        for output in outputs:
+    def _take_outputs(self, outputs: OutputTokens, stamp: int) -> None:
+        for output in self.process.requests.taking.new(outputs):
             try:
                 self.process.outputs.take(output, stamp)
             except InvalidMessageError as error:
@@ -165,6 +183,25 @@ class ManagerNode(Driver):
     def after(self, ticks: int, act: Callable[[], None]) -> None:
         """Call `act` so much later."""
         self.node.loop.after(ticks, self._now(act))
+
+    def when_written(self, act: Callable[[], None]) -> None:
+        """See `Driver.when_written`."""
+        if self.keeper is None:
+            act()
+        else:
+            self.keeper.when_written(act)
+
+    def begin(self) -> None:
+        """Keep what the manager knows from now on, and go on with what the one before it knew; before time is kept."""
+        loop, store = self.node.loop, self.store
+        if store is not None:
+            store.post = lambda act: loop.post(self._now(act))
+            store.say_holder(self.process.state.manager.address)
+            self.keeper = keeper = Keeper(self.process.state, store.kept, store, loop.post, self.process.outputs.mark)
+            loop.every(KEEP_PERIOD, keeper.write)
+            if self.known is not None:
+                self.process.requests.restarted()
+                loop.post(self.node._drain)
 
     def connected(self) -> Collection[str]:
         """The ids of the sessions that are connected now."""
@@ -268,7 +305,7 @@ class ManagerNode(Driver):
         for name in self.process.state.ensembles:
             self.node.send(name, message(NetMsg.REVOKED, self.trust.list_content))
 
-    def _hello(self, joins: bool, question: Question, asked: Asked) -> None:
+    def _hello(self, key: str, question: Question, asked: Asked) -> None:
         requests, requester = self.process.requests, asked.requester
         try:
             info = msgspec.msgpack.decode(asked.body, type=EnsembleInfo)
@@ -282,23 +319,43 @@ class ManagerNode(Driver):
             self._refused(str(error), kind="unauthorized")
             question.answer(asked.answer(False, str(error).encode()))
             return
+        if key == RESUME:
+            self._resume(info, question, asked)
+            return
+        joins = key == JOIN
         refusal = requests.liveness.refusal(info)
         if refusal is not None:
             if joins or refusal.why is Why.VERSION:
                 self._refused(refusal.text, info.name, "")
             question.answer(asked.answer(False, refusal_text(refusal).encode()))
             return
-        state = self.process.state
-        now = self.now()
-        others = [(other.info, now - other.heard) for name, other in list(state.ensembles.items()) if name != info.name]
-        peers = [Peer(e.name, e.address, e.zid, e.direct, e.badge, max(0, silent)) for e, silent in others]
-        welcome = Welcome(self.node.name, peers, state.manager.boot_id, now, self.trust.list_content)
         if joins:
             self.trust.guard.admit(asked.badge, info.name)
             self.node.receive(
                 message(RuntimeMsg.JOIN, msgspec.structs.replace(info, badge=asked.badge, expires=requester.expires))
             )
-        question.answer(asked.answer(True, msgspec.msgpack.encode(welcome)))
+        self._welcome(info, question, asked)
+
+    def _resume(self, info: EnsembleInfo, question: Question, asked: Asked) -> None:
+        """Take an ensemble that is known back, or tell it to join anew."""
+        info = msgspec.structs.replace(info, badge=asked.badge, expires=asked.requester.expires)
+        if not self.process.requests.liveness.knows(info):
+            question.answer(asked.answer(False, f"{info.name!r} is not known here as it is: it joins anew".encode()))
+            return
+        self.trust.guard.admit(asked.badge, info.name)
+        self.process.requests.liveness.resumes(info)
+        self.node._drain()
+        self._welcome(info, question, asked)
+
+    def _welcome(self, info: EnsembleInfo, question: Question, asked: Asked) -> None:
+        """Answer an ensemble that may take part, when what the manager knows of it is written."""
+        state = self.process.state
+        now = self.now()
+        others = [(other.info, now - other.heard) for name, other in list(state.ensembles.items()) if name != info.name]
+        peers = [Peer(e.name, e.address, e.zid, e.direct, e.badge, max(0, silent)) for e, silent in others]
+        welcome = Welcome(self.node.name, peers, state.manager.boot_id, now, self.trust.list_content)
+        answer = asked.answer(True, msgspec.msgpack.encode(welcome))
+        self.when_written(lambda: question.answer(answer))
 
     def _own_output(self, token: OutputToken) -> None:
         if token.shown is None:

@@ -18,8 +18,11 @@ from ticktalk.physical.node import Node
 from ticktalk.physical.timekeeping.root_clock import ClockDiscipline, Exchange, monotonic_us
 from ticktalk.physical.trust.guard import Guard
 
-UNHEARD = 1_000_000
-"""Microseconds after which an ensemble that does not hear its manager asks whether another one is in its place."""
+UNHEARD = 800_000
+"""Microseconds after which an ensemble that does not hear its manager looks whether none, or another one, is there."""
+
+LOOK = 200_000
+"""Microseconds between two looks whether a manager has been started where none was."""
 
 SETTLED_AFTER = 1_000_000
 """Microseconds after a join for which "I do not know you" still answers a heartbeat from before it."""
@@ -61,6 +64,7 @@ class Membership:
         self._clock_refused = False  # it was told
         self._pinged: deque[int] = deque(maxlen=PINGS_KEPT)  # when the latest heartbeats were sent
         self._joined_at = self._heard_at = self._asked_at = 0
+        self._nobody = False  # at the last look no process listened at the manager's address
         heard_again = "the manager is heard again; what was suspended and is still this ensemble's goes on"
         self._lease = Lease(
             node.host,
@@ -104,12 +108,25 @@ class Membership:
         self.out = False
 
     def looks_for_another(self) -> bool:
-        """True, now and then, while the manager is not heard: another one may be in its place."""
+        """True, now and then, while the manager is not heard: none, or another one, may be in its place."""
         now = monotonic_us()
-        if now - max(self._heard_at, self._joined_at, self._asked_at) < UNHEARD:
+        if now - max(self._heard_at, self._joined_at, self._asked_at) < (LOOK if self._nobody else UNHEARD):
             return False
-        self._asked_at = now
+        self._asked_at, self._nobody = now, False
         return True
+
+    def nobody(self) -> None:
+        """No process listens at the manager's address now: there is no manager that could place anything."""
+        self._nobody = True
+        self._lease.nobody()
+
+    def resumed(self) -> None:
+        """Another start of the manager knows this ensemble: it gets all that the one before it has not taken."""
+        self._heard_at = monotonic_us()
+        self._event("the manager was started again, and knows this ensemble: all goes on")
+        self._node.to_manager.kept.again()
+        self._node.duties.checkpoints.send_anew()
+        self._ping()
 
     def forgotten(self, name: str) -> None:
         """The manager has forgotten an ensemble: this one then joins again."""
@@ -120,6 +137,7 @@ class Membership:
             self._event("the manager does not know this ensemble any more; joining again")
             for graph in list(node.host.prepared):
                 node.stop_graph(graph)
+            node.to_manager.kept.clear()
             self.out = True
             self._join_again()
         else:
@@ -140,7 +158,8 @@ class Membership:
         node.noting.uncertainty = self.discipline.uncertainty
         now = self._lease.pinged_at = node.clock.now()
         self._pinged.append(now)
-        ping = Ping(node.name, now, self.discipline.offset, self.discipline.uncertainty, node.refused())
+        kept, clock = node.to_manager.kept, self.discipline
+        ping = Ping(node.name, now, clock.offset, clock.uncertainty, node.refused(), kept.first, kept.number)
         node.send(node.manager, message(RuntimeMsg.PING, ping))
 
     def _pong(self, pong: Pong, stamp: int) -> None:

@@ -29,7 +29,7 @@ from ticktalk.hosted.moves import UNDER_WAY_LIMIT, Moves
 from ticktalk.hosted.subscriptions import Listening, arcs_to
 from ticktalk.hosted.waiting_bytes import WaitingBytes
 from ticktalk.manager.events import WorkerDied
-from ticktalk.messages import ROWS, ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg, message
+from ticktalk.messages import ExecuteMsg, Message, NetMsg, RuntimeMsg, SyncMsg, message
 from ticktalk.network_keys import Path, apart_key, control_key
 from ticktalk.payloads import (
     Deployment,
@@ -50,10 +50,10 @@ from ticktalk.physical.network.inboxes import Inboxes
 from ticktalk.physical.network.link import Link
 from ticktalk.physical.network.tokens import Tokens
 from ticktalk.physical.network.zenoh_link import TTNetworkInterfaceZenoh
-from ticktalk.physical.output_batch import OutputBatch
 from ticktalk.physical.recording import Noting
 from ticktalk.physical.timekeeping.loop import LOAN, Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
+from ticktalk.physical.to_manager import ToManager
 from ticktalk.physical.trust.guard import DroppedError, Guard, Proven
 from ticktalk.physical.trust.identity import ByToken
 from ticktalk.physical.workers.memory import MemoryLimit
@@ -180,7 +180,7 @@ class Node:
         self.guard = guard
         self._inboxes = Inboxes(self.loop.post, MESSAGES, _room, self.dropped)
         self._told = Repeats(few=1)
-        self._outputs = OutputBatch(monotonic_us, self.loop.after, self._send_outputs)
+        self.to_manager = ToManager(name, manager, self.link, self.loop, self.count_overflow)
         self.noting = Noting(
             name,
             self.clock.now,
@@ -216,6 +216,7 @@ class Node:
         }
         self.network_manager.handlers |= {**self.duties.handlers(NetMsg), NetMsg.HOW_FAR: self._tell_how_far}
         self.network_manager.handlers |= {NetMsg.TAKEN: self.tokens.receivers.took, NetMsg.FORGET: self._forget}
+        self.network_manager.handlers[NetMsg.OUTPUTS_TAKEN] = self.to_manager.taken
         ready = functools.partial(bodies.tell, RuntimeMsg.READY)
         bodies.handlers[ExecuteMsg.INSTANTIATE] = lambda deployment: self.prepare(deployment, ready)
         self.processes: list[TTProcess] = [self.network_manager, inputs, bodies]
@@ -255,6 +256,11 @@ class Node:
         self._thread = threading.Thread(target=self.loop.run, name=f"ticktalk {self.name}", daemon=True)
         self._thread.start()
 
+    def go_on_from(self, offset: int) -> None:
+        """Keep the root time that another process of this host kept, before time is kept here."""
+        self.clock.step(offset - self.clock.offset)
+        self.agenda.now = self.clock.now()
+
     def close(self, grace: float = 1.0) -> None:
         """End: workers exit, sockets close, the loop stops. From any thread but the loop's."""
         self.noting.close()
@@ -271,9 +277,10 @@ class Node:
 
     def send(self, ensemble: str, message: Message) -> None:
         """Send a control message to an ensemble's process; to the manager after the outputs that came before it."""
-        if ensemble == self.manager and ROWS[message.msg_type].path not in (Path.HEARTBEATS, Path.RECORDS):
-            self._outputs.flush()
-        self.link.send(ensemble, message)
+        if ensemble == self.manager:
+            self.to_manager.send(message)
+        else:
+            self.link.send(ensemble, message)
 
     def receive(self, message: Message, stamp: int | None = None) -> None:
         """Take a control message to the process it is for."""
@@ -378,12 +385,7 @@ class Node:
         if self.take_output is not None:
             self.take_output(token)
         else:
-            self._outputs.add(token, len(value.data) if value.__class__ is Encoded else 0)
-
-    def _send_outputs(self, outputs: list[OutputToken]) -> None:
-        lone = len(outputs) == 1
-        kind = RuntimeMsg.OUTPUT_TOKEN if lone else RuntimeMsg.OUTPUT_TOKENS
-        self.link.send(self.manager, message(kind, outputs[0] if lone else outputs))
+            self.to_manager.output(token)
 
     def firing_error(self, graph: str, context: int, error: FiringError) -> None:
         """Log a firing that raised, and tell the manager."""

@@ -22,10 +22,10 @@ from typing import Any, Protocol
 
 from ticktalk.defaults import MAX_VALUE
 from ticktalk.errors import InvalidMessageError
+from ticktalk.memory_payloads import Accepted, Offer, Settle
 from ticktalk.messages import NetMsg, message
 from ticktalk.network_interface import TTNetworkInterface
 from ticktalk.network_keys import WHOLE
-from ticktalk.payloads import Accepted, Offer, Settle
 from ticktalk.physical.memory import arena
 from ticktalk.physical.memory.arena import SENT, Memory, Reader, SharedValue, Writer
 from ticktalk.physical.network.frames import LONG, FrameError, InvalidError

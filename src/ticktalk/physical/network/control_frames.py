@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ticktalk.messages import ROWS, Message, RuntimeMsg, SyncMsg
-from ticktalk.payloads import OutputToken, StartContext
+from ticktalk.payloads import OutputToken, OutputTokens, StartContext
 from ticktalk.physical.network.frames import HEAD, FrameError, InvalidError, body
 from ticktalk.physical.output_values import check_field, rendered
 from ticktalk.physical.trust.guard import DroppedError, Opened
@@ -106,6 +106,15 @@ class _OutputWire(msgspec.Struct):
         check_field(self.shown)
 
 
+class _OutputsWire(msgspec.Struct, array_like=True):
+    tokens: list[_OutputWire]
+    number: Count
+
+    def __post_init__(self) -> None:
+        if self.number and self.number < len(self.tokens):
+            raise ValueError(f"{len(self.tokens)} outputs, and the last has number {self.number}")
+
+
 def _start_out(start: StartContext) -> Any:
     inputs = {name: bytes(encoded(value)) for name, value in start.inputs.items()}
     rest = start.until, start.checkpoint, start.record
@@ -129,12 +138,13 @@ def _output_in(data: bytes) -> OutputToken:
     return _output(_one_output.decode(data))
 
 
-def _outputs_out(tokens: list[OutputToken]) -> Any:
-    return [_output_out(token) for token in tokens]
+def _outputs_out(outputs: OutputTokens) -> Any:
+    return _OutputsWire([_output_out(token) for token in outputs.tokens], outputs.number)
 
 
-def _outputs_in(data: bytes) -> list[OutputToken]:
-    return [_output(wire) for wire in _outputs.decode(data)]
+def _outputs_in(data: bytes) -> OutputTokens:
+    wire = _outputs.decode(data)
+    return OutputTokens([_output(token) for token in wire.tokens], wire.number)
 
 
 def _output(wire: _OutputWire) -> OutputToken:
@@ -157,7 +167,7 @@ def _plain(kind: Any) -> _Codec:
 _WITH_VALUES = {
     SyncMsg.START: _Codec(_StartWire, _start_out, _start_in),
     RuntimeMsg.OUTPUT_TOKEN: _Codec(_OutputWire, _output_out, _output_in),
-    RuntimeMsg.OUTPUT_TOKENS: _Codec(list[_OutputWire], _outputs_out, _outputs_in),
+    RuntimeMsg.OUTPUT_TOKENS: _Codec(_OutputsWire, _outputs_out, _outputs_in),
 }
 _CODECS = {kind: _WITH_VALUES[kind] if row.values else _plain(row.payload) for kind, row in ROWS.items() if row.crosses}
 _KINDS = {f"{kind.__class__.__name__}.{kind.name}": kind for kind in _CODECS}
@@ -167,4 +177,4 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 _encoder = msgspec.msgpack.Encoder()
 _control = msgspec.msgpack.Decoder(_Control)
 _start = msgspec.msgpack.Decoder(_StartWire)
-_one_output, _outputs = msgspec.msgpack.Decoder(_OutputWire), msgspec.msgpack.Decoder(list[_OutputWire])
+_one_output, _outputs = msgspec.msgpack.Decoder(_OutputWire), msgspec.msgpack.Decoder(_OutputsWire)

@@ -40,6 +40,9 @@ MEANWHILE_LIMIT = 1.0
 HEARD = 750_000
 """Microseconds since the manager has heard an ensemble after which it may stand still: one and a half heartbeats."""
 
+LOOK_LIMIT = 0.3
+"""Seconds in which the host of the manager's address answers a look."""
+
 REASON = 2000
 """Characters of a reason that nothing proves which are shown."""
 
@@ -194,6 +197,15 @@ def ask(link: Link, key: str, info: EnsembleInfo, trust: Trust) -> Welcome | Non
         return None
     if not answer.accepted:
         raise refusal_in(answer.payload)
+    return welcomed(answer, trust)
+
+
+def welcomed(answer: Answer, trust: Trust) -> Welcome:
+    """The welcome in a manager's answer: its messages, and those of the others, are taken from now on.
+
+    Raises:
+        RefusedError: it is of another version.
+    """
     try:
         welcome = msgspec.msgpack.decode(answer.payload, type=Welcome)
         if welcome.revoked:
@@ -207,6 +219,18 @@ def ask(link: Link, key: str, info: EnsembleInfo, trust: Trust) -> Welcome | Non
             f"the manager's answer is not understood; this ensemble speaks protocol version {PROTOCOL}:"
             " install the same version of ticktalk on both"
         ) from None
+
+
+def nobody_listens(manager: str) -> bool:
+    """True if the host of the manager's address says that no process listens there. Blocks for a moment."""
+    host, _, port = manager.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=LOOK_LIMIT):
+            return False
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False  # it cannot be reached, which says nothing of the manager
 
 
 def open_session(link: Link, welcome: Welcome, manager: str, info: EnsembleInfo, trust: Trust, bind: str) -> None:

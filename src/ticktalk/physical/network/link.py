@@ -7,6 +7,7 @@ ends, publishes, subscribes, asks and answers.
 
 from __future__ import annotations
 
+import enum
 import logging
 import threading
 import time
@@ -137,13 +138,17 @@ class Link(TTNetworkInterface):
         if ensemble == self.name:
             self.take(message)
         else:
-            row = ROWS[message.msg_type]
-            try:
-                frame = self.seal(ensemble, control_frame(message), row.signed, row.path)
-            except FrameError as error:
-                logger.debug("%s is not sent: %s", message.msg_type.name, error)
-            else:
-                self._put_in(row.path, control_key(ensemble), frame)
+            self.send_frame(ensemble, message.msg_type, control_frame(message))
+
+    def send_frame(self, ensemble: str, kind: enum.Enum, frame: bytes) -> None:
+        """Send the frame of a control message of this kind to another ensemble."""
+        row = ROWS[kind]
+        try:
+            sealed = self.seal(ensemble, frame, row.signed, row.path)
+        except FrameError as error:
+            logger.debug("%s is not sent: %s", kind.name, error)
+        else:
+            self._put_in(row.path, control_key(ensemble), sealed)
 
     def subscribe(self, key: str, receive: Receive) -> None:
         """Call `receive(payload, attached)` for publications on `key`, in a thread of the transport's."""

@@ -1,0 +1,351 @@
+"""A manager that starts with the state of one that died goes on with its ensembles, which ran on meanwhile."""
+
+from __future__ import annotations
+
+import enum
+import heapq
+import json
+import random
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+from world import MANAGER, MS, S, World, graph_of
+
+from ticktalk.hosted.lease import ManagerWatch, Times
+from ticktalk.manager.driver import Driver
+from ticktalk.manager.outputs import Outputs
+from ticktalk.manager.requests import Requests
+from ticktalk.manager.saving import Changes, Keeper, joined
+from ticktalk.manager.state import ManagerState
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.messages import ExecuteMsg, NetMsg, RuntimeMsg, SyncMsg
+from ticktalk.payloads import DeployRequest, OutputToken, Ping, ReadyAnswer, SetRequest, StartRequest, StatusRequest
+
+BODY = """
+with TTConstraint(name=["b", "c"]):
+    x = [total(count(trigger, TTPeriod=250000 + 1000 * i)) for i in range(3)]
+with TTConstraint(name="d"):
+    y = same(x[0])
+with TTConstraint(name="runtime-manager"):
+    z = same(x[1])
+return y, z
+"""
+
+
+def kept_of(state: ManagerState) -> dict[str, bytes]:
+    return {key: content for key, content in Changes({}).of(state).items() if content is not None}
+
+
+class Successor(Driver):
+    """A manager that starts with a state, at a tick; the messages that it sends, and the events it tells."""
+
+    def __init__(self, known: ManagerState, tick: int) -> None:
+        self.known, self.tick = known, tick
+        self.sent: list[tuple[str, enum.Enum, Any]] = []
+        self._timers: list[tuple[int, int, Callable[[], None]]] = []
+        self.requests = Requests(MANAGER, None, lambda *sent: self.sent.append(sent), self)
+        self.told: list[str] = []
+        self.requests.watchers.append(lambda event: self.told.append(str(event)))
+        self.state = self.requests.state
+        self.requests.restarted()
+
+    def now(self) -> int:
+        return self.tick
+
+    def after(self, ticks: int, act: Callable[[], None]) -> None:
+        heapq.heappush(self._timers, (self.tick + ticks, len(self.sent), act))
+
+    def run(self, tick: int) -> None:
+        while self._timers and self._timers[0][0] <= tick:
+            self.tick, _, act = heapq.heappop(self._timers)
+            act()
+        self.tick = tick
+
+    def resumes(self, name: str) -> None:
+        info = self.state.lost[name].info
+        assert self.requests.liveness.knows(info)
+        self.requests.liveness.resumes(info)
+
+    def of(self, *kinds: enum.Enum) -> list[tuple[str, Any]]:
+        return [(to, payload) for to, kind, payload in self.sent if kind in kinds]
+
+
+def known_at(tick: int, eventful: bool = False) -> ManagerState:
+    """The state of a manager that died at a tick, as it was kept."""
+    world = World(["b", "c", "d"], delay=2 * MS)
+    if eventful:
+        world.events("- {at: 2s, fail: b}\n- {at: 5s, recover: b}\n")
+        world.at(6 * S, lambda: world.manager.drain("c"))
+    world.start(graph_of(BODY))
+    world.run(tick)
+    known = joined(kept_of(world.manager.process.state))
+    assert known is not None
+    for order, info in enumerate([*known.ensembles.values(), *known.lost.values()]):
+        info.info = EnsembleInfo(info.info.name, info.info.address, started=1 + order, boot_id="boot")
+    return known
+
+
+def test_ensembles_that_come_back_keep_their_sqs_and_generations() -> None:
+    before = known_at(5 * S)
+    hosts = dict(before.graphs["prog"].host_of)
+    successor = Successor(known_at(5 * S), 6 * S)
+    state = successor.state
+    assert state.awaited == ["b", "c", "d"] and state.isolated and not state.ensembles
+    assert successor.told == [], "nothing is said of SQs that wait for ensembles which are awaited"
+    for name in ("c", "d"):
+        successor.resumes(name)
+        successor.run(successor.tick + 1 * S)
+    assert state.awaited == ["b"]
+    assert successor.of(ExecuteMsg.INSTANTIATE) == [], "nothing is placed before all are back"
+    assert {to for to, start in successor.of(SyncMsg.START)} == {"c", "d"} - {
+        n for n in ("c", "d") if n not in hosts.values()
+    }
+    successor.resumes("b")
+    graph = state.graphs["prog"]
+    own = {sq for sq, host in hosts.items() if host == MANAGER}
+    assert own and graph.host_of == hosts
+    assert graph.generations == {**before.graphs["prog"].generations, **dict.fromkeys(own, 1)}, (
+        "only what lived on the manager's own ensemble ended with it"
+    )
+    (prepared,) = successor.of(ExecuteMsg.INSTANTIATE)
+    assert prepared[0] == MANAGER and prepared[1].graph == before.graphs["prog"].graph
+    successor.requests.handlers[RuntimeMsg.READY](ReadyAnswer("prog", MANAGER))
+    starts = [start for to, start in successor.of(SyncMsg.START) if to == MANAGER]
+    context = before.graphs["prog"].contexts[1]
+    assert [(start.context, start.start_tick, start.checkpoint) for start in starts] == [
+        (1, context.start_tick, context.checkpoint)
+    ]
+    placements = [placement for to, placement in successor.of(SyncMsg.PLACE) if to == MANAGER]
+    assert placements[-1].states[1].keys() >= own & context.checkpoints.keys()
+    assert successor.told[:3] == ["'c' is back", "'d' is back", "'b' is back"]
+
+
+def test_an_ensemble_that_does_not_come_back_is_lost_after_the_patience_and_its_sqs_go_elsewhere() -> None:
+    before = known_at(5 * S)
+    hosts = before.graphs["prog"].host_of
+    gone = next(host for host in hosts.values() if host in ("b", "c"))
+    other = {"b": "c", "c": "b"}[gone]
+    successor = Successor(known_at(5 * S), 6 * S)
+    successor.resumes(other)
+    successor.resumes("d")
+    patience = Times().restart_patience
+    successor.run(6 * S + patience - 1)
+    assert [sq for sq, host in successor.state.graphs["prog"].host_of.items() if not host]
+    successor.run(6 * S + patience)
+    found = successor.state.graphs["prog"].host_of
+    assert {sq: found[sq] for sq, host in hosts.items() if host == gone} == {
+        sq: other for sq, host in hosts.items() if host == gone
+    }
+    assert f"'{gone}' has not come back since the manager's restart: it counts as gone" in successor.told
+    assert successor.state.awaited == [] and not successor.state.isolated
+
+
+def test_a_new_start_of_an_ensemble_is_not_the_one_that_is_awaited() -> None:
+    successor = Successor(known_at(5 * S), 6 * S)
+    info = EnsembleInfo("b", "b", started=99, boot_id="boot")
+    assert not successor.requests.liveness.knows(info)
+    assert successor.requests.liveness.join(info) is None
+    assert successor.state.awaited == ["c", "d"] and "b" in successor.state.ensembles
+    successor.requests.liveness.left("d")
+    assert successor.state.awaited == ["c"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_from_any_moment_every_sq_is_placed_once_and_no_generation_goes_back(seed: int) -> None:
+    rng = random.Random(seed)
+    tick = rng.randrange(100 * MS, 9 * S)
+    before = known_at(tick, eventful=True)
+    successor = Successor(known_at(tick, eventful=True), tick + 2 * S)
+    names = list(successor.state.awaited)
+    rng.shuffle(names)
+    lost = names.pop() if rng.random() < 0.3 else ""
+    for name in names:
+        successor.resumes(name)
+        successor.run(successor.tick + rng.randrange(3 * S))
+    successor.run(successor.tick + 2 * Times().restart_patience)
+    assert not successor.state.awaited and not successor.state.isolated
+    graph = successor.state.graphs["prog"]
+    alive = {MANAGER, *successor.state.ensembles}
+    for sq in graph.graph.sqs:
+        wanted = {name for constraint in sq.constraints for name in constraint.names} or alive
+        assert graph.host_of[sq.name] in (wanted & alive or {""}), (lost, sq.name)
+        assert graph.generations.get(sq.name, 0) >= before.graphs["prog"].generations.get(sq.name, 0)
+    again = joined(kept_of(successor.state))
+    assert again is not None and again.graphs["prog"].host_of == graph.host_of
+
+
+def test_a_graph_that_was_being_prepared_becomes_ready() -> None:
+    world = World(["b"])
+    world.start(graph_of("return same(trigger)"), {"same-1": "b"})
+    state = world.manager.process.state
+    graph = state.graphs["prog"]
+    graph.state, graph.waits_for, graph.contexts = "preparing", {"b"}, {}
+    known = joined(kept_of(state))
+    assert known is not None
+    known.ensembles["b"].info = EnsembleInfo("b", started=1, boot_id="x")
+    successor = Successor(known, 1 * S)
+    waits: Future[int] = Future()
+    successor.requests.handlers[RuntimeMsg.EXECUTE_GRAPH](StartRequest("prog", reply=waits))
+    assert not waits.done()
+    successor.resumes("b")
+    ((to, deployment),) = successor.of(ExecuteMsg.INSTANTIATE)
+    assert (to, deployment.graph.name) == ("b", "prog")
+    successor.requests.handlers[RuntimeMsg.READY](ReadyAnswer("prog", "b"))
+    assert waits.result(0) == 2, "the numbers of starts go on"
+
+
+# Written before it is acted on.
+
+
+class Writing(Driver):
+    """A manager whose store writes when a test says so."""
+
+    keeps_state = True
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, enum.Enum, Any]] = []
+        self.disk: dict[str, bytes] = {}
+        self._writes: list[tuple[Any, Callable[[], None]]] = []
+        self._soon: list[Callable[[], None]] = []
+        self.requests = Requests(MANAGER, None, lambda *sent: self.sent.append(sent), self)
+        self.keeper = Keeper(self.requests.state, {}, self, self._soon.append)
+
+    def when_written(self, act: Callable[[], None]) -> None:
+        self.keeper.when_written(act)
+
+    def write(self, changes: Any, then: Callable[[], None]) -> None:
+        self._writes.append((changes, then))
+
+    def turn_ends(self) -> None:
+        soon, self._soon[:] = self._soon[:], []
+        for act in soon:
+            act()
+
+    def disk_writes(self) -> None:
+        while self._writes:
+            changes, then = self._writes.pop(0)
+            self.disk.update({key: content for key, content in changes.items() if content is not None})
+            for key in [key for key, content in changes.items() if content is None]:
+                self.disk.pop(key)
+            then()
+
+    def ask(self, kind: enum.Enum, request: Any) -> Future[Any]:
+        request.reply = Future()
+        self.requests.handlers[kind](request)
+        self.turn_ends()
+        reply: Future[Any] = request.reply
+        return reply
+
+
+def test_nobody_hears_of_what_is_not_written() -> None:
+    manager = Writing()
+    liveness = manager.requests.liveness
+    for name in ("a", "b"):
+        liveness.join(EnsembleInfo(name))
+    manager.turn_ends()
+    assert manager.sent == []
+    manager.disk_writes()
+    assert {to for to, kind, _ in manager.sent if kind is NetMsg.ROUTE} == {MANAGER, "a", "b"}
+    graph = graph_of("return same(count(trigger, TTPeriod=250000))")
+    deployed = manager.ask(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(graph))
+    before = len(manager.sent)
+    manager.disk_writes()
+    assert len(manager.sent) > before
+    for name in list(manager.requests.state.graphs["prog"].waits_for):
+        manager.requests.handlers[RuntimeMsg.READY](ReadyAnswer("prog", name))
+    manager.turn_ends()
+    assert not deployed.done(), "its requester is told when it is written"
+    manager.disk_writes()
+    assert deployed.done()
+    started = manager.ask(RuntimeMsg.EXECUTE_GRAPH, StartRequest("prog"))
+    changed = manager.ask(RuntimeMsg.SET_GRID, SetRequest("prog", "count-1", period=100_000))
+    before = len(manager.sent)
+    assert not started.done() and not changed.done()
+    read = manager.ask(RuntimeMsg.STATUS, StatusRequest())
+    assert read.done(), "who only looks waits for no disk"
+    liveness.ping(Ping("a", 0), 0)
+    assert [kind for _, kind, _ in manager.sent[before:]] == [NetMsg.PONG], "nor does a heartbeat"
+    known = joined(manager.disk)
+    assert known is not None and known.graphs["prog"].contexts == {}
+    manager.disk_writes()
+    assert started.result(0) == 1 and changed.done()
+    known = joined(manager.disk)
+    assert known is not None and list(known.graphs["prog"].contexts) == [1]
+    kinds = [kind for _, kind, _ in manager.sent[before:]]
+    assert kinds.index(SyncMsg.START) < kinds.index(SyncMsg.SET_GRID), "in the order in which it was decided"
+
+
+# The lease.
+
+
+def test_where_no_manager_listens_an_ensemble_goes_on_until_the_next_one_would_place_its_sqs_elsewhere() -> None:
+    times = Times()
+    watch = ManagerWatch(0)
+    assert not watch.holds(times.lease - 1)
+    assert not watch.nobody(1_000_000)
+    for name in ("b", "c"):
+        watch.told(name, 0, times.lease)  # others may see the next manager already, which awaits this one
+    assert not watch.holds(times.lease)
+    watch.nobody(3_000_000)
+    assert not watch.holds(3_000_000 + times.restart_lease - 1)
+    assert watch.holds(3_000_000 + times.restart_lease)
+    assert times.restart_lease < times.restart_patience, "a manager that starts later waits longer than that"
+    assert watch.nobody(20_000_000), "what is held goes on"
+    watch.pong(20_000_000, 20_000_100)
+    assert watch.holds(20_000_000 + times.lease), "heard again: the lease is the usual one"
+
+
+# The log of outputs.
+
+
+@pytest.mark.parametrize("cut", [0, 1, 25])
+def test_lines_that_were_written_after_the_state_count_and_a_piece_of_one_is_cut_off(cut: int, tmp_path: Path) -> None:
+    """The manager dies when the log has more than the state; the last line is there but for `cut` bytes."""
+    log = tmp_path / "out.jsonl"
+    log.write_text("a line of before\n")
+    known = known_at(5 * S)
+
+    def output(value: int, ensemble: str = "d") -> OutputToken:
+        return OutputToken("prog", value, value, value + 1, "same-1", ensemble, 1)
+
+    first = Outputs(known, str(log))
+    context = known.graphs["prog"].contexts[1]
+    context.outputs.clear()
+    first.begin(context)
+    for value in range(3):
+        first.take(output(value), 5)
+    known.taken["d"] = 3
+    first.mark()
+    died = joined(kept_of(known))
+    assert died is not None and died.log_size == log.stat().st_size
+    for value in range(3, 6):
+        first.take(output(value), 6)
+    first.take(output(6, MANAGER), 6)
+    first.take(output(7), 6)
+    first.close()
+    content = log.read_bytes()
+    log.write_bytes(content[: len(content) - cut])
+    successor = Outputs(died, str(log))
+    successor.begin(died.graphs["prog"].contexts[1])
+    successor.recover()
+    whole = 7 if cut else 8
+    assert died.taken == {"d": 6 if cut else 7}, "the ensemble sends the rest again"
+    assert died.graphs["prog"].contexts[1].outputs == {"d": 6 if cut else 7, MANAGER: 1}
+    for value in range(whole, 9):
+        successor.take(output(value), 7)
+    successor.close()
+    rows = [json.loads(line) for line in log.read_text().splitlines()[1:]]
+    assert [row["value"] for row in rows] == list(range(9)), "each once, and each line whole"
+
+
+def test_a_log_that_was_taken_away_meanwhile_counts_nothing(tmp_path: Path) -> None:
+    known = known_at(5 * S)
+    known.log_size = 10_000
+    outputs = Outputs(known, str(tmp_path / "new.jsonl"))
+    outputs.recover()
+    outputs.mark()
+    assert known.taken == {} and known.log_size == 0
+    outputs.close()

@@ -1,0 +1,227 @@
+"""A manager is killed at any moment and started again: its ensembles run on, and each output arrives once."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from systems import HEAD, Process, free_port, until
+
+from ticktalk.cli.remote import Remote
+from ticktalk.errors import TTError
+from ticktalk.language.compiler import compile_source
+from ticktalk.physical.trust.authority import init_authority, issue
+from ticktalk.values.codec import encode_value
+
+FAST = (
+    HEAD
+    + """
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@SQify
+def same(x):
+    return x
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="near"):
+        s = src(trigger, TTPeriod=20000, TTDataIntervalWidth=10000)
+    with TTConstraint(name=["far", "near"]):
+        return same(s)
+"""
+)
+
+KILLS = int(os.environ.get("KILLS", "2"))
+"""Kills of the manager in the test of random moments."""
+
+
+class Killed:
+    """A manager that is killed and started again at one address, with one log, and its ensembles."""
+
+    def __init__(self, folder: Path, keys: Path | None = None) -> None:
+        self.port, self.log, self.keys = free_port(), folder / "out.jsonl", keys
+        self.address = f"127.0.0.1:{self.port}"
+        self.ensembles: dict[str, Process] = {}
+        self.start()
+
+    def _keys_of(self, name: str) -> list[str]:
+        return [] if self.keys is None else ["--credentials", str(self.keys / f"{name}.json")]
+
+    def start(self) -> None:
+        options = ("--rx-port", str(self.port), "--log", str(self.log), "--workers", "0")
+        self.manager = Process("manager", *options, *self._keys_of("runtime-manager"))
+        until(lambda: "listens at" in self.manager.said, f"the manager starts: {self.manager.said}")
+
+    def kill(self) -> None:
+        self.manager.popen.kill()
+        self.manager.wait()
+
+    def join(self, *names: str) -> None:
+        for name in names:
+            self.ensembles[name] = Process(
+                "ensemble", name, "--manager", self.address, "--workers", "0", *self._keys_of(name)
+            )
+        for name in names:
+            until(lambda name=name: f"'{name}' joined" in self.manager.said, f"{name} joins")
+
+    def ask(self, **what: Any) -> Any:
+        keys = None if self.keys is None else str(self.keys / "op.json")
+        with Remote(self.address, keys) as remote:
+            return remote.ask(**what)
+
+    def deploy(self, source: str, name: str) -> None:
+        self.ask(do="deploy", json=compile_source(source, f"{name}.py", name).to_json())
+
+    def begin(self, name: str) -> None:
+        self.ask(do="start", graph=name, inputs=encode_value({"trigger": 1}))
+
+    def rows(self, graph: str) -> list[dict[str, Any]]:
+        lines = self.log.read_text().splitlines(keepends=True) if self.log.exists() else []
+        found = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [row for row in found if row["graph"] == graph]
+
+    def end(self) -> None:
+        for process in (*self.ensembles.values(), self.manager):
+            process.end()
+
+
+@pytest.fixture(params=["a user's token", "keys"])
+def system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Killed]:
+    keys = None
+    if request.param == "keys":
+        keys = tmp_path / "keys"
+        init_authority(keys, ["127.0.0.1"])
+        for name in ("near", "far"):
+            issue(keys, name, ["127.0.0.1"])
+        issue(keys, "op", role="operator")
+    system = Killed(tmp_path, keys)
+    try:
+        yield system
+    finally:
+        system.end()
+
+
+def test_each_output_of_a_stream_arrives_once_and_the_ensembles_run_on(system: Killed) -> None:
+    system.join("near", "far")
+    system.deploy(FAST, "fast")
+    system.begin("fast")
+    until(lambda: len(system.rows("fast")) > 20, "the stream runs")
+    kills = 2 if system.keys is None else 1
+    for count in range(1, kills + 1):
+        before = len(system.rows("fast"))
+        system.kill()
+        system.start()
+        until(lambda before=before: len(system.rows("fast")) > before + 50, "outputs of before and after the kill come")
+        status = system.ask(do="status")
+        until(lambda: system.ask(do="status")["awaited"] == [], "both are back")
+        assert (status["restarts"], status["errors"]) == (count, 0)
+    system.ask(do="stop", graph="fast")
+    values = [row["value"] for row in system.rows("fast")]
+    assert values == list(range(1, len(values) + 1))
+    starts = [row["start"] for row in system.rows("fast")]
+    assert max(after - before for before, after in pairwise(starts)) < 1_000_000, "nothing paused"
+    assert all(process.popen.poll() is None for process in system.ensembles.values())
+    for name, process in system.ensembles.items():
+        assert "joining again" not in process.said, name
+        assert process.said.count("the manager was started again") == kills
+    assert system.manager.said.count("goes on where the one before it was: graphs fast") == 1
+
+
+def test_an_ensemble_that_is_alone_goes_on_while_no_manager_listens(tmp_path: Path) -> None:
+    system = Killed(tmp_path)
+    try:
+        system.join("near")
+        system.deploy(FAST, "fast")
+        system.begin("fast")
+        until(lambda: len(system.rows("fast")) > 5, "the stream runs")
+        system.kill()
+        refused = Process("manager", "--rx-port", str(system.port + 1), "--log", str(system.log))
+        try:
+            assert refused.wait() == 1 and "it is that of the manager 'runtime-manager' at" in refused.said
+        finally:
+            refused.end()
+        last = system.rows("fast")[-1]["start"]
+        system.start()
+        second = Process("manager", "--rx-port", str(system.port), "--log", str(system.log))
+        try:
+            assert second.wait() == 1
+            assert f"another manager has it (process {system.manager.popen.pid}, at {system.address})" in second.said
+        finally:
+            second.end()
+        until(lambda: system.rows("fast")[-1]["start"] > last + 4_000_000, "it goes on", 60)
+        values = [row["value"] for row in system.rows("fast")]
+        assert values == list(range(1, len(values) + 1))
+        starts = [row["start"] for row in system.rows("fast")]
+        assert max(after - before for before, after in pairwise(starts)) < 1_000_000
+        assert "suspended" not in system.ensembles["near"].said
+    finally:
+        system.end()
+
+
+def test_killed_amid_deployments_starts_and_drains_it_goes_on(tmp_path: Path) -> None:
+    rng = random.Random(int(os.environ.get("SEED", "0")))
+    system = Killed(tmp_path)
+    try:
+        system.join("near", "far")
+        for number in range(KILLS):
+            name = f"g{number}"
+            drained = "far" if number == KILLS - 1 else ""
+
+            def work(name: str = name, drained: str = drained) -> None:
+                with suppress(TTError):  # the manager dies meanwhile
+                    system.deploy(FAST, name)
+                    system.begin(name)
+                    if drained:
+                        system.ask(do="drain", name=drained)
+
+            worker = threading.Thread(target=work)
+            worker.start()
+            threading.Event().wait(rng.uniform(0, 0.8))  # any moment
+            system.kill()
+            system.start()
+            worker.join()
+            until(lambda: system.ask(do="status")["awaited"] == [], "they are back, or counted as gone")
+
+            def goes_on(name: str = name) -> bool:
+                graphs = {graph["name"]: graph for graph in system.ask(do="status")["graphs"]}
+                if name not in graphs:
+                    system.deploy(FAST, name)  # the request was not taken: the name is free
+                if not graphs.get(name, {}).get("contexts"):
+                    with suppress(TTError):
+                        system.begin(name)
+                hosts = graphs.get(name, {}).get("mapping", {})
+                alive = {each for each, process in system.ensembles.items() if process.popen.poll() is None}
+                return len(hosts) == 2 and set(hosts.values()) <= alive and not graphs[name]["waits"]
+
+            until(goes_on, f"{name} is placed")
+            before = len(system.rows(name))
+            until(lambda name=name, before=before: len(system.rows(name)) > before + 10, f"outputs of {name} come")
+            if not drained:
+                values = [row["value"] for row in system.rows(name)]
+                assert values == list(range(1, len(values) + 1)), "each once"
+            system.ask(do="stop", graph=name)
+            assert name not in [graph["name"] for graph in system.ask(do="status")["graphs"]]
+    finally:
+        system.end()
+
+
+def test_after_an_end_in_order_the_next_manager_begins_anew(tmp_path: Path) -> None:
+    system = Killed(tmp_path)
+    try:
+        assert (tmp_path / "out.jsonl.state").is_dir()
+        assert system.manager.popen.poll() is None
+        system.manager.end()
+        system.start()
+        assert "goes on where" not in system.manager.said
+    finally:
+        system.end()

@@ -1,0 +1,177 @@
+"""The folder of a manager's state: written off the timekeeper's thread, of one manager, whole or not used at all."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from systems import until
+
+from ticktalk.errors import TTRuntimeError
+from ticktalk.manager.saving import Changes
+from ticktalk.manager.state import ManagerState
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.physical.state_store import FILE, StateStore
+
+NAME, ADDRESS = "boss", "127.0.0.1:5555"
+
+
+def kept(address: str = ADDRESS) -> dict[str, bytes]:
+    state = ManagerState(EnsembleInfo(NAME, address), starts=7)
+    return {key: content for key, content in Changes({}).of(state).items() if content is not None}
+
+
+def filled(folder: Path, parts: dict[str, bytes] | None = None) -> None:
+    store = StateStore(str(folder), NAME, ADDRESS)
+    done: list[int] = []
+    store.write(parts if parts is not None else kept(), lambda: done.append(1))
+    until(lambda: done, "it is written")
+    store.close()
+
+
+def test_what_was_written_is_there_for_the_next_and_only_its_user_may_read_it(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "state"
+    filled(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+    for address in (ADDRESS, "127.0.0.1:0"):
+        store = StateStore(str(folder), NAME, address)
+        assert store.kept == kept() and store.known is not None and store.known.starts == 7
+        store.close()
+    store = StateStore(str(folder), NAME, ADDRESS)
+    store.close(done=True)
+    store = StateStore(str(folder), NAME, ADDRESS)
+    assert store.known is None, "after an end in order there is nothing to go on with"
+    store.close()
+
+
+def test_writes_are_told_in_their_order_and_deletions_count(tmp_path: Path) -> None:
+    store = StateStore(str(tmp_path), NAME, ADDRESS)
+    told: list[int] = []
+    for number in range(200):
+        store.write({"n": str(number).encode(), f"k{number}": b"x"}, lambda number=number: told.append(number))
+        store.write({f"k{number}": None}, lambda: None)
+    until(lambda: len(told) == 200, "all are written")
+    assert told == list(range(200))
+    store.close()
+    with sqlite3.connect(tmp_path / FILE) as file:
+        assert file.execute("SELECT * FROM parts").fetchall() == [("n", b"199")]
+    file.close()
+
+
+HOLDER = """
+import os, sys, time
+from ticktalk.physical.state_store import StateStore
+store = StateStore(sys.argv[1], "boss", "127.0.0.1:5555")
+store.say_holder("127.0.0.1:5555")
+if not os.fork():
+    time.sleep(60)  # as a worker does: it ends later than the manager that is killed
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_second_manager_is_refused_until_the_first_has_gone_though_its_workers_linger(tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert holder.stdout is not None and holder.stdout.readline() == "ready\n"
+        with pytest.raises(TTRuntimeError, match=rf"another manager has it \(process {holder.pid}, at 127.0.0.1:5555"):
+            StateStore(str(tmp_path), NAME, ADDRESS)
+        holder.kill()
+        holder.wait()
+        first = StateStore(str(tmp_path), NAME, ADDRESS)
+        with pytest.raises(TTRuntimeError, match=r"another manager has it \(this process\)"):
+            StateStore(f"{tmp_path}/.", NAME, ADDRESS)
+        refused = subprocess.run([sys.executable, "-c", HOLDER, str(tmp_path)], stderr=subprocess.PIPE, text=True)
+        assert "another manager has it" in refused.stderr, "the lock holds on after the refusal"
+        first.close()
+    finally:
+        os.killpg(holder.pid, 9)
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [("other", ADDRESS), (NAME, "127.0.0.1:5556"), (NAME, "127.0.0.2:5555"), (NAME, "127.0.0.2:0")],
+)
+def test_the_state_of_another_manager_is_refused(name: str, address: str, tmp_path: Path) -> None:
+    filled(tmp_path)
+    with pytest.raises(TTRuntimeError, match=r"that of the manager 'boss' at 127.0.0.1:5555.*start it there, or"):
+        StateStore(str(tmp_path), name, address)
+    filled(tmp_path)  # it was given back
+
+
+def test_the_state_of_another_version_is_refused(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with sqlite3.connect(tmp_path / FILE) as file:
+        file.execute("PRAGMA user_version = 99")
+    file.close()
+    with pytest.raises(TTRuntimeError, match=r"another version of ticktalk wrote it \(format 99; this one reads 1\)"):
+        StateStore(str(tmp_path), NAME, ADDRESS)
+
+
+def damage_page(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[4096:4196] = os.urandom(100)
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "no database": lambda path: path.write_bytes(b"something else" * 1000),
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[: len(path.read_bytes()) // 2]),
+    "a page": damage_page,
+}
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_state_is_told_and_nothing_of_it_is_used(how: str, tmp_path: Path) -> None:
+    filled(tmp_path)
+    DAMAGES[how](tmp_path / FILE)
+    for _ in range(2):
+        with pytest.raises(TTRuntimeError, match=r"it is damaged, so nothing of it is used.*move the folder away"):
+            StateStore(str(tmp_path), NAME, ADDRESS)
+
+
+def test_parts_that_are_none_are_damage(tmp_path: Path) -> None:
+    filled(tmp_path, {**kept(), '["errors"]': msgspec.msgpack.encode([1])})
+    with pytest.raises(TTRuntimeError, match="it is damaged"):
+        StateStore(str(tmp_path), NAME, ADDRESS)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TTRuntimeError, match=r"it cannot be used: Not a directory|it cannot be used: File exists"):
+        StateStore(str(tmp_path / "file"), NAME, ADDRESS)
+
+
+def test_a_disk_that_takes_nothing_holds_nothing_up_and_what_waits_is_written_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = StateStore(str(tmp_path), NAME, ADDRESS)
+    told: list[Any] = []
+    with sqlite3.connect(tmp_path / FILE, isolation_level=None) as other:
+        store._file.execute("PRAGMA busy_timeout = 1")
+        other.execute("BEGIN EXCLUSIVE")  # as good as a disk that is full
+        for number in range(3):
+            store.write({f"n{number}": b"1"}, lambda: told.append(1))
+            until(lambda number=number: len(told) > number, "it goes on")
+        assert store.failure
+        other.execute("ROLLBACK")
+    other.close()
+    store.write({"n3": b"1"}, lambda: told.append(2))
+    until(lambda: told[-1] == 2, "it is written")
+    assert not store.failure
+    store.close()
+    said = [record.getMessage() for record in caplog.records if "--state" in record.getMessage()]
+    assert len(said) == 2 and "it cannot be written: database is locked" in said[0] and "written again" in said[1]
+    with sqlite3.connect(tmp_path / FILE) as file:
+        assert [key for (key,) in file.execute("SELECT key FROM parts ORDER BY key")] == ["n0", "n1", "n2", "n3"]
+    file.close()
