@@ -43,6 +43,7 @@ RINGS = [
     "simulation physical",
     "ensemble runtime_manager",
     "recording",
+    "exploration",
     "web",
     "cli __main__",
 ]
@@ -55,7 +56,7 @@ IO = {"threading", "socket", "time", "select", "selectors", "asyncio", "subproce
 OWN_TO_A_THREAD = {("ticktalk.engine.components", "threading")}
 """Holds what a thread runs now (`threading.local`); starts and locks nothing."""
 
-SANS_IO = ("time", "engine", "accelerate", "hosted", "explain", "manager")
+SANS_IO = ("time", "engine", "accelerate", "hosted", "explain", "exploration", "manager")
 
 
 def modules(source: Path = SOURCE, package: str = "ticktalk") -> dict[str, Path]:

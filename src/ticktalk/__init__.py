@@ -6,6 +6,7 @@ from typing import Any
 # Where each public name lives. They are loaded at first use. So a worker process on a small device need not load the
 # compiler, the simulator and the network.
 _PLACES = {
+    "ticktalk.cli.exploring": "explore",
     "ticktalk.cli.simulated": "Simulated simulate",
     "ticktalk.cli.sweep": "sweep",
     "ticktalk.durations": "Hz ms s us",

@@ -1,5 +1,6 @@
 """What `ticktalk` gives, as editors and type checkers see it; `__init__.py` loads each name at its first use."""
 
+from ticktalk.cli.exploring import explore as explore
 from ticktalk.cli.simulated import Simulated as Simulated
 from ticktalk.cli.simulated import simulate as simulate
 from ticktalk.cli.sweep import sweep as sweep

@@ -60,18 +60,7 @@ def make_driver(ensemble: str, component: str, factory: str, near: Path, **conte
     """
     check_factory(ensemble, component, factory, str(near))
     what = _what(ensemble, component, factory)
-    for folder in (str(Path.cwd()), str(near)):
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
-    module_name, _, name = factory.partition(":")
-    try:
-        found: Any = importlib.import_module(module_name)
-    except Exception as error:
-        raise TTError(f"{what}: the module {module_name!r} cannot be imported: {_text_of(error)}") from None
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise TTError(f"{what}: the module {module_name!r} has no {name!r}")
-        found = getattr(found, part)
+    found = imported(what, factory, near)
     given = {"component": component, "ensemble": ensemble, "folder": near, **context}
     try:
         parameters = inspect.signature(found).parameters.values()
@@ -87,6 +76,27 @@ def make_driver(ensemble: str, component: str, factory: str, near: Path, **conte
         return found(**{p.name: given[p.name] for p in parameters if p.name in asked or p.name in context})
     except Exception as error:
         raise TTError(f"{what}: the factory failed: {_text_of(error)}") from None
+
+
+def imported(what: str, place: str, near: Path) -> Any:
+    """What `module:name` names: in a module beside the program, in the current directory or installed.
+
+    Raises:
+        TTError: it is not there, or cannot be imported; `what` says whose it is.
+    """
+    for folder in (str(Path.cwd()), str(near)):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+    module_name, _, name = place.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        raise TTError(f"{what}: the module {module_name!r} cannot be imported: {_text_of(error)}") from None
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise TTError(f"{what}: the module {module_name!r} has no {name!r}")
+        found = getattr(found, part)
+    return found
 
 
 def _what(ensemble: str, component: str, factory: str) -> str:

@@ -263,18 +263,21 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         ensemble.attach(self.simulation)
         ensemble.join()
 
-    def execute_graph(self, graph: TTGraph | str, inputs: Mapping[str, Any] | None = None) -> int:
+    def execute_graph(
+        self, graph: TTGraph | str, inputs: Mapping[str, Any] | None = None, *, length: int | None = None
+    ) -> int:
         """Start a graph at the environment's present tick; returns the context's number.
 
         Args:
             graph: the graph, or its name.
             inputs: one value per graph input; one named `trigger` defaults to 1.
+            length: root ticks after which its streams end (exclusive); None: as long as their windows last.
 
         Raises:
             TTRuntimeError: it is not instantiated.
             TTInputError: a value is missing, or for no input.
         """
-        request = StartRequest(_name(graph), dict(inputs or {}), reply=Future())
+        request = StartRequest(_name(graph), dict(inputs or {}), reply=Future(), length=length)
         context: int = self._ask(RuntimeMsg.EXECUTE_GRAPH, request)
         return context
 

@@ -76,6 +76,11 @@ COMMANDS = {
         "doctor", "doctor", "Look for what would get in the way here, and at a manager; says what to do."
     ),
     "explain": Command("explain_command", "explain", "The tokens that an output came from, or why none came."),
+    "explore": Command(
+        "explore",
+        "explore",
+        "Search, in simulation, up to which delay, loss and clock error a program's outputs stay the same.",
+    ),
     "export": Command("export", "export", "A log of outputs as a table: CSV, Parquet, or flat JSON lines."),
     "keys": Command(
         "keys", "keys_app", "Credentials: the right to take part in a system on a network and to sign its code."

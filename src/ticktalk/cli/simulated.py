@@ -184,8 +184,8 @@ class SimulatedRun:
                 made[name] = make_driver(option.name, name, factory, self.near, env=env)
         return made
 
-    def begin(self) -> None:
-        """Instantiate the graph, and start it."""
+    def begin(self, streams_end: bool = False) -> None:
+        """Instantiate the graph, and start it; `streams_end`: after `length`, and all that was sent still arrives."""
         state = self._manager.instantiate_and_map_graph(
             self.graph, mapping=self.placed.mapping, weights=self.placed.weights
         )
@@ -195,7 +195,7 @@ class SimulatedRun:
             numpy = sys.modules.get("numpy")  # bodies that use it have loaded it by now
             if numpy is not None:
                 numpy.random.seed(self.seed)
-        self._manager.execute_graph(self.graph, self.inputs)
+        self._manager.execute_graph(self.graph, self.inputs, length=self.length if streams_end else None)
 
     def go(self, steps: Callable[[int, int], Iterable[int]] = lambda start, stop: (stop,)) -> None:
         """Run to the end.

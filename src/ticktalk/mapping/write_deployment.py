@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
 import yaml
 
 from ticktalk.durations import duration_text
-from ticktalk.mapping.deployment_file import ClockSpec, CostSpec, DeploymentFile, EnsembleSpec, LinkSpec, Spread
+from ticktalk.mapping.deployment_file import ClockSpec, CostSpec, DeploymentFile, EnsembleSpec, LinkSpec
 
 
 def deployment_text(deployment: DeploymentFile) -> str:
@@ -30,7 +31,7 @@ def _ensemble(spec: EnsembleSpec) -> dict[str, Any]:
     if spec.components:
         made["components"] = list(spec.components)
     if spec.speed != 1:
-        made["speed"] = _plain(_decimal(spec.speed))
+        made["speed"] = _plain(decimal(spec.speed))
     if spec.cores != 1:
         made["cores"] = spec.cores
     if spec.memory is not None:
@@ -38,24 +39,30 @@ def _ensemble(spec: EnsembleSpec) -> dict[str, Any]:
     if spec.modules is not None:
         made["modules"] = list(spec.modules)
     if spec.clock != ClockSpec():
-        made["clock"] = {"offset": duration_text(spec.clock.offset), "drift": f"{_decimal(spec.clock.drift)}ppm"}
+        made["clock"] = {"offset": duration_text(spec.clock.offset), "drift": f"{decimal(spec.clock.drift)}ppm"}
     return made
 
 
 def _link(link: LinkSpec) -> dict[str, str]:
-    """What a link has that is not nothing; its latency in any case."""
-    made = {"latency": duration_text(link.latency)}
-    if link.bandwidth is not None:
-        # Bits where a number of bytes would have more digits than are read.
-        bits = len(_decimal(link.bandwidth).partition(".")[2]) > 15
-        made["bandwidth"] = f"{_decimal(link.bandwidth * 8)}bit/s" if bits else f"{_decimal(link.bandwidth)}B/s"
-    if link.jitter:
-        made["jitter"] = duration_text(link.jitter)
-    if link.distribution is not Spread.UNIFORM:
-        made["distribution"] = link.distribution.value
-    for share in ("loss", "duplicate", "reorder"):
-        if getattr(link, share):
-            made[share] = f"{_decimal(100 * getattr(link, share))}%"
+    nothing = LinkSpec()
+    changed = {name: value for name, value in link._asdict().items() if value != getattr(nothing, name)}
+    return link_fields({"latency": link.latency, **changed})
+
+
+def link_fields(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Fields of a link as their texts."""
+    made = {}
+    for name, value in fields.items():
+        if name in ("latency", "jitter"):
+            made[name] = duration_text(value)
+        elif name == "distribution":
+            made[name] = value.value
+        elif name == "bandwidth":
+            # Bits where a number of bytes would have more digits than are read.
+            bits = len(decimal(value).partition(".")[2]) > 15
+            made[name] = f"{decimal(value * 8)}bit/s" if bits else f"{decimal(value)}B/s"
+        else:
+            made[name] = f"{decimal(100 * Fraction(value))}%"
     return made
 
 
@@ -74,10 +81,10 @@ def _size(count: int) -> str:
     return f"{count}B"
 
 
-def _decimal(value: Fraction) -> str:
+def decimal(value: Fraction) -> str:
     """A number as an exact decimal; a number that was read from a file has one."""
     if value < 0:
-        return f"-{_decimal(-value)}"
+        return f"-{decimal(-value)}"
     whole, rest = divmod(value, 1)
     digits = ""
     while rest:

@@ -26,8 +26,10 @@ from typing import Any, Literal, NamedTuple
 
 import yaml
 
+from ticktalk.durations import duration_text
 from ticktalk.mapping.deployment_file import LinkSpec, drift, link_of, signed_duration
 from ticktalk.mapping.ensembles import check_ensemble_name
+from ticktalk.mapping.write_deployment import decimal, link_fields
 from ticktalk.source_problems import did_you_mean
 from ticktalk.yaml_file import YamlFile, kind_of, number, read_text
 
@@ -98,6 +100,32 @@ def parse_events(text: str, ensembles: Iterable[str], manager: str, file: str = 
     reader.could_happen(events, list(ensembles), manager)
     reader.check()
     return events
+
+
+def events_text(events: Iterable[Event]) -> str:
+    """The text of a file of events; reading that gives the same events."""
+    return "".join(f"- {{at: {duration_text(event.at)}, {_what(event)}}}\n" for event in events)
+
+
+def _what(event: Event) -> str:
+    """The kind of an event, and what happens, as in its file."""
+    if event.kind in ("cut", "heal"):
+        return f"{event.kind}: [{', '.join(event.ensembles)}]"
+    parts: dict[str, Any]
+    if event.kind == "slow":
+        parts = {"ensemble": event.ensembles[0], "factor": decimal(event.factor)}
+    elif event.kind == "cost":
+        parts = {"function": event.function, "time": duration_text(event.time)}
+    elif event.kind == "link":
+        parts = {"between": f"[{', '.join(event.ensembles)}]", **link_fields(event.link)}
+    elif event.kind == "clock":
+        step, rate = event.clock
+        parts = {"ensemble": event.ensembles[0], "step": duration_text(step)}
+        parts |= {} if rate is None else {"drift": f"{decimal(rate)}ppm"}
+    else:
+        listed = f"={','.join(event.components)}" if event.components else ""
+        return f"{event.kind}: {event.ensembles[0]}{listed}" if not listed else f'join: "{event.ensembles[0]}{listed}"'
+    return f"{event.kind}: {{{', '.join(f'{name}: {text}' for name, text in parts.items())}}}"
 
 
 class _Reader(YamlFile):

@@ -1,0 +1,136 @@
+"""The processes of `ticktalk explore`, in each of which many runs are done, one after the other."""
+
+from __future__ import annotations
+
+import copy
+import io
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ticktalk.cli.simulated import SimulatedRun
+from ticktalk.errors import TTError
+from ticktalk.exploration.dimensions import Point, events_of
+from ticktalk.exploration.outcomes import Difference, Outcome, difference, outcome
+from ticktalk.exploration.together import Box, least, search
+from ticktalk.factories import imported
+from ticktalk.graph.graph import TTGraph
+from ticktalk.hosted.body_output import BodyOutput
+from ticktalk.mapping.deployment_file import DeploymentFile, LinkSpec
+from ticktalk.payloads import FiringError, OutputToken
+
+Check = Callable[[list[OutputToken]], Any]
+"""Looks at the outputs of a run; raises AssertionError, or returns False, where something is wrong."""
+
+
+class Job(NamedTuple):
+    """A search, as it goes to the processes.
+
+    Attributes:
+        graph: the graph's file.
+        settings: of each run, as `SimulatedRun` takes them.
+        only: the output SQs that count; none: all.
+        check: as `module:function`; None: there is none.
+    """
+
+    graph: bytes
+    settings: Mapping[str, Any]
+    only: Sequence[str]
+    check: str | None
+
+
+class Runs:
+    """The runs of one process.
+
+    Args:
+        job: what is searched.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._run = SimulatedRun(graph=TTGraph.from_json(job.graph), **job.settings)
+        self._deployment = self._run.placed.deployment or DeploymentFile("", (), default=LinkSpec(self._run.delay))
+        self._usual: dict[int, Outcome] = {}
+        self.host_of: dict[str, str] = {}
+        self._check: Check | None = None
+        if job.check is not None:
+            self._check = imported(f"--check {job.check}", job.check, self._run.near)
+
+    def usual(self, seed: int) -> Outcome:
+        """What a run gives with nothing made worse."""
+        if seed not in self._usual:
+            self._usual[seed] = self._outcome(Point({}, seed, {}))
+        return self._usual[seed]
+
+    def tried(self, point: Point) -> Difference | None:
+        """The first difference of a run; None: there is none."""
+        return difference(self.usual(point.seed), self._outcome(point), self._job.only)
+
+    def _outcome(self, point: Point) -> Outcome:
+        run = copy.copy(self._run)
+        run.seed = point.seed
+        run.events = events_of(point, self._deployment)
+        outputs: list[OutputToken] = []
+        failures: list[FiringError] = []
+        nowhere = io.StringIO()
+        with BodyOutput(nowhere, nowhere), run.manager() as manager:
+            manager.on_output(outputs.append, notes=True)
+            manager.on_error(failures.append)
+            run.begin(streams_end=True)
+            manager.simulation.agenda.on_endless = _endless
+            manager.simulation.run()
+            self.host_of = run.host_of
+            counters = manager.counters(run.graph)
+        return outcome(outputs, counters, failures, self._broken(outputs))
+
+    def _broken(self, outputs: list[OutputToken]) -> list[str]:
+        if self._check is None:
+            return []
+        try:
+            if self._check(outputs) is not False:
+                return []
+            return [f"{self._job.check} returned False"]
+        except AssertionError as error:
+            return [f"{self._job.check}: {error}" if str(error) else f"{self._job.check}: an assertion does not hold"]
+
+
+def _endless(stream: str) -> None:
+    raise TTError(f"stream {stream} has no end, so no run would have one: say when it ends, such as --until 20s")
+
+
+_runs: Runs | None = None
+
+
+def begin(job: Job) -> None:
+    """Make this process ready for the runs of a job."""
+    global _runs
+    logging.disable(logging.ERROR)
+    nowhere = io.StringIO()
+    with BodyOutput(nowhere, nowhere):
+        _runs = Runs(job)
+
+
+def usual(seed: int) -> tuple[Outcome, dict[str, str]]:
+    """What a run gives with nothing made worse, and where each SQ is then."""
+    assert _runs is not None
+    return _runs.usual(seed), _runs.host_of
+
+
+def tried(point: Point) -> Difference | None:
+    """The first difference of a run; None: there is none."""
+    assert _runs is not None
+    return _runs.tried(point)
+
+
+def searched(box: Box, runs: int, chance: int) -> tuple[Point | None, int]:
+    """Search a box (`exploration.together.search`)."""
+    assert _runs is not None
+    mine = _runs
+    return search(box, runs, chance, lambda point: mine.tried(point) is not None)
+
+
+def lessened(point: Point) -> tuple[Point, int]:
+    """The same made less (`exploration.together.least`)."""
+    assert _runs is not None
+    mine = _runs
+    return least(point, lambda point: mine.tried(point) is not None)

@@ -1,0 +1,428 @@
+"""The search for what a program stands, over processes: `ticktalk explore`, and `ticktalk.explore` in Python.
+
+What is tried next depends on what was found, never on which process was faster: so any number of processes finds the
+same.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from importlib.util import find_spec
+from multiprocessing import get_context
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import typer
+
+from ticktalk.cli import arguments
+from ticktalk.cli import explore_worker as worker
+from ticktalk.cli.simulated import SimulatedRun, network_delay_of
+from ticktalk.cli.sweep import words_of
+from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
+from ticktalk.durations import duration_text
+from ticktalk.errors import TTError
+from ticktalk.exploration.axis import Bound, bound
+from ticktalk.exploration.certificate import AxisBound, Certificate, Counterexample, Together
+from ticktalk.exploration.dimensions import (
+    KINDS,
+    SEEDS,
+    USUAL,
+    Dimension,
+    Places,
+    Point,
+    dimensions,
+    events_of,
+    matching,
+    read_range,
+)
+from ticktalk.exploration.outcomes import Difference, Outcome
+from ticktalk.exploration.together import Box, corners
+from ticktalk.graph.graph import TTGraph
+from ticktalk.mapping.deployment_file import DeploymentFile, LinkSpec
+from ticktalk.simulation.event_file import events_text
+from ticktalk.time import INFINITY
+
+SHARDS = 8
+"""Parts of the search with all dimensions at once, each with a seed of its own."""
+
+CORNERS = 8
+"""Corners of a box that are tried."""
+
+RUNS = 1_000
+"""Points that are tried with all dimensions at once, unless another number is asked for."""
+
+
+class Axis(NamedTuple):
+    """One direction of a dimension.
+
+    Attributes:
+        dimension: the dimension.
+        sign: 1 or -1.
+    """
+
+    dimension: Dimension
+    sign: int
+
+    @property
+    def name(self) -> str:
+        """The dimension's name; with `-` before it, the numbers below 0."""
+        return ("-" if self.sign < 0 else "") + self.dimension.name
+
+    @property
+    def end(self) -> int:
+        """The number at its end, without its sign."""
+        return self.dimension.high if self.sign > 0 else -self.dimension.low
+
+
+class Pool:
+    """Processes that do the runs of a job.
+
+    Args:
+        job: what is searched.
+        jobs: how many processes.
+        done: called after each run, with how many.
+    """
+
+    def __init__(self, job: worker.Job, jobs: int, done: Callable[[int], None]) -> None:
+        self._executor = ProcessPoolExecutor(jobs, get_context("spawn"), worker.begin, (job,))
+        self._done = done
+        self.runs = 0
+
+    def submit(self, call: Callable[..., Any], *given: Any) -> Future[Any]:
+        """Have a process call a function of `explore_worker`."""
+        return self._executor.submit(call, *given)
+
+    def count(self, runs: int) -> None:
+        """So many runs are done."""
+        self.runs += runs
+        self._done(runs)
+
+    def tried(self, points: Sequence[Point]) -> list[Difference | None]:
+        """The first difference of each of some points."""
+        futures = [self.submit(worker.tried, point) for point in points]
+        found = []
+        for future in futures:
+            found.append(future.result())
+            self.count(1)
+        return found
+
+    def close(self) -> None:
+        """End the processes."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+class Search:
+    """One search.
+
+    Args:
+        pool: does the runs.
+        space: the dimensions.
+        seed: the first seed of runs, and of all that is drawn.
+        length: microseconds of a run.
+        resolution: by which a bound may be too small, in the unit of its dimension.
+    """
+
+    def __init__(self, pool: Pool, space: list[Dimension], seed: int, length: int, resolution: int) -> None:
+        self._pool, self._space, self._seed, self._length = pool, space, seed, length
+        self._resolution = resolution
+        self.axes = [Axis(each, sign) for each in space for sign in (1, -1) if (each.high if sign > 0 else -each.low)]
+
+    def points(self, axis: Axis, value: int) -> list[Point]:
+        """The runs that say whether a number on an axis is safe."""
+        name = axis.dimension.name
+        kind = axis.dimension.kind
+        many = SEEDS if KINDS[kind].by_chance else 1
+        lasting = kind in ("cut", "fail")
+        return [
+            Point(
+                {name: axis.sign * value},
+                self._seed if lasting else self._seed + number,
+                {name: 1 + self._length * (number + 1) // (SEEDS + 1)} if lasting else {},
+            )
+            for number in range(many)
+        ]
+
+    def bounds(self) -> list[tuple[Axis, Bound, int]]:
+        """The bound along each axis, and how many runs it took; all axes at the same time."""
+        found: dict[int, tuple[Axis, Bound, int]] = {}
+        waiting: dict[Future[Any], tuple[int, int, int]] = {}  # to its axis, value and try
+        searches: dict[int, Generator[list[int], Sequence[bool], Bound]] = {}
+        asked: dict[int, list[list[bool | None]]] = {}
+        runs = dict.fromkeys(range(len(self.axes)), 0)
+
+        def ask(number: int, values: list[int]) -> None:
+            each = [self.points(self.axes[number], value) for value in values]
+            asked[number] = [[None] * len(points) for points in each]
+            for place, points in enumerate(each):
+                for index, point in enumerate(points):
+                    waiting[self._pool.submit(worker.tried, point)] = (number, place, index)
+
+        for number, axis in enumerate(self.axes):
+            share = KINDS[axis.dimension.kind].unit == "share"
+            searches[number] = bound(axis.end, 100 if share else self._resolution, Random(f"{self._seed} {axis.name}"))
+            ask(number, next(searches[number]))
+        while waiting:
+            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                number, place, index = waiting.pop(future)
+                asked[number][place][index] = future.result() is None
+                runs[number] += 1
+                self._pool.count(1)
+                if all(answer is not None for answers in asked[number] for answer in answers):
+                    try:
+                        ask(number, searches[number].send([all(answers) for answers in asked[number]]))
+                    except StopIteration as ended:
+                        found[number] = (self.axes[number], ended.value, runs[number])
+        return [found[number] for number in sorted(found)]
+
+    def first(self, axis: Axis, value: int) -> tuple[Point, Difference]:
+        """The first of the runs with a number on an axis that differs, and how."""
+        points = self.points(axis, value)
+        found = zip(points, self._pool.tried(points), strict=True)
+        return next((point, each) for point, each in found if each is not None)
+
+    def together(self, bounds: list[tuple[Axis, Bound, int]], runs: int) -> tuple[int, int, Point | None]:
+        """All dimensions at once: the percentage of all bounds that stands, in how many runs; the least that differs.
+
+        Its corners are tried first. Where one differs, the largest part of the bounds whose corners do not is searched.
+        """
+        before, least = self._pool.runs, None
+        percent = self._largest_part(bounds)
+        if percent < 100:
+            worst = self._corners(bounds, min(100, percent + 1))
+            differing = next(point for point, each in zip(worst, self._pool.tried(worst), strict=True) if each)
+            least, tried = self._pool.submit(worker.lessened, differing).result()
+            self._pool.count(tried)
+        while percent:
+            point = self._searched(bounds, percent, runs)
+            if point is None:
+                break
+            least = point
+            percent //= 2
+        return percent, self._pool.runs - before, least
+
+    def _box(self, bounds: list[tuple[Axis, Bound, int]], percent: int) -> Box:
+        ranges = {each.name: [0, 0] for each in self._space}
+        for axis, found, _ in bounds:
+            ranges[axis.dimension.name][axis.sign > 0] = axis.sign * (found.safe * percent // 100)
+        return Box(self._space, {n: (low, high) for n, (low, high) in ranges.items()}, self._seed, self._length)
+
+    def _corners(self, bounds: list[tuple[Axis, Bound, int]], percent: int) -> list[Point]:
+        return corners(self._box(bounds, percent), CORNERS, Random(self._seed))
+
+    def _largest_part(self, bounds: list[tuple[Axis, Bound, int]]) -> int:
+        low, high = 0, 101
+        percent = 100
+        while high - low > 1:
+            if any(self._pool.tried(self._corners(bounds, percent))):
+                high = percent
+            else:
+                low = percent
+            percent = (low + high) // 2
+        return low
+
+    def _searched(self, bounds: list[tuple[Axis, Bound, int]], percent: int, runs: int) -> Point | None:
+        """The least point that differs among those that are tried within a part of all bounds, if any."""
+        box = self._box(bounds, percent)
+        futures = [
+            self._pool.submit(worker.searched, box, -(-runs // SHARDS), 1000 * self._seed + shard)
+            for shard in range(SHARDS)
+        ]
+        found = []
+        for future in futures:
+            point, tried = future.result()
+            self._pool.count(tried)
+            if point is not None:
+                found.append(point)
+        return min(found, key=_weight) if found else None
+
+
+def _weight(point: Point) -> tuple[int, int, str]:
+    return len(point.values), sum(abs(value) for value in point.values.values()), str(sorted(point.values.items()))
+
+
+def explore(
+    program: str | Path | TTGraph,
+    vary: Mapping[str, str] | None = None,
+    *,
+    until: str | None = None,
+    input: Mapping[str, Any] | None = None,
+    graph: str | None = None,
+    ensemble: Sequence[str] = (),
+    component: Sequence[str] = (),
+    deployment: str | Path | None = None,
+    mapping: str | Path | None = None,
+    network_delay: str | None = None,
+    outputs: Sequence[str] = (),
+    check: str | None = None,
+    expect: Mapping[str, str] | None = None,
+    runs: int = RUNS,
+    jobs: int | None = None,
+    seed: int = 0,
+    resolution: str = "1us",
+    folder: str | Path | None = None,
+    done: Callable[[int], None] = lambda runs: None,
+) -> Certificate:
+    """Search for what a program stands: up to which delays, losses, clock errors its outputs stay the same.
+
+    Args:
+        program: the program, a compiled graph's file, or a graph.
+        vary: what is made worse, and how much: `{"link-delay": "0..200ms", "clock:edge": "-50ms..50ms"}`; None: delay,
+            jitter and loss of links, clock errors, and times of bodies.
+        until: when streams end; None: with their windows. What was sent until then still arrives.
+        input, graph, ensemble, component, deployment, mapping, network_delay: as for `ticktalk simulate`.
+        outputs: the output SQs that count; none: all.
+        check: `module:function` beside the program: it is given the outputs of each run, and asserts what must hold.
+        expect: bounds that are expected: `{"clock:edge": "30ms"}`; those that are not there are `unmet`.
+        runs: how many points are tried with all dimensions at once.
+        jobs: processes; None: one for each processor. The result is the same.
+        seed: of the runs and of the search.
+        resolution: by how much a duration that is found may be too small.
+        folder: where the counterexamples are written; None: nowhere.
+        done: called with a number of runs that are done.
+
+    Raises:
+        TTError: the program is wrong, cannot be placed, breaks its own assertions as it is, or an argument is wrong.
+    """
+    if find_spec("hypothesis") is None:
+        raise TTError("explore needs Hypothesis: pip install 'ticktalk[explore]'")
+    try:
+        compiled = program if isinstance(program, TTGraph) else arguments.load_graph(str(program), graph)
+        length = arguments.length(until, 0)
+        settings: dict[str, Any] = {
+            "length": length,
+            "near": Path.cwd() if isinstance(program, TTGraph) else Path(program).resolve().parent,
+            "inputs": dict(input or {}),
+            "ensembles": list(ensemble),
+            "components": list(component),
+            "deployment": None if deployment is None else Path(deployment),
+            "mapping": None if mapping is None else Path(mapping),
+            "delay": network_delay_of(network_delay, deployment),
+        }
+        least_step = arguments.duration(resolution)
+    except typer.BadParameter as error:
+        raise TTError(error.message) from None
+    placed = SimulatedRun(graph=compiled, **settings).placed
+    known = {sq.name for sq in compiled.sqs if any(arc.output for arc in sq.arcs)}
+    if wrong := [name for name in outputs if name not in known]:
+        raise TTError(f"--outputs {wrong[0]}: there is no such output (there are: {', '.join(sorted(known))})")
+    job = worker.Job(compiled.to_json(), settings, list(outputs), check)
+    pool = Pool(job, jobs or os.cpu_count() or 1, done)
+    try:
+        usual, host_of = pool.submit(worker.usual, seed).result()
+        pool.count(1)
+        if usual.broken:
+            raise TTError(f"an assertion does not hold although nothing is made worse: {usual.broken[0]}")
+        places = Places.of(compiled, host_of, DEFAULT_RUNTIME_MANAGER_NAME)
+        asked = vary if vary is not None else {kind: KINDS[kind].usual for kind in USUAL}
+        space = dimensions(asked.items(), places)
+        expected = _expected(expect or {}, places)
+        search = Search(pool, space, seed, length or _last(usual), max(1, least_step))
+        deployed = placed.deployment or DeploymentFile("", (), default=LinkSpec(settings["delay"]))
+        tell = _Tell(_replay(program, graph, settings, network_delay, until), deployed, folder)
+        bounds = search.bounds()
+        axes = []
+        for axis, found, taken in bounds:
+            safe, first = axis.sign * found.safe, None
+            if found.differs is not None:
+                first = tell.counterexample(axis.name, *search.first(axis, found.differs))
+            text = axis.dimension.text(safe)
+            axes.append(AxisBound(axis.name, safe, text, first is None, found.steady, found.tried, taken, first))
+        together = None
+        if len(space) > 1 and runs:
+            percent, taken, least = search.together(bounds, runs)
+            shown = None
+            if least is not None:
+                (differs,) = pool.tried([least])
+                assert differs is not None
+                shown = tell.counterexample("together", least, differs)
+            together = Together(percent, taken, shown)
+        unmet = [
+            f"{axis.dimension}: {axis.safe_text} stands, {expected[axis.dimension][1]} was expected"
+            for axis in axes
+            if axis.dimension in expected and abs(axis.safe) < expected[axis.dimension][0]
+        ]
+        counts = {name: len(tokens) for name, tokens in usual.outputs.items()}
+        return Certificate(compiled.name, counts, pool.runs, axes, together, unmet)
+    except BrokenProcessPool:
+        raise TTError("a process that did the runs has ended: a body ends its process, or the memory is full") from None
+    finally:
+        pool.close()
+
+
+def _last(usual: Outcome) -> int:
+    """The last end of an interval of a run's outputs: it has no other length."""
+    ends = [int(stop) for tokens in usual.outputs.values() for _, stop, _ in tokens if stop < INFINITY]
+    return max(1, *ends) if ends else 1
+
+
+def _expected(expect: Mapping[str, str], places: Places) -> dict[str, tuple[int, str]]:
+    """By the name of an axis, the number that is expected, and its text."""
+    found: dict[str, tuple[int, str]] = {}
+    for name, text in expect.items():
+        kind, targets = matching(name, places)
+        low, high = read_range(kind, text)
+        for target in targets:
+            each = Dimension(kind, target, low, high)
+            for sign, end in ((1, high), (-1, -low if low or not KINDS[kind].signed else high)):
+                if end:
+                    found[Axis(each, sign).name] = end, each.text(sign * end)
+    return found
+
+
+def _replay(
+    program: str | Path | TTGraph, graph: str | None, settings: Mapping[str, Any], delay: str | None, until: str | None
+) -> list[str]:
+    """The words of the command that does one run."""
+    words = ["ticktalk", "simulate", "PROGRAM" if isinstance(program, TTGraph) else str(program)]
+    named = {"graph": graph, "until": until, "deployment": settings["deployment"], "mapping": settings["mapping"]}
+    named |= {"network-delay": delay}
+    words += words_of({**named, "ensemble": settings["ensembles"], "component": settings["components"]})
+    return words + words_of({"input": settings["inputs"]})
+
+
+class _Tell:
+    """Writes counterexamples down.
+
+    Args:
+        words: of the command that does a run.
+        deployment: what is meant by nothing.
+        folder: where they are written; None: nowhere.
+    """
+
+    def __init__(self, words: list[str], deployment: DeploymentFile, folder: str | Path | None) -> None:
+        self._words, self._deployment = words, deployment
+        self._folder = None if folder is None else Path(folder)
+        if self._folder is not None:
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise TTError(f"-o {folder}: there can be no such folder: {error.strerror}") from None
+
+    def counterexample(self, name: str, point: Point, differs: Difference) -> Counterexample:
+        """The point as a file of events, and the command that shows what it does."""
+        text = events_text(events_of(point, self._deployment))
+        file = ""
+        if self._folder is not None:
+            path = self._folder / (name.replace(":", "-").replace(",", "-").replace("--", "-").lstrip("-") + ".yaml")
+            if name.startswith("-"):
+                path = path.with_stem(path.stem + "-below")
+            try:
+                path.write_text(f"# {differs.what}\n{text}", encoding="utf-8")
+            except OSError as error:
+                raise TTError(f"{path}: cannot be written: {error.strerror}") from None
+            file = str(path)
+        replay = shlex.join([*self._words, "--seed", str(point.seed), "--events", file or "EVENTS.yaml"])
+        worse = {each: _text(each, value, point) for each, value in point.values.items()}
+        return Counterexample(worse, differs, text, point.seed, file, replay)
+
+
+def _text(name: str, value: int, point: Point) -> str:
+    kind, _, of = name.partition(":")
+    text = Dimension(kind, tuple(of.split(",")), 0, 0).text(value)
+    return f"{text} from {duration_text(point.moments[name])} on" if name in point.moments else text

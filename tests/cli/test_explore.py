@@ -1,0 +1,379 @@
+"""`ticktalk explore` finds the bounds that are worked out by hand, and what it finds can be replayed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import shlex
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import ticktalk
+from ticktalk import TTError
+from ticktalk.cli import explore_worker, exploring
+from ticktalk.cli.main import app_of
+from ticktalk.exploration.axis import bound
+from ticktalk.exploration.certificate import AxisBound, Certificate
+from ticktalk.exploration.dimensions import Point
+from ticktalk.exploration.together import least
+from ticktalk.mapping.deployment_file import LinkSpec, Spread
+from ticktalk.simulation.event_file import events_text, parse_events
+
+HEAD = """
+from ticktalk import *
+
+@STREAMify
+def sample(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+@SQify
+def work(x):
+    return x * 10
+
+@SQify
+def checked(x):
+    global sq_state
+    assert x == sq_state.get("last", 0) + 1, f"{x} after {sq_state.get('last', 0)}"
+    sq_state["last"] = x
+    return x
+
+@SQify
+def count(x):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+
+@SQify
+def add(x, y):
+    return (x, y)
+
+@SQify
+def fallback():
+    return -1
+
+@GRAPHify
+def graph(trigger):
+"""
+
+DEADLINE = """
+    with TTConstraint(name="a"):
+        tag, x = sample(trigger, TTPeriod=500_000)
+    with TTConstraint(name="b"):
+        y = work(x)
+        return TTFinishByOtherwise(y, TTTimeDeadline=tag + 100_000, TTPlanB=fallback())
+"""
+COSTS = "ensembles: [{name: a}, {name: b}]\ncosts: {work: {time: 60ms}}\n"
+
+
+class Inline:
+    """Stands for the processes: runs in this one are as good, and start at once."""
+
+    def __init__(self, jobs: int, context: Any, begin: Callable[..., None], given: tuple[Any, ...]) -> None:
+        begin(*given)
+
+    def submit(self, call: Callable[..., Any], *given: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(call(*given))
+        return future
+
+    def shutdown(self, **given: bool) -> None: ...
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Do the runs in this process."""
+    monkeypatch.setattr(exploring, "ProcessPoolExecutor", Inline)
+    yield
+    logging.disable(logging.NOTSET)
+    explore_worker._runs = None
+
+
+def explored(folder: Path, body: str, vary: dict[str, str], deployment: str = COSTS, **more: Any) -> Certificate:
+    (folder / "program.py").write_text(HEAD + body)
+    (folder / "deployment.yaml").write_text(deployment)
+    given = {"until": "3s", "runs": 0, **more}
+    return ticktalk.explore(folder / "program.py", vary, deployment=folder / "deployment.yaml", **given)
+
+
+def safe(certificate: Certificate) -> dict[str, int]:
+    return {axis.dimension: axis.safe for axis in certificate.bounds}
+
+
+def axis_of(certificate: Certificate, name: str) -> AxisBound:
+    return next(axis for axis in certificate.bounds if axis.dimension == name)
+
+
+@pytest.mark.usefixtures("here")
+def test_what_a_deadline_has_to_spare_is_found_to_the_microsecond(tmp_path: Path) -> None:
+    """100 ms less 60 ms of work: data must come before the deadline, so 39.999 ms are to spare, whoever takes them."""
+    found = explored(
+        tmp_path,
+        DEADLINE,
+        {"link-delay": "200ms", "clock": "-100ms..100ms", "body-time:work": "90ms", "drift:b": "0..60000ppm"},
+    )
+    assert found.outputs == {"TTFinishByOtherwise-1": 5}
+    assert safe(found) == {
+        "link-delay:a,b": 39_999,
+        "link-delay:b,runtime-manager": 200_000,  # an output that comes later is the same
+        "clock:a": 100_000,
+        "-clock:a": -39_999,
+        "clock:b": 39_999,
+        "-clock:b": -100_000,
+        "body-time:work": 39_999,
+        # At the last deadline, 2.6 s, data come at 2.56 s: 40 / 2560, in thousandths of a ppm.
+        "drift:b": 15_624_999,
+    }
+    late = axis_of(found, "link-delay:a,b")
+    assert late.steady
+    assert late.first is not None
+    assert late.first.difference.what == "TTFinishByOtherwise-1 [375ms, 625ms): 10 becomes -1"
+    assert late.first.events == "- {at: 0s, link: {between: [a, b], latency: 40ms}}\n"
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_safe_together_is_the_part_that_fits_into_what_is_to_spare(tmp_path: Path) -> None:
+    """Four bounds of 39.999 ms add up to less than 40 ms at 25 %, and to more at 26 %."""
+    vary = {"link-delay:a,b": "200ms", "clock:a": "-100ms..0ms", "clock:b": "0..100ms", "body-time:work": "90ms"}
+    found = explored(tmp_path, DEADLINE, vary, runs=40)
+    assert found.together is not None
+    assert found.together.percent == 25
+    assert found.together.counterexample is not None
+    worse = found.together.counterexample.worse
+    assert sum(abs(float(text.removesuffix("ms"))) for text in worse.values()) == pytest.approx(40, abs=0.0005)
+
+
+@pytest.mark.usefixtures("here")
+def test_intervals_that_two_clocks_make_meet_up_to_their_width(tmp_path: Path) -> None:
+    """Each sample gets an interval of 50 ms from the clock of a, and one from that of b: they meet by a microsecond."""
+    body = """
+    with TTConstraint(name="a"):
+        x = sample(trigger, TTPeriod=500_000)
+        t = TIME_TOKEN(x)
+        xs = COPY_TTTIME(x, VALUES_TO_TTTIME(t, t + 50_000))
+    with TTConstraint(name="b"):
+        u = TIME_TOKEN(x)
+        ys = COPY_TTTIME(x, VALUES_TO_TTTIME(u, u + 50_000))
+    with TTConstraint(name="c"):
+        return COPY_TTTIME(count(add(xs, ys)), x)
+"""
+    places = "ensembles: [{name: a}, {name: b}, {name: c}]\nlinks: [{between: [a, b], latency: 1ms}]\n"
+    found = explored(tmp_path, body, {"clock:b": "-100ms..100ms", "link-delay:a,b": "100ms"}, places)
+    assert found.outputs == {"COPY_TTTIME-3": 5}
+    # The millisecond of the link adds to what b shows.
+    assert safe(found) == {"clock:b": 48_999, "-clock:b": -50_999, "link-delay:a,b": 48_999}
+
+
+@pytest.mark.usefixtures("here")
+def test_one_lost_token_changes_a_count(tmp_path: Path) -> None:
+    """The bound is the least number that the random numbers of the link give, with any of the seeds."""
+    body = '    with TTConstraint(name="a"):\n        x = sample(trigger, TTPeriod=50_000)\n'
+    body += '    with TTConstraint(name="b"):\n        return count(x)\n'
+    found = explored(tmp_path, body, {"loss:a,b": "0..50%"}, "ensembles: [{name: a}, {name: b}]\n")
+    drawn = []
+    for seed in range(4):
+        chance = random.Random(f"{seed} a b")
+        drawn += [chance.random() for _ in range(5 * 59)][::5]  # five for each token: the first is for its loss
+    assert safe(found)["loss:a,b"] <= min(drawn) * 1_000_000 <= safe(found)["loss:a,b"] + 100
+    first = axis_of(found, "loss:a,b").first
+    assert first is not None
+    assert first.difference.how in ("gone", "changed")
+
+
+@pytest.mark.usefixtures("here")
+def test_an_assertion_of_the_program_and_one_of_a_check_are_found(tmp_path: Path) -> None:
+    body = '    with TTConstraint(name="a"):\n        x = sample(trigger, TTPeriod=50_000)\n'
+    body += '    with TTConstraint(name="b"):\n        return checked(x)\n'
+    one = "ensembles: [{name: a}, {name: b}]\n"
+    found = explored(tmp_path, body, {"loss:a,b": "50%"}, one, until="1s")
+    first = axis_of(found, "loss:a,b").first
+    assert first is not None
+    assert first.difference.how == "assertion"
+    assert "AssertionError: " in first.difference.what
+    (tmp_path / "looks_at_60.py").write_text(
+        "def all_early(outputs):\n"
+        "    for token in outputs:\n"
+        "        assert token.arrival < token.start + 25_000 + 30_000, f'{token.value} is late'\n"
+    )
+    found = explored(tmp_path, body, {"link-delay:a,b": "100ms"}, one, until="1s", check="looks_at_60:all_early")
+    assert safe(found) == {"link-delay:a,b": 42_499}  # an interval begins 12.5 ms before its instant
+    with pytest.raises(
+        TTError, match="an assertion does not hold although nothing is made worse: looks_at_60:all_early"
+    ):
+        explored(tmp_path, body, {"link-delay": "1ms"}, one.replace("\n", "\nlinks: [{default: {latency: 1s}}]\n"),
+                 check="looks_at_60:all_early")  # fmt: skip
+
+
+@pytest.mark.usefixtures("here")
+def test_a_failure_and_a_cut_lose_what_is_sent_meanwhile(tmp_path: Path) -> None:
+    body = '    with TTConstraint(name="a"):\n        x = sample(trigger, TTPeriod=500_000)\n'
+    body += '    with TTConstraint(name="b"):\n        return work(x)\n'
+    found = explored(tmp_path, body, {"cut:a,b": "0..2s"}, "ensembles: [{name: a}, {name: b}]\n", resolution="1ms")
+    # Cuts begin at 0.6, 1.2, 1.8 and 2.4 s and a microsecond: the last is 99.999 ms before a token.
+    assert 98_999 <= safe(found)["cut:a,b"] <= 99_999
+    first = axis_of(found, "cut:a,b").first
+    assert first is not None
+    assert first.difference.what == "work-1 [2.375s, 2.625s): 50 does not come"
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("seed", range(3))
+def test_no_value_below_a_bound_differs(tmp_path: Path, seed: int) -> None:
+    """Against every value of a grid, simulated one by one with another deployment file."""
+    chance = random.Random(seed)
+    period, other = chance.choice([70, 100, 130]), chance.choice([50, 90, 110])
+    due, time, width = chance.randrange(20, 60), chance.randrange(0, 15), chance.randrange(5, 40)
+    body = f"""
+    with TTConstraint(name="a"):
+        tag, x = sample(trigger, TTPeriod={period}_000, TTDataIntervalWidth={width}_000)
+    with TTConstraint(name="b"):
+        y = sample(trigger, TTPeriod={other}_000, TTPhase={chance.randrange(40)}_000)
+        z = add(work(x), y)
+        return TTFinishByOtherwise(z, TTTimeDeadline=tag + {due}_000, TTPlanB=fallback())
+"""
+    text = "ensembles: [{name: a}, {name: b}]\nlinks: [{default: {latency: DELAY}}]\ncosts: {work: {time: TIME}}\n"
+    text = text.replace("TIME", f"{time}ms")
+    found = explored(
+        tmp_path, body, {"link-delay:a,b": "80ms"}, text.replace("DELAY", "0ms"), resolution="1ms", until="1500ms"
+    )
+
+    def outputs(delay: int) -> list[Any]:
+        (tmp_path / "deployment.yaml").write_text(text.replace("DELAY", f"{delay}ms"))
+        done = ticktalk.simulate(tmp_path / "program.py", until="2s", deployment=tmp_path / "deployment.yaml")
+        return sorted((token.start, token.stop, token.value) for token in done.outputs if token.stop < 1_500_000)
+
+    usual = outputs(0)
+    limit = safe(found)["link-delay:a,b"] // 1_000
+    assert all(outputs(delay) == usual for delay in range(0, limit + 1, 5))
+    assert outputs(limit) == usual
+    assert limit == 80 or outputs(limit + 1) != usual
+
+
+def test_the_search_along_an_axis_doubts_what_halving_finds() -> None:
+    def run(safe_at: Callable[[int], bool], end: int = 1_000) -> Any:
+        search = bound(end, 1, random.Random(1))
+        values = next(search)
+        while True:
+            try:
+                values = search.send([safe_at(value) for value in values])
+            except StopIteration as ended:
+                return ended.value
+
+    assert run(lambda value: value < 123)[:3] == (122, 123, True)
+    assert run(lambda value: True)[:3] == (1_000, None, True)
+    assert run(lambda value: False)[:3] == (0, 1, True)
+    found = run(lambda value: not 100 <= value < 400)
+    assert found.safe == 99
+    assert not found.steady
+
+
+def test_what_differs_is_made_less() -> None:
+    point = Point({"clock:a": -900, "link-delay:a,b": 700, "jitter:a,b": 3}, 0, {})
+    found, runs = least(point, lambda p: p.values.get("link-delay:a,b", 0) - p.values.get("clock:a", 0) >= 1_000)
+    assert sum(abs(value) for value in found.values.values()) == 1_000
+    assert "jitter:a,b" not in found.values
+    assert runs < 40
+
+
+def test_events_are_written_as_they_are_read() -> None:
+    text = """
+- {at: 0s, link: {between: [a, b], latency: 20ms, jitter: 1.5ms, distribution: normal, loss: 1.25%, reorder: 5%}}
+- {at: 0s, cost: {function: fuse, time: 20ms}}
+- {at: 1s, clock: {ensemble: b, step: -3ms, drift: -20.5ppm}}
+- {at: 2s, slow: {ensemble: b, factor: 1.5}}
+- {at: 3s, fail: b}
+- {at: 4s, recover: b}
+- {at: 5s, join: "c=gpu,camera"}
+- {at: 6s, cut: [a, b]}
+- {at: 7s, heal: [a, b]}
+"""
+    events = parse_events(text, ["a", "b"], "m")
+    again = parse_events(events_text(events), ["a", "b"], "m")
+    assert [event._replace(line=0) for event in again] == [event._replace(line=0) for event in events]
+    assert events[0].link["distribution"] is Spread.NORMAL
+    assert set(events[0].link) <= set(LinkSpec._fields)
+
+
+def test_the_command_gives_the_same_wherever_its_runs_are_done_and_a_file_that_shows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "program.py").write_text(HEAD + DEADLINE)
+    (tmp_path / "deployment.yaml").write_text(COSTS)
+    (tmp_path / "bounds.yaml").write_text("link-delay:a,b: 0..200ms\nclock:a: -50ms..0ms\n")
+    words = [
+        "explore",
+        str(tmp_path / "program.py"),
+        "--deployment",
+        str(tmp_path / "deployment.yaml"),
+        "--until",
+        "3s",
+    ]
+    words += ["--bounds", str(tmp_path / "bounds.yaml"), "--runs", "16", "--json", "-o", str(tmp_path / "found")]
+    words += ["-j", "2", "--expect", "link-delay:a,b=39ms", "--expect", "clock:a=40ms"]
+    over_processes = CliRunner().invoke(app_of(words), words)
+    monkeypatch.setattr(exploring, "ProcessPoolExecutor", Inline)
+    found = CliRunner().invoke(app_of(words), words)
+    logging.disable(logging.NOTSET)
+    assert found.stdout == over_processes.stdout
+    assert found.exit_code == over_processes.exit_code == 1
+    assert "-clock:a: -39.999ms stands, -40ms was expected" in found.stderr
+    assert "link-delay" not in found.stderr
+    one = json.loads(found.stdout)
+    assert [axis["safe"] for axis in one["bounds"]] == [39_999, -39_999]
+    assert one["together"]["percent"] == 50
+    first = one["bounds"][0]["first"]
+    assert shlex.split(first["replay"]) == [
+        *["ticktalk", "simulate", str(tmp_path / "program.py"), "--until", "3s"],
+        *["--deployment", str(tmp_path / "deployment.yaml"), "--seed", "0", "--events", first["file"]],
+    ]
+    shown = ticktalk.simulate(
+        tmp_path / "program.py",
+        until="3s",
+        deployment=tmp_path / "deployment.yaml",
+        events=first["file"],
+        seed=first["seed"],
+    )
+    assert (shown.outputs[0].value, shown.outputs[0].start, shown.outputs[0].stop) == (-1, 375_000, 625_000)
+
+
+@pytest.mark.usefixtures("here")
+def test_what_cannot_be_searched_is_said(tmp_path: Path) -> None:
+    for vary, message in {
+        "link-dely": "did you mean `link-delay`",
+        "loss:a,c": r"the graph as it is placed has no such link \(there are: a,b b,runtime-manager\)",
+        "clock:runtime-manager": "has no such ensemble",
+        "body-time:wrok": "has no such function",
+    }.items():
+        with pytest.raises(TTError, match=message):
+            explored(tmp_path, DEADLINE, {vary: "1ms"})
+    for text, message in {
+        "fast": "a duration is a number and a unit",
+        "10ms..20ms": "with 0 in it",
+        "-1ms..2ms": "it begins at 0",
+    }.items():
+        with pytest.raises(TTError, match=message):
+            explored(tmp_path, DEADLINE, {"link-delay": text})
+    with pytest.raises(TTError, match=r"--outputs wrok-1: there is no such output \(there are: TTFinish"):
+        explored(tmp_path, DEADLINE, {"link-delay": "1ms"}, outputs=["wrok-1"])
+    with pytest.raises(TTError, match=r"stream sample-1 has no end, so no run would have one"):
+        explored(tmp_path, DEADLINE, {"link-delay": "1ms"}, until=None)
+
+
+@pytest.mark.usefixtures("here")
+def test_what_the_junction_of_the_examples_stands() -> None:
+    examples = Path(__file__).parent.parent.parent / "examples"
+    vary = {"link-delay:box,pole-south": "200ms", "clock:pole-north": "-100ms..0ms"}
+    place = examples / "junction.yaml"
+    found = ticktalk.explore(examples / "junction.py", vary, deployment=place, until="1s", runs=0)
+    # 80 ms from the instant: 20 to see, 5 on the way and 15 to fuse in the south; 10, 5 and 15 in the north.
+    assert {axis.dimension: axis.safe_text for axis in found.bounds} == {
+        "link-delay:box,pole-south": "39.999ms",
+        "-clock:pole-north": "-49.999ms",
+    }
