@@ -169,8 +169,12 @@ class Heal:
     def ready(self, answer: ReadyAnswer) -> None:
         """An ensemble holds a graph now that was running already, or says why not."""
         state = self._state.graphs.get(answer.graph)
-        if state is None or answer.ensemble not in state.preparing:
+        if state is None or answer.ensemble not in {*state.preparing, *state.hosts}:
+            # The graph was stopped meanwhile, or goes on without it: nothing of it stays there.
+            self._send(answer.ensemble, SyncMsg.STOP, StopGraph(answer.graph))
             return
+        if answer.ensemble not in state.preparing:
+            return  # it is deployed
         state.preparing.discard(answer.ensemble)
         if answer.problem is not None:
             self._refuse(state, answer.ensemble, [sq.name for sq in state.graph.sqs], answer.problem)
