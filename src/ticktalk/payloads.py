@@ -13,6 +13,10 @@ import msgspec
 
 from ticktalk.durations import interval_and_ticks
 from ticktalk.graph.graph import TTGraph
+from ticktalk.heartbeats import Ask as Ask
+from ticktalk.heartbeats import Ping as Ping
+from ticktalk.heartbeats import Pong as Pong
+from ticktalk.heartbeats import Tell as Tell
 from ticktalk.json_text import as_json, json_line, json_name
 from ticktalk.printable import line
 from ticktalk.ranges import Count, EnsembleName, Host, Name, Period, RootTick, Span, Text, is_interval
@@ -361,46 +365,6 @@ class SoFar(msgspec.Struct, frozen=True, array_like=True):
 
 Lateness = Annotated[list[int], msgspec.Meta(min_length=3, max_length=3)]
 """Firings, sum and worst of how late they started (microseconds)."""
-
-
-class Ping(msgspec.Struct, frozen=True, array_like=True):
-    """A heartbeat, half of a clock exchange (ticks of the sender's root clock), and what was refused, by kind.
-
-    `first`, `number`: of its numbered outputs, the first that it keeps, or the next, and the last (0, 0: it has none).
-    """
-
-    name: EnsembleName
-    asked: RootTick
-    offset: RootTick = 0
-    uncertainty: Span = 0
-    refused: dict[Name, Count] = {}
-    first: Count = 0
-    number: Count = 0
-
-
-class Pong(msgspec.Struct, frozen=True, array_like=True):
-    """The manager's answer to a `Ping`; `received` and `answered` on the manager's root clock."""
-
-    asked: RootTick
-    received: RootTick
-    answered: RootTick
-
-    def __post_init__(self) -> None:
-        if self.answered < self.received:
-            raise ValueError("it was answered before it was received")
-
-
-class Ask(msgspec.Struct, frozen=True, array_like=True):
-    """An ensemble that has lost the manager asks another for how long it has heard nothing of it."""
-
-    name: EnsembleName
-
-
-class Tell(msgspec.Struct, frozen=True, array_like=True):
-    """The answer to `Ask`: microseconds since the manager was heard of."""
-
-    name: EnsembleName
-    silence: Span
 
 
 class Taken(msgspec.Struct, frozen=True, array_like=True):

@@ -81,6 +81,7 @@ class EnsembleHost:
         self.alone: dict[str, set[str]] = {}  # by graph, the SQs here that nobody else may host
         self.stages: dict[str, MakeStage] = {}  # before bodies that run in place, first to last
         self.tap: Callable[[StartContext], Tap | None] = lambda start: None  # told of what happens in a context
+        self._holds = False  # whether it holds whatever could be placed elsewhere
         self._suspended: dict[tuple[str, int], set[str]] = {}  # by context, what `hold` has held
         self.prepared: dict[str, PreparedGraph] = {}
         self.contexts: dict[tuple[str, int], Context] = {}
@@ -138,6 +139,7 @@ class EnsembleHost:
         if start.until is not None:
             context.end_streams(start.until)
         self.contexts[key] = context
+        self._hold_more()
         return context
 
     def arrive(self, message: TokenMessage) -> None:
@@ -161,6 +163,7 @@ class EnsembleHost:
             if graph == placement.graph:
                 states = placement.states.get(number)
                 context.place([] if states is None else come, states or {}, load or prepared.code.decode)
+        self._hold_more()
 
     def hand_over(self, order: HandOver) -> Handed:
         """The states with which instances go on elsewhere; they end here when they are removed."""
@@ -182,8 +185,8 @@ class EnsembleHost:
         return Checkpoint(graph, number, self.name, self.agenda.now, states, generations, saver.left_out)
 
     def hold(self) -> list[str]:
-        """Hold every instance that could be placed elsewhere; the names of those that were not held."""
-        names = set()
+        """Hold every instance that could be placed elsewhere, also those that come; the names of those not held yet."""
+        self._holds, names = True, set[str]()
         for key, context in self.contexts.items():
             movable = set(context.syncs) - self.alone.get(key[0], set()) - context.held
             context.hold(movable)
@@ -191,8 +194,13 @@ class EnsembleHost:
             names |= movable
         return sorted(names)
 
+    def _hold_more(self) -> None:
+        if self._holds:
+            self.hold()
+
     def release(self) -> None:
         """Let what `hold` has held go on; an instance that is being handed over stays held."""
+        self._holds = False
         for key, names in self._suspended.items():
             if key in self.contexts:
                 self.contexts[key].release(names)

@@ -204,7 +204,8 @@ class Lease:
         self._questions = 0
 
     def begin(self, dead_after: int = DEAD_AFTER) -> None:
-        """The ensemble has joined: the manager was heard now."""
+        """The ensemble has joined: the manager was heard now, and what was held goes on."""
+        self._host.release()
         self.watch = ManagerWatch(self._now(), dead_after)
 
     def notice_silence(self) -> None:

@@ -9,6 +9,7 @@ import enum
 from collections.abc import Callable, Collection
 from typing import Any, Literal, NamedTuple
 
+from ticktalk.heartbeats import ControlState
 from ticktalk.manager.events import Event
 from ticktalk.manager.state import ManagerState
 from ticktalk.payloads import IdleReport, StartContext
@@ -91,6 +92,10 @@ class Driver:
     def connected(self) -> Collection[str]:
         """The ids of the network sessions that are connected now."""
         return ()
+
+    def heartbeat(self, ensemble: str, control: ControlState) -> ControlState:
+        """A heartbeat of an ensemble has come: how control messages stand there; how they stand here."""
+        return ControlState()
 
     def hears(self, ensemble: str) -> bool:
         """True if messages of an ensemble get through now. Where this cannot be seen, it sends heartbeats."""

@@ -174,7 +174,8 @@ class Liveness:
 
     def ping(self, ping: Ping, received: int) -> None:
         """Take a heartbeat that came at tick `received`, and answer it."""
-        if ping.name in self._state.lost:
+        back = ping.name in self._state.lost
+        if back:
             if self._driver.now() - received > self.times.dead_after:
                 return  # it waited here for so long that it does not tell of now: a later one will
             self.back(ping.name)
@@ -185,7 +186,15 @@ class Liveness:
         ensemble.heard, ensemble.offset, ensemble.uncertainty = received, ping.offset, ping.uncertainty
         ensemble.refused = ping.refused
         self._taking.ping(ping)
-        self._send(ping.name, NetMsg.PONG, Pong(ping.asked, received, self._driver.now()))
+
+        def answer() -> None:
+            control = self._driver.heartbeat(ping.name, ping.control)
+            self._send(ping.name, NetMsg.PONG, Pong(ping.asked, received, self._driver.now(), control))
+
+        if back:
+            self._driver.when_written(answer)  # what it holds goes on after all that it is told now
+        else:
+            answer()
         self._warn_of_clock(ping)
 
     def _warn_of_clock(self, ping: Ping) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from ticktalk.defaults import CHECKPOINT_PERIOD
 from ticktalk.errors import InvalidMessageError, TTError
 from ticktalk.graph.graph import TTGraph
+from ticktalk.heartbeats import ControlState
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.events import Refused, RefusedMore
 from ticktalk.manager.liveness import WATCH_PERIOD, Why
@@ -202,6 +203,12 @@ class ManagerNode(Driver):
             if self.known is not None:
                 self.process.requests.restarted()
                 loop.post(self.node._drain)
+
+    def heartbeat(self, ensemble: str, control: ControlState) -> ControlState:
+        """See `Driver.heartbeat`."""
+        self.node.heard(ensemble, control)
+        self.node._drain()  # what was told before counts as sent
+        return self.node.order.says(ensemble)
 
     def connected(self) -> Collection[str]:
         """The ids of the sessions that are connected now."""

@@ -27,6 +27,9 @@ LOOK = 200_000
 SETTLED_AFTER = 1_000_000
 """Microseconds after a join for which "I do not know you" still answers a heartbeat from before it."""
 
+LOOK_AGAIN = 20_000
+"""Root ticks between two looks whether the messages have come that were sent before an answer."""
+
 PINGS_KEPT = 64
 """Heartbeats whose answers are taken."""
 
@@ -158,8 +161,9 @@ class Membership:
         node.noting.uncertainty = self.discipline.uncertainty
         now = self._lease.pinged_at = node.clock.now()
         self._pinged.append(now)
-        kept, clock = node.to_manager.kept, self.discipline
-        ping = Ping(node.name, now, clock.offset, clock.uncertainty, node.refused(), kept.first, kept.number)
+        kept, clock, control = node.to_manager.kept, self.discipline, node.order.says(node.manager)
+        outputs = kept.first, kept.number
+        ping = Ping(node.name, now, clock.offset, clock.uncertainty, node.refused(), *outputs, control)
         node.send(node.manager, message(RuntimeMsg.PING, ping))
 
     def _pong(self, pong: Pong, stamp: int) -> None:
@@ -167,7 +171,19 @@ class Membership:
             raise UntimelyError("an answer to a heartbeat that was not sent, or long ago")
         self._heard_at = monotonic_us()
         self._exchange(Exchange(pong.asked, pong.received, pong.answered, stamp))
-        if self._lease.pong(pong.asked):
+        self._node.heard(self._node.manager, pong.control)
+        self._go_on(pong.asked)
+
+    def _go_on(self, asked: int) -> None:
+        """The manager has answered the heartbeat sent at `asked`.
+
+        It may have sent other hosts for held SQs before. So these go on after all such messages.
+        """
+        node = self._node
+        moves = any(node.moves.under_way(graph) for graph in node.host.prepared)
+        if self._lease.watch.held and (moves or node.order.is_behind(node.manager)):
+            node.agenda.deliver_at(node.clock.now() + LOOK_AGAIN, self._go_on, asked)
+        elif self._lease.pong(asked):
             self._lease.notice_silence()
 
     def _exchange(self, exchange: Exchange) -> None:

@@ -23,6 +23,7 @@ from ticktalk.engine.components import Components
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.errors import InvalidMessageError, TTError
 from ticktalk.factories import check_factory
+from ticktalk.heartbeats import ControlState
 from ticktalk.hosted.arc_watch import ArcWatch
 from ticktalk.hosted.ensemble_duties import Duties
 from ticktalk.hosted.moves import UNDER_WAY_LIMIT, Moves
@@ -45,6 +46,7 @@ from ticktalk.payloads import (
 from ticktalk.physical.memory.allocator import keep_memory
 from ticktalk.physical.memory.sharing import Sharing
 from ticktalk.physical.network.control_frames import UnsignedCodeError, parse_control
+from ticktalk.physical.network.control_order import ControlOrder
 from ticktalk.physical.network.frames import FrameError
 from ticktalk.physical.network.inboxes import Inboxes
 from ticktalk.physical.network.link import Link
@@ -192,8 +194,8 @@ class Node:
         self.log_error: Callable[[FiringError], None] = lambda error: None
         self._listening = Listening(self.link, self.tokens.incoming)
         self.link.name, self.link.take = name, self.receive
-        if guard is not None:
-            self.link.seal = guard.seal
+        self.order = ControlOrder(guard, name, manager, self.link.send_again)
+        self.link.seal = self.order.seal
         self.link.waiting, self.link.overflow = self._flush, self.count_overflow
         self.link.subscribe(control_key(name), self._on_control)
         self.link.subscribe(apart_key(name), self.tokens.take_apart)
@@ -282,6 +284,11 @@ class Node:
         else:
             self.link.send(ensemble, message)
 
+    def heard(self, ensemble: str, control: ControlState) -> None:
+        """A heartbeat of an ensemble says how control messages stand there."""
+        for proven in self.order.heard(ensemble, control):
+            self._take(proven, monotonic_us())
+
     def receive(self, message: Message, stamp: int | None = None) -> None:
         """Take a control message to the process it is for."""
         direct = self.take_control.get(message.msg_type)
@@ -336,6 +343,10 @@ class Node:
         return {kind: self.own[kind] for kind in REFUSED if self.own[kind]}
 
     def _control(self, came: bytes | Proven | FrameError, stamp: int) -> None:
+        for each in self.order.came(came):
+            self._take(each, stamp)
+
+    def _take(self, came: bytes | Proven | FrameError, stamp: int) -> None:
         try:
             message = self._opened(came)
             if message.msg_type is NetMsg.ROUTE and self.guard is not None:
@@ -358,9 +369,7 @@ class Node:
         if isinstance(came, FrameError):
             raise came
         if isinstance(came, bytes):
-            if self.guard is None:
-                return parse_control(came)
-            came = self.guard.prove(came)
+            return parse_control(came)
         assert self.guard is not None
         opened = self.guard.take(came)
         return parse_control(opened.body, opened)

@@ -323,7 +323,7 @@ class Site:
             lambda: [name for name in network.routing_table if name not in (self.name, self.manager)],
             self._ping,
             lambda: self._network.agenda.now,
-            lambda tick, call: self._network.agenda.deliver_at(tick, self._do, call),
+            lambda tick, call: self._network.agenda.deliver_at(tick, self._check_lease, call),
             lambda tick, call: self._driver.at_end_of(tick, self._do, call),
             lambda sqs: self.suspended(sqs),
         )
@@ -345,6 +345,10 @@ class Site:
         """Hear the manager, if it can be heard; in simulation a heartbeat is answered at once."""
         if self._network.connected(self.name, self.manager):
             self.lease.pong(self._network.agenda.now)
+
+    def _check_lease(self, check: Callable[[], None]) -> None:
+        self._ping()  # it may have been heard again at the tick of the cut
+        self._do(check)
 
     def _told(self, tell: Tell) -> None:
         self._ping()  # heartbeats go on all the time

@@ -150,6 +150,10 @@ class Link(TTNetworkInterface):
         else:
             self._put_in(row.path, control_key(ensemble), sealed)
 
+    def send_again(self, ensemble: str, frame: bytes) -> None:
+        """Send a control message, sealed before, once more."""
+        self._put_in(Path.CONTROL, control_key(ensemble), frame)
+
     def subscribe(self, key: str, receive: Receive) -> None:
         """Call `receive(payload, attached)` for publications on `key`, in a thread of the transport's."""
         self._subscriptions[key] = (receive, self._subscribe(key, receive) if self.is_open else None)

@@ -222,12 +222,16 @@ class Guard:
             self._former[name] = peer
             if len(self._former) > PEERS:
                 del self._former[next(iter(self._former))]
-            self._first = max(self._first, *(next(count) for count in peer.count.values()))
+            self._first = max(self._first, *(last + 1 for last in peer.last.values()))
 
     def session_of(self, name: str) -> bytes | None:
         """The session in which a process is known."""
         peer = self._peers.get(name)
         return None if peer is None else peer.session
+
+    def last_number(self, name: str, path: Path) -> int:
+        """The number of the last message that was sealed for a process on a path."""
+        return self._peers[name].last[path]
 
     # Messages.
 
@@ -240,7 +244,7 @@ class Guard:
         peer = self._peers.get(recipient)
         if peer is None:
             raise DroppedError("untimely", f"no message can be sealed for {recipient!r}: it has not joined")
-        counter = next(peer.count[path])
+        counter = peer.last[path] = peer.last[path] + 1
         number = _number(path, counter)
         signature = b""
         if signed and self._sign is not None:

@@ -8,7 +8,6 @@ for another one.
 from __future__ import annotations
 
 import enum
-import itertools
 import os
 from hashlib import blake2b
 
@@ -106,11 +105,11 @@ class Peer(Keys):
         first: the first number: no message of this session to it had that one, or a later one.
     """
 
-    __slots__ = ("came", "count")
+    __slots__ = ("came", "last")
 
     def __init__(self, known: Known, session: bytes, name: str, own_session: bytes, first: int) -> None:
         super().__init__(known, session, name, own_session)
-        self.count = {path: itertools.count(first) for path in Path}
+        self.last = dict.fromkeys(Path, first - 1)
         self.came = {path: Window(WINDOW) for path in Path}
 
 

@@ -1,0 +1,65 @@
+"""The payloads of heartbeats, and of questions whether the manager is heard: plain data (`payloads.py`)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ticktalk.ranges import Count, EnsembleName, Name, RootTick, Span
+
+
+class ControlState(msgspec.Struct, frozen=True, array_like=True):
+    """How the control messages between an ensemble and the manager stand, as a heartbeat of one of them says.
+
+    Attributes:
+        taken: the number up to which it has taken those of the other.
+        first: the number of the first that it keeps, because it may not have come; 0: nothing is said.
+        last: the number of the last that it has sent.
+        again: those after `taken` are missing: they are to be sent again.
+    """
+
+    taken: Count = 0
+    first: Count = 0
+    last: Count = 0
+    again: bool = False
+
+
+class Ping(msgspec.Struct, frozen=True, array_like=True):
+    """A heartbeat, half of a clock exchange (ticks of the sender's root clock), and what was refused, by kind.
+
+    `first`, `number`: of its numbered outputs, the first that it keeps, or the next, and the last (0, 0: it has none).
+    """
+
+    name: EnsembleName
+    asked: RootTick
+    offset: RootTick = 0
+    uncertainty: Span = 0
+    refused: dict[Name, Count] = {}
+    first: Count = 0
+    number: Count = 0
+    control: ControlState = ControlState()
+
+
+class Pong(msgspec.Struct, frozen=True, array_like=True):
+    """The manager's answer to a `Ping`; `received` and `answered` on the manager's root clock."""
+
+    asked: RootTick
+    received: RootTick
+    answered: RootTick
+    control: ControlState = ControlState()
+
+    def __post_init__(self) -> None:
+        if self.answered < self.received:
+            raise ValueError("it was answered before it was received")
+
+
+class Ask(msgspec.Struct, frozen=True, array_like=True):
+    """An ensemble that has lost the manager asks another for how long it has heard nothing of it."""
+
+    name: EnsembleName
+
+
+class Tell(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to `Ask`: microseconds since the manager was heard of."""
+
+    name: EnsembleName
+    silence: Span
