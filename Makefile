@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 BENCH_VENV := .bench-venv
 BENCH_READY := $(BENCH_VENV)/.ready
 
-.PHONY: demo test soak fuzz bench docs clean
+.PHONY: demo test soak fuzz explore bench docs clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,10 @@ soak: $(READY)
 fuzz: $(READY)
 	$(VENV)/bin/python tests/physical/fuzz_messages.py $(or $(FUZZ),100000) $(SEED)
 	$(VENV)/bin/pytest --hypothesis-profile=random -m hypothesis $(if $(SEED),--hypothesis-seed=$(SEED))
+
+# SEEDS (100000) runs of whole systems under faults, in simulated time, from SEED (0) on.
+explore: $(READY)
+	$(VENV)/bin/python tests/protocol/explore.py $(or $(SEEDS),100000) $(or $(SEED),0)
 
 # The peers that TickTalk is measured beside have an environment of their own, with TickTalk in it.
 $(BENCH_READY): pyproject.toml benchmarks/requirements.txt

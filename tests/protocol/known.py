@@ -1,0 +1,46 @@
+"""Runs that broke an invariant once, by the sentence that they broke."""
+
+from __future__ import annotations
+
+from played_system import MS
+from schedule import Command, Plan
+
+LATER = Command(4100 * MS, "heal", ("a", "b"))
+"""Nothing, and then all is mended."""
+
+KNOWN = {
+    "a lease that ended while a process stood still is seen before anything fires": Plan(
+        0, ("a", "b"), 2, 0, 0, (Command(1000 * MS, "stop", ("b",), 3000 * MS), LATER)
+    ),
+    "held SQs go on only after the placements that were sent before": Plan(
+        1, ("a", "b"), 2, 0, 0, (Command(1137 * MS, "cut", ("b", "runtime-manager")), LATER)
+    ),
+    "a start that is lost where a session ends comes all the same": Plan(
+        54,
+        ("a", "b"),
+        16,
+        0,
+        0,
+        (Command(840 * MS, "lose", ("a", "runtime-manager")), Command(1223 * MS, "again", ("b",))),
+    ),
+    "a graph that an ensemble has prepared in vain does not stay there": Plan(
+        563,
+        ("a", "b", "c"),
+        14,
+        0,
+        0,
+        (
+            Command(924 * MS, "cut", ("b", "runtime-manager")),
+            Command(1954 * MS, "drain", ("a",)),
+            Command(3082 * MS, "cut", ("a", "c")),
+        ),
+    ),
+    "a context that starts while an ensemble holds its SQs is held, too": Plan(
+        103,
+        ("a", "b", "c"),
+        4,
+        0,
+        0,
+        (Command(644 * MS, "lose", ("a", "runtime-manager")), Command(2428 * MS, "lose", ("a", "b"))),
+    ),
+}

@@ -1,0 +1,479 @@
+"""A whole system in one thread and in simulated time: the processes of a device as they are, the rest played.
+
+Real are the node of each ensemble, its membership, its timekeeper's order of work, its workers' bodies, tokens, guards,
+and all of the manager. Played are the network's sessions, the clocks of hosts, threads, and the join's questions.
+Everything follows from one random generator, as long as Python's hashes are the same (`PYTHONHASHSEED`).
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import queue
+import random
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from played_network import MS, Network, PlayedLink, S
+
+from ticktalk.errors import TTError
+from ticktalk.hosted.lease import Times
+from ticktalk.manager.events import Event
+from ticktalk.mapping.ensembles import EnsembleInfo
+from ticktalk.messages import RuntimeMsg, message
+from ticktalk.network_keys import GREET, HELLO, JOIN
+from ticktalk.payloads import OutputToken
+from ticktalk.physical.manager_node import ManagerNode
+from ticktalk.physical.membership import Membership
+from ticktalk.physical.network import joining
+from ticktalk.physical.node import Node
+from ticktalk.physical.timekeeping import root_clock
+from ticktalk.physical.timekeeping.loop import NEVER, Loop
+from ticktalk.physical.trust import questions
+from ticktalk.physical.trust.guard import Guard
+from ticktalk.physical.trust.identity import ByToken, Known
+from ticktalk.physical.trust.revocations import Revocation, Revocations
+from ticktalk.physical.workers.worker import Worker
+from ticktalk.processes import TTRuntimeManagerProcess
+
+MANAGER = "runtime-manager"
+UTC_AT_START = 1_800_000_000 * S
+RETRY = 300 * MS
+
+class DefectError(AssertionError):
+    """An error in the runtime itself."""
+
+
+class PlayedTime:
+    """Stands in for the module `time`: the clock of the host that acts now."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.host: Host | None = None
+
+    def monotonic_ns(self) -> int:
+        return 1000 * (self.now if self.host is None else self.host.read(self.now))
+
+    def monotonic(self) -> float:
+        return self.monotonic_ns() / 1e9
+
+    def time_ns(self) -> int:
+        return self.monotonic_ns() + 1000 * (UTC_AT_START + (0 if self.host is None else self.host.utc))
+
+
+TIME = PlayedTime()
+
+
+class _NoSockets:
+    def poll(self, timeout: int) -> list[Any]:
+        return []
+
+
+class _NoRole:
+    def hurry(self) -> None:
+        """There is one thread."""
+
+
+class PlayedLoop(Loop):
+    """The order of a timekeeper's work, without threads: what it would sleep for is an event of the world."""
+
+    def __init__(self, clock: Any, agenda: Any, ensemble: str = "") -> None:
+        self.clock, self.agenda = clock, agenda
+        self._epoll: Any = _NoSockets()
+        self._inbox = deque()
+        self._watched, self._timers, self._timer_count = {}, [], 0
+        self._jobs = deque()
+        self._role: Any = _NoRole()
+        self._signalled = self._stopping = False
+        self._wakes_at, self._to_tick = 0, False
+        self._first = NEVER, lambda: None
+        self._thread = None
+        assert TIME.host is not None
+        self.host = TIME.host
+        self.host.loop = self
+        self.acts = False
+
+    @property
+    def in_loop(self) -> bool:
+        return self.acts
+
+    def _signal(self) -> None:
+        self._signalled = True
+        self.host.wake()
+
+    def visit(self, stamp: int, call: Callable[..., None], *arguments: Any) -> bool:
+        return False
+
+    def spawn(self, call: Callable[[], None]) -> None:
+        call()
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+    def _guarded(self, call: Callable[..., None], *arguments: Any) -> None:
+        try:
+            call(*arguments)
+        except Exception as error:
+            raise DefectError(f"{self.host.name}: {type(error).__name__}: {error}") from error
+
+    def turn(self) -> None:
+        """Do all that is due now."""
+        self._signalled = True
+        while True:
+            self.acts = True
+            self._turn()
+            self.acts = False
+            while self._jobs:
+                self.acts = True
+                job = self._jobs.popleft()()
+                self.acts = False
+                if job is not None:
+                    _, call, arguments = job
+                    if self.host.body_time and getattr(call, "__func__", None) is Worker.run_all:
+                        self.host.world.at(self.host.body_time, self.host, call, *arguments)
+                    else:
+                        call(*arguments)
+            if not self._inbox:
+                break
+        self._signalled = False
+        due = [] if not self._timers else [self._timers[0][0]]
+        tick = self.agenda.next_tick()
+        if tick is not None:
+            due.append(self.clock.monotonic(tick))
+        if due:
+            self.host.wake_at(min(due))
+
+
+class Host:
+    """One process on a host of its own: it is alive, stands still, or is dead.
+
+    Attributes:
+        ppm: millionths by which its monotonic clock runs fast.
+        utc: microseconds by which its UTC was wrong when it started.
+        body_time: microseconds for which each body runs.
+    """
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world, self.name = world, name
+        self.alive = True
+        self.ppm = 0
+        self.utc = 0
+        self.body_time = 0
+        self.loop: PlayedLoop
+        self.link: PlayedLink
+        self._base = (world.now, 1_000 * S + world.choice.randrange(S))
+        self._stands: str = ""  # "stopped": the whole process; "busy": its timekeeper
+        self._later: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._wakes = -1
+
+    def read(self, now: int) -> int:
+        """Its monotonic clock at a moment."""
+        begin, reading = self._base
+        return reading + (now - begin) + (now - begin) * self.ppm // 1_000_000
+
+    def drift(self, ppm: int) -> None:
+        """Let its clock run fast by so many millionths from now on."""
+        self._base = (self.world.now, self.read(self.world.now))
+        self.ppm = ppm
+
+    def wake(self) -> None:
+        """Have its timekeeper take a turn."""
+        self.wake_at(self.read(self.world.now))
+
+    def wake_at(self, reading: int) -> None:
+        """Have its timekeeper take a turn when its clock shows this."""
+        begin, base = self._base
+        ahead = reading - base
+        moment = max(self.world.now, begin + -(-ahead * 1_000_000 // (1_000_000 + self.ppm)))
+        if self._wakes < self.world.now or moment < self._wakes:
+            self._wakes = moment
+            self.world.at(moment - self.world.now, self, self._turn, moment)
+
+    def _turn(self, moment: int) -> None:
+        if self._wakes == moment:
+            self._wakes = -1
+            self.loop.turn()
+
+    def act(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Do something in this process, unless it is dead; later, while it stands still."""
+        if not self.alive:
+            return
+        turns = getattr(call, "__func__", None) is Host._turn
+        if self._stands == "stopped" or (self._stands == "busy" and turns):
+            self._later.append((call, arguments))
+            return
+        before, TIME.host = TIME.host, self
+        try:
+            call(*arguments)
+        finally:
+            TIME.host = before
+
+    def stand(self, how: str) -> None:
+        """Stand still, or go on (empty)."""
+        self._stands = how
+        if not how:
+            later, self._later = self._later, []
+            for call, arguments in later:
+                self.act(call, *arguments)
+            self._wakes = -1
+            self.act(self.loop.turn)
+
+    def die(self) -> None:
+        """End without a word."""
+        self.alive = False
+        self.world.network.end(self)
+
+
+class _Certified(ByToken):
+    """An identity whose name stands for its certificate's serial number: so it can be revoked."""
+
+    def meet(self, certificate: bytes) -> Known:
+        known = super().meet(certificate)
+        return known._replace(serial=known.name)
+
+
+class _Signer:
+    def sign(self, content: bytes) -> bytes:
+        return b"signed"
+
+    def verify(self, content: bytes, signature: bytes) -> bool:
+        return signature == b"signed"
+
+
+class PlayedTrust:
+    """The manager's trust: the revocation list is the world's."""
+
+    credentials = None
+
+    def __init__(self, world: World, guard: Guard) -> None:
+        self._world, self.guard = world, guard
+
+    def warn_of_end(self) -> None:
+        """Nothing expires."""
+
+    @property
+    def list_content(self) -> bytes:
+        return self._world.revocations.encode(_Signer())  # type: ignore[arg-type]
+
+    def look(self) -> list[Known]:
+        return self.guard.revoke(self.list_content)
+
+
+class Ensemble:
+    """A process of an ensemble: it joins as its handle would, and then is its membership."""
+
+    def __init__(self, world: World, name: str, components: tuple[str, ...] = ()) -> None:
+        self.world, self.name = world, name
+        self.host = Host(world, name)
+        self.host.utc = world.choice.randrange(-200 * MS, 200 * MS)
+        self.joins = 0
+        self.ended = False
+        self.refused = ""
+        with world.acting(self.host):
+            self.guard = Guard(
+                _Certified(b"token", name, "ensemble"),
+                lists=_Signer(),  # type: ignore[arg-type]
+            )
+            self.node = Node(
+                name, dict.fromkeys(components), MANAGER, False, "", self.guard, PlayedLink(self.host), loop=PlayedLoop
+            )
+            self.started = self.node.clock.now()
+            self.member = Membership(self.node, self.guard, True, lambda text: None, self._again, self._end)
+            self.node.accelerator = None  # the watch sees each firing
+            self.node.loop.every(Times().heartbeat, self.member.beat)
+            self.join()
+
+    def _end(self) -> None:
+        self.ended = True
+        if not self.member.out:
+            self.node.loop.post(lambda: self.node.send(MANAGER, message(RuntimeMsg.LEAVE, self.name)))
+        self.world.at(5 * MS, self.host, self.host.die)
+
+    def _again(self) -> None:
+        self.world.at(1 * MS, self.host, self.join)
+
+    def _info(self) -> EnsembleInfo:
+        link = self.node.link
+        return EnsembleInfo(
+            self.name,
+            f"{self.name}:1",
+            sorted(self.node.components),
+            boot_id=f"host of {self.name}",
+            started=self.started,
+            zid=link.identity,
+        )
+
+    def join(self) -> None:
+        """Ask until the manager answers, as `EnsembleHandle` does."""
+        link = self.node.link
+        if not link.is_open:
+            link.open("peer")
+        self._question(HELLO, lambda welcome: self._question(JOIN, self._enter))
+
+    def _question(self, key: str, then: Callable[[joining.Welcome], None]) -> None:
+        link, asked = self.node.link, self.node.clock.now()
+        assert isinstance(link, PlayedLink)
+
+        def greeted(reply: Any) -> None:
+            if reply is None or not reply[0]:
+                self._later()
+                return
+            asking = self.guard.ask(reply[1], key, msgspec.msgpack.encode(self._info()))
+
+            def answered(reply: Any) -> None:
+                if reply is None or not reply[0]:
+                    self._later()
+                    return
+                try:
+                    accepted, payload = asking.answer(reply[1])
+                except TTError:
+                    self._later()
+                    return
+                if not accepted:
+                    self.refused = str(joining.refusal_in(payload))
+                    self._later()
+                    return
+                welcome = msgspec.msgpack.decode(payload, type=joining.Welcome)
+                if welcome.revoked:
+                    self.guard.revoke(welcome.revoked)
+                try:
+                    self.guard.admit(asking.badge, asking.answerer.name)
+                    for peer in welcome.peers:
+                        self.guard.admit(peer.badge, peer.name)
+                except TTError:
+                    self._later()
+                    return
+                self.asked = asked
+                then(welcome)
+
+            self.world.network.ask(link, key, asking.payload, answered)
+
+        self.world.network.ask(link, GREET, b"", greeted)
+
+    def _later(self) -> None:
+        if not self.ended:
+            self.world.at(RETRY, self.host, self.join)
+
+    def _enter(self, welcome: joining.Welcome) -> None:
+        self.joins += 1
+        self.member.take_clock(False, welcome.now, self.asked, self.node.clock.now())
+        if self.joins == 1:
+            self.member.joined()
+            self.host.wake()
+        else:
+            self.node.loop.post(self.member.joined)
+
+
+class World:
+    """See above.
+
+    Args:
+        choice: decides all that is left to chance.
+        checkpoint: microseconds between two checkpoints.
+    """
+
+    def __init__(self, choice: random.Random, checkpoint: int = 500 * MS) -> None:
+        self.choice = choice
+        self.now = 0
+        TIME.now, TIME.host = 0, None
+        self.numbers = itertools.count(1)
+        self._events: list[tuple[int, int, Host | None, Callable[..., None], tuple[Any, ...]]] = []
+        self.network = Network(self)
+        self.revocations = Revocations(1, datetime(2026, 1, 1, tzinfo=UTC))
+        self.ensembles: dict[str, Ensemble] = {}
+        self.outputs: list[OutputToken] = []
+        self.told: list[tuple[int, Event]] = []
+        self.manager_host = Host(self, MANAGER)
+        with self.acting(self.manager_host):
+            guard = Guard(
+                _Certified(b"token", MANAGER, "manager"),
+                lists=_Signer(),  # type: ignore[arg-type]
+            )
+            self.driver = ManagerNode(checkpoint)
+            self.process = TTRuntimeManagerProcess(None, queue.SimpleQueue(), MANAGER, driver=self.driver)
+            self.node = Node(MANAGER, {}, MANAGER, False, "", guard, PlayedLink(self.manager_host), loop=PlayedLoop)
+            self.node.accelerator = None
+            self.node.link.open("router")
+            now = self.node.clock.now()
+            self.process.requests.liveness.introduce(
+                EnsembleInfo(MANAGER, "m:1", [], boot_id="host of the manager", started=now, badge=guard.badge)
+            )
+            self.trust = PlayedTrust(self, guard)
+            self.driver.host(self.node, self.process, self.trust)  # type: ignore[arg-type]
+        self.process.outputs.listeners.append(self.outputs.append)
+        self.process.requests.watchers.append(lambda event: self.told.append((self.now, event)))
+        self.manager_host.wake()
+
+    @property
+    def state(self) -> Any:
+        return self.process.state
+
+    @contextmanager
+    def acting(self, host: Host) -> Iterator[None]:
+        """A host acts: its clock is read."""
+        before, TIME.host = TIME.host, host
+        try:
+            yield
+        finally:
+            TIME.host = before
+
+    def at(self, ahead: int, host: Host | None, call: Callable[..., None], *arguments: Any) -> None:
+        """Have a host do something so much later; None: the world itself."""
+        heapq.heappush(self._events, (self.now + max(0, ahead), next(self.numbers), host, call, arguments))
+
+    def run(self, until: int) -> None:
+        """Let time pass up to a moment."""
+        events = self._events
+        while events and events[0][0] <= until:
+            self.now, _, host, call, arguments = heapq.heappop(events)
+            TIME.now = self.now
+            if host is None:
+                call(*arguments)
+            else:
+                host.act(call, *arguments)
+        self.now = TIME.now = until
+
+    def start(self, name: str, components: tuple[str, ...] = ()) -> Ensemble:
+        """Start the process of an ensemble."""
+        made = self.ensembles[name] = Ensemble(self, name, components)
+        return made
+
+    def request(self, kind: RuntimeMsg, request: Any) -> Future[Any]:
+        """Have a user ask the manager for something; the reply is in the future that is returned."""
+        reply: Future[Any] = Future()
+        handlers = self.process.requests.handlers
+
+        def ask() -> None:
+            handlers[kind](msgspec.structs.replace(request, reply=reply))
+            self.node._drain()
+
+        self.manager_host.act(self.node.loop.post, ask)
+        return reply
+
+    def revoke(self, name: str) -> None:
+        """Take back the certificate of an ensemble."""
+        gone = Revocation(name, name, datetime(2026, 1, 1, tzinfo=UTC))
+        self.revocations = self.revocations.with_revoked([gone], datetime(2026, 1, 1, tzinfo=UTC))
+
+
+class played:
+    """While it is open, clocks and random bytes are the world's."""
+
+    def __init__(self, choice: random.Random) -> None:
+        self._choice = choice
+
+    def __enter__(self) -> None:
+        self._before = root_clock.time, questions.time, os.urandom
+        root_clock.time = questions.time = TIME  # type: ignore[assignment]
+        os.urandom = self._choice.randbytes
+        assert threading.main_thread() is threading.current_thread()
+
+    def __exit__(self, *error: object) -> None:
+        root_clock.time, questions.time, os.urandom = self._before

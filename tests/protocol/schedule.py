@@ -1,0 +1,318 @@
+"""What is done to a system in one run: a list of commands, made from a seed, and carried out in a `World`."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+from played_system import MANAGER, MS, Ensemble, S, World, played
+from watch import Watch
+
+from ticktalk.graph.graph import TTGraph
+from ticktalk.language.compiler import compile_source
+from ticktalk.messages import RuntimeMsg
+from ticktalk.payloads import DeployRequest, DrainRequest, SetRequest, StartRequest, StopRequest
+
+HEAD = """\
+from ticktalk import SQify, STREAMify, GRAPHify
+@STREAMify
+def count(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@STREAMify
+def ones(trigger):
+    return 1
+@SQify
+def same(x):
+    return x
+@SQify
+def total(x):
+    global sq_state
+    sq_state["sum"] = sq_state.get("sum", 0) + x
+    return sq_state["sum"]
+"""
+
+NAMES = ("a", "b", "c", "d")
+PROGRAMS = 24
+BEGIN = 600 * MS
+"""When the first graph is deployed: the ensembles have joined by then."""
+
+FAULTS = 5 * S
+"""For how long commands are given after that."""
+
+SETTLES = 9 * S
+"""For how long the system has then to come to rest: silence is noticed, SQs are placed, a session joins again."""
+
+
+class Command(NamedTuple):
+    """One thing that is done: when (microseconds), what, to whom, and how much."""
+
+    at: int
+    kind: str
+    who: tuple[str, ...] = ()
+    much: int = 0
+
+    def __str__(self) -> str:
+        much = f" {self.much}" if self.much else ""
+        return f"{self.at / S:.3f}s {self.kind} {' '.join(self.who)}{much}".rstrip()
+
+
+class Plan(NamedTuple):
+    """A whole run: its seed, ensembles, program, the length of its streams (0: without end), and commands."""
+
+    seed: int
+    names: tuple[str, ...]
+    program: int
+    length: int
+    checkpoint: int
+    commands: tuple[Command, ...]
+
+
+def source(number: int) -> str:
+    """One of the programs: lines of SQs that each give one token for one, with hosts that are given or free."""
+    choice = random.Random(number)
+    body = []
+    for line in range(choice.randint(1, 2)):
+        period = choice.choice([100, 150, 200]) * MS
+        source = choice.choice(["count", "count", "ones"])
+        steps = [f"{source}(trigger, TTPeriod={period}, TTPhase={choice.randrange(period)})"]
+        steps += [f"{choice.choice(['same', 'total'])}(x{line}_{step})" for step in range(choice.randint(1, 2))]
+        for step, call in enumerate(steps):
+            made = f"x{line}_{step} = {call}"
+            chance = choice.random()
+            if chance < 0.6:
+                allowed = choice.sample(NAMES[:3], 2)
+                body.append(f"    with TTConstraint(name={allowed!r}):\n        {made}\n")
+            elif chance < 0.7:
+                body.append(f"    with TTConstraint(name={choice.choice(NAMES[:2])!r}):\n        {made}\n")
+            else:
+                body.append(f"    {made}\n")
+    return f"{HEAD}@GRAPHify\ndef main(trigger):\n{''.join(body)}"
+
+
+@functools.cache
+def program(number: int, name: str = "g") -> TTGraph:
+    """A program, compiled."""
+    return compile_source(source(number), f"{name}.py", name)
+
+
+KINDS = {
+    "kill": 6,
+    "return": 6,
+    "cut": 6,
+    "lose": 4,
+    "heal": 8,
+    "stop": 3,
+    "busy": 3,
+    "slow": 3,
+    "quick": 2,
+    "drift": 1,
+    "copies": 2,
+    "drain": 4,
+    "set": 1,
+    "deploy": 2,
+    "again": 2,
+    "end": 2,
+    "join": 1,
+    "revoke": 1,
+}
+"""What may happen, and how often beside the rest."""
+
+
+def plan(seed: int) -> Plan:
+    """The run of a seed."""
+    choice = random.Random(seed)
+    names = NAMES[: choice.randint(2, 3)]
+    everybody = (*names, MANAGER)
+    length = choice.choice([0, 0, 3 * S, 6 * S])
+    kinds = list(KINDS)
+    # Few kinds at a time: so some runs have no losses, and all is exact there.
+    kinds = choice.sample(kinds, choice.randint(2, len(kinds)))
+    weights = [KINDS[kind] for kind in kinds]
+    commands, at = [], BEGIN
+    for _ in range(choice.randint(1, 10)):
+        at += choice.choice([choice.randrange(50 * MS), choice.randrange(500 * MS), choice.randrange(2 * S)])
+        if at > BEGIN + FAULTS:
+            break
+        kind = choice.choices(kinds, weights)[0]
+        who: tuple[str, ...] = (choice.choice(names),)
+        much = 0
+        if kind in ("cut", "lose", "heal", "slow"):
+            pair = choice.sample(everybody, 2)
+            who = tuple(sorted(pair if choice.random() < 0.5 else {choice.choice(names), MANAGER}))
+        if kind in ("stop", "busy"):
+            who = (choice.choice(everybody),)
+            much = choice.choice([200 * MS, 1 * S, 1700 * MS, 3 * S])
+        elif kind == "slow":
+            much = choice.choice([20 * MS, 100 * MS, 400 * MS])
+        elif kind == "drift":
+            much = choice.choice([-200, 200])
+        elif kind == "set":
+            much = choice.choice([50 * MS, 300 * MS])
+        commands.append(Command(at, kind, who, much))
+    return Plan(
+        seed, names, choice.randrange(PROGRAMS), length, choice.choice([0, 300 * MS, 500 * MS]), tuple(commands)
+    )
+
+
+class Run:
+    """Carries out a plan. A command that is not possible then is left out: so a shorter plan is a plan, too."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.requests: list[tuple[int, str, Future[Any]]] = []
+        self.dead: set[str] = set()
+        self.revoked: dict[str, int] = {}
+        self.lossy = False  # something was lost, or may have been
+        self.deployed: list[str] = []
+        self.programs: dict[str, TTGraph] = {}
+
+    def go(self) -> Run:
+        """Carry it out.
+
+        Raises:
+            AssertionError: an invariant does not hold; the message says which.
+        """
+        plan = self.plan
+        choice = random.Random(plan.seed + 1)
+        with played(choice):
+            self.world = world = World(choice, plan.checkpoint)
+            self.watch = Watch(self)
+            with self.watch:
+                for name in plan.names:
+                    world.start(name)
+                world.run(BEGIN - 100 * MS)
+                self.deploy("g", plan.program, plan.length)
+                world.run(BEGIN)
+                for command in plan.commands:
+                    world.run(command.at)
+                    self.do(command)
+                    self.watch.during()
+                self.mend()
+                for _ in range(SETTLES // S):
+                    world.run(world.now + S)
+                    self.watch.during()
+                self.watch.at_rest()
+                self.end()
+                self.watch.at_end()
+        return self
+
+    def ask(self, kind: RuntimeMsg, request: Any) -> None:
+        self.requests.append((self.world.now, kind.name, self.world.request(kind, request)))
+
+    def deploy(self, name: str, number: int, length: int) -> None:
+        self.deployed.append(name)
+        self.programs[name] = program(number, name)
+        self.ask(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(self.programs[name]))
+        self.start(name, length)
+
+    def start(self, name: str, length: int) -> None:
+        self.ask(RuntimeMsg.EXECUTE_GRAPH, StartRequest(name, {}, length=length or None, again=True))
+
+    def do(self, command: Command) -> None:
+        act: Callable[[Command], None] = getattr(self, f"do_{command.kind}")
+        act(command)
+
+    def alive(self, name: str) -> Ensemble | None:
+        found = self.world.ensembles.get(name)
+        return found if found is not None and found.host.alive and not found.ended else None
+
+    def do_kill(self, command: Command) -> None:
+        ensemble = self.alive(command.who[0])
+        if ensemble is not None:
+            ensemble.host.die()
+            self.lossy = True
+
+    def do_return(self, command: Command) -> None:
+        name = command.who[0]
+        found = self.world.ensembles.get(name)
+        if found is not None and not found.host.alive and name not in self.revoked:
+            self.world.start(name)
+
+    def do_cut(self, command: Command) -> None:
+        self.lossy = True
+        self.world.network.cut(*command.who, "holds")
+
+    def do_lose(self, command: Command) -> None:
+        self.lossy = True
+        self.world.network.cut(*command.who, "loses")
+
+    def do_heal(self, command: Command) -> None:
+        self.world.network.heal(*command.who)
+
+    def host(self, name: str) -> Any:
+        return self.world.manager_host if name == MANAGER else self.world.ensembles[name].host
+
+    def do_stop(self, command: Command) -> None:
+        self.lossy = True
+        host = self.host(command.who[0])
+        host.stand("stopped")
+        self.world.at(command.much, None, host.stand, "")
+
+    def do_busy(self, command: Command) -> None:
+        self.lossy = True
+        host = self.host(command.who[0])
+        host.stand("busy")
+        self.world.at(command.much, None, host.stand, "")
+
+    def do_slow(self, command: Command) -> None:
+        self.world.network.delay[frozenset(command.who)] = command.much
+
+    def do_quick(self, command: Command) -> None:
+        self.world.network.delay.clear()
+
+    def do_drift(self, command: Command) -> None:
+        self.host(command.who[0]).drift(command.much)
+
+    def do_copies(self, command: Command) -> None:
+        self.world.network.copies = 0.0 if self.world.network.copies else 0.3
+
+    def do_drain(self, command: Command) -> None:
+        self.ask(RuntimeMsg.DRAIN, DrainRequest(command.who[0]))
+
+    def do_set(self, command: Command) -> None:
+        streams = [sq.name for sq in program(self.plan.program).sqs if sq.trigger == "grid"]
+        self.ask(RuntimeMsg.SET_GRID, SetRequest("g", streams[0], command.much, 0))
+
+    def do_deploy(self, command: Command) -> None:
+        self.deploy(f"h{len(self.deployed)}", (self.plan.program + 1) % PROGRAMS, 2 * S)
+
+    def do_again(self, command: Command) -> None:
+        self.start("g", 2 * S)
+
+    def do_end(self, command: Command) -> None:
+        self.ask(RuntimeMsg.STOP_GRAPH, StopRequest(self.deployed[-1]))
+
+    def do_join(self, command: Command) -> None:
+        name = next((name for name in NAMES if name not in self.world.ensembles), None)
+        if name is not None:
+            self.world.start(name)
+
+    def do_revoke(self, command: Command) -> None:
+        self.lossy = True
+        self.world.revoke(command.who[0])
+        self.revoked.setdefault(command.who[0], self.world.now)
+
+    def mend(self) -> None:
+        """End all faults."""
+        world = self.world
+        for host in [world.manager_host, *(ensemble.host for ensemble in world.ensembles.values())]:
+            host.stand("")
+            host.body_time = 0
+        world.network.delay.clear()
+        world.network.copies = 0.0
+        for pair in list(world.network.cuts):
+            world.network.heal(*sorted(pair))
+        for name in list(world.ensembles):
+            if self.alive(name) is None and name not in self.revoked:
+                world.start(name)
+
+    def end(self) -> None:
+        """Stop all that still runs, and let that settle."""
+        for name in list(self.world.state.graphs):
+            self.ask(RuntimeMsg.STOP_GRAPH, StopRequest(name))
+        self.world.run(self.world.now + 2 * S)

@@ -1,0 +1,209 @@
+"""The invariants: what has to hold while a system runs, when it has come to rest, and at its end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from played_system import MANAGER, S
+
+from ticktalk.engine.context import Context
+from ticktalk.engine.firing.base import TTSQSync
+from ticktalk.engine.forwarding import TTSQForward
+from ticktalk.errors import TTError
+from ticktalk.graph.sq import TTSQ
+
+if TYPE_CHECKING:
+    from schedule import Run
+
+FLOWS = 2 * S
+"""Microseconds within which a stream gives an output again."""
+
+ACTS = 1 * S
+"""Microseconds after which a revocation has taken effect at a manager that is reached."""
+
+
+class BrokenError(AssertionError):
+    """An invariant does not hold; `which` names it."""
+
+    def __init__(self, which: str, what: str) -> None:
+        super().__init__(f"{which}: {what}")
+        self.which = which
+
+
+class Firing(NamedTuple):
+    """A firing that was decided: when, where, and of which generation."""
+
+    now: int
+    ensemble: str
+    generation: int
+    start: Any
+
+
+class Watch:
+    """Watches a run; as a context manager it is told of each firing."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.firings: dict[tuple[str, int, str], list[Firing]] = {}
+        self.came: Counter[tuple[str, int]] = Counter()
+        self._generations: dict[tuple[str, str], int] = {}
+        self._told: dict[str, int] = {}
+
+    def __enter__(self) -> None:
+        wire, watch = Context._wire, self
+        self._wire = wire
+
+        def wire_and_watch(context: Context, sq: TTSQ, sync: TTSQSync, forward: TTSQForward) -> None:
+            wire(context, sq, sync, forward)
+            fire, prepared = sync.fire, context.prepared
+            graph = prepared.graph.name
+            fired = watch.firings.setdefault((graph, context.number, sq.name), [])
+
+            def fire_and_tell(start: Any, stop: Any, values: tuple[Any, ...], now: int) -> None:
+                generation = prepared.generations.get(sq.name, 0)
+                fired.append(Firing(watch.run.world.now, prepared.here, generation, start))
+                fire(start, stop, values, now)
+
+            sync.fire = fire_and_tell
+
+        Context._wire = wire_and_watch  # type: ignore[method-assign]
+
+    def __exit__(self, *error: object) -> None:
+        Context._wire = self._wire  # type: ignore[method-assign]
+
+    # While it runs.
+
+    def during(self) -> None:
+        state = self.run.world.state
+        for name, graph in state.graphs.items():
+            for sq in graph.host_of:
+                generation = graph.generations.get(sq, 0)
+                before = self._generations.get((name, sq), 0)
+                _hold("generations grow", generation >= before, f"{sq} of {name}: {before}, then {generation}")
+                self._generations[name, sq] = generation
+            for sq in graph.host_of.values() if graph.state == "running" else ():
+                known = sq == "" or sq == MANAGER or sq in state.ensembles
+                _hold("hosts are known", known, f"{name}: {graph.host_of} beside {list(state.ensembles)}")
+        self._once()
+
+    def _once(self) -> None:
+        """No SQ fires twice for a token in a generation, nor on a host whose SQ was placed elsewhere since."""
+        for key, fired in self.firings.items():
+            seen: Counter[tuple[int, Any]] = Counter()
+            sent = self._sent_to(*key)
+            newest = Firing(0, "", -1, 0)
+            for firing in fired:
+                where = f"{key}: {firing} after {newest}"
+                alone = firing.generation >= newest.generation or firing.ensemble in self.run.revoked
+                _hold("an SQ runs on one ensemble", alone, where)  # a revoked one has no say, whatever it does
+                if firing.generation > newest.generation:
+                    newest = firing
+                taken = (firing.generation, firing.start)
+                seen[taken] += 1
+                once = seen[taken] <= sent.get(firing.start, 1)
+                _hold("a token is taken once", once, f"{key}: {firing}, of {sent.get(firing.start)}")
+
+    def _sent_to(self, graph: str, context: int, sq: str) -> Counter[Any]:
+        """By the start of its interval, the tokens that were sent to an SQ, by all generations of their sender."""
+        for each in self.run.programs[graph].sqs:
+            if any(to.sq == sq for arc in each.arcs for to in arc.to):
+                return Counter(firing.start for firing in self.firings.get((graph, context, each.name), ()))
+        return Counter()
+
+    # At rest: all faults are mended, and some seconds have passed.
+
+    def at_rest(self) -> None:
+        run = self.run
+        world, state = run.world, run.world.state
+        for name, ensemble in world.ensembles.items():
+            if run.alive(name) is not None and name not in run.revoked:
+                _hold("the living are known", name in state.ensembles, f"{name}: {ensemble.refused}")
+                _hold("the living are known", not ensemble.member.out, f"{name} does not take part")
+        for name in run.revoked:
+            _hold("the revoked are out", name not in state.ensembles, name)
+        _hold("nothing is under way", not state.draining and not state.isolated, f"{state.draining} {state.isolated}")
+        now = world.node.clock.now()
+        for name, graph in state.graphs.items():
+            self._at_rest(name, graph, now)
+        for at, kind, reply in run.requests:
+            _hold("every request is answered", reply.done(), f"{kind} of {at / S}s")
+        self._once()
+
+    def _at_rest(self, name: str, graph: Any, now: int) -> None:
+        run, state = self.run, self.run.world.state
+        under_way = (graph.move, graph.preparing, graph.arriving, graph.handed, graph.waits_for)
+        _hold("nothing is under way", not any(under_way), f"{name}: {under_way}")
+        hosts = {MANAGER: run.world.node, **{e.name: e.node for e in run.world.ensembles.values() if run.alive(e.name)}}
+        for sq in graph.graph.sqs:
+            allowed = set(sq.constraints[0].names) if sq.constraints else {MANAGER}
+            fits = allowed & ({*state.ensembles, MANAGER})
+            host = graph.host_of[sq.name]
+            _hold("what can be placed is", bool(host) or not fits, f"{sq.name} of {name} may be on {fits}")
+            for context in graph.live:
+                key = (name, context.number)
+                homes = [
+                    each
+                    for each, node in hosts.items()
+                    if key in node.host.contexts and sq.name in node.host.contexts[key].syncs
+                ]
+                wanted = [host] if host else []
+                _hold("an SQ is where it was placed", homes == wanted, f"{sq.name} of {name}: {homes}, not {wanted}")
+                for home in homes:
+                    held = hosts[home].host.contexts[key].held
+                    _hold("nothing is held", sq.name not in held, f"{sq.name} of {name} on {home}")
+        everywhere = all(graph.host_of.values())
+        for context in graph.live:
+            _hold(
+                "a graph ends when its streams do",
+                context.until is None or context.until > now - 3 * S or not everywhere,
+                f"{name}, context {context.number}, until {context.until}, now {now}",
+            )
+            if context.until is None and everywhere:
+                for sq_name in [sq.name for sq in graph.graph.sqs if not self._consumed(name, context.number, sq.name)]:
+                    late = [
+                        token
+                        for token in run.world.outputs
+                        if token.graph == name and token.context == context.number and token.sq == sq_name
+                    ]
+                    last = max((token.arrival for token in late), default=0)
+                    flows = last > now - FLOWS
+                    _hold("outputs flow again", flows, f"{sq_name} of {name}: the last {(now - last) / S} s ago")
+
+    # At the end.
+
+    def at_end(self) -> None:
+        run = self.run
+        for at, kind, reply in run.requests:
+            _hold("every request is answered", reply.done(), f"{kind} of {at / S}s")
+            error = reply.exception()
+            _hold("errors are the user's", error is None or isinstance(error, TTError), f"{kind}: {error!r}")
+        for name, ensemble in run.world.ensembles.items():
+            if run.alive(name) is not None and name not in run.revoked:
+                left = list(ensemble.node.host.prepared)
+                _hold("a stopped graph leaves nothing", not left, f"{name}: {left}")
+        self._outputs_once()
+
+    def _outputs_once(self) -> None:
+        seen: Counter[tuple[Any, ...]] = Counter()
+        for token in self.run.world.outputs:
+            seen[token.graph, token.context, token.sq, token.start] += 1
+        for key, count in seen.items():
+            graph, context, sq, start = key
+            fired = [f for f in self.firings.get((graph, context, sq), ()) if f.start == start]
+            _hold("an output comes once", count <= len(fired), f"{key}: {count} times, of {fired}")
+        if not self.run.lossy:
+            for key_of_sq, fired in self.firings.items():
+                for firing in fired:
+                    if not self._consumed(*key_of_sq):
+                        count = seen[(*key_of_sq, firing.start)]
+                        _hold("without losses all comes", count == 1, f"{key_of_sq} {firing}: {count} times")
+
+    def _consumed(self, graph: str, context: int, sq: str) -> bool:
+        found = next(each for each in self.run.programs[graph].sqs if each.name == sq)
+        return any(arc.to for arc in found.arcs)
+
+
+def _hold(which: str, holds: bool, what: str) -> None:
+    if not holds:
+        raise BrokenError(which, what)
