@@ -398,6 +398,7 @@ class IdleReport(msgspec.Struct, frozen=True):
         stuck: by SQ, what it waits for.
         left_out: ensemble that stood still to SQ to number of its tokens that were not sent there.
         worked: microseconds for which its bodies have run, and those since its start; where that takes real time.
+        work: SQ to what it did, since it came to this ensemble (`hosted.body_runner.Work`).
     """
 
     graph: Name
@@ -416,6 +417,7 @@ class IdleReport(msgspec.Struct, frozen=True):
     stuck: dict[Name, Stuck] = {}
     left_out: dict[EnsembleName, dict[Name, Count]] = {}
     worked: tuple[Span, Span] = (0, 0)
+    work: dict[Name, tuple[Count, Count, Span, Count]] = {}
 
     def __post_init__(self) -> None:
         _check_firings((start, stop) for start, stop, _ in self.running.values())
@@ -432,11 +434,8 @@ def _check_firings(intervals: Iterable[tuple[Tick | None, Tick | None]]) -> None
 
 
 class WorkerDeath(msgspec.Struct, frozen=True):
-    """A worker process of an ensemble has ended by itself.
-
-    Attributes:
-        worker, how: its name; its signal or its exit status, in words.
-        running: the firings that ran there or waited to, the oldest of each SQ.
+    """A worker process of an ensemble has ended by itself: its name, its signal or exit status in words (`how`), and
+    the firings that ran there or waited to, the oldest of each SQ.
     """
 
     ensemble: EnsembleName

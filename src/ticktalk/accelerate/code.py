@@ -108,7 +108,7 @@ def once_code(members: list[Member], roots: int) -> Code:
     """
 
     def block(index: int, member: Member) -> list[str]:
-        statements = _block(index, member, "instant", [])
+        statements = _block(index, member, "instant", [], always=True)
         if index < roots:
             return _if(f"a{index}_{member.arcs[0]} is not gone", statements, _nothing_from(index, member))
         return statements
@@ -188,13 +188,18 @@ def _if(condition: str, then: list[str], otherwise: list[str]) -> list[str]:
     return lines + (["else:", *("    " + line for line in otherwise)] if otherwise else [])
 
 
-def _block(index: int, member: Member, when: str, leave: list[str], act: str = "") -> list[str]:
-    """One firing of one SQ, if its inputs are there; the arguments as of `_firing`."""
+def _block(
+    index: int, member: Member, when: str, leave: list[str], act: str = "", always: bool = False
+) -> list[str]:
+    """One firing of one SQ, if its inputs are there; the arguments as of `_firing`.
+
+    `always`: `absent` is called whenever it does not fire, also where no input is left over.
+    """
     statements = _firing(index, member, when, leave, act)
     if not member.wires:
         return statements
     otherwise = _nothing_from(index, member)
-    if len(member.wires) > 1 or member.sq.order == "forward":
+    if always or len(member.wires) > 1 or member.sq.order == "forward":
         inputs = ", ".join(wire.name for wire in member.wires.values())
         absent = act.format(what="absent") or f"absent{index}"
         otherwise.insert(0, f"{absent}({when}, {inputs})")

@@ -81,6 +81,7 @@ class WorkerSQ(BoundSQ):
 
     def absent(self, start: Tick, *values: Any) -> None:
         """Not all inputs are there: those that are wait at the sync of the SQ."""
+        self.region.absent.append(self.index)
         for port, value in zip(self.ports, values, strict=True):
             if value is not GONE:
                 try:
@@ -100,7 +101,7 @@ class WorkerRegion:
         codecs: those of the worker.
 
     Attributes (while it runs):
-        edges, leftovers, errors: the parts of the next answer of `run`.
+        edges, leftovers, errors, absent: the parts of the next answer of `run`.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class WorkerRegion:
         self.edges: list[list[Any]] = []
         self.leftovers: list[list[Any]] = []
         self.errors: list[FiringError] = []
+        self.absent: list[int] = []
         self.codecs = codecs
         self._stop: Tick = 0
         self._feeds = feeds
@@ -144,11 +146,12 @@ class WorkerRegion:
 
     def run(
         self, start: Tick, stop: Tick, arcs: int | bytes, data: Any
-    ) -> tuple[list[list[Any]], list[list[Any]], list[FiringError]]:
+    ) -> tuple[list[list[Any]], list[list[Any]], list[FiringError], list[int]]:
         """Run the bodies on the values that came; see `RunRegion`.
 
         Returns:
-            `edges`, `leftovers` and `errors` as in `RegionRan`. Nothing of them is kept here: their room is wanted.
+            `edges`, `leftovers`, `errors` and `absent` as in `RegionRan`. Nothing of them is kept
+            here: their room is wanted.
         """
         self._stop = stop
         try:
@@ -162,9 +165,11 @@ class WorkerRegion:
             for root in self._roots:
                 self.fail(root.execute, error, start)
         else:
+            gone = [index for value, (index, _) in zip(values, self._inputs, strict=True) if value is GONE]
+            self.absent += dict.fromkeys(gone)
             self._once(start, *values)
-        left = self.edges, self.leftovers, self.errors
-        self.edges, self.leftovers, self.errors = [], [], []
+        left = self.edges, self.leftovers, self.errors, self.absent
+        self.edges, self.leftovers, self.errors, self.absent = [], [], [], []
         return left
 
     def _one_by_one(self, start: Tick, arcs: int | bytes, data: Any) -> list[Any]:

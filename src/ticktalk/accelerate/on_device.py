@@ -86,6 +86,8 @@ class DeviceAccelerator:
             return  # of a graph that was stopped
         if isinstance(answer, RegionRan):
             self._workers.ended_at(answer.ended)
+            for index, part in enumerate(region.parts):
+                part.body.together += index not in answer.absent
             region.ran(answer)
         else:
             region.skipped()

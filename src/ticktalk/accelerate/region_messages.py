@@ -81,6 +81,7 @@ class RegionRan(msgspec.Struct, array_like=True, tag="ran"):
         leftovers: values that found no partner: `[index of the SQ, port, value]`.
         errors: of firings.
         late: whether it was late (`engine.lateness`).
+        absent: the indexes of the SQs that did not fire.
     """
 
     ident: int
@@ -92,6 +93,7 @@ class RegionRan(msgspec.Struct, array_like=True, tag="ran"):
     begun: int
     ended: int
     late: bool
+    absent: list[int] = []
 
 
 class RegionSkipped(msgspec.Struct, array_like=True, tag="region skipped"):
@@ -114,6 +116,7 @@ class Body(Protocol):
         elsewhere: takes its errors and counts.
         gone: its instance here has ended.
         recent: microseconds of its latest runs by themselves, on average; None: not measured.
+        together: its runs in regions.
         ended: called when a firing or a save of it has ended.
     """
 
@@ -122,6 +125,7 @@ class Body(Protocol):
     elsewhere: Elsewhere
     gone: bool
     recent: float | None
+    together: int
     ended: Callable[[], None] | None
 
     @property

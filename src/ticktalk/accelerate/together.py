@@ -481,8 +481,7 @@ class DeviceRegion:
             self.parts[index].sync.receive(port, start, stop, Encoded(data))
         for error in answer.errors:
             self._roots[0].body.elsewhere.report(error)
-        cost = min(answer.ended - answer.begun, AT_ONCE * self._limit)
-        self._cost += (cost - self._cost) / 8
+        self._cost += (min(answer.ended - answer.begun, AT_ONCE * self._limit) - self._cost) / 8
         if self.together and ident == self._ident and self._cost > self._limit:
             for part in self.parts:
                 part.body.recent = None  # slow ones are measured anew

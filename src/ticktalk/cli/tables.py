@@ -94,7 +94,7 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
             "\n".join([*hosts, *([more] if more else []), *_waits(graph["waits"])]),
             "\n".join(counter_lines(graph["counters"]) + _left_out(graph["left_out"])) or "none",
         )
-    tables = [ensembles, graphs]
+    tables = [ensembles, graphs, *(_work(graph) for graph in status["graphs"] if graph.get("work"))]
     for title, lines in (("what waits", [*wait_lines(status), *silence(status)]), ("where time goes", times(status))):
         if lines:
             shown = table(title)
@@ -112,6 +112,22 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
             add(deaths, f"{name}: {told['count']}", told["latest"])
         tables.append(deaths)
     return tables
+
+
+def _work(graph: dict[str, Any]) -> Table:
+    """What each SQ of a graph did; an older manager does not tell it."""
+    columns = ("SQ", "ensemble", "firings", "body", "waiting", "errors", "deadlines")
+    shown = table(*columns, title=f"SQs of {graph['name']}")
+    entries, more = some(sorted(graph["work"].items()))
+    for sq, work in entries:
+        waiting = sum(graph["waiting"].get(sq, {}).values()) + work.get("queue", 0)
+        mean = "" if work.get("mean_us") is None else about(work["mean_us"])
+        kept = f"{work['kept']} kept, {work['missed']} missed" if "kept" in work else ""
+        where = graph["mapping"].get(sq, "")
+        add(shown, sq, where, work.get("firings", ""), mean, waiting, work.get("errors", ""), kept)
+    if more:
+        add(shown, more)
+    return shown
 
 
 def _contexts(contexts: list[dict[str, Any]], former: int) -> list[str]:

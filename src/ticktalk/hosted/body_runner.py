@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ticktalk.engine.context import Context
 from ticktalk.engine.state import Load
@@ -16,6 +16,25 @@ Loaded = Callable[[str | None], None]
 
 Saved = Callable[[Context, str, bytes | None, list[str]], None]
 """`(context, sq, state, left_out)`: takes an `sq_state`, and names the values in it that have no codec."""
+
+
+Work = tuple[int, int, int, int]
+"""Of an SQ with a body: firings, those that were timed by themselves, microseconds of these, firings that run or wait.
+Of a deadline: those that were kept, and three times 0."""
+
+
+class Measured(NamedTuple):
+    """The measurements of the bodies of a context; where nothing is measured, nothing.
+
+    Attributes:
+        lateness, profile, work: as in `IdleReport`.
+        worked: microseconds for which bodies have run.
+    """
+
+    lateness: dict[str, list[int]] = {}
+    worked: int = 0
+    profile: dict[str, tuple[list[int], list[int]]] = {}
+    work: dict[str, Work] = {}
 
 
 class Bodies(Protocol):
@@ -49,11 +68,5 @@ class Bodies(Protocol):
     def when_idle(self, contexts: list[Context], sqs: Collection[str], then: Callable[[], None]) -> None:
         """Call `then`, at once or later, when no body of these SQs runs; they are given no more."""
 
-    def lateness(self, context: Context) -> dict[str, list[int]]:
-        """See `IdleReport`."""
-
-    def worked(self, context: Context) -> int:
-        """Microseconds for which bodies have run, where that takes real time."""
-
-    def profile(self, context: Context) -> dict[str, tuple[list[int], list[int]]]:
-        """See `IdleReport`."""
+    def measured(self, context: Context, profile: bool) -> Measured:
+        """What was measured of a context's bodies; the costs of functions only if they are asked for (`profile`)."""

@@ -60,6 +60,7 @@ class Reports:
         numbers = passed.sent
         ways = [way for forward in context.forwards.values() for way in forward.to_others()]
         counts = context.counts
+        found = self._bodies.measured(context, bool(request.profile))
         own = {kind: count for kind, count in self._own().items() if count}
         return IdleReport(
             graph,
@@ -72,12 +73,13 @@ class Reports:
             self.outputs[key],
             {**counts, here: own} if own else counts,
             context.waiting(),
-            self._bodies.lateness(context),
-            self._bodies.profile(context) if request.profile else None,
+            found.lateness,
+            found.profile if request.profile else None,
             self._watchdog.look(key, self._bodies.under_way(context), self._host.agenda.now),
             self._waits.look(key, context, self._host.agenda.now),
             passed.left_out,
-            (self._bodies.worked(context), max(0, self._host.agenda.now - context.start_tick)),
+            (found.worked, max(0, self._host.agenda.now - context.start_tick)),
+            found.work,
         )
 
     def busy(self, key: tuple[str, int]) -> str:

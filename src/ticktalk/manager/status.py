@@ -7,6 +7,7 @@ from typing import Any
 
 from ticktalk.counters import Counts, merged
 from ticktalk.explain.silence import silent
+from ticktalk.graph.graph import TTGraph
 from ticktalk.log_file import LogFile
 from ticktalk.manager.driver import Load
 from ticktalk.manager.state import EnsembleState, GraphState, ManagerState
@@ -115,11 +116,30 @@ def _graph(state: GraphState, counts: Counts, latencies: Mapping[str, Any]) -> d
             sq: {"ports": told.waits_for, "since": told.since} for sq, told in stuck.items() if told.waits_for
         },
         "silent": silent(state.graph, stuck, counts),
+        "work": _work(state.graph, reports, counts),
         "latency_us": latencies,
         "lateness_us": {
             sq: {"firings": n, "mean": n and total // n, "worst": worst} for sq, (n, total, worst) in lateness.items()
         },
     }
+
+
+def _work(graph: TTGraph, reports: list[IdleReport], counts: Counts) -> dict[str, dict[str, int | None]]:
+    """SQ to what it did, over all starts; of an SQ that its ensembles do not count, nothing."""
+    deadlines = {sq.name for sq in graph.sqs if sq.trigger == "deadline"}
+    totals: dict[str, list[int]] = {}
+    for report in reports:
+        for sq, numbers in report.work.items():
+            totals[sq] = [a + b for a, b in zip(totals.get(sq, (0, 0, 0, 0)), numbers, strict=True)]
+    found: dict[str, dict[str, int | None]] = {}
+    for sq, (number, timed, time, queue) in totals.items():
+        kinds = counts.get(sq, {})
+        if sq in deadlines:
+            found[sq] = {"kept": number, "missed": kinds.get("missed", 0) + kinds.get("plan_b", 0)}
+        else:
+            mean = time // timed if timed else None
+            found[sq] = {"firings": number, "mean_us": mean, "queue": queue, "errors": kinds.get("errors", 0)}
+    return found
 
 
 def _sent(reports: list[IdleReport]) -> dict[str, int]:

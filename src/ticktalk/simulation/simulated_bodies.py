@@ -8,7 +8,7 @@ from ticktalk.engine.context import Context
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
-from ticktalk.hosted.body_runner import Loaded, Saved
+from ticktalk.hosted.body_runner import Loaded, Measured, Saved
 from ticktalk.hosted.watchdog import UnderWay
 from ticktalk.simulation.cores import Cores
 
@@ -61,14 +61,6 @@ class SimulatedBodies:
         else:
             self._cores.when_idle(contexts[0], sqs, lambda: self.when_idle(contexts[1:], sqs, then))
 
-    def lateness(self, context: Context) -> dict[str, list[int]]:
-        """Streams start in their time."""
-        return {}
-
-    def worked(self, context: Context) -> int:
-        """The cores know it."""
-        return 0
-
-    def profile(self, context: Context) -> dict[str, tuple[list[int], list[int]]]:
-        """The deployment file gives the costs of bodies."""
-        return {}
+    def measured(self, context: Context, profile: bool) -> Measured:
+        """Nothing: streams start in their time, cores know how long they work, a deployment file has the costs."""
+        return Measured()

@@ -53,7 +53,21 @@ class _Status:
         events = CounterMetricFamily("ticktalk_sq_events", meanings, labels=["graph", "sq", "kind"])
         waiting = GaugeMetricFamily("ticktalk_sq_waiting_tokens", "Tokens that wait.", labels=["graph", "sq", "port"])
         sent = CounterMetricFamily("ticktalk_arc_tokens", "Tokens sent to other ensembles.", labels=["graph", "arc"])
+        labels = ["graph", "sq"]
+        fired = CounterMetricFamily("ticktalk_sq_firings", "Firings whose bodies have run.", labels=labels)
+        mean = GaugeMetricFamily("ticktalk_sq_body_seconds", "The mean time of a body by itself.", labels=labels)
+        queue = GaugeMetricFamily("ticktalk_sq_queue", "Firings that run, or wait to.", labels=labels)
+        kept = CounterMetricFamily("ticktalk_sq_deadlines_kept", "Deadlines with data in time.", labels=labels)
+        missed = CounterMetricFamily("ticktalk_sq_deadlines_missed", "Deadlines without.", labels=labels)
         for graph in self._status["graphs"]:
+            for sq, work in graph["work"].items():
+                place = [graph["name"], sq]
+                for metric, what, unit in (
+                    (fired, "firings", 1), (mean, "mean_us", 1e6), (queue, "queue", 1), (kept, "kept", 1),
+                    (missed, "missed", 1),
+                ):  # fmt: skip
+                    if work.get(what) is not None:
+                        metric.add_metric(place, work[what] / unit)
             name = graph["name"]
             outputs.add_metric([name], graph["outputs"])
             running.add_metric([name], float(graph["state"] == "running"))
@@ -65,4 +79,4 @@ class _Status:
                     waiting.add_metric([name, sq, port], count)
             for arc, count in graph["sent"].items():
                 sent.add_metric([name, arc], count)
-        yield from (outputs, running, events, waiting, sent)
+        yield from (outputs, running, events, waiting, sent, fired, mean, queue, kept, missed)

@@ -219,11 +219,12 @@ class RegionUnit(Unit):
             self.answer(RegionSkipped(self.ident))
             return
         running.current = IN_REGION
-        edges, leftovers, errors = self._region.run(start, stop, command.arcs, command.data)
+        edges, leftovers, errors, absent = self._region.run(start, stop, command.arcs, command.data)
         running.current = None
         ended = monotonic_us()
         self.slow = ended - begun > SLOW
-        self.answer(RegionRan(self.ident, edges, leftovers, errors, start, stop, begun, ended, late is not None))
+        times = start, stop, begun, ended, late is not None
+        self.answer(RegionRan(self.ident, edges, leftovers, errors, *times, absent))
 
 
 def _lateness(begun: int, command: Fire | RunRegion) -> str | None:

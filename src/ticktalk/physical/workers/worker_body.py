@@ -57,6 +57,8 @@ class WorkerBody:
         lateness: count, sum and maximum of the microseconds from its instants to its starts; empty: none yet.
         costs: samples of its runs.
         recent: microseconds of its latest runs by themselves, on average; None: not measured.
+        together: its runs in regions.
+        alone: its other runs.
         ended: called when a firing or a save of it has ended.
     """
 
@@ -77,6 +79,8 @@ class WorkerBody:
     lateness: list[int] = field(default_factory=list)
     costs: BodyCosts = field(default_factory=BodyCosts)
     recent: float | None = None
+    together: int = 0
+    alone: int = 0
     ended: Callable[[], None] | None = None
 
     def as_new(self) -> NewInstance:
@@ -113,6 +117,7 @@ class WorkerBody:
         if answer.counted:
             self.elsewhere.tally(answer.counted)
         if answer.counted != "skipped":
+            self.alone += 1
             self._took(answer.ended - answer.begun)
             if isinstance(answer.outcome, FiringError):
                 self.elsewhere.report(answer.outcome)

@@ -29,12 +29,14 @@ from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.assignment import PERSISTENT, URGENT, Assignment
+from ticktalk.hosted.body_runner import Measured
 from ticktalk.hosted.watchdog import UnderWay
 from ticktalk.payloads import FiringError, Firings, StopGraph
 from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 from ticktalk.physical.workers import protocol
 from ticktalk.physical.workers.channels import Channel, Memories, Paused, ProcessChannel, ThreadChannel
+from ticktalk.physical.workers.measured import KeptDeadlines, measured
 from ticktalk.physical.workers.protocol import (
     Answer,
     Begun,
@@ -125,6 +127,7 @@ class Workers:
         self._components = components
         self._loop = loop
         self._clock = clock
+        self._kept = KeptDeadlines()
         # A driver object cannot be given to another process: its SQs run here.
         self.in_processes = processes and not any(
             driver is not None and not isinstance(driver, str) for driver in components.values()
@@ -265,6 +268,7 @@ class Workers:
 
     def begin(self, context: Context) -> None:
         """Have the workers make the bodies of a context that were placed since the last call."""
+        self._kept.watch(context)
         new = [body for body in self.bodies(context).values() if not body.begun]
         for body in new:
             body.begun = True
@@ -329,23 +333,9 @@ class Workers:
         if body is not None:
             self.send(body.worker, Restore(body.ident, sq_state))
 
-    def lateness(self, context: Context) -> dict[str, list[int]]:
-        """By source: count, sum and maximum of the microseconds from its instants to the starts of its body."""
-        return {name: body.lateness for name, body in self.bodies(context).items() if body.lateness}
-
-    def worked(self, context: Context) -> int:
-        """The microseconds for which its bodies have run."""
-        return sum(body.costs.total for body in self.bodies(context).values())
-
-    def profile(self, context: Context) -> dict[str, tuple[list[int], list[int]]]:
-        """By function: times (microseconds) of some of its runs, and sizes (bytes) of their tokens."""
-        found: dict[str, tuple[list[int], list[int]]] = {}
-        for body in self.bodies(context).values():
-            if body.elsewhere.sq.body:
-                times, sizes = found.setdefault(body.elsewhere.sq.function, ([], []))
-                times += body.costs.times
-                sizes += body.costs.sizes
-        return found
+    def measured(self, context: Context, profile: bool) -> Measured:
+        """What was measured of a context's bodies; the costs of functions only if they are asked for (`profile`)."""
+        return measured(self.bodies(context).values(), self._kept.of(context), profile)
 
     def stop(self, stop: StopGraph) -> None:
         """Forget a graph, or a context that has ended."""

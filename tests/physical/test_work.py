@@ -1,0 +1,89 @@
+"""`status` says how often each body ran, in regions too, how many deadlines were kept; by what came out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from systems import until
+
+from ticktalk import TTRuntimeManagerPhysical, compile_program
+from ticktalk.cli.tables import status_tables, terminal
+from ticktalk.web.metrics import metrics_text
+
+PROGRAM = """
+import time
+from ticktalk import *
+@STREAMify
+def count(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@SQify
+def some(x):
+    return TTEmpty() if x % 3 == 0 else x
+@SQify
+def then(x):
+    return 1 / (x % 5)
+@SQify
+def both(x, y):
+    return x + y
+@SQify
+def slow(x):
+    time.sleep(0.03 if x % 10 == 0 else 0)
+    return x
+@SQify
+def late():
+    return -1
+@GRAPHify
+def main(trigger):
+    x = count(trigger, TTPeriod=ms(10))
+    y = some(x)
+    then(y)
+    both(x, y)
+    tag, w = count(trigger, TTPeriod=ms(20))
+    return TTFinishByOtherwise(slow(w), TTTimeDeadline=tag + 15000, TTPlanB=late())
+"""
+DATA = "TTFinishByOtherwise-1"
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_each_body_is_counted(tmp_path: Path, workers: int) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    graph = compile_program(tmp_path / "prog.py")
+    outputs: list[Any] = []
+    with TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, workers=workers) as manager:
+        manager.on_output(outputs.append)
+        manager.instantiate_and_map_graph(graph)
+        manager.execute_graph(graph, length=1_000_000)
+        assert manager.wait(graph, 30)
+        status = manager.status()
+        count = manager.process.outputs.count
+        until(lambda: len(outputs) == count, "all outputs are told")
+    (entry,) = status["graphs"]
+    work, counters = entry["work"], entry["counters"]
+    # Each firing of these gave an output or raised.
+    came = {sq: sum(token.sq == sq for token in outputs) for sq in ("then-1", "both-1")}
+    assert 0 < work["count-1"]["firings"] <= 100
+    assert work["some-1"]["firings"] == work["count-1"]["firings"]
+    assert work["then-1"]["errors"] == counters["then-1"]["errors"]
+    assert work["then-1"]["firings"] == came["then-1"] + work["then-1"]["errors"]
+    assert work["both-1"]["firings"] == came["both-1"] < work["some-1"]["firings"]
+    kept = [token for token in outputs if token.sq == DATA and token.value != -1]
+    plan_b = [token for token in outputs if token.sq == DATA and token.value == -1]
+    assert work[DATA] == {"kept": len(kept), "missed": len(plan_b)} and plan_b
+    assert work["slow-1"]["queue"] == 0 and any(each.get("mean_us") is not None for each in work.values())
+    metrics = {
+        (sample.name, sample.labels.get("sq")): sample.value
+        for family in text_string_to_metric_families(metrics_text(status).decode())
+        for sample in family.samples
+    }
+    assert metrics["ticktalk_sq_firings_total", "both-1"] == work["both-1"]["firings"]
+    assert metrics["ticktalk_sq_deadlines_missed_total", DATA] == len(plan_b)
+    console = terminal()
+    with console.capture() as shown:
+        for table in status_tables(status):
+            console.print(table)
+    assert f"{len(kept)} kept, {len(plan_b)} missed" in shown.get() and "SQs of prog" in shown.get()
