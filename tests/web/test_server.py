@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from ticktalk import TTError, TTRuntimeManagerSim, compile_program
-from ticktalk.cli.dashboard import acts, address
+from ticktalk.cli.dashboard import SimulatedPages, acts, address
 from ticktalk.payloads import OutputToken
 from ticktalk.web.memory import Streams
 from ticktalk.web.server import Dashboard
@@ -255,3 +255,39 @@ def test_a_look_that_fails_ends_no_looks(system, caplog):
         assert "could not look at the system" in caplog.text
     finally:
         pages.close()
+
+
+def test_connections_without_the_secret_take_no_room_from_others(system):
+    """Two hundred that say nothing: the oldest are closed, and whoever has the secret gets in."""
+    _, pages = system
+    port = int(pages.address.split(":")[2].split("/")[0])
+    idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(200)]
+    try:
+        assert json.loads(get(pages, "/api/status"))["manager"] == "runtime-manager"
+        idle[0].settimeout(20)
+        try:
+            assert idle[0].recv(1) == b""
+        except ConnectionResetError:
+            pass  # it is closed in any case
+    finally:
+        for each in idle:
+            each.close()
+
+
+def test_a_simulation_without_a_known_end_is_looked_at_while_it_runs(tmp_path):
+    window = "sample(COPY_TTTIME(trigger, VALUES_TO_TTTIME(0, 20000000)),"
+    names = "TTClock, COPY_TTTIME, VALUES_TO_TTTIME\n"
+    text = PROGRAM.replace("sample(trigger,", window).replace("TTClock\n", names, 1)
+    (tmp_path / "prog.py").write_text(text)
+    manager = TTRuntimeManagerSim(None, [], simpy.Environment())
+    pages = SimulatedPages("0", manager)
+    try:
+        manager.instantiate_and_map_graph(compile_program(tmp_path / "prog.py"))
+        manager.execute_graph("prog")
+        pages.watch()
+        manager.simulation.run()
+        looks = [now for _, now in pages._pages._looks.span()]
+        assert looks and looks == sorted(looks) and looks[0] == 10_000
+        assert manager.status()["now"] == 20_000_000
+    finally:
+        pages._pages.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 STEPS = 200
 """Looks at a simulation."""
+
+FIRST_LOOK, LAST_LOOK = 10_000, 3_600_000_000
+"""Root ticks between two looks at a simulation whose end is not known: at first, and at most."""
 
 LOOK = 0.5
 """Seconds between two looks at what goes on in real time."""
@@ -68,6 +71,19 @@ class SimulatedPages:
         for step in range(1, STEPS + 1):
             yield start + (stop - start) * step // STEPS
             self._pages.look(self._manager.status())
+
+    def watch(self) -> None:
+        """Look at a simulation whose end is not known, again and again: about every `LOOK` seconds of real time."""
+        self._manager.sim.process(self._looks())
+
+    def _looks(self) -> Generator[Any, Any, None]:
+        span, looked = FIRST_LOOK, time.monotonic()
+        while True:
+            yield self._manager.sim.timeout(span)
+            took = time.monotonic() - looked
+            span = min(2 * span, LAST_LOOK) if took < LOOK / 2 else max(1, span // 2) if took > 2 * LOOK else span
+            self._pages.look(self._manager.status())
+            looked = time.monotonic()
 
     def stay(self) -> None:
         """Show the end until Ctrl-C."""

@@ -181,6 +181,8 @@ def simulate(
             from ticktalk.cli.dashboard import SimulatedPages
 
             pages = SimulatedPages(web, manager)
+            if length is None:
+                pages.watch()
         made.begin()
         made.go(results.progress if pages is None else pages.steps)
         failures.tell_repeats()

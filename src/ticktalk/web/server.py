@@ -29,6 +29,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from ticktalk.errors import TTError
 from ticktalk.graph.drawing import draw
@@ -47,6 +48,9 @@ PART = 20
 
 AGAIN = 5.0
 """Seconds after which a page is sent the latest look once more, if there is no other: so it sees that we are there."""
+
+STRANGERS = 50
+"""Connections at a time whose peers have not shown the secret; the oldest goes."""
 
 READERS = 20
 """Pages that are shown at a time."""
@@ -114,9 +118,11 @@ class Dashboard:
             WebSocketRoute("/api/live", self._live),
         ]
         app = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={TTError: _refused})
+        strangers = Strangers()
         config = uvicorn.Config(
-            _Guarded(app, self._secret, self._port), log_level="warning", ws="auto", ws_max_size=1 << 16,
-            ws_per_message_deflate=False, timeout_graceful_shutdown=1, limit_concurrency=100, access_log=False,
+            _Guarded(app, self._secret, self._port, strangers), log_level="warning", ws="auto", ws_max_size=1 << 16,
+            ws_per_message_deflate=False, timeout_graceful_shutdown=1, access_log=False,
+            http=_connections(strangers),
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, name="dashboard", daemon=True)
@@ -282,6 +288,39 @@ class _While:
             await self._task
 
 
+class Strangers:
+    """The connections whose peers have not shown the secret: a few at a time, so that they take nothing from others."""
+
+    def __init__(self) -> None:
+        self._open: dict[Any, asyncio.Transport] = {}
+
+    def add(self, transport: asyncio.Transport) -> None:
+        """Take a new one; the oldest goes, if there are too many."""
+        self._open[transport.get_extra_info("peername")[:2]] = transport
+        if len(self._open) > STRANGERS:
+            self._open.pop(next(iter(self._open))).abort()
+
+    def remove(self, peer: Any) -> None:
+        """One has shown the secret, or is closed; `peer`: address and port."""
+        self._open.pop(peer, None)
+
+
+def _connections(strangers: Strangers) -> type[asyncio.Protocol]:
+    """The protocol of a connection: it is a stranger at first."""
+
+    class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            self.peer = transport.get_extra_info("peername")[:2]
+            strangers.add(transport)
+            super().connection_made(transport)
+
+        def connection_lost(self, error: Exception | None) -> None:
+            strangers.remove(self.peer)
+            super().connection_lost(error)
+
+    return Connection
+
+
 class _Guarded:
     """Lets those in who know the secret, by their browser's cookie, the address or a header; and no page of others.
 
@@ -289,10 +328,11 @@ class _Guarded:
         app: what they are let in to.
         secret: the secret.
         port: the port, which names the cookie: two dashboards on a host do not overwrite each other's.
+        strangers: those that have not shown the secret.
     """
 
-    def __init__(self, app: ASGIApp, secret: str, port: int) -> None:
-        self._app, self._secret, self._cookie = app, secret, f"ticktalk-{port}"
+    def __init__(self, app: ASGIApp, secret: str, port: int, strangers: Strangers) -> None:
+        self._app, self._secret, self._cookie, self._strangers = app, secret, f"ticktalk-{port}", strangers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -307,7 +347,10 @@ class _Guarded:
         own = origin is None or origin.partition("://")[2] == asked.headers.get("host", "")
         if not own or not any(hmac.compare_digest(proof.encode(), self._secret.encode()) for proof in proofs):
             await _turn_away(scope, receive, send)
-        elif in_address and scope["type"] == "http" and scope["path"] == "/":
+            return
+        if asked.client is not None:
+            self._strangers.remove((asked.client.host, asked.client.port))
+        if in_address and scope["type"] == "http" and scope["path"] == "/":
             # The secret goes into a cookie, and out of what the browser shows and remembers.
             answer = RedirectResponse("/", 303, HEADERS)
             answer.set_cookie(self._cookie, self._secret, httponly=True, samesite="strict")

@@ -4,7 +4,7 @@
 
 const $ = (id) => document.getElementById(id);
 const MOST_POINTS = 300, MOST_STREAMS = 24, MOST_ROWS = 500, RECENT = 5e6, READABLE = 0.55;
-let looks = [], shown = null, before = null, live = true, drawn = "", chosen = null, view = { x: 0, y: 0, scale: 1 };
+let asked = 0, looks = [], shown = null, before = null, live = true, drawn = "", chosen = null, view = { x: 0, y: 0, scale: 1 };
 const points = new Map(), recent = [], figures = new Map(), nodes = new Map();
 
 function element(tag, attributes = {}, ...children) {
@@ -121,17 +121,18 @@ function slide() {
 }
 
 $("time").oninput = async () => {
-  const index = Number($("time").value);
+  const mine = ++asked, index = Number($("time").value);
   live = index >= looks.length - 1;
   slide();
   const look = looks[index];
   if (!look) return;
   const [answer, former] = await Promise.all([look, looks[Math.max(0, index - 4)]].map(([number]) => fetch("/api/looks/" + number)));
+  if (mine !== asked) return;  // the slider has been moved on: answers may come in another order
   if (!answer.ok) return tell("that is too long ago", true);
-  before = former.ok ? await former.json() : null;
-  show(await answer.json(), before);
+  const look_then = await answer.json(), past = former.ok ? await former.json() : null;
+  if (mine === asked) show(look_then, past);
 };
-$("now").onclick = () => { live = true; slide(); if (recent.length) show(recent[recent.length - 1]); };
+$("now").onclick = () => { asked++; live = true; slide(); if (recent.length) show(recent[recent.length - 1]); };
 
 function former(look) {
   return recent.find((each) => look.now - each.now <= RECENT && each.number < look.number) || null;
@@ -208,7 +209,9 @@ function showGraph() {
     const waits = [...Object.entries(of.waiting[sq] || {}).map(([port, count]) => `${count} on ${port}`),
       missing && `nothing on ${missing.ports.join(", ")} since ${missing.since === null ? "the start" : clock(missing.since)}`].filter(Boolean).join("; ");
     const counters = Object.entries(of.counters[sq] || {}).map(([kind, count]) => `${kind}: ${count}`).join(", ");
-    const fact = { sq, host, rate: rate > 0 ? rate.toFixed(1) + " tokens/s" : "", waits, silent: silent && silent.why, counters, lateness: of.lateness_us[sq], running: of.running[sq] };
+    const work = (of.work || {})[sq] || {}, worked = past && ((past.work || {})[sq] || {}).firings;
+    const fires = work.firings === undefined ? "" : `${work.firings}` + (span > 0 && worked >= 0 ? `, ${(Math.max(0, work.firings - worked) / span).toFixed(1)} a second` : "");
+    const fact = { sq, host, work, fires, rate: rate > 0 ? rate.toFixed(1) + " tokens/s" : "", waits, silent: silent && silent.why, counters, lateness: of.lateness_us[sq], running: of.running[sq] };
     const node = nodes.get(sq);
     if (node) {
       node.group.classList.toggle("failing", Boolean(failing)); node.group.classList.toggle("missed", Boolean(missed && !failing));
@@ -230,7 +233,9 @@ function showGraph() {
 function showChosen(fact) {
   put("chosen-name", fact.sq);
   const spent = (graph().latency_us || {})[fact.sq];
-  const facts = { latency: spent && `median ${about(spent.median)}, 99 % ${about(spent.p99)}, worst ${about(spent.worst)}`, ensemble: fact.host, sends: fact.rate, waiting: fact.waits, silent: fact.silent, counted: fact.counters,
+  const facts = { latency: spent && `median ${about(spent.median)}, 99 % ${about(spent.p99)}, worst ${about(spent.worst)}`, ensemble: fact.host, firings: fact.fires,
+    body: fact.work.mean_us >= 0 && fact.work.mean_us !== null && about(fact.work.mean_us), queue: fact.work.queue && `${fact.work.queue} firings`, errors: fact.work.errors && String(fact.work.errors),
+    deadlines: fact.work.kept !== undefined && `${fact.work.kept} kept, ${fact.work.missed} missed`, sends: fact.rate, waiting: fact.waits, silent: fact.silent, counted: fact.counters,
     lateness: fact.lateness && `${about(fact.lateness.mean)} on average, ${about(fact.lateness.worst)} at worst`,
     running: fact.running && `one firing for ${about(fact.running.us)}` };
   const known = Object.entries(facts).filter(([, text]) => text);
