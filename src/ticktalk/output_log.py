@@ -20,6 +20,9 @@ logger = logging.getLogger("ticktalk")
 COLUMNS = ("graph", "context", "sq", "ensemble", "start", "stop", "arrival")
 """The columns of a row beside its value; times are root ticks (microseconds), None without an end."""
 
+_NUMBER, _TEXT = (int, type(None)), (str, type(None))
+_KINDS = {"graph": _TEXT, "context": _NUMBER, "sq": (str,), "ensemble": _TEXT} | dict.fromkeys(COLUMNS[4:], _NUMBER)
+
 DEEPEST = 3
 """Levels of dicts and lists whose items get columns of their own."""
 
@@ -79,6 +82,8 @@ def _row(text: str) -> dict[str, Any] | None:
     if not isinstance(found, dict) or "sq" not in found or ("value" in found) == ("repr" in found):
         return None
     row = {name: found.get(name) for name in COLUMNS}
+    if any(row[name].__class__ not in kinds for name, kinds in _KINDS.items()):
+        return None
     return {**row, "value": found.get("value"), "repr": found.get("repr", "")}
 
 

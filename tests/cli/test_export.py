@@ -157,3 +157,26 @@ def test_a_pipe_is_refused_and_not_half_read(tmp_path):
     os.mkfifo(pipe)
     with pytest.raises(TTError, match="a pipe cannot be read twice: write the log into a file, and name that"):
         export(pipe, "--to", "jsonl")
+
+
+@pytest.mark.parametrize("to", ["csv", "jsonl", "parquet", "mcap"])
+def test_a_bad_line_leaves_no_half_of_a_table(to, log, tmp_path):
+    with open(log, "a") as file:
+        file.write("nonsense\n")
+    table = tmp_path / "table"
+    with pytest.raises(TTError, match="no output, as --log and --jsonl write them: nonsense"):
+        export(log, "--to", to, "-o", table)
+    assert not table.exists() and not list(tmp_path.glob("*.part"))
+    table.write_text("as before")
+    with pytest.raises(TTError, match="no output"):
+        export(log, "--to", to, "-o", table)
+    assert table.read_text() == "as before"
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("arrival", "now"), ("start", 1.5), ("sq", 7), ("context", True)])
+@pytest.mark.parametrize("to", ["csv", "mcap"])
+def test_a_line_with_a_value_of_another_type_is_no_output(name, wrong, to, log, tmp_path):
+    row = json.loads(log.read_text().splitlines()[0])
+    log.write_text(json.dumps({**row, name: wrong}) + "\n")
+    with pytest.raises(TTError, match=r"out.jsonl:1: no output"):
+        export(log, "--to", to, "-o", tmp_path / "table")

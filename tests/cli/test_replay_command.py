@@ -115,6 +115,9 @@ def test_how_things_stood(recording: tuple[str, str]) -> None:
     assert later["tick"] == 340_000
     earlier = json.loads(ticktalk("inspect", path, "--at", "330ms", "--step", "-1", "--json").stdout)
     assert earlier["tick"] == 325_000
+    past = ticktalk("inspect", path, "--at", "5s", "--json")
+    assert "the recording ends 950ms after the start: this is how it was then" in past.stderr
+    assert "the recording ends" not in done.stderr
     shown = ticktalk("inspect", path, "--at", "330ms", "--sq", "total-1").stdout
     assert "330ms after the start" in shown and "{'sum': 6}" in shown and "both-1" not in shown
 

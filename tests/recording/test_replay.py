@@ -15,17 +15,19 @@ from hypothesis import strategies as st
 from test_regions import programs
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
+from ticktalk.cli.replay import tell_replayed
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.body_output import BodyOutput
+from ticktalk.hosted.tapping import Tapped
 from ticktalk.language.compiler import compile_source
 from ticktalk.mapping.deployment_file import parse_deployment
 from ticktalk.network_keys import OUTPUT
-from ticktalk.recording.compare import Departure
+from ticktalk.recording.compare import Departure, told
 from ticktalk.recording.mcap_file import Recording
 from ticktalk.recording.replay import Replay
 from ticktalk.recording.setup import Setup
 from ticktalk.recording.simulated import RecordedSimulation
-from ticktalk.records import AnyRecord, Counted, Decided, Fired, Records, Sent
+from ticktalk.records import AnyRecord, Counted, Deadline, Decided, Fired, Left, Records, Sent
 from ticktalk.simulation.network import SimulatedNetwork, TTNetworkInterfaceSim
 from ticktalk.values.codec import encode_value
 
@@ -249,3 +251,72 @@ def test_a_grid_that_was_set_while_the_run_went_on() -> None:
     recording.finish()
     departures, replay = replayed(kept)
     assert [str(each) for each in departures] == [] and replay.ended["count-1"] > 25
+
+
+@pytest.mark.parametrize("kind", [Deadline, Left])
+def test_what_became_of_a_deadline_or_a_token_is_missed_if_it_does_not_come_here(kind: type) -> None:
+    """The recording has one more, at its end."""
+    graph = compile_source(PROGRAM, "prog.py", "prog")
+    recording, _ = recorded(graph, 2000, delay=7)
+    name = "TTFinishByOtherwise-1"
+    more: AnyRecord = Deadline(1990, name, 1975, 2025, 2040, "set", 0)
+    if kind is Left:
+        more = Left(1990, name, 99, 1975, 2025, "late", [])
+    last = max((batch for batch in recording.batches if batch.ensemble == "a"), key=lambda batch: batch.first)
+    batches = [
+        msgspec.structs.replace(each, records=[*each.records, more]) if each is last else each
+        for each in recording.batches
+    ]
+    departures, replay = replayed(Recording(recording.setups, batches))
+    assert [str(each) for each in departures if "and not here" in each.what] == [
+        f"{name}: {told(more)} in the recording, and not here"
+    ]
+    assert replay.finish(1990) == []
+
+
+LONG = """
+from ticktalk import *
+@STREAMify
+def count(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@SQify
+def long(x):
+    return "x" * x * (LENGTH if x > 1 else 1)
+@SQify
+def length(x):
+    return len(x)
+@GRAPHify
+def main(trigger):
+    return length(long(count(trigger, TTPeriod=100)))
+"""
+
+
+def test_a_value_too_long_to_record_is_computed_again_and_one_of_a_source_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Tapped, "longest", 1000)
+    monkeypatch.setattr("ticktalk.recording.replay.LONGEST", 1000)
+    graph = compile_source(LONG.replace("LENGTH", "1001"), "prog.py", "prog")
+    recording, outputs = recorded(graph, 350)
+    assert [value for _, value, _, _ in outputs] == [1, 2002, 3003]
+    departures, replay = replayed(recording)
+    assert [str(each) for each in departures] == [] and replay.tokens["length-1/0"] == 3
+    departures, _ = replayed(recording, sources=["long-1"])
+    assert departures[0].sq == "length-1"
+    assert "what follows from token 2 on arc long-1/0 is not known: (too long to be recorded)" in departures[0].what
+
+
+def test_where_too_many_waited_the_run_departs_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    graph = compile_source(PROGRAM, "prog.py", "prog")
+    recording, _ = recorded(graph, 2000, delay=7)
+    dropped: AnyRecord = Counted(500, "slow-1", "overflow", 3)
+    batch = recording.batches[0]
+    batches = [msgspec.structs.replace(batch, records=[dropped, *batch.records]), *recording.batches[1:]]
+    _, replay = replayed(Recording(recording.setups, batches))
+    tell_replayed(replay, [Departure(1, "slow-1", "it was otherwise")])
+    said = "tokens were dropped where too many waited, here none is (slow-1 3): so it departs"
+    assert said in capsys.readouterr().err
+    tell_replayed(replay, [])
+    assert "dropped" not in capsys.readouterr().err

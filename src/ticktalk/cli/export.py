@@ -6,6 +6,7 @@ import csv
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from importlib import import_module
 from itertools import islice
@@ -56,15 +57,34 @@ def export(
     if to in BINARY:
         if output is None:
             raise typer.BadParameter(f"--to {to} is no text for a terminal: name a file with -o FILE.{to}")
-        _TO_FILE[to](log, output)
+        with whole(output) as part:
+            _TO_FILE[to](log, part)
     elif output is None:
         _TEXT[to](log, sys.stdout)
     else:
-        try:
-            with open(output, "w", encoding="utf-8", newline="", errors="backslashreplace") as file:
-                _TEXT[to](log, file)
-        except OSError as error:
-            raise _unwritten(output, error) from None
+        with whole(output) as part, open(part, "w", encoding="utf-8", newline="", errors="backslashreplace") as file:
+            _TEXT[to](log, file)
+
+
+@contextmanager
+def whole(output: Path) -> Iterator[Path]:
+    """Where to write a file that takes its name when it is whole; if it does not get so far, what was there stays.
+
+    Raises:
+        TTError: it cannot be written.
+    """
+    part = output.with_name(f"{output.name}.part") if output.is_file() or not output.exists() else output
+    try:
+        yield part
+        if part != output:
+            part.replace(output)
+    except OSError as error:
+        raise _unwritten(output, error) from None
+    except TTError as error:
+        raise TTError(str(error).replace(str(part), str(output))) from None
+    finally:
+        if part != output:
+            part.unlink(missing_ok=True)
 
 
 def _rows(log: Path) -> Iterator[dict[str, Any]]:
@@ -137,13 +157,10 @@ def _parquet(log: Path, output: Path) -> None:
     types = {name: _TYPES.get(frozenset(found - {"NoneType"}), "string") for name, found in kinds.items()}
     types = {name: "int64" if name in ("start", "stop") and not kinds[name] else kind for name, kind in types.items()}
     schema = arrow.schema([(name, getattr(arrow, kind)()) for name, kind in types.items()])
-    try:
-        with parquet.ParquetWriter(output, schema) as writer:
-            for rows in _batches(_rows(log)):
-                columns = {name: [_fit(row.get(name), kind) for row in rows] for name, kind in types.items()}
-                writer.write_table(arrow.table(columns, schema=schema))
-    except OSError as error:
-        raise _unwritten(output, error) from None
+    with parquet.ParquetWriter(output, schema) as writer:
+        for rows in _batches(_rows(log)):
+            columns = {name: [_fit(row.get(name), kind) for row in rows] for name, kind in types.items()}
+            writer.write_table(arrow.table(columns, schema=schema))
 
 
 def _fit(value: Any, kind: str) -> Any:

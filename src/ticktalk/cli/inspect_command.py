@@ -12,6 +12,7 @@ import typer
 
 from ticktalk.cli import arguments, options
 from ticktalk.cli.replay import check_names, recorded_start, tell_incomplete
+from ticktalk.cli.streams import say
 from ticktalk.cli.tables import table, terminal
 from ticktalk.durations import duration_text, interval_and_ticks
 from ticktalk.hosted.body_output import BodyOutput, keep_bodies_from_stdout
@@ -35,9 +36,12 @@ def inspect(
     tell_incomplete(file, recording)
     records = recording.records(setup.context)
     ticks = sorted({record.tick for _, record in records if not isinstance(record, Turn)})
+    last = max(ticks, default=setup.start_tick)
     tick = stepped(ticks, arguments.recorded_tick(at, setup.start_tick), step)
 
     def show(tick: int) -> None:
+        if tick > last:
+            say(f"the recording ends {duration_text(last - setup.start_tick)} after the start: this is how it was then")
         nowhere = io.StringIO()  # what bodies print was printed when they ran
         with BodyOutput(nowhere, nowhere), keep_bodies_from_stdout():
             replay = Replay(setup, records)

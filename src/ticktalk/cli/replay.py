@@ -205,6 +205,9 @@ def tell_replayed(replay: Replay, departures: list[Departure]) -> None:
         say(f"  {each}")
     if len(departures) > SHOWN:
         say(f"  and {len(departures) - SHOWN} more")
+    if replay.overflowed:
+        dropped = ", ".join(f"{sq} {count}" for sq, count in replay.overflowed.most_common(SHOWN))
+        say(f"in the recorded run tokens were dropped where too many waited, here none is ({dropped}): so it departs")
 
 
 def recorded_start(file: Path, context: int | None) -> tuple[Recording, Setup]:

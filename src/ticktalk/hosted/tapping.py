@@ -69,6 +69,8 @@ class Tapped:
             counted here, which is right while none is lost.
     """
 
+    longest = LONGEST
+
     def __init__(self, note: Callable[[AnyRecord], None], now: Callable[[], int]) -> None:
         self._note, self._now = note, now
         self.number_on: Callable[[str], int] | None = None
@@ -101,7 +103,7 @@ class Tapped:
             arc = way.name
             number = self._sent[arc] = self._sent[arc] + 1
             data = encoded(value)  # raises for a value that cannot be sent either
-            whole = bytes(data) if len(data) <= LONGEST else b""
+            whole = bytes(data) if len(data) <= self.longest else b""
             self._note(Sent(self._now(), name, arc, number, start, stop, whole))
             self._way = arc, number, False
             along(way, value, start, stop)

@@ -11,7 +11,8 @@ clocks of the ensembles said. A deadline and its plan B go together. No rule is 
 
 from __future__ import annotations
 
-from collections import deque
+import sys
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +27,7 @@ from ticktalk.engine.state import Load
 from ticktalk.errors import TTError
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
-from ticktalk.hosted.tapping import Tapped
+from ticktalk.hosted.tapping import LONGEST, Tapped
 from ticktalk.payloads import FiringError, InstanceState
 from ticktalk.recording.bodies import Body, Waiting, WholeGraph
 from ticktalk.recording.compare import Compared, Departure, content_of, put_off, same_tokens, same_value, shown, told
@@ -79,6 +80,7 @@ class Replay:
         last_tick: the tick of the last record.
         ended: by SQ, how many firings have ended.
         host_of: by SQ, its ensemble now.
+        overflowed: by SQ, what was dropped in the recorded run because too many waited; here nothing is.
 
     Raises:
         TTError: the recorded graph cannot be read.
@@ -111,7 +113,7 @@ class Replay:
         for sq in self.graph.sqs:
             leader = together.get(sq.name, sq.name)
             self._group_of[sq.name] = self._groups.setdefault(leader, _Group(leader))
-        self._expected: dict[tuple[str, type], deque[Compared]] = {}
+        self._expected: dict[tuple[str, type], deque[tuple[int, Compared]]] = {}  # with the tick by which it is due
         self._arcs: dict[str, list[Sent]] = {}  # by arc, as recorded
         self._due: dict[str, list[int]] = {}  # by arc: the ticks by which they are due
         self._results: dict[str, list[str]] = {
@@ -124,6 +126,7 @@ class Replay:
         self._wait: dict[tuple[str, int], list[_Group]] = {}  # groups that wait for a token
         self._ready: deque[_Group] = deque()
         self.ended: dict[str, int] = {}
+        self.overflowed: Counter[str] = Counter()
         self.host_of = dict(setup.host_of)
         self._came_to: dict[int, str] = {}  # by id of a record that an SQ came: to which ensemble
         self._ending = False  # a body, in place of a firing rule, sends what is sent now
@@ -145,12 +148,14 @@ class Replay:
                 self._numbers.setdefault((record.arc, record.number), []).append(len(recorded))
                 recorded.append(record)
                 self._due.setdefault(record.arc, []).append(due)
-            elif kind is Counted:
+            elif isinstance(record, Counted):
+                if record.kind == "overflow":
+                    self.overflowed[record.sq] += record.count
                 continue  # follows from the rest, but for tokens that were lost on their way
             elif isinstance(record, _COMPARED):
                 if put_off(record):
                     continue
-                self._expected.setdefault((record.sq, kind), deque()).append(record)
+                self._expected.setdefault((record.sq, kind), deque()).append((due, record))
                 continue
             if isinstance(record, Moved) and record.here:
                 self._came_to[id(record)] = ensemble
@@ -223,7 +228,7 @@ class Replay:
             if not waiting:
                 self.departs(None, f"{told(record)}, which the recording does not have", record.sq)
                 return
-            recorded = waiting.popleft()
+            _, recorded = waiting.popleft()
             if content_of(recorded) != content_of(record):
                 self.departs(recorded, f"{told(recorded)} in the recording; here {told(record)}")
 
@@ -241,7 +246,9 @@ class Replay:
             self.departs(None, f"token {place + 1} on arc {arc} is not in the recording: {shown(token)}", token.sq)
         else:
             before = recorded[place]
-            if (before.start, before.stop) != (token.start, token.stop) or not same_value(before.value, token.value):
+            # Of one that was too long to be recorded the interval is known.
+            same = same_value(before.value, token.value) or (not before.value and len(token.value) > LONGEST)
+            if (before.start, before.stop) != (token.start, token.stop) or not same:
                 self.departs(
                     before,
                     f"token {place + 1} on arc {arc} was {shown(before)} in the recording; here {shown(token)}",
@@ -317,6 +324,12 @@ class Replay:
                 if token is None:
                     return  # it waits
                 group.at += 1
+                arc, place, value = token
+                if arc and not value:
+                    told_of = shown(self._produced[arc][place])
+                    self.departs(record, f"what follows from token {place + 1} on arc {arc} is not known: {told_of}")
+                    group.astray = True
+                    return
                 self._receive(record, *token)
                 continue
             group.at += 1
@@ -396,7 +409,7 @@ class Replay:
         if arc:
             token = self._produced[arc][place]
             start, stop = token.start, token.stop
-            value = self.load(value) if value else None
+            value = self.load(value)
             self._taken[received.sq, received.port, arc] = place
         else:
             start, stop = NEG_INFINITY, INFINITY
@@ -421,6 +434,10 @@ class Replay:
                 token = recorded[count]
                 what = f"token {count + 1} on arc {arc} is in the recording ({shown(token)}); here it is not sent"
                 found.append(Departure(token.tick, token.sq, what))
+        for waiting in self._expected.values():
+            if waiting and waiting[0][0] < until:
+                missing = waiting[0][1]
+                found.append(Departure(missing.tick, missing.sq, f"{told(missing)} in the recording, and not here"))
         return sorted(found, key=lambda departure: departure.tick)
 
 
@@ -443,6 +460,8 @@ def _is(one: Sent, other: Sent) -> bool:
 
 class _Tap(Tapped):
     """The tap of a replay: tokens go nowhere by themselves, and what happens is compared."""
+
+    longest = sys.maxsize  # a value that is computed here is at hand
 
     def __init__(self, replay: Replay) -> None:
         super().__init__(replay.note, lambda: replay._agenda.now)
