@@ -139,9 +139,10 @@ def manager(
 
 
 def state_folder(state: str | None, log: Path | None) -> str | None:
-    """The folder of the state: as it is given, beside the log, or none."""
+    """The folder of the state: as it is given; else beside the log, if that is a file, or will be; or none."""
     if state is None:
-        return None if log is None else f"{log}.state"
+        beside = log is not None and (log.is_file() or (not log.exists() and log.parent.is_dir()))
+        return f"{log}.state" if beside else None
     return None if state == "none" else state
 
 

@@ -63,9 +63,11 @@ def parts(state: ManagerState) -> Iterator[tuple[tuple[str | int, ...], Any, Any
     Yields:
         The key; the content; and a value that is the same as long as the content is, or None.
     """
-    yield ("manager",), msgspec.structs.replace(
-        state, ensembles={}, lost={}, graphs={}, errors=0, latest_errors=[], errors_length=0
-    ), None
+    yield (
+        ("manager",),
+        msgspec.structs.replace(state, ensembles={}, lost={}, graphs={}, errors=0, latest_errors=[], errors_length=0),
+        None,
+    )
     yield ("errors",), _Errors(state.errors, state.latest_errors, state.errors_length), state.errors
     for order, (name, ensemble) in enumerate(state.ensembles.items()):
         yield ("ensemble", name), _Place(ensemble.info, order), None
@@ -73,9 +75,11 @@ def parts(state: ManagerState) -> Iterator[tuple[tuple[str | int, ...], Any, Any
         yield ("lost", name), lost, None
     for name, graph in state.graphs.items():
         yield ("program", name), graph.graph, graph.graph
-        yield ("graph", name), msgspec.structs.replace(
-            graph, graph=TTGraph(name), contexts={}, rows=[], rows_length=0
-        ), None
+        yield (
+            ("graph", name),
+            msgspec.structs.replace(graph, graph=TTGraph(name), contexts={}, rows=[], rows_length=0),
+            None,
+        )
         for number, context in graph.contexts.items():
             rest = msgspec.structs.replace(
                 context, completion=Completion(set()), outputs={}, profiles={}, runs_long=set(), checkpoints={}

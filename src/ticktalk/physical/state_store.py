@@ -81,7 +81,7 @@ class StateStore:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
             if lock < 0 and not isinstance(error, BlockingIOError):
-                raise TTRuntimeError(f"--state {self.folder}: it cannot be used: {error.strerror}") from None
+                raise TTRuntimeError(f"--state {self.folder}: {_unusable(error)}") from None
             if lock >= 0:
                 os.close(lock)
             raise TTRuntimeError(
@@ -89,7 +89,7 @@ class StateStore:
                 " another folder"
             ) from None
         except OSError as error:
-            raise TTRuntimeError(f"--state {self.folder}: it cannot be used: {error.strerror}") from None
+            raise TTRuntimeError(f"--state {self.folder}: {_unusable(error)}") from None
         _held.add(self._place)
         return lock
 
@@ -207,6 +207,10 @@ class StateStore:
             self._file.close()
         _held.discard(self._place)
         os.close(self._lock)
+
+
+def _unusable(error: OSError) -> str:
+    return f"it cannot be used: {error.strerror}: give another folder, or `none`"
 
 
 _held: set[Path] = set()

@@ -40,9 +40,7 @@ class ToManager:
     def __init__(self, name: str, manager: str, link: Link, loop: Loop, overflow: Callable[[], None]) -> None:
         self._own, self._manager, self._link, self._overflow = name == manager, manager, link, overflow
         self._batch = OutputBatch(monotonic_us, loop.after, self._outputs)
-        self.kept = UntilTaken(
-            lambda frame: link.send_frame(manager, RuntimeMsg.OUTPUT_TOKENS, frame), SpillFile(name)
-        )
+        self.kept = UntilTaken(lambda frame: link.send_frame(manager, RuntimeMsg.OUTPUT_TOKENS, frame), SpillFile(name))
 
     def output(self, token: OutputToken) -> None:
         """Send an output, now or soon."""
