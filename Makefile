@@ -16,10 +16,13 @@ $(READY): pyproject.toml
 demo: $(READY)
 	$(VENV)/bin/python examples/demo.py
 
+# Tests that start devices run alone, as devices keep time; all others run two files at a time.
 test: $(READY)
+	@echo "All checks: about 9 minutes on two cores."
 	$(VENV)/bin/ruff check src tests examples benchmarks
 	$(VENV)/bin/mypy
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest --numprocesses 2 --dist loadfile --ignore tests/physical --ignore tests/docs
+	$(VENV)/bin/pytest tests/physical tests/docs
 
 # 40 SQs on eight ensembles under random faults for SOAK_SECONDS (3600), from SEED (1); figures to SOAK_REPORT (soak.json).
 soak: $(READY)
