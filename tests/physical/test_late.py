@@ -110,7 +110,7 @@ def lone(value, interval, missing):
 @GRAPHify
 def main(trigger):
     start = READ_TTCLOCK(trigger)
-    window = COPY_TTTIME(1, VALUES_TO_TTTIME(start, start + 1_050_000))
+    window = COPY_TTTIME(1, VALUES_TO_TTTIME(start, start + 1_450_000))
     s = src(window, TTPeriod=100_000)
     return pair(s, odd(s), TTUnmatched=lone)
 """
@@ -118,7 +118,7 @@ def main(trigger):
 
 @pytest.mark.parametrize("processes", [True, False])
 def test_a_token_without_a_partner_reaches_its_handler(processes: bool) -> None:
-    done = Done(EVICTED, processes, bound=200_000)
+    done = Done(EVICTED, processes, bound=600_000)
     lone = done.values("lone-1")
     assert len(lone) == done.counted("pair-1", "evicted") >= 2
     assert lone == [(value, ("y",)) for value in range(2, 2 * len(lone) + 2, 2)]
