@@ -391,9 +391,9 @@ def chain(length: int) -> TTGraph:
 
 def test_a_long_chain_takes_no_recursion_and_little_time() -> None:
     graph = chain(400)
-    start = time.perf_counter()
+    start = time.process_time()
     picture = Picture(draw(graph, "svg"))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert len(picture.sqs) == 400
     assert sorted(join for join in picture.joins() if join[2] != "-1") == sorted(joins_of(graph))
 
