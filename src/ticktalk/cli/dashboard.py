@@ -132,8 +132,8 @@ class ReplayedPages:
 
 def stay(pages: Dashboard) -> None:
     """Show what there is until Ctrl-C, and close the pages."""
-    say("the run has ended; the dashboard shows it until Ctrl-C")
     try:
+        say("the run has ended; the dashboard shows it until Ctrl-C")
         threading.Event().wait()
     except KeyboardInterrupt:
         pass
