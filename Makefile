@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 BENCH_VENV := .bench-venv
 BENCH_READY := $(BENCH_VENV)/.ready
 
-.PHONY: demo test soak fuzz explore bench docs clean
+.PHONY: demo test soak faults fuzz explore bench docs clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +27,11 @@ test: $(READY)
 # 40 SQs on eight ensembles under random faults for SOAK_SECONDS (3600), from SEED (1); figures to SOAK_REPORT (soak.json).
 soak: $(READY)
 	$(VENV)/bin/python tests/physical/soak.py
+
+# Faults of processes, links, disks and clocks, alone and in PAIRS (10) from SEED (1); about ten minutes, as root.
+# FAULTS="kill cut" strikes with these; FAULTS=--write writes the figures into docs/guarantees.md.
+faults: $(READY)
+	$(VENV)/bin/python tests/physical/faults.py $(FAULTS)
 
 # FUZZ (100000) messages of a participant that is let in and sends anything well formed, from SEED (any).
 # Then all tests with examples try random ones; `make test` tries the same ones in each run.

@@ -22,7 +22,7 @@ SHOWN = {
 }
 """Blocks that are not run: their languages, by page, with the reason."""
 
-MORE = ("architecture.md", "bounds.md", "exploring.md", "performance.md", "types.md")
+MORE = ("architecture.md", "bounds.md", "exploring.md", "guarantees.md", "performance.md", "types.md")
 """Pages for those who build TickTalk. Other tests look at them."""
 
 

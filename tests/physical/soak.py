@@ -1,7 +1,8 @@
 """`make soak`: 40 SQs on eight ensembles, under random faults, for SOAK_SECONDS (3600) from SEED (1).
 
 Memory, descriptors and threads of each process, and what became of each instant of each stream, are shown as a table at
-the end, and written to SOAK_REPORT (soak.json). What grows, comes twice, or is missing for long fails.
+the end, and written to SOAK_REPORT (soak.json). What grows, comes twice, or is missing for long fails. `--write` writes
+the figures into `docs/guarantees.md`, too.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -21,6 +23,8 @@ from chaos import Chaos, World, run
 from systems import HEAD, children
 
 from ticktalk.payloads import OutputToken
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "guarantees.md"
 
 LANES = 5
 PERIOD = 200_000
@@ -195,6 +199,36 @@ def show(report: dict[str, Any]) -> None:
             print(f"{name:14}" + "".join(f"{line[column]:>20}" for column in columns))
 
 
+def write(report: dict[str, Any]) -> None:
+    """Write the figures of a run that went well between their two marks in the document."""
+    kinds = {"still": "stand-stills", "kill": "kills", "drain": "drains", "interrupt": "ends", "worker": "worker kills"}
+    faults = ", ".join(f"{count} {kinds[kind]}" for kind, count in sorted(report["faults"].items()))
+    lines = [
+        f"`make soak` ran for {report['seconds']} s on {report['date']} (seed {report['seed']}), beside other work on"
+        f" {report['cores']} cores:",
+        "40 SQs on eight ensembles, five streams of 5 values a second, each through eight SQs.",
+        f"There were {faults}. Nothing failed of what `tests/physical/chaos.py` checks. Of each process its",
+        "longest-lived start is shown: after a minute, at last, and the most of all starts.",
+        "",
+        "| process | starts | lived | memory | descriptors | threads (last, most) |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, line in report["processes"].items():
+        if "worker" not in name or name == "a, worker 1":
+            mb, descriptors = (
+                ", ".join(str(line[f"{what}_{when}"]) for when in ("settled", "last", "most"))
+                for what in ("mb", "descriptors")
+            )
+            cells = [name, line["starts"], f"{line['lived_s']} s", f"{mb} MB", descriptors]
+            lines.append(f"| {' | '.join(map(str, cells))} | {line['threads_last']}, {line['threads_most']} |")
+    lines += ["", "| stream | instants that came | twice | missing | longest gap |", "|---|---|---|---|---|"]
+    for name, line in report["streams"].items():
+        lines.append(f"| {name} | {line['came']} | {line['twice']} | {line['missing']} | {line['longest_gap_s']} s |")
+    table = "\n".join(["<!-- soak -->", *lines, "<!-- end of soak -->"])
+    text = re.sub(r"<!-- soak -->.*<!-- end of soak -->", lambda _: table, DOCUMENT.read_text(), flags=re.DOTALL)
+    DOCUMENT.write_text(text)
+
+
 def soak(seconds: float, seed: int) -> dict[str, Any]:
     """Run it; the report.
 
@@ -227,6 +261,7 @@ def soak(seconds: float, seed: int) -> dict[str, Any]:
         "date": time.strftime("%Y-%m-%d"),
         "seconds": round(time.monotonic() - began),
         "seed": seed,
+        "cores": os.cpu_count(),
         "faults": dict(faults),
         "counters": dict(sum(counters.values(), Counter[str]())),
         "of_ensembles": {name: dict(kinds) for name, kinds in own.items()},
@@ -245,4 +280,6 @@ if __name__ == "__main__":
     show(found)
     if found["problems"]:
         sys.exit("\n" + "\n".join(found["problems"]))
+    if "--write" in sys.argv:
+        write(found)
     print("\nall is well")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +62,17 @@ def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
 class Process:
     """A command of ours in a process of its own; its output is kept, line by line.
 
-    `path`: a folder of modules that only this process finds. `view`: the file of the ensemble's own view.
+    `path`: a folder of modules that only this process finds. `view`: the file of the ensemble's own view. `within`: the
+    command that begins it elsewhere, such as in a network namespace.
     """
 
     def __init__(
-        self, *arguments: str, cwd: Path | None = None, path: Path | None = None, view: Path | None = None
+        self,
+        *arguments: str,
+        cwd: Path | None = None,
+        path: Path | None = None,
+        view: Path | None = None,
+        within: Sequence[str] = (),
     ) -> None:
         self._view = view
         command = ["-m", "ticktalk.cli.main"] if view is None else [str(Path(__file__).with_name("viewed_ensemble.py"))]
@@ -76,7 +82,7 @@ class Process:
         if view is not None:
             environment["TICKTALK_VIEW"] = str(view)
         self.popen = subprocess.Popen(
-            [sys.executable, *command, *arguments],
+            [*within, sys.executable, *command, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
