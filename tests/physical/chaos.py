@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from systems import HEAD, LIMIT, Process, System, alive, children, kill, until
+from systems import HEAD, LIMIT, Process, System, begun, children, kill, until
 
 from ticktalk.errors import TTRuntimeError
 from ticktalk.physical.manager_node import in_loop
@@ -141,7 +141,7 @@ class Chaos:
         self._drains: list[threading.Thread] = []
         self._drained: set[str] = set()
         self._ended: list[tuple[str, Process]] = []
-        self._families: set[int] = set()
+        self._families: set[tuple[int, str]] = set()  # with when each began: numbers come again
         self._highest: Counter[tuple[str, str, str]] = Counter()
         self.happened: Counter[str] = Counter()
         self.story: list[str] = []
@@ -194,9 +194,9 @@ class Chaos:
         for name in list(self._still):
             self._go_on(name)
         for process in self.system.ensembles.values():
-            self._families |= process.family()
+            self._families |= begun(process.family())
         self.system.end()
-        until(lambda: not any(alive(pid) for pid in self._families), "no process is left")
+        until(lambda: not begun({pid for pid, _ in self._families}) & self._families, "no process is left")
 
     # Events.
 
@@ -223,12 +223,12 @@ class Chaos:
             self._drains.append(thread)
             thread.start()
         else:
-            self._families |= process.family()
+            self._families |= begun(process.family())
             process.popen.send_signal(signal.SIGKILL if what == "kill" else signal.SIGINT)
             self._gone(name, process, long)
 
     def _drain(self, name: str, process: Process, long: float) -> None:
-        family = process.family()
+        family = begun(process.family())
         try:
             self.system.manager.drain(name)
         except TTRuntimeError as error:

@@ -314,6 +314,11 @@ class Lab:
         starts = sorted(start for start in self.came[stream] if since <= start <= until)
         return sum(round((after - before) / PERIOD) - 1 for before, after in itertools.pairwise(starts))
 
+    def in_a_row(self, stream: str, since: int, until: int) -> int:
+        """The most instants in a row between two ticks of which nothing has come."""
+        starts = sorted(start for start in self.came[stream] if since <= start <= until)
+        return max((round((b - a) / PERIOD) - 1 for a, b in itertools.pairwise(starts)), default=0)
+
     def twice(self) -> int:
         """How many outputs came again."""
         return sum(times - 1 for starts in self.came.values() for times in starts.values())

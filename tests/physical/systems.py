@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -185,10 +185,20 @@ def kill(pid: int) -> None:
 
 
 def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    return bool(begun([pid]))
+
+
+def begun(pids: Iterable[int]) -> set[tuple[int, str]]:
+    """Of those of these processes that run: the number, and when it began; another one may get the number later."""
+    found = set()
+    for pid in pids:
+        try:
+            words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if words[0] != "Z":
+            found.add((pid, words[19]))
+    return found
 
 
 class System:
