@@ -137,7 +137,7 @@ def test_each_output_of_a_stream_arrives_once_and_the_ensembles_run_on(system: K
     assert all(process.popen.poll() is None for process in system.ensembles.values())
     for name, process in system.ensembles.items():
         assert "joining again" not in process.said, name
-        assert process.said.count("the manager was started again") == kills
+        until(lambda said=process: said.said.count("the manager was started again") == kills, f"{name} says so")
     assert system.manager.said.count("goes on where the one before it was: graphs fast") == 1
 
 
