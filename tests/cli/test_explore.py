@@ -77,7 +77,7 @@ class Inline:
     """Stands for the processes: runs in this one are as good, and start at once."""
 
     def __init__(self, jobs: int, context: Any, begin: Callable[..., None], given: tuple[Any, ...]) -> None:
-        begin(*given)
+        explore_worker.begin(*given)
 
     def submit(self, call: Callable[..., Any], *given: Any) -> Future[Any]:
         future: Future[Any] = Future()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import io
 import logging
+import signal
 from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.synchronize import Event
 from typing import Any, NamedTuple
 
 from ticktalk.cli.simulated import SimulatedRun
@@ -44,10 +46,12 @@ class Runs:
 
     Args:
         job: what is searched.
+        stopped: says whether nobody waits for the results any more.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, stopped: Callable[[], bool]) -> None:
         self._job = job
+        self._stopped = stopped
         self._run = SimulatedRun(graph=TTGraph.from_json(job.graph), **job.settings)
         self._deployment = self._run.placed.deployment or DeploymentFile("", (), default=LinkSpec(self._run.delay))
         self._usual: dict[int, Outcome] = {}
@@ -64,6 +68,8 @@ class Runs:
 
     def tried(self, point: Point) -> Difference | None:
         """The first difference of a run; None: there is none."""
+        if self._stopped():
+            raise KeyboardInterrupt
         return difference(self.usual(point.seed), self._outcome(point), self._job.only)
 
     def _outcome(self, point: Point) -> Outcome:
@@ -101,13 +107,19 @@ def _endless(stream: str) -> None:
 _runs: Runs | None = None
 
 
-def begin(job: Job) -> None:
-    """Make this process ready for the runs of a job."""
+def begin_process(job: Job, stopped: Event) -> None:
+    """Make a process of its own ready for the runs of a job; Ctrl-C is for the process that waits for them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    begin(job, stopped)
+
+
+def begin(job: Job, stopped: Event) -> None:
+    """Make this process ready for the runs of a job, until it is stopped."""
     global _runs
     logging.disable(logging.ERROR)
     nowhere = io.StringIO()
     with BodyOutput(nowhere, nowhere):
-        _runs = Runs(job)
+        _runs = Runs(job, stopped.is_set)
 
 
 def usual(seed: int) -> tuple[Outcome, dict[str, str]]:

@@ -89,7 +89,9 @@ class Pool:
     """
 
     def __init__(self, job: worker.Job, jobs: int, done: Callable[[int], None]) -> None:
-        self._executor = ProcessPoolExecutor(jobs, get_context("spawn"), worker.begin, (job,))
+        context = get_context("spawn")
+        self._stopped = context.Event()
+        self._executor = ProcessPoolExecutor(jobs, context, worker.begin_process, (job, self._stopped))
         self._done = done
         self.runs = 0
 
@@ -112,7 +114,8 @@ class Pool:
         return found
 
     def close(self) -> None:
-        """End the processes."""
+        """End the processes, each after the run that it does."""
+        self._stopped.set()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
