@@ -47,6 +47,7 @@ RINGS = [
     "exploration",
     "web",
     "cli __main__",
+    "testing",
 ]
 """A file imports from its own row and the rows above it, no others."""
 

@@ -36,7 +36,7 @@ def ensemble(
     worker_memory: options.WorkerMemory = "0",
     realtime: options.Realtime = False,
     cpus: options.Cpus = None,
-    credentials: options.Credentials = None,
+    credentials: options.OwnCredentials = None,
     clock: Annotated[
         str, typer.Option(help="manager: follow the manager's clock; system: trust this host's.")
     ] = "manager",

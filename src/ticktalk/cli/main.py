@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from ticktalk.cli.guard import run_guarded
+from ticktalk.cli.settings import read_settings
 
 
 class Command(NamedTuple):
@@ -22,6 +24,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "new": Command("new", "new", "Make a project to start from: a program, drivers, a test and a deployment."),
     "compile": Command(
         "compile_command", "compile_command", "Compile a program to a graph file. The program is not run."
     ),
@@ -98,7 +101,6 @@ def app_of(words: Sequence[str]) -> typer.Typer:
         name="ticktalk",
         help="Timed dataflow programs in Python: compile, simulate, run on many devices.",
         no_args_is_help=True,
-        add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
@@ -137,7 +139,15 @@ def _options(
 
 def main() -> None:
     """Run the command line and exit with its status."""
-    run_guarded(partial(app_of(sys.argv[1:]), prog_name="ticktalk"))
+    # A shell that completes a command line gives it in the environment.
+    typed = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS")
+    words = typed.split()[1:] if typed and "_TICKTALK_COMPLETE" in os.environ else sys.argv[1:]
+    run_guarded(partial(_run, app_of(words)))
+
+
+def _run(app: typer.Typer) -> None:
+    read_settings()
+    app(prog_name="ticktalk")
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def manager(
         ),
     ] = None,
     web: options.Web = None,
-    credentials: options.Credentials = None,
+    credentials: options.OwnCredentials = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Go without keys on an address others reach.")] = False,
 ) -> None:
     arguments.check_different(record=record, log=log, record_outputs=record_outputs)

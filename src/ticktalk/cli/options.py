@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ticktalk.cli.settings import VARIABLES
+
 Program = Annotated[str, typer.Argument(metavar="PROGRAM|GRAPH.json", help="A program, or a compiled graph.")]
 Graph = Annotated[
     str | None, typer.Option("--graph", metavar="NAME", help="Which graph of the program; default: the outermost one.")
@@ -76,6 +78,15 @@ Context = Annotated[
     int | None, typer.Option("--context", min=1, help="Which start, where there are several; default: the last.")
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if a body raised.")]
-Manager = Annotated[str, typer.Option("--manager", metavar="IP:PORT", help="Where the runtime manager listens.")]
-Credentials = Annotated[str | None, typer.Option("--credentials", metavar="FILE", help="A bundle of keys.")]
+Manager = Annotated[
+    str,
+    typer.Option(
+        "--manager", metavar="IP:PORT", envvar=VARIABLES["manager"], help="Where the runtime manager listens."
+    ),
+]
+OwnCredentials = Annotated[str | None, typer.Option("--credentials", metavar="FILE", help="A bundle of keys.")]
+Credentials = Annotated[
+    str | None,
+    typer.Option("--credentials", metavar="FILE", envvar=VARIABLES["credentials"], help="A bundle of keys."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

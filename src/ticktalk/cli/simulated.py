@@ -280,6 +280,7 @@ def simulate(
     network_delay: str | None = None,
     events: str | Path | None = None,
     seed: int | None = None,
+    watch: Callable[[TTRuntimeManagerSim], None] | None = None,
 ) -> Simulated:
     """Run a program in simulated time: `ticktalk.simulate("prog.py", until="10s").outputs`.
 
@@ -294,6 +295,7 @@ def simulate(
         deployment, mapping, events: files, as for `ticktalk simulate`.
         network_delay: what tokens between two ensembles take.
         seed: of Python's and NumPy's random numbers.
+        watch: called with the manager before the graph starts, to add callbacks.
 
     Raises:
         TTError: the program is wrong (`TTSyntaxError`), cannot be placed, or an argument is wrong.
@@ -328,6 +330,8 @@ def simulate(
     with run.manager() as manager:
         manager.on_output(done.outputs.append, notes=True)
         manager.on_error(done.errors.append)
+        if watch is not None:
+            watch(manager)
         run.begin()
         run.go()
         done.counters, done.waiting = manager.counters(compiled), manager.waiting(compiled)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import threading
+import weakref
 from collections.abc import Callable
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, NoReturn, TypeVar
 
 from ticktalk.errors import TTError
@@ -18,6 +19,14 @@ from ticktalk.instructions import in_a_graph_only
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _swapping = threading.RLock()
+
+_decorated: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def forget_states() -> None:
+    """Empty the `sq_state` of every decorated function, as it is when its module has just been imported."""
+    for function in _decorated:
+        function.sq_state = {}
 
 
 def SQify(function: _Function) -> _Function:
@@ -30,6 +39,8 @@ def SQify(function: _Function) -> _Function:
     code = getattr(function, "__code__", None)
     if not isinstance(code, CodeType) or not isinstance(namespace, dict) or not _names_state(code):
         function.sq_state = {}  # type: ignore[attr-defined]
+        if isinstance(function, FunctionType):
+            _decorated.add(function)
         return function
 
     @functools.wraps(function)
@@ -51,6 +62,7 @@ def SQify(function: _Function) -> _Function:
                     namespace["sq_state"] = before
 
     stateful.sq_state = {}  # type: ignore[attr-defined]
+    _decorated.add(stateful)
     return stateful  # type: ignore[return-value]
 
 

@@ -1,0 +1,271 @@
+"""Testing programs: a run in simulated time whose assertions show a time line, and say why an output is what it is.
+
+With pytest installed, the fixture `simulated` gives `run` with paths that are beside the test. `sq_state` of plain
+functions is emptied before each test.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ticktalk.cli.arguments import duration
+from ticktalk.cli.simulated import Simulated, simulate
+from ticktalk.durations import interval_text
+from ticktalk.engine.tap import Tap
+from ticktalk.errors import TTError
+from ticktalk.explain.history import History, after
+from ticktalk.explain.silence import silence_line
+from ticktalk.explain.why import shown_value, token_at, why, why_missing
+from ticktalk.graph.graph import TTGraph
+from ticktalk.hosted.tapping import Tapped
+from ticktalk.payloads import OutputToken, StartContext
+from ticktalk.records import AnyRecord
+from ticktalk.runtime_manager import TTRuntimeManagerSim
+from ticktalk.time import INFINITY, Tick
+from ticktalk.values.classes import as_data
+from ticktalk.values.codec import decode_value
+
+SHOWN = 12
+"""Tokens of a time line on each side of what is looked at."""
+
+WIDTH = 48
+"""Characters of a time line."""
+
+When = int | str
+"""A time after the start: microseconds, or a text with its unit, such as "250ms"."""
+
+
+class Run:
+    """What a program gave in simulated time.
+
+    Attributes:
+        graph: the graph that ran.
+        outputs: the output tokens in order of arrival: `value`, `start`, `stop` (microseconds), `sq`, `ensemble`, ...
+        errors: the firings that raised.
+        counters: by SQ, what is not zero.
+        silent: a line for each SQ that never fired, or whose tokens mostly left unused.
+    """
+
+    def __init__(self, done: Simulated, records: list[tuple[str, AnyRecord]], start: int, silent: list[str]) -> None:
+        self.graph: TTGraph = done.graph
+        self.outputs: list[OutputToken] = done.outputs
+        self.errors = done.errors
+        self.counters = done.counters
+        self.silent = silent
+        self._records = records
+        self._start = start
+
+    @property
+    def values(self) -> list[Any]:
+        """The values of all outputs, in order of arrival."""
+        return [token.value for token in self.outputs]
+
+    def of(self, sq: str) -> list[OutputToken]:
+        """The outputs of one SQ, in order of arrival."""
+        return [token for token in self.outputs if token.sq == sq]
+
+    def timeline(self, tokens: Sequence[OutputToken] | None = None) -> str:
+        """The outputs on a line of time, as text: a row for each token."""
+        shown = self.outputs if tokens is None else list(tokens)
+        ends = [tick for token in shown for tick in (token.start, token.stop) if abs(tick) != INFINITY]
+        low, high = (min(ends), max(ends)) if ends else (0, 1)
+
+        def column(tick: Tick) -> int:
+            return min(WIDTH, max(0, int((tick - low) * WIDTH // max(1, high - low))))
+
+        rows = []
+        for token in shown:
+            first, last = column(token.start), column(token.stop)
+            bar = " " * first + "=" * max(1, last - first)
+            where = interval_text(token.start, token.stop)
+            rows.append(f"  {bar:{WIDTH + 1}} {where}  {token.sq}: {shown_value(token.value)}")
+        return "\n".join(rows) if rows else "  (no output)"
+
+    def why(self, sq: str, at: When) -> str:
+        """The tokens that an output came from, back to the streams, in words.
+
+        Args:
+            sq: the SQ that gave it.
+            at: a time in its interval.
+        """
+        history, tick = self._history(), _ticks(at)
+        return why(history, token_at(history, sq, tick), _shown).text()
+
+    def why_missing(self, sq: str, at: When) -> str:
+        """The reason why an SQ gave nothing for a time, and the least change that would help, in words."""
+        return why_missing(self._history(), sq, _ticks(at), _shown).text()
+
+    def assert_values(self, *values: Any, sq: str | None = None) -> None:
+        """The outputs, of all SQs or of one, have these values, in this order, and there are no others."""
+        __tracebackhide__ = True
+        tokens = self.outputs if sq is None else self.of(sq)
+        self._compare(tokens, [(value, None, None) for value in values])
+
+    def assert_tokens(self, *tokens: tuple[Any, When, When], sq: str | None = None) -> None:
+        """The outputs are these: each a value, with the start and stop of its interval, after the start of the run."""
+        __tracebackhide__ = True
+        wanted = [(value, _ticks(start) + self._start, _ticks(stop) + self._start) for value, start, stop in tokens]
+        self._compare(self.outputs if sq is None else self.of(sq), wanted)
+
+    def assert_no_errors(self) -> None:
+        """No firing raised."""
+        __tracebackhide__ = True
+        if self.errors:
+            told = [f"{error.sq}: {error.file}:{error.line}: {error.exception}" for error in self.errors[:SHOWN]]
+            raise AssertionError(f"{len(self.errors)} firings raised:\n  " + "\n  ".join(told))
+
+    def assert_same_as(self, recording: str | Path, outputs: Iterable[str] = ()) -> None:
+        """The outputs are those of a recording (`--record`): the same values on the same intervals after the start.
+
+        Args:
+            recording: the file.
+            outputs: the SQs that count; none: all.
+        """
+        __tracebackhide__ = True
+        from ticktalk.recording.mcap_file import read_recording
+        from ticktalk.recording.what_if import compared
+
+        read = read_recording(recording)
+        setup = read.setups[-1]
+        former = TTGraph.from_json(setup.graph.encode(), str(recording))
+        was = [record for _, record in after(setup.start_tick, read.records(setup.context))]
+        now = [record for _, record in after(self._start, self._records)]
+        names = set(outputs)
+        other = [
+            f"  {output.name}: {difference.how}: {difference.was or 'nothing'} -> {difference.now or 'nothing'}"
+            for output in compared(former, was, self.graph, now, INFINITY).outputs
+            if not output.is_same and (not names or output.name in names)
+            for difference in output.differences[:SHOWN]
+        ]
+        if other:
+            raise AssertionError(f"other outputs than in {recording}:\n" + "\n".join(other))
+
+    def _compare(self, got: Sequence[OutputToken], wanted: Sequence[tuple[Any, Tick | None, Tick | None]]) -> None:
+        __tracebackhide__ = True
+        for number, (token, (value, start, stop)) in enumerate(zip(got, wanted, strict=False)):
+            if not _same(token.value, value):
+                said = f"output {number + 1} is {token.value!r}, wanted {value!r}"
+            elif start is not None and (token.start, token.stop) != (start, stop):
+                have, want = interval_text(token.start, token.stop), interval_text(start, stop or start)
+                said = f"output {number + 1}, {token.value!r}, holds in {have}, wanted {want}"
+            else:
+                continue
+            raise AssertionError(self._told(said, got, number, self._why_of(token)))
+        if len(got) > len(wanted):
+            token = got[len(wanted)]
+            said = f"{len(got)} outputs, wanted {len(wanted)}; the first too many is {token.value!r}"
+            raise AssertionError(self._told(said, got, len(wanted), self._why_of(token)))
+        if len(got) < len(wanted):
+            value, start, _ = wanted[len(got)]
+            said = f"{len(got)} outputs, wanted {len(wanted)}; the first that is missing is {value!r}"
+            raise AssertionError(self._told(said, got, len(got), self._why_not(start)))
+
+    def _told(self, said: str, got: Sequence[OutputToken], number: int, reason: str) -> str:
+        near = got[max(0, number - SHOWN) : number + SHOWN]
+        parts = [said, "time line:", self.timeline(near)]
+        if reason:
+            parts += ["why:", *(f"  {line}" for line in reason.split("\n"))]
+        if self.errors:
+            error = self.errors[0]
+            parts.append(f"{len(self.errors)} firings raised; the first: {error.sq}: {error.exception}")
+        return "\n".join(parts)
+
+    def _why_of(self, token: OutputToken) -> str:
+        if abs(token.start) == INFINITY:
+            return ""
+        try:
+            return self.why(token.sq, int(token.start) - self._start)
+        except TTError as error:
+            return str(error)
+
+    def _why_not(self, start: Tick | None) -> str:
+        ends = [sq.name for sq in self.graph.sqs if any(arc.output for arc in sq.arcs)]
+        if start is not None and len(ends) == 1:
+            return self.why_missing(ends[0], int(start) - self._start)
+        return "\n".join(self.silent)
+
+    def _history(self) -> History:
+        return History(self.graph, after(self._start, self._records))
+
+    def __repr__(self) -> str:
+        return f"<{len(self.outputs)} outputs of {self.graph.name!r}>"
+
+
+def run(
+    program: str | Path | TTGraph,
+    *,
+    events: str | Path | Sequence[Mapping[str, Any]] | None = None,
+    deployment: str | Path | Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Run:
+    """Run a program in simulated time, and take note of all that happens.
+
+    Args:
+        program: a program's path, or a compiled graph.
+        events: a file, or what it would hold: `[{"at": "2s", "fail": "edge"}]`.
+        deployment: a file, or what it would hold.
+        options: as for `ticktalk.simulate`: `until`, `input`, `component`, `network_delay`, ...
+
+    Raises:
+        TTError: the program is wrong, cannot be placed, or an argument is wrong.
+    """
+    records: list[tuple[str, AnyRecord]] = []
+    starts: list[int] = []
+    managers: list[TTRuntimeManagerSim] = []
+
+    def watch(manager: TTRuntimeManagerSim) -> None:
+        managers.append(manager)
+
+        def tap(ensemble: str, start: StartContext) -> Tap:
+            starts.append(start.start_tick)
+            return Tapped(partial(_note, records, ensemble), manager.simulation.now)
+
+        manager.simulation.tap = tap
+
+    with tempfile.TemporaryDirectory() as folder:
+        done = simulate(
+            program,
+            events=_as_file(events, Path(folder) / "events.yaml"),
+            deployment=_as_file(deployment, Path(folder) / "deployment.yaml"),
+            watch=watch,
+            **options,
+        )
+    silent = [silence_line(entry) for graph in managers[0].status()["graphs"] for entry in graph["silent"]]
+    return Run(done, records, starts[0] if starts else 0, silent)
+
+
+def _note(records: list[tuple[str, AnyRecord]], ensemble: str, record: AnyRecord) -> None:
+    records.append((ensemble, record))
+
+
+def _as_file(given: Any, path: Path) -> str | Path | None:
+    if given is None or isinstance(given, (str, Path)):
+        return given
+    import yaml
+
+    path.write_text(yaml.safe_dump(given, sort_keys=False), "utf-8")
+    return path
+
+
+def _ticks(time: When) -> int:
+    return time if isinstance(time, int) else duration(time)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are equal; arrays are if each element is."""
+    equal = one == other
+    every: Callable[[], Any] | None = getattr(equal, "all", None)
+    if every is not None and not isinstance(equal, bool):
+        return getattr(one, "shape", None) == getattr(other, "shape", None) and bool(every())
+    return bool(equal)
+
+
+def _shown(data: bytes) -> str:
+    return shown_value(decode_value(data, as_data)) if data else "(a value that was too long to note)"
+
+
+__all__ = ["Run", "run"]
