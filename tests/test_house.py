@@ -47,7 +47,7 @@ RINGS = [
     "exploration",
     "web",
     "cli __main__",
-    "testing",
+    "testing connect",
 ]
 """A file imports from its own row and the rows above it, no others."""
 

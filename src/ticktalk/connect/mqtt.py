@@ -1,0 +1,77 @@
+"""MQTT (extra `mqtt`): a topic as a sensor, and values published to topics."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from ticktalk.connect.newest import MOST, Newest
+
+
+class Mqtt(Newest):
+    """A client of an MQTT broker. It connects by itself, again and again if it must.
+
+    Values are JSON; what comes and is none, is `bytes`.
+
+    Args:
+        host, port: of the broker.
+        topic: what to subscribe to, wildcards allowed; None: it only publishes.
+        user, password: for the broker.
+        tls: whether the connection is encrypted, and the broker's certificate checked.
+        qos: 0, 1 or 2, as MQTT has it; for both directions.
+        most: values that wait to be read.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 1883,
+        topic: str | None = None,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        tls: bool = False,
+        qos: int = 0,
+        most: int = MOST,
+    ) -> None:
+        super().__init__(most)
+        self._topic, self._qos = topic, qos
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        if user is not None:
+            self._client.username_pw_set(user, password)
+        if tls:
+            self._client.tls_set()
+        self._client.max_queued_messages_set(most)
+        self._client.on_connect = self._connected
+        self._client.on_message = self._came
+        self._client.connect_async(host, port)
+        self._client.loop_start()
+
+    def _connected(self, client: paho.Client, *told: Any) -> None:
+        if self._topic is not None:
+            client.subscribe(self._topic, self._qos)
+
+    def _came(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:
+        try:
+            self.put(json.loads(message.payload))
+        except ValueError:
+            self.put(message.payload)
+
+    def publish(self, topic: str, value: Any) -> None:
+        """Send a value: `bytes` as they are, all else as JSON. Without a connection it waits for one, bounded.
+
+        Raises:
+            TypeError: JSON does not hold it.
+            OSError: too many values wait for a connection.
+        """
+        sent = self._client.publish(topic, value if isinstance(value, bytes) else json.dumps(value), self._qos)
+        if sent.rc == paho.MQTT_ERR_QUEUE_SIZE:
+            raise OSError(f"{topic}: too many values wait for a connection to the broker")
+
+    def close(self) -> None:
+        """End the connection."""
+        self._client.disconnect()
+        self._client.loop_stop()

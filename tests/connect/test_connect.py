@@ -1,0 +1,296 @@
+"""Drivers for MQTT, files with times, rosbag2, serial lines and HTTP, each beside the real thing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pty
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+from mcap.writer import Writer as McapWriter
+from rosbags.rosbag2 import StoragePlugin
+from rosbags.rosbag2 import Writer as BagWriter
+from rosbags.typesys import Stores, get_typestore
+
+from ticktalk import TTEmpty
+from ticktalk.connect.http import Http, HttpInbox
+from ticktalk.connect.mqtt import Mqtt
+from ticktalk.connect.newest import Newest
+from ticktalk.connect.playback import CsvPlayback, McapPlayback, ParquetPlayback, Playback, RosbagPlayback
+from ticktalk.connect.serial_line import SerialLine
+from ticktalk.errors import TTError
+from ticktalk.testing import run
+
+LIMIT = 30.0
+
+PROGRAM = """
+from ticktalk import *
+
+@STREAMify
+def sample(trigger):
+    return component("source").at(firing().instant)
+
+@SQify
+def send(value):
+    component("sink").send(value)
+    return value
+
+@GRAPHify
+def play(trigger):
+    return sample(trigger, TTPeriod=ms(100))
+"""
+
+
+def until(read: Callable[[], Any]) -> Any:
+    """The first value that is read, within a limit."""
+    end = time.monotonic() + LIMIT
+    while isinstance(value := read(), TTEmpty):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return value
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    (tmp_path / "play.py").write_text(PROGRAM)
+    return tmp_path / "play.py"
+
+
+# Playback: the instants are 100 ms, 200 ms, ...; the first is the time of the first recorded value.
+
+ROWS = [(5_000_000, 1), (5_100_000, 2), (5_250_000, 3), (5_290_000, 4), (5_500_000, 5)]
+AT_INSTANTS = {100_000: 1, 200_000: 2, 400_000: 4, 600_000: 5}
+"""By instant, the newest row that is new: at 300 ms there is none, at 400 ms there are two."""
+
+
+def played(program: Path, source: Playback) -> dict[int, Any]:
+    done = run(program, until="750ms", component={"runtime-manager.source": source}, ensemble=["runtime-manager"])
+    done.assert_no_errors()
+    return {int(token.start + token.stop) // 2: token.value for token in done.outputs}
+
+
+def test_rows_come_at_their_recorded_times(program: Path) -> None:
+    assert played(program, Playback(reversed(ROWS))) == AT_INSTANTS
+
+
+def test_a_value_may_be_held(program: Path) -> None:
+    held = {100_000: 1, 200_000: 2, 300_000: 2, 400_000: 4, 500_000: 4, 600_000: 5, 700_000: 5}
+    assert played(program, Playback(ROWS, hold=True)) == held
+
+
+def test_a_csv_file_is_played(program: Path, tmp_path: Path) -> None:
+    with (tmp_path / "rows.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([["t", "value", "name"], *([at / 1000, value, f"n{value}"] for at, value in ROWS)])
+    assert played(program, CsvPlayback(tmp_path / "rows.csv", "t", "ms", "value")) == AT_INSTANTS
+    rows = played(program, CsvPlayback(tmp_path / "rows.csv", "t", "ms"))
+    assert rows[400_000] == {"t": 5290.0, "value": 4, "name": "n4"}
+
+
+def test_a_parquet_file_is_played(program: Path, tmp_path: Path) -> None:
+    table = pyarrow.table({"t": [at * 1000 for at, _ in ROWS], "value": [value for _, value in ROWS]})
+    pyarrow.parquet.write_table(table, tmp_path / "rows.parquet")
+    assert played(program, ParquetPlayback(tmp_path / "rows.parquet", "t", "ns", "value")) == AT_INSTANTS
+
+
+def test_an_mcap_file_is_played(program: Path, tmp_path: Path) -> None:
+    with (tmp_path / "rows.mcap").open("wb") as file:
+        writer = McapWriter(file)
+        writer.start()
+        schema = writer.register_schema("any", "jsonschema", b"{}")
+        channel = writer.register_channel("/value", "json", schema)
+        other = writer.register_channel("/other", "json", schema)
+        for at, value in ROWS:
+            writer.add_message(channel, at * 1000, json.dumps(value).encode(), at * 1000)
+            writer.add_message(other, at * 1000, b"99", at * 1000)
+        writer.finish()
+    assert played(program, McapPlayback(tmp_path / "rows.mcap", "/value")) == AT_INSTANTS
+
+
+@pytest.mark.parametrize("storage", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])
+def test_a_rosbag_is_played(program: Path, tmp_path: Path, storage: StoragePlugin) -> None:
+    store = get_typestore(Stores.LATEST)
+    vector, stamp = store.types["geometry_msgs/msg/Vector3"], store.types["builtin_interfaces/msg/Time"]
+    imu, header = store.types["geometry_msgs/msg/Vector3Stamped"], store.types["std_msgs/msg/Header"]
+    with BagWriter(tmp_path / "bag", version=9, storage_plugin=storage) as bag:
+        connection = bag.add_connection("/imu", imu.__msgtype__, typestore=store)
+        for at, value in ROWS:
+            message = imu(header(stamp(sec=at // 1_000_000, nanosec=0), frame_id="car"), vector(float(value), 0.0, 1.0))
+            bag.write(connection, at * 1000, store.serialize_cdr(message, imu.__msgtype__))
+    got = played(program, RosbagPlayback(tmp_path / "bag", "/imu"))
+    assert {at: value["vector"]["x"] for at, value in got.items()} == AT_INSTANTS
+    assert got[600_000]["header"] == {"stamp": {"sec": 5, "nanosec": 0}, "frame_id": "car"}
+    with pytest.raises(TTError, match="no topic '/lidar'; there are: /imu"):
+        RosbagPlayback(tmp_path / "bag", "/lidar")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("time",), "no column 'time'; there are: t, value"),
+        (("t", "h"), "the unit of time 'h' is not one of ns, us, ms, s"),
+        (("value",), "row 1: value is 'x', and no number"),
+        (("t", "us", "speed"), "no column 'speed'"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told(options: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("t,value\n5,x\n")
+    with pytest.raises(TTError, match=told):
+        CsvPlayback(tmp_path / "rows.csv", *options)
+    (tmp_path / "empty.csv").write_text("t,value\n")
+    with pytest.raises(TTError, match=r"empty.csv: there is nothing to play"):
+        CsvPlayback(tmp_path / "empty.csv", "t")
+
+
+# MQTT, beside a Mosquitto broker.
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = tmp_path_factory.mktemp("broker") / "mosquitto.conf"
+    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    path = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+    assert path is not None, "install Debian's package mosquitto"
+    process = subprocess.Popen([path, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    yield port
+    process.terminate()
+    process.wait(LIMIT)
+
+
+def test_values_go_by_a_broker(broker: int) -> None:
+    reader, writer = Mqtt(port=broker, topic="car/+"), Mqtt(port=broker)
+    try:
+        end = time.monotonic() + LIMIT
+        while isinstance(got := reader.read(), TTEmpty):  # until it has subscribed
+            assert time.monotonic() < end
+            writer.publish("car/speed", {"mps": 12.5})
+            time.sleep(0.05)
+        assert got == {"mps": 12.5}
+        writer.publish("bus/speed", 1)
+        writer.publish("car/raw", b"\xff\x00")
+        assert until(lambda: got if (got := reader.read()) != {"mps": 12.5} else TTEmpty()) == b"\xff\x00"
+        with pytest.raises(TypeError):
+            writer.publish("car/speed", {1, 2})
+    finally:
+        reader.close()
+        writer.close()
+
+
+def test_without_a_broker_values_wait_bounded() -> None:
+    lonely = Mqtt(port=1, qos=1, most=5)
+    try:
+        assert isinstance(lonely.read(), TTEmpty)
+        with pytest.raises(OSError, match="too many values wait for a connection"):
+            for number in range(100):
+                lonely.publish("car/speed", number)
+    finally:
+        lonely.close()
+
+
+# A serial line, beside a pty.
+
+
+def test_the_newest_whole_line_is_read_and_lines_are_sent() -> None:
+    ours, theirs = pty.openpty()
+    line = SerialLine(os.ttyname(theirs))
+    try:
+        assert isinstance(line.read(), TTEmpty)
+        os.write(ours, b"1.5\n2.5\r\n3.")
+        assert until(line.read) == "2.5"
+        assert isinstance(line.read(), TTEmpty)
+        os.write(ours, b"25\n")
+        assert until(line.read) == "3.25"
+        line.write("on")
+        assert os.read(ours, 100) == b"on\n"
+    finally:
+        line.close()
+        os.close(ours)
+        os.close(theirs)
+
+
+# HTTP, beside the server of Python.
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, list[Any]]]:
+    posted: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer({"/json": b'{"celsius": 20.5}', "/text": b"warm", "/long": b"x" * (2 << 20)}[self.path])
+
+        def do_POST(self) -> None:
+            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self._answer(b'"thanks"')
+
+        def _answer(self, content: bytes) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    made = HTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=made.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{made.server_address[1]}", posted
+    made.shutdown()
+    made.server_close()
+
+
+def test_pages_are_read_and_values_posted(server: tuple[str, list[Any]]) -> None:
+    url, posted = server
+    assert Http(f"{url}/json").read() == {"celsius": 20.5}
+    assert Http(f"{url}/text").read() == "warm"
+    with pytest.raises(ValueError, match="longer than"):
+        Http(f"{url}/long").read()
+    assert Http(f"{url}/json").post([1, 2]) == "thanks" and posted == [[1, 2]]
+    with pytest.raises(OSError, match="refused"):
+        Http("http://127.0.0.1:1/").read()
+    with pytest.raises(TTError, match="begins with http"):
+        Http("file:///etc/passwd")
+
+
+def test_an_inbox_takes_what_others_post() -> None:
+    inbox = HttpInbox()
+    try:
+        address = f"http://127.0.0.1:{inbox.port}/"
+        Http(address).post({"n": 1})
+        Http(address).post({"n": 2})
+        assert inbox.read() == {"n": 2} and isinstance(inbox.read(), TTEmpty)
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            urllib.request.urlopen(urllib.request.Request(address, b"no json"), timeout=LIMIT)
+        assert isinstance(inbox.read(), TTEmpty)
+    finally:
+        inbox.close()
+
+
+def test_values_that_find_no_room_are_counted() -> None:
+    newest = Newest(most=3)
+    for number in range(5):
+        newest.put(number)
+    assert newest.dropped == 2
+    assert newest.read_all() == [2, 3, 4] and newest.read_all() == []
+
+
+def test_numpy_values_cross_as_they_are(program: Path) -> None:
+    got = played(program, Playback([(0, np.arange(3))]))
+    assert got[100_000].tolist() == [0, 1, 2]
