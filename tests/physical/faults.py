@@ -95,7 +95,8 @@ def no_descriptors(target: str) -> Fault:
     """A process that gets no more descriptors."""
 
     def begin(lab: Lab, host: str) -> None:
-        lab.descriptors(host, len(os.listdir(f"/proc/{lab.pid(host)}/fd")))
+        used = {int(number) for number in os.listdir(f"/proc/{lab.pid(host)}/fd")}
+        lab.descriptors(host, min(set(range(len(used) + 1)) - used))
 
     def end(lab: Lab, host: str) -> None:
         lab.descriptors(host)
