@@ -143,7 +143,7 @@ def test_a_rosbag_is_played(program: Path, tmp_path: Path, storage: StoragePlugi
     ("options", "told"),
     [
         (("time",), "no column 'time'; there are: t, value"),
-        (("t", "h"), "the unit of time 'h' is not one of ns, us, ms, s"),
+        (("t", "h"), "the unit of time 'h' is not one of ns, us, ms, s, min"),
         (("value",), "row 1: value is 'x', and no number"),
         (("t", "us", "speed"), "no column 'speed'"),
     ],

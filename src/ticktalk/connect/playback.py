@@ -17,7 +17,7 @@ from typing import Any
 from ticktalk.errors import TTError
 from ticktalk.time import TTEmpty
 
-MICROSECONDS = {"ns": 0.001, "us": 1, "ms": 1000, "s": 1_000_000}
+MICROSECONDS = {"ns": 0.001, "us": 1, "ms": 1000, "s": 1_000_000, "min": 60_000_000}
 """By unit of a column of times."""
 
 
@@ -61,7 +61,7 @@ class CsvPlayback(Playback):
     Args:
         path: the file.
         time: the column of times.
-        unit: of that column: `"ns"`, `"us"`, `"ms"` or `"s"`.
+        unit: of that column: `"ns"`, `"us"`, `"ms"`, `"s"` or `"min"`.
         column: the one column that is the value; None: the whole row.
         hold: see `Playback`.
     """
