@@ -156,6 +156,13 @@ def test_a_clock_that_is_set_back_stands_still_until_it_is_right(tmp_path: Path)
     )
 
 
+def test_a_clock_that_stands_still_shows_what_it_showed_last(tmp_path: Path) -> None:
+    """b shows 250 ms from 250 ms to 400 ms, so the token of 300 ms finds it there, and that of 400 ms 1 ms later."""
+    events = "- {at: 250ms, clock: {ensemble: b, step: -150ms}}"
+    done = run(tmp_path, FROM_A + "return TIME_TOKEN(x)", events=events, until="420ms")
+    assert done.values == [101_000, 201_000, 250_000, 251_000]
+
+
 def test_clocks_that_are_right_change_nothing(tmp_path: Path) -> None:
     body = (
         "with A:\n    tag, x = sample(trigger, TTPeriod=100_000)\n    z = same(x)\n"
