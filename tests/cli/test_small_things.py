@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from commands import ticktalk
+from ticktalk.cli.placement import placement
 from ticktalk.cli.tables import add, table, terminal
+from ticktalk.errors import TTMappingError
+from ticktalk.language.compiler import compile_source
 
 TICKTALK = [sys.executable, "-m", "ticktalk"]
 NOBODY = "127.0.0.1:9"
@@ -90,3 +93,24 @@ def test_results_stand_in_lines_of_their_own_beside_a_progress_bar(terminal_kind
     wanted = [f"[{at - 25}ms, {at + 25}ms)  src-1 on runtime-manager:  7" for at in range(100, 550, 100)]
     assert [line for line in lines if "src-1" in line] == wanted, shown.decode()
     assert ("simulating" in shown.decode()) == (terminal_kind == "xterm")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("edg.camera", "wants component 'camera' on 'edge', which only 'edg' has"),
+        ("edge.camra", "wants component 'camera', which no ensemble has"),
+    ],
+)
+def test_a_mistyped_component_is_told_with_what_was_given(given: str, told: str) -> None:
+    text = (
+        "from ticktalk import *\n@SQify\ndef f(t): return component('camera')\n@GRAPHify\ndef main(t):\n"
+        "    with TTConstraint(name='edge'):\n        return f(t)\n"
+    )
+    graph = compile_source(text, "prog.py", "prog")
+    with pytest.raises(TTMappingError) as raised:
+        placement(graph, [], [f"{given}=drivers:Camera"], None, None)
+    assert str(raised.value) == (
+        f"f-1 (line 7) {told}, so nothing was instantiated: add --component edge.camera=MODULE:FACTORY (given: {given})"
+    )
+    assert placement(graph, [], ["edge.camera=drivers:Camera"], None, None).ensembles.keys() == {"edge"}

@@ -75,25 +75,34 @@ def placement(
 
 
 def _check_components(graph: TTGraph, asked: dict[str, EnsembleOption]) -> None:
-    """See that somebody was given each component that constraints ask for.
+    """See that each component was given to an ensemble on which constraints ask for it.
 
     Raises:
-        TTMappingError: nobody was; a line for each component, however many SQs want it.
+        TTMappingError: it was not; a line for each component, however many SQs want it, and what was given instead.
     """
-    given = {component for option in asked.values() for component in option.components}
-    wanted: dict[str, list[TTSQ]] = {}
+    given = [(name, component) for name, option in asked.items() for component in option.components]
+    wanted: dict[str, tuple[list[TTSQ], list[str]]] = {}
     for sq in graph.sqs:
+        named = [constraint.names for constraint in sq.constraints if constraint.names]
+        listed = dict.fromkeys(name for names in named for name in names)
+        places = [name for name in listed if all(name in names for names in named)]
+        if named and not places:
+            continue  # no ensemble is allowed, whatever components it has
         for component in dict.fromkeys(name for constraint in sq.constraints for name in constraint.components):
-            if component not in given:
-                wanted.setdefault(component, []).append(sq)
+            if not any(c == component and (not named or name in places) for name, c in given):
+                wanted.setdefault(component, ([], places))[0].append(sq)
     lines = []
-    for component, sqs in wanted.items():
-        named = [name for sq in sqs for constraint in sq.constraints for name in constraint.names]
-        ensemble = next(iter([*named, *asked, DEFAULT_RUNTIME_MANAGER_NAME]))
+    for component, (sqs, places) in wanted.items():
+        others = [name for name, c in given if c == component]
+        ensemble = next(iter([*places, *asked, DEFAULT_RUNTIME_MANAGER_NAME]))
         first, more = sqs[0], f" and {len(sqs) - 1} more want" if len(sqs) > 1 else " wants"
+        where = f" on {' or '.join(map(repr, places))}" if others else ""
+        who = f"only {', '.join(map(repr, others))} has" if others else "no ensemble has"
+        there = [f"{name}.{c}" for name, c in given]
         lines.append(
-            f"{first.name} (line {first.line}){more} component {component!r}, which no ensemble has, so nothing was"
+            f"{first.name} (line {first.line}){more} component {component!r}{where}, which {who}, so nothing was"
             f" instantiated: add --component {ensemble}.{component}=MODULE:FACTORY"
+            + (f" (given: {', '.join(there)})" if there else "")
         )
     if lines:
         raise TTMappingError("\n".join(lines))
