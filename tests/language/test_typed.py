@@ -1,11 +1,14 @@
-"""Programs pass `mypy --strict` as users write them, and wrong settings do not. The stub is as what runs."""
+"""Programs pass `mypy --strict` and pyright as users write them; wrong settings do not. The stub is as what runs."""
 
 from __future__ import annotations
 
 import ast
 import importlib
 import inspect
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -182,18 +185,22 @@ def main(trigger: int) -> str:
 """
 
 
-def test_programs_pass_mypy_and_wrong_settings_do_not(tmp_path: Path):
+def write_programs(directory: Path) -> list[str]:
+    """The programs above, those of the documents and the examples, and where they are."""
     programs = {"right.py": RIGHT, "wrong.py": WRONG}
     for name, text in (("readme", "README.md"), ("typed_docs", "docs/types.md")):
         found = re.findall(r"```python[^\n]*\n(.*?)```", (PROJECT / text).read_text(), re.S)
         programs[f"{name}.py"] = next(block for block in found if "@GRAPHify" in block)
     for name, text in programs.items():
-        (tmp_path / name).write_text(text)
-    examples = [*(PROJECT / "examples").glob("*.py")]
+        (directory / name).write_text(text)
+    return [*map(str, (PROJECT / "examples").glob("*.py")), *(str(directory / name) for name in programs)]
+
+
+def test_programs_pass_mypy_and_wrong_settings_do_not(tmp_path: Path):
+    files = write_programs(tmp_path)
     config = tmp_path / "mypy.ini"
     path = f"{SOURCE}:{tmp_path}:{PROJECT / 'examples'}"
     config.write_text(f"[mypy]\nstrict = True\nmypy_path = {path}\n[mypy-psutil.*]\nignore_missing_imports = True\n")
-    files = [*map(str, examples), *(str(tmp_path / name) for name in programs)]
     options = ["--config-file", str(config), "--cache-dir", str(tmp_path.parent / "mypy"), "--no-error-summary"]
     out, err, _ = api.run([*options, *files])
     assert not err
@@ -202,6 +209,19 @@ def test_programs_pass_mypy_and_wrong_settings_do_not(tmp_path: Path):
     assert [line for line in errors if "wrong.py:" not in line] == []
     body = WRONG.splitlines()
     assert [body[int(line) - 1] for line in dict.fromkeys(lines)] == body[5:]
+
+
+def test_programs_pass_pyright_and_wrong_settings_do_not(tmp_path: Path):
+    pytest.importorskip("basedpyright", reason="it comes with the extra `pyright`, as it brings a node.js")
+    settings = {"typeCheckingMode": "standard", "reportMissingModuleSource": False, "reportMissingImports": False}
+    paths = {"include": write_programs(tmp_path), "extraPaths": [str(SOURCE), str(PROJECT / "examples")]}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps({**settings, **paths}))
+    command = [sys.executable, "-m", "basedpyright", "--project", str(tmp_path), "--outputjson"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    told = json.loads(done.stdout)["generalDiagnostics"]
+    errors = [(Path(each["file"]).name, each["range"]["start"]["line"]) for each in told if each["severity"] == "error"]
+    assert [each for each in errors if each[0] != "wrong.py"] == []
+    assert sorted({line for _, line in errors}) == [*range(5, len(WRONG.splitlines()))]
 
 
 def test_what_passes_mypy_compiles(tmp_path: Path):
