@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from ticktalk.errors import TTError
 from ticktalk.language.compiler import compile_source
 from ticktalk.messages import ROWS, ExecuteMsg, NetMsg, Role, RuntimeMsg, SyncMsg, message
-from ticktalk.network_keys import COMMAND, arc_key
+from ticktalk.network_keys import COMMAND, JOIN, arc_key
 from ticktalk.network_keys import Path as NetworkPath
 from ticktalk.payloads import Deployment, Ping, StopGraph
 from ticktalk.physical.network.control_frames import UnsignedCodeError, control_frame, parse_control
@@ -350,6 +350,34 @@ def test_a_question_is_answered_once_and_soon(system: dict[str, Guard], monkeypa
         with pytest.raises(TTError):
             manager.asked(COMMAND, payload)
     assert manager.asked(COMMAND, fresh.payload).body == b"stop"
+
+
+def test_no_requester_takes_the_room_of_others(
+    system: dict[str, Guard], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(questions, "OF_ONE", 3)
+    monkeypatch.setattr(questions, "ANSWERED", 5)
+    manager = system[MANAGER]
+
+    def ask(name: str, key: str) -> bytes:
+        return manager.asked(key, system[name].ask(manager.greeting(), key, b"x").payload).body
+
+    proven = bool(manager.identity.meet(system["vera"].identity.certificate).serial)
+    for _ in range(3 if proven else 5):
+        ask("vera", COMMAND)
+    full = "too many questions of name vera" if proven else "too many questions of kind"
+    with pytest.raises(NotNewError, match=full) as refused:
+        ask("vera", COMMAND)
+    assert refused.value.kind == "overflow"
+    for name in ("edge", "other"):
+        assert ask(name, JOIN) == b"x"
+    if proven:  # what shows no certificate may have any name: then only joins have a room of their own
+        assert [ask("anna", COMMAND) for _ in range(3)] == [b"x"] * 3
+    now = questions.time.monotonic()
+    monkeypatch.setattr(questions.time, "monotonic", lambda: now + questions.CHALLENGE_LIMIT + 1)
+    monkeypatch.setattr(questions.time, "monotonic_ns", lambda: int((now + questions.CHALLENGE_LIMIT + 1) * 1e9))
+    assert ask("vera", COMMAND) == b"x"
+    assert manager._challenges._taken.total() == (2 if proven else 1), "empty rooms are forgotten"
 
 
 def test_only_a_manager_is_asked(system: dict[str, Guard]) -> None:

@@ -399,7 +399,7 @@ class Guard:
                 f"the question is not proven to be {known.name!r}'s: its key does not fit"
                 " (without credentials, a manager serves only the user who started it)"
             )
-        return Asked(known, question.badge, question.challenge, content, keys, question.number)
+        return Asked(known, question.badge, question.challenge, content, keys, question.number, key)
 
     def take_question(self, asked: Asked) -> Asked:
         """A question that is proven, if it is new and its requester has not been revoked meanwhile.
@@ -408,7 +408,7 @@ class Guard:
             TTError: it is not.
         """
         self.read(asked.badge)
-        self._challenges.use(asked.challenge)
+        self._challenges.use(asked.challenge, asked.rooms)
         return asked
 
 

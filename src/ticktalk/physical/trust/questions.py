@@ -9,7 +9,8 @@ from __future__ import annotations
 import hmac
 import os
 import time
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Collection, Mapping
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -26,8 +27,10 @@ CHALLENGE_LIMIT = 30.0
 """Seconds for which a challenge is good."""
 
 ANSWERED = 10_000
-"""Questions that may come within that time."""
+"""Questions of one role that may come within that time; without certificates, of one kind: joins, commands."""
 
+OF_ONE = 1_000
+"""Questions of one certificate's name that may come within that time, 33 a second."""
 
 AGAIN = "the question came too late, or came before: ask again"
 
@@ -93,7 +96,7 @@ class Asking(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A question that has come: its requester, badge, challenge and content, and the keys that seal the answer."""
+    """A question that has come: its requester, badge, challenge and content; the keys for the answer; its key."""
 
     requester: Known
     badge: bytes
@@ -101,6 +104,15 @@ class Asked(NamedTuple):
     body: bytes
     keys: Keys
     number: bytes
+    kind: str
+
+    @property
+    def rooms(self) -> dict[str, int]:
+        """The rooms that the question takes a place of, and how many places each has: no requester fills another's."""
+        known = self.requester
+        if not known.serial:
+            return {f"kind {self.kind}": ANSWERED}
+        return {f"role {known.role}": ANSWERED, f"name {known.name}": OF_ONE}
 
     def answer(self, accepted: bool, body: bytes) -> bytes:
         """The answer as it is sent; not accepted: `body` is the reason."""
@@ -114,33 +126,40 @@ class Challenges:
 
     def __init__(self) -> None:
         self._key = os.urandom(32)
-        self._answered: deque[tuple[float, bytes]] = deque()
+        self._answered: deque[tuple[float, bytes, Collection[str]]] = deque()
         self._used: set[bytes] = set()
+        self._taken: Counter[str] = Counter()  # by room
 
     def make(self) -> bytes:
         """A new one."""
         head = time.monotonic_ns().to_bytes(8, "big") + os.urandom(8)
         return head + self._mark(head)
 
-    def use(self, challenge: bytes) -> None:
-        """Take one that came with a question.
+    def use(self, challenge: bytes, rooms: Mapping[str, int]) -> None:
+        """Take one that came with a question, which takes a place in each of these rooms for a while.
 
         Raises:
-            NotNewError: it came before, or too late, or is of another start of the manager.
+            NotNewError: it came before, or too late, is of another start of the manager, or a room is full.
         """
         head, mark = challenge[:16], challenge[16:]
         now = time.monotonic()
         while self._answered and now - self._answered[0][0] > CHALLENGE_LIMIT:
-            self._used.discard(self._answered.popleft()[1])
+            _, former, left = self._answered.popleft()
+            self._used.discard(former)
+            self._taken -= Counter(left)  # without those that are empty now
         issued = int.from_bytes(head[:8], "big") / 1e9
         if challenge in self._used:
             raise NotNewError("replayed", AGAIN)
         if not hmac.compare_digest(self._mark(head), mark) or now - issued > CHALLENGE_LIMIT:
             raise NotNewError("untimely", AGAIN)
-        if len(self._used) >= ANSWERED:
-            raise NotNewError("overflow", "too many questions come at present: ask again later")
+        full = [room for room, places in rooms.items() if self._taken[room] >= places]
+        if full:
+            raise NotNewError(
+                "overflow", f"too many questions of {full[0]} came in the last {CHALLENGE_LIMIT:.0f} s: ask again later"
+            )
         self._used.add(challenge)
-        self._answered.append((now, challenge))
+        self._taken.update(rooms.keys())
+        self._answered.append((now, challenge, rooms.keys()))
 
     def _mark(self, head: bytes) -> bytes:
         return blake2b(head, digest_size=CHALLENGE_MARK, key=self._key).digest()
