@@ -283,7 +283,7 @@ ROWS: dict[enum.Enum, Row] = {
     RuntimeMsg.STATUS: Row(carry.StatusRequest, "how everything stands", _VIEWERS, crosses=False),
     RuntimeMsg.ENSEMBLES: Row(carry.StatusRequest, "what the ensembles say of themselves", _OPERATORS, crosses=False),
     RuntimeMsg.OUTPUTS: Row(carry.OutputsRequest, "the latest outputs of a graph", _VIEWERS, crosses=False),
-    RuntimeMsg.WATCH_ARC: Row(WatchRequest, "watch an arc of a graph for a while", _VIEWERS, crosses=False),
+    RuntimeMsg.WATCH_ARC: Row(WatchRequest, "watch an arc of a graph for a while", _OPERATORS, crosses=False),
     RuntimeMsg.PROFILE: Row(carry.ProfileRequest, "what the bodies of a graph cost", _VIEWERS, crosses=False),
     RuntimeMsg.SHUT_DOWN: Row(carry.StatusRequest, "the system is to end", _OPERATORS, crosses=False),
 }

@@ -109,7 +109,7 @@ def test_a_role_says_what_a_command_may_ask(system: Guarded) -> None:
         assert anna.ask(do="start", graph="asked")["context"] >= 0
     for name in ("vera", "edge"):
         with Remote(system.address, system.bundle(name)) as remote:
-            for do in ("deploy", "start", "stop", "drain", "set", "ensembles", "shut down"):
+            for do in ("deploy", "start", "stop", "drain", "set", "ensembles", "shut down", "watch"):
                 with pytest.raises(TTError, match=rf"'{name}' give the role .*, which may not .*--role operator"):
                     remote.ask(do=do, json=program, graph="asked", name="edge")
     with Remote(system.address, system.bundle("vera")) as vera:
