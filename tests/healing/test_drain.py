@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 import simpy
@@ -340,3 +341,26 @@ def test_a_source_that_dies_between_the_parts_of_what_it_hands_over(
     for host, first, least in (("b", 1, 8), ("a", 13, 15)):  # its last checkpoint is of 3 s, when it was at 12
         numbers = [delayed for (_, delayed), ensemble in values if ensemble == host]
         assert numbers == list(range(first, first + len(numbers))) and len(numbers) >= least
+
+
+def test_a_context_that_begins_while_states_are_saved_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = dict.fromkeys(("count-1", "total-1"), "b")
+    world = World(["a", "b"])
+    graph = graph_of("return total(count(trigger, TTPeriod=250000))")
+    world.start(graph, hosts)
+    save, saved = checkpoints.Checkpoints.bodies_of, []
+
+    def slow(self: Any, contexts: Any, sqs: Any, got: Any) -> None:
+        if world.simulation.agenda.now >= 2100 * MS and "a" not in set(world.hosts().values()):
+            saved.append(len(contexts))
+        if len(saved) != 1:
+            save(self, contexts, sqs, got)
+            return
+        begun = list(contexts)
+        world.at(world.simulation.agenda.now + 5 * MS, lambda: world.manager.execute_graph(graph))
+        world.at(world.simulation.agenda.now + 10 * MS, lambda: save(self, begun, sqs, got))
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "bodies_of", slow)
+    world.at(2100 * MS, lambda: world.manager.drain("b"))
+    world.run(4 * S)
+    assert (saved[0], saved[-1]) == (1, 2), "they are saved again, with those of the context that began"

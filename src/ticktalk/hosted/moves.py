@@ -298,17 +298,18 @@ class Moves:
 
     def place(self, placement: Placement) -> None:
         """Use the new hosts of SQs from now on; SQs that come are loaded first."""
+        states = self._states.pop(placement.graph, {})  # a part that is refused takes those before it along
         self._check(placement.graph, placement.generations)
         prepared = self._host.prepared.get(placement.graph)
         if prepared is not None:
             known(prepared.host_of, placement.host_of, f"SQs of graph {placement.graph!r}, without a place,")
-            states = self._states.setdefault(placement.graph, {})
             for number, saved in placement.states.items():
                 known(saved, prepared.host_of, f"SQs of graph {placement.graph!r}")
                 states.setdefault(number, {}).update(saved)
             if placement.more:
+                self._states[placement.graph] = states
                 return
-            placement = msgspec.structs.replace(placement, states=self._states.pop(placement.graph))
+            placement = msgspec.structs.replace(placement, states=states)
 
         def job(done: Callable[[], None]) -> None:
             if placement.graph not in self._host.prepared:
@@ -333,9 +334,7 @@ class Moves:
         if problem is not None:
             come = []
         arrived = {sq.name for sq in come}
-        renewed = {
-            sq for sq, generation in placement.generations.items() if prepared.generations.get(sq, 0) != generation
-        }
+        renewed = {sq for sq, count in placement.generations.items() if prepared.generations.get(sq, 0) != count}
         contexts = {key: context for key, context in host.contexts.items() if key[0] == graph}
         before = {key: set(context.syncs) for key, context in contexts.items()}
         for key, context in contexts.items():
@@ -435,7 +434,7 @@ class Moves:
             contexts: list[Context] = []
 
             def begin() -> None:
-                contexts.extend(context for (name, _), context in self._host.contexts.items() if name == graph)
+                contexts[:] = [context for key, context in self._host.contexts.items() if key[0] == graph]
                 for context in contexts:
                     context.hold(order.to)
                 self._bodies.when_idle(contexts, order.to, save)
@@ -445,6 +444,9 @@ class Moves:
 
             def send(states: BodyStates, left_out: list[str]) -> None:
                 if graph in self._host.prepared:
+                    if any(key[0] == graph and context not in contexts for key, context in self._host.contexts.items()):
+                        begin()  # a context has begun meanwhile, and its bodies have states, too
+                        return
                     self._hand(order, contexts, states, left_out)
                 done()
 
