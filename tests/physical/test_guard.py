@@ -429,7 +429,9 @@ def test_a_list_reaches_members_and_never_an_older_one(made: Path, tmp_path: Pat
     init_authority(tmp_path / "foreign")
     with pytest.raises(TTError, match="another authority's"):
         other.revoke((tmp_path / "foreign" / "revocations.signed").read_bytes())
+    came = other.open_tokens(KEY, *edge.seal_tokens(KEY, ["other"], b"tokens"))
     assert [known.name for known in other.revoke(new)] == ["edge"]
+    assert not came.is_new(), "tokens that waited to be taken are not taken from one revoked"
     other.forget("edge")
     assert dropped(lambda: other.open(edge.seal("other", b"x"))) == "untimely"
     assert dropped(lambda: other.seal("edge", b"x")) == "untimely"

@@ -11,17 +11,19 @@ from typing import Any
 import pytest
 from fuzz_messages import NoLink, turn
 
+from ticktalk.errors import InvalidMessageError
 from ticktalk.language.compiler import compile_source
 from ticktalk.messages import Message, NetMsg, message
 from ticktalk.network_keys import Path, apart_key, arc_key
-from ticktalk.payloads import Deployment, StartContext, Taken
+from ticktalk.payloads import Deployment, Placement, StartContext, Taken
 from ticktalk.physical.network import receivers
 from ticktalk.physical.network.receivers import MUCH, STEP, TOLD
-from ticktalk.physical.network.token_frames import parse_apart
+from ticktalk.physical.network.token_frames import apart_frame, parse_apart
 from ticktalk.physical.node import Node
 from ticktalk.physical.trust.guard import Guard, NotForThisError
 from ticktalk.physical.trust.identity import ByToken
 from ticktalk.physical.trust.token import new_token
+from ticktalk.saved_state import InstanceState
 
 PROGRAM = """
 from ticktalk import SQify, STREAMify, GRAPHify
@@ -199,3 +201,51 @@ def test_a_busy_receiver_has_time(pair: Pair, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(receivers, "PATIENCE", 10_000_000)
     assert {key for key, *_ in pair.publish(STEP, 20)} == {KEY}
     assert pair.passing.numbers.left_out == {}
+
+
+def test_a_receiver_that_is_gone_is_asked_no_more_and_gets_tokens_when_it_comes_back(pair: Pair) -> None:
+    pair.publish(STEP, 5)
+    far = pair.nodes["far"]
+    (other,) = [each for each in far.tokens.receivers._known.values() if each.stands_still]
+    far.receive(message(NetMsg.FORGET, "other"))
+    pair.turn()
+    pair.links["far"].kept.clear()
+    far.tokens.receivers._ask(other)
+    pair.turn()
+    assert not pair.links["far"].kept, "nobody is there to answer"
+    ((key, *_),) = pair.publish(10)
+    assert key == KEY
+
+
+def test_a_sender_that_is_gone_is_forgotten(pair: Pair) -> None:
+    edge, pair.receivers = pair.nodes["edge"], ["edge"]
+    ((_, payload, attached),) = pair.publish(100)
+    edge.tokens.incoming("prog", "src-1/0")(payload, attached)
+    turn(edge)
+    assert edge.tokens.receivers.receipts._since.keys() == {"far"}
+    edge.receive(message(NetMsg.FORGET, "far"))
+    turn(edge)
+    assert not edge.tokens.receivers.receipts._since
+
+
+def test_tokens_of_an_arc_that_does_not_lead_here_are_counted(pair: Pair) -> None:
+    edge = pair.nodes["edge"]
+    edge.tokens.take_apart(apart_frame(arc_key("prog", "same-1/0"), b"x"), None)
+    turn(edge)
+    assert dict(edge.own) == {"untimely": 1}
+
+
+def test_a_part_of_a_placement_that_is_refused_takes_those_before_it_along(pair: Pair) -> None:
+    edge = pair.nodes["edge"]
+    prepared = edge.host.prepared["prog"]
+    state = InstanceState()
+
+    def part(sq: str) -> Placement:
+        return Placement("prog", prepared.host_of, {}, {1: {sq: state}}, more=True)
+
+    edge.moves.place(part("src-1"))
+    edge.moves.place(part("same-2"))
+    assert edge.moves._states == {"prog": {1: {"src-1": state, "same-2": state}}}
+    with pytest.raises(InvalidMessageError, match="nowhere"):
+        edge.moves.place(part("nowhere"))
+    assert not edge.moves._states

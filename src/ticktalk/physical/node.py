@@ -439,6 +439,7 @@ class Node:
 
     def _forget(self, ensemble: str) -> None:
         self.network_manager.routing_table.pop(ensemble, None)
+        self.tokens.receivers.gone(ensemble)
         self.tokens.will_not_come(ensemble)
 
     def _tell_how_far(self, asked: HowFar) -> None:
@@ -457,7 +458,6 @@ class Node:
         self.tokens.add(context, self.duties.add(context))
         self.workers.begin(context)
         values = {name: Encoded(encoded(value)) for name, value in start.inputs.items()}
-
         def begin() -> None:
             if self.host.contexts.get(key) is not context:
                 return  # its graph was stopped before

@@ -96,11 +96,15 @@ class Receivers:
         loop: keeps its time.
         guard: seals tokens.
         changed: called when tokens have to go another way from now on.
+
+    Attributes:
+        receipts: tells others what this ensemble has taken.
     """
 
     def __init__(self, link: TTNetworkInterface, loop: Loop, guard: Guard, changed: Callable[[], None]) -> None:
         self._link, self._loop, self.guard, self._changed = link, loop, guard, changed
         self._known: dict[str, _Receiver] = {}
+        self.receipts = Receipts(guard.identity.name, link)
 
     def _find(self, name: str) -> _Receiver:
         found = self._known.get(name)
@@ -155,6 +159,14 @@ class Receivers:
         if receiver.stands_still and not receiver.marks:
             receiver.stands_still = False
             logger.warning("%r takes tokens again: %d were not sent to it", receiver.name, receiver.left_out)
+            self._changed()
+
+    def gone(self, name: str) -> None:
+        """An ensemble is gone. Should it come back, it takes tokens until it stands still anew."""
+        self.receipts.gone(name)
+        receiver = self._known.pop(name, None)
+        if receiver is not None and receiver.stands_still:
+            logger.warning("%r took no tokens, and is gone: %d were not sent to it", name, receiver.left_out)
             self._changed()
 
     def forget(self) -> None:
@@ -212,3 +224,7 @@ class Receipts:
         else:
             self._since[sender] = 0
             self._link.send(sender, message(NetMsg.TAKEN, Taken(self._name, number)))
+
+    def gone(self, sender: str) -> None:
+        """A sender is gone."""
+        self._since.pop(sender, None)

@@ -27,7 +27,7 @@ from ticktalk.physical.memory.sharing import Sharing
 from ticktalk.physical.network.early import Early, Waiting
 from ticktalk.physical.network.frames import LONG, FrameError, InvalidError
 from ticktalk.physical.network.inboxes import Inboxes
-from ticktalk.physical.network.receivers import NO_ARC, Receipts, Receivers, Way
+from ticktalk.physical.network.receivers import NO_ARC, Receivers, Way
 from ticktalk.physical.network.token_frames import (
     AGAIN,
     Head,
@@ -325,7 +325,6 @@ class Tokens:
         self.of: dict[tuple[str, int], Passing] = {}
         self.inboxes = Inboxes(loop.post, INBOX, lambda sender: INBOX_BYTES, dropped)
         self.receivers = Receivers(link, loop, guard, self._receivers_changed)
-        self._receipts = Receipts(guard.identity.name, link)
         self._incoming: dict[str, Incoming] = {}  # by the key of an arc
         self.incoming(*NO_ARC)
         self._early = Early()
@@ -344,11 +343,12 @@ class Tokens:
         """Take a publication on the key of this ensemble; called in a thread of the network's."""
         try:
             key, sealed = parse_apart(payload if attached is None else attached)
+            if (incoming := self._incoming.get(key)) is None:
+                raise DroppedError("untimely", "tokens of an arc that does not lead here")
         except FrameError as error:
             self.inboxes.put("", 0, self.drop, error)
             return
-        if (incoming := self._incoming.get(key)) is not None:
-            incoming(*((sealed, None) if attached is None else (payload, sealed)))
+        incoming(*((sealed, None) if attached is None else (payload, sealed)))
 
     def take(self, incoming: Incoming, came: Came | FrameError) -> None:
         """Take in a frame; a bad one is counted and dropped."""
@@ -360,13 +360,13 @@ class Tokens:
             self._take_early()
         try:
             if not came.is_new():
-                raise DroppedError("replayed", f"tokens of {came.sender!r} that came before, or long ago")
+                raise DroppedError("replayed", f"tokens of {came.sender!r} that came before, or too late")
             if came.attached is None:
                 parcels = parse_parcels(came.payload)
             else:
                 find = functools.partial(incoming.find, came.sender)
                 parcels = parse_parcels(came.payload, came.attached, find)
-            self._receipts.took(came.sender, came.number, came.size if parcels else -1)
+            self.receivers.receipts.took(came.sender, came.number, came.size if parcels else -1)
             for parcel in parcels:
                 passing = self._good(incoming, came.sender, parcel)
                 if passing is not None:

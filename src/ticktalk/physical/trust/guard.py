@@ -85,8 +85,9 @@ class Came(NamedTuple):
     attached: Data | None
 
     def is_new(self) -> bool:
-        """Whether they did not come before; they have come now."""
-        return self.peer is None or self.peer.came[Path.TOKENS].is_new(self.number)
+        """Whether they did not come before, and their sender was not revoked meanwhile; they have come now."""
+        peer = self.peer
+        return peer is None or (not peer.revoked and peer.came[Path.TOKENS].is_new(self.number))
 
 
 class Proven(NamedTuple):
@@ -206,7 +207,10 @@ class Guard:
         if self.revocations is not None and found.number <= self.revocations.number:
             return []
         self.revocations = found
-        gone = [(name, peer.known) for name, peer in self._peers.items() if found.is_revoked(peer.known.serial)]
+        revoked = {name: peer for name, peer in self._peers.items() if found.is_revoked(peer.known.serial)}
+        gone = [(name, peer.known) for name, peer in revoked.items()]
+        for peer in revoked.values():
+            peer.revoked = True  # its tokens may wait to be taken
         for name, known in gone:
             if name != known.name:  # nobody has to be told
                 self.forget(name)

@@ -105,12 +105,13 @@ class Peer(Keys):
         first: the first number: no message of this session to it had that one, or a later one.
     """
 
-    __slots__ = ("came", "last")
+    __slots__ = ("came", "last", "revoked")
 
     def __init__(self, known: Known, session: bytes, name: str, own_session: bytes, first: int) -> None:
         super().__init__(known, session, name, own_session)
         self.last = dict.fromkeys(Path, first - 1)
         self.came = {path: Window(WINDOW) for path in Path}
+        self.revoked = False
 
 
 def any_number() -> bytes:
