@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from systems import HEAD, Process, alive, until
+
+from ticktalk.physical.workers import native_output
 
 TALKS = (
     HEAD
@@ -93,3 +97,18 @@ def test_results_go_on_to_stdout_while_native_code_is_marked(tmp_path: Path) -> 
     assert run.wait() == 0, run.said
     assert len(run.out) == 1 and '"value": 1' in run.out[0]
     assert "[runtime-manager: native code] started by a body" in run.err
+
+
+def test_without_descriptors_native_output_is_not_shown_apart_and_nothing_stays_open(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def none_left(*args: Any, **keywords: Any) -> Any:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(native_output.subprocess, "Popen", none_left)
+    monkeypatch.setattr(native_output, "_is_descriptor", lambda stream, number: True)
+    before = set(os.listdir("/proc/self/fd"))
+    with native_output.shown_apart("edge", in_threads=True):
+        print("goes on")
+    assert set(os.listdir("/proc/self/fd")) == before
+    assert "Too many open files" in caplog.text

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +18,7 @@ from systems import HEAD, Process, alive, until
 from ticktalk.engine.agenda import Agenda
 from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock
+from ticktalk.physical.workers import starting
 from ticktalk.physical.workers.channels import ProcessChannel
 
 PROGRAM = """
@@ -109,3 +112,26 @@ def test_a_spare_worker_ends_with_its_process() -> None:
 
 def test_a_process_with_threads_is_not_forked() -> None:
     assert spare("threading.Thread(target=time.sleep, args=(0.2,)).start()") == []
+
+
+def test_two_threads_may_look_at_once_whether_a_forked_process_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its status is there for one of them only."""
+    pid = os.fork()
+    if not pid:
+        os._exit(3)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    forked, waitpid, seen = starting._Forked(pid), os.waitpid, []
+    looks = [threading.Thread(target=lambda: seen.append(forked.poll()))]
+
+    def slow(which: int, options: int) -> tuple[int, int]:
+        found = waitpid(which, options)
+        if looks:
+            looks[0].start()
+            looks.pop().join(0.2)
+        return found
+
+    monkeypatch.setattr(os, "waitpid", slow)
+    (other,) = looks
+    assert forked.poll() == 3
+    other.join()
+    assert seen == [3] and forked.wait() == 3

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import codecs
 import io
+import logging
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TextIO
 
 from ticktalk.hosted.body_output import BodyOutput
+
+logger = logging.getLogger("ticktalk")
 
 AT_ONCE = 1 << 16
 """Bytes that are read at a time."""
@@ -93,11 +96,12 @@ def shown_apart(ensemble: str, in_threads: bool) -> Iterator[None]:
         return
     for stream, _ in streams:
         stream.flush()
-    kept = [os.dup(number) for _, number in streams]
-    end, taken = os.pipe()
-    command = [sys.executable, "-P", "-m", __name__, f"{ensemble}: native code"]
-    shower = subprocess.Popen(command, stdin=end, stdout=subprocess.DEVNULL, stderr=kept[1], start_new_session=True)
-    os.close(end)
+    try:
+        kept, taken, shower = _shower(ensemble, [number for _, number in streams])
+    except OSError as error:  # no descriptor, no process is left: bodies run all the same
+        logger.warning("what native code prints goes to stdout and stderr as it is: %s", error)
+        yield
+        return
     for (stream, number), to in zip(streams, kept, strict=True):
         _lead(stream, to)
         os.dup2(taken, number)
@@ -115,6 +119,27 @@ def shown_apart(ensemble: str, in_threads: bool) -> Iterator[None]:
             shower.wait(ENDS)
         except subprocess.TimeoutExpired:
             pass  # a program that a body started still has its end of the pipe
+
+
+def _shower(ensemble: str, numbers: list[int]) -> tuple[list[int], int, subprocess.Popen[bytes]]:
+    """Copies of some descriptors, a pipe, and the process that shows on stderr what comes through it.
+
+    Raises:
+        OSError: one of them cannot be made; then there is none of them.
+    """
+    with ExitStack() as made:
+
+        def closed(descriptor: int) -> int:
+            made.callback(os.close, descriptor)
+            return descriptor
+
+        kept = [closed(os.dup(number)) for number in numbers]
+        end, taken = map(closed, os.pipe())
+        command = [sys.executable, "-P", "-m", __name__, f"{ensemble}: native code"]
+        shower = subprocess.Popen(command, stdin=end, stdout=subprocess.DEVNULL, stderr=kept[1], start_new_session=True)
+        made.pop_all()
+    os.close(end)
+    return kept, taken, shower
 
 
 def _raw(stream: Any) -> Any:

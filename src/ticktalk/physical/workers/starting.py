@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from typing import Protocol
 
@@ -52,17 +53,20 @@ class _Forked:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
+        self._polling = threading.Lock()
 
     def kill(self) -> None:
-        if self.returncode is None:  # until then nobody else has its number
-            os.kill(self.pid, signal.SIGKILL)
+        with self._polling:
+            if self.returncode is None:  # until then nobody else has its number
+                os.kill(self.pid, signal.SIGKILL)
 
     def poll(self) -> int | None:
-        if self.returncode is None:
-            ended, status = os.waitpid(self.pid, os.WNOHANG)
-            if ended:
-                self.returncode = os.waitstatus_to_exitcode(status)
-        return self.returncode
+        with self._polling:  # its status is there once
+            if self.returncode is None:
+                ended, status = os.waitpid(self.pid, os.WNOHANG)
+                if ended:
+                    self.returncode = os.waitstatus_to_exitcode(status)
+            return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         until = math.inf if timeout is None else time.monotonic() + timeout
