@@ -7,7 +7,6 @@ has the instant. An output of the graph's inputs alone is as old as its start. T
 
 from __future__ import annotations
 
-from array import array
 from typing import NamedTuple
 
 from ticktalk.engine.firing.base import takes_full_tokens
@@ -71,8 +70,8 @@ class Latency:
         self.allowed = allowed
         self.due = due
         self.count = self.worst = 0
-        self._samples = array("q")
-        self._after_deadlines = array("q")
+        self._samples: list[int] = []  # in order as far as they were when they were last shown: to sort them is cheap
+        self._after_deadlines: list[int] = []
         self._every = 1
 
     def add(self, start: Tick, stop: Tick, arrival: int, begun: int) -> None:
@@ -98,7 +97,9 @@ class Latency:
 
     def shown(self) -> dict[str, int | None]:
         """As JSON; the 99th of a hundred in order is the 99 %, also of how long after the deadline they came."""
-        ordered, after = sorted(self._samples), sorted(self._after_deadlines)
+        ordered, after = self._samples, self._after_deadlines
+        ordered.sort()
+        after.sort()
         found = {"outputs": self.count, "median": ordered[(len(ordered) - 1) // 2], "p99": _p99(ordered)}
         return {**found, "worst": self.worst, "deadline": self.allowed, "p99_after": _p99(after) if after else None}
 
