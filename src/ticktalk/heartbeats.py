@@ -27,6 +27,7 @@ class Ping(msgspec.Struct, frozen=True, array_like=True):
     """A heartbeat, half of a clock exchange (ticks of the sender's root clock), and what was refused, by kind.
 
     `first`, `number`: of its numbered outputs, the first that it keeps, or the next, and the last (0, 0: it has none).
+    `late`: how late its host has let it send heartbeats of late.
     """
 
     name: EnsembleName
@@ -37,6 +38,7 @@ class Ping(msgspec.Struct, frozen=True, array_like=True):
     first: Count = 0
     number: Count = 0
     control: ControlState = ControlState()
+    late: Span = 0
 
 
 class Pong(msgspec.Struct, frozen=True, array_like=True):

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,6 +92,30 @@ def test_a_manager_that_was_busy_excuses_the_silence() -> None:
     manager.requests.liveness.watch()
     assert not manager.requests.state.lost
     assert manager.gone(manager.tick + DEAD_AFTER + WATCH_PERIOD) == ["a"]
+
+
+def test_only_time_in_which_the_manager_ran_counts_as_silence() -> None:
+    """It looks every 400 ms in place of 200 ms. Each time that this sums up to half a second, it is excused."""
+    manager = Manager()
+    manager.join("a", 0)
+    for _ in range(100):
+        manager.tick += 2 * WATCH_PERIOD
+        manager.requests.liveness.watch()
+        if manager.requests.state.lost:
+            break
+    assert manager.tick == 3_600_000  # 1.2 s were excused by then, at 1.6 s and 2.8 s
+
+
+@pytest.mark.parametrize(("late", "more"), [(300_000, 300_000), (100 * DEAD_AFTER, DEAD_AFTER)])
+def test_an_ensemble_whose_host_is_starved_is_given_more_time(late: int, more: int) -> None:
+    manager = Manager()
+    for name in ("a", "b"):
+        manager.join(name, 0)
+    manager.requests.liveness.ping(Ping("a", 0, late=late), 0)
+    assert manager.gone(DEAD_AFTER + more) == ["b"]
+    assert manager.gone(DEAD_AFTER + more + 1) == ["a", "b"]
+    manager.requests.liveness.ping(Ping("a", 0), manager.tick)  # it is heard again, and no longer starved
+    assert manager.gone(manager.tick + DEAD_AFTER + 1) == ["a", "b"]
 
 
 def test_an_ensemble_that_changes_to_a_relayed_session_goes_on_preparing() -> None:

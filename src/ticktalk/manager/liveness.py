@@ -77,6 +77,7 @@ class Liveness:
         self._heal, self._deploy, self._taking = heal, deploy, taking
         self.times = Times()
         self._watched_at: int | None = None
+        self._late = 0  # how late it looked since it last excused silence
         self._deaths = Repeats()
 
     # Joining.
@@ -184,7 +185,7 @@ class Liveness:
             self._send(ping.name, NetMsg.FORGET, ping.name)
             return
         ensemble.heard, ensemble.offset, ensemble.uncertainty = received, ping.offset, ping.uncertainty
-        ensemble.refused = ping.refused
+        ensemble.refused, ensemble.late = ping.refused, ping.late
         self._taking.ping(ping)
 
         def answer() -> None:
@@ -223,17 +224,21 @@ class Liveness:
         late = 0 if self._watched_at is None else now - self._watched_at - WATCH_PERIOD
         self._watched_at = now
         ensembles = self._state.ensembles
-        if late > times.heartbeat:  # the manager was busy: it could hear no ensemble
+        self._late += max(late, 0)
+        if self._late > times.heartbeat:  # the manager did not run for so long, at once or by and by: it heard nobody
             for ensemble in ensembles.values():
-                ensemble.heard += late
+                ensemble.heard += self._late
+            self._late = 0
         until = self._driver.heard_until()
-        silence = {name: until - ensemble.heard for name, ensemble in ensembles.items()}
+        # An ensemble whose host lets it run late now and then is given as much more time, at most twice as much.
+        allowed = {name: min(ensemble.late, times.dead_after) for name, ensemble in ensembles.items()}
+        silence = {name: until - ensemble.heard - allowed[name] for name, ensemble in ensembles.items()}
         silent = [name for name, ticks in silence.items() if ticks > times.surely_after]
         connected = self._driver.connected() if silent else ()
         for name in silent:
             if silence[name] > times.dead_after or ensembles[name].info.zid not in connected:
                 isolated = len(ensembles) > 1 and all(silence[each] > 2 * times.heartbeat for each in ensembles)
-                self.gone(name, Gone(name, silence[name]), isolated)
+                self.gone(name, Gone(name, silence[name] + allowed[name]), isolated)
 
     # Going and coming back.
 

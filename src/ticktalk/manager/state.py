@@ -31,6 +31,7 @@ class EnsembleState(msgspec.Struct):
         heard: the tick at which the manager heard of it last.
         offset, uncertainty: how far its clock is off, as it says itself (microseconds).
         refused: by kind, how much came there and was not taken.
+        late: how late its host lets it send heartbeats of late, as it says itself (microseconds).
     """
 
     info: EnsembleInfo
@@ -38,6 +39,7 @@ class EnsembleState(msgspec.Struct):
     offset: int = 0
     uncertainty: int = 0
     refused: dict[str, int] = {}
+    late: int = 0
 
 
 class LostEnsemble(msgspec.Struct):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ticktalk.durations import about
 from ticktalk.errors import TTError, UntimelyError
-from ticktalk.hosted.lease import Lease
+from ticktalk.hosted.lease import Lease, Times
 from ticktalk.messages import NetMsg, RuntimeMsg, message
 from ticktalk.payloads import Ping, Pong
 from ticktalk.physical.node import Node
@@ -67,6 +67,7 @@ class Membership:
         self._clock_refused = False  # it was told
         self._pinged: deque[int] = deque(maxlen=PINGS_KEPT)  # when the latest heartbeats were sent
         self._joined_at = self._heard_at = self._asked_at = 0
+        self._beat_at = self._late = 0  # the latest heartbeat that was due, and how late one of the latest was
         self._nobody = False  # at the last look no process listened at the manager's address
         heard_again = "the manager is heard again; what was suspended and is still this ensemble's goes on"
         self._lease = Lease(
@@ -152,7 +153,10 @@ class Membership:
         """Send a heartbeat, and look at clock and lease; called again and again."""
         if not self._node.link.is_open or self.out:
             return
-        self._node.clock.tend(monotonic_us())
+        now = monotonic_us()
+        self._node.clock.tend(now)
+        late = now - self._beat_at - Times().heartbeat if self._beat_at else 0
+        self._beat_at, self._late = now, max(late, self._late * 7 // 8)
         self._ping()
         self._lease.check()
 
@@ -163,7 +167,7 @@ class Membership:
         self._pinged.append(now)
         kept, clock, control = node.to_manager.kept, self.discipline, node.order.says(node.manager)
         outputs = kept.first, kept.number
-        ping = Ping(node.name, now, clock.offset, clock.uncertainty, node.refused(), *outputs, control)
+        ping = Ping(node.name, now, clock.offset, clock.uncertainty, node.refused(), *outputs, control, self._late)
         node.send(node.manager, message(RuntimeMsg.PING, ping))
 
     def _pong(self, pong: Pong, stamp: int) -> None:
