@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,6 +34,7 @@ class Runtime:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
+        self.process = SimpleNamespace(state=SimpleNamespace(graphs={}, awaited={}))  # nobody was before it
         self.on_event = self.on_error = self.on_output = lambda listener: None
 
     def instantiate_and_map_graph(self, graph: TTGraph, name: str | None = None) -> GraphState:

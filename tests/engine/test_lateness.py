@@ -126,8 +126,8 @@ def test_so_is_one_of_a_region(monkeypatch: pytest.MonkeyPatch, decided: int, la
     answers: list[Any] = []
 
     class Runs:
-        def run(self, *command: Any) -> tuple[list[Any], list[Any], list[Any]]:
-            return [], [], []
+        def run(self, *command: Any) -> tuple[list[Any], ...]:
+            return [], [], [], []  # edges, leftovers, errors, absent
 
     units.RegionUnit(9, cast(Any, Runs()), [], answers.append).carry_out(command)
     assert answers[0].late == late
