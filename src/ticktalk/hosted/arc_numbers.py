@@ -157,15 +157,15 @@ class ContextArcs(ArcNumbers):
         self.took: dict[str, dict[str, int]] = {}  # by arc and SQ: the last token that it took before it came here
 
     def come(
-        self, states: Mapping[str, InstanceState], renewed: Collection[str], far: Mapping[str, int] | None
+        self, states: Mapping[str, InstanceState], renewed: Collection[str], far: Mapping[str, int]
     ) -> None:
         """Instances have come: they count on where they were, and tokens that they took there pass them by here.
 
         Args:
             states: theirs, by SQ.
             renewed: SQs that were placed anew together with them: their tokens from before are stale anyway.
-            far: arc to the number of tokens its sender had sent when asked; without arcs at 0. None: nobody was asked,
-                as after a loss.
+            far: arc to the number of tokens its sender had sent when asked; without arcs whose sender was not asked, as
+                after a loss, or did not answer.
         """
         here = self.context.incoming
         sent: dict[str, int] = {}
@@ -178,8 +178,9 @@ class ContextArcs(ArcNumbers):
                     passed[arc] = min(number, passed.get(arc, number))
                 if arc.rpartition("/")[0] not in renewed:
                     self.took.setdefault(arc, {})[sq] = number
-        # No token was sent yet on an unreported arc: its first token is the first.
-        first = () if far is None else [arc for arc in here if arc not in self.numbers and arc not in far]
+        # Where no token was sent yet, the first token is the first. Of other arcs it is not known: they count from the
+        # token that comes first.
+        first = [arc for arc in here if arc not in self.numbers and far.get(arc) == 0]
         passed = {**dict.fromkeys(first, 0), **passed}
         self.take_over(sent, passed)
 

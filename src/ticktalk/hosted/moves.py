@@ -231,8 +231,9 @@ class Moves:
         missing = set(arcs)
 
         def take(answer: SoFar) -> None:
+            asked = arcs.get(answer.name, ())
             for number, counts in answer.sent.items():
-                sent.setdefault(number, {}).update(counts)
+                sent.setdefault(number, {}).update({arc: counts.get(arc, 0) for arc in asked})
             missing.discard(answer.name)
             if not missing:
                 end()
@@ -343,7 +344,7 @@ class Moves:
             # Those of an older generation end before their successors come.
             self._bodies.forget(context, arrived & before[key])
         host.place(placement, come, self._bodies.decode)
-        far = self._far.get(graph)
+        far = self._far.get(graph, {})
         for key, context in contexts.items():
             self._bodies.forget(context, before[key] - set(context.syncs))
             self._bodies.begin(context)
@@ -353,12 +354,13 @@ class Moves:
                 if state.body is not None:
                     self._bodies.restore(context, sq, state.body)
             if key in self._arcs:
-                self._arcs[key].come(states, renewed, None if far is None else far.get(key[1], {}))
+                self._arcs[key].come(states, renewed, far.get(key[1], {}))
                 self._put_behind(key, context, {sq: state for sq, state in states.items() if sq not in renewed})
             self._checkpoints.known(key, arrived, states)
         self._expected.get(graph, set()).difference_update(names)
         if not self._expected.get(graph):
             self._expected.pop(graph, None)
+            self._far.pop(graph, None)  # it says nothing of what comes later
             self.keeps = bool(self._expected)
         self._listen(graph, self._expected.get(graph, ()), self._behind(graph))
         for key, context in contexts.items():
