@@ -231,9 +231,8 @@ class Moves:
         missing = set(arcs)
 
         def take(answer: SoFar) -> None:
-            asked = arcs.get(answer.name, ())
             for number, counts in answer.sent.items():
-                sent.setdefault(number, {}).update({arc: counts.get(arc, 0) for arc in asked})
+                sent.setdefault(number, {}).update({arc: counts.get(arc, 0) for arc in arcs.get(answer.name, ())})
             missing.discard(answer.name)
             if not missing:
                 end()
