@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from ticktalk import TTEnsemble, TTRuntimeManagerSim, register_codec
 from ticktalk.language.compiler import compile_source
+from ticktalk.values.classes import made
 from ticktalk.values.codec import (
     EXT_ARRAY,
     EXT_DATETIME,
@@ -765,3 +766,19 @@ def test_a_list_of_arrays_is_the_same_in_pieces() -> None:
         assert len(back) == count and (back[0] == long).all() and not back[0].flags.writeable
         assert back[1:5] == values[1:5] and back[6:] == values[6:]
         assert [decode_value(part) is None for part in split(data)] == [v is None for v in values]
+
+
+def test_a_value_of_a_class_that_has_other_fields_here_is_refused() -> None:
+    """As of a checkpoint, or a version of the program, whose class is another one."""
+
+    @dataclasses.dataclass
+    class Point:
+        x: int
+
+    Pair = collections.namedtuple("Pair", ["a", "b"])
+    assert made(Point, ["data", ["x"], {"x": 1}]) == Point(1)
+    assert made(Pair, ["named", ["a", "b"], [1, 2], {}]) == Pair(1, 2)
+    with pytest.raises(ValueFormatError, match=r"Point with the fields x, y; the class here has x"):
+        made(Point, ["data", ["x", "y"], {"x": 1, "y": 2}])
+    with pytest.raises(ValueFormatError, match=r"Pair with the fields a, c; the class here has a, b"):
+        made(Pair, ["named", ["a", "c"], [1, 2], {}])

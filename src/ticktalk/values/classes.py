@@ -29,6 +29,7 @@ _known: dict[str, WeakKeyDictionary[types.ModuleType, bool]] = {}
 """By name, the modules of the graphs in this process, and whether they are the programs themselves."""
 
 _names: WeakKeyDictionary[type, str] = WeakKeyDictionary()
+_fields: WeakKeyDictionary[type, tuple[str, ...]] = WeakKeyDictionary()
 
 
 def know_module(module: types.ModuleType, is_program: bool) -> None:
@@ -200,8 +201,7 @@ def made(kind: Any, parts: list[Any]) -> Any:
     if form == "sequence" and issubclass(kind, tuple) and hasattr(kind, "n_sequence_fields"):
         return kind(tuple(rest[0]), rest[1])
     if form == "named" and issubclass(kind, tuple) and hasattr(kind, "_fields"):
-        if len(rest[1]) != len(kind._fields):
-            raise ValueFormatError(f"{len(rest[1])} values for the fields of {kind.__qualname__}")
+        _check_fields(kind, rest[0], kind._fields)
         value = tuple.__new__(kind, rest[1])
         return _with_attributes(value, rest[2])
     if form == "error" and issubclass(kind, BaseException):
@@ -212,10 +212,25 @@ def made(kind: Any, parts: list[Any]) -> Any:
             _linked([value, *rest[2]], rest[3])
         return _with_attributes(value, rest[1])
     if form == "data" and hasattr(kind, "__dataclass_fields__") and _is_plain(kind):
+        _check_fields(kind, rest[0], _fields_of(kind))
         # The attributes are set as they were: __init__ may take others, or check against the outside world.
         value = object.__new__(kind)
         return _with_attributes(value, rest[1])
     return None
+
+
+def _fields_of(kind: type) -> tuple[str, ...]:
+    fields = _fields.get(kind)
+    if fields is None:
+        found: Any = kind
+        fields = _fields[kind] = tuple(field.name for field in dataclasses.fields(found))
+    return fields
+
+
+def _check_fields(kind: Any, given: list[str], fields: tuple[str, ...]) -> None:
+    if tuple(given) != fields:
+        found, wanted = ", ".join(map(str, given)), ", ".join(fields)
+        raise ValueFormatError(f"a {kind.__qualname__} with the fields {found}; the class here has {wanted}")
 
 
 def _with_attributes(value: Any, attributes: dict[str, Any]) -> Any:
