@@ -30,7 +30,7 @@ RINGS = [
     "errors source_problems defaults durations counters json_text printable repeats log_file input_file time",
     "instructions ranges stuck values module_search output_log memory_payloads",
     "graph language mapping yaml_file saved_state heartbeats payloads",
-    "records messages factories network_interface network_keys",
+    "records replacement messages factories network_interface network_keys",
     # The meaning of a program.
     "engine",
     # Generated code, which runs settled parts of it.

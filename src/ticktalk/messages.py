@@ -21,6 +21,7 @@ from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.network_keys import Path
 from ticktalk.ranges import EnsembleName, Text
 from ticktalk.records import ArcToken, Recorded, WatchArc, WatchRequest
+from ticktalk.replacement import ReplaceRequest, Switch, Switched, TryStates
 
 Role = Literal["manager", "ensemble", "operator", "viewer"]
 """What a certificate entitles to: to place and run code; to join under its one name; to command; to look."""
@@ -39,6 +40,8 @@ class SyncMsg(enum.Enum):
     HAND_OVER = enum.auto()
     SET_GRID = enum.auto()
     WATCH = enum.auto()
+    SWITCH = enum.auto()
+    TRY = enum.auto()
 
 
 class ExecuteMsg(enum.Enum):
@@ -90,10 +93,12 @@ class RuntimeMsg(enum.Enum):
     REPORT = enum.auto()
     BACK = enum.auto()
     DRAIN = enum.auto()
+    REPLACE = enum.auto()
     SET_GRID = enum.auto()
     CHECKPOINT = enum.auto()
     PLACED = enum.auto()
     HANDED = enum.auto()
+    SWITCHED = enum.auto()
     STATUS = enum.auto()
     ENSEMBLES = enum.auto()
     OUTPUTS = enum.auto()
@@ -205,6 +210,8 @@ ROWS: dict[enum.Enum, Row] = {
     SyncMsg.HAND_OVER: Row(carry.HandOver, "SQs go from here"),
     SyncMsg.SET_GRID: Row(carry.SetGrid, "another period and phase for a stream"),
     SyncMsg.WATCH: Row(WatchArc, "send the tokens of an arc to the manager, too, for a while"),
+    SyncMsg.SWITCH: Row(Switch, "a graph is to be replaced: its streams end, and it comes to rest"),
+    SyncMsg.TRY: Row(TryStates, "see whether values fit the classes that SQs which will come have"),
     # For the bodies of an ensemble.
     ExecuteMsg.INSTANTIATE: Row(carry.Deployment, "prepare the SQs placed here", signed=True),
     # For the network manager of an ensemble.
@@ -274,12 +281,14 @@ ROWS: dict[enum.Enum, Row] = {
     RuntimeMsg.REPORT: Row(carry.IdleReport, "the answer to SyncMsg.REPORT", _MEMBERS, _ensemble),
     RuntimeMsg.BACK: Row(EnsembleInfo, "an ensemble that was cut off is reached again", crosses=False),
     RuntimeMsg.DRAIN: Row(carry.DrainRequest, "move all that lives on an ensemble", _OPERATORS, crosses=False),
+    RuntimeMsg.REPLACE: Row(ReplaceRequest, "replace a graph by another version", _OPERATORS, crosses=False),
     RuntimeMsg.SET_GRID: Row(carry.SetRequest, "change a stream's period and phase", _OPERATORS, crosses=False),
     RuntimeMsg.CHECKPOINT: Row(carry.Checkpoint, "instances as they are now", _MEMBERS, _ensemble),
     RuntimeMsg.PLACED: Row(
         carry.Placed, "SQs that were to come are expected, or there, or cannot come", _MEMBERS, _ensemble
     ),
     RuntimeMsg.HANDED: Row(carry.Handed, "what instances that were handed over go on with", _MEMBERS, _ensemble),
+    RuntimeMsg.SWITCHED: Row(Switched, "the answer to SWITCH", _MEMBERS, _ensemble),
     RuntimeMsg.STATUS: Row(carry.StatusRequest, "how everything stands", _VIEWERS, crosses=False),
     RuntimeMsg.ENSEMBLES: Row(carry.StatusRequest, "what the ensembles say of themselves", _OPERATORS, crosses=False),
     RuntimeMsg.OUTPUTS: Row(carry.OutputsRequest, "the latest outputs of a graph", _VIEWERS, crosses=False),

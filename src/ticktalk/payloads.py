@@ -119,7 +119,6 @@ class Deployment(msgspec.Struct, frozen=True):
 
 class ReadyAnswer(msgspec.Struct, frozen=True):
     """An ensemble's answer to a deployment: ready, or the problem that keeps it from being so."""
-
     graph: Name
     ensemble: EnsembleName
     problem: Text | None = None
@@ -283,11 +282,11 @@ class Placement(msgspec.Struct, frozen=True):
     """The hosts of a graph's SQs from now on.
 
     Attributes:
-        graph, host_of: the graph's name; SQ to ensemble, "" for one that waits for an ensemble that fits.
-        generations: SQ to how often it has been placed anew.
+        host_of, generations: SQ to ensemble, "" for one that waits for one that fits; to how often it was placed anew.
         states: by context, the states of the instances that come to the receiver.
         alone: the receiver's SQs that no other ensemble may host: it keeps them when it loses the manager.
         more: this one gives a part of the states only; another one follows.
+        late: streams that come run the instants that have passed meanwhile, late.
     """
 
     graph: Name
@@ -296,6 +295,7 @@ class Placement(msgspec.Struct, frozen=True):
     states: dict[Count, dict[Name, InstanceState]] = {}
     alone: list[Name] = []
     more: bool = False
+    late: bool = False
 
 
 class Expect(msgspec.Struct, frozen=True):

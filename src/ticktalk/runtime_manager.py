@@ -5,16 +5,15 @@ The manager is an ensemble with one process more, `TTRuntimeManagerProcess`; the
 
 from __future__ import annotations
 
-import gc
 import queue
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import simpy
 
+from ticktalk import payloads as carry
 from ticktalk.counters import Counts
 from ticktalk.defaults import CHECKPOINT_PERIOD, DEFAULT_RUNTIME_MANAGER_NAME, MAX_VALUE, WORKERS
 from ticktalk.ensemble import TTEnsemble, as_components
@@ -29,20 +28,11 @@ from ticktalk.mapping.ensembles import check_port
 from ticktalk.mapping.weights import Weights
 from ticktalk.messages import Message, RuntimeMsg, message
 from ticktalk.network_keys import OUTPUT
-from ticktalk.payloads import (
-    DeployRequest,
-    DrainRequest,
-    FiringError,
-    OutputToken,
-    ProfileRequest,
-    SetRequest,
-    StartRequest,
-    StatusRequest,
-    StopRequest,
-)
+from ticktalk.payloads import FiringError, OutputToken
 from ticktalk.physical.output_values import opened
 from ticktalk.processes import TTRuntimeManagerProcess
-from ticktalk.simulation.driver import Simulation
+from ticktalk.replacement import WATCH, Changes, ReplaceRequest
+from ticktalk.simulation.driver import Simulation, no_garbage
 from ticktalk.simulation.manager_driver import SimulationDriver
 
 if TYPE_CHECKING:
@@ -90,9 +80,8 @@ class TTRuntimeManager:
         """
         if not isinstance(graph, TTGraph):
             raise TypeError(f"a TTGraph is wanted, such as compile_program gives, not {graph!r}")
-        request = DeployRequest(graph, name, mapping, Future(), weights)
-        state: GraphState = self._ask(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, request)
-        return state
+        request = carry.DeployRequest(graph, name, mapping, Future(), weights)
+        return cast("GraphState", self._ask(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, request))
 
     def send_to_runtime(self, msg: Message) -> None:
         """Pass a message to the actual runtime manager process; a proxy for the user-level environment."""
@@ -107,16 +96,46 @@ class TTRuntimeManager:
         Raises:
             TTRuntimeError: there is no such graph.
         """
-        losses: Losses = self._ask(RuntimeMsg.STOP_GRAPH, StopRequest(_name(graph), Future()))
-        return losses
+        return cast("Losses", self._ask(RuntimeMsg.STOP_GRAPH, carry.StopRequest(_name(graph), Future())))
 
     def drain(self, ensemble: str) -> None:
         """Move all that lives on an ensemble elsewhere, losing nothing, then let it go.
 
+        In simulation it goes on in simulated time, while tokens are under way or bodies run.
+
         Raises:
             TTRuntimeError: there is no such ensemble, or something may live nowhere else; then nothing has moved.
         """
-        self._ask(RuntimeMsg.DRAIN, DrainRequest(ensemble, Future()))
+        self._ask_later(RuntimeMsg.DRAIN, carry.DrainRequest(ensemble, Future()))
+
+    def replace_graph(
+        self,
+        graph: TTGraph,
+        *,
+        name: str | None = None,
+        drop_state: Iterable[str] = (),
+        watch: int = WATCH,
+        inputs: Mapping[str, Any] | None = None,
+        mapping: Mapping[str, str] | None = None,
+    ) -> Changes | None:
+        """Replace a graph by another version of it while it runs; returns when the new one has been watched.
+
+        SQs of the same name go on with their state. Outputs of data from before one tick are of the old version.
+
+        Args:
+            graph: the new version.
+            name, mapping: as `instantiate_and_map_graph`; without a mapping, SQs stay where they may.
+            drop_state: SQs whose state is not carried over; what else cannot be carried is refused.
+            watch: root ticks within which the old version comes back if the new one fails; 0: it does not.
+            inputs: values for inputs that the old version did not have.
+
+        Returns the differences; None: it goes on in simulated time, and `watch` tells the end.
+
+        Raises:
+            TTError: it cannot be replaced, or has failed; then the old version goes on.
+        """
+        request = ReplaceRequest(graph, name, list(drop_state), watch, dict(inputs or {}), mapping, reply=Future())
+        return cast("Changes | None", self._ask_later(RuntimeMsg.REPLACE, request))
 
     def set_grid(
         self, graph: TTGraph | str, sq: str, *, period: int | Fraction | None = None, phase: int | None = None
@@ -133,22 +152,19 @@ class TTRuntimeManager:
         Raises:
             TTRuntimeError: there is no such graph or stream, or the phase does not fit the period.
         """
-        self._ask(RuntimeMsg.SET_GRID, SetRequest(_name(graph), sq, period, phase, Future()))
+        self._ask(RuntimeMsg.SET_GRID, carry.SetRequest(_name(graph), sq, period, phase, Future()))
 
     def status(self) -> dict[str, Any]:
         """The ensembles, where each graph lives, how it stands: plain JSON data."""
-        found: dict[str, Any] = self._ask(RuntimeMsg.STATUS, StatusRequest(Future()))
-        return found
+        return cast("dict[str, Any]", self._ask(RuntimeMsg.STATUS, carry.StatusRequest(Future())))
 
     def counters(self, graph: TTGraph | str) -> Counts:
         """The counters, over all ensembles: SQ to kind (skipped, evicted, late, dropped ...) to count."""
-        counts: Counts = self._status_of(graph).get("counters", {})
-        return counts
+        return cast("Counts", self._status_of(graph).get("counters", {}))
 
     def waiting(self, graph: TTGraph | str) -> dict[str, dict[str, int]]:
         """The tokens that wait: SQ to port to number."""
-        found: dict[str, dict[str, int]] = self._status_of(graph).get("waiting", {})
-        return found
+        return cast("dict[str, dict[str, int]]", self._status_of(graph).get("waiting", {}))
 
     def _status_of(self, graph: TTGraph | str) -> dict[str, Any]:
         return next((entry for entry in self.status()["graphs"] if entry["name"] == _name(graph)), {})
@@ -179,9 +195,21 @@ class TTRuntimeManager:
         """The names of the ensembles, in the order of joining, the manager's own last."""
         return [info.name for info in self.process.state.infos()]
 
+    def _leave(self) -> None:
+        """End, as at the end of a `with`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._leave()
+
     def _ask(self, kind: RuntimeMsg, request: Any) -> Any:
         self.send_to_runtime(message(kind, request))
         return self._result(request.reply)
+
+    def _ask_later(self, kind: RuntimeMsg, request: Any) -> Any:
+        return self._ask(kind, request)
 
     def _result(self, reply: Future[Any]) -> Any:
         raise NotImplementedError("use TTRuntimeManagerSim or TTRuntimeManagerPhysical")
@@ -251,7 +279,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         site.interface.subscribe(OUTPUT, site.take_output_of)
         site.interface.open(network.receive)
         self.simulation.settle()
-        with _no_garbage():
+        with no_garbage():
             for ensemble in ensembles:
                 ensemble.manager = name
                 ensemble.attach(self.simulation)
@@ -277,9 +305,8 @@ class TTRuntimeManagerSim(TTRuntimeManager):
             TTRuntimeError: it is not instantiated.
             TTInputError: a value is missing, or for no input.
         """
-        request = StartRequest(_name(graph), dict(inputs or {}), reply=Future(), length=length)
-        context: int = self._ask(RuntimeMsg.EXECUTE_GRAPH, request)
-        return context
+        request = carry.StartRequest(_name(graph), dict(inputs or {}), reply=Future(), length=length)
+        return cast("int", self._ask(RuntimeMsg.EXECUTE_GRAPH, request))
 
     def on_output(self, callback: Callable[[OutputToken], None], *, notes: bool = False) -> None:
         """Call `callback` with every output token, at its simulated time of arrival (`sim.now`).
@@ -303,12 +330,9 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         """Call `callback` with everything that happens as a value, at its simulated time (`sim.now`)."""
         super().watch(self.simulation.told_in_time(callback))
 
-    def drain(self, ensemble: str) -> None:
-        """As `TTRuntimeManager.drain`; while tokens are under way or bodies run, it goes on in simulated time."""
-        request = DrainRequest(ensemble, Future())
-        self.send_to_runtime(message(RuntimeMsg.DRAIN, request))
-        if request.reply.done():
-            request.reply.result()
+    def _ask_later(self, kind: RuntimeMsg, request: Any) -> Any:
+        self.send_to_runtime(message(kind, request))
+        return request.reply.result() if request.reply.done() else None
 
     def send_to_runtime(self, msg: Message) -> None:
         """Pass a message to the runtime manager process; its effects take no simulated time."""
@@ -319,11 +343,7 @@ class TTRuntimeManagerSim(TTRuntimeManager):
         """Close the output log."""
         self.process.outputs.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
+    _leave = close
 
     def _result(self, reply: Future[Any]) -> Any:
         if not reply.done():
@@ -385,10 +405,8 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         node = ManagerNode(checkpoint, state, name, f"{ip}:{rx_port}")
         super().__init__(log_file, name, driver=node)
         self.ip, self.rx_port, self.tx_port = ip, rx_port, tx_port
-        self._handle = ManagerHandle(
-            self.process, node, as_components(components), ip, rx_port, workers, credentials, insecure, near,
-            max_value, token, worker_memory,
-        )  # fmt: skip
+        own, rest = as_components(components), (near, max_value, token, worker_memory)
+        self._handle = ManagerHandle(self.process, node, own, ip, rx_port, workers, credentials, insecure, *rest)
 
     @property
     def address(self) -> str:
@@ -417,9 +435,8 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
             TTRuntimeError: it is not instantiated, goes on and is not to be started `again`, or the start is past.
             TTInputError: a value is missing, or for no input.
         """
-        request = StartRequest(_name(graph), dict(inputs or {}), start_tick, Future(), length, again)
-        number: int = self._ask(RuntimeMsg.EXECUTE_GRAPH, request)
-        return number
+        start = carry.StartRequest(_name(graph), dict(inputs or {}), start_tick, Future(), length, again)
+        return cast("int", self._ask(RuntimeMsg.EXECUTE_GRAPH, start))
 
     def wait(self, graph: TTGraph | str | None = None, timeout: float | None = None) -> bool:
         """Wait until a graph (or every graph) is done: no stream open, no deadline pending, no token under way.
@@ -441,10 +458,11 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         """End: graphs stop, workers exit, sockets close; with `ensembles`, the ensembles end, too."""
         self._handle.close(ensembles)
 
+    _leave = stop
+
     def profile(self, graph: TTGraph | str) -> Costs:
         """Some of the times (microseconds) and token sizes (bytes) of each function's runs, from every ensemble."""
-        found: Costs = self._ask(RuntimeMsg.PROFILE, ProfileRequest(_name(graph), Future()))
-        return found
+        return cast("Costs", self._ask(RuntimeMsg.PROFILE, carry.ProfileRequest(_name(graph), Future())))
 
     def record(self, recorder: Any, file: str = "") -> None:
         """Have all that happens in contexts that start from now on told to a `ticktalk.recording.recorder.Recorder`.
@@ -472,28 +490,10 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
         """Call `callback` with everything that happens as a value, in a thread of its own."""
         super().watch(self._handle.callbacks.wrap(callback))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.stop()
-
     def _result(self, reply: Future[Any]) -> Any:
         if self._handle.closed and not reply.done():
             raise TTRuntimeError("this runtime manager has ended")
         return reply.result()
-
-
-@contextmanager
-def _no_garbage() -> Iterator[None]:
-    """Much is made and nothing is given up: the collector would go through all of it again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _name(graph: TTGraph | str) -> str:

@@ -59,11 +59,16 @@ class InstanceState(msgspec.Struct, frozen=True, omit_defaults=True):
     received: dict[Name, Count] = {}
 
     @property
-    def size(self) -> int:
-        """The bytes of the values in it."""
+    def values(self) -> list[bytes]:
+        """The values in it: the `sq_state` and those of tokens."""
         sync = self.sync
         arrived = [token[3] for token in (*sync.get("inbox", ()), *sync.get("remote", ()))]
         waiting = [token[4] for token in (*sync.get("ports", ()), *sync.get("sticky", ()))]
         settled = [token[4] for token in sync.get("settled", ()) if token is not None]
         data = [token[4] for _, token in sync.get("data", ())]
-        return sum(map(len, (self.body or b"", *arrived, *waiting, *settled, *data)))
+        return [*([] if self.body is None else [self.body]), *arrived, *waiting, *settled, *data]
+
+    @property
+    def size(self) -> int:
+        """The bytes of the values in it."""
+        return sum(map(len, self.values))

@@ -12,7 +12,8 @@ import pytest
 from world import HEAD, MANAGER, S
 
 from ticktalk.errors import TTError
-from ticktalk.simulation.event_file import parse_events
+from ticktalk.replacement import WATCH
+from ticktalk.simulation.event_file import events_text, parse_events
 
 THERE = ["a", "b", "long-name"]
 
@@ -28,12 +29,16 @@ def test_every_kind() -> None:
   join: c=gpu,camera
 - {at: 2min, heal: [b, a]}
 - {at: 0, slow: {ensemble: a, factor: 1.5}}
+- {at: 2s, replace: prog2.py}
+- {at: 2s, replace: {program: prog3.py, drop-state: [count-1], watch: 1s}}
 - {at: 6s, fail: c}
 """
     found = [(e.at, e.kind, e.ensembles, e.components, e.factor) for e in parse_events(text, THERE, MANAGER)]
     one = Fraction(1)
     assert found == [  # as they happen; of one tick, as they stand in the file
         (0, "slow", ("a",), (), Fraction(3, 2)),
+        (2 * S, "replace", (), (), one),
+        (2 * S, "replace", (), (), one),
         (5 * S, "fail", ("b",), (), one),
         (5_500_000, "recover", ("b",), (), one),
         (6 * S, "join", ("c",), ("gpu", "camera"), one),
@@ -41,6 +46,10 @@ def test_every_kind() -> None:
         (60 * S, "cut", ("a", "b"), (), one),
         (120 * S, "heal", ("b", "a"), (), one),
     ]
+    versions = [(e.program, e.drop_state, e.watch) for e in parse_events(text, THERE, MANAGER) if e.program]
+    assert versions == [("prog2.py", (), WATCH), ("prog3.py", ("count-1",), 1 * S)]
+    again = parse_events(events_text(e for e in parse_events(text, THERE, MANAGER) if e.program), THERE, MANAGER)
+    assert [(e.program, e.drop_state, e.watch) for e in again] == versions
 
 
 @pytest.mark.parametrize(
@@ -85,6 +94,9 @@ def test_every_kind() -> None:
         (2, "a factor is", "- at: 5s\n  slow: {ensemble: b, factor: 0}\n"),
         (2, "did you mean `factor`", "- at: 5s\n  slow: {ensemble: b, factr: 2}\n"),
         (2, "no ensemble 'bb'", "- at: 5s\n  slow: {ensemble: bb, factor: 2}\n"),
+        (2, "replace: prog2.py", "- at: 5s\n  replace: {watch: 1s}\n"),
+        (2, "a list such as", "- at: 5s\n  replace: {program: p.py, drop-state: a}\n"),
+        (2, "did you mean `watch`", "- at: 5s\n  replace: {program: p.py, wach: 1s}\n"),
         (2, "manager's own", f"- at: 5s\n  fail: {MANAGER}\n"),
         (2, "not YAML", "- at: 5s\n\tfail: b\n"),
         (2, "not YAML", "- at: 5s\n fail: b\n"),

@@ -17,6 +17,7 @@ from ticktalk.manager.events import GraphDone, LeftOut, Moved
 from ticktalk.manager.saving import Changes, joined
 from ticktalk.manager.state import EnsembleState, ManagerState
 from ticktalk.payloads import WorkerDeath
+from ticktalk.replacement import Changes as Versions
 
 BODY = """
 with TTConstraint(name=["b", "c", "d"]):
@@ -203,6 +204,17 @@ SENTENCES = [
         ev.Defect("STOP_GRAPH", "KeyError: {x}"),
         "warning: an error in the manager itself, at a request STOP_GRAPH: KeyError: {x} (the log has its traceback:"
         " please report it)",
+    ),
+    (
+        ev.Replaced(Versions("g", 1_500_000, ["a"], ["c"], ["b", "d"], {"b": "c"}, {"a": 2})),
+        "graph 'g' is replaced from 1.5s on; 1 SQs go on with their state; removed: d; renamed, without their state:"
+        " b (now c?); waiting tokens that have no place: 2 of a",
+    ),
+    (ev.NotReplaced("g", "it is no graph"), "graph 'g' goes on as it was: it is no graph"),
+    (
+        ev.RolledBack("g", "a raised 1 errors", 1_500_000, 3),
+        "graph 'g' goes on in its old version from 1.5s on, with its state of the switch: a raised 1 errors;"
+        " the new version gave 3 outputs",
     ),
     (ev.Failed("x"), "'x' fails"),
     (ev.Started("x"), "'x' joins"),

@@ -35,6 +35,7 @@ from ticktalk.physical.network.frames import LONG, FrameError
 from ticktalk.physical.network.token_frames import arcs_as_bytes, arcs_in, long_parcel, parse_parcels, token_frame
 from ticktalk.physical.output_values import opened
 from ticktalk.records import Recorded
+from ticktalk.replacement import Switch, Switched, TryStates
 from ticktalk.values.codec import Encoded, NoCodecError, encode_value, plain
 
 PROGRAM = """
@@ -77,6 +78,11 @@ MESSAGES = [
     Message(NetMsg.SHUT_DOWN, "the end", "TTNetworkManager"),
     Message(SyncMsg.STOP, StopGraph("prog"), "TTInputTokenProcess"),
     Message(SyncMsg.REPORT, ReportRequest("prog", 1, 2), "TTInputTokenProcess"),
+    Message(SyncMsg.SWITCH, Switch("prog", 5, 2, hold=True), "TTInputTokenProcess"),
+    Message(SyncMsg.TRY, TryStates("prog", {"f-1": [encode_value(1)]}), "TTInputTokenProcess"),
+    Message(
+        RuntimeMsg.SWITCHED, Switched("prog", "edge", 2, [IdleReport("prog", 1, "edge", 2)]), "TTRuntimeManagerProcess"
+    ),
 ]
 
 

@@ -19,21 +19,26 @@ from ticktalk.cli.console import started
 from ticktalk.cli.placement import over_joined
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import add, status_tables, table, terminal
+from ticktalk.defaults import PATIENCE
 from ticktalk.durations import duration_text, period_text
 from ticktalk.errors import TTError
-from ticktalk.manager.events import losses_text
+from ticktalk.manager.events import Replaced, losses_text
 from ticktalk.mapping.deployment_file import read_deployment
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.mapping_file import read_mapping
 from ticktalk.mapping.weights import Weights
 from ticktalk.printable import escaped
+from ticktalk.replacement import REST_LIMIT, Changes
 from ticktalk.time.grid import period_of
 
 if TYPE_CHECKING:
     from ticktalk.physical.trust.trust import Trust
 
 ANSWER_LIMIT = 30.0
-"""Seconds in which a manager answers: preparing a large graph on many ensembles takes some."""
+"""Seconds in which a manager answers."""
+
+PREPARE_LIMIT = ANSWER_LIMIT + PATIENCE / 1e6
+"""Seconds in which a graph is prepared, or refused: a deployment that failed leaves nothing behind."""
 
 FOLLOW_AGAIN = 3.0
 """Seconds after which a command that follows outputs asks for them again."""
@@ -55,15 +60,32 @@ def deploy(
     ] = None,
     mapping: options.Mapping = None,
     start: Annotated[bool, typer.Option("--start", help="Start it when it is ready.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the place of the graph of this name, with its state, as it runs.")
+    ] = False,
+    drop_state: Annotated[
+        list[str] | None,
+        typer.Option("--drop-state", metavar="SQ-NAME", help="(--replace) An SQ whose state is not carried over."),
+    ] = None,
+    watch: Annotated[
+        str, typer.Option(help="(--replace) How long it is watched: if it fails, the old version comes back; 0s: not.")
+    ] = "10s",
     start_at: options.StartAt = None,
     input: options.Inputs = None,
     credentials: options.Credentials = None,
     as_json: options.Json = False,
     of: options.Graph = None,
 ) -> None:
+    from ticktalk.values.codec import encode_value
+
     graph = arguments.load_graph(program, of)
     values = arguments.inputs(input or [])
-    if (values or start_at is not None) and not start:
+    if replace and start:
+        raise typer.BadParameter("--start with --replace: what is replaced goes on, started as it was")
+    if drop_state and not replace:
+        raise typer.BadParameter("--drop-state is for a version that replaces another: give --replace, too")
+    watched = arguments.duration(watch)
+    if (values or start_at is not None) and not (start or (replace and start_at is None)):
         raise typer.BadParameter(f"{'--input' if values else '--start-at'} is for a start: give --start, too")
     at = None if start_at is None else arguments.start_tick(start_at)
     planned = read_deployment(deployment) if deployment is not None else None
@@ -77,7 +99,16 @@ def deploy(
             elif made is not None:
                 host_of = made.check(graph, joined, "has not joined")
         weights = None if planned is None else Weights.of(planned)
-        answer = remote.ask(do="deploy", graph=name, json=graph.to_json(), mapping=host_of, weights=weights)
+        given = {"graph": name, "json": graph.to_json(), "mapping": host_of, "weights": weights}
+        if replace:
+            say(f"watching the new version for {duration_text(watched)}" if watched else "replacing")
+            limit = PREPARE_LIMIT + (REST_LIMIT + watched) / 1e6
+            more = {"drop_state": drop_state or [], "watch": watched, "inputs": encode_value(values)}
+            answer = remote.ask(limit, do="replace", **given, **more)
+            changes = msgspec.convert(answer, Changes)
+            _tell(answer, as_json, str(Replaced(changes)))
+            return
+        answer = remote.ask(PREPARE_LIMIT, do="deploy", **given)
         _tell(answer, as_json, f"{answer['graph']} is ready")
         if start:
             _start(remote, answer["graph"], values, as_json, at=at)

@@ -155,7 +155,10 @@ class SimulatedRun:
         if all(event.kind in CHANGES for event in happens):
             happen = Changes(self._manager).happen
         else:
-            happen = Faults(self._manager, self.noticed_after, self.save_every, drivers).happen
+            beside = self.events.parent if isinstance(self.events, Path) else self.near
+            versions = {e.program: arguments.load_graph(str(beside / e.program)) for e in happens if e.program}
+            faults = Faults(self._manager, self.noticed_after, self.save_every, drivers, versions.__getitem__)
+            happen = faults.happen
         for event in happens:
             schedule(event, simulation, self.start, happen)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple, Protocol
 
+from ticktalk.engine.bodies import GraphCode
 from ticktalk.engine.context import Context
 from ticktalk.engine.state import Load
 from ticktalk.graph.graph import TTGraph
@@ -47,6 +48,9 @@ class Bodies(Protocol):
     def load(self, graph: TTGraph, sqs: list[TTSQ], loaded: Loaded) -> None:
         """Make the code of SQs ready here; `loaded` is told at once or later."""
 
+    def try_values(self, graph: str, values: Mapping[str, list[bytes]], tried: Loaded) -> None:
+        """See whether values, by SQ that is loaded, fit the classes of a graph here; `tried` is told of the problem."""
+
     def begin(self, context: Context) -> None:
         """Bodies of a context were placed; called before any of them fires."""
 
@@ -70,3 +74,15 @@ class Bodies(Protocol):
 
     def measured(self, context: Context, profile: bool) -> Measured:
         """What was measured of a context's bodies; the costs of functions only if they are asked for (`profile`)."""
+
+
+def misfits(code: GraphCode, values: Mapping[str, list[bytes]]) -> str | None:
+    """The problem with values, by SQ, that cannot be made again with the classes of a graph; None: they all can."""
+    problems = {}
+    for sq, each in values.items():
+        for value in each:
+            try:
+                code.decode(value)
+            except Exception as error:  # a codec that the program registered may raise anything
+                problems[sq] = f"{sq} holds a value that does not fit its new version: {error}"
+    return "; ".join(problems.values()) or None

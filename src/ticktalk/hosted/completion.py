@@ -85,6 +85,13 @@ class Reports:
     def busy(self, key: tuple[str, int]) -> str:
         """The reason why a context here is not idle; empty when it is."""
         context = self._host.contexts[key]
+        # What waits to be sent needs no look: it is counted as sent, so the manager waits for it.
+        pending = (f"{name} is pending" for name, sync in context.syncs.items() if sync.pending)
+        return self.acts(key) or next(pending, "")
+
+    def acts(self, key: tuple[str, int]) -> str:
+        """The reason why something happens in a context now, whatever is due later; empty when there is none."""
+        context = self._host.contexts[key]
         if not self._arcs[key].begun:
             return "about to start"
         if self._moving(key[0]):
@@ -92,10 +99,7 @@ class Reports:
         if self._host.agenda.ready:
             return "firing"
         sq = self._bodies.busy(context)
-        if sq:
-            return f"{sq} runs"
-        # What waits to be sent needs no look: it is counted as sent, so the manager waits for it.
-        return next((f"{name} is pending" for name, sync in context.syncs.items() if sync.pending), "")
+        return f"{sq} runs" if sq else ""
 
     def forget(self, stop: StopGraph) -> None:
         """Contexts have ended."""

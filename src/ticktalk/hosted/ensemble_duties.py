@@ -17,6 +17,7 @@ from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.checkpoints import Checkpoints, Key
 from ticktalk.hosted.completion import Reports
 from ticktalk.hosted.moves import Moves
+from ticktalk.hosted.switching import Switching
 from ticktalk.messages import NetMsg, RuntimeMsg, SyncMsg
 from ticktalk.payloads import ReportRequest, StartContext, StopGraph
 
@@ -62,6 +63,7 @@ class Duties:
         )
         self.moves = Moves(host, bodies, self.arcs, self.checkpoints, manager, send, listen, at, come_by)
         self.reports = Reports(host, bodies, self.arcs, self.moves.under_way, own)
+        self.switching = Switching(host, bodies, self.reports, self._tell, at)
 
     def handlers(self, family: type[enum.Enum]) -> dict[enum.Enum, Callable[[Any], object]]:
         """The handlers of the messages of a family that concern these duties."""
@@ -71,6 +73,8 @@ class Duties:
             SyncMsg.EXPECT: moves.expect,
             SyncMsg.HAND_OVER: moves.hand_over,
             SyncMsg.REPORT: self._report,
+            SyncMsg.SWITCH: self.switching.switch,
+            SyncMsg.TRY: self.switching.try_values,
             NetMsg.HOW_FAR: moves.tell_how_far,
             NetMsg.SO_FAR: moves.so_far,
         }

@@ -10,9 +10,7 @@ An SQ that is handed over loses no token and takes none twice:
 
 Tokens that the SQ itself sent may still be under way to the receiver. Its next tokens go behind those there. On other
 ensembles the network keeps the order. After a loss, an SQ comes without steps 1 and 2, under a new generation: tokens
-of its old one are dropped.
-
-For one graph, one of these is done after the other, in the order in which the manager asked for them.
+of its old one are dropped. For one graph, one of these is done after the other, as the manager asked for them.
 """
 
 from __future__ import annotations
@@ -33,6 +31,7 @@ from ticktalk.hosted.arc_numbers import ContextArcs
 from ticktalk.hosted.body_runner import Bodies
 from ticktalk.hosted.checkpoints import BodyStates, Checkpoints, Key, parts_of_contexts, whole
 from ticktalk.hosted.subscriptions import senders_to
+from ticktalk.hosted.switching import in_time_again, late
 from ticktalk.messages import NetMsg, RuntimeMsg
 from ticktalk.payloads import Expect, Handed, HandOver, HowFar, InstanceState, Placed, Placement, SoFar
 from ticktalk.ranges import known
@@ -342,7 +341,7 @@ class Moves:
                 self._arcs[key].renew(renewed)
             # Those of an older generation end before their successors come.
             self._bodies.forget(context, arrived & before[key])
-        host.place(placement, come, self._bodies.decode)
+        host.place(placement, late(come) if placement.late else come, self._bodies.decode)
         far = self._far.get(graph, {})
         for key, context in contexts.items():
             self._bodies.forget(context, before[key] - set(context.syncs))
@@ -356,6 +355,7 @@ class Moves:
                 self._arcs[key].come(states, renewed, far.get(key[1], {}))
                 self._put_behind(key, context, {sq: state for sq, state in states.items() if sq not in renewed})
             self._checkpoints.known(key, arrived, states)
+            in_time_again(context, come if placement.late else (), self._at)
         self._expected.get(graph, set()).difference_update(names)
         if not self._expected.get(graph):
             self._expected.pop(graph, None)

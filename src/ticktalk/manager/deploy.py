@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
 import msgspec
 
 from ticktalk.defaults import interval_width
-from ticktalk.durations import duration_text, instant_text, period_text
+from ticktalk.durations import about, duration_text, instant_text, period_text
 from ticktalk.errors import TTInputError, TTRuntimeError
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
@@ -66,6 +66,7 @@ class Deploy:
         self._send, self._driver = send, driver
         self._heal, self._reports, self._outputs = heal, reports, outputs
         self._replies: dict[str, Future[GraphState]] = {}  # by graph: of requests that wait for it to be ready
+        self.stopped: Callable[[GraphState], None] = lambda state: None  # told of a graph that a requester has ended
 
     def deploy(self, request: DeployRequest, later: Future[Any]) -> None:
         """Map a graph and send it to its hosts; `later` gets its state when all are ready, or the error.
@@ -79,7 +80,7 @@ class Deploy:
         graph = request.graph
         if request.name is not None and request.name != graph.name:
             graph = msgspec.structs.replace(graph, name=request.name)
-        if graph.name in self._state.graphs:
+        if graph.name in self._state.graphs or graph.name in self._state.versions:
             raise TTRuntimeError(
                 f"a graph named {graph.name!r} is already here: stop it first, or give this one another name (--name)"
             )
@@ -92,6 +93,14 @@ class Deploy:
         for host in hosts:
             self._send(host, ExecuteMsg.INSTANTIATE, deployment)
         self._prepared(state)
+        if self._driver.patience:
+            self._driver.after(self._driver.patience, lambda: self._too_late(state))
+
+    def _too_late(self, state: GraphState) -> None:
+        if self._state.graphs.get(state.name) is state and state.state == "preparing":
+            why = f"it has not answered within {about(self._driver.patience)}"
+            for ensemble in sorted(state.waits_for):
+                self.ready(ReadyAnswer(state.name, ensemble, why))
 
     def ready(self, answer: ReadyAnswer) -> None:
         """An ensemble has prepared a graph for the first time, or says why it cannot."""
@@ -140,7 +149,7 @@ class Deploy:
         reply = self._replies.pop(state.name)  # of nobody, if the manager died meanwhile
         if state.problems:
             state.state = "refused"
-            self.stop(state.name)
+            self.discard(state)
             reply.set_exception(TTRuntimeError(not_prepared(state)))
         else:
             state.state = "ready"
@@ -157,7 +166,7 @@ class Deploy:
         That is a `TTRuntimeError` (there is no such graph, it is being stopped, or it runs and is not to be started
         `again`), or a `TTInputError` (a value is missing, for no input, or has no codec).
         """
-        deployed = self._replies.get(request.graph)
+        deployed = self._replies.get(self._state.versions.get(request.graph, request.graph))
         if deployed is None:
             answer(later, lambda: self._start(request))
             return
@@ -169,37 +178,49 @@ class Deploy:
         deployed.add_done_callback(lambda deployed: answer(later, start))
 
     def _start(self, request: StartRequest) -> int:
-        state = self.state_of(request.graph)
+        state = self._not_replaced(request.graph)
         if self._reports.is_ending(state):
-            raise TTRuntimeError(f"graph {state.name!r} is being stopped: deploy it again when that is done")
+            raise TTRuntimeError(f"graph {state.title!r} is being stopped: deploy it again when that is done")
         goes_on = [context.number for context in state.live if not context.completion.done]
         if goes_on and not request.again:
             raise TTRuntimeError(
-                f"graph {state.name!r} runs already (context {', '.join(map(str, goes_on))}): stop it first, or start"
+                f"graph {state.title!r} runs already (context {', '.join(map(str, goes_on))}): stop it first, or start"
                 " another context of it with --again"
             )
         values = check_inputs(state.graph, request.inputs)
-        kept = self._kept(values)
         tick = self._driver.start_tick() if request.start_tick is None else request.start_tick
         if tick < self._driver.now():
             raise TTRuntimeError(
-                f"graph {state.name!r} cannot start at {instant_text(tick)}: that is past, it is"
+                f"graph {state.title!r} cannot start at {instant_text(tick)}: that is past, it is"
                 f" {instant_text(self._driver.now())} now"
             )
-        until = None if request.length is None else tick + request.length
+        number = self.begin(state, tick, values, None if request.length is None else tick + request.length)
+        state.state = "running"
+        self._reports.outgrow(state)
+        return number
+
+    def begin(self, state: GraphState, tick: int, values: Mapping[str, Any], until: int | None) -> int:
+        """Let a context of a graph begin at a tick, on all ensembles that hold it; its number.
+
+        Raises:
+            TTInputError: an input's value has no codec.
+        """
+        kept = self._kept(values)
         self._state.starts += 1
         number, checkpoint = self._state.starts, self._driver.checkpoint_period()
         completion = Completion(set(state.hosts))
         context = state.contexts[number] = ContextState(number, tick, kept, until, checkpoint, completion)
         self._outputs.begin(context)
-        state.state = "running"
         record = self._driver.records
-        start = self._starts[number] = StartContext(state.name, number, tick, values, until, checkpoint, record)
+        start = self._starts[number] = StartContext(state.name, number, tick, dict(values), until, checkpoint, record)
         for host in state.hosts:
             self._send(host, SyncMsg.START, start)
         self._driver.started(start)
-        self._reports.outgrow(state)
         return number
+
+    def inputs(self, context: int) -> Mapping[str, Any]:
+        """The inputs of a context that goes on."""
+        return self._starts[context].inputs
 
     def _kept(self, inputs: Mapping[str, Any]) -> dict[str, bytes]:
         """The inputs as MessagePack."""
@@ -220,7 +241,7 @@ class Deploy:
             TTRuntimeError: there is no such graph or stream, or the phase does not fit the period.
         """
         name, sq, period, phase = request.graph, request.sq, request.period, request.phase
-        state = self.state_of(name)
+        state = self._not_replaced(name)
         found = next((each for each in state.graph.sqs if each.name == sq), None)
         streams = [each.name for each in state.graph.sqs if each.trigger == "grid"]
         if found is None or found.trigger != "grid":
@@ -242,7 +263,7 @@ class Deploy:
         changed = msgspec.structs.replace(found, period=ticks, per=per, phase=new_phase, width=width)
         sqs = [changed if each.name == sq else each for each in state.graph.sqs]
         state.graph = msgspec.structs.replace(state.graph, sqs=sqs)
-        change = state.grids[sq] = SetGrid(name, sq, ticks, new_phase, width, per)
+        change = state.grids[sq] = SetGrid(state.name, sq, ticks, new_phase, width, per)
         for host in state.hosts:
             self._send(host, SyncMsg.SET_GRID, change)
         return change
@@ -269,17 +290,26 @@ class Deploy:
             TTRuntimeError: there is no such graph.
         """
         state = self.state_of(name)
+        losses = self.discard(state)
+        self.stopped(state)
+        return losses
+
+    def discard(self, state: GraphState) -> Losses:
+        """End one version of a graph and forget it; what was lost, and where."""
+        name = state.name
         for host in state.hosts:
             self._send(host, SyncMsg.STOP, StopGraph(name))
         self._outputs.end(name)
         del self._state.graphs[name]  # another graph may be given this name: it counts for itself
+        if self._state.versions.get(state.title) == name:
+            del self._state.versions[state.title]
         self._heal.forget(name)
         for context in state.contexts.values():
             self._reports.end(state, context)
             self._outputs.forget(context)
         waits = self._replies.pop(name, None)
         if waits is not None:
-            waits.set_exception(TTRuntimeError(f"graph {name!r} was stopped before it was ready"))
+            waits.set_exception(TTRuntimeError(f"graph {state.title!r} was stopped before it was ready"))
         return self._reports.losses(state)
 
     def state_of(self, name: str) -> GraphState:
@@ -288,16 +318,22 @@ class Deploy:
         Raises:
             TTRuntimeError: there is no such graph.
         """
-        state = self._state.graphs.get(name)
+        state = self._state.graph(name)
         if state is None:
-            have = ", ".join(self._state.graphs) or "none"
+            have = ", ".join(dict.fromkeys(state.title for state in self._state.graphs.values())) or "none"
             raise TTRuntimeError(f"there is no graph named {name!r} here (graphs: {have})")
         return state
+
+    def _not_replaced(self, name: str) -> GraphState:
+        """The state of a graph that is to be changed: while it is replaced, the change could be lost."""
+        if name in self._state.replacements:
+            raise TTRuntimeError(f"graph {name!r} is being replaced, and watched: try again when that is done")
+        return self.state_of(name)
 
 
 def not_prepared(state: GraphState) -> str:
     """The message for a graph that some ensemble cannot prepare."""
-    lines = [f"graph {state.graph.name!r} cannot be prepared:"]
+    lines = [f"graph {state.title!r} cannot be prepared:"]
     lines += [f"  on {ensemble}: {problem}" for ensemble, problem in state.problems.items()]
     return "\n".join(lines)
 

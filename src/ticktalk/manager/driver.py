@@ -48,6 +48,7 @@ class Driver:
 
     Attributes:
         rows_kept: outputs of each graph that are kept as JSON lines for late requesters.
+        patience: ticks in which an ensemble has to prepare a graph; 0: any number.
         records: what happens in contexts that start from now on is recorded.
         recording: the file to which they are recorded; "": none that is known.
         keeps_state: what the manager knows is written, and what it does to others waits for that.
@@ -56,6 +57,7 @@ class Driver:
     """
 
     rows_kept = 0
+    patience = 0
     records = False
     recording = ""
     one_table = False

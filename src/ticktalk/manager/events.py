@@ -11,9 +11,10 @@ from typing import ClassVar
 
 import msgspec
 
-from ticktalk.durations import about, duration_text, interval_text
+from ticktalk.durations import about, duration_text, instant_text, interval_text
 from ticktalk.payloads import WorkerDeath
 from ticktalk.printable import line
+from ticktalk.replacement import Changes
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -150,6 +151,49 @@ class GraphDone(Event, frozen=True):
     def text(self) -> str:
         lost = f", {losses_text(self.lost)}" if self.lost else ""
         return f"graph {self.graph!r} is done: {self.outputs} outputs{lost}"
+
+
+class Replaced(Event, frozen=True):
+    """A graph goes on as another version, from one tick on."""
+
+    changes: Changes
+
+    def text(self) -> str:
+        found = self.changes
+        parts = [f"{len(found.carried)} SQs go on with their state"]
+        renamed = [f"{old} (now {new}?)" for old, new in found.renamed.items()]
+        removed = [sq for sq in found.removed if sq not in found.renamed]
+        added = [sq for sq in found.added if sq not in found.renamed.values()]
+        for what, sqs in (("added", added), ("removed", removed), ("renamed, without their state", renamed)):
+            if sqs:
+                parts.append(f"{what}: {_listed(sqs, ', ', ' and')}")
+        if found.dropped:
+            dropped = [f"{count} of {sq}" for sq, count in found.dropped.items()]
+            parts.append(f"waiting tokens that have no place: {_listed(dropped, ', ', ' and')}")
+        return f"graph {found.graph!r} is replaced from {instant_text(found.at)} on; {'; '.join(parts)}"
+
+
+class NotReplaced(Event, frozen=True):
+    """A graph cannot be replaced by another version: the old one goes on."""
+
+    graph: str
+    why: str
+    sentence = "graph {0.graph!r} goes on as it was: {0.why}"
+
+
+class RolledBack(Event, frozen=True):
+    """A new version of a graph has failed: the old one goes on from tick `at` on; `outputs`: what the new one gave."""
+
+    graph: str
+    why: str
+    at: int
+    outputs: int
+
+    def text(self) -> str:
+        return (
+            f"graph {self.graph!r} goes on in its old version from {instant_text(self.at)} on, with its state of the"
+            f" switch: {self.why}; the new version gave {self.outputs} outputs"
+        )
 
 
 class Moved(Event, frozen=True):

@@ -38,6 +38,7 @@ from ticktalk.payloads import (
     StopGraph,
 )
 from ticktalk.ranges import known
+from ticktalk.replacement import Switch
 
 DISMISSED = "it was drained: nothing lives here any more"
 """The reason with which an ensemble that was drained ends."""
@@ -93,6 +94,8 @@ class Heal:
         """An ensemble that was cut off is reached again, as it was: it keeps the SQs that were not placed elsewhere."""
         for graph in sorted(lost.stopped):
             self._send(name, SyncMsg.STOP, StopGraph(graph))
+        for graph in sorted(lost.resumed & self._state.graphs.keys()):
+            self._send(name, SyncMsg.SWITCH, Switch(graph, 0, cancel=True))
         for state in self._state.running():
             held = state.name in lost.holds
             if held:
@@ -123,6 +126,9 @@ class Heal:
             raise TTRuntimeError(f"there is no ensemble {name!r} (joined: {joined})")
         if name in self._state.draining:
             raise TTRuntimeError(f"{name!r} is being drained already")
+        if self._state.replacements:
+            replaced = next(iter(self._state.replacements))
+            raise TTRuntimeError(f"graph {replaced!r} is being replaced, and watched: try again when that is done")
         moves: dict[str, dict[str, str]] = {}
         stay = []
         for state in self._state.running():
@@ -242,6 +248,8 @@ class Heal:
 
         `until`: the tick from which on no stream of it fires.
         """
+        if state.state != "running":
+            return False  # it is replaced, or to replace another
         if until is not None and until <= now:
             return True
         under_way = state.move is not None or state.arriving or state.preparing
@@ -288,11 +296,11 @@ class Heal:
         _renew(state, placed)
         if placed:
             state.arriving.update(placed)
-            self._tell(Moved(state.name, placed))
+            self._tell(Moved(state.title, placed))
         stuck = [sq for sq in waiting if sq not in placed]
         if stuck and tell and not self._state.awaited:
             needs = modules_of(state.graph)
-            self._tell(Waits(state.name, {sq: wants_text(state.graph.sq(sq), needs) for sq in stuck}))
+            self._tell(Waits(state.title, {sq: wants_text(state.graph.sq(sq), needs) for sq in stuck}))
         self._prepare(state, set(placed.values()))
         if tell or placed or self._alone_changed(state):
             self._tell_placement(state)
@@ -354,7 +362,7 @@ class Heal:
             elif move.handed and not move.waits_for:
                 state.move = None
                 if move.to:
-                    self._tell(Moved(state.name, move.to))
+                    self._tell(Moved(state.title, move.to))
         sources = {state.move.source for state in self._state.graphs.values() if state.move is not None}
         for name in [name for name in self._state.draining if name not in sources]:
             self._send(name, NetMsg.SHUT_DOWN, DISMISSED)
@@ -385,7 +393,7 @@ class Heal:
     def _refuse(self, state: GraphState, ensemble: str, sqs: list[str], problem: str) -> None:
         """SQs cannot live on an ensemble: their code does not run there. They go elsewhere, or wait."""
         state.refused.update((sq, ensemble) for sq in sqs)
-        self._tell(CannotGoOn(state.name, ensemble, problem))
+        self._tell(CannotGoOn(state.title, ensemble, problem))
         move = state.move
         if move is not None and ensemble in move.to.values() and not move.handed:
             why = f"{move.source!r} is not drained: {ensemble!r} cannot take its work: {problem}"
@@ -418,7 +426,7 @@ class Heal:
         for what in left_out:
             if what not in state.warned and len(state.warned) < WARNED:
                 state.warned.add(what)
-                self._tell(LeftOut(state.name, what))
+                self._tell(LeftOut(state.title, what))
 
 
 def _renew(state: GraphState, sqs: Iterable[str]) -> None:

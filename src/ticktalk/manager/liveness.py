@@ -26,6 +26,7 @@ from ticktalk.manager.events import (
     WorkerDied,
 )
 from ticktalk.manager.heal import Heal
+from ticktalk.manager.replace import Replace
 from ticktalk.manager.state import EnsembleState, LostEnsemble, ManagerState
 from ticktalk.manager.taking import Taking
 from ticktalk.mapping.ensembles import EnsembleInfo
@@ -67,14 +68,23 @@ class Liveness:
         heal: places SQs anew.
         deploy: waits for ensembles to prepare graphs.
         taking: takes the outputs of each.
+        replace: waits for ensembles, too.
     """
 
     def __init__(
-        self, state: ManagerState, send: Send, tell: Tell, driver: Driver, heal: Heal, deploy: Deploy, taking: Taking
+        self,
+        state: ManagerState,
+        send: Send,
+        tell: Tell,
+        driver: Driver,
+        heal: Heal,
+        deploy: Deploy,
+        taking: Taking,
+        replace: Replace,
     ) -> None:
         self._state = state
         self._send, self._tell, self._driver = send, tell, driver
-        self._heal, self._deploy, self._taking = heal, deploy, taking
+        self._heal, self._deploy, self._taking, self._replace = heal, deploy, taking, replace
         self.times = Times()
         self._watched_at: int | None = None
         self._late = 0  # how late it looked since it last excused silence
@@ -97,8 +107,10 @@ class Liveness:
         state.restarted = self._driver.now()
         state.isolated = True
         state.awaited += state.ensembles
-        for name in list(state.ensembles):
+        gone = list(state.ensembles)
+        for name in gone:
             state.lost[name] = LostEnsemble(state.ensembles.pop(name).info)
+        for name in gone:
             self._forget(name)
         self._heal.lost(state.manager.name)
         self._deploy.again(state.manager.name)
@@ -292,6 +304,7 @@ class Liveness:
             self._tell(event)
         for other in (self._state.manager,) if self._driver.one_table else self._state.infos():
             self._send(other.name, NetMsg.FORGET, name)
+        self._replace.lost(name)
         self._heal.lost(name)
 
     def knows(self, info: EnsembleInfo) -> bool:

@@ -89,10 +89,17 @@ class Outputs:
                 self._keep_row(token)
         else:
             self._others += 1
+        if self._state.versions or self._state.replacements:
+            token = self._titled(token)
         if self.log is not None:
             self.log.write(token.line("context", "arrival") + "\n")
         for listener in self.listeners:
             listener(token)
+
+    def _titled(self, token: OutputToken) -> OutputToken:
+        """A token with the name of its graph that people know."""
+        graph = self._state.graphs.get(token.graph)
+        return token if graph is None or not graph.version_of else msgspec.structs.replace(token, graph=graph.title)
 
     def _note_latency(self, token: OutputToken) -> None:
         state = self._state.graphs.get(token.graph)
@@ -117,7 +124,8 @@ class Outputs:
         self._latencies.pop(graph, None)
 
     def _keep_row(self, token: OutputToken) -> None:
-        row, graph = token.line("context"), self._state.graphs.get(token.graph)
+        graph, token = self._state.graphs.get(token.graph), self._titled(token)
+        row = token.line("context")
         if graph is None:
             return  # its context had this number under a manager before this one
         if len(row) > LONGEST_ROW:

@@ -132,7 +132,7 @@ class Reports:
         elif report.ensemble not in context.runs_long:
             context.runs_long.add(report.ensemble)
             sq, (start, stop, time) = next(iter(report.running.items()))
-            self._tell(RunsLong(state.name, report.ensemble, sq, start, stop, time))
+            self._tell(RunsLong(state.title, report.ensemble, sq, start, stop, time))
 
     def end(self, state: GraphState, context: ContextState) -> None:
         """A context is done, or its graph is stopped: it is resumed nowhere any more."""
@@ -144,22 +144,32 @@ class Reports:
             del self._starts[context.number]
             self._outputs.flush()
             lost = self._losses([context.completion])
-            self._tell(GraphDone(state.name, context.number, context.output_count, lost))
+            if state.state not in ("waiting", "held"):
+                self._tell(GraphDone(state.title, context.number, context.output_count, lost))
             self._driver.ended(context.number)
 
     def outgrow(self, state: GraphState) -> None:
         """Forget the contexts that ended long ago, here and on the ensembles, but for sums."""
         ended = [context for context in state.contexts.values() if context.ended]
         for context in ended[: max(0, len(ended) - ENDED_KEPT)]:
-            former, completion = state.former, context.completion
-            former.contexts += 1
-            former.outputs += context.output_count
-            former.losses = merged([former.losses, self._losses([completion])])
-            former.counts = summed([former.counts, _counts(completion)], state.host_of)
+            self._sum_up(context, state)
             del state.contexts[context.number]
             self._outputs.forget(context)
             for host in state.hosts:
                 self._send(host, SyncMsg.STOP, StopGraph(state.name, context.number))
+
+    def _sum_up(self, context: ContextState, state: GraphState) -> None:
+        former, completion = state.former, context.completion
+        former.contexts += 1
+        former.outputs += context.output_count
+        former.losses = merged([former.losses, self._losses([completion])])
+        former.counts = summed([former.counts, _counts(completion)], state.host_of)
+
+    def take_over(self, old: GraphState, new: GraphState) -> None:
+        """A graph is replaced by another version: what the old one has counted goes on to count."""
+        new.former = old.former
+        for context in old.contexts.values():
+            self._sum_up(context, new)
 
     def look(self) -> None:
         """Bring reports and heartbeats up to date where the driver sees all ensembles; elsewhere they send them."""
@@ -216,7 +226,7 @@ class Reports:
 
     def profile(self, request: ProfileRequest, later: Future[Costs]) -> None:
         """Ask the ensembles for the costs of a graph's bodies; `later` gets the answers that come in time."""
-        state = self._state.graphs.get(request.graph)
+        state = self._state.graph(request.graph)
         if state is None:
             later.set_result([])
             return

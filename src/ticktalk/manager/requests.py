@@ -25,13 +25,24 @@ from ticktalk.manager.events import Defect, Event
 from ticktalk.manager.heal import Heal
 from ticktalk.manager.liveness import Liveness
 from ticktalk.manager.outputs import Errors, Outputs
+from ticktalk.manager.replace import Replace
 from ticktalk.manager.reports import Losses, Reports
 from ticktalk.manager.state import ManagerState
 from ticktalk.manager.status import status
 from ticktalk.manager.taking import Taking
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ROWS, NetMsg, RuntimeMsg, SyncMsg
-from ticktalk.payloads import DeployRequest, DrainRequest, OutputsRequest, StartContext, StartRequest, StatusRequest
+from ticktalk.payloads import (
+    DeployRequest,
+    DrainRequest,
+    Handed,
+    OutputsRequest,
+    Placed,
+    StartContext,
+    StartRequest,
+    StatusRequest,
+    WorkerDeath,
+)
 from ticktalk.printable import bounded, line
 from ticktalk.records import WatchArc, WatchRequest
 from ticktalk.source_problems import did_you_mean
@@ -71,13 +82,14 @@ class Requests:
         self.heal = Heal(state, starts, send, self.tell)
         self.reports = Reports(state, starts, send, self.tell, driver, self.heal, self.outputs)
         self.deploy = Deploy(state, starts, send, driver, self.heal, self.reports, self.outputs)
-        self.liveness = Liveness(state, send, self.tell, driver, self.heal, self.deploy, self.taking)
+        self.replace = Replace(state, send, self.tell, driver, self.heal, self.deploy, self.reports)
+        self.liveness = Liveness(state, send, self.tell, driver, self.heal, self.deploy, self.taking, self.replace)
         now = driver.now
         self.handlers: dict[enum.Enum, Callable[[Any], object]] = {
             # Messages of ensembles.
             RuntimeMsg.OUTPUT_TOKEN: lambda token: self.outputs.take(token, now()),
             RuntimeMsg.FIRING_ERROR: self.errors.add,
-            RuntimeMsg.WORKER_DIED: self.liveness.worker_died,
+            RuntimeMsg.WORKER_DIED: self._worker_died,
             RuntimeMsg.JOIN: self._join,
             RuntimeMsg.LEAVE: self.liveness.left,
             RuntimeMsg.BACK: lambda info: self.liveness.back(info.name),
@@ -85,8 +97,9 @@ class Requests:
             RuntimeMsg.REPORT: lambda report: self.reports.take(report, now()),
             RuntimeMsg.READY: self._ready,
             RuntimeMsg.CHECKPOINT: self.heal.checkpoint,
-            RuntimeMsg.PLACED: self.heal.placed,
-            RuntimeMsg.HANDED: self.heal.handed,
+            RuntimeMsg.PLACED: self._placed,
+            RuntimeMsg.HANDED: self._handed,
+            RuntimeMsg.SWITCHED: self.replace.switched,
         }
         # Requests whose results come later.
         self._answer_later(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, self.deploy.deploy)
@@ -95,6 +108,7 @@ class Requests:
         self._answer_later(RuntimeMsg.STOP_GRAPH, lambda request, later: deploy.stop_when_settled(request.graph, later))
         self._answer_later(RuntimeMsg.SHUT_DOWN, self._shut_down)
         self._answer_later(RuntimeMsg.DRAIN, self._drain)
+        self._answer_later(RuntimeMsg.REPLACE, self.replace.replace)
         self._answer_later(RuntimeMsg.PROFILE, self.reports.profile)
         # Requests that have their results at once.
         self._answer_later(
@@ -113,7 +127,7 @@ class Requests:
 
     def stop_all(self, then: Callable[[dict[str, Losses]], None]) -> None:
         """End every graph, and call `then` with what each has lost."""
-        waits = set(self.state.graphs)
+        waits = {graph.title for graph in self.state.graphs.values()}
         losses: dict[str, Losses] = {}
         if not waits:
             then(losses)
@@ -140,7 +154,7 @@ class Requests:
 
     def end(self, ensembles: bool) -> None:
         """End every graph; with `ensembles`, the ensembles end, too."""
-        for name in list(self.state.graphs):
+        for name in {graph.title for graph in self.state.graphs.values()}:
             self.deploy.stop(name)
         for name in self.state.ensembles if ensembles else ():
             self._send(name, NetMsg.SHUT_DOWN, "the manager ended the system")
@@ -150,6 +164,7 @@ class Requests:
         self.deploy.restarted()
         self.outputs.recover()
         self.liveness.restarted()
+        self.replace.restarted()
 
     def _answer_later(
         self, kind: RuntimeMsg, act: Callable[[Any, Future[Any]], None], changes: bool = True
@@ -198,6 +213,18 @@ class Requests:
         refusal = self.liveness.join(info)
         if refusal is not None:
             logger.warning("refused %r: %s", info.name, line(refusal.text))
+
+    def _worker_died(self, death: WorkerDeath) -> None:
+        self.liveness.worker_died(death)
+        self.replace.worker_died(death.ensemble, death.how, death.running)
+
+    def _placed(self, answer: Placed) -> None:
+        if not self.replace.placed(answer):
+            self.heal.placed(answer)
+
+    def _handed(self, handed: Handed) -> None:
+        if not self.replace.handed(handed):
+            self.heal.handed(handed)
 
     def _ready(self, answer: Any) -> None:
         self.heal.ready(answer)

@@ -18,7 +18,15 @@ import msgspec
 from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.completion import Completion
-from ticktalk.manager.state import ContextState, EnsembleState, GraphState, LostEnsemble, ManagerState, Profile
+from ticktalk.manager.state import (
+    ContextState,
+    EnsembleState,
+    GraphState,
+    LostEnsemble,
+    ManagerState,
+    Profile,
+    ReplaceState,
+)
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import FiringError, InstanceState
 
@@ -63,16 +71,20 @@ def parts(state: ManagerState) -> Iterator[tuple[tuple[str | int, ...], Any, Any
     Yields:
         The key; the content; and a value that is the same as long as the content is, or None.
     """
-    yield (
-        ("manager",),
-        msgspec.structs.replace(state, ensembles={}, lost={}, graphs={}, errors=0, latest_errors=[], errors_length=0),
-        None,
+    own = msgspec.structs.replace(
+        state, ensembles={}, lost={}, graphs={}, replacements={}, errors=0, latest_errors=[], errors_length=0
     )
+    yield ("manager",), own, None
     yield ("errors",), _Errors(state.errors, state.latest_errors, state.errors_length), state.errors
     for order, (name, ensemble) in enumerate(state.ensembles.items()):
         yield ("ensemble", name), _Place(ensemble.info, order), None
     for name, lost in state.lost.items():
         yield ("lost", name), lost, None
+    for name, replacement in state.replacements.items():
+        yield ("replacement", name), msgspec.structs.replace(replacement, states={}), None
+        for number, states in replacement.states.items():
+            for sq, saved in states.items():
+                yield ("replaced", name, number, sq), saved, saved
     for name, graph in state.graphs.items():
         yield ("program", name), graph.graph, graph.graph
         yield (
@@ -117,6 +129,9 @@ def _joined(kept: Mapping[tuple[str | int, ...], bytes]) -> ManagerState:
     for _, place in sorted(each("ensemble", _Place), key=lambda found: found[1].order):
         state.ensembles[place.info.name] = EnsembleState(place.info)
     state.lost = {name: lost for (name,), lost in each("lost", LostEnsemble)}
+    state.replacements = {name: replacement for (name,), replacement in each("replacement", ReplaceState)}
+    for (name, number, sq), saved in each("replaced", InstanceState):
+        state.replacements[name].states.setdefault(number, {})[sq] = saved
     state.graphs = {name: graph for (name,), graph in each("graph", GraphState)}
     for (name,), program in each("program", TTGraph):
         state.graphs[name].graph = program

@@ -15,6 +15,7 @@ from ticktalk.hosted.completion import Completion
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.mapping.weights import Weights
 from ticktalk.payloads import FiringError, InstanceState, SetGrid
+from ticktalk.replacement import Changes
 
 ENDED_KEPT = 100
 """Starts of a graph that have ended and of which everything is known; of older ones there are sums."""
@@ -49,11 +50,13 @@ class LostEnsemble(msgspec.Struct):
         info: its facts, as it told them when it joined.
         holds: the graphs that it holds, should it come back.
         stopped: the graphs that it holds and that were stopped since.
+        resumed: the graphs that it holds and that were to be replaced, and go on as they are.
     """
 
     info: EnsembleInfo
     holds: set[str] = set()
     stopped: set[str] = set()
+    resumed: set[str] = set()
 
 
 class MoveState(msgspec.Struct):
@@ -136,7 +139,8 @@ class GraphState(msgspec.Struct):
         hosts: the ensembles that hold the graph.
         waits_for: the ensembles that still prepare it for the first time.
         weights: the costs of its SQs, if they are known.
-        state: "preparing", "ready", "refused" (some ensemble cannot prepare it) or "running".
+        state: "preparing", "ready", "refused" (some ensemble cannot prepare it), "running", or while it is replaced
+            "waiting" (to take over) or "held" (it has been replaced, and may come back).
         problems: ensemble to why it cannot prepare the graph.
         generations: SQ to how often it has been placed anew.
         grids: stream to the period and phase that were set since.
@@ -150,6 +154,7 @@ class GraphState(msgspec.Struct):
         handed: by context, the states of SQs that were handed over, until their ensembles are told.
         refused: pairs of an SQ and an ensemble on which its code does not run.
         move: the drain that is under way.
+        version_of: what people call it; "": as its ensembles do. Two versions of a graph have two names there.
         warned: the warnings that were told: "SQ: value without codec", or "ensemble/SQ" of a clock.
         rows: the latest outputs as JSON lines.
         rows_length: their characters.
@@ -177,16 +182,65 @@ class GraphState(msgspec.Struct):
     warned: set[str] = set()
     rows: list[str] = []
     rows_length: int = 0
+    version_of: str = ""
 
     @property
     def name(self) -> str:
-        """The graph's name."""
+        """The graph's name, as its ensembles know it."""
         return self.graph.name
+
+    @property
+    def title(self) -> str:
+        """The graph's name, as people know it."""
+        return self.version_of or self.graph.name
 
     @property
     def live(self) -> list[ContextState]:
         """The starts that have not ended, in order."""
         return [context for context in self.contexts.values() if not context.ended]
+
+
+class ReplaceState(msgspec.Struct):
+    """The replacement of a graph by another version, under way.
+
+    Attributes:
+        old, new: the names of both versions, as ensembles know them.
+        changes: the differences, and the tick of the switch.
+        drop: SQs that begin without their former state.
+        watch: ticks for which the new version is watched.
+        stage: "prepare", "expect", "drain", "hold", "hand", "keep", "try", "place", "watch", or "back" (the old one is
+            to come back).
+        limit: the tick by which the graph that ends has come to rest.
+        waits_for: the ensembles that have still to answer.
+        round: the number of the last question.
+        again, pause: it was asked twice without a pause; ticks until it is asked again.
+        rounds: by context, the answers of the version that ends.
+        sent: by context and arc, the number of the last token of the old one.
+        contexts: context of the old version to that of the new one.
+        states: by context of the old version, the states of its SQs.
+        why: why the old one is to come back; empty: it is not.
+        before: (watch) the outputs of the old version in as many ticks as the new one is watched, on average.
+        erred: (watch) the SQs of the old version that have raised errors.
+    """
+
+    old: str
+    new: str
+    changes: Changes
+    drop: list[str] = []
+    watch: int = 0
+    stage: str = "prepare"
+    limit: int = 0
+    waits_for: set[str] = set()
+    round: int = 0
+    again: bool = False
+    pause: int = 0
+    rounds: dict[int, Completion] = {}
+    sent: dict[int, dict[str, int]] = {}
+    contexts: dict[int, int] = {}
+    states: dict[int, dict[str, InstanceState]] = {}
+    why: str = ""
+    before: float = 0
+    erred: set[str] = set()
 
 
 class ManagerState(msgspec.Struct):
@@ -197,6 +251,9 @@ class ManagerState(msgspec.Struct):
         ensembles: the others, in the order of joining.
         lost: the ensembles that are gone and may come back.
         graphs: by name.
+        versions: by what people call a graph that was replaced, the name of the version that counts.
+        versions_made: how many new versions there were, of all graphs.
+        replacements: by what people call the graph, those under way.
         starts: how many there were, of all graphs.
         draining: the ensembles that are being drained.
         isolated: all ensembles fell silent at once: it may be the manager that is cut off.
@@ -229,6 +286,13 @@ class ManagerState(msgspec.Struct):
     taken: dict[str, int] = {}
     log_size: int = 0
     root_offset: int = 0
+    versions: dict[str, str] = {}
+    versions_made: int = 0
+    replacements: dict[str, ReplaceState] = {}
+
+    def graph(self, title: str) -> GraphState | None:
+        """The graph that people call so, in the version that counts."""
+        return self.graphs.get(self.versions.get(title, title))
 
     def infos(self) -> list[EnsembleInfo]:
         """Every ensemble in the order in which mapping tries them: as they joined, the manager's own last."""

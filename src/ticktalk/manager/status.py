@@ -51,7 +51,10 @@ def status(
         "restarts": state.restarts,
         "restarted_at": state.restarted or None,
         "awaited": list(state.awaited),
-        "graphs": [_graph(graph, counts[name], latencies(name)) for name, graph in state.graphs.items()],
+        "graphs": [
+            {**_graph(graph, counts[name], latencies(name)), "name": _shown(state, graph)}
+            for name, graph in state.graphs.items()
+        ],
         "loads": [load._asdict() for load in loads],
         "errors": state.errors,
         "log": None if log is None else {"file": log.name, "failure": log.failure, "left_out": log.left_out},
@@ -59,6 +62,11 @@ def status(
         "worker_deaths": {name: {"count": count, "latest": latest} for name, (count, latest) in state.deaths.items()},
         "latest_errors": [str(error) for error in state.latest_errors[-ERRORS_SHOWN:]],
     }
+
+
+def _shown(state: ManagerState, graph: GraphState) -> str:
+    """The name of a graph; of a version that does not count, that which ensembles know, with its state."""
+    return graph.title if state.graph(graph.title) is graph else f"{graph.name} ({graph.state})"
 
 
 def _ensemble(info: EnsembleInfo, ensemble: EnsembleState, now: int) -> dict[str, Any]:

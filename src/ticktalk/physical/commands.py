@@ -14,7 +14,7 @@ import msgspec
 
 from ticktalk.errors import TTError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.manager.state import GraphState, ManagerState
+from ticktalk.manager.state import ContextState, GraphState, ManagerState
 from ticktalk.mapping.weights import Weights
 from ticktalk.messages import ROWS, Message, NetMsg, RuntimeMsg, message
 from ticktalk.network_interface import Question
@@ -33,6 +33,7 @@ from ticktalk.physical.trust.identity import Known
 from ticktalk.physical.trust.questions import Asked
 from ticktalk.ranges import Name
 from ticktalk.records import ArcToken, WatchRequest
+from ticktalk.replacement import WATCH, ReplaceRequest
 from ticktalk.time.grid import period_of
 from ticktalk.values.codec import Encoded
 
@@ -51,12 +52,15 @@ class Command(msgspec.Struct, omit_defaults=True):
     """The question of a command.
 
     Attributes:
-        do: "deploy", "start", "stop", "drain", "set", "status", "ensembles", "outputs", "watch" or "shut down".
-        graph: a graph's name; for "deploy" the name to give it, or "".
-        json: (deploy) the graph's file content.
-        mapping: (deploy) SQ to ensemble.
-        weights: (deploy) the costs of SQs.
-        inputs: (start) the inputs as one encoded dict.
+        do: "deploy", "replace", "start", "stop", "drain", "set", "status", "ensembles", "outputs", "watch" or
+            "shut down".
+        graph: a graph's name; for "deploy" and "replace" the name to give it, or "".
+        json: (deploy, replace) the graph's file content.
+        mapping: (deploy, replace) SQ to ensemble.
+        weights: (deploy, replace) the costs of SQs.
+        inputs: (start, replace) the inputs as one encoded dict.
+        drop_state: (replace) SQs that begin without their state.
+        watch: (replace) root ticks for which the new version is watched.
         again: (start) even if it runs.
         start_tick: (start) when (root ticks); None: at once.
         name: (drain) the ensemble; (set) the SQ; (watch) the arc.
@@ -78,6 +82,8 @@ class Command(msgspec.Struct, omit_defaults=True):
     per: int = 1
     start_tick: int | None = None
     follow: Literal["", "begin", "renew"] = ""
+    drop_state: list[str] = []
+    watch: int = WATCH
 
     def message(self, reply: Future[Any]) -> Message:
         """The question as a message to the manager, which answers to `reply`.
@@ -90,9 +96,15 @@ class Command(msgspec.Struct, omit_defaults=True):
                 graph = TTGraph.from_json(self.json, "the graph sent")
                 request = DeployRequest(graph, self.graph or None, self.mapping, reply, self.weights)
                 return message(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, request)
+            case "replace":
+                graph = TTGraph.from_json(self.json, "the graph sent")
+                name, inputs, watch = self.graph or None, _inputs(self.inputs), max(0, self.watch)
+                new = ReplaceRequest(
+                    graph, name, self.drop_state, watch, inputs, self.mapping, self.weights, reply
+                )
+                return message(RuntimeMsg.REPLACE, new)
             case "start":
-                inputs = {name: Encoded(bytes(value)) for name, value in _raw_inputs(self.inputs).items()}
-                start = StartRequest(self.graph, inputs, self.start_tick, reply, again=self.again)
+                start = StartRequest(self.graph, _inputs(self.inputs), self.start_tick, reply, again=self.again)
                 return message(RuntimeMsg.EXECUTE_GRAPH, start)
             case "stop":
                 return message(RuntimeMsg.STOP_GRAPH, StopRequest(self.graph, reply))
@@ -113,9 +125,9 @@ class Command(msgspec.Struct, omit_defaults=True):
     def told(self, result: Any, state: ManagerState) -> Any:
         """The manager's answer as the command gets it."""
         if isinstance(result, GraphState):
-            return {"graph": result.name, "mapping": result.host_of}
+            return {"graph": result.title, "mapping": result.host_of}
         if self.do == "start":
-            return {"context": result, "start_tick": state.graphs[self.graph].contexts[result].start_tick}
+            return {"context": result, "start_tick": _context(state, self.graph, result).start_tick}
         if self.do == "outputs":
             return {"rows": result if self.follow != "renew" else []}
         if self.do == "watch":
@@ -123,9 +135,16 @@ class Command(msgspec.Struct, omit_defaults=True):
         return {} if result is None else msgspec.to_builtins(result)
 
 
-def _raw_inputs(inputs: bytes) -> dict[str, msgspec.Raw]:
+def _context(state: ManagerState, graph: str, number: int) -> ContextState:
+    found = state.graph(graph)
+    assert found is not None  # it was started just now
+    return found.contexts[number]
+
+
+def _inputs(inputs: bytes) -> dict[str, Encoded]:
     """The values of an encoded dict with names, unopened."""
-    return msgspec.msgpack.decode(inputs, type=dict[Name, msgspec.Raw]) if inputs else {}
+    raw = msgspec.msgpack.decode(inputs, type=dict[Name, msgspec.Raw]) if inputs else {}
+    return {name: Encoded(bytes(value)) for name, value in raw.items()}
 
 
 class Commands:
@@ -193,7 +212,9 @@ class Commands:
         self._send((graph, ""), message(NetMsg.ROW, row))
 
     def _publish_token(self, token: ArcToken, stamp: int) -> None:
-        self._send((token.graph, token.arc), message(NetMsg.ARC_ROW, token))
+        graph = self._manager.process.state.graphs.get(token.graph)
+        title = token.graph if graph is None else graph.title
+        self._send((title, token.arc), message(NetMsg.ARC_ROW, msgspec.structs.replace(token, graph=title)))
 
     def _send(self, followed: Followed, row: Message) -> None:
         for name, (wanted, until) in self._followers.items():

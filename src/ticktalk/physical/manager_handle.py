@@ -105,9 +105,10 @@ class ManagerHandle:
     def wait(self, graph: str | None, timeout: float | None) -> bool:
         """Wait until the contexts of a graph (None: of all) are done; whether they are after `timeout` seconds."""
         until = None if timeout is None else time.monotonic() + timeout
-        for ended in [] if self.closed else in_loop(self.node, lambda: self.manager.not_ended(graph)):
-            if not ended.wait(None if until is None else max(0.0, until - time.monotonic())):
-                return False
+        while not self.closed and (events := in_loop(self.node, lambda: self.manager.not_ended(graph))):
+            for ended in events:  # in the place of one that is replaced there is another afterwards
+                if not ended.wait(None if until is None else max(0.0, until - time.monotonic())):
+                    return False
         return True
 
     def wait_for_ensembles(self, names: Iterable[str], timeout: float | None) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ticktalk.defaults import CHECKPOINT_PERIOD
+from ticktalk.defaults import CHECKPOINT_PERIOD, PATIENCE
 from ticktalk.errors import InvalidMessageError, TTError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.heartbeats import ControlState
@@ -98,6 +98,7 @@ class ManagerNode(Driver):
     """
 
     rows_kept = ROWS_KEPT
+    patience = PATIENCE
 
     def __init__(
         self, checkpoint: int = CHECKPOINT_PERIOD, state: str | None = None, name: str = "", address: str = ""
@@ -239,7 +240,7 @@ class ManagerNode(Driver):
         return [
             self._goes_on[context.number]
             for state in self.process.state.graphs.values()
-            for context in (state.live if graph in (None, state.name) else ())
+            for context in (state.live if graph in (None, state.title) else ())
         ]
 
     # Questions.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any, Protocol
 
+from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.events import ClockChanged, CostChanged, Event, LinkChanged
 from ticktalk.processes import TTRuntimeManagerProcess
 from ticktalk.simulation.driver import Simulation
@@ -19,6 +20,9 @@ class SimulatedManager(Protocol):
     name: str
     simulation: Simulation
     process: TTRuntimeManagerProcess
+
+    def replace_graph(self, graph: TTGraph, *, name: str, drop_state: Iterable[str], watch: int) -> object:
+        """Replace a graph by another version of it."""
 
     def start_ensemble(self, name: str, components: Mapping[str, Any]) -> None:
         """Make an ensemble with these components, and let it join."""

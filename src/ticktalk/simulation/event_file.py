@@ -12,6 +12,8 @@
     - {at: 0s, cost: {function: fuse, time: 20ms}}    # its runs take so long on the reference from now on
     - {at: 0s, link: {between: [a, b], latency: 20ms, jitter: 5ms, loss: 1%}}   # what is left out stays as it is
     - {at: 9s, clock: {ensemble: b, step: -3ms, drift: 20ppm}}    # the clock jumps, and drifts from now on
+    - {at: 20s, replace: prog2.py}          # the graph goes on as this version of it; relative to the file of events
+    - {at: 30s, replace: {program: prog3.py, drop-state: [count-1], watch: 1s}}
 
 Times count from the start of the run. All mistakes are told at once, each with its line; so are events that cannot
 happen, such as the failure of a failed ensemble. Costs, links and clocks of `at: 0s` hold before anything starts.
@@ -19,6 +21,7 @@ happen, such as the failure of a failed ensemble. Costs, links and clocks of `at
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -30,11 +33,12 @@ from ticktalk.durations import duration_text
 from ticktalk.mapping.deployment_file import LinkSpec, drift, link_of, signed_duration
 from ticktalk.mapping.ensembles import check_ensemble_name
 from ticktalk.mapping.write_deployment import decimal, link_fields
+from ticktalk.replacement import WATCH
 from ticktalk.source_problems import did_you_mean
 from ticktalk.yaml_file import YamlFile, kind_of, number, read_text
 
-Kind = Literal["fail", "recover", "join", "cut", "heal", "slow", "cost", "link", "clock"]
-KINDS: tuple[Kind, ...] = ("fail", "recover", "join", "cut", "heal", "slow", "cost", "link", "clock")
+Kind = Literal["fail", "recover", "join", "cut", "heal", "slow", "cost", "link", "clock", "replace"]
+KINDS: tuple[Kind, ...] = ("fail", "recover", "join", "cut", "heal", "slow", "cost", "link", "clock", "replace")
 CHANGES = ("cost", "link", "clock")
 """Kinds that are no faults: nobody has to notice them."""
 
@@ -51,6 +55,9 @@ class Event(NamedTuple):
         function, time: (cost) microseconds that its runs take on the reference.
         link: (link) the fields that change, by name.
         clock: (clock) the step, and the drift from then on; None: it stays.
+        program: (replace) the file of the new version.
+        drop_state: (replace) SQs whose state is not carried over.
+        watch: (replace) microseconds for which the new version is watched.
         line: where it is in its file.
     """
 
@@ -64,6 +71,9 @@ class Event(NamedTuple):
     link: Mapping[str, Any] = {}
     clock: tuple[int, Fraction | None] = (0, None)
     line: int = 0
+    program: str = ""
+    drop_state: tuple[str, ...] = ()
+    watch: int = WATCH
 
 
 def read_events(path: str | Path, ensembles: Iterable[str], manager: str) -> list[Event]:
@@ -122,6 +132,9 @@ def _what(event: Event) -> str:
         step, rate = event.clock
         parts = {"ensemble": event.ensembles[0], "step": duration_text(step)}
         parts |= {} if rate is None else {"drift": f"{decimal(rate)}ppm"}
+    elif event.kind == "replace":
+        parts = {"program": json.dumps(event.program), "watch": duration_text(event.watch)}
+        parts |= {"drop-state": f"[{', '.join(event.drop_state)}]"} if event.drop_state else {}
     else:
         listed = f"={','.join(event.components)}" if event.components else ""
         return f"{event.kind}: {event.ensembles[0]}{listed}" if not listed else f'join: "{event.ensembles[0]}{listed}"'
@@ -162,6 +175,7 @@ class _Reader(YamlFile):
             names = self.pair(what, kind)
             return Event(at, kind, names, line=line) if names else None
         readers = {"slow": self.slow, "cost": self.cost, "link": self.link, "clock": self.clock}
+        readers["replace"] = self.replace
         if kind in readers:
             change = readers[kind](what)
             return None if change is None else change._replace(at=at, line=line)
@@ -191,6 +205,19 @@ class _Reader(YamlFile):
             self.wrong(node, f"write `{kind}: {example}`")
             return {}
         return found
+
+    def replace(self, node: yaml.Node) -> Event | None:
+        if isinstance(node, yaml.ScalarNode):
+            program = self.text(node, "replace")
+            return None if program is None else Event(0, "replace", (), program=program)
+        found = self.fields(node, "`replace`", ("program", "drop-state", "watch"))
+        program = self.text(found["program"], "program") if "program" in found else None
+        if program is None:
+            self.wrong(node, "write `replace: prog2.py`, or `replace: {program: prog2.py, watch: 1s}`")
+            return None
+        drop = self.names(found["drop-state"], "drop-state", str) if "drop-state" in found else []
+        watch = self.of(found, "watch", self.duration, WATCH)
+        return Event(0, "replace", (), program=program, drop_state=tuple(drop), watch=watch)
 
     def slow(self, node: yaml.Node) -> Event | None:
         found = self.parts(node, "slow", ("ensemble", "factor"), (), "{ensemble: b, factor: 3}")

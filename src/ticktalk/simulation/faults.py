@@ -11,8 +11,12 @@ from fractions import Fraction
 from typing import Any
 
 from ticktalk.defaults import CHECKPOINT_PERIOD
+from ticktalk.errors import TTError
+from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.lease import DEAD_AFTER, Times
-from ticktalk.manager.events import Cut, Event, Failed, Gone, Healed, Left, Slowed, Started, Suspended
+from ticktalk.language.compiler import compile_program
+from ticktalk.manager.events import Cut, Event, Failed, Gone, Healed, Left, NotReplaced, Slowed, Started, Suspended
+from ticktalk.replacement import WATCH
 from ticktalk.simulation.changes import Changes, SimulatedManager, schedule
 from ticktalk.simulation.event_file import CHANGES
 from ticktalk.simulation.event_file import Event as FaultEvent
@@ -26,6 +30,7 @@ class Faults:
         noticed_after: root ticks until the manager finds that it hears nothing of an ensemble.
         checkpoint: root ticks between checkpoints of every instance; 0: none.
         components: makes the components of ensembles that join or start anew: `(ensemble, names) -> drivers`.
+        versions: gives the new version of a graph that is replaced, by what the event calls it.
     """
 
     def __init__(
@@ -34,12 +39,13 @@ class Faults:
         noticed_after: int = DEAD_AFTER,
         checkpoint: int = CHECKPOINT_PERIOD,
         components: Callable[[str, Iterable[str]], dict[str, Any]] = lambda name, listed: dict.fromkeys(listed),
+        versions: Callable[[str], TTGraph] = compile_program,
     ) -> None:
         self.manager = manager
         self.simulation = manager.simulation
         self._changes = Changes(manager)
         self.noticed_after = noticed_after
-        self._components = components
+        self._components, self._versions = components, versions
         self._lost_since: dict[str, int] = {}  # the ensembles that the manager does not hear of
         self._noticed: set[str] = set()
         self._liveness = manager.process.requests.liveness
@@ -57,6 +63,9 @@ class Faults:
         """Let an event happen now."""
         if event.kind in CHANGES:
             self._changes.happen(event)
+            return
+        if event.kind == "replace":
+            self.replace(event.program, event.drop_state, event.watch)
             return
         name = event.ensembles[0]
         if event.kind == "fail":
@@ -107,6 +116,17 @@ class Faults:
         """The bodies of an ensemble take `factor` times as long as they did at first; needs costs to be seen."""
         self._tell(Slowed(name, float(factor)))
         self.simulation.slow(name, Fraction(factor))
+
+    def replace(self, program: str, drop_state: Iterable[str] = (), watch: int = WATCH) -> None:
+        """The graph goes on as another version of it; if there are several graphs, the one that is called as it is."""
+        graph = self._versions(program)
+        titles = {state.title for state in self.manager.process.state.graphs.values()}
+        name = titles.pop() if len(titles) == 1 else graph.name
+        self.simulation.agenda.now = self.simulation.now()
+        try:
+            self.manager.replace_graph(graph, name=name, drop_state=drop_state, watch=watch)
+        except TTError as error:
+            self._tell(NotReplaced(name, str(error)))
 
     # Reactions of the manager and the ensembles.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from ticktalk.engine.context import Context
 from ticktalk.engine.hosting import EnsembleHost
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
-from ticktalk.hosted.body_runner import Loaded, Measured, Saved
+from ticktalk.hosted.body_runner import Loaded, Measured, Saved, misfits
 from ticktalk.hosted.watchdog import UnderWay
 from ticktalk.simulation.cores import Cores
 
@@ -29,6 +29,10 @@ class SimulatedBodies:
     def load(self, graph: TTGraph, sqs: list[TTSQ], loaded: Loaded) -> None:
         """Try their code out at once."""
         loaded(self._host.try_out(graph.name, sqs))
+
+    def try_values(self, graph: str, values: Mapping[str, list[bytes]], tried: Loaded) -> None:
+        """Decode them at once."""
+        tried(misfits(self._host.prepared[graph].code, values))
 
     def begin(self, context: Context) -> None:
         """The context has them."""

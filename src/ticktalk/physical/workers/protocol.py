@@ -24,12 +24,16 @@ class Load(msgspec.Struct, array_like=True, tag="load"):
 
     Attributes:
         worker: the name of the worker, if the timekeeper waits for its answer.
+        values: by SQ, values that have to fit the classes of the graph, which is there already.
+        number: that of the load, which the answer repeats; -1: no answer is waited for.
     """
 
     graph: str
     text: bytes
     sqs: list[str]
     worker: str = ""
+    values: dict[str, list[bytes]] = {}
+    number: int = 0
 
 
 class Loaded(msgspec.Struct, array_like=True, tag="loaded"):
@@ -38,6 +42,7 @@ class Loaded(msgspec.Struct, array_like=True, tag="loaded"):
     graph: str
     problem: str | None
     worker: str = ""
+    number: int = 0
 
 
 class NewInstance(msgspec.Struct, array_like=True):

@@ -25,6 +25,7 @@ from ticktalk.engine.firing.base import takes_full_tokens
 from ticktalk.errors import TTError
 from ticktalk.factories import make_driver
 from ticktalk.graph.graph import TTGraph
+from ticktalk.hosted.body_runner import misfits
 from ticktalk.physical.network.token_frames import arcs_in
 from ticktalk.physical.process_end import or_end
 from ticktalk.physical.timekeeping.role import Role
@@ -131,11 +132,14 @@ class Worker:
                 target.carry_out(command)
 
     def _load(self, command: Load) -> None:
-        self._answer(Loaded(command.graph, self._problem_with(command), command.worker))
+        self._answer(Loaded(command.graph, self._problem_with(command), command.worker, command.number))
 
     def _problem_with(self, command: Load) -> str | None:
         """Make a graph's code and the drivers that it uses; the problem, or None."""
         name = command.graph
+        if command.values:
+            problem = misfits(self._graphs[name][1], command.values)
+            return None if problem is None else text(problem)
         running.current = Preparing(name, self._ensemble)
         try:
             if name in self._graphs:

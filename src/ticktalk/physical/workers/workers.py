@@ -37,18 +37,7 @@ from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
 from ticktalk.physical.workers import protocol
 from ticktalk.physical.workers.channels import Channel, Memories, Paused, ProcessChannel, ThreadChannel
 from ticktalk.physical.workers.measured import KeptDeadlines, measured
-from ticktalk.physical.workers.protocol import (
-    Answer,
-    Begun,
-    Command,
-    Fired,
-    Load,
-    Loaded,
-    Restore,
-    Save,
-    SavedState,
-    Start,
-)  # fmt: skip
+from ticktalk.physical.workers.protocol import Answer, Command, Load, Loaded
 from ticktalk.physical.workers.restarts import Restarts
 from ticktalk.physical.workers.results import parts_of
 from ticktalk.physical.workers.timeouts import Timeouts, cannot_end
@@ -76,7 +65,7 @@ class _Graph:
     Attributes:
         graph: the graph.
         assigned: by SQ, the name of its worker.
-        loading: the workers that have not answered the latest load.
+        loading, number: the workers that have not answered the latest load, and its number.
         problems: the problems in the answers so far.
         loaded: takes the problem of the latest load, or None.
     """
@@ -84,6 +73,7 @@ class _Graph:
     graph: TTGraph
     assigned: dict[str, str] = field(default_factory=dict)
     loading: set[str] = field(default_factory=set)
+    number: int = 0
     problems: list[str] = field(default_factory=list)
     loaded: Callable[[str | None], None] = lambda problem: None
 
@@ -104,8 +94,7 @@ class Workers:
 
     Attributes:
         in_processes: whether bodies run in processes of their own; else in threads of this one.
-        mark: makes the mark that stands for a value in a command.
-        parts_of: makes parts of a result in an answer.
+        mark, parts_of: make the mark that stands for a value in a command; parts of a result in an answer.
         memories: those of other ensembles in which worker processes read.
     """
 
@@ -172,11 +161,22 @@ class Workers:
         if not by_worker:
             loaded(None)
             return
-        known.loading, known.problems, known.loaded = set(by_worker), [], loaded
+        known.loading, known.number, known.problems, known.loaded = set(by_worker), self.number(), [], loaded
         text = msgspec.json.encode(graph)
         for worker, names in by_worker.items():
-            self.send(worker, Load(graph.name, text, names, worker))
+            self.send(worker, Load(graph.name, text, names, worker, number=known.number))
             self._loop.after(LOADS, partial(self._see_load, graph.name, worker, self._oldest(worker)))
+
+    def try_values(self, graph: str, values: Mapping[str, list[bytes]], tried: Callable[[str | None], None]) -> None:
+        """See whether values fit the classes of a graph that was loaded; `tried` takes the problem, or None."""
+        known, by_worker = self._graphs[graph], dict[str, dict[str, list[bytes]]]()
+        for sq in known.assigned.keys() & values.keys():
+            by_worker.setdefault(known.assigned[sq], {})[sq] = values[sq]
+        known.loading, known.number, known.problems, known.loaded = set(by_worker), self.number(), [], tried
+        for worker, of_worker in by_worker.items():
+            self.send(worker, Load(graph, b"", [], worker, of_worker, known.number))
+        if not by_worker:
+            tried(None)
 
     def _oldest(self, worker: str) -> dict[tuple[ContextParts, str], UnderWay]:
         """By context and SQ in a worker, its oldest firing."""
@@ -281,7 +281,7 @@ class Workers:
         if mine:
             context = mine[0].context
             graph, new = context.prepared.graph.name, [body.as_new() for body in mine]
-            self.send(worker, Start(graph, context.number, context.start_tick, new))
+            self.send(worker, protocol.Start(graph, context.number, context.start_tick, new))
 
     def busy(self, context: Context, names: Collection[str] | None = None) -> str:
         """An SQ (of `names`, if given) whose body runs or waits to run in this context; empty when there is none."""
@@ -325,13 +325,13 @@ class Workers:
             take_state(context, name, None, [])
         else:
             body.saved.append(take_state)
-            self.send(body.worker, Save(body.ident))
+            self.send(body.worker, protocol.Save(body.ident))
 
     def restore(self, context: Context, name: str, sq_state: bytes) -> None:
         """Let an instance go on with an `sq_state`, before it fires again."""
         body = self.bodies(context).get(name)
         if body is not None:
-            self.send(body.worker, Restore(body.ident, sq_state))
+            self.send(body.worker, protocol.Restore(body.ident, sq_state))
 
     def measured(self, context: Context, profile: bool) -> Measured:
         """What was measured of a context's bodies; the costs of functions only if they are asked for (`profile`)."""
@@ -400,14 +400,14 @@ class Workers:
             self.accelerator.answer(answer)
         elif (body := self._bodies.get(answer.ident)) is None:
             return
-        elif isinstance(answer, SavedState):
+        elif isinstance(answer, protocol.SavedState):
             body.state_came(answer)
-        elif isinstance(answer, Begun):
+        elif isinstance(answer, protocol.Begun):
             if body.in_flight:
                 self._timeouts.began(body, answer.begun)
         else:
             self.ended_at(answer.ended)
-            if isinstance(answer, Fired):
+            if isinstance(answer, protocol.Fired):
                 body.firing_ended(answer, self._clock)
             else:
                 body.sent(answer)
@@ -415,8 +415,8 @@ class Workers:
 
     def _loaded(self, answer: Loaded) -> None:
         known = self._graphs.get(answer.graph)
-        if known is None or answer.worker not in known.loading:
-            return
+        if known is None or answer.worker not in known.loading or answer.number not in (0, known.number):
+            return  # that of a graph of this name that has gone, or of a worker that was replaced
         if answer.problem is not None:
             known.problems.append(answer.problem)
         known.loading.discard(answer.worker)
@@ -450,7 +450,7 @@ class Workers:
                 running = [b for b in self._bodies.values() if b.begun and b.worker == worker and not b.given_up]
                 sqs = [body.elsewhere.sq.name for body in running if body.context.prepared.graph.name == name]
             if sqs:
-                self.send(worker, Load(name, msgspec.json.encode(known.graph), sqs, worker))
+                self.send(worker, Load(name, msgspec.json.encode(known.graph), sqs, worker, number=-1))
                 for context, bodies in self._of.items():
                     if context.prepared.graph.name == name:
                         self._start(worker, bodies.values())
@@ -458,9 +458,9 @@ class Workers:
             if body.worker == worker and not body.given_up:
                 sq_state = self._last_body(body.context, body.elsewhere.sq.name)
                 if sq_state is not None:
-                    self.send(worker, Restore(body.ident, sq_state))
+                    self.send(worker, protocol.Restore(body.ident, sq_state))
                 for _ in body.saved:
-                    self.send(worker, Save(body.ident))
+                    self.send(worker, protocol.Save(body.ident))
 
     def _go_on(self, worker: str) -> None:
         """Replace a worker after a pause."""

@@ -1,0 +1,118 @@
+"""One ensemble's part in the replacement of a graph by another version: the streams end at one tick, all comes to rest.
+
+The streams of a graph are held at the same tick on every ensemble. What they have sent before goes its way to the end.
+When the manager finds that nothing happens any more, it holds the rest, and the instances are handed over as ever
+(`moves`). Those that come instead run the instants that have passed meanwhile, late (`late`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import msgspec
+
+from ticktalk.engine.context import Context
+from ticktalk.engine.firing.grid import GridSync
+from ticktalk.engine.hosting import EnsembleHost
+from ticktalk.graph.sq import TTSQ
+from ticktalk.hosted.body_runner import Bodies
+from ticktalk.hosted.checkpoints import Tell
+from ticktalk.hosted.completion import Reports
+from ticktalk.messages import RuntimeMsg
+from ticktalk.payloads import IdleReport, Placed, ReportRequest
+from ticktalk.ranges import known
+from ticktalk.replacement import Switch, Switched, TryStates
+
+At = Callable[[int, Callable[[], None]], None]
+"""`(tick, call)`: calls `call()` at a root tick."""
+
+LATE_LIMIT = 10_000_000
+"""Root ticks in which streams run the instants that they have missed; after that they skip them."""
+
+LOOK = 10_000
+"""Root ticks between two looks whether they have."""
+
+
+class Switching:
+    """See above; one of an ensemble's duties.
+
+    Args:
+        host: the graphs and contexts of the ensemble.
+        bodies: theirs.
+        reports: on its contexts.
+        tell: sends the manager a message.
+        at: see `At`.
+    """
+
+    def __init__(self, host: EnsembleHost, bodies: Bodies, reports: Reports, tell: Tell, at: At) -> None:
+        self._host, self._bodies, self._reports, self._tell, self._at = host, bodies, reports, tell, at
+
+    def switch(self, order: Switch) -> None:
+        """Hold the streams of a graph at a tick, or all of it, and answer; or let it go on."""
+        contexts = [context for (graph, _), context in self._host.contexts.items() if graph == order.graph]
+        if order.cancel:
+            for context in contexts:
+                streams = [sync for sync in context.syncs.values() if isinstance(sync, GridSync)]
+                for sync in streams:
+                    sync.catch_up = self._host.eviction_bound
+                context.release(context.syncs)
+                in_time_again(context, [sync.sq for sync in streams], self._at)
+        elif order.at > self._host.agenda.now:
+            self._at(order.at, partial(self._hold_streams, order.graph))
+        else:
+            self._hold_streams(order.graph)
+            for context in contexts if order.hold else ():
+                context.hold(context.syncs)
+            reports = [self._report(order, context) for context in contexts]
+            self._tell(RuntimeMsg.SWITCHED, Switched(order.graph, self._host.name, order.round, reports))
+
+    def try_values(self, order: TryStates) -> None:
+        """See whether values of SQs that are expected fit the classes that they have here, and answer."""
+        graph, sqs = order.graph, list(order.values)
+        prepared = self._host.prepared.get(graph)
+        if prepared is not None:
+            known(sqs, prepared.host_of, f"SQs of graph {graph!r}")
+
+            def tried(problem: str | None) -> None:
+                self._tell(RuntimeMsg.PLACED, Placed(graph, self._host.name, sqs, problem, expected=True))
+
+            self._bodies.try_values(graph, order.values, tried)
+
+    def _report(self, order: Switch, context: Context) -> IdleReport:
+        found = self._reports.report(ReportRequest(order.graph, context.number, order.round))
+        return msgspec.structs.replace(found, busy=self._reports.acts((order.graph, context.number)))
+
+    def _hold_streams(self, graph: str) -> None:
+        for (name, _), context in self._host.contexts.items():
+            if name == graph:
+                streams = [sq for sq, sync in context.syncs.items() if isinstance(sync, GridSync)]
+                if not context.held.issuperset(streams):
+                    context.hold(streams)
+
+
+def late(sqs: Iterable[TTSQ]) -> list[TTSQ]:
+    """SQs that are to come, made so that streams run the instants that have passed."""
+    return [msgspec.structs.replace(sq, missed="catch-up") if sq.trigger == "grid" else sq for sq in sqs]
+
+
+def in_time_again(context: Context, sqs: Iterable[TTSQ], at: At) -> None:
+    """Let streams skip what they miss, as the program has it, when they have run what they were to run late."""
+    limit = context.agenda.now + LATE_LIMIT
+    own = {sq.name: sq for sq in sqs if sq.trigger == "grid" and sq.missed != "catch-up"}
+
+    def look() -> None:
+        now = context.agenda.now
+        for name in list(own):
+            sync = context.syncs.get(name)
+            if not isinstance(sync, GridSync) or sync.instant is None or sync.instant > now or now > limit:
+                sq = own.pop(name)
+                if isinstance(sync, GridSync):
+                    sync.sq, sync.catch_up = sq, 0
+        if own:
+            at(now + LOOK, look)
+        elif not context.closed:
+            context.accelerate()
+
+    if own:
+        at(context.agenda.now + 1, look)

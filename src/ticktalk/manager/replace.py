@@ -1,0 +1,500 @@
+"""Replacement: a graph goes on as another version of itself, while it runs.
+
+Both versions are there beside each other, under two names, so their tokens never meet. A replacement is a move of all
+instances from one to the other, at one tick:
+
+1. The new version is prepared on its ensembles, and its SQs are expected there (`expect`). Until then nothing changes.
+2. From one tick on, on all ensembles, the streams of the old version are held. What they sent before goes its way to
+   the end (`drain`). Then all of it is held (`hold`) and handed over (`hand`).
+3. The SQs of the old version are expected back where they were (`keep`). States and waiting tokens are taken over by
+   name (`carry`). The ensembles try whether values fit (`try`). Then the SQs of the new version come with them
+   (`place`), and its streams run the instants since that tick, late.
+4. While the new version is watched (`watch`), the states of the old one are kept. If it fails, its streams are held at
+   one tick in the same way, and the old version goes on from its states at the switch (`back`).
+
+What fails before the new version has begun has no effect but that instants of the old one are run late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from ticktalk.durations import about
+from ticktalk.errors import TTRuntimeError
+from ticktalk.graph.graph import TTGraph
+from ticktalk.hosted.checkpoints import parts_of_contexts
+from ticktalk.manager import rest
+from ticktalk.manager.carry import carry
+from ticktalk.manager.deploy import Deploy, check_inputs
+from ticktalk.manager.driver import Driver, Send, Tell
+from ticktalk.manager.events import NotReplaced, Replaced, RolledBack
+from ticktalk.manager.heal import Heal
+from ticktalk.manager.reports import Reports
+from ticktalk.manager.state import GraphState, ManagerState, ReplaceState
+from ticktalk.manager.versions import compare, hosts, refusals, why_failed, why_not
+from ticktalk.messages import SyncMsg
+from ticktalk.payloads import (
+    DeployRequest,
+    Expect,
+    Firings,
+    Handed,
+    HandOver,
+    InstanceState,
+    Placed,
+    Placement,
+)
+from ticktalk.ranges import known
+from ticktalk.replacement import REST_LIMIT, ReplaceRequest, Switch, Switched, TryStates
+
+AHEAD = 5
+"""By how many times as much as a start a switch is set ahead: all ensembles hear of it before."""
+
+BACK_LIMIT = 2_000_000
+"""Ticks in which a new version that failed has to come to rest."""
+
+LOOK = 100_000
+"""Ticks between two looks at a new version that is watched."""
+
+
+class Replace:
+    """See above.
+
+    Args:
+        state: all that the manager knows.
+        send: how ensembles are reached.
+        tell: how people are.
+        driver: hosts the manager.
+        heal: places SQs.
+        deploy: prepares and ends graphs.
+        reports: counts errors.
+    """
+
+    def __init__(
+        self, state: ManagerState, send: Send, tell: Tell, driver: Driver, heal: Heal, deploy: Deploy, reports: Reports
+    ) -> None:
+        self._state, self._send, self._tell, self._driver = state, send, tell, driver
+        self._heal, self._deploy, self._reports = heal, deploy, reports
+        self._replies: dict[str, Future[Any]] = {}  # by what people call the graph
+        deploy.stopped = self._stopped
+
+    # The request.
+
+    def replace(self, request: ReplaceRequest, later: Future[Any]) -> None:
+        """Replace a graph; `later` gets the `Changes`, or the error: then the old version runs on.
+
+        Raises:
+            TTMappingError: some SQ cannot be placed.
+            TTRuntimeError: there is no such graph, it cannot be replaced now, or something would be lost.
+            TTInputError: a value for an input is missing, or for no input.
+        """
+        title = request.name or request.graph.name
+        old = self._deploy.state_of(title)
+        why = why_not(self._state, old, self._driver)
+        if why is None and self._reports.is_ending(old):
+            why = f"graph {title!r} is being stopped"
+        if why is not None:
+            raise TTRuntimeError(why)
+        graph = msgspec.structs.replace(request.graph, name=f"{title}~{self._state.versions_made + 2}")
+        changes = compare(title, old.graph, graph)
+        lost = refusals(changes, old.graph, graph, request.drop_state)
+        if lost:
+            raise TTRuntimeError("\n  ".join((f"graph {title!r} is not replaced:", *lost)))
+        for context in old.live:
+            check_inputs(graph, self._inputs(old, graph, context.number, request.inputs))
+        host_of = request.mapping or hosts(self._state, old, graph)
+        deployed: Future[Any] = Future()
+        self._deploy.deploy(DeployRequest(graph, None, host_of, deployed, request.weights or old.weights), deployed)
+        new = self._state.graphs[graph.name]
+        new.version_of = title
+        self._state.versions_made += 1
+        replacement = ReplaceState(old.name, new.name, changes, request.drop_state, request.watch)
+        self._state.replacements[title] = replacement
+        self._replies[title] = later
+        deployed.add_done_callback(partial(self._prepared, title, request.inputs))
+
+    def _inputs(self, old: GraphState, graph: TTGraph, context: int, given: Mapping[str, Any]) -> dict[str, Any]:
+        names = {source.name for source in graph.inputs}
+        before = self._deploy.inputs(context)
+        return {**{name: value for name, value in before.items() if name in names}, **given}
+
+    # Steps to the new version.
+
+    def _prepared(self, title: str, inputs: Mapping[str, Any], deployed: Future[Any]) -> None:
+        replacement = self._state.replacements.get(title)
+        if replacement is None:
+            return
+        error = deployed.exception()
+        if error is not None:
+            self._end(title, error)
+            return
+        old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
+        new.state = "waiting"
+        self._place(new, nowhere=True)
+        for context in old.live:
+            values = check_inputs(new.graph, self._inputs(old, new.graph, context.number, inputs))
+            number = self._deploy.begin(new, context.start_tick, values, context.until)
+            replacement.contexts[context.number] = number
+        replacement.stage, replacement.waits_for = "expect", set(new.hosts)
+        for host in new.hosts:
+            self._send(host, SyncMsg.EXPECT, Expect(new.name, self._on(new, host)))
+
+    def _switch(self, replacement: ReplaceState, leaving: GraphState, stage: str, limit: int) -> None:
+        """Hold the streams of a version at one tick, and ask when it has come to rest."""
+        now = self._driver.now()
+        at = now + AHEAD * (self._driver.start_tick() - now)
+        replacement.changes.at = at
+        rest.begin(replacement, leaving, stage, at + limit)
+        if at > now:
+            for host in self._alive(leaving):
+                self._send(host, SyncMsg.SWITCH, Switch(leaving.name, at))
+            self._later(at - now, replacement, self._ask)
+        else:
+            self._ask(replacement)
+
+    def _ask(self, replacement: ReplaceState) -> None:
+        leaving = self._leaving(replacement)
+        hosts = sorted(self._alive(leaving))
+        order = rest.question(replacement, leaving, hosts, self._driver.now())
+        for host in hosts:
+            self._send(host, SyncMsg.SWITCH, order)
+
+    def switched(self, answer: Switched) -> None:
+        """An ensemble says how a graph stands that is to come to rest."""
+        replacement = self._of(answer.graph)
+        if replacement is None or answer.round != replacement.round or replacement.stage not in rest.STAGES:
+            return
+        leaving = self._leaving(replacement)
+        known([answer.ensemble], leaving.hosts, "ensembles that hold the graph and")
+        rest.take(replacement, answer, leaving.contexts, self._driver.now())
+        if not replacement.waits_for:
+            self._at_rest(replacement)
+
+    def _at_rest(self, replacement: ReplaceState) -> None:
+        """All have answered a question: go on if the graph has come to rest, else ask again."""
+        rests = rest.rests(replacement)
+        if rests or self._driver.now() > replacement.limit:
+            replacement.again = False
+            if replacement.stage == "back":
+                self._back(replacement)
+            elif not rests:
+                why = f"it did not come to rest within {about(REST_LIMIT)}: {rest.why_not(replacement)}"
+                self._give_up(replacement, why)
+            elif replacement.stage == "drain":
+                replacement.stage = "hold"
+                self._ask(replacement)
+            else:
+                self._hand(replacement)
+        elif pause := rest.pause(replacement):
+            self._later(pause, replacement, self._ask)
+        else:
+            self._ask(replacement)
+
+    def _hand(self, replacement: ReplaceState) -> None:
+        old = self._state.graphs[replacement.old]
+        for report in rest.answers(replacement):
+            sent = replacement.sent.setdefault(report.context, {})
+            for arc, by_host in report.sent.items():
+                sent[arc] = max(*by_host.values(), sent.get(arc, 0))
+        replacement.stage, replacement.waits_for = "hand", set(self._alive(old))
+        old.state = "held"
+        for host in sorted(replacement.waits_for):
+            to = dict.fromkeys(self._on(old, host), host)
+            self._send(host, SyncMsg.HAND_OVER, HandOver(old.name, to, replacement.sent))
+
+    def handed(self, handed: Handed) -> bool:
+        """An ensemble has ended the SQs of an old version; False: they are of no graph that is replaced."""
+        replacement = self._of(handed.graph)
+        if replacement is None or replacement.stage != "hand" or handed.ensemble not in replacement.waits_for:
+            return False
+        old = self._state.graphs[replacement.old]
+        for number, states in handed.states.items():
+            known(states, old.host_of, f"SQs of graph {old.title!r}")
+            replacement.states.setdefault(number, {}).update(states)
+        if handed.problem is not None:
+            replacement.why = handed.problem
+        if not handed.more:
+            replacement.waits_for.discard(handed.ensemble)
+            self._go_on(replacement)
+        return True
+
+    def _go_on(self, replacement: ReplaceState) -> None:
+        """Take the next step, if no answer is waited for."""
+        if not replacement.waits_for:
+            steps = {"hand": self._handed, "keep": self._kept, "try": self._tried, "place": self._came}
+            steps[replacement.stage](replacement)
+
+    def _handed(self, replacement: ReplaceState) -> None:
+        """All SQs of the old version have left: they are expected back where they were, as long as that may be."""
+        old = self._state.graphs[replacement.old]
+        replacement.stage, replacement.waits_for = "keep", set(self._alive(old))
+        self._place(old, nowhere=True)
+        for host in sorted(replacement.waits_for):
+            self._send(host, SyncMsg.EXPECT, Expect(old.name, self._on(old, host)))
+        self._go_on(replacement)
+
+    def _kept(self, replacement: ReplaceState) -> None:
+        if replacement.why:
+            self._back(replacement)
+            return
+        new = self._state.graphs[replacement.new]
+        tries: dict[str, dict[str, list[bytes]]] = {}
+        for states in self._carried(replacement, new).values():
+            for sq, state in states.items():
+                if state.values:
+                    tries.setdefault(new.host_of[sq], {}).setdefault(sq, []).extend(state.values)
+        replacement.stage, replacement.waits_for = "try", set(tries)
+        for host, values in tries.items():
+            self._send(host, SyncMsg.TRY, TryStates(new.name, values))
+        self._go_on(replacement)
+
+    def _carried(self, replacement: ReplaceState, new: GraphState) -> dict[int, dict[str, InstanceState]]:
+        """By context of the new version, the states with which its SQs begin."""
+        old = self._state.graphs[replacement.old]
+        replacement.changes.dropped = {}
+        return {
+            number: carry(
+                replacement.changes,
+                old.graph,
+                new.graph,
+                replacement.states.get(before, {}),
+                new.contexts[number].inputs,
+                replacement.drop,
+            )
+            for before, number in replacement.contexts.items()
+        }
+
+    def placed(self, answer: Placed) -> bool:
+        """SQs of a new version are expected, their states fit, they have come; False: they are of no graph replaced."""
+        replacement = self._of(answer.graph)
+        if replacement is None or replacement.stage in ("watch", "back"):
+            return False
+        if answer.ensemble not in replacement.waits_for:
+            return True
+        replacement.waits_for.discard(answer.ensemble)
+        if answer.problem is not None:
+            replacement.why = replacement.why or answer.problem
+        if replacement.stage == "expect" and not replacement.waits_for:
+            if replacement.why:
+                self._give_up(replacement, replacement.why)
+            else:
+                self._switch(replacement, self._state.graphs[replacement.old], "drain", REST_LIMIT)
+        elif replacement.stage in ("keep", "try", "place"):
+            self._go_on(replacement)
+        return True
+
+    def _tried(self, replacement: ReplaceState) -> None:
+        if replacement.why:
+            self._back(replacement)
+            return
+        new = self._state.graphs[replacement.new]
+        replacement.stage, replacement.waits_for = "place", set(new.host_of.values())
+        carried = self._carried(replacement, new)
+        for number, states in carried.items():
+            new.contexts[number].checkpoints.update(states)  # until its ensembles have sent some
+        self._place(new, carried)
+        self._go_on(replacement)
+
+    def _came(self, replacement: ReplaceState) -> None:
+        changes, title = replacement.changes, replacement.changes.graph
+        old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
+        self._reports.look()
+        replacement.erred = set(self._errors(old))
+        ticks = max((changes.at - context.start_tick for context in old.live), default=0)
+        outputs = sum(context.output_count for context in old.live)
+        replacement.before = outputs * replacement.watch / ticks if ticks > 0 else 0
+        replacement.stage = "watch"
+        new.state = "running" if replacement.contexts else "ready"
+        new.rows, new.rows_length = old.rows, old.rows_length
+        old.rows, old.rows_length = [], 0
+        self._state.versions[title] = new.name
+        self._heal.deployed(new)
+        self._tell(Replaced(msgspec.structs.replace(changes)))
+        if replacement.why:  # an ensemble died meanwhile
+            self._roll_back(replacement, replacement.why)
+        elif replacement.watch and replacement.contexts:
+            self._later(min(LOOK, replacement.watch), replacement, self._look)
+        else:
+            self._done(replacement)
+
+    # The new version is watched.
+
+    def _look(self, replacement: ReplaceState) -> None:
+        self._reports.look()
+        left = replacement.changes.at + replacement.watch - self._driver.now()
+        new = self._state.graphs[replacement.new]
+        why = why_failed(replacement, new, self._errors(new), over=left <= 0)
+        if why is not None:
+            self._roll_back(replacement, why)
+        elif left > 0:
+            self._later(min(LOOK, left), replacement, self._look)
+        else:
+            self._done(replacement)
+
+    def restarted(self) -> None:
+        """This manager is the next start of one that has died: what was watched is watched on."""
+        for replacement in self._state.replacements.values():
+            if replacement.stage == "watch":
+                self._later(LOOK, replacement, self._look)
+
+    def _errors(self, graph: GraphState) -> dict[str, int]:
+        counts = self._reports.counts(graph.name)
+        return {sq: kinds["errors"] for sq, kinds in counts.items() if kinds.get("errors")}
+
+    def worker_died(self, ensemble: str, how: str, running: Firings) -> None:
+        """A worker process has ended by itself: if a new version ran there that is watched, that has failed."""
+        for graph, sq, *_ in running:
+            replacement = self._of(graph)
+            if replacement is not None and replacement.stage == "watch" and replacement.new == graph:
+                self._roll_back(replacement, f"the worker process of {sq} on {ensemble!r} {how}")
+
+    def _done(self, replacement: ReplaceState) -> None:
+        old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
+        self._reports.take_over(old, new)
+        del self._state.replacements[new.title]
+        self._deploy.discard(old)
+        self._end(new.title, None, replacement.changes)
+
+    # Back to the old version.
+
+    def lost(self, name: str) -> None:
+        """An ensemble is dead, or cut off: what it was to answer is waited for no longer."""
+        for replacement in list(self._state.replacements.values()):
+            old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
+            if name not in old.hosts and name not in new.hosts:
+                continue
+            for each in (old, new) if self._state.lost else ():  # what comes back is told to stop what has ended
+                for host in each.hosts if each.state != "running" else ():
+                    if host in self._state.lost:
+                        self._state.lost[host].holds.add(each.name)
+            why = f"{name!r} died meanwhile"
+            if replacement.stage in ("prepare", "expect", "drain", "hold"):
+                self._give_up(replacement, why)
+            elif replacement.stage in ("hand", "keep", "try", "place"):
+                replacement.why = replacement.why or why
+                if name in replacement.waits_for:
+                    replacement.waits_for.discard(name)
+                    self._go_on(replacement)
+            elif replacement.stage == "back" and name in replacement.waits_for:
+                replacement.waits_for.discard(name)
+                for completion in replacement.rounds.values():
+                    completion.ensembles.discard(name)
+                if not replacement.waits_for:
+                    self._at_rest(replacement)
+
+    def _give_up(self, replacement: ReplaceState, why: str) -> None:
+        """The old version goes on: nothing has been handed over yet."""
+        title, old = replacement.changes.graph, self._state.graphs[replacement.old]
+        for host in old.hosts:
+            if host in self._state.lost:
+                self._state.lost[host].resumed.add(old.name)
+            else:
+                self._send(host, SyncMsg.SWITCH, Switch(old.name, 0, cancel=True))
+        del self._state.replacements[title]
+        self._deploy.discard(self._state.graphs[replacement.new])
+        self._end(title, TTRuntimeError(why))
+
+    def _roll_back(self, replacement: ReplaceState, why: str) -> None:
+        """The new version has failed: its streams end at one tick, and the old one goes on from there."""
+        replacement.why = why
+        self._switch(replacement, self._state.graphs[replacement.new], "back", BACK_LIMIT)
+
+    def _back(self, replacement: ReplaceState) -> None:
+        """The SQs of the old version come back with the states that they had at the switch."""
+        title = replacement.changes.graph
+        old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
+        began, new.state = replacement.stage == "back", "held"
+        outputs = sum(context.output_count for context in new.contexts.values())
+        del self._state.replacements[title]
+        self._deploy.discard(new)
+        self._state.versions.pop(title, None)
+        if old.version_of:
+            self._state.versions[title] = old.name
+        for states in replacement.states.values() if began else ():
+            for sq in old.graph.sqs:
+                if sq.trigger == "grid" and sq.name in states:
+                    sync: Any = dict(states[sq.name].sync)
+                    sync["considered"] = max(sync["considered"], replacement.changes.at - 1)
+                    states[sq.name] = msgspec.structs.replace(states[sq.name], sync=sync)
+        old.state = "running" if replacement.contexts else "ready"
+        for context in old.live:  # also for ensembles that are not there now
+            context.checkpoints.update(replacement.states.get(context.number, {}))
+        self._place(old, replacement.states)
+        if began:
+            self._tell(RolledBack(title, replacement.why, replacement.changes.at, outputs))
+        living = {info.name for info in self._state.infos()}
+        for host in [host for host in old.hosts if host not in living]:
+            self._heal.lost(host)
+        back = f"{replacement.why} (the old version goes on, with its state of the switch)"
+        self._end(title, TTRuntimeError(back if began else replacement.why), told=began)
+
+    def _stopped(self, state: GraphState) -> None:
+        """A graph was stopped by a requester: its other version ends, too."""
+        replacement = self._of(state.name)
+        if replacement is not None:
+            title = replacement.changes.graph
+            del self._state.replacements[title]
+            for name in (replacement.old, replacement.new):
+                if name != state.name and name in self._state.graphs:
+                    self._deploy.discard(self._state.graphs[name])
+            self._end(title, TTRuntimeError("it was stopped meanwhile"))
+
+    def _end(self, title: str, error: BaseException | None, result: Any = None, told: bool = False) -> None:
+        self._state.replacements.pop(title, None)
+        later = self._replies.pop(title, None)
+        if error is not None and not told:
+            self._tell(NotReplaced(title, str(error)))
+        if later is None:
+            return
+        if error is None:
+            later.set_result(result)
+        elif isinstance(error, TTRuntimeError):
+            later.set_exception(TTRuntimeError(f"graph {title!r} is not replaced: {error}"))
+        else:
+            later.set_exception(error)
+
+    def _of(self, graph: str) -> ReplaceState | None:
+        """The replacement in which a graph takes part, by the name that ensembles know."""
+        found = self._state.replacements.values()
+        return next((each for each in found if graph in (each.old, each.new)), None)
+
+    def _leaving(self, replacement: ReplaceState) -> GraphState:
+        return self._state.graphs[replacement.new if replacement.stage == "back" else replacement.old]
+
+    def _alive(self, graph: GraphState) -> list[str]:
+        living = {info.name for info in self._state.infos()}
+        return [host for host in graph.hosts if host in living]
+
+    @staticmethod
+    def _on(graph: GraphState, host: str) -> list[str]:
+        return [sq for sq, of_sq in graph.host_of.items() if of_sq == host]
+
+    def _later(self, ticks: int, replacement: ReplaceState, act: Callable[[ReplaceState], None]) -> None:
+        """Call `act` so much later, unless the replacement has gone on meanwhile."""
+        stage, number, title = replacement.stage, replacement.round, replacement.changes.graph
+
+        def call() -> None:
+            same = self._state.replacements.get(title) is replacement
+            if same and (replacement.stage, replacement.round) == (stage, number):
+                act(replacement)
+
+        self._driver.after(ticks, call)
+
+    def _place(
+        self, graph: GraphState, states: Mapping[int, Mapping[str, InstanceState]] = {}, nowhere: bool = False
+    ) -> None:
+        """Tell the ensembles of a version where its SQs are, and with which states they come; or that they are gone."""
+        graph.told += 1
+        host_of = dict.fromkeys(graph.host_of, "") if nowhere else dict(graph.host_of)
+        for host in self._alive(graph):
+            mine = {number: {sq: of[sq] for sq in self._on(graph, host) if sq in of} for number, of in states.items()}
+            *before, last = parts_of_contexts({} if nowhere else mine)
+            alone = graph.alone.get(host, [])
+            placement = Placement(graph.name, host_of, dict(graph.generations), last, alone, late=True)
+            for part in before:
+                self._send(host, SyncMsg.PLACE, msgspec.structs.replace(placement, states=part, more=True))
+            self._send(host, SyncMsg.PLACE, placement)

@@ -1,0 +1,71 @@
+"""How a version of a graph comes to rest: its ensembles are asked until nothing happens, in two equal rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from ticktalk.hosted.completion import Completion
+from ticktalk.manager.state import ContextState, GraphState, ReplaceState
+from ticktalk.payloads import IdleReport
+from ticktalk.replacement import Switch, Switched
+
+STAGES = ("drain", "hold", "back")
+"""The stages of a replacement in which a version comes to rest."""
+
+ASK_AGAIN = 10
+"""Ticks until it is asked again; twice as many from time to time."""
+
+ASK_AT_LEAST = 5_000
+"""Ticks between two such questions at most."""
+
+
+def begin(replacement: ReplaceState, leaving: GraphState, stage: str, limit: int) -> None:
+    """A version is to come to rest by tick `limit`."""
+    replacement.stage, replacement.limit, replacement.pause = stage, limit, ASK_AGAIN
+    replacement.rounds = {context.number: Completion(set(leaving.hosts)) for context in leaving.live}
+
+
+def question(replacement: ReplaceState, leaving: GraphState, hosts: Collection[str], now: int) -> Switch:
+    """The next question to these ensembles."""
+    replacement.round += 1
+    replacement.waits_for = set(hosts)
+    for completion in replacement.rounds.values():
+        completion.ensembles = set(hosts)
+        completion.round, completion.answers = replacement.round, {}
+    return Switch(leaving.name, now, replacement.round, hold=replacement.stage == "hold")
+
+
+def take(replacement: ReplaceState, answer: Switched, contexts: Mapping[int, ContextState], now: int) -> None:
+    """Take an ensemble's answer."""
+    for report in answer.reports:
+        completion = replacement.rounds.get(report.context)
+        if completion is not None and not completion.done:
+            completion.take(report, contexts[report.context].outputs, now)
+    replacement.waits_for.discard(answer.ensemble)
+
+
+def answers(replacement: ReplaceState) -> list[IdleReport]:
+    """The answers to the last question."""
+    return [report for each in replacement.rounds.values() for report in each.answers.values()]
+
+
+def rests(replacement: ReplaceState) -> bool:
+    """Whether it has come to rest, when all have answered."""
+    if replacement.stage == "hold":
+        return not any(report.busy for report in answers(replacement))
+    return all(completion.done for completion in replacement.rounds.values())
+
+
+def why_not(replacement: ReplaceState) -> str:
+    """Why it has not."""
+    busy = [f"{report.busy} on {report.ensemble!r}" for report in answers(replacement) if report.busy]
+    return busy[0] if busy else "tokens are under way"
+
+
+def pause(replacement: ReplaceState) -> int:
+    """The ticks until the next question; the second of two equal answers needs none."""
+    replacement.again = not replacement.again and not any(report.busy for report in answers(replacement))
+    if replacement.again:
+        return 0
+    ticks, replacement.pause = replacement.pause, min(2 * replacement.pause, ASK_AT_LEAST)
+    return ticks

@@ -1,0 +1,108 @@
+"""Two versions of a graph before one replaces the other: how they differ, where the new one goes, why it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from ticktalk.durations import about
+from ticktalk.engine.firing_chain import keeps_state
+from ticktalk.graph.graph import TTGraph
+from ticktalk.manager.driver import Driver
+from ticktalk.manager.state import GraphState, ManagerState, ReplaceState
+from ticktalk.mapping.mapper import TTMapper, groups
+from ticktalk.replacement import Changes
+from ticktalk.source_problems import did_you_mean
+
+OFTEN = 3
+"""Outputs of the old version in as long as the new one is watched: from so many on, the new one has to give one."""
+
+
+def compare(name: str, old: TTGraph, new: TTGraph) -> Changes:
+    """The differences between two versions of a graph called `name`."""
+    before, after = {sq.name: sq for sq in old.sqs}, {sq.name: sq for sq in new.sqs}
+    added = [sq for sq in after if sq not in before]
+    removed = [sq for sq in before if sq not in after]
+    renamed: dict[str, str] = {}
+    for sq in removed:
+        same = [a for a in added if after[a].function == before[sq].function and a not in renamed.values()]
+        if same:
+            renamed[sq] = same[0]
+    return Changes(name, 0, [sq for sq in after if sq in before], added, removed, renamed)
+
+
+def refusals(changes: Changes, old: TTGraph, new: TTGraph, drop: Collection[str]) -> list[str]:
+    """Why an old version cannot be replaced by a new one, a line each: what would be lost, and is not to be dropped."""
+    after = {sq.name: sq for sq in new.sqs}
+    names = [sq.name for sq in old.sqs]
+    lines = []
+    for name in [name for name in drop if name not in names]:
+        hint = did_you_mean(name, names)
+        lines.append(f"--drop-state {name}: the graph has no such SQ{f'; {hint}' if hint else ''}")
+    for sq in old.sqs:
+        if keeps_state(sq) and sq.name not in drop:
+            now = changes.renamed.get(sq.name)
+            if sq.name not in after and now is not None:
+                why = f'has no SQ of this name: if it is {now} there, call it TTName="{sq.name}"'
+            elif sq.name not in after:
+                why = "has no such SQ"
+            elif not keeps_state(after[sq.name]):
+                why = "keeps none in it"
+            else:
+                continue
+            lines.append(f"{sq.name} keeps state, and the new version {why} (or give --drop-state {sq.name})")
+    return lines
+
+
+def why_not(state: ManagerState, old: GraphState, driver: Driver) -> str | None:
+    """Why a graph cannot be replaced now, whatever the new version is; None: it can."""
+    title = old.title
+    if (why := driver.cannot_move()) is not None:
+        return why
+    if title in state.replacements:
+        return f"graph {title!r} is being replaced already: try again when that is done"
+    if old.state not in ("ready", "running"):
+        return f"graph {title!r} is not ready yet: try again when it is"
+    if old.move is not None or old.preparing or old.arriving or state.draining:
+        return f"SQs of graph {title!r} are on the move: try again when they have come"
+    waiting = ", ".join(sq for sq, host in old.host_of.items() if not host)
+    if waiting:
+        return f"graph {title!r} waits for an ensemble for {waiting}: it can be replaced when all of it runs"
+    if driver.records:
+        return f"graph {title!r} is recorded, and a recording holds one version: stop it, and deploy the new one"
+    return None
+
+
+def hosts(state: ManagerState, old: GraphState, graph: TTGraph) -> dict[str, str]:
+    """The ensembles of a new version: SQs stay where they are, as far as they may.
+
+    Raises:
+        TTMappingError: some SQ fits nowhere.
+    """
+    mapper = TTMapper(state.infos())
+    host_of = {sq.name: old.host_of[sq.name] for sq in graph.sqs if sq.name in old.host_of}
+    wrong = {sq for sq, _ in mapper.problems(graph, host_of)}
+    for group in groups(graph):
+        if not wrong.isdisjoint(sq.name for sq in group):
+            wrong.update(sq.name for sq in group)
+    kept = {sq.name: "" if sq.name in wrong else host_of[sq.name] for sq in graph.sqs}
+    found = {**kept, **mapper.place(graph, kept, wrong, weights=old.weights)}
+    return found if all(found.values()) else mapper.map(graph)
+
+
+def why_failed(replacement: ReplaceState, new: GraphState, errors: Mapping[str, int], over: bool) -> str | None:
+    """Why a new version that is watched has failed; None: it has not.
+
+    Args:
+        replacement: knows what the old one did.
+        new: the new version.
+        errors: by SQ, how many errors it has raised.
+        over: it has been watched long enough.
+    """
+    for sq, count in errors.items():
+        if sq not in replacement.erred:
+            return f"{sq} raised {count} errors, and had raised none before"
+    gave = any(context.output_count for context in new.contexts.values())
+    if over and replacement.before >= OFTEN and not gave:
+        before = f"the old version gave {replacement.before:.0f} in as long"
+        return f"it gave no output within {about(replacement.watch)}; {before}"
+    return None

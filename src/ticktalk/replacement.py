@@ -1,0 +1,99 @@
+"""A graph that is replaced by another version of it while it runs: the request, the orders to ensembles, the result.
+
+Ticks are those of the root clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ticktalk.graph.graph import TTGraph
+from ticktalk.payloads import IdleReport
+from ticktalk.ranges import Count, EnsembleName, Name, RootTick, Value
+
+if TYPE_CHECKING:
+    from ticktalk.mapping.weights import Weights
+
+WATCH = 10_000_000
+"""Ticks for which a new version is watched, unless a request says otherwise."""
+
+REST_LIMIT = 10_000_000
+"""Ticks in which an old version has to come to rest."""
+
+
+class ReplaceRequest(msgspec.Struct):
+    """Replace a graph by another version; `reply` gets the `Changes` when the new one has been watched, or the error.
+
+    Attributes:
+        name: which graph; None: the one that is called as the new version is.
+        drop_state: SQs that go on without the state that they had.
+        watch: ticks for which the new version is watched, and replaced by the old one if it fails.
+        inputs: values for inputs that the old version did not have.
+        mapping: SQ to ensemble; None: SQs stay where they are, as far as they may.
+        weights: the costs of SQs by ensemble.
+    """
+
+    graph: TTGraph
+    name: str | None = None
+    drop_state: list[str] = []
+    watch: int = WATCH
+    inputs: dict[str, Any] = {}
+    mapping: Mapping[str, str] | None = None
+    weights: Weights | None = None
+    reply: Any = None
+
+
+class Changes(msgspec.Struct):
+    """The differences between two versions of a graph, and what became of the state.
+
+    Attributes:
+        graph: what both are called.
+        at: the tick from which on the streams of the new version fire.
+        carried: the SQs that both have: they go on with their state.
+        added, removed: the SQs that only the new, only the old version has.
+        renamed: removed SQs that seem to have another name now; their state is not carried.
+        dropped: by SQ, how many tokens waited there and have no place in the new version.
+    """
+
+    graph: str
+    at: int = 0
+    carried: list[str] = []
+    added: list[str] = []
+    removed: list[str] = []
+    renamed: dict[str, str] = {}
+    dropped: dict[str, int] = {}
+
+
+class Switch(msgspec.Struct, frozen=True):
+    """The streams of a graph fire no more from tick `at` on; its ensembles say how it stands, once `at` has come.
+
+    Attributes:
+        round: the number of the question.
+        hold: nothing of it fires any more.
+        cancel: it goes on after all; instants that have passed meanwhile are run late.
+    """
+
+    graph: Name
+    at: RootTick
+    round: Count = 0
+    hold: bool = False
+    cancel: bool = False
+
+
+class Switched(msgspec.Struct, frozen=True):
+    """The answer to `Switch`: a report of each context; a stream that waits for an instant does not count as busy."""
+
+    graph: Name
+    ensemble: EnsembleName
+    round: Count
+    reports: list[IdleReport] = []
+
+
+class TryStates(msgspec.Struct, frozen=True):
+    """Values, by SQ, that are to come to SQs that are expected: see whether the classes there fit them."""
+
+    graph: Name
+    values: dict[Name, list[Value]]

@@ -1,0 +1,179 @@
+"""A graph that runs on real ensembles goes on as another version of it, and comes back if that fails."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from systems import HEAD, LIMIT, ONE, Process, System, kill, until
+
+from ticktalk.errors import TTRuntimeError
+from ticktalk.hosted.lease import Times
+from ticktalk.language.compiler import compile_source
+from ticktalk.payloads import OutputToken
+from ticktalk.physical.manager_node import ManagerNode
+
+PERIOD = 20_000
+
+TEXT = (
+    HEAD
+    + """
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@SQify
+def total(x):
+    global sq_state
+    sq_state["sum"] = sq_state.get("sum", 0) + x
+    return sq_state["sum"]
+@SQify
+def folded(x):
+    global sq_state
+    sq_state["sum"] = (sq_state["sum"] * 3 + x) % 1000003
+    return sq_state["sum"]
+@SQify
+def wrong(x):
+    global sq_state
+    return [][x]
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="near"):
+        s = src(trigger, TTPeriod=20000)
+    with TTConstraint(name="far"):
+        return total(s)
+"""
+)
+
+NEW = TEXT.replace("return total(s)", 'return folded(s, TTName="total-1")')
+
+
+@pytest.fixture
+def system() -> Iterator[System]:
+    made = System()
+    yield made
+    made.end()
+
+
+def instants(tokens: list[OutputToken]) -> list[int]:
+    return [int(token.start) + PERIOD // 4 for token in tokens]
+
+
+def more(system: System, count: int) -> None:
+    """Wait for more outputs."""
+    there = len(system.values("prog"))
+    until(lambda: len(system.values("prog")) >= there + count, "more outputs")
+
+
+def test_at_50_hz_over_two_ensembles_no_instant_is_lost_or_taken_twice(system: System, tmp_path: Path) -> None:
+    system.with_ensembles("near", "far")
+    graph = system.deploy(TEXT, "prog")
+    system.manager.execute_graph(graph)
+    more(system, 20)
+    (tmp_path / "new.py").write_text(NEW)
+    options = ["--replace", "--name", "prog", "--watch", "200ms", "--manager", system.address]
+    command = Process("deploy", str(tmp_path / "new.py"), *options)
+    assert command.wait() == 0, command.said
+    assert "graph 'prog' is replaced from" in command.said and "2 SQs go on with their state" in command.said
+    more(system, 20)
+    bad = compile_source(NEW.replace("folded(s", "wrong(s"), "bad.py", "bad")
+    with pytest.raises(TTRuntimeError, match=r"total-1 raised .*the old version goes on"):
+        system.manager.replace_graph(bad, name="prog", watch=10_000_000)
+    more(system, 20)
+
+    at = int(re.findall(r"\((\d+)us\)", system.event("is replaced from"))[0])
+    switch, back = [int(re.findall(r"\((\d+)us\)", e)[0]) for e in system.events if "us) on" in e][1:]
+    tokens = [token for token in list(system.outputs) if token.graph == "prog"]
+    found = instants(tokens)
+    wanted = {tick for tick in range(found[0], found[-1] + 1, PERIOD) if not switch <= tick < back}
+    assert found == sorted(set(found)) and wanted.issuperset(found), "none comes twice, or of the version that failed"
+    kept = 0
+    for number, (instant, token) in enumerate(zip(found, tokens, strict=True), 1):
+        kept = kept + number if instant < at else (kept * 3 + number) % 1000003
+        assert token.value == kept, "in plain Python"
+    (entry,) = system.manager.status()["graphs"]
+    assert (entry["name"], entry["state"]) == ("prog", "running")
+    counted = entry["counters"].get("src-1", {})
+    assert len(wanted) - len(found) <= counted.get("skipped", 0), "a busy machine skips some, and counts them"
+    assert not any(kinds.get("lost") for kinds in entry["counters"].values())
+    system.manager.stop_graph("prog")
+    assert system.manager.wait(timeout=LIMIT) and system.manager.status()["graphs"] == []
+
+
+# A deployment that fails on one ensemble.
+
+OVER_BOTH = """
+@SQify
+def f(x):
+    return 1
+@SQify
+def g(x):
+    return later
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="near"):
+        a = f(trigger)
+    with TTConstraint(name="far"):
+        return g(a)
+"""
+
+
+class Soon(Times):
+    """An ensemble that dies while it prepares a graph is given up at once."""
+
+    @property
+    def given_up_after(self) -> int:
+        return 100_000
+
+
+def refused(system: System, statement: str, meanwhile: Callable[[], object]) -> str:
+    """What is said of a graph that `far` cannot prepare; all ensembles are as before, and its name is free."""
+    graph = compile_source(HEAD + statement + OVER_BOTH, "both.py", "both")
+    said: list[str] = []
+
+    def deploy() -> None:
+        with pytest.raises(TTRuntimeError) as error:
+            system.manager.instantiate_and_map_graph(graph)
+        said.append(str(error.value))
+
+    deploying = Thread(target=deploy)
+    deploying.start()
+    meanwhile()
+    deploying.join(LIMIT)
+    assert system.manager.status()["graphs"] == []
+    until(lambda: system.ensembles["near"].view()["graphs"] == [], "nothing of it is left")
+    system.deploy(ONE, "both")  # its name is free
+    system.manager.stop_graph("both")
+    return said[0]
+
+
+def test_a_deployment_that_fails_on_one_ensemble_leaves_nothing_on_the_others(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("near", "far"):  # what may live anywhere goes to the first
+        system.begin(name, view=tmp_path / name)
+        assert system.manager.wait_for_ensembles([name], LIMIT) == []
+    near, far = system.ensembles["near"], system.ensembles["far"]
+    said = refused(system, "if True:\n    import no_module_of_this_name as later\n", lambda: None)
+    assert "on far:" in said and "no_module_of_this_name" in said and "on near" not in said
+
+    prepares = tmp_path / "prepares"
+    slow = f"import time, pathlib\npathlib.Path({str(prepares)!r}).touch()\nlater = time.sleep(3)\n"
+    monkeypatch.setattr(ManagerNode, "patience", 500_000)
+    assert "on far: it has not answered within 500ms" in refused(system, slow, lambda: None)
+    until(lambda: far.view()["graphs"] == [], "it forgets what it has prepared too late")
+
+    monkeypatch.setattr(ManagerNode, "patience", 60_000_000)
+    system.manager.process.requests.liveness.times = Soon()
+    prepares.unlink()
+
+    def dies() -> None:
+        until(lambda: near.view()["graphs"] == ["both"] and prepares.exists(), "it prepares the graph")
+        for pid in far.family():
+            kill(pid)
+
+    assert "on far: it has gone" in refused(system, slow.replace("sleep(3)", "sleep(30)"), dies)
