@@ -129,6 +129,20 @@ class Watch:
         for at, kind, reply in run.requests:
             _hold("every request is answered", reply.done(), f"{kind} of {at / S}s")
         self._once()
+        if not run.lossy:
+            self._all_taken()
+
+    def _all_taken(self) -> None:
+        """Without losses each token of a graph that goes on is taken by each SQ that it was sent to."""
+        for (graph, context, sq), fired in self.firings.items():
+            if graph in self.run.world.state.graphs:
+                found = next(each for each in self.run.programs[graph].sqs if each.name == sq)
+                sent = Counter(firing.start for firing in fired if firing.now < self.run.world.now - FLOWS)
+                for to in (to.sq for arc in found.arcs for to in arc.to):
+                    took = Counter(firing.start for firing in self.firings.get((graph, context, to), ()))
+                    for start, count in sent.items():
+                        what = f"{to} of {graph}: {took[start]} of {count} from {sq} at {start}"
+                        _hold("without losses all is taken", took[start] == count, what)
 
     def _at_rest(self, name: str, graph: Any, now: int) -> None:
         run, state = self.run, self.run.world.state
