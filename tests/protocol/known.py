@@ -43,4 +43,17 @@ KNOWN = {
         0,
         (Command(644 * MS, "lose", ("a", "runtime-manager")), Command(2428 * MS, "lose", ("a", "b"))),
     ),
+    "a graph is not ready on an ensemble that has gone after it had prepared it": Plan(
+        2806,
+        ("a", "b"),
+        15,
+        0,
+        0,
+        (
+            Command(604 * MS, "stop", ("b",), 3000 * MS),
+            Command(619 * MS, "deploy", ("a",)),
+            Command(2906 * MS, "revoke", ("a",)),
+            Command(5262 * MS, "heal", ("a", "b")),
+        ),
+    ),
 }

@@ -160,6 +160,7 @@ class Watch:
                     each
                     for each, node in hosts.items()
                     if key in node.host.contexts and sq.name in node.host.contexts[key].syncs
+                    if each not in run.revoked  # it has no say, and may have been cut off before it was told why
                 ]
                 wanted = [host] if host else []
                 _hold("an SQ is where it was placed", homes == wanted, f"{sq.name} of {name}: {homes}, not {wanted}")

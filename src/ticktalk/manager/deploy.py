@@ -138,9 +138,9 @@ class Deploy:
                 self._driver.started(start)
 
     def given_up(self, ensemble: str) -> None:
-        """An ensemble does not come back: no graph waits for it any more."""
+        """An ensemble does not come back as it was: no graph waits for it, and none that it has prepared is ready."""
         for state in list(self._state.graphs.values()):
-            if ensemble in state.waits_for:
+            if state.state == "preparing" and ensemble in state.hosts:
                 self.ready(ReadyAnswer(state.name, ensemble, "it has gone"))
 
     def _prepared(self, state: GraphState) -> None:

@@ -67,21 +67,24 @@ class Heal:
         """An ensemble is dead, or cut off: its SQs go elsewhere."""
         elsewhere = "what lived there goes on elsewhere from its last checkpoint"
         self._end_drain(name, f"{name!r} died while it was drained; {elsewhere}")
-        lost = self._state.lost.get(name)
         for state in self._state.running():
-            if state.move is not None and (name == state.move.source or name in state.move.to.values()):
-                self._give_up_move(state, state.move, name)
-            mine = [sq for sq, host in state.host_of.items() if host == name]
-            if name in state.hosts:
-                state.hosts.remove(name)
-                if lost is not None:
-                    lost.holds.add(state.name)
-            state.alone.pop(name, None)
-            state.left.update(dict.fromkeys(mine, name))
-            state.host_of.update(dict.fromkeys(mine, ""))
-            state.preparing.discard(name)
-            self._settle(state, bool(mine))
+            self._lost_for(state, name)
         self._go_on()
+
+    def _lost_for(self, state: GraphState, name: str) -> None:
+        lost = self._state.lost.get(name)
+        if state.move is not None and (name == state.move.source or name in state.move.to.values()):
+            self._give_up_move(state, state.move, name)
+        mine = [sq for sq, host in state.host_of.items() if host == name]
+        if name in state.hosts:
+            state.hosts.remove(name)
+            if lost is not None:
+                lost.holds.add(state.name)
+        state.alone.pop(name, None)
+        state.left.update(dict.fromkeys(mine, name))
+        state.host_of.update(dict.fromkeys(mine, ""))
+        state.preparing.discard(name)
+        self._settle(state, bool(mine))
 
     def joined(self, name: str) -> None:
         """An ensemble has started and joined: it takes work that waits, and nothing else."""
@@ -264,7 +267,13 @@ class Heal:
         self._go_on()
 
     def deployed(self, state: GraphState) -> None:
-        """A graph is ready: tell its ensembles which of their SQs no other ensemble may host."""
+        """A graph is ready: tell its ensembles which of their SQs no other ensemble may host.
+
+        An ensemble that had prepared it may have gone since, while others still did.
+        """
+        here = {info.name for info in self._state.infos()}
+        for name in [host for host in state.hosts if host not in here]:
+            self._lost_for(state, name)
         if self._alone_changed(state):
             self._tell_placement(state)
 

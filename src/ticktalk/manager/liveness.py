@@ -287,7 +287,7 @@ class Liveness:
             self._depart(name, event, Isolated())
         else:
             self._depart(name, event)
-        if any(name in state.waits_for for state in self._state.graphs.values()):
+        if any(state.state == "preparing" and name in state.hosts for state in self._state.graphs.values()):
             self._driver.after(
                 self.times.given_up_after, lambda: self._deploy.given_up(name) if name in self._state.lost else None
             )
