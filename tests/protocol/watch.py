@@ -129,8 +129,8 @@ class Watch:
         for at, kind, reply in run.requests:
             _hold("every request is answered", reply.done(), f"{kind} of {at / S}s")
         self._once()
-        if not run.lossy:
-            self._all_taken()
+        if not run.lossy and not any(command.kind == "set" for command in run.plan.commands):
+            self._all_taken()  # a longer interval may begin before one that was taken, and is dropped then
 
     def _all_taken(self) -> None:
         """Without losses each token of a graph that goes on is taken by each SQ that it was sent to."""
