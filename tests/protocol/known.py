@@ -56,4 +56,17 @@ KNOWN = {
             Command(5262 * MS, "heal", ("a", "b")),
         ),
     ),
+    "an ensemble on which a graph is being prepared is not drained": Plan(
+        11492,
+        ("a", "b"),
+        20,
+        0,
+        0,
+        (
+            Command(972 * MS, "end", ("a",)),
+            Command(988 * MS, "slow", ("a", "runtime-manager"), 100 * MS),
+            Command(2764 * MS, "deploy", ("b",)),
+            Command(2778 * MS, "drain", ("a",)),
+        ),
+    ),
 }

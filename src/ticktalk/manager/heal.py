@@ -132,6 +132,9 @@ class Heal:
         if self._state.replacements:
             replaced = next(iter(self._state.replacements))
             raise TTRuntimeError(f"graph {replaced!r} is being replaced, and watched: try again when that is done")
+        for state in self._state.graphs.values():
+            if state.state == "preparing" and name in state.hosts:
+                raise TTRuntimeError(f"graph {state.name!r} is being prepared on {name!r}: try again")
         moves: dict[str, dict[str, str]] = {}
         stay = []
         for state in self._state.running():
