@@ -352,6 +352,18 @@ def test_no_output_where_the_old_version_gave_some_brings_it_back() -> None:
     world.check()
 
 
+def test_a_new_version_of_which_nothing_is_left_is_rolled_back_all_the_same() -> None:
+    """Its only ensemble dies while it is watched: nobody can say any more that it has come to rest."""
+    graph = graph_of("with TTConstraint(name='a'):\n    return total(count(trigger, TTPeriod=100000))")
+    world = World(["a"], delay=3, notice=1000)
+    world.start(graph, {"count-1": "a", "total-1": "a"})
+    world.at(970 * MS, lambda: world.faults.fail("a"))
+    replaced(world, 950 * MS, graph, watch=1 * S)
+    world.simulation.run(6 * S)
+    assert not world.manager.process.state.replacements
+    assert list(world.manager.process.state.graphs) == ["prog"]
+
+
 def test_an_ensemble_that_dies_before_the_switch_ends_it_and_the_graph_heals_as_ever() -> None:
     world = World(["a", "b"], delay=3, checkpoint=100, notice=1000)
     world.start(ADDS, {"count-1": "a", "same-1": "a", "total-1": "b"})

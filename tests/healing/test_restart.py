@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from world import MANAGER, MS, S, World, graph_of
 
@@ -197,6 +198,35 @@ def test_a_graph_that_was_being_prepared_becomes_ready() -> None:
     assert waits.result(0) == 2, "the numbers of starts go on"
 
 
+@pytest.mark.parametrize("stage", ["prepare", "expect", "drain", "hold", "hand", "keep", "try", "place", "back"])
+def test_a_replacement_that_waits_for_what_ended_with_the_manager_is_given_up(stage: str) -> None:
+    """All of the graph lives on the manager's own ensemble, which has answered nothing when it dies."""
+    graph = graph_of("n = count(trigger, TTPeriod=100000)\nreturn total(n)")
+    world = World(["b"])
+    world.start(graph, {"count-1": MANAGER, "total-1": MANAGER})
+    world.at(450 * MS, lambda: world.manager.replace_graph(graph, watch=5 * S))
+    world.run(1 * S)
+    state = world.manager.process.state
+    replacement = state.replacements["prog"]
+    old, new = state.graphs[replacement.old], state.graphs[replacement.new]
+    replacement.stage, replacement.waits_for = stage, {MANAGER}
+    if stage != "back":
+        state.versions.clear()
+        old.state, new.state = "held", "preparing" if stage == "prepare" else "waiting"
+        if stage in ("prepare", "expect", "drain", "hold"):
+            old.state = "running"
+    known = joined(kept_of(state))
+    assert known is not None
+    known.ensembles["b"].info = EnsembleInfo("b", started=1, boot_id="boot")
+    successor = Successor(known, 2 * S)
+    successor.resumes("b")
+    assert not successor.state.replacements
+    assert {name: found.state for name, found in successor.state.graphs.items()} == {"prog": "running"}
+    placed = {"count-1": "b", "total-1": "b"}
+    assert successor.state.graphs["prog"].host_of in (placed, dict.fromkeys(placed, MANAGER))
+    assert [sent.graph.name for to, sent in successor.of(ExecuteMsg.INSTANTIATE)] == ["prog"]
+
+
 # Written before it is acted on.
 
 
@@ -301,18 +331,27 @@ def test_where_no_manager_listens_an_ensemble_goes_on_until_the_next_one_would_p
 # The log of outputs.
 
 
-@pytest.mark.parametrize("cut", [0, 1, 25])
-def test_lines_that_were_written_after_the_state_count_and_a_piece_of_one_is_cut_off(cut: int, tmp_path: Path) -> None:
-    """The manager dies when the log has more than the state; the last line is there but for `cut` bytes."""
+@pytest.mark.parametrize(("cut", "name"), [(0, "prog"), (1, "prog"), (25, "prog"), (0, "prog~2")])
+def test_lines_that_were_written_after_the_state_count_and_a_piece_of_one_is_cut_off(
+    cut: int, name: str, tmp_path: Path
+) -> None:
+    """The manager dies when the log has more than the state; the last line is there but for `cut` bytes.
+
+    The graph may be the second version of itself: then lines have the name that people know.
+    """
     log = tmp_path / "out.jsonl"
     log.write_text("a line of before\n")
     known = known_at(5 * S)
+    if name != "prog":
+        graph = known.graphs[name] = known.graphs.pop("prog")
+        graph.graph, graph.version_of = msgspec.structs.replace(graph.graph, name=name), "prog"
+        known.versions["prog"] = name
 
     def output(value: int, ensemble: str = "d") -> OutputToken:
-        return OutputToken("prog", value, value, value + 1, "same-1", ensemble, 1)
+        return OutputToken(name, value, value, value + 1, "same-1", ensemble, 1)
 
     first = Outputs(known, str(log))
-    context = known.graphs["prog"].contexts[1]
+    context = known.graphs[name].contexts[1]
     context.outputs.clear()
     first.begin(context)
     for value in range(3):
@@ -329,11 +368,11 @@ def test_lines_that_were_written_after_the_state_count_and_a_piece_of_one_is_cut
     content = log.read_bytes()
     log.write_bytes(content[: len(content) - cut])
     successor = Outputs(died, str(log))
-    successor.begin(died.graphs["prog"].contexts[1])
+    successor.begin(died.graphs[name].contexts[1])
     successor.recover()
     whole = 7 if cut else 8
     assert died.taken == {"d": 6 if cut else 7}, "the ensemble sends the rest again"
-    assert died.graphs["prog"].contexts[1].outputs == {"d": 6 if cut else 7, MANAGER: 1}
+    assert died.graphs[name].contexts[1].outputs == {"d": 6 if cut else 7, MANAGER: 1}
     for value in range(whole, 9):
         successor.take(output(value), 7)
     successor.close()

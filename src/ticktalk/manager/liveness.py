@@ -112,6 +112,7 @@ class Liveness:
             state.lost[name] = LostEnsemble(state.ensembles.pop(name).info)
         for name in gone:
             self._forget(name)
+        self._replace.restarted()
         self._heal.lost(state.manager.name)
         self._deploy.again(state.manager.name)
         self._driver.after(self.times.restart_patience, self._await_no_more)

@@ -157,8 +157,9 @@ class Outputs:
                 token = _logged.decode(line)
             except msgspec.DecodeError:
                 continue  # not of ours
-            graph = state.graphs.get(token.graph)
-            context = None if graph is None else graph.contexts.get(token.context)
+            # A line has the name that people know: both versions of a graph that is replaced are called so.
+            graphs = (graph for graph in state.graphs.values() if graph.title == token.graph)
+            context = next((graph.contexts[token.context] for graph in graphs if token.context in graph.contexts), None)
             if context is not None:
                 context.outputs[token.ensemble] = context.outputs.get(token.ensemble, 0) + 1
             if token.ensemble in state.ensembles or token.ensemble in state.lost:

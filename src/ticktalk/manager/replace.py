@@ -118,9 +118,8 @@ class Replace:
         deployed.add_done_callback(partial(self._prepared, title, request.inputs))
 
     def _inputs(self, old: GraphState, graph: TTGraph, context: int, given: Mapping[str, Any]) -> dict[str, Any]:
-        names = {source.name for source in graph.inputs}
         before = self._deploy.inputs(context)
-        return {**{name: value for name, value in before.items() if name in names}, **given}
+        return {**{each.name: before[each.name] for each in graph.inputs if each.name in before}, **given}
 
     # Steps to the new version.
 
@@ -128,8 +127,7 @@ class Replace:
         replacement = self._state.replacements.get(title)
         if replacement is None:
             return
-        error = deployed.exception()
-        if error is not None:
+        if (error := deployed.exception()) is not None:
             self._end(title, error)
             return
         old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
@@ -162,6 +160,8 @@ class Replace:
         order = rest.question(replacement, leaving, hosts, self._driver.now())
         for host in hosts:
             self._send(host, SyncMsg.SWITCH, order)
+        if not hosts:  # all that held it have gone
+            self._at_rest(replacement)
 
     def switched(self, answer: Switched) -> None:
         """An ensemble says how a graph stands that is to come to rest."""
@@ -203,8 +203,8 @@ class Replace:
         replacement.stage, replacement.waits_for = "hand", set(self._alive(old))
         old.state = "held"
         for host in sorted(replacement.waits_for):
-            to = dict.fromkeys(self._on(old, host), host)
-            self._send(host, SyncMsg.HAND_OVER, HandOver(old.name, to, replacement.sent))
+            sqs = dict.fromkeys(self._on(old, host), host)
+            self._send(host, SyncMsg.HAND_OVER, HandOver(old.name, sqs, replacement.sent))
 
     def handed(self, handed: Handed) -> bool:
         """An ensemble has ended the SQs of an old version; False: they are of no graph that is replaced."""
@@ -336,10 +336,15 @@ class Replace:
             self._done(replacement)
 
     def restarted(self) -> None:
-        """This manager is the next start of one that has died: what was watched is watched on."""
-        for replacement in self._state.replacements.values():
+        """This is the next start of a manager that died: what was watched is watched on, all else is given up."""
+        for replacement in list(self._state.replacements.values()):
             if replacement.stage == "watch":
                 self._later(LOOK, replacement, self._look)
+            elif replacement.stage in rest.NOT_HANDED:
+                self._give_up(replacement, rest.NEXT_START)
+            else:
+                replacement.why = replacement.why or rest.NEXT_START
+                self._back(replacement)
 
     def _errors(self, graph: GraphState) -> dict[str, int]:
         counts = self._reports.counts(graph.name)
@@ -372,7 +377,7 @@ class Replace:
                     if host in self._state.lost:
                         self._state.lost[host].holds.add(each.name)
             why = f"{name!r} died meanwhile"
-            if replacement.stage in ("prepare", "expect", "drain", "hold"):
+            if replacement.stage in rest.NOT_HANDED:
                 self._give_up(replacement, why)
             elif replacement.stage in ("hand", "keep", "try", "place"):
                 replacement.why = replacement.why or why
@@ -415,19 +420,14 @@ class Replace:
         if old.version_of:
             self._state.versions[title] = old.name
         for states in replacement.states.values() if began else ():
-            for sq in old.graph.sqs:
-                if sq.trigger == "grid" and sq.name in states:
-                    sync: Any = dict(states[sq.name].sync)
-                    sync["considered"] = max(sync["considered"], replacement.changes.at - 1)
-                    states[sq.name] = msgspec.structs.replace(states[sq.name], sync=sync)
+            rest.go_on_from(old.graph, states, replacement.changes.at)
         old.state = "running" if replacement.contexts else "ready"
         for context in old.live:  # also for ensembles that are not there now
             context.checkpoints.update(replacement.states.get(context.number, {}))
         self._place(old, replacement.states)
         if began:
             self._tell(RolledBack(title, replacement.why, replacement.changes.at, outputs))
-        living = {info.name for info in self._state.infos()}
-        for host in [host for host in old.hosts if host not in living]:
+        for host in sorted({*old.hosts} - {*self._alive(old)}):
             self._heal.lost(host)
         back = f"{replacement.why} (the old version goes on, with its state of the switch)"
         self._end(title, TTRuntimeError(back if began else replacement.why), told=began)

@@ -164,7 +164,6 @@ class Requests:
         self.deploy.restarted()
         self.outputs.recover()
         self.liveness.restarted()
-        self.replace.restarted()
 
     def _answer_later(
         self, kind: RuntimeMsg, act: Callable[[Any, Future[Any]], None], changes: bool = True

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
+import msgspec
+
+from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.completion import Completion
 from ticktalk.manager.state import ContextState, GraphState, ReplaceState
-from ticktalk.payloads import IdleReport
+from ticktalk.payloads import IdleReport, InstanceState
 from ticktalk.replacement import Switch, Switched
 
 STAGES = ("drain", "hold", "back")
 """The stages of a replacement in which a version comes to rest."""
+
+NOT_HANDED = ("prepare", "expect", "drain", "hold")
+"""Those in which the old version still has its states."""
+
+NEXT_START = "the manager was started again meanwhile"
+"""Why a replacement ends of whose answers the former start of the manager waited."""
 
 ASK_AGAIN = 10
 """Ticks until it is asked again; twice as many from time to time."""
@@ -69,3 +79,12 @@ def pause(replacement: ReplaceState) -> int:
         return 0
     ticks, replacement.pause = replacement.pause, min(2 * replacement.pause, ASK_AT_LEAST)
     return ticks
+
+
+def go_on_from(graph: TTGraph, states: dict[str, InstanceState], tick: int) -> None:
+    """Let the streams of a version that comes back fire at no instant before a tick."""
+    for sq in graph.sqs:
+        if sq.trigger == "grid" and sq.name in states:
+            sync: Any = dict(states[sq.name].sync)
+            sync["considered"] = max(sync["considered"], tick - 1)
+            states[sq.name] = msgspec.structs.replace(states[sq.name], sync=sync)
