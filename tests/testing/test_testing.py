@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from ticktalk.errors import TTError
 from ticktalk.language.decorators import SQify
 from ticktalk.testing import run
 
@@ -152,7 +154,31 @@ def test_a_recording_is_the_same_or_told(fusion: Path, tmp_path: Path) -> None:
     changed = run(fusion, until="700ms", component={"pole.camera": Camera()})
     with pytest.raises(AssertionError, match=r"fuse-1: changed: 42 .*-> 43"):
         changed.assert_same_as(recording)
-    changed.assert_same_as(recording, outputs=["another-1"])
+    changed.assert_same_as(recording, outputs=["camera-1"])
+    with pytest.raises(TTError, match="there is no SQ 'fuse'"):
+        changed.assert_same_as(recording, outputs=["fuse"])
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "same"),
+    [
+        ("np.mean([1.0, 2.0])", 1.5, True),
+        ("np.mean([1.0, 2.0])", 1.6, False),
+        ("np.arange(3)", np.arange(3), True),
+        ("np.arange(3)", np.arange(2), False),
+        ("np.arange(3)", 1, False),
+        ("1", 1, True),
+    ],
+)
+def test_values_of_numpy_are_compared(value: str, wanted: object, same: bool, tmp_path: Path) -> None:
+    body = f"@SQify\ndef f(x):\n    import numpy as np\n    return {value}\n"
+    (tmp_path / "prog.py").write_text(HEAD + body + "@GRAPHify\ndef main(trigger): return f(trigger)\n")
+    done = run(tmp_path / "prog.py")
+    if same:
+        done.assert_values(wanted)
+    else:
+        with pytest.raises(AssertionError, match="output 1 is"):
+            done.assert_values(wanted)
 
 
 @SQify

@@ -75,7 +75,7 @@ class Run:
         low, high = (min(ends), max(ends)) if ends else (0, 1)
 
         def column(tick: Tick) -> int:
-            return min(WIDTH, max(0, int((tick - low) * WIDTH // max(1, high - low))))
+            return int((min(max(tick, low), high) - low) * WIDTH // max(1, high - low))  # it may have no end
 
         rows = []
         for token in shown:
@@ -124,6 +124,9 @@ class Run:
         Args:
             recording: the file.
             outputs: the SQs that count; none: all.
+
+        Raises:
+            TTError: the file is no recording, or there is no such SQ.
         """
         __tracebackhide__ = True
         from ticktalk.recording.mcap_file import read_recording
@@ -132,9 +135,11 @@ class Run:
         read = read_recording(recording)
         setup = read.setups[-1]
         former = TTGraph.from_json(setup.graph.encode(), str(recording))
+        names = set(outputs)
+        for name in names - {sq.name for graph in (former, self.graph) for sq in graph.sqs}:
+            raise TTError(f"there is no SQ {name!r}, neither in {recording} nor in {self.graph.name}")
         was = [record for _, record in after(setup.start_tick, read.records(setup.context))]
         now = [record for _, record in after(self._start, self._records)]
-        names = set(outputs)
         other = [
             f"  {output.name}: {difference.how}: {difference.was or 'nothing'} -> {difference.now or 'nothing'}"
             for output in compared(former, was, self.graph, now, INFINITY).outputs
@@ -256,12 +261,12 @@ def _ticks(time: When) -> int:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two values are equal; arrays are if each element is."""
+    """Whether two values are equal; arrays are if they have one shape and each element is."""
+    if getattr(one, "shape", ()) != getattr(other, "shape", ()):  # a NumPy scalar has (), as a plain number
+        return False
     equal = one == other
     every: Callable[[], Any] | None = getattr(equal, "all", None)
-    if every is not None and not isinstance(equal, bool):
-        return getattr(one, "shape", None) == getattr(other, "shape", None) and bool(every())
-    return bool(equal)
+    return bool(every() if every is not None else equal)
 
 
 def _shown(data: bytes) -> str:
