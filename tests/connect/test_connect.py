@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -181,12 +182,14 @@ def test_values_go_by_a_broker(broker: int) -> None:
         end = time.monotonic() + LIMIT
         while isinstance(got := reader.read(), TTEmpty):  # until it has subscribed
             assert time.monotonic() < end
-            writer.publish("car/speed", {"mps": 12.5})
+            with suppress(OSError):  # until it has connected
+                writer.publish("car/speed", {"mps": 12.5})
             time.sleep(0.05)
         assert got == {"mps": 12.5}
         writer.publish("bus/speed", 1)
+        writer.publish("car/raw", b"[" * 100_000)  # no JSON: too deep
         writer.publish("car/raw", b"\xff\x00")
-        assert until(lambda: got if (got := reader.read()) != {"mps": 12.5} else TTEmpty()) == b"\xff\x00"
+        assert until(lambda: got if (got := reader.read()) == b"\xff\x00" else TTEmpty()) == b"\xff\x00"
         with pytest.raises(TypeError):
             writer.publish("car/speed", {1, 2})
     finally:
@@ -201,6 +204,15 @@ def test_without_a_broker_values_wait_bounded() -> None:
         with pytest.raises(OSError, match="too many values wait for a connection"):
             for number in range(100):
                 lonely.publish("car/speed", number)
+    finally:
+        lonely.close()
+
+
+def test_without_a_broker_a_value_that_may_be_lost_is_told_to_be() -> None:
+    lonely = Mqtt(port=1)
+    try:
+        with pytest.raises(OSError, match="car/speed: not sent, for there is no connection"):
+            lonely.publish("car/speed", 1)
     finally:
         lonely.close()
 
@@ -278,6 +290,8 @@ def test_an_inbox_takes_what_others_post() -> None:
         assert inbox.read() == {"n": 2} and isinstance(inbox.read(), TTEmpty)
         with pytest.raises(urllib.error.HTTPError, match="400"):
             urllib.request.urlopen(urllib.request.Request(address, b"no json"), timeout=LIMIT)
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            urllib.request.urlopen(urllib.request.Request(address, b"[" * 100_000), timeout=LIMIT)
         assert isinstance(inbox.read(), TTEmpty)
     finally:
         inbox.close()

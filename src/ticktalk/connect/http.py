@@ -56,7 +56,7 @@ class Http:
             raise ValueError(f"{self._url}: the answer is longer than {LONGEST} bytes")
         try:
             return json.loads(found)
-        except ValueError:
+        except (ValueError, RecursionError):
             return found.decode("utf-8", "replace")
 
 
@@ -85,7 +85,7 @@ class HttpInbox(Newest):
                     if not 0 <= length <= LONGEST:
                         raise ValueError
                     value = json.loads(self.rfile.read(length))
-                except ValueError:
+                except (ValueError, RecursionError):
                     self.send_error(400, "not JSON, or too long")
                     return
                 inbox.put(value)

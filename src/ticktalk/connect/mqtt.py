@@ -57,19 +57,23 @@ class Mqtt(Newest):
     def _came(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:
         try:
             self.put(json.loads(message.payload))
-        except ValueError:
+        except (ValueError, RecursionError):  # an error here would end the thread that takes values
             self.put(message.payload)
 
     def publish(self, topic: str, value: Any) -> None:
-        """Send a value: `bytes` as they are, all else as JSON. Without a connection it waits for one, bounded.
+        """Send a value: `bytes` as they are, all else as JSON.
+
+        Without a connection a value of `qos` 1 or 2 waits for one, bounded. One of `qos` 0 is not sent.
 
         Raises:
             TypeError: JSON does not hold it.
-            OSError: too many values wait for a connection.
+            OSError: too many values wait for a connection, or there is none and `qos` is 0.
         """
         sent = self._client.publish(topic, value if isinstance(value, bytes) else json.dumps(value), self._qos)
         if sent.rc == paho.MQTT_ERR_QUEUE_SIZE:
             raise OSError(f"{topic}: too many values wait for a connection to the broker")
+        if self._qos == 0 and sent.rc == paho.MQTT_ERR_NO_CONN:
+            raise OSError(f"{topic}: not sent, for there is no connection to the broker; with qos=1 it would wait")
 
     def close(self) -> None:
         """End the connection."""
