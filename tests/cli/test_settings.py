@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
+
+from ticktalk.cli import settings
+from ticktalk.cli.new import new
 
 TICKTALK = [sys.executable, "-m", "ticktalk"]
 
@@ -53,6 +57,16 @@ def test_wrong_settings_are_one_line(text: str, told: str, tmp_path: Path) -> No
     assert done.returncode == 1 and told in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+def test_settings_where_one_may_not_look_are_none(tmp_path: Path) -> None:
+    def no(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(tmp_path)
+        patched.setattr(os, "stat", no)
+        settings.read_settings()
+
+
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [("ticktalk simu", "simulate"), ("ticktalk simulate --unt", "--until"), ("ticktalk keys iss", "issue")],
@@ -89,3 +103,11 @@ def test_a_new_project_passes_its_test_and_runs_as_its_readme_says(tmp_path: Pat
     again = ask(tmp_path, "new", "pump")
     assert again.returncode == 1 and "there is something of that name already" in again.stderr
     assert ask(tmp_path, "new", "Pump station").returncode == 2
+
+
+@pytest.mark.parametrize("name", ["class", "json", "mean", "drivers"])
+def test_a_new_project_takes_no_name_that_its_program_or_python_has(name: str, tmp_path: Path) -> None:
+    with pytest.raises(typer.BadParameter, match="write another"), pytest.MonkeyPatch.context() as patched:
+        patched.chdir(tmp_path)
+        new(name)
+    assert not (tmp_path / name).exists()

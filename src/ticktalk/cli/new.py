@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
 import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -107,8 +109,11 @@ FILES = {
 def new(
     name: Annotated[str, typer.Argument(help="The project's folder, and its program: a Python name, such as pump.")],
 ) -> None:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("drivers", "ticktalk"):
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise typer.BadParameter(f"{name}: write a name of small letters, digits and _, such as pump")
+    taken = {"drivers", "ticktalk", "pytest", *sys.stdlib_module_names, *keyword.kwlist, *re.findall(r"\w+", PROGRAM)}
+    if name in taken:
+        raise typer.BadParameter(f"{name}: Python or the project has this name already: write another, such as pump")
     folder = Path(name)
     try:
         folder.mkdir()

@@ -27,7 +27,7 @@ def read_settings() -> None:
         home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "ticktalk" / "config.toml"
     except RuntimeError:  # there is no home
         home = Path(HERE)
-    path = next((path for path in (Path(HERE), home) if path.is_file()), None)
+    path = next((path for path in (Path(HERE), home) if os.path.isfile(path)), None)  # False where it may not look
     if path is None:
         return
     import tomllib  # loaded where there is a file only
