@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import ticktalk
@@ -197,12 +197,13 @@ def test_sqs_go_on_on_an_ensemble_whose_clock_is_wrong(tmp_path: Path) -> None:
     step=st.integers(-10**6, 10**6),
     shown=st.integers(0, 10**8),
 )
+@example(offset=0, drift=Fraction(0), step=-500_000, shown=900_000)  # shown before it was set back
 def test_the_tick_at_which_a_clock_shows_a_time(offset: int, drift: Fraction, step: int, shown: int) -> None:
     clock = WrongClock(5_000, offset, drift)
     clock.set(1_000_000, step, drift)
     tick = clock.when(shown)
     assert clock.read(tick) >= shown
-    assert tick == 1_000_000 or clock._true(tick - 1) < shown
+    assert tick == 1_000_000 or clock.read(tick - 1) < shown
 
 
 def test_what_is_wrong_with_clocks_is_told(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ class WrongClock:
 
     def when(self, shown: int) -> int:
         """The first tick of the simulation, from its last change on, at which the clock shows so much."""
+        if shown <= self._shown:  # it was set back, and stands still
+            return self._since
         if not self.drift:
             return self._since + max(0, shown - self._then)
         tick = self._since + max(0, int((shown - self._then) / (1 + self.drift / 1_000_000)) - 1)
