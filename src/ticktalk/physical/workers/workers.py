@@ -65,14 +65,14 @@ class _Graph:
     Attributes:
         graph: the graph.
         assigned: by SQ, the name of its worker.
-        loading, number: the workers that have not answered the latest load, and its number.
+        loading, number: by worker, its part of the latest load, if it has not answered; the number of that load.
         problems: the problems in the answers so far.
         loaded: takes the problem of the latest load, or None.
     """
 
     graph: TTGraph
     assigned: dict[str, str] = field(default_factory=dict)
-    loading: set[str] = field(default_factory=set)
+    loading: dict[str, Load] = field(default_factory=dict)
     number: int = 0
     problems: list[str] = field(default_factory=list)
     loaded: Callable[[str | None], None] = lambda problem: None
@@ -161,10 +161,10 @@ class Workers:
         if not by_worker:
             loaded(None)
             return
-        known.loading, known.number, known.problems, known.loaded = set(by_worker), self.number(), [], loaded
-        text = msgspec.json.encode(graph)
-        for worker, names in by_worker.items():
-            self.send(worker, Load(graph.name, text, names, worker, number=known.number))
+        number, text = self.number(), msgspec.json.encode(graph)
+        loads = [Load(graph.name, text, names, worker, number=number) for worker, names in by_worker.items()]
+        self._begin_load(known, loads, number, loaded)
+        for worker in by_worker:
             self._loop.after(LOADS, partial(self._see_load, graph.name, worker, self._oldest(worker)))
 
     def try_values(self, graph: str, values: Mapping[str, list[bytes]], tried: Callable[[str | None], None]) -> None:
@@ -172,11 +172,16 @@ class Workers:
         known, by_worker = self._graphs[graph], dict[str, dict[str, list[bytes]]]()
         for sq in known.assigned.keys() & values.keys():
             by_worker.setdefault(known.assigned[sq], {})[sq] = values[sq]
-        known.loading, known.number, known.problems, known.loaded = set(by_worker), self.number(), [], tried
-        for worker, of_worker in by_worker.items():
-            self.send(worker, Load(graph, b"", [], worker, of_worker, known.number))
+        number = self.number()
+        loads = [Load(graph, b"", [], worker, of_worker, number) for worker, of_worker in by_worker.items()]
+        self._begin_load(known, loads, number, tried)
         if not by_worker:
             tried(None)
+
+    def _begin_load(self, known: _Graph, loads: list[Load], number: int, loaded: Callable[[str | None], None]) -> None:
+        known.loading, known.number, known.problems, known.loaded = {x.worker: x for x in loads}, number, [], loaded
+        for load in loads:
+            self.send(load.worker, load)
 
     def _oldest(self, worker: str) -> dict[tuple[ContextParts, str], UnderWay]:
         """By context and SQ in a worker, its oldest firing."""
@@ -419,7 +424,7 @@ class Workers:
             return  # that of a graph of this name that has gone, or of a worker that was replaced
         if answer.problem is not None:
             known.problems.append(answer.problem)
-        known.loading.discard(answer.worker)
+        del known.loading[answer.worker]
         if not known.loading:
             known.loaded("; ".join(dict.fromkeys(known.problems)) or None)
 
@@ -454,6 +459,8 @@ class Workers:
                 for context, bodies in self._of.items():
                     if context.prepared.graph.name == name:
                         self._start(worker, bodies.values())
+            if worker in known.loading:  # its answer has not come, and is still waited for
+                self.send(worker, known.loading[worker])
         for body in list(self._bodies.values()):
             if body.worker == worker and not body.given_up:
                 sq_state = self._last_body(body.context, body.elsewhere.sq.name)
