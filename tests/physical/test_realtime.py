@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,18 @@ def test_an_ensemble_keeps_time_before_all_others_and_its_worker_is_an_ordinary_
         assert os.sched_getscheduler(far.popen.pid) == os.SCHED_OTHER
     finally:
         system.end()
+
+
+@pytest.mark.parametrize("policy", ["SCHED_BATCH", "SCHED_IDLE"])
+def test_a_worker_of_a_run_in_the_background_stays_there(policy: str) -> None:
+    """Not every user may change it: after `chrt -i 0`, only a process with CAP_SYS_NICE may."""
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        os.sched_setscheduler(child.pid, getattr(os, policy), os.sched_param(0))
+        realtime.ordinary(child.pid)
+        assert os.sched_getscheduler(child.pid) == getattr(os, policy)
+    finally:
+        child.communicate(b"\n")
 
 
 def test_missing_rights_are_said_with_what_gives_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,9 +64,9 @@ def keep_time(cpus: Collection[int] = ()) -> list[str]:
 
 
 def ordinary(pid: int) -> None:
-    """Let a worker process that has just started be an ordinary one."""
+    """Let a worker process that has just started have no priority of real time; batch and idle ones stay so."""
     try:
-        if hasattr(os, "sched_getscheduler") and os.sched_getscheduler(pid) != os.SCHED_OTHER:
+        if hasattr(os, "sched_getscheduler") and os.sched_getscheduler(pid) in (os.SCHED_RR, os.SCHED_FIFO):
             os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
         if _every:
             os.sched_setaffinity(pid, _every - os.sched_getaffinity(0) or _every)
