@@ -99,9 +99,10 @@ def test_a_reader_that_stands_still_holds_up_no_run(tmp_path: Path) -> None:
     (tmp_path / "prog.py").write_text(ENDLESS.replace("return 1", "return 'x' * 10_000").replace("=1000", "=10_000"))
     command = [*TICKTALK, "run", "--workers", "0", "--jsonl", "--until", "2s", "--log", str(tmp_path / "log")]
     with subprocess.Popen([*command, str(tmp_path / "prog.py")], stdout=subprocess.PIPE, text=True) as process:
-        until = time.monotonic() + 30
-        while time.monotonic() < until and (not (log := tmp_path / "log").exists() or log.stat().st_size < 1_000_000):
-            time.sleep(0.05)  # a pipe holds 64 KB
+        until = time.monotonic() + 60
+        while not (log := tmp_path / "log").exists() or log.stat().st_size < 100_000:  # a pipe holds 64 KB
+            assert time.monotonic() < until, "it goes on while nobody reads"
+            time.sleep(0.05)
         assert process.stdout is not None
         rows = process.stdout.read().splitlines()
         assert process.wait(30) == 0

@@ -36,11 +36,15 @@ def main(trigger):
 """
 )
 
+NEAR = 100_000
+"""Microseconds by which the system's clock may have moved beside the manager's."""
+
 
 def test_what_waits_and_where_time_goes() -> None:
     with TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, workers=0) as manager:
         graph = compile_source(PROGRAM.replace("return fuse(x, y), slow(x)", "fuse(x, y)\n    slow(x)"), "w.py", "w")
         manager.instantiate_and_map_graph(graph)
+        begun = time.time() * 1e6
         manager.execute_graph(graph)
 
         def waits() -> Any:
@@ -48,11 +52,10 @@ def test_what_waits_and_where_time_goes() -> None:
 
         # The first instant is at most 100 ms after the start; the first token of x waits from then on.
         found = until(waits, "fuse-1 waits")
-        seen = time.time() * 1e6
-        assert found["ports"] == ["y"] and abs(found["since"] - seen) < 1e6 * LIMIT
+        assert found["ports"] == ["y"] and begun - NEAR < found["since"] < time.time() * 1e6 + NEAR
         until(lambda: manager.status()["graphs"][0]["outputs"] >= 10, "ten outputs")
         later = waits()
-        assert later["ports"] == ["y"] and abs(later["since"] - found["since"]) < 1e6 * LIMIT
+        assert later["ports"] == ["y"] and begun - NEAR < later["since"] < time.time() * 1e6 + NEAR
         status = manager.status()
     (told,) = silence(status)
     assert told.startswith("fuse-1 never fired: nothing came on `y` from nothing-1, while tokens wait: ")
