@@ -95,7 +95,7 @@ def test_deploy_starts_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
         def __exit__(self, *error: object) -> None: ...
 
-        def ask(self, **question: Any) -> dict[str, Any]:
+        def ask(self, *limit: float, **question: Any) -> dict[str, Any]:
             questions.append(question)
             return {"graph": "prog", "context": 1}
 
