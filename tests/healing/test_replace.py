@@ -364,6 +364,30 @@ def test_a_new_version_of_which_nothing_is_left_is_rolled_back_all_the_same() ->
     assert list(world.manager.process.state.graphs) == ["prog"]
 
 
+def test_an_old_version_comes_back_to_an_ensemble_that_was_started_anew_meanwhile() -> None:
+    """It died while the new version was watched, and its next start does not hold the old one."""
+    more = """
+@SQify
+def fails_late(x):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    if sq_state["n"] > 25:
+        raise ValueError(x)
+    return x
+"""
+    body = "n = count(trigger, TTPeriod=100000)\nwith TTConstraint(name='b'):\n    m = {}(n, TTName='same-1')\nreturn m"
+    good, bad = graph_of(body.format("same")), graph_of(body.format("fails_late"), more=more)
+    world = World(["a", "b"], delay=3, notice=1000)
+    told = events(world)
+    world.start(good, {"count-1": "a", "same-1": "b"})
+    world.at(1210 * MS, lambda: world.faults.fail("b"))
+    world.at(1510 * MS, lambda: world.faults.recover("b"))
+    replaced(world, 950 * MS, bad, watch=20 * S)
+    world.simulation.run(8 * S)
+    assert [event for event in told if isinstance(event, RolledBack)]
+    assert world.outputs[-1].start > 7 * S, "it fires again"
+
+
 def test_an_ensemble_that_dies_before_the_switch_ends_it_and_the_graph_heals_as_ever() -> None:
     world = World(["a", "b"], delay=3, checkpoint=100, notice=1000)
     world.start(ADDS, {"count-1": "a", "same-1": "a", "total-1": "b"})

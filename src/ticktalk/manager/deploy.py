@@ -143,6 +143,12 @@ class Deploy:
             if state.state == "preparing" and ensemble in state.hosts:
                 self.ready(ReadyAnswer(state.name, ensemble, "it has gone"))
 
+    def ended_there(self, ensemble: str) -> None:
+        """All that an ensemble held has ended with its process: a version that may come back does not find its SQs."""
+        for state in self._state.graphs.values():
+            if state.state == "held" and ensemble in state.hosts:
+                state.hosts.remove(ensemble)
+
     def _prepared(self, state: GraphState) -> None:
         if state.waits_for:
             return

@@ -274,8 +274,8 @@ class Heal:
 
         An ensemble that had prepared it may have gone since, while others still did.
         """
-        here = {info.name for info in self._state.infos()}
-        for name in [host for host in state.hosts if host not in here]:
+        here = {info.name for info in self._state.infos()} & {*state.hosts}
+        for name in sorted({*state.hosts, *state.host_of.values()} - {*here, ""}):
             self._lost_for(state, name)
         if self._alone_changed(state):
             self._tell_placement(state)

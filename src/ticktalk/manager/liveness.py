@@ -112,6 +112,7 @@ class Liveness:
             state.lost[name] = LostEnsemble(state.ensembles.pop(name).info)
         for name in gone:
             self._forget(name)
+        self._deploy.ended_there(state.manager.name)
         self._replace.restarted()
         self._heal.lost(state.manager.name)
         self._deploy.again(state.manager.name)
@@ -261,6 +262,7 @@ class Liveness:
         if name in self._state.ensembles:
             self._depart(name, Left(name, replaced))
         self._deploy.given_up(name)
+        self._deploy.ended_there(name)
         self._taking.forget(name)
         self._see_awaited(name)
 
@@ -271,6 +273,7 @@ class Liveness:
         if name in self._state.ensembles:
             self._depart(name, Expelled(name))
         self._deploy.given_up(name)
+        self._deploy.ended_there(name)
         self._taking.forget(name)
         self._see_awaited(name)
 

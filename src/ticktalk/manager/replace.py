@@ -427,8 +427,7 @@ class Replace:
         self._place(old, replacement.states)
         if began:
             self._tell(RolledBack(title, replacement.why, replacement.changes.at, outputs))
-        for host in sorted({*old.hosts} - {*self._alive(old)}):
-            self._heal.lost(host)
+        self._heal.deployed(old)  # some of its ensembles may have gone
         back = f"{replacement.why} (the old version goes on, with its state of the switch)"
         self._end(title, TTRuntimeError(back if began else replacement.why), told=began)
 
