@@ -20,7 +20,8 @@ from ticktalk.cli import explore_worker, exploring
 from ticktalk.cli.main import app_of
 from ticktalk.exploration.axis import bound
 from ticktalk.exploration.certificate import AxisBound, Certificate
-from ticktalk.exploration.dimensions import Point
+from ticktalk.exploration.dimensions import Dimension, Point
+from ticktalk.exploration.outcomes import Difference
 from ticktalk.exploration.together import least
 from ticktalk.mapping.deployment_file import LinkSpec, Spread
 from ticktalk.simulation.event_file import events_text, parse_events
@@ -274,6 +275,25 @@ def test_the_search_along_an_axis_doubts_what_halving_finds() -> None:
     assert not found.steady
 
 
+@pytest.mark.parametrize(("kind", "step"), [("clock:b", 10_000), ("drift:b", 1), ("loss:a,b", 100)])
+def test_the_resolution_is_of_durations_only(kind: str, step: int) -> None:
+    """Those of 4001 and more differ; a resolution of 10 ms is none of drifts (0.001 ppm) or shares (millionths)."""
+
+    class Runs:
+        def submit(self, call: object, point: Point) -> Future[Any]:
+            future: Future[Any] = Future()
+            future.set_result(Difference("gone", "") if abs(next(iter(point.values.values()))) > 4_000 else None)
+            return future
+
+        def count(self, runs: int) -> None: ...
+
+    name, _, target = kind.partition(":")
+    space = [Dimension(name, tuple(target.split(",")), 0, 100_000)]
+    ((_, found, _),) = exploring.Search(Runs(), space, 0, 1, 10_000).bounds()  # type: ignore[arg-type]
+    assert found.differs is not None and 4_001 - step <= found.safe <= 4_000
+    assert found.differs - found.safe <= step
+
+
 def test_what_differs_is_made_less() -> None:
     point = Point({"clock:a": -900, "link-delay:a,b": 700, "jitter:a,b": 3}, 0, {})
     found, runs = least(point, lambda p: p.values.get("link-delay:a,b", 0) - p.values.get("clock:a", 0) >= 1_000)
@@ -362,6 +382,8 @@ def test_what_cannot_be_searched_is_said(tmp_path: Path) -> None:
             explored(tmp_path, DEADLINE, {"link-delay": text})
     with pytest.raises(TTError, match=r"--outputs wrok-1: there is no such output \(there are: TTFinish"):
         explored(tmp_path, DEADLINE, {"link-delay": "1ms"}, outputs=["wrok-1"])
+    with pytest.raises(TTError, match="--expect clock:b: it is not searched"):
+        explored(tmp_path, DEADLINE, {"link-delay": "1ms", "clock:a": "1ms"}, expect={"clock:b": "1ms"})
     with pytest.raises(TTError, match=r"stream sample-1 has no end, so no run would have one"):
         explored(tmp_path, DEADLINE, {"link-delay": "1ms"}, until=None)
 

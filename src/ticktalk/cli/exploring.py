@@ -127,7 +127,7 @@ class Search:
         space: the dimensions.
         seed: the first seed of runs, and of all that is drawn.
         length: microseconds of a run.
-        resolution: by which a bound may be too small, in the unit of its dimension.
+        resolution: microseconds by which a duration may be too small.
     """
 
     def __init__(self, pool: Pool, space: list[Dimension], seed: int, length: int, resolution: int) -> None:
@@ -166,8 +166,8 @@ class Search:
                     waiting[self._pool.submit(worker.tried, point)] = (number, place, index)
 
         for number, axis in enumerate(self.axes):
-            share = KINDS[axis.dimension.kind].unit == "share"
-            searches[number] = bound(axis.end, 100 if share else self._resolution, Random(f"{self._seed} {axis.name}"))
+            step = {"duration": self._resolution, "share": 100, "drift": 1}[KINDS[axis.dimension.kind].unit]
+            searches[number] = bound(axis.end, step, Random(f"{self._seed} {axis.name}"))
             ask(number, next(searches[number]))
         while waiting:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
@@ -326,6 +326,9 @@ def explore(
         space = dimensions(asked.items(), places)
         expected = _expected(expect or {}, places)
         search = Search(pool, space, seed, length or _last(usual), max(1, least_step))
+        for name in (name.lstrip("-") for name in expected):
+            if name not in {each.name for each in space}:
+                raise TTError(f"--expect {name}: it is not searched: give a --vary for it, too")
         deployed = placed.deployment or DeploymentFile("", (), default=LinkSpec(settings["delay"]))
         tell = _Tell(_replay(program, graph, settings, network_delay, until), deployed, folder)
         bounds = search.bounds()
