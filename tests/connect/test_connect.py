@@ -292,6 +292,8 @@ def test_an_inbox_takes_what_others_post() -> None:
             urllib.request.urlopen(urllib.request.Request(address, b"no json"), timeout=LIMIT)
         with pytest.raises(urllib.error.HTTPError, match="400"):
             urllib.request.urlopen(urllib.request.Request(address, b"[" * 100_000), timeout=LIMIT)
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            Http(address, headers={"Origin": "https://example.org"}).post({"n": 3})
         assert isinstance(inbox.read(), TTEmpty)
     finally:
         inbox.close()

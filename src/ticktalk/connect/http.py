@@ -63,8 +63,8 @@ class Http:
 class HttpInbox(Newest):
     """Takes JSON that others post to this device.
 
-    Whoever reaches the address may post. So it listens on loopback unless told otherwise; put it behind a proxy that
-    checks who asks.
+    Whoever reaches the address may post, but no page that a browser shows. So it listens on loopback unless told
+    otherwise; put it behind a proxy that checks who asks.
 
     Args:
         port: 0: any that is free; `self.port` says which.
@@ -80,6 +80,9 @@ class HttpInbox(Newest):
             timeout = 5  # seconds for which a silent connection is kept
 
             def do_POST(self) -> None:
+                if "Origin" in self.headers:  # so a browser says that a page asks, which may be of anybody
+                    self.send_error(403, "not for pages")
+                    return
                 try:
                     length = int(self.headers.get("Content-Length", ""))
                     if not 0 <= length <= LONGEST:
