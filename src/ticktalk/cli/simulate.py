@@ -61,7 +61,8 @@ def simulate(
     web: options.Web = None,
     strict: options.Strict = False,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=2**32 - 1, help="Seed Python's and NumPy's random numbers of bodies.")
+        int | None,
+        typer.Option(min=0, max=2**32 - 1, help="Seed the random numbers of bodies (Python's, NumPy's) and of links."),
     ] = None,
     summary: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="Write counters and the number of errors as JSON.")

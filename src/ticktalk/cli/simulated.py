@@ -297,7 +297,7 @@ def simulate(
         component: by `"ENSEMBLE.NAME"`: the driver object, or a text `"module:factory"`.
         deployment, mapping, events: files, as for `ticktalk simulate`.
         network_delay: what tokens between two ensembles take.
-        seed: of Python's and NumPy's random numbers.
+        seed: of random numbers: Python's, NumPy's, and those of links.
         watch: called with the manager before the graph starts, to add callbacks.
 
     Raises:
