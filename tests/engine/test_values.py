@@ -782,3 +782,6 @@ def test_a_value_of_a_class_that_has_other_fields_here_is_refused() -> None:
         made(Point, ["data", ["x", "y"], {"x": 1, "y": 2}])
     with pytest.raises(ValueFormatError, match=r"Pair with the fields a, c; the class here has a, b"):
         made(Pair, ["named", ["a", "c"], [1, 2], {}])
+    for values in ([1], [1, 2, 3]):
+        with pytest.raises(ValueFormatError, match=rf"{len(values)} values for the 2 fields of Pair"):
+            made(Pair, ["named", ["a", "b"], values, {}])

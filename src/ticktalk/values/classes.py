@@ -202,6 +202,8 @@ def made(kind: Any, parts: list[Any]) -> Any:
         return kind(tuple(rest[0]), rest[1])
     if form == "named" and issubclass(kind, tuple) and hasattr(kind, "_fields"):
         _check_fields(kind, rest[0], kind._fields)
+        if len(rest[1]) != len(kind._fields):
+            raise ValueFormatError(f"{len(rest[1])} values for the {len(kind._fields)} fields of {kind.__qualname__}")
         value = tuple.__new__(kind, rest[1])
         return _with_attributes(value, rest[2])
     if form == "error" and issubclass(kind, BaseException):
