@@ -34,3 +34,13 @@ def test_an_end_that_takes_too_long_is_cut_short() -> None:
         began = time.monotonic()
         assert process.wait(30) == 1
         assert time.monotonic() - began < 20
+
+
+def test_a_second_interrupt_ends_at_once_what_the_first_one_does_not() -> None:
+    text = STUCK.format("pass").replace("END_LIMIT = 0.5", "END_LIMIT = 90")
+    with subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None and b"press Ctrl-C again to end at once" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 128 + signal.SIGINT
