@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from systems import until
+from systems import System, until
 
 from ticktalk.errors import TTRuntimeError
 from ticktalk.manager.saving import Changes
@@ -175,3 +175,15 @@ def test_a_disk_that_takes_nothing_holds_nothing_up_and_what_waits_is_written_la
     with sqlite3.connect(tmp_path / FILE) as file:
         assert [key for (key,) in file.execute("SELECT key FROM parts ORDER BY key")] == ["n0", "n1", "n2", "n3"]
     file.close()
+
+
+def test_ensembles_end_with_a_manager_that_keeps_its_state(tmp_path: Path) -> None:
+    """They are told to when what they are told is written: the manager waits for that before it ends."""
+    system = System(state=str(tmp_path / "state")).with_ensembles("a")
+    try:
+        system.manager.stop(ensembles=True)
+        assert system.ensembles["a"].wait() == 0
+        assert "the manager ended the system" in system.ensembles["a"].said
+    finally:
+        system.end()
+    assert not (tmp_path / "state" / FILE).exists()

@@ -25,6 +25,10 @@ PORT_TRIES = 10
 """Ports that a manager tries which were free when it looked."""
 
 
+WRITE_LIMIT = 10.0
+"""Seconds for which the end waits for a disk: what ensembles are told last is written before."""
+
+
 class ManagerHandle:
     """A running runtime manager.
 
@@ -129,11 +133,16 @@ class ManagerHandle:
         in_loop(self.node, lambda: self._process.requests.stop_all(lambda losses: ended.set()))
         ended.wait(2 * SETTLE / 1e6)
 
+        told = threading.Event()
+
         def end() -> None:
             self._process.requests.end(ensembles)
             self.node._drain()
+            # What ensembles are told leaves when it is written, after the call of what waits for that.
+            self.manager.when_written(lambda: self.node.loop.post(told.set))
 
         in_loop(self.node, end)
+        told.wait(WRITE_LIMIT)
         self.node.close()
         self.callbacks.close()
         self._process.outputs.close()
