@@ -173,6 +173,15 @@ def test_a_bad_line_leaves_no_half_of_a_table(to, log, tmp_path):
     assert table.read_text() == "as before"
 
 
+def test_a_table_takes_no_other_file_with_it(log, tmp_path):
+    (tmp_path / "table.part").write_text("of somebody")
+    (tmp_path / "real").write_text("")
+    (tmp_path / "table").symlink_to(tmp_path / "real")
+    export(log, "--to", "csv", "-o", tmp_path / "table")
+    assert (tmp_path / "table.part").read_text() == "of somebody"
+    assert (tmp_path / "table").is_symlink() and (tmp_path / "real").read_text().startswith("graph,")
+
+
 @pytest.mark.parametrize(("name", "wrong"), [("arrival", "now"), ("start", 1.5), ("sq", 7), ("context", True)])
 @pytest.mark.parametrize("to", ["csv", "mcap"])
 def test_a_line_with_a_value_of_another_type_is_no_output(name, wrong, to, log, tmp_path):

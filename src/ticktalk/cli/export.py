@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -73,11 +74,12 @@ def whole(output: Path) -> Iterator[Path]:
     Raises:
         TTError: it cannot be written.
     """
-    part = output.with_name(f"{output.name}.part") if output.is_file() or not output.exists() else output
+    target = output.resolve()  # a link stays one
+    part = target.with_name(f".{os.getpid()}.part") if output.is_file() or not output.exists() else output
     try:
         yield part
         if part != output:
-            part.replace(output)
+            part.replace(target)
     except OSError as error:
         raise _unwritten(output, error) from None
     except TTError as error:
