@@ -205,6 +205,9 @@ def test_an_assertion_of_the_program_and_one_of_a_check_are_found(tmp_path: Path
     )
     found = explored(tmp_path, body, {"link-delay:a,b": "100ms"}, one, until="1s", check="looks_at_60:all_early")
     assert safe(found) == {"link-delay:a,b": 42_499}  # an interval begins 12.5 ms before its instant
+    (tmp_path / "looks_at_none.py").write_text("def some(outputs):\n    outputs[1000]\n")
+    with pytest.raises(TTError, match="nothing is made worse: looks_at_none:some: IndexError: list index"):
+        explored(tmp_path, body, {"link-delay": "1ms"}, one, until="1s", check="looks_at_none:some")
     with pytest.raises(
         TTError, match="an assertion does not hold although nothing is made worse: looks_at_60:all_early"
     ):

@@ -22,7 +22,7 @@ from ticktalk.mapping.deployment_file import DeploymentFile, LinkSpec
 from ticktalk.payloads import FiringError, OutputToken
 
 Check = Callable[[list[OutputToken]], Any]
-"""Looks at the outputs of a run; raises AssertionError, or returns False, where something is wrong."""
+"""Looks at the outputs of a run; raises an error, or returns False, where something is wrong."""
 
 
 class Job(NamedTuple):
@@ -98,6 +98,8 @@ class Runs:
             return [f"{self._job.check} returned False"]
         except AssertionError as error:
             return [f"{self._job.check}: {error}" if str(error) else f"{self._job.check}: an assertion does not hold"]
+        except Exception as error:  # such as of `outputs[0]`, where none came
+            return [f"{self._job.check}: {type(error).__name__}: {error}"]
 
 
 def _endless(stream: str) -> None:
