@@ -308,6 +308,14 @@ def test_nobody_hears_of_what_is_not_written() -> None:
     assert kinds.index(SyncMsg.START) < kinds.index(SyncMsg.SET_GRID), "in the order in which it was decided"
 
 
+def test_a_revoked_ensemble_is_told_so_before_the_disk_has_written_it() -> None:
+    """The manager forgets its keys at once: after that nothing can be sent there."""
+    manager = Writing()
+    manager.requests.liveness.join(EnsembleInfo("a"))
+    manager.requests.liveness.expelled("a", "its certificate was revoked")
+    assert ("a", NetMsg.REFUSED, "its certificate was revoked") in manager.sent
+
+
 # The lease.
 
 

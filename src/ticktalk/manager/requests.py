@@ -50,8 +50,11 @@ from ticktalk.time import TTToken
 
 logger = logging.getLogger("TTPython.RuntimeManager")
 
-AT_ONCE = {NetMsg.PONG, SyncMsg.REPORT, SyncMsg.WATCH}
-"""Messages to ensembles that say nothing of what the manager has decided: they wait for no writing."""
+AT_ONCE = {NetMsg.PONG, NetMsg.REFUSED, SyncMsg.REPORT, SyncMsg.WATCH}
+"""Messages to ensembles that say nothing of what the manager has decided: they wait for no writing.
+
+One that is refused is sent nothing any more after that message.
+"""
 
 
 class Requests:

@@ -138,7 +138,7 @@ class ManagerHandle:
         def end() -> None:
             self._process.requests.end(ensembles)
             self.node._drain()
-            # What ensembles are told leaves when it is written, after the call of what waits for that.
+            # These messages leave when they are written, and this call is made just before.
             self.manager.when_written(lambda: self.node.loop.post(told.set))
 
         in_loop(self.node, end)
