@@ -57,6 +57,11 @@ def add(x, y):
     return (x, y)
 
 @SQify
+def unlike(x):
+    import os
+    return os.urandom(8).hex()
+
+@SQify
 def fallback():
     return -1
 
@@ -385,6 +390,8 @@ def test_what_cannot_be_searched_is_said(tmp_path: Path) -> None:
             explored(tmp_path, DEADLINE, {"link-delay": text})
     with pytest.raises(TTError, match=r"--outputs wrok-1: there is no such output \(there are: TTFinish"):
         explored(tmp_path, DEADLINE, {"link-delay": "1ms"}, outputs=["wrok-1"])
+    with pytest.raises(TTError, match="two runs that are alike differ, so nothing can be searched"):
+        explored(tmp_path, DEADLINE.replace("work(x)", "unlike(work(x))"), {"link-delay": "1ms"})
     with pytest.raises(TTError, match="--expect clock:b: it is not searched"):
         explored(tmp_path, DEADLINE, {"link-delay": "1ms", "clock:a": "1ms"}, expect={"clock:b": "1ms"})
     with pytest.raises(TTError, match=r"stream sample-1 has no end, so no run would have one"):

@@ -321,6 +321,10 @@ def explore(
         pool.count(1)
         if usual.broken:
             raise TTError(f"an assertion does not hold although nothing is made worse: {usual.broken[0]}")
+        again = pool.submit(worker.tried, Point({}, seed, {})).result()
+        if again is not None:
+            what = "a body looks at a clock, or at random numbers that no seed sets"
+            raise TTError(f"two runs that are alike differ, so nothing can be searched: {what}: {again.what}")
         places = Places.of(compiled, host_of, DEFAULT_RUNTIME_MANAGER_NAME)
         asked = vary if vary is not None else {kind: KINDS[kind].usual for kind in USUAL}
         space = dimensions(asked.items(), places)
