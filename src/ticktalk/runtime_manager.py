@@ -402,11 +402,11 @@ class TTRuntimeManagerPhysical(TTRuntimeManager):
 
         check_port(rx_port, "rx_port")
         check_port(tx_port, "tx_port")
-        node = ManagerNode(checkpoint, state, name, f"{ip}:{rx_port}")
-        super().__init__(log_file, name, driver=node)
-        self.ip, self.rx_port, self.tx_port = ip, rx_port, tx_port
-        own, rest = as_components(components), (near, max_value, token, worker_memory)
-        self._handle = ManagerHandle(self.process, node, own, ip, rx_port, workers, credentials, insecure, *rest)
+        with ManagerNode(checkpoint, state, name, f"{ip}:{rx_port}").begins() as node:
+            super().__init__(log_file, name, driver=node)
+            self.ip, self.rx_port, self.tx_port = ip, rx_port, tx_port
+            own, rest = as_components(components), (near, max_value, token, worker_memory)
+            self._handle = ManagerHandle(self.process, node, own, ip, rx_port, workers, credentials, insecure, *rest)
 
     @property
     def address(self) -> str:

@@ -19,6 +19,7 @@ from ticktalk.manager.saving import Changes
 from ticktalk.manager.state import ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.physical.state_store import FILE, StateStore
+from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
 NAME, ADDRESS = "boss", "127.0.0.1:5555"
 
@@ -187,3 +188,9 @@ def test_ensembles_end_with_a_manager_that_keeps_its_state(tmp_path: Path) -> No
     finally:
         system.end()
     assert not (tmp_path / "state" / FILE).exists()
+
+
+def test_a_manager_that_does_not_start_gives_the_folder_back(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(TTRuntimeError, match="wants credentials"):
+            TTRuntimeManagerPhysical(None, "192.0.2.7", 0, 0, state=str(tmp_path))

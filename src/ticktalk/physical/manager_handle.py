@@ -79,8 +79,6 @@ class ManagerHandle:
             self._listen(ip, rx_port, trust)
         except TTRuntimeError:
             self.node.loop.close()
-            if manager.store is not None:
-                manager.store.close()
             raise
         known = manager.known
         if known is not None and known.manager.boot_id == boot_id() != "":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
 
@@ -112,6 +113,16 @@ class ManagerNode(Driver):
         self.recorder: Recorder = NoRecorder()
         self._goes_on: dict[int, threading.Event] = {}  # by context that has not ended: set when it does
         self.keeper: Keeper | None = None
+
+    @contextmanager
+    def begins(self) -> Iterator[ManagerNode]:
+        """This driver, while its manager is made; if that fails, the folder is given back, for another try."""
+        try:
+            yield self
+        except BaseException:
+            if self.store is not None:
+                self.store.close()
+            raise
 
     def host(self, node: Node, process: TTRuntimeManagerProcess, trust: Trust) -> None:
         """Host a process on the manager's own node.
