@@ -191,6 +191,8 @@ class EnsembleHandle:
                 self._event(f"{alive[0].name!r} cannot be reached directly: the manager relays from now on")
         except (RefusedError, NobodyAnswersError) as error:
             logger.debug("looking for direct connections: %s", error)
+            if not link.is_open:
+                self._again.set()  # the manager went meanwhile: without a session it is joined anew
         self._linked_at = monotonic_us()
 
     def _join(self) -> bool:
