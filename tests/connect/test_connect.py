@@ -143,14 +143,15 @@ def test_a_rosbag_is_played(program: Path, tmp_path: Path, storage: StoragePlugi
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("time",), "no column 'time'; there are: t, value"),
+        (("time",), "no column 'time'; there are: t, value, endless"),
         (("t", "h"), "the unit of time 'h' is not one of ns, us, ms, s, min"),
         (("value",), "row 1: value is 'x', and no number"),
         (("t", "us", "speed"), "no column 'speed'"),
+        (("endless",), "row 1: endless is inf, and no number"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_told(options: tuple[str, ...], told: str, tmp_path: Path) -> None:
-    (tmp_path / "rows.csv").write_text("t,value\n5,x\n")
+    (tmp_path / "rows.csv").write_text("t,value,endless\n5,x,inf\n")
     with pytest.raises(TTError, match=told):
         CsvPlayback(tmp_path / "rows.csv", *options)
     (tmp_path / "empty.csv").write_text("t,value\n")
@@ -277,6 +278,10 @@ def test_pages_are_read_and_values_posted(server: tuple[str, list[Any]]) -> None
     assert Http(f"{url}/json").post([1, 2]) == "thanks" and posted == [[1, 2]]
     with pytest.raises(OSError, match="refused"):
         Http("http://127.0.0.1:1/").read()
+    with socket.create_server(("127.0.0.1", 0)) as wrong:
+        Thread(target=lambda: wrong.accept()[0].sendall(b"no answer of HTTP\r\n\r\n"), daemon=True).start()
+        with pytest.raises(OSError, match=r"breaks off|BadStatusLine|reset"):
+            Http(f"http://127.0.0.1:{wrong.getsockname()[1]}/").read()
     with pytest.raises(TTError, match="begins with http"):
         Http("file:///etc/passwd")
 

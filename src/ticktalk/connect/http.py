@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import urllib.request
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,8 +51,11 @@ class Http:
     def _ask(self, data: bytes | None) -> Any:
         headers = {"Content-Type": "application/json", **self._headers} if data is not None else self._headers
         request = urllib.request.Request(self._url, data, headers)
-        with urllib.request.urlopen(request, timeout=self._timeout) as answer:
-            found = answer.read(LONGEST + 1)
+        try:
+            with urllib.request.urlopen(request, timeout=self._timeout) as answer:
+                found = answer.read(LONGEST + 1)
+        except HTTPException as error:
+            raise OSError(f"{self._url}: the answer breaks off, or is none: {error!r}") from None
         if len(found) > LONGEST:
             raise ValueError(f"{self._url}: the answer is longer than {LONGEST} bytes")
         try:

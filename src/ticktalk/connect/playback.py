@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import math
 from bisect import bisect_right
 from collections.abc import Iterable
 from pathlib import Path
@@ -140,7 +141,7 @@ def _timed(
         for name in (time, column):
             if name is not None and name not in row:
                 raise TTError(f"{path}: no column {name!r}; there are: {', '.join(map(str, row))}")
-        if not isinstance(row[time], (int, float)):
+        if not isinstance(row[time], (int, float)) or not math.isfinite(row[time]):
             raise TTError(f"{path}: row {number}: {time} is {row[time]!r}, and no number")
         found.append((round(row[time] * MICROSECONDS[unit]), row if column is None else row[column]))
     return found
