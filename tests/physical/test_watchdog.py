@@ -131,7 +131,9 @@ def test_the_manager_tells_a_long_firing_once_until_none_runs_long_any_more() ->
     completion = SimpleNamespace(take=lambda *arguments: False)
     context = SimpleNamespace(runs_long=set(), completion=completion, outputs={}, ended=False)
     state = SimpleNamespace(
-        graphs={"g": SimpleNamespace(name="g", contexts={1: context}, host_of={"a-1": "edge", "b-1": "edge"})}
+        graphs={
+            "g": SimpleNamespace(name="g", title="g", contexts={1: context}, host_of={"a-1": "edge", "b-1": "edge"})
+        }
     )
     nothing: Any = None
     reports = Reports(state, {}, nothing, told.append, nothing, nothing, nothing)  # type: ignore[arg-type]
