@@ -18,7 +18,7 @@ demo: $(READY)
 
 # Tests that start devices run alone, as devices keep time; all others run two files at a time.
 test: $(READY)
-	@echo "All checks: about 9 minutes on two cores."
+	@echo "All checks: about 12 minutes on two cores."
 	$(VENV)/bin/ruff check src tests examples benchmarks
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pytest --numprocesses 2 --dist loadfile --ignore tests/physical --ignore tests/docs
