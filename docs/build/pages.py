@@ -8,7 +8,7 @@ A page is Markdown. Its fenced blocks say what they are:
   0. So does one whose lines are only `...`.
   `title="on NAME"` runs them on the host NAME of the page, a network namespace of its own.
 - ```` ```pycon ````: a Python session, as `doctest` reads it.
-- ```` ```python ```` without a title: a script that runs without an error. Its last comments are not compared.
+- ```` ```python ```` without a title: a script that runs without an error.
 - any other block is only shown; `tests/docs` lists those, with the reason.
 
 The pages of one folder of `docs` share a folder of files, in the order of `mkdocs.yml`. So a tutorial goes on where its
@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from namespaces import add, remove
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -213,8 +214,6 @@ class Runner:
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
         if self._hosts:
-            from namespaces import remove
-
             remove(self._hosts)
             self._hosts = {}
 
@@ -243,10 +242,9 @@ class Runner:
     def _await(self, place: str, wanted: list[str], output: Path, process: subprocess.Popen[bytes]) -> None:
         """Wait until a command that goes on has printed what is wanted first."""
         end = time.monotonic() + LIMIT
-        while (said := differs(_without_end([*wanted, "..."]), got := _shown(output))) is not None:
+        while (said := differs(_without_end([*wanted, "..."]), _shown(output))) is not None:
             assert process.poll() is None, f"{place}\nended with {process.returncode}\n{said}"
             assert time.monotonic() < end, f"{place}\nafter {LIMIT:g} s:\n{said}"
-            del got
             time.sleep(0.05)
 
     def _start(self, text: str, output: Path, host: str | None) -> subprocess.Popen[bytes]:
@@ -255,8 +253,6 @@ class Runner:
         words = ["bash", "-c", text.strip()]
         if host is not None:
             if host not in self._hosts:
-                from namespaces import add
-
                 self._hosts[host] = add(host, len(self._hosts))
             words = ["ip", "netns", "exec", self._hosts[host], *words]
         # A terminal, as a reader has one: what comes first is shown first.
