@@ -22,9 +22,11 @@ import pytest
 import simpy
 
 from ticktalk.language.compiler import compile_program, compile_source
+from ticktalk.manager.state import ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import RECIPIENTS
 from ticktalk.payloads import DeployRequest, DrainRequest, OutputToken, ReadyAnswer, StartRequest, StopRequest
+from ticktalk.physical.commands import Command
 from ticktalk.simulation.faults import Faults
 from ticktalkpython import RuntimeManager
 from ticktalkpython.Clock import TTClock
@@ -886,3 +888,9 @@ def test_errors_of_the_user_are_tterrors() -> None:
         manager.instantiate_and_map_graph("prog.py")
     with pytest.raises(TypeError, match=r"simpy\.Environment"):
         TTRuntimeManagerSim(None, [], None)
+
+
+def test_a_start_that_was_stopped_before_it_could_be_told_is_said() -> None:
+    """The answer to a start waits until the state is on disk; a stop may come first."""
+    with pytest.raises(TTRuntimeError, match=r"graph 'prog' started \(context 3\), and was stopped before that"):
+        Command("start", "prog").told(3, ManagerState(None))  # type: ignore[arg-type]

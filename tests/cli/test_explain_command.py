@@ -69,6 +69,7 @@ def test_mistakes_say_what_to_do(recording: Path, tmp_path: Path) -> None:
         (str(recording), "twice-1"),
         (str(recording), "twice-1@soon"),
         (str(recording), "twice-1@12:30"),
+        (str(recording), "twice-1@300ms", "--manager", "127.0.0.1:9"),
     ):
         assert ticktalk("explain", *command).exit_code == 2
 

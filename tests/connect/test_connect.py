@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -162,19 +162,28 @@ def test_what_is_wrong_with_a_file_is_told(options: tuple[str, ...], told: str, 
 # MQTT, beside a Mosquitto broker.
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+@contextmanager
+def served(folder: Path, access: str) -> Iterator[int]:
+    """A broker, by its port; `access` is the line of its settings that says which clients may connect."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    config = tmp_path_factory.mktemp("broker") / "mosquitto.conf"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    config = folder / "mosquitto.conf"
+    config.write_text(f"listener {port} 127.0.0.1\n{access}\n")
     path = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
     assert path is not None, "install Debian's package mosquitto"
     process = subprocess.Popen([path, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    yield port
-    process.terminate()
-    process.wait(LIMIT)
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait(LIMIT)
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with served(tmp_path_factory.mktemp("broker"), "allow_anonymous true") as port:
+        yield port
 
 
 def test_values_go_by_a_broker(broker: int) -> None:
@@ -196,6 +205,16 @@ def test_values_go_by_a_broker(broker: int) -> None:
     finally:
         reader.close()
         writer.close()
+
+
+def test_a_broker_that_refuses_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with served(tmp_path, "allow_anonymous false") as port:
+        stranger = Mqtt(port=port, topic="car/+")
+        try:
+            until(lambda: caplog.text or TTEmpty())
+        finally:
+            stranger.close()
+    assert f"the MQTT broker at 127.0.0.1:{port} refuses the connection: Not authorized" in caplog.text
 
 
 def test_without_a_broker_values_wait_bounded() -> None:

@@ -62,6 +62,8 @@ def test_values_and_tokens_are_compared(fusion: Path) -> None:
     done.assert_values(22, 42, 62, sq="fuse-1")
     done.assert_tokens((22, "180ms", "220ms"), (42, 380_000, 420_000), (62, "580ms", "620ms"))
     done.assert_no_errors()
+    with pytest.raises(ValueError, match=r"graph 'fusion' has no SQ 'fuze-1': camera-1, radar-1, fuse-1"):
+        done.assert_values(sq="fuze-1")
 
 
 @pytest.mark.parametrize("start", ["0", "2026-03-01 12:00"])

@@ -53,7 +53,9 @@ def explain(
     ] = None,
 ) -> None:
     if manager is not None:
-        source, what = None, what or source
+        if what is not None:
+            raise typer.BadParameter(f"{source} or --manager {manager}: name one of them")
+        source, what = None, source
     elif source is None:
         raise typer.BadParameter("name a recording (FILE.mcap), a log of outputs, or --manager IP:PORT")
     if (what is None) == (missing is None):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
 
 from ticktalk.connect.newest import MOST, Newest
 
+logger = logging.getLogger("ticktalk")
+
 
 class Mqtt(Newest):
-    """A client of an MQTT broker. It connects by itself, again and again if it must.
+    """A client of an MQTT broker. It connects by itself, again and again if it must; a refusal is a warning.
 
     Values are JSON; what comes and is none, is `bytes`.
 
@@ -38,7 +42,7 @@ class Mqtt(Newest):
         most: int = MOST,
     ) -> None:
         super().__init__(most)
-        self._topic, self._qos = topic, qos
+        self._topic, self._qos, self._broker = topic, qos, f"{host}:{port}"
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         if user is not None:
             self._client.username_pw_set(user, password)
@@ -46,13 +50,20 @@ class Mqtt(Newest):
             self._client.tls_set()
         self._client.max_queued_messages_set(most)
         self._client.on_connect = self._connected
+        self._client.on_subscribe = self._subscribed
         self._client.on_message = self._came
         self._client.connect_async(host, port)
         self._client.loop_start()
 
-    def _connected(self, client: paho.Client, *told: Any) -> None:
-        if self._topic is not None:
+    def _connected(self, client: paho.Client, data: Any, flags: Any, reason: ReasonCode, *more: Any) -> None:
+        if reason.is_failure:
+            logger.warning("the MQTT broker at %s refuses the connection: %s", self._broker, reason)
+        elif self._topic is not None:
             client.subscribe(self._topic, self._qos)
+
+    def _subscribed(self, client: paho.Client, data: Any, number: int, reasons: list[ReasonCode], *more: Any) -> None:
+        if reasons[0].is_failure:
+            logger.warning("the MQTT broker at %s refuses the topic %s: %s", self._broker, self._topic, reasons[0])
 
     def _came(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:
         try:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ticktalk.errors import TTError
+from ticktalk.errors import TTError, TTRuntimeError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.state import ContextState, GraphState, ManagerState
 from ticktalk.mapping.weights import Weights
@@ -99,9 +99,7 @@ class Command(msgspec.Struct, omit_defaults=True):
             case "replace":
                 graph = TTGraph.from_json(self.json, "the graph sent")
                 name, inputs, watch = self.graph or None, _inputs(self.inputs), max(0, self.watch)
-                new = ReplaceRequest(
-                    graph, name, self.drop_state, watch, inputs, self.mapping, self.weights, reply
-                )
+                new = ReplaceRequest(graph, name, self.drop_state, watch, inputs, self.mapping, self.weights, reply)
                 return message(RuntimeMsg.REPLACE, new)
             case "start":
                 start = StartRequest(self.graph, _inputs(self.inputs), self.start_tick, reply, again=self.again)
@@ -137,7 +135,8 @@ class Command(msgspec.Struct, omit_defaults=True):
 
 def _context(state: ManagerState, graph: str, number: int) -> ContextState:
     found = state.graph(graph)
-    assert found is not None  # it was started just now
+    if found is None or number not in found.contexts:  # an answer waits until the state is on disk
+        raise TTRuntimeError(f"graph {graph!r} started (context {number}), and was stopped before that could be told")
     return found.contexts[number]
 
 

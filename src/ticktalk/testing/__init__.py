@@ -65,7 +65,15 @@ class Run:
         return [token.value for token in self.outputs]
 
     def of(self, sq: str) -> list[OutputToken]:
-        """The outputs of one SQ, in order of arrival."""
+        """The outputs of one SQ, in order of arrival.
+
+        Raises:
+            ValueError: the graph has no such SQ.
+        """
+        if sq not in {each.name for each in self.graph.sqs}:
+            raise ValueError(
+                f"graph {self.graph.name!r} has no SQ {sq!r}: {', '.join(each.name for each in self.graph.sqs)}"
+            )
         return [token for token in self.outputs if token.sq == sq]
 
     def timeline(self, tokens: Sequence[OutputToken] | None = None) -> str:
