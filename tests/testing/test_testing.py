@@ -99,6 +99,14 @@ def test_an_output_that_is_missing_or_too_many_is_told(fusion: Path) -> None:
     assert "nothing that holds at 80ms came on `b`" in str(told.value)
 
 
+def test_a_time_that_is_none_is_an_error_of_ticktalk(fusion: Path) -> None:
+    done = run(fusion, until="300ms", component={"pole.camera": Camera()})
+    with pytest.raises(TTError, match="'soon' is no duration: write a number and a unit"):
+        done.why("fuse-1", at="soon")
+    with pytest.raises(TTError, match="'100' is no duration"):
+        done.assert_tokens((12, "100", "140ms"))
+
+
 def test_a_program_that_never_fires_says_why(tmp_path: Path) -> None:
     (tmp_path / "never.py").write_text(FUSION.replace("TTPeriod=ms(200), ", "TTPeriod=ms(200), TTPhase=ms(50), "))
     done = run(tmp_path / "never.py", until="1s", component={"pole.camera": Camera()})

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from ticktalk.cli.arguments import duration
 from ticktalk.cli.simulated import Simulated, simulate
 from ticktalk.durations import interval_text
@@ -265,7 +267,10 @@ def _as_file(given: Any, path: Path) -> str | Path | None:
 
 
 def _ticks(time: When) -> int:
-    return time if isinstance(time, int) else duration(time)
+    try:
+        return time if isinstance(time, int) else duration(time)
+    except typer.BadParameter as error:
+        raise TTError(error.message) from None
 
 
 def _same(one: Any, other: Any) -> bool:
