@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.record import is_recording, recording_at
+from ticktalk.cli.record import is_recording, recorded_start
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import terminal
 from ticktalk.durations import EPOCH_SECONDS, UNITS, instant_text
@@ -81,12 +81,7 @@ def explain(
 
 def _recorded(file: Path, name: str, time: str, missing: bool, context: int | None, live: bool) -> Explanation:
     """The explanation from a recording; `live`: it is still being written, so that its end is not there is no lack."""
-    read = recording_at(file)
-    found = [setup for setup in read.setups if context in (None, setup.context)]
-    if not found:
-        there = ", ".join(str(setup.context) for setup in read.setups)
-        raise TTError(f"{file}: no start {context} was recorded (there are: {there})")
-    setup = found[-1]
+    read, setup = recorded_start(file, context)
     tick = arguments.recorded_tick(time, setup.start_tick)
     if setup.outputs_only:
         from ticktalk.recording.tokens import rows_of

@@ -30,6 +30,7 @@ from ticktalk.exploration.axis import Bound, bound
 from ticktalk.exploration.certificate import AxisBound, Certificate, Counterexample, Together
 from ticktalk.exploration.dimensions import (
     KINDS,
+    LASTING,
     SEEDS,
     USUAL,
     Dimension,
@@ -38,6 +39,7 @@ from ticktalk.exploration.dimensions import (
     dimensions,
     events_of,
     matching,
+    moment,
     read_range,
 )
 from ticktalk.exploration.outcomes import Difference, Outcome
@@ -140,12 +142,12 @@ class Search:
         name = axis.dimension.name
         kind = axis.dimension.kind
         many = SEEDS if KINDS[kind].by_chance else 1
-        lasting = kind in ("cut", "fail")
+        lasting = kind in LASTING
         return [
             Point(
                 {name: axis.sign * value},
                 self._seed if lasting else self._seed + number,
-                {name: 1 + self._length * (number + 1) // (SEEDS + 1)} if lasting else {},
+                {name: moment(self._length, number)} if lasting else {},
             )
             for number in range(many)
         ]

@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.replay import check_names, recorded_start, tell_incomplete
+from ticktalk.cli.replay import check_names, replayable, tell_incomplete
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import table, terminal
 from ticktalk.durations import duration_text, interval_and_ticks
@@ -31,7 +31,7 @@ def inspect(
     json: options.Json = False,
     context: options.Context = None,
 ) -> None:
-    recording, setup = recorded_start(file, context)
+    recording, setup = replayable(file, context)
     check_names(setup, sq or [], "--sq")
     tell_incomplete(file, recording)
     records = recording.records(setup.context)

@@ -13,6 +13,7 @@ from ticktalk.errors import TTError
 
 if TYPE_CHECKING:
     from ticktalk.recording.mcap_file import Recording, RecordingWriter
+    from ticktalk.recording.setup import Setup
     from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical
 
 SHOWN = 10
@@ -52,6 +53,20 @@ def recording_at(path: Path) -> Recording:
     except ImportError:
         raise TTError("recordings need mcap: pip install 'ticktalk[record]'") from None
     return read_recording(path)
+
+
+def recorded_start(file: Path, context: int | None) -> tuple[Recording, Setup]:
+    """A recording, and the start in it that is meant; None: the last one.
+
+    Raises:
+        TTError: it cannot be read, or has no such start.
+    """
+    recording = recording_at(file)
+    found = [setup for setup in recording.setups if context in (None, setup.context)]
+    if not found:
+        there = ", ".join(str(setup.context) for setup in recording.setups)
+        raise TTError(f"{file}: no start {context} was recorded (there are: {there})")
+    return recording, found[-1]
 
 
 def write_trace(recording: Path, trace: Path) -> None:

@@ -15,7 +15,7 @@ import typer
 
 from ticktalk.cli import arguments, options
 from ticktalk.cli.console import Results, ResultsGone
-from ticktalk.cli.record import recording_at
+from ticktalk.cli.record import recorded_start
 from ticktalk.cli.streams import say
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import duration_text
@@ -44,7 +44,6 @@ FLUSH = 0.1
 
 SHOWN = 10
 """Departures that are told at most."""
-
 
 
 def replay(
@@ -89,7 +88,7 @@ def replay(
     json: options.Json = False,
 ) -> None:
     gc.disable()  # what is read lives as long as this process
-    recording, setup = recorded_start(file, context)
+    recording, setup = replayable(file, context)
     first = setup.start_tick
     begin: Tick = NEG_INFINITY if since is None else arguments.recorded_tick(since, first)
     ends = [arguments.recorded_tick(text, first) for text in (to, until) if text is not None]
@@ -210,23 +209,19 @@ def tell_replayed(replay: Replay, departures: list[Departure]) -> None:
         say(f"in the recorded run tokens were dropped where too many waited, here none is ({dropped}): so it departs")
 
 
-def recorded_start(file: Path, context: int | None) -> tuple[Recording, Setup]:
-    """A recording, and the start in it that is meant.
+def replayable(file: Path, context: int | None) -> tuple[Recording, Setup]:
+    """A recording, and the start in it that is meant, with all that led to its outputs.
 
     Raises:
         TTError: it cannot be read, has no such start, or has its outputs only.
     """
-    recording = recording_at(file)
-    found = [setup for setup in recording.setups if context in (None, setup.context)]
-    if not found:
-        there = ", ".join(str(setup.context) for setup in recording.setups)
-        raise TTError(f"{file}: no start {context} was recorded (there are: {there})")
-    if found[-1].outputs_only:
+    recording, setup = recorded_start(file, context)
+    if setup.outputs_only:
         raise TTError(
             f"{file}: this recording has outputs only (--record-outputs). A run that was recorded by --record FILE.mcap"
             " can be replayed and inspected"
         )
-    return recording, found[-1]
+    return recording, setup
 
 
 def tell_incomplete(file: Path, recording: Recording) -> None:

@@ -157,19 +157,18 @@ def simulate(
             from ticktalk.cli.record import also_traced
 
             record = also_traced(record, trace, stack)
+        asked_for = {"until": until, "network-delay": network_delay}
         if record is not None:
             from ticktalk.cli.record import recording_writer, tell_lacks
 
             writer = recording_writer(record)
             from ticktalk.recording.simulated import RecordedSimulation
 
-            asked_for = {"until": until, "network-delay": network_delay}
             recorded = RecordedSimulation(manager, writer, {name: value for name, value in asked_for.items() if value})
             stack.callback(lambda: tell_lacks(record, recorded.finish()))
         if record_outputs is not None:
             from ticktalk.cli.record import record_outputs as outputs_to
 
-            asked_for = {"until": until, "network-delay": network_delay}
             outputs_to(record_outputs, manager, asked_for, stack)
         manager.on_output(results.add, notes=True)
         if plot is not None:

@@ -7,8 +7,8 @@ states. Bodies of streams run now; those that want a component get it by `--comp
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def then_live(
     components: Sequence[str],
     delay: int,
     take: Callable[[OutputToken], None],
-    begun: Callable[[TTRuntimeManagerSim], Callable[[], None]] = lambda manager: lambda: None,
+    begun: Callable[[TTRuntimeManagerSim], Callable[[], None]],
 ) -> None:
     """Go on live, until nothing is left to do, or until Ctrl-C.
 
@@ -60,12 +60,14 @@ def then_live(
         TTError, typer.BadParameter: a component is missing, or its factory is wrong.
     """
     setup, graph = replay.setup, graph_now(replay)
+    ensembles = ensembles_of(replay.graph, replay.host_of)
+    _check_drivers(ensembles, components)
     run = SimulatedRun(
         graph=graph,
         start=tick,
         near=Path.cwd(),
         inputs={name: decode_value(data) for name, data in setup.inputs.items()},
-        ensembles=_but(ensembles_of(replay.graph, replay.host_of), components),
+        ensembles=ensembles,
         components=components,
         delay=delay,
     )
@@ -83,15 +85,15 @@ def then_live(
         for lost in hand_over(replay, contexts, delay):
             say(f"it goes on without {lost}")
         say(f"{graph.name} goes on live, {duration_text(tick - setup.start_tick)} after its start; Ctrl-C ends it")
-        with _until_interrupted():
+        with suppress(KeyboardInterrupt):
             _in_real_time(simulation, tick, until, begun(manager))
         failures.tell_repeats()
         for line in counter_lines(manager.counters(graph)):
             say(line)
 
 
-def _but(ensembles: list[str], components: Sequence[str]) -> list[str]:
-    """Ensembles with the components that SQs want; all of them are to be given.
+def _check_drivers(ensembles: Sequence[str], components: Sequence[str]) -> None:
+    """See that `--component` gives every component that SQs on the ensembles want.
 
     Raises:
         TTError: one is not.
@@ -103,15 +105,6 @@ def _but(ensembles: list[str], components: Sequence[str]) -> list[str]:
             if f"{name}.{component}" not in given:
                 wanted = f"--component {name}.{component}=MODULE:FACTORY"
                 raise TTError(f"--then-live: SQs on {name!r} use its {component!r}: give its driver, {wanted}")
-    return ensembles
-
-
-@contextmanager
-def _until_interrupted() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        pass
 
 
 def _in_real_time(simulation: Simulation, first: int, until: Tick, look: Callable[[], Any]) -> None:

@@ -18,7 +18,7 @@ LANE = 14.0
 
 GAP = 18.0
 MOST = 1500
-"""Marks of an output at most; of more of them only those that differ are drawn, and every so many of the others."""
+"""Marks of an output that are drawn at most: so many of those as recorded, and so many of those that differ."""
 
 COLOURS = """
 .same { fill: var(--bar); } .later { fill: var(--later); } .changed { fill: var(--changed); }
@@ -63,6 +63,7 @@ def draw_comparison(title: str, rows: Sequence[tuple[str, Sequence[Mark]]], said
     bottom = top + len(rows) * (2 * LANE + GAP)
     width, height = max(right, MARGIN + text_width(title, 15, bold=True)) + MARGIN, bottom + 64
     scale = WIDE / max(1, high - low)
+    drawn = [(name, _thinned(marks)) for name, marks in rows]
 
     def at(tick: int) -> float:
         return left + (tick - low) * scale
@@ -80,13 +81,13 @@ def draw_comparison(title: str, rows: Sequence[tuple[str, Sequence[Mark]]], said
         x = at(tick)
         lines.append(f'<line class="grid" x1="{x:.1f}" y1="{top - 8:g}" x2="{x:.1f}" y2="{bottom:.1f}"/>')
         lines.append(f'<text class="soft" x="{x:.1f}" y="{bottom + 14:.1f}" text-anchor="middle">{about(tick)}</text>')
-    for index, (name, marks) in enumerate(rows):
+    for index, (name, marks) in enumerate(drawn):
         y = top + index * (2 * LANE + GAP)
         lines.append(f"<g data-output={quoteattr(name)}>")
         lines.append(f'<text class="name" x="{MARGIN:g}" y="{y + 18:.1f}">{escape(name)}</text>')
         for told, below in (("recorded", 10.0), ("what if", LANE + 12)):
             lines.append(f'<text class="soft" x="{left - 8:.1f}" y="{y + below:.1f}" text-anchor="end">{told}</text>')
-        for mark in _thinned(marks):
+        for mark in marks:
             lines += _drawn(mark, y, at)
         lines.append("</g>")
     x = MARGIN
@@ -94,8 +95,8 @@ def draw_comparison(title: str, rows: Sequence[tuple[str, Sequence[Mark]]], said
         lines.append(f'<rect class="{kind}" x="{x:.1f}" y="{bottom + 31:.1f}" width="10" height="10" rx="2"/>')
         lines.append(f'<text class="soft" x="{x + 15:.1f}" y="{bottom + 40:.1f}">{meaning}</text>')
         x += 15 + text_width(meaning, 11) + 22
-    total, drawn = (sum(map(len, each)) for each in ([marks for _, marks in rows], [_thinned(m) for _, m in rows]))
-    few = f"; {drawn} of {total} tokens are drawn" if drawn < total else ""
+    total, shown = (sum(len(marks) for _, marks in each) for each in (rows, drawn))
+    few = f"; {shown} of {total} tokens are drawn" if shown < total else ""
     note = f"times are after the start, when sent{few}"
     lines.append(f'<text class="soft" x="{x:.1f}" y="{bottom + 40:.1f}">{note}</text>')
     lines.append("</svg>")
@@ -103,12 +104,10 @@ def draw_comparison(title: str, rows: Sequence[tuple[str, Sequence[Mark]]], said
 
 
 def _thinned(marks: Sequence[Mark]) -> list[Mark]:
-    same = [mark for mark in marks if mark.kind == "same"]
-    every = -(-len(same) // MOST) if same else 1
-    kept = set(map(id, same[::every]))
-    differ = [mark for mark in marks if mark.kind != "same"]
-    other = -(-len(differ) // MOST) if differ else 1
-    kept |= set(map(id, differ[::other]))
+    kept: set[int] = set()
+    for differs in (False, True):
+        found = [mark for mark in marks if (mark.kind != "same") == differs]
+        kept.update(map(id, found[:: max(1, -(-len(found) // MOST))]))
     return [mark for mark in marks if id(mark) in kept]
 
 

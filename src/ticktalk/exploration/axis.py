@@ -1,7 +1,7 @@
 """The search along one axis: the largest value up to which nothing changes, found by halving and then doubted.
 
-Halving is right where worse is never better. Whether that is so, nobody knows: so values below and above what was found
-are tried, too. One below that changes something makes the search begin anew below it.
+Halving is right where worse is never better. Nobody knows whether that is so. Therefore values below and above the
+bound are tried, too. One below it that changes something makes the search begin anew below that.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def bound(end: int, resolution: int, chance: Random) -> Generator[list[int], Seq
         high = bad[0]
         low = max([value for value in below if value < high], default=0)
     if high is not None and end - high > 1:
-        above = sorted({chance.randrange(high + 1, end) for _ in range(DOUBTS)} - {high})
+        above = sorted({chance.randrange(high + 1, end) for _ in range(DOUBTS)})
         answers = yield above
         tried += len(above)
         steady = steady and not any(answers)

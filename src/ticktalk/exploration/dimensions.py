@@ -60,6 +60,14 @@ USUAL = ("link-delay", "jitter", "loss", "clock", "body-time")
 SEEDS = 4
 """Seeds with which something is tried that depends on chance; also moments at which a cut or a failure begins."""
 
+LASTING = ("cut", "fail")
+"""Kinds that begin at a moment, and last as long as their number says."""
+
+
+def moment(length: int, number: int) -> int:
+    """Where one of the `SEEDS` moments lies that divide a run of `length` microseconds; `number`: from 0 on."""
+    return 1 + length * (number + 1) // (SEEDS + 1)
+
 
 class Dimension(NamedTuple):
     """Something that is made worse.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import NamedTuple
 
-from ticktalk.exploration.dimensions import KINDS, SEEDS, Dimension, Point
+from ticktalk.exploration.dimensions import KINDS, LASTING, SEEDS, Dimension, Point, moment
 
 Differs = Callable[[Point], bool]
 """Runs a point; True if something is otherwise."""
@@ -48,7 +48,7 @@ def search(box: Box, runs: int, chance: int, differs: Differs) -> tuple[Point | 
         tried += 1
         return differs(_point(box, drawn))
 
-    lasting = [each for each in box.dimensions if each.kind in ("cut", "fail")]
+    lasting = [each for each in box.dimensions if each.kind in LASTING]
     strategy = st.tuples(
         st.integers(0, SEEDS - 1),
         st.tuples(*(st.integers(*box.ranges[each.name]) for each in box.dimensions)),
@@ -74,7 +74,7 @@ def search(box: Box, runs: int, chance: int, differs: Differs) -> tuple[Point | 
 def _point(box: Box, drawn: tuple[int, tuple[int, ...], tuple[int, ...]]) -> Point:
     seed, values, moments = drawn
     given = {each.name: value for each, value in zip(box.dimensions, values, strict=True) if value}
-    lasting = [each.name for each in box.dimensions if each.kind in ("cut", "fail")]
+    lasting = [each.name for each in box.dimensions if each.kind in LASTING]
     begins = dict(zip(lasting, moments, strict=True))
     return Point(given, box.seed + seed, {name: begins[name] for name in lasting if name in given})
 
@@ -105,6 +105,7 @@ def corners(box: Box, most: int, chance: Random) -> list[Point]:
     """The corners of a box, or some of them, with each seed: nothing in it is worse, if worse is never better."""
     signed = [each for each in box.dimensions if box.ranges[each.name][0] < 0 < box.ranges[each.name][1]]
     sides = {tuple(chance.random() < 0.5 for _ in signed) for _ in range(most)} if signed else {()}
+    lasting = {each.name for each in box.dimensions if each.kind in LASTING}
     found = []
     random = any(KINDS[each.kind].by_chance for each in box.dimensions)
     for side in sorted(sides):
@@ -116,6 +117,6 @@ def corners(box: Box, most: int, chance: Random) -> list[Point]:
             if value:
                 values[each.name] = value
         for seed in range(SEEDS if random else 1):
-            moments = {n: 1 + box.length * (seed + 1) // (SEEDS + 1) for n in values if n.startswith(("cut:", "fail:"))}
+            moments = {name: moment(box.length, seed) for name in values if name in lasting}
             found.append(Point(values, box.seed + seed, moments))
     return found

@@ -257,7 +257,7 @@ class _Reader(YamlFile):
         inner = found.get("default")
         if isinstance(inner, yaml.MappingNode):
             found = {**self.fields(inner, "a link", LinkSpec._fields), **found}
-        link = link_of(self, found, LinkSpec())
+        link = link_of(self, found)
         between = found.get("between")
         # `default` is a key beside latency and bandwidth, or above them, or stands in place of the two names.
         if isinstance(between, yaml.ScalarNode) and between.value == "default" and inner is None:
@@ -323,14 +323,14 @@ def clock(reader: YamlFile, node: yaml.Node) -> ClockSpec:
     return ClockSpec(reader.of(found, "offset", signed_duration, 0), reader.of(found, "drift", drift, Fraction(0)))
 
 
-def link_of(reader: YamlFile, found: dict[str, yaml.Node], former: LinkSpec) -> LinkSpec:
-    """A link by the nodes of its fields; what is not among them is as in `former`. Mistakes go to `reader`."""
+def link_of(reader: YamlFile, found: dict[str, yaml.Node]) -> LinkSpec:
+    """A link by the nodes of its fields; a field that is not among them has its default. Mistakes go to `reader`."""
     return LinkSpec(
-        reader.of(found, "latency", reader.duration, former.latency),
-        reader.of(found, "bandwidth", bandwidth, former.bandwidth),
-        reader.of(found, "jitter", reader.duration, former.jitter),
-        reader.of(found, "distribution", _spread, former.distribution),
-        *(reader.of(found, share, share_of, getattr(former, share)) for share in ("loss", "duplicate", "reorder")),
+        reader.of(found, "latency", reader.duration, 0),
+        reader.of(found, "bandwidth", bandwidth, None),
+        reader.of(found, "jitter", reader.duration, 0),
+        reader.of(found, "distribution", _spread, Spread.UNIFORM),
+        *(reader.of(found, share, share_of, Fraction(0)) for share in ("loss", "duplicate", "reorder")),
     )
 
 

@@ -136,8 +136,8 @@ def _what(event: Event) -> str:
         parts = {"program": json.dumps(event.program), "watch": duration_text(event.watch)}
         parts |= {"drop-state": f"[{', '.join(event.drop_state)}]"} if event.drop_state else {}
     else:
-        listed = f"={','.join(event.components)}" if event.components else ""
-        return f"{event.kind}: {event.ensembles[0]}{listed}" if not listed else f'join: "{event.ensembles[0]}{listed}"'
+        name = event.ensembles[0]
+        return f'join: "{name}={",".join(event.components)}"' if event.components else f"{event.kind}: {name}"
     return f"{event.kind}: {{{', '.join(f'{name}: {text}' for name, text in parts.items())}}}"
 
 
@@ -242,7 +242,7 @@ class _Reader(YamlFile):
         names = self.pair(found["between"], "between") if found else ()
         if not names:
             return None
-        changed = link_of(self, found, LinkSpec())._asdict()
+        changed = link_of(self, found)._asdict()
         return Event(0, "link", names, link={field: changed[field] for field in LinkSpec._fields if field in found})
 
     def clock(self, node: yaml.Node) -> Event | None:
@@ -276,7 +276,7 @@ class _Reader(YamlFile):
             for each in event.ensembles:
                 if each not in there:
                     self.impossible(event, f"there is no ensemble {each!r} then", did_you_mean(each, there))
-            if event.kind in ("fail", "recover", "slow") and name == manager and event.kind != "slow":
+            if event.kind in ("fail", "recover") and name == manager:
                 self.impossible(event, f"{name!r} is the manager's own ensemble, without which nothing is noticed")
             elif event.kind == "clock" and name == manager:
                 self.impossible(event, f"the clock of {name!r}, the manager's own ensemble, is the root clock")
