@@ -8,17 +8,14 @@ from pathlib import Path
 from mcap.reader import make_reader
 
 from commands import ticktalk
+from programs import HEAD
 from ticktalk.recording.mcap_file import read_recording
 from ticktalk.records import Sent
 from ticktalk.values.codec import decode_value
 
-PROGRAM = """
-from ticktalk import *
-@STREAMify
-def count(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
+PROGRAM = (
+    HEAD
+    + """
 @GRAPHify
 def main(trigger):
     with TTConstraint(name="a"):
@@ -26,6 +23,7 @@ def main(trigger):
     with TTConstraint(name="b"):
         return x + 1
 """
+)
 
 
 def test_a_recording_that_cannot_be_written_is_the_error_with_a_trace_too(tmp_path: Path) -> None:

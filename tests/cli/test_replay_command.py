@@ -9,29 +9,18 @@ from pathlib import Path
 import pytest
 
 import commands
+from programs import HEAD
 
-PROGRAM = """
+PROGRAM = (
+    HEAD
+    + """
 import random
-from ticktalk import *
-@STREAMify
-def count(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
-@SQify
-def total(x):
-    global sq_state
-    sq_state["sum"] = sq_state.get("sum", 0) + x
-    return sq_state["sum"]
 @SQify
 def luck(x):
     return random.random()
 @SQify
 def both(x, y):
     return x + y
-@SQify
-def late():
-    return -1
 @GRAPHify
 def main(trigger):
     with TTConstraint(name="a"):
@@ -44,6 +33,7 @@ def main(trigger):
         z = TTFinishByOtherwise(y, TTTimeDeadline=due, TTPlanB=late())
         return both(z, x)
 """
+)
 
 
 ticktalk = functools.partial(commands.ticktalk, COLUMNS="200", NO_COLOR="1")

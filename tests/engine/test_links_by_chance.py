@@ -7,29 +7,21 @@ from pathlib import Path
 import pytest
 
 import ticktalk
+from programs import HEAD
 from ticktalk import TTError
 from ticktalk.cli.simulated import Simulated
 
-PROGRAM = """
-from ticktalk import *
-
-@STREAMify
-def sample(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
-
-@SQify
-def same(x):
-    return x
-
+PROGRAM = (
+    HEAD
+    + """
 @GRAPHify
 def graph(trigger):
     with TTConstraint(name="a"):
-        x = sample(trigger, TTPeriod=10_000, TTPhase=0, TTDataIntervalWidth=2)
+        x = count(trigger, TTPeriod=10_000, TTPhase=0, TTDataIntervalWidth=2)
     with TTConstraint(name="b"):
         return same(x)
 """
+)
 TOKENS = 1_999
 
 
@@ -132,7 +124,7 @@ def test_bandwidth_and_jitter_add_up(tmp_path: Path) -> None:
     """A token of 1 kB takes 8 ms at 1 Mbit/s; with one each 10 ms none waits."""
     (tmp_path / "program.py").write_text(PROGRAM)
     text = "ensembles: [{name: a}, {name: b}]\nlinks: [{between: [a, b], bandwidth: 1Mbit/s, jitter: 1ms}]\n"
-    (tmp_path / "deployment.yaml").write_text(text + "costs: {sample: {bytes: 1kB}}\n")
+    (tmp_path / "deployment.yaml").write_text(text + "costs: {count: {bytes: 1kB}}\n")
     done = ticktalk.simulate(tmp_path / "program.py", until="5s", deployment=tmp_path / "deployment.yaml")
     assert 8_000 <= min(delays(done)) < 8_050
     assert 8_950 < max(delays(done)) <= 9_000

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import simpy
 
+import programs
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.engine.context import Context
 from ticktalk.engine.firing.base import TTSQSync
@@ -25,28 +26,14 @@ S = 1_000_000
 MS = 1_000
 MANAGER = "runtime-manager"
 
-HEAD = """\
-from ticktalk import SQify, STREAMify, GRAPHify, TTClock, TTEmpty, component, Hz
-@STREAMify
-def count(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
-@STREAMify
-def ones(trigger):
-    return 1
-@SQify
-def same(x):
-    return x
+HEAD = (
+    programs.HEAD
+    + """\
 @SQify
 def pair(x, y):
     return (x, y)
-@SQify
-def total(x):
-    global sq_state
-    sq_state["sum"] = sq_state.get("sum", 0) + x
-    return sq_state["sum"]
 """
+)
 
 
 def graph_of(body: str, name: str = "prog", more: str = "", inputs: str = "trigger") -> TTGraph:

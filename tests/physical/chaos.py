@@ -20,19 +20,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from systems import HEAD, LIMIT, Process, System, begun, children, kill, until
+from systems import HEAD, LIMIT, NUMBERS, Process, System, begun, children, kill, until
 
 from ticktalk.errors import TTRuntimeError
 from ticktalk.physical.manager_node import in_loop
 
 LEFT = (
-    HEAD
+    NUMBERS
     + """
-@STREAMify
-def src(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
 @SQify
 def total(x):
     global sq_state
@@ -82,7 +77,6 @@ def main(trigger):
 """
 )
 """A line from the ensemble with the sensor to the manager's own ensemble."""
-
 
 
 class World(NamedTuple):
@@ -395,9 +389,7 @@ class Chaos:
         )
 
 
-def run(
-    seconds: float, seed: int, world: World = SMALL, look: Callable[[Chaos], None] = lambda chaos: None
-) -> Chaos:
+def run(seconds: float, seed: int, world: World = SMALL, look: Callable[[Chaos], None] = lambda chaos: None) -> Chaos:
     """Chaos for some seconds; raises AssertionError when something is not as it must be."""
     with tempfile.TemporaryDirectory() as folder:
         chaos = Chaos(seed, Path(folder), world, look)

@@ -27,14 +27,21 @@ HEAD = "from ticktalk import SQify, STREAMify, GRAPHify, TTClock, TTEmpty, compo
 
 ONE = HEAD + "@SQify\ndef f(x):\n    return x + 1\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n"
 
-ENDLESS = (
+NUMBERS = (
     HEAD
-    + """
+    + """\
 @STREAMify
 def src(trigger):
     global sq_state
     sq_state["n"] = sq_state.get("n", 0) + 1
     return sq_state["n"]
+"""
+)
+"""A stream whose values are 1, 2, 3 and so on."""
+
+ENDLESS = (
+    NUMBERS
+    + """
 @SQify
 def same(x):
     return x

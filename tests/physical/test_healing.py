@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from systems import HEAD, LIMIT, Process, System, alive, children, free_port, kill, until
+from systems import HEAD, LIMIT, NUMBERS, Process, System, alive, children, free_port, kill, until
 
 from ticktalk.cli.remote import Remote
 from ticktalk.errors import TTRuntimeError
@@ -21,17 +21,8 @@ from ticktalk.values.codec import decode_value
 GAP = 5_000_000
 """Microseconds within which a stateful SQ goes on elsewhere: about 2 s when the machine is free."""
 
-NUMBERS = """
-@STREAMify
-def src(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
-"""
-
 COUNTED = (
-    HEAD
-    + NUMBERS
+    NUMBERS
     + """
 @SQify
 def count(x):
@@ -48,8 +39,7 @@ def main(trigger):
 """A stateful SQ that may live anywhere, fed at 10 Hz."""
 
 WOVEN = (
-    HEAD
-    + NUMBERS
+    NUMBERS
     + """
 @SQify
 def total(x):
@@ -346,7 +336,7 @@ def grid(token: OutputToken, period: int) -> bool:
 
 def test_a_new_period_holds_from_the_next_instant_on_and_after_a_loss(own: Callable[..., System]) -> None:
     system = own().with_ensembles("b", "c")
-    text = HEAD + NUMBERS + "@GRAPHify\ndef main(trigger):\n    return src(trigger, TTPeriod=200000)\n"
+    text = NUMBERS + "@GRAPHify\ndef main(trigger):\n    return src(trigger, TTPeriod=200000)\n"
     graph = system.deploy(text, "paced", mapping={"src-1": "b"})
     system.manager.execute_graph(graph)
     until(lambda: len(of(system, "paced")) > 3, "it runs")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from systems import HEAD, Process, free_port, until
+from systems import NUMBERS, Process, free_port, until
 
 from ticktalk.cli.manager_command import state_folder
 from ticktalk.cli.remote import Remote
@@ -24,13 +24,8 @@ from ticktalk.physical.trust.authority import init_authority, issue
 from ticktalk.values.codec import encode_value
 
 FAST = (
-    HEAD
+    NUMBERS
     + """
-@STREAMify
-def src(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
 @SQify
 def same(x):
     return x

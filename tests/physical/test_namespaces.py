@@ -8,27 +8,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from systems import LIMIT, until
+from systems import NUMBERS, Process, until
 
 PORT = 5555
 
-STREAM = """
-from ticktalk import SQify, STREAMify, GRAPHify, TTClock
-@STREAMify
-def src(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
+STREAM = (
+    NUMBERS
+    + """
 @SQify
 def same(x):
     return x
@@ -42,6 +35,7 @@ def main(trigger):
         with TTConstraint(name="b"):
             return same(s)
 """
+)
 
 
 def ip(*arguments: str) -> None:
@@ -54,7 +48,7 @@ class Network:
     def __init__(self) -> None:
         self._prefix = f"tt{os.getpid()}"
         self._made: list[str] = []
-        self._processes: list[Command] = []
+        self._processes: list[Process] = []
 
     def allowed(self) -> None:
         """Try whether namespaces can be made.
@@ -110,9 +104,9 @@ class Network:
         ip("-n", self.name(host), "link", "set", "wire", "up")
         ip("-n", self.name(host), "route", "replace", "default", "via", f"10.77.{number}.1")
 
-    def command(self, host: str, *arguments: str) -> Command:
+    def command(self, host: str, *arguments: str) -> Process:
         """Run one of our commands on a host."""
-        self._processes.append(Command(self.name(host), arguments))
+        self._processes.append(Process(*arguments, within=["ip", "netns", "exec", self.name(host)]))
         return self._processes[-1]
 
     def end(self) -> None:
@@ -120,52 +114,6 @@ class Network:
             process.end()
         for host in self._made:
             ip("netns", "del", self.name(host))
-
-
-class Command:
-    """A command in a namespace; its output is kept, line by line."""
-
-    def __init__(self, namespace: str, arguments: tuple[str, ...]) -> None:
-        self.popen = subprocess.Popen(
-            ["ip", "netns", "exec", namespace, sys.executable, "-m", "ticktalk.cli.main", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            start_new_session=True,
-        )
-        self.out: list[str] = []
-        self.err: list[str] = []
-        self._readers = [
-            threading.Thread(target=self._read, args=(self.popen.stdout, self.out), daemon=True),
-            threading.Thread(target=self._read, args=(self.popen.stderr, self.err), daemon=True),
-        ]
-        for reader in self._readers:
-            reader.start()
-
-    @staticmethod
-    def _read(stream: Any, lines: list[str]) -> None:
-        for line in stream:
-            lines.append(line.rstrip("\n"))
-
-    @property
-    def said(self) -> str:
-        return "\n".join(self.err)
-
-    def wait(self) -> int:
-        status = self.popen.wait(LIMIT)
-        for reader in self._readers:
-            reader.join(5)
-        return status
-
-    def end(self) -> None:
-        if self.popen.poll() is None:
-            self.popen.send_signal(signal.SIGINT)  # `ip netns exec` has become the command itself
-            try:
-                self.popen.wait(15)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.popen.pid, signal.SIGKILL)
-        self.wait()
 
 
 @pytest.fixture
@@ -186,7 +134,7 @@ def network() -> Iterator[Network]:
         made.end()
 
 
-def start_all(network: Network, tmp_path: Path, length: int, *options: str) -> tuple[Command, Command, Command]:
+def start_all(network: Network, tmp_path: Path, length: int, *options: str) -> tuple[Process, Process, Process]:
     """A manager on `m`, ensembles on `a` and `b`, and a stream from `a` to `b` that lasts `length` microseconds."""
     (tmp_path / "prog.py").write_text(STREAM.format(length=length))
     manager = network.command(
@@ -298,7 +246,7 @@ def main(trigger):
 """Two streams that say on which host, and when (one clock for all namespaces), they ran."""
 
 
-def marks(ensemble: Command, sq: str) -> list[tuple[int, float, float]]:
+def marks(ensemble: Process, sq: str) -> list[tuple[int, float, float]]:
     """Of each firing on an ensemble: its number, and from when to when it ran."""
     found = []
     for line in list(ensemble.err):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from systems import HEAD, System, children, until
+from systems import NUMBERS, System, children, until
 
 from ticktalk.physical.workers import worker_body
 from ticktalk.physical.workers.memory import own_memory
@@ -14,13 +14,8 @@ SERVED, TENFOLD = 20_000, 2_000
 """Root ticks between two values: so many that the body keeps up, and ten times as many."""
 
 PROGRAM = (
-    HEAD
+    NUMBERS
     + f"""
-@STREAMify
-def src(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
 @SQify
 def work(x):
     import time

@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from systems import Process, until
 
+from programs import HEAD
 from ticktalk import TTRuntimeManagerPhysical, compile_program
 from ticktalk.cli.record import Recorded as RecordedManager
 from ticktalk.payloads import StartContext, StopGraph
@@ -27,22 +28,15 @@ from ticktalk.recording.replay import Replay
 from ticktalk.records import Decided, Fired, Received, Recorded, Records, Sent
 from ticktalk.values.codec import decode_value, encode_value
 
-PROGRAM = """
-from ticktalk import *
-@STREAMify
-def count(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
+PROGRAM = (
+    HEAD
+    + """
 @SQify
 def twice(x):
     return x * 2
 @SQify
 def pair(x, y):
     return [x, y]
-@SQify
-def late():
-    return -1
 @GRAPHify
 def main(trigger):
     with TTConstraint(name="a"):
@@ -56,6 +50,7 @@ def main(trigger):
         z = TTFinishByOtherwise(y, TTTimeDeadline=due, TTPlanB=late())
         return pair(z, x)
 """
+)
 
 
 def command(folder: Path, *more: str) -> list[str]:

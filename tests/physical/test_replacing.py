@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from systems import HEAD, LIMIT, ONE, Process, System, kill, until
+from systems import HEAD, LIMIT, NUMBERS, ONE, Process, System, kill, until
 
 from ticktalk.errors import TTRuntimeError
 from ticktalk.hosted.lease import Times
@@ -19,13 +19,8 @@ from ticktalk.physical.manager_node import ManagerNode
 PERIOD = 20_000
 
 TEXT = (
-    HEAD
+    NUMBERS
     + """
-@STREAMify
-def src(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
 @SQify
 def total(x):
     global sq_state

@@ -9,18 +9,15 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from systems import until
 
+from programs import HEAD
 from ticktalk import TTRuntimeManagerPhysical, compile_program
 from ticktalk.cli.tables import status_tables, terminal
 from ticktalk.web.metrics import metrics_text
 
-PROGRAM = """
+PROGRAM = (
+    HEAD
+    + """
 import time
-from ticktalk import *
-@STREAMify
-def count(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
 @SQify
 def some(x):
     return TTEmpty() if x % 3 == 0 else x
@@ -34,9 +31,6 @@ def both(x, y):
 def slow(x):
     time.sleep(0.03 if x % 10 == 0 else 0)
     return x
-@SQify
-def late():
-    return -1
 @GRAPHify
 def main(trigger):
     x = count(trigger, TTPeriod=ms(10))
@@ -46,6 +40,7 @@ def main(trigger):
     tag, w = count(trigger, TTPeriod=ms(20))
     return TTFinishByOtherwise(slow(w), TTTimeDeadline=tag + 15000, TTPlanB=late())
 """
+)
 DATA = "TTFinishByOtherwise-1"
 
 

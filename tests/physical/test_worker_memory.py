@@ -7,20 +7,15 @@ import sys
 
 import pytest
 import typer
-from systems import HEAD, System, until
+from systems import NUMBERS, System, until
 
 from ticktalk.cli.arguments import size as size_of
 from ticktalk.physical.workers.memory import own_memory
 
 EATS = (
-    HEAD
+    NUMBERS
     + """
 import time
-@STREAMify
-def src(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
 @SQify
 def eats(x):
     held = []

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent))  # where `programs` is
 SHOWN = 5
 """Broken runs that are shrunk and shown."""
 

@@ -11,30 +11,11 @@ from typing import Any, NamedTuple
 from played_system import MANAGER, MS, Ensemble, S, World, played
 from watch import Watch
 
+from programs import HEAD
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.compiler import compile_source
 from ticktalk.messages import RuntimeMsg
 from ticktalk.payloads import DeployRequest, DrainRequest, SetRequest, StartRequest, StopRequest
-
-HEAD = """\
-from ticktalk import SQify, STREAMify, GRAPHify
-@STREAMify
-def count(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
-@STREAMify
-def ones(trigger):
-    return 1
-@SQify
-def same(x):
-    return x
-@SQify
-def total(x):
-    global sq_state
-    sq_state["sum"] = sq_state.get("sum", 0) + x
-    return sq_state["sum"]
-"""
 
 NAMES = ("a", "b", "c", "d")
 PROGRAMS = 24

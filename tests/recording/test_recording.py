@@ -17,6 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
 
+from programs import HEAD
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.errors import TTError
 from ticktalk.language.compiler import compile_source
@@ -25,13 +26,9 @@ from ticktalk.recording.simulated import RecordedSimulation
 from ticktalk.records import Records, Sent
 from ticktalk.values.codec import decode_value, encode_value
 
-PROGRAM = """
-from ticktalk import *
-@STREAMify
-def count(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
+PROGRAM = (
+    HEAD
+    + """
 @SQify
 def shown(x):
     return {"n": x, "odd": bool(x % 2), "text": str(x)}
@@ -50,6 +47,7 @@ def main(trigger):
         pair(x)
         return half(x)
 """
+)
 
 
 def recorded(target: Any, text: str = PROGRAM, until: int = 10_000) -> tuple[list[str], list[tuple[Any, ...]]]:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_regions import programs
 
+from programs import HEAD
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.cli.replay import tell_replayed
 from ticktalk.graph.graph import TTGraph
@@ -135,21 +136,14 @@ def test_so_do_runs_that_lose_tokens(text: str, every: int, jitter: int) -> None
     assert [str(each) for each in departures] == []
 
 
-PROGRAM = """
-from ticktalk import *
-@STREAMify
-def count(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
+PROGRAM = (
+    HEAD
+    + """
 @SQify
 def slow(x):
     global sq_state
     sq_state["sum"] = sq_state.get("sum", 0) + x
     return sq_state["sum"]
-@SQify
-def late():
-    return -1
 @SQify
 def fails(x):
     return 1 // (x % 3)
@@ -166,6 +160,7 @@ def main(trigger):
         z + x
         return TTFinishByOtherwise(y, TTTimeDeadline=due, TTPlanB=late())
 """
+)
 COSTS = """
 ensembles:
 - {name: a, cores: 1}

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from test_regions import programs
 from test_replay import Kept, recorded
 
+from programs import HEAD
 from ticktalk.cli.simulated import SimulatedRun
 from ticktalk.cli.what_if import check_same, what_if, write_picture
 from ticktalk.errors import TTError
@@ -23,22 +24,15 @@ from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.language.compiler import compile_source
 from ticktalk.recording.what_if import Comparison, Output, usual_delay
 
-PROGRAM = """
-from ticktalk import *
-@STREAMify
-def count(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
+PROGRAM = (
+    HEAD
+    + """
 @SQify
 def twice(x):
     return 2 * x
 @SQify
 def plain(x):
     return x
-@SQify
-def late():
-    return -1
 @GRAPHify
 def main(trigger):
     with TTConstraint(name="a"):
@@ -50,6 +44,7 @@ def main(trigger):
         plain(x)
         return TTFinishByOtherwise(y, TTTimeDeadline=due, TTPlanB=late())
 """
+)
 DATA = "TTFinishByOtherwise-1"
 
 

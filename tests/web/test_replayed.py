@@ -11,6 +11,7 @@ from pathlib import Path
 
 import simpy
 
+from programs import HEAD
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.language.compiler import compile_source
 from ticktalk.recording.as_system import ReplayedSystem
@@ -18,22 +19,15 @@ from ticktalk.recording.mcap_file import RecordingWriter, read_recording
 from ticktalk.recording.replay import Replay
 from ticktalk.recording.simulated import RecordedSimulation
 
-PROGRAM = """
-from ticktalk import *
-@STREAMify
-def count(trigger):
-    global sq_state
-    sq_state["n"] = sq_state.get("n", 0) + 1
-    return sq_state["n"]
+PROGRAM = (
+    HEAD
+    + """
 @SQify
 def third(x):
     return 1 // (x % 3)
 @SQify
 def both(x, y):
     return x + y
-@SQify
-def late():
-    return -1
 @GRAPHify
 def main(trigger):
     with TTConstraint(name="a"):
@@ -45,6 +39,7 @@ def main(trigger):
     with TTConstraint(name="a"):
         return TTFinishByOtherwise(y, TTTimeDeadline=due, TTPlanB=late())
 """
+)
 
 
 def test_its_status_is_that_of_the_run(tmp_path: Path) -> None:
