@@ -38,10 +38,10 @@ MAX_FRAME = 256 << 20
 CLOCK_STEP = 60_000_000
 """Root ticks by which an ensemble that has joined lets an answer of the manager step its clock."""
 
+PATIENCE = 60_000_000
+"""Microseconds in which an ensemble has to prepare a graph: some libraries take long to import on a small device."""
+
 
 def interval_width(period: int | Fraction) -> int:
     """The width of a stream's intervals, unless the program gives one: half its period; both in root ticks."""
     return max(1, period // 2)
-
-PATIENCE = 60_000_000
-"""Microseconds in which an ensemble has to prepare a graph: some libraries take long to import on a small device."""

@@ -119,6 +119,7 @@ class Deployment(msgspec.Struct, frozen=True):
 
 class ReadyAnswer(msgspec.Struct, frozen=True):
     """An ensemble's answer to a deployment: ready, or the problem that keeps it from being so."""
+
     graph: Name
     ensemble: EnsembleName
     problem: Text | None = None

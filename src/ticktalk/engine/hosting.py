@@ -214,9 +214,12 @@ class EnsembleHost:
         known([change.sq], [sq.name for sq in prepared.graph.sqs if sq.trigger == "grid"], "streams")
         every = period_of(change.period, change.per)
         prepared.set_grid(change.sq, every, change.phase, change.width)
-        for (graph, _), context in self.contexts.items():
-            if graph == change.graph:
-                context.set_grid(change.sq, every, change.phase, change.width)
+        for context in self.contexts_of(change.graph):
+            context.set_grid(change.sq, every, change.phase, change.width)
+
+    def contexts_of(self, graph: str) -> list[Context]:
+        """The contexts of a graph here."""
+        return [context for (name, _), context in self.contexts.items() if name == graph]
 
     def stop(self, stop: StopGraph) -> None:
         """Forget a graph and its contexts, or one context."""

@@ -390,7 +390,7 @@ class Moves:
 
     def _behind(self, graph: str) -> set[str]:
         """Arcs of a graph on which tokens are under way here from where their SQ was before."""
-        return {arc for (name, _), context in self._host.contexts.items() if name == graph for arc in context.behind}
+        return {arc for context in self._host.contexts_of(graph) for arc in context.behind}
 
     def _replay(
         self,
@@ -435,7 +435,7 @@ class Moves:
             contexts: list[Context] = []
 
             def begin() -> None:
-                contexts[:] = [context for key, context in self._host.contexts.items() if key[0] == graph]
+                contexts[:] = self._host.contexts_of(graph)
                 for context in contexts:
                     context.hold(order.to)
                 self._bodies.when_idle(contexts, order.to, save)
@@ -445,7 +445,7 @@ class Moves:
 
             def send(states: BodyStates, left_out: list[str]) -> None:
                 if graph in self._host.prepared:
-                    if any(key[0] == graph and context not in contexts for key, context in self._host.contexts.items()):
+                    if any(context not in contexts for context in self._host.contexts_of(graph)):
                         begin()  # a context has begun meanwhile, and its bodies have states, too
                         return
                     self._hand(order, contexts, states, left_out)

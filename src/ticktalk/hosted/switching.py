@@ -50,7 +50,7 @@ class Switching:
 
     def switch(self, order: Switch) -> None:
         """Hold the streams of a graph at a tick, or all of it, and answer; or let it go on."""
-        contexts = [context for (graph, _), context in self._host.contexts.items() if graph == order.graph]
+        contexts = self._host.contexts_of(order.graph)
         if order.cancel:
             for context in contexts:
                 streams = [sync for sync in context.syncs.values() if isinstance(sync, GridSync)]
@@ -84,11 +84,10 @@ class Switching:
         return msgspec.structs.replace(found, busy=self._reports.acts((order.graph, context.number)))
 
     def _hold_streams(self, graph: str) -> None:
-        for (name, _), context in self._host.contexts.items():
-            if name == graph:
-                streams = [sq for sq, sync in context.syncs.items() if isinstance(sync, GridSync)]
-                if not context.held.issuperset(streams):
-                    context.hold(streams)
+        for context in self._host.contexts_of(graph):
+            streams = [sq for sq, sync in context.syncs.items() if isinstance(sync, GridSync)]
+            if not context.held.issuperset(streams):
+                context.hold(streams)
 
 
 def late(sqs: Iterable[TTSQ]) -> list[TTSQ]:

@@ -326,7 +326,7 @@ class Deploy:
         """
         state = self._state.graph(name)
         if state is None:
-            have = ", ".join(dict.fromkeys(state.title for state in self._state.graphs.values())) or "none"
+            have = ", ".join(self._state.titles) or "none"
             raise TTRuntimeError(f"there is no graph named {name!r} here (graphs: {have})")
         return state
 

@@ -347,11 +347,14 @@ class Heal:
                 known = {**context.checkpoints, **handed.get(context.number, {})}
                 states[context.number] = {sq: known[sq] for sq in come if sq in known}
             alone = state.alone[host] = found.get(host, [])
-            *before, last = parts_of_contexts(states)
-            placement = Placement(state.name, host_of, dict(state.generations), last, alone)
-            for part in before:
-                self._send(host, SyncMsg.PLACE, msgspec.structs.replace(placement, states=part, more=True))
-            self._send(host, SyncMsg.PLACE, placement)
+            self.place(host, Placement(state.name, host_of, dict(state.generations), states, alone))
+
+    def place(self, host: str, placement: Placement) -> None:
+        """Send an ensemble a placement, in parts if it has many states."""
+        *before, last = parts_of_contexts(placement.states)
+        for part in before:
+            self._send(host, SyncMsg.PLACE, msgspec.structs.replace(placement, states=part, more=True))
+        self._send(host, SyncMsg.PLACE, msgspec.structs.replace(placement, states=last))
 
     def _alone_changed(self, state: GraphState) -> bool:
         found = self.alone(state)

@@ -258,20 +258,17 @@ class Liveness:
 
     def left(self, name: str, replaced: bool = False) -> None:
         """An ensemble is gone and does not come back as it was; `replaced`: a newer start takes over its name."""
-        self._state.lost.pop(name, None)
-        if name in self._state.ensembles:
-            self._depart(name, Left(name, replaced))
-        self._deploy.given_up(name)
-        self._deploy.ended_there(name)
-        self._taking.forget(name)
-        self._see_awaited(name)
+        self._end(name, Left(name, replaced))
 
     def expelled(self, name: str, why: str) -> None:
         """An ensemble has to go: it is told why, its SQs go elsewhere, and it does not come back as it was."""
         self._send(name, NetMsg.REFUSED, why)
+        self._end(name, Expelled(name))
+
+    def _end(self, name: str, event: Event) -> None:
         self._state.lost.pop(name, None)
         if name in self._state.ensembles:
-            self._depart(name, Expelled(name))
+            self._depart(name, event)
         self._deploy.given_up(name)
         self._deploy.ended_there(name)
         self._taking.forget(name)

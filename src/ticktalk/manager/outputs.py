@@ -10,7 +10,7 @@ import msgspec
 from ticktalk.errors import InvalidMessageError
 from ticktalk.log_file import LogFile
 from ticktalk.manager.latency import Latencies
-from ticktalk.manager.state import ContextState, ManagerState
+from ticktalk.manager.state import ContextState, GraphState, ManagerState
 from ticktalk.payloads import FiringError, OutputToken
 
 ERRORS_KEPT = 1000
@@ -79,32 +79,24 @@ class Outputs:
 
     def add(self, token: OutputToken) -> None:
         """Take one token, in the order of arrival."""
-        counts = self._counts.get(token.context)
-        if counts is not None:
+        counts, graph = self._counts.get(token.context), self._state.graphs.get(token.graph)
+        if counts is None:
+            self._others += 1
+        else:
             ensemble = token.ensemble
             counts[ensemble] = counts.get(ensemble, 0) + 1
-            if self.timed:
-                self._note_latency(token)
-            if self.rows_kept:
-                self._keep_row(token)
-        else:
-            self._others += 1
-        if self._state.versions or self._state.replacements:
-            token = self._titled(token)
+            if self.timed and graph is not None:
+                self._note_latency(graph, token)
+        if graph is not None and graph.version_of:
+            token = msgspec.structs.replace(token, graph=graph.title)
+        if self.rows_kept and counts is not None and graph is not None:
+            self._keep_row(graph, token)
         if self.log is not None:
             self.log.write(token.line("context", "arrival") + "\n")
         for listener in self.listeners:
             listener(token)
 
-    def _titled(self, token: OutputToken) -> OutputToken:
-        """A token with the name of its graph that people know."""
-        graph = self._state.graphs.get(token.graph)
-        return token if graph is None or not graph.version_of else msgspec.structs.replace(token, graph=graph.title)
-
-    def _note_latency(self, token: OutputToken) -> None:
-        state = self._state.graphs.get(token.graph)
-        if state is None:
-            return
+    def _note_latency(self, state: GraphState, token: OutputToken) -> None:
         latencies = self._latencies.get(token.graph)
         if latencies is None:
             latencies = self._latencies[token.graph] = Latencies(state.graph)
@@ -123,11 +115,8 @@ class Outputs:
         """A graph is gone; another may take its name."""
         self._latencies.pop(graph, None)
 
-    def _keep_row(self, token: OutputToken) -> None:
-        graph, token = self._state.graphs.get(token.graph), self._titled(token)
+    def _keep_row(self, graph: GraphState, token: OutputToken) -> None:
         row = token.line("context")
-        if graph is None:
-            return  # its context had this number under a manager before this one
         if len(row) > LONGEST_ROW:
             row = token.line("context", shown=f'"repr": "<{len(row)} characters: see the log file of the manager>"')
         graph.rows.append(row)

@@ -27,7 +27,6 @@ import msgspec
 from ticktalk.durations import about
 from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.graph import TTGraph
-from ticktalk.hosted.checkpoints import parts_of_contexts
 from ticktalk.manager import rest
 from ticktalk.manager.carry import carry
 from ticktalk.manager.deploy import Deploy, check_inputs
@@ -491,9 +490,5 @@ class Replace:
         host_of = dict.fromkeys(graph.host_of, "") if nowhere else dict(graph.host_of)
         for host in self._alive(graph):
             mine = {number: {sq: of[sq] for sq in self._on(graph, host) if sq in of} for number, of in states.items()}
-            *before, last = parts_of_contexts({} if nowhere else mine)
             alone = graph.alone.get(host, [])
-            placement = Placement(graph.name, host_of, dict(graph.generations), last, alone, late=True)
-            for part in before:
-                self._send(host, SyncMsg.PLACE, msgspec.structs.replace(placement, states=part, more=True))
-            self._send(host, SyncMsg.PLACE, placement)
+            self._heal.place(host, Placement(graph.name, host_of, dict(graph.generations), mine, alone, late=True))

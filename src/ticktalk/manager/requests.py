@@ -114,9 +114,7 @@ class Requests:
         self._answer_later(RuntimeMsg.REPLACE, self.replace.replace)
         self._answer_later(RuntimeMsg.PROFILE, self.reports.profile)
         # Requests that have their results at once.
-        self._answer_later(
-            RuntimeMsg.SET_GRID, lambda request, later: later.set_result(self.deploy.set_grid(request))
-        )
+        self._answer(RuntimeMsg.SET_GRID, self.deploy.set_grid, changes=True)
         self._answer(RuntimeMsg.STATUS, lambda request: self._status())
         self._answer(RuntimeMsg.ENSEMBLES, lambda request: msgspec.to_builtins(state.infos()))
         self._answer(RuntimeMsg.OUTPUTS, self._rows)
@@ -130,7 +128,8 @@ class Requests:
 
     def stop_all(self, then: Callable[[dict[str, Losses]], None]) -> None:
         """End every graph, and call `then` with what each has lost."""
-        waits = {graph.title for graph in self.state.graphs.values()}
+        titles = self.state.titles
+        waits = set(titles)
         losses: dict[str, Losses] = {}
         if not waits:
             then(losses)
@@ -142,7 +141,7 @@ class Requests:
             if not waits:
                 then(losses)
 
-        for name in list(waits):
+        for name in titles:
             later: Future[Losses] = Future()
             later.add_done_callback(partial(self._see_error, RuntimeMsg.STOP_GRAPH, True))
             later.add_done_callback(partial(ended, name))
@@ -157,7 +156,7 @@ class Requests:
 
     def end(self, ensembles: bool) -> None:
         """End every graph; with `ensembles`, the ensembles end, too."""
-        for name in {graph.title for graph in self.state.graphs.values()}:
+        for name in self.state.titles:
             self.deploy.stop(name)
         for name in self.state.ensembles if ensembles else ():
             self._send(name, NetMsg.SHUT_DOWN, "the manager ended the system")
@@ -168,9 +167,7 @@ class Requests:
         self.outputs.recover()
         self.liveness.restarted()
 
-    def _answer_later(
-        self, kind: RuntimeMsg, act: Callable[[Any, Future[Any]], None], changes: bool = True
-    ) -> None:
+    def _answer_later(self, kind: RuntimeMsg, act: Callable[[Any, Future[Any]], None], changes: bool = True) -> None:
         """Answer requests: `act` gives the future the result, now or later, or raises the error.
 
         `changes`: it may change what the manager knows, so the answer waits until that is written.
@@ -208,8 +205,8 @@ class Requests:
         elif not has_requester:
             logger.error("%s", line(error))
 
-    def _answer(self, kind: RuntimeMsg, act: Callable[[Any], Any]) -> None:
-        self._answer_later(kind, lambda request, later: later.set_result(act(request)), changes=False)
+    def _answer(self, kind: RuntimeMsg, act: Callable[[Any], Any], changes: bool = False) -> None:
+        self._answer_later(kind, lambda request, later: later.set_result(act(request)), changes)
 
     def _join(self, info: EnsembleInfo) -> None:
         refusal = self.liveness.join(info)

@@ -20,7 +20,7 @@ NOT_HANDED = ("prepare", "expect", "drain", "hold")
 """Those in which the old version still has its states."""
 
 NEXT_START = "the manager was started again meanwhile"
-"""Why a replacement ends of whose answers the former start of the manager waited."""
+"""Why a replacement ends that was under way when the manager was started again."""
 
 ASK_AGAIN = 10
 """Ticks until it is asked again; twice as many from time to time."""

@@ -290,6 +290,11 @@ class ManagerState(msgspec.Struct):
     versions_made: int = 0
     replacements: dict[str, ReplaceState] = {}
 
+    @property
+    def titles(self) -> list[str]:
+        """The names of the graphs, as people know them."""
+        return list(dict.fromkeys(graph.title for graph in self.graphs.values()))
+
     def graph(self, title: str) -> GraphState | None:
         """The graph that people call so, in the version that counts."""
         return self.graphs.get(self.versions.get(title, title))

@@ -107,9 +107,7 @@ class EnsembleHandle:
         self._again = threading.Event()
         self._unlinked: list[Peer] = []  # ensembles that stood still when this one joined
         self._linked_at = 0  # when it was looked last whether they are reached
-        self.member = Membership(
-            self.node, self._trust.guard, clock == "manager", self._event, self._again.set, self._stop.set
-        )
+        self.member = Membership(self.node, guard, clock == "manager", self._event, self._again.set, self._stop.set)
         self.node.loop.every(Times().heartbeat, self.member.beat)
 
     def run(self) -> None:

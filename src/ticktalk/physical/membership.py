@@ -1,7 +1,7 @@
 """An ensemble's part in its system: heartbeats, the manager's clock, the lease, and the end of all that.
 
-Sans-I/O: the handle of the ensemble asks to join and opens sessions (`ensemble_handle`). It tells the membership of
-the answer, and is told when to join again or to end. Owned by the timekeeper.
+The handle of the ensemble asks to join and opens sessions (`ensemble_handle`). It tells the membership of the answer,
+and is told when to join again or to end. Owned by the timekeeper.
 """
 
 from __future__ import annotations

@@ -433,9 +433,8 @@ class Node:
             self.sharing.want_whole()
         self.tokens.placed(graph)
         self._listening.listen(graph, [*arcs_to(self.host.prepared[graph], expected), *arcs])
-        for (name, _), context in self.host.contexts.items():
-            if name == graph:
-                self._waiting.watch(context)  # SQs may have come
+        for context in self.host.contexts_of(graph):
+            self._waiting.watch(context)  # SQs may have come
 
     def _forget(self, ensemble: str) -> None:
         self.network_manager.routing_table.pop(ensemble, None)
@@ -458,6 +457,7 @@ class Node:
         self.tokens.add(context, self.duties.add(context))
         self.workers.begin(context)
         values = {name: Encoded(encoded(value)) for name, value in start.inputs.items()}
+
         def begin() -> None:
             if self.host.contexts.get(key) is not context:
                 return  # its graph was stopped before

@@ -120,8 +120,8 @@ class Faults:
     def replace(self, program: str, drop_state: Iterable[str] = (), watch: int = WATCH) -> None:
         """The graph goes on as another version of it; if there are several graphs, the one that is called as it is."""
         graph = self._versions(program)
-        titles = {state.title for state in self.manager.process.state.graphs.values()}
-        name = titles.pop() if len(titles) == 1 else graph.name
+        titles = self.manager.process.state.titles
+        name = titles[0] if len(titles) == 1 else graph.name
         self.simulation.agenda.now = self.simulation.now()
         try:
             self.manager.replace_graph(graph, name=name, drop_state=drop_state, watch=watch)
