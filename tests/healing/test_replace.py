@@ -22,6 +22,7 @@ from ticktalk.graph.sq import TTDestination
 from ticktalk.manager.events import NotReplaced, Replaced, RolledBack
 from ticktalk.messages import RuntimeMsg, message
 from ticktalk.payloads import DeployRequest
+from ticktalk.records import WatchRequest
 
 NAMES = ["a", "b", "c"]
 
@@ -429,6 +430,28 @@ def test_while_a_graph_is_replaced_it_is_neither_started_nor_changed_nor_drained
     assert answers == [None] and world.manager.process.state.graphs == {}
     assert world.values() == [1, 3, 6, 10, 50, 300]
     world.check()
+
+
+def test_messages_of_a_graph_that_was_replaced_call_it_as_people_do() -> None:
+    world = World(["a"])
+    world.start(ADDS, dict.fromkeys(["count-1", "same-1", "total-1"], "a"))
+    only_here = graph_of("""
+with TTConstraint(name="a"):
+    n = count(trigger, TTPeriod=100)
+return total(same(n))
+""")
+    replaced(world, 450, only_here, watch=0)
+    world.run(2000)
+    manager = world.manager
+    assert [graph.name for graph in manager.process.state.graphs.values()] == ["prog~2"]
+    watch: Future[str] = Future()
+    manager.send_to_runtime(message(RuntimeMsg.WATCH_ARC, WatchRequest("prog", "sams-1", watch)))
+    told = [str(watch.exception())]
+    for act in (lambda: manager.execute_graph("prog", {"trigge": 1}), lambda: manager.drain("a")):
+        with pytest.raises(TTError) as error:
+            act()
+        told.append(str(error.value))
+    assert all("graph 'prog'" in text for text in told), told
 
 
 # In a file of events, with and without generated code.

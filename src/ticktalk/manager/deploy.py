@@ -193,7 +193,7 @@ class Deploy:
                 f"graph {state.title!r} runs already (context {', '.join(map(str, goes_on))}): stop it first, or start"
                 " another context of it with --again"
             )
-        values = check_inputs(state.graph, request.inputs)
+        values = check_inputs(state.title, state.graph, request.inputs)
         tick = self._driver.start_tick() if request.start_tick is None else request.start_tick
         if tick < self._driver.now():
             raise TTRuntimeError(
@@ -344,14 +344,14 @@ def not_prepared(state: GraphState) -> str:
     return "\n".join(lines)
 
 
-def check_inputs(graph: TTGraph, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """One value per graph input: given, its own default, or 1 for an input named `trigger`.
+def check_inputs(title: str, graph: TTGraph, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """One value per input of a graph called `title`: given, its own default, or 1 for an input named `trigger`.
 
     Raises:
         TTInputError: an input has no value, a value has no input, or does not fit the annotation of its input.
     """
     names = [source.name for source in graph.inputs]
-    listed = f"the inputs of graph {graph.name!r}: {', '.join(names)}"
+    listed = f"the inputs of graph {title!r}: {', '.join(names)}"
     for name in inputs:
         if name not in names:
             near = difflib.get_close_matches(name, names, 1)
@@ -360,7 +360,7 @@ def check_inputs(graph: TTGraph, inputs: Mapping[str, Any]) -> dict[str, Any]:
     for source in graph.inputs:
         if source.name in inputs and (wrong := misfit(source.type, inputs[source.name])):
             quoted = " (text that looks like a number is quoted twice: --input NAME='\"5\"')" * ("str" in source.type)
-            raise TTInputError(f"input {source.name!r} of graph {graph.name!r} {wrong}: give a value that fits{quoted}")
+            raise TTInputError(f"input {source.name!r} of graph {title!r} {wrong}: give a value that fits{quoted}")
     values = {s.name: decode_constant(s.default[0]) for s in graph.inputs if s.default is not None}
     values.update(inputs)
     if "trigger" in names:

@@ -134,17 +134,17 @@ class Heal:
             raise TTRuntimeError(f"graph {replaced!r} is being replaced, and watched: try again when that is done")
         for state in self._state.graphs.values():
             if state.state == "preparing" and name in state.hosts:
-                raise TTRuntimeError(f"graph {state.name!r} is being prepared on {name!r}: try again")
+                raise TTRuntimeError(f"graph {state.title!r} is being prepared on {name!r}: try again")
         moves: dict[str, dict[str, str]] = {}
         stay = []
         for state in self._state.running():
             mine = [sq for sq, host in state.host_of.items() if host == name]
             if state.move is not None and (mine or name in state.move.to.values()):
-                raise TTRuntimeError(f"graph {state.name!r} is on the move from {state.move.source!r}: try again")
+                raise TTRuntimeError(f"graph {state.title!r} is on the move from {state.move.source!r}: try again")
             to = self._find(state, mine, without=name)
             needs = modules_of(state.graph)
             stay += [
-                f"{sq} of graph {state.name!r} (wants {wants_text(state.graph.sq(sq), needs)})"
+                f"{sq} of graph {state.title!r} (wants {wants_text(state.graph.sq(sq), needs)})"
                 for sq in mine
                 if sq not in to
             ]

@@ -104,7 +104,7 @@ class Replace:
         if lost:
             raise TTRuntimeError("\n  ".join((f"graph {title!r} is not replaced:", *lost)))
         for context in old.live:
-            check_inputs(graph, self._inputs(old, graph, context.number, request.inputs))
+            check_inputs(title, graph, self._inputs(old, graph, context.number, request.inputs))
         host_of = request.mapping or hosts(self._state, old, graph)
         deployed: Future[Any] = Future()
         self._deploy.deploy(DeployRequest(graph, None, host_of, deployed, request.weights or old.weights), deployed)
@@ -133,7 +133,7 @@ class Replace:
         new.state = "waiting"
         self._place(new, nowhere=True)
         for context in old.live:
-            values = check_inputs(new.graph, self._inputs(old, new.graph, context.number, inputs))
+            values = check_inputs(title, new.graph, self._inputs(old, new.graph, context.number, inputs))
             number = self._deploy.begin(new, context.start_tick, values, context.until)
             replacement.contexts[context.number] = number
         replacement.stage, replacement.waits_for = "expect", set(new.hosts)

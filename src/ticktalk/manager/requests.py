@@ -27,7 +27,7 @@ from ticktalk.manager.liveness import Liveness
 from ticktalk.manager.outputs import Errors, Outputs
 from ticktalk.manager.replace import Replace
 from ticktalk.manager.reports import Losses, Reports
-from ticktalk.manager.state import ManagerState
+from ticktalk.manager.state import GraphState, ManagerState
 from ticktalk.manager.status import status
 from ticktalk.manager.taking import Taking
 from ticktalk.mapping.ensembles import EnsembleInfo
@@ -259,7 +259,7 @@ class Requests:
 
     def _watch(self, request: WatchRequest) -> str:
         graph = self.deploy.state_of(request.graph)
-        arc = _arc_of(graph.graph, request.arc)
+        arc = _arc_of(graph, request.arc)
         for ensemble in graph.hosts:  # its SQ may move there meanwhile
             self._send(ensemble, SyncMsg.WATCH, WatchArc(graph.name, arc))
         return arc
@@ -287,17 +287,18 @@ def _pass_on(done: Future[Any], to: Future[Any]) -> None:
         to.set_result(done.result())
 
 
-def _arc_of(graph: TTGraph, name: str) -> str:
+def _arc_of(state: GraphState, name: str) -> str:
     """The full name of an arc of a graph: `SQ/INDEX`.
 
     Raises:
         TTRuntimeError: there is none, or the SQ has several.
     """
+    graph = state.graph
     arcs = {arc_name(sq.name, at): sq for sq in graph.sqs for at in range(len(sq.arcs))}
     sq = arcs.get(name) or next((sq for sq in graph.sqs if sq.name == name), None)
     if sq is None or not sq.arcs:
         hint = did_you_mean(name, [sq.name for sq in graph.sqs if sq.arcs])
-        raise TTRuntimeError(f"graph {graph.name!r} has no arc {name!r}; {hint or 'an arc is named by its SQ'}")
+        raise TTRuntimeError(f"graph {state.title!r} has no arc {name!r}; {hint or 'an arc is named by its SQ'}")
     if name != sq.name:
         return name
     if len(sq.arcs) > 1:
