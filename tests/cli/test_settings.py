@@ -37,10 +37,11 @@ def test_a_manager_is_found_by_the_first_that_names_one(tmp_path: Path) -> None:
     assert "no manager answers at 127.0.0.1:9" in told
 
 
-def test_credentials_are_looked_for_beside_the_file_that_names_them(tmp_path: Path) -> None:
-    (tmp_path / "ticktalk.toml").write_text('manager = "127.0.0.1:7"\ncredentials = "keys/anna.json"\n')
+@pytest.mark.parametrize("file", ["keys/anna.json", "~nobody-of-this-name/anna.json"])
+def test_credentials_are_looked_for_beside_the_file_that_names_them(file: str, tmp_path: Path) -> None:
+    (tmp_path / "ticktalk.toml").write_text(f'manager = "127.0.0.1:7"\ncredentials = "{file}"\n')
     done = ask(tmp_path, "status")
-    assert done.returncode == 1 and "keys/anna.json" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1 and file in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -42,5 +42,5 @@ def read_settings() -> None:
         if not isinstance(value, str):
             raise TTError(f'{path}: {key} is a text: write {key} = "..."')
         if key == "credentials":
-            value = str(path.parent / Path(value).expanduser())
+            value = str(path.parent / os.path.expanduser(value))  # leaves an unknown ~NAME as it is
         os.environ.setdefault(VARIABLES[key], value)
