@@ -300,7 +300,7 @@ def bad(x):
 """)
     answers = replaced(world, 150, misplaced), replaced(world, 250, unready)
     world.run(500)
-    assert "nowhere" in str(answers[0][0])
+    assert "nowhere" in str(answers[0][0]) and "of graph 'prog'," in str(answers[0][0])
     assert "no_module_of_this_name" in str(answers[1][0]), answers
     assert world.values() == [1, 3, 6, 10]
     assert list(world.manager.process.state.graphs) == ["prog"]

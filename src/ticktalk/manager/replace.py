@@ -98,7 +98,7 @@ class Replace:
             why = f"graph {title!r} is being stopped"
         if why is not None:
             raise TTRuntimeError(why)
-        graph = msgspec.structs.replace(request.graph, name=f"{title}~{self._state.versions_made + 2}")
+        graph = msgspec.structs.replace(request.graph, name=title)
         changes = compare(title, old.graph, graph)
         lost = refusals(changes, old.graph, graph, request.drop_state)
         if lost:
@@ -107,8 +107,9 @@ class Replace:
             check_inputs(title, graph, self._inputs(old, graph, context.number, request.inputs))
         host_of = request.mapping or hosts(self._state, old, graph)
         deployed: Future[Any] = Future()
-        self._deploy.deploy(DeployRequest(graph, None, host_of, deployed, request.weights or old.weights), deployed)
-        new = self._state.graphs[graph.name]
+        version = f"{title}~{self._state.versions_made + 2}"
+        self._deploy.deploy(DeployRequest(graph, version, host_of, deployed, request.weights or old.weights), deployed)
+        new = self._state.graphs[version]
         new.version_of = title
         self._state.versions_made += 1
         replacement = ReplaceState(old.name, new.name, changes, request.drop_state, request.watch)
