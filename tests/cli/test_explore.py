@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import random
 import shlex
 from collections.abc import Callable, Iterator
@@ -409,3 +410,10 @@ def test_what_the_junction_of_the_examples_stands() -> None:
         "link-delay:box,pole-south": "39.999ms",
         "-clock:pole-north": "-49.999ms",
     }
+
+
+def test_the_processes_of_a_search_have_ended_with_it(tmp_path: Path) -> None:
+    """One that was still starting would not find what its parent shares with it, and show a traceback."""
+    body = "    return sample(trigger, TTPeriod=ms(500))\n"
+    explored(tmp_path, body, {"body-time:sample": "0..1us"}, jobs=3)
+    assert multiprocessing.active_children() == []

@@ -118,7 +118,8 @@ class Pool:
     def close(self) -> None:
         """End the processes, each after the run that it does."""
         self._stopped.set()
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        # One that is just starting still wants what is shared with it, so all are waited for.
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
 
 class Search:
