@@ -173,6 +173,20 @@ def test_a_new_session_begins_anew() -> None:
     assert again.taken == [4]
 
 
+def test_after_another_session_numbers_go_on_and_the_first_message_is_taken_at_once() -> None:
+    _, boss = two_ends()
+    for _ in range(3):
+        boss.send()
+    boss.under_way.clear()
+    again = End("edge", MANAGER)
+    again.guard.admit(boss.guard.badge, MANAGER)
+    boss.guard.admit(again.guard.badge, "edge")
+    beat(again, boss)
+    boss.send()
+    bring(boss, again)
+    assert again.taken == [4]
+
+
 def test_between_ensembles_nothing_waits_and_nothing_is_kept() -> None:
     one, other = End("one", "other"), End("other", "one")
     one.guard.admit(other.guard.badge, "other")

@@ -29,13 +29,12 @@ EARLY = 10_000
 class _Way:
     """The messages to and from one session of another process."""
 
-    __slots__ = ("asks", "early", "early_size", "kept", "last", "next", "session", "size", "taken", "told")
+    __slots__ = ("asks", "early", "early_size", "kept", "next", "session", "size", "taken", "told")
 
     def __init__(self, session: bytes | None) -> None:
         self.session = session
         self.kept: deque[tuple[int, bytes]] = deque()  # numbers and frames that were sent, and may not have come
         self.size = 0
-        self.last = 0  # the number of the last one that was sent
         self.next = 0  # the number of the next one to take; 0: no heartbeat has said yet what the first one is
         self.taken: set[int] = set()  # numbers that were taken before that was known
         self.early: dict[int, Proven] = {}
@@ -99,8 +98,7 @@ class ControlOrder:
         frame = self._guard.seal(recipient, content, signed, path)
         way = self._of(recipient) if path is Path.CONTROL else None
         if way is not None:
-            way.last = self._guard.last_number(recipient, path)
-            way.kept.append((way.last, frame))
+            way.kept.append((self._guard.last_number(recipient, path), frame))
             way.size += len(frame)
             while way.size > KEPT_BYTES and len(way.kept) > 1:
                 way.give_up(way.kept[0][0])
@@ -134,11 +132,12 @@ class ControlOrder:
     def says(self, name: str) -> ControlState:
         """What a heartbeat for an ensemble says."""
         way = self._of(name)
-        if way is None:
+        if way is None or self._guard is None:
             return ControlState()
         asks, way.asks = way.asks, False
-        first = way.kept[0][0] if way.kept else way.last + 1
-        return ControlState(max(0, way.next - 1), first, way.last, asks)
+        last = self._guard.last_number(name, Path.CONTROL)
+        first = way.kept[0][0] if way.kept else last + 1
+        return ControlState(max(0, way.next - 1), first, last, asks)
 
     def heard(self, name: str, state: ControlState) -> list[Proven]:
         """What a heartbeat of an ensemble says: the messages whose turn it is now."""

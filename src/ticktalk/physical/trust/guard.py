@@ -234,8 +234,9 @@ class Guard:
         return None if peer is None else peer.session
 
     def last_number(self, name: str, path: Path) -> int:
-        """The number of the last message that was sealed for a process on a path."""
-        return self._peers[name].last[path]
+        """The number before that of the next message for a process on a path; 0: it is not known."""
+        peer = self._peers.get(name)
+        return 0 if peer is None else peer.last[path]
 
     # Messages.
 
