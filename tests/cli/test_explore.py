@@ -1,4 +1,4 @@
-"""`ticktalk explore` finds the bounds that are worked out by hand, and what it finds can be replayed."""
+"""`ticktalk explore` finds the bounds that are worked out by hand, and its findings can be replayed."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def test_a_seed_settles_all_of_it(tmp_path: Path) -> None:
 
 
 def test_more_loss_loses_the_same_tokens_and_more(tmp_path: Path) -> None:
-    """What happens by chance is comparable: that is what a search over bounds needs."""
+    """Draws by chance are comparable: a search over bounds needs that."""
     little, much = run(tmp_path, "loss: 2%, jitter: 1ms"), run(tmp_path, "loss: 5%, jitter: 1ms")
     assert set(much.values) < set(little.values)
     came = dict(zip(little.values, delays(little), strict=True))

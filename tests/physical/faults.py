@@ -1,11 +1,11 @@
-"""`make faults`: what happens to processes, links, disks and clocks, and what the system then keeps to.
+"""`make faults`: faults of processes, links, disks and clocks, and the promises that the system keeps then.
 
     python faults.py [--write] [NAME...]
 
 Each fault of the table strikes a system of real processes under load (`lab.py`): with keys, each process on a host of
 its own, then without, all on one loopback. PAIRS (10) pairs from SEED (1) overlap. What the row promises is checked:
 streams that do not depend on what was struck miss nothing, nothing comes twice, all streams are whole again within some
-seconds without a restart, and what is missing was counted. `--write` writes the figures into `docs/guarantees.md`.
+seconds without a restart, and missing instants were counted. `--write` writes the figures into `docs/guarantees.md`.
 """
 
 from __future__ import annotations
@@ -280,7 +280,7 @@ ROW = re.compile(r"^\| (\w+) \| `([\w-]+)`: (.*?) \| (.*?) \| (.*) \|$", re.MULT
 
 
 def write(figures: dict[str, list[str]], paired: str) -> None:
-    """Write the table between its two marks in the document; what was not tried keeps the figures that it has.
+    """Write the table between its two marks in the document; faults that were not tried keep their figures.
 
     Args:
         figures: by fault, what it did.

@@ -84,7 +84,7 @@ class Bend(NamedTuple):
 
 
 def tool(*command: str) -> None:
-    """Run a command of the system; what it says goes into the error.
+    """Run a command of the system; its words go into the error.
 
     Raises:
         RuntimeError: it failed.

@@ -80,7 +80,7 @@ LOST = 12
 
 
 TWICE = 20
-"""Faults for each output of a stream that may come twice: what an SQ does after its checkpoint is done again."""
+"""Faults for each output of a stream that may come twice: the work of an SQ since its checkpoint is done again."""
 
 
 class Ledger:

@@ -371,7 +371,7 @@ def test_no_requester_takes_the_room_of_others(
     assert refused.value.kind == "overflow"
     for name in ("edge", "other"):
         assert ask(name, JOIN) == b"x"
-    if proven:  # what shows no certificate may have any name: then only joins have a room of their own
+    if proven:  # a question without a certificate may have any name: then only joins have a room of their own
         assert [ask("anna", COMMAND) for _ in range(3)] == [b"x"] * 3
     now = questions.time.monotonic()
     monkeypatch.setattr(questions.time, "monotonic", lambda: now + questions.CHALLENGE_LIMIT + 1)

@@ -149,7 +149,7 @@ def refused(system: System, statement: str, meanwhile: Callable[[], object]) -> 
 def test_a_deployment_that_fails_on_one_ensemble_leaves_nothing_on_the_others(
     system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("near", "far"):  # what may live anywhere goes to the first
+    for name in ("near", "far"):  # SQs that may live anywhere go to the first
         system.begin(name, view=tmp_path / name)
         assert system.manager.wait_for_ensembles([name], LIMIT) == []
     near, far = system.ensembles["near"], system.ensembles["far"]

@@ -1,8 +1,8 @@
 """Control messages between an ensemble and the manager: each is taken once, after those before it.
 
 Where a session of the network ends and another begins, all that was under way is lost. So a sender keeps its messages
-until the other side has taken them. Heartbeats say how far both are (`ControlState`). What is missing is asked for and
-sent again; what came after it waits for it.
+until the other side has taken them. Heartbeats say how far both are (`ControlState`). Missing messages are asked for
+and sent again; later ones wait for them.
 
 Sans-I/O; owned by the timekeeper. Messages have the numbers of their seals (`Guard`), which begin anew with each start
 of a process.
@@ -130,7 +130,7 @@ class ControlOrder:
         return way.in_turn()
 
     def says(self, name: str) -> ControlState:
-        """What a heartbeat for an ensemble says."""
+        """The state of both ways, for a heartbeat to an ensemble."""
         way = self._of(name)
         if way is None or self._guard is None:
             return ControlState()
@@ -140,7 +140,7 @@ class ControlOrder:
         return ControlState(max(0, way.next - 1), first, last, asks)
 
     def heard(self, name: str, state: ControlState) -> list[Proven]:
-        """What a heartbeat of an ensemble says: the messages whose turn it is now."""
+        """A heartbeat of an ensemble has come: the messages whose turn it is now."""
         way = self._of(name)
         if way is None or not state.first:
             return []
@@ -150,7 +150,7 @@ class ControlOrder:
         if not way.next:
             way.next = state.first
         left = way.skip(state.first) if way.next < state.first and way.next <= way.told else []
-        # What had been sent by the heartbeat before has had its time.
+        # Messages that the heartbeat before this one told of have had their time.
         way.asks = way.next <= way.told
         way.told = max(way.told, state.last)
         return left + way.in_turn()

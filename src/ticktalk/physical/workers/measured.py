@@ -1,4 +1,4 @@
-"""What is measured of the bodies of a context on a device, and of its deadlines.
+"""Measurements of the bodies of a context on a device, and of its deadlines.
 
 State: a count of the deadlines that were kept, for each firing rule. It lives as long as that.
 """
