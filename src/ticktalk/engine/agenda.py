@@ -144,8 +144,7 @@ class Agenda:
             heappop(ticks)
         ready = self.ready
         if self._arrivals:
-            for deliver, message in self._arrivals.pop(tick, ()):
-                deliver(*message)
+            self._deliver(tick)
         due = self._due.pop(tick, ())
         if others is not None and others.next_tick() == tick:
             others.begin(tick)
@@ -161,6 +160,12 @@ class Agenda:
             turn = heappop(ready)[1]
             turn.queued = False
             turn.step(tick)
+
+    def _deliver(self, tick: int) -> None:
+        """Deliver the messages of a tick, also those that others of them add."""
+        while (messages := self._arrivals.pop(tick, None)) is not None:
+            for deliver, message in messages:
+                deliver(*message)
 
     def run_while(self, peek: Callable[[], float]) -> None:
         """Do all that is due before the tick of `peek`; it is asked anew each time."""
@@ -190,8 +195,7 @@ class Agenda:
         ticks = self._ticks
         while ticks and ticks[0] <= now:
             tick = heappop(ticks)
-            for deliver, message in self._arrivals.pop(tick, ()):
-                deliver(*message)
+            self._deliver(tick)
             for turn in self._due.pop(tick):
                 self.make_ready(turn)
             self.run_ready(now)
