@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -160,3 +163,25 @@ def test_it_goes_on_live_as_if_it_had_not_stopped(recording: tuple[str, str]) ->
     assert astray.returncode == 1 and "so it does not go on live" in astray.stderr
     alone = ticktalk("replay", path, "--component", "a.camera=x:y")
     assert alone.returncode == 2 and "--component is for --then-live" in alone.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "begun", "status"), [("--then-live", "goes on live", 0), ("--speed=0.01", "the dashboard is at", 130)]
+)
+def test_one_interrupt_ends_it_though_a_page_shows_it(
+    option: str, begun: str, status: int, recording: tuple[str, str]
+) -> None:
+    words = ["replay", recording[0], "--recorded", "luck-1", "--web", "0", option]
+    with subprocess.Popen(
+        [sys.executable, "-m", "ticktalk.cli.entry", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        try:
+            assert run.stderr is not None
+            assert any(begun in line for line in run.stderr), "it has begun"
+            run.send_signal(signal.SIGINT)
+            assert run.wait(60) == status
+        finally:
+            run.kill()

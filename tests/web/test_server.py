@@ -6,6 +6,7 @@ import socket
 import time
 import urllib.error
 import urllib.request
+from http.client import HTTPConnection
 from http.cookiejar import CookieJar
 
 import pytest
@@ -291,3 +292,52 @@ def test_a_simulation_without_a_known_end_is_looked_at_while_it_runs(tmp_path):
         assert manager.status()["now"] == 20_000_000
     finally:
         pages._pages.close()
+
+
+def test_a_reverse_proxy_lets_browsers_in_by_the_secret_only_and_under_its_own_name(system, caplog):
+    _, pages = system
+    forwarded = {"X-Forwarded-For": "203.0.113.7, 10.0.0.1", "X-Forwarded-Host": "town.example"}
+    assert refused(get, pages, "/api/status", secret=False, **forwarded) == 403
+    assert refused(get, pages, "/api/status", secret=False, **{"X-Forwarded-For": "127.0.0.1"}) == 403
+    # A browser that knows the server by the proxy's name is on its own page, another page is not.
+    stop = "stop", {"graph": "none"}
+    assert post(pages, *stop, Origin="https://town.example", **forwarded)[0] == 400
+    assert post(pages, *stop, Origin="https://elsewhere.example", **forwarded)[0] == 403
+    assert post(pages, *stop, Origin="https://town.example")[0] == 403
+    assert caplog.text.count("is forwarded to '203.0.113.7'") == 1, "told once: the proxy does not encrypt"
+
+
+def test_a_proxy_that_encrypts_is_not_warned_of_and_the_cookie_stays_encrypted(system, caplog):
+    _, pages = system
+    jar = CookieJar()
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar), NoRedirect)
+    headers = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
+    with pytest.raises(urllib.error.HTTPError, match="303"):
+        browser.open(urllib.request.Request(pages.address, headers=headers), timeout=60)
+    (cookie,) = jar
+    assert cookie.secure and "forwarded" not in caplog.text
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *arguments):
+        return None
+
+
+def test_a_connection_that_a_proxy_keeps_is_no_stranger_once_the_secret_was_shown(system):
+    """The forwarded address is another one than the connection's, whose peer has shown the secret."""
+    _, pages = system
+    port = int(pages.address.split(":")[2].split("/")[0])
+    headers = {"Authorization": "Bearer " + pages.address.partition("token=")[2], "X-Forwarded-Proto": "https"}
+    proxy = HTTPConnection("127.0.0.1", port, timeout=60)
+    proxy.auto_open = 0  # no other connection instead
+    proxy.connect()
+    others = []
+    try:
+        for _ in range(2):
+            proxy.request("GET", "/api/status", headers={**headers, "X-Forwarded-For": "203.0.113.7"})
+            assert json.load(proxy.getresponse())["manager"] == "runtime-manager"
+            others += [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
+            get(pages, "/api/status")  # it has come after those
+    finally:
+        for each in (proxy, *others):
+            each.close()

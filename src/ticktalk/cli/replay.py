@@ -6,7 +6,6 @@ import gc
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -169,25 +168,25 @@ def replay(
                 pages.look(int(min(tick, once_more.last_tick)))
 
         last_tick = int(min(end, once_more.last_tick + 1))
-        with suppress(KeyboardInterrupt) if pages is not None else nullcontext():
-            for tick in _paced(first, last_tick, speed) if speed else _steps(first, last_tick, pages is not None):
-                once_more.go(tick)
-                show(tick)
+        for tick in _paced(first, last_tick, speed) if speed else _steps(first, last_tick, pages is not None):
+            once_more.go(tick)
+            show(tick)
         once_more.go(end)
         show(end)
+        ended = False
         departures = [each for each in once_more.finish(end) if begin <= each.tick < end or each.tick == INFINITY]
         if not departures and then_live:
             from ticktalk.cli.then_live import then_live as go_on
             from ticktalk.recording.what_if import usual_delay
 
             follow = pages.follow if pages is not None else lambda manager: lambda: None
-            go_on(once_more, int(end), last, component or [], usual_delay(records), results.add, follow)
+            ended = go_on(once_more, int(end), last, component or [], usual_delay(records), results.add, follow)
     results.check()
     tell_incomplete(file, recording)
     tell_replayed(once_more, departures)
     if departures and then_live:
         say("so it does not go on live; --recorded SQ takes the results of an SQ from the recording")
-    if pages is not None:
+    if pages is not None and not ended:
         pages.stay()
     if departures:
         raise typer.Exit(1)

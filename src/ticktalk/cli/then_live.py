@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +43,8 @@ def then_live(
     delay: int,
     take: Callable[[OutputToken], None],
     begun: Callable[[TTRuntimeManagerSim], Callable[[], None]],
-) -> None:
-    """Go on live, until nothing is left to do, or until Ctrl-C.
+) -> bool:
+    """Go on live, until nothing is left to do, or until Ctrl-C; True: it was ended by that.
 
     Args:
         replay: up to `tick`.
@@ -84,12 +83,16 @@ def then_live(
         contexts = [context for host in simulation.hosts() for context in host.contexts.values()]
         for lost in hand_over(replay, contexts, delay):
             say(f"it goes on without {lost}")
-        say(f"{graph.name} goes on live, {duration_text(tick - setup.start_tick)} after its start; Ctrl-C ends it")
-        with suppress(KeyboardInterrupt):
+        interrupted = False
+        try:
+            say(f"{graph.name} goes on live, {duration_text(tick - setup.start_tick)} after its start; Ctrl-C ends it")
             _in_real_time(simulation, tick, until, begun(manager))
+        except KeyboardInterrupt:
+            interrupted = True
         failures.tell_repeats()
         for line in counter_lines(manager.counters(graph)):
             say(line)
+    return interrupted
 
 
 def _check_drivers(ensembles: Sequence[str], components: Sequence[str]) -> None:

@@ -35,6 +35,7 @@ from ticktalk.errors import TTError
 from ticktalk.graph.drawing import draw
 from ticktalk.manager.state import ManagerState
 from ticktalk.payloads import OutputToken
+from ticktalk.physical.trust.trust import is_loopback
 from ticktalk.web.memory import Looks, Streams
 from ticktalk.web.metrics import metrics_text
 
@@ -122,7 +123,7 @@ class Dashboard:
         config = uvicorn.Config(
             _Guarded(app, self._secret, self._port, strangers), log_level="warning", ws="auto", ws_max_size=1 << 16,
             ws_per_message_deflate=False, timeout_graceful_shutdown=1, access_log=False,
-            http=_connections(strangers),
+            http=_connections(strangers), proxy_headers=False,  # a stranger is known by its connection
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, name="dashboard", daemon=True)
@@ -324,6 +325,9 @@ def _connections(strangers: Strangers) -> type[asyncio.Protocol]:
 class _Guarded:
     """Lets those in who know the secret, by their browser's cookie, the address or a header; and no page of others.
 
+    A reverse proxy on this host says in `X-Forwarded-*` for whom it asks. Nobody is let in by these. They tell under
+    which name a browser knows this server, and whether the secret can be read on its way.
+
     Args:
         app: what they are let in to.
         secret: the secret.
@@ -333,6 +337,7 @@ class _Guarded:
 
     def __init__(self, app: ASGIApp, secret: str, port: int, strangers: Strangers) -> None:
         self._app, self._secret, self._cookie, self._strangers = app, secret, f"ticktalk-{port}", strangers
+        self._warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -344,19 +349,33 @@ class _Guarded:
         proofs = (in_address, bearer, asked.cookies.get(self._cookie, ""))
         origin = asked.headers.get("origin")
         # A page of another server may send requests with our cookie, but says in this header where it is from.
-        own = origin is None or origin.partition("://")[2] == asked.headers.get("host", "")
+        # It cannot set the header of a proxy: a browser would ask us first.
+        names = asked.headers.get("host", ""), asked.headers.get("x-forwarded-host", "")
+        own = origin is None or origin.partition("://")[2] in names
         if not own or not any(hmac.compare_digest(proof.encode(), self._secret.encode()) for proof in proofs):
             await _turn_away(scope, receive, send)
             return
         if asked.client is not None:
             self._strangers.remove((asked.client.host, asked.client.port))
+        encrypted = asked.headers.get("x-forwarded-proto", "") == "https"
+        self._warn(asked.headers.get("x-forwarded-for", "").partition(",")[0].strip(), encrypted)
         if in_address and scope["type"] == "http" and scope["path"] == "/":
             # The secret goes into a cookie, and out of what the browser shows and remembers.
             answer = RedirectResponse("/", 303, HEADERS)
-            answer.set_cookie(self._cookie, self._secret, httponly=True, samesite="strict")
+            answer.set_cookie(self._cookie, self._secret, httponly=True, samesite="strict", secure=encrypted)
             await answer(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    def _warn(self, browser: str, encrypted: bool) -> None:
+        """Say once that a proxy lets the secret be read on its way to a browser elsewhere."""
+        if browser and not encrypted and not is_loopback(browser) and not self._warned:
+            self._warned = True
+            logger.warning(
+                "the dashboard is forwarded to %.60r by a proxy that does not say it encrypts (X-Forwarded-Proto:"
+                " https): its token can be read on the way there; let the proxy use HTTPS",
+                browser,
+            )
 
 
 async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:
