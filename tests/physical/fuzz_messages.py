@@ -467,6 +467,8 @@ def named(wire: inspect.Type, payload: Any, name: str) -> Any:
         case inspect.StructType(), list():
             names = ("name", "ensemble", "tokens")
             at = next(index for index, field in enumerate(wire.fields) if field.name in names)
+            if at >= len(payload):  # it was cut off
+                return payload
             name = named(wire.fields[at].type, payload[at], name)
             return [*payload[:at], name, *payload[at + 1 :]]
         case inspect.StructType(), dict():
