@@ -41,6 +41,9 @@ class Runtime:
         self.asked.append(("deploy", [sq.name for sq in graph.sqs], name))
         return GraphState(graph, {sq.name: "runtime-manager" for sq in graph.sqs}, ["runtime-manager"], set())
 
+    def replace_graph(self, graph: TTGraph, **given: Any) -> None:
+        self.asked.append(("replace", [sq.name for sq in graph.sqs], given))
+
     def execute_graph(self, graph: str, inputs: dict[str, Any], again: bool, start_tick: int | None) -> int:
         self.asked.append(("start", graph, inputs, again, start_tick))
         return 7
@@ -59,6 +62,24 @@ def test_deploy_takes_the_name_of_a_graph(console: _Console, tmp_path: Path) -> 
     asked = console._runtime.asked  # type: ignore[attr-defined]
     assert asked == [("deploy", ["inner-1/ADD-1"], None), ("deploy", ["ADD-1"], "there")]
     for words in ([], ["a", "b", "c"]):
+        with pytest.raises(ValueError, match="write: deploy PROGRAM"):
+            console._do(["deploy", *words])
+
+
+def test_deploy_replaces_a_graph(console: _Console, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program = tmp_path / "prog.py"
+    program.write_text(PROGRAM)
+    console._do(["deploy", str(program), "--replace"])
+    console._do(
+        ["deploy", str(program), "there", "--replace", "--watch", "0s", "--drop-state", "a-1", "--drop-state", "b-1"]
+    )
+    asked = console._runtime.asked  # type: ignore[attr-defined]
+    assert asked == [
+        ("replace", ["inner-1/ADD-1"], {"name": None, "drop_state": [], "watch": 10_000_000}),
+        ("replace", ["inner-1/ADD-1"], {"name": "there", "drop_state": ["a-1", "b-1"], "watch": 0}),
+    ]
+    assert "watching the new version for 10s" in capsys.readouterr().out
+    for words in (["--replace"], [str(program), "--watch", "1s"], [str(program), "--drop-state", "a-1"]):
         with pytest.raises(ValueError, match="write: deploy PROGRAM"):
             console._do(["deploy", *words])
 

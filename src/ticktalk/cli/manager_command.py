@@ -31,11 +31,14 @@ from ticktalk.manager.events import Restarted, losses_text
 from ticktalk.payloads import OutputToken
 from ticktalk.physical.workers.native_output import shown_apart
 from ticktalk.printable import block
+from ticktalk.replacement import WATCH
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
 HELP = """\
 deploy PROGRAM|GRAPH.json [NAME] [--graph NAME]
                                    map a graph, distribute it, wait until it is ready; --graph: which of the program's
+deploy PROGRAM|GRAPH.json [NAME] --replace [--watch 10s] [--drop-state SQ ...]
+                                   let the graph of this name go on as this version, with its state
 start GRAPH [--again] [--start-at TIME] [INPUT=VALUE ...]
                                    start it, at once or at a time; --again: another context, though it runs
 follow [GRAPH]                     show its outputs as they come (again: stop showing them)
@@ -191,13 +194,7 @@ class _Console:
             case ["help" | "?"]:
                 self._console.print(HELP)
             case ["deploy", *given]:
-                of = _option(given, "--graph")
-                if not 1 <= len(given) <= 2:
-                    raise ValueError("write: deploy PROGRAM|GRAPH.json [NAME] [--graph NAME]")
-                program, *name = given
-                graph = arguments.load_graph(program, of)
-                state = self._runtime.instantiate_and_map_graph(graph, name=name[0] if name else None)
-                self._print(f"{state.graph.name} is ready: {len(state.host_of)} SQs on {len(state.hosts)} hosts")
+                self._deploy(given)
             case ["start", graph_name, *given]:
                 when = _option(given, "--start-at")
                 at = None if when is None else arguments.start_tick(when)
@@ -205,7 +202,7 @@ class _Console:
                 number = self._runtime.execute_graph(graph_name, values, again="--again" in given, start_tick=at)
                 self._print(started(graph_name, number, at))
             case ["follow", *names]:
-                for followed in names or list(self._runtime.process.state.graphs):
+                for followed in names or self._runtime.process.state.titles:
                     self._followed ^= {followed}
             case ["rates"]:
                 self._rates()
@@ -226,6 +223,27 @@ class _Console:
                 self._stopped.set()
             case _:
                 self._print(f"not understood: {' '.join(words)}; 'help' lists what can be done here")
+
+    def _deploy(self, given: list[str]) -> None:
+        of, watch = _option(given, "--graph"), _option(given, "--watch")
+        dropped = []
+        while (sq := _option(given, "--drop-state")) is not None:
+            dropped.append(sq)
+        replaces = "--replace" in given
+        names = [word for word in given if word != "--replace"]
+        if not 1 <= len(names) <= 2 or ((dropped or watch) and not replaces):
+            raise ValueError(
+                "write: deploy PROGRAM|GRAPH.json [NAME] [--graph NAME] [--replace [--watch 10s] [--drop-state SQ]]"
+            )
+        graph, name = arguments.load_graph(names[0], of), names[1] if len(names) > 1 else None
+        if replaces:
+            watched = WATCH if watch is None else arguments.duration(watch)
+            self._print(f"watching the new version for {duration_text(watched)}" if watched else "replacing")
+            self._runtime.replace_graph(graph, name=name, drop_state=dropped, watch=watched)
+            self._print(f"{name or graph.name} is replaced")
+        else:
+            state = self._runtime.instantiate_and_map_graph(graph, name=name)
+            self._print(f"{state.graph.name} is ready: {len(state.host_of)} SQs on {len(state.hosts)} hosts")
 
     def _print(self, text: object, style: str | None = None) -> None:
         self._console.print(block(text), style=style)
