@@ -5,6 +5,7 @@ Ticks are those of the root clock.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,16 @@ WATCH = 10_000_000
 
 REST_LIMIT = 10_000_000
 """Ticks in which an old version has to come to rest."""
+
+
+def version_name(title: str, number: int) -> str:
+    """What ensembles call a version of a graph that people call `title`."""
+    return f"{title}~{number}"
+
+
+def is_version_name(name: str) -> bool:
+    """Whether a name is one that only versions have."""
+    return re.search(r"~\d+\Z", name) is not None
 
 
 class ReplaceRequest(msgspec.Struct):
@@ -56,6 +67,8 @@ class Changes(msgspec.Struct):
         added, removed: the SQs that only the new, only the old version has.
         renamed: removed SQs that seem to have another name now; their state is not carried.
         dropped: by SQ, how many tokens waited there and have no place in the new version.
+        as_set: streams that keep the period and phase that were set since the old version was deployed.
+        as_written: streams that were set, too; the new program has others than the old one, and those count.
     """
 
     graph: str
@@ -65,6 +78,8 @@ class Changes(msgspec.Struct):
     removed: list[str] = []
     renamed: dict[str, str] = {}
     dropped: dict[str, int] = {}
+    as_set: list[str] = []
+    as_written: list[str] = []
 
 
 class Switch(msgspec.Struct, frozen=True):

@@ -237,6 +237,49 @@ def test_an_added_stream_begins_at_the_switch_and_one_with_another_period_goes_o
     assert world.manager.counters("prog") == {}, "no instant is skipped"
 
 
+def test_a_period_that_was_set_goes_on_unless_the_new_program_has_another_one() -> None:
+    world = World(["a"])
+    body = "count(trigger, TTPeriod=100)\nreturn ones(trigger, TTPeriod={})"
+    world.start(graph_of(body.format(40)))
+    for sq, tick, period in (("count-1", 110, 50), ("ones-1", 110, 10), ("count-1", 560, 25)):
+        world.at(tick, lambda sq=sq, period=period: world.manager.set_grid("prog", sq, period=period))
+    first = replaced(world, 250, graph_of(body.format(20)), watch=0)
+    second = replaced(world, 450, graph_of(body.format(20)), watch=0)
+    third = replaced(world, 650, graph_of(body.format(20).replace("100", "30")), watch=0)
+    told = events(world)
+    world.run(751)
+    changes = [answers[0] for answers in (first, second, third)]
+    assert [each.as_set for each in changes] == [["count-1"], ["count-1"], []]
+    assert [each.as_written for each in changes] == [["ones-1"], [], ["count-1"]]
+    instants = {sq: [t.start + (t.stop - t.start) // 2 for t in world.outputs if t.sq == sq] for sq in hosts(world)}
+    assert instants["count-1"] == [100, 150, 200, 250, 300, 350, 400, 450, 500, 550, 575, 600, 625, 660, 690, 720, 750]
+    assert instants["ones-1"][-6:] == [640, 660, 680, 700, 720, 740]
+    text = next(str(event) for event in told if isinstance(event, Replaced))
+    assert "with the period and phase that were set: count-1" in text
+    assert "with those of the new program, no more with those that were set: ones-1" in text
+
+
+def test_no_graph_has_the_name_that_a_version_of_another_will_have() -> None:
+    world = World(["a"])
+    graph = graph_of("return count(trigger, TTPeriod=100)")
+    world.start(graph)
+    with pytest.raises(TTRuntimeError, match=r"cannot be called 'prog~2'.*give it another name"):
+        world.manager.instantiate_and_map_graph(graph, name="prog~2")
+    world.manager.instantiate_and_map_graph(graph, name="prog~new")
+    assert replaced(world, 250, graph, watch=0) == [] and world.run(500).told("is replaced")
+
+
+def test_a_mapping_that_cannot_be_used_is_told_by_the_name_of_the_graph() -> None:
+    world = World(["a"])
+    graph = graph_of("return count(trigger, TTPeriod=100)")
+    world.start(graph)
+    for mapping in ({"count-1": "a", "cout-2": "a"}, {"count-1": "nowhere"}):
+        with pytest.raises(TTError) as error:
+            world.manager.replace_graph(graph, mapping=mapping)
+        assert "~2" not in str(error.value)
+    assert list(world.manager.process.state.graphs) == ["prog"]
+
+
 # What cannot be carried.
 
 

@@ -227,6 +227,34 @@ def test_a_replacement_that_waits_for_what_ended_with_the_manager_is_given_up(st
     assert [sent.graph.name for to, sent in successor.of(ExecuteMsg.INSTANTIATE)] == ["prog"]
 
 
+@pytest.mark.parametrize("outputs", [0, 5])
+def test_a_new_version_is_watched_anew_when_its_manager_was_away_for_longer_than_that(outputs: int) -> None:
+    """Its ensemble holds the outputs until it is back, five seconds after the end of the first watch."""
+    graph = graph_of("n = count(trigger, TTPeriod=100000)\nreturn total(n)")
+    world = World(["b"])
+    world.start(graph, {"count-1": "b", "total-1": "b"})
+    world.at(950 * MS, lambda: world.manager.replace_graph(graph, watch=1 * S))
+    world.run(960 * MS)
+    state = world.manager.process.state
+    assert state.replacements["prog"].stage == "watch" and state.replacements["prog"].before >= 9
+    known = joined(kept_of(state))
+    assert known is not None
+    known.ensembles["b"].info = EnsembleInfo("b", started=1, boot_id="boot")
+    successor = Successor(known, 6 * S)
+    successor.run(7 * S + 500 * MS)
+    successor.resumes("b")
+    successor.run(8 * S)
+    assert successor.state.replacements["prog"].stage == "watch", "its ensemble has not been back for so long"
+    successor.state.graphs["prog~2"].contexts[2].outputs = {"b": outputs}
+    successor.run(9 * S)
+    if outputs:
+        assert not successor.state.replacements
+        assert {name: found.state for name, found in successor.state.graphs.items()} == {"prog~2": "running"}
+    else:
+        replacement = successor.state.replacements["prog"]
+        assert (replacement.stage, replacement.why[:31]) == ("back", "it gave no output within 1s; th")
+
+
 # Written before it is acted on.
 
 

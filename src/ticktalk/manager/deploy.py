@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from ticktalk.durations import about, duration_text, instant_text, period_text
 from ticktalk.errors import TTInputError, TTRuntimeError
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.graph import TTGraph
+from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.completion import Completion
 from ticktalk.language.input_types import misfit
 from ticktalk.manager.driver import Driver, Send
@@ -35,6 +37,7 @@ from ticktalk.payloads import (
     StopGraph,
 )
 from ticktalk.ranges import known
+from ticktalk.replacement import is_version_name
 from ticktalk.time.grid import repeats_after
 from ticktalk.values.codec import Encoded, NoCodecError, encoded
 
@@ -80,6 +83,11 @@ class Deploy:
         graph = request.graph
         if request.name is not None and request.name != graph.name:
             graph = msgspec.structs.replace(graph, name=request.name)
+        if is_version_name(graph.name):
+            raise TTRuntimeError(
+                f"a graph cannot be called {graph.name!r}: names that end in ~ and a number are those of new versions"
+                " of graphs; give it another name (--name)"
+            )
         if graph.name in self._state.graphs or graph.name in self._state.versions:
             raise TTRuntimeError(
                 f"a graph named {graph.name!r} is already here: stop it first, or give this one another name (--name)"
@@ -87,10 +95,14 @@ class Deploy:
         mapper = TTMapper(self._state.infos())
         host_of = mapper.map(graph) if request.mapping is None else mapper.check(graph, request.mapping)
         hosts = list(dict.fromkeys(host_of.values()))
-        state = self._state.graphs[graph.name] = GraphState(graph, host_of, hosts, set(hosts), request.weights)
-        self._replies[graph.name] = later
-        deployment = Deployment(graph, dict(host_of))  # a message: without later changes
-        for host in hosts:
+        self.prepare(GraphState(graph, host_of, hosts, set(hosts), request.weights), later)
+
+    def prepare(self, state: GraphState, later: Future[Any]) -> None:
+        """Send a graph to its ensembles; `later` gets its state when all are ready, or the error."""
+        self._state.graphs[state.name] = state
+        self._replies[state.name] = later
+        deployment = Deployment(state.graph, dict(state.host_of))  # a message: without later changes
+        for host in state.hosts:
             self._send(host, ExecuteMsg.INSTANTIATE, deployment)
         self._prepared(state)
         if self._driver.patience:
@@ -264,12 +276,11 @@ class Deploy:
                 f"{sq}: the phase is {duration_text(new_phase)}, which is not below the period,"
                 f" {period_text(new_period)}: set phase= too"
             )
-        width = interval_width(new_period) if found.width == interval_width(found.every) else found.width
-        ticks, per = new_period.numerator, new_period.denominator
-        changed = msgspec.structs.replace(found, period=ticks, per=per, phase=new_phase, width=width)
+        state.programmed.setdefault(sq, (found.period, found.per, found.phase))
+        changed = with_grid(found, new_period, new_phase)
         sqs = [changed if each.name == sq else each for each in state.graph.sqs]
         state.graph = msgspec.structs.replace(state.graph, sqs=sqs)
-        change = state.grids[sq] = SetGrid(state.name, sq, ticks, new_phase, width, per)
+        change = state.grids[sq] = grid_of(state.name, changed)
         for host in state.hosts:
             self._send(host, SyncMsg.SET_GRID, change)
         return change
@@ -335,6 +346,17 @@ class Deploy:
         if name in self._state.replacements:
             raise TTRuntimeError(f"graph {name!r} is being replaced, and watched: try again when that is done")
         return self.state_of(name)
+
+
+def with_grid(sq: TTSQ, period: int | Fraction, phase: int) -> TTSQ:
+    """A stream with another period and phase; its interval's width is half the period, if it was so before."""
+    width = interval_width(period) if sq.width == interval_width(sq.every) else sq.width
+    return msgspec.structs.replace(sq, period=period.numerator, per=period.denominator, phase=phase, width=width)
+
+
+def grid_of(graph: str, sq: TTSQ) -> SetGrid:
+    """The period and phase of a stream, as its ensembles are told."""
+    return SetGrid(graph, sq.name, sq.period, sq.phase, sq.width, sq.per)
 
 
 def not_prepared(state: GraphState) -> str:

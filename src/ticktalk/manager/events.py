@@ -164,7 +164,13 @@ class Replaced(Event, frozen=True):
         renamed = [f"{old} (now {new}?)" for old, new in found.renamed.items()]
         removed = [sq for sq in found.removed if sq not in found.renamed]
         added = [sq for sq in found.added if sq not in found.renamed.values()]
-        for what, sqs in (("added", added), ("removed", removed), ("renamed, without their state", renamed)):
+        for what, sqs in (
+            ("added", added),
+            ("removed", removed),
+            ("renamed, without their state", renamed),
+            ("with the period and phase that were set", found.as_set),
+            ("with those of the new program, no more with those that were set", found.as_written),
+        ):
             if sqs:
                 parts.append(f"{what}: {_listed(sqs, ', ', ' and')}")
         if found.dropped:

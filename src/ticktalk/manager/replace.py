@@ -35,10 +35,9 @@ from ticktalk.manager.events import NotReplaced, Replaced, RolledBack
 from ticktalk.manager.heal import Heal
 from ticktalk.manager.reports import Reports
 from ticktalk.manager.state import GraphState, ManagerState, ReplaceState
-from ticktalk.manager.versions import compare, hosts, refusals, why_failed, why_not
+from ticktalk.manager.versions import compare, hosts, refusals, version, why_failed, why_not
 from ticktalk.messages import SyncMsg
 from ticktalk.payloads import (
-    DeployRequest,
     Expect,
     Firings,
     Handed,
@@ -48,7 +47,7 @@ from ticktalk.payloads import (
     Placement,
 )
 from ticktalk.ranges import known
-from ticktalk.replacement import REST_LIMIT, ReplaceRequest, Switch, Switched, TryStates
+from ticktalk.replacement import REST_LIMIT, ReplaceRequest, Switch, Switched, TryStates, version_name
 
 AHEAD = 5
 """By how many times as much as a start a switch is set ahead: all ensembles hear of it before."""
@@ -105,12 +104,12 @@ class Replace:
             raise TTRuntimeError("\n  ".join((f"graph {title!r} is not replaced:", *lost)))
         for context in old.live:
             check_inputs(title, graph, self._inputs(old, graph, context.number, request.inputs))
-        host_of = request.mapping or hosts(self._state, old, graph)
+        host_of = hosts(self._state, old, graph, request.mapping)
+        name = version_name(title, self._state.versions_made + 2)
+        new = version(old, msgspec.structs.replace(graph, name=name), host_of, changes)
+        new.weights = request.weights or old.weights
         deployed: Future[Any] = Future()
-        version = f"{title}~{self._state.versions_made + 2}"
-        self._deploy.deploy(DeployRequest(graph, version, host_of, deployed, request.weights or old.weights), deployed)
-        new = self._state.graphs[version]
-        new.version_of = title
+        self._deploy.prepare(new, deployed)
         self._state.versions_made += 1
         replacement = ReplaceState(old.name, new.name, changes, request.drop_state, request.watch)
         self._state.replacements[title] = replacement
@@ -307,7 +306,7 @@ class Replace:
         ticks = max((changes.at - context.start_tick for context in old.live), default=0)
         outputs = sum(context.output_count for context in old.live)
         replacement.before = outputs * replacement.watch / ticks if ticks > 0 else 0
-        replacement.stage = "watch"
+        replacement.stage, replacement.limit = "watch", changes.at + replacement.watch
         new.state = "running" if replacement.contexts else "ready"
         new.rows, new.rows_length = old.rows, old.rows_length
         old.rows, old.rows_length = [], 0
@@ -325,7 +324,9 @@ class Replace:
 
     def _look(self, replacement: ReplaceState) -> None:
         self._reports.look()
-        left = replacement.changes.at + replacement.watch - self._driver.now()
+        if self._state.awaited:  # since a restart of the manager: they may hold outputs
+            replacement.limit = self._driver.now() + replacement.watch
+        left = replacement.limit - self._driver.now()
         new = self._state.graphs[replacement.new]
         why = why_failed(replacement, new, self._errors(new), over=left <= 0)
         if why is not None:
@@ -336,10 +337,11 @@ class Replace:
             self._done(replacement)
 
     def restarted(self) -> None:
-        """This is the next start of a manager that died: what was watched is watched on, all else is given up."""
+        """This is the next start of a manager that died: what was watched is watched anew, all else is given up."""
         for replacement in list(self._state.replacements.values()):
             if replacement.stage == "watch":
-                self._later(LOOK, replacement, self._look)
+                replacement.limit = self._driver.now() + replacement.watch
+                self._later(min(LOOK, replacement.watch), replacement, self._look)
             elif replacement.stage in rest.NOT_HANDED:
                 self._give_up(replacement, rest.NEXT_START)
             else:

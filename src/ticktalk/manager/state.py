@@ -144,6 +144,7 @@ class GraphState(msgspec.Struct):
         problems: ensemble to why it cannot prepare the graph.
         generations: SQ to how often it has been placed anew.
         grids: stream to the period and phase that were set since.
+        programmed: stream that was set to what its program says: period, per, phase.
         contexts: its starts, by number.
         former: the starts that ended before the latest `ENDED_KEPT` ones.
         told: how often its ensembles were told where its SQs are.
@@ -169,6 +170,7 @@ class GraphState(msgspec.Struct):
     problems: dict[str, str] = {}
     generations: dict[str, int] = {}
     grids: dict[str, SetGrid] = {}
+    programmed: dict[str, tuple[int, int, int]] = {}
     contexts: dict[int, ContextState] = {}
     former: FormerContexts = msgspec.field(default_factory=FormerContexts)
     told: int = 0
@@ -210,7 +212,7 @@ class ReplaceState(msgspec.Struct):
         watch: ticks for which the new version is watched.
         stage: "prepare", "expect", "drain", "hold", "hand", "keep", "try", "place", "watch", or "back" (the old one is
             to come back).
-        limit: the tick by which the graph that ends has come to rest.
+        limit: the tick by which the graph that ends has come to rest; (watch) until which the new one is watched.
         waits_for: the ensembles that have still to answer.
         round: the number of the last question.
         again, pause: it was asked twice without a pause; ticks until it is asked again.

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+import msgspec
+
 from ticktalk.durations import about
 from ticktalk.engine.firing_chain import keeps_state
 from ticktalk.graph.graph import TTGraph
+from ticktalk.manager.deploy import grid_of, with_grid
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.state import GraphState, ManagerState, ReplaceState
 from ticktalk.mapping.mapper import TTMapper, groups
 from ticktalk.replacement import Changes
 from ticktalk.source_problems import did_you_mean
+from ticktalk.time.grid import period_of
 
 OFTEN = 3
 """Outputs of the old version in as long as the new one is watched: from so many on, the new one has to give one."""
@@ -72,13 +76,37 @@ def why_not(state: ManagerState, old: GraphState, driver: Driver) -> str | None:
     return None
 
 
-def hosts(state: ManagerState, old: GraphState, graph: TTGraph) -> dict[str, str]:
-    """The ensembles of a new version: SQs stay where they are, as far as they may.
+def version(old: GraphState, graph: TTGraph, host_of: dict[str, str], changes: Changes) -> GraphState:
+    """A new version of a graph. Its streams keep the periods and phases that were set; `changes` is told which do.
+
+    Those of the new program count where they are not those of the old one.
+    """
+    names, sqs = list(dict.fromkeys(host_of.values())), list(graph.sqs)
+    new = GraphState(graph, host_of, names, set(names), version_of=old.title)
+    for at, sq in enumerate(sqs):
+        if sq.trigger == "grid" and sq.name in old.grids:
+            was_set, written = old.grids[sq.name], (sq.period, sq.per, sq.phase)
+            if old.programmed.get(sq.name) == written:
+                sqs[at] = with_grid(sq, period_of(was_set.period, was_set.per), was_set.phase)
+                new.grids[sq.name], new.programmed[sq.name] = grid_of(new.name, sqs[at]), written
+                changes.as_set.append(sq.name)
+            else:
+                changes.as_written.append(sq.name)
+    new.graph = msgspec.structs.replace(graph, sqs=sqs)
+    return new
+
+
+def hosts(
+    state: ManagerState, old: GraphState, graph: TTGraph, given: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The ensembles of a new version: as they are given; else SQs stay where they are, as far as they may.
 
     Raises:
-        TTMappingError: some SQ fits nowhere.
+        TTMappingError: some SQ fits nowhere, or not where it is to be.
     """
     mapper = TTMapper(state.infos())
+    if given is not None:
+        return mapper.check(graph, given)
     host_of = {sq.name: old.host_of[sq.name] for sq in graph.sqs if sq.name in old.host_of}
     wrong = {sq for sq, _ in mapper.problems(graph, host_of)}
     for group in groups(graph):
