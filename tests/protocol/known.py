@@ -69,4 +69,16 @@ KNOWN = {
             Command(2778 * MS, "drain", ("a",)),
         ),
     ),
+    "an ensemble on which a manager that died had a graph prepared in vain is told to forget it": Plan(
+        242,
+        ("a", "b", "c"),
+        14,
+        0,
+        0,
+        (
+            Command(1070 * MS, "busy", ("b",), 1000 * MS),
+            Command(2360 * MS, "drain", ("b",)),
+            Command(2378 * MS, "die"),
+        ),
+    ),
 }

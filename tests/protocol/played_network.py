@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 MS = 1_000
 S = 1_000_000
+MANAGER = "runtime-manager"
 ANSWER_LIMIT = 3 * S
+REFUSED = 5 * MS
+"""After which it is known that nobody answers, because nobody listens."""
 
 
 class PlayedLink(Link):
@@ -128,6 +131,11 @@ class Network:
         if receive is not None and link in self.links:
             receive(payload, attached)
 
+    def refuses(self, one: str, other: str) -> bool:
+        """True if the host of another process is reached, and says that the process is not there."""
+        here = any(link.host.name == other for link in self.links)
+        return not here and frozenset((one, other)) not in self.cuts
+
     def cut(self, one: str, other: str, how: str) -> None:
         self.cuts[frozenset((one, other))] = how
 
@@ -146,7 +154,8 @@ class Network:
                 done.append(True)
                 then(reply)
 
-        self.world.at(ANSWER_LIMIT, asker.host, once, None)
+        limit = REFUSED if self.refuses(asker.host.name, MANAGER) else ANSWER_LIMIT
+        self.world.at(limit, asker.host, once, None)
         for link in self.links:
             if key in link.answers:
                 question = _Question(self, asker, link, payload, once)

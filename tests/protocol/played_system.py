@@ -21,16 +21,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from played_network import MS, Network, PlayedLink, S
+from played_disk import Disk, PlayedLog, PlayedManager
+from played_network import MANAGER, MS, Network, PlayedLink, S
 
 from ticktalk.errors import TTError
 from ticktalk.hosted.lease import Times
 from ticktalk.manager.events import Event
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import RuntimeMsg, message
-from ticktalk.network_keys import GREET, HELLO, JOIN
-from ticktalk.payloads import OutputToken
-from ticktalk.physical.manager_node import ManagerNode
+from ticktalk.network_keys import GREET, HELLO, JOIN, RESUME
 from ticktalk.physical.membership import Membership
 from ticktalk.physical.network import joining
 from ticktalk.physical.node import Node
@@ -43,9 +42,11 @@ from ticktalk.physical.trust.revocations import Revocation, Revocations
 from ticktalk.physical.workers.worker import Worker
 from ticktalk.processes import TTRuntimeManagerProcess
 
-MANAGER = "runtime-manager"
 UTC_AT_START = 1_800_000_000 * S
 RETRY = 300 * MS
+LOOKS = 100 * MS
+"""Between two looks of an ensemble's handle whether there is another manager."""
+
 
 class DefectError(AssertionError):
     """An error in the runtime itself."""
@@ -178,6 +179,16 @@ class Host:
         begin, reading = self._base
         return reading + (now - begin) + (now - begin) * self.ppm // 1_000_000
 
+    def step(self, by: int) -> None:
+        """Let its monotonic clock leap ahead, as after a pause of a virtual machine."""
+        begin, reading = self._base
+        self._base = (begin, reading + by)
+        self.wake()
+
+    def succeed(self, before: Host) -> None:
+        """Be the next process on the host of one that is dead: it has that host's clocks."""
+        self.ppm, self.utc, self._base = before.ppm, before.utc, before._base
+
     def drift(self, ppm: int) -> None:
         """Let its clock run fast by so many millionths from now on."""
         self._base = (self.world.now, self.read(self.world.now))
@@ -289,6 +300,7 @@ class Ensemble:
             self.node.accelerator = None  # the watch sees each firing
             self.node.loop.every(Times().heartbeat, self.member.beat)
             self.join()
+            world.at(LOOKS, self.host, self._look)
 
     def _end(self) -> None:
         self.ended = True
@@ -310,48 +322,67 @@ class Ensemble:
             zid=link.identity,
         )
 
+    def _look(self) -> None:
+        """See whether there is another manager, as `EnsembleHandle` does."""
+        self.world.at(LOOKS, self.host, self._look)
+        if self.ended or self.member.out or not self.member.looks_for_another():
+            return
+        if self.world.network.refuses(self.name, MANAGER):
+            self.node.loop.post(self.member.nobody)
+            return
+        before = self.guard.session_of(MANAGER)
+
+        def answered(answer: joining.Answer | None) -> None:
+            if answer is None or before in (None, self.guard.read(answer.badge)[1]) or self.member.out:
+                return
+            if answer.accepted:
+                joining.welcomed(answer, self)  # type: ignore[arg-type]
+                self.node.loop.post(self.member.resumed)
+            else:
+                self.node.loop.post(self.member.forgotten, self.name)
+
+        self._question(RESUME, answered)
+
     def join(self) -> None:
         """Ask until the manager answers, as `EnsembleHandle` does."""
         link = self.node.link
         if not link.is_open:
             link.open("peer")
-        self._question(HELLO, lambda welcome: self._question(JOIN, self._enter))
+        self.asked = self.node.clock.now()
+        self._question(HELLO, lambda answer: self._welcomed(answer, lambda welcome: self._join()))
 
-    def _question(self, key: str, then: Callable[[joining.Welcome], None]) -> None:
-        link, asked = self.node.link, self.node.clock.now()
+    def _join(self) -> None:
+        self.asked = self.node.clock.now()
+        self._question(JOIN, lambda answer: self._welcomed(answer, self._enter))
+
+    def _welcomed(self, answer: joining.Answer | None, then: Callable[[joining.Welcome], None]) -> None:
+        if answer is not None and answer.accepted:
+            try:
+                then(joining.welcomed(answer, self))  # type: ignore[arg-type]
+                return
+            except joining.RefusedError as error:
+                self.refused = str(error)
+        elif answer is not None:
+            self.refused = str(joining.refusal_in(answer.payload))
+        self._later()
+
+    def _question(self, key: str, then: Callable[[joining.Answer | None], None]) -> None:
+        """Ask the manager; `then` is given the answer, or None if none is proven to be its own."""
+        link = self.node.link
         assert isinstance(link, PlayedLink)
 
         def greeted(reply: Any) -> None:
             if reply is None or not reply[0]:
-                self._later()
+                then(None)
                 return
             asking = self.guard.ask(reply[1], key, msgspec.msgpack.encode(self._info()))
 
             def answered(reply: Any) -> None:
-                if reply is None or not reply[0]:
-                    self._later()
-                    return
                 try:
-                    accepted, payload = asking.answer(reply[1])
+                    proven = None if reply is None or not reply[0] else asking.answer(reply[1])
                 except TTError:
-                    self._later()
-                    return
-                if not accepted:
-                    self.refused = str(joining.refusal_in(payload))
-                    self._later()
-                    return
-                welcome = msgspec.msgpack.decode(payload, type=joining.Welcome)
-                if welcome.revoked:
-                    self.guard.revoke(welcome.revoked)
-                try:
-                    self.guard.admit(asking.badge, asking.answerer.name)
-                    for peer in welcome.peers:
-                        self.guard.admit(peer.badge, peer.name)
-                except TTError:
-                    self._later()
-                    return
-                self.asked = asked
-                then(welcome)
+                    proven = None
+                then(None if proven is None else joining.Answer(*proven, asking.answerer.name, asking.badge))
 
             self.world.network.ask(link, key, asking.payload, answered)
 
@@ -377,9 +408,10 @@ class World:
     Args:
         choice: decides all that is left to chance.
         checkpoint: microseconds between two checkpoints.
+        keeps: what the manager knows is kept on a disk, so that another one can follow it.
     """
 
-    def __init__(self, choice: random.Random, checkpoint: int = 500 * MS) -> None:
+    def __init__(self, choice: random.Random, checkpoint: int = 500 * MS, keeps: bool = False) -> None:
         self.choice = choice
         self.now = 0
         TIME.now, TIME.host = 0, None
@@ -388,28 +420,50 @@ class World:
         self.network = Network(self)
         self.revocations = Revocations(1, datetime(2026, 1, 1, tzinfo=UTC))
         self.ensembles: dict[str, Ensemble] = {}
-        self.outputs: list[OutputToken] = []
         self.told: list[tuple[int, Event]] = []
-        self.manager_host = Host(self, MANAGER)
-        with self.acting(self.manager_host):
+        self.disk = Disk()
+        self._checkpoint, self._keeps = checkpoint, keeps
+        self.start_manager(Host(self, MANAGER))
+
+    def start_manager(self, host: Host) -> None:
+        """Start a process of the manager."""
+        self.manager_host = host
+        with self.acting(host):
             guard = Guard(
                 _Certified(b"token", MANAGER, "manager"),
                 lists=_Signer(),  # type: ignore[arg-type]
             )
-            self.driver = ManagerNode(checkpoint)
-            self.process = TTRuntimeManagerProcess(None, queue.SimpleQueue(), MANAGER, driver=self.driver)
-            self.node = Node(MANAGER, {}, MANAGER, False, "", guard, PlayedLink(self.manager_host), loop=PlayedLoop)
+            self.driver = driver = PlayedManager(self, host, self._checkpoint, self._keeps)
+            self.process = TTRuntimeManagerProcess(None, queue.SimpleQueue(), MANAGER, driver=driver)
+            self.log = self.process.outputs.log = PlayedLog(self.disk)  # type: ignore[assignment]
+            self.node = Node(MANAGER, {}, MANAGER, False, "", guard, PlayedLink(host), loop=PlayedLoop)
             self.node.accelerator = None
             self.node.link.open("router")
-            now = self.node.clock.now()
+            if driver.known is not None:
+                self.node.go_on_from(driver.known.root_offset)
+            now, identity = self.node.clock.now(), self.node.link.identity
             self.process.requests.liveness.introduce(
-                EnsembleInfo(MANAGER, "m:1", [], boot_id="host of the manager", started=now, badge=guard.badge)
+                EnsembleInfo(
+                    MANAGER, "m:1", [], boot_id="host of the manager", started=now, zid=identity, badge=guard.badge
+                ),
+                self.node.clock.offset,
             )
             self.trust = PlayedTrust(self, guard)
-            self.driver.host(self.node, self.process, self.trust)  # type: ignore[arg-type]
-        self.process.outputs.listeners.append(self.outputs.append)
-        self.process.requests.watchers.append(lambda event: self.told.append((self.now, event)))
-        self.manager_host.wake()
+            driver.host(self.node, self.process, self.trust)  # type: ignore[arg-type]
+            self.process.requests.watchers.append(lambda event: self.told.append((self.now, event)))
+            driver.begin()
+        host.wake()
+
+    def kill_manager(self) -> None:
+        """End the manager's process without a word; of what it has not flushed to its log, a part may be there."""
+        self.manager_host.die()
+        self.log.break_off(self.choice)
+
+    def follow_manager(self) -> None:
+        """Start another process of the manager on the host of the one that is dead."""
+        host = Host(self, MANAGER)
+        host.succeed(self.manager_host)
+        self.start_manager(host)
 
     @property
     def state(self) -> Any:

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 from played_system import MANAGER, MS, Ensemble, S, World, played
-from watch import Watch
+from watch import BrokenError, Watch
 
 from programs import HEAD
 from ticktalk.graph.graph import TTGraph
@@ -27,6 +27,12 @@ FAULTS = 5 * S
 
 SETTLES = 9 * S
 """For how long the system has then to come to rest: silence is noticed, SQs are placed, a session joins again."""
+
+AWAITS = 11 * S
+"""For how much longer it has where the manager was started again: it awaits its ensembles."""
+
+RESTS = (2, 2, 3, 5)
+"""For how many looks in a row, a second apart, it has to be at rest: one of these, by the seed."""
 
 
 class Command(NamedTuple):
@@ -100,12 +106,15 @@ KINDS = {
     "end": 2,
     "join": 1,
     "revoke": 1,
+    "die": 3,
+    "follow": 4,
+    "step": 1,
 }
 """What may happen, and how often beside the rest."""
 
 
-CALM = ("drain", "set", "again", "deploy", "slow", "quick", "join", "copies", "drift", "end")
-"""Kinds by which nothing is lost: then each token is looked for."""
+CALM = ("drain", "set", "again", "deploy", "slow", "quick", "join", "copies", "drift", "end", "die", "follow")
+"""Kinds by which nothing is lost but what lives on the manager's own ensemble: then each token is looked for."""
 
 
 def plan(seed: int) -> Plan:
@@ -136,6 +145,9 @@ def plan(seed: int) -> Plan:
             much = choice.choice([20 * MS, 100 * MS, 400 * MS])
         elif kind == "drift":
             much = choice.choice([-200, 200])
+        elif kind == "step":
+            who = (choice.choice(everybody),)
+            much = choice.choice([20 * MS, 300 * MS, 500 * MS, 900 * MS])
         elif kind == "set":
             much = choice.choice([50 * MS, 300 * MS])
         commands.append(Command(at, kind, who, much))
@@ -153,6 +165,7 @@ class Run:
         self.dead: set[str] = set()
         self.revoked: dict[str, int] = {}
         self.lossy = False  # something was lost, or may have been
+        self.restarts = 0
         self.deployed: list[str] = []
         self.programs: dict[str, TTGraph] = {}
 
@@ -165,7 +178,8 @@ class Run:
         plan = self.plan
         choice = random.Random(plan.seed + 1)
         with played(choice):
-            self.world = world = World(choice, plan.checkpoint)
+            keeps = any(command.kind == "die" for command in plan.commands)
+            self.world = world = World(choice, plan.checkpoint, keeps)
             self.watch = Watch(self)
             with self.watch:
                 for name in plan.names:
@@ -178,18 +192,34 @@ class Run:
                     self.do(command)
                     self.watch.during()
                 self.mend()
-                for _ in range(SETTLES // S):
-                    world.run(world.now + S)
-                    self.watch.during()
-                self.watch.at_rest()
+                self.settle()
                 self.end()
                 self.watch.at_end()
         return self
 
+    def settle(self) -> None:
+        """Let it come to rest, and see that it stays so."""
+        world, rests = self.world, 0
+        limit = world.now + SETTLES + (AWAITS if self.restarts else 0)
+        while rests < RESTS[self.plan.seed % len(RESTS)]:
+            world.run(world.now + S)
+            self.watch.during()
+            try:
+                self.watch.at_rest()
+                rests += 1
+            except BrokenError:
+                if world.now >= limit:
+                    raise
+                rests = 0
+
     def ask(self, kind: RuntimeMsg, request: Any) -> None:
+        if not self.world.manager_host.alive:
+            return
         self.requests.append((self.world.now, kind.name, self.world.request(kind, request)))
 
     def deploy(self, name: str, number: int, length: int) -> None:
+        if not self.world.manager_host.alive:
+            return
         self.deployed.append(name)
         self.programs[name] = program(number, name)
         self.ask(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(self.programs[name]))
@@ -250,6 +280,21 @@ class Run:
     def do_quick(self, command: Command) -> None:
         self.world.network.delay.clear()
 
+    def do_die(self, command: Command) -> None:
+        if self.world.manager_host.alive:
+            self.restarts += 1
+            self.world.kill_manager()
+            self.requests = [each for each in self.requests if each[2].done()]
+            self.watch.forget()
+
+    def do_follow(self, command: Command) -> None:
+        if not self.world.manager_host.alive:
+            self.world.follow_manager()
+
+    def do_step(self, command: Command) -> None:
+        self.lossy = True
+        self.host(command.who[0]).step(command.much)
+
     def do_drift(self, command: Command) -> None:
         self.host(command.who[0]).drift(command.much)
 
@@ -285,6 +330,7 @@ class Run:
     def mend(self) -> None:
         """End all faults."""
         world = self.world
+        self.do_follow(Command(world.now, "follow"))
         for host in [world.manager_host, *(ensemble.host for ensemble in world.ensembles.values())]:
             host.stand("")
             host.body_time = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 from played_system import MANAGER, S
 
 from ticktalk.engine.context import Context
@@ -40,6 +41,20 @@ class Firing(NamedTuple):
     start: Any
 
 
+class _Logged(msgspec.Struct):
+    """A line of the log of outputs."""
+
+    graph: str
+    context: int
+    sq: str
+    ensemble: str
+    start: int | None
+    arrival: int
+
+
+_logged = msgspec.json.Decoder(_Logged)
+
+
 class Watch:
     """Watches a run; as a context manager it is told of each firing."""
 
@@ -48,7 +63,7 @@ class Watch:
         self.firings: dict[tuple[str, int, str], list[Firing]] = {}
         self.came: Counter[tuple[str, int]] = Counter()
         self._generations: dict[tuple[str, str], int] = {}
-        self._told: dict[str, int] = {}
+        self._lines: list[_Logged] = []
 
     def __enter__(self) -> None:
         wire, watch = Context._wire, self
@@ -72,9 +87,15 @@ class Watch:
     def __exit__(self, *error: object) -> None:
         Context._wire = self._wire  # type: ignore[method-assign]
 
+    def forget(self) -> None:
+        """The manager has died: it has told nobody of what is not on its disk."""
+        self._generations.clear()
+
     # While it runs.
 
     def during(self) -> None:
+        if not self.run.world.manager_host.alive:
+            return
         state = self.run.world.state
         for name, graph in state.graphs.items():
             for sq in graph.host_of:
@@ -176,12 +197,14 @@ class Watch:
             )
             if context.until is None and everywhere:
                 for sq_name in [sq.name for sq in graph.graph.sqs if not self._consumed(name, context.number, sq.name)]:
-                    late = [
-                        token
-                        for token in run.world.outputs
-                        if token.graph == name and token.context == context.number and token.sq == sq_name
-                    ]
-                    last = max((token.arrival for token in late), default=0)
+                    last = max(
+                        (
+                            token.arrival
+                            for token in self._logged()
+                            if token.graph == name and token.context == context.number and token.sq == sq_name
+                        ),
+                        default=0,
+                    )
                     flows = last > now - FLOWS
                     _hold("outputs flow again", flows, f"{sq_name} of {name}: the last {(now - last) / S} s ago")
 
@@ -199,9 +222,15 @@ class Watch:
                 _hold("a stopped graph leaves nothing", not left, f"{name}: {left}")
         self._outputs_once()
 
+    def _logged(self) -> list[_Logged]:
+        """The lines of the log of outputs."""
+        lines = self.run.world.disk.lines
+        self._lines += map(_logged.decode, lines[len(self._lines) :])
+        return self._lines
+
     def _outputs_once(self) -> None:
         seen: Counter[tuple[Any, ...]] = Counter()
-        for token in self.run.world.outputs:
+        for token in self._logged():
             seen[token.graph, token.context, token.sq, token.start] += 1
         for key, count in seen.items():
             graph, context, sq, start = key

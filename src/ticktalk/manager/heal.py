@@ -83,7 +83,10 @@ class Heal:
         state.alone.pop(name, None)
         state.left.update(dict.fromkeys(mine, name))
         state.host_of.update(dict.fromkeys(mine, ""))
-        state.preparing.discard(name)
+        if name in state.preparing:
+            state.preparing.remove(name)
+            if lost is not None:
+                lost.stopped.add(state.name)  # its answer may have come to a manager that died
         self._settle(state, bool(mine))
 
     def joined(self, name: str) -> None:

@@ -49,7 +49,7 @@ class LostEnsemble(msgspec.Struct):
     Attributes:
         info: its facts, as it told them when it joined.
         holds: the graphs that it holds, should it come back.
-        stopped: the graphs that it holds and that were stopped since.
+        stopped: the graphs that it is to forget: stopped since, or prepared there in vain.
         resumed: the graphs that it holds and that were to be replaced, and go on as they are.
     """
 
