@@ -300,7 +300,10 @@ class Placement(msgspec.Struct, frozen=True):
 
 
 class Expect(msgspec.Struct, frozen=True):
-    """These SQs, and no others of the graph, will come to the receiver: it prepares them and keeps their tokens."""
+    """These SQs, and no others of the graph, will come to the receiver: it prepares them and keeps their tokens.
+
+    It answers when it does (`Placed`), also where there are none.
+    """
 
     graph: Name
     sqs: list[Name]

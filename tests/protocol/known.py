@@ -69,6 +69,18 @@ KNOWN = {
             Command(2778 * MS, "drain", ("a",)),
         ),
     ),
+    "the hosts of a graph know an ensemble before SQs are drained to it": Plan(
+        10266,
+        ("a", "b"),
+        23,
+        0,
+        0,
+        (
+            Command(1766 * MS, "slow", ("a", "runtime-manager"), 400 * MS),
+            Command(3542 * MS, "join"),
+            Command(3584 * MS, "drain", ("b",)),
+        ),
+    ),
     "an ensemble on which a manager that died had a graph prepared in vain is told to forget it": Plan(
         242,
         ("a", "b", "c"),

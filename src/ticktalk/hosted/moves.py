@@ -168,9 +168,6 @@ class Moves:
             self._expect_no_more(graph)
             if graph in self._host.prepared:
                 self._listen(graph, (), self._behind(graph))
-            if not expect.sqs:
-                done()
-                return
 
             def tell(problem: str | None, sent: Numbers) -> None:
                 if problem is None:
@@ -185,7 +182,9 @@ class Moves:
                     self._ask_how_far(expect, partial(tell, None))
 
             prepared = self._host.prepared.get(graph)
-            if prepared is None:
+            if not expect.sqs:
+                tell(None, {})
+            elif prepared is None:
                 loaded(f"this ensemble does not hold graph {graph!r}")
             else:
                 by_name = wiring_of(prepared.graph).by_name

@@ -4,8 +4,9 @@ After a loss the mapper places the SQs that lived there, each under a new genera
 An ensemble that does not hold the graph yet is sent it first. Then every ensemble is told the new placement, and the
 successors are given their checkpoints.
 
-In a drain the successors' ensembles prepare and keep the tokens that arrive. Then the drained ensemble hands over, and
-the same placement goes out without a new generation, so nothing is lost.
+In a drain the hosts of the graph first say that they know the successors' ensembles. These prepare, and keep the tokens
+that arrive. Then the drained ensemble hands over, and the same placement goes out without a new generation, so nothing
+is lost.
 """
 
 from __future__ import annotations
@@ -52,9 +53,13 @@ class Heal:
         starts: the messages that started contexts, by context.
         send: how ensembles are reached.
         tell: how people are.
+        one_table: see `Driver.one_table`.
     """
 
-    def __init__(self, state: ManagerState, starts: Mapping[int, StartContext], send: Send, tell: Tell) -> None:
+    def __init__(
+        self, state: ManagerState, starts: Mapping[int, StartContext], send: Send, tell: Tell, one_table: bool = False
+    ) -> None:
+        self._one_table = one_table
         self._state = state
         self._starts = starts
         self._send = send
@@ -75,6 +80,8 @@ class Heal:
         lost = self._state.lost.get(name)
         if state.move is not None and (name == state.move.source or name in state.move.to.values()):
             self._give_up_move(state, state.move, name)
+        elif state.move is not None:
+            state.move.waits_for.discard(name)
         mine = [sq for sq, host in state.host_of.items() if host == name]
         if name in state.hosts:
             state.hosts.remove(name)
@@ -162,8 +169,12 @@ class Heal:
         self._state.draining.append(name)
         self._drained[name] = done
         for graph, to in moves.items():
-            self._state.graphs[graph].move = MoveState(name, to, set(to.values()))
-            self._prepare(self._state.graphs[graph], set(to.values()))
+            state = self._state.graphs[graph]
+            asked = [] if self._one_table else list(state.hosts)
+            state.move = MoveState(name, to, set(asked))
+            for host in asked:
+                self._send(host, SyncMsg.EXPECT, Expect(graph, []))  # it answers after it was told of all who joined
+            self._prepare(state, set(to.values()))
         self._go_on()
 
     # Answers of ensembles.
@@ -212,7 +223,7 @@ class Heal:
             return
         move = state.move
         if move is not None:
-            if answer.expected != move.handed:
+            if answer.expected != move.handed and bool(answer.sqs) == move.expected:
                 move.waits_for.discard(answer.ensemble)
             for number, counts in answer.sent.items():
                 sent = move.sent.setdefault(number, {})
@@ -369,12 +380,13 @@ class Heal:
             move = state.move
             if move is None or state.preparing:
                 continue
-            if not move.expected:
+            if not move.expected and not move.waits_for:
                 move.expected = True
-                for host in sorted(set(move.to.values())):
+                move.waits_for = set(move.to.values())
+                for host in sorted(move.waits_for):
                     come = [sq for sq, to in move.to.items() if to == host]
                     self._send(host, SyncMsg.EXPECT, Expect(state.name, come))
-            elif not move.waits_for and not move.ordered:
+            elif move.expected and not move.waits_for and not move.ordered:
                 move.ordered = True
                 self._send(move.source, SyncMsg.HAND_OVER, HandOver(state.name, dict(move.to), move.sent))
             elif move.handed and not move.waits_for:

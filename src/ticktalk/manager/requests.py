@@ -82,7 +82,7 @@ class Requests:
         self.outputs = Outputs(state, log_file, driver.rows_kept)
         self.errors = Errors(state)
         self.taking = Taking(state, send, driver)
-        self.heal = Heal(state, starts, send, self.tell)
+        self.heal = Heal(state, starts, send, self.tell, driver.one_table)
         self.reports = Reports(state, starts, send, self.tell, driver, self.heal, self.outputs)
         self.deploy = Deploy(state, starts, send, driver, self.heal, self.reports, self.outputs)
         self.replace = Replace(state, send, self.tell, driver, self.heal, self.deploy, self.reports)

@@ -65,7 +65,7 @@ class MoveState(msgspec.Struct):
     Attributes:
         source: the ensemble that is drained.
         to: SQ to the ensemble to which it goes; "" where that one died meanwhile.
-        waits_for: the receivers that are not ready yet.
+        waits_for: the hosts that have not said yet that they know the receivers; then the receivers that are not ready.
         expected: the receivers were told which SQs will come.
         ordered: the source was told to hand over.
         handed: it has done so.
