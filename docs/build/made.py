@@ -101,7 +101,7 @@ def _prose(text: str | None) -> str:
     return inspect.cleandoc(text or "").replace("\f", "")
 
 
-LANGUAGE = {"component", "firing", "sq_state", "Firing"}
+LANGUAGE = {"component", "firing", "metric", "sq_state", "Firing"}
 """Names that the page of the language explains."""
 
 

@@ -22,6 +22,7 @@ from ticktalk.printable import line
 from ticktalk.ranges import Count, EnsembleName, Host, Name, Period, RootTick, Span, Text, is_interval
 from ticktalk.saved_state import InstanceState as InstanceState
 from ticktalk.saved_state import SavedSync as SavedSync
+from ticktalk.series import MetricName, Series
 from ticktalk.stuck import Stuck as Stuck
 from ticktalk.time import INFINITY, Tick, grid
 
@@ -403,6 +404,8 @@ class IdleReport(msgspec.Struct, frozen=True):
         left_out: ensemble that stood still to SQ to number of its tokens that were not sent there.
         worked: microseconds for which its bodies have run, and those since its start; where that takes real time.
         work: SQ to what it did, since it came to this ensemble (`hosted.body_runner.Work`).
+        metrics: SQ to name to the metric that its body has set there.
+        metrics_left_out: how many more there are.
     """
 
     graph: Name
@@ -422,6 +425,8 @@ class IdleReport(msgspec.Struct, frozen=True):
     left_out: dict[EnsembleName, dict[Name, Count]] = {}
     worked: tuple[Span, Span] = (0, 0)
     work: dict[Name, tuple[Count, Count, Span, Count]] = {}
+    metrics: dict[Name, dict[MetricName, Series]] = {}
+    metrics_left_out: Count = 0
 
     def __post_init__(self) -> None:
         _check_firings((start, stop) for start, stop, _ in self.running.values())

@@ -26,9 +26,12 @@ def then(x):
     return 1 / (x % 5)
 @SQify
 def both(x, y):
+    metric("sums", x + y, "histogram")
     return x + y
 @SQify
 def slow(x):
+    metric("latest", x)
+    metric("runs", 1, "counter")
     time.sleep(0.03 if x % 10 == 0 else 0)
     return x
 @GRAPHify
@@ -70,6 +73,13 @@ def test_each_body_is_counted(tmp_path: Path, workers: int) -> None:
     plan_b = [token for token in outputs if token.sq == DATA and token.value == -1]
     assert work[DATA] == {"kept": len(kept), "missed": len(plan_b)} and plan_b
     assert work["slow-1"]["queue"] == 0 and any(each.get("mean_us") is not None for each in work.values())
+    set_there = entry["metrics"]
+    assert set_there["slow-1"]["runs"] == {"kind": "counter", "value": work["slow-1"]["firings"]}
+    assert set_there["slow-1"]["latest"] == {"kind": "gauge", "value": work["count-2"]["firings"]}
+    sums = [token.value for token in outputs if token.sq == "both-1"]
+    told = set_there["both-1"]["sums"]
+    assert (told["count"], told["sum"]) == (len(sums), sum(sums))
+    assert told["at_most"]["50"] == sum(each <= 50 for each in sums)
     metrics = {
         (sample.name, sample.labels.get("sq")): sample.value
         for family in text_string_to_metric_families(metrics_text(status).decode())
@@ -77,6 +87,7 @@ def test_each_body_is_counted(tmp_path: Path, workers: int) -> None:
     }
     assert metrics["ticktalk_sq_firings_total", "both-1"] == work["both-1"]["firings"]
     assert metrics["ticktalk_sq_deadlines_missed_total", DATA] == len(plan_b)
+    assert metrics["runs_total", "slow-1"] == work["slow-1"]["firings"] and metrics["sums_count", "both-1"] == len(sums)
     console = terminal()
     with console.capture() as shown:
         for table in status_tables(status):

@@ -104,9 +104,24 @@ def times(status: dict[str, Any]) -> list[str]:
     return [line for lines in kinds for line in first(lines)]
 
 
+def metric_lines(status: dict[str, Any]) -> list[str]:
+    """The metrics that bodies have set; an older manager does not tell them."""
+    lines = []
+    for graph in status["graphs"]:
+        for sq, by_name in graph.get("metrics", {}).items():
+            for name, told in by_name.items():
+                value = f"{told.get('value', 0.0):.6g}"
+                if told["kind"] == "histogram":
+                    value = f"{told['count']} values, {told['sum'] / told['count']:.6g} on average"
+                lines.append(f"{name} of {sq}: {value}")
+        left_out = graph.get("metrics_left_out", 0)
+        lines += [f"{left_out} more metrics of {graph['name']} are not told: there are too many"] if left_out else []
+    return first(lines)
+
+
 def tell_end(status: dict[str, Any], graph: str) -> Counts:
     """Say on stderr what a run of a graph counted, where it was silent, where its time went; returns the counters."""
     (counters,) = [entry["counters"] for entry in status["graphs"] if entry["name"] == graph]
-    for line in [*counter_lines(counters), *silence(status), *times(status)]:
+    for line in [*counter_lines(counters), *silence(status), *times(status), *metric_lines(status)]:
         say(line)
     return counters  # type: ignore[no-any-return]

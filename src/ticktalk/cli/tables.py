@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ticktalk.cli.console import CELL, counter_lines
-from ticktalk.cli.ending import silence, times, wait_lines
+from ticktalk.cli.ending import metric_lines, silence, times, wait_lines
 from ticktalk.durations import about
 from ticktalk.printable import line
 
@@ -95,7 +95,9 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
             "\n".join(counter_lines(graph["counters"]) + _left_out(graph["left_out"])) or "none",
         )
     tables = [ensembles, graphs, *(_work(graph) for graph in status["graphs"] if graph.get("work"))]
-    for title, lines in (("what waits", [*wait_lines(status), *silence(status)]), ("where time goes", times(status))):
+    waits = [*wait_lines(status), *silence(status)]
+    said = {"what waits": waits, "where time goes": times(status), "metrics of bodies": metric_lines(status)}
+    for title, lines in said.items():
         if lines:
             shown = table(title)
             for told in lines:

@@ -11,6 +11,7 @@ from ticktalk.engine.state import Load
 from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.watchdog import UnderWay
+from ticktalk.series import BySQ
 
 Loaded = Callable[[str | None], None]
 """Takes the problem that keeps bodies from running here, or None."""
@@ -30,12 +31,14 @@ class Measured(NamedTuple):
     Attributes:
         lateness, profile, work: as in `IdleReport`.
         worked: microseconds for which bodies have run.
+        metrics: those that bodies have set.
     """
 
     lateness: dict[str, list[int]] = {}
     worked: int = 0
     profile: dict[str, tuple[list[int], list[int]]] = {}
     work: dict[str, Work] = {}
+    metrics: BySQ = {}
 
 
 class Bodies(Protocol):

@@ -18,6 +18,7 @@ from ticktalk.hosted.lease import Times
 from ticktalk.hosted.silence import Waits
 from ticktalk.hosted.watchdog import Watchdog
 from ticktalk.payloads import IdleReport, ReportRequest, StopGraph
+from ticktalk.series import bounded
 
 
 class Reports:
@@ -80,6 +81,7 @@ class Reports:
             passed.left_out,
             (found.worked, max(0, self._host.agenda.now - context.start_tick)),
             found.work,
+            *bounded(found.metrics),
         )
 
     def busy(self, key: tuple[str, int]) -> str:

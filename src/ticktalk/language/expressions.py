@@ -59,6 +59,8 @@ class Expressions(Displays, Operators, BuiltinCalls, Constructs):
             return reference_to(name)
         if name in folding.BUILTINS:
             return Reference("builtin", name)
+        if name in ("firing", "metric"):
+            return Foreign(f"`{name}()` has a meaning in the body of an SQ only", "call it there")
         if hasattr(builtins, name):
             what = f"`{name}` has no meaning in a graph"
             return Foreign(what, "call it in the body of an SQ: a graph only joins SQs")

@@ -106,7 +106,8 @@ class Reports:
             return
         sqs = state.host_of.keys()
         known(report.counts, sqs | {report.ensemble}, f"SQs of graph {state.name!r}, in a report,")
-        known({*report.waiting, *report.lateness, *report.stuck}, sqs, f"SQs of graph {state.name!r}, in a report,")
+        by_sq = {*report.waiting, *report.lateness, *report.stuck, *report.metrics}
+        known(by_sq, sqs, f"SQs of graph {state.name!r}, in a report,")
         known(report.running, sqs, f"SQs of graph {state.name!r}, in a report,")
         by_name = wiring_of(state.graph).by_name if report.stuck else {}
         for sq, told in report.stuck.items():

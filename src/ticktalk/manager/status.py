@@ -13,6 +13,7 @@ from ticktalk.manager.driver import Load
 from ticktalk.manager.state import EnsembleState, GraphState, ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import IdleReport
+from ticktalk.series import Series
 from ticktalk.time import Tick
 
 ERRORS_SHOWN = 5
@@ -125,6 +126,8 @@ def _graph(state: GraphState, counts: Counts, latencies: Mapping[str, Any]) -> d
         },
         "silent": silent(state.graph, stuck, counts),
         "work": _work(state.graph, reports, counts),
+        "metrics": _metrics(state, reports),
+        "metrics_left_out": sum(report.metrics_left_out for report in reports),
         "latency_us": latencies,
         "lateness_us": {
             sq: {"firings": n, "mean": n and total // n, "worst": worst} for sq, (n, total, worst) in lateness.items()
@@ -148,6 +151,21 @@ def _work(graph: TTGraph, reports: list[IdleReport], counts: Counts) -> dict[str
             mean = time // timed if timed else None
             found[sq] = {"firings": number, "mean_us": mean, "queue": queue, "errors": kinds.get("errors", 0)}
     return found
+
+
+def _metrics(state: GraphState, reports: list[IdleReport]) -> dict[str, dict[str, dict[str, Any]]]:
+    """SQ to name to the metric that its body has set, over all starts; a gauge is that of the latest start."""
+    found: dict[tuple[str, str], Series] = {}
+    for report in sorted(reports, key=lambda report: report.context):
+        for sq, by_name in report.metrics.items():
+            for name, series in by_name.items():
+                known = found.setdefault((sq, name), Series(series.kind))
+                if series.kind != "gauge" or report.ensemble == state.host_of.get(sq) or not known.count:
+                    known.add(series)
+    told: dict[str, dict[str, dict[str, Any]]] = {}
+    for (sq, name), series in sorted(found.items()):
+        told.setdefault(sq, {})[name] = series.told()
+    return told
 
 
 def _sent(reports: list[IdleReport]) -> dict[str, int]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ticktalk.counters import merged
 from ticktalk.engine.context import Context
+from ticktalk.hosted.metric import metrics_of
 from ticktalk.hosted.silence import all_stuck
 from ticktalk.manager.driver import Driver, Load
 from ticktalk.payloads import IdleReport
@@ -64,8 +65,9 @@ class SimulationDriver(Driver):
                 busy, waiting = (self._busy(running), running.waiting()) if id(host) in alive else ("", {})
                 stuck = all_stuck(running) if id(host) in alive else {}
                 found[host.name] = IdleReport(
-                    graph, context, host.name, 0, busy, counts=counts, waiting=waiting, stuck=stuck
-                )
+                    graph, context, host.name, 0, busy, counts=counts, waiting=waiting, stuck=stuck,
+                    metrics={**({} if before is None else before.metrics), **metrics_of(running.executes)},
+                )  # fmt: skip
         return list(found.values())
 
     def _busy(self, context: Context) -> str:

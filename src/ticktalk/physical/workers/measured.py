@@ -13,6 +13,7 @@ from ticktalk.engine.firing.deadline import DeadlineSync
 from ticktalk.engine.matching import Waiting
 from ticktalk.hosted.body_runner import Measured, Work
 from ticktalk.physical.workers.worker_body import WorkerBody
+from ticktalk.series import BySQ
 
 
 class KeptDeadlines:
@@ -57,16 +58,19 @@ def measured(bodies: Iterable[WorkerBody], kept: Mapping[str, int], profile: boo
     """
     work: dict[str, Work] = {name: (count, 0, 0, 0) for name, count in kept.items()}
     costs: dict[str, tuple[list[int], list[int]]] = {}
+    metrics: BySQ = {}
     lateness, worked = {}, 0
     for body in bodies:
         sq, cost = body.elsewhere.sq, body.costs
         worked += cost.total
         if body.lateness:
             lateness[sq.name] = body.lateness
+        if body.metrics:
+            metrics[sq.name] = body.metrics
         if sq.body:
             work[sq.name] = (body.alone + body.together, cost.seen, cost.total, len(body.in_flight))
             if profile:
                 times, sizes = costs.setdefault(sq.function, ([], []))
                 times += cost.times
                 sizes += cost.sizes
-    return Measured(lateness, worked, costs, work)
+    return Measured(lateness, worked, costs, work, metrics)

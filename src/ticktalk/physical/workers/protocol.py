@@ -16,6 +16,7 @@ import msgspec
 
 from ticktalk.accelerate.region_messages import FormRegion, RegionRan, RegionSkipped, RunRegion, SplitRegion
 from ticktalk.payloads import FiringError
+from ticktalk.series import MetricName, Series
 from ticktalk.time import Tick
 
 
@@ -134,6 +135,13 @@ class Begun(msgspec.Struct, array_like=True, tag="begun"):
     begun: int
 
 
+class MetricsSet(msgspec.Struct, array_like=True, tag="metrics"):
+    """The metrics that a body has set in a firing, whose answer follows."""
+
+    ident: int
+    series: dict[MetricName, Series]
+
+
 class SavedState(msgspec.Struct, array_like=True, tag="saved"):
     """The answer to `Save`: the state as MessagePack, and the names of the parts without codec."""
 
@@ -189,4 +197,4 @@ OfUnit = Fire | Save | Restore | RunRegion | SplitRegion
 
 Command = OfUnit | GoOn | Load | Start | FormRegion | Drop | Stop
 
-Answer = Loaded | Begun | Fired | Sent | SavedState | RegionRan | RegionSkipped
+Answer = Loaded | Begun | Fired | Sent | MetricsSet | SavedState | RegionRan | RegionSkipped

@@ -15,9 +15,21 @@ from ticktalk.engine.components import running
 from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.lateness import lateness
 from ticktalk.engine.state import Saver
+from ticktalk.hosted.metric import ANY_SET, taken
 from ticktalk.payloads import FiringError
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
-from ticktalk.physical.workers.protocol import Answer, Begun, Fire, Fired, OfUnit, Restore, Save, SavedState, Sent
+from ticktalk.physical.workers.protocol import (
+    Answer,
+    Begun,
+    Fire,
+    Fired,
+    MetricsSet,
+    OfUnit,
+    Restore,
+    Save,
+    SavedState,
+    Sent,
+)
 from ticktalk.physical.workers.results import failure, sendable
 from ticktalk.time import Tick
 
@@ -123,6 +135,12 @@ class Instance(Unit):
         """Take a counter that the firing under way adds to."""
         self._counted = kind
 
+    def tell_metrics(self) -> None:
+        """Send the metrics that the body has set, if any."""
+        series = taken(self.execute)
+        if series:
+            self.answer(MetricsSet(self.ident, series))
+
     def end(self) -> None:
         """Nobody takes its results any more; from any thread."""
         self.gone = True
@@ -169,6 +187,8 @@ class Instance(Unit):
             outcome[:] = [failure(execute, error, start, stop)]
         running.current = None
         ended = monotonic_us()
+        if ANY_SET:
+            self.tell_metrics()
         self.slow = ended - begun > SLOW
         sent: Any = outcome.pop() if outcome else ([], start, stop)
         if outcome:
@@ -222,6 +242,9 @@ class RegionUnit(Unit):
         edges, leftovers, errors, absent = self._region.run(start, stop, command.arcs, command.data)
         running.current = None
         ended = monotonic_us()
+        if ANY_SET:
+            for member in self.members:
+                member.tell_metrics()
         self.slow = ended - begun > SLOW
         times = start, stop, begun, ended, late is not None
         self.answer(RegionRan(self.ident, edges, leftovers, errors, *times, absent))

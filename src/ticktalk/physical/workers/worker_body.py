@@ -16,8 +16,9 @@ from ticktalk.hosted.meter import BodyCosts
 from ticktalk.hosted.watchdog import overran
 from ticktalk.payloads import FiringError
 from ticktalk.physical.timekeeping.root_clock import RootClock
-from ticktalk.physical.workers.protocol import Fired, NewInstance, SavedState, Sent
+from ticktalk.physical.workers.protocol import Fired, MetricsSet, NewInstance, SavedState, Sent
 from ticktalk.physical.workers.results import parts_of, sizes
+from ticktalk.series import Series
 from ticktalk.time import Tick
 from ticktalk.values.codec import held_bytes
 
@@ -59,6 +60,7 @@ class WorkerBody:
         recent: microseconds of its latest runs by themselves, on average; None: not measured.
         together: its runs in regions.
         alone: its other runs.
+        metrics: those that it has set, by name.
         ended: called when a firing or a save of it has ended.
     """
 
@@ -81,6 +83,7 @@ class WorkerBody:
     recent: float | None = None
     together: int = 0
     alone: int = 0
+    metrics: dict[str, Series] = field(default_factory=dict)
     ended: Callable[[], None] | None = None
 
     def as_new(self) -> NewInstance:
@@ -131,6 +134,11 @@ class WorkerBody:
         self.elsewhere.done()
         if self.ended is not None:
             self.ended()
+
+    def metrics_set(self, answer: MetricsSet) -> None:
+        """Take metrics that its firing has set."""
+        for name, series in answer.series.items():
+            self.metrics.setdefault(name, Series(series.kind)).add(series)
 
     def sent(self, answer: Sent) -> None:
         """Take results of its oldest firing, which goes on."""

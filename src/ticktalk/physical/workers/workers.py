@@ -407,6 +407,8 @@ class Workers:
             return
         elif isinstance(answer, protocol.SavedState):
             body.state_came(answer)
+        elif isinstance(answer, protocol.MetricsSet):
+            body.metrics_set(answer)
         elif isinstance(answer, protocol.Begun):
             if body.in_flight:
                 self._timeouts.began(body, answer.begun)

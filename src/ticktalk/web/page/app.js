@@ -230,6 +230,11 @@ function showGraph() {
   showStreams(of.name);
 }
 
+function metric(told) {  // that a body has set
+  const figure = (number) => Number(number.toPrecision(6)).toString();
+  return told.kind === "histogram" ? `${told.count} values, ${figure(told.sum / told.count)} on average` : figure(told.value);
+}
+
 function showChosen(fact) {
   put("chosen-name", fact.sq);
   const spent = (graph().latency_us || {})[fact.sq];
@@ -237,6 +242,7 @@ function showChosen(fact) {
     body: fact.work.mean_us >= 0 && fact.work.mean_us !== null && about(fact.work.mean_us), queue: fact.work.queue && `${fact.work.queue} firings`, errors: fact.work.errors && String(fact.work.errors),
     deadlines: fact.work.kept !== undefined && `${fact.work.kept} kept, ${fact.work.missed} missed`, sends: fact.rate, waiting: fact.waits, silent: fact.silent, counted: fact.counters,
     lateness: fact.lateness && `${about(fact.lateness.mean)} on average, ${about(fact.lateness.worst)} at worst`,
+    ...Object.fromEntries(Object.entries((graph().metrics || {})[fact.sq] || {}).map(([name, told]) => [name, metric(told)])),
     running: fact.running && `one firing for ${about(fact.running.us)}` };
   const known = Object.entries(facts).filter(([, text]) => text);
   $("chosen-facts").replaceChildren(...known.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, text)]));
