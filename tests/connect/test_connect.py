@@ -29,6 +29,7 @@ from rosbags.rosbag2 import Writer as BagWriter
 from rosbags.typesys import Stores, get_typestore
 
 from ticktalk import TTEmpty
+from ticktalk.connect import http
 from ticktalk.connect.http import Http, HttpInbox
 from ticktalk.connect.mqtt import Mqtt
 from ticktalk.connect.newest import Newest
@@ -320,6 +321,35 @@ def test_an_inbox_takes_what_others_post() -> None:
             Http(address, headers={"Origin": "https://example.org"}).post({"n": 3})
         assert isinstance(inbox.read(), TTEmpty)
     finally:
+        inbox.close()
+
+
+def test_an_inbox_serves_so_many_connections_and_goes_on_when_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "CONNECTIONS", 3)
+    inbox = HttpInbox()
+    inbox._server.RequestHandlerClass.timeout = 600  # type: ignore[attr-defined]
+    idle = [socket.create_connection(("127.0.0.1", inbox.port), LIMIT) for _ in range(7)]
+    try:
+        assert [connection.recv(1) for connection in idle[3:]] == [b""] * 4, "they are closed at once"
+        assert inbox.refused == 4
+        for connection in idle:
+            connection.close()
+        address = f"http://127.0.0.1:{inbox.port}/"
+
+        def taken() -> bool:
+            try:
+                Http(address).post({"n": 1})
+            except OSError:  # the threads of the idle ones have not ended yet
+                return False
+            return True
+
+        end = time.monotonic() + LIMIT
+        while not taken():
+            assert time.monotonic() < end
+        assert inbox.read() == {"n": 1}
+    finally:
+        for connection in idle:
+            connection.close()
         inbox.close()
 
 

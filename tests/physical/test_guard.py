@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -365,7 +366,7 @@ def test_no_requester_takes_the_room_of_others(
     proven = bool(manager.identity.meet(system["vera"].identity.certificate).serial)
     for _ in range(3 if proven else 5):
         ask("vera", COMMAND)
-    full = "too many questions of name vera" if proven else "too many questions of kind"
+    full = "too many questions of 'vera' came" if proven else r"too many questions of one kind \(command\) came"
     with pytest.raises(NotNewError, match=full) as refused:
         ask("vera", COMMAND)
     assert refused.value.kind == "overflow"
@@ -378,6 +379,23 @@ def test_no_requester_takes_the_room_of_others(
     monkeypatch.setattr(questions.time, "monotonic_ns", lambda: int((now + questions.CHALLENGE_LIMIT + 1) * 1e9))
     assert ask("vera", COMMAND) == b"x"
     assert manager._challenges._taken.total() == (2 if proven else 1), "empty rooms are forgotten"
+
+
+def test_a_question_costs_the_same_however_many_requesters_there_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Rooms(Counter[str]):
+        def items(self) -> Any:
+            raise AssertionError("the rooms of all requesters are looked through")
+
+    challenges = questions.Challenges()
+    challenges._taken = Rooms()
+    for number in range(100):
+        challenges.use(challenges.make(), {"the role viewer": 1000, f"'viewer {number}'": 10})
+    now = questions.time.monotonic()
+    later = now + questions.CHALLENGE_LIMIT + 1
+    monkeypatch.setattr(questions.time, "monotonic", lambda: later)
+    monkeypatch.setattr(questions.time, "monotonic_ns", lambda: int(later * 1e9))
+    challenges.use(challenges.make(), {"the role viewer": 1000, "'anna'": 10})
+    assert list(challenges._taken) == ["the role viewer", "'anna'"] and list(challenges._taken.values()) == [1, 1]
 
 
 def test_only_a_manager_is_asked(system: dict[str, Guard]) -> None:

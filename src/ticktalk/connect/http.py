@@ -64,11 +64,39 @@ class Http:
             return found.decode("utf-8", "replace")
 
 
+CONNECTIONS = 32
+"""Connections at one time; further ones are closed, and counted."""
+
+
+class _Server(ThreadingHTTPServer):
+    """Serves each connection in a thread of its own, and so many at most."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self.refused = 0
+        self._room = threading.Semaphore(CONNECTIONS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.refused += 1
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
+
 class HttpInbox(Newest):
     """Takes JSON that others post to this device.
 
     Whoever reaches the address may post, but no page that a browser shows. So it listens on loopback unless told
-    otherwise; put it behind a proxy that checks who asks.
+    otherwise; put it behind a proxy that checks who asks. It serves `CONNECTIONS` at one time.
 
     Args:
         port: 0: any that is free; `self.port` says which.
@@ -102,10 +130,14 @@ class HttpInbox(Newest):
             def log_message(self, format: str, *arguments: Any) -> None:
                 """What others ask is not printed."""
 
-        self._server = ThreadingHTTPServer((ip, port), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server((ip, port), Handler)
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, name="ticktalk inbox", daemon=True).start()
+
+    @property
+    def refused(self) -> int:
+        """Connections that were closed at once, because too many were open."""
+        return self._server.refused
 
     def close(self) -> None:
         """Listen no more."""

@@ -108,11 +108,14 @@ class Asked(NamedTuple):
 
     @property
     def rooms(self) -> dict[str, int]:
-        """The rooms that the question takes a place of, and how many places each has: no requester fills another's."""
+        """The rooms that the question takes a place of, and how many places each has: no requester fills another's.
+
+        A room is called by those whose questions it is for, as messages name them.
+        """
         known = self.requester
         if not known.serial:
-            return {f"kind {self.kind}": ANSWERED}
-        return {f"role {known.role}": ANSWERED, f"name {known.name}": OF_ONE}
+            return {f"one kind ({self.kind.rpartition('/')[2]})": ANSWERED}
+        return {f"the role {known.role}": ANSWERED, repr(known.name): OF_ONE}
 
     def answer(self, accepted: bool, body: bytes) -> bytes:
         """The answer as it is sent; not accepted: `body` is the reason."""
@@ -146,7 +149,10 @@ class Challenges:
         while self._answered and now - self._answered[0][0] > CHALLENGE_LIMIT:
             _, former, left = self._answered.popleft()
             self._used.discard(former)
-            self._taken -= Counter(left)  # without those that are empty now
+            for room in left:
+                self._taken[room] -= 1
+                if not self._taken[room]:
+                    del self._taken[room]
         issued = int.from_bytes(head[:8], "big") / 1e9
         if challenge in self._used:
             raise NotNewError("replayed", AGAIN)
@@ -158,7 +164,8 @@ class Challenges:
                 "overflow", f"too many questions of {full[0]} came in the last {CHALLENGE_LIMIT:.0f} s: ask again later"
             )
         self._used.add(challenge)
-        self._taken.update(rooms.keys())
+        for room in rooms:
+            self._taken[room] += 1
         self._answered.append((now, challenge, rooms.keys()))
 
     def _mark(self, head: bytes) -> bytes:
