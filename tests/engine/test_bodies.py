@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,12 @@ import simpy
 from ticktalk import TTEnsemble, TTGraph, TTRuntimeManagerSim
 from ticktalk.engine.bodies import GraphCode
 from ticktalk.errors import TTError
+from ticktalk.graph import travelled_modules
+from ticktalk.graph.travelled_modules import TravelledModules
 from ticktalk.language.compiler import compile_program
+
+LIMIT = 30
+"""Seconds after which threads that wait for each other are given up."""
 
 HEAD = "from ticktalk import SQify, STREAMify, GRAPHify, TTEmpty\n"
 
@@ -126,7 +133,7 @@ def f(t):
     again = pickle.loads(pickle.dumps(mod.Reading(mod.Reading())))
     return [
         mod.here(), mod.LOGGED, mod.Reading.__module__, repr(mod.Reading), frames[1:],
-        [each.NAME for each in found], type(again.of) is mod.Reading,
+        [each.NAME for each in found], found[1] is found[2] is mod, type(again.of) is mod.Reading,
         typing.get_type_hints(mod.Reading)["of"] == typing.Optional[mod.Reading],
     ]
 """
@@ -134,7 +141,7 @@ def f(t):
 
 def names_seen(name: str) -> list[Any]:
     reading = "<class 'mod.Reading'>"
-    return [("mod", name, name, name), "mod", "mod", reading, ["mod"], [name] * 3, True, True]
+    return [("mod", name, name, name), "mod", "mod", reading, ["mod"], [name] * 3, True, True, True]
 
 
 def test_a_travelled_module_has_its_own_name_and_is_found_by_it(tmp_path: Path) -> None:
@@ -183,6 +190,73 @@ def test_modules_leave_with_their_graph(tmp_path: Path) -> None:
         assert {"left", "leaving"} <= sys.modules.keys()
         code.forget()
     assert not {"left", "leaving"} & sys.modules.keys()
+
+
+def test_a_module_that_raises_leaves_nothing_behind() -> None:
+    modules = TravelledModules({"raises": "1 / 0"}, {})
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            modules.load("raises")
+        assert "raises" not in sys.modules and not travelled_modules._holders.get("raises")
+    modules.forget()
+
+
+class Seen:
+    """Finds nothing, and tells that Python looks for a module, under its lock."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.looked = name, threading.Event()
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
+        if fullname == self.name:
+            self.looked.set()
+
+
+def in_threads(*acts: Callable[[], Any]) -> list[Any]:
+    """The results of functions that are called at the same time."""
+    results: dict[int, Any] = {}
+    threads = [
+        threading.Thread(target=lambda at=at, act=act: results.update({at: act()}), daemon=True)
+        for at, act in enumerate(acts)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LIMIT)
+        assert not thread.is_alive(), "it waits for ever"
+    return [results[at] for at in range(len(acts))]
+
+
+def test_a_thread_that_has_the_lock_of_python_is_not_waited_for_by_one_that_has_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One imports `late_one`, which imports `late_two` by `importlib`; the other is just doing so."""
+    seen, begun = Seen("late_two"), threading.Event()
+    sources = {
+        "late_one": f"import importlib\nbegun.set()\nlooked.wait({LIMIT})\ntwo = importlib.import_module('late_two')\n",
+        "late_two": "NAME = 'two'\n",
+    }
+    modules = TravelledModules(sources, {"begun": begun, "looked": seen.looked})
+    monkeypatch.setattr(sys, "meta_path", [seen, *sys.meta_path])
+
+    def second() -> Any:
+        begun.wait(LIMIT)
+        code = {"__loader__": modules, "__builtins__": modules.builtins, "__name__": "prog"}
+        exec("import importlib\ntwo = importlib.import_module('late_two')", code)
+        return code["two"]
+
+    one, two = in_threads(lambda: modules.load("late_one"), second)
+    assert one.two is two and two.NAME == "two"
+    modules.forget()
+
+
+def test_two_threads_import_modules_that_import_each_other() -> None:
+    both = threading.Barrier(2, timeout=LIMIT)
+    sources = {"left_one": "both.wait()\nimport right_one\n", "right_one": "both.wait()\nimport left_one\n"}
+    modules = TravelledModules(sources, {"both": both})
+    left, right = in_threads(lambda: modules.load("left_one"), lambda: modules.load("right_one"))
+    assert left.right_one is right and right.left_one is left
+    modules.forget()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,9 @@ A module that travelled finds others by its own `__import__`, and keeps them bes
 process may have different modules of one name. So `sys.modules` holds a `_Shared` under that name: to each caller it is
 the module of the caller's graph, and the one outside of all graphs to everybody else. Thereby `importlib`, `pickle` and
 `dataclasses` find what the graph's own `import` finds. A graph's code is known by the `__loader__` of its modules.
+
+Each module of a graph has a lock of the kind that Python's own imports take. So a thread that waits here for one that
+waits for Python, or the other way round, is noticed: as in Python, it is given the module half made.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import sysconfig
 import threading
 import types
 from collections.abc import Iterator, Sequence
+from importlib import _bootstrap  # its locks: no public ones tell who waits for whom
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -51,11 +55,11 @@ class TravelledModules(importlib.abc.Loader):
         self._folders = {outer for name in sources for outer in _outer(name)}
         self._modules: dict[str, types.ModuleType] = {}
         self._loading: set[str] = set()
-        self._lock = threading.RLock()
         self.builtins = {**vars(builtins), **names, "__import__": self._import} if sources else vars(builtins)
         if _FINDER not in sys.meta_path:
             sys.meta_path.insert(0, _FINDER)
             sys.path_hooks.append(_Folder)
+            importlib.import_module = _import_module
 
     def has(self, name: str) -> bool:
         """True if a module of this name travels, or a folder in which some do."""
@@ -82,16 +86,19 @@ class TravelledModules(importlib.abc.Loader):
 
     def forget(self) -> None:
         """Give up all modules."""
+        for name in self._modules:
+            self._give_up(name)
+
+    def _give_up(self, name: str) -> None:
         with _LOCK:
-            for name in self._modules:
-                holders = _holders.get(name, WeakSet())
-                holders.discard(self)
-                if not holders and type(sys.modules.get(name)) is _Shared:
-                    _holders.pop(name, None)
-                    outside = _outside.pop(name, None)
-                    del sys.modules[name]
-                    if outside is not None:
-                        sys.modules[name] = outside
+            holders = _holders.get(name, WeakSet())
+            holders.discard(self)
+            if not holders and type(sys.modules.get(name)) is _Shared:
+                _holders.pop(name, None)
+                outside = _outside.pop(name, None)
+                del sys.modules[name]
+                if outside is not None:
+                    sys.modules[name] = outside
 
     def load(self, name: str) -> types.ModuleType:
         """The module of this name, imported if it was not.
@@ -102,19 +109,22 @@ class TravelledModules(importlib.abc.Loader):
         """
         if name in self._modules and name not in self._loading:
             return self._modules[name]
-        with self._lock:  # another thread waits until a module is whole
-            package, _, last = name.rpartition(".")
-            holder = self.load(package) if package else None
-            if name not in self._modules:  # its package may have imported it
-                if not self.has(name):
-                    raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-                self._loading.add(name)
-                try:
-                    self._load(name)
-                finally:
-                    self._loading.discard(name)
-                if holder is not None:
-                    setattr(holder, last, self._modules[name])
+        package, _, last = name.rpartition(".")
+        holder = self.load(package) if package else None
+        try:
+            with _bootstrap._ModuleLockManager(f"{name} of graph {id(self)}"):  # type: ignore[attr-defined]
+                if name not in self._modules:  # its package, or another thread, may have imported it
+                    if not self.has(name):
+                        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+                    self._loading.add(name)
+                    try:
+                        self._load(name)
+                    finally:
+                        self._loading.discard(name)
+                    if holder is not None:
+                        setattr(holder, last, self._modules[name])
+                return self._modules[name]
+        except _bootstrap._DeadlockError:  # type: ignore[attr-defined]  # the thread that imports it waits for this one
             return self._modules[name]
 
     def _load(self, name: str) -> None:
@@ -135,6 +145,7 @@ class TravelledModules(importlib.abc.Loader):
             exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
         except BaseException:
             del self._modules[name]
+            self._give_up(name)
             raise
         put = sys.modules.get(name)
         if put is not None and type(put) is not _Shared and not _stays(name):  # what it has put in its place
@@ -261,6 +272,13 @@ class _Folder:
 
 
 _FINDER = _Finder()
+_FIND_MODULE = importlib.import_module
+
+
+def _import_module(name: str, package: str | None = None) -> types.ModuleType:
+    """`importlib.import_module`: gives a caller its own module, not what stands for it in `sys.modules`."""
+    found = _FIND_MODULE(name, package)
+    return _meant(found, "") if type(found) is _Shared else found
 
 
 def _caller() -> TravelledModules | None:
@@ -270,7 +288,8 @@ def _caller() -> TravelledModules | None:
         loader = frame.f_globals.get("__loader__")
         if type(loader) is TravelledModules:
             return loader
-        if str(frame.f_globals.get("__name__")).partition(".")[0] not in sys.stdlib_module_names:
+        own = frame.f_globals is globals()
+        if not own and str(frame.f_globals.get("__name__")).partition(".")[0] not in sys.stdlib_module_names:
             return None
         frame = frame.f_back
     return None
