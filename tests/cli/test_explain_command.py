@@ -50,6 +50,9 @@ def test_why_none_came(recording: Path) -> None:
     done = ticktalk("explain", str(recording), "--missing", "twice-1@340ms")
     assert done.exit_code == 0
     assert "cam-1: no instant has an interval that holds this tick; the nearest is [275ms, 325ms)" in done.stdout
+    past = ticktalk("explain", str(recording), "--missing", "twice-1@30s").stdout
+    assert "cam-1: its last instant has [" in past and ", and what is recorded ends at " in past
+    assert "no instant has" not in past
 
 
 def test_mistakes_say_what_to_do(recording: Path, tmp_path: Path) -> None:

@@ -90,6 +90,14 @@ def test_parts_of_a_run(recording: tuple[str, str]) -> None:
     assert [row["value"] for row in whole] == [-1 + n for n in range(1, 10)]
     assert part == whole[2:5]  # those of 300 and 400 ms come 40 ms later, when their deadline is
     assert of_sq(ticktalk(*words, "--until", "450ms").stdout, "both-1") == whole[:4]
+    for *given, told in (
+        ["--from", "600ms", "--to", "300ms", "--from 600ms is not before the end that --to or --until gives"],
+        ["--from", "5s", "--from 5s: the recording ends 950ms after the start"],
+    ):
+        done = ticktalk(*words, *given)
+        assert (done.returncode, done.stdout) == (2, "") and told in done.stderr
+    counts = [int(ticktalk(*words, *part).stderr.split()[0]) for part in ([], ["--from", "450ms"], ["--to", "450ms"])]
+    assert counts[0] == counts[1] + counts[2], "only the tokens of the part are counted"
 
 
 def test_how_things_stood(recording: tuple[str, str]) -> None:
@@ -103,7 +111,7 @@ def test_how_things_stood(recording: tuple[str, str]) -> None:
     assert sqs["TTFinishByOtherwise-1"]["deadlines"] == [[275_000, 325_000, 340_000]]
     assert sqs["both-1"]["tokens"] == [{"port": "y", "start": 275_000, "stop": 325_000, "value": "3", "stays": False}]
     assert (sqs["total-1"]["state"], sqs["total-1"]["firings"], sqs["total-1"]["ensemble"]) == ("{'sum': 6}", 3, "b")
-    assert sqs["count-1"]["instant"] == 400_000
+    assert (sqs["count-1"]["instant"], sqs["count-1"]["state"]) == (400_000, "{'n': 3}")
     later = json.loads(ticktalk("inspect", path, "--at", "330ms", "--step", "1", "--json").stdout)
     assert later["tick"] == 340_000
     earlier = json.loads(ticktalk("inspect", path, "--at", "330ms", "--step", "-1", "--json").stdout)

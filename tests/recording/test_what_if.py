@@ -145,6 +145,10 @@ def test_another_period(run: Kept) -> None:
     assert (plain.recorded, plain.same, plain.changed, plain.gone, plain.new) == (10, 5, 0, 5, 0)
     with pytest.raises(typer.BadParameter, match="the graph has no stream 'twice-1'"):
         asked(run, changes=["twice-1.period=2ms"])
+    with pytest.raises(TTError, match="count-1: a period is at least 1 microsecond, not 0"):
+        asked(run, changes=["count-1.period=0"])
+    with pytest.raises(TTError, match="the phase is 2ms, which is not below the period, 2ms"):
+        asked(run, changes=["count-1.phase=2ms", "count-1.period=2ms"])
     with pytest.raises(typer.BadParameter, match="write SQ"):
         asked(run, changes=["period=2ms"])
 

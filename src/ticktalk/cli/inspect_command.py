@@ -44,7 +44,7 @@ def inspect(
             say(f"the recording ends {duration_text(last - setup.start_tick)} after the start: this is how it was then")
         nowhere = io.StringIO()  # what bodies print was printed when they ran
         with BodyOutput(nowhere, nowhere), keep_bodies_from_stdout():
-            replay = Replay(setup, records)
+            replay = Replay(setup, records, states=True)
             replay.go(tick + 1)
             found = [each for each in moments(replay) if not sq or each.sq in sq]
         if json:

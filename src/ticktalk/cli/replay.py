@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -92,6 +93,8 @@ def replay(
     begin: Tick = NEG_INFINITY if since is None else arguments.recorded_tick(since, first)
     ends = [arguments.recorded_tick(text, first) for text in (to, until) if text is not None]
     end: Tick = min(ends, default=INFINITY)
+    if begin >= end:
+        raise typer.BadParameter(f"--from {since} is not before the end that --to or --until gives: nothing is between")
     if component and not then_live:
         raise typer.BadParameter("--component is for --then-live: a replay runs no body that wants a component")
     if any((program, mapping, deployment, events, network_delay, changes, expect_same)):
@@ -147,8 +150,12 @@ def replay(
             if last <= end:
                 instead = f"the recording goes on up to {duration_text(int(end) - first)}: give a later time, or --to"
                 raise typer.BadParameter(f"--until {until} with --then-live: {instead}")
+        if begin > once_more.last_tick and not then_live:
+            length = duration_text(once_more.last_tick - first)
+            raise typer.BadParameter(f"--from {since}: the recording ends {length} after the start")
         outputs: list[tuple[int, OutputToken]] = []
-        once_more.on_token = outputs_of(once_more, outputs)
+        compared: Counter[str] = Counter()
+        once_more.on_token = outputs_of(once_more, outputs, compared, begin)
         pages = None
         if web is not None:
             from ticktalk.cli.dashboard import ReplayedPages
@@ -183,7 +190,7 @@ def replay(
             ended = go_on(once_more, int(end), last, component or [], usual_delay(records), results.add, follow)
     results.check()
     tell_incomplete(file, recording)
-    tell_replayed(once_more, departures)
+    tell_replayed(once_more, departures, compared)
     if departures and then_live:
         say("so it does not go on live; --recorded SQ takes the results of an SQ from the recording")
     if pages is not None and not ended:
@@ -192,9 +199,9 @@ def replay(
         raise typer.Exit(1)
 
 
-def tell_replayed(replay: Replay, departures: list[Departure]) -> None:
-    """Say whether a replay was as its recording."""
-    tokens = f"{sum(replay.tokens.values())} tokens on {len(replay.tokens)} arcs"
+def tell_replayed(replay: Replay, departures: list[Departure], compared: Counter[str]) -> None:
+    """Say whether a replay was as its recording; `compared`: how many tokens were, by arc."""
+    tokens = f"{compared.total()} tokens on {len(compared)} arcs"
     if not departures:
         say(f"{tokens}: each is as it was recorded")
         return
@@ -241,12 +248,19 @@ def check_names(setup: Setup, names: list[str], option: str = "--recorded") -> N
             raise TTError(f"{option} {name}: the recorded graph has no such SQ; {instead}")
 
 
-def outputs_of(replay: Replay, outputs: list[tuple[int, OutputToken]]) -> Callable[[Sent], None]:
-    """A listener that keeps the outputs among the tokens of a replay, with their ticks."""
+def outputs_of(
+    replay: Replay, outputs: list[tuple[int, OutputToken]], compared: Counter[str], begin: Tick
+) -> Callable[[Sent], None]:
+    """A listener that keeps the outputs among the tokens of a replay, with their ticks.
+
+    It counts, by arc, the tokens that are sent from the tick `begin` on.
+    """
     setup = replay.setup
     arcs = {f"{sq.name}/{index}" for sq in replay.graph.sqs for index, arc in enumerate(sq.arcs) if arc.output}
 
     def listen(token: Sent) -> None:
+        if token.tick >= begin:
+            compared[token.arc] += 1
         if token.arc in arcs:
             ensemble = setup.host_of.get(token.sq, "")
             value = replay.load(token.value) if token.value else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import typer
@@ -23,6 +22,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.hosted.tapping import Tapped
+from ticktalk.manager.deploy import with_instants
 from ticktalk.recording.compare import shown
 from ticktalk.recording.setup import Setup
 from ticktalk.recording.what_if import Comparison, Pair, RecordedStreams, compared, kind_of, usual_delay
@@ -121,7 +121,9 @@ def changed(graph: TTGraph, changes: Sequence[str]) -> TTGraph:
 
     Raises:
         typer.BadParameter: there is no such stream, or no such duration.
+        TTRuntimeError: the phase does not fit the period.
     """
+    changes_of: dict[str, list[str]] = {}
     for change in changes:
         place, equals, text = change.partition("=")
         name, dot, setting = place.rpartition(".")
@@ -130,13 +132,13 @@ def changed(graph: TTGraph, changes: Sequence[str]) -> TTGraph:
         if all(sq.name != name or sq.trigger != "grid" for sq in graph.sqs):
             there = ", ".join(sq.name for sq in graph.sqs if sq.trigger == "grid")
             raise typer.BadParameter(f"--set {change}: the graph has no stream {name!r} (there are: {there})")
-        given: dict[str, Any] = arguments.grid_changes([f"{setting}={text}"])
-        if "period" in given:
-            period = given["period"]
-            given |= {"period": period.numerator, "per": period.denominator}
-        sqs = [msgspec.structs.replace(sq, **given) if sq.name == name else sq for sq in graph.sqs]
-        graph = msgspec.structs.replace(graph, sqs=sqs)
-    return graph
+        changes_of.setdefault(name, []).append(f"{setting}={text}")
+    sqs = list(graph.sqs)
+    for at, sq in enumerate(sqs):
+        given = arguments.grid_changes(changes_of.get(sq.name, ()))
+        if given:
+            sqs[at] = with_instants(sq, given.get("period", sq.every), given.get("phase", sq.phase))
+    return msgspec.structs.replace(graph, sqs=sqs)
 
 
 def _served(former: TTGraph, sq: TTSQ) -> int:

@@ -106,6 +106,7 @@ class History:
         came: by SQ, all tokens that reached it.
         deadlines: by SQ, what became of its deadlines.
         counted: by SQ, its counters that went up.
+        last: the tick of the last record.
     """
 
     def __init__(self, graph: TTGraph, records: Iterable[tuple[str, AnyRecord]]) -> None:
@@ -116,12 +117,14 @@ class History:
         self.came: defaultdict[str, list[Came]] = defaultdict(list)
         self.deadlines: defaultdict[str, list[Deadline]] = defaultdict(list)
         self.counted: defaultdict[str, list[Counted]] = defaultdict(list)
+        self.last = 0
         self._kinds = {f"{sq.name}/{index}": arc.kind for sq in graph.sqs for index, arc in enumerate(sq.arcs)}
         self._sends_for = {sq.plan_b: sq.name for sq in graph.sqs if sq.plan_b is not None and sq.will_continue}
         self._instances: defaultdict[tuple[str, str], _Instance] = defaultdict(_Instance)
         home: dict[str, str] = {}  # by SQ that moved, where it came to last
         for ensemble, record in records:
             self._take(ensemble, record)
+            self.last = max(self.last, record.tick)
             if isinstance(record, Moved) and record.here:
                 home[record.sq] = ensemble
         for (ensemble, sq), former in self._instances.items():

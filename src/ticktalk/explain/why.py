@@ -241,6 +241,9 @@ def _no_instant(history: History, sq: TTSQ, tick: int) -> str:
     if not starts:
         return "it never fired: its inputs left no window, or had not come"
     near = min(history.firings[sq.name], key=lambda firing: _distance(tick, firing.start, firing.stop))
+    if tick >= near.stop and near.tick + sq.every > history.last:
+        there = interval_text(near.start, near.stop)
+        return f"its last instant has {there}, and what is recorded ends at {instant_text(history.last)}: a longer run"
     return (
         f"no instant has an interval that holds this tick; the nearest is {interval_text(near.start, near.stop)}:"
         " a wider TTDataIntervalWidth, a shorter TTPeriod, or another TTPhase"

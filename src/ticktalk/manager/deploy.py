@@ -267,17 +267,8 @@ class Deploy:
             near = difflib.get_close_matches(sq, streams, 1)
             guess = f"; did you mean {near[0]!r}?" if near else ""
             raise TTRuntimeError(f"{what}{guess} (its streams: {', '.join(streams) or 'none'})")
-        new_period = found.every if period is None else period
-        new_phase = found.phase if phase is None else phase
-        if new_period < 1:
-            raise TTRuntimeError(f"{sq}: a period is at least 1 microsecond, not {new_period}")
-        if not 0 <= new_phase < repeats_after(new_period):
-            raise TTRuntimeError(
-                f"{sq}: the phase is {duration_text(new_phase)}, which is not below the period,"
-                f" {period_text(new_period)}: set phase= too"
-            )
+        changed = with_grid(found, found.every if period is None else period, found.phase if phase is None else phase)
         state.programmed.setdefault(sq, (found.period, found.per, found.phase))
-        changed = with_grid(found, new_period, new_phase)
         sqs = [changed if each.name == sq else each for each in state.graph.sqs]
         state.graph = msgspec.structs.replace(state.graph, sqs=sqs)
         change = state.grids[sq] = grid_of(state.name, changed)
@@ -349,9 +340,30 @@ class Deploy:
 
 
 def with_grid(sq: TTSQ, period: int | Fraction, phase: int) -> TTSQ:
-    """A stream with another period and phase; its interval's width is half the period, if it was so before."""
+    """A stream with another period and phase; its interval's width is half the period, if it was so before.
+
+    Raises:
+        TTRuntimeError: the period is shorter than a tick, or the phase does not fit it.
+    """
+    changed = with_instants(sq, period, phase)
     width = interval_width(period) if sq.width == interval_width(sq.every) else sq.width
-    return msgspec.structs.replace(sq, period=period.numerator, per=period.denominator, phase=phase, width=width)
+    return msgspec.structs.replace(changed, width=width)
+
+
+def with_instants(sq: TTSQ, period: int | Fraction, phase: int) -> TTSQ:
+    """A stream with another period and phase, and intervals as wide as before.
+
+    Raises:
+        TTRuntimeError: the period is shorter than a tick, or the phase does not fit it.
+    """
+    if period < 1:
+        raise TTRuntimeError(f"{sq.name}: a period is at least 1 microsecond, not {period}")
+    if not 0 <= phase < repeats_after(period):
+        raise TTRuntimeError(
+            f"{sq.name}: the phase is {duration_text(phase)}, which is not below the period,"
+            f" {period_text(period)}: set phase= too"
+        )
+    return msgspec.structs.replace(sq, period=period.numerator, per=period.denominator, phase=phase)
 
 
 def grid_of(graph: str, sq: TTSQ) -> SetGrid:
@@ -376,7 +388,7 @@ def check_inputs(title: str, graph: TTGraph, inputs: Mapping[str, Any]) -> dict[
     listed = f"the inputs of graph {title!r}: {', '.join(names)}"
     for name in inputs:
         if name not in names:
-            near = difflib.get_close_matches(name, names, 1)
+            near = difflib.get_close_matches(str(name), names, 1)
             guess = f"; did you mean {near[0]!r}?" if near else ""
             raise TTInputError(f"{name!r} is no input{guess} ({listed})")
     for source in graph.inputs:
