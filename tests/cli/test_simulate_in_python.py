@@ -91,6 +91,16 @@ def test_wrong_arguments_are_named(program):
         ticktalk.simulate(program, until="20", input={"x": 1, "gain": 2})
     with pytest.raises(ticktalk.TTError, match="until=3: write a text with its unit, such as until='10s'"):
         ticktalk.simulate(program, until=3, input={"x": 1, "gain": 2})
+    for given, told in (
+        ({"ensemble": "far"}, r"ensemble='far': write a list of texts"),
+        ({"component": ["far.x=m:f"]}, r"component=\['far.x=m:f'\]: write a dict, such as component={'NAME'"),
+        ({"events": [{"at": "1s", "fail": "far"}]}, r"events=.*: write the name of a file"),
+        ({"seed": -1}, r"seed=-1: write a whole number from 0 to 4294967295"),
+        ({"input": "x=1"}, r"input='x=1': write a dict"),
+        ({"input": {1: 2}}, r"1 is no input \(the inputs of graph 'prog': x, gain\)"),
+    ):
+        with pytest.raises(ticktalk.TTError, match=told):
+            ticktalk.simulate(program, until="1s", **{"input": {"x": 1, "gain": 2}, **given})
     with pytest.raises(ticktalk.TTError, match="has no end"):
         ticktalk.simulate(program, input={"x": 1, "gain": 2})
     with pytest.raises(ticktalk.TTInputError, match="gain"):

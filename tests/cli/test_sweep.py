@@ -172,6 +172,8 @@ def test_a_dask_cluster_gives_what_this_machine_gives(folder):
 def test_one_value_in_place_of_a_list_is_refused(folder, value):
     with pytest.raises(TTError, match=r"'until' in `vary` is .*give a list of values, such as \["):
         ticktalk.sweep("prog.py", {"until": value}, input={"x": 1, "gain": 2})
+    with pytest.raises(TTError, match=r"'until' in `vary` has no value, so there is no run"):
+        ticktalk.sweep("prog.py", {"seed": [1], "until": []}, input={"x": 1, "gain": 2})
     with pytest.raises(TTError, match=r"`runs` is a list of settings"):
         ticktalk.sweep("prog.py", runs={"until": "2s"}, input={"x": 1, "gain": 2})
 

@@ -105,6 +105,8 @@ def test_a_time_that_is_none_is_an_error_of_ticktalk(fusion: Path) -> None:
         done.why("fuse-1", at="soon")
     with pytest.raises(TTError, match="'100' is no duration"):
         done.assert_tokens((12, "100", "140ms"))
+    with pytest.raises(TTError, match=r"0\.2 is no time: write ticks, or a text with its unit"):
+        done.why("fuse-1", at=0.2)  # type: ignore[arg-type]
 
 
 def test_a_program_that_never_fires_says_why(tmp_path: Path) -> None:
@@ -178,6 +180,10 @@ def test_a_recording_is_the_same_or_told(fusion: Path, tmp_path: Path) -> None:
         ("np.arange(3)", np.arange(2), False),
         ("np.arange(3)", 1, False),
         ("1", 1, True),
+        ("float('nan')", float("nan"), True),
+        ("np.float64('nan')", float("nan"), True),
+        ("float('nan')", 1.0, False),
+        ("1.0", float("nan"), False),
     ],
 )
 def test_values_of_numpy_are_compared(value: str, wanted: object, same: bool, tmp_path: Path) -> None:

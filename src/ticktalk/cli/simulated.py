@@ -303,10 +303,16 @@ def simulate(
     Raises:
         TTError: the program is wrong (`TTSyntaxError`), cannot be placed, or an argument is wrong.
     """
+    times = {"until": until, "start": start, "network_delay": network_delay}
+    files = {"deployment": deployment, "mapping": mapping, "events": events}
+    _check(times, str, "a text with its unit, such as {name}='10s'")
+    _check(files, str | Path, "the name of a file")
+    _check({"input": input, "component": component}, Mapping, "a dict, such as {name}={{'NAME': ...}}")
+    if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**32):
+        raise TTError(f"seed={seed!r}: write a whole number from 0 to {2**32 - 1}")
+    if isinstance(ensemble, str) or not all(isinstance(each, str) for each in ensemble):
+        raise TTError(f"ensemble={ensemble!r}: write a list of texts, such as ensemble=['edge=camera', 'hub']")
     given = component or {}
-    for name, value in {"until": until, "start": start, "network_delay": network_delay}.items():
-        if value is not None and not isinstance(value, str):
-            raise TTError(f"{name}={value!r}: write a text with its unit, such as {name}='10s'")
     if wrong := [place for place in given if not all(place.rpartition("."))]:
         raise TTError(f"component {wrong[0]!r}: name it ENSEMBLE.NAME, such as 'edge.camera'")
     try:
@@ -339,6 +345,13 @@ def simulate(
         run.go()
         done.counters, done.waiting = manager.counters(compiled), manager.waiting(compiled)
     return done
+
+
+def _check(given: Mapping[str, Any], wanted: Any, what: str) -> None:
+    """See that arguments are of a type, where they are given; `what` says how they are written."""
+    for name, value in given.items():
+        if value is not None and not isinstance(value, wanted):
+            raise TTError(f"{name}={value!r}: write {what.format(name=name)}")
 
 
 def _path(name: str | Path | None) -> Path | None:

@@ -79,13 +79,16 @@ def combinations(vary: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """A dict of settings for each combination of values, the last setting changing first.
 
     Raises:
-        TTError: a setting has one value in place of a list.
+        TTError: a setting has one value in place of a list, or none.
     """
     for name, values in vary.items():
         if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
             what = f"{name!r} in `vary` is {values!r}, of type {type(values).__name__!r}"
             raise TTError(f"{what}: give a list of values, such as [{values!r}]")
-    return [dict(zip(vary, values, strict=True)) for values in product(*vary.values())]
+    found = {name: list(values) for name, values in vary.items()}
+    if empty := [name for name, values in found.items() if not values]:
+        raise TTError(f"{empty[0]!r} in `vary` has no value, so there is no run: give a list of values")
+    return [dict(zip(found, values, strict=True)) for values in product(*found.values())]
 
 
 def check_settings(settings: Iterable[str]) -> None:

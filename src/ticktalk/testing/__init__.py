@@ -267,6 +267,8 @@ def _as_file(given: Any, path: Path) -> str | Path | None:
 
 
 def _ticks(time: When) -> int:
+    if not isinstance(time, int | str):
+        raise TTError(f"{time!r} is no time: write ticks, or a text with its unit, such as '200ms'")
     try:
         return time if isinstance(time, int) else duration(time)
     except typer.BadParameter as error:
@@ -274,7 +276,9 @@ def _ticks(time: When) -> int:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two values are equal; arrays are if they have one shape and each element is."""
+    """Whether two values are equal; arrays are if they have one shape and each element is. NaN is NaN."""
+    if isinstance(one, float) and isinstance(other, float) and one != one:
+        return other != other
     if getattr(one, "shape", ()) != getattr(other, "shape", ()):  # a NumPy scalar has (), as a plain number
         return False
     equal = one == other
