@@ -40,6 +40,18 @@ def test_stop_without_a_graph_asks_on_a_terminal() -> None:
     assert done.stdout.strip() == ""
 
 
+def test_a_graph_file_is_not_compiled_again() -> None:
+    done = ticktalk("compile", "prog.json")
+    assert done.returncode == 2 and "prog.json: a graph file is compiled already; name the program" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["simpy", "yaml"])
+def test_a_new_project_hides_no_installed_module(name: str, tmp_path: Path) -> None:
+    done = ticktalk("new", name, cwd=tmp_path)
+    assert done.returncode == 2 and f"the installed module '{name}' would be hidden" in done.stderr
+    assert not (tmp_path / name).exists()
+
+
 def test_tables_are_not_cut_where_they_are_piped(capsys: pytest.CaptureFixture[str]) -> None:
     made = table("ensemble", "SQs")
     names = ", ".join(f"a-rather-long-name-of-an-sq-{number}" for number in range(100))

@@ -133,6 +133,7 @@ def test_each_change_makes_it_fire(seed: int, tmp_path: Path) -> None:
         ("x = cam(trigger, TTPeriod=10_000)\nreturn fuse(x, lidar(trigger, TTPeriod=50_000))",
          "fuse-1 used 38 of 118 tokens: tokens come at different rates (`x` each 10ms, `y` each 50ms), and each is used"
          " once: RESAMPLE `x` with TTPeriod=50ms would give one for each"),
+        ("return", "no output came: the graph has no SQ and returns nothing"),
     ],
 )  # fmt: skip
 def test_other_reasons(body: str, told: str, tmp_path: Path) -> None:
@@ -149,6 +150,7 @@ def test_other_reasons(body: str, told: str, tmp_path: Path) -> None:
         "x = cam(trigger, TTPeriod=100_000)\nreturn show(x) if x > 5 else x",
         "return show(raises(cam(trigger, TTPeriod=100_000)))",
         "x = cam(trigger, TTPeriod=100_000)\nreturn show(trigger) if trigger else lidar(trigger, TTPeriod=50_000)",
+        "return RESAMPLE(cam(trigger, TTPeriod=100_000), TTPeriod=50_000, TTMaxGap=10)",  # its counter `gaps` says it
     ],
 )
 def test_nothing_is_told_where_all_is_well(body: str, tmp_path: Path) -> None:

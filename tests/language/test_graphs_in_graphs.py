@@ -159,6 +159,8 @@ def test_which_graph_is_the_programs():
     assert [sq.name for sq in compiled(text, "inner").sqs] == ["double-1"]
     with pytest.raises(TTSyntaxError, match=r"no graph `iner`(.|\n)*did you mean `inner`"):
         compiled(text, "iner")
+    with pytest.raises(TTSyntaxError, match=r"no graph `other`(.|\n)*it has inner, main"):
+        compiled(text, "other")
     with pytest.raises(TTSyntaxError, match="`b` is a second graph"):
         compiled("@GRAPHify\ndef a(x): return x\n@GRAPHify\ndef b(x): return x\n")
     with pytest.raises(TTSyntaxError, match="--graph NAME"):

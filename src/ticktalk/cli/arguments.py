@@ -74,7 +74,8 @@ def start_tick(text: str) -> int:
         return duration(text) if text.endswith(tuple(UNITS)) else moment(text)
     except (ValueError, OverflowError):
         raise typer.BadParameter(
-            f"--start-at {text!r} is no time: write a date such as '2026-11-29 12:30', or a clock time such as 12:30:05"
+            f"--start-at {text!r} is no time: write a date such as '2026-11-29 12:30', a clock time such as 12:30:05,"
+            " or in simulation a duration such as 5s"
         ) from None
 
 

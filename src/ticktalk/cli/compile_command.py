@@ -19,6 +19,8 @@ def compile_command(
     ] = None,
     of: options.Graph = None,
 ) -> None:
+    if program.endswith(".json"):
+        raise typer.BadParameter(f"{program}: a graph file is compiled already; name the program")
     graph = compile_program(program, of)
     path = output or Path(Path(program).stem + ".json")
     graph.save(path)

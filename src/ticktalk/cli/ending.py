@@ -90,8 +90,10 @@ def silence(status: dict[str, Any]) -> list[str]:
     """A line for each SQ that never fired, or whose tokens mostly left unmatched; one if there was no output at all."""
     entries = [entry for graph in status["graphs"] for entry in graph.get("silent", [])]
     lines = first([silence_line(entry) for entry in entries])
-    raised = any("errors" in kinds for graph in status["graphs"] for kinds in graph["counters"].values())
-    if not lines and not raised and status["graphs"] and not any(graph["outputs"] for graph in status["graphs"]):
+    counted = any(kinds for graph in status["graphs"] for kinds in graph["counters"].values())
+    if not lines and not counted and status["graphs"] and not any(graph["outputs"] for graph in status["graphs"]):
+        if not any(graph["mapping"] for graph in status["graphs"]):
+            return ["no output came: the graph has no SQ and returns nothing"]
         return ["no output came, though nothing waits: bodies gave no result, or a branch was not taken"]
     return lines
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from ticktalk.errors import TTError
+from ticktalk.module_search import find_module
 
 PROGRAM = '''"""A sensor is read twice a second; a mean of the last values is compared with a limit."""
 
@@ -114,6 +115,11 @@ def new(
     taken = {"drivers", "ticktalk", "pytest", *sys.stdlib_module_names, *keyword.kwlist, *re.findall(r"\w+", PROGRAM)}
     if name in taken:
         raise typer.BadParameter(f"{name}: Python or the project has this name already: write another, such as pump")
+    there = find_module(name)
+    if there is not None and there.origin is not None:
+        raise typer.BadParameter(
+            f"{name}: the installed module {name!r} would be hidden by a program of its name: write another name"
+        )
     folder = Path(name)
     try:
         folder.mkdir()

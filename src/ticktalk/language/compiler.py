@@ -134,7 +134,8 @@ def _program_graph(scope: ModuleScope, wanted: str | None, problems: Problems) -
         found = scope.meanings.find(wanted)
         if isinstance(found, Reference) and found.kind == "graph":
             return found
-        hint = did_you_mean(wanted, [node.name for node in scope.graphs])
+        names = [node.name for node in scope.graphs]
+        hint = did_you_mean(wanted, names) or (f"it has {', '.join(names)}" if names else "")
         problems.report_at(1, 1, f"the program has no graph `{wanted}`", hint)
         return None
     outer = [node for node in scope.graphs if not any(_mentions(other, node.name) for other in scope.graphs)]
