@@ -19,7 +19,8 @@ def read_bytes(path: str | Path) -> bytes:
     Raises:
         OSError: it cannot be read, is longer than `LARGEST_FILE`, or is a pipe, which might never end.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # so that opening a pipe does not wait for its writer
+    # Opening a pipe must not wait for its writer. On Windows bytes would be read as text.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(descriptor, "rb") as file:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):

@@ -62,7 +62,8 @@ class LogFile:
             self.name = str(getattr(target, "name", "the log"))
         else:
             check_log(target)
-            self._descriptor = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)  # the last on Windows
+            self._descriptor = os.open(target, flags, 0o600)
             self.name = str(target)
             _opened.add(self)
         self.failure = ""

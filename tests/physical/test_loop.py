@@ -18,6 +18,8 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.physical.timekeeping.loop import Loop
 from ticktalk.physical.timekeeping.root_clock import RootClock
 
+pytestmark = pytest.mark.usefixtures("means")
+
 
 class Running:
     """A loop in a thread of its own."""

@@ -13,6 +13,8 @@ from systems import LIMIT
 from ticktalk.physical.timekeeping.role import Role
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 
+pytestmark = pytest.mark.usefixtures("means")
+
 NEVER = 3_600_000_000
 """Microseconds: an hour."""
 

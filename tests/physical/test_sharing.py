@@ -28,7 +28,7 @@ from ticktalk.physical.memory.sharing import BLOCK, Sharing
 from ticktalk.physical.network.frames import LONG, FrameError
 from ticktalk.physical.network.token_frames import Parcel, parse_parcels
 from ticktalk.physical.network.tokens import Incoming
-from ticktalk.physical.timekeeping.root_clock import boot_id
+from ticktalk.physical.system import boot_id
 from ticktalk.physical.trust.guard import Guard
 from ticktalk.physical.trust.identity import ByToken
 from ticktalk.values.codec import Data, decode_value, encode_value

@@ -87,7 +87,7 @@ class PlayedLoop(Loop):
 
     def __init__(self, clock: Any, agenda: Any, ensemble: str = "") -> None:
         self.clock, self.agenda = clock, agenda
-        self._epoll: Any = _NoSockets()
+        self._descriptors: Any = _NoSockets()
         self._inbox = deque()
         self._watched, self._timers, self._timer_count = {}, [], 0
         self._jobs = deque()

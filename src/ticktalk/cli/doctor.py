@@ -61,6 +61,11 @@ def doctor(
 def findings(manager: str | None, credentials: str | None) -> Iterator[Finding]:
     """Everything that is looked at, one after the other."""
     yield from _versions()
+    try:
+        import ticktalk.physical.system  # noqa: F401
+    except TTError as error:
+        yield Finding("mind", "devices", *_parted(str(error)))
+        return
     yield _judged("limits", "open files, processes and threads suffice", _limits)
     yield _judged("memory", "long values are shared between processes", _memory)
     yield _judged("realtime", "this process may have what --realtime gives it", _realtime)

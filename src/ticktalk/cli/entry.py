@@ -18,6 +18,10 @@ def main() -> None:
         os.environ["PYTHONHASHSEED"] = SEED
         # -P: modules in the current directory must not take the place of ours.
         command = [sys.executable, "-P", "-m", "ticktalk.cli.entry", *sys.argv[1:]]
+        if sys.platform == "win32":
+            import subprocess  # slow to load
+
+            sys.exit(subprocess.call(command))  # a process that is replaced there ends at once, with 0
         os.execv(sys.executable, command)
     from ticktalk.cli.main import main as run_command
 

@@ -142,10 +142,11 @@ def main() -> None:
     # A shell that completes a command line gives it in the environment.
     typed = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS")
     words = typed.split()[1:] if typed and "_TICKTALK_COMPLETE" in os.environ else sys.argv[1:]
-    run_guarded(partial(_run, app_of(words)))
+    run_guarded(partial(_run, words))
 
 
-def _run(app: typer.Typer) -> None:
+def _run(words: Sequence[str]) -> None:
+    app = app_of(words)
     read_settings()
     app(prog_name="ticktalk")
 

@@ -1,4 +1,4 @@
-"""The ensembles of `ticktalk run`: processes forked from one that has loaded what they need.
+"""The ensembles of `ticktalk run`: on Linux, processes forked from one that has loaded what they need.
 
 A fork takes milliseconds. Fifty interpreters that load everything on two cores would hold up one another's heartbeats.
 For the same reason each of them forks its first worker, before it has threads.
@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -22,6 +22,7 @@ from ticktalk.cli.guard import run_guarded
 from ticktalk.cli.priority import keep_time
 from ticktalk.cli.signals import on_interrupt
 from ticktalk.ensemble import TTEnsemble
+from ticktalk.physical.system import has_linux
 from ticktalk.physical.workers.native_output import shown_apart
 from ticktalk.physical.workers.starting import keep_spare
 
@@ -59,24 +60,29 @@ class OwnEnsembles:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([__name__, "ticktalk.physical.ensemble_handle"])
+        forks = has_linux()
+        self._context = multiprocessing.get_context("forkserver") if forks else multiprocessing.get_context("spawn")
         # Its end closes in every ensemble when this process ends, however that happens.
         self._theirs, self._ours = self._context.Pipe(duplex=False)
         self.processes: dict[str, BaseProcess] = {}
-        before = os.environ.get(_SAFE_PATH)
-        os.environ[_SAFE_PATH] = "1"  # modules in the current directory must not take the place of ours
+        self._before = os.environ.get(_SAFE_PATH)
+        if forks:
+            self._context.set_forkserver_preload([__name__, "ticktalk.physical.ensemble_handle"])
+            self._started(forkserver.ensure_running)
+
+    def _started(self, start: Callable[[], None]) -> None:
+        """Start an interpreter: modules in the current directory must not take the place of ours."""
+        os.environ[_SAFE_PATH] = "1"
         try:
-            forkserver.ensure_running()
+            start()
         finally:
-            _restore(before)
-        self._before = before
+            _restore(self._before)
 
     def start(self, name: str, components: Mapping[str, str | None]) -> None:
         """Start an ensemble: component name to factory `module:name`, or None."""
         arguments = (name, dict(components), self._settings, self._theirs, self._before)
         process = self._context.Process(target=_serve, args=arguments, name=name)
-        process.start()
+        self._started(process.start)
         self.processes[name] = process
 
     def end(self) -> None:

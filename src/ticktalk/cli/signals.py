@@ -17,7 +17,7 @@ END_LIMIT = 30.0
 def on_interrupt(stop: Callable[[], None]) -> None:
     """Call `stop()` at the first SIGINT or SIGTERM; end the process at the second, or if the end takes too long."""
     asked = False
-    nowhere = open(os.devnull, "w")  # noqa: SIM115  as long as the process lives
+    nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  as long as the process lives
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal asked

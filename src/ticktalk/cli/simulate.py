@@ -204,7 +204,7 @@ def simulate(
 
 def _write_summary(path: Path, found: dict[str, Any]) -> None:
     try:
-        path.write_text(json.dumps(found, sort_keys=True))
+        path.write_text(json.dumps(found, sort_keys=True), "utf-8")
     except OSError as error:
         raise TTError(f"--summary {path}: cannot be written: {error.strerror}") from None
 

@@ -65,7 +65,7 @@ def run_job(job: Job) -> dict[str, Any]:
             errors="replace",
             cwd=folder if job.files else None,
         )
-        found = json.loads(summary.read_text()) if summary.exists() else {"counters": {}, "errors": 0}
+        found = json.loads(summary.read_text("utf-8")) if summary.exists() else {"counters": {}, "errors": 0}
     return {
         "status": done.returncode,
         "outputs": [json.loads(line) for line in done.stdout.splitlines()],

@@ -41,7 +41,8 @@ from ticktalk.physical.network.joining import (
 )
 from ticktalk.physical.network.link import NobodyAnswersError, PortInUseError
 from ticktalk.physical.node import Node
-from ticktalk.physical.timekeeping.root_clock import boot_id, monotonic_us
+from ticktalk.physical.system import boot_id
+from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.trust.trust import Trust
 
 logger = logging.getLogger("ticktalk")

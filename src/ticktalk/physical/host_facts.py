@@ -11,7 +11,7 @@ import sys
 
 from ticktalk.engine.components import Components
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.physical.timekeeping.root_clock import boot_id
+from ticktalk.physical.system import boot_id
 
 
 def describe_host(

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from ticktalk.errors import TTRuntimeError
 from ticktalk.physical.memory import arena
+from ticktalk.physical.system import has_linux, open_files, resource
 
 logger = logging.getLogger("ticktalk")
 
 MOST_DESCRIPTORS = 65_536
 """Descriptors up to which a process raises its own limit, where it may."""
+
+FEW_DESCRIPTORS = 10_240
+"""Descriptors that macOS allows a process whose limit says that there is none."""
 
 FEW_TASKS = 16_384
 """Limits of processes above this are not looked into: counting those of a user takes time."""
@@ -43,12 +47,15 @@ def check_limits(needs: Needs) -> None:
     Raises:
         TTRuntimeError: a limit is too low; the message gives the command that raises it.
     """
-    wants = len(os.listdir("/proc/self/fd")) + needs.descriptors
+    wants = open_files() + needs.descriptors
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        soft = most
+    for most in (MOST_DESCRIPTORS, FEW_DESCRIPTORS):
+        most = most if hard == resource.RLIM_INFINITY else min(hard, most)
+        if soft == resource.RLIM_INFINITY or soft >= most:
+            break
+        with suppress(ValueError, OSError):  # a system may allow fewer than the limit says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
     if soft != resource.RLIM_INFINITY and soft < wants:
         raise TTRuntimeError(
             f"{needs.what} needs {wants} open files here, and this process may have {soft}: raise the limit with"
@@ -75,19 +82,21 @@ def unshared() -> str:
         memory.close()
         return ""
     soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-    if soft != resource.RLIM_INFINITY and soft < arena.SIZE:
+    if has_linux() and soft != resource.RLIM_INFINITY and soft < arena.SIZE:
         return f"files may have {soft} bytes, and {arena.SIZE} are needed: raise the limit with `ulimit -f unlimited`"
     return "this system has no memory files (memfd_create)"
 
 
 def _tasks_left() -> tuple[int, str] | None:
     """How many processes and threads this one may still start, and how to raise that; None: as many as it likes."""
+    if not has_linux():
+        return None
     found = []
     soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
     if soft != resource.RLIM_INFINITY and soft < FEW_TASKS and os.geteuid() != 0:
         found.append((soft - _tasks_of(os.getuid()), "the limit with `ulimit -u 4096`, or LimitNPROC= of its service"))
     try:
-        group = Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip().lstrip("/")
+        group = Path("/proc/self/cgroup").read_text("utf-8").rpartition("::")[2].strip().lstrip("/")
         folder = Path("/sys/fs/cgroup", group)
         most = (folder / "pids.max").read_text().strip()
         if most != "max":

@@ -17,7 +17,7 @@ from ticktalk.physical.manager_node import Callbacks, ManagerNode, in_loop
 from ticktalk.physical.network.joining import say_insecure
 from ticktalk.physical.network.link import PortInUseError
 from ticktalk.physical.node import Node
-from ticktalk.physical.timekeeping.root_clock import boot_id
+from ticktalk.physical.system import boot_id
 from ticktalk.physical.trust.trust import Trust, is_loopback
 from ticktalk.processes import TTRuntimeManagerProcess
 

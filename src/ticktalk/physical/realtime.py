@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 from collections.abc import Collection
 from pathlib import Path
+
+from ticktalk.physical.system import has_linux, resource
 
 PRIORITY = 10
 """Of SCHED_RR: above all ordinary processes, below what a system itself runs in real time."""
@@ -25,7 +26,7 @@ _every: set[int] = set()  # the CPUs of workers, once this process keeps to some
 
 def lacking() -> list[str]:
     """The rights that `--realtime` wants and this process does not have, each with what would give it."""
-    if not hasattr(os, "sched_setscheduler"):
+    if not has_linux():
         return ["this system has no scheduling in real time (SCHED_RR)"]
     found = []
     most, _ = resource.getrlimit(resource.RLIMIT_RTPRIO)
@@ -44,11 +45,12 @@ def keep_time(cpus: Collection[int] = ()) -> list[str]:
         cpus: the numbers of those to which it keeps; empty: all.
     """
     found = lacking()
-    if hasattr(os, "sched_setscheduler"):
-        try:
-            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(PRIORITY))
-        except OSError as error:
-            found = found or [f"priority {PRIORITY} of SCHED_RR: {error.strerror}"]
+    if not has_linux():
+        return [*found, "CPUs of its own"] if cpus else found
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(PRIORITY))
+    except OSError as error:
+        found = found or [f"priority {PRIORITY} of SCHED_RR: {error.strerror}"]
     if _may_lock() and ctypes.CDLL(None, use_errno=True).mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT):
         found.append(f"locked memory: {os.strerror(ctypes.get_errno())}")
     if cpus:
@@ -66,7 +68,7 @@ def keep_time(cpus: Collection[int] = ()) -> list[str]:
 def ordinary(pid: int) -> None:
     """Let a worker process that has just started have no priority of real time; batch and idle ones stay so."""
     try:
-        if hasattr(os, "sched_getscheduler") and os.sched_getscheduler(pid) in (os.SCHED_RR, os.SCHED_FIFO):
+        if has_linux() and os.sched_getscheduler(pid) in (os.SCHED_RR, os.SCHED_FIFO):
             os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
         if _every:
             os.sched_setaffinity(pid, _every - os.sched_getaffinity(0) or _every)
@@ -81,7 +83,7 @@ def _may_lock() -> bool:
 
 def _may(capability: int) -> bool:
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text("ascii").splitlines()
         held = int(next(line for line in lines if line.startswith("CapEff:")).split()[1], 16)
     except (OSError, StopIteration, ValueError):
         return False

@@ -16,7 +16,6 @@ the old one is cleared. The writer reads the rows in the same order, so it canno
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import mmap
 import os
 import struct
@@ -26,6 +25,7 @@ import weakref
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ticktalk.physical.system import fcntl, has_linux
 from ticktalk.values.codec import Data
 
 SIZE = 64 << 20
@@ -149,9 +149,11 @@ class Memory:
 
 def create() -> Memory | None:
     """A new memory of this process; None where the system has no such memory."""
+    if not has_linux():
+        return None
     try:
         descriptor = os.memfd_create(_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    except (OSError, AttributeError):
+    except OSError:
         return None
     memory = None
     try:

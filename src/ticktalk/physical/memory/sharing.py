@@ -30,8 +30,9 @@ from ticktalk.physical.memory import arena
 from ticktalk.physical.memory.arena import SENT, Memory, Reader, SharedValue, Writer
 from ticktalk.physical.network.frames import LONG, FrameError, InvalidError
 from ticktalk.physical.network.token_frames import AGAIN, Parcel, long_parcel
+from ticktalk.physical.system import boot_id
 from ticktalk.physical.timekeeping.loop import Loop
-from ticktalk.physical.timekeeping.root_clock import boot_id, monotonic_us
+from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.values.codec import Data, check_length, encode_pieces
 
 OFFER_AGAIN = 30_000_000

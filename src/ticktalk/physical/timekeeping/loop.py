@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import heapq
 import logging
-import os
-import select
 import sys
 import threading
 from collections import deque
@@ -24,6 +22,7 @@ from ticktalk.engine.agenda import Agenda
 from ticktalk.physical.process_end import or_end
 from ticktalk.physical.timekeeping.role import Role
 from ticktalk.physical.timekeeping.root_clock import RootClock, monotonic_us
+from ticktalk.physical.timekeeping.waiting import READABLE, WRITABLE, descriptors
 
 logger = logging.getLogger("ticktalk.loop")
 
@@ -71,9 +70,7 @@ class Loop:
     def __init__(self, clock: RootClock, agenda: Agenda, ensemble: str = "") -> None:
         self.clock = clock
         self.agenda = agenda
-        self._epoll = select.epoll()
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._epoll.register(self._wake, select.EPOLLIN | select.EPOLLET)  # edge-triggered, so it need not be read
+        self._descriptors = descriptors()
         self._inbox: deque[tuple[int, Callable[..., None], tuple[Any, ...]]] = deque()
         self._signalled = False
         self._watched: dict[int, Ready] = {}
@@ -105,7 +102,7 @@ class Loop:
     def _signal(self) -> None:
         self._signalled = True
         if not self._closed:
-            os.eventfd_write(self._wake, 1)
+            self._descriptors.wake()
 
     def visit(self, stamp: int, call: Callable[..., None], *arguments: Any) -> bool:
         """Call `call(*arguments)` in this thread for an arrival at `stamp`, if the timekeeper sleeps.
@@ -180,17 +177,17 @@ class Loop:
     def watch(self, descriptor: int, ready: Ready) -> None:
         """Call `ready(readable, writable)` when the descriptor can be read."""
         self._watched[descriptor] = ready
-        self._epoll.register(descriptor, select.EPOLLIN)
+        self._descriptors.watch(descriptor)
 
     def watch_writing(self, descriptor: int, on: bool) -> None:
         """Call `ready` also when the descriptor can be written, or no more."""
         if descriptor in self._watched:
-            self._epoll.modify(descriptor, select.EPOLLIN | (select.EPOLLOUT if on else 0))
+            self._descriptors.watch_writing(descriptor, on)
 
     def forget(self, descriptor: int) -> None:
         """Stop watching a descriptor; called before it is closed."""
         if self._watched.pop(descriptor, None) is not None:
-            self._epoll.unregister(descriptor)
+            self._descriptors.forget(descriptor)
 
     def spawn(self, call: Callable[[], None]) -> None:
         """Make a call that may block, in a thread of its own."""
@@ -224,7 +221,7 @@ class Loop:
 
     def _keep_time(self) -> None:
         """Keep time until `stop`, or until the role was lent for too long."""
-        mutex, epoll = self._role.mutex, self._epoll.fileno()
+        mutex = self._role.mutex
         thread = self._thread = threading.get_ident()
         self._signalled = True
         while not self._stopping:
@@ -243,21 +240,21 @@ class Loop:
                 self._thread = None
                 self._role.rest(monotonic_us() + int(wait * 1e6) + LOAN)
                 mutex.release()
-                self._sleep(epoll, wait)
+                self._sleep(wait)
                 mutex.acquire()
                 self._thread = thread
             self._signalled = True
         self._thread = None
         self._role.end()
 
-    def _sleep(self, epoll: int, seconds: float) -> None:
+    def _sleep(self, seconds: float) -> None:
         """Sleep until an arrival or a timer, sometimes less; without the role."""
-        # select has microsecond time-outs, epoll rounds up to milliseconds.
+        sleep = self._descriptors.sleep
         if not self._to_tick:
-            select.select([epoll], (), (), seconds)
+            sleep(seconds)
         elif seconds > LONG:
-            select.select([epoll], (), (), seconds - EARLY)
-        elif not select.select([epoll], (), (), max(0.0, seconds - NEAR))[0]:
+            sleep(seconds - EARLY)
+        elif not sleep(max(0.0, seconds - NEAR)):
             due, now = self._wakes_at, self.clock.now
             while not self._signalled and now() < due:
                 pass
@@ -291,11 +288,10 @@ class Loop:
         clock, agenda = self.clock, self.agenda
         if clock.now() >= self._first[0]:
             self._do_first()
-        for descriptor, events in self._epoll.poll(0):
+        for descriptor, events in self._descriptors.poll(0):
             ready = self._watched.get(descriptor)
             if ready is not None:
-                errors = events & (select.EPOLLHUP | select.EPOLLERR)
-                self._guarded(ready, bool(events & select.EPOLLIN or errors), bool(events & select.EPOLLOUT))
+                self._guarded(ready, bool(events & READABLE), bool(events & WRITABLE))
         now = monotonic_us()
         until = now + TURN
         for _ in range(len(self._inbox)):
@@ -327,5 +323,4 @@ class Loop:
             self._closed = True
             if not self._begun:
                 self._role.leave()
-            self._epoll.close()
-            os.close(self._wake)
+            self._descriptors.close()

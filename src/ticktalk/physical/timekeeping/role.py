@@ -11,72 +11,20 @@ takes time. So it is set before a rest (`rest`), and by `lend` only if it would 
 from __future__ import annotations
 
 import ctypes
-import os
-import sys
 import threading
 from collections.abc import Callable
 
+from ticktalk.physical.system import has_linux
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
+from ticktalk.physical.timekeeping.waiting import timer
 
 _PR_SET_TIMERSLACK = 29
-_CLOCK_MONOTONIC = 1
-_TFD_CLOEXEC = 0o2000000
-
-_libc = ctypes.PyDLL(None, use_errno=True)  # these calls are short: the interpreter's lock is kept
-
 
 SPARE = 2
 """Threads that stand by at most: one takes the role over, and the other stands by for it."""
 
 ABOUT = 200
 """Microseconds by which the timer may miss the end of a rest: setting it anew costs more than that matters."""
-
-
-class _Setting(ctypes.Structure):
-    """`struct itimerspec`."""
-
-    _fields_ = (
-        ("every_s", ctypes.c_long),
-        ("every_ns", ctypes.c_long),
-        ("after_s", ctypes.c_long),
-        ("after_ns", ctypes.c_long),
-    )
-
-
-class _Timer:
-    """A timer that a thread can sleep on, set by another."""
-
-    def __init__(self) -> None:
-        self._descriptor = _libc.timerfd_create(_CLOCK_MONOTONIC, _TFD_CLOEXEC)
-        if self._descriptor < 0:
-            raise OSError(ctypes.get_errno(), "timerfd_create")
-        self._setting = _Setting(0, 0, 0, 0)
-        self._pointer = ctypes.byref(self._setting)
-        self._set = _libc.timerfd_settime
-
-    def set(self, microseconds: int) -> None:
-        """Let it go off after so many microseconds; at once if that is not positive."""
-        nanoseconds = max(1, microseconds * 1000)
-        self._setting.after_s, self._setting.after_ns = divmod(nanoseconds, 1_000_000_000)
-        self._set(self._descriptor, 0, self._pointer, None)
-
-    def clear(self) -> None:
-        """Let it not go off."""
-        self._setting.after_s = self._setting.after_ns = 0
-        self._set(self._descriptor, 0, self._pointer, None)
-
-    def repeat(self) -> None:
-        """Let it go off every millisecond from now on."""
-        self._setting.every_ns = 1_000_000
-        self.set(0)
-
-    def wait(self) -> None:
-        """Sleep until it goes off; one of the sleeping threads wakes."""
-        os.read(self._descriptor, 8)
-
-    def close(self) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
-        os.close(descriptor)
 
 
 class Role:
@@ -97,7 +45,7 @@ class Role:
         self._serve = serve
         self._name = name
         self.mutex = threading.Lock()
-        self._timer = _Timer()
+        self._timer = timer()
         self._count = threading.Lock()
         self._standing_by = 0
         self._lent = 0  # the number of the present loan; 0: there is none
@@ -114,8 +62,8 @@ class Role:
         self.ended.wait()
 
     def _begin(self) -> None:
-        if sys.platform == "linux":
-            _libc.prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+        if has_linux():
+            ctypes.PyDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
         self._serve()
 
     def _stand_by(self) -> None:

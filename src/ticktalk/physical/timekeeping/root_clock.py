@@ -6,7 +6,6 @@ four stamps of each exchange.
 
 from __future__ import annotations
 
-import functools
 import time
 from collections import deque
 from typing import NamedTuple
@@ -26,16 +25,6 @@ SAMPLES = 16
 def monotonic_us() -> int:
     """This host's monotonic clock, the same in all its processes, in microseconds."""
     return time.monotonic_ns() // 1000
-
-
-@functools.cache
-def boot_id() -> str:
-    """An id that all processes on one running host share; empty where the kernel has none."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
 
 
 class RootClock:

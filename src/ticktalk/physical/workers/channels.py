@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import signal
 import subprocess
-import termios
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +16,7 @@ from ticktalk.hosted.body_output import keep_bodies_from_stdout
 from ticktalk.physical.memory import arena
 from ticktalk.physical.memory.arena import Memory
 from ticktalk.physical.realtime import ordinary
+from ticktalk.physical.system import fcntl, has_linux, termios
 from ticktalk.physical.timekeeping.loop import Job, Loop
 from ticktalk.physical.timekeeping.root_clock import monotonic_us
 from ticktalk.physical.workers.native_output import NativeOutput
@@ -141,9 +140,12 @@ class ProcessChannel:
 
     @property
     def unread(self) -> bool:
-        """Whether the worker has left something unread: it is held up, because it reads at once."""
+        """Whether the worker has left something unread: it is held up, because it reads at once.
+
+        Without Linux that is seen once there is no room for more.
+        """
         size = bytearray(4)
-        if not self._closed:
+        if has_linux() and not self._closed:
             fcntl.ioctl(self._socket, termios.TIOCOUTQ, size)
         return bool(self._unsent) or any(size)
 

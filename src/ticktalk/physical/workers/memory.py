@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import resource
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
+from ticktalk.physical.system import own_memory
 from ticktalk.physical.workers.channels import ProcessChannel
 
 PERIOD = 0.1
 """Seconds between two looks. A body can take much within it: so the limit holds to that, not to the byte."""
-
-PAGE = resource.getpagesize()
 
 
 class MemoryLimit:
@@ -42,12 +39,3 @@ class MemoryLimit:
                     most = f"--worker-memory is {self._limit / 1e6:.0f} MB"
                     channel.over = f"was ended, because it used {used / 1e6:.0f} MB, and {most},"
                     channel.process.kill()
-
-
-def own_memory(pid: int) -> int:
-    """The bytes that are resident of a process and of no file or other process; 0: it has ended."""
-    try:
-        _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
-    except (OSError, ValueError):
-        return 0
-    return (int(resident) - int(shared)) * PAGE

@@ -18,6 +18,7 @@ import threading
 import time
 from typing import Protocol
 
+from ticktalk.physical.system import threads
 from ticktalk.physical.workers.process import serve
 
 POLL = 0.001
@@ -91,9 +92,9 @@ def keep_spare() -> None:
     """Fork a worker for the first ensemble of this process that needs one; it ends with this process.
 
     Called by a process that has loaded nothing of a user's yet: a worker loads that anew. With more than one thread
-    there is no spare worker.
+    there is no spare worker, nor where that is not known.
     """
-    if len(os.listdir("/proc/self/task")) > 1:
+    if threads() != 1:
         return
     ours, theirs = _pair()
     pid = os.fork()
