@@ -93,4 +93,16 @@ KNOWN = {
             Command(2378 * MS, "die"),
         ),
     ),
+    "a graph that a manager which died was to stop is stopped by the next one": Plan(
+        1943,
+        ("a", "b"),
+        8,
+        0,
+        0,
+        (
+            Command(626 * MS, "stop", ("b",), 1700 * MS),
+            Command(668 * MS, "end", ("b",)),
+            Command(887 * MS, "die"),
+        ),
+    ),
 }

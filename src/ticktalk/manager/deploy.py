@@ -149,6 +149,11 @@ class Deploy:
                 )
                 self._driver.started(start)
 
+    def all_back(self) -> None:
+        """No ensemble is awaited any more: what the manager before this one was to stop is stopped."""
+        for title in [state.title for state in self._state.graphs.values() if state.ends]:
+            self.stop_when_settled(title, Future())
+
     def given_up(self, ensemble: str) -> None:
         """An ensemble does not come back as it was: no graph waits for it, and none that it has prepared is ready."""
         for state in list(self._state.graphs.values()):
@@ -197,7 +202,7 @@ class Deploy:
 
     def _start(self, request: StartRequest) -> int:
         state = self._not_replaced(request.graph)
-        if self._reports.is_ending(state):
+        if state.ends:
             raise TTRuntimeError(f"graph {state.title!r} is being stopped: deploy it again when that is done")
         goes_on = [context.number for context in state.live if not context.completion.done]
         if goes_on and not request.again:

@@ -135,6 +135,7 @@ class Liveness:
             return
         if not self._state.awaited:
             self._heal.reunited()
+            self._deploy.all_back()
 
     def refusal(self, info: EnsembleInfo) -> Refusal | None:
         """Why an ensemble may not join; None when it may."""

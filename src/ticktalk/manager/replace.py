@@ -93,7 +93,7 @@ class Replace:
         title = request.name or request.graph.name
         old = self._deploy.state_of(title)
         why = why_not(self._state, old, self._driver)
-        if why is None and self._reports.is_ending(old):
+        if why is None and old.ends:
             why = f"graph {title!r} is being stopped"
         if why is not None:
             raise TTRuntimeError(why)

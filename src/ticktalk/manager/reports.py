@@ -65,20 +65,16 @@ class Reports:
     def ask(self) -> None:
         """Ask how the contexts stand that go on; every `REPORT_PERIOD`."""
         for state in self._state.graphs.values():
-            self._ask(state, ends=self.is_ending(state))
+            self._ask(state)
 
-    def is_ending(self, state: GraphState) -> bool:
-        """True if a graph is being stopped, and waits until its last tokens have come."""
-        return any(state is each for each, _ in self._ending)
-
-    def _ask(self, state: GraphState, ends: bool) -> None:
+    def _ask(self, state: GraphState) -> None:
         for context in state.live:
             completion = context.completion
             if state.told != context.told:
                 context.told = state.told
                 completion.begin_again()
             completion.ensembles = set(state.hosts)
-            request = ReportRequest(state.name, context.number, completion.ask(), ends=ends)
+            request = ReportRequest(state.name, context.number, completion.ask(), ends=state.ends)
             for name in sorted(completion.ensembles):
                 self._send(name, SyncMsg.REPORT, request)
 
@@ -87,9 +83,10 @@ class Reports:
         if all(self._driver.reports(state.name, context.number) is not None for context in state.live):
             then()  # none goes on, or the driver sees the losses themselves
             return
+        state.ends = True
         self._ending.append((state, then))
         self._driver.after(SETTLE, lambda: self._end_settled(state, late=True))
-        self._ask(state, ends=True)
+        self._ask(state)
 
     def _end_settled(self, state: GraphState, late: bool = False) -> None:
         if late or all(context.completion.all_came(context.outputs) for context in state.live):

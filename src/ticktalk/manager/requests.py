@@ -53,6 +53,7 @@ logger = logging.getLogger("TTPython.RuntimeManager")
 AT_ONCE = {NetMsg.PONG, NetMsg.REFUSED, SyncMsg.REPORT, SyncMsg.WATCH}
 """Messages to ensembles that say nothing of what the manager has decided: they wait for no writing.
 
+A report of a graph that is being stopped is not asked for so: nothing of the graph fires from then on.
 One that is refused is sent nothing any more after that message.
 """
 
@@ -272,7 +273,7 @@ class Requests:
 
 def _when_written(driver: Driver, send: Send, ensemble: str, kind: enum.Enum, payload: Any) -> None:
     """Send a message, when what it tells of is written."""
-    if kind in AT_ONCE:
+    if kind in AT_ONCE and not (kind is SyncMsg.REPORT and payload.ends):
         send(ensemble, kind, payload)
     else:
         driver.when_written(partial(send, ensemble, kind, payload))

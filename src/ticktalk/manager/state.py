@@ -155,6 +155,7 @@ class GraphState(msgspec.Struct):
         handed: by context, the states of SQs that were handed over, until their ensembles are told.
         refused: pairs of an SQ and an ensemble on which its code does not run.
         move: the drain that is under way.
+        ends: it is being stopped: nothing of it fires any more, and its last tokens are waited for.
         version_of: what people call it; "": as its ensembles do. Two versions of a graph have two names there.
         warned: the warnings that were told: "SQ: value without codec", or "ensemble/SQ" of a clock.
         rows: the latest outputs as JSON lines.
@@ -185,6 +186,7 @@ class GraphState(msgspec.Struct):
     rows: list[str] = []
     rows_length: int = 0
     version_of: str = ""
+    ends: bool = False
 
     @property
     def name(self) -> str:
