@@ -285,6 +285,7 @@ class Ensemble:
         self.host = Host(world, name)
         self.host.utc = world.choice.randrange(-200 * MS, 200 * MS)
         self.joins = 0
+        self.starts = 1  # processes of this name, with this one
         self.ended = False
         self.refused = ""
         with world.acting(self.host):
@@ -496,7 +497,9 @@ class World:
 
     def start(self, name: str, components: tuple[str, ...] = ()) -> Ensemble:
         """Start the process of an ensemble."""
+        before = self.ensembles.get(name)
         made = self.ensembles[name] = Ensemble(self, name, components)
+        made.starts = 1 if before is None else before.starts + 1
         return made
 
     def request(self, kind: RuntimeMsg, request: Any) -> Future[Any]:

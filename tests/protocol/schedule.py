@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 from played_system import MANAGER, MS, Ensemble, S, World, played
-from watch import BrokenError, Watch
+from watch import BrokenError, Watch, Way
 
 from programs import HEAD
 from ticktalk.graph.graph import TTGraph
@@ -167,6 +167,7 @@ class Run:
         self.lossy = False  # something was lost, or may have been
         self.restarts = 0
         self.deployed: list[str] = []
+        self.losses: list[tuple[str, Any, set[Way], bool]] = []
         self.programs: dict[str, TTGraph] = {}
 
     def go(self) -> Run:
@@ -344,6 +345,19 @@ class Run:
 
     def end(self) -> None:
         """Stop all that still runs, and let that settle."""
+        stopped = []
         for name in list(self.world.state.graphs):
+            renewed = any(self.world.state.graphs[name].generations.values())
+            stopped.append((name, self.watch.settled_ways(name), renewed))
             self.ask(RuntimeMsg.STOP_GRAPH, StopRequest(name))
         self.world.run(self.world.now + 2 * S)
+        for (name, ways, renewed), (*_, reply) in zip(stopped, self.requests[-len(stopped) :], strict=False):
+            if reply.done() and not reply.exception():
+                self.losses.append((name, reply.result(), ways, renewed))
+
+    def stays(self, name: str) -> bool:
+        """True if an ensemble is the process that it was from the beginning, and has joined once."""
+        if name == MANAGER:
+            return not self.restarts
+        found = self.alive(name)
+        return found is not None and found.starts == 1 and found.joins == 1 and name not in self.revoked

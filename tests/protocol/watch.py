@@ -13,6 +13,8 @@ from ticktalk.engine.firing.base import TTSQSync
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.errors import TTError
 from ticktalk.graph.sq import TTSQ
+from ticktalk.hosted.arc_numbers import ContextArcs
+from ticktalk.physical.network.tokens import Passing
 
 if TYPE_CHECKING:
     from schedule import Run
@@ -55,13 +57,23 @@ class _Logged(msgspec.Struct):
 _logged = msgspec.json.Decoder(_Logged)
 
 
+class Way(NamedTuple):
+    """The tokens of an SQ that are for an ensemble."""
+
+    graph: str
+    sq: str
+    to: str
+
+
 class Watch:
-    """Watches a run; as a context manager it is told of each firing."""
+    """Watches a run; as a context manager it is told of each firing, and of each token between ensembles."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self.firings: dict[tuple[str, int, str], list[Firing]] = {}
         self.came: Counter[tuple[str, int]] = Counter()
+        self.sent: Counter[Way] = Counter()
+        self.took: Counter[Way] = Counter()
         self._generations: dict[tuple[str, str], int] = {}
         self._lines: list[_Logged] = []
 
@@ -83,9 +95,25 @@ class Watch:
             sync.fire = fire_and_tell
 
         Context._wire = wire_and_watch  # type: ignore[method-assign]
+        self._publish, self._receive = publish, receive = Passing.publish, ContextArcs.receive
+
+        def publish_and_count(passing: Passing, arc: str, ensembles: Any, *token: Any) -> None:
+            graph, sq = passing.context.prepared.graph.name, arc.rpartition("/")[0]
+            for to in ensembles:
+                watch.sent[Way(graph, sq, to)] += 1
+            publish(passing, arc, ensembles, *token)
+
+        def receive_and_count(arcs: ContextArcs, arc: str, number: int) -> None:
+            prepared = arcs.context.prepared
+            watch.took[Way(prepared.graph.name, arc.rpartition("/")[0], prepared.here)] += 1
+            receive(arcs, arc, number)
+
+        Passing.publish = publish_and_count  # type: ignore[method-assign]
+        ContextArcs.receive = receive_and_count  # type: ignore[method-assign]
 
     def __exit__(self, *error: object) -> None:
         Context._wire = self._wire  # type: ignore[method-assign]
+        Passing.publish, ContextArcs.receive = self._publish, self._receive  # type: ignore[method-assign]
 
     def forget(self) -> None:
         """The manager has died: it has told nobody of what is not on its disk."""
@@ -221,6 +249,39 @@ class Watch:
                 left = list(ensemble.node.host.prepared)
                 _hold("a stopped graph leaves nothing", not left, f"{name}: {left}")
         self._outputs_once()
+        self._counters_add_up()
+
+    def _counters_add_up(self) -> None:
+        """What counts as lost of an SQ at an ensemble is what was sent there and never came."""
+        run = self.run
+        for graph, losses, ways, renewed in run.losses:
+            lost = {Way(graph, sq, to): count for to, by_sq in losses.items() for sq, count in by_sq.items()}
+            for way in {*lost, *self.sent}:
+                if way.graph == graph and way.sq in self._sqs(graph):
+                    text = f"{way}: {self.sent[way]} sent, {self.took[way]} came, {lost.get(way, 0)} lost"
+                    if way in ways:
+                        _hold("counters add up", self.sent[way] == self.took[way] + lost.get(way, 0), text)
+                    if not renewed:  # of an SQ that was placed anew, what another host had taken is lost, too
+                        _hold("counters add up", lost.get(way, 0) <= self.sent[way] - self.took[way], text)
+                    if not run.lossy and not run.restarts:
+                        _hold("without losses none counts", not lost.get(way), text)
+
+    def _sqs(self, graph: str) -> set[str]:
+        return {sq.name for sq in self.run.programs[graph].sqs}
+
+    def settled_ways(self, name: str) -> set[Way]:
+        """The ways of a graph on which nothing has moved."""
+        run, graph = self.run, self.run.world.state.graphs[name]
+        if graph.state != "running" or any(command.kind == "drain" for command in run.plan.commands):
+            return set()
+        stays = {sq for sq, host in graph.host_of.items() if run.stays(host) and not graph.generations.get(sq)}
+        return {
+            Way(name, sq.name, graph.host_of[to.sq])
+            for sq in graph.graph.sqs
+            for arc in sq.arcs
+            for to in arc.to
+            if sq.name in stays and all(each.sq in stays for arc in sq.arcs for each in arc.to)
+        }
 
     def _logged(self) -> list[_Logged]:
         """The lines of the log of outputs."""
