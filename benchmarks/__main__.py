@@ -14,7 +14,20 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from benchmarks import growth, hop, joining, mapping, plan_b, report, scale, simulated, throughput, token_cost, triggers
+from benchmarks import (
+    growth,
+    hop,
+    joining,
+    mapping,
+    plan_b,
+    recording,
+    report,
+    scale,
+    simulated,
+    throughput,
+    token_cost,
+    triggers,
+)
 from benchmarks.measure import Effort, Failure, Measure, Row
 
 
@@ -37,6 +50,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "triggers": Benchmark("Real time: how late triggers are", triggers.measure, 5),
     "plan-b": Benchmark("Real time: plan B beside a busy SQ", plan_b.measure, 3),
     "joining": Benchmark("Real time: from launch to ready", joining.measure, 1),
+    "recording": Benchmark("What a recording costs, and how fast a replay is", recording.measure, 5),
     "growth": Benchmark("Simulated time: how cost grows", growth.measure, 3),
     "scale": Benchmark("Scale: SQs and simulated ensembles", scale.measure, 1),
     "mapping": Benchmark("Scale: mapping", mapping.measure, 1),
