@@ -7,12 +7,17 @@ root ticks; `tick` is the time of the note, by the clock of the ensemble that ma
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import msgspec
 
 from ticktalk.ranges import Count, EnsembleName, Name, RootTick
 from ticktalk.time import Tick
+from ticktalk.values.codec import split
+
+Outcome = Literal["sent", "nothing", "failed"]
+"""The outcome of a firing: a result was sent, its body gave none, it raised."""
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
@@ -93,7 +98,7 @@ class Fired(Record, frozen=True, array_like=True, tag="fired"):
     stop: Tick
     began: int
     ended: int
-    outcome: Literal["sent", "nothing", "failed"]
+    outcome: Outcome
 
 
 class Deadline(Record, frozen=True, array_like=True, tag="deadline"):
@@ -126,13 +131,128 @@ class GridSet(Record, frozen=True, array_like=True, tag="grid"):
 AnyRecord = Sent | Received | Turn | Decided | Left | Counted | Fired | Deadline | Moved | GridSet
 
 
+class Together(Record, frozen=True, array_like=True):
+    """Notes of the same kind that were made at once, as one: `each` gives them."""
+
+    @property
+    def names(self) -> list[str]:
+        """By note, the arc or the SQ by which it is counted if it is left out."""
+        raise NotImplementedError
+
+    def each(self) -> Iterator[AnyRecord]:
+        """The notes, in order."""
+        raise NotImplementedError
+
+
+class SentTogether(Together, frozen=True, array_like=True, tag="sent together"):
+    """A token went along each of several arcs of an SQ: `Sent`; `value`: an array of their values, or empty."""
+
+    arcs: list[str]
+    numbers: list[int]
+    start: Tick
+    stop: Tick
+    value: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.arcs) != len(self.numbers):
+            raise ValueError("as many numbers as arcs are wanted")
+
+    @property
+    def names(self) -> list[str]:
+        return self.arcs
+
+    def each(self) -> Iterator[Sent]:
+        values = split(self.value) if self.value else [b""] * len(self.arcs)
+        for arc, number, value in zip(self.arcs, self.numbers, values, strict=True):
+            yield Sent(self.tick, self.sq, arc, number, self.start, self.stop, bytes(value))
+
+
+class TakenTogether(Together, frozen=True, array_like=True, tag="taken together"):
+    """Tokens of arcs of other ensembles came to SQs with one port for tokens, and were to fire at once.
+
+    So there is a `Received`, a `Turn` and a `Decided` of each SQ.
+
+    Attributes:
+        sqs, ports, numbers, arcs, tokens: the names of the SQs; by SQ, what `Received` has.
+    """
+
+    sqs: list[str]
+    ports: list[int]
+    numbers: list[int]
+    arcs: list[str]
+    tokens: list[int]
+    start: Tick
+    stop: Tick
+
+    def __post_init__(self) -> None:
+        if {len(self.ports), len(self.numbers), len(self.arcs), len(self.tokens)} != {len(self.sqs)}:
+            raise ValueError("as many ports, numbers, arcs and tokens as SQs are wanted")
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name in self.sqs for _ in range(3)]
+
+    def each(self) -> Iterator[AnyRecord]:
+        tick, start, stop = self.tick, self.start, self.stop
+        columns = zip(self.sqs, self.ports, self.numbers, self.arcs, self.tokens, strict=True)
+        for sq, port, number, arc, token in columns:
+            yield Received(tick, sq, port, number, start, stop, arc, token, True)
+        for sq, number in zip(self.sqs, self.numbers, strict=True):
+            yield Turn(tick, sq)
+            yield Decided(tick, sq, start, stop, [number])
+
+
+class FiredTogether(Together, frozen=True, array_like=True, tag="fired together"):
+    """The bodies of several SQs ran one after the other: `Fired`, from the first one to the last one."""
+
+    sqs: list[str]
+    start: Tick
+    stop: Tick
+    began: int
+    ended: int
+    outcomes: list[Outcome]
+
+    def __post_init__(self) -> None:
+        if len(self.sqs) != len(self.outcomes):
+            raise ValueError("as many outcomes as SQs are wanted")
+
+    @property
+    def names(self) -> list[str]:
+        return self.sqs
+
+    def each(self) -> Iterator[Fired]:
+        for sq, outcome in zip(self.sqs, self.outcomes, strict=True):
+            yield Fired(self.tick, sq, self.start, self.stop, self.began, self.ended, outcome)
+
+
+Noted = AnyRecord | SentTogether | TakenTogether | FiredTogether
+"""What a tap notes. Only the way to a file knows that some records stand for many."""
+
+
+def names_of(record: Noted) -> list[str]:
+    """The arcs or SQs by which a record is counted if it is left out, one for each that it stands for."""
+    if isinstance(record, Together):
+        return record.names
+    return [record.arc if isinstance(record, Sent) else record.sq]
+
+
+def each_of(records: Iterable[Noted]) -> Iterator[AnyRecord]:
+    """The records, each by itself."""
+    for record in records:
+        if isinstance(record, Together):
+            yield from record.each()
+        else:
+            yield record
+
+
 class Records(msgspec.Struct, frozen=True, array_like=True):
     """Records of one ensemble that follow one another.
 
     Attributes:
         graph, context: of which start of which graph.
         ensemble: which has noted them.
-        first: the number of the first one among all of its records of this context, from 0.
+        first: the number of the first one among all of its records of this context, from 0; each of several that were
+            noted as one counts.
         uncertainty: microseconds by which its clock may differ from the manager's at most; None: not known.
         records: in the order in which they were noted.
         missing: by arc (or SQ), how many were left out since the records before, because there were too many.
@@ -143,7 +263,7 @@ class Records(msgspec.Struct, frozen=True, array_like=True):
     ensemble: str
     first: int
     uncertainty: int | None
-    records: list[AnyRecord]
+    records: list[Noted]
     missing: dict[str, int] = {}
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,21 @@ from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.errors import TTError
 from ticktalk.language.compiler import compile_source
 from ticktalk.recording.mcap_file import RecordingWriter, as_json, read_recording
+from ticktalk.recording.mcap_writer import McapWriter
+from ticktalk.recording.setup import Setup
 from ticktalk.recording.simulated import RecordedSimulation
-from ticktalk.records import Records, Sent
+from ticktalk.records import (
+    Decided,
+    Fired,
+    FiredTogether,
+    Noted,
+    Received,
+    Records,
+    Sent,
+    SentTogether,
+    TakenTogether,
+    Turn,
+)
 from ticktalk.values.codec import decode_value, encode_value
 
 PROGRAM = (
@@ -215,6 +229,78 @@ def read(content: bytes, folder: Path) -> Any:
     path = folder / "whole.mcap"
     path.write_bytes(content)
     return read_recording(path)
+
+
+def test_tokens_that_were_noted_as_one_are_read_each_by_itself(tmp_path: Path) -> None:
+    arcs = [f"x-1/{index}" for index in range(3)]
+    values: list[Any] = [7, {"a": 1.5}, b"bytes"]
+    together = [
+        SentTogether(50, "x-1", arcs, [4, 4, 9], 40, 60, encode_value(values)),
+        TakenTogether(57, "", ["y-1", "z-1"], [0, 1], [4, 8], arcs[:2], [4, 4], 40, 60),
+        FiredTogether(59, "", ["y-1", "z-1"], 40, 60, 57, 58, ["sent", "failed"]),
+    ]
+    alone = [
+        *(Sent(50, "x-1", arc, n, 40, 60, encode_value(v)) for arc, n, v in zip(arcs, [4, 4, 9], values, strict=True)),
+        Received(57, "y-1", 0, 4, 40, 60, "x-1/0", 4, True),
+        Received(57, "z-1", 1, 8, 40, 60, "x-1/1", 4, True),
+        Turn(57, "y-1"),
+        Decided(57, "y-1", 40, 60, [4]),
+        Turn(57, "z-1"),
+        Decided(57, "z-1", 40, 60, [8]),
+        Fired(59, "y-1", 40, 60, 57, 58, "sent"),
+        Fired(59, "z-1", 40, 60, 57, 58, "failed"),
+    ]
+    tokens = []
+    for name, records in (("together", together), ("alone", alone)):
+        writer = RecordingWriter(tmp_path / name)
+        writer.begin(Setup("1", "devices", "{}", "prog", 1, 0, None, {}, {}, 0, {}))
+        sent = msgspec.msgpack.encode(Records("prog", 1, "a", 0, 3, records))
+        writer.add(msgspec.msgpack.decode(sent, type=Records))
+        writer.add(Records("prog", 1, "a", len(alone), 3, [Turn(70, "y-1")]))
+        assert writer.finish() == []
+        assert [each for _, each in read_recording(tmp_path / name).records()] == [*alone, Turn(70, "y-1")]
+        with (tmp_path / name).open("rb") as file:
+            found = make_reader(file, validate_crcs=True).iter_messages(topics=[f"prog/{arc}" for arc in arcs])
+            tokens.append([(channel.topic, message.data) for _, channel, message in found])
+    assert tokens[0] == tokens[1] and len(tokens[0]) == 3
+
+
+def test_what_cannot_be_of_several_is_refused() -> None:
+    for broken in (
+        msgspec.msgpack.encode(["sent together", 5, "x", ["x/0"], [1, 2], 0, 1, b""]),
+        msgspec.msgpack.encode(["taken together", 5, "", ["y"], [0], [1], ["x/0"], [], 0, 1]),
+        msgspec.msgpack.encode(["fired together", 5, "", ["y"], 0, 1, 2, 3, []]),
+    ):
+        with pytest.raises(msgspec.ValidationError, match="are wanted"):
+            msgspec.msgpack.decode(broken, type=Noted)
+
+
+def test_the_librarys_index_finds_the_messages_of_a_topic(tmp_path: Path) -> None:
+    """Chunks, indexes and statistics are those of what was written."""
+    path, rng = tmp_path / "run.mcap", random.Random(3)
+    written: list[tuple[str, int, bytes]] = []
+    with path.open("wb") as file:
+        writer = McapWriter(file, "test")
+        channels = {f"topic{k}": writer.channel(f"topic{k}", "json", 0) for k in range(5)}
+        for n in range(3000):
+            topic, time = f"topic{rng.randrange(5)}", 1000 * n + rng.randrange(5000)
+            written.append((topic, time, bytes(rng.randrange(700))))
+            writer.message(channels[topic], time, written[-1][2], n)
+            if not rng.randrange(200):
+                writer.end_chunk()
+        writer.finish()
+    with path.open("rb") as file:
+        reader = make_reader(file, validate_crcs=True)
+        summary = reader.get_summary()
+        assert summary is not None and summary.statistics is not None
+        assert summary.statistics.message_count == 3000 and summary.statistics.chunk_count == len(summary.chunk_indexes)
+        assert summary.statistics.message_start_time == min(time for _, time, _ in written)
+        assert summary.statistics.message_end_time == max(time for _, time, _ in written)
+        counts = summary.statistics.channel_message_counts
+        assert {topic: counts[n] for topic, n in channels.items()} == Counter(topic for topic, _, _ in written)
+        found = list(reader.iter_messages(topics=["topic3"]))
+    of_topic = sorted((each for each in written if each[0] == "topic3"), key=lambda each: each[1])
+    assert [(channel.topic, message.log_time, message.data) for _, channel, message in found] == of_topic
 
 
 def test_records_that_are_missing_are_told_by_arc(tmp_path: Path) -> None:

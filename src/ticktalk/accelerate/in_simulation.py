@@ -70,6 +70,8 @@ class SimulationAccelerator:
 
     def form(self, context: ContextParts) -> list[Accelerated]:
         """The regions, as the sources' grids are now; each takes over when its sources agree."""
+        if context.tap is not None:
+            return []  # it is told of each token by itself
         prepared = context.prepared
         grid_of = grids_in(context)
         as_drawn = all(grid_of(sq) == grid_as_drawn(sq) for sq in prepared.sqs if sq.trigger == "grid")

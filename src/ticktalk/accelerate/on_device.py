@@ -41,6 +41,8 @@ class DeviceAccelerator:
             for plan in plans_on_device(
                 context.prepared.graph, sqs, grids_in(context), lambda name: name not in context.syncs
             ):
+                if context.tap is not None and not plan.tells_all:
+                    continue
                 bodies = [mine[member.sq.name] for member in plan.members]
                 region = DeviceRegion(plan, context, self._workers, self, bodies)
                 formed.append(region)

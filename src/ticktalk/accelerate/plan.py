@@ -96,6 +96,11 @@ class Plan(NamedTuple):
     producer: str = ""
     feeds: tuple[int, ...] = ()
 
+    @property
+    def tells_all(self) -> bool:
+        """True if the timekeeper knows all that a tap is told: no token stays inside, and none waits for another."""
+        return self.kind == "token" and len(self.members) == self.roots
+
 
 def plans_in_simulation(graph: TTGraph, here: Iterable[TTSQ], grid_of: Callable[[TTSQ], Grid]) -> list[Plan]:
     """The regions of `graph` on one simulated ensemble.

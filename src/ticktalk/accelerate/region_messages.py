@@ -146,6 +146,9 @@ class Workers(Protocol):
     mark: Callable[[Data], Any]
     """Makes the mark that stands for a value in a command."""
 
+    at: Callable[[int], int]
+    """Gives the root tick of a time (monotonic)."""
+
     def number(self) -> int:
         """A number by which no body and no region is known yet."""
 

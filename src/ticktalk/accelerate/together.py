@@ -16,22 +16,20 @@ from typing import Any, Protocol
 
 from ticktalk.accelerate.bind import bring_up, holds_tokens_after, settled_values
 from ticktalk.accelerate.code import once_inputs
-from ticktalk.accelerate.plan import Member, Plan
+from ticktalk.accelerate.device_sq import DeviceSQ, Told
+from ticktalk.accelerate.plan import Plan
 from ticktalk.accelerate.region_messages import (
     Body,
     FormRegion,
-    MemberInWorker,
     RegionRan,
     RunRegion,
     SplitRegion,
     Workers,
 )
-from ticktalk.accelerate.sends import outside
 from ticktalk.engine.acceleration import ContextParts
-from ticktalk.engine.firing.arrival import ArrivalSync, SinglePortSync
+from ticktalk.engine.firing.arrival import SinglePortSync
 from ticktalk.engine.firing.base import Fire
 from ticktalk.engine.firing.grid import GridSync
-from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.time import NEG_INFINITY, Tick
 from ticktalk.values.codec import Data, Encoded, encoded, held_bytes
 
@@ -67,8 +65,9 @@ KEPT_BACK = 100_000
 Fired = tuple[int, Tick, Tick, tuple[Any, ...], int]
 """`(root, start, stop, values, now)`"""
 
-Entry = tuple[list[Any], Callable[[], None]]
-"""A run of the region: its command without the number, and the call that does the same on the general engine."""
+Entry = tuple[list[Any], Callable[[], None], Callable[[], None] | None]
+"""A run of the region: its command without the number, the call that does the same on the general engine, and what
+tells the tap of it, if there is one."""
 
 
 class Others(Protocol):
@@ -82,35 +81,6 @@ class Others(Protocol):
 
     def still_run(self, bodies: Iterable[Body]) -> bool:
         """True if one of these bodies still runs in a region that has been retired."""
-
-
-class DeviceSQ:
-    """One SQ of a region: its parts in the general engine, and its body in the worker."""
-
-    __slots__ = ("body", "forward", "member", "sync")
-
-    def __init__(self, member: Member, body: Body, context: ContextParts) -> None:
-        self.member = member
-        self.body = body
-        self.sync = context.syncs[member.sq.name]
-        self.forward = self.outside(context)
-
-    def outside(self, context: ContextParts) -> TTSQForward:
-        """The routes of its results out of the region, as SQs are placed now."""
-        return outside(context.forwards[self.member.sq.name], {(to.sq, to.port) for to in self.member.inner})
-
-    def in_worker(self, is_root: bool) -> MemberInWorker:
-        """The SQ as its worker has to know it."""
-        sq = self.member.sq
-        paths = {(to.sq, to.port): arc.path for arc in sq.arcs if arc.kind == "value" for to in arc.to}
-        settled = None if is_root or not isinstance(self.sync, ArrivalSync) else settled_values(self.sync)
-        return MemberInWorker(
-            self.body.ident,
-            {port: (wire.member, wire.way, wire.alone) for port, wire in self.member.wires.items()},
-            [list(paths[to.sq, to.port]) for to in self.member.inner],
-            [(list(path), output) for path, output in self.forward.paths],
-            {port: bytes(encoded(value)) for port, value in (settled or {}).items()},
-        )
 
 
 class _LastTurn:
@@ -173,6 +143,8 @@ class DeviceRegion:
         self.queued = False
         self.key: tuple[Any, Any] = (self._roots[-1].sync.key[0] + 0.5, self)
         self._last_turn = _LastTurn(self, max(part.sync.key[0] for part in self.parts) + 0.5)
+        tap, roots = context.tap, [member.sq for member in plan.members[: plan.roots]]
+        self._told = None if tap is None else Told(tap, plan.producer, roots, plan.feeds)
         self._last_starts: dict[int, Tick] = {}  # of roots that a token feeds and that keep order
         self.covers: frozenset[int] = frozenset()
         if plan.kind == "token":
@@ -237,7 +209,7 @@ class DeviceRegion:
             return
         instant, following = (None, None) if self._grid is None else self._workers.due(self._grid, start)
         length = sum(held_bytes(value) for _, _, _, values, _ in fired for value in values)
-        self._enter(start, ([start, stop, b"", data, instant, following, fired[0][4]], apart), length)
+        self._enter(start, ([start, stop, b"", data, instant, following, fired[0][4]], apart, None), length)
 
     def takes(self, arcs: Iterable[int]) -> bool:
         """True if a token that came on these arcs is for it, and for nobody else here."""
@@ -252,12 +224,14 @@ class DeviceRegion:
             self.dissolve()
 
     def take(
-        self, arcs: int | bytes, indexes: Iterable[int], data: Data, start: Tick, stop: Tick, apart: Callable[[], None]
-    ) -> None:
+        self, arcs: int | bytes, indexes: tuple[int, ...], numbers: int | list[int], data: Data, start: Tick,
+        stop: Tick, apart: Callable[[], None],
+    ) -> None:  # fmt: skip
         """Take a token that came on arcs from another ensemble.
 
         Args:
             arcs, indexes: the arc's index, or those of several as they came; the same as numbers.
+            numbers: of the token on its arc; of each, or the same of all.
             data: the value, or an array of them.
             start, stop: the interval.
             apart: gives it to the general engine.
@@ -271,7 +245,8 @@ class DeviceRegion:
                 apart()
                 return
             self._last_starts.update(dict.fromkeys(mine, start))
-        self._enter(start, ([start, stop, arcs, self._workers.mark(data), None, None], apart), len(data))
+        tell = None if self._told is None else partial(self._told.taken, indexes, numbers, start, stop)
+        self._enter(start, ([start, stop, arcs, self._workers.mark(data), None, None], apart, tell), len(data))
 
     def _enter(self, start: Tick, entry: Entry, length: int) -> None:
         self._saw(start)
@@ -286,6 +261,8 @@ class DeviceRegion:
 
     def _run(self, entry: Entry) -> None:
         command = RunRegion(self._ident, *entry[0])
+        if entry[2] is not None:
+            entry[2]()
         self.runs.append((self._ident, command.instant))
         self._latest = max(self._latest, command.start)
         self._workers.send(self.worker, command)
@@ -376,7 +353,7 @@ class DeviceRegion:
         self._state = "apart"
         self._later()
         kept_back, self._kept_back = self._kept_back, []
-        for _, apart in kept_back:
+        for _, apart, _ in kept_back:
             apart()
 
     def dissolve(self) -> None:
@@ -481,6 +458,8 @@ class DeviceRegion:
             self.parts[index].sync.receive(port, start, stop, Encoded(data))
         for error in answer.errors:
             self._roots[0].body.elsewhere.report(error)
+        if self._told is not None:
+            self._told.fired(answer, self._workers.at)
         self._cost += (min(answer.ended - answer.begun, AT_ONCE * self._limit) - self._cost) / 8
         if self.together and ident == self._ident and self._cost > self._limit:
             for part in self.parts:

@@ -16,6 +16,7 @@ from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing.base import TTSQSync
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.engine.prepared_graph import PreparedGraph
+from ticktalk.engine.tap import Tap
 from ticktalk.time import Tick
 
 
@@ -30,6 +31,7 @@ class ContextParts(Protocol):
     syncs: dict[str, TTSQSync]
     executes: dict[str, TTSQExecute]
     forwards: dict[str, TTSQForward]
+    tap: Tap | None
 
     @property
     def incoming(self) -> Mapping[str, Collection[tuple[TTSQSync, int]]]:

@@ -70,8 +70,7 @@ class Context:
         if self.tap is not None:
             self.tap.watch(self)
         self._add(prepared.sqs)
-        # A tap is told of each token by itself.
-        self._accelerator = around.accelerator if self.tap is None else None
+        self._accelerator = around.accelerator
         self.accelerated: list[Accelerated] = []
         self.accelerate()
 
@@ -86,11 +85,10 @@ class Context:
             self.syncs[sq.name] = make_sync(sq, order, agenda, self.counters, clock, self._around.eviction_bound)
         around, tap = self._around, self.tap
         fixed = around.run_elsewhere is None and not around.stages and not around.movable and tap is None
-        together = around.publish_together if tap is None else None
         for sq in sqs:
             lose = partial(self.counters.add, sq.name, "lost")
             self.forwards[sq.name] = TTSQForward(
-                sq, self.syncs, host_of, here, around.publish, around.output, lose, fixed, together
+                sq, self.syncs, host_of, here, around.publish, around.output, lose, fixed, around.publish_together
             )
             if tap is not None:
                 tap.watch_forward(self.forwards[sq.name])

@@ -30,11 +30,12 @@ from ticktalk.engine.execution import TTSQExecute
 from ticktalk.engine.firing.base import Fire, Leave, Send, fires_full_tokens, takes_full_tokens
 from ticktalk.engine.firing.single_run import SingleRun
 from ticktalk.engine.forwarding import Output, Publish, PublishTogether, TTSQForward
-from ticktalk.engine.tap import Outcome, Tap
+from ticktalk.engine.tap import Tap
 from ticktalk.graph.constants import decode_constant
 from ticktalk.graph.sq import TTSQ
 from ticktalk.instructions import INSTRUCTIONS, KEEPING, OPENING, PASSING
 from ticktalk.payloads import FiringError
+from ticktalk.records import Outcome
 from ticktalk.time import Tick
 from ticktalk.values.codec import as_number
 
@@ -106,8 +107,7 @@ class Surroundings(NamedTuple):
         run_elsewhere: runs bodies in workers; None: they run in place.
         stages: by name, the makers of the stages before a body that runs in place, first to last.
         tap: told of all that happens; None: nobody is.
-        accelerator: runs settled parts faster; None: the general engine runs everything. It is not used beside a
-            tap.
+        accelerator: runs settled parts faster; None: the general engine runs everything.
         movable: SQs may come here and leave while the context runs.
         eviction_bound: see `EVICTION_BOUND`.
     """

@@ -1,31 +1,35 @@
 """The seam to a tap, which takes note of what happens in a context on one ensemble.
 
 A context is given a `Tap`, or None. With None nothing is wrapped, and no firing pays for it. A tap wraps the parts of
-each SQ when they are wired (`hosted/tapping.py`), and the accelerator rests: every token passes the general engine.
+each SQ when they are wired (`hosted/tapping.py`). An accelerator that runs SQs together tells it what they did.
 All ticks are those of the root clock. A tap is called where time is kept: it takes note, and does nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, Protocol
+from collections.abc import Callable, Collection
+from typing import Any, Protocol
 
 from ticktalk.counters import Counters
-from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.firing.base import Fire, TTSQSync
 from ticktalk.engine.forwarding import TTSQForward
 from ticktalk.graph.sq import TTSQ
 from ticktalk.payloads import InstanceState
+from ticktalk.records import Outcome
 from ticktalk.time import Tick
 from ticktalk.time.grid import Period
-
-Outcome = Literal["sent", "nothing", "failed"]
-"""The outcome of a firing: a result was sent, its body gave none, it raised."""
 
 
 def outcome_of(failed: bool, sent: bool) -> Outcome:
     """The outcome of a firing that raised, or sent something, or neither."""
     return "failed" if failed else "sent" if sent else "nothing"
+
+
+class Arrivals(Protocol):
+    """A context, as a tap sees it."""
+
+    def arrive(self, arc: str, value: Any, start: Tick, stop: Tick, without: Collection[str] = ()) -> None:
+        """Take a token from another ensemble."""
 
 
 class Tap(Protocol):
@@ -39,7 +43,7 @@ class Tap(Protocol):
     counters: Counters
     number_on: Callable[[str], int] | None
 
-    def watch(self, context: ContextParts) -> None:
+    def watch(self, context: Arrivals) -> None:
         """Take note of what comes to a context from other ensembles."""
 
     def watch_forward(self, forward: TTSQForward) -> None:
@@ -57,6 +61,16 @@ class Tap(Protocol):
         In simulation a body takes no time, unless a deployment file says so. On a device its worker measured when it
         began and ended. A firing that was skipped or lost has no body that ran: counters say how many.
         """
+
+    def taken_together(
+        self, sqs: list[str], ports: list[int], arcs: list[str], tokens: list[int], start: Tick, stop: Tick
+    ) -> None:
+        """Tokens of arcs of other ensembles, with these numbers, have come to the one port of each SQ, and fire."""
+
+    def fired_together(
+        self, sqs: list[str], start: Tick, stop: Tick, began: int, ended: int, outcomes: list[Outcome]
+    ) -> None:
+        """The bodies of SQs have run one after the other, from `began` to `ended`."""
 
     def grid_set(self, sq: str, period: Period, phase: int, width: int, after: int) -> None:
         """A stream has another grid, for instants later than `after`."""

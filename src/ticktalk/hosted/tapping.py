@@ -12,31 +12,33 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ticktalk.counters import Counters
-from ticktalk.engine.acceleration import ContextParts
 from ticktalk.engine.firing.base import Fire, TTSQSync
 from ticktalk.engine.firing.deadline import DeadlineSync
-from ticktalk.engine.forwarding import TTSQForward, Way
+from ticktalk.engine.forwarding import Together, TTSQForward, Way
 from ticktalk.engine.matching import Waiting
 from ticktalk.engine.state import Numbered
-from ticktalk.engine.tap import Outcome
+from ticktalk.engine.tap import Arrivals
 from ticktalk.graph.sq import TTSQ
 from ticktalk.payloads import InstanceState
 from ticktalk.records import (
-    AnyRecord,
     Counted,
     Deadline,
     Decided,
     Fired,
+    FiredTogether,
     GridSet,
     Left,
     Moved,
+    Outcome,
     Received,
     Sent,
+    SentTogether,
+    TakenTogether,
     Turn,
 )
 from ticktalk.time import Tick
 from ticktalk.time.grid import Period
-from ticktalk.values.codec import encoded
+from ticktalk.values.codec import Data, encoded, split
 
 LONGEST = 1 << 24
 """Bytes of a value that is noted whole; of a longer one only the interval is."""
@@ -61,7 +63,7 @@ class Tapped:
     """Notes what happens in a context (`engine.tap.Tap`).
 
     Args:
-        note: takes each record, where time is kept.
+        note: takes each record (`records.Noted`), where time is kept.
         now: gives the present root tick.
 
     Attributes:
@@ -71,7 +73,7 @@ class Tapped:
 
     longest = LONGEST
 
-    def __init__(self, note: Callable[[AnyRecord], None], now: Callable[[], int]) -> None:
+    def __init__(self, note: Callable[[Any], None], now: Callable[[], int]) -> None:
         self._note, self._now = note, now
         self.number_on: Callable[[str], int] | None = None
         self.counters: Counters = Told(self._counted)
@@ -83,7 +85,7 @@ class Tapped:
 
     # Calls of the engine.
 
-    def watch(self, context: ContextParts) -> None:
+    def watch(self, context: Arrivals) -> None:
         """Take note of tokens that come from other ensembles."""
         arrive = context.arrive
 
@@ -97,19 +99,35 @@ class Tapped:
 
     def watch_forward(self, forward: TTSQForward) -> None:
         """Take note of every token that goes along an arc."""
-        name, along = forward.sq.name, forward.along
+        name, along, send_together = forward.sq.name, forward.along, forward.publish_together
 
         def watched(way: Way, value: Any, start: Tick, stop: Tick) -> None:
             arc = way.name
-            number = self._sent[arc] = self._sent[arc] + 1
+            number = self._count(self._sent, arc)
             data = encoded(value)  # raises for a value that cannot be sent either
-            whole = bytes(data) if len(data) <= self.longest else b""
-            self._note(Sent(self._now(), name, arc, number, start, stop, whole))
+            self._note(Sent(self._now(), name, arc, number, start, stop, self._whole(data)))
             self._way = arc, number, False
             along(way, value, start, stop)
             self._way = "", 0, False
 
         _put(forward, along=watched)
+        if send_together is None:
+            return
+
+        def watched_together(together: Together, data: Data, start: Tick, stop: Tick) -> None:
+            numbers = [self._count(self._sent, arc) for arc in together.names]
+            if len(data) <= self.longest:
+                arcs = [*together.names]
+                self._note(SentTogether(self._now(), name, arcs, numbers, start, stop, bytes(data)))
+            else:
+                for arc, number, part in zip(together.names, numbers, split(data), strict=True):
+                    self._note(Sent(self._now(), name, arc, number, start, stop, self._whole(part)))
+            send_together(together, data, start, stop)
+
+        _put(forward, publish_together=watched_together)
+
+    def _whole(self, data: Data) -> bytes:
+        return bytes(data) if len(data) <= self.longest else b""
 
     def watch_sync(self, sync: TTSQSync) -> None:
         """Take note of what a firing rule is given, and of what becomes of it; its parts are wired."""
@@ -117,7 +135,7 @@ class Tapped:
         deadlines = sync if isinstance(sync, DeadlineSync) else None
 
         def received(port: int, start: Tick, stop: Tick, value: Any, from_other_ensemble: bool = False) -> None:
-            number = self._received[name] = self._received[name] + 1
+            number = self._count(self._received, name)
             arc, token, remote = self._way
             self._note(Received(self._now(), name, port, number, start, stop, arc, token, remote))
             opened = deadlines is not None and port == 1  # a deadline's value is looked at
@@ -176,6 +194,19 @@ class Tapped:
         """The body of an SQ has run."""
         self._note(Fired(self._now(), sq, start, stop, began, ended, outcome))
 
+    def taken_together(
+        self, sqs: list[str], ports: list[int], arcs: list[str], tokens: list[int], start: Tick, stop: Tick
+    ) -> None:
+        """Tokens have come to the one port of each SQ, and fire."""
+        numbers = [self._count(self._received, sq) for sq in sqs]
+        self._note(TakenTogether(self._now(), "", sqs, ports, numbers, arcs, tokens, start, stop))
+
+    def fired_together(
+        self, sqs: list[str], start: Tick, stop: Tick, began: int, ended: int, outcomes: list[Outcome]
+    ) -> None:
+        """The bodies of SQs have run one after the other."""
+        self._note(FiredTogether(self._now(), "", sqs, start, stop, began, ended, outcomes))
+
     def grid_set(self, sq: str, period: Period, phase: int, width: int, after: int) -> None:
         """A stream has another grid."""
         self._note(GridSet(self._now(), sq, period.numerator, period.denominator, phase, width, after))
@@ -186,6 +217,11 @@ class Tapped:
             self._sent.update({arc: number - self._sent[arc] for arc, number in state.sent.items()})
         data = b"" if state is None else bytes(encoded([state.sync, state.body]))
         self._note(Moved(self._now(), sq, here, data))
+
+    @staticmethod
+    def _count(numbers: Counter[str], name: str) -> int:
+        number = numbers[name] = numbers[name] + 1
+        return number
 
     def _counted(self, sq: str, kind: str, count: int) -> None:
         self._why[sq] = kind

@@ -15,7 +15,7 @@ import msgspec
 from ticktalk.engine.tap import Tap
 from ticktalk.hosted.tapping import Tapped
 from ticktalk.payloads import StartContext, StopGraph
-from ticktalk.records import AnyRecord, Recorded, Records, Sent
+from ticktalk.records import Noted, Recorded, Records, Sent, SentTogether, Together, names_of
 
 WAITING = 200_000
 """Records of a context that may wait to be encoded."""
@@ -32,42 +32,53 @@ PERIOD = 0.1
 """Seconds between two looks for records."""
 
 
-class _Noted:
+NOTE = 64
+"""Bytes that each note of several that go as one counts for."""
+
+
+class _Waiting:
     """The records of one context that wait to be encoded."""
 
     def __init__(self, graph: str, context: int) -> None:
         self.graph, self.context = graph, context
-        self.waiting: deque[AnyRecord] = deque()
+        self.waiting: deque[Noted] = deque()
         self.ended = False
         self.written = 0
         self._put = self._taken = 0  # bytes, by the timekeeper; by the thread that encodes
         self._missing: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def note(self, record: AnyRecord) -> None:
+    def note(self, record: Noted) -> None:
         """Take a record; in the timekeeper."""
-        size = len(record.value) if isinstance(record, Sent) else 0
+        size = _size_of(record)
         if len(self.waiting) >= WAITING or self._put - self._taken + size > WAITING_BYTES:
             with self._lock:
-                self._missing[record.arc if isinstance(record, Sent) else record.sq] += 1
+                self._missing.update(names_of(record))
             return
         self._put += size
         self.waiting.append(record)
 
-    def next(self) -> tuple[int, list[AnyRecord], dict[str, int]]:
+    def next(self) -> tuple[int, list[Noted], dict[str, int]]:
         """The number of the first record, and records to send; and how many were left out by then."""
-        waiting, size = self.waiting, 0
-        found: list[AnyRecord] = []
+        waiting, size, count = self.waiting, 0, 0
+        found: list[Noted] = []
         while waiting and len(found) < TOGETHER and size < TOGETHER_BYTES:
             record = waiting.popleft()
-            size += len(record.value) if isinstance(record, Sent) else 0
+            size += _size_of(record)
+            count += len(record.names) if isinstance(record, Together) else 1
             found.append(record)
         self._taken += size
         with self._lock:
             missing, self._missing = self._missing, Counter()
         first = self.written + sum(missing.values())
-        self.written = first + len(found)
+        self.written = first + count
         return first, found, dict(missing)
+
+
+def _size_of(record: Noted) -> int:
+    """The bytes of the values in a record, and of many names."""
+    size = len(record.value) if isinstance(record, Sent | SentTogether) else 0
+    return size + NOTE * len(record.names) if isinstance(record, Together) else size
 
 
 class Noting:
@@ -86,7 +97,7 @@ class Noting:
         self.ensemble = ensemble
         self.uncertainty = 0
         self._now, self._send = now, send
-        self._noted: dict[tuple[str, int], _Noted] = {}
+        self._noted: dict[tuple[str, int], _Waiting] = {}
         self._thread: threading.Thread | None = None
         self._wake, self._closed = threading.Event(), False
         self._encoder = msgspec.msgpack.Encoder()
@@ -95,7 +106,7 @@ class Noting:
         """The tap of a context that starts; None: it is not recorded."""
         if not start.record:
             return None
-        noted = self._noted[start.graph, start.context] = _Noted(start.graph, start.context)
+        noted = self._noted[start.graph, start.context] = _Waiting(start.graph, start.context)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=f"records of {self.ensemble}", daemon=True)
             self._thread.start()
@@ -131,7 +142,7 @@ class Noting:
                 self._send_next(noted, True)
                 del self._noted[key]
 
-    def _send_next(self, noted: _Noted, last: bool) -> None:
+    def _send_next(self, noted: _Waiting, last: bool) -> None:
         first, records, missing = noted.next()
         batch = Records(noted.graph, noted.context, self.ensemble, first, self.uncertainty, records, missing)
         self._send(Recorded(noted.graph, noted.context, self.ensemble, self._encoder.encode(batch), last))

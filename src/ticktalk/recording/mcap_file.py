@@ -11,7 +11,7 @@ import json
 import os
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import IO, Any
 
@@ -19,26 +19,26 @@ import msgspec
 from mcap.exceptions import EndOfFile, McapError
 from mcap.records import Attachment, Channel, Message, Metadata
 from mcap.stream_reader import StreamReader
-from mcap.writer import CompressionType, Writer
 
 from ticktalk.errors import TTError
 from ticktalk.ranges import FARTHEST
+from ticktalk.recording.mcap_writer import McapWriter
 from ticktalk.recording.setup import Setup
-from ticktalk.records import AnyRecord, Records, Sent
+from ticktalk.records import AnyRecord, Noted, Records, Sent, SentTogether, Together, each_of, names_of
 from ticktalk.time import INFINITY, NEG_INFINITY
 
 PROFILE = "ticktalk"
 RECORDS = "records"
 """The topic of the records of all ensembles, after the graph's name."""
 
-CHUNK = 1 << 18
-"""Bytes of messages that are written together at most; `flush` writes fewer."""
-
 LONGEST_RECORD = 256 << 20
 """Bytes of what is read at a time."""
 
 NANOSECONDS = 1000
 """Of a root tick: the unit of MCAP's times."""
+
+_NOT_JSON = frozenset([0xC4, 0xC5, 0xC6, 0xC7, 0xC8, 0xC9, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8])
+"""The first bytes of bytes, and of the types that MessagePack itself does not have."""
 
 _PLAIN = {int: "integer", float: "number", str: "string", bool: "boolean", list: "array", dict: "object"}
 
@@ -68,6 +68,11 @@ _records = msgspec.msgpack.Decoder(Records)
 
 def as_json(data: bytes) -> tuple[str, bytes] | None:
     """The JSON type of an encoded value, and its JSON; None: JSON cannot hold it exactly."""
+    first = data[0]
+    if first < 0x80:  # a small number
+        return "integer", b"%d" % first
+    if first in _NOT_JSON:
+        return None
     try:
         value = _decoder.decode(data)
         text = msgspec.json.encode(value)
@@ -123,13 +128,13 @@ class RecordingWriter:
     def __init__(self, path: str | os.PathLike[str] | IO[bytes]) -> None:
         self.failure = ""
         self.missing: Counter[str] = Counter()
+        self._arcs: dict[tuple[str, int, str, str], _Arc] = {}  # by graph, context, ensemble and arc
         self._channels: dict[tuple[str, str], int] = {}
         self._schemas: dict[str, int] = {}
         self._next: dict[tuple[str, int, str], int] = {}  # by graph, context and ensemble: the record that is next
         try:
             self._file = path if not isinstance(path, str | os.PathLike) else open(path, "wb", opener=_own)  # noqa: SIM115
-            self._writer = Writer(self._file, CHUNK, CompressionType.LZ4)
-            self._writer.start(PROFILE, "ticktalk")
+            self._writer = McapWriter(self._file, PROFILE)
             self._file.flush()
         except OSError as error:
             raise TTError(f"{path}: the recording cannot be written: {error.strerror}") from None
@@ -137,8 +142,8 @@ class RecordingWriter:
     def begin(self, setup: Setup) -> None:
         """Write the setup of a start; before its records."""
         name = f"{setup.name}/{setup.context}.json"
-        tick = _time(setup.start_tick)
-        self._try(lambda: self._writer.add_attachment(tick, tick, name, "application/json", msgspec.json.encode(setup)))
+        content = msgspec.json.encode(setup)
+        self._try(self._writer.attachment, _time(setup.start_tick), name, "application/json", content)
         self.flush()
 
     def add(self, batch: Records) -> None:
@@ -148,49 +153,56 @@ class RecordingWriter:
         lost = batch.first - self._next.get(place, 0) - sum(batch.missing.values())
         if lost > 0:
             self.missing[batch.ensemble] += lost
-        self._next[place] = batch.first + len(batch.records)
+        count = sum(len(record.names) if isinstance(record, Together) else 1 for record in batch.records)
+        self._next[place] = batch.first + count
+        self._try(self._add, batch)
         if self.failure:
-            self._left_out(batch)
-            return
-        kept: list[AnyRecord] = []
+            self.missing.update(name for record in batch.records for name in names_of(record))
+
+    def _add(self, batch: Records) -> None:
+        kept: list[Noted] = []
         for record in batch.records:
-            if isinstance(record, Sent):
-                if record.value:
-                    self._try(lambda record=record: self._token(batch, record))
-                    record = msgspec.structs.replace(record, value=b"")
-                else:
-                    self.missing[record.arc] += 1
+            if record.__class__ is Sent:
+                self._token(batch, record)
+                record = Sent(record.tick, record.sq, record.arc, record.number, record.start, record.stop, b"")
+            elif record.__class__ is SentTogether:
+                for token in record.each():
+                    self._token(batch, token)
+                record = msgspec.structs.replace(record, value=b"")
             kept.append(record)
         tick = _time(batch.records[-1].tick if batch.records else 0)
         channel = self._channel(f"{batch.graph}/{RECORDS}", "msgpack", "")
-        data = _encoder.encode(msgspec.structs.replace(batch, records=kept))
-        self._try(lambda: self._writer.add_message(channel, tick, data, tick))
-        if self.failure:
-            self._left_out(batch)
-
-    def _left_out(self, batch: Records) -> None:
-        self.missing.update(record.arc if isinstance(record, Sent) else record.sq for record in batch.records)
+        self._writer.message(channel, tick, _encoder.encode(msgspec.structs.replace(batch, records=kept)))
 
     def _token(self, batch: Records, record: Sent) -> None:
-        exact = as_json(record.value)
-        rest = {
-            "start": None if record.start == NEG_INFINITY else record.start,
-            "stop": None if record.stop == INFINITY else record.stop,
-            "number": record.number,
-            "sq": record.sq,
-            "ensemble": batch.ensemble,
-            "context": batch.context,
-        }
-        topic = f"{batch.graph}/{record.arc}"
-        tick = _time(record.tick)
+        """Write a token on the channel of its arc."""
+        value, number = record.value, record.number
+        if not value:
+            self.missing[record.arc] += 1
+            return
+        place = batch.graph, batch.context, batch.ensemble, record.arc
+        arc = self._arcs.get(place)
+        if arc is None:
+            arc = self._arcs[place] = _Arc(batch, record)
+        start = None if record.start == NEG_INFINITY else record.start
+        stop = None if record.stop == INFINITY else record.stop
+        exact = as_json(value)
         if exact is not None:
             kind, text = exact
-            data = b'{"value": ' + text + b", " + msgspec.json.encode(rest)[1:]
-            channel = self._channel(topic, "json", kind)
+            interval = (
+                b"%d,\"stop\":%d" % (start, stop)
+                if start is not None and stop is not None
+                else b'%b,"stop":%b' % (msgspec.json.encode(start), msgspec.json.encode(stop))
+            )
+            data = b'{"value": %b, "start":%b,"number":%d,%b' % (text, interval, number, arc.rest)
         else:
-            data = _encoder.encode({"value": msgspec.Raw(record.value), **rest})
-            channel = self._channel(topic, "msgpack", "")
-        self._writer.add_message(channel, tick, data, tick, record.number % 2**32)
+            kind = ""
+            own = {"value": msgspec.Raw(value), "start": start, "stop": stop, "number": number}
+            data = _encoder.encode({**own, **arc.said})
+        channel = arc.channels.get(kind)
+        if channel is None:
+            channel = arc.channels[kind] = self._channel(arc.topic, "json" if kind else "msgpack", kind)
+        self._writer.message(channel, _time(record.tick), data, number % 2**32)
 
     def _channel(self, topic: str, encoding: str, kind: str) -> int:
         known = self._channels.get((topic, kind))
@@ -198,15 +210,13 @@ class RecordingWriter:
             schema = self._schemas.get(kind, 0)
             if kind and not schema:
                 content = json.dumps(schema_of(kind)).encode()
-                schema = self._schemas[kind] = self._writer.register_schema(f"ticktalk.{kind}", "jsonschema", content)
-            known = self._channels[topic, kind] = self._writer.register_channel(topic, encoding, schema)
+                schema = self._schemas[kind] = self._writer.schema(f"ticktalk.{kind}", "jsonschema", content)
+            known = self._channels[topic, kind] = self._writer.channel(topic, encoding, schema)
         return known
 
     def flush(self) -> None:
         """Write what was added, so that it is there should this process be killed."""
-        # The library ends a chunk by its size only.
-        end_chunk = getattr(self._writer, "_Writer__finalize_chunk", lambda: None)
-        self._try(end_chunk)
+        self._try(self._writer.end_chunk)
         self._try(self._file.flush)
 
     def finish(self, *lacks: str) -> list[str]:
@@ -217,7 +227,7 @@ class RecordingWriter:
         self.flush()
         said = {"complete": str(not told).lower(), "lacks": "\n".join(told)}
         if not self.failure:
-            self._try(lambda: self._writer.add_metadata("end", said))
+            self._try(self._writer.metadata, "end", said)
             self._try(self._writer.finish)
         try:
             self._file.close()
@@ -225,13 +235,28 @@ class RecordingWriter:
             self.failure = self.failure or f"the file cannot be written: {error.strerror}"
         return told if not self.failure or told else [self.failure]
 
-    def _try(self, write: Any) -> None:
+    def _try(self, write: Callable[..., None], *arguments: Any) -> None:
         if self.failure:
             return
         try:
-            write()
+            write(*arguments)
         except OSError as error:
             self.failure = f"the file cannot be written any more: {error.strerror}"
+
+
+class _Arc:
+    """An arc of one ensemble in one start, as its tokens are written.
+
+    Attributes:
+        topic: of its channels, and `channels`: by JSON type, or "" for MessagePack.
+        said: what all of its tokens say, and `rest`: the same as the end of a JSON object.
+    """
+
+    def __init__(self, batch: Records, token: Sent) -> None:
+        self.topic = f"{batch.graph}/{token.arc}"
+        self.channels: dict[str, int] = {}
+        self.said = {"sq": token.sq, "ensemble": batch.ensemble, "context": batch.context}
+        self.rest = msgspec.json.encode(self.said)[1:]
 
 
 class Recording(msgspec.Struct):
@@ -255,7 +280,7 @@ class Recording(msgspec.Struct):
         latest: dict[str, int] = {}
         found: list[tuple[int, str, AnyRecord]] = []
         for batch in self.batches:
-            for each in batch.records if batch.context == wanted else ():
+            for each in each_of(batch.records if batch.context == wanted else ()):
                 tick = latest[batch.ensemble] = max(each.tick, latest.get(batch.ensemble, each.tick))
                 found.append((tick, batch.ensemble, each))
         found.sort(key=itemgetter(0))
@@ -313,16 +338,14 @@ def _token_of(channel: Channel, data: bytes) -> tuple[bytes, dict[str, Any]]:
 
 
 def _filled(found: Recording, batch: Records) -> Records:
-    place = batch.graph, batch.context, batch.ensemble
-    return msgspec.structs.replace(
-        batch,
-        records=[
-            msgspec.structs.replace(each, value=found.values.get((*place, each.arc, each.number), b""))
-            if isinstance(each, Sent)
-            else each
-            for each in batch.records
-        ],
-    )
+    """A batch whose records are each by itself, and have their values."""
+    place, records = (batch.graph, batch.context, batch.ensemble), []
+    for each in each_of(batch.records):
+        if isinstance(each, Sent):
+            value = found.values.get((*place, each.arc, each.number), b"")
+            each = Sent(each.tick, each.sq, each.arc, each.number, each.start, each.stop, value)
+        records.append(each)
+    return msgspec.structs.replace(batch, records=records)
 
 
 def _until_cut(file: IO[bytes]) -> Iterator[Any]:

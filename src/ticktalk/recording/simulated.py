@@ -9,7 +9,7 @@ from ticktalk.hosted.tapping import Tapped
 from ticktalk.payloads import StartContext
 from ticktalk.recording.mcap_file import RecordingWriter
 from ticktalk.recording.setup import setup_of
-from ticktalk.records import AnyRecord, Records
+from ticktalk.records import Noted, Records
 from ticktalk.runtime_manager import TTRuntimeManagerSim
 
 BATCH = 1000
@@ -28,7 +28,7 @@ class RecordedSimulation:
     def __init__(self, manager: TTRuntimeManagerSim, writer: RecordingWriter, options: dict[str, str]) -> None:
         self._manager, self._writer, self._options = manager, writer, options
         self._begun: set[int] = set()
-        self._waiting: dict[tuple[str, int, str], list[AnyRecord]] = {}  # by graph, context and ensemble
+        self._waiting: dict[tuple[str, int, str], list[Noted]] = {}  # by graph, context and ensemble
         self._written: dict[tuple[str, int, str], int] = {}
         manager.simulation.tap = self._tap
 
@@ -43,7 +43,7 @@ class RecordedSimulation:
         self._waiting.setdefault(place, [])
         return Tapped(partial(self._note, place), simulation.now)
 
-    def _note(self, place: tuple[str, int, str], record: AnyRecord) -> None:
+    def _note(self, place: tuple[str, int, str], record: Noted) -> None:
         waiting = self._waiting[place]
         waiting.append(record)
         if len(waiting) >= BATCH:

@@ -43,8 +43,9 @@ class TakesParcels(Protocol):
         """True if parcels of these arcs are for them, and for nothing else here."""
 
     def take(
-        self, arcs: int | bytes, indexes: Iterable[int], data: Data, start: Tick, stop: Tick, apart: Callable[[], None]
-    ) -> None:
+        self, arcs: int | bytes, indexes: tuple[int, ...], numbers: Numbers, data: Data, start: Tick, stop: Tick,
+        apart: Callable[[], None],
+    ) -> None:  # fmt: skip
         """Take a parcel; `apart` gives its tokens to the ports instead."""
 
     def passes(self, arcs: Iterable[int], start: Tick) -> None:

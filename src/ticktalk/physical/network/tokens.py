@@ -175,9 +175,9 @@ class Passing:
             passed_by = self.numbers.passed_by([incoming.arc] if bundle is None else bundle.arcs, numbers)
         region = self._tokens.taking.get((self._graph, self._number), _NONE).get(sq)
         if region is not None and not self._moves.keeps and not passed_by and region.takes(indexes):
-            # All of it is for SQs that run together in a worker: the timekeeper does not open it.
-            self._count(incoming, bundle, numbers)
-            region.take(arcs or indexes[0], indexes, data, start, stop, lambda: self._hand_out_later(incoming, parcel))
+            self._count(incoming, bundle, numbers)  # it goes to their worker as it is
+            later = functools.partial(self._hand_out_later, incoming, parcel)
+            region.take(arcs or indexes[0], indexes, numbers, data, start, stop, later)
             return
         if region is not None:
             region.passes(indexes, start)

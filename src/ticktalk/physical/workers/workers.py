@@ -116,6 +116,7 @@ class Workers:
         self._components = components
         self._loop = loop
         self._clock = clock
+        self.at: Callable[[int], int] = clock.at
         self._kept = KeptDeadlines()
         # A driver object cannot be given to another process: its SQs run here.
         self.in_processes = processes and not any(

@@ -1,0 +1,94 @@
+"""The SQs of a region on a device, and what a tap is told of those that run together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ticktalk.accelerate.bind import settled_values
+from ticktalk.accelerate.plan import Member
+from ticktalk.accelerate.region_messages import Body, MemberInWorker, RegionRan
+from ticktalk.accelerate.sends import outside
+from ticktalk.engine.acceleration import ContextParts
+from ticktalk.engine.firing.arrival import ArrivalSync
+from ticktalk.engine.forwarding import TTSQForward, arc_name
+from ticktalk.engine.tap import Tap, outcome_of
+from ticktalk.graph.sq import TTSQ
+from ticktalk.time import Tick
+from ticktalk.values.codec import encoded
+
+ORDERS_KEPT = 1000
+"""Sets of arcs that came together that are remembered."""
+
+
+class DeviceSQ:
+    """One SQ of a region: its parts in the general engine, and its body in the worker."""
+
+    __slots__ = ("body", "forward", "member", "sync")
+
+    def __init__(self, member: Member, body: Body, context: ContextParts) -> None:
+        self.member = member
+        self.body = body
+        self.sync = context.syncs[member.sq.name]
+        self.forward = self.outside(context)
+
+    def outside(self, context: ContextParts) -> TTSQForward:
+        """The routes of its results out of the region, as SQs are placed now."""
+        return outside(context.forwards[self.member.sq.name], {(to.sq, to.port) for to in self.member.inner})
+
+    def in_worker(self, is_root: bool) -> MemberInWorker:
+        """The SQ as its worker has to know it."""
+        sq = self.member.sq
+        paths = {(to.sq, to.port): arc.path for arc in sq.arcs if arc.kind == "value" for to in arc.to}
+        settled = None if is_root or not isinstance(self.sync, ArrivalSync) else settled_values(self.sync)
+        return MemberInWorker(
+            self.body.ident,
+            {port: (wire.member, wire.way, wire.alone) for port, wire in self.member.wires.items()},
+            [list(paths[to.sq, to.port]) for to in self.member.inner],
+            [(list(path), output) for path, output in self.forward.paths],
+            {port: bytes(encoded(value)) for port, value in (settled or {}).items()},
+        )
+
+
+class Told:
+    """Tells a tap what a region does, each of whose SQs is fed by an arc from elsewhere.
+
+    Args:
+        tap: that of its context.
+        producer: the SQ elsewhere.
+        sqs: those of the region; `feeds`: by SQ, the arc that feeds it.
+    """
+
+    def __init__(self, tap: Tap, producer: str, sqs: list[TTSQ], feeds: tuple[int, ...]) -> None:
+        self._tap = tap
+        self._names = [sq.name for sq in sqs]
+        self._fed = [
+            (sq.name, next(index for index, port in enumerate(sq.ports) if port.constant is None), arc)
+            for sq, arc in zip(sqs, feeds, strict=True)
+        ]
+        self._producer = producer
+        self._taken: dict[tuple[int, ...], list[list[Any]]] = {}  # by arcs that came: SQs, ports, arcs, places of these
+
+    def taken(self, indexes: tuple[int, ...], numbers: int | list[int], start: Tick, stop: Tick) -> None:
+        """Tokens of some arcs, with these numbers, go to its worker."""
+        known = self._taken.get(indexes)
+        if known is None:
+            place = {arc: place for place, arc in enumerate(indexes)}
+            fed = [
+                (sq, port, arc_name(self._producer, arc), place[arc]) for sq, port, arc in self._fed if arc in place
+            ]
+            if len(self._taken) >= ORDERS_KEPT:
+                self._taken.clear()
+            known = self._taken[indexes] = [list(column) for column in zip(*fed, strict=True)]
+        sqs, ports, arcs, places = known
+        tokens = [numbers[place] for place in places] if isinstance(numbers, list) else [numbers] * len(sqs)
+        self._tap.taken_together(sqs, ports, arcs, tokens, start, stop)
+
+    def fired(self, answer: RegionRan, at: Callable[[int], int]) -> None:
+        """Its bodies have run; `at`: the root tick of a time."""
+        sent, failed = {index for index, *_ in answer.edges}, {error.sq for error in answer.errors}
+        absent = set(answer.absent)
+        fired = [(index, sq) for index, sq in enumerate(self._names) if index not in absent]
+        outcomes = [outcome_of(sq in failed, index in sent) for index, sq in fired]
+        sqs = [sq for _, sq in fired]
+        self._tap.fired_together(sqs, answer.start, answer.stop, at(answer.begun), at(answer.ended), outcomes)
