@@ -13,12 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ticktalk.graph.graph import TTGraph
 from ticktalk.language.compiler import compile_source
 from ticktalk.payloads import FiringError, OutputToken
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
+
+Result = TypeVar("Result")
 
 LIMIT = 60.0
 """Seconds after which a condition that should come true has failed, on a machine that is ever so busy."""
@@ -158,18 +160,38 @@ class Process:
 
 
 _numbers = itertools.count(os.getpid() * 10)
+_claims: list[socket.socket] = []  # as long as this process lives
 
 
 def free_port(ip: str = "127.0.0.1") -> int:
-    """A port that stays free until the test uses it, although nobody holds it: a system gives away those above."""
+    """A port that stays free until the test uses it, although nobody listens there: a system gives away those above.
+
+    Tests of other processes are given none that this process was given: its name among Unix sockets is taken.
+    """
     while True:
         number = 20_000 + next(_numbers) % 10_000
-        with socket.socket() as probe:
-            try:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0port {number} of a test of TickTalk")
+            with socket.socket() as probe:
                 probe.bind((ip, number))
-            except OSError:
-                continue
-            return number
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return number
+
+
+def repeated(run: Callable[[], Result], shows: Callable[[Result], Any], what: str) -> Result:
+    """Make a run in real time until it shows what it is for; its result.
+
+    A machine that stands still while a short stream lasts leaves it hardly an instant. What must hold of each run is
+    asserted by the run itself.
+    """
+    end = time.monotonic() + LIMIT
+    while not shows(result := run()):
+        assert time.monotonic() < end, f"not within {LIMIT} s: {what}"
+    return result
 
 
 def children(pid: int) -> list[int]:

@@ -243,7 +243,7 @@ SAMPLES = """
 def first(x):
     return x
 @SQify
-def stamped(samples, number=0, TTExecuteOnFullToken=True):
+def stamped(samples, before, number=0, TTExecuteOnFullToken=True):
     centre, value = samples.value[number]
     return TTToken(value, TTTime(samples.time.clock, centre - 5, centre + 5))
 @SQify
@@ -251,9 +251,11 @@ def shown_one(x):
     return shown(x)
 @GRAPHify
 def main(trigger):
-    one = stamped(trigger)
-    return shown_one(RESAMPLE(MERGE(one, stamped(trigger, number=1)), TTPeriod={period}, order={order}))
+    one = stamped(trigger, trigger)
+    other = stamped(trigger, one, number=1)
+    return shown_one(RESAMPLE(MERGE(one, other), TTPeriod={period}, order={order}))
 """
+"""The second sample is made when the first one is there: bodies run beside each other."""
 
 
 def money(host: Host, *samples: tuple[int, int], period: int, order: int) -> str:
