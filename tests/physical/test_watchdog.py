@@ -21,7 +21,7 @@ from ticktalk.manager.events import Event
 from ticktalk.manager.reports import Reports
 from ticktalk.payloads import IdleReport, ReportRequest, StartContext
 from ticktalk.physical.manager_node import Callbacks, in_loop
-from ticktalk.physical.workers import restarts, workers
+from ticktalk.physical.workers import channels, restarts, workers
 from ticktalk.physical.workers.restarts import LIMIT, LIVED, LONGEST, PAUSE, Restarts
 
 
@@ -191,6 +191,31 @@ def test_a_firing_of_a_stopped_graph_holds_up_no_later_graph(
     in_loop(process_host.node, lambda: process_host.node.stop_graph(graph))
     again = process_host.run("@SQify\ndef f(x):\n    return 5\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n")
     assert process_host.values(process_host.finished(again)) == [5]
+
+
+def test_a_worker_that_reads_is_not_ended_for_what_it_is_sent_later(
+    process_host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine something is unread at most looks: it holds up nothing, once everything was read in between."""
+    monkeypatch.setattr(workers, "LOADS", 300_000)
+    graph = process_host.run(
+        "import time\n@SQify\ndef holds(x):\n    time.sleep(60)\n"
+        "@GRAPHify\ndef main(trigger):\n    return holds(trigger)\n"
+    )
+    until(lambda: process_host.busy(graph) == "holds-1 runs", "it runs")
+    there = process_host.worker("main")
+    looks: list[bool] = []
+
+    def unread(channel: Any) -> bool:
+        looks.append(len(looks) != 10)
+        return looks[-1]
+
+    monkeypatch.setattr(channels.ProcessChannel, "unread", property(unread))
+    in_loop(process_host.node, lambda: process_host.node.stop_graph(graph))
+    until(lambda: len(looks) > 10 or process_host.worker("main") is not there, "it is looked at")
+    again = process_host.run("@SQify\ndef f(x):\n    return 5\n@GRAPHify\ndef main(trigger):\n    return f(trigger)\n")
+    assert process_host.values(process_host.finished(again)) == [5]
+    assert process_host.worker("main") is there
 
 
 LIMITED = """

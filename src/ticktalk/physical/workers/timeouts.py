@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from ticktalk.graph.sq import TTSQ
@@ -13,6 +13,9 @@ from ticktalk.physical.workers.channels import Channel, ProcessChannel
 from ticktalk.physical.workers.worker_body import WorkerBody
 
 logger = logging.getLogger("ticktalk")
+
+LOOKS = 30
+"""Looks at a worker process in a row that find something unread, before it counts as held up."""
 
 
 class Timeouts:
@@ -47,11 +50,35 @@ class Timeouts:
             body.timed_out = True
             channel.end_at_once()
 
-    def end_held_up(self, worker: str, channel: Channel) -> None:
-        """A graph was stopped while a firing of it was under way: end its worker, if it has not read that by now."""
-        if self._channels.get(worker) is channel and isinstance(channel, ProcessChannel) and channel.unread:
-            logger.warning("a firing of a stopped graph holds up its worker process (%s), which is ended", worker)
-            channel.end_at_once()
+    def watch_reading(self, worker: str, limit: int, told: Callable[[bool], bool]) -> None:
+        """Tell whether a worker process is held up: something was unread there each time in so many microseconds.
+
+        One that reads has read everything at one look or another, however busy its host is. It is told then at once.
+        As long as `told` gives True, it is told again.
+        """
+        self._see_reading(worker, self._channels.get(worker), limit, LOOKS, told)
+
+    def _see_reading(
+        self, worker: str, channel: Channel | None, limit: int, looks: int, told: Callable[[bool], bool]
+    ) -> None:
+        there = self._channels.get(worker)
+        held_up = there is channel and isinstance(channel, ProcessChannel) and channel.unread
+        if looks and held_up:
+            self._loop.after(limit // LOOKS, partial(self._see_reading, worker, channel, limit, looks - 1, told))
+        elif told(held_up):
+            self._loop.after(limit, partial(self.watch_reading, worker, limit, told))
+
+    def end_held_up(self, worker: str, limit: int) -> None:
+        """A graph was stopped while a firing of it was under way: end its worker, if that holds it up."""
+
+        def told(held_up: bool) -> bool:
+            channel = self._channels.get(worker)
+            if held_up and isinstance(channel, ProcessChannel):
+                logger.warning("a firing of a stopped graph holds up its worker process (%s), which is ended", worker)
+                channel.end_at_once()
+            return False
+
+        self.watch_reading(worker, limit, told)
 
 
 def cannot_end(sq: TTSQ) -> str:

@@ -52,7 +52,7 @@ ORDINARY_NICE = 5
 """The niceness of ordinary workers: beside busy ones plan B's worker still starts in time."""
 
 LOADS = 3_000_000
-"""Microseconds after which a worker that has not answered a load is looked at; importing may take longer."""
+"""Microseconds in which a worker that reads nothing is held up."""
 
 LOOK_AGAIN = 1_000
 """Microseconds between two looks whether bodies are idle."""
@@ -166,7 +166,8 @@ class Workers:
         loads = [Load(graph.name, text, names, worker, number=number) for worker, names in by_worker.items()]
         self._begin_load(known, loads, number, loaded)
         for worker in by_worker:
-            self._loop.after(LOADS, partial(self._see_load, graph.name, worker, self._oldest(worker)))
+            see = partial(self._see_load, graph.name, worker, self._oldest(worker))
+            self._timeouts.watch_reading(worker, LOADS, see)
 
     def try_values(self, graph: str, values: Mapping[str, list[bytes]], tried: Callable[[str | None], None]) -> None:
         """See whether values fit the classes of a graph that was loaded; `tried` takes the problem, or None."""
@@ -189,22 +190,21 @@ class Workers:
         each = [(context, sq, way) for context in self._of for sq, way in self.under_way(context).items()]
         return {(c, sq): way for c, sq, way in each if sq in self._of[c] and self._of[c][sq].worker == worker}
 
-    def _see_load(self, graph: str, worker: str, before: Mapping[tuple[ContextParts, str], UnderWay]) -> None:
-        """Answer a load in place of a worker that a firing has held up since before."""
+    def _see_load(self, graph: str, worker: str, before: Mapping[Any, UnderWay], held_up: bool) -> bool:
+        """Answer a load in place of a worker that a firing has held up since before; whether it is still awaited."""
         known, channel = self._graphs.get(graph), self._channels.get(worker)
         if known is None or worker not in known.loading:
-            return
-        held_up = [p for p, way in self._oldest(worker).items() if p in before and way.mark is before[p].mark]
-        if held_up and isinstance(channel, ProcessChannel) and channel.unread:
-            context, sq = held_up[0]
-            what = f"{sq} of graph {context.prepared.graph.name!r}"
-            why = (
-                f"the worker process of this ensemble (pid {channel.process.pid}) does not answer: it is held up by the"
-                f" firing of {what}; end that process to have it replaced"
-            )
-            self._loaded(Loaded(graph, why, worker))
-        else:
-            self._loop.after(LOADS, partial(self._see_load, graph, worker, before))
+            return False
+        by = [p for p, way in self._oldest(worker).items() if p in before and way.mark is before[p].mark]
+        if not held_up or not by or not isinstance(channel, ProcessChannel):
+            return True
+        context, sq = by[0]
+        why = (
+            f"the worker process of this ensemble (pid {channel.process.pid}) does not answer: it is held up by the"
+            f" firing of {sq} of graph {context.prepared.graph.name!r}; end that process to have it replaced"
+        )
+        self._loaded(Loaded(graph, why, worker))
+        return False
 
     def place(self, context: Context, elsewhere: Elsewhere) -> Fire:
         """The firing of one body in its worker (`RunElsewhere`); `begin` follows before it is called."""
@@ -363,7 +363,7 @@ class Workers:
             else:
                 self._channels[worker].send(protocol.Stop(stop.graph))
                 if worker in busy:
-                    self._loop.after(LOADS, partial(self._timeouts.end_held_up, worker, self._channels[worker]))
+                    self._timeouts.end_held_up(worker, LOADS)
 
     def close(self) -> None:
         """End every worker."""
