@@ -192,7 +192,7 @@ def slow_for_a_while(a):
 def passed(a):
     return a
 """
-        + ONCE.format(length=3_000_000)
+        + ONCE.format(length=600_000_000)
         + """
         return passed(slow_for_a_while(left(window, TTPeriod=10000)))
 """
@@ -203,8 +203,8 @@ def passed(a):
     until(lambda: not together(host, graph), "it is slow")
     until(lambda: len(host.values(graph)) >= 80, "it comes to where it is fast again")
     until(lambda: together(host, graph), "it is fast again")
-    host.finished(graph)
     values = host.values(graph)
+    in_loop(host.node, lambda: host.node.stop_graph(graph))
     assert values == list(range(1, len(values) + 1))
 
 
@@ -225,7 +225,7 @@ def holds(a):
 def passed(a):
     return a
 """
-        + ONCE.format(length=3_000_000)
+        + ONCE.format(length=600_000_000)
         + """
         return passed(holds(left(window, TTPeriod=10000)))
 """
@@ -272,16 +272,17 @@ def passed(a):
 
 def test_a_killed_worker_ends_its_regions_and_they_form_again(process_host: Host, generous: None) -> None:
     host = process_host
-    text = NUMBERS + "@SQify\ndef passed(a):\n    return a\n" + ONCE.format(length=4_000_000)
+    text = NUMBERS + "@SQify\ndef passed(a):\n    return a\n" + ONCE.format(length=600_000_000)
     graph = host.run(text + "        return passed(left(window, TTPeriod=10000))\n")
     until(lambda: together(host, graph), "it forms a region")
+    until(lambda: len(host.values(graph)) > 5, "it runs")
     os.kill(host.worker("main").process.pid, signal.SIGKILL)
     until(lambda: host.counts(graph).get("edge", {}).get("restarts"), "the worker is replaced")
     before = len(host.values(graph))
     until(lambda: len(host.values(graph)) > before + 20, "it goes on")
     until(lambda: together(host, graph), "it forms a region again")
-    host.finished(graph)
     values = host.values(graph)
+    in_loop(host.node, lambda: host.node.stop_graph(graph))
     again = values.index(1, 1)  # nothing was saved of it
     assert values[:again] == list(range(1, again + 1))
     assert values[again:] == list(range(1, len(values) - again + 1))
