@@ -44,7 +44,7 @@ MaxValue = Annotated[
     int, typer.Option(min=1, help="Bytes of the longest value that a body may send; a longer one is an error.")
 ]
 WorkerMemory = Annotated[
-    str, typer.Option(metavar="SIZE", help="What a worker process may take for itself, such as 500MB; 0: any number.")
+    str, typer.Option(metavar="SIZE", help="What a worker process may take for itself, such as 500MB; 0: any amount.")
 ]
 Realtime = Annotated[
     bool, typer.Option("--realtime", help="Keep time before all ordinary processes, with locked memory, if it may.")

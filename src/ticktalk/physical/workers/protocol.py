@@ -24,9 +24,9 @@ class Load(msgspec.Struct, array_like=True, tag="load"):
     """Compile the bodies of these SQs of a graph (as JSON), and make the drivers that they use.
 
     Attributes:
-        worker: the name of the worker, if the timekeeper waits for its answer.
+        worker: the name of the worker, which the answer repeats; "": no answer is waited for.
         values: by SQ, values that have to fit the classes of the graph, which is there already.
-        number: that of the load, which the answer repeats; -1: no answer is waited for.
+        number: that of the load, which the answer repeats.
     """
 
     graph: str

@@ -458,7 +458,7 @@ class Workers:
                 running = [b for b in self._bodies.values() if b.begun and b.worker == worker and not b.given_up]
                 sqs = [body.elsewhere.sq.name for body in running if body.context.prepared.graph.name == name]
             if sqs:
-                self.send(worker, Load(name, msgspec.json.encode(known.graph), sqs, worker, number=-1))
+                self.send(worker, Load(name, msgspec.json.encode(known.graph), sqs))
                 for context, bodies in self._of.items():
                     if context.prepared.graph.name == name:
                         self._start(worker, bodies.values())
