@@ -19,7 +19,7 @@ from ticktalk.hosted.lease import ManagerWatch, Times
 from ticktalk.manager.driver import Driver
 from ticktalk.manager.outputs import Outputs
 from ticktalk.manager.requests import Requests
-from ticktalk.manager.saving import Changes, Keeper, joined
+from ticktalk.manager.saving import ChangedParts, Keeper, joined
 from ticktalk.manager.state import ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, NetMsg, RuntimeMsg, SyncMsg
@@ -37,7 +37,7 @@ return y, z
 
 
 def kept_of(state: ManagerState) -> dict[str, bytes]:
-    return {key: content for key, content in Changes({}).of(state).items() if content is not None}
+    return {key: content for key, content in ChangedParts({}).of(state).items() if content is not None}
 
 
 class Successor(Driver):

@@ -14,10 +14,10 @@ import ticktalk
 from ticktalk.errors import TTInputError, TTRuntimeError
 from ticktalk.manager import events as ev
 from ticktalk.manager.events import GraphDone, LeftOut, Moved
-from ticktalk.manager.saving import Changes, joined
+from ticktalk.manager.saving import ChangedParts, joined
 from ticktalk.manager.state import EnsembleState, ManagerState
 from ticktalk.payloads import WorkerDeath
-from ticktalk.replacement import Changes as Versions
+from ticktalk.replacement import Changes
 
 BODY = """
 with TTConstraint(name=["b", "c", "d"]):
@@ -48,7 +48,7 @@ def test_the_state_is_whole_at_any_time(delay: int) -> None:
     state = world.manager.process.state
     world.events("- {at: 3s, fail: b}\n- {at: 6s, cut: [e, runtime-manager]}\n- {at: 9s, heal: [e, runtime-manager]}\n")
     seen: list[dict[str, Any]] = []
-    changes = Changes({})
+    changes = ChangedParts({})
     kept: dict[str, bytes] = {}
     written: list[int] = []
 
@@ -63,7 +63,7 @@ def test_the_state_is_whole_at_any_time(delay: int) -> None:
             else:
                 kept[key] = content
         assert joined(kept) == as_kept(decoded)
-        assert Changes({}).of(state) == kept and changes.of(state) == {}
+        assert ChangedParts({}).of(state) == kept and changes.of(state) == {}
         (graph,) = decoded.graphs.values()
         seen.append(
             {
@@ -86,7 +86,7 @@ def test_the_state_is_whole_at_any_time(delay: int) -> None:
     assert seen[-1]["moves"] > 0 and len(seen[-1]["kept"]) >= 8
     world.manager.stop_graph(graph)
     assert again(state) == state and not state.graphs
-    look_again = joined({key: content for key, content in Changes({}).of(state).items() if content is not None})
+    look_again = joined({key: content for key, content in ChangedParts({}).of(state).items() if content is not None})
     assert look_again == as_kept(again(state))
     assert min(written[1:]) < max(written) / 2, "what is as it was is not written again"
 
@@ -94,7 +94,8 @@ def test_the_state_is_whole_at_any_time(delay: int) -> None:
 def test_a_state_of_which_a_part_is_missing_or_is_none_is_refused() -> None:
     world = World(["b"])
     world.start(graph_of("return same(trigger)"))
-    kept = {key: content for key, content in Changes({}).of(world.manager.process.state).items() if content is not None}
+    found = ChangedParts({}).of(world.manager.process.state)
+    kept = {key: content for key, content in found.items() if content is not None}
     assert joined({}) is None and joined(kept) is not None
     for key in kept:
         for wrong in ({**kept, key: kept[key][:-1]}, {**kept, key: b"\xc1"}, {**kept, key[:-1]: b""}):
@@ -206,7 +207,7 @@ SENTENCES = [
         " please report it)",
     ),
     (
-        ev.Replaced(Versions("g", 1_500_000, ["a"], ["c"], ["b", "d"], {"b": "c"}, {"a": 2})),
+        ev.Replaced(Changes("g", 1_500_000, ["a"], ["c"], ["b", "d"], {"b": "c"}, {"a": 2})),
         "graph 'g' is replaced from 1.5s on; 1 SQs go on with their state; removed: d; renamed, without their state:"
         " b (now c?); waiting tokens that have no place: 2 of a",
     ),

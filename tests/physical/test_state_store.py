@@ -15,7 +15,7 @@ import pytest
 from systems import System, until
 
 from ticktalk.errors import TTRuntimeError
-from ticktalk.manager.saving import Changes
+from ticktalk.manager.saving import ChangedParts
 from ticktalk.manager.state import ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.physical.state_store import FILE, StateStore
@@ -26,7 +26,7 @@ NAME, ADDRESS = "boss", "127.0.0.1:5555"
 
 def kept(address: str = ADDRESS) -> dict[str, bytes]:
     state = ManagerState(EnsembleInfo(NAME, address), starts=7)
-    return {key: content for key, content in Changes({}).of(state).items() if content is not None}
+    return {key: content for key, content in ChangedParts({}).of(state).items() if content is not None}
 
 
 def filled(folder: Path, parts: dict[str, bytes] | None = None) -> None:

@@ -140,7 +140,7 @@ class SimulatedRun:
     def _schedule(
         self, happens: list[Event], options: Mapping[str, arguments.EnsembleOption], env: simpy.Environment
     ) -> None:
-        from ticktalk.simulation.changes import Changes, schedule
+        from ticktalk.simulation.changes import SystemChanges, schedule
         from ticktalk.simulation.event_file import CHANGES
         from ticktalk.simulation.faults import Faults
 
@@ -153,7 +153,7 @@ class SimulatedRun:
             simulation.change_links()
         self._check_costs(happens)
         if all(event.kind in CHANGES for event in happens):
-            happen = Changes(self._manager).happen
+            happen = SystemChanges(self._manager).happen
         else:
             beside = self.events.parent if isinstance(self.events, Path) else self.near
             versions = {e.program: arguments.load_graph(str(beside / e.program)) for e in happens if e.program}

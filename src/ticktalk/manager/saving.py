@@ -147,7 +147,7 @@ def _joined(kept: Mapping[tuple[str | int, ...], bytes]) -> ManagerState:
     return state
 
 
-class Changes:
+class ChangedParts:
     """Finds the parts that have changed since they were looked at last.
 
     Args:
@@ -197,7 +197,7 @@ class Keeper:
         before: Callable[[], None] = lambda: None,
     ) -> None:
         self._state, self._store, self._soon, self._before = state, store, soon, before
-        self._changes = Changes(kept)
+        self._changes = ChangedParts(kept)
         self._waits: list[Callable[[], None]] = []
 
     def when_written(self, act: Callable[[], None]) -> None:

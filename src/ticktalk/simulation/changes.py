@@ -35,7 +35,7 @@ def schedule(event: ChangeEvent, simulation: Simulation, start: int, happen: Cal
         event: a change or a fault.
         simulation: where.
         start: the root tick from which its time counts.
-        happen: lets it happen: of `Changes` or `Faults`.
+        happen: lets it happen: of `SystemChanges` or `Faults`.
     """
     if event.at or event.kind not in CHANGES:
         simulation.agenda.deliver_at(start + event.at, happen, event)
@@ -43,7 +43,7 @@ def schedule(event: ChangeEvent, simulation: Simulation, start: int, happen: Cal
         happen(event)
 
 
-class Changes:
+class SystemChanges:
     """See above. Clocks that will change are wrong from the start (`Simulation.clock_of`), if only by nothing.
 
     Args:

@@ -17,7 +17,7 @@ from ticktalk.hosted.lease import DEAD_AFTER, Times
 from ticktalk.language.compiler import compile_program
 from ticktalk.manager.events import Cut, Event, Failed, Gone, Healed, Left, NotReplaced, Slowed, Started, Suspended
 from ticktalk.replacement import WATCH
-from ticktalk.simulation.changes import Changes, SimulatedManager, schedule
+from ticktalk.simulation.changes import SimulatedManager, SystemChanges, schedule
 from ticktalk.simulation.event_file import CHANGES
 from ticktalk.simulation.event_file import Event as FaultEvent
 
@@ -43,7 +43,7 @@ class Faults:
     ) -> None:
         self.manager = manager
         self.simulation = manager.simulation
-        self._changes = Changes(manager)
+        self._changes = SystemChanges(manager)
         self.noticed_after = noticed_after
         self._components, self._versions = components, versions
         self._lost_since: dict[str, int] = {}  # the ensembles that the manager does not hear of
