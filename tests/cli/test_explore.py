@@ -119,6 +119,25 @@ def axis_of(certificate: Certificate, name: str) -> AxisBound:
 
 
 @pytest.mark.usefixtures("here")
+def test_what_happens_in_every_run_is_in_the_counterexample_and_no_run_is_done_twice(tmp_path: Path) -> None:
+    """The link takes 30 ms in every run, and the work 60 ms: 9.999 ms of 100 ms are to spare."""
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "new.py").write_text(HEAD + DEADLINE)
+    (tmp_path / "beside" / "events.yaml").write_text(
+        "- {at: 0s, link: {between: [a, b], latency: 30ms}}\n- {at: 1s, replace: {program: new.py, watch: 0s}}\n"
+    )
+    vary = {"body-time:work": "90ms"}
+    found = explored(tmp_path, DEADLINE, vary, events=tmp_path / "beside" / "events.yaml")
+    assert safe(found) == {"body-time:work": 9_999}
+    assert found.runs == 1 + sum(axis.runs for axis in found.bounds)
+    first = axis_of(found, "body-time:work").first
+    assert first is not None
+    happens = parse_events(first.events, ["a", "b"], "runtime-manager")
+    assert [event.kind for event in happens] == ["link", "cost", "replace"]
+    assert happens[2].program == str(tmp_path / "beside" / "new.py")
+
+
+@pytest.mark.usefixtures("here")
 def test_what_a_deadline_has_to_spare_is_found_to_the_microsecond(tmp_path: Path) -> None:
     """100 ms less 60 ms of work: data must come before the deadline, so 39.999 ms are to spare, whoever takes them."""
     found = explored(
@@ -395,7 +414,7 @@ def test_what_cannot_be_searched_is_said(tmp_path: Path) -> None:
         explored(tmp_path, DEADLINE.replace("work(x)", "unlike(work(x))"), {"link-delay": "1ms"})
     with pytest.raises(TTError, match="--expect clock:b: it is not searched"):
         explored(tmp_path, DEADLINE, {"link-delay": "1ms", "clock:a": "1ms"}, expect={"clock:b": "1ms"})
-    with pytest.raises(TTError, match=r"stream sample-1 has no end, so no run would have one"):
+    with pytest.raises(TTError, match=r"stream sample-1 has no end, so the run would have none"):
         explored(tmp_path, DEADLINE, {"link-delay": "1ms"}, until=None)
 
 

@@ -44,6 +44,9 @@ def explore(
     component: options.Components = None,
     mapping: options.Mapping = None,
     network_delay: Annotated[str | None, typer.Option(help="What every token between two ensembles takes.")] = None,
+    events: Annotated[
+        Path | None, typer.Option(metavar="FILE.yaml", help="What happens in every run, beside what is made worse.")
+    ] = None,
     outputs: Annotated[
         list[str] | None, typer.Option(metavar="SQ", help="An output that counts; default: all outputs.")
     ] = None,
@@ -79,6 +82,7 @@ def explore(
             deployment=deployment,
             mapping=mapping,
             network_delay=network_delay,
+            events=events,
             outputs=outputs or [],
             check=check,
             expect=_pairs("--expect", expect),

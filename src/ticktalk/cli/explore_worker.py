@@ -7,11 +7,10 @@ import io
 import logging
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from multiprocessing.synchronize import Event
+from multiprocessing.synchronize import Event as Stopped
 from typing import Any, NamedTuple
 
-from ticktalk.cli.simulated import SimulatedRun
-from ticktalk.errors import TTError
+from ticktalk.cli.simulated import SimulatedRun, endless
 from ticktalk.exploration.dimensions import Point, events_of
 from ticktalk.exploration.outcomes import Difference, Outcome, difference, outcome
 from ticktalk.exploration.together import Box, least, search
@@ -20,6 +19,7 @@ from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.body_output import BodyOutput
 from ticktalk.mapping.deployment_file import DeploymentFile, LinkSpec
 from ticktalk.payloads import FiringError, OutputToken
+from ticktalk.simulation.event_file import Event
 
 Check = Callable[[list[OutputToken]], Any]
 """Looks at the outputs of a run; raises an error, or returns False, where something is wrong."""
@@ -56,6 +56,7 @@ class Runs:
         self._deployment = self._run.placed.deployment or DeploymentFile("", (), default=LinkSpec(self._run.delay))
         self._usual: dict[int, Outcome] = {}
         self.host_of: dict[str, str] = {}
+        self.happens: Sequence[Event] = ()  # in every run
         self._check: Check | None = None
         if job.check is not None:
             self._check = imported(f"--check {job.check}", job.check, self._run.near)
@@ -75,7 +76,7 @@ class Runs:
     def _outcome(self, point: Point) -> Outcome:
         run = copy.copy(self._run)
         run.seed = point.seed
-        run.events = events_of(point, self._deployment)
+        run.more_events = events_of(point, self._deployment)
         outputs: list[OutputToken] = []
         failures: list[FiringError] = []
         nowhere = io.StringIO()
@@ -83,9 +84,10 @@ class Runs:
             manager.on_output(outputs.append, notes=True)
             manager.on_error(failures.append)
             run.begin(streams_end=True)
-            manager.simulation.agenda.on_endless = _endless
+            manager.simulation.agenda.on_endless = endless
             manager.simulation.run()
             self.host_of = run.host_of
+            self.happens = run.happens[: len(run.happens) - len(run.more_events)]
             counters = manager.counters(run.graph)
         return outcome(outputs, counters, failures, self._broken(outputs))
 
@@ -102,20 +104,16 @@ class Runs:
             return [f"{self._job.check}: {type(error).__name__}: {error}"]
 
 
-def _endless(stream: str) -> None:
-    raise TTError(f"stream {stream} has no end, so no run would have one: say when it ends, such as --until 20s")
-
-
 _runs: Runs | None = None
 
 
-def begin_process(job: Job, stopped: Event) -> None:
+def begin_process(job: Job, stopped: Stopped) -> None:
     """Make a process of its own ready for the runs of a job; Ctrl-C is for the process that waits for them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     begin(job, stopped)
 
 
-def begin(job: Job, stopped: Event) -> None:
+def begin(job: Job, stopped: Stopped) -> None:
     """Make this process ready for the runs of a job, until it is stopped."""
     global _runs
     logging.disable(logging.ERROR)
@@ -124,10 +122,10 @@ def begin(job: Job, stopped: Event) -> None:
         _runs = Runs(job, stopped.is_set)
 
 
-def usual(seed: int) -> tuple[Outcome, dict[str, str]]:
-    """What a run gives with nothing made worse, and where each SQ is then."""
+def usual(seed: int) -> tuple[Outcome, dict[str, str], Sequence[Event]]:
+    """What a run gives with nothing made worse, where each SQ is then, and what happens all the same."""
     assert _runs is not None
-    return _runs.usual(seed), _runs.host_of
+    return _runs.usual(seed), _runs.host_of, _runs.happens
 
 
 def tried(point: Point) -> Difference | None:

@@ -46,7 +46,7 @@ from ticktalk.exploration.outcomes import Difference, Outcome
 from ticktalk.exploration.together import Box, corners
 from ticktalk.graph.graph import TTGraph
 from ticktalk.mapping.deployment_file import DeploymentFile, LinkSpec
-from ticktalk.simulation.event_file import events_text
+from ticktalk.simulation.event_file import Event, events_text
 from ticktalk.time import INFINITY
 
 SHARDS = 8
@@ -136,6 +136,7 @@ class Search:
     def __init__(self, pool: Pool, space: list[Dimension], seed: int, length: int, resolution: int) -> None:
         self._pool, self._space, self._seed, self._length = pool, space, seed, length
         self._resolution = resolution
+        self._differ: dict[tuple[str, int], dict[int, Difference]] = {}  # by axis and number: by place of the run
         self.axes = [Axis(each, sign) for each in space for sign in (1, -1) if (each.high if sign > 0 else -each.low)]
 
     def points(self, axis: Axis, value: int) -> list[Point]:
@@ -156,17 +157,17 @@ class Search:
     def bounds(self) -> list[tuple[Axis, Bound, int]]:
         """The bound along each axis, and how many runs it took; all axes at the same time."""
         found: dict[int, tuple[Axis, Bound, int]] = {}
-        waiting: dict[Future[Any], tuple[int, int, int]] = {}  # to its axis, value and try
+        waiting: dict[Future[Any], tuple[int, int, int]] = {}  # to its axis, value and place
         searches: dict[int, Generator[list[int], Sequence[bool], Bound]] = {}
-        asked: dict[int, list[list[bool | None]]] = {}
-        runs = dict.fromkeys(range(len(self.axes)), 0)
+        asked: dict[int, list[int]] = {}
+        runs, left = (dict.fromkeys(range(len(self.axes)), 0) for _ in range(2))
 
         def ask(number: int, values: list[int]) -> None:
-            each = [self.points(self.axes[number], value) for value in values]
-            asked[number] = [[None] * len(points) for points in each]
-            for place, points in enumerate(each):
-                for index, point in enumerate(points):
-                    waiting[self._pool.submit(worker.tried, point)] = (number, place, index)
+            asked[number] = values
+            for value in values:
+                for place, point in enumerate(self.points(self.axes[number], value)):
+                    waiting[self._pool.submit(worker.tried, point)] = (number, value, place)
+                    left[number] += 1
 
         for number, axis in enumerate(self.axes):
             step = {"duration": self._resolution, "share": 100, "drift": 1}[KINDS[axis.dimension.kind].unit]
@@ -175,22 +176,25 @@ class Search:
         while waiting:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
-                number, place, index = waiting.pop(future)
-                asked[number][place][index] = future.result() is None
+                number, value, place = waiting.pop(future)
+                name = self.axes[number].name
+                if (differs := future.result()) is not None:
+                    self._differ.setdefault((name, value), {})[place] = differs
                 runs[number] += 1
+                left[number] -= 1
                 self._pool.count(1)
-                if all(answer is not None for answers in asked[number] for answer in answers):
+                if not left[number]:
                     try:
-                        ask(number, searches[number].send([all(answers) for answers in asked[number]]))
+                        ask(number, searches[number].send([(name, each) not in self._differ for each in asked[number]]))
                     except StopIteration as ended:
                         found[number] = (self.axes[number], ended.value, runs[number])
         return [found[number] for number in sorted(found)]
 
     def first(self, axis: Axis, value: int) -> tuple[Point, Difference]:
-        """The first of the runs with a number on an axis that differs, and how."""
-        points = self.points(axis, value)
-        found = zip(points, self._pool.tried(points), strict=True)
-        return next((point, each) for point, each in found if each is not None)
+        """The first of the runs that differed with a number on an axis, and how; that was tried for its bound."""
+        found = self._differ[axis.name, value]
+        place = min(found)
+        return self.points(axis, value)[place], found[place]
 
     def together(self, bounds: list[tuple[Axis, Bound, int]], runs: int) -> tuple[int, int, Point | None]:
         """All dimensions at once: the percentage of all bounds that stands, in how many runs; the least that differs.
@@ -198,10 +202,8 @@ class Search:
         Its corners are tried first. Where one differs, the largest part of the bounds whose corners do not is searched.
         """
         before, least = self._pool.runs, None
-        percent = self._largest_part(bounds)
-        if percent < 100:
-            worst = self._corners(bounds, min(100, percent + 1))
-            differing = next(point for point, each in zip(worst, self._pool.tried(worst), strict=True) if each)
+        percent, differing = self._largest_part(bounds)
+        if differing is not None:
             least, tried = self._pool.submit(worker.lessened, differing).result()
             self._pool.count(tried)
         while percent:
@@ -221,16 +223,19 @@ class Search:
     def _corners(self, bounds: list[tuple[Axis, Bound, int]], percent: int) -> list[Point]:
         return corners(self._box(bounds, percent), CORNERS, Random(self._seed))
 
-    def _largest_part(self, bounds: list[tuple[Axis, Bound, int]]) -> int:
-        low, high = 0, 101
-        percent = 100
+    def _largest_part(self, bounds: list[tuple[Axis, Bound, int]]) -> tuple[int, Point | None]:
+        """The percentage of all bounds whose corners do not differ, and the first corner that does beyond it."""
+        low, high, percent = 0, 101, 100
+        differing = None
         while high - low > 1:
-            if any(self._pool.tried(self._corners(bounds, percent))):
-                high = percent
+            worst = self._corners(bounds, percent)
+            found = [point for point, each in zip(worst, self._pool.tried(worst), strict=True) if each]
+            if found:
+                high, differing = percent, found[0]
             else:
                 low = percent
             percent = (low + high) // 2
-        return low
+        return low, differing
 
     def _searched(self, bounds: list[tuple[Axis, Bound, int]], percent: int, runs: int) -> Point | None:
         """The least point that differs among those that are tried within a part of all bounds, if any."""
@@ -264,6 +269,7 @@ def explore(
     deployment: str | Path | None = None,
     mapping: str | Path | None = None,
     network_delay: str | None = None,
+    events: str | Path | None = None,
     outputs: Sequence[str] = (),
     check: str | None = None,
     expect: Mapping[str, str] | None = None,
@@ -282,6 +288,7 @@ def explore(
             jitter and loss of links, clock errors, and times of bodies.
         until: when streams end; None: with their windows. What was sent until then still arrives.
         input, graph, ensemble, component, deployment, mapping, network_delay: as for `ticktalk simulate`.
+        events: a file of what happens in every run, beside what is made worse.
         outputs: the output SQs that count; none: all.
         check: `module:function` beside the program: it is given the outputs of each run, and asserts what must hold.
         expect: bounds that are expected: `{"clock:edge": "30ms"}`; those that are not there are `unmet`.
@@ -309,6 +316,7 @@ def explore(
             "deployment": None if deployment is None else Path(deployment),
             "mapping": None if mapping is None else Path(mapping),
             "delay": network_delay_of(network_delay, deployment),
+            "events": None if events is None else Path(events).resolve(),
         }
         least_step = arguments.duration(resolution)
     except typer.BadParameter as error:
@@ -320,52 +328,68 @@ def explore(
     job = worker.Job(compiled.to_json(), settings, list(outputs), check)
     pool = Pool(job, jobs or os.cpu_count() or 1, done)
     try:
-        usual, host_of = pool.submit(worker.usual, seed).result()
-        pool.count(1)
-        if usual.broken:
-            raise TTError(f"an assertion does not hold although nothing is made worse: {usual.broken[0]}")
-        again = pool.submit(worker.tried, Point({}, seed, {})).result()
-        if again is not None:
-            what = "a body looks at a clock, or at random numbers that no seed sets"
-            raise TTError(f"two runs that are alike differ, so nothing can be searched: {what}: {again.what}")
+        usual, host_of, happens = _usual(pool, seed)
         places = Places.of(compiled, host_of, DEFAULT_RUNTIME_MANAGER_NAME)
         asked = vary if vary is not None else {kind: KINDS[kind].usual for kind in USUAL}
         space = dimensions(asked.items(), places)
-        expected = _expected(expect or {}, places)
+        expected = _expected(expect or {}, places, space)
         search = Search(pool, space, seed, length or _last(usual), max(1, least_step))
-        for name in (name.lstrip("-") for name in expected):
-            if name not in {each.name for each in space}:
-                raise TTError(f"--expect {name}: it is not searched: give a --vary for it, too")
         deployed = placed.deployment or DeploymentFile("", (), default=LinkSpec(settings["delay"]))
-        tell = _Tell(_replay(program, graph, settings, network_delay, until), deployed, folder)
+        tell = _Tell(_replay(program, graph, settings, network_delay, until), deployed, happens, folder)
         bounds = search.bounds()
-        axes = []
-        for axis, found, taken in bounds:
-            safe, first = axis.sign * found.safe, None
-            if found.differs is not None:
-                first = tell.counterexample(axis.name, *search.first(axis, found.differs))
-            text = axis.dimension.text(safe)
-            axes.append(AxisBound(axis.name, safe, text, first is None, found.steady, found.tried, taken, first))
-        together = None
-        if len(space) > 1 and runs:
-            percent, taken, least = search.together(bounds, runs)
-            shown = None
-            if least is not None:
-                (differs,) = pool.tried([least])
-                assert differs is not None
-                shown = tell.counterexample("together", least, differs)
-            together = Together(percent, taken, shown)
-        unmet = [
-            f"{axis.dimension}: {axis.safe_text} stands, {expected[axis.dimension][1]} was expected"
-            for axis in axes
-            if axis.dimension in expected and abs(axis.safe) < expected[axis.dimension][0]
-        ]
+        axes = [_axis_bound(search, tell, *each) for each in bounds]
+        together = _together(search, pool, tell, bounds, runs) if len(space) > 1 and runs else None
         counts = {name: len(tokens) for name, tokens in usual.outputs.items()}
-        return Certificate(compiled.name, counts, pool.runs, axes, together, unmet)
+        return Certificate(compiled.name, counts, pool.runs, axes, together, _unmet(axes, expected))
     except BrokenProcessPool:
         raise TTError("a process that did the runs has ended: a body ends its process, or the memory is full") from None
     finally:
         pool.close()
+
+
+def _usual(pool: Pool, seed: int) -> tuple[Outcome, dict[str, str], Sequence[Event]]:
+    """What a run gives with nothing made worse, where each SQ is then, and what happens all the same.
+
+    Raises:
+        TTError: an assertion does not hold then, or two such runs differ.
+    """
+    found: tuple[Outcome, dict[str, str], Sequence[Event]] = pool.submit(worker.usual, seed).result()
+    pool.count(1)
+    if found[0].broken:
+        raise TTError(f"an assertion does not hold although nothing is made worse: {found[0].broken[0]}")
+    again = pool.submit(worker.tried, Point({}, seed, {})).result()
+    if again is not None:
+        what = "a body looks at a clock, or at random numbers that no seed sets"
+        raise TTError(f"two runs that are alike differ, so nothing can be searched: {what}: {again.what}")
+    return found
+
+
+def _axis_bound(search: Search, tell: _Tell, axis: Axis, found: Bound, taken: int) -> AxisBound:
+    """The bound along an axis, as the certificate has it."""
+    safe, first = axis.sign * found.safe, None
+    if found.differs is not None:
+        first = tell.counterexample(axis.name, *search.first(axis, found.differs))
+    return AxisBound(axis.name, safe, axis.dimension.text(safe), first is None, found.steady, found.tried, taken, first)
+
+
+def _together(search: Search, pool: Pool, tell: _Tell, bounds: list[tuple[Axis, Bound, int]], runs: int) -> Together:
+    """The search with all dimensions at once, as the certificate has it."""
+    percent, taken, least = search.together(bounds, runs)
+    shown = None
+    if least is not None:
+        (differs,) = pool.tried([least])
+        assert differs is not None
+        shown = tell.counterexample("together", least, differs)
+    return Together(percent, taken, shown)
+
+
+def _unmet(axes: list[AxisBound], expected: Mapping[str, tuple[int, str]]) -> list[str]:
+    """The bounds that are smaller than was expected, a sentence each."""
+    return [
+        f"{axis.dimension}: {axis.safe_text} stands, {expected[axis.dimension][1]} was expected"
+        for axis in axes
+        if axis.dimension in expected and abs(axis.safe) < expected[axis.dimension][0]
+    ]
 
 
 def _last(usual: Outcome) -> int:
@@ -374,8 +398,12 @@ def _last(usual: Outcome) -> int:
     return max(1, *ends) if ends else 1
 
 
-def _expected(expect: Mapping[str, str], places: Places) -> dict[str, tuple[int, str]]:
-    """By the name of an axis, the number that is expected, and its text."""
+def _expected(expect: Mapping[str, str], places: Places, space: list[Dimension]) -> dict[str, tuple[int, str]]:
+    """By the name of an axis, the number that is expected, and its text.
+
+    Raises:
+        TTError: one is no dimension of the space.
+    """
     found: dict[str, tuple[int, str]] = {}
     for name, text in expect.items():
         kind, targets = matching(name, places)
@@ -385,6 +413,9 @@ def _expected(expect: Mapping[str, str], places: Places) -> dict[str, tuple[int,
             for sign, end in ((1, high), (-1, -low if low or not KINDS[kind].signed else high)):
                 if end:
                     found[Axis(each, sign).name] = end, each.text(sign * end)
+    for name in (name.lstrip("-") for name in found):
+        if name not in {each.name for each in space}:
+            raise TTError(f"--expect {name}: it is not searched: give a --vary for it, too")
     return found
 
 
@@ -405,11 +436,14 @@ class _Tell:
     Args:
         words: of the command that does a run.
         deployment: what is meant by nothing.
+        happens: in every run.
         folder: where they are written; None: nowhere.
     """
 
-    def __init__(self, words: list[str], deployment: DeploymentFile, folder: str | Path | None) -> None:
-        self._words, self._deployment = words, deployment
+    def __init__(
+        self, words: list[str], deployment: DeploymentFile, happens: Sequence[Event], folder: str | Path | None
+    ) -> None:
+        self._words, self._deployment, self._happens = words, deployment, happens
         self._folder = None if folder is None else Path(folder)
         if self._folder is not None:
             try:
@@ -419,7 +453,7 @@ class _Tell:
 
     def counterexample(self, name: str, point: Point, differs: Difference) -> Counterexample:
         """The point as a file of events, and the command that shows what it does."""
-        text = events_text(events_of(point, self._deployment))
+        text = events_text([*self._happens, *events_of(point, self._deployment)])
         file = ""
         if self._folder is not None:
             path = self._folder / (name.replace(":", "-").replace(",", "-").replace("--", "-").lstrip("-") + ".yaml")

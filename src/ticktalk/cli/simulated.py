@@ -42,12 +42,14 @@ class SimulatedRun:
         inputs: by name.
         ensembles, components: as options of `ticktalk simulate`.
         drivers: components that are there already, as `ENSEMBLE.NAME`.
-        deployment, mapping, events: files; or the events themselves, in their order.
+        deployment, mapping, events: files.
+        more_events: what happens beside those of the file, in order.
         delay: root ticks that tokens between two ensembles take.
         noticed_after, save_every: as `Faults` has them; root ticks.
         seed: of Python's and NumPy's random numbers.
         log: the file that outputs are appended to.
         meter: measures the bodies.
+        happens: all events, once there is a manager.
     """
 
     graph: TTGraph
@@ -61,7 +63,8 @@ class SimulatedRun:
     deployment: Path | None = None
     mapping: Path | None = None
     delay: int = 0
-    events: Path | Sequence[Event] | None = None
+    events: Path | None = None
+    more_events: Sequence[Event] = ()
     noticed_after: int = DEAD_AFTER
     save_every: int = CHECKPOINT_PERIOD
     seed: int | None = None
@@ -75,7 +78,7 @@ class SimulatedRun:
             typer.BadParameter, TTError: as `placement`.
         """
         self._joining: list[str] = []
-        if isinstance(self.events, Path):
+        if self.events is not None:
             from ticktalk.simulation.event_file import joining_ensembles
 
             self._joining = joining_ensembles(self.events)
@@ -101,7 +104,7 @@ class SimulatedRun:
             TTEnsemble(None, name, components=self._drivers(option, env), modules=told.get(name, ()))
             for name, option in asked.items()
         ]
-        happens = self._events([member.name for member in members])
+        happens = self.happens = [*self._events([member.name for member in members]), *self.more_events]
         if deployment is None and any(event.kind in ("link", "cost") for event in happens):
             from ticktalk.mapping.deployment_file import DeploymentFile, LinkSpec
 
@@ -128,14 +131,14 @@ class SimulatedRun:
         return self._manager
 
     def _events(self, there: list[str]) -> list[Event]:
-        """The events that will happen, from their file or as they were given."""
+        """The events of the file."""
         if self.events is None:
             return []
-        if not isinstance(self.events, Path):
-            return list(self.events)
         from ticktalk.simulation.event_file import read_events
 
-        return read_events(self.events, there, DEFAULT_RUNTIME_MANAGER_NAME)
+        found = read_events(self.events, there, DEFAULT_RUNTIME_MANAGER_NAME)
+        beside = self.events.parent
+        return [e._replace(program=str(beside / e.program)) if e.program else e for e in found]
 
     def _schedule(
         self, happens: list[Event], options: Mapping[str, arguments.EnsembleOption], env: simpy.Environment
@@ -155,8 +158,7 @@ class SimulatedRun:
         if all(event.kind in CHANGES for event in happens):
             happen = SystemChanges(self._manager).happen
         else:
-            beside = self.events.parent if isinstance(self.events, Path) else self.near
-            versions = {e.program: arguments.load_graph(str(beside / e.program)) for e in happens if e.program}
+            versions = {e.program: arguments.load_graph(e.program) for e in happens if e.program}
             faults = Faults(self._manager, self.noticed_after, self.save_every, drivers, versions.__getitem__)
             happen = faults.happen
         for event in happens:
@@ -211,14 +213,19 @@ class SimulatedRun:
         """
         simulation = self._manager.simulation
         if self.length is None:
-            simulation.agenda.on_endless = _endless
+            simulation.agenda.on_endless = endless
             simulation.run()
         else:
             for tick in steps(self.start, self.start + self.length):
                 simulation.run(tick)
 
 
-def _endless(stream: str) -> None:
+def endless(stream: str) -> None:
+    """A stream has no end, and the run is to end by itself.
+
+    Raises:
+        TTError: says so.
+    """
     raise TTError(f"stream {stream} has no end, so the run would have none: say when it ends, such as --until 20s")
 
 
