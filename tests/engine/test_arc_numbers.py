@@ -92,7 +92,7 @@ def test_an_instance_that_came_counts_as_lost_what_was_sent_to_it(far: Any, lost
     context: Any = type("", (), {"incoming": {"s/0": [(sync, 0)]}})
     arcs = ContextArcs(context, lambda arc, missing: found.append(missing))
     arcs._numbers.clear()
-    arcs.come({"f": InstanceState()}, {"f"}, far)
+    arcs.come({"f"}, {"f": InstanceState()}, {"f"}, far)
     for number in (7, 8, 10):
         arcs.receive("s/0", number)
     assert sum(found) == lost + 1, "a gap later on counts in any case"

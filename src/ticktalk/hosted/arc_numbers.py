@@ -157,17 +157,24 @@ class ContextArcs(ArcNumbers):
         self.took: dict[str, dict[str, int]] = {}  # by arc and SQ: the last token that it took before it came here
 
     def come(
-        self, states: Mapping[str, InstanceState], renewed: Collection[str], far: Mapping[str, int]
+        self,
+        arrived: Collection[str],
+        states: Mapping[str, InstanceState],
+        renewed: Collection[str],
+        far: Mapping[str, int],
     ) -> None:
         """Instances have come: they count on where they were, and tokens that they took there pass them by here.
 
         Args:
-            states: theirs, by SQ.
+            arrived: their SQs. What an instance sent that was here long ago says nothing of the tokens of this one.
+            states: theirs, by SQ; one without begins anew.
             renewed: SQs that were placed anew together with them: their tokens from before are stale anyway.
             far: arc to the number of tokens its sender had sent when asked; without arcs whose sender was not asked, as
                 after a loss, or did not answer.
         """
         here = self.context.incoming
+        for arc in [arc for arc in self.sent if arc.rpartition("/")[0] in arrived]:
+            del self._sent[arc]
         sent: dict[str, int] = {}
         passed: dict[str, int] = {}
         for sq, state in states.items():
@@ -213,6 +220,14 @@ class ContextArcs(ArcNumbers):
         """True if tokens up to these numbers have still to come on arcs that lead here."""
         numbers, incoming = self.numbers, self.context.incoming
         return any(arc in incoming and numbers.get(arc, count) < count for arc, count in sent.items())
+
+    def sent_on(self, arcs: Iterable[str]) -> dict[str, int]:
+        """Arc to the number of the last token sent on it, of those whose SQ is here.
+
+        How far an SQ is that is still to come is not known yet. Zero would count all before as lost.
+        """
+        sent, here = self.sent, self.context.syncs
+        return {arc: sent.get(arc, 0) for arc in arcs if arc.rpartition("/")[0] in here}
 
     def of_instances(self, sqs: Iterable[str]) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
         """By SQ: the tokens sent from here, and the number of the last token taken on each arc to it."""

@@ -230,7 +230,8 @@ class Moves:
 
         def take(answer: SoFar) -> None:
             for number, counts in answer.sent.items():
-                sent.setdefault(number, {}).update({arc: counts.get(arc, 0) for arc in arcs.get(answer.name, ())})
+                asked = arcs.get(answer.name, ())
+                sent.setdefault(number, {}).update({arc: counts[arc] for arc in asked if arc in counts})
             missing.discard(answer.name)
             if not missing:
                 end()
@@ -250,14 +251,10 @@ class Moves:
 
     def tell_how_far(self, asked: HowFar) -> None:
         """Answer a receiver; without arcs it wants no answer."""
-        if not asked.arcs:
-            return
-        sent: Numbers = {}
-        for (graph, number), passed in self._arcs.items():
-            if graph == asked.graph:
-                counts = passed.sent
-                sent[number] = {arc: counts[arc] for arc in asked.arcs if arc in counts}
-        self._send(asked.name, NetMsg.SO_FAR, SoFar(self._host.name, asked.graph, sent))
+        if asked.arcs:
+            arcs = {number: passed for (graph, number), passed in self._arcs.items() if graph == asked.graph}
+            sent = {number: passed.sent_on(asked.arcs) for number, passed in arcs.items()}
+            self._send(asked.name, NetMsg.SO_FAR, SoFar(self._host.name, asked.graph, sent))
 
     def so_far(self, answer: SoFar) -> None:
         """Take the answer of a sender."""
@@ -351,7 +348,7 @@ class Moves:
                 if state.body is not None:
                     self._bodies.restore(context, sq, state.body)
             if key in self._arcs:
-                self._arcs[key].come(states, renewed, far.get(key[1], {}))
+                self._arcs[key].come(arrived, states, renewed, far.get(key[1], {}))
                 self._put_behind(key, context, {sq: state for sq, state in states.items() if sq not in renewed})
             self._checkpoints.known(key, arrived, states)
             in_time_again(context, come if placement.late else (), self._at)

@@ -1,0 +1,105 @@
+"""Numbers of tokens where SQs move after a loss: `lost` counts tokens that are missing, and no others."""
+
+from __future__ import annotations
+
+import random
+
+from played_system import MANAGER, MS, S, World, played
+
+from programs import HEAD
+from ticktalk.language.compiler import compile_source
+from ticktalk.manager.events import Moved
+from ticktalk.messages import RuntimeMsg
+from ticktalk.payloads import DeployRequest, DrainRequest, StartRequest
+
+GRAPH = compile_source(
+    f"""{HEAD}
+@GRAPHify
+def main(trigger):
+    with TTConstraint(components=["source"]):
+        x = count(trigger, TTPeriod=100000)
+    with TTConstraint(components=["sink"]):
+        y = same(x)
+    with TTConstraint(components=["other"]):
+        z = ones(trigger, TTPeriod=1000000)
+""",
+    "g.py",
+    "g",
+)
+"""The values 1, 2, 3 and so on, ten a second."""
+
+
+def system(world: World, **ensembles: str) -> None:
+    """Start ensembles with some components, and the graph."""
+    for name, components in ensembles.items():
+        world.start(name, tuple(components.split()))
+        world.run(world.now + 200 * MS)  # so they join in this order
+    world.request(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(GRAPH))
+    world.request(RuntimeMsg.EXECUTE_GRAPH, StartRequest("g", {}, again=True))
+
+
+def hosts(world: World) -> dict[str, str]:
+    return dict(world.state.graphs["g"].host_of)
+
+
+def lost(world: World) -> int:
+    counts = world.process.requests.reports.counts("g")
+    return sum(kinds.get("lost", 0) for kinds in counts.values())
+
+
+def starts(world: World) -> list[int]:
+    return [int(token.start) for token in world.outputs if token.sq == "same-1"]
+
+
+def test_an_sq_that_begins_anew_where_it_was_before_does_not_go_on_with_its_old_numbers() -> None:
+    choice = random.Random(1)
+    with played(choice):
+        world = World(choice, checkpoint=0)
+        system(world, a="source other", d="sink")
+        world.run(4 * S)
+        world.ensembles["d"].host.die()
+        world.start("e", ("source", "sink"))
+        world.run(7 * S)
+        assert hosts(world)["same-1"] == "e"
+        for other in ("e", MANAGER):
+            world.network.cut("a", other, "loses")
+        world.run(11 * S)
+        assert hosts(world)["count-1"] == "e"  # the source begins at 1 there
+        for other in ("e", MANAGER):
+            world.network.heal("a", other)
+        world.start("c", ("sink",))
+        world.run(14 * S)
+        before, seen = lost(world), len(starts(world))
+        world.request(RuntimeMsg.DRAIN, DrainRequest("e"))
+        world.run(17 * S)
+        assert hosts(world) == {"count-1": "a", "same-1": "c", "ones-1": "a"}
+        after = starts(world)[seen:]
+        assert after == list(range(after[0], after[0] + 100_000 * len(after), 100_000)) and len(after) > 20
+        assert lost(world) == before
+
+
+def test_a_receiver_that_moves_while_its_sender_is_still_to_come_counts_nothing_from_before() -> None:
+    choice = random.Random(1)
+    with played(choice):
+        world = World(choice, checkpoint=500 * MS)
+        system(world, a="source", b="source other", c="sink", d="sink")
+        world.run(6 * S)
+        assert hosts(world) == {"count-1": "a", "same-1": "c", "ones-1": "b"}
+        moved: list[int] = []
+
+        def drain(event: object) -> None:
+            if isinstance(event, Moved) and not moved:
+                moved.append(world.now)
+                # It hears of its SQ later than `d` of its own.
+                world.network.delay[frozenset(("b", MANAGER))] = 400 * MS
+                world.request(RuntimeMsg.DRAIN, DrainRequest("c"))
+
+        world.process.requests.watchers.append(drain)
+        world.ensembles["a"].host.die()
+        world.run(10 * S)
+        world.network.delay.clear()
+        world.run(12 * S)
+        assert moved and hosts(world) == {"count-1": "b", "same-1": "d", "ones-1": "b"}
+        came = starts(world)
+        missing = (came[-1] - came[0]) // 100_000 + 1 - len(came)
+        assert lost(world) <= missing, missing
