@@ -38,6 +38,17 @@ def main(trigger):
 )
 """A stateful SQ that may live anywhere, fed at 10 Hz."""
 
+ENDED = (
+    NUMBERS
+    + """
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name=["a", "b"]):
+        return src(trigger, TTPeriod=50000)
+"""
+)
+"""A stream on one of two ensembles."""
+
 WOVEN = (
     NUMBERS
     + """
@@ -518,3 +529,18 @@ def test_an_ensemble_without_the_manager_goes_on_beside_others_and_holds_movable
         for process in (manager, a, b):
             process.popen.send_signal(signal.SIGCONT)
             process.end()
+
+
+def test_an_ensemble_that_is_ended_says_how_its_sqs_stand_and_they_go_on_from_there(own: Callable[..., System]) -> None:
+    system = own().with_ensembles("a", "b")
+    system.manager.execute_graph(system.deploy(ENDED, "ended"))
+    until(lambda: len(system.values("ended")) > 30, "values come")
+    process = system.ensembles[found(system, "ended")["mapping"]["src-1"]]
+    process.popen.send_signal(signal.SIGINT)
+    assert process.wait() == 0
+    seen = len(system.values("ended"))
+    until(lambda: len(system.values("ended")) > seen + 15, "values come from the other one")
+    if "is not heard" not in process.said:  # else it was busy for so long that others could have its SQs
+        values, starts = system.values("ended"), [token.start for token in system.outputs]
+        assert values == sorted(set(values)), "its successor goes on counting"
+        assert starts == sorted(set(starts)), "none of its instants comes twice"

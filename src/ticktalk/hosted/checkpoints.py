@@ -7,6 +7,7 @@ context that rests is not looked at.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -81,10 +82,30 @@ class Checkpoints:
             self._at(following, self._due, start)
             self.save(start.graph, start.context)
 
-    def save(self, graph: str, number: int) -> None:
-        """Send the manager the changes of the instances of a context."""
+    def leave(self, then: Callable[[], None]) -> None:
+        """Send the manager all instances as they are, let none fire after that, and call `then`.
+
+        Where they go on, no instant fires again, and no `sq_state` is lost.
+        """
+        contexts = dict(self._host.contexts) if self._heard() else {}
+        under_way = set(contexts)
+
+        def sent(key: Key) -> None:
+            under_way.discard(key)
+            if not under_way:
+                then()
+
+        for key, context in contexts.items():
+            self.save(*key, partial(sent, key))
+            context.hold(set(context.syncs))
+        if not contexts:
+            then()
+
+    def save(self, graph: str, number: int, then: Callable[[], None] = lambda: None) -> None:
+        """Send the manager the changes of the instances of a context; `then` is called when they are sent."""
         context = self._host.contexts.get((graph, number))
         if context is None or not self._heard() or self._rests((graph, number)):
+            then()
             return
         taken = self._host.checkpoint(graph, number)
         numbers = self._arcs[graph, number].of_instances(taken.states)
@@ -103,6 +124,7 @@ class Checkpoints:
                 told = Checkpoint(graph, number, self._host.name, taken.tick, part, taken.generations, new)
                 self._tell(RuntimeMsg.CHECKPOINT, told)
                 new = []
+            then()
 
         self.bodies_of([context], taken.states, send)
 

@@ -15,7 +15,7 @@ from ticktalk.hosted.lease import Times
 from ticktalk.manager.liveness import Why
 from ticktalk.mapping.ensembles import EnsembleInfo, check_address, check_port
 from ticktalk.messages import RuntimeMsg, message
-from ticktalk.network_keys import JOIN, RESUME
+from ticktalk.network_keys import JOIN, RESUME, Path
 from ticktalk.payloads import FiringError
 from ticktalk.physical.host_facts import describe_host, free_port
 from ticktalk.physical.limits import ENSEMBLE, check_limits, check_memory
@@ -49,6 +49,9 @@ logger = logging.getLogger("ticktalk")
 
 RETRY = 0.3
 """Seconds between two attempts to join."""
+
+LEAVE_LIMIT = 3.0
+"""Seconds for which an ensemble that leaves waits for the states of its bodies: one may run for long."""
 
 LOOK_FOR_LINKS = 2_000_000
 """Microseconds between two looks for a direct connection that did not come about, because the other stood still."""
@@ -99,6 +102,7 @@ class EnsembleHandle:
         self._bind = f"{self._ip}:{tx_port}" if tx_port else ""
         self._event = on_event or (lambda text: None)
         self._stop = threading.Event()
+        self._ended_here = False  # not by the manager
         guard = self._trust.guard
         self.node = Node(
             name, components, manager_name, workers > 0, near, guard, max_value=max_value, worker_memory=worker_memory
@@ -132,16 +136,27 @@ class EnsembleHandle:
         finally:
             if started and self.node.link.is_open and not self._again.is_set():
                 try:
-                    bye = message(RuntimeMsg.LEAVE, self.name)
-                    in_loop(self.node, lambda: self.node.send(self.node.manager, bye))
+                    self._leave()
                 except Exception:
                     pass  # the manager will notice by itself
             self.node.close()
         if self.member.expelled:
             raise RefusedError(self.member.expelled)
 
+    def _leave(self) -> None:
+        """Tell the manager how all instances stand, if they go on elsewhere, and that this ensemble leaves."""
+        node = self.node
+        if self._ended_here:
+            sent = threading.Event()
+            in_loop(node, lambda: node.duties.checkpoints.leave(sent.set))
+            sent.wait(LEAVE_LIMIT)
+            node.link.wait_for(Path.CONTROL, node.manager)  # it goes before the farewell, on another path
+        bye = message(RuntimeMsg.LEAVE, self.name)
+        in_loop(node, lambda: node.send(node.manager, bye))
+
     def stop(self) -> None:
         """End `run`; from any thread."""
+        self._ended_here = True
         self._stop.set()
 
     def _look_for_another(self) -> None:

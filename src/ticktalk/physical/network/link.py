@@ -150,6 +150,12 @@ class Link(TTNetworkInterface):
         else:
             self._put_in(row.path, control_key(ensemble), sealed)
 
+    def wait_for(self, path: Path, ensemble: str) -> None:
+        """Send what waits on a path to an ensemble, and return when it has gone. Blocks."""
+        outbox = self._outboxes.get((path, control_key(ensemble)))
+        if outbox is not None:
+            self._send_rest(outbox)
+
     def send_again(self, ensemble: str, frame: bytes) -> None:
         """Send a control message, sealed before, once more."""
         self._put_in(Path.CONTROL, control_key(ensemble), frame)
