@@ -138,6 +138,7 @@ class Chaos:
         self._families: set[tuple[int, str]] = set()  # with when each began: numbers come again
         self._highest: Counter[tuple[str, str, str]] = Counter()
         self.happened: Counter[str] = Counter()
+        self.latest = "no fault"  # the latest fault: its kind
         self.story: list[str] = []
         self.errors = Errors()
         self._began = time.monotonic()
@@ -203,6 +204,7 @@ class Chaos:
         if name not in up or len(up) < 2 or "joined" not in self.system.ensembles[name].said:
             return
         self.happened[what] += 1
+        self.latest = what
         self._tell(f"{what} {name} ({long:.1f})")
         process = self.system.ensembles[name]
         if what == "still":

@@ -1,8 +1,9 @@
 """`make soak`: 40 SQs on eight ensembles, under random faults, for SOAK_SECONDS (3600) from SEED (1).
 
-Memory, descriptors and threads of each process, and what became of each instant of each stream, are shown as a table at
-the end, and written to SOAK_REPORT (soak.json). What grows, comes twice, or is missing for long fails. `--write` writes
-the figures into `docs/guarantees.md`, too.
+Memory, descriptors and threads of each process, what became of each instant of each stream, and where each count came
+from, are shown as tables at the end, and written to SOAK_REPORT (soak.json). What grows, comes twice, is missing for
+long, or is counted too often fails. A count that goes up by more than `JUMP`, and an output that comes twice, are told
+at once, with the faults before. `--write` writes the figures into `docs/guarantees.md`, too.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 from chaos import Chaos, World, run
 from systems import HEAD, children
 
-from ticktalk.payloads import OutputToken
+from ticktalk.payloads import IdleReport, OutputToken
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "guarantees.md"
 
@@ -78,25 +79,51 @@ GROWTH = 48
 LOST = 12
 """Seconds of a stream that may be missing for each fault."""
 
+AGAIN = 10
+"""Tokens of a stream that may count as lost for each fault though their outputs came: taken since a checkpoint."""
 
-TWICE = 20
-"""Faults for each output of a stream that may come twice: the work of an SQ since its checkpoint is done again."""
+SHOWN = 40
+"""Sources of counts that are shown; the report has all."""
+
+JUMP = 100
+"""A count that goes up by more at once is told."""
+
+BEFORE = 8
+"""Lines of what happened before it, in such a case."""
+
+REMEMBERED = 100
+"""Outputs of each sink of which the values are remembered: one that comes again comes soon."""
 
 
 class Ledger:
-    """The instants of each sink whose outputs have come."""
+    """The instants of each sink whose outputs have come.
+
+    Attributes:
+        story: what has happened so far.
+    """
 
     def __init__(self) -> None:
+        self.story: list[str] = []
         self._lock = threading.Lock()
         self._seen: dict[str, set[int]] = {}
+        self._latest: dict[str, dict[int, OutputToken]] = {}
         self._twice: Counter[str] = Counter()
 
     def add(self, token: OutputToken) -> None:
         """Take an output."""
         with self._lock:
             seen, start = self._seen.setdefault(token.sq, set()), int(token.start)
-            self._twice[token.sq] += start in seen
+            latest = self._latest.setdefault(token.sq, {})
+            if start in seen:
+                self._twice[token.sq] += 1
+                first = latest.get(start)
+                before = f"{first.value} from {first.ensemble}" if first is not None else "long ago"
+                again = f"{token.value} from {token.ensemble}"
+                _tell(f"tick {start}: an output of {token.sq} came again: {again}; before: {before}", self.story)
             seen.add(start)
+            latest[start] = token
+            if len(latest) > REMEMBERED:
+                del latest[next(iter(latest))]
 
     def lines(self, counted: Mapping[int, Mapping[str, int]]) -> dict[str, dict[str, float]]:
         """By sink: instants that came, came twice, and are missing between the first and the last; the longest gap.
@@ -118,6 +145,54 @@ class Ledger:
                     "longest_gap_s": round(max(gaps, default=0) / 1e6, 1),
                 }
         return found
+
+
+class Sources:
+    """The sources of each count: its kind, its SQ with the host, the ensemble that counted it, the latest fault before.
+
+    A lost token is counted by its receiver, under its sender.
+    """
+
+    def __init__(self) -> None:
+        self._counted: Counter[tuple[str, str, str, str, str]] = Counter()
+        self._reports: dict[str, IdleReport] = {}
+
+    def look(self, chaos: Chaos) -> None:
+        """Compare the latest reports with those before."""
+        graph = chaos.system.manager.process.state.graphs["lanes"]
+        for context in list(graph.contexts.values()):
+            for name, report in dict(context.completion.latest).items():
+                before = self._reports.get(name)
+                if report is not before:
+                    self._reports[name] = report
+                    self._compare(before, report, graph.host_of, chaos)
+
+    def _compare(self, before: IdleReport | None, report: IdleReport, host_of: Mapping[str, str], chaos: Chaos) -> None:
+        for sq, kinds in report.counts.items():
+            known = before.counts.get(sq, {}) if before is not None else {}
+            for kind, count in kinds.items():
+                more = count - known.get(kind, 0)
+                if more < 0:  # its ensemble was started anew
+                    more = count
+                if more:
+                    sender = host_of.get(sq, "")
+                    self._counted[kind, sq, sender, report.ensemble, chaos.latest] += more
+                if more > JUMP:
+                    arc = f"{sq}/0"
+                    was = before.received.get(arc) if before is not None else None
+                    numbers = f"number {was}, then {report.received.get(arc)} on {arc}"
+                    what = f"{report.ensemble} counted {more} {kind} of {sq} on {sender}: {numbers}"
+                    _tell(f"tick {time.time_ns() // 1000}: {what}", chaos.story)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Each source and its count, the largest first."""
+        columns = "counted", "sq", "of", "by", "after"
+        return [{**dict(zip(columns, key, strict=True)), "times": count} for key, count in self._counted.most_common()]
+
+
+def _tell(text: str, story: list[str]) -> None:
+    """Tell of what should not be, with what happened before."""
+    print("\n    ".join([text, *story[-BEFORE:]]), file=sys.stderr, flush=True)
 
 
 class Sizes:
@@ -183,8 +258,10 @@ def problems(report: dict[str, Any]) -> list[str]:
             found.append(f"the open descriptors of {name} grew from {before} to {after}")
     faults = sum(report["faults"].values())
     for name, line in report["streams"].items():
-        if line["twice"] > faults // TWICE:
+        if line["twice"]:
             found.append(f"{line['twice']} outputs of {name} came twice after {faults} faults")
+        if line["counted_lost"] > line["missing"] + AGAIN * faults:
+            found.append(f"{line['counted_lost']} tokens of {name} count as lost, and {line['missing']} are missing")
         if line["missing"] * PERIOD > LOST * 1e6 * max(1, faults):
             found.append(f"{line['missing']} instants of {name} are missing after {faults} faults")
     return found
@@ -201,6 +278,9 @@ def show(report: dict[str, Any]) -> None:
         print("\n" + f"{part:14}" + "".join(f"{column:>20}" for column in columns))
         for name, line in report[part].items():
             print(f"{name:14}" + "".join(f"{line[column]:>20}" for column in columns))
+    print("\nwhere counts came from")
+    for line in report["sources"][:SHOWN]:
+        print("{times:>8} {counted:12} of {sq} on {of}, by {by}, after {after}".format_map(line))
 
 
 def write(report: dict[str, Any]) -> None:
@@ -239,14 +319,16 @@ def soak(seconds: float, seed: int) -> dict[str, Any]:
     Raises:
         AssertionError: as `chaos.run`.
     """
-    ledger, sizes = Ledger(), Sizes()
+    ledger, sizes, sources = Ledger(), Sizes(), Sources()
     counters: dict[int, Counter[str]] = {}
     own: dict[str, Counter[str]] = {}
 
     def look(chaos: Chaos) -> None:
         if not sizes.of:
+            ledger.story = chaos.story
             chaos.system.manager.on_output(ledger.add)
         sizes.look(chaos)
+        sources.look(chaos)
         faults.update(chaos.happened - faults)
         counters.update({lane: Counter() for lane in range(LANES)})
         for (_, name, kind), count in chaos.counts().items():
@@ -272,6 +354,7 @@ def soak(seconds: float, seed: int) -> dict[str, Any]:
         "of_ensembles": {name: dict(kinds) for name, kinds in own.items()},
         "processes": sizes.lines(),
         "streams": ledger.lines(counters),
+        "sources": sources.lines(),
     }
     report["problems"] = [*([problem] if problem else []), *problems(report)]
     return report
