@@ -45,7 +45,7 @@ RINGS = [
     "ensemble runtime_manager",
     "recording",
     "exploration",
-    "web",
+    "web otel",
     "cli __main__",
     "testing connect",
 ]

@@ -75,6 +75,7 @@ def manager(
             " Default: beside the log. `none`: it is not kept.",
         ),
     ] = None,
+    otel: options.Otel = None,
     web: options.Web = None,
     credentials: options.OwnCredentials = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Go without keys on an address others reach.")] = False,
@@ -103,7 +104,7 @@ def manager(
     except OSError as error:
         raise TTError(f"--log {log}: the file cannot be written: {error.strerror}") from None
     everything = False
-    recording = None if record is None else Recorded(record, runtime, {})
+    recording = Recorded(record, runtime, {}, otel)
 
     def shut_down() -> None:
         nonlocal everything
@@ -132,8 +133,10 @@ def manager(
                     pass
     finally:
         outputs_recorded()
-        if recording is not None:
-            for graph in runtime.status()["graphs"]:
+        if record is not None or otel is not None:
+            status = runtime.status()
+            recording.look(status)
+            for graph in status["graphs"]:
                 with suppress(TTError):  # it is not ready yet
                     runtime.stop_graph(graph["name"])
             recording.finish()

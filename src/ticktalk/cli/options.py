@@ -71,6 +71,10 @@ Profile = Annotated[
 Trace = Annotated[
     Path | None, typer.Option(metavar="FILE.pftrace", help="Write a timeline of all firings, for ui.perfetto.dev.")
 ]
+Otel = Annotated[
+    str | None,
+    typer.Option("--otel", metavar="URL", help="Send firings and metrics to a collector of OpenTelemetry (OTLP)."),
+]
 Web = Annotated[
     str | None, typer.Option("--web", metavar="[IP:]PORT", help="Show the system on a page, to be opened in a browser.")
 ]

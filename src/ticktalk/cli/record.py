@@ -6,14 +6,17 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ticktalk.cli.streams import say
+from ticktalk.cli.telemetry import telemetry
 from ticktalk.errors import TTError
 
 if TYPE_CHECKING:
+    from ticktalk.otel.sending import Telemetry
     from ticktalk.recording.mcap_file import Recording, RecordingWriter
     from ticktalk.recording.setup import Setup
+    from ticktalk.recording.writer import Writer
     from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical
 
 SHOWN = 10
@@ -31,6 +34,22 @@ def recording_writer(path: Path) -> RecordingWriter:
     except ImportError:
         raise TTError("--record needs mcap: pip install 'ticktalk[record]'") from None
     return RecordingWriter(path)
+
+
+def writer_to(path: Path | None, telemetry: Telemetry | None) -> Writer | None:
+    """A taker of records that writes a file, sends telemetry, or both; None: neither.
+
+    Raises:
+        TTError: the file cannot be written, or its library is not installed.
+    """
+    writers: list[Writer] = [] if telemetry is None else [telemetry]
+    if path is not None:
+        writers.append(recording_writer(path))
+    if len(writers) < 2:
+        return writers[0] if writers else None
+    from ticktalk.recording.writer import Several
+
+    return Several(writers)
 
 
 def is_recording(path: Path) -> bool:
@@ -118,31 +137,43 @@ def also_traced(record: Path | None, trace: Path, stack: ExitStack) -> Path:
 
 
 class Recorded:
-    """The recording of a manager on devices, in a file.
+    """The recording of a manager on devices, in a file, or as telemetry for a collector.
 
     Args:
-        path: of the file.
+        path: of the file; None: there is none.
         manager: whose contexts are recorded from now on.
         options: what was asked for, by option.
+        otel: the collector's address; None: there is none.
 
     Raises:
-        TTError: the file cannot be written.
+        TTError: the file cannot be written. typer.BadParameter: the address is none.
     """
 
-    def __init__(self, path: Path, manager: TTRuntimeManagerPhysical, options: dict[str, str]) -> None:
-        writer = recording_writer(path)
-        from ticktalk.recording.recorder import Recorder
+    def __init__(
+        self, path: Path | None, manager: TTRuntimeManagerPhysical, options: dict[str, str], otel: str | None = None
+    ) -> None:
+        self._path, self._finished = path, True
+        self._telemetry = None if otel is None else telemetry(otel, manager)
+        writer = writer_to(path, self._telemetry)
+        if writer is not None:
+            from ticktalk.recording.recorder import Recorder
 
-        self._path = path
-        self._recorder = Recorder(writer, {name: value for name, value in options.items() if value})
-        self._finished = False
-        manager.record(self._recorder, str(path.absolute()))
+            self._recorder = Recorder(writer, {name: value for name, value in options.items() if value})
+            self._finished = False
+            manager.record(self._recorder, "" if path is None else str(path.absolute()))
+
+    def look(self, status: dict[str, Any]) -> None:
+        """Take the last status before graphs are stopped, and forgotten."""
+        if self._telemetry is not None:
+            self._telemetry.latest = status
 
     def finish(self) -> None:
-        """End the file, and say what it lacks; the graphs have been stopped."""
+        """End it, and say what it lacks; the graphs have been stopped."""
         if not self._finished:
             self._finished = True
-            tell_lacks(self._path, self._recorder.finish())
+            lacks = self._recorder.finish()
+            if self._path is not None:
+                tell_lacks(self._path, lacks)
 
 
 def record_outputs(

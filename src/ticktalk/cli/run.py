@@ -67,6 +67,7 @@ def run(
     record: options.Record = None,
     record_outputs: options.RecordOutputs = None,
     trace: options.Trace = None,
+    otel: options.Otel = None,
     web: options.Web = None,
     strict: options.Strict = False,
     of: options.Graph = None,
@@ -134,9 +135,8 @@ def run(
         manager.on_error(failures.add)
         if trace is not None:
             record = also_traced(record, trace, stack)
-        recording = None if record is None else Recorded(record, manager, {"until": until or ""})
-        if recording is not None:
-            stack.callback(recording.finish)
+        recording = Recorded(record, manager, {"until": until or ""}, otel)
+        stack.callback(recording.finish)
         outputs_recorded = outputs_to(record_outputs, manager, {"until": until}, stack)
         _wait_for(manager, ensembles.processes, stopped)
         host_of = placed.mapping if placed.mapping is not None else _mapping(manager, graph, list(asked))
@@ -161,7 +161,9 @@ def run(
                     raise TTError(f"ensemble {name!r} ended by itself, with exit status {process.exitcode}")
         results.check()
         errors = manager.process.errors.count
-        tell_end(manager.status(), graph.name)
+        status = manager.status()
+        recording.look(status)
+        tell_end(status, graph.name)
         if profile is not None:
             costs = manager.profile(graph)
             write_profile(profile, graph, placed.deployment, placed.ensembles, host_of, 0, costs)
@@ -169,8 +171,7 @@ def run(
         lost = manager.stop_graph(graph)
         if lost:
             say(losses_text(lost))
-        if recording is not None:
-            recording.finish()
+        recording.finish()
         manager.stop(ensembles=True)
     failures.tell_repeats()
     results.check()

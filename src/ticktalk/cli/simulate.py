@@ -58,6 +58,7 @@ def simulate(
     record: options.Record = None,
     record_outputs: options.RecordOutputs = None,
     trace: options.Trace = None,
+    otel: options.Otel = None,
     web: options.Web = None,
     strict: options.Strict = False,
     seed: Annotated[
@@ -84,9 +85,10 @@ def simulate(
     if runs is not None:
         from ticktalk.cli.simulate_runs import simulate_runs
 
-        alone = {"--log": log, "--jsonl": jsonl, "--plot": plot, "--profile": profile, "--record": record}
-        alone |= {"--summary": summary, "--trace": trace, "--record-outputs": record_outputs}
-        if given := [name for name, value in {**alone, "--web": web, "--strict": strict}.items() if value]:
+        alone: dict[str, object] = {"--log": log, "--jsonl": jsonl, "--plot": plot, "--profile": profile}
+        alone |= {"--record": record, "--summary": summary, "--trace": trace, "--record-outputs": record_outputs}
+        alone |= {"--otel": otel, "--web": web, "--strict": strict}
+        if given := [name for name, value in alone.items() if value]:
             what = f"{given[0]} is for one run; with --runs, -o FILE.jsonl has the outputs and errors of all"
             raise typer.BadParameter(what)
         files = {"deployment": deployment, "mapping": mapping, "events": events}
@@ -158,14 +160,15 @@ def simulate(
 
             record = also_traced(record, trace, stack)
         asked_for = {"until": until, "network-delay": network_delay}
-        if record is not None:
-            from ticktalk.cli.record import recording_writer, tell_lacks
-
-            writer = recording_writer(record)
+        if record is not None or otel is not None:
+            from ticktalk.cli.record import tell_lacks, writer_to
+            from ticktalk.cli.telemetry import telemetry
             from ticktalk.recording.simulated import RecordedSimulation
 
+            writer = writer_to(record, None if otel is None else telemetry(otel, manager))
+            assert writer is not None
             recorded = RecordedSimulation(manager, writer, {name: value for name, value in asked_for.items() if value})
-            stack.callback(lambda: tell_lacks(record, recorded.finish()))
+            stack.callback(lambda: tell_lacks(record or Path(), recorded.finish()))
         if record_outputs is not None:
             from ticktalk.cli.record import record_outputs as outputs_to
 

@@ -123,7 +123,7 @@ class History:
         self._instances: defaultdict[tuple[str, str], _Instance] = defaultdict(_Instance)
         home: dict[str, str] = {}  # by SQ that moved, where it came to last
         for ensemble, record in records:
-            self._take(ensemble, record)
+            self.take(ensemble, record)
             self.last = max(self.last, record.tick)
             if isinstance(record, Moved) and record.here:
                 home[record.sq] = ensemble
@@ -131,9 +131,13 @@ class History:
             for came in former.came.values() if ensemble != home.get(sq, ensemble) else ():
                 if not came.used and came.left is None:
                     came.moved = home[sq]
-        del self._instances
 
-    def _take(self, ensemble: str, record: AnyRecord) -> None:
+    def waiting(self) -> Iterator[dict[int, Came]]:
+        """The tokens at each SQ on each ensemble, by their numbers there."""
+        return (instance.came for instance in self._instances.values())
+
+    def take(self, ensemble: str, record: AnyRecord) -> None:
+        """Take one more record of an ensemble."""
         sq = record.sq
         here = self._instances[ensemble, sq]
         match record:
@@ -226,6 +230,12 @@ class History:
             firing = self.sender.get(each)
             waits += [came.key for came in firing.took] if firing is not None else []
         return list(found)
+
+    def origin(self, token: Key) -> Key:
+        """A token as a body sent it: one that passed a deadline, or went to a handler, is on one more arc."""
+        while (sender := self.sender.get(token)) is not None and sender.how != "fired" and sender.took:
+            token = sender.took[0].key
+        return token
 
     def arc_of(self, what: str) -> list[str]:
         """The arcs that a name stands for: an arc, an SQ's value arcs, or a variable of the program."""

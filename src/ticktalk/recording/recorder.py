@@ -16,8 +16,8 @@ import msgspec
 from ticktalk.defaults import EVICTION_BOUND
 from ticktalk.graph.graph import TTGraph
 from ticktalk.payloads import StartContext
-from ticktalk.recording.mcap_file import RecordingWriter
 from ticktalk.recording.setup import Setup, setup_of
+from ticktalk.recording.writer import Writer
 from ticktalk.records import Recorded, Records
 
 WAITING_BYTES = 256 << 20
@@ -34,11 +34,11 @@ class Recorder:
     """Writes what is recorded.
 
     Args:
-        writer: of the file.
+        writer: takes it, in a thread of its own.
         options: what was asked for in the run, by option.
     """
 
-    def __init__(self, writer: RecordingWriter, options: dict[str, str]) -> None:
+    def __init__(self, writer: Writer, options: dict[str, str]) -> None:
         self._writer, self._options = writer, options
         self._queue: queue.SimpleQueue[Setup | Recorded | None] = queue.SimpleQueue()
         self._put = self._taken = 0  # bytes, by the thread that keeps time; by the one that writes

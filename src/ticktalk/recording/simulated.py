@@ -7,8 +7,8 @@ from functools import partial
 from ticktalk.engine.tap import Tap
 from ticktalk.hosted.tapping import Tapped
 from ticktalk.payloads import StartContext
-from ticktalk.recording.mcap_file import RecordingWriter
 from ticktalk.recording.setup import setup_of
+from ticktalk.recording.writer import Writer
 from ticktalk.records import Noted, Records
 from ticktalk.runtime_manager import TTRuntimeManagerSim
 
@@ -21,11 +21,11 @@ class RecordedSimulation:
 
     Args:
         manager: of the simulation.
-        writer: of the file.
+        writer: takes it.
         options: what was asked for in the run, by option.
     """
 
-    def __init__(self, manager: TTRuntimeManagerSim, writer: RecordingWriter, options: dict[str, str]) -> None:
+    def __init__(self, manager: TTRuntimeManagerSim, writer: Writer, options: dict[str, str]) -> None:
         self._manager, self._writer, self._options = manager, writer, options
         self._begun: set[int] = set()
         self._waiting: dict[tuple[str, int, str], list[Noted]] = {}  # by graph, context and ensemble

@@ -45,17 +45,10 @@ def slices_of(
         match record:
             case Fired():
                 firing = firings.get(id(record))
-                took = [] if firing is None else [_origin(history, came.key) for came in firing.took]
+                took = [] if firing is None else [history.origin(came.key) for came in firing.took]
                 yield ensemble, Slice(record, took, [] if firing is None else firing.sent)
             case Left() | Counted() | Deadline(how="missed"):
                 yield ensemble, record
-
-
-def _origin(history: History, token: Key) -> Key:
-    """A token as a body sent it: one that passed a deadline, or went to a handler, is on one more arc."""
-    while (sender := history.sender.get(token)) is not None and sender.how != "fired" and sender.took:
-        token = sender.took[0].key
-    return token
 
 
 def write_timeline(recording: Recording, path: str | os.PathLike[str]) -> None:

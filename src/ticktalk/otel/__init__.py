@@ -1,0 +1,1 @@
+"""OpenTelemetry: firings as spans, the metrics of a status, sent by OTLP. An extra: `pip install 'ticktalk[otel]'`."""

@@ -1,0 +1,274 @@
+"""OpenTelemetry: a span for each firing, linked to those that sent its tokens; the metrics are those of `/metrics`."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import Counter, defaultdict
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import simpy
+from collector import Collector, collecting, values
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
+from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
+
+from programs import HEAD
+from ticktalk import TTEnsemble, TTRuntimeManagerSim
+from ticktalk.cli.main import app_of
+from ticktalk.explain import following
+from ticktalk.language.compiler import compile_source
+from ticktalk.otel import sending
+from ticktalk.otel.spans import HOLD, Spans
+from ticktalk.recording.mcap_file import read_recording
+from ticktalk.recording.setup import Setup
+from ticktalk.recording.simulated import RecordedSimulation
+from ticktalk.records import Decided, Fired, Received, Records, Sent
+from ticktalk.web.metrics import metrics_text
+
+PROGRAM = (
+    HEAD
+    + """
+from ticktalk import metric
+@SQify
+def half(x):
+    metric("halves", x / 2, "histogram")
+    metric("last", x)
+    return TTEmpty() if x % 5 == 0 else x / 2
+@SQify
+def both(x, y):
+    if x == 4:
+        raise ValueError(x)
+    return x + y
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="a"):
+        tag, x = count(trigger, TTPeriod=ms(100), TTDataIntervalWidth=ms(50))
+        in_time = TTFinishByOtherwise(half(x), TTTimeDeadline=tag + 20000, TTPlanB=late())
+    with TTConstraint(name="b"):
+        y = ones(trigger, TTPeriod=ms(200), TTDataIntervalWidth=ms(50))
+        same(in_time)
+        return both(x, y)
+"""
+)
+FIRINGS = {"count-1": 19, "ADD-1": 19, "half-1": 19, "late-1": 3, "ones-1": 9, "both-1": 9, "same-1": 19}
+"""Instants at 0.1, ..., 1.9 s and 0.2, ..., 1.8 s; every fifth half is missing, so its plan B fires."""
+
+
+def simulated(collector: str, told: list[str], until: int = 1_950_000, name: str = "prog") -> dict[str, Any]:
+    """The last status of a simulation that is sent to a collector."""
+    graph = compile_source(PROGRAM, f"{name}.py", name)
+    ensembles = [TTEnsemble(None, "a"), TTEnsemble(None, "b")]
+    with TTRuntimeManagerSim(None, ensembles, simpy.Environment(), network_delay=3_000) as manager:
+        writer = sending.Telemetry(collector, "runtime-manager", manager.status, told.append, asks=False)
+        recorded = RecordedSimulation(manager, writer, {})
+        manager.instantiate_and_map_graph(graph)
+        manager.execute_graph(graph)
+        manager.simulation.run(until)
+        assert recorded.finish() == []
+        return manager.status()
+
+
+@pytest.fixture(scope="module")
+def run() -> tuple[Collector, dict[str, Any]]:
+    told: list[str] = []
+    with collecting() as collector:
+        status = simulated(collector.address, told)
+    assert told == []
+    return collector, status
+
+
+def test_each_firing_is_a_span_whose_parents_sent_its_tokens(run: tuple[Collector, dict[str, Any]]) -> None:
+    collector, _ = run
+    by_id = {span.span_id: (ensemble, span) for ensemble, span in collector.spans}
+    assert Counter(span.name for _, span in collector.spans) == FIRINGS and len(by_id) == sum(FIRINGS.values())
+    assert {(span.name, ensemble) for ensemble, span in collector.spans} == {
+        *((name, "a") for name in ("count-1", "ADD-1", "half-1", "late-1")),
+        *((name, "b") for name in ("ones-1", "both-1", "same-1")),
+    }
+    came: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for _, span in collector.spans:
+        told = values(span.attributes)
+        sent = [by_id[each][1] for each in (span.parent_span_id, *(link.span_id for link in span.links)) if each]
+        came[span.name].add(tuple(each.name for each in sent))
+        if span.name in ("both-1", "half-1"):  # their tokens are those of the same instant
+            assert {values(each.attributes)["ticktalk.interval.start"] for each in sent} == {
+                told["ticktalk.interval.start"]
+            }
+        if span.parent_span_id:
+            assert span.trace_id == by_id[span.parent_span_id][1].trace_id
+        assert told["ticktalk.interval.stop"] - told["ticktalk.interval.start"] == 50_000
+    assert came == {
+        "count-1": {()},
+        "ones-1": {()},
+        "ADD-1": {("count-1",)},  # the tag of the same instant
+        "half-1": {("count-1",)},
+        "both-1": {("count-1", "ones-1")},
+        "late-1": {()},  # a plan B without arguments takes no tokens
+        "same-1": {("half-1",), ("late-1",)},  # by way of the deadline
+    }
+    failed = [span for _, span in collector.spans if span.status.code == Status.STATUS_CODE_ERROR]
+    assert [span.name for span in failed] == ["both-1"]
+    traces = {span.trace_id for _, span in collector.spans}
+    assert len(traces) == FIRINGS["count-1"] + FIRINGS["ones-1"] + FIRINGS["late-1"], "each source begins one"
+
+
+def test_the_spans_of_a_run_without_a_date_are_of_now(run: tuple[Collector, dict[str, Any]]) -> None:
+    starts = sorted(span.start_time_unix_nano for _, span in run[0].spans if span.name == "count-1")
+    assert {later - before for before, later in pairwise(starts)} == {100_000_000}
+    assert starts[0] > 1_700_000_000 * 10**9
+
+
+def test_the_metrics_are_those_that_prometheus_is_given(run: tuple[Collector, dict[str, Any]]) -> None:
+    collector, status = run
+    wanted = {}
+    for family in text_string_to_metric_families(metrics_text(status).decode()):
+        for sample in family.samples:
+            wanted[sample.name, frozenset(sample.labels.items())] = sample.value
+    found = {}
+    (sent,) = collector.metrics[-1].resource_metrics
+    for metric in sent.scope_metrics[0].metrics:
+        kind = metric.WhichOneof("data")
+        for point in getattr(metric, kind).data_points:
+            labels = values(point.attributes)
+            if kind == "histogram":
+                assert not point.HasField("min") and not point.HasField("max")
+                up_to = 0
+                for bound, count in zip([*point.explicit_bounds, math.inf], point.bucket_counts, strict=True):
+                    up_to += count
+                    le = "+Inf" if bound == math.inf else str(bound)
+                    found[f"{metric.name}_bucket", frozenset({**labels, "le": le}.items())] = up_to
+                found[f"{metric.name}_count", frozenset(labels.items())] = point.count
+                found[f"{metric.name}_sum", frozenset(labels.items())] = point.sum
+            else:
+                name = f"{metric.name}_total" if kind == "sum" else metric.name
+                found[name, frozenset(labels.items())] = getattr(point, point.WhichOneof("value"))
+    assert found == wanted
+    assert found["last", frozenset({"graph": "prog", "sq": "half-1"}.items())] == 19
+    assert values(sent.resource.attributes)["service.instance.id"] == "runtime-manager"
+
+
+@pytest.mark.parametrize("status", [0, 400])
+def test_what_does_not_reach_the_collector_is_counted_and_told(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "REQUEST", 0.2)
+    told: list[str] = []
+    with collecting() as collector:
+        collector.status = status or 200
+        address = collector.address if status else "http://127.0.0.1:9"
+        assert simulated(address, told)["graphs"][0]["outputs"] == 27, "the run is as ever"
+    reached, lost = told
+    assert f"nothing reaches {address} (" in reached
+    assert lost == f"--otel: {sum(FIRINGS.values())} spans were lost, 0 reached {address}"
+
+
+def test_a_collector_that_stands_still_holds_nobody_up_and_what_finds_no_room_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sending, "WAITING", 30)
+    told: list[str] = []
+    with collecting() as collector:
+        collector.open.clear()
+        telemetry = sending.Telemetry(collector.address, "manager", status_of_none, told.append, asks=True)
+        for each in some_spans(200):
+            telemetry._put([each])
+        assert len(telemetry._waiting) <= 30
+        collector.open.set()
+        telemetry.finish("the last records of 'x'")
+        assert telemetry.sent + telemetry.lost == 200 and telemetry.sent == len(collector.spans) >= 30
+    assert f"--otel: {telemetry.lost} spans were lost, {telemetry.sent} reached {collector.address}" in told
+    assert "for lack of the last records of 'x'" in told[-1]
+
+
+def status_of_none() -> dict[str, Any]:
+    """The status of a system without graphs."""
+    return {"ensembles": [], "graphs": [], "errors": 0}
+
+
+def some_spans(count: int) -> list[Any]:
+    """Spans of a simulation of so many firings."""
+    graph = compile_source(PROGRAM, "prog.py", "prog")
+    spans = Spans()
+    spans.begin(Setup("1", "devices", graph.to_json().decode(), "prog", 1, 0, None, {}, {}, 0), 0)
+    records: list[Any] = []
+    for tick in range(count):
+        interval = tick, tick + 1
+        records += [Decided(tick, "count-1", *interval, []), Fired(tick, "count-1", *interval, tick, tick, "sent")]
+    return spans.take(Records("prog", 1, "a", 0, 0, records), 0.0)
+
+
+def test_a_firing_waits_for_its_sender_for_a_while_only() -> None:
+    graph = compile_source(PROGRAM, "prog.py", "prog")
+    arc = next(f"count-1/{index}" for index, arc in enumerate(graph.sqs[0].arcs) if arc.kind == "value")
+
+    def taken(number: int) -> Records:
+        return Records("prog", 1, "b", 0, 0, [
+            Received(5, "half-1", 0, number, 0, 9, arc, number, True), Decided(5, "half-1", 0, 9, [number]),
+            Fired(6, "half-1", 0, 9, 5, 6, "sent"),
+        ])  # fmt: skip
+
+    def sent(number: int) -> Records:
+        return Records("prog", 1, "a", 0, 0, [
+            Decided(1, "count-1", 0, 9, []), Sent(2, "count-1", arc, number, 0, 9, b"\x01"),
+            Fired(2, "count-1", 0, 9, 1, 2, "sent"),
+        ])  # fmt: skip
+
+    spans = Spans()
+    spans.begin(Setup("1", "devices", graph.to_json().decode(), "prog", 1, 0, None, {}, {}, 0), 0)
+    assert spans.take(taken(1), 0.0) == []
+    sender, receiver = spans.take(sent(1), 1.0)
+    assert receiver.parent == sender.context
+    assert spans.take(taken(2), 2.0) == []
+    assert spans.ready(2.0 + HOLD / 2) == []
+    (alone,) = spans.ready(2.0 + HOLD)
+    assert alone.parent is None
+
+
+def test_what_is_known_of_a_long_run_is_bounded_but_for_what_a_port_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "KEPT", 10)
+    graph = compile_source(PROGRAM, "prog.py", "prog")
+    known = following.Following(graph)
+    known.take("a", [Received(0, "both-1", 1, 1, 0, 9, "ones-1/0", 1, True)])
+    for n in range(2, 200):
+        (firing,) = known.take("a", [
+            Received(n, "both-1", 0, n, 0, 9, "count-1/1", n, True), Decided(n, "both-1", 0, 9, [n, 1]),
+            Sent(n, "both-1", "both-1/0", n, 0, 9, b""), Fired(n, "both-1", 0, 9, n, n, "sent"),
+        ])  # fmt: skip
+        assert [came.key for came in firing.took] == [("count-1/1", n), ("ones-1/0", 1)]
+    history = known._history
+    assert [len(each) for each in (history.tokens, history.sender)] == [10, 10]
+    assert all(len(came) <= 11 for came in history.waiting()) and not any(history.firings.values())
+
+
+def ticktalk(*words: object) -> Any:
+    return CliRunner().invoke(app_of([str(words[0])]), [str(word) for word in words])
+
+
+@pytest.mark.parametrize("address", ["localhost:4318", "ftp://x", "http://", "http://x:99999", "4318"])
+def test_an_address_that_is_none_is_refused(address: str, tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    done = ticktalk("simulate", tmp_path / "prog.py", "--until", "1s", "--otel", address)
+    assert done.exit_code == 2 and "give the collector's address, such as http://localhost:4318" in done.stderr
+
+
+def test_without_the_extra_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    monkeypatch.delitem(sys.modules, "ticktalk.otel.sending")
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    done = ticktalk("simulate", tmp_path / "prog.py", "--until", "1s", "--otel", "http://localhost:4318")
+    assert "pip install 'ticktalk[otel]'" in str(done.exception)
+
+
+def test_a_file_is_recorded_beside(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    with collecting() as collector:
+        done = ticktalk(
+            "simulate", tmp_path / "prog.py", "--until", "1s", "--jsonl", "--otel", collector.address,
+            "--record", tmp_path / "run.mcap",
+        )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    records = [record for _, record in read_recording(tmp_path / "run.mcap").records()]
+    fired = Counter(record.sq for record in records if isinstance(record, Fired))
+    assert fired == Counter(span.name for _, span in collector.spans)
