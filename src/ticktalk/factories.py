@@ -88,6 +88,8 @@ def imported(what: str, place: str, near: Path) -> Any:
         if folder not in sys.path:
             sys.path.insert(0, folder)
     module_name, _, name = place.partition(":")
+    if not (module_name and name):
+        raise TTError(f"{what}: write MODULE:NAME, such as drivers:camera")
     try:
         found: Any = importlib.import_module(module_name)
     except Exception as error:
@@ -104,6 +106,6 @@ def _what(ensemble: str, component: str, factory: str) -> str:
 
 
 def _text_of(error: Exception) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     at = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if len(frames) > 1 else ""
     return f"{type(error).__name__}: {error}{at}"

@@ -230,6 +230,8 @@ def test_an_assertion_of_the_program_and_one_of_a_check_are_found(tmp_path: Path
     )
     found = explored(tmp_path, body, {"link-delay:a,b": "100ms"}, one, until="1s", check="looks_at_60:all_early")
     assert safe(found) == {"link-delay:a,b": 42_499}  # an interval begins 12.5 ms before its instant
+    with pytest.raises(TTError, match="--check looks_at_60: write MODULE:NAME"):
+        explored(tmp_path, body, {"link-delay": "1ms"}, one, until="1s", check="looks_at_60")
     (tmp_path / "looks_at_none.py").write_text("def some(outputs):\n    outputs[1000]\n")
     with pytest.raises(TTError, match="nothing is made worse: looks_at_none:some: IndexError: list index"):
         explored(tmp_path, body, {"link-delay": "1ms"}, one, until="1s", check="looks_at_none:some")
@@ -435,4 +437,6 @@ def test_the_processes_of_a_search_have_ended_with_it(tmp_path: Path) -> None:
     """One that was still starting would not find what its parent shares with it, and show a traceback."""
     body = "    return sample(trigger, TTPeriod=ms(500))\n"
     explored(tmp_path, body, {"body-time:sample": "0..1us"}, jobs=3)
+    with pytest.raises(TTError, match="--check json:nix: the module 'json' has no 'nix'"):
+        explored(tmp_path, body, {"body-time:sample": "0..1us"}, jobs=1, check="json:nix")
     assert multiprocessing.active_children() == []

@@ -213,6 +213,10 @@ SENTENCES = [
     ),
     (ev.NotReplaced("g", "it is no graph"), "graph 'g' goes on as it was: it is no graph"),
     (
+        ev.NotReplaced("g", "graph 'g' is not replaced:\n  a-1 is gone\n  b-1 too"),
+        "graph 'g' goes on as it was: a-1 is gone; b-1 too",
+    ),
+    (
         ev.RolledBack("g", "a raised 1 errors", 1_500_000, 3),
         "graph 'g' goes on in its old version from 1.5s on, with its state of the switch: a raised 1 errors;"
         " the new version gave 3 outputs",

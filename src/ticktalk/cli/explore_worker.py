@@ -57,9 +57,6 @@ class Runs:
         self._usual: dict[int, Outcome] = {}
         self.host_of: dict[str, str] = {}
         self.happens: Sequence[Event] = ()  # in every run
-        self._check: Check | None = None
-        if job.check is not None:
-            self._check = imported(f"--check {job.check}", job.check, self._run.near)
 
     def usual(self, seed: int) -> Outcome:
         """What a run gives with nothing made worse."""
@@ -89,19 +86,22 @@ class Runs:
             self.host_of = run.host_of
             self.happens = run.happens[: len(run.happens) - len(run.more_events)]
             counters = manager.counters(run.graph)
-        return outcome(outputs, counters, failures, self._broken(outputs))
+            broken = self._broken(outputs)
+        return outcome(outputs, counters, failures, broken)
 
     def _broken(self, outputs: list[OutputToken]) -> list[str]:
-        if self._check is None:
+        name = self._job.check
+        if name is None:
             return []
+        check: Check = imported(f"--check {name}", name, self._run.near)
         try:
-            if self._check(outputs) is not False:
+            if check(outputs) is not False:
                 return []
-            return [f"{self._job.check} returned False"]
+            return [f"{name} returned False"]
         except AssertionError as error:
-            return [f"{self._job.check}: {error}" if str(error) else f"{self._job.check}: an assertion does not hold"]
+            return [f"{name}: {error}" if str(error) else f"{name}: an assertion does not hold"]
         except Exception as error:  # such as of `outputs[0]`, where none came
-            return [f"{self._job.check}: {type(error).__name__}: {error}"]
+            return [f"{name}: {type(error).__name__}: {error}"]
 
 
 _runs: Runs | None = None

@@ -184,7 +184,10 @@ class NotReplaced(Event, frozen=True):
 
     graph: str
     why: str
-    sentence = "graph {0.graph!r} goes on as it was: {0.why}"
+
+    def text(self) -> str:
+        lines = self.why.removeprefix(f"graph {self.graph!r} is not replaced:").split("\n")
+        return f"graph {self.graph!r} goes on as it was: {'; '.join(each.strip() for each in lines if each.strip())}"
 
 
 class RolledBack(Event, frozen=True):
