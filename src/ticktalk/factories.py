@@ -106,6 +106,8 @@ def _what(ensemble: str, component: str, factory: str) -> str:
 
 
 def _text_of(error: Exception) -> str:
+    if isinstance(error, TTError):
+        return str(error)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     at = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if len(frames) > 1 else ""
     return f"{type(error).__name__}: {error}{at}"

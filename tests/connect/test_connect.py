@@ -122,6 +122,8 @@ def test_an_mcap_file_is_played(program: Path, tmp_path: Path) -> None:
             writer.add_message(other, at * 1000, b"99", at * 1000)
         writer.finish()
     assert played(program, McapPlayback(tmp_path / "rows.mcap", "/value")) == AT_INSTANTS
+    with pytest.raises(TTError, match="no topic '/none'; there are: /other, /value"):
+        McapPlayback(tmp_path / "rows.mcap", "/none")
 
 
 @pytest.mark.parametrize("storage", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])

@@ -100,9 +100,14 @@ class McapPlayback(Playback):
         from mcap.reader import make_reader
 
         with open(path, "rb") as file:
+            reader = make_reader(file)
+            summary = reader.get_summary()
+            topics = sorted({each.topic for each in summary.channels.values()}) if summary is not None else [topic]
+            if topic not in topics:
+                raise TTError(f"{path}: no topic {topic!r}; there are: {', '.join(topics)}")
             rows = [
                 (message.log_time // 1000, _content(channel.message_encoding, message.data))
-                for _, channel, message in make_reader(file).iter_messages(topics=[topic])
+                for _, channel, message in reader.iter_messages(topics=[topic])
             ]
         super().__init__(rows, hold=hold, what=f"{path}: {topic}")
 
