@@ -10,7 +10,7 @@ from programs import HEAD
 from ticktalk.language.compiler import compile_source
 from ticktalk.manager.events import Moved
 from ticktalk.messages import RuntimeMsg
-from ticktalk.payloads import DeployRequest, DrainRequest, StartRequest
+from ticktalk.payloads import DeployRequest, DrainRequest, OutputToken, StartRequest
 
 GRAPH = compile_source(
     f"""{HEAD}
@@ -29,13 +29,21 @@ def main(trigger):
 """The values 1, 2, 3 and so on, ten a second."""
 
 
-def system(world: World, **ensembles: str) -> None:
-    """Start ensembles with some components, and the graph."""
+def system(world: World, **ensembles: str) -> list[int]:
+    """Start ensembles with some components, and the graph; the list gets the starts of all outputs that come."""
     for name, components in ensembles.items():
         world.start(name, tuple(components.split()))
         world.run(world.now + 200 * MS)  # so they join in this order
     world.request(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(GRAPH))
     world.request(RuntimeMsg.EXECUTE_GRAPH, StartRequest("g", {}, again=True))
+    starts: list[int] = []
+
+    def take(token: OutputToken) -> None:
+        if token.sq == "same-1":
+            starts.append(int(token.start))
+
+    world.process.outputs.listeners.append(take)
+    return starts
 
 
 def hosts(world: World) -> dict[str, str]:
@@ -47,15 +55,11 @@ def lost(world: World) -> int:
     return sum(kinds.get("lost", 0) for kinds in counts.values())
 
 
-def starts(world: World) -> list[int]:
-    return [int(token.start) for token in world.outputs if token.sq == "same-1"]
-
-
 def test_an_sq_that_begins_anew_where_it_was_before_does_not_go_on_with_its_old_numbers() -> None:
     choice = random.Random(1)
     with played(choice):
         world = World(choice, checkpoint=0)
-        system(world, a="source other", d="sink")
+        came = system(world, a="source other", d="sink")
         world.run(4 * S)
         world.ensembles["d"].host.die()
         world.start("e", ("source", "sink"))
@@ -69,11 +73,11 @@ def test_an_sq_that_begins_anew_where_it_was_before_does_not_go_on_with_its_old_
             world.network.heal("a", other)
         world.start("c", ("sink",))
         world.run(14 * S)
-        before, seen = lost(world), len(starts(world))
+        before, seen = lost(world), len(came)
         world.request(RuntimeMsg.DRAIN, DrainRequest("e"))
         world.run(17 * S)
         assert hosts(world) == {"count-1": "a", "same-1": "c", "ones-1": "a"}
-        after = starts(world)[seen:]
+        after = came[seen:]
         assert after == list(range(after[0], after[0] + 100_000 * len(after), 100_000)) and len(after) > 20
         assert lost(world) == before
 
@@ -82,7 +86,7 @@ def test_a_receiver_that_moves_while_its_sender_is_still_to_come_counts_nothing_
     choice = random.Random(1)
     with played(choice):
         world = World(choice, checkpoint=500 * MS)
-        system(world, a="source", b="source other", c="sink", d="sink")
+        came = system(world, a="source", b="source other", c="sink", d="sink")
         world.run(6 * S)
         assert hosts(world) == {"count-1": "a", "same-1": "c", "ones-1": "b"}
         moved: list[int] = []
@@ -100,6 +104,5 @@ def test_a_receiver_that_moves_while_its_sender_is_still_to_come_counts_nothing_
         world.network.delay.clear()
         world.run(12 * S)
         assert moved and hosts(world) == {"count-1": "b", "same-1": "d", "ones-1": "b"}
-        came = starts(world)
         missing = (came[-1] - came[0]) // 100_000 + 1 - len(came)
         assert lost(world) <= missing, missing
