@@ -13,10 +13,12 @@ from world import MS, S, World, graph_of
 import ticktalk
 from ticktalk.errors import TTInputError, TTRuntimeError
 from ticktalk.manager import events as ev
-from ticktalk.manager.events import GraphDone, LeftOut, Moved
+from ticktalk.manager import saving
+from ticktalk.manager.events import Gone, GraphDone, LeftOut, Moved
 from ticktalk.manager.saving import ChangedParts, joined
 from ticktalk.manager.state import EnsembleState, ManagerState
-from ticktalk.payloads import WorkerDeath
+from ticktalk.messages import RuntimeMsg
+from ticktalk.payloads import IdleReport, OutputToken, ProfileRequest, WorkerDeath
 from ticktalk.replacement import Changes
 
 BODY = """
@@ -89,6 +91,63 @@ def test_the_state_is_whole_at_any_time(delay: int) -> None:
     look_again = joined({key: content for key, content in ChangedParts({}).of(state).items() if content is not None})
     assert look_again == as_kept(again(state))
     assert min(written[1:]) < max(written) / 2, "what is as it was is not written again"
+
+
+class Encoder:
+    """Counts what it encodes."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def encode(self, content: Any) -> bytes:
+        self.count += 1
+        return msgspec.msgpack.encode(content)
+
+
+def test_starts_that_have_ended_are_encoded_again_only_when_something_of_them_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(["b", "c"])
+    manager, state = world.manager, world.manager.process.state
+    manager.instantiate_and_map_graph(graph_of("return same(count(trigger, TTPeriod=250000))"))
+    changes, kept, encoder = ChangedParts({}), dict[str, bytes](), Encoder()
+    monkeypatch.setattr(saving, "_encoder", encoder)
+
+    def encoded() -> int:
+        before = encoder.count
+        for key, content in changes.of(state).items():
+            if content is None:
+                del kept[key]
+            else:
+                kept[key] = content
+        count = encoder.count - before
+        assert ChangedParts({}).of(state) == kept
+        return count
+
+    counts = []
+    for _ in range(30):
+        number = manager.execute_graph("prog", length=1 * S)
+        manager.process.requests.reports.end(state.graphs["prog"], state.graphs["prog"].contexts[number])
+        encoded()
+        state.starts += 1
+        counts.append(encoded())
+    assert counts[0] == counts[-1] < 10, "thirty starts that have ended cost as much as one"
+    graph, first = state.graphs["prog"], next(iter(state.graphs["prog"].contexts.values()))
+    handlers = manager.process.requests.handlers
+    handlers[RuntimeMsg.OUTPUT_TOKEN](OutputToken("prog", 1, 1, 2, "same-1", "b", first.number))
+    assert encoded() > 30, "an output that comes late"
+    report = IdleReport("prog", first.number, "b", first.completion.round, "", {}, {}, 1, {"same-1": {"late": 3}})
+    handlers[RuntimeMsg.REPORT](report)
+    assert encoded() > 30, "a report that comes late"
+    handlers[RuntimeMsg.PROFILE](ProfileRequest("prog"))
+    assert encoded() > 30, "costs that are asked for"
+    manager.process.requests.liveness.gone("b", Gone("b", 1))
+    assert encoded() > 30, "an ensemble that goes"
+    manager.process.requests.liveness.back("b")
+    assert encoded() > 30, "and comes back"
+    manager.stop_graph(graph.name)
+    encoded()
+    assert not any("prog" in key for key in kept)
 
 
 def test_a_state_of_which_a_part_is_missing_or_is_none_is_refused() -> None:

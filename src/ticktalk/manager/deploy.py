@@ -138,6 +138,7 @@ class Deploy:
         for state in self._state.graphs.values():
             if state.state == "preparing":
                 self._replies[state.name] = Future()
+            state.changed_late += 1
             for context in state.contexts.values():
                 self._outputs.begin(context)
                 context.completion.begin_again()

@@ -300,6 +300,7 @@ class Liveness:
 
     def _forget(self, name: str, *events: Event) -> None:
         for state in self._state.graphs.values():
+            state.changed_late += 1
             for context in state.contexts.values():
                 context.completion.gone(name)
         for event in events:
@@ -326,6 +327,7 @@ class Liveness:
         if lost is None:
             return
         for state in self._state.graphs.values():
+            state.changed_late += 1
             for context in state.contexts.values():
                 context.completion.back(name)
         self._tell(Back(name))

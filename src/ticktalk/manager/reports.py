@@ -110,6 +110,7 @@ class Reports:
         for sq, told in report.stuck.items():
             known(told.names(), {port.name for port in by_name[sq].ports}, f"ports of {sq}, in a report,")
         known({sq for to in report.left_out.values() for sq in to}, sqs, f"SQs of graph {state.name!r}, in a report,")
+        state.changed_late += context.ended
         self._see_long(state, context, report)
         if report.profile is not None:
             known([report.ensemble], context.profiles, "ensembles that were asked for costs and")
@@ -178,6 +179,7 @@ class Reports:
             for context in state.contexts.values():
                 seen = self._driver.reports(state.name, context.number)
                 if seen is not None:
+                    state.changed_late += context.ended
                     idle = not any(report.busy for report in seen)
                     context.completion.see(seen)
                     context.completion.done = idle and self._heal.settled(state, context.until, self._driver.now())
@@ -228,6 +230,7 @@ class Reports:
         if state is None:
             later.set_result([])
             return
+        state.changed_late += 1
         for context in state.contexts.values():
             context.profiles = dict.fromkeys(sorted(context.completion.ensembles))
             for name in context.profiles:

@@ -9,7 +9,7 @@ Not kept are the latest output rows, and what is told anew all the time, such as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any, Protocol
 
@@ -65,8 +65,12 @@ class _Place(msgspec.Struct, frozen=True):
     order: int
 
 
-def parts(state: ManagerState) -> Iterator[tuple[tuple[str | int, ...], Any, Any]]:
+def parts(state: ManagerState, quiet: Collection[str] = ()) -> Iterator[tuple[tuple[str | int, ...], Any, Any]]:
     """The parts of a state.
+
+    Args:
+        state: all that the manager knows.
+        quiet: graphs whose starts that have ended are left out.
 
     Yields:
         The key; the content; and a value that is the same as long as the content is, or None.
@@ -93,6 +97,8 @@ def parts(state: ManagerState) -> Iterator[tuple[tuple[str | int, ...], Any, Any
             None,
         )
         for number, context in graph.contexts.items():
+            if context.ended and name in quiet:
+                continue
             rest = msgspec.structs.replace(
                 context, completion=Completion(set()), outputs={}, profiles={}, runs_long=set(), checkpoints={}
             )
@@ -156,12 +162,20 @@ class ChangedParts:
 
     def __init__(self, kept: Mapping[str, bytes]) -> None:
         self._known: dict[str, tuple[Any, bytes]] = dict.fromkeys(kept, (None, b""))
+        # By graph, the parts of starts that have ended, and what is otherwise when one of them changes: there may be
+        # a hundred of each graph, so they are not looked at each time.
+        self._ended: dict[str, tuple[tuple[int, ...], dict[str, tuple[Any, bytes]]]] = {}
 
     def of(self, state: ManagerState) -> dict[str, bytes | None]:
         """Key to new content; None: the part is gone."""
         found: dict[str, bytes | None] = {}
         known, before = {}, self._known
-        for place, content, same_as in parts(state):
+        ended = {name: (_as_ended(graph), dict[str, tuple[Any, bytes]]()) for name, graph in state.graphs.items()}
+        quiet = {name for name, (now, _) in ended.items() if name in self._ended and self._ended[name][0] == now}
+        ended.update({name: self._ended[name] for name in quiet})
+        for name in self._ended.keys() - quiet:
+            before.update(self._ended[name][1])
+        for place, content, same_as in parts(state, quiet):
             key = _key(place)
             last = before.get(key, (None, b""))
             if same_as is not None and (last[0] is same_as or (same_as.__class__ is int and last[0] == same_as)):
@@ -173,7 +187,11 @@ class ChangedParts:
                 found[key] = encoded
             known[key] = same_as, mark
         found.update(dict.fromkeys(before.keys() - known.keys()))
-        self._known = known
+        for name in ended.keys() - quiet:
+            for number, context in state.graphs[name].contexts.items() if ended[name][0] else ():
+                for key in map(_key, (("context", name, number), ("progress", name, number))) if context.ended else ():
+                    ended[name][1][key] = known.pop(key)
+        self._known, self._ended = known, ended
         return found
 
 
@@ -218,6 +236,15 @@ class Keeper:
 
         if changes or waits:
             self._store.write(changes, written)
+
+
+def _as_ended(graph: GraphState) -> tuple[int, ...]:
+    """Other numbers when something of a start of a graph has changed that has ended."""
+    ended = [context for context in graph.contexts.values() if context.ended]
+    if not ended:
+        return ()
+    numbers = sum(context.number for context in ended)
+    return graph.changed_late, len(ended), numbers, sum(context.output_count for context in ended)
 
 
 def _key(place: tuple[str | int, ...]) -> str:

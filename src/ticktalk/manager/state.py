@@ -160,6 +160,7 @@ class GraphState(msgspec.Struct):
         warned: the warnings that were told: "SQ: value without codec", or "ensemble/SQ" of a clock.
         rows: the latest outputs as JSON lines.
         rows_length: their characters.
+        changed_late: how often something of a start has changed that had ended, but for outputs that came.
     """
 
     graph: TTGraph
@@ -187,6 +188,7 @@ class GraphState(msgspec.Struct):
     rows_length: int = 0
     version_of: str = ""
     ends: bool = False
+    changed_late: int = 0
 
     @property
     def name(self) -> str:
