@@ -223,6 +223,12 @@ SENTENCES = [
         ev.Restarted(["f", "g"], ["x", "y"]),
         "the manager goes on where the one before it was: graphs f, g; it awaits x, y",
     ),
+    (
+        ev.StateNotWritten("here", "disk full"),
+        "--state here: it cannot be written: disk full; all else goes on, but a manager that dies now is not followed"
+        " by one that knows of it",
+    ),
+    (ev.StateWritten("here"), "--state here: it is written again"),
     (ev.NotBack("x"), "'x' has not come back since the manager's restart: it counts as gone"),
     (
         ev.ClockWarning("x", 40, "s-1", 70),

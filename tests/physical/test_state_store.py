@@ -7,13 +7,17 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from systems import System, until
+from rich.console import Console
+from systems import ONE, System, until
 
+from ticktalk.cli.doctor import findings
+from ticktalk.cli.tables import status_tables
 from ticktalk.errors import TTRuntimeError
 from ticktalk.manager.saving import ChangedParts
 from ticktalk.manager.state import ManagerState
@@ -153,11 +157,11 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         StateStore(str(tmp_path / "file"), NAME, ADDRESS)
 
 
-def test_a_disk_that_takes_nothing_holds_nothing_up_and_what_waits_is_written_later(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_disk_that_takes_nothing_holds_nothing_up_and_what_waits_is_written_later(tmp_path: Path) -> None:
     store = StateStore(str(tmp_path), NAME, ADDRESS)
     told: list[Any] = []
+    said: list[str] = []
+    store.told = lambda: said.append(store.failure)
     with sqlite3.connect(tmp_path / FILE, isolation_level=None) as other:
         store._file.execute("PRAGMA busy_timeout = 1")
         other.execute("BEGIN EXCLUSIVE")  # as good as a disk that is full
@@ -171,11 +175,36 @@ def test_a_disk_that_takes_nothing_holds_nothing_up_and_what_waits_is_written_la
     until(lambda: told[-1] == 2, "it is written")
     assert not store.failure
     store.close()
-    said = [record.getMessage() for record in caplog.records if "--state" in record.getMessage()]
-    assert len(said) == 2 and "it cannot be written: database is locked" in said[0] and "written again" in said[1]
+    assert said == ["database is locked", ""], "it is told once that nothing is written, and once that it is again"
     with sqlite3.connect(tmp_path / FILE) as file:
         assert [key for (key,) in file.execute("SELECT key FROM parts ORDER BY key")] == ["n0", "n1", "n2", "n3"]
     file.close()
+
+
+def test_a_disk_that_takes_no_state_is_told_by_an_event_by_status_and_by_doctor(tmp_path: Path) -> None:
+    system = System(state=str(tmp_path / "state"))
+    try:
+        store = system.manager._handle.manager.store
+        assert store is not None
+        with sqlite3.connect(tmp_path / "state" / FILE, isolation_level=None, check_same_thread=False) as other:
+            store._file.execute("PRAGMA busy_timeout = 1")
+            other.execute("BEGIN EXCLUSIVE")  # as good as a disk that is full
+            system.deploy(ONE, "one")
+            assert "it cannot be written: database is locked; all else goes on" in system.event("--state")
+            status = system.manager.status()
+            assert status["state"] == {"folder": str(tmp_path / "state"), "failure": "database is locked"}
+            shown = StringIO()
+            Console(file=shown, width=300).print(*status_tables(status))
+            assert "what cannot be written" in shown.getvalue()
+            found = {each.subject: each for each in findings(system.address, None)}
+            assert found["disk"].level == "wrong" and "database is locked" in found["disk"].text
+            other.execute("ROLLBACK")
+        other.close()
+        system.manager.stop_graph("one")
+        assert system.event("--state", "is written again")
+        assert system.manager.status()["state"]["failure"] == ""
+    finally:
+        system.end()
 
 
 def test_ensembles_end_with_a_manager_that_keeps_its_state(tmp_path: Path) -> None:

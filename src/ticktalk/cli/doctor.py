@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.tables import EXPIRES_SOON, add, table, terminal
+from ticktalk.cli.tables import EXPIRES_SOON, add, not_written, table, terminal
 from ticktalk.defaults import RX_PORT
 from ticktalk.durations import about
 from ticktalk.errors import TTError
@@ -212,6 +212,8 @@ def _system(manager: str, credentials: str | None) -> Iterator[Finding]:
         yield Finding("wrong", "manager", *_parted(str(error)))
         return
     yield Finding("good", "manager", f"{found['manager']!r} at {manager} answers, and accepts this command")
+    for text in not_written(found):
+        yield Finding("wrong", "disk", text, "make room there, or let its user write there; it goes on by itself then")
     own = next(entry for entry in found["ensembles"] if entry["name"] == found["manager"])
     for entry in found["ensembles"]:
         if entry is not own:

@@ -96,7 +96,8 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
         )
     tables = [ensembles, graphs, *(_work(graph) for graph in status["graphs"] if graph.get("work"))]
     waits = [*wait_lines(status), *silence(status)]
-    said = {"what waits": waits, "where time goes": times(status), "metrics of bodies": metric_lines(status)}
+    said = {"what cannot be written": not_written(status), "what waits": waits}
+    said |= {"where time goes": times(status), "metrics of bodies": metric_lines(status)}
     for title, lines in said.items():
         if lines:
             shown = table(title)
@@ -114,6 +115,20 @@ def status_tables(status: dict[str, Any]) -> list[Table]:
             add(deaths, f"{name}: {told['count']}", told["latest"])
         tables.append(deaths)
     return tables
+
+
+def not_written(status: dict[str, Any]) -> list[str]:
+    """The files of a manager that take nothing at present, and what that means."""
+    lines = []
+    log, state = status.get("log"), status.get("state")  # an older manager does not tell of its state
+    if log is not None and log["failure"]:
+        lines.append(f"the log {log['file']}: {log['failure']}; {log['left_out']} outputs are left out of it so far")
+    if state is not None and state["failure"]:
+        lines.append(
+            f"the state {state['folder']}: {state['failure']}; a manager that dies now is not followed by one that"
+            " knows of what has changed since"
+        )
+    return lines
 
 
 def _work(graph: dict[str, Any]) -> Table:

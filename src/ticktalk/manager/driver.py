@@ -87,6 +87,10 @@ class Driver:
     def after(self, ticks: int, act: Callable[[], None]) -> None:
         """Call `act` so much later."""
 
+    def kept(self) -> dict[str, str] | None:
+        """The `folder` in which what it knows is kept, and the `failure`, why nothing is written now; or None."""
+        return None
+
     def when_written(self, act: Callable[[], None]) -> None:
         """Call `act` when all that the manager knows now is written, if it is."""
         act()

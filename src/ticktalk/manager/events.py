@@ -115,6 +115,24 @@ class Restarted(Event, frozen=True):
         return f"the manager goes on where the one before it was: {what}{awaits}"
 
 
+class StateNotWritten(Event, frozen=True):
+    """What the manager knows cannot be written at present; all else goes on."""
+
+    folder: str
+    why: str
+    sentence = (
+        "--state {0.folder}: it cannot be written: {0.why}; all else goes on, but a manager that dies now is not"
+        " followed by one that knows of it"
+    )
+
+
+class StateWritten(Event, frozen=True):
+    """What the manager knows is written again, with all that has changed meanwhile."""
+
+    folder: str
+    sentence = "--state {0.folder}: it is written again"
+
+
 class NotBack(Event, frozen=True):
     """An ensemble has not come back after a restart of the manager: its SQs go elsewhere."""
 

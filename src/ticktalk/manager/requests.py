@@ -256,6 +256,7 @@ class Requests:
             [*driver.loads(), *self.reports.loads()],
             outputs.latencies,
             driver.recording,
+            driver.kept(),
         )
 
     def _watch(self, request: WatchRequest) -> str:

@@ -29,6 +29,7 @@ def status(
     loads: Iterable[Load],
     latencies: Callable[[str], Mapping[str, Any]],
     recording: str = "",
+    kept: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """The status at a root tick.
 
@@ -41,6 +42,7 @@ def status(
         loads: the use of cores and links.
         latencies: of the outputs of a graph, by SQ.
         recording: the file to which the manager records all starts; "": none.
+        kept: where all of this is kept (`Driver.kept`).
     """
     ensembles = [_ensemble(ensemble.info, ensemble, now) for ensemble in state.ensembles.values()]
     ensembles.append(_ensemble(state.manager, EnsembleState(state.manager, now, refused=refused), now))
@@ -59,6 +61,7 @@ def status(
         "loads": [load._asdict() for load in loads],
         "errors": state.errors,
         "log": None if log is None else {"file": log.name, "failure": log.failure, "left_out": log.left_out},
+        "state": kept,
         "recording": recording or None,
         "worker_deaths": {name: {"count": count, "latest": latest} for name, (count, latest) in state.deaths.items()},
         "latest_errors": [str(error) for error in state.latest_errors[-ERRORS_SHOWN:]],

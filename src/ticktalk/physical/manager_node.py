@@ -18,7 +18,7 @@ from ticktalk.errors import InvalidMessageError, TTError
 from ticktalk.graph.graph import TTGraph
 from ticktalk.heartbeats import ControlState
 from ticktalk.manager.driver import Driver
-from ticktalk.manager.events import Refused, RefusedMore
+from ticktalk.manager.events import Refused, RefusedMore, StateNotWritten, StateWritten
 from ticktalk.manager.liveness import WATCH_PERIOD, Why
 from ticktalk.manager.reports import REPORT_PERIOD
 from ticktalk.manager.saving import Keeper
@@ -209,12 +209,26 @@ class ManagerNode(Driver):
         loop, store = self.node.loop, self.store
         if store is not None:
             store.post = lambda act: loop.post(self._now(act))
+            store.told = self._now(self._tell_of_state)
             store.say_holder(self.process.state.manager.address)
             self.keeper = keeper = Keeper(self.process.state, store.kept, store, loop.post, self.process.outputs.mark)
             loop.every(KEEP_PERIOD, keeper.write)
             if self.known is not None:
                 self.process.requests.restarted()
                 loop.post(self.node._drain)
+
+    def kept(self) -> dict[str, str] | None:
+        """See `Driver.kept`."""
+        store = self.store
+        return None if store is None else {"folder": str(store.folder), "failure": store.failure}
+
+    def _tell_of_state(self) -> None:
+        assert self.store is not None
+        folder, failure, requests = str(self.store.folder), self.store.failure, self.process.requests
+        event = StateNotWritten(folder, failure) if failure else StateWritten(folder)
+        requests.tell(event)
+        if not requests.watchers:
+            logger.warning("%s", event)
 
     def heartbeat(self, ensemble: str, control: ControlState) -> ControlState:
         """See `Driver.heartbeat`."""

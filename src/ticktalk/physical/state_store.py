@@ -39,6 +39,7 @@ class StateStore:
     Attributes:
         known: what the manager before it knew; None: there was none.
         post: has the timekeeper make a call.
+        told: called by the timekeeper when `failure` has changed.
         kept: the parts as they were when the folder was opened.
         failure: why nothing can be written at present; empty: it can.
 
@@ -50,6 +51,7 @@ class StateStore:
         self.folder = Path(folder)
         self.failure = ""
         self.post: Callable[[Callable[[], None]], None] = lambda act: act()
+        self.told: Callable[[], None] = lambda: None
         self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
         self._unwritten: dict[str, bytes | None] = {}  # since writing failed
         self._place = self.folder.resolve()
@@ -160,7 +162,11 @@ class StateStore:
                 return
 
     def _write(self) -> None:
-        """Write what is not written yet; if that fails it is told once, tried again, and holds nothing up."""
+        """Write what is not written yet; if that fails it is told once, tried again, and holds nothing up.
+
+        To hold messages until there is room again would stop the whole system for the sake of a death that may not
+        come: nothing would be placed elsewhere, started or stopped. So all goes on, and it is told aloud.
+        """
         if not self._unwritten:
             return
         run = self._file.execute
@@ -177,19 +183,15 @@ class StateStore:
                     run("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            if not self.failure:
-                logger.warning(
-                    "--state %s: it cannot be written: %s; all else goes on, but a manager that dies now is not"
-                    " followed by one that knows of it",
-                    self.folder,
-                    error,
-                )
-            self.failure = str(error)
+            self._say(line(error))
         else:
-            if self.failure:
-                logger.warning("--state %s: it is written again", self.folder)
-            self.failure = ""
             self._unwritten = {}
+            self._say("")
+
+    def _say(self, failure: str) -> None:
+        before, self.failure = self.failure, failure
+        if bool(before) != bool(failure):
+            self.post(self.told)
 
     def close(self, done: bool = False) -> None:
         """Write what waits, and give the folder back. `done`: the system has ended in order, so nothing is kept."""
