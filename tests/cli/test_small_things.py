@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from commands import ticktalk
+from ticktalk.cli.main import COMMANDS
 from ticktalk.cli.placement import placement
 from ticktalk.cli.tables import add, table, terminal
 from ticktalk.errors import TTMappingError
@@ -126,3 +129,17 @@ def test_a_mistyped_component_is_told_with_what_was_given(given: str, told: str)
         f"f-1 (line 7) {told}, so nothing was instantiated: add --component edge.camera=MODULE:FACTORY (given: {given})"
     )
     assert placement(graph, [], ["edge.camera=drivers:Camera"], None, None).ensembles.keys() == {"edge"}
+
+
+def test_the_form_for_reports_asks_for_what_a_command_prints() -> None:
+    """Of each form: the fields that GitHub needs, and only kinds that it knows."""
+    forms = sorted((Path(__file__).parents[2] / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+    assert [form.name for form in forms] == ["bug.yml", "feature.yml"]
+    for form in forms:
+        found = yaml.safe_load(form.read_text("utf-8"))
+        assert found["name"] and found["description"]
+        assert {each["type"] for each in found["body"]} <= {"markdown", "textarea", "input", "dropdown", "checkboxes"}
+        idents = [each["id"] for each in found["body"]]
+        assert len(set(idents)) == len(idents) and all(each["attributes"]["label"] for each in found["body"])
+        for word in re.findall(r"`ticktalk (\w+)", form.read_text("utf-8")):
+            assert word in COMMANDS

@@ -9,9 +9,10 @@ import shlex
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,6 +35,9 @@ from ticktalk.printable import block
 from ticktalk.replacement import WATCH
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
+if TYPE_CHECKING:
+    from ticktalk.cli.prompt import Prompt
+
 HELP = """\
 deploy PROGRAM|GRAPH.json [NAME] [--graph NAME]
                                    map a graph, distribute it, wait until it is ready; --graph: which of the program's
@@ -50,6 +54,10 @@ set GRAPH SQ [period=..] [phase=..]
                                    change a stream while it runs, such as period=250ms
 quit                               end the manager; ensembles wait for the next
 shutdown                           end the manager and every ensemble"""
+
+
+COMPLETED = sorted({line.split()[0] for line in HELP.splitlines() if line[0] != " "} | {"help"})
+"""The commands, as a completion gives them."""
 
 
 def manager(
@@ -119,9 +127,10 @@ def manager(
         if sys.stdin.isatty() and sys.stdout.isatty():
             on_interrupt(stopped.set)
             console = _Console(runtime, stopped)
-            threading.Thread(target=console.read, daemon=True).start()
-            while not stopped.wait(0.2):
-                pass
+            with console.prompt() as prompt:
+                threading.Thread(target=console.read, args=(prompt.ask,), daemon=True).start()
+                while not stopped.wait(0.2):
+                    pass
             everything = everything or console.everything
         else:
             runtime.on_event(say)
@@ -177,12 +186,42 @@ class _Console:
             f" ticktalk ensemble NAME --manager {runtime.address}\n'help' lists what can be done here"
         )
 
-    def read(self) -> None:
+    def prompt(self) -> Prompt:
+        """Asks for commands at the terminal."""
+        from ticktalk.cli.prompt import Prompt  # slow to load, and often there is no terminal
+
+        return Prompt("ticktalk> ", self.words)
+
+    def words(self, typed: Sequence[str]) -> Iterable[object]:
+        """The words that may follow those typed so far; `prompt.FILE` stands for files."""
+        from ticktalk.cli.prompt import FILE
+
+        state = self._runtime.process.state
+        match typed:
+            case []:
+                return COMPLETED
+            case ["deploy"]:
+                return [FILE]
+            case ["deploy", *_]:
+                return ["--graph", "--replace", "--watch", "--drop-state"]
+            case ["start" | "stop" | "follow" | "set"]:
+                return state.titles
+            case ["start", *_]:
+                return ["--again", "--start-at"]
+            case ["set", graph]:
+                return [sq.name for known in state.graphs.values() if known.title == graph for sq in known.graph.sqs]
+            case ["set", _, _, *_]:
+                return ["period=", "phase="]
+            case ["drain"]:
+                return [name for name in state.ensembles if name != DEFAULT_RUNTIME_MANAGER_NAME]
+        return []
+
+    def read(self, ask: Callable[[], str]) -> None:
         """Read and do commands until the end."""
         while not self._stopped.is_set():
             try:
-                line = input("ticktalk> ")
-            except (EOFError, KeyboardInterrupt):
+                line = ask()
+            except EOFError:
                 break
             try:
                 self._do(shlex.split(line))

@@ -1,0 +1,201 @@
+"""The line that a user types at a terminal: with history and completion, and whole whatever is printed meanwhile.
+
+While a line is typed, stdout of this process prints above it. So does what comes to stderr, also from worker processes
+and native code: descriptor 2 is a pipe for so long, and a thread shows what comes.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+
+from ticktalk.physical.process_end import FLUSHES
+from ticktalk.printable import block
+
+AT_ONCE = 1 << 16
+"""Bytes of stderr that are shown at a time."""
+
+DRAINS = 1.0
+"""Seconds for which the end of what was written to stderr is waited for."""
+
+BUNDLE = 0.05
+"""Seconds for which text waits for more, because each time the line is drawn anew."""
+
+FILE = object()
+"""Stands among the words that may follow for the name of a file."""
+
+Words = Callable[[Sequence[str]], Iterable[object]]
+"""Gives the words that may follow those typed so far; `FILE` among them stands for files."""
+
+
+class Prompt:
+    """Asks for lines at the terminal. A context manager; within it all prints go above the typed line.
+
+    Args:
+        text: what stands before the line.
+        words: which words are completed.
+    """
+
+    def __init__(self, text: str, words: Words) -> None:
+        self._text = text
+        self._session: PromptSession[str] = PromptSession(
+            history=_history(), completer=_Completer(words), complete_while_typing=False
+        )
+        self._above = _Above(self._session)
+        self._stdout = sys.stdout
+        self._stderr = self._end = -1
+        self._mark = os.urandom(8).hex()
+        self._drained = threading.Event()
+
+    def __enter__(self) -> Prompt:
+        self._stdout, sys.stdout = sys.stdout, self._above
+        if os.isatty(2):
+            sys.stderr.flush()
+            self._stderr = os.dup(2)
+            self._end, taken = os.pipe()
+            os.dup2(taken, 2)
+            os.close(taken)
+            threading.Thread(target=self._show, name="ticktalk stderr", daemon=True).start()
+        FLUSHES.append(self._finish)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        FLUSHES.remove(self._finish)
+        self.leave()
+        self._finish()
+        sys.stdout = self._stdout
+
+    def _finish(self) -> None:
+        """Print all that was written, and give stderr back; what workers still write goes there."""
+        if self._stderr >= 0:
+            sys.stderr.flush()
+            os.write(2, f"{self._mark}\n".encode())
+            os.dup2(self._stderr, 2)
+            self._drained.wait(DRAINS)
+        self._above.close()
+
+    def ask(self) -> str:
+        """The next line.
+
+        Raises:
+            EOFError: there are no more, or `leave` was called.
+        """
+        try:
+            return self._session.prompt(self._text)
+        except KeyboardInterrupt:
+            os.kill(os.getpid(), signal.SIGINT)  # the terminal made a key of it
+            raise EOFError from None
+
+    def leave(self) -> None:
+        """Have `ask` end, from another thread, and leave the terminal as it was."""
+        app = self._session.app
+        if app.is_running and app.loop is not None:
+            app.loop.call_soon_threadsafe(lambda: app.is_running and app.exit(exception=EOFError()))
+
+    def _show(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        write: Callable[[str], object] = self._above.write
+        rest = ""
+        while data := os.read(self._end, AT_ONCE):
+            *lines, rest = (rest + decoder.decode(data)).split("\n")
+            for line in lines:
+                text = line.removesuffix(self._mark)
+                if text or not line:
+                    write(f"{block(text)}\n")
+                if text != line:
+                    self._drained.set()
+                    write = self._to_stderr
+
+    def _to_stderr(self, text: str) -> None:
+        with suppress(OSError):
+            os.write(self._stderr, text.encode())
+
+
+class _Above(io.TextIOBase):
+    """Text that is printed above the line of a session, by a thread of its own; whole lines at a time."""
+
+    def __init__(self, session: PromptSession[str]) -> None:
+        self._session = session
+        self._output = session.app.output
+        self._texts: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._begun = ""
+        self._thread = threading.Thread(target=self._print, name="ticktalk prints", daemon=True)
+        self._thread.start()
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        with self._lock:
+            lines, end, self._begun = (self._begun + text).rpartition("\n")
+            if end:
+                self._texts.put(lines + end)
+        return len(text)
+
+    def close(self) -> None:
+        """Print all that was written, and end."""
+        if not self.closed:
+            self._texts.put(self._begun)
+            self._texts.put(None)
+            self._thread.join()
+            super().close()
+
+    def _print(self) -> None:
+        while (text := self._texts.get()) is not None:
+            app, printed = self._session.app, threading.Event()
+
+            def print_text(text: str = text, printed: threading.Event = printed) -> None:
+                self._output.write_raw(text)
+                self._output.flush()
+                printed.set()
+
+            loop = app.loop
+            if loop is not None:
+                with suppress(RuntimeError):  # the line has just ended, and so has the loop
+                    loop.call_soon_threadsafe(run_in_terminal, print_text)
+                    while not printed.wait(BUNDLE) and app.loop is loop:
+                        pass
+            if not printed.is_set():
+                print_text()
+
+
+class _Completer(Completer):
+    def __init__(self, words: Words) -> None:
+        self._words = words
+        self._files = PathCompleter(expanduser=True)
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
+        typed = document.text_before_cursor.split(" ")
+        begun = typed[-1]
+        for word in self._words([each for each in typed[:-1] if each]):
+            if word is FILE:
+                yield from self._files.get_completions(Document(begun), complete_event)
+            elif str(word).startswith(begun):
+                yield Completion(str(word), -len(begun))
+
+
+def _history() -> History:
+    """The lines of earlier consoles, in a file of this user; only of this one where there can be none."""
+    folder = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "ticktalk"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = folder / "console"
+        file.touch(0o600)
+    except (OSError, RuntimeError):
+        return InMemoryHistory()
+    return FileHistory(str(file))

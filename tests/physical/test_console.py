@@ -1,0 +1,153 @@
+"""The manager's console at a terminal: the typed line stays whole whatever is printed; history, completion, the end.
+
+A terminal of another make (pyte) shows what a user sees.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyte
+import pytest
+from systems import HEAD, LIMIT, until
+
+COUNT = 15
+
+PROGRAM = (
+    HEAD
+    + f"""
+import os
+@STREAMify
+def src(trigger):
+    global sq_state
+    sq_state["n"] = n = sq_state.get("n", 0) + 1
+    print("printed", n)
+    os.write(2, b"native %d\\n" % n)
+    return n
+@GRAPHify
+def main(trigger):
+    with TTClock.root() as root:
+        start = READ_TTCLOCK(trigger, TTClock=root)
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start, start + {COUNT * 50_000}))
+        return src(window, TTPeriod=50_000, TTMissed="catch-up")
+"""
+)
+
+
+class Terminal:
+    """A command at a terminal of 200 columns; what has left the screen is kept, too."""
+
+    def __init__(self, folder: Path, *command: str) -> None:
+        self.screen = pyte.HistoryScreen(200, 40, history=10_000)
+        self._stream = pyte.ByteStream(self.screen)
+        self._lock = threading.Lock()
+        self.ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 200, 0, 0))
+        self.modes = termios.tcgetattr(theirs)
+        self.theirs = theirs
+        # Else it asks the terminal for the place of the cursor, which this one does not tell.
+        environment = {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", "XDG_STATE_HOME": str(folder)}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ticktalk.cli.entry", *command],
+            stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, start_new_session=True,
+            env={**os.environ, **environment}, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        try:
+            while data := os.read(self.ours, 1 << 16):
+                with self._lock:
+                    self._stream.feed(data)
+        except OSError:
+            pass  # closed
+
+    def type(self, text: str) -> None:
+        os.write(self.ours, text.encode())
+
+    @property
+    def lines(self) -> list[str]:
+        """All lines so far, without spaces at their ends."""
+        with self._lock:
+            before = ["".join(line[column].data for column in range(200)) for line in self.screen.history.top]
+            return [line.rstrip() for line in [*before, *self.screen.display]]
+
+    @property
+    def last(self) -> str:
+        """The last line that is not empty."""
+        return next((line for line in reversed(self.lines) if line), "")
+
+    def shows(self, text: str) -> None:
+        until(lambda: any(text in line for line in self.lines), f"{text!r} in {self.lines}")
+
+    def ends_with(self, line: str) -> None:
+        until(lambda: self.last == line, f"{line!r} at the end of {self.lines}")
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        os.close(self.ours)
+        os.close(self.theirs)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    made = Terminal(tmp_path, "manager", "--rx-port", "0")
+    yield made
+    made.close()
+
+
+def test_what_is_printed_leaves_the_typed_line_whole(terminal: Terminal) -> None:
+    """Outputs, prints of bodies and of native code in a worker come while a user types."""
+    terminal.ends_with("ticktalk>")
+    terminal.type("deploy pro\t")  # a file is completed
+    terminal.ends_with("ticktalk> deploy prog.py")
+    terminal.type("\r")
+    terminal.shows("prog is ready")
+    terminal.type("follow\rstart prog\rstat")
+    until(lambda: sum("src-1 on runtime-manager" in line for line in terminal.lines) >= COUNT, "all outputs")
+    until(lambda: sum("native" in line for line in terminal.lines) >= COUNT, "all of native code")
+    terminal.ends_with("ticktalk> stat")
+    text = terminal.lines
+    numbers = [str(n) for n in range(1, COUNT + 1)]
+    outputs = [re.fullmatch(r"prog \[.*\)  src-1 on runtime-manager:  (\d+)", line) for line in text]
+    assert [found[1] for found in outputs if found] == numbers
+    printed = [re.fullmatch(r"\[src-1\] printed (\d+)", line) for line in text]
+    assert [found[1] for found in printed if found] == numbers
+    native = [re.fullmatch(r"\[runtime-manager: native code\] native (\d+)", line) for line in text]
+    assert [found[1] for found in native if found] == numbers
+    terminal.type("us\r")
+    terminal.shows("runtime-manager")
+    until(lambda: "ticktalk> status" in terminal.lines and terminal.last == "ticktalk>", "the next line is asked for")
+    terminal.type("\x1b[A")  # up
+    terminal.ends_with("ticktalk> status")
+    terminal.type("\x15set pr\t")
+    terminal.ends_with("ticktalk> set prog")
+    terminal.type(" sr\t")
+    terminal.ends_with("ticktalk> set prog src-1")
+    terminal.type("\x03")
+    assert terminal.process.wait(LIMIT) == 0
+    terminal.shows("stopping; press Ctrl-C again to end at once")
+    assert termios.tcgetattr(terminal.theirs) == terminal.modes
+
+
+def test_a_signal_ends_it_and_leaves_the_terminal_as_it_was(terminal: Terminal) -> None:
+    terminal.ends_with("ticktalk>")
+    terminal.type("half a li")
+    terminal.ends_with("ticktalk> half a li")
+    terminal.process.send_signal(signal.SIGTERM)
+    assert terminal.process.wait(LIMIT) == 0
+    assert termios.tcgetattr(terminal.theirs) == terminal.modes
