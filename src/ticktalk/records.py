@@ -20,7 +20,7 @@ Outcome = Literal["sent", "nothing", "failed"]
 """The outcome of a firing: a result was sent, its body gave none, it raised."""
 
 
-class Record(msgspec.Struct, frozen=True, array_like=True):
+class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Something that happened at an SQ.
 
     Attributes:
@@ -135,6 +135,11 @@ class Together(Record, frozen=True, array_like=True):
     """Notes of the same kind that were made at once, as one: `each` gives them."""
 
     @property
+    def count(self) -> int:
+        """How many notes there are."""
+        raise NotImplementedError
+
+    @property
     def names(self) -> list[str]:
         """By note, the arc or the SQ by which it is counted if it is left out."""
         raise NotImplementedError
@@ -156,6 +161,10 @@ class SentTogether(Together, frozen=True, array_like=True, tag="sent together"):
     def __post_init__(self) -> None:
         if len(self.arcs) != len(self.numbers):
             raise ValueError("as many numbers as arcs are wanted")
+
+    @property
+    def count(self) -> int:
+        return len(self.arcs)
 
     @property
     def names(self) -> list[str]:
@@ -189,6 +198,10 @@ class TakenTogether(Together, frozen=True, array_like=True, tag="taken together"
             raise ValueError("as many ports, numbers, arcs and tokens as SQs are wanted")
 
     @property
+    def count(self) -> int:
+        return 3 * len(self.sqs)
+
+    @property
     def names(self) -> list[str]:
         return [name for name in self.sqs for _ in range(3)]
 
@@ -215,6 +228,10 @@ class FiredTogether(Together, frozen=True, array_like=True, tag="fired together"
     def __post_init__(self) -> None:
         if len(self.sqs) != len(self.outcomes):
             raise ValueError("as many outcomes as SQs are wanted")
+
+    @property
+    def count(self) -> int:
+        return len(self.sqs)
 
     @property
     def names(self) -> list[str]:

@@ -14,6 +14,7 @@ from oracle import Node, body, run
 from test_oracle import BOUND, as_graph, networks
 from test_regions import programs
 
+from programs import HEAD
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.tapping import Tapped
@@ -41,6 +42,31 @@ def tapped(manager: TTRuntimeManagerSim) -> dict[str, list[AnyRecord]]:
         noted = records[name] = []
         site.host.tap = lambda start, noted=noted: Tapped(noted.append, manager.simulation.now)
     return records
+
+
+def test_without_a_tap_nothing_is_wrapped_and_the_code_is_the_same() -> None:
+    """Also where another simulation of the process is recorded."""
+    codes, parts = [], []
+    for tap in (False, True, False):
+        manager = TTRuntimeManagerSim(None, [TTEnsemble(None, "a")], simpy.Environment())
+        if tap:
+            tapped(manager)
+        main = "@GRAPHify\ndef main(trigger):\n    return half(count(trigger, TTPeriod=1000))\n"
+        text = HEAD + "@SQify\ndef half(x):\n    return x / 2\n" + main
+        graph = compile_source(text, "prog.py", "prog")
+        manager.instantiate_and_map_graph(graph)
+        manager.execute_graph(graph)
+        manager.simulation.run(100_000)
+        accelerator: Any = manager.simulation.accelerator
+        codes.append(None if accelerator.loops.plan is None else accelerator.loops.plan.main.code.text)
+        (context,) = manager.simulation.sites["a"].host.contexts.values()  # type: ignore[union-attr]
+        wrapped = {"receive", "step", "along", "publish_together", "meet", "miss"}
+        of_context = [*context.syncs.values(), *context.forwards.values()]
+        parts.append({name for part in of_context for name in vars(part)} & wrapped)
+        assert any({"tap", "watch"} & set(chain.stages) for chain in context.chains.values()) == tap
+    assert codes[0] is not None and codes[0] == codes[2] and codes[1] is None
+    assert "tap" not in codes[0] and "note" not in codes[0]
+    assert parts[0] == parts[2] == {"publish_together"} < parts[1]
 
 
 def of_kind(records: list[AnyRecord], kind: type, sq: str = "") -> list[Any]:

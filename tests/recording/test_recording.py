@@ -22,8 +22,8 @@ from programs import HEAD
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.errors import TTError
 from ticktalk.language.compiler import compile_source
+from ticktalk.recording.mcap_chunks import McapWriter
 from ticktalk.recording.mcap_file import RecordingWriter, as_json, read_recording
-from ticktalk.recording.mcap_writer import McapWriter
 from ticktalk.recording.setup import Setup
 from ticktalk.recording.simulated import RecordedSimulation
 from ticktalk.records import (

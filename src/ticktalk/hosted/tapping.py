@@ -115,7 +115,7 @@ class Tapped:
             return
 
         def watched_together(together: Together, data: Data, start: Tick, stop: Tick) -> None:
-            numbers = [self._count(self._sent, arc) for arc in together.names]
+            numbers = _counted(self._sent, together.names)
             if len(data) <= self.longest:
                 arcs = [*together.names]
                 self._note(SentTogether(self._now(), name, arcs, numbers, start, stop, bytes(data)))
@@ -198,7 +198,7 @@ class Tapped:
         self, sqs: list[str], ports: list[int], arcs: list[str], tokens: list[int], start: Tick, stop: Tick
     ) -> None:
         """Tokens have come to the one port of each SQ, and fire."""
-        numbers = [self._count(self._received, sq) for sq in sqs]
+        numbers = _counted(self._received, sqs)
         self._note(TakenTogether(self._now(), "", sqs, ports, numbers, arcs, tokens, start, stop))
 
     def fired_together(
@@ -226,6 +226,12 @@ class Tapped:
     def _counted(self, sq: str, kind: str, count: int) -> None:
         self._why[sq] = kind
         self._note(Counted(self._now(), sq, kind, count))
+
+
+def _counted(numbers: Counter[str], names: Sequence[str]) -> list[int]:
+    """Count one more under each name; the counts."""
+    numbers.update(names)
+    return [*map(numbers.__getitem__, names)]
 
 
 def _opened(value: Any) -> tuple[int, Any]:

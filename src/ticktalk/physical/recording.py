@@ -15,7 +15,24 @@ import msgspec
 from ticktalk.engine.tap import Tap
 from ticktalk.hosted.tapping import Tapped
 from ticktalk.payloads import StartContext, StopGraph
-from ticktalk.records import Noted, Recorded, Records, Sent, SentTogether, Together, names_of
+from ticktalk.records import (
+    Counted,
+    Deadline,
+    Decided,
+    Fired,
+    GridSet,
+    Left,
+    Moved,
+    Noted,
+    Received,
+    Recorded,
+    Records,
+    Sent,
+    SentTogether,
+    Together,
+    Turn,
+    names_of,
+)
 
 WAITING = 200_000
 """Records of a context that may wait to be encoded."""
@@ -34,6 +51,10 @@ PERIOD = 0.1
 
 NOTE = 64
 """Bytes that each note of several that go as one counts for."""
+
+
+_SINGLE: frozenset[type] = frozenset({Received, Turn, Decided, Left, Counted, Fired, Deadline, Moved, GridSet})
+"""The kinds of records of one note, without a value of a token."""
 
 
 class _Waiting:
@@ -65,7 +86,7 @@ class _Waiting:
         while waiting and len(found) < TOGETHER and size < TOGETHER_BYTES:
             record = waiting.popleft()
             size += _size_of(record)
-            count += len(record.names) if isinstance(record, Together) else 1
+            count += record.count if isinstance(record, Together) else 1
             found.append(record)
         self._taken += size
         with self._lock:
@@ -77,8 +98,13 @@ class _Waiting:
 
 def _size_of(record: Noted) -> int:
     """The bytes of the values in a record, and of many names."""
-    size = len(record.value) if isinstance(record, Sent | SentTogether) else 0
-    return size + NOTE * len(record.names) if isinstance(record, Together) else size
+    kind = record.__class__
+    if kind in _SINGLE:
+        return 0
+    if isinstance(record, Sent):
+        return len(record.value)
+    assert isinstance(record, Together)
+    return NOTE * record.count + (len(record.value) if isinstance(record, SentTogether) else 0)
 
 
 class Noting:

@@ -11,21 +11,22 @@ import json
 import os
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from typing import IO, Any
 
 import msgspec
 from mcap.exceptions import EndOfFile, McapError
-from mcap.records import Attachment, Channel, Message, Metadata
+from mcap.records import Attachment, Channel, Chunk, Metadata
 from mcap.stream_reader import StreamReader
 
 from ticktalk.errors import TTError
 from ticktalk.ranges import FARTHEST
-from ticktalk.recording.mcap_writer import McapWriter
+from ticktalk.recording.mcap_chunks import McapWriter, messages_of
 from ticktalk.recording.setup import Setup
 from ticktalk.records import AnyRecord, Noted, Records, Sent, SentTogether, Together, each_of, names_of
-from ticktalk.time import INFINITY, NEG_INFINITY
+from ticktalk.time import INFINITY, NEG_INFINITY, Tick
+from ticktalk.values.codec import Data, split
 
 PROFILE = "ticktalk"
 RECORDS = "records"
@@ -66,7 +67,7 @@ _encoder = msgspec.msgpack.Encoder()
 _records = msgspec.msgpack.Decoder(Records)
 
 
-def as_json(data: bytes) -> tuple[str, bytes] | None:
+def as_json(data: Data) -> tuple[str, bytes] | None:
     """The JSON type of an encoded value, and its JSON; None: JSON cannot hold it exactly."""
     first = data[0]
     if first < 0x80:  # a small number
@@ -153,7 +154,7 @@ class RecordingWriter:
         lost = batch.first - self._next.get(place, 0) - sum(batch.missing.values())
         if lost > 0:
             self.missing[batch.ensemble] += lost
-        count = sum(len(record.names) if isinstance(record, Together) else 1 for record in batch.records)
+        count = sum(record.count if isinstance(record, Together) else 1 for record in batch.records)
         self._next[place] = batch.first + count
         self._try(self._add, batch)
         if self.failure:
@@ -163,46 +164,44 @@ class RecordingWriter:
         kept: list[Noted] = []
         for record in batch.records:
             if record.__class__ is Sent:
-                self._token(batch, record)
-                record = Sent(record.tick, record.sq, record.arc, record.number, record.start, record.stop, b"")
-            elif record.__class__ is SentTogether:
-                for token in record.each():
-                    self._token(batch, token)
+                sent: Sent = record
+                self._tokens(batch, sent, ((sent.arc, sent.number, sent.value),))
+                record = Sent(sent.tick, sent.sq, sent.arc, sent.number, sent.start, sent.stop, b"")
+            elif isinstance(record, SentTogether):
+                values = split(record.value) if record.value else [b""] * record.count
+                self._tokens(batch, record, zip(record.arcs, record.numbers, values, strict=True))
                 record = msgspec.structs.replace(record, value=b"")
             kept.append(record)
         tick = _time(batch.records[-1].tick if batch.records else 0)
         channel = self._channel(f"{batch.graph}/{RECORDS}", "msgpack", "")
         self._writer.message(channel, tick, _encoder.encode(msgspec.structs.replace(batch, records=kept)))
 
-    def _token(self, batch: Records, record: Sent) -> None:
-        """Write a token on the channel of its arc."""
-        value, number = record.value, record.number
-        if not value:
-            self.missing[record.arc] += 1
-            return
-        place = batch.graph, batch.context, batch.ensemble, record.arc
-        arc = self._arcs.get(place)
-        if arc is None:
-            arc = self._arcs[place] = _Arc(batch, record)
-        start = None if record.start == NEG_INFINITY else record.start
-        stop = None if record.stop == INFINITY else record.stop
-        exact = as_json(value)
-        if exact is not None:
-            kind, text = exact
-            interval = (
-                b"%d,\"stop\":%d" % (start, stop)
-                if start is not None and stop is not None
-                else b'%b,"stop":%b' % (msgspec.json.encode(start), msgspec.json.encode(stop))
-            )
-            data = b'{"value": %b, "start":%b,"number":%d,%b' % (text, interval, number, arc.rest)
-        else:
-            kind = ""
-            own = {"value": msgspec.Raw(value), "start": start, "stop": stop, "number": number}
-            data = _encoder.encode({**own, **arc.said})
-        channel = arc.channels.get(kind)
-        if channel is None:
-            channel = arc.channels[kind] = self._channel(arc.topic, "json" if kind else "msgpack", kind)
-        self._writer.message(channel, _time(record.tick), data, number % 2**32)
+    def _tokens(self, batch: Records, sent: Sent | SentTogether, tokens: Iterable[tuple[str, int, Data]]) -> None:
+        """Write tokens, each on the channel of its arc: arc, number and value; the interval is the same."""
+        start = None if sent.start == NEG_INFINITY else sent.start
+        stop = None if sent.stop == INFINITY else sent.stop
+        interval = b'%b,"stop":%b,"number":' % (msgspec.json.encode(start), msgspec.json.encode(stop))
+        time, write, arcs = _time(sent.tick), self._writer.message, self._arcs
+        graph, context, ensemble = batch.graph, batch.context, batch.ensemble
+        for name, number, value in tokens:
+            if not value:
+                self.missing[name] += 1
+                continue
+            arc = arcs.get((graph, context, ensemble, name))
+            if arc is None:
+                arc = arcs[graph, context, ensemble, name] = _Arc(batch, sent.sq, name)
+            exact = as_json(value)
+            if exact is not None:
+                kind, text = exact
+                data = b'{"value": %b, "start":%b%d,%b' % (text, interval, number, arc.rest)
+            else:
+                kind = ""
+                own = {"value": msgspec.Raw(value), "start": start, "stop": stop, "number": number}
+                data = _encoder.encode({**own, **arc.said})
+            channel = arc.channels.get(kind)
+            if channel is None:
+                channel = arc.channels[kind] = self._channel(arc.topic, "json" if kind else "msgpack", kind)
+            write(channel, time, data, number % 2**32)
 
     def _channel(self, topic: str, encoding: str, kind: str) -> int:
         known = self._channels.get((topic, kind))
@@ -252,10 +251,10 @@ class _Arc:
         said: what all of its tokens say, and `rest`: the same as the end of a JSON object.
     """
 
-    def __init__(self, batch: Records, token: Sent) -> None:
-        self.topic = f"{batch.graph}/{token.arc}"
+    def __init__(self, batch: Records, sq: str, arc: str) -> None:
+        self.topic = f"{batch.graph}/{arc}"
         self.channels: dict[str, int] = {}
-        self.said = {"sq": token.sq, "ensemble": batch.ensemble, "context": batch.context}
+        self.said = {"sq": sq, "ensemble": batch.ensemble, "context": batch.context}
         self.rest = msgspec.json.encode(self.said)[1:]
 
 
@@ -277,12 +276,18 @@ class Recording(msgspec.Struct):
     def records(self, context: int | None = None) -> list[tuple[str, AnyRecord]]:
         """All records of a start (default: the last one), with their ensembles, by tick; each ensemble's in order."""
         wanted = self.setups[-1].context if context is None else context
-        latest: dict[str, int] = {}
-        found: list[tuple[int, str, AnyRecord]] = []
+        latest: dict[str, Tick] = {}
+        found: list[tuple[Tick, str, AnyRecord]] = []
         for batch in self.batches:
-            for each in each_of(batch.records if batch.context == wanted else ()):
-                tick = latest[batch.ensemble] = max(each.tick, latest.get(batch.ensemble, each.tick))
-                found.append((tick, batch.ensemble, each))
+            if batch.context != wanted:
+                continue
+            ensemble = batch.ensemble
+            tick = latest.get(ensemble, NEG_INFINITY)
+            for each in each_of(batch.records):
+                if each.tick > tick:
+                    tick = each.tick
+                found.append((tick, ensemble, each))
+            latest[ensemble] = tick
         found.sort(key=itemgetter(0))
         return [(ensemble, each) for _, ensemble, each in found]
 
@@ -309,32 +314,42 @@ def _read(file: IO[bytes]) -> Recording:
     found = Recording(lacks=["the end: it was cut off"])
     channels: dict[int, Channel] = {}
     for record in _until_cut(file):
-        if isinstance(record, Channel):
-            channels[record.id] = record
+        if isinstance(record, Chunk):
+            for number, data in messages_of(record, channels):
+                channel = channels[number]
+                graph, _, arc = channel.topic.partition("/")
+                if arc == RECORDS:
+                    found.batches.append(_filled(found, _records.decode(data)))
+                else:
+                    value, token = _token_of(channel, data)
+                    found.values[graph, token.context, token.ensemble, arc, token.number] = value
         elif isinstance(record, Attachment) and record.media_type == "application/json":
             found.setups.append(msgspec.json.decode(record.data, type=Setup))
         elif isinstance(record, Metadata) and record.name == "end":
             said = record.metadata
             found.lacks = said["lacks"].split("\n") if said["complete"] != "true" else []
-        elif isinstance(record, Message):
-            channel = channels[record.channel_id]
-            graph, _, arc = channel.topic.partition("/")
-            if arc == RECORDS:
-                found.batches.append(_filled(found, _records.decode(record.data)))
-            else:
-                value, token = _token_of(channel, record.data)
-                place = graph, token["context"], token["ensemble"], arc, token["number"]
-                found.values[place] = value
     return found
 
 
-def _token_of(channel: Channel, data: bytes) -> tuple[bytes, dict[str, Any]]:
+class _Token(msgspec.Struct, gc=False):
+    """What is wanted of a token's message; `value`: as JSON or as MessagePack."""
+
+    value: msgspec.Raw
+    number: int
+    ensemble: str
+    context: int
+
+
+_json_token = msgspec.json.Decoder(_Token)
+_msgpack_token = msgspec.msgpack.Decoder(_Token)
+
+
+def _token_of(channel: Channel, data: bytes) -> tuple[bytes, _Token]:
     if channel.message_encoding == "json":
-        token = msgspec.json.decode(data)
-        return _encoder.encode(token["value"]), token
-    token = msgspec.msgpack.decode(data, type=dict[str, msgspec.Raw])
-    rest = {name: msgspec.msgpack.decode(token[name]) for name in ("context", "ensemble", "number")}
-    return bytes(token["value"]), rest
+        token = _json_token.decode(data)
+        return _encoder.encode(msgspec.json.decode(token.value)), token
+    token = _msgpack_token.decode(data)
+    return bytes(token.value), token
 
 
 def _filled(found: Recording, batch: Records) -> Records:
@@ -351,6 +366,6 @@ def _filled(found: Recording, batch: Records) -> Records:
 def _until_cut(file: IO[bytes]) -> Iterator[Any]:
     """The records of an MCAP file, up to its end or to where it was cut off."""
     try:
-        yield from StreamReader(file, validate_crcs=True, record_size_limit=LONGEST_RECORD).records
+        yield from StreamReader(file, emit_chunks=True, validate_crcs=True, record_size_limit=LONGEST_RECORD).records
     except (EndOfFile, struct.error):
         pass

@@ -1,4 +1,4 @@
-"""Writes MCAP files of many small messages.
+"""Writes MCAP files of many small messages, and reads their chunks.
 
 The `mcap` library makes several objects of each message. Here a message is a head and its bytes, and all else is done
 once for each chunk: compression, checksum, the indexes of its channels. The records around messages are the library's.
@@ -6,13 +6,15 @@ once for each chunk: compression, checksum, the indexes of its channels. The rec
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import IO
 
 import lz4.frame
-from mcap.data_stream import RecordBuilder
+from mcap.data_stream import ReadDataStream, RecordBuilder
 from mcap.opcode import Opcode
 from mcap.records import (
     Attachment,
@@ -30,6 +32,7 @@ from mcap.records import (
     Statistics,
     SummaryOffset,
 )
+from mcap.stream_reader import get_chunk_data_stream
 from mcap.writer import MCAP0_MAGIC
 
 CHUNK = 1 << 18
@@ -37,6 +40,7 @@ CHUNK = 1 << 18
 
 _HEAD = struct.Struct("<BQHIQQ")  # of a message: opcode, length, channel, sequence, log time, publish time
 _AFTER_LENGTH = _HEAD.size - 9
+_RECORD = struct.Struct("<BQ")  # of any record: opcode, length
 _INDEX = struct.Struct("<BQHI")  # of an index: opcode, length, channel, bytes of the entries
 
 
@@ -188,6 +192,28 @@ class McapWriter:
         head = struct.pack("<BQQQ", Opcode.FOOTER, 20, start, where)
         footer = Footer(summary_start=start, summary_offset_start=where, summary_crc=zlib.crc32(summary + head))
         self._write(summary + _bytes_of(footer) + MCAP0_MAGIC)
+
+
+def messages_of(chunk: Chunk, channels: dict[int, Channel]) -> Iterator[tuple[int, bytes]]:
+    """The messages of a chunk, each after the number of its channel; `channels` get those that begin there.
+
+    Raises:
+        ValueError: it is broken.
+    """
+    stream, size = get_chunk_data_stream(chunk, validate_crc=True)
+    data, place = stream.read(size), 0
+    while place < len(data):
+        code, length = _RECORD.unpack_from(data, place)
+        place += _RECORD.size
+        content = data[place : place + length]
+        place += length
+        if len(content) < length:
+            raise ValueError("a chunk that ends within a record")
+        if code == Opcode.MESSAGE:
+            yield int.from_bytes(content[:2], "little"), content[_AFTER_LENGTH:]
+        elif code == Opcode.CHANNEL:
+            found = Channel.read(ReadDataStream(io.BytesIO(content)))
+            channels[found.id] = found
 
 
 def _bytes_of(record: McapRecord) -> bytes:
