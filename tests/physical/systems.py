@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ticktalk.graph.graph import TTGraph
+from ticktalk.hosted.lease import Times
 from ticktalk.language.compiler import compile_source
+from ticktalk.manager.liveness import WATCH_PERIOD
 from ticktalk.payloads import FiringError, OutputToken
 from ticktalk.runtime_manager import TTRuntimeManagerPhysical
 
@@ -24,6 +26,9 @@ Result = TypeVar("Result")
 
 LIMIT = 60.0
 """Seconds after which a condition that should come true has failed, on a machine that is ever so busy."""
+
+ROUNDED = 50_000
+"""Microseconds by which a silence is rounded where it is told."""
 
 HEAD = "from ticktalk import SQify, STREAMify, GRAPHify, TTClock, TTEmpty, component\n"
 
@@ -157,6 +162,16 @@ class Process:
                 for pid in family:
                     kill(pid)
         self.wait()
+
+
+def in_time(event: str) -> bool:
+    """Whether a manager has taken an ensemble for dead when it should: its event says how long the silence was.
+
+    That is by its own clock, and without the time in which it did not run itself. An ensemble that ran late is given up
+    to twice the time. The manager looks now and then, and may be late itself by as much as a heartbeat.
+    """
+    times, silence = Times(), float(event.rpartition("no heartbeat for ")[2].removesuffix("s")) * 1e6
+    return times.surely_after - ROUNDED <= silence <= 2 * times.dead_after + WATCH_PERIOD + times.heartbeat + ROUNDED
 
 
 _numbers = itertools.count(os.getpid() * 10)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from systems import NUMBERS, Process, until
+from systems import NUMBERS, Process, in_time, until
 
 PORT = 5555
 
@@ -205,7 +205,8 @@ def test_a_link_that_is_cut_for_five_seconds(network: Network, tmp_path: Path) -
     until(lambda: len(values(tmp_path)) > 3, "the stream runs")
     network.cut(host)
     cut_at = time.monotonic()
-    until(lambda: f"'{host}' is gone" in manager.said, "the silence is noticed")
+    told = until(lambda: [line for line in list(manager.err) if f"'{host}' is gone" in line], "the silence is noticed")
+    assert in_time(told[0]), told
     until(lambda: time.monotonic() - cut_at >= 5, "five seconds")  # the test is about a cut of this length
     before = len(values(tmp_path))
     network.mend(host, number)
@@ -277,6 +278,8 @@ def test_an_ensemble_that_is_cut_off_holds_movable_sqs_and_fixed_ones_go_on(netw
     network.mend("a", 1)
     mended_at = time.monotonic()
     until(lambda: "'a' is back" in manager.said, f"it is back: {manager.said}")
+    told = [line for line in list(manager.err) if "'a' is gone" in line]
+    assert in_time(told[0]), told
     until(lambda: "the manager is heard again" in a.said, "it hears the manager")
     before = len(marks(b, "free")), len(marks(a, "fixed"))
     until(lambda: len(marks(b, "free")) > before[0] + 20 and len(marks(a, "fixed")) > before[1] + 20, "all goes on")
