@@ -406,7 +406,7 @@ def told(x, what):
 def main(trigger):
     with TTClock.root() as root_clock:
         start = READ_TTCLOCK(trigger, TTClock=root_clock)
-        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start, start + 100_000))
+        window = COPY_TTTIME(1, VALUES_TO_TTTIME(start, start + 5_000_000))
         p, q = TTFinishByOtherwise({stream}(window, TTPeriod=50_000), TTTimeDeadline=start + 10_000_000, TTPlanB=late())
         told(p, what="p")
         told(q, what="q")
@@ -416,6 +416,7 @@ def main(trigger):
 def test_what_a_deadline_passes_on_is_unpacked_in_a_worker(host: Host) -> None:
     graph = host.run(VALUES + DEADLINE.format(stream="two"))
     until(lambda: len(host.values(graph)) >= 2, "both parts")
+    in_loop(host.node, lambda: host.node.stop_graph(graph))
     assert set(host.values(graph)) == {("p", "Car(speed=1.0)"), ("q", "Car(speed=2.0)")}
     assert not host.errors_of(graph)
     graph = host.run(VALUES + DEADLINE.format(stream="three"))

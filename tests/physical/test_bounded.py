@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from fuzz_messages import NoLink
-from systems import HEAD, Process, System, alive, free_port, until
+from systems import HEAD, Process, System, alive, free_port, repeated, until
 
 from ticktalk import payloads as carry
 from ticktalk.ensemble import TTEnsemble
@@ -59,19 +59,25 @@ def system() -> Iterator[System]:
 
 def test_heavy_outputs_hold_up_no_manager(system: System) -> None:
     """An int of a million bits and a set of ints that collide: rendering or opening either takes seconds."""
-    system.deploy(HEAVY, "heavy")
-    beats: list[float] = []
+    numbers = itertools.count()
 
-    def beat() -> None:
-        beats.append(time.monotonic())
+    def slowest() -> float:
+        """The longest time in which the manager did nothing, in seconds."""
+        graph = f"heavy{next(numbers)}"
+        system.deploy(HEAVY, graph)
+        beats: list[float] = []
 
-    system.manager._handle.node.loop.every(20_000, beat)
-    system.manager.execute_graph("heavy")
-    until(lambda: len(system.manager.process.state.graphs["heavy"].rows) == 1, "both come", 60)
-    slowest = max(after - before for before, after in itertools.pairwise(beats))
-    assert slowest < 1.0, f"the manager stood still for {slowest:.1f} s"
-    rows = system.manager.process.state.graphs["heavy"].rows
-    assert rows[0].isprintable() and len(rows[0]) > 100_000
+        def beat() -> None:
+            beats.append(time.monotonic())
+
+        system.manager._handle.node.loop.every(20_000, beat)
+        system.manager.execute_graph(graph)
+        until(lambda: len(system.manager.process.state.graphs[graph].rows) == 1, "both come", 60)
+        rows = system.manager.process.state.graphs[graph].rows
+        assert rows[0].isprintable() and len(rows[0]) > 100_000
+        return max(after - before for before, after in itertools.pairwise(beats))
+
+    repeated(slowest, lambda seconds: seconds < 1.0, "the manager does not stand still")
 
 
 def state_with(graph: str) -> ManagerState:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from systems import LIMIT, ONE, until
+from systems import LIMIT, ONE, repeated, until
 
 from ticktalk.cli.remote import Remote
 from ticktalk.ensemble import TTEnsemble
@@ -66,6 +66,12 @@ def bundles(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str
 
 
 def test_an_ensemble_joins_beside_idle_connections(bundles: dict[str, str | None]) -> None:
+    # Without a wait of 10 s, which nothing but an idle connection would cause each time.
+    repeated(lambda: joined_and_served(bundles), lambda took: took < 9.5, "it joins at once")
+
+
+def joined_and_served(bundles: dict[str, str | None]) -> float:
+    """Seconds until an ensemble has joined, and a command is answered, beside idle connections; then a graph runs."""
     ip = "127.0.0.2" if bundles["edge"] else "127.0.0.1"
     with TTRuntimeManagerPhysical(None, ip, 0, 0, workers=0, credentials=bundles["runtime-manager"]) as manager:
         idle = Idle(manager.address)
@@ -78,7 +84,7 @@ def test_an_ensemble_joins_beside_idle_connections(bundles: dict[str, str | None
             assert manager.wait_for_ensembles(["edge"], LIMIT) == []
             with Remote(manager.address, bundles["anna"]) as anna:
                 assert anna.ask(do="status")["graphs"] == []
-            assert time.monotonic() - began < 9.5, "within what a busy machine needs, not at the end of a wait of 10 s"
+            took = time.monotonic() - began
             graph = compile_source(ONE, "served.py", "served")
             manager.instantiate_and_map_graph(graph, mapping={sq.name: "edge" for sq in graph.sqs})
             manager.execute_graph(graph, {"trigger": 1})
@@ -88,3 +94,4 @@ def test_an_ensemble_joins_beside_idle_connections(bundles: dict[str, str | None
             edge.stop()
             thread.join(LIMIT)
             idle.end()
+    return took

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from systems import HEAD, ONE, Process, System
+from systems import HEAD, ONE, Process, System, repeated
 from test_worker import Host
 
 from ticktalk.cli.remote import Remote
@@ -117,10 +117,16 @@ def test_a_question_whose_handling_fails_is_answered_with_the_failure(
             patched.setattr(system.manager.process.requests, "_status", fails)
         else:
             patched.setattr(system.manager.process.requests, "_status", lambda: {"it": object()})
-        begun = time.monotonic()
-        with pytest.raises(TTError, match=r"the manager could not do this: (RuntimeError: out of order|TypeError: )"):
-            remote.ask(do="status")
-        assert time.monotonic() - begun < 5
+
+        def answered() -> float:
+            begun = time.monotonic()
+            with pytest.raises(
+                TTError, match=r"the manager could not do this: (RuntimeError: out of order|TypeError: )"
+            ):
+                remote.ask(do="status")
+            return time.monotonic() - begun
+
+        repeated(answered, lambda took: took < 5, "it is answered at once")
     with Remote(system.address, None) as remote:
         assert remote.ask(do="status")["manager"] == "runtime-manager"
 

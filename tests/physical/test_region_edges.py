@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_device_regions import HEAD, NUMBERS, ONCE, Receiver, named, regions, together
+from test_device_regions import HEAD, NUMBERS, ONCE, Receiver, named, regions, run_together, together
 from test_worker import Host, until
 
 from ticktalk.accelerate import together as crossing
@@ -251,12 +251,9 @@ def join(a, b):
         return MERGE(named(raises(a), "raises"), join(half(a), odd(a)))
 """
     )
-    graph = host.run(text)
-    until(lambda: together(host, graph), "it forms a region")
-    host.finished(graph)
+    graph = run_together(host, text, 40)
     counts = host.counts(graph)
     firings = max(value[1] for value in host.values(graph) if value[0] == "raises")
-    assert firings > 20
     assert counts["raises-1"]["errors"] in (firings // 5, firings // 5 + 1)
     joined = [a for a, b in host.values(graph) if a == b]
     assert joined == list(range(1, len(joined) * 2, 2)) and abs(len(joined) - firings // 2) <= 2
@@ -266,9 +263,8 @@ def join(a, b):
 
 @pytest.mark.usefixtures("eager")
 def test_arithmetic_at_the_end_keeps_no_region_apart(host: Host) -> None:
-    graph = host.run(NUMBERS + ONCE.format(length=1_500_000) + "        return left(window, TTPeriod=10000) + 1 + 2\n")
-    until(lambda: together(host, graph), "it forms a region")
-    host.finished(graph)
+    text = NUMBERS + ONCE.format(length=500_000) + "        return left(window, TTPeriod=10000) + 1 + 2\n"
+    graph = run_together(host, text, 20)
     values = host.values(graph)
     assert values == list(range(4, len(values) + 4))
 
@@ -290,9 +286,7 @@ def main(trigger, setting):
         return grows(left(window, TTPeriod=10000), setting)
 """
     )
-    graph = host.run(text, trigger=1, setting=[1, 2])
-    until(lambda: together(host, graph), "it forms a region")
-    host.finished(graph)
+    graph = run_together(host, text, 20, trigger=1, setting=[1, 2])
     assert set(host.values(graph)) == {3}
 
 
