@@ -90,19 +90,21 @@ def test_a_receiver_that_moves_while_its_sender_is_still_to_come_counts_nothing_
         world.run(6 * S)
         assert hosts(world) == {"count-1": "a", "same-1": "c", "ones-1": "b"}
         moved: list[int] = []
+        slow, prepares = frozenset(("b", MANAGER)), frozenset(("d", MANAGER))
 
-        def drain(event: object) -> None:
+        def lag(event: object) -> None:
             if isinstance(event, Moved) and not moved:
                 moved.append(world.now)
-                # It hears of its SQ later than `d` of its own.
-                world.network.delay[frozenset(("b", MANAGER))] = 400 * MS
-                world.request(RuntimeMsg.DRAIN, DrainRequest("c"))
+                del world.network.delay[prepares]
+                world.network.delay[slow] = 600 * MS  # it hears of its SQ later than `d` of its own
 
-        world.process.requests.watchers.append(drain)
+        world.process.requests.watchers.append(lag)
+        world.network.delay[prepares] = 1200 * MS
+        world.request(RuntimeMsg.DRAIN, DrainRequest("c"))
         world.ensembles["a"].host.die()
         world.run(10 * S)
         world.network.delay.clear()
-        world.run(12 * S)
+        world.run(13 * S)
         assert moved and hosts(world) == {"count-1": "b", "same-1": "d", "ones-1": "b"}
         missing = (came[-1] - came[0]) // 100_000 + 1 - len(came)
         assert lost(world) <= missing, missing
