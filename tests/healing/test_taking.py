@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections import deque
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -18,8 +19,9 @@ from ticktalk.manager.driver import Driver
 from ticktalk.manager.state import EnsembleState, ManagerState
 from ticktalk.manager.taking import AGAIN_AFTER, AGAIN_AT_MOST, Taking
 from ticktalk.mapping.ensembles import EnsembleInfo
-from ticktalk.messages import NetMsg
-from ticktalk.payloads import OutputsTaken, OutputToken, OutputTokens, Ping
+from ticktalk.messages import NetMsg, RuntimeMsg, message
+from ticktalk.payloads import FiringError, OutputsTaken, OutputToken, OutputTokens, Ping
+from ticktalk.physical import to_manager
 
 
 class Queue:
@@ -55,7 +57,8 @@ class Pair(Driver):
         self.tick = 0
         self.spill = Queue(room)
         self.network: deque[bytes] = deque()
-        self.kept = UntilTaken(self.network.append, self.spill)
+        self.left_out: list[int] = []
+        self.kept = UntilTaken(self.network.append, self.spill, self.left_out.append)
         self.sent: list[int] = []
         self.disk: tuple[bytes, list[int]] = (msgspec.msgpack.encode(ManagerState(EnsembleInfo("m"))), [])
         self.restart()
@@ -154,7 +157,7 @@ def test_memory_and_spill_are_bounded_and_beyond_them_the_newest_are_left_out(mo
     pair = Pair(room=5)
     for _ in range(20):
         pair.output(2)
-    assert len(pair.network) == 10 and len(pair.spill.waits) == 5 and pair.kept.left_out == 5
+    assert len(pair.network) == 10 and len(pair.spill.waits) == 5 and sum(pair.left_out) == 5
     pair.settle()
     assert pair.log == list(range(1, 31)), "those that found room come, once"
     pair.output(1)
@@ -165,7 +168,7 @@ def test_memory_and_spill_are_bounded_and_beyond_them_the_newest_are_left_out(mo
 def test_bytes_are_bounded_and_a_single_long_message_goes_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(until_taken, "UNDER_WAY_BYTES", 100)
     sent: list[bytes] = []
-    kept = UntilTaken(sent.append, Queue(100))
+    kept = UntilTaken(sent.append, Queue(100), lambda count: None)
     for size in (300, 60, 60, 30):
         assert kept.add(1, lambda number, size=size: b"x" * size)
     assert list(map(len, sent)) == [300]
@@ -178,7 +181,7 @@ def test_bytes_are_bounded_and_a_single_long_message_goes_all_the_same(monkeypat
 def test_a_short_message_does_not_overtake_a_long_one_that_found_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(until_taken, "UNDER_WAY_BYTES", 100)
     sent: list[bytes] = []
-    kept = UntilTaken(sent.append, Queue(100))
+    kept = UntilTaken(sent.append, Queue(100), lambda count: None)
     for size in (60, 61, 5):
         kept.add(1, lambda number, size=size: b"x" * size)
     assert list(map(len, sent)) == [60]
@@ -193,7 +196,7 @@ def test_outputs_that_cannot_be_read_again_are_not_waited_for(monkeypatch: pytes
         pair.output(1)
     pair.spill.broken = True
     pair.settle()
-    assert pair.log == [1, 2] and pair.kept.left_out == 4
+    assert pair.log == [1, 2] and sum(pair.left_out) == 4
     pair.spill.broken = False
     for _ in range(4):
         pair.output(1)
@@ -201,9 +204,26 @@ def test_outputs_that_cannot_be_read_again_are_not_waited_for(monkeypatch: pytes
     assert pair.log == [1, 2, 7, 8, 9, 10]
 
 
+def test_an_ensemble_counts_as_overflow_what_finds_no_room_and_what_cannot_be_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spill = Queue(3)
+    monkeypatch.setattr(until_taken, "UNDER_WAY", 2)
+    monkeypatch.setattr(to_manager, "SpillFile", lambda name: spill)
+    link: Any = SimpleNamespace(send_frame=lambda to, kind, frame: None)
+    overflow: list[int] = []
+    sends = to_manager.ToManager("a", "m", link, SimpleNamespace(after=None), overflow.append)  # type: ignore[arg-type]
+    for _ in range(6):
+        sends.send(message(RuntimeMsg.FIRING_ERROR, FiringError("f-1", "a", 0, 1, "f.py", 1, "it failed")))
+    assert sum(overflow) == 1
+    spill.broken = True
+    sends.taken(OutputsTaken(0))
+    assert sum(overflow) == 4
+
+
 def test_errors_of_firings_keep_their_place_among_the_outputs() -> None:
     sent: list[bytes] = []
-    kept = UntilTaken(sent.append, Queue(10))
+    kept = UntilTaken(sent.append, Queue(10), lambda count: None)
     kept.add(2, lambda number: b"outputs")
     kept.add(0, lambda number: b"error")
     kept.add(1, lambda number: b"output")

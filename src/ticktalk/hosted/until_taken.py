@@ -37,22 +37,21 @@ class UntilTaken:
     Args:
         send: sends a message to the manager.
         spill: where further ones wait.
+        left_out: told how many messages found no room, or could not be read again.
 
     Attributes:
         first: the number of the first output that is kept here, or else of the next.
         number: that of the last output.
-        left_out: messages that found no room.
     """
 
-    def __init__(self, send: Callable[[bytes], None], spill: Spill) -> None:
-        self._send, self._spill = send, spill
+    def __init__(self, send: Callable[[bytes], None], spill: Spill, left_out: Callable[[int], None]) -> None:
+        self._send, self._spill, self._left_out = send, spill, left_out
         self._waits: deque[tuple[int, bytes]] = deque()  # under way: the number of its last output, and the message
         self._bytes = 0
         self._spilled = 0
         self._sent = 0  # the number of the last output that was sent
         self.number = 0
         self.first = 1
-        self.left_out = 0
 
     def add(self, count: int, frame_of: Callable[[int], bytes]) -> bool:
         """Send a message that holds so many outputs, now or as soon as there is room; False: it is left out.
@@ -64,7 +63,7 @@ class UntilTaken:
         frame = frame_of(self.number + count)
         if self._spilled or not self._has_room(frame):
             if not self._spill.put(count, frame):
-                self.left_out += 1
+                self._left_out(1)
                 return False
             self._spilled += 1
         else:
@@ -108,7 +107,7 @@ class UntilTaken:
         while self._spilled and self._has_room(b""):
             found = self._spill.take()
             if found is None:
-                self.left_out += self._spilled
+                self._left_out(self._spilled)
                 self._spilled, self._sent = 0, self.number
                 if not self._waits:
                     self.first = self.number + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from ticktalk.hosted.until_taken import UntilTaken
 from ticktalk.messages import ROWS, Message, RuntimeMsg, message
@@ -31,16 +32,17 @@ class ToManager:
         manager: the manager's name.
         link: the ensemble's end of the network.
         loop: its timekeeper.
-        overflow: called when something was left out.
+        overflow: told how many messages were left out.
 
     Attributes:
         kept: what the manager has not taken yet.
     """
 
-    def __init__(self, name: str, manager: str, link: Link, loop: Loop, overflow: Callable[[], None]) -> None:
-        self._own, self._manager, self._link, self._overflow = name == manager, manager, link, overflow
+    def __init__(self, name: str, manager: str, link: Link, loop: Loop, overflow: Callable[[int], None]) -> None:
+        self._own, self._manager, self._link = name == manager, manager, link
         self._batch = OutputBatch(monotonic_us, loop.after, self._outputs)
-        self.kept = UntilTaken(lambda frame: link.send_frame(manager, RuntimeMsg.OUTPUT_TOKENS, frame), SpillFile(name))
+        send = partial(link.send_frame, manager, RuntimeMsg.OUTPUT_TOKENS)
+        self.kept = UntilTaken(send, SpillFile(name), overflow)
 
     def output(self, token: OutputToken) -> None:
         """Send an output, now or soon."""
@@ -52,7 +54,7 @@ class ToManager:
         if ROWS[message.msg_type].path not in OVERTAKES:
             self._batch.flush()
         if message.msg_type in KEPT and not self._own:
-            self._keep(0, lambda number: control_frame(message))
+            self.kept.add(0, lambda number: control_frame(message))
         else:
             self._link.send(self._manager, message)
 
@@ -66,8 +68,4 @@ class ToManager:
         def frame(number: int) -> bytes:
             return control_frame(message(RuntimeMsg.OUTPUT_TOKENS, OutputTokens(outputs, number)))
 
-        self._keep(len(outputs), frame)
-
-    def _keep(self, outputs: int, frame_of: Callable[[int], bytes]) -> None:
-        if not self.kept.add(outputs, frame_of):
-            self._overflow()
+        self.kept.add(len(outputs), frame)
