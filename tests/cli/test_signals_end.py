@@ -6,6 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
+
+import pytest
+
+from ticktalk.cli import entry
 
 STUCK = """
 import time
@@ -44,3 +49,14 @@ def test_a_second_interrupt_ends_at_once_what_the_first_one_does_not() -> None:
         assert process.stderr is not None and b"press Ctrl-C again to end at once" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 128 + signal.SIGINT
+
+
+def test_an_interrupt_while_a_command_is_loaded_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "ticktalk.cli.main", SimpleNamespace(main=interrupted))
+    monkeypatch.setattr(sys, "argv", ["ticktalk", "status"])
+    with pytest.raises(SystemExit) as end:
+        entry.main()
+    assert end.value.code == 128 + signal.SIGINT

@@ -23,9 +23,12 @@ def main() -> None:
 
             sys.exit(subprocess.call(command))  # a process that is replaced there ends at once, with 0
         os.execv(sys.executable, command)
-    from ticktalk.cli.main import main as run_command
+    try:
+        from ticktalk.cli.main import main as run_command
 
-    run_command()
+        run_command()
+    except KeyboardInterrupt:  # while the command is loaded
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from ticktalk.durations import duration_text, instant_text
 from ticktalk.errors import TTError
 from ticktalk.factories import check_factory
 from ticktalk.graph.graph import TTGraph
-from ticktalk.manager.events import Event, GraphDone, losses_text
+from ticktalk.manager.events import GraphDone, losses_text
 from ticktalk.mapping.mapper import TTMapper
 from ticktalk.payloads import OutputToken
 from ticktalk.physical.manager_node import Callbacks
@@ -143,7 +143,9 @@ def run(
         # The ensembles, which are forked before, have their own.
         stack.enter_context(shown_apart(DEFAULT_RUNTIME_MANAGER_NAME, not workers))
         manager.instantiate_and_map_graph(graph, mapping=host_of, weights=placed.weights)
-        manager.watch(_say)
+        over = threading.Event()
+        stack.callback(over.set)
+        manager.watch(lambda event: None if over.is_set() or isinstance(event, GraphDone) else say(event))
         manager.execute_graph(graph, values, length=length, start_tick=start_tick)
         if start_tick is not None:
             say(f"{graph.name} starts at {instant_text(start_tick)}")
@@ -168,6 +170,7 @@ def run(
             costs = manager.profile(graph)
             write_profile(profile, graph, placed.deployment, placed.ensembles, host_of, 0, costs)
         outputs_recorded()
+        over.set()  # that its own ensembles leave is no news
         lost = manager.stop_graph(graph)
         if lost:
             say(losses_text(lost))
@@ -189,11 +192,6 @@ def _tell_undone(manager: TTRuntimeManagerPhysical, graph: TTGraph) -> None:
         f"the run ends {duration_text(int(GRACE * 1e6))} after its streams, and not everything is done"
         f" ({busy or 'tokens are under way'}), so outputs are missing: a faster body or a longer period would keep up"
     )
-
-
-def _say(event: Event) -> None:
-    if not isinstance(event, GraphDone):
-        say(event)
 
 
 def _wait_for(manager: TTRuntimeManagerPhysical, started: dict[str, BaseProcess], stopped: threading.Event) -> None:

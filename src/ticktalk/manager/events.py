@@ -288,7 +288,8 @@ class WorkerDied(Event, frozen=True):
             firing = "the firing" if start is None else f"the firing of {interval_text(start, stop)}"
             firings.append(f"{firing} of {sq} of graph {graph!r}")
         ran = f" while {_listed(firings, ', ', ' and')} ran{' or waited' * (len(firings) > 1)}" if firings else ""
-        return f"the worker process ({self.death.worker}) of {self.death.ensemble!r} {self.death.how}{ran}"
+        how = f"{self.death.how}{ran}" if ran else self.death.how.rstrip(",")
+        return f"the worker process ({self.death.worker}) of {self.death.ensemble!r} {how}"
 
 
 class LeftOut(Event, frozen=True):
