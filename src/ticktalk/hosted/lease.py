@@ -104,7 +104,8 @@ class ManagerWatch:
     still hears it has heard it so much later: a question comes later still, and makes it send a heartbeat at once.
 
     Where no process listens at the manager's address, there is no manager that could place anything. One that starts
-    there later awaits this ensemble first. So such a look renews the lease (`nobody`), until a manager is heard.
+    there later awaits this ensemble first. So such a look renews the lease (`nobody`), until a manager is heard. It
+    renews none that has ended: the manager may have placed SQs elsewhere before it died.
 
     Args:
         now: the tick of its join.
@@ -147,11 +148,9 @@ class ManagerWatch:
         """Another ensemble says for how long it has heard nothing of the manager."""
         self._told[name] = now, now - silence
 
-    def nobody(self, now: int) -> bool:
-        """No process listened at the manager's address at this tick; true if the held SQs go on."""
+    def nobody(self, now: int) -> None:
+        """No process listened at the manager's address at this tick."""
         self._nobody = now
-        released, self.held = self.held, False
-        return released
 
     def holds(self, now: int) -> bool:
         """True, once, when SQs that could be placed elsewhere are to be held from now on."""
@@ -231,9 +230,7 @@ class Lease:
 
     def nobody(self) -> None:
         """No process listens at the manager's address now."""
-        if self.watch.nobody(self._now()):
-            self._tell_released()
-            self._host.release()
+        self.watch.nobody(self._now())
 
     def check(self) -> None:
         """Hold what may be placed elsewhere, if it is time."""
