@@ -289,6 +289,7 @@ class Placement(msgspec.Struct, frozen=True):
         alone: the receiver's SQs that no other ensemble may host: it keeps them when it loses the manager.
         more: this one gives a part of the states only; another one follows.
         late: streams that come run the instants that have passed meanwhile, late.
+        told: a number with which the receiver is to answer, for it may keep fewer SQs than before; 0: it need not.
     """
 
     graph: Name
@@ -298,6 +299,7 @@ class Placement(msgspec.Struct, frozen=True):
     alone: list[Name] = []
     more: bool = False
     late: bool = False
+    told: Count = 0
 
 
 class Expect(msgspec.Struct, frozen=True):
@@ -314,7 +316,7 @@ class Placed(msgspec.Struct, frozen=True):
     """An ensemble's answer about SQs that are to come: they are there, or the problem that keeps them away.
 
     `expected`: it holds them ready, and keeps their tokens until they come: by context and arc, tokens after the number
-    in `sent`.
+    in `sent`. `told`: that of the placement. An answer without SQs says nothing else.
     """
 
     graph: Name
@@ -323,6 +325,7 @@ class Placed(msgspec.Struct, frozen=True):
     problem: Text | None = None
     expected: bool = False
     sent: dict[Count, dict[Name, Count]] = {}
+    told: Count = 0
 
 
 class HandOver(msgspec.Struct, frozen=True):

@@ -149,3 +149,22 @@ def test_a_witness_that_heard_the_manager_much_later_counts_though_it_is_cut_off
     # The lease of b ends at 6.5 s; c has heard the manager until 6 s, so it was there when b lost it.
     assert world.told("'b' has lost the manager and suspends count-1") == [6500 * MS]
     assert not [firing for firing in world.firings if 6500 * MS <= firing.tick < 9 * S]
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["cut off", "dead"])
+def test_what_no_other_could_host_stays_on_an_ensemble_that_may_only_be_cut_off(fails: bool) -> None:
+    world = World(["b=gpu", "c"])
+    body = "with TTConstraint(components=['gpu']):\n    x = count(trigger, TTPeriod=250000)\nreturn same(x)"
+    world.start(graph_of(body))
+    cuts = cut(("b", MANAGER), ("b", "c"), at="3100ms") + heal(("b", MANAGER), ("b", "c"), at="11s")
+    world.events(("- {at: 3100ms, fail: b}\n" if fails else cuts) + "- {at: 8100ms, join: 'e=gpu'}\n")
+    world.run(14 * S)
+    world.check()
+    told = world.told("count-1 may still run on 'b', which is not heard: no other could host it then")
+    if fails:
+        assert sides(world, "count-1") == [("b", 250, 3000), ("e", 8100, 13750)]
+        assert told == []
+    else:
+        assert sides(world, "count-1") == [("b", 250, 13750)]
+        assert told == [8100 * MS]
+    assert world.hosts()["count-1"] == ("e" if fails else "b")

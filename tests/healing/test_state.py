@@ -245,6 +245,11 @@ SENTENCES = [
         "graph 'g': s0, s1, s2, s3, s4, s5, s6, s7 and 2 more go on on 'x'",
     ),
     (ev.Waits("g", {"a": "{gpu}"}), "graph 'g' waits for an ensemble that fits: a wants {gpu}"),
+    (
+        ev.Stays("g", "x", ["a-1", "b-1"]),
+        "graph 'g': a-1, b-1 may still run on 'x', which is not heard: no other could host it then. If 'x' has ended"
+        " for good, start an ensemble of its name",
+    ),
     (ev.CannotGoOn("g", "x", "no {module}"), "graph 'g' cannot go on on 'x': no {module}"),
     (
         ev.RunsLong("g", "x", "a-1", 5, 9, 5_200_000),

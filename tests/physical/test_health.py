@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -24,6 +26,7 @@ from ticktalk.manager.requests import Requests
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, RuntimeMsg
 from ticktalk.payloads import DeployRequest, IdleReport, Ping, ReadyAnswer
+from ticktalk.physical.manager_node import ManagerNode
 
 LOST_AFTER = Times().lost_after
 
@@ -465,3 +468,24 @@ def test_reports_from_before_a_placement_end_no_context() -> None:
     assert not completion.take(report("a", asked), {"a": 0}, 0)
     assert not answers(completion)
     assert answers(completion)
+
+
+def test_an_ensemble_whose_host_refuses_connections_has_ended() -> None:
+    manager: Any = ManagerNode()
+    manager.node = SimpleNamespace(loop=SimpleNamespace(post=lambda act: act()), _drain=lambda: None)
+    ended = threading.Event()
+
+    def look(info: EnsembleInfo) -> None:
+        before = set(threading.enumerate())
+        manager.if_ended(info, ended.set)
+        for thread in set(threading.enumerate()) - before:
+            thread.join(60)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        there = EnsembleInfo("a", f"127.0.0.1:{server.getsockname()[1]}")
+        look(there)
+        assert not ended.is_set(), "its process may stand still, but it is there"
+    look(msgspec.structs.replace(there, direct=False))
+    assert not ended.is_set(), "one that the manager relays listens nowhere"
+    look(there)
+    assert ended.is_set()

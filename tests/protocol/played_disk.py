@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ticktalk.manager.saving import joined
+from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.physical.manager_node import ManagerNode
 
 if TYPE_CHECKING:
@@ -72,9 +73,15 @@ class PlayedManager(ManagerNode):
 
     def __init__(self, world: World, host: Host, checkpoint: int, keeps: bool) -> None:
         super().__init__(checkpoint)
+        self._world = world
         if keeps:
             store: Any = PlayedStore(world, host)
             self.store, self.known, self.keeps_state = store, store.known, True
+
+    def if_ended(self, ensemble: EnsembleInfo, act: Callable[[], None]) -> None:
+        """See `Driver.if_ended`."""
+        if self._world.network.refuses(self.node.name, ensemble.name):
+            self.node.loop.post(self._now(act))
 
 
 class PlayedLog:

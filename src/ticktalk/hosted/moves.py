@@ -360,8 +360,8 @@ class Moves:
         self._listen(graph, self._expected.get(graph, ()), self._behind(graph))
         for key, context in contexts.items():
             self._replay(key, context, arrived, renewed, placement.states.get(key[1], {}))
-        if names:
-            self._tell(RuntimeMsg.PLACED, Placed(graph, host.name, names, problem))
+        if names or placement.told:
+            self._tell(RuntimeMsg.PLACED, Placed(graph, host.name, names, problem, told=placement.told))
         done()
 
     def _put_behind(self, key: Key, context: Context, states: dict[str, InstanceState]) -> None:

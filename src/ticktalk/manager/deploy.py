@@ -317,7 +317,7 @@ class Deploy:
         del self._state.graphs[name]  # another graph may be given this name: it counts for itself
         if self._state.versions.get(state.title) == name:
             del self._state.versions[state.title]
-        self._heal.forget(name)
+        self._heal.forget(state)
         for context in state.contexts.values():
             self._reports.end(state, context)
             self._outputs.forget(context)

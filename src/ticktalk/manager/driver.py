@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 from ticktalk.heartbeats import ControlState
 from ticktalk.manager.events import Event
 from ticktalk.manager.state import ManagerState
+from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import IdleReport, StartContext
 
 Send = Callable[[str, enum.Enum, Any], None]
@@ -98,6 +99,9 @@ class Driver:
     def connected(self) -> Collection[str]:
         """The ids of the network sessions that are connected now."""
         return ()
+
+    def if_ended(self, ensemble: EnsembleInfo, act: Callable[[], None]) -> None:
+        """Find out whether the process of an ensemble that is not heard has ended; call `act` if that is sure."""
 
     def heartbeat(self, ensemble: str, control: ControlState) -> ControlState:
         """A heartbeat of an ensemble has come: how control messages stand there; how they stand here."""

@@ -250,6 +250,20 @@ class Waits(Event, frozen=True):
         return f"graph {self.graph!r} waits for an ensemble that fits: {what}"
 
 
+class Stays(Event, frozen=True):
+    """SQs that could go on elsewhere now stay on an ensemble that is not heard, and may go on with them."""
+
+    graph: str
+    ensemble: str
+    sqs: list[str]
+
+    def text(self) -> str:
+        return (
+            f"graph {self.graph!r}: {', '.join(self.sqs)} may still run on {self.ensemble!r}, which is not heard: no"
+            f" other could host it then. If {self.ensemble!r} has ended for good, start an ensemble of its name"
+        )
+
+
 class CannotGoOn(Event, frozen=True):
     """The code of SQs that were to move to an ensemble does not run there."""
 

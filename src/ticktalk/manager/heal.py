@@ -1,7 +1,8 @@
 """Healing: SQs find another ensemble when theirs dies, is drained or comes back, while their graphs run.
 
 After a loss the mapper places the SQs that lived there, each under a new generation; the others stay where they are.
-An ensemble that does not hold the graph yet is sent it first. Then every ensemble is told the new placement, and the
+An SQ that no other could host stays where it was until that ensemble is known to have ended: cut off, it goes on. An
+ensemble that does not hold the graph yet is sent it first. Then every ensemble is told the new placement, and the
 successors are given their checkpoints.
 
 In a drain the hosts of the graph first say that they know the successors' ensembles. These prepare, and keep the tokens
@@ -12,7 +13,7 @@ is lost.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
+from itertools import chain, islice
 
 import msgspec
 
@@ -20,7 +21,7 @@ from ticktalk.errors import TTRuntimeError
 from ticktalk.graph.sq import TTSQ
 from ticktalk.hosted.checkpoints import WARNED, parts_of_contexts
 from ticktalk.manager.driver import Send, Tell
-from ticktalk.manager.events import CannotGoOn, LeftOut, Moved, Waits
+from ticktalk.manager.events import CannotGoOn, LeftOut, Moved, Stays, Waits
 from ticktalk.manager.state import GraphState, LostEnsemble, ManagerState, MoveState
 from ticktalk.mapping.ensembles import EnsembleInfo, Hosts
 from ticktalk.mapping.mapper import TTMapper, groups, modules_of, together, wants_text
@@ -87,7 +88,9 @@ class Heal:
             state.hosts.remove(name)
             if lost is not None:
                 lost.holds.add(state.name)
-        state.alone.pop(name, None)
+        alone = {*state.alone.pop(name, ()), *chain(*state.alone_before.pop(name, {}).values())}
+        if lost is not None and alone & {*mine}:
+            lost.keeps[state.name] = sorted(alone & {*mine})
         state.left.update(dict.fromkeys(mine, name))
         state.host_of.update(dict.fromkeys(mine, ""))
         if name in state.preparing:
@@ -100,8 +103,7 @@ class Heal:
         """An ensemble has started and joined: it takes work that waits, and nothing else."""
         for state in self._state.graphs.values():
             state.refused = {entry for entry in state.refused if entry[1] != name}
-        for state in self._state.running():
-            self._settle(state)
+        self.place_waiting()
 
     def back(self, name: str, lost: LostEnsemble) -> None:
         """An ensemble that was cut off is reached again, as it was: it keeps the SQs that were not placed elsewhere."""
@@ -123,6 +125,10 @@ class Heal:
     def reunited(self) -> None:
         """The manager is not cut off any more, and every living ensemble had time to report: place the waiting SQs."""
         self._state.isolated = False
+        self.place_waiting()
+
+    def place_waiting(self) -> None:
+        """Place the SQs that wait and fit somewhere now."""
         for state in self._state.running():
             self._settle(state)
 
@@ -218,6 +224,8 @@ class Heal:
         known([answer.ensemble], [info.name for info in self._state.infos()], "ensembles")
         arcs = {arc.rpartition("/")[0] for counts in answer.sent.values() for arc in counts}
         known(arcs, state.host_of, f"SQs of graph {state.name!r}")
+        before = state.alone_before.get(answer.ensemble, {})
+        state.alone_before[answer.ensemble] = {told: sqs for told, sqs in before.items() if told > answer.told}
         if answer.problem is not None:
             self._refuse(state, answer.ensemble, answer.sqs, answer.problem)
             return
@@ -275,12 +283,13 @@ class Heal:
         under_way = state.move is not None or state.arriving or state.preparing
         return not under_way and all(state.host_of.values())
 
-    def forget(self, graph: str) -> None:
+    def forget(self, state: GraphState) -> None:
         """A graph was stopped, and its state is gone."""
-        for lost in self._state.lost.values():
-            if graph in lost.holds:
-                lost.holds.remove(graph)
-                lost.stopped.add(graph)
+        for name, lost in self._state.lost.items():
+            lost.keeps.pop(state.name, None)
+            if state.name in lost.holds or name in state.hosts:
+                lost.holds.discard(state.name)
+                lost.stopped.add(state.name)
         self._go_on()
 
     def deployed(self, state: GraphState) -> None:
@@ -314,8 +323,10 @@ class Heal:
 
     def _settle(self, state: GraphState, tell: bool = False) -> None:
         """Place the SQs that wait and fit somewhere; tell every ensemble if something changed."""
+        kept = self._kept_where_they_were(state)
         waiting = [sq for sq, host in state.host_of.items() if not host]
-        placed = self._find(state, waiting) if waiting and not self._state.isolated else {}
+        free = [] if self._state.isolated else [sq for sq in waiting if sq not in kept]
+        placed = self._find(state, free) if free else {}
         state.host_of.update(placed)
         for sq in placed:
             state.left.pop(sq, None)
@@ -330,6 +341,17 @@ class Heal:
         self._prepare(state, set(placed.values()))
         if tell or placed or self._alone_changed(state):
             self._tell_placement(state)
+
+    def _kept_where_they_were(self, state: GraphState) -> set[str]:
+        """The SQs with which ensembles go on that may only be cut off; it is told if they could go on elsewhere."""
+        kept: set[str] = set()
+        for name, lost in self._state.lost.items():
+            mine = lost.keeps.get(state.name, [])
+            kept.update(mine)
+            if mine and not lost.warned and not self._state.isolated and (found := self._find(state, mine)):
+                lost.warned = True
+                self._tell(Stays(state.title, name, sorted(found)))
+        return kept
 
     def _prepare(self, state: GraphState, hosts: set[str]) -> None:
         """Send the graph to ensembles that do not hold it yet; they host nothing of it before a placement says so."""
@@ -360,8 +382,12 @@ class Heal:
             for context in state.live if come else ():
                 known = {**context.checkpoints, **handed.get(context.number, {})}
                 states[context.number] = {sq: known[sq] for sq in come if sq in known}
-            alone = state.alone[host] = found.get(host, [])
-            self.place(host, Placement(state.name, host_of, dict(state.generations), states, alone))
+            before, alone = state.alone.get(host, []), found.get(host, [])
+            state.alone[host] = alone
+            told = 0 if {*before} <= {*alone} else state.told
+            if told:
+                state.alone_before.setdefault(host, {})[told] = before
+            self.place(host, Placement(state.name, host_of, dict(state.generations), states, alone, told=told))
 
     def place(self, host: str, placement: Placement) -> None:
         """Send an ensemble a placement, in parts if it has many states."""

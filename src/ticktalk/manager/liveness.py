@@ -87,6 +87,7 @@ class Liveness:
         self._heal, self._deploy, self._taking, self._replace = heal, deploy, taking, replace
         self.times = Times()
         self._watched_at: int | None = None
+        self._looked_at = 0  # when it was looked last whether ensembles that are gone have ended
         self._late = 0  # how late it looked since it last excused silence
         self._deaths = Repeats()
 
@@ -254,6 +255,21 @@ class Liveness:
             if silence[name] > times.dead_after or ensembles[name].info.zid not in connected:
                 isolated = len(ensembles) > 1 and all(silence[each] > 2 * times.heartbeat for each in ensembles)
                 self.gone(name, Gone(name, silence[name] + allowed[name]), isolated)
+        if now - self._looked_at >= times.heartbeat:
+            self._looked_at = now
+            for name, lost in list(self._state.lost.items()):
+                self._look_for_end(name, lost)
+
+    def _look_for_end(self, name: str, lost: LostEnsemble) -> None:
+        """What only an ensemble could host goes on elsewhere when its process has surely ended."""
+
+        def ended() -> None:
+            if self._state.lost.get(name) is lost:
+                self._end(name)
+                self._heal.place_waiting()
+
+        if lost.keeps:
+            self._driver.if_ended(lost.info, ended)
 
     # Going and coming back.
 
@@ -265,11 +281,12 @@ class Liveness:
         """An ensemble has to go: it is told why, its SQs go elsewhere, and it does not come back as it was."""
         self._send(name, NetMsg.REFUSED, why)
         self._end(name, Expelled(name))
+        self._heal.place_waiting()  # it may have been gone before, and kept some
 
-    def _end(self, name: str, event: Event) -> None:
+    def _end(self, name: str, *events: Event) -> None:
         self._state.lost.pop(name, None)
         if name in self._state.ensembles:
-            self._depart(name, event)
+            self._depart(name, *events)
         self._deploy.given_up(name)
         self._deploy.ended_there(name)
         self._taking.forget(name)
@@ -281,7 +298,7 @@ class Liveness:
         `isolated`: nor of any other. Then it may be the manager that is cut off, so their SQs stay where they are.
         """
         lost = self._state.lost
-        lost[name] = LostEnsemble(self._state.ensembles[name].info)
+        mine = lost[name] = LostEnsemble(self._state.ensembles[name].info)
         if len(lost) > LOST_KEPT:
             del lost[next(iter(lost))]  # should it come back, it joins anew
         if isolated:
@@ -289,6 +306,7 @@ class Liveness:
             self._depart(name, event, Isolated())
         else:
             self._depart(name, event)
+        self._look_for_end(name, mine)
         if any(state.state == "preparing" and name in state.hosts for state in self._state.graphs.values()):
             self._driver.after(
                 self.times.given_up_after, lambda: self._deploy.given_up(name) if name in self._state.lost else None

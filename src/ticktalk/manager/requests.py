@@ -219,7 +219,8 @@ class Requests:
         self.replace.worker_died(death.ensemble, death.how, death.running)
 
     def _placed(self, answer: Placed) -> None:
-        if not self.replace.placed(answer):
+        # Without SQs, and without `expected`, it only says that a placement has come.
+        if not (answer.sqs or answer.expected) or not self.replace.placed(answer):
             self.heal.placed(answer)
 
     def _handed(self, handed: Handed) -> None:

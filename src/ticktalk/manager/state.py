@@ -51,12 +51,16 @@ class LostEnsemble(msgspec.Struct):
         holds: the graphs that it holds, should it come back.
         stopped: the graphs that it is to forget: stopped since, or prepared there in vain.
         resumed: the graphs that it holds and that were to be replaced, and go on as they are.
+        keeps: by graph, the SQs with which it may go on without the manager: it was told that no other may host them.
+        warned: it was told that they could go on elsewhere.
     """
 
     info: EnsembleInfo
     holds: set[str] = set()
     stopped: set[str] = set()
     resumed: set[str] = set()
+    keeps: dict[str, list[str]] = {}
+    warned: bool = False
 
 
 class MoveState(msgspec.Struct):
@@ -149,6 +153,8 @@ class GraphState(msgspec.Struct):
         former: the starts that ended before the latest `ENDED_KEPT` ones.
         told: how often its ensembles were told where its SQs are.
         alone: by ensemble, the SQs that no other may host, as it was told last.
+        alone_before: the same as it was told before, by the number of the placement that took it back and to which it
+            has not answered: it may not know of that.
         preparing: the ensembles that were sent the running graph and have not said that they are ready.
         left: the SQs that wait, and the ensemble that hosted each last.
         arriving: the SQs that are placed anew, and whose ensembles are not told yet.
@@ -177,6 +183,7 @@ class GraphState(msgspec.Struct):
     former: FormerContexts = msgspec.field(default_factory=FormerContexts)
     told: int = 0
     alone: dict[str, list[str]] = {}
+    alone_before: dict[str, dict[int, list[str]]] = {}
     preparing: set[str] = set()
     left: dict[str, str] = {}
     arriving: set[str] = set()

@@ -28,7 +28,7 @@ from ticktalk.network_interface import Question
 from ticktalk.network_keys import GREET, HELLO, JOIN, RESUME
 from ticktalk.payloads import OutputToken, OutputTokens, StartContext
 from ticktalk.physical.network.inboxes import Inboxes
-from ticktalk.physical.network.joining import Peer, Welcome, refusal_text
+from ticktalk.physical.network.joining import Peer, Welcome, nobody_listens, refusal_text
 from ticktalk.physical.node import Node
 from ticktalk.physical.output_values import rendered
 from ticktalk.physical.state_store import StateStore
@@ -235,6 +235,16 @@ class ManagerNode(Driver):
         self.node.heard(ensemble, control)
         self.node._drain()  # what was told before counts as sent
         return self.node.order.says(ensemble)
+
+    def if_ended(self, ensemble: EnsembleInfo, act: Callable[[], None]) -> None:
+        """See `Driver.if_ended`. Its host says so, where it is reached: it refuses connections."""
+
+        def look() -> None:
+            if nobody_listens(ensemble.address):
+                self.node.loop.post(self._now(act))
+
+        if ensemble.direct and ensemble.address:  # a thread, as it blocks for a moment
+            threading.Thread(target=look, name="ticktalk looks for an ensemble", daemon=True).start()
 
     def connected(self) -> Collection[str]:
         """The ids of the sessions that are connected now."""

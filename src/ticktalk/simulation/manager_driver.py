@@ -9,6 +9,7 @@ from ticktalk.engine.context import Context
 from ticktalk.hosted.metric import metrics_of
 from ticktalk.hosted.silence import all_stuck
 from ticktalk.manager.driver import Driver, Load
+from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import IdleReport
 from ticktalk.simulation.driver import Simulation
 
@@ -47,6 +48,12 @@ class SimulationDriver(Driver):
         """True if an ensemble is alive, and its link to the manager whole."""
         site, network = self._simulation.sites.get(ensemble), self._simulation.network
         return site is not None and site.alive and network.connected(ensemble, site.manager)
+
+    def if_ended(self, ensemble: EnsembleInfo, act: Callable[[], None]) -> None:
+        """See `Driver.if_ended`."""
+        site = self._simulation.sites.get(ensemble.name)
+        if site is None or not site.alive:
+            act()
 
     def loads(self) -> list[Load]:
         """The use of cores and links, where a deployment file says what bodies and tokens take."""
