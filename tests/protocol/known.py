@@ -146,4 +146,12 @@ KNOWN = {
         0,
         (Command(1851 * MS, "kill", ("a",)), Command(2163 * MS, "deploy"), Command(2651 * MS, "die")),
     ),
+    "an ensemble whose certificate is revoked while there is no manager is not awaited by the next one": Plan(
+        30434,
+        ("a", "b", "c"),
+        9,
+        0,
+        0,
+        (Command(1028 * MS, "die"), Command(1334 * MS, "revoke", ("c",))),
+    ),
 }

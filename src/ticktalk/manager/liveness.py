@@ -277,9 +277,10 @@ class Liveness:
         """An ensemble is gone and does not come back as it was; `replaced`: a newer start takes over its name."""
         self._end(name, Left(name, replaced))
 
-    def expelled(self, name: str, why: str) -> None:
+    def expelled(self, name: str, why: str = "") -> None:
         """An ensemble has to go: it is told why, its SQs go elsewhere, and it does not come back as it was."""
-        self._send(name, NetMsg.REFUSED, why)
+        if why:
+            self._send(name, NetMsg.REFUSED, why)
         self._end(name, Expelled(name))
         self._heal.place_waiting()  # it may have been gone before, and kept some
 

@@ -215,6 +215,7 @@ class ManagerNode(Driver):
             loop.every(KEEP_PERIOD, keeper.write)
             if self.known is not None:
                 self.process.requests.restarted()
+                self._expel_lost()  # of those that its guard has met it hears when the list changes
                 loop.post(self.node._drain)
 
     def kept(self) -> dict[str, str] | None:
@@ -345,8 +346,15 @@ class ManagerNode(Driver):
             self.process.requests.liveness.expelled(known.name, revoked_text(known))
             self.node._drain()
             self.trust.guard.forget(known.name)
+        self._expel_lost()
         for name in self.process.state.ensembles:
             self.node.send(name, message(NetMsg.REVOKED, self.trust.list_content))
+
+    def _expel_lost(self) -> None:
+        """An ensemble that is gone, and whose certificate was revoked, does not come back."""
+        for name, lost in list(self.process.state.lost.items()):
+            if self.trust.guard.is_revoked(lost.info.badge):
+                self.process.requests.liveness.expelled(name)
 
     def _hello(self, key: str, question: Question, asked: Asked) -> None:
         requests, requester = self.process.requests, asked.requester

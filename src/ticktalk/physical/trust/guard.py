@@ -155,6 +155,15 @@ class Guard:
             raise TTError(revoked_text(known))
         return known, session
 
+    def is_revoked(self, badge: bytes) -> bool:
+        """True if the certificate of a badge is on the revocation list."""
+        try:
+            certificate, _ = _badge.decode(badge)
+            known = self.identity.meet(certificate)
+        except (ValueError, TTError):
+            return False
+        return self.revocations is not None and self.revocations.is_revoked(known.serial)
+
     def admit(self, badge: bytes, name: str) -> None:
         """From now on take the messages of `name` in this session, and in no other.
 
