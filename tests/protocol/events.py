@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from pathlib import Path
 
-from schedule import BEGIN, Command, Plan
-
-from ticktalk.simulation import event_file
-
-KINDS = get_args(event_file.Kind)
+from played_network import MANAGER
+from schedule import BEGIN, NAMES, SETTLES, Command, Plan, source
 
 
 def as_events(plan: Plan) -> str:
     """The text of the file; what it cannot say stands in comments."""
     cuts: set[tuple[str, ...]] = set()
     dead: set[str] = set()
+    names = list(plan.names)
     lines = []
     for command in plan.commands:
-        text = _event(command, cuts, dead)
+        text = _event(command, cuts, dead, names)
         at = f"{max(0, command.at - BEGIN) // 1000}ms"
         if text:
             lines.append(f"- {{at: {at}, {text}}}")
@@ -26,7 +24,7 @@ def as_events(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def _event(command: Command, cuts: set[tuple[str, ...]], dead: set[str]) -> str:
+def _event(command: Command, cuts: set[tuple[str, ...]], dead: set[str], names: list[str]) -> str:
     who, much = command.who, command.much
     link = f"[{', '.join(who)}]"
     if command.kind in ("cut", "lose") and who not in cuts:
@@ -41,8 +39,22 @@ def _event(command: Command, cuts: set[tuple[str, ...]], dead: set[str]) -> str:
     if command.kind == "return" and who[0] in dead:
         dead.discard(who[0])
         return f"recover: {who[0]}"
-    if command.kind == "slow" and "link" in KINDS:
+    if command.kind == "join" and len(names) < len(NAMES):
+        names.append(NAMES[len(names)])
+        return f"join: {names[-1]}"
+    if command.kind == "slow":
         return f"link: {{between: {link}, latency: {much // 1000}ms}}"
-    if command.kind == "drift" and "clock" in KINDS:
+    if command.kind == "drift" and who[0] != MANAGER:
         return f"clock: {{ensemble: {who[0]}, drift: {much}ppm}}"
+    if command.kind == "step" and who[0] != MANAGER:
+        return f"clock: {{ensemble: {who[0]}, step: {much // 1000}ms}}"
     return ""
+
+
+def as_files(plan: Plan, folder: Path) -> str:
+    """Write the program and the file of events into a folder; the command that runs them."""
+    (folder / "g.py").write_text(source(plan.program))
+    (folder / "events.yaml").write_text(as_events(plan) + "\n")
+    until = (plan.commands[-1].at if plan.commands else BEGIN) - BEGIN + SETTLES
+    ensembles = "".join(f" --ensemble {name}" for name in plan.names)
+    return f"ticktalk simulate {folder}/g.py{ensembles} --events {folder}/events.yaml --until {until // 1000}ms"

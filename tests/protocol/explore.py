@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent))  # where `programs` is
@@ -41,7 +42,7 @@ def explore(first: int, seeds: int) -> int:
 
 def show(seed: int) -> None:
     """Shrink a broken run, and print it."""
-    from events import as_events
+    from events import as_events, as_files
     from schedule import plan, source
     from shrink import broken, shrink
 
@@ -57,17 +58,25 @@ def show(seed: int) -> None:
     print("\n".join(f"    {line}" for line in source(least.program).splitlines() if line))
     print("commands:")
     print("\n".join(f"    {command}" for command in least.commands))
-    print("as a file for `ticktalk simulate --events`:")
+    print("as far as `ticktalk simulate` knows what is done:")
     print(as_events(least))
+    print(as_files(least, Path(mkdtemp(prefix=f"ticktalk-seed-{seed}-"))))
 
 
 def known() -> None:
-    """Run the plans that broke an invariant once, and print those that do."""
+    """Run the plans that broke an invariant once, and print those that do, or whose events are no file of events."""
+    from events import as_files
     from known import KNOWN
+    from played_network import MANAGER
     from shrink import broken
+
+    from ticktalk.simulation.event_file import read_events
 
     logging.disable(logging.CRITICAL)
     for sentence, made in KNOWN.items():
+        with TemporaryDirectory() as folder:
+            as_files(made, Path(folder))
+            read_events(Path(folder) / "events.yaml", made.names, MANAGER)
         _, what = broken(made)
         if what:
             print(json.dumps({"seed": sentence, "what": what}), flush=True)

@@ -99,7 +99,7 @@ class Watch:
 
         def publish_and_count(passing: Passing, arc: str, ensembles: Any, *token: Any) -> None:
             graph, sq = passing.context.prepared.graph.name, arc.rpartition("/")[0]
-            for to in ensembles:
+            for to in {*ensembles, *passing._tokens.coming_to(graph, sq)}:
                 watch.sent[Way(graph, sq, to)] += 1
             publish(passing, arc, ensembles, *token)
 
@@ -173,8 +173,11 @@ class Watch:
             _hold("the revoked are out", name not in state.ensembles, name)
         _hold("nothing is under way", not state.draining and not state.isolated, f"{state.draining} {state.isolated}")
         now = world.node.clock.now()
+        seen = Counter((token.graph, token.context, token.sq, token.start) for token in self._logged())
         for name, graph in state.graphs.items():
             self._at_rest(name, graph, now)
+            for context in graph.live:
+                self._all_logged(name, context.number, seen)
         for at, kind, reply in run.requests:
             _hold("every request is answered", reply.done(), f"{kind} of {at / S}s")
         self._once()
@@ -192,6 +195,15 @@ class Watch:
                     for start, count in sent.items():
                         what = f"{to} of {graph}: {took[start]} of {count} from {sq} at {start}"
                         _hold("without losses all is taken", took[start] == count, what)
+
+    def _all_logged(self, graph: str, context: int, seen: Counter[tuple[Any, ...]]) -> None:
+        """What an ensemble has put out is in the log, as long as it lives: it keeps it until it is taken."""
+        for sq in self._sqs(graph):
+            if not self._consumed(graph, context, sq):
+                for firing in self.firings.get((graph, context, sq), ()):
+                    if firing.now < self.run.world.now - FLOWS and self.run.stays(firing.ensemble):
+                        came = seen[graph, context, sq, firing.start] > 0
+                        _hold("ensembles keep outputs until they are taken", came, f"{sq} of {graph}: {firing}")
 
     def _at_rest(self, name: str, graph: Any, now: int) -> None:
         run, state = self.run, self.run.world.state
