@@ -91,6 +91,39 @@ COMMANDS = {
 }
 
 
+EXAMPLES = {
+    "new": "new first",
+    "compile": "compile meet.py -o meet.json",
+    "draw": "draw sign.py -o sign.svg",
+    "simulate": "simulate sign.py --until 1s",
+    "run": "run sign.py --until 3s --component roadside.radar=drivers:Radar"
+    " --component pole.camera=drivers:Camera",
+    "manager": "manager --ip 10.77.0.1 --credentials ticktalk-keys/runtime-manager.json",
+    "ensemble": "ensemble display --manager 10.77.0.1:5555 --ip 10.77.0.2 --rx-port 5558"
+    " --credentials ticktalk-keys/display.json",
+    "map": "map meet.py --deployment town.yaml -o map.json",
+    "deploy": "deploy sign.py --manager 10.77.0.1:5555 --credentials ticktalk-keys/anna.json --start",
+    "start": "start sign --input trigger=1 --manager 10.77.0.1:5555",
+    "stop": "stop sign --manager 10.77.0.1:5555",
+    "drain": "drain pole --manager 10.77.0.1:5555",
+    "set": "set sign look-1 period=250ms --manager 10.77.0.1:5555",
+    "status": "status --json --manager 10.77.0.1:5555",
+    "outputs": "outputs sign --manager 10.77.0.1:5555 --credentials ticktalk-keys/anna.json --follow",
+    "echo": "echo sign look-1 --manager 10.77.0.1:5555",
+    "rate": "rate sign look-1 --manager 10.77.0.1:5555",
+    "top": "top --manager 10.77.0.1:5555",
+    "replay": "replay run.mcap --network-delay 60ms",
+    "inspect": "inspect run.mcap --at 605ms",
+    "doctor": "doctor --manager 10.77.0.1:5555",
+    "explain": "explain run.mcap judge-1@600ms -o why.svg",
+    "explore": "explore examples/junction.py --deployment examples/junction.yaml"
+    " --until 2s --vary link-delay:box,pole-south=0..200ms --runs 20 -o found",
+    "export": "export room.jsonl --to csv -o room.csv",
+    "keys": "keys init --address 10.77.0.1",
+}
+"""For each command, one that its help shows. The documentation runs most of them."""
+
+
 def app_of(words: Sequence[str]) -> typer.Typer:
     """The command line that understands `words`: the command they name is loaded, of others the help is known.
 
@@ -111,10 +144,11 @@ def app_of(words: Sequence[str]) -> typer.Typer:
             app.command(name, help=text)(_not_loaded)
             continue
         found = getattr(import_module(f"ticktalk.cli.{module}"), attribute)
+        example = f"For example:  ticktalk {EXAMPLES[name]}"
         if isinstance(found, typer.Typer):
-            app.add_typer(found, name=name, help=text)
+            app.add_typer(found, name=name, help=text, epilog=example)
         else:
-            app.command(name, help=text)(found)
+            app.command(name, help=text, epilog=example)(found)
     return app
 
 
