@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 BENCH_VENV := .bench-venv
 BENCH_READY := $(BENCH_VENV)/.ready
 
-.PHONY: demo test soak faults fuzz explore bench docs clean
+.PHONY: demo test soak faults fuzz explore bench docs wheels clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -54,6 +54,10 @@ $(BENCH_READY): pyproject.toml benchmarks/requirements.txt
 # make bench ONLY="fusion hop" OPTIONS=--quick
 bench: $(BENCH_READY)
 	$(BENCH_VENV)/bin/python -m benchmarks $(OPTIONS) $(ONLY)
+
+# Installs TickTalk on each Python that is here, and looks for wheels of what it needs for other systems.
+wheels: $(READY)
+	$(VENV)/bin/python tests/wheels.py $(PYTHONS)
 
 # The documentation as pages to read in a browser: site/index.html. Each page is run, and its pictures are drawn.
 docs: $(READY)
