@@ -43,7 +43,8 @@ def interpreters() -> list[str]:
     """One interpreter of each version that is here."""
     found = []
     for version in VERSIONS:
-        there = [shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]
+        # What pyenv has on the path may only say that there is such a version.
+        there = [*Path.home().glob(f".pyenv/versions/{version}.*/bin/python"), shutil.which(f"python{version}")]
         found += [str(path) for path in there if path][:1]
     return found
 
