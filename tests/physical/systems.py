@@ -11,7 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -162,6 +163,27 @@ class Process:
                 for pid in family:
                     kill(pid)
         self.wait()
+
+
+@contextmanager
+def standstill() -> Iterator[Callable[[], int]]:
+    """Notices when this machine stands still; gives the microseconds for which it did so far."""
+    over, stood = threading.Event(), [0.0]
+
+    def look() -> None:
+        before = time.monotonic()
+        while not over.wait(0.02):
+            now = time.monotonic()
+            stood[0] += now - before if now - before > 0.2 else 0
+            before = now
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield lambda: round(stood[0] * 1e6)
+    finally:
+        over.set()
+        thread.join()
 
 
 def in_time(event: str) -> bool:

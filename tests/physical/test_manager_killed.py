@@ -146,7 +146,7 @@ def test_an_ensemble_that_is_alone_goes_on_while_no_manager_listens(tmp_path: Pa
         until(lambda: len(system.rows("fast")) > 5, "the stream runs")
         system.kill()
         last = system.rows("fast")[-1]["start"]
-        refused = Process("manager", "--rx-port", str(system.port + 1), "--log", str(system.log))
+        refused = Process("manager", "--rx-port", str(free_port()), "--log", str(system.log))
         try:
             assert refused.wait() == 1 and "it is that of the manager 'runtime-manager' at" in refused.said
         finally:

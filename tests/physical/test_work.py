@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from systems import until
+from systems import LIMIT, repeated, until
 
 from programs import HEAD
 from ticktalk import TTRuntimeManagerPhysical, compile_program
 from ticktalk.cli.tables import status_tables, terminal
+from ticktalk.graph.graph import TTGraph
 from ticktalk.web.metrics import metrics_text
 
 PROGRAM = (
@@ -47,19 +48,32 @@ def main(trigger):
 DATA = "TTFinishByOtherwise-1"
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_each_body_is_counted(tmp_path: Path, workers: int) -> None:
-    (tmp_path / "prog.py").write_text(PROGRAM)
-    graph = compile_program(tmp_path / "prog.py")
+def run(graph: TTGraph, workers: int) -> tuple[dict[str, Any], list[Any]]:
+    """Run a graph for a second; the status and the outputs."""
     outputs: list[Any] = []
     with TTRuntimeManagerPhysical(None, "127.0.0.1", 0, 0, workers=workers) as manager:
         manager.on_output(outputs.append)
         manager.instantiate_and_map_graph(graph)
         manager.execute_graph(graph, length=1_000_000)
-        assert manager.wait(graph, 30)
+        assert manager.wait(graph, LIMIT)
         status = manager.status()
         count = manager.process.outputs.count
         until(lambda: len(outputs) == count, "all outputs are told")
+    return status, outputs
+
+
+def tells(done: tuple[dict[str, Any], list[Any]]) -> bool:
+    """Whether deadlines were missed, and a body raised."""
+    status, outputs = done
+    missed = any(token.sq == DATA and token.value == -1 for token in outputs)
+    return missed and "then-1" in status["graphs"][0]["counters"]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_each_body_is_counted(tmp_path: Path, workers: int) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    graph = compile_program(tmp_path / "prog.py")
+    status, outputs = repeated(lambda: run(graph, workers), tells, "a second in which each kind of firing comes")
     (entry,) = status["graphs"]
     work, counters = entry["work"], entry["counters"]
     # Each firing of these gave an output or raised.
