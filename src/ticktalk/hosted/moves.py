@@ -471,6 +471,8 @@ class Moves:
             for sq in saved:
                 self._host.contexts[graph, number].remove(sq)
             found[number] = whole(saved, number, states, self._arcs[graph, number].of_instances(saved))
+        prepared = self._host.prepared[graph]  # they are nowhere, so they come if they are placed here again
+        prepared.place({**prepared.host_of, **dict.fromkeys(order.to, "")}, prepared.generations)
         for context in contexts:
             self._bodies.forget(context, order.to)
         *before, last = parts_of_contexts(found)

@@ -111,10 +111,10 @@ class Liveness:
         gone = list(state.ensembles)
         for name in gone:
             state.lost[name] = LostEnsemble(state.ensembles.pop(name).info)
+        self._replace.restarted()  # before it hears that they are lost: they are not dead
         for name in gone:
             self._forget(name)
         self._deploy.ended_there(state.manager.name)
-        self._replace.restarted()
         self._heal.lost(state.manager.name)
         self._deploy.again(state.manager.name)
         self._driver.after(self.times.restart_patience, self._await_no_more)

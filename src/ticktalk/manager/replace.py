@@ -35,7 +35,7 @@ from ticktalk.manager.events import NotReplaced, Replaced, RolledBack
 from ticktalk.manager.heal import Heal
 from ticktalk.manager.reports import Reports
 from ticktalk.manager.state import GraphState, ManagerState, ReplaceState
-from ticktalk.manager.versions import compare, hosts, refusals, version, why_failed, why_not
+from ticktalk.manager.versions import compare, hosts, refusals, sqs_on, version, why_failed, why_not
 from ticktalk.messages import SyncMsg
 from ticktalk.payloads import (
     Expect,
@@ -138,7 +138,7 @@ class Replace:
             replacement.contexts[context.number] = number
         replacement.stage, replacement.waits_for = "expect", set(new.hosts)
         for host in new.hosts:
-            self._send(host, SyncMsg.EXPECT, Expect(new.name, self._on(new, host)))
+            self._send(host, SyncMsg.EXPECT, Expect(new.name, sqs_on(new, host)))
 
     def _switch(self, replacement: ReplaceState, leaving: GraphState, stage: str, limit: int) -> None:
         """Hold the streams of a version at one tick, and ask when it has come to rest."""
@@ -202,7 +202,7 @@ class Replace:
         replacement.stage, replacement.waits_for = "hand", set(self._alive(old))
         old.state = "held"
         for host in sorted(replacement.waits_for):
-            sqs = dict.fromkeys(self._on(old, host), host)
+            sqs = dict.fromkeys(sqs_on(old, host), host)
             self._send(host, SyncMsg.HAND_OVER, HandOver(old.name, sqs, replacement.sent))
 
     def handed(self, handed: Handed) -> bool:
@@ -233,7 +233,7 @@ class Replace:
         replacement.stage, replacement.waits_for = "keep", set(self._alive(old))
         self._place(old, nowhere=True)
         for host in sorted(replacement.waits_for):
-            self._send(host, SyncMsg.EXPECT, Expect(old.name, self._on(old, host)))
+            self._send(host, SyncMsg.EXPECT, Expect(old.name, sqs_on(old, host)))
         self._go_on(replacement)
 
     def _kept(self, replacement: ReplaceState) -> None:
@@ -339,11 +339,15 @@ class Replace:
     def restarted(self) -> None:
         """This is the next start of a manager that died: what was watched is watched anew, all else is given up."""
         for replacement in list(self._state.replacements.values()):
+            old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
+            rest.note_holders(self._state.lost, old, new)
             if replacement.stage == "watch":
                 replacement.limit = self._driver.now() + replacement.watch
                 self._later(min(LOOK, replacement.watch), replacement, self._look)
             elif replacement.stage in rest.NOT_HANDED:
                 self._give_up(replacement, rest.NEXT_START)
+            elif replacement.stage == "place":  # some have come; the others come as after a loss, with the same states
+                self._came(replacement)
             else:
                 replacement.why = replacement.why or rest.NEXT_START
                 self._back(replacement)
@@ -374,10 +378,7 @@ class Replace:
             old, new = self._state.graphs[replacement.old], self._state.graphs[replacement.new]
             if name not in old.hosts and name not in new.hosts:
                 continue
-            for each in (old, new) if self._state.lost else ():  # what comes back is told to stop what has ended
-                for host in each.hosts if each.state != "running" else ():
-                    if host in self._state.lost:
-                        self._state.lost[host].holds.add(each.name)
+            rest.note_holders(self._state.lost, old, new)
             why = f"{name!r} died meanwhile"
             if replacement.stage in rest.NOT_HANDED:
                 self._give_up(replacement, why)
@@ -396,11 +397,9 @@ class Replace:
     def _give_up(self, replacement: ReplaceState, why: str) -> None:
         """The old version goes on: nothing has been handed over yet."""
         title, old = replacement.changes.graph, self._state.graphs[replacement.old]
-        for host in old.hosts:
-            if host in self._state.lost:
-                self._state.lost[host].resumed.add(old.name)
-            else:
-                self._send(host, SyncMsg.SWITCH, Switch(old.name, 0, cancel=True))
+        rest.note_resumed(self._state.lost, old)
+        for host in [host for host in old.hosts if host not in self._state.lost]:
+            self._send(host, SyncMsg.SWITCH, Switch(old.name, 0, cancel=True))
         del self._state.replacements[title]
         self._deploy.discard(self._state.graphs[replacement.new])
         self._end(title, TTRuntimeError(why))
@@ -424,6 +423,7 @@ class Replace:
         for states in replacement.states.values() if began else ():
             rest.go_on_from(old.graph, states, replacement.changes.at)
         old.state = "running" if replacement.contexts else "ready"
+        rest.note_resumed(self._state.lost, old)
         for context in old.live:  # also for ensembles that are not there now
             context.checkpoints.update(replacement.states.get(context.number, {}))
         self._place(old, replacement.states)
@@ -470,10 +470,6 @@ class Replace:
         living = {info.name for info in self._state.infos()}
         return [host for host in graph.hosts if host in living]
 
-    @staticmethod
-    def _on(graph: GraphState, host: str) -> list[str]:
-        return [sq for sq, of_sq in graph.host_of.items() if of_sq == host]
-
     def _later(self, ticks: int, replacement: ReplaceState, act: Callable[[ReplaceState], None]) -> None:
         """Call `act` so much later, unless the replacement has gone on meanwhile."""
         stage, number, title = replacement.stage, replacement.round, replacement.changes.graph
@@ -492,6 +488,6 @@ class Replace:
         graph.told += 1
         host_of = dict.fromkeys(graph.host_of, "") if nowhere else dict(graph.host_of)
         for host in self._alive(graph):
-            mine = {number: {sq: of[sq] for sq in self._on(graph, host) if sq in of} for number, of in states.items()}
+            mine = {number: {sq: of[sq] for sq in sqs_on(graph, host) if sq in of} for number, of in states.items()}
             alone = graph.alone.get(host, [])
             self._heal.place(host, Placement(graph.name, host_of, dict(graph.generations), mine, alone, late=True))

@@ -9,7 +9,7 @@ import msgspec
 
 from ticktalk.graph.graph import TTGraph
 from ticktalk.hosted.completion import Completion
-from ticktalk.manager.state import ContextState, GraphState, ReplaceState
+from ticktalk.manager.state import ContextState, GraphState, LostEnsemble, ReplaceState
 from ticktalk.payloads import IdleReport, InstanceState
 from ticktalk.replacement import Switch, Switched
 
@@ -79,6 +79,21 @@ def pause(replacement: ReplaceState) -> int:
         return 0
     ticks, replacement.pause = replacement.pause, min(2 * replacement.pause, ASK_AT_LEAST)
     return ticks
+
+
+def note_holders(lost: Mapping[str, LostEnsemble], *graphs: GraphState) -> None:
+    """An ensemble that is lost and comes back is told to stop what has ended meanwhile."""
+    for graph in graphs:
+        for host in graph.hosts if graph.state != "running" else ():
+            if host in lost:
+                lost[host].holds.add(graph.name)
+
+
+def note_resumed(lost: Mapping[str, LostEnsemble], graph: GraphState) -> None:
+    """An ensemble that is lost and comes back is told that a graph which was held goes on."""
+    for host in graph.hosts:
+        if host in lost:
+            lost[host].resumed.add(graph.name)
 
 
 def go_on_from(graph: TTGraph, states: dict[str, InstanceState], tick: int) -> None:

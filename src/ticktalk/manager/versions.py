@@ -117,6 +117,11 @@ def hosts(
     return found if all(found.values()) else mapper.map(graph)
 
 
+def sqs_on(graph: GraphState, host: str) -> list[str]:
+    """The SQs of a version that an ensemble hosts."""
+    return [sq for sq, of_sq in graph.host_of.items() if of_sq == host]
+
+
 def why_failed(replacement: ReplaceState, new: GraphState, errors: Mapping[str, int], over: bool) -> str | None:
     """Why a new version that is watched has failed; None: it has not.
 

@@ -1,0 +1,110 @@
+"""A graph is replaced by itself, and its manager dies somewhere in that; run with fixed hashes, for seeds to be stable.
+
+Prints a line of JSON for each seed: the stage in which it died, and what is wrong, if anything.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.append(str(Path(__file__).parents[1]))  # where `programs` is
+
+from played_system import MS, S, World, played
+
+from programs import HEAD
+from ticktalk.language.compiler import compile_source
+from ticktalk.messages import RuntimeMsg
+from ticktalk.payloads import DeployRequest, StartRequest
+from ticktalk.replacement import ReplaceRequest
+
+PERIOD = 100 * MS
+
+SOURCE = """@GRAPHify
+def main(trigger):
+    with TTConstraint(name="a"):
+        n = count(trigger, TTPeriod=100000)
+    with TTConstraint(name="b"):
+        t = total(n)
+    with TTConstraint(name="a"):
+        return total(t)
+"""
+
+HANDED = ("hold", "hand", "keep")
+"""The stages in which states may be on their way to the manager: those die with it, as in any loss."""
+
+
+def in_plain_python(count: int) -> list[int]:
+    """The outputs of so many instants."""
+    first = second = 0
+    found = []
+    for n in range(1, count + 1):
+        first += n
+        second += first
+        found.append(second)
+    return found
+
+
+def killed(seed: int) -> tuple[str, World]:
+    """The stage in which the manager died, and the world five seconds after another one has followed."""
+    choice = random.Random(seed)
+    graph = compile_source(HEAD + SOURCE, "g.py", "g")
+    with played(choice):
+        world = World(choice, keeps=True)
+        for name in ("a", "b"):
+            world.start(name)
+        world.run(600 * MS)
+        world.request(RuntimeMsg.INSTANTIATE_AND_MAP_GRAPH, DeployRequest(graph))
+        world.request(RuntimeMsg.EXECUTE_GRAPH, StartRequest("g", {}))
+        world.run(2 * S)
+        watch = choice.choice([0, 1 * S])
+        world.request(RuntimeMsg.REPLACE, ReplaceRequest(graph, "g", watch=watch))
+        world.run(world.now + choice.choice([choice.randrange(700 * MS), choice.randrange(490 * MS, 620 * MS)]))
+        replacement = world.state.replacements.get("g")
+        world.kill_manager()
+        world.run(world.now + choice.randrange(2 * S))
+        world.follow_manager()
+        world.run(world.now + 5 * S)
+        world.log.flush()
+    return "" if replacement is None else replacement.stage, world
+
+
+def wrong(stage: str, world: World) -> str:
+    """What does not hold; empty: all does."""
+    graphs: list[Any] = list(world.state.graphs.values())
+    if world.state.replacements or [(graph.title, graph.state) for graph in graphs] != [("g", "running")]:
+        return f"the graph does not run in one version: {[(graph.name, graph.state) for graph in graphs]}"
+    (graph,) = graphs
+    for name, ensemble in world.ensembles.items():
+        mine = sorted(sq for sq, host in graph.host_of.items() if host == name)
+        held = [(sorted(context.syncs), context.held) for context in ensemble.node.host.contexts.values()]
+        if held != [(mine, set())]:
+            return f"{name} has {held}, not {mine}"
+    rows = [json.loads(line) for line in world.disk.lines]
+    if rows[-1]["start"] - rows[0]["start"] < world.now - 3 * S:  # the first one is of the first second
+        return f"it stands still: {len(rows)} outputs"
+    if stage in HANDED:
+        return ""
+    values, instants = [row["value"] for row in rows], [row["start"] + PERIOD // 4 for row in rows]
+    missing = (instants[-1] - instants[0]) // PERIOD + 1 - len(rows)
+    skipped = world.process.requests.reports.counts(graph.name).get("count-1", {}).get("skipped", 0)
+    if values != in_plain_python(len(rows)) or instants != sorted(set(instants)) or missing != skipped:
+        return f"an output is lost, or twice: {missing} are missing, {skipped} were skipped"
+    return ""
+
+
+def main() -> None:
+    """Run these seeds; `A-B`: from A on, up to B."""
+    logging.disable(logging.CRITICAL)
+    seeds = [word.partition("-") for word in sys.argv[1:]]
+    for seed in [seed for first, _, last in seeds for seed in range(int(first), int(last or first) + 1)]:
+        stage, world = killed(seed)
+        print(json.dumps({"seed": seed, "stage": stage, "wrong": wrong(stage, world)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

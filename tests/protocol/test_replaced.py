@@ -1,0 +1,22 @@
+"""A manager dies at any moment of a replacement: the graph goes on in one version, and no output is lost or twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SEEDS = ["7", "12", "38"]
+"""In the stages place, hand, keep."""
+
+
+def test_a_graph_that_is_replaced_by_itself_goes_on_wherever_its_manager_dies() -> None:
+    command = [sys.executable, str(Path(__file__).with_name("replaced.py")), *SEEDS]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": "0"}
+    )
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) == len(SEEDS) and [each for each in found if each["wrong"]] == []
+    assert len({each["stage"] for each in found}) >= 2, "in several stages"
