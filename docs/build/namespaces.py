@@ -1,6 +1,7 @@
 """Hosts for pages that need several: a network namespace each, on one bridge. They need root and `iproute2`.
 
-The first host of a page has the address 10.77.0.1, the second 10.77.0.2, and so on.
+The first host of a page has the address 10.77.0.1, the second 10.77.0.2, and so on. Hosts whose names begin with `site`
+reach the others, and not one another.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ def add(host: str, index: int) -> str:
     _ip("netns", "add", name)
     _ip("-n", BRIDGE, "link", "add", f"to{index}", "type", "veth", "peer", "name", "eth0", "netns", name)
     _ip("-n", BRIDGE, "link", "set", f"to{index}", "master", "bridge", "up")
+    if host.startswith("site"):
+        _ip("-n", BRIDGE, "link", "set", f"to{index}", "type", "bridge_slave", "isolated", "on")
     _ip("-n", name, "addr", "add", f"10.77.0.{index + 1}/24", "dev", "eth0")
     _ip("-n", name, "link", "set", "eth0", "up")
     _ip("-n", name, "link", "set", "lo", "up")
