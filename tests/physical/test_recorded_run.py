@@ -37,15 +37,28 @@ def twice(x):
 @SQify
 def pair(x, y):
     return [x, y]
+@SQify
+def parts(x):
+    return [x, [x], str(x)]
+@SQify
+def summed(x):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + len(str(x))
+    if x == 7:
+        raise ValueError(x)
+    return sq_state["n"]
 @GRAPHify
 def main(trigger):
     with TTConstraint(name="a"):
         tag, x = count(trigger, TTPeriod=ms(50))
         due = tag + 20000
+        one, two, three = parts(x)  # they go together, and run together there
     with TTConstraint(name="b"):
         y = twice(x)
         z = RESAMPLE(TTSingleRunTimeout(twice(x), TTTimeout=30000), TTPeriod=ms(70))
         pair(z, y)
+        for part in [one, two, three]:
+            summed(part)
     with TTConstraint(name="a"):
         z = TTFinishByOtherwise(y, TTTimeDeadline=due, TTPlanB=late())
         return pair(z, x)
