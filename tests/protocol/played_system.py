@@ -229,10 +229,10 @@ class Host:
     def stand(self, how: str) -> None:
         """Stand still, or go on (empty)."""
         self._stands = how
+        later, self._later = self._later, []
+        for call, arguments in later:  # in their order, as far as it goes on
+            self.act(call, *arguments)
         if not how:
-            later, self._later = self._later, []
-            for call, arguments in later:
-                self.act(call, *arguments)
             self._wakes = -1
             self.act(self.loop.turn)
 
