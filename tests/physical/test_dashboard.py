@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -247,6 +248,13 @@ def test_two_thousand_sqs_are_drawn_and_move_with_the_pointer(
     page.mouse.wheel(0, -300)
     until(lambda: page.evaluate("document.getElementById('canvas').style.transform") != moved, "the wheel zooms")
     assert moved != before
+    # Shown whole, it is laid out as small as it is seen, so that what the browser paints and moves is no larger.
+    page.click("#fit")
+    size = "JSON.stringify(document.querySelector('#canvas svg').getBoundingClientRect())"
+    laid = "getComputedStyle(document.querySelector('#canvas svg')).height"
+    until(lambda: float(page.evaluate(laid)[:-2]) < frame["height"] + 1, "it is laid out anew")
+    assert json.loads(page.evaluate(size))["height"] < frame["height"] + 1
+    assert page.evaluate("getComputedStyle(document.querySelector('#canvas text')).display") == "none"
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", paper)[:3])) < 300) == (scheme == "dark")
     assert page.locator("#start").is_hidden(), "a simulation takes no requests"

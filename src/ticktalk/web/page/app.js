@@ -3,7 +3,7 @@
 // What it has: `looks` (number and tick of each), `shown` (the look on the page), `points` (outputs by GRAPH/SQ).
 
 const $ = (id) => document.getElementById(id);
-const MOST_POINTS = 300, MOST_STREAMS = 24, MOST_ROWS = 500, RECENT = 5e6, READABLE = 0.55;
+const MOST_POINTS = 300, MOST_STREAMS = 24, MOST_ROWS = 500, RECENT = 5e6, READABLE = 0.55, FAR = 0.2;
 let asked = 0, looks = [], shown = null, before = null, live = true, drawn = "", chosen = null, view = { x: 0, y: 0, scale: 1 };
 const points = new Map(), recent = [], figures = new Map(), nodes = new Map();
 
@@ -256,6 +256,7 @@ async function draw(name) {
   const picture = new DOMParser().parseFromString(await answer.text(), "image/svg+xml").documentElement;
   if (!graph() || graph().name !== name) return;
   $("canvas").replaceChildren(document.importNode(picture, true));
+  laid = 1;
   nodes.clear();
   for (const group of $("canvas").querySelectorAll(".sq")) {
     const box = group.querySelector("rect.box"), label = document.createElementNS("http://www.w3.org/2000/svg", "text");
@@ -269,7 +270,22 @@ async function draw(name) {
   fit(READABLE); showGraph();
 }
 
-function place() { $("canvas").style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`; }
+function place() { $("canvas").style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale / laid})`; }
+
+// While it moves, the picture is an image that the browser has painted at its laid-out size. So that is made the size
+// at which it is seen, soon after each change: else the image of a large graph that is shown small would be enormous.
+let laid = 1, settling = 0;
+function settle() {
+  clearTimeout(settling);
+  settling = setTimeout(() => {
+    const svg = $("canvas").querySelector("svg");
+    if (!svg) return;
+    laid = view.scale;
+    $("canvas").classList.toggle("far", laid < FAR);
+    svg.style.width = `${svg.width.baseVal.value * laid}px`; svg.style.height = `${svg.height.baseVal.value * laid}px`;
+    place();
+  }, 120);
+}
 
 function fit(least = 0) {
   const svg = $("canvas").querySelector("svg"), room = $("picture");
@@ -277,13 +293,13 @@ function fit(least = 0) {
   const width = svg.width.baseVal.value, height = svg.height.baseVal.value;
   view.scale = Math.max(least, Math.min(1.4, room.clientWidth / width, room.clientHeight / height));
   view.x = Math.max(0, (room.clientWidth - width * view.scale) / 2); view.y = Math.max(0, (room.clientHeight - height * view.scale) / 2);
-  place();
+  place(); settle();
 }
 
 function zoom(factor, x = $("picture").clientWidth / 2, y = $("picture").clientHeight / 2) {
   const scale = Math.min(8, Math.max(0.02, view.scale * factor));
   view.x = x - (x - view.x) * scale / view.scale; view.y = y - (y - view.y) * scale / view.scale; view.scale = scale;
-  place();
+  place(); settle();
 }
 $("fit").onclick = () => fit(); $("in").onclick = () => zoom(1.3); $("out").onclick = () => zoom(1 / 1.3);
 $("picture").addEventListener("wheel", (event) => {
@@ -293,8 +309,13 @@ $("picture").addEventListener("wheel", (event) => {
 }, { passive: false });
 let drag = null;
 $("picture").addEventListener("pointerdown", (event) => { if (!event.target.closest("button")) drag = { x: event.clientX - view.x, y: event.clientY - view.y }; });
-addEventListener("pointermove", (event) => { if (drag) { view.x = event.clientX - drag.x; view.y = event.clientY - drag.y; place(); } });
-addEventListener("pointerup", () => { drag = null; });
+addEventListener("pointermove", (event) => {
+  if (!drag) return;
+  const x = event.clientX - drag.x, y = event.clientY - drag.y;
+  if (Math.hypot(x - view.x, y - view.y) > 2) $("canvas").classList.add("drags");  // no click: nobody asks which SQ is there
+  view.x = x; view.y = y; place();
+});
+addEventListener("pointerup", () => { drag = null; $("canvas").classList.remove("drags"); });
 addEventListener("resize", () => { fit(READABLE); for (const figure of figures.values()) figure.drawn = ""; if (shown) showGraph(); });
 
 // Outputs over time.
