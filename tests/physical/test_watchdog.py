@@ -132,7 +132,9 @@ def test_the_manager_tells_a_long_firing_once_until_none_runs_long_any_more() ->
     context = SimpleNamespace(runs_long=set(), completion=completion, outputs={}, ended=False)
     state = SimpleNamespace(
         graphs={
-            "g": SimpleNamespace(name="g", title="g", contexts={1: context}, host_of={"a-1": "edge", "b-1": "edge"})
+            "g": SimpleNamespace(
+                name="g", title="g", contexts={1: context}, host_of={"a-1": "edge", "b-1": "edge"}, changed_late=0
+            )
         }
     )
     nothing: Any = None
