@@ -288,10 +288,12 @@ def write(report: dict[str, Any]) -> None:
     kinds = {"still": "stand-stills", "kill": "kills", "drain": "drains", "interrupt": "ends", "worker": "worker kills"}
     faults = ", ".join(f"{count} {kinds[kind]}" for kind, count in sorted(report["faults"].items()))
     lines = [
-        f"`make soak` ran for {report['seconds']} s on {report['date']} (seed {report['seed']}), beside other work on"
-        f" {report['cores']} cores:",
+        f"`SEED={report['seed']} make soak` ran for {report['seconds']} s on {report['date']}, beside other work on"
+        f" {report['cores']} cores (load average {report['load']}):",
         "40 SQs on eight ensembles, five streams of 5 values a second, each through eight SQs.",
         f"There were {faults}. Nothing failed of what `tests/physical/chaos.py` checks.",
+        "What is missing and not counted are instants of streams until they went on elsewhere: nothing was there.",
+        "A token that an SQ had taken since its last checkpoint counts as lost, though its output came.",
         "Of each process its longest-lived start is shown: after a minute, at last, and the most of all starts.",
         "",
         "| process | starts | lived | memory | descriptors | threads (last, most) |",
@@ -305,9 +307,11 @@ def write(report: dict[str, Any]) -> None:
             )
             cells = [name, line["starts"], f"{line['lived_s']} s", f"{mb} MB", descriptors]
             lines.append(f"| {' | '.join(map(str, cells))} | {line['threads_last']}, {line['threads_most']} |")
-    lines += ["", "| stream | instants that came | twice | missing | longest gap |", "|---|---|---|---|---|"]
+    lines += ["", "| stream | instants that came | twice | missing | counted as lost | as skipped | longest gap |"]
+    lines.append("|---|---|---|---|---|---|---|")
     for name, line in report["streams"].items():
-        lines.append(f"| {name} | {line['came']} | {line['twice']} | {line['missing']} | {line['longest_gap_s']} s |")
+        cells = (line[column] for column in ("came", "twice", "missing", "counted_lost", "counted_skipped"))
+        lines.append(f"| {name} | {' | '.join(map(str, cells))} | {line['longest_gap_s']} s |")
     table = "\n".join(["<!-- soak -->", *lines, "<!-- end of soak -->"])
     text = re.sub(r"<!-- soak -->.*<!-- end of soak -->", lambda _: table, DOCUMENT.read_text(), flags=re.DOTALL)
     DOCUMENT.write_text(text)
@@ -349,6 +353,7 @@ def soak(seconds: float, seed: int) -> dict[str, Any]:
         "seconds": round(time.monotonic() - began),
         "seed": seed,
         "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[2], 1),
         "faults": dict(faults),
         "counters": dict(sum(counters.values(), Counter[str]())),
         "of_ensembles": {name: dict(kinds) for name, kinds in own.items()},
