@@ -118,6 +118,8 @@ def test_a_browser_keeps_the_secret_in_a_cookie_and_out_of_the_address(system):
 def test_a_page_of_another_server_is_not_let_in(system):
     manager, pages = system
     assert post(pages, "stop", {"graph": "prog"}, Origin="http://elsewhere.example")[0] == 403
+    for hidden in ("null", "", "http://"):  # a page with `no-referrer`, or in a sandbox, hides its origin
+        assert post(pages, "stop", {"graph": "prog"}, Origin=hidden)[0] == 403
     assert list(manager.process.state.graphs) == ["prog"]
     own = pages.address.partition("/?")[0]
     assert post(pages, "stop", {"graph": "prog"}, Origin=own) == (200, {"told": "prog is stopped"})

@@ -349,9 +349,9 @@ class _Guarded:
         proofs = (in_address, bearer, asked.cookies.get(self._cookie, ""))
         origin = asked.headers.get("origin")
         # A page of another server may send requests with our cookie, but says in this header where it is from.
-        # It cannot set the header of a proxy: a browser would ask us first.
-        names = asked.headers.get("host", ""), asked.headers.get("x-forwarded-host", "")
-        own = origin is None or origin.partition("://")[2] in names
+        # It cannot set the header of a proxy: a browser would ask us first. A page may hide where it is from (`null`).
+        names = asked.headers.get("host"), asked.headers.get("x-forwarded-host")
+        own = origin is None or (origin.partition("://")[2] or origin) in names
         if not own or not any(hmac.compare_digest(proof.encode(), self._secret.encode()) for proof in proofs):
             await _turn_away(scope, receive, send)
             return
