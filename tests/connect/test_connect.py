@@ -8,15 +8,16 @@ import os
 import pty
 import shutil
 import socket
+import struct
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -324,6 +325,43 @@ def test_an_inbox_takes_what_others_post() -> None:
         assert isinstance(inbox.read(), TTEmpty)
     finally:
         inbox.close()
+
+
+def test_an_inbox_without_a_thread_for_a_connection_refuses_that_one_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "CONNECTIONS", 1)
+    inbox = HttpInbox()
+    address = f"http://127.0.0.1:{inbox.port}/"
+
+    def no_thread(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("can't start new thread")
+
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(ThreadingHTTPServer, "process_request", no_thread)
+            for _ in range(3):
+                with pytest.raises(OSError):
+                    Http(address).post({"n": 1})
+        assert inbox.refused == 3
+        Http(address).post({"n": 2})
+        assert inbox.read() == {"n": 2}
+    finally:
+        inbox.close()
+
+
+def test_a_connection_to_an_inbox_that_breaks_off_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    inbox = HttpInbox()
+    ended = Event()
+    shut = inbox._server.shutdown_request
+    inbox._server.shutdown_request = lambda request: (shut(request), ended.set())[0]  # type: ignore[method-assign]
+    try:
+        other = socket.create_connection(("127.0.0.1", inbox.port), LIMIT)
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # its end is a reset
+        other.sendall(b"POST / HTTP/1.0\r\nContent-Length: 100\r\n\r\n{")
+        other.close()
+        assert ended.wait(LIMIT)
+    finally:
+        inbox.close()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_inbox_serves_so_many_connections_and_goes_on_when_they_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import urllib.request
 from http.client import HTTPException
@@ -80,10 +81,17 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if self._room.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.refused += 1
-            self.shutdown_request(request)
+            try:
+                super().process_request(request, client_address)
+                return
+            except RuntimeError:  # the system gives no thread for it
+                self._room.release()
+        self.refused += 1
+        self.shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), OSError):  # that says only that the other has broken off
+            super().handle_error(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
@@ -136,7 +144,7 @@ class HttpInbox(Newest):
 
     @property
     def refused(self) -> int:
-        """Connections that were closed at once, because too many were open."""
+        """Connections that were closed at once: too many were open, or there was no thread for them."""
         return self._server.refused
 
     def close(self) -> None:
