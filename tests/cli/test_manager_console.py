@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from ticktalk.cli import remote
+from ticktalk.cli import prompt, remote
 from ticktalk.cli.manager_command import _Console
 from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.state import GraphState
@@ -129,3 +129,17 @@ def test_deploy_starts_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     for option in ({"start_at": "12:00"}, {"input": ["x=1"]}):
         with pytest.raises(typer.BadParameter, match="give --start, too"):
             remote.deploy(str(program), "127.0.0.1:5555", **option)
+
+
+def test_a_line_that_the_disk_does_not_take_is_known_to_this_console(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    history = prompt._history()
+    history.append_string("status")
+    file = tmp_path / "ticktalk" / "console"
+    assert file.stat().st_mode & 0o777 == 0o600 and "+status" in file.read_text()
+    file.unlink()
+    file.mkdir()  # as good as a disk that is full
+    history.append_string("rates")
+    assert history.get_strings()[-1] == "rates"

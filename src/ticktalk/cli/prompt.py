@@ -189,6 +189,14 @@ class _Completer(Completer):
                 yield Completion(str(word), -len(begun))
 
 
+class _Lines(FileHistory):
+    """Lines in a file. A line that the disk does not take is known to this console only."""
+
+    def store_string(self, string: str) -> None:
+        with suppress(OSError):
+            super().store_string(string)
+
+
 def _history() -> History:
     """The lines of earlier consoles, in a file of this user; only of this one where there can be none."""
     folder = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "ticktalk"
@@ -198,4 +206,4 @@ def _history() -> History:
         file.touch(0o600)
     except (OSError, RuntimeError):
         return InMemoryHistory()
-    return FileHistory(str(file))
+    return _Lines(str(file))
