@@ -15,6 +15,7 @@ from ticktalk import SQify, TTRuntimeManagerSim, metric
 from ticktalk.cli.ending import metric_lines
 from ticktalk.errors import TTSyntaxError, TTWarning
 from ticktalk.language.compiler import compile_source
+from ticktalk.manager.metrics import _of_bodies
 from ticktalk.series import MOST, MOST_TOLD, Series, bounded
 from ticktalk.web.metrics import metrics_text
 
@@ -156,3 +157,11 @@ def test_a_sum_beyond_all_numbers_is_the_largest_one() -> None:
     for _ in range(3):
         series.set(1.7e308)
     assert series.value == 1.7976931348623157e308
+
+
+def test_one_name_of_several_kinds_takes_the_name_of_no_other() -> None:
+    gauge, counter = Series("gauge", 1.0, 1).told(), Series("counter", 2.0, 1).told()
+    histogram = Series("histogram", 3.0, 1, {3: 1}).told()
+    of_each = {"a-1": {"x_histogram": gauge, "x": gauge}, "b-1": {"x": histogram}, "c-1": {"x": counter}}
+    found = {each.name: each.kind for each in _of_bodies([{"name": "g", "metrics": of_each}])}
+    assert found == {"x_histogram": "gauge", "x": "gauge", "x_histogram_histogram": "histogram", "x_counter": "counter"}

@@ -96,8 +96,10 @@ def _of_bodies(graphs: list[dict[str, Any]]) -> Iterator[Family]:
                 found.setdefault((name, kind), []).append(((graph["name"], sq), value))
     named: set[str] = set()
     for (name, kind), samples in found.items():
-        shown = f"{name}_{kind}" if name in named else name
-        named.add(name)
+        shown = name
+        while shown in named:
+            shown += f"_{kind}"
+        named.add(shown)
         yield Family(shown, kind, "Set by bodies.", ("graph", "sq"), samples)
 
 
