@@ -242,9 +242,9 @@ function showChosen(fact) {
     body: fact.work.mean_us >= 0 && fact.work.mean_us !== null && about(fact.work.mean_us), queue: fact.work.queue && `${fact.work.queue} firings`, errors: fact.work.errors && String(fact.work.errors),
     deadlines: fact.work.kept !== undefined && `${fact.work.kept} kept, ${fact.work.missed} missed`, sends: fact.rate, waiting: fact.waits, silent: fact.silent, counted: fact.counters,
     lateness: fact.lateness && `${about(fact.lateness.mean)} on average, ${about(fact.lateness.worst)} at worst`,
-    ...Object.fromEntries(Object.entries((graph().metrics || {})[fact.sq] || {}).map(([name, told]) => [name, metric(told)])),
     running: fact.running && `one firing for ${about(fact.running.us)}` };
-  const known = Object.entries(facts).filter(([, text]) => text);
+  const set = Object.entries((graph().metrics || {})[fact.sq] || {}).map(([name, told]) => [name, metric(told)]);
+  const known = [...Object.entries(facts), ...set].filter(([, text]) => text);  // one may be called as a fact is
   $("chosen-facts").replaceChildren(...known.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, text)]));
 }
 
