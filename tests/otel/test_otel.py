@@ -75,7 +75,8 @@ def simulated(collector: str, told: list[str], until: int = 1_950_000, name: str
 @pytest.fixture(scope="module")
 def run() -> tuple[Collector, dict[str, Any]]:
     told: list[str] = []
-    with collecting() as collector:
+    with collecting() as collector, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sending, "REQUEST", 60.0)  # this machine may stand still
         status = simulated(collector.address, told)
     assert told == []
     return collector, status
@@ -168,6 +169,8 @@ def test_a_collector_that_stands_still_holds_nobody_up_and_what_finds_no_room_is
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sending, "WAITING", 30)
+    monkeypatch.setattr(sending, "REQUEST", 60.0)  # this machine may stand still
+    monkeypatch.setattr(sending, "END", 60.0)
     told: list[str] = []
     with collecting() as collector:
         collector.open.clear()

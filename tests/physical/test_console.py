@@ -117,6 +117,7 @@ def test_what_is_printed_leaves_the_typed_line_whole(terminal: Terminal) -> None
     terminal.ends_with("ticktalk> deploy prog.py")
     terminal.type("\r")
     terminal.shows("prog is ready")
+    terminal.ends_with("ticktalk>")  # else the terminal shows by itself what is typed
     terminal.type("follow\rstart prog\rstat")
     until(lambda: sum("src-1 on runtime-manager" in line for line in terminal.lines) >= COUNT, "all outputs")
     until(lambda: sum("native" in line for line in terminal.lines) >= COUNT, "all of native code")
