@@ -204,6 +204,8 @@ class _Shared(types.ModuleType):
     """The modules of one name, of several graphs and outside of them: to each caller its own."""
 
     def __getattribute__(self, name: str) -> Any:
+        if name == "__deepcopy__":  # nobody's module is copied
+            return lambda memo: self
         return getattr(_meant(self, name), name)
 
     def __setattr__(self, name: str, value: Any) -> None:

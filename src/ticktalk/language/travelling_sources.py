@@ -63,8 +63,9 @@ class TravellingSources:
         self._lines = [line.encode("utf-8", "surrogatepass") for line in text.split("\n")]
         self._scope = scope
         self._tables = _tables(text)
+        own = _names_of_own_module(scope.tree)
         self._statements = [
-            Statement(node, _bound(node), self._reads(node), self._at_once(node))
+            Statement(node, _bound(node) | _set_in_own_module(node, own), self._reads(node), self._at_once(node))
             for place, node in enumerate(scope.tree.body)
             if not (is_main_guard(node) or node in scope.graphs or (_is_text(node) and place > 0))
         ]
@@ -298,6 +299,30 @@ def _is_unchangeable(node: ast.expr | None) -> bool:
 def _bound(node: ast.stmt) -> set[str]:
     """The names that a statement at module level binds; the text with which a program begins is its `__doc__`."""
     return {"__doc__"} if _is_text(node) else bound_names(node)
+
+
+def _is_own_module(node: ast.expr) -> bool:
+    """True for `sys.modules[__name__]`."""
+    return isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Name) and node.slice.id == "__name__"
+
+
+def _names_of_own_module(tree: ast.Module) -> set[str]:
+    """The names that a module gives to itself: `this = sys.modules[__name__]`."""
+    made = [node for node in tree.body if isinstance(node, ast.Assign) and _is_own_module(node.value)]
+    return {target.id for node in made for target in node.targets if isinstance(target, ast.Name)}
+
+
+def _set_in_own_module(node: ast.stmt, own: set[str]) -> set[str]:
+    """The names that a statement binds by way of the module itself: `this.LEVEL = 2`."""
+    if isinstance(node, Definition):
+        return set()
+    return {
+        inner.attr
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Attribute)
+        and not isinstance(inner.ctx, ast.Load)
+        and (_is_own_module(inner.value) or (isinstance(inner.value, ast.Name) and inner.value.id in own))
+    }
 
 
 def _is_text(node: ast.stmt) -> bool:
