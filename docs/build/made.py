@@ -6,6 +6,7 @@ import enum
 import inspect
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import typer.main
@@ -16,6 +17,7 @@ from ticktalk.counters import KINDS
 from ticktalk.instructions import INSTRUCTIONS, REQUIRED, Instruction
 
 MARK = re.compile(r"<!-- made: (?P<name>\w+) -->")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def filled(markdown: str) -> str:
@@ -168,7 +170,15 @@ def _doc(found: Any) -> str:
     return "\n".join(lines)
 
 
+def changes() -> str:
+    """`CHANGELOG.md` without its title, for a page of the reference: its links lead to pages of the site."""
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8").partition("\n")[2].strip()
+    text = re.sub(r"\[([^\]]+)\]\((?!docs/)([\w./]+\.md)\)", r"\1 (`\2`)", text)
+    return text.replace("](docs/", "](../")
+
+
 MADE: dict[str, Callable[[], str]] = {
+    "changes": changes,
     "counters": counters,
     "instructions": instructions,
     "commands": commands,
