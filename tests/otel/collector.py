@@ -19,6 +19,7 @@ class Collector:
     Attributes:
         spans: each with the name of its ensemble.
         metrics: the requests with metrics.
+        headers: of each request.
         status: the HTTP status of answers.
         open: while it is not set, nobody is answered.
     """
@@ -27,6 +28,7 @@ class Collector:
         self.address = address
         self.spans: list[tuple[str, Any]] = []
         self.metrics: list[Any] = []
+        self.headers: list[Any] = []
         self.status = 200
         self.open = threading.Event()
         self.open.set()
@@ -54,6 +56,7 @@ def collecting() -> Iterator[Collector]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            collector.headers.append(self.headers)
             collector.open.wait(60)
             if collector.status == 200:
                 packed = self.headers.get("Content-Encoding") == "gzip"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from collections import Counter, defaultdict
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import simpy
@@ -19,9 +20,11 @@ from typer.testing import CliRunner
 from programs import HEAD
 from ticktalk import TTEnsemble, TTRuntimeManagerSim
 from ticktalk.cli.main import app_of
+from ticktalk.cli.record import writer_to
 from ticktalk.explain import following
 from ticktalk.language.compiler import compile_source
 from ticktalk.otel import sending
+from ticktalk.otel import spans as spans_of
 from ticktalk.otel.spans import HOLD, Spans
 from ticktalk.recording.mcap_file import read_recording
 from ticktalk.recording.setup import Setup
@@ -185,6 +188,73 @@ def test_a_collector_that_stands_still_holds_nobody_up_and_what_finds_no_room_is
     assert "for lack of the last records of 'x'" in told[-1]
 
 
+def test_metrics_are_sent_though_more_spans_wait_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "REQUEST", 60.0)  # this machine may stand still
+    monkeypatch.setattr(sending, "TOGETHER", 1)
+    monkeypatch.setattr(sending, "METRICS_PERIOD", 0.0)
+    sent: list[int] = []
+
+    def status() -> dict[str, Any]:
+        sent.append(telemetry.sent)
+        return status_of_none()
+
+    with collecting() as collector:
+        telemetry = sending.Telemetry(collector.address, "manager", status, [].append, asks=True)
+        telemetry._put(some_spans(20))
+        end = time.monotonic() + 60
+        while telemetry.sent < 20 and time.monotonic() < end:
+            time.sleep(0.01)
+        telemetry.finish()
+    assert telemetry.sent == 20 and any(0 < count < 20 for count in sent)
+
+
+def test_only_the_latest_starts_are_known_and_records_of_others_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "REQUEST", 60.0)  # this machine may stand still
+    monkeypatch.setattr(sending, "END", 60.0)
+    monkeypatch.setattr(spans_of, "CONTEXTS", 2)
+    told: list[str] = []
+    graph = compile_source(PROGRAM, "prog.py", "prog").to_json().decode()
+
+    def fired(context: int) -> Records:
+        records: list[Any] = [Decided(1, "count-1", 0, 9, []), Fired(2, "count-1", 0, 9, 1, 2, "sent")]
+        return Records("prog", context, "a", 0, 0, records)
+
+    with collecting() as collector:
+        telemetry = sending.Telemetry(collector.address, "manager", status_of_none, told.append, asks=False)
+        for context in (1, 2):
+            telemetry.begin(Setup("1", "devices", graph, "prog", context, 0, None, {}, {}, 0))
+        telemetry.add(fired(1))  # so the second one is the one that has been silent for longest
+        telemetry.begin(Setup("1", "devices", graph, "prog", 3, 0, None, {}, {}, 0))
+        for context in (1, 2, 3):
+            telemetry.add(fired(context))
+        telemetry.finish()
+    assert [values(span.attributes)["ticktalk.context"] for _, span in collector.spans] == [1, 1, 3]
+    assert told == ["--otel: spans or links are missing, for lack of 2 records of prog"]
+
+
+@pytest.mark.parametrize(
+    ("said", "service"),
+    [
+        ({}, "ticktalk"),
+        ({"OTEL_SERVICE_NAME": "plant"}, "plant"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=plant,site=north"}, "plant"),
+    ],
+)
+def test_the_variables_of_opentelemetry_count(
+    said: dict[str, str], service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "REQUEST", 60.0)  # this machine may stand still
+    for name, value in {**said, "OTEL_EXPORTER_OTLP_HEADERS": "x-key=of-anna"}.items():
+        monkeypatch.setenv(name, value)
+    with collecting() as collector:
+        sending.Telemetry(collector.address, "manager", status_of_none, [].append, asks=False).finish()
+    (sent,) = collector.metrics[0].resource_metrics
+    found = values(sent.resource.attributes)
+    assert (found["service.name"], found["service.instance.id"]) == (service, "manager")
+    assert ("site" in found) == ("OTEL_RESOURCE_ATTRIBUTES" in said)
+    assert [headers["x-key"] for headers in collector.headers] == ["of-anna"]
+
+
 def status_of_none() -> dict[str, Any]:
     """The status of a system without graphs."""
     return {"ensembles": [], "graphs": [], "errors": 0}
@@ -275,3 +345,20 @@ def test_a_file_is_recorded_beside(tmp_path: Path) -> None:
     records = [record for _, record in read_recording(tmp_path / "run.mcap").records()]
     fired = Counter(record.sq for record in records if isinstance(record, Fired))
     assert fired == Counter(span.name for _, span in collector.spans)
+
+
+def test_a_file_is_whole_before_a_collector_is_waited_for(tmp_path: Path) -> None:
+    class Slow:
+        """A collector."""
+
+        def finish(self, *lacks: str) -> list[str]:
+            complete.append(read_recording(tmp_path / "run.mcap").lacks)
+            return []
+
+        begin = add = flush = finish
+
+    complete: list[list[str]] = []
+    writer = writer_to(tmp_path / "run.mcap", cast(Any, Slow()))
+    assert writer is not None
+    writer.begin(Setup("1", "devices", "{}", "prog", 1, 0, None, {}, {}, 0))
+    assert writer.finish() == [] and complete[-1] == []

@@ -42,9 +42,9 @@ def writer_to(path: Path | None, telemetry: Telemetry | None) -> Writer | None:
     Raises:
         TTError: the file cannot be written, or its library is not installed.
     """
-    writers: list[Writer] = [] if telemetry is None else [telemetry]
-    if path is not None:
-        writers.append(recording_writer(path))
+    writers: list[Writer] = [] if path is None else [recording_writer(path)]  # first, for a collector may be slow
+    if telemetry is not None:
+        writers.append(telemetry)
     if len(writers) < 2:
         return writers[0] if writers else None
     from ticktalk.recording.writer import Several

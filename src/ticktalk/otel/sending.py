@@ -78,11 +78,12 @@ class Telemetry:
         self._to_spans = OTLPSpanExporter(f"{self._endpoint}/v1/traces", timeout=REQUEST)
         self._to_metrics = OTLPMetricExporter(f"{self._endpoint}/v1/metrics", timeout=REQUEST)
         self._waiting: deque[ReadableSpan] = deque()
-        self._lacks: Counter[str] = Counter()  # by arc or SQ: records that ensembles left out
+        self._lacks: Counter[str] = Counter()  # by arc, SQ or graph: records that did not come, or too late
         self._room = threading.Condition()  # for what waits
         self._wake = threading.Event()
         self._since = time.time_ns()
         self._ends: float | None = None  # monotonic: when what is left is given up
+        self._metrics_at = time.monotonic() + METRICS_PERIOD
         self._failed = False
         self.sent = self.lost = 0
         self.latest: dict[str, Any] | None = None
@@ -122,6 +123,7 @@ class Telemetry:
         self._reasons.close()
         if self.lost:
             self._tell(f"--otel: {self.lost} spans were lost, {self.sent} reached {self._endpoint}")
+        self._lacks.update(self._spans.unknown)
         left_out = [f"{count} records of {name}" for name, count in sorted(self._lacks.items())]
         if lacks or left_out:
             self._tell(f"--otel: spans or links are missing, for lack of {'; '.join([*lacks, *left_out][:SHOWN])}")
@@ -141,7 +143,6 @@ class Telemetry:
     # The thread.
 
     def _run(self) -> None:
-        metrics_at = time.monotonic() + METRICS_PERIOD
         while True:
             self._wake.wait(PERIOD)
             self._wake.clear()
@@ -149,13 +150,17 @@ class Telemetry:
             self._send_spans()
             if ends is not None:
                 return
-            if self._asks and time.monotonic() >= metrics_at:
-                metrics_at = time.monotonic() + METRICS_PERIOD
-                self._look()
-                if self.latest is not None:
-                    self._send_metrics(self.latest)
+            self._send_due_metrics()
+
+    def _send_due_metrics(self) -> None:
+        if self._asks and self._ends is None and time.monotonic() >= self._metrics_at:
+            self._metrics_at = time.monotonic() + METRICS_PERIOD
+            self._look()
+            if self.latest is not None:
+                self._send_metrics(self.latest)
 
     def _send_spans(self) -> None:
+        """Send all that waits; metrics between, as there may always be more."""
         while True:
             with self._room:
                 batch = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
@@ -168,6 +173,7 @@ class Telemetry:
                 self.sent += len(batch) if reached else 0
                 self.lost += 0 if reached else len(batch)
             self._tell_once(reached)
+            self._send_due_metrics()
 
     def _look(self) -> None:
         with suppress(TTError):  # the manager ends

@@ -7,11 +7,10 @@ ends come from two ensembles, in any order. A firing waits for its senders for a
 
 from __future__ import annotations
 
-import os
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
 
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -34,6 +33,9 @@ WAITING = 20_000
 
 KNOWN = 50_000
 """Tokens whose spans are known; the latest."""
+
+CONTEXTS = 100
+"""Starts that are known; those of which records came last."""
 
 DATES = 946_684_800_000_000
 """The root tick of the year 2000: a run that starts before has no date, as most simulations."""
@@ -59,11 +61,16 @@ class _Waiting:
 
 
 class Spans:
-    """Makes spans of records."""
+    """Makes spans of records.
+
+    Attributes:
+        unknown: by graph, how many records came of starts that are known no more.
+    """
 
     def __init__(self) -> None:
+        self.unknown: Counter[str] = Counter()
         self._ids = RandomIdGenerator()
-        self._contexts: dict[tuple[str, int], _Context] = {}
+        self._contexts: OrderedDict[tuple[str, int], _Context] = OrderedDict()
         self._spans: OrderedDict[tuple[int, Key], SpanContext] = OrderedDict()  # by context and token
         self._waiting: deque[_Waiting] = deque()
         self._resources: dict[str, Resource] = {}
@@ -74,11 +81,17 @@ class Spans:
         sources = frozenset(sq.name for sq in graph.sqs if sq.trigger == "grid")
         shift = now - setup.start_tick if setup.start_tick < DATES else 0
         self._contexts[setup.name, setup.context] = _Context(setup, Following(graph), sources, shift)
+        if len(self._contexts) > CONTEXTS:
+            self._contexts.popitem(last=False)
 
     def take(self, batch: Records, now: float) -> list[ReadableSpan]:
         """Take records at a monotonic time (seconds); gives the spans that are ready."""
-        context = self._contexts.get((batch.graph, batch.context))
-        if context is not None:
+        place = batch.graph, batch.context
+        context = self._contexts.get(place)
+        if context is None:
+            self.unknown[batch.graph] += len(batch.records)
+        else:
+            self._contexts.move_to_end(place)
             for firing in context.following.take(batch.ensemble, each_of(batch.records)):
                 self._waiting.append(_Waiting(context, firing, now))
         return self.ready(now)
@@ -144,6 +157,6 @@ class Spans:
     def resource(self, ensemble: str) -> Resource:
         """The resource of an ensemble."""
         if ensemble not in self._resources:
-            service = os.environ.get("OTEL_SERVICE_NAME", "ticktalk")
+            service = OTELResourceDetector().detect().attributes.get("service.name") or "ticktalk"
             self._resources[ensemble] = Resource.create({"service.name": service, "service.instance.id": ensemble})
         return self._resources[ensemble]
