@@ -100,3 +100,18 @@ def test_a_simulation_on_windows_ends_with_the_status_of_its_process(monkeypatch
     except SystemExit as ended:
         assert ended.code == 2
     assert [command[-2:] for command in calls] == [["simulate", "p.py"]]
+
+
+def test_an_interrupt_on_windows_shows_no_traceback_of_the_process_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reaches both processes."""
+
+    def call(command: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(sys, "argv", ["ticktalk", "simulate", "p.py"])
+    monkeypatch.setenv("PYTHONHASHSEED", "random")
+    monkeypatch.setattr(subprocess, "call", call)
+    with pytest.raises(SystemExit) as end:
+        entry.main()
+    assert end.value.code == 130

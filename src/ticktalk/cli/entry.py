@@ -14,6 +14,13 @@ SEED = "0"
 
 def main() -> None:
     """Run the command line."""
+    try:
+        _run()
+    except KeyboardInterrupt:  # while the command is loaded, or on Windows in the process that waits
+        sys.exit(130)
+
+
+def _run() -> None:
     if sys.argv[1:2] == ["simulate"] and os.environ.get("PYTHONHASHSEED") != SEED:
         os.environ["PYTHONHASHSEED"] = SEED
         # -P: modules in the current directory must not take the place of ours.
@@ -23,12 +30,9 @@ def main() -> None:
 
             sys.exit(subprocess.call(command))  # a process that is replaced there ends at once, with 0
         os.execv(sys.executable, command)
-    try:
-        from ticktalk.cli.main import main as run_command
+    from ticktalk.cli.main import main as run_command
 
-        run_command()
-    except KeyboardInterrupt:  # while the command is loaded
-        sys.exit(130)
+    run_command()
 
 
 if __name__ == "__main__":
