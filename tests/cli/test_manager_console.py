@@ -6,13 +6,15 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import typer
 
 from ticktalk.cli import prompt, remote
+from ticktalk.cli.ending import metric_lines
 from ticktalk.cli.manager_command import _Console
+from ticktalk.cli.prompt import _Above
 from ticktalk.graph.graph import TTGraph
 from ticktalk.manager.state import GraphState
 from ticktalk.payloads import OutputToken
@@ -143,3 +145,33 @@ def test_a_line_that_the_disk_does_not_take_is_known_to_this_console(
     file.mkdir()  # as good as a disk that is full
     history.append_string("rates")
     assert history.get_strings()[-1] == "rates"
+
+
+def test_what_comes_while_text_is_printed_is_printed_at_once() -> None:
+    """Each print draws the typed line anew."""
+    begun, go = threading.Event(), threading.Event()
+    printed: list[str] = []
+
+    def write_raw(text: str) -> None:
+        printed.append(text)
+        begun.set()
+        assert go.wait(60)
+
+    output = SimpleNamespace(write_raw=write_raw, flush=lambda: None)
+    above = _Above(cast(Any, SimpleNamespace(app=SimpleNamespace(loop=None, output=output))))
+    above.write("one\n")
+    assert begun.wait(60)
+    for number in range(1000):
+        above.write(f"{number}\n")
+    above.write("the rest")
+    go.set()
+    above.close()
+    assert printed == ["one\n", "".join(f"{number}\n" for number in range(1000)) + "the rest"]
+
+
+def test_a_histogram_without_values_can_be_told() -> None:
+    """No ensemble of ours sends one; another may."""
+    told = {"kind": "histogram", "count": 0, "sum": 0.0, "at_most": {}}
+    assert metric_lines({"graphs": [{"name": "g", "metrics": {"f-1": {"size": told}}}]}) == [
+        "size of f-1: 0 values, 0 on average"
+    ]

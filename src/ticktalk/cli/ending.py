@@ -114,7 +114,7 @@ def metric_lines(status: dict[str, Any]) -> list[str]:
             for name, told in by_name.items():
                 value = f"{told.get('value', 0.0):.6g}"
                 if told["kind"] == "histogram":
-                    value = f"{told['count']} values, {told['sum'] / told['count']:.6g} on average"
+                    value = f"{told['count']} values, {told['sum'] / (told['count'] or 1):.6g} on average"
                 lines.append(f"{name} of {sq}: {value}")
         left_out = graph.get("metrics_left_out", 0)
         lines += [f"{left_out} more metrics of {graph['name']} are not told: there are too many"] if left_out else []

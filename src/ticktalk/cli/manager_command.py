@@ -209,11 +209,12 @@ class _Console:
             case ["start", *_]:
                 return ["--again", "--start-at"]
             case ["set", graph]:
-                return [sq.name for known in state.graphs.values() if known.title == graph for sq in known.graph.sqs]
+                known = list(state.graphs.values())
+                return [sq.name for each in known if each.title == graph for sq in each.graph.sqs]
             case ["set", _, _, *_]:
                 return ["period=", "phase="]
             case ["drain"]:
-                return [name for name in state.ensembles if name != DEFAULT_RUNTIME_MANAGER_NAME]
+                return [name for name in list(state.ensembles) if name != DEFAULT_RUNTIME_MANAGER_NAME]
         return []
 
     def read(self, ask: Callable[[], str]) -> None:

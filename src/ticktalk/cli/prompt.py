@@ -32,8 +32,8 @@ AT_ONCE = 1 << 16
 DRAINS = 1.0
 """Seconds for which the end of what was written to stderr is waited for."""
 
-BUNDLE = 0.05
-"""Seconds for which text waits for more, because each time the line is drawn anew."""
+LOOK = 0.05
+"""Seconds after which a print looks whether there still is a line to print above."""
 
 FILE = object()
 """Stands among the words that may follow for the name of a file."""
@@ -126,7 +126,10 @@ class Prompt:
 
 
 class _Above(io.TextIOBase):
-    """Text that is printed above the line of a session, by a thread of its own; whole lines at a time."""
+    """Text that is printed above the line of a session, by a thread of its own; whole lines at a time.
+
+    Each print draws the line anew, in some milliseconds. So what has come meanwhile is printed at once.
+    """
 
     def __init__(self, session: PromptSession[str]) -> None:
         self._session = session
@@ -156,7 +159,15 @@ class _Above(io.TextIOBase):
             super().close()
 
     def _print(self) -> None:
-        while (text := self._texts.get()) is not None:
+        ended = False
+        while not ended:
+            texts = [self._texts.get()]
+            while not self._texts.empty():
+                texts.append(self._texts.get())
+            ended = None in texts
+            text = "".join(each for each in texts if each is not None)
+            if not text:
+                continue
             app, printed = self._session.app, threading.Event()
 
             def print_text(text: str = text, printed: threading.Event = printed) -> None:
@@ -168,7 +179,7 @@ class _Above(io.TextIOBase):
             if loop is not None:
                 with suppress(RuntimeError):  # the line has just ended, and so has the loop
                     loop.call_soon_threadsafe(run_in_terminal, print_text)
-                    while not printed.wait(BUNDLE) and app.loop is loop:
+                    while not printed.wait(LOOK) and app.loop is loop:
                         pass
             if not printed.is_set():
                 print_text()
