@@ -122,6 +122,7 @@ def _check(name: Any, kind: Any) -> None:
     if not isinstance(name, str) or not re.fullmatch(_NAME, name):
         raise ValueError(
             f"metric {name!r:.80}: a name is made of letters, digits and `_`, begins with a letter, and has at most 63"
+            " characters"
         )
     if name.startswith(_TAKEN) or name.endswith(_ADDED):
         part = _TAKEN if name.startswith(_TAKEN) else next(end for end in _ADDED if name.endswith(end))

@@ -27,7 +27,7 @@ def metric(name: str, value: float, kind: Kind = "gauge") -> None:
     Outside a graph, as in a unit test, it checks its arguments and warns, because nobody sees the value.
 
     Args:
-        name: letters, digits and `_`; at most 20 names in an SQ.
+        name: letters, digits and `_`, a letter first; at most 20 names in an SQ.
         value: a finite number.
         kind: `"gauge"`: the value is the last one. `"counter"`: it is added to a sum that only grows.
             `"histogram"`: it is counted among values of its size.
