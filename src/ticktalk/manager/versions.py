@@ -72,7 +72,8 @@ def why_not(state: ManagerState, old: GraphState, driver: Driver) -> str | None:
     if waiting:
         return f"graph {title!r} waits for an ensemble for {waiting}: it can be replaced when all of it runs"
     if driver.records:
-        return f"graph {title!r} is recorded, and a recording holds one version: stop it, and deploy the new one"
+        why = "is recorded (--record, --otel), and a recording holds one version"
+        return f"graph {title!r} {why}: stop it, and deploy the new one"
     return None
 
 
