@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from fuzz_messages import NoLink
 from systems import LIMIT, free_port
 
+from ticktalk import network_keys
 from ticktalk.physical import ensemble_handle
 from ticktalk.physical.network.frames import LONG
 from ticktalk.physical.network.joining import Peer, Welcome
@@ -127,3 +129,27 @@ def test_a_join_goes_on_when_the_manager_goes_before_the_session_is_relayed(monk
         assert not handle.node.link.is_open
     finally:
         handle.node.close(0)
+
+
+class StillLink(NoLink):
+    """A link to a receiver that stands still."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = threading.Event()
+
+    def _put(self, *arguments: Any) -> None:
+        assert self.goes_on.wait(LIMIT)
+        super()._put()
+
+
+def test_a_receiver_that_stands_still_is_waited_for_so_long_at_most() -> None:
+    link = StillLink()
+    link.waiting = lambda: None
+    link.open("peer")
+    link.send_again("boss", b"state")
+    link.wait_for(network_keys.Path.CONTROL, "boss", 0.01)
+    assert not link.published
+    link.goes_on.set()
+    link.wait_for(network_keys.Path.CONTROL, "boss", LIMIT)
+    assert link.published == 1

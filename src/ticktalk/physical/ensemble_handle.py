@@ -51,7 +51,8 @@ RETRY = 0.3
 """Seconds between two attempts to join."""
 
 LEAVE_LIMIT = 3.0
-"""Seconds for which an ensemble that leaves waits for the states of its bodies: one may run for long."""
+"""Seconds for which an ensemble that leaves waits for the states of its bodies, since one may run for long, and as many
+until the states have gone, since the manager may stand still."""
 
 LOOK_FOR_LINKS = 2_000_000
 """Microseconds between two looks for a direct connection that did not come about, because the other stood still."""
@@ -150,7 +151,7 @@ class EnsembleHandle:
             sent = threading.Event()
             in_loop(node, lambda: node.duties.checkpoints.leave(sent.set))
             sent.wait(LEAVE_LIMIT)
-            node.link.wait_for(Path.CONTROL, node.manager)  # it goes before the farewell, on another path
+            node.link.wait_for(Path.CONTROL, node.manager, LEAVE_LIMIT)  # it goes before the farewell, on another path
         bye = message(RuntimeMsg.LEAVE, self.name)
         in_loop(node, lambda: node.send(node.manager, bye))
 

@@ -120,16 +120,7 @@ class Link(TTNetworkInterface):
                 self.unsubscribe(key)
             except LinkError as error:
                 logger.debug("closing: %s", error)
-        senders = [
-            threading.Thread(target=self._send_rest, args=(outbox,), daemon=True)
-            for outbox in [self._tokens, *self._outboxes.values()]
-            if outbox.waits
-        ]
-        until = time.monotonic() + grace
-        for sender in senders:
-            sender.start()
-        for sender in senders:
-            sender.join(max(0.0, until - time.monotonic()))
+        self._send_within(grace, [outbox for outbox in (self._tokens, *self._outboxes.values()) if outbox.waits])
         self.is_open = False
         self._end()
 
@@ -150,11 +141,11 @@ class Link(TTNetworkInterface):
         else:
             self._put_in(row.path, control_key(ensemble), sealed)
 
-    def wait_for(self, path: Path, ensemble: str) -> None:
-        """Send what waits on a path to an ensemble, and return when it has gone. Blocks."""
+    def wait_for(self, path: Path, ensemble: str, limit: float) -> None:
+        """Send what waits on a path to an ensemble; return when it has gone, or after `limit` seconds. Blocks."""
         outbox = self._outboxes.get((path, control_key(ensemble)))
         if outbox is not None:
-            self._send_rest(outbox)
+            self._send_within(limit, [outbox])
 
     def send_again(self, ensemble: str, frame: bytes) -> None:
         """Send a control message, sealed before, once more."""
@@ -225,6 +216,15 @@ class Link(TTNetworkInterface):
             except LinkError as error:
                 if not self._closing:
                     logger.warning("%s: not sent: %s", key, error)
+
+    def _send_within(self, seconds: float, outboxes: Sequence[Outbox]) -> None:
+        """Send the waiting parts of outboxes, for so long at most. Blocks."""
+        senders = [threading.Thread(target=self._send_rest, args=(outbox,), daemon=True) for outbox in outboxes]
+        until = time.monotonic() + seconds
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join(max(0.0, until - time.monotonic()))
 
     def _send_rest(self, outbox: Outbox) -> None:
         with outbox.sending:
