@@ -154,4 +154,16 @@ KNOWN = {
         0,
         (Command(1028 * MS, "die"), Command(1334 * MS, "revoke", ("c",))),
     ),
+    "a manager that hears an ensemble again places what waits, though that one was never gone": Plan(
+        61393,
+        ("a", "b"),
+        12,
+        0,
+        0,
+        (
+            Command(952 * MS, "kill", ("b",)),
+            Command(1310 * MS, "cut", ("a", "runtime-manager")),
+            Command(2441 * MS, "revoke", ("b",)),
+        ),
+    ),
 }

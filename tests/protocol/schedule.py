@@ -284,6 +284,9 @@ class Run:
     def do_die(self, command: Command) -> None:
         if self.world.manager_host.alive:
             self.restarts += 1
+            state = self.world.state
+            own = any(MANAGER in graph.host_of.values() for graph in state.graphs.values())
+            self.lossy |= own or bool(state.draining)  # its SQs end with it, and so does a drain
             self.world.kill_manager()
             self.requests = [each for each in self.requests if each[2].done()]
             self.watch.forget()

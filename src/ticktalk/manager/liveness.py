@@ -203,6 +203,7 @@ class Liveness:
         ensemble.heard, ensemble.offset, ensemble.uncertainty = received, ping.offset, ping.uncertainty
         ensemble.refused, ensemble.late = ping.refused, ping.late
         self._taking.ping(ping)
+        self.reunite()  # it may have been silent with all the others, and not for long enough to be gone
 
         def answer() -> None:
             control = self._driver.heartbeat(ping.name, ping.control)
