@@ -30,7 +30,9 @@ _NAME = r"[a-zA-Z][a-zA-Z0-9_]{0,62}"
 _TAKEN = "ticktalk"
 _ADDED = ("_total", "_count", "_sum", "_bucket", "_created", "_info")
 
-MetricName = Annotated[str, msgspec.Meta(pattern=rf"^{_NAME}\Z")]
+MetricName = Annotated[
+    str, msgspec.Meta(pattern=rf"^(?!{_TAKEN}){_NAME}{''.join(f'(?<!{end})' for end in _ADDED)}\Z")
+]
 """The name of a metric."""
 
 _LARGEST = math.nextafter(math.inf, 0.0)
@@ -54,6 +56,8 @@ class Series(msgspec.Struct, array_like=True):
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):
             raise ValueError(f"{self.value} is no value of a metric")
+        if self.kind == "histogram" and sum(self.buckets.values()) != self.count:
+            raise ValueError(f"a histogram of {self.count} values has {sum(self.buckets.values())} in its ranges")
 
     def set(self, value: float) -> None:
         """Take a value."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
+import msgspec
 import pytest
 import simpy
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,7 +17,7 @@ from ticktalk.cli.ending import metric_lines
 from ticktalk.errors import TTSyntaxError, TTWarning
 from ticktalk.language.compiler import compile_source
 from ticktalk.manager.metrics import _of_bodies
-from ticktalk.series import MOST, MOST_TOLD, Series, bounded
+from ticktalk.series import MOST, MOST_TOLD, MetricName, Series, bounded
 from ticktalk.web.metrics import metrics_text
 
 PROGRAM = (
@@ -150,6 +151,18 @@ def test_more_series_than_are_told_are_counted() -> None:
 def test_a_report_with_a_value_that_cannot_be_is_refused(value: float) -> None:
     with pytest.raises(ValueError, match="is no value of a metric"):
         Series("gauge", value)
+
+
+def test_a_report_with_a_name_or_a_histogram_that_no_body_sets_is_refused() -> None:
+    """One ensemble would break what a collector is told of all others."""
+    told = msgspec.msgpack.Decoder(dict[MetricName, Series])
+    good = {"x": ["histogram", 1.0, 2, {3: 1, 4: 1}], "total": ["gauge", 1.0, 1, {}], "x_totals": ["gauge"]}
+    assert list(told.decode(msgspec.msgpack.encode(good))) == list(good)
+    for name in ("ticktalk_outputs", "ticktalk", "x_total", "x_bucket", "x_info", "1x", "x\n"):
+        with pytest.raises(msgspec.ValidationError):
+            told.decode(msgspec.msgpack.encode({name: ["gauge", 1.0, 1, {}]}))
+    with pytest.raises(msgspec.ValidationError, match="a histogram of 1 values has 2 in its ranges"):
+        told.decode(msgspec.msgpack.encode({"x": ["histogram", 1.0, 1, {3: 1, 4: 1}]}))
 
 
 def test_a_sum_beyond_all_numbers_is_the_largest_one() -> None:
