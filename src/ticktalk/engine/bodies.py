@@ -323,12 +323,15 @@ class _Copies:
         return made
 
     def _function(self, function: types.FunctionType) -> types.FunctionType:
-        cells = tuple(types.CellType() for _ in function.__closure__ or ())
+        originals = function.__closure__ or ()
+        new = {id(cell) for cell in originals} - self._memo.keys()  # two functions may share a cell
+        cells = tuple(self._memo.setdefault(id(cell), types.CellType()) for cell in originals)
         made = types.FunctionType(function.__code__, self._namespace, function.__name__, None, cells or None)
         self._memo[id(function)] = made  # before its content, which may hold it
-        for cell, original in zip(cells, function.__closure__ or (), strict=True):
+        for cell, original in zip(cells, originals, strict=True):
             try:
-                cell.cell_contents = self.copy(original.cell_contents)
+                if id(original) in new:
+                    cell.cell_contents = self.copy(original.cell_contents)
             except ValueError:  # nothing is in it yet
                 pass
         made.__defaults__ = self.copy(function.__defaults__)
