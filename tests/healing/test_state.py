@@ -16,9 +16,9 @@ from ticktalk.manager import events as ev
 from ticktalk.manager import saving
 from ticktalk.manager.events import Gone, GraphDone, LeftOut, Moved
 from ticktalk.manager.saving import ChangedParts, joined
-from ticktalk.manager.state import EnsembleState, ManagerState
+from ticktalk.manager.state import EnsembleState, ManagerState, MoveState
 from ticktalk.messages import RuntimeMsg
-from ticktalk.payloads import IdleReport, OutputToken, ProfileRequest, WorkerDeath
+from ticktalk.payloads import Handed, IdleReport, InstanceState, OutputToken, ProfileRequest, WorkerDeath
 from ticktalk.replacement import Changes
 
 BODY = """
@@ -148,6 +148,20 @@ def test_starts_that_have_ended_are_encoded_again_only_when_something_of_them_ch
     manager.stop_graph(graph.name)
     encoded()
     assert not any("prog" in key for key in kept)
+
+
+def test_a_start_that_has_ended_keeps_no_states_of_sqs_that_move_later() -> None:
+    """An ensemble that is drained holds it still, and hands its states over, too."""
+    world = World(["b", "c"])
+    world.start(graph_of("return count(trigger, TTPeriod=250000)"), {"count-1": "b"})
+    second = world.manager.execute_graph("prog")
+    requests, graph = world.manager.process.requests, world.manager.process.state.graphs["prog"]
+    requests.reports.end(graph, graph.contexts[1])
+    graph.move = MoveState("b", {"count-1": "c"}, set(), expected=True, ordered=True)
+    states = {"count-1": InstanceState()}
+    requests.handlers[RuntimeMsg.HANDED](Handed("prog", "b", {1: states, second: states}))
+    assert graph.host_of == {"count-1": "c"}
+    assert (graph.contexts[1].checkpoints, graph.contexts[second].checkpoints) == ({}, states)
 
 
 def test_a_state_of_which_a_part_is_missing_or_is_none_is_refused() -> None:

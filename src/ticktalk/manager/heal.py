@@ -251,8 +251,9 @@ class Heal:
             self._give_up_move(state, move, "", f"{move.source!r} is not drained: {handed.problem}")
             self._go_on()
             return
+        goes_on = {context.number: context for context in state.live}  # ensembles hold those that have ended, too
         for number, states in handed.states.items():
-            if number in state.contexts:
+            if number in goes_on:
                 move.states.setdefault(number, {}).update(states)
         self._say_left_out(state, handed.left_out)
         if handed.more:
@@ -264,8 +265,8 @@ class Heal:
         state.arriving.update(move.to)
         state.handed = move.states
         for number, states in move.states.items():
-            if number in state.contexts:
-                state.contexts[number].checkpoints.update(states)
+            if number in goes_on:
+                goes_on[number].checkpoints.update(states)
         self._settle(state, True)
         self._go_on()
 
