@@ -160,7 +160,7 @@ def test_what_no_other_could_host_stays_on_an_ensemble_that_may_only_be_cut_off(
     world.events(("- {at: 3100ms, fail: b}\n" if fails else cuts) + "- {at: 8100ms, join: 'e=gpu'}\n")
     world.run(14 * S)
     world.check()
-    told = world.told("count-1 may still run on 'b', which is not heard: no other could host it then")
+    told = world.told("count-1 may still run on 'b', which is not heard: they are not started elsewhere")
     if fails:
         assert sides(world, "count-1") == [("b", 250, 3000), ("e", 8100, 13750)]
         assert told == []

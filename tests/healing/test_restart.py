@@ -17,13 +17,23 @@ from world import MANAGER, MS, S, World, graph_of
 
 from ticktalk.hosted.lease import ManagerWatch, Times
 from ticktalk.manager.driver import Driver
+from ticktalk.manager.events import Gone
 from ticktalk.manager.outputs import Outputs
 from ticktalk.manager.requests import Requests
 from ticktalk.manager.saving import ChangedParts, Keeper, joined
 from ticktalk.manager.state import ManagerState
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, NetMsg, RuntimeMsg, SyncMsg
-from ticktalk.payloads import DeployRequest, OutputToken, Ping, ReadyAnswer, SetRequest, StartRequest, StatusRequest
+from ticktalk.payloads import (
+    DeployRequest,
+    OutputToken,
+    Ping,
+    Placed,
+    ReadyAnswer,
+    SetRequest,
+    StartRequest,
+    StatusRequest,
+)
 
 BODY = """
 with TTConstraint(name=["b", "c"]):
@@ -284,6 +294,60 @@ def test_a_new_version_is_watched_anew_when_its_manager_was_away_for_longer_than
     else:
         replacement = successor.state.replacements["prog"]
         assert (replacement.stage, replacement.why[:31]) == ("back", "it gave no output within 1s; th")
+
+
+# What no other could host.
+
+
+def cut_off_with_what_no_other_could_host() -> Successor:
+    """A manager of `b`, which alone could host `count-1`, and `c`; `b` is lost, and `e` has joined, which could too."""
+    world = World(["b=gpu", "c"])
+    body = "with TTConstraint(components=['gpu']):\n    x = count(trigger, TTPeriod=250000)\nreturn same(x)"
+    for name in ("prog", "other"):
+        world.start(graph_of(body, name), {"count-1": "b", "same-1": "c"})
+    world.run(2 * S)
+    known = joined(kept_of(world.manager.process.state))
+    assert known is not None
+    for order, ensemble in enumerate(known.ensembles.values()):
+        ensemble.info = msgspec.structs.replace(ensemble.info, started=1 + order, boot_id="boot")
+    successor = Successor(known, 3 * S)
+    for name in ("b", "c"):
+        successor.resumes(name)
+    assert successor.state.graphs["prog"].alone["b"] == ["count-1"]
+    successor.requests.liveness.gone("b", Gone("b", 1))
+    info = msgspec.structs.replace(successor.state.lost["b"].info, name="e", started=9)
+    assert successor.requests.liveness.join(info) is None
+    assert successor.state.graphs["prog"].host_of["count-1"] == ""
+    return successor
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_an_ensemble_that_is_lost_again_before_it_heard_that_another_could_host_its_sqs_keeps_them(
+    answers: bool,
+) -> None:
+    successor = cut_off_with_what_no_other_could_host()
+    successor.resumes("b")
+    graph = successor.state.graphs["prog"]
+    assert graph.host_of["count-1"] == "b"
+    placement = [placement for to, placement in successor.of(SyncMsg.PLACE) if to == "b"][-1]
+    assert placement.alone == []
+    if answers:
+        successor.requests.handlers[RuntimeMsg.PLACED](Placed("prog", "b", [], told=placement.told))
+    successor.requests.liveness.gone("b", Gone("b", 1))
+    assert graph.host_of["count-1"] == ("e" if answers else "")
+
+
+def test_of_each_graph_it_is_told_what_could_go_on_elsewhere() -> None:
+    told = cut_off_with_what_no_other_could_host().told
+    found = [each.partition(" may still run on 'b'")[0] for each in told if "may still run on 'b'" in each]
+    assert sorted(found) == ["graph 'other': count-1", "graph 'prog': count-1"]
+
+
+def test_what_an_ensemble_kept_goes_elsewhere_when_it_says_that_it_ends() -> None:
+    """Its farewell may be the first that is heard of it after a cut."""
+    successor = cut_off_with_what_no_other_could_host()
+    successor.requests.handlers[RuntimeMsg.LEAVE]("b")
+    assert successor.state.graphs["prog"].host_of["count-1"] == "e"
 
 
 # Written before it is acted on.

@@ -261,8 +261,13 @@ SENTENCES = [
     (ev.Waits("g", {"a": "{gpu}"}), "graph 'g' waits for an ensemble that fits: a wants {gpu}"),
     (
         ev.Stays("g", "x", ["a-1", "b-1"]),
-        "graph 'g': a-1, b-1 may still run on 'x', which is not heard: no other could host it then. If 'x' has ended"
-        " for good, start an ensemble of its name",
+        "graph 'g': a-1, b-1 may still run on 'x', which is not heard: they are not started elsewhere as well. If 'x'"
+        " has ended for good, start an ensemble of its name",
+    ),
+    (
+        ev.Stays("g", "x", [f"s{n}" for n in range(10)]),
+        "graph 'g': s0, s1, s2, s3, s4, s5, s6, s7 and 2 more may still run on 'x', which is not heard: they are not"
+        " started elsewhere as well. If 'x' has ended for good, start an ensemble of its name",
     ),
     (ev.CannotGoOn("g", "x", "no {module}"), "graph 'g' cannot go on on 'x': no {module}"),
     (

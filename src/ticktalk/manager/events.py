@@ -259,8 +259,9 @@ class Stays(Event, frozen=True):
 
     def text(self) -> str:
         return (
-            f"graph {self.graph!r}: {', '.join(self.sqs)} may still run on {self.ensemble!r}, which is not heard: no"
-            f" other could host it then. If {self.ensemble!r} has ended for good, start an ensemble of its name"
+            f"graph {self.graph!r}: {_listed(self.sqs, ', ', ' and')} may still run on {self.ensemble!r}, which is not"
+            " heard: they are not started elsewhere as well."
+            f" If {self.ensemble!r} has ended for good, start an ensemble of its name"
         )
 
 

@@ -1,9 +1,9 @@
 """Healing: SQs find another ensemble when theirs dies, is drained or comes back, while their graphs run.
 
 After a loss the mapper places the SQs that lived there, each under a new generation; the others stay where they are.
-An SQ that no other could host stays where it was until that ensemble is known to have ended: cut off, it goes on. An
-ensemble that does not hold the graph yet is sent it first. Then every ensemble is told the new placement, and the
-successors are given their checkpoints.
+An SQ that no other could host stays where it was until that ensemble is known to have ended, for one that is only cut
+off goes on with it. An ensemble that does not hold the graph yet is sent it first. Then every ensemble is told the new
+placement, and the successors are given their checkpoints.
 
 In a drain the hosts of the graph first say that they know the successors' ensembles. These prepare, and keep the tokens
 that arrive. Then the drained ensemble hands over, and the same placement goes out without a new generation, so nothing
@@ -119,6 +119,7 @@ class Heal:
                     state.host_of[sq] = name
                     # It may have been cut off before it was told of SQs placed there: it says itself which are new.
                     state.arriving.add(sq)
+                state.alone[name] = lost.keeps.get(state.name, [])  # as it knows it, until it hears of more
                 self._hold(state, name)
             self._settle(state, held)
 
@@ -349,9 +350,9 @@ class Heal:
         for name, lost in self._state.lost.items():
             mine = lost.keeps.get(state.name, [])
             kept.update(mine)
-            if mine and not lost.warned and not self._state.isolated and (found := self._find(state, mine)):
-                lost.warned = True
-                self._tell(Stays(state.title, name, sorted(found)))
+            if mine and state.name not in lost.warned and not self._state.isolated and (fit := self._find(state, mine)):
+                lost.warned.add(state.name)
+                self._tell(Stays(state.title, name, sorted(fit)))
         return kept
 
     def _prepare(self, state: GraphState, hosts: set[str]) -> None:

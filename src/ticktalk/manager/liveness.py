@@ -267,7 +267,6 @@ class Liveness:
         def ended() -> None:
             if self._state.lost.get(name) is lost:
                 self._end(name)
-                self._heal.place_waiting()
 
         if lost.keeps:
             self._driver.if_ended(lost.info, ended)
@@ -283,15 +282,16 @@ class Liveness:
         if why:
             self._send(name, NetMsg.REFUSED, why)
         self._end(name, Expelled(name))
-        self._heal.place_waiting()  # it may have been gone before, and kept some
 
     def _end(self, name: str, *events: Event) -> None:
-        self._state.lost.pop(name, None)
+        lost = self._state.lost.pop(name, None)
         if name in self._state.ensembles:
             self._depart(name, *events)
         self._deploy.given_up(name)
         self._deploy.ended_there(name)
         self._taking.forget(name)
+        if lost is not None and lost.keeps:
+            self._heal.place_waiting()
         self._see_awaited(name)
 
     def gone(self, name: str, event: Event, isolated: bool = False) -> None:

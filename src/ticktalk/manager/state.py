@@ -52,7 +52,7 @@ class LostEnsemble(msgspec.Struct):
         stopped: the graphs that it is to forget: stopped since, or prepared there in vain.
         resumed: the graphs that it holds and that were to be replaced, and go on as they are.
         keeps: by graph, the SQs with which it may go on without the manager: it was told that no other may host them.
-        warned: it was told that they could go on elsewhere.
+        warned: the graphs of which it was told that such SQs could go on elsewhere.
     """
 
     info: EnsembleInfo
@@ -60,7 +60,7 @@ class LostEnsemble(msgspec.Struct):
     stopped: set[str] = set()
     resumed: set[str] = set()
     keeps: dict[str, list[str]] = {}
-    warned: bool = False
+    warned: set[str] = set()
 
 
 class MoveState(msgspec.Struct):
