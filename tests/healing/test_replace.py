@@ -256,7 +256,7 @@ def test_a_period_that_was_set_goes_on_unless_the_new_program_has_another_one() 
     assert instants["ones-1"][-6:] == [640, 660, 680, 700, 720, 740]
     text = next(str(event) for event in told if isinstance(event, Replaced))
     assert "with the period and phase that were set: count-1" in text
-    assert "with those of the new program, no more with those that were set: ones-1" in text
+    assert "with the period and phase of the new program in place of those that were set: ones-1" in text
 
 
 def test_no_graph_has_the_name_that_a_version_of_another_will_have() -> None:

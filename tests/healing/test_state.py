@@ -286,8 +286,8 @@ SENTENCES = [
         " [1us, 2us) of b of graph 'g' ran or waited",
     ),
     (
-        ev.WorkerDied(WorkerDeath("x", "main", "was ended, because it used 5 MB, and --worker-memory is 2 MB,", [])),
-        "the worker process (main) of 'x' was ended, because it used 5 MB, and --worker-memory is 2 MB",
+        ev.WorkerDied(WorkerDeath("x", "main", "was ended, because it used 5 MB (--worker-memory is 2 MB)", [])),
+        "the worker process (main) of 'x' was ended, because it used 5 MB (--worker-memory is 2 MB)",
     ),
     (
         ev.LeftOut("g", "a: sq_state['k'] (Lock)"),

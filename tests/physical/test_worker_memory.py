@@ -47,7 +47,7 @@ def test_a_worker_over_its_memory_is_replaced_and_the_firing_is_named() -> None:
         system.manager.execute_graph(graph)
         said = system.event("the worker process (main) of 'small' was ended, because it used")
         used = int(said.partition("it used ")[2].split()[0])
-        assert 150 < used < 1500 and "and --worker-memory is 150 MB, while the firing" in said and "eats-1" in said
+        assert 150 < used < 1500 and "(--worker-memory is 150 MB) while the firing" in said and "eats-1" in said
 
         def of(sq: str) -> list[int]:
             return [token.value for token in list(system.outputs) if token.sq == sq]

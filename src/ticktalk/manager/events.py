@@ -187,7 +187,7 @@ class Replaced(Event, frozen=True):
             ("removed", removed),
             ("renamed, without their state", renamed),
             ("with the period and phase that were set", found.as_set),
-            ("with those of the new program, no more with those that were set", found.as_written),
+            ("with the period and phase of the new program in place of those that were set", found.as_written),
         ):
             if sqs:
                 parts.append(f"{what}: {_listed(sqs, ', ', ' and')}")
@@ -303,8 +303,7 @@ class WorkerDied(Event, frozen=True):
             firing = "the firing" if start is None else f"the firing of {interval_text(start, stop)}"
             firings.append(f"{firing} of {sq} of graph {graph!r}")
         ran = f" while {_listed(firings, ', ', ' and')} ran{' or waited' * (len(firings) > 1)}" if firings else ""
-        how = f"{self.death.how}{ran}" if ran else self.death.how.rstrip(",")
-        return f"the worker process ({self.death.worker}) of {self.death.ensemble!r} {how}"
+        return f"the worker process ({self.death.worker}) of {self.death.ensemble!r} {self.death.how}{ran}"
 
 
 class LeftOut(Event, frozen=True):

@@ -37,5 +37,5 @@ class MemoryLimit:
                 used = 0 if channel.over else own_memory(channel.process.pid)
                 if used > self._limit:
                     most = f"--worker-memory is {self._limit / 1e6:g} MB"
-                    channel.over = f"was ended, because it used {used / 1e6:.0f} MB, and {most},"
+                    channel.over = f"was ended, because it used {used / 1e6:.0f} MB ({most})"
                     channel.process.kill()
