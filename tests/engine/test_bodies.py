@@ -201,6 +201,23 @@ def test_a_module_that_raises_leaves_nothing_behind() -> None:
     modules.forget()
 
 
+@pytest.mark.parametrize("way", ["import only_one", "import importlib; importlib.import_module('only_one')"])
+def test_a_module_that_only_another_graph_has_is_not_found(way: str) -> None:
+    one, two = TravelledModules({"only_one": "X = 1"}, {}), TravelledModules({"only_two": ""}, {})
+    one.load("only_one")
+    for modules in (one, two):
+        code = {"__loader__": modules, "__builtins__": modules.builtins, "__name__": "prog"}
+        try:
+            exec(way, code)
+            found = True
+        except ModuleNotFoundError as error:
+            found = False
+            assert error.name == "only_one"
+        assert found == (modules is one)
+    one.forget()
+    two.forget()
+
+
 class Seen:
     """Finds nothing, and tells that Python looks for a module, under its lock."""
 

@@ -168,7 +168,9 @@ class TravelledModules(importlib.abc.Loader):
             name = ".".join([*parts[: len(parts) + 1 - level], *([name] if name else [])])
         top = name.partition(".")[0]
         if name and not self.has(top):
-            return builtins.__import__(name, globals, locals, fromlist or ())
+            found = builtins.__import__(name, globals, locals, fromlist or ())
+            _own(found)  # another graph's is none
+            return found
         if not name:  # of modules beside the program: `from . import helper`
             return types.SimpleNamespace(**{each: self.load(each) for each in fromlist or ()})
         module = self.load(name)
@@ -215,6 +217,10 @@ class _Shared(types.ModuleType):
         delattr(_meant(self, name), name)
 
 
+class _Nothing(types.SimpleNamespace):
+    """What a caller finds by a name that only modules of other graphs have."""
+
+
 def _meant(shared: types.ModuleType, attribute: str) -> Any:
     """The module that a caller means by `shared`, of which it asks for an attribute."""
     name = str(object.__getattribute__(shared, "__dict__")["__name__"])
@@ -230,7 +236,7 @@ def _meant(shared: types.ModuleType, attribute: str) -> Any:
         wanted = not attribute.startswith("__") or attribute == "__all__" or (attribute == "__path__" and importing)
         found = find_module(name)
         if found is None or not wanted:
-            return types.SimpleNamespace(__name__=name, __spec__=found)
+            return _Nothing(__name__=name, __spec__=found)
         _import_outside(name, shared)
     return _outside[name]
 
@@ -279,8 +285,21 @@ _FIND_MODULE = importlib.import_module
 
 def _import_module(name: str, package: str | None = None) -> types.ModuleType:
     """`importlib.import_module`: gives a caller its own module, not what stands for it in `sys.modules`."""
-    found = _FIND_MODULE(name, package)
-    return _meant(found, "") if type(found) is _Shared else found
+    return _own(_FIND_MODULE(name, package))
+
+
+def _own(found: types.ModuleType) -> types.ModuleType:
+    """The module that a caller means by what `sys.modules` has.
+
+    Raises:
+        ModuleNotFoundError: only other graphs have one of its name.
+    """
+    if type(found) is not _Shared:
+        return found
+    meant: types.ModuleType | _Nothing = _meant(found, "")
+    if isinstance(meant, _Nothing):
+        raise ModuleNotFoundError(f"No module named {meant.__name__!r}", name=meant.__name__)
+    return meant
 
 
 def _caller() -> TravelledModules | None:
