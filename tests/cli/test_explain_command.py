@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+import commands
 from ticktalk.cli.main import app_of
 from ticktalk.errors import TTError
 
@@ -126,3 +127,38 @@ def test_outputs_alone_say_what_they_show_and_which_recording_says_more(log: Pat
     assert "the nearest are [175ms, 225ms) and [375ms, 425ms)" in str(gone)
     other = ticktalk("explain", str(log / file), "cam-1@300ms").exception
     assert "no output of 'cam-1'; it has those of twice-1" in str(other)
+
+
+def test_outputs_of_before_a_failure_are_explained_though_numbers_are_given_again(tmp_path: Path) -> None:
+    """After a failure an SQ goes on from a checkpoint, with numbers that its tokens had before."""
+    program, recording, events = tmp_path / "prog.py", str(tmp_path / "run.mcap"), tmp_path / "events.yaml"
+    program.write_text(
+        """
+from ticktalk import *
+@STREAMify
+def count(trigger):
+    global sq_state
+    sq_state["n"] = sq_state.get("n", 0) + 1
+    return sq_state["n"]
+@SQify
+def same(x):
+    return x
+@GRAPHify
+def main(trigger):
+    with TTConstraint(name="pole"):
+        n = count(trigger, TTPeriod=ms(200))
+    with TTConstraint(name=["display", "box"]):
+        return same(n)
+"""
+    )
+    events.write_text("- {at: 2s, fail: display}\n")
+    hosts = [option for name in ("pole", "display", "box") for option in ("--ensemble", name)]
+    run = ("simulate", str(program), "--until", "6s", *hosts, "--events", str(events), "--record", recording, "--jsonl")
+    done = commands.ticktalk(*run)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["ensemble"] for row in (rows[0], rows[-1])] == ["display", "box"], done.stderr
+    for row in (rows[0], rows[2], rows[8], rows[9], rows[-1]):
+        told = ticktalk("explain", recording, f"same-1@{(row['start'] + row['stop']) // 2}us")
+        assert f"same-1 gave {row['value']} on" in told.stdout, told.stderr
+        assert f"count-1 `n` = {row['value']} on" in told.stdout
+        assert f"on {row['ensemble']}, on" in told.stdout

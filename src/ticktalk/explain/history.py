@@ -24,6 +24,10 @@ TICKS = ("tick", "start", "stop", "due", "began", "ended")
 Key = tuple[str, int]
 """A token: its arc, and its number there. The arc "" is a graph's input, with its number at the SQ."""
 
+AGAIN = 1 << 60
+"""Added to the numbers of tokens on an arc each time that they go back, as after a failure: its SQ goes on elsewhere
+from a checkpoint, and numbers that it has given before are other tokens now."""
+
 
 def after(tick: int, records: Iterable[tuple[str, AnyRecord]]) -> Iterator[tuple[str, AnyRecord]]:
     """The same records with times after a root tick, such as the start: dates are long, and hard to compare."""
@@ -37,20 +41,17 @@ class Came:
     """A token that reached a port of an SQ: when, and what became of it there.
 
     Attributes:
+        key: the token.
         left: why it left unused; None: it did not.
         used: the firings that took it; more than one where the port is sticky.
         moved: the ensemble to which its SQ moved while it waited; what became of it there is not known. "": to none.
     """
 
     record: Received
+    key: Key
     left: Left | None = None
     used: list[Firing] = field(default_factory=list)
     moved: str = ""
-
-    @property
-    def key(self) -> Key:
-        """The token."""
-        return (self.record.arc, self.record.token) if self.record.arc else ("", self.record.number)
 
 
 @dataclass
@@ -87,7 +88,7 @@ class _Instance:
 
     came: dict[int, Came] = field(default_factory=dict)
     open: list[Firing] = field(default_factory=list)  # decided, and not run yet
-    results: list[Sent] = field(default_factory=list)  # of the firing that is told next
+    results: list[Key] = field(default_factory=list)  # of the firing that is told next
     left: Firing | None = None  # the token that left last: it goes to a handler at once
     met: Firing | None = None  # the deadline that was met last: its data goes on at once
 
@@ -121,6 +122,7 @@ class History:
         self._kinds = {f"{sq.name}/{index}": arc.kind for sq in graph.sqs for index, arc in enumerate(sq.arcs)}
         self._sends_for = {sq.plan_b: sq.name for sq in graph.sqs if sq.plan_b is not None and sq.will_continue}
         self._instances: defaultdict[tuple[str, str], _Instance] = defaultdict(_Instance)
+        self._numbers: dict[str, tuple[int, int]] = {}  # by arc, the last number there, and what is added to it
         home: dict[str, str] = {}  # by SQ that moved, where it came to last
         for ensemble, record in records:
             self.take(ensemble, record)
@@ -142,14 +144,18 @@ class History:
         here = self._instances[ensemble, sq]
         match record:
             case Received():
-                came = here.came[record.number] = Came(self._with_arc(record))
+                with_arc = self._with_arc(record)
+                came = here.came[record.number] = Came(with_arc, self._key_of(with_arc))
                 self.came[sq].append(came)
             case Decided():
                 took = [here.came[number] for number in record.tokens if number in here.came]
                 here.open.append(self._firing(record, "fired", ensemble, took))
             case Sent():
-                self.tokens[record.arc, record.number] = record
-                self._sent(here, record)
+                last, added = self._numbers.get(record.arc, (0, 0))
+                self._numbers[record.arc] = record.number, added + AGAIN if record.number <= last else added
+                key = record.arc, record.number + self._numbers[record.arc][1]
+                self.tokens[key] = record
+                self._sent(here, key, record)
             case Fired():
                 self._fired(ensemble, here, record)
             case Left():
@@ -167,11 +173,15 @@ class History:
     def _with_arc(self, record: Received) -> Received:
         """A token with its arc, though it waited behind others while an SQ moved: then its note does not say it."""
         arcs = [] if record.arc else self.producers(record.sq, record.port)
-        for arc, number in reversed(self.tokens) if arcs else ():
-            sent = self.tokens[arc, number]
-            if arc in arcs and (sent.start, sent.stop) == (record.start, record.stop):
-                return msgspec.structs.replace(record, arc=arc, token=number)
+        for sent in reversed(self.tokens.values()) if arcs else ():
+            if sent.arc in arcs and (sent.start, sent.stop) == (record.start, record.stop):
+                return msgspec.structs.replace(record, arc=sent.arc, token=sent.number)
         return record
+
+    def _key_of(self, record: Received) -> Key:
+        if not record.arc:
+            return "", record.number
+        return record.arc, record.token + self._numbers.get(record.arc, (0, 0))[1]
 
     def _firing(self, record: Decided | Left | Deadline, how: str, ensemble: str, took: list[Came]) -> Firing:
         unknown = (len(record.tokens) if isinstance(record, Decided) else 1) - len(took)
@@ -182,8 +192,8 @@ class History:
                 came.used.append(firing)
         return firing
 
-    def _sent(self, here: _Instance, record: Sent) -> None:
-        key, kind = (record.arc, record.number), self._kinds.get(record.arc, "value")
+    def _sent(self, here: _Instance, key: Key, record: Sent) -> None:
+        kind = self._kinds.get(record.arc, "value")
         if kind == "tag":
             same = [
                 firing for firing in reversed(here.open) if (firing.start, firing.stop) == (record.start, record.stop)
@@ -195,7 +205,7 @@ class History:
         if at_once is not None and all(arc != record.arc for arc, _ in at_once.sent):
             self._by(at_once, key)
         else:
-            here.results.append(record)
+            here.results.append(key)
 
     def _fired(self, ensemble: str, here: _Instance, record: Fired) -> None:
         at = next(
@@ -208,8 +218,8 @@ class History:
             firing = here.open[at]
             del here.open[: at + 1]  # those before it did not run
             firing.ran = record
-            for sent in results:
-                self._by(firing, (sent.arc, sent.number))
+            for key in results:
+                self._by(firing, key)
         here.results = []
         if sender is not None:
             self._instances[ensemble, sender].results = []
