@@ -1,4 +1,7 @@
-"""Parts of the reference that are made from the code: `<!-- made: NAME -->` on a page stands for `MADE[NAME]()`."""
+"""Parts of the reference that are made from the code: `<!-- made: NAME -->` on a page stands for `MADE[NAME]()`.
+
+A line in italics below it is for those who read the source of the page.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from ticktalk.cli.main import COMMANDS, app_of
 from ticktalk.counters import KINDS
 from ticktalk.instructions import INSTRUCTIONS, REQUIRED, Instruction
 
-MARK = re.compile(r"<!-- made: (?P<name>\w+) -->")
+MARK = re.compile(r"<!-- made: (?P<name>\w+) -->(\n_.+_$)?", re.MULTILINE)
 ROOT = Path(__file__).resolve().parents[2]
 
 
