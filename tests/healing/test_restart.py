@@ -483,6 +483,7 @@ def test_lines_that_were_written_after_the_state_count_and_a_piece_of_one_is_cut
         return OutputToken(name, value, value, value + 1, "same-1", ensemble, 1)
 
     first = Outputs(known, str(log))
+    known.graphs[name].hosted_before["same-1"] = [MANAGER]  # from where it has moved
     context = known.graphs[name].contexts[1]
     context.outputs.clear()
     first.begin(context)

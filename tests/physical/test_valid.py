@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import NetMsg, RuntimeMsg, SyncMsg, message
 from ticktalk.network_keys import JOIN
 from ticktalk.payloads import Pong, SetGrid
+from ticktalk.physical.host_facts import describe_host
 from ticktalk.physical.network import control_frames
 from ticktalk.physical.network.control_frames import control_frame, parse_control
 from ticktalk.physical.network.frames import HEAD, InvalidError
@@ -37,10 +39,10 @@ def receivers() -> Iterator[Fuzz]:
     made.close()
 
 
-def refused(receivers: Fuzz, kind: Any, payload: Any, counter: str = "invalid") -> bool:
+def refused(receivers: Fuzz, kind: Any, payload: Any, counter: str = "invalid", ensemble: str = "edge") -> bool:
     """True if the receiver that a message is for refuses it, and counts that."""
     to_manager = isinstance(kind, RuntimeMsg)
-    node, sender = (receivers.manager.node, "edge") if to_manager else (receivers.node, "boss")
+    node, sender = (receivers.manager.node, ensemble) if to_manager else (receivers.node, "boss")
     before = node.own[counter]
     receivers.send(node, sender, kind, payload)
     receivers.turn()
@@ -150,6 +152,41 @@ def test_reports_and_checkpoints_name_only_known_things(receivers: Fuzz) -> None
     placed = {"graph": "prog", "ensemble": "edge", "sqs": ["ghost"], "problem": "it does not run"}
     assert refused(receivers, RuntimeMsg.PLACED, placed)
     assert not refused(receivers, RuntimeMsg.PLACED, placed | {"sqs": ["src-1"], "problem": None})
+
+
+@pytest.mark.parametrize("kind", [RuntimeMsg.OUTPUT_TOKEN, RuntimeMsg.OUTPUT_TOKENS, RuntimeMsg.FIRING_ERROR])
+def test_outputs_and_errors_of_an_sq_come_from_its_hosts_only(receivers: Fuzz, kind: RuntimeMsg) -> None:
+    """From that which it has left, too: some may have been under way."""
+    process = receivers.manager.process
+    process.requests.handlers[RuntimeMsg.JOIN](describe_host("far", {}, "127.0.0.1:3", "none", True, 1))
+    receivers.turn()
+    graph, sent = process.state.graphs["prog"], Counter[str]()
+
+    def told(sq: str, ensemble: str) -> dict[str, Any]:
+        who = {"sq": sq, "ensemble": ensemble, "start": 1, "stop": 2}
+        if kind is RuntimeMsg.FIRING_ERROR:
+            return who | {"file": "prog.py", "line": 3, "exception": "ValueError"}
+        return who | {"graph": "prog", "value": encode_value(1), "context": process.state.starts, "shown": '"value": 1'}
+
+    def not_taken(sq: str, ensemble: str) -> bool:
+        payload: Any = told(sq, ensemble)
+        if kind is RuntimeMsg.OUTPUT_TOKENS:
+            sent[ensemble] += 1
+            payload = [[payload], sent[ensemble]]
+        return refused(receivers, kind, payload, ensemble=ensemble)
+
+    def there() -> int:
+        return len(graph.rows) + process.state.errors
+
+    assert graph.host_of["double-1"] == "edge" and graph.host_of["src-1"] == "boss"
+    before = there()
+    assert not_taken("double-1", "far") and not_taken("src-1", "edge") and there() == before
+    assert not not_taken("double-1", "edge") and there() == before + 1
+    placed = {"graph": "prog", "ensemble": "edge", "sqs": ["double-1"], "problem": "it does not run"}
+    assert not refused(receivers, RuntimeMsg.PLACED, placed)
+    assert graph.host_of["double-1"] in ("boss", "far"), "it goes on elsewhere"
+    assert not not_taken("double-1", "edge") and there() == before + 2
+    assert not_taken("src-1", "far") and there() == before + 2
 
 
 @pytest.mark.parametrize("name", ["**", "", "a/b", "a b"])

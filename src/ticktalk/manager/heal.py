@@ -92,7 +92,7 @@ class Heal:
         if lost is not None and alone & {*mine}:
             lost.keeps[state.name] = sorted(alone & {*mine})
         state.left.update(dict.fromkeys(mine, name))
-        state.host_of.update(dict.fromkeys(mine, ""))
+        state.go(dict.fromkeys(mine, ""))
         if name in state.preparing:
             state.preparing.remove(name)
             if lost is not None:
@@ -260,7 +260,7 @@ class Heal:
         if handed.more:
             return
         move.handed = True
-        state.host_of.update(move.to)
+        state.go(move.to)
         move.to = {sq: to for sq, to in move.to.items() if to}
         move.waits_for = set(move.to.values())
         state.arriving.update(move.to)
@@ -457,7 +457,7 @@ class Heal:
             why = f"{move.source!r} is not drained: {ensemble!r} cannot take its work: {problem}"
             self._give_up_move(state, move, ensemble, why)
         mine = [sq for sq in sqs if state.host_of.get(sq) == ensemble]
-        state.host_of.update(dict.fromkeys(mine, ""))
+        state.go(dict.fromkeys(mine, ""))
         self._settle(state, bool(mine))
         self._go_on()
 

@@ -69,11 +69,10 @@ class Outputs:
         """Take one that an ensemble has sent; not of a start under a manager before this one."""
         sender, state = token.ensemble, self._state
         graph = state.graphs.get(token.graph)
-        if graph is None or token.context not in graph.contexts:
-            if token.context in self._counts:
-                raise InvalidMessageError(f"an output of graph {token.graph!r} and of a start of another graph")
-        elif token.sq not in graph.host_of:
-            raise InvalidMessageError(f"an output of {token.sq[:100]!r}, which graph {token.graph!r} has not")
+        if token.context in self._counts and (graph is None or token.context not in graph.contexts):
+            raise InvalidMessageError(f"an output of graph {token.graph!r} and of a start of another graph")
+        if graph is not None and not graph.is_of(token.sq, sender):
+            raise InvalidMessageError(_not_its_own("output", token.sq, sender))
         if sender in state.ensembles or sender in state.lost or sender == state.manager.name:
             self.add(msgspec.structs.replace(token, arrival=arrival))
 
@@ -182,8 +181,15 @@ class Errors:
         """The number of errors."""
         return self._state.errors
 
+    def take(self, error: FiringError) -> None:
+        """Take one that an ensemble has sent; the graph may have been stopped meanwhile."""
+        graphs = [graph for graph in self._state.graphs.values() if error.sq in graph.host_of]
+        if graphs and not any(graph.is_of(error.sq, error.ensemble) for graph in graphs):
+            raise InvalidMessageError(_not_its_own("error", error.sq, error.ensemble))
+        self.add(error)
+
     def add(self, error: FiringError) -> None:
-        """Take one."""
+        """Take one, in the order of arrival."""
         state = self._state
         state.errors += 1
         state.latest_errors.append(error)
@@ -204,6 +210,10 @@ class _Logged(msgspec.Struct):
 
 
 _logged = msgspec.json.Decoder(_Logged)
+
+
+def _not_its_own(what: str, sq: str, ensemble: str) -> str:
+    return f"an {what} of {sq[:100]!r} from {ensemble!r}, which has not hosted it"
 
 
 def _length(error: FiringError) -> int:

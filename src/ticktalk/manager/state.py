@@ -7,6 +7,8 @@ Ticks are those of the root clock (microseconds).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from ticktalk.counters import Counts
@@ -19,6 +21,9 @@ from ticktalk.replacement import Changes
 
 ENDED_KEPT = 100
 """Starts of a graph that have ended and of which everything is known; of older ones there are sums."""
+
+FORMER_HOSTS = 100
+"""Ensembles that an SQ has left and from which its outputs are still taken."""
 
 Profile = dict[str, tuple[list[int], list[int]]]
 """Function to some of its runs' times (microseconds) and its tokens' sizes (bytes)."""
@@ -167,6 +172,7 @@ class GraphState(msgspec.Struct):
         rows: the latest outputs as JSON lines.
         rows_length: their characters.
         changed_late: how often something of a start has changed that had ended, but for outputs that came.
+        hosted_before: by SQ, the ensembles that it has left, the latest last.
     """
 
     graph: TTGraph
@@ -196,6 +202,18 @@ class GraphState(msgspec.Struct):
     version_of: str = ""
     ends: bool = False
     changed_late: int = 0
+    hosted_before: dict[str, list[str]] = {}
+
+    def go(self, to: Mapping[str, str]) -> None:
+        """SQs go from their ensembles, whose outputs and errors of them may still be under way, to others; "": none."""
+        for sq, host in to.items():
+            before = self.hosted_before.setdefault(sq, [])
+            before[:] = [*(former for former in before if former != self.host_of[sq]), self.host_of[sq]][-FORMER_HOSTS:]
+            self.host_of[sq] = host
+
+    def is_of(self, sq: str, ensemble: str) -> bool:
+        """Whether an ensemble hosts an SQ, or has hosted it: what it sends of it is its own."""
+        return self.host_of.get(sq) == ensemble or ensemble in self.hosted_before.get(sq, ())
 
     @property
     def name(self) -> str:
