@@ -239,6 +239,7 @@ class Fuzz:
         self.taken = 0
         self.slowest = 0.0
         self.token = new_token()
+        self.said: list[str] = []  # by the ensemble
         self.guards: dict[str, Guard] = {}
         self.manager, self.node = self._manager(), self._ensemble()
         for name, role in OTHERS.items():
@@ -270,11 +271,12 @@ class Fuzz:
             patch.setattr("ticktalk.physical.node.TTNetworkInterfaceZenoh", NoLink)
             handle = EnsembleHandle(
                 *("edge", {}, "boss", "127.0.0.1:1", "127.0.0.1", 1, 0, 0, None, "manager", "", lambda error: None),  # type: ignore
-                on_event=lambda text: None,
+                on_event=self.said.append,
                 token=self.token,
             )
         handle.member.discipline = ClockDiscipline()
         handle.member.out = False
+        self.member = handle.member
         assert handle.node.guard is not None
         return self._watched(handle.node, handle.node.guard)
 

@@ -124,6 +124,23 @@ def test_an_answer_that_steps_a_clock_too_far_is_refused() -> None:
     assert clock.take(Exchange(years, years - CLOCK_STEP, years - CLOCK_STEP, years))[0] == "step"
 
 
+def test_a_clock_step_that_is_refused_is_counted_and_told_once(receivers: Fuzz) -> None:
+    member, clock = receivers.member, receivers.node.clock
+
+    def answer(forged: int) -> Any:
+        member._ping()
+        asked = member._pinged[-1]
+        return msgspec.to_builtins(Pong(asked, asked + forged, asked + forged))
+
+    assert not refused(receivers, NetMsg.PONG, answer(0))
+    before = clock.now()
+    for _ in range(2):
+        assert refused(receivers, NetMsg.PONG, answer(4_096_000_000))
+    assert clock.now() - before < 2_000_000_000
+    (told,) = [text for text in receivers.said if "which is refused" in text]
+    assert "the manager's clock would move this one by 4096s" in told and "start this ensemble anew" in told
+
+
 def test_only_answers_to_own_heartbeats_count(receivers: Fuzz) -> None:
     now = receivers.node.clock.now()
     assert refused(receivers, NetMsg.PONG, msgspec.to_builtins(Pong(now + 10**9, now, now)), "untimely")
