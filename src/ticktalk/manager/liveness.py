@@ -266,7 +266,8 @@ class Liveness:
 
         def ended() -> None:
             if self._state.lost.get(name) is lost:
-                self._end(name)
+                lost.keeps.clear()
+                self._heal.place_waiting()
 
         if lost.keeps:
             self._driver.if_ended(lost.info, ended)
