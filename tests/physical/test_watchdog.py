@@ -77,6 +77,28 @@ def main(trigger):
     assert process_host.values(process_host.finished(again)) == [5]
 
 
+SPOILS = {
+    "deletes what is built in": ("", "for name in list(vars(builtins)): delattr(builtins, name)"),
+    "cannot be loaded again": ("if os.path.exists(MARK): raise OSError", "open(MARK, 'w').close(); os._exit(3)"),
+}
+
+
+@pytest.mark.parametrize("how", SPOILS)
+def test_a_worker_that_is_of_no_use_any_more_ends_and_is_given_up(
+    process_host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
+) -> None:
+    """No process lives on whose thread for bodies has ended."""
+    monkeypatch.setattr(restarts, "LIMIT", 3)
+    at_load, in_body = SPOILS[how]
+    text = f"import builtins, os\n{at_load}\n@STREAMify\ndef src(trigger):\n    return 1\n"
+    text += f"@SQify\ndef spoils(x):\n    {in_body}\n    return x\n"
+    text += "@GRAPHify\ndef main(trigger):\n    return spoils(src(trigger, TTPeriod=100000))\n"
+    graph = process_host.run(text.replace("MARK", repr(str(tmp_path / "mark"))))
+    until(lambda: process_host.errors, "the worker is given up")
+    assert "died 3 times in a row and is not started again" in str(process_host.errors[0])
+    assert process_host.counts(graph)["edge"] == {"restarts": 3} and not process_host.values(graph)
+
+
 DEATHS = {
     "a signal": (
         "while True: os.kill(os.getpid(), 11)",  # another thread may get it, a moment later
