@@ -38,6 +38,9 @@ from ticktalk.repeats import Repeats
 WATCH_PERIOD = 200_000
 """Microseconds between two looks for silent ensembles."""
 
+LOOKS = 8
+"""Lost ensembles that are looked for at one time, whether they have ended: each look may take a thread."""
+
 LOST_KEPT = 10_000
 """Ensembles that are gone and may come back; the manager knows their graphs."""
 
@@ -88,6 +91,7 @@ class Liveness:
         self.times = Times()
         self._watched_at: int | None = None
         self._looked_at = 0  # when it was looked last whether ensembles that are gone have ended
+        self._looks = 0  # how many such looks there were: each ensemble has its turn
         self._late = 0  # how late it looked since it last excused silence
         self._deaths = Repeats()
 
@@ -258,8 +262,10 @@ class Liveness:
                 self.gone(name, Gone(name, silence[name] + allowed[name]), isolated)
         if now - self._looked_at >= times.heartbeat:
             self._looked_at = now
-            for name, lost in list(self._state.lost.items()):
-                self._look_for_end(name, lost)
+            keep = [(name, lost) for name, lost in self._state.lost.items() if lost.keeps]
+            self._looks += LOOKS
+            for place in range(self._looks, self._looks + min(LOOKS, len(keep))):
+                self._look_for_end(*keep[place % len(keep)])
 
     def _look_for_end(self, name: str, lost: LostEnsemble) -> None:
         """What only an ensemble could host goes on elsewhere when its process has surely ended."""
