@@ -58,10 +58,11 @@ class Terminal:
         self.theirs = theirs
         # Else it asks the terminal for the place of the cursor, which this one does not tell.
         environment = {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", "XDG_STATE_HOME": str(folder)}
+        inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "ticktalk.cli.entry", *command],
             stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, start_new_session=True,
-            env={**os.environ, **environment}, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            env={**inherited, **environment}, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )  # fmt: skip
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -125,11 +126,11 @@ def test_what_is_printed_leaves_the_typed_line_whole(terminal: Terminal) -> None
     text = terminal.lines
     numbers = [str(n) for n in range(1, COUNT + 1)]
     outputs = [re.fullmatch(r"prog \[.*\)  src-1 on runtime-manager:  (\d+)", line) for line in text]
-    assert [found[1] for found in outputs if found] == numbers
+    assert [found[1] for found in outputs if found] == numbers, text
     printed = [re.fullmatch(r"\[src-1\] printed (\d+)", line) for line in text]
-    assert [found[1] for found in printed if found] == numbers
+    assert [found[1] for found in printed if found] == numbers, text
     native = [re.fullmatch(r"\[runtime-manager: native code\] native (\d+)", line) for line in text]
-    assert [found[1] for found in native if found] == numbers
+    assert [found[1] for found in native if found] == numbers, text
     terminal.type("us\r")
     terminal.shows("runtime-manager")
     until(lambda: "ticktalk> status" in terminal.lines and terminal.last == "ticktalk>", "the next line is asked for")

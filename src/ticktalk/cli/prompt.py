@@ -137,6 +137,7 @@ class _Above(io.TextIOBase):
         self._texts: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._begun = ""
+        self._printing = threading.Lock()
         self._thread = threading.Thread(target=self._print, name="ticktalk prints", daemon=True)
         self._thread.start()
 
@@ -171,18 +172,22 @@ class _Above(io.TextIOBase):
             app, printed = self._session.app, threading.Event()
 
             def print_text(text: str = text, printed: threading.Event = printed) -> None:
-                self._output.write_raw(text)
-                self._output.flush()
-                printed.set()
+                with self._printing:
+                    if not printed.is_set():
+                        # Another line may begin at this moment: its terminal does not go to the left by itself.
+                        self._output.write_raw(text.replace("\n", "\r\n"))
+                        self._output.flush()
+                        printed.set()
 
-            loop = app.loop
-            if loop is not None:
+            while not printed.is_set():
+                loop = app.loop
+                if loop is None:
+                    print_text()  # no line is typed
+                    break
                 with suppress(RuntimeError):  # the line has just ended, and so has the loop
                     loop.call_soon_threadsafe(run_in_terminal, print_text)
-                    while not printed.wait(LOOK) and app.loop is loop:
-                        pass
-            if not printed.is_set():
-                print_text()
+                while not printed.wait(LOOK) and app.loop is loop:
+                    pass
 
 
 class _Completer(Completer):
