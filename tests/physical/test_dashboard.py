@@ -248,6 +248,13 @@ def test_two_thousand_sqs_are_drawn_and_move_with_the_pointer(
     page.mouse.wheel(0, -300)
     until(lambda: page.evaluate("document.getElementById('canvas').style.transform") != moved, "the wheel zooms")
     assert moved != before
+    # A drag that begins at a text selects none: to look for the text between two points takes long.
+    text = page.locator("#canvas .sq text").first.bounding_box()
+    page.mouse.move(text["x"] + 2, text["y"] + text["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(x, y, steps=5)
+    page.mouse.up()
+    assert page.evaluate("getSelection().toString()") == ""
     # Shown whole, it is laid out as small as it is seen, so that what the browser paints and moves is no larger.
     page.click("#fit")
     size = "JSON.stringify(document.querySelector('#canvas svg').getBoundingClientRect())"

@@ -309,13 +309,8 @@ $("picture").addEventListener("wheel", (event) => {
 }, { passive: false });
 let drag = null;
 $("picture").addEventListener("pointerdown", (event) => { if (!event.target.closest("button")) drag = { x: event.clientX - view.x, y: event.clientY - view.y }; });
-addEventListener("pointermove", (event) => {
-  if (!drag) return;
-  const x = event.clientX - drag.x, y = event.clientY - drag.y;
-  if (Math.hypot(x - view.x, y - view.y) > 2) $("canvas").classList.add("drags");  // no click: nobody asks which SQ is there
-  view.x = x; view.y = y; place();
-});
-addEventListener("pointerup", () => { drag = null; $("canvas").classList.remove("drags"); });
+addEventListener("pointermove", (event) => { if (drag) { view.x = event.clientX - drag.x; view.y = event.clientY - drag.y; place(); } });
+addEventListener("pointerup", () => { drag = null; });
 addEventListener("resize", () => { fit(READABLE); for (const figure of figures.values()) figure.drawn = ""; if (shown) showGraph(); });
 
 // Outputs over time.
