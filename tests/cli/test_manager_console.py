@@ -166,7 +166,7 @@ def test_what_comes_while_text_is_printed_is_printed_at_once() -> None:
     above.write("the rest")
     go.set()
     above.close()
-    assert printed == ["one\n", "".join(f"{number}\n" for number in range(1000)) + "the rest"]
+    assert printed == ["one\r\n", "".join(f"{number}\r\n" for number in range(1000)) + "the rest"]
 
 
 def test_a_histogram_without_values_can_be_told() -> None:
