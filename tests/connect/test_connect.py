@@ -111,9 +111,10 @@ def test_a_parquet_file_is_played(program: Path, tmp_path: Path) -> None:
     assert played(program, ParquetPlayback(tmp_path / "rows.parquet", "t", "ns", "value")) == AT_INSTANTS
 
 
-def test_an_mcap_file_is_played(program: Path, tmp_path: Path) -> None:
-    with (tmp_path / "rows.mcap").open("wb") as file:
-        writer = McapWriter(file)
+def write_mcap(path: Path, **options: bool) -> None:
+    """Write the rows as messages of `/value`, beside others of `/other`."""
+    with path.open("wb") as file:
+        writer = McapWriter(file, **options)
         writer.start()
         schema = writer.register_schema("any", "jsonschema", b"{}")
         channel = writer.register_channel("/value", "json", schema)
@@ -122,9 +123,18 @@ def test_an_mcap_file_is_played(program: Path, tmp_path: Path) -> None:
             writer.add_message(channel, at * 1000, json.dumps(value).encode(), at * 1000)
             writer.add_message(other, at * 1000, b"99", at * 1000)
         writer.finish()
+
+
+def test_an_mcap_file_is_played(program: Path, tmp_path: Path) -> None:
+    write_mcap(tmp_path / "rows.mcap")
     assert played(program, McapPlayback(tmp_path / "rows.mcap", "/value")) == AT_INSTANTS
     with pytest.raises(TTError, match="no topic '/none'; there are: /other, /value"):
         McapPlayback(tmp_path / "rows.mcap", "/none")
+
+
+def test_an_mcap_file_whose_summary_names_no_topics_is_played(program: Path, tmp_path: Path) -> None:
+    write_mcap(tmp_path / "rows.mcap", use_chunking=False, repeat_channels=False)
+    assert played(program, McapPlayback(tmp_path / "rows.mcap", "/value")) == AT_INSTANTS
 
 
 @pytest.mark.parametrize("storage", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])

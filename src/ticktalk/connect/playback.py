@@ -102,8 +102,9 @@ class McapPlayback(Playback):
         with open(path, "rb") as file:
             reader = make_reader(file)
             summary = reader.get_summary()
-            topics = sorted({each.topic for each in summary.channels.values()}) if summary is not None else [topic]
-            if topic not in topics:
+            # A file may go without a summary, or without the channels in it: then only its messages tell the topics.
+            topics = sorted({each.topic for each in summary.channels.values()}) if summary is not None else []
+            if topics and topic not in topics:
                 raise TTError(f"{path}: no topic {topic!r}; there are: {', '.join(topics)}")
             rows = [
                 (message.log_time // 1000, _content(channel.message_encoding, message.data))
