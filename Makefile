@@ -16,8 +16,8 @@ $(READY): pyproject.toml
 demo: $(READY)
 	$(VENV)/bin/python examples/demo.py
 
-# Two files at a time, the longest of those that start devices first. These mostly wait; they run after all others, which
-# need all of a core.
+# Two files at a time. Tests that start devices mostly wait. They run after all others, which need all of a core; the
+# longest of them (tests/docs) comes first.
 TWO := --numprocesses 2 --dist loadfile
 test: $(READY)
 	@echo "All checks: about 8 minutes on two cores."

@@ -51,8 +51,8 @@ RETRY = 0.3
 """Seconds between two attempts to join."""
 
 LEAVE_LIMIT = 3.0
-"""Seconds for which an ensemble that leaves waits for the states of its bodies, since one may run for long, and as many
-until the states have gone, since the manager may stand still."""
+"""Seconds for which an ensemble that leaves waits for the states of its bodies, because a body may run for long.
+After that it waits as long at most until they are sent, because the manager may stand still."""
 
 LOOK_FOR_LINKS = 2_000_000
 """Microseconds between two looks for a direct connection that did not come about, because the other stood still."""

@@ -215,7 +215,7 @@ class ManagerNode(Driver):
             loop.every(KEEP_PERIOD, keeper.write)
             if self.known is not None:
                 self.process.requests.restarted()
-                self._expel_lost()  # of those that its guard has met it hears when the list changes
+                self._expel_lost()  # later only a change of the list has them looked at
                 loop.post(self.node._drain)
 
     def kept(self) -> dict[str, str] | None:

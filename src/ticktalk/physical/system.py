@@ -1,4 +1,4 @@
-"""What the system of this host has. Devices run on Linux and macOS; each means that only Linux has has a stand-in.
+"""The means of this host's system. Devices run on Linux and macOS. A stand-in serves where only Linux has a means.
 
 | on Linux | elsewhere |
 |---|---|
@@ -10,7 +10,7 @@
 | the boot's id, the memory of a process from `/proc` | `sysctl`, `ps` (below) |
 | limits of control groups, capabilities | are not looked at |
 
-`TICKTALK_PORTABLE=1` has the stand-ins used on Linux, too. Tests do so.
+With `TICKTALK_PORTABLE=1` they serve on Linux, too. Tests do so.
 """
 
 from __future__ import annotations

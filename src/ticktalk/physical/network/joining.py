@@ -221,16 +221,16 @@ def welcomed(answer: Answer, trust: Trust) -> Welcome:
         ) from None
 
 
-def nobody_listens(manager: str) -> bool:
-    """True if the host of the manager's address says that no process listens there. Blocks for a moment."""
-    host, _, port = manager.rpartition(":")
+def nobody_listens(address: str) -> bool:
+    """True if the host of an address says that no process listens there. Blocks for a moment."""
+    host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=LOOK_LIMIT):
             return False
     except ConnectionRefusedError:
         return True
     except OSError:
-        return False  # it cannot be reached, which says nothing of the manager
+        return False  # it cannot be reached, which says nothing of the process
 
 
 def open_session(link: Link, welcome: Welcome, manager: str, info: EnsembleInfo, trust: Trust, bind: str) -> None:

@@ -4,8 +4,8 @@ The role is that of the timekeeper, or of the reader of a worker's commands. Wak
 of its work. So the thread with the role also does work that may be slow, such as a body, and lends the role meanwhile.
 If it does not take the role back within a limit, a thread that stands by takes it.
 
-A thread that stands by sleeps on a timer of the kernel, and then looks for a loan that is overdue. Setting the timer
-takes time. So it is set before a rest (`rest`), and by `lend` only if it would go off too late.
+A thread that stands by sleeps on a `Timer`, and then looks for a loan that is overdue. Setting the timer takes time. So
+it is set before a rest (`rest`), and by `lend` only if it would go off too late.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the timekeeper sleeps on: descriptors and a wake (`Descriptors`), or a time that another thread sets (`Timer`).
+"""Descriptors and a wake, on which the timekeeper sleeps; timers, on which threads sleep that stand by for it.
 
 Linux has system calls for both. Elsewhere the standard library's means stand in for them (`system.has_linux`).
 """
