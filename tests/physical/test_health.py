@@ -20,9 +20,10 @@ from ticktalk.hosted.completion import Completion
 from ticktalk.hosted.lease import DEAD_AFTER, Lease, ManagerWatch, Times
 from ticktalk.language.compiler import compile_source
 from ticktalk.manager.driver import Driver
-from ticktalk.manager.liveness import WATCH_PERIOD
+from ticktalk.manager.liveness import LOOKS, WATCH_PERIOD
 from ticktalk.manager.reports import summed
 from ticktalk.manager.requests import Requests
+from ticktalk.manager.state import LostEnsemble
 from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.messages import ExecuteMsg, RuntimeMsg
 from ticktalk.payloads import DeployRequest, IdleReport, Ping, ReadyAnswer
@@ -45,9 +46,13 @@ def answers(completion: Completion, now: int = 0, arrived: int = 0, **said: dict
 
 
 class Manager(Driver):
-    """The manager's rules at a tick that a test sets; `open`: the sessions of ensembles are connected."""
+    """The manager's rules at a tick that a test sets.
+
+    `open`: the sessions of ensembles are connected. `looked_for`: the lost ensembles that were looked for.
+    """
 
     def __init__(self, dead_after: int = DEAD_AFTER) -> None:
+        self.looked_for: list[str] = []
         self.tick, self.open, self.behind = 0, True, 0
         self.requests = Requests("manager", None, lambda ensemble, kind, payload: None, self)
         self.requests.liveness.times = Times(dead_after)
@@ -60,6 +65,9 @@ class Manager(Driver):
 
     def connected(self) -> list[str]:
         return list(self.requests.state.ensembles) if self.open else []
+
+    def if_ended(self, ensemble: EnsembleInfo, act: Callable[[], None]) -> None:
+        self.looked_for.append(ensemble.name)
 
     def join(self, name: str, tick: int) -> None:
         self.tick = tick
@@ -489,3 +497,19 @@ def test_an_ensemble_whose_host_refuses_connections_has_ended() -> None:
     assert not ended.is_set(), "one that the manager relays listens nowhere"
     look(there)
     assert ended.is_set()
+
+
+@pytest.mark.parametrize("count", [1, LOOKS, LOOKS + 1, 3 * LOOKS + 5])
+def test_lost_ensembles_are_looked_for_a_few_at_a_time_and_each_in_its_turn(count: int) -> None:
+    manager = Manager()
+    names = [f"e{n}" for n in range(count)]
+    for name in names:
+        manager.requests.state.lost[name] = LostEnsemble(EnsembleInfo(name), keeps={"g": ["act-1"]})
+    manager.requests.state.lost["others may have all of it"] = LostEnsemble(EnsembleInfo("x"))
+    rounds = -(-count // LOOKS)
+    for _ in range(rounds):
+        manager.looked_for.clear()
+        manager.gone(manager.tick + max(Times().heartbeat, WATCH_PERIOD))
+        assert len(set(manager.looked_for)) == len(manager.looked_for) == min(LOOKS, count)
+        names = [name for name in names if name not in manager.looked_for]
+    assert names == []

@@ -174,7 +174,7 @@ class _Above(io.TextIOBase):
             def print_text(text: str = text, printed: threading.Event = printed) -> None:
                 with self._printing:
                     if not printed.is_set():
-                        # Another line may begin at this moment: its terminal does not go to the left by itself.
+                        # A line that begins now makes the terminal raw: "\n" alone does not go back to the left.
                         self._output.write_raw(text.replace("\n", "\r\n"))
                         self._output.flush()
                         printed.set()

@@ -195,7 +195,8 @@ class Agenda:
         ticks = self._ticks
         while ticks and ticks[0] <= now:
             tick = heappop(ticks)
-            self._deliver(tick)
+            if self._arrivals:
+                self._deliver(tick)
             for turn in self._due.pop(tick):
                 self.make_ready(turn)
             self.run_ready(now)

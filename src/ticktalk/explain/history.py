@@ -25,8 +25,10 @@ Key = tuple[str, int]
 """A token: its arc, and its number there. The arc "" is a graph's input, with its number at the SQ."""
 
 AGAIN = 1 << 60
-"""Added to the numbers of tokens on an arc each time that they go back, as after a failure: its SQ goes on elsewhere
-from a checkpoint, and numbers that it has given before are other tokens now."""
+"""Added to a token's number for each time that the numbers on its arc went back.
+
+After a failure an SQ goes on from a checkpoint. So it gives numbers again that other tokens had before.
+"""
 
 
 def after(tick: int, records: Iterable[tuple[str, AnyRecord]]) -> Iterator[tuple[str, AnyRecord]]:

@@ -91,7 +91,7 @@ class Liveness:
         self.times = Times()
         self._watched_at: int | None = None
         self._looked_at = 0  # when it was looked last whether ensembles that are gone have ended
-        self._looks = 0  # how many such looks there were: each ensemble has its turn
+        self._next_look = 0  # where the next such looks begin: each ensemble has its turn
         self._late = 0  # how late it looked since it last excused silence
         self._deaths = Repeats()
 
@@ -263,8 +263,8 @@ class Liveness:
         if now - self._looked_at >= times.heartbeat:
             self._looked_at = now
             keep = [(name, lost) for name, lost in self._state.lost.items() if lost.keeps]
-            self._looks += LOOKS
-            for place in range(self._looks, self._looks + min(LOOKS, len(keep))):
+            first, self._next_look = self._next_look, self._next_look + LOOKS
+            for place in range(first, first + min(LOOKS, len(keep))):
                 self._look_for_end(*keep[place % len(keep)])
 
     def _look_for_end(self, name: str, lost: LostEnsemble) -> None:
