@@ -16,7 +16,8 @@ from ticktalk.cli.ending import metric_lines
 from ticktalk.cli.manager_command import _Console
 from ticktalk.cli.prompt import _Above
 from ticktalk.graph.graph import TTGraph
-from ticktalk.manager.state import GraphState
+from ticktalk.manager.state import GraphState, ManagerState
+from ticktalk.mapping.ensembles import EnsembleInfo
 from ticktalk.payloads import OutputToken
 
 PROGRAM = """
@@ -36,7 +37,7 @@ class Runtime:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
-        self.process = SimpleNamespace(state=SimpleNamespace(graphs={}, awaited={}))  # nobody was before it
+        self.process = SimpleNamespace(state=ManagerState(EnsembleInfo("runtime-manager")))
         self.on_event = self.on_error = self.on_output = lambda listener: None
 
     def instantiate_and_map_graph(self, graph: TTGraph, name: str | None = None) -> GraphState:
@@ -54,6 +55,28 @@ class Runtime:
 @pytest.fixture
 def console() -> _Console:
     return _Console(Runtime(), threading.Event())  # type: ignore[arg-type]
+
+
+class Version:
+    """Stands in for a graph; another one is deployed while its name is asked for."""
+
+    def __init__(self, title: str, graphs: dict[str, Any]) -> None:
+        self._title, self._graphs = title, graphs
+
+    @property
+    def title(self) -> str:
+        self._graphs["other"] = self
+        return self._title
+
+
+def test_a_replaced_graph_has_one_name_at_the_console(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its ensembles know its version by another one; the manager before this one was killed."""
+    runtime = Runtime()
+    graphs: dict[str, Any] = runtime.process.state.graphs
+    graphs["prog~2"] = Version("prog", graphs)
+    console = _Console(runtime, threading.Event())  # type: ignore[arg-type]
+    assert "goes on where the one before it was: graphs prog;" in capsys.readouterr().out
+    assert console.words(["start"]) == ["prog"]
 
 
 def test_deploy_takes_the_name_of_a_graph(console: _Console, tmp_path: Path) -> None:
@@ -147,7 +170,7 @@ def test_a_line_that_the_disk_does_not_take_is_known_to_this_console(
     assert history.get_strings()[-1] == "rates"
 
 
-def test_what_comes_while_text_is_printed_is_printed_at_once() -> None:
+def test_texts_that_come_during_a_print_are_printed_at_once() -> None:
     """Each print draws the typed line anew."""
     begun, go = threading.Event(), threading.Event()
     printed: list[str] = []

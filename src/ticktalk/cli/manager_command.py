@@ -164,7 +164,7 @@ def state_folder(state: str | None, log: Path | None) -> str | None:
 def _since(runtime: TTRuntimeManagerPhysical) -> str:
     """What a manager that was killed has left to this one."""
     state = runtime.process.state
-    return f"; {Restarted(list(state.graphs), list(state.awaited))}" if state.awaited or state.graphs else ""
+    return f"; {Restarted(state.titles, list(state.awaited))}" if state.awaited or state.graphs else ""
 
 
 class _Console:

@@ -324,7 +324,8 @@ class ManagerState(msgspec.Struct):
     @property
     def titles(self) -> list[str]:
         """The names of the graphs, as people know them."""
-        return list(dict.fromkeys(graph.title for graph in self.graphs.values()))
+        graphs = list(self.graphs.values())  # at once: the console asks while the manager works
+        return list(dict.fromkeys(graph.title for graph in graphs))
 
     def graph(self, title: str) -> GraphState | None:
         """The graph that people call so, in the version that counts."""
