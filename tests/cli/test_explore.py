@@ -119,7 +119,7 @@ def axis_of(certificate: Certificate, name: str) -> AxisBound:
 
 
 @pytest.mark.usefixtures("here")
-def test_what_happens_in_every_run_is_in_the_counterexample_and_no_run_is_done_twice(tmp_path: Path) -> None:
+def test_events_of_every_run_are_in_the_counterexample_and_no_run_is_done_twice(tmp_path: Path) -> None:
     """The link takes 30 ms in every run, and the work 60 ms: 9.999 ms of 100 ms are to spare."""
     (tmp_path / "beside").mkdir()
     (tmp_path / "beside" / "new.py").write_text(HEAD + DEADLINE)

@@ -95,10 +95,9 @@ def test_a_simulation_on_windows_ends_with_the_status_of_its_process(monkeypatch
     monkeypatch.setattr(sys, "argv", ["ticktalk", "simulate", "p.py"])
     monkeypatch.setenv("PYTHONHASHSEED", "random")
     monkeypatch.setattr(subprocess, "call", call)
-    try:
+    with pytest.raises(SystemExit) as end:
         entry.main()
-    except SystemExit as ended:
-        assert ended.code == 2
+    assert end.value.code == 2
     assert [command[-2:] for command in calls] == [["simulate", "p.py"]]
 
 

@@ -1,7 +1,7 @@
 """The line that a user types at a terminal: with history and completion, and whole whatever is printed meanwhile.
 
-While a line is typed, stdout of this process prints above it. So does what comes to stderr, also from worker processes
-and native code: descriptor 2 is a pipe for so long, and a thread shows what comes.
+While a line is typed, stdout of this process prints above it. So does stderr, also that of worker processes and native
+code: descriptor 2 is a pipe meanwhile, and a thread shows its text.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from ticktalk.physical.process_end import FLUSHES
 from ticktalk.printable import block
 
 AT_ONCE = 1 << 16
-"""Bytes of stderr that are shown at a time."""
+"""Bytes of stderr that are read at a time."""
 
 DRAINS = 1.0
-"""Seconds for which the end of what was written to stderr is waited for."""
+"""Seconds that an end waits for the last text on stderr."""
 
 LOOK = 0.05
 """Seconds after which a print looks whether there still is a line to print above."""
@@ -57,7 +57,7 @@ class Prompt:
         )
         self._above = _Above(self._session)
         self._stdout = sys.stdout
-        self._stderr = self._end = -1
+        self._stderr = -1  # a copy of descriptor 2 as it was; -1: that is no terminal, and left as it is
         self._mark = os.urandom(8).hex()
         self._drained = threading.Event()
 
@@ -66,10 +66,10 @@ class Prompt:
         if os.isatty(2):
             sys.stderr.flush()
             self._stderr = os.dup(2)
-            self._end, taken = os.pipe()
+            end, taken = os.pipe()
             os.dup2(taken, 2)
             os.close(taken)
-            threading.Thread(target=self._show, name="ticktalk stderr", daemon=True).start()
+            threading.Thread(target=self._show, args=(end,), name="ticktalk stderr", daemon=True).start()
         FLUSHES.append(self._finish)
         return self
 
@@ -106,11 +106,11 @@ class Prompt:
         if app.is_running and app.loop is not None:
             app.loop.call_soon_threadsafe(lambda: app.is_running and app.exit(exception=EOFError()))
 
-    def _show(self) -> None:
+    def _show(self, end: int) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         write: Callable[[str], object] = self._above.write
         rest = ""
-        while data := os.read(self._end, AT_ONCE):
+        while data := os.read(end, AT_ONCE):
             *lines, rest = (rest + decoder.decode(data)).split("\n")
             for line in lines:
                 text = line.removesuffix(self._mark)

@@ -1,4 +1,4 @@
-"""`--otel ENDPOINT`: firings as spans and the metrics of the status, sent to a collector of OpenTelemetry."""
+"""`--otel URL`: firings as spans and the metrics of the status, sent to a collector of OpenTelemetry."""
 
 from __future__ import annotations
 
