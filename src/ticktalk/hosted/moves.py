@@ -229,8 +229,8 @@ class Moves:
         missing = set(arcs)
 
         def take(answer: SoFar) -> None:
+            asked = arcs.get(answer.name, ())
             for number, counts in answer.sent.items():
-                asked = arcs.get(answer.name, ())
                 sent.setdefault(number, {}).update({arc: counts[arc] for arc in asked if arc in counts})
             missing.discard(answer.name)
             if not missing:

@@ -103,7 +103,7 @@ class Tapped:
 
         def watched(way: Way, value: Any, start: Tick, stop: Tick) -> None:
             arc = way.name
-            number = self._count(self._sent, arc)
+            number = _next_number(self._sent, arc)
             data = encoded(value)  # raises for a value that cannot be sent either
             self._note(Sent(self._now(), name, arc, number, start, stop, self._whole(data)))
             self._way = arc, number, False
@@ -115,7 +115,7 @@ class Tapped:
             return
 
         def watched_together(together: Together, data: Data, start: Tick, stop: Tick) -> None:
-            numbers = _counted(self._sent, together.names)
+            numbers = _next_numbers(self._sent, together.names)
             if len(data) <= self.longest:
                 arcs = [*together.names]
                 self._note(SentTogether(self._now(), name, arcs, numbers, start, stop, bytes(data)))
@@ -135,7 +135,7 @@ class Tapped:
         deadlines = sync if isinstance(sync, DeadlineSync) else None
 
         def received(port: int, start: Tick, stop: Tick, value: Any, from_other_ensemble: bool = False) -> None:
-            number = self._count(self._received, name)
+            number = _next_number(self._received, name)
             arc, token, remote = self._way
             self._note(Received(self._now(), name, port, number, start, stop, arc, token, remote))
             opened = deadlines is not None and port == 1  # a deadline's value is looked at
@@ -198,7 +198,7 @@ class Tapped:
         self, sqs: list[str], ports: list[int], arcs: list[str], tokens: list[int], start: Tick, stop: Tick
     ) -> None:
         """Tokens have come to the one port of each SQ, and fire."""
-        numbers = _counted(self._received, sqs)
+        numbers = _next_numbers(self._received, sqs)
         self._note(TakenTogether(self._now(), "", sqs, ports, numbers, arcs, tokens, start, stop))
 
     def fired_together(
@@ -218,17 +218,17 @@ class Tapped:
         data = b"" if state is None else bytes(encoded([state.sync, state.body]))
         self._note(Moved(self._now(), sq, here, data))
 
-    @staticmethod
-    def _count(numbers: Counter[str], name: str) -> int:
-        number = numbers[name] = numbers[name] + 1
-        return number
-
     def _counted(self, sq: str, kind: str, count: int) -> None:
         self._why[sq] = kind
         self._note(Counted(self._now(), sq, kind, count))
 
 
-def _counted(numbers: Counter[str], names: Sequence[str]) -> list[int]:
+def _next_number(numbers: Counter[str], name: str) -> int:
+    number = numbers[name] = numbers[name] + 1
+    return number
+
+
+def _next_numbers(numbers: Counter[str], names: Sequence[str]) -> list[int]:
     """Count one more under each name; the counts."""
     numbers.update(names)
     return [*map(numbers.__getitem__, names)]

@@ -83,7 +83,7 @@ class Heal:
             self._give_up_move(state, state.move, name)
         elif state.move is not None:
             state.move.waits_for.discard(name)
-        mine = [sq for sq, host in state.host_of.items() if host == name]
+        mine = state.sqs_on(name)
         if name in state.hosts:
             state.hosts.remove(name)
             if lost is not None:
@@ -155,7 +155,7 @@ class Heal:
         moves: dict[str, dict[str, str]] = {}
         stay = []
         for state in self._state.running():
-            mine = [sq for sq, host in state.host_of.items() if host == name]
+            mine = state.sqs_on(name)
             if state.move is not None and (mine or name in state.move.to.values()):
                 raise TTRuntimeError(f"graph {state.title!r} is on the move from {state.move.source!r}: try again")
             to = self._find(state, mine, without=name)

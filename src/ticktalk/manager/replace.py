@@ -35,7 +35,7 @@ from ticktalk.manager.events import NotReplaced, Replaced, RolledBack
 from ticktalk.manager.heal import Heal
 from ticktalk.manager.reports import Reports
 from ticktalk.manager.state import GraphState, ManagerState, ReplaceState
-from ticktalk.manager.versions import compare, hosts, refusals, sqs_on, version, why_failed, why_not
+from ticktalk.manager.versions import compare, hosts, refusals, version, why_failed, why_not
 from ticktalk.messages import SyncMsg
 from ticktalk.payloads import (
     Expect,
@@ -138,7 +138,7 @@ class Replace:
             replacement.contexts[context.number] = number
         replacement.stage, replacement.waits_for = "expect", set(new.hosts)
         for host in new.hosts:
-            self._send(host, SyncMsg.EXPECT, Expect(new.name, sqs_on(new, host)))
+            self._send(host, SyncMsg.EXPECT, Expect(new.name, new.sqs_on(host)))
 
     def _switch(self, replacement: ReplaceState, leaving: GraphState, stage: str, limit: int) -> None:
         """Hold the streams of a version at one tick, and ask when it has come to rest."""
@@ -202,7 +202,7 @@ class Replace:
         replacement.stage, replacement.waits_for = "hand", set(self._alive(old))
         old.state = "held"
         for host in sorted(replacement.waits_for):
-            sqs = dict.fromkeys(sqs_on(old, host), host)
+            sqs = dict.fromkeys(old.sqs_on(host), host)
             self._send(host, SyncMsg.HAND_OVER, HandOver(old.name, sqs, replacement.sent))
 
     def handed(self, handed: Handed) -> bool:
@@ -233,7 +233,7 @@ class Replace:
         replacement.stage, replacement.waits_for = "keep", set(self._alive(old))
         self._place(old, nowhere=True)
         for host in sorted(replacement.waits_for):
-            self._send(host, SyncMsg.EXPECT, Expect(old.name, sqs_on(old, host)))
+            self._send(host, SyncMsg.EXPECT, Expect(old.name, old.sqs_on(host)))
         self._go_on(replacement)
 
     def _kept(self, replacement: ReplaceState) -> None:
@@ -488,6 +488,6 @@ class Replace:
         graph.told += 1
         host_of = dict.fromkeys(graph.host_of, "") if nowhere else dict(graph.host_of)
         for host in self._alive(graph):
-            mine = {number: {sq: of[sq] for sq in sqs_on(graph, host) if sq in of} for number, of in states.items()}
+            mine = {number: {sq: of[sq] for sq in graph.sqs_on(host) if sq in of} for number, of in states.items()}
             alone = graph.alone.get(host, [])
             self._heal.place(host, Placement(graph.name, host_of, dict(graph.generations), mine, alone, late=True))

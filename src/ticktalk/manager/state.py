@@ -205,14 +205,18 @@ class GraphState(msgspec.Struct):
     hosted_before: dict[str, list[str]] = {}
 
     def go(self, to: Mapping[str, str]) -> None:
-        """SQs go from their ensembles, whose outputs and errors of them may still be under way, to others; "": none."""
+        """Move SQs to other ensembles ("": to none). Outputs and errors from the former ones may still be under way."""
         for sq, host in to.items():
             before = self.hosted_before.setdefault(sq, [])
             before[:] = [*(former for former in before if former != self.host_of[sq]), self.host_of[sq]][-FORMER_HOSTS:]
             self.host_of[sq] = host
 
+    def sqs_on(self, ensemble: str) -> list[str]:
+        """The SQs that an ensemble hosts."""
+        return [sq for sq, host in self.host_of.items() if host == ensemble]
+
     def is_of(self, sq: str, ensemble: str) -> bool:
-        """Whether an ensemble hosts an SQ, or has hosted it: what it sends of it is its own."""
+        """True if an ensemble hosts an SQ or has hosted it: then its outputs and errors of that SQ are taken."""
         return self.host_of.get(sq) == ensemble or ensemble in self.hosted_before.get(sq, ())
 
     @property

@@ -80,7 +80,7 @@ def why_not(state: ManagerState, old: GraphState, driver: Driver) -> str | None:
 def version(old: GraphState, graph: TTGraph, host_of: dict[str, str], changes: Changes) -> GraphState:
     """A new version of a graph. Its streams keep the periods and phases that were set; `changes` is told which do.
 
-    Those of the new program count where they are not those of the old one.
+    Where the new program's differ from the old program's, the new ones count.
     """
     names, sqs = list(dict.fromkeys(host_of.values())), list(graph.sqs)
     new = GraphState(graph, host_of, names, set(names), version_of=old.title)
@@ -116,11 +116,6 @@ def hosts(
     kept = {sq.name: "" if sq.name in wrong else host_of[sq.name] for sq in graph.sqs}
     found = {**kept, **mapper.place(graph, kept, wrong, weights=old.weights)}
     return found if all(found.values()) else mapper.map(graph)
-
-
-def sqs_on(graph: GraphState, host: str) -> list[str]:
-    """The SQs of a version that an ensemble hosts."""
-    return [sq for sq, of_sq in graph.host_of.items() if of_sq == host]
 
 
 def why_failed(replacement: ReplaceState, new: GraphState, errors: Mapping[str, int], over: bool) -> str | None:

@@ -325,12 +325,13 @@ def clock(reader: YamlFile, node: yaml.Node) -> ClockSpec:
 
 def link_of(reader: YamlFile, found: dict[str, yaml.Node]) -> LinkSpec:
     """A link by the nodes of its fields; a field that is not among them has its default. Mistakes go to `reader`."""
+    default = LinkSpec()
     return LinkSpec(
-        reader.of(found, "latency", reader.duration, 0),
-        reader.of(found, "bandwidth", bandwidth, None),
-        reader.of(found, "jitter", reader.duration, 0),
-        reader.of(found, "distribution", _spread, Spread.UNIFORM),
-        *(reader.of(found, share, share_of, Fraction(0)) for share in ("loss", "duplicate", "reorder")),
+        reader.of(found, "latency", reader.duration, default.latency),
+        reader.of(found, "bandwidth", bandwidth, default.bandwidth),
+        reader.of(found, "jitter", reader.duration, default.jitter),
+        reader.of(found, "distribution", _spread, default.distribution),
+        *(reader.of(found, share, share_of, getattr(default, share)) for share in ("loss", "duplicate", "reorder")),
     )
 
 
