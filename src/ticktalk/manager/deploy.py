@@ -151,7 +151,7 @@ class Deploy:
                 self._driver.started(start)
 
     def all_back(self) -> None:
-        """No ensemble is awaited any more: what the manager before this one was to stop is stopped."""
+        """No ensemble is awaited any more: graphs that the manager before this one was to stop are stopped."""
         for title in [state.title for state in self._state.graphs.values() if state.ends]:
             self.stop_when_settled(title, Future())
 

@@ -39,7 +39,7 @@ WATCH_PERIOD = 200_000
 """Microseconds between two looks for silent ensembles."""
 
 LOOKS = 8
-"""Lost ensembles that are looked for at one time, whether they have ended: each look may take a thread."""
+"""The most lost ensembles of which it is looked at one time whether they have ended: each may take a thread."""
 
 LOST_KEPT = 10_000
 """Ensembles that are gone and may come back; the manager knows their graphs."""
@@ -268,7 +268,7 @@ class Liveness:
                 self._look_for_end(*keep[place % len(keep)])
 
     def _look_for_end(self, name: str, lost: LostEnsemble) -> None:
-        """What only an ensemble could host goes on elsewhere when its process has surely ended."""
+        """Let SQs that only this ensemble could host go elsewhere when its process has surely ended."""
 
         def ended() -> None:
             if self._state.lost.get(name) is lost:
@@ -285,7 +285,7 @@ class Liveness:
         self._end(name, Left(name, replaced))
 
     def expelled(self, name: str, why: str = "") -> None:
-        """An ensemble has to go: it is told why, its SQs go elsewhere, and it does not come back as it was."""
+        """An ensemble has to go: its SQs go elsewhere, and it does not come back as it was; it is told `why`."""
         if why:
             self._send(name, NetMsg.REFUSED, why)
         self._end(name, Expelled(name))

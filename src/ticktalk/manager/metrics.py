@@ -86,7 +86,7 @@ def _of_graphs(graphs: list[dict[str, Any]]) -> Iterator[Family]:
 
 
 def _of_bodies(graphs: list[dict[str, Any]]) -> Iterator[Family]:
-    """The metrics that bodies set, by their names there; where a name has several kinds, later ones say theirs."""
+    """The metrics that bodies set, by their names there; a name's second kind is shown as NAME_KIND."""
     found: dict[tuple[str, Kind], list[tuple[tuple[str, ...], float | Histogram]]] = {}
     for graph in graphs:
         for sq, by_name in graph.get("metrics", {}).items():

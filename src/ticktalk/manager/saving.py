@@ -162,7 +162,7 @@ class ChangedParts:
 
     def __init__(self, kept: Mapping[str, bytes]) -> None:
         self._known: dict[str, tuple[Any, bytes]] = dict.fromkeys(kept, (None, b""))
-        # By graph, the parts of starts that have ended, and what is otherwise when one of them changes: there may be
+        # By graph, numbers that differ when a start that has ended changes, and the parts of such starts: there may be
         # a hundred of each graph, so they are not looked at each time.
         self._ended: dict[str, tuple[tuple[int, ...], dict[str, tuple[Any, bytes]]]] = {}
 
@@ -239,7 +239,7 @@ class Keeper:
 
 
 def _as_ended(graph: GraphState) -> tuple[int, ...]:
-    """Other numbers when something of a start of a graph has changed that has ended."""
+    """Numbers that differ as soon as a start of a graph that has ended changes."""
     ended = [context for context in graph.contexts.values() if context.ended]
     if not ended:
         return ()
