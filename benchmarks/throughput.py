@@ -154,6 +154,12 @@ class Flow:
         began = min(first for _, first, *_ in last.values())
         return counted / (max(now for _, _, now, _ in last.values()) - began)
 
+    def stop(self) -> None:
+        """Stop its graphs; the last of their records come only then."""
+        for graph in self._graphs.values():
+            self._system.manager.stop_graph(graph)
+        self._graphs.clear()
+
     @property
     def offered(self) -> float:
         """Tokens a second, were no instant skipped."""
