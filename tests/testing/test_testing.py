@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from programs import HEAD as WITH_SQS
 from ticktalk.errors import TTError
 from ticktalk.language.decorators import SQify
 from ticktalk.testing import run
@@ -97,6 +98,17 @@ def test_an_output_that_is_missing_or_too_many_is_told(fusion: Path) -> None:
     with pytest.raises(AssertionError) as told:
         done.assert_tokens((22, "180ms", "220ms"), (12, "80ms", "120ms"))
     assert "nothing that holds at 80ms came on `b`" in str(told.value)
+
+
+def test_outputs_of_the_version_that_replaced_the_graph_are_found_by_their_sq(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.py", tmp_path / "new.py"
+    text = f"{WITH_SQS}@GRAPHify\ndef main(trigger):\n    return same(ones(trigger, TTPeriod=ms(100)))\n"
+    old.write_text(text)
+    new.write_text(text.replace("return same", "return total"))
+    done = run(old, until="2s", events=[{"at": "1s", "replace": {"program": str(new)}}])
+    first, then = done.of("same-1"), done.of("total-1")
+    assert first and [token.value for token in then] == [*range(1, len(then) + 1)] != []
+    assert [*first, *then] == done.outputs
 
 
 def test_a_time_that_is_none_is_an_error_of_ticktalk(fusion: Path) -> None:

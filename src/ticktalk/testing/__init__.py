@@ -70,13 +70,13 @@ class Run:
         """The outputs of one SQ, in order of arrival.
 
         Raises:
-            ValueError: the graph has no such SQ.
+            ValueError: the graph has no such SQ, and a version that replaced it gave no output of one.
         """
-        if sq not in {each.name for each in self.graph.sqs}:
-            raise ValueError(
-                f"graph {self.graph.name!r} has no SQ {sq!r}: {', '.join(each.name for each in self.graph.sqs)}"
-            )
-        return [token for token in self.outputs if token.sq == sq]
+        found = [token for token in self.outputs if token.sq == sq]
+        names = [each.name for each in self.graph.sqs]
+        if not found and sq not in names:
+            raise ValueError(f"graph {self.graph.name!r} has no SQ {sq!r}: {', '.join(names)}")
+        return found
 
     def timeline(self, tokens: Sequence[OutputToken] | None = None) -> str:
         """The outputs on a line of time, as text: a row for each token."""
