@@ -253,6 +253,11 @@ def names_of(record: Noted) -> list[str]:
     return [record.arc if isinstance(record, Sent) else record.sq]
 
 
+def count_of(records: Iterable[Noted]) -> int:
+    """How many records there are, if each is by itself."""
+    return sum(record.count if isinstance(record, Together) else 1 for record in records)
+
+
 def each_of(records: Iterable[Noted]) -> Iterator[AnyRecord]:
     """The records, each by itself."""
     for record in records:

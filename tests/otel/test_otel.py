@@ -29,7 +29,7 @@ from ticktalk.otel.spans import HOLD, Spans
 from ticktalk.recording.mcap_file import read_recording
 from ticktalk.recording.setup import Setup
 from ticktalk.recording.simulated import RecordedSimulation
-from ticktalk.records import Decided, Fired, Received, Records, Sent
+from ticktalk.records import Decided, Fired, FiredTogether, Received, Records, Sent
 from ticktalk.web.metrics import metrics_text
 
 PROGRAM = (
@@ -227,9 +227,11 @@ def test_only_the_latest_starts_are_known_and_records_of_others_are_told(monkeyp
         telemetry.begin(Setup("1", "devices", graph, "prog", 3, 0, None, {}, {}, 0))
         for context in (1, 2, 3):
             telemetry.add(fired(context))
+        together = FiredTogether(3, "", ["half-1", "both-1"], 0, 9, 1, 2, ["sent", "sent"])  # counts twice
+        telemetry.add(Records("prog", 2, "a", 2, 0, [together]))
         telemetry.finish()
     assert [values(span.attributes)["ticktalk.context"] for _, span in collector.spans] == [1, 1, 3]
-    assert told == ["--otel: spans or links are missing, for lack of 2 records of prog"]
+    assert told == ["--otel: spans or links are missing, for lack of 4 records of prog"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from ticktalk.explain.following import Following
 from ticktalk.explain.history import Firing, Key
 from ticktalk.graph.graph import TTGraph
 from ticktalk.recording.setup import Setup
-from ticktalk.records import Records, each_of
+from ticktalk.records import Records, count_of, each_of
 
 NANOSECONDS = 1000
 """Of a root tick."""
@@ -89,7 +89,7 @@ class Spans:
         place = batch.graph, batch.context
         context = self._contexts.get(place)
         if context is None:
-            self.unknown[batch.graph] += len(batch.records)
+            self.unknown[batch.graph] += count_of(batch.records)
         else:
             self._contexts.move_to_end(place)
             for firing in context.following.take(batch.ensemble, each_of(batch.records)):

@@ -31,6 +31,7 @@ from ticktalk.records import (
     SentTogether,
     Together,
     Turn,
+    count_of,
     names_of,
 )
 
@@ -81,18 +82,17 @@ class _Waiting:
 
     def next(self) -> tuple[int, list[Noted], dict[str, int]]:
         """The number of the first record, and records to send; and how many were left out by then."""
-        waiting, size, count = self.waiting, 0, 0
+        waiting, size = self.waiting, 0
         found: list[Noted] = []
         while waiting and len(found) < TOGETHER and size < TOGETHER_BYTES:
             record = waiting.popleft()
             size += _size_of(record)
-            count += record.count if isinstance(record, Together) else 1
             found.append(record)
         self._taken += size
         with self._lock:
             missing, self._missing = self._missing, Counter()
         first = self.written + sum(missing.values())
-        self.written = first + count
+        self.written = first + count_of(found)
         return first, found, dict(missing)
 
 

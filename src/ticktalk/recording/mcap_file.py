@@ -24,7 +24,7 @@ from ticktalk.errors import TTError
 from ticktalk.ranges import FARTHEST
 from ticktalk.recording.mcap_chunks import McapWriter, messages_of
 from ticktalk.recording.setup import Setup
-from ticktalk.records import AnyRecord, Noted, Records, Sent, SentTogether, Together, each_of, names_of
+from ticktalk.records import AnyRecord, Noted, Records, Sent, SentTogether, count_of, each_of, names_of
 from ticktalk.time import INFINITY, NEG_INFINITY, Tick
 from ticktalk.values.codec import Data, split
 
@@ -154,8 +154,7 @@ class RecordingWriter:
         lost = batch.first - self._next.get(place, 0) - sum(batch.missing.values())
         if lost > 0:
             self.missing[batch.ensemble] += lost
-        count = sum(record.count if isinstance(record, Together) else 1 for record in batch.records)
-        self._next[place] = batch.first + count
+        self._next[place] = batch.first + count_of(batch.records)
         self._try(self._add, batch)
         if self.failure:
             self.missing.update(name for record in batch.records for name in names_of(record))
