@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Mapping
 from numbers import Real
 from typing import Annotated, Any, Literal, get_args
@@ -64,7 +65,7 @@ class Series(msgspec.Struct, array_like=True):
         self.count += 1
         self.value = value if self.kind == "gauge" else _finite(self.value + value)
         if self.kind == "histogram":
-            at = next((index for index, bound in enumerate(BOUNDS) if value <= bound), len(BOUNDS))
+            at = bisect_left(BOUNDS, value)
             self.buckets[at] = self.buckets.get(at, 0) + 1
 
     def add(self, later: Series) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from ticktalk.explain.history import Came, Firing, History, Key
@@ -36,8 +37,8 @@ class Following:
             history.firings[sq] = [firing for firing in each if firing.ran is None and firing.how == "fired"][-KEPT:]
         for grown in (history.came, history.deadlines, history.counted):
             grown.clear()
-        for known in (history.tokens, history.sender):
-            _forget(known, len(known) - KEPT)
+        _forget_oldest(history.tokens)
+        _forget_oldest(history.sender)
         for came_here in history.waiting():
             _forget_used(came_here)
         return ran
@@ -47,8 +48,8 @@ class Following:
         return self._history.origin(token)
 
 
-def _forget(known: dict[Key, Any], count: int) -> None:
-    for key in list(known)[: max(0, count)]:
+def _forget_oldest(known: dict[Key, Any]) -> None:
+    for key in list(islice(known, max(0, len(known) - KEPT))):
         del known[key]
 
 

@@ -26,7 +26,7 @@ _ALL = AggregationTemporality.CUMULATIVE
 
 
 def metrics_of(status: dict[str, Any], resource: Resource, since: int, now: int) -> MetricsData:
-    """The metrics of a status; `since` when they are counted, and `now`: nanoseconds since 1970."""
+    """The metrics of a status at `now`, counted from `since` on: both in nanoseconds since 1970."""
     metrics = [_metric(family, since, now) for family in families(status) if family.samples]
     return MetricsData([ResourceMetrics(resource, [ScopeMetrics(SCOPE, metrics, "")], "")])
 

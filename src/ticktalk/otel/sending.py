@@ -44,7 +44,6 @@ REQUEST = 5.0
 END = 10.0
 """Seconds in which what is left is sent at the end."""
 
-
 SHOWN = 10
 """Sentences of what is missing."""
 
