@@ -28,6 +28,7 @@ from ticktalk.recording.mcap_file import RecordingWriter, read_recording
 from ticktalk.recording.recorder import Recorder
 from ticktalk.recording.replay import Replay
 from ticktalk.recording.simulated import RecordedSimulation
+from ticktalk.recording.writer import lacks_text
 
 RECORDED = Floor(least=0.5, binding=False)
 """Three processes share the machine at the load that two of them can just take: it holds where nothing else runs."""
@@ -94,7 +95,7 @@ def measure(effort: Effort, say: Say) -> Iterator[Row]:
             raise Failure("no token reached a body")
         title = "64 B tokens a second while all is recorded, --workers 0"
         if lacks:
-            yield Row(title, failed=f"the recording lacks {len(lacks)} things, such as {lacks[0]}")
+            yield Row(title, failed=f"the recording lacks {lacks_text(lacks)}")
         else:
             yield compared(title, recorded, plain, shown(SMALL, "tokens"), "not recorded", RECORDED)
         title = "64 B tokens a second while all counters are asked for, --workers 0"

@@ -182,10 +182,11 @@ def test_a_collector_that_stands_still_holds_nobody_up_and_what_finds_no_room_is
             telemetry._put([each])
         assert len(telemetry._waiting) <= 30
         collector.open.set()
-        telemetry.finish("the last records of 'x'")
+        telemetry.finish(*(f"the last records of {name!r}" for name in "abcdefghijkl"))
         assert telemetry.sent + telemetry.lost == 200 and telemetry.sent == len(collector.spans) >= 30
     assert f"--otel: {telemetry.lost} spans were lost, {telemetry.sent} reached {collector.address}" in told
-    assert "for lack of the last records of 'x'" in told[-1]
+    assert "for lack of the last records of 'a'; the last" in told[-1]
+    assert told[-1].endswith("the last records of 'j'; and 2 more")
 
 
 def test_metrics_are_sent_though_more_spans_wait_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,6 +212,6 @@ def test_a_running_system_is_explained_from_what_its_manager_records(tmp_path: P
         token = next(token for token in outputs if token.sq == "pair-2")
         until(lambda: len(read_recording(tmp_path / "run.mcap").records()) > 50, "records are in the file")
         told = explain(f"pair-2@{token.start + 1}")
-        assert "the run goes on; it is recorded up to" in told.said and "is not complete" not in told.said
+        assert "the run goes on; it is recorded up to" in told.said and "incomplete" not in told.said
         text = "\n".join(told.out)
         assert f"pair-2 gave {token.value!r} on" in text and "y: count-1" in text

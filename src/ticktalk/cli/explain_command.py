@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.record import is_recording, recorded_start
+from ticktalk.cli.record import is_recording, recorded_start, tell_lacks
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import terminal
 from ticktalk.durations import EPOCH_SECONDS, UNITS, instant_text
@@ -87,8 +87,8 @@ def _recorded(file: Path, name: str, time: str, missing: bool, context: int | No
         from ticktalk.recording.tokens import rows_of
 
         return explain_output(rows_of(read), name, tick, missing, setup.context, _row_shown)
-    for lack in read.lacks if not live else ():
-        say(f"{file} is not complete: it lacks {lack}")
+    if not live:
+        tell_lacks(file, read.lacks)
     records = read.records(setup.context)
     if live and records:
         say(f"the run goes on; it is recorded up to {instant_text(max(record.tick for _, record in records))}")

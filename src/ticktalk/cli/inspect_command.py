@@ -11,7 +11,8 @@ import msgspec
 import typer
 
 from ticktalk.cli import arguments, options
-from ticktalk.cli.replay import check_names, replayable, tell_incomplete
+from ticktalk.cli.record import tell_lacks
+from ticktalk.cli.replay import check_names, replayable
 from ticktalk.cli.streams import say
 from ticktalk.cli.tables import table, terminal
 from ticktalk.durations import duration_text, interval_and_ticks
@@ -33,7 +34,7 @@ def inspect(
 ) -> None:
     recording, setup = replayable(file, context)
     check_names(setup, sq or [], "--sq")
-    tell_incomplete(file, recording)
+    tell_lacks(file, recording.lacks)
     records = recording.records(setup.context)
     ticks = sorted({record.tick for _, record in records if not isinstance(record, Turn)})
     last = max(ticks, default=setup.start_tick)

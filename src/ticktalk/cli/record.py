@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from ticktalk.recording.writer import Writer
     from ticktalk.runtime_manager import TTRuntimeManager, TTRuntimeManagerPhysical
 
-SHOWN = 10
-"""Sentences at most of what a recording lacks; the file has all."""
-
 
 def recording_writer(path: Path) -> RecordingWriter:
     """Open a recording.
@@ -214,5 +211,6 @@ def record_outputs(
 def tell_lacks(path: Path, lacks: list[str]) -> None:
     """Say what a recording lacks, if anything."""
     if lacks:
-        more = f"; and {len(lacks) - SHOWN} more" if len(lacks) > SHOWN else ""
-        say(f"{path}: the recording is incomplete. It lacks: {'; '.join(lacks[:SHOWN])}{more}")
+        from ticktalk.recording.writer import lacks_text
+
+        say(f"{path}: the recording is incomplete. It lacks: {lacks_text(lacks)}")

@@ -15,7 +15,7 @@ import typer
 
 from ticktalk.cli import arguments, options
 from ticktalk.cli.console import Results, ResultsGone
-from ticktalk.cli.record import recorded_start
+from ticktalk.cli.record import recorded_start, tell_lacks
 from ticktalk.cli.streams import say
 from ticktalk.defaults import DEFAULT_RUNTIME_MANAGER_NAME
 from ticktalk.durations import duration_text
@@ -123,7 +123,7 @@ def replay(
             expected=expect_same or [],
             pairs=pairs,
         )
-        tell_incomplete(file, recording)
+        tell_lacks(file, recording.lacks)
         tell(comparison, json, first)
         if svg is not None:
             write_picture(svg, comparison, pairs, first)
@@ -189,7 +189,7 @@ def replay(
             follow = pages.follow if pages is not None else lambda manager: lambda: None
             ended = go_on(once_more, int(end), last, component or [], usual_delay(records), results.add, follow)
     results.check()
-    tell_incomplete(file, recording)
+    tell_lacks(file, recording.lacks)
     tell_replayed(once_more, departures, compared)
     if departures and then_live:
         say("so it does not go on live; --recorded SQ takes the results of an SQ from the recording")
@@ -228,12 +228,6 @@ def replayable(file: Path, context: int | None) -> tuple[Recording, Setup]:
             " can be replayed and inspected"
         )
     return recording, setup
-
-
-def tell_incomplete(file: Path, recording: Recording) -> None:
-    """Say that a recording lacks something, if it does."""
-    if recording.lacks:
-        say(f"{file}: the recording is incomplete. It lacks: {'; '.join(recording.lacks[:SHOWN])}")
 
 
 def check_names(setup: Setup, names: list[str], option: str = "--recorded") -> None:

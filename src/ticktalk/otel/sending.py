@@ -24,6 +24,7 @@ from ticktalk.errors import TTError
 from ticktalk.otel.metrics import metrics_of
 from ticktalk.otel.spans import Spans
 from ticktalk.recording.setup import Setup
+from ticktalk.recording.writer import lacks_text
 from ticktalk.records import Records
 
 WAITING = 50_000
@@ -43,9 +44,6 @@ REQUEST = 5.0
 
 END = 10.0
 """Seconds in which what is left is sent at the end."""
-
-SHOWN = 10
-"""Sentences of what is missing."""
 
 
 class Telemetry:
@@ -123,9 +121,9 @@ class Telemetry:
         if self.lost:
             self._tell(f"--otel: {self.lost} spans were lost, {self.sent} reached {self._endpoint}")
         self._lacks.update(self._spans.unknown)
-        left_out = [f"{count} records of {name}" for name, count in sorted(self._lacks.items())]
-        if lacks or left_out:
-            self._tell(f"--otel: spans or links are missing, for lack of {'; '.join([*lacks, *left_out][:SHOWN])}")
+        missing = [*lacks, *(f"{count} records of {name}" for name, count in sorted(self._lacks.items()))]
+        if missing:
+            self._tell(f"--otel: spans or links are missing, for lack of {lacks_text(missing)}")
         return []
 
     def _put(self, spans: list[ReadableSpan]) -> None:

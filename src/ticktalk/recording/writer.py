@@ -8,6 +8,9 @@ from typing import Protocol
 from ticktalk.recording.setup import Setup
 from ticktalk.records import Records
 
+SHOWN = 10
+"""Sentences at most of what is missing that are told; a file has all."""
+
 
 class Writer(Protocol):
     """Takes what is recorded, in one thread at a time."""
@@ -27,6 +30,12 @@ class Writer(Protocol):
 
     def finish(self, *lacks: str) -> list[str]:
         """End; `lacks`: what is known to be missing. Gives all that is missing, as sentences."""
+
+
+def lacks_text(lacks: Sequence[str]) -> str:
+    """The first sentences of what is missing, and how many more there are."""
+    more = f"; and {len(lacks) - SHOWN} more" if len(lacks) > SHOWN else ""
+    return "; ".join(lacks[:SHOWN]) + more
 
 
 class Several:
